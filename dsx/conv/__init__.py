@@ -1,0 +1,31 @@
+"""Convolutions as points in a space of four dials.
+
+from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
+"""
+
+from dsx.conv._base import DsxConv
+from dsx.conv.build import build, dense_weight, from_conv2d, require_built
+from dsx.conv.cost import Cost, real_cost
+from dsx.conv.deploy import Deployed, deploy
+from dsx.conv.presets import preset, preset_names
+from dsx.conv.spec import KEEP, ConvSpec
+from dsx.conv.window import window_channels
+from dsx.conv.words import words
+
+__all__ = [
+    "KEEP",
+    "ConvSpec",
+    "Cost",
+    "Deployed",
+    "DsxConv",
+    "build",
+    "dense_weight",
+    "deploy",
+    "from_conv2d",
+    "preset",
+    "preset_names",
+    "real_cost",
+    "require_built",
+    "window_channels",
+    "words",
+]

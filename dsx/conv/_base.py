@@ -1,0 +1,82 @@
+"""DsxConv: the contract that every convolution module of dsx keeps."""
+
+import abc
+
+from torch import Tensor, nn
+
+from dsx.conv.cost import Cost
+from dsx.conv.geometry import Geometry
+from dsx.conv.spec import ConvSpec
+
+
+class DsxConv(nn.Module, abc.ABC):
+    """A drop-in for the nn.Conv2d it replaces, with the dials of a canonical spec.
+
+    Args:
+        spec: A canonical spec for the slot.
+        like: The convolution whose channels, kernel, stride, padding and dilation it takes over.
+
+    Attributes:
+        spec: The dials.
+        geometry: Channels, kernel, stride, padding and dilation as numbers.
+        in_channels, out_channels, kernel_size, stride, padding, padding_mode, dilation: As in
+            nn.Conv2d.
+    """
+
+    def __init__(self, spec: ConvSpec, like: nn.Conv2d) -> None:
+        super().__init__()
+        self.spec = spec
+        self.geometry = Geometry.of(like)
+        self.in_channels = like.in_channels
+        self.out_channels = like.out_channels
+        self.kernel_size = like.kernel_size
+        self.stride = like.stride
+        self.padding = like.padding
+        self.padding_mode = like.padding_mode
+        self.dilation = like.dilation
+
+    @abc.abstractmethod
+    def dense_weight(self) -> Tensor:
+        """Give the weight of the equal nn.Conv2d, (Cout, Cin, K, K), differentiable."""
+
+    @abc.abstractmethod
+    def dense_bias(self) -> Tensor | None:
+        """Give the bias of the equal nn.Conv2d, (Cout,) or None, differentiable."""
+
+    @abc.abstractmethod
+    def cost(self, out_hw: tuple[int, int]) -> Cost:
+        """Count params, flops and bits by closed form, for an output of out_hw pixels."""
+
+    @abc.abstractmethod
+    def counting_form(self) -> nn.Module:
+        """Write the same function as ordinary convolutions over live positions only.
+
+        Returns:
+            A module of nn.Conv2d that an operator counter counts as `cost` does; slow, for
+            counting and checking.
+        """
+
+    @abc.abstractmethod
+    def scale_outputs(self, scale: Tensor, shift: Tensor) -> None:
+        """Multiply and shift the outputs by changing weights and bias, as folding a BN asks.
+
+        Args:
+            scale: Factor per output channel, (Cout,).
+            shift: Added after it, (Cout,).
+        """
+
+    @abc.abstractmethod
+    def project(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Take over what can be kept of a trained dense weight.
+
+        Args:
+            weight: (Cout, Cin, K, K).
+            bias: (Cout,) or None.
+        """
+
+    def extra_repr(self) -> str:
+        dials = ", ".join(f"{name}={value!r}" for name, value in self.spec.to_json().items())
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}, padding={self.padding}, {dials}"
+        )

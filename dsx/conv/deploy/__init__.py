@@ -1,0 +1,10 @@
+"""Deploy a network: each dsx convolution in the fastest of several equal forms.
+
+One file per form; see `_base.py` for what a form is and `_deploy.py` for how they are chosen.
+"""
+
+from dsx.conv.deploy._base import Form
+from dsx.conv.deploy._choose import Choice
+from dsx.conv.deploy._deploy import Deployed, deploy
+
+__all__ = ["Choice", "Deployed", "Form", "deploy"]

@@ -1,0 +1,126 @@
+"""Choose the fastest form of one convolution by timing."""
+
+import functools
+import json
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv._base import DsxConv
+from dsx.conv.deploy._base import Form
+from dsx.conv.separable import SeparableConv2d
+from dsx.conv.timing import Timer
+from dsx.lookup import find, names
+
+SCREEN_SECONDS = 0.02
+FINAL_SECONDS = 0.04
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The form that was fastest, and how fast the others were.
+
+    Args:
+        form: Its name.
+        seconds: Median of one call for each form that was timed.
+    """
+
+    form: str
+    seconds: Mapping[str, float]
+
+
+def candidates(conv: DsxConv, native: bool) -> dict[str, nn.Module]:
+    """Build every form that applies.
+
+    Args:
+        conv: The convolution.
+        native: Whether forms that need dsx's own kernels count.
+
+    Returns:
+        From the form's name to the module; the stages of a separable convolution are joined as
+        "depthwise + <form of the pointwise stage>".
+    """
+    found = {}
+    for name in names(Form):
+        form = find(Form, name)
+        if form.native and not native:
+            continue
+        module = form.build(conv)
+        if module is not None:
+            found[name] = module
+    if isinstance(conv, SeparableConv2d):
+        for name, stage in candidates(conv.pointwise, native).items():
+            found[f"depthwise + {name}"] = nn.Sequential(conv.depthwise, stage)
+    return found
+
+
+def choose(
+    conv: DsxConv,
+    sample: Tensor,
+    timer: Timer,
+    known: MutableMapping[str, Choice],
+    native: bool,
+) -> tuple[nn.Module, Choice]:
+    """Take the fastest form: from what is known, else by a screen and a final of the best two.
+
+    Args:
+        conv: The convolution, in eval mode.
+        sample: Its input.
+        timer: Times callables in turn.
+        known: Choices by situation; read, and added to.
+        native: Whether forms that need dsx's own kernels count.
+
+    Returns:
+        The module and the choice.
+    """
+    key = situation(conv, sample, native)
+    forms = candidates(conv, native)
+    choice = known.get(key)
+    # A form may have gone since the choice was stored.
+    if choice is None or choice.form not in forms:
+        choice = _race(forms, sample, timer)
+        known[key] = choice
+    return forms[choice.form], choice
+
+
+def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer) -> Choice:
+    runs = {name: functools.partial(module, sample) for name, module in forms.items()}
+    screened = timer(list(runs.values()), SCREEN_SECONDS)
+    seconds = dict(zip(runs, screened, strict=True))
+    best = sorted(seconds, key=seconds.__getitem__)[:2]
+    if len(best) > 1:
+        final = timer([runs[name] for name in best], FINAL_SECONDS)
+        seconds.update(zip(best, final, strict=True))
+    return Choice(form=min(best, key=seconds.__getitem__), seconds=seconds)
+
+
+def situation(conv: DsxConv, sample: Tensor, native: bool) -> str:
+    """Name what the fastest form depends on: dials, geometry, input, machine settings.
+
+    Args:
+        conv: The convolution.
+        sample: Its input.
+        native: Whether forms that need dsx's own kernels count.
+
+    Returns:
+        Canonical JSON.
+    """
+    geometry = conv.geometry
+    facts = {
+        "spec": conv.spec.to_json(),
+        "channels": [geometry.in_channels, geometry.out_channels],
+        "kernel": [geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation],
+        "padding_mode": geometry.padding_mode,
+        "bias": conv.dense_bias() is not None,
+        "input": list(sample.shape),
+        "dtype": str(sample.dtype),
+        "channels_last": sample.is_contiguous(memory_format=torch.channels_last)
+        and not sample.is_contiguous(),
+        "device": sample.device.type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "native": native,
+    }
+    return json.dumps(facts, sort_keys=True)

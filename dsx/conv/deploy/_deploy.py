@@ -1,0 +1,105 @@
+"""Deploy a whole network."""
+
+import copy
+from collections.abc import Mapping, MutableMapping
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv._base import DsxConv
+from dsx.conv.deploy._choose import Choice, choose
+from dsx.conv.deploy._fold import flatten, fold_batch_norms, trace
+from dsx.conv.swap import swap
+from dsx.conv.timing import Timer, medians
+
+
+class Deployed(nn.Module):
+    """A network as it would run on the device: no dsx module is left in it.
+
+    Attributes:
+        network: A flat torch.fx.GraphModule where the network can be traced.
+        choices: The chosen form of each dsx convolution, by its name.
+        folded: BNs folded into the convolution before them.
+        untraced: Why torch.fx cannot follow the network, so that no BN is folded; else None.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        choices: Mapping[str, Choice],
+        folded: int,
+        untraced: str | None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.choices = dict(choices)
+        self.folded = folded
+        self.untraced = untraced
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Run the deployed network."""
+        out: Tensor = self.network(*inputs)
+        return out
+
+
+def deploy(
+    model: nn.Module,
+    sample: Tensor,
+    timer: Timer | None = None,
+    known: MutableMapping[str, Choice] | None = None,
+    native: bool = False,
+) -> Deployed:
+    """Replace each dsx convolution by the fastest of its equal forms, and fold the BNs.
+
+    Args:
+        model: Any network; it is copied, and left as it is.
+        sample: An input as it will be at work: batch, dtype, layout and device decide which form
+            is fastest.
+        timer: Times callables in turn; by default the median of interleaved calls.
+        known: Choices made before, by situation; new ones are added.
+        native: Whether forms that need dsx's own kernels may be chosen.
+
+    Returns:
+        The deployed network, in eval mode; its output equals that of `model.eval()`.
+    """
+    holder = nn.Sequential(copy.deepcopy(model).eval())
+    graph = trace(holder)
+    folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph)
+    timer, known = timer or medians, {} if known is None else known
+    replacements: dict[nn.Module, nn.Module] = {}
+    choices = {}
+    with torch.inference_mode(False), torch.no_grad():
+        for conv, (name, seen) in _inputs(holder, sample).items():
+            replacements[conv], choices[name] = choose(conv, seen, timer, known, native)
+        swap(holder, replacements)
+        network = flatten(holder, graph) if not isinstance(graph, str) else holder[0]
+    untraced = graph if isinstance(graph, str) else None
+    return Deployed(network.eval().requires_grad_(False), choices, folded, untraced)
+
+
+def _inputs(holder: nn.Sequential, sample: Tensor) -> dict[DsxConv, tuple[str, Tensor]]:
+    """Run once and note the name and the largest input of each dsx convolution."""
+    seen: dict[DsxConv, tuple[str, Tensor]] = {}
+    hooks = []
+
+    def note(conv: DsxConv, name: str, x: Tensor) -> None:
+        if conv not in seen or x.numel() > seen[conv][1].numel():
+            seen[conv] = (name, x.detach().clone(memory_format=torch.preserve_format))
+
+    for path, module in holder.named_modules():
+        inside = any(path.startswith(f"{outer}.") for outer in _paths(holder))
+        if isinstance(module, DsxConv) and not inside:
+            name = path.partition(".")[2]
+            hooks.append(
+                module.register_forward_pre_hook(
+                    lambda conv, args, name=name: note(conv, name, args[0])
+                )
+            )
+    holder(sample)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def _paths(holder: nn.Module) -> list[str]:
+    return [path for path, module in holder.named_modules() if isinstance(module, DsxConv)]

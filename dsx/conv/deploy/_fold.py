@@ -1,0 +1,111 @@
+"""Trace a network with torch.fx, and fold each BN into the convolution before it."""
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from dsx.conv._base import DsxConv
+from dsx.conv.swap import swap
+
+
+class _Tracer(fx.Tracer):
+    """Takes dsx convolutions as they are, like torch's own modules."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, DsxConv) or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(network: nn.Module) -> fx.Graph | str:
+    """Trace what follows what.
+
+    Args:
+        network: In eval mode.
+
+    Returns:
+        The graph, or the reason why torch.fx cannot follow the network.
+    """
+    try:
+        return _Tracer().trace(network)
+    # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
+    # is a property of the network that the caller reports.
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def fold_batch_norms(network: nn.Module, graph: fx.Graph) -> int:
+    """Fold every BN that directly and only follows a convolution, in place.
+
+    Args:
+        network: In eval mode; folded BNs become nn.Identity.
+        graph: Its trace.
+
+    Returns:
+        How many were folded.
+    """
+    modules = dict(network.named_modules(remove_duplicate=False))
+    calls: dict[nn.Module, int] = {}
+    for node in graph.nodes:
+        if node.op == "call_module":
+            calls[modules[node.target]] = calls.get(modules[node.target], 0) + 1
+    replacements: dict[nn.Module, nn.Module] = {}
+    for node in graph.nodes:
+        pair = _pair(node, modules)
+        # A module that is called twice has another neighbour at its other call.
+        if pair and calls[pair[0]] == calls[pair[1]] == 1:
+            replacements |= _folded(*pair)
+    swap(network, replacements)
+    return sum(isinstance(new, nn.Identity) for new in replacements.values())
+
+
+def _pair(
+    node: fx.Node, modules: dict[str, nn.Module]
+) -> tuple[nn.Conv2d | DsxConv, nn.BatchNorm2d] | None:
+    if node.op != "call_module" or len(node.users) != 1:
+        return None
+    follower = next(iter(node.users))
+    if follower.op != "call_module":
+        return None
+    conv, norm = modules[str(node.target)], modules[str(follower.target)]
+    if not isinstance(conv, nn.Conv2d | DsxConv) or not isinstance(norm, nn.BatchNorm2d):
+        return None
+    return (conv, norm) if norm.running_mean is not None else None
+
+
+def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, nn.Module]:
+    if isinstance(conv, nn.Conv2d):
+        return {conv: fuse_conv_bn_eval(conv, norm), norm: nn.Identity()}
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    shift = -norm.running_mean.double() * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.double()
+    dtype = norm.running_mean.dtype
+    conv.scale_outputs(scale.detach().to(dtype), shift.detach().to(dtype))
+    return {norm: nn.Identity()}
+
+
+def flatten(network: nn.Module, graph: fx.Graph | str) -> nn.Module:
+    """Write the deployed network as one flat graph without idle modules.
+
+    Args:
+        network: With its forms in place.
+        graph: The earlier trace; where there was none, the network stays as it is.
+
+    Returns:
+        A fx.GraphModule of torch's own parts, or the network.
+    """
+    if isinstance(graph, str):
+        return network
+    flat = fx.GraphModule(network, fx.Tracer().trace(network))
+    for node in list(flat.graph.nodes):
+        if node.op == "call_module" and isinstance(
+            flat.get_submodule(str(node.target)), nn.Identity | nn.Dropout | nn.Dropout2d
+        ):
+            node.replace_all_uses_with(node.args[0])
+            flat.graph.erase_node(node)
+    flat.delete_all_unused_submodules()
+    flat.recompile()
+    assert isinstance(flat, torch.nn.Module)
+    return flat

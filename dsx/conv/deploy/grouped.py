@@ -1,0 +1,28 @@
+"""Grouped: a grouped convolution, where the channel windows do not overlap."""
+
+from torch import nn
+
+from dsx.conv._base import DsxConv
+from dsx.conv.deploy._base import Form
+from dsx.conv.fixed import FixedConv2d
+
+
+def build(conv: DsxConv) -> nn.Module | None:
+    """Group the channels; groups taken in turn get a channel shuffle behind."""
+    if not isinstance(conv, FixedConv2d) or conv.layout.groups == 1:
+        return None
+    groups, step = conv.layout.groups, conv.layout.step
+    weight = conv.live_weight()
+    if step is None:
+        return conv.geometry.conv2d(weight, conv.bias, conv.layout.box, groups)
+    each, rest = divmod(conv.out_channels, groups)
+    if step != weight.shape[1] or rest:
+        return None
+    # Output i * groups + g reads group g: sort by group, and let the shuffle undo it.
+    weight = weight.reshape(each, groups, *weight.shape[1:]).transpose(0, 1).flatten(0, 1)
+    bias = None if conv.bias is None else conv.bias.reshape(each, groups).T.flatten()
+    grouped = conv.geometry.conv2d(weight, bias, conv.layout.box, groups)
+    return nn.Sequential(grouped, nn.ChannelShuffle(groups))
+
+
+FORM = Form(build=build)

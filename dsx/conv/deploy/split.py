@@ -1,0 +1,50 @@
+"""Split: one small convolution per support, each on its own bounding box."""
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv._base import DsxConv
+from dsx.conv.deploy._base import Form
+from dsx.conv.fixed import FixedConv2d
+from dsx.conv.pieces import PieceConv, SumOfPieces, by_support
+
+
+class Split(nn.Module):
+    """Small convolutions side by side, put back into the order of the outputs.
+
+    Args:
+        pieces: Each output is in just one of them.
+        bias: (Cout,) or None.
+    """
+
+    order: Tensor
+    bias: Tensor | None
+
+    def __init__(self, pieces: list[PieceConv], bias: Tensor | None) -> None:
+        super().__init__()
+        self.pieces = nn.ModuleList(pieces)
+        self.register_buffer("order", torch.cat([piece.order for piece in pieces]).argsort())
+        self.register_buffer("bias", None if bias is None else bias.detach()[:, None, None].clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        out = torch.cat([piece(x) for piece in self.pieces], 1).index_select(1, self.order)
+        return out if self.bias is None else out + self.bias
+
+
+def build(conv: DsxConv) -> nn.Module | None:
+    """Sort the filters by support; applies where there are several, and no sliding window."""
+    if not isinstance(conv, FixedConv2d) or conv.layout.step is not None:
+        return None
+    if len(conv.layout.supports) == 1:
+        return None
+    parts = [piece for _, piece in by_support(conv.layout, conv.live_weight())]
+    pieces = [PieceConv(conv.geometry, part) for part in parts]
+    disjoint = sum(len(part.outputs) for part in parts) == conv.out_channels
+    module = (
+        Split(pieces, conv.bias) if disjoint else SumOfPieces(pieces, conv.bias, conv.out_channels)
+    )
+    return module.to(conv.weight.device)
+
+
+FORM = Form(build=build)

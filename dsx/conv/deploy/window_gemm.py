@@ -1,0 +1,97 @@
+"""Window GEMM: one matrix product per channel window, as a batch over overlapping views."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dsx.conv._base import DsxConv
+from dsx.conv.deploy._base import Form
+from dsx.conv.fixed import FixedConv2d
+from dsx.conv.geometry import Geometry, is_symmetric, pad_or_crop
+
+
+class WindowGemm(nn.Module):
+    """Slide a window over the channels of the (unfolded) image and multiply.
+
+    The windows are a strided view: with one image in the batch nothing is copied but the few
+    channels that wrap around.
+
+    Args:
+        conv: A sliding-window convolution.
+    """
+
+    weight: Tensor
+    order: Tensor
+    bias: Tensor | None
+
+    def __init__(self, conv: FixedConv2d) -> None:
+        super().__init__()
+        live = conv.live_weight().detach()
+        assert conv.layout.step is not None
+        self.geometry: Geometry = conv.geometry
+        self.kernel = (live.shape[2], live.shape[3])
+        self.padding = conv.geometry.box_padding(conv.layout.box)
+        positions = live.shape[2] * live.shape[3]
+        # The starts o * s mod Cin are the multiples of their greatest common divisor.
+        stride = math.gcd(conv.layout.step, conv.in_channels)
+        self.wrap = (live.shape[1] - stride) * positions
+        self.width, self.stride = live.shape[1] * positions, stride * positions
+        window = conv.layout.channels[:, 0] // stride
+        self._pack(live.flatten(1), window, conv.in_channels // stride)
+        bias = None if conv.bias is None else conv.bias.detach()[:, None].clone()
+        self.register_buffer("bias", bias)
+
+    def _pack(self, rows: Tensor, window: Tensor, windows: int) -> None:
+        """Lay the filters out as (windows, most filters of one window, width)."""
+        most = int(window.bincount().max())
+        order = window.argsort(stable=True)
+        place = torch.arange(len(order)) - torch.searchsorted(window[order], window[order])
+        weight = rows.new_zeros(windows, most, rows.shape[1])
+        device = rows.device
+        weight[window[order].to(device), place.to(device)] = rows[order.to(device)]
+        slots = torch.empty_like(order)
+        slots[order] = window[order] * most + place
+        self.register_buffer("weight", weight)
+        self.register_buffer("order", slots.to(device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        columns = self._columns(x)
+        columns = torch.cat([columns, columns.narrow(1, 0, self.wrap)], 1)
+        views = columns.unfold(1, self.width, self.stride).transpose(2, 3)
+        batch, windows = x.shape[0], self.weight.shape[0]
+        # reshape is free for one image; torch.bmm, unlike matmul, takes overlapping views as is.
+        flat = views.reshape(batch * windows, self.width, views.shape[3])
+        weight = self.weight.expand(batch, -1, -1, -1).flatten(0, 1)
+        out = torch.bmm(weight, flat).reshape(batch, windows * self.weight.shape[1], views.shape[3])
+        out = out.index_select(1, self.order)
+        out = out if self.bias is None else out + self.bias
+        return out.reshape(batch, len(self.order), *self._out_hw(x))
+
+    def _columns(self, x: Tensor) -> Tensor:
+        geometry, pad = self.geometry, self.padding
+        if self.kernel == (1, 1) and geometry.stride == (1, 1) and not any(pad):
+            return x.flatten(2)
+        own = geometry.padding_mode == "zeros" and is_symmetric(pad)
+        if not own:
+            x = pad_or_crop(x, pad, geometry.padding_mode)
+        padding = (pad[2], pad[0]) if own else (0, 0)
+        return F.unfold(x, self.kernel, geometry.dilation, padding, geometry.stride)
+
+    def _out_hw(self, x: Tensor) -> tuple[int, int]:
+        geometry, (left, right, top, bottom) = self.geometry, self.padding
+        rows = x.shape[2] + top + bottom - geometry.dilation[0] * (self.kernel[0] - 1) - 1
+        columns = x.shape[3] + left + right - geometry.dilation[1] * (self.kernel[1] - 1) - 1
+        return rows // geometry.stride[0] + 1, columns // geometry.stride[1] + 1
+
+
+def build(conv: DsxConv) -> nn.Module | None:
+    """Batch the windows; applies to sliding windows."""
+    if not isinstance(conv, FixedConv2d) or conv.layout.step is None:
+        return None
+    return WindowGemm(conv)
+
+
+FORM = Form(build=build)

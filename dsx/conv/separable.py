@@ -1,0 +1,99 @@
+"""A depthwise K x K convolution, then a 1 x 1 convolution that has the dials."""
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv._base import DsxConv
+from dsx.conv.cost import Cost, real_cost
+from dsx.conv.fixed import FixedConv2d, spread
+from dsx.conv.geometry import bare_conv2d
+from dsx.conv.init import mean_square, uniform_
+from dsx.conv.spec import ConvSpec
+
+
+class SeparableConv2d(DsxConv):
+    """Depthwise stage (stride, padding, dilation, always a bias), pointwise stage (the dials).
+
+    Args:
+        spec: A canonical spec with `separable`.
+        like: The convolution replaced; fresh weights give the output variance that its have.
+
+    Attributes:
+        depthwise: nn.Conv2d with as many groups as channels.
+        pointwise: The 1 x 1 stage, without a bias of its own.
+
+    Source:
+        DSXplore (arXiv 2101.00745), the DW + SCC block.
+    """
+
+    def __init__(self, spec: ConvSpec, like: nn.Conv2d) -> None:
+        super().__init__(spec, like)
+        on_device = {"device": like.weight.device, "dtype": like.weight.dtype}
+        self.depthwise = bare_conv2d(
+            like.in_channels,
+            like.in_channels,
+            like.kernel_size,
+            like.stride,
+            like.padding,
+            like.dilation,
+            groups=like.in_channels,
+            padding_mode=like.padding_mode,
+            **on_device,
+        )
+        stage = bare_conv2d(like.in_channels, like.out_channels, 1, bias=False, **on_device)
+        # The depthwise stage keeps the variance of its input, the pointwise stage does the rest.
+        positions = self.depthwise.weight[0].numel()
+        uniform_(self.depthwise.weight, 1 / positions)
+        nn.init.zeros_(self._depthwise_bias)
+        gain = mean_square(like.weight) * like.weight[0].numel()
+        nn.init.constant_(stage.weight, (gain / like.in_channels) ** 0.5)
+        self.pointwise = FixedConv2d(dataclasses.replace(spec, separable=False), stage)
+
+    @property
+    def _depthwise_bias(self) -> Tensor:
+        assert self.depthwise.bias is not None
+        return self.depthwise.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out
+
+    def dense_weight(self) -> Tensor:
+        weight: Tensor = self.pointwise.dense_weight() * self.depthwise.weight[:, 0]
+        return weight
+
+    def dense_bias(self) -> Tensor:
+        bias = self.pointwise.dense_weight()[:, :, 0, 0] @ self._depthwise_bias
+        own = self.pointwise.dense_bias()
+        total: Tensor = bias if own is None else bias + own
+        return total
+
+    def cost(self, out_hw: tuple[int, int]) -> Cost:
+        depthwise = real_cost(self.depthwise.weight.numel(), self.in_channels, out_hw)
+        return depthwise + self.pointwise.cost(out_hw)
+
+    def counting_form(self) -> nn.Module:
+        return nn.Sequential(self.depthwise, self.pointwise.counting_form())
+
+    def scale_outputs(self, scale: Tensor, shift: Tensor) -> None:
+        with torch.no_grad():
+            self.pointwise.scale_outputs(scale, shift)
+
+    def project(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Take over the nearest product of a depthwise and a pointwise kernel (least squares)."""
+        pointwise = torch.ones_like(self.pointwise.live_weight())
+        read = self.pointwise.layout.channels.to(weight.device)
+        window = spread(pointwise, read, self.in_channels)[:, :, 0, 0].double()
+        # Each input channel by itself: (outputs that read it) x (positions), nearest rank 1.
+        per_channel = (weight.double().flatten(2) * window[:, :, None]).transpose(0, 1)
+        left, size, right = torch.linalg.svd(per_channel, full_matrices=False)
+        with torch.no_grad():
+            self.depthwise.weight.copy_(right[:, 0].reshape(self.depthwise.weight.shape))
+            product = (left[:, :, 0] * size[:, :1]).T[:, :, None, None]
+            self.pointwise.project(product.to(weight.dtype), None)
+            if bias is not None:
+                dense = self.pointwise.dense_weight()[:, :, 0, 0].double()
+                self._depthwise_bias.copy_(torch.linalg.pinv(dense) @ bias.double())

@@ -1,0 +1,105 @@
+"""Find a variant by its file name: the folder is the registry.
+
+A kind of thing (a network, a metric, a kernel shape ...) is a record type defined in
+`<package>/_base.py`. A variant of it is a module of the same package that binds one such record
+under the type's name in capitals: `dsx/nets/small_cnn.py` ends with `NET = Net(...)` and is called
+`small_cnn`. Nothing has to be registered anywhere.
+"""
+
+import ast
+import functools
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import TypeVar
+
+from dsx.errors import DsxError, unknown
+
+T = TypeVar("T")
+
+
+def names(kind: type) -> list[str]:
+    """List the variants of a kind, by file name.
+
+    Args:
+        kind: The record type, such as `dsx.nets.Net`.
+
+    Returns:
+        The names in alphabetical order; no variant is imported for this.
+    """
+    return list(_names(_package(kind), kind.__name__.upper()))
+
+
+def find(kind: type[T], name: str) -> T:
+    """Load one variant.
+
+    Args:
+        kind: The record type.
+        name: A file name in the kind's folder, or `package.module:attribute` for a record that
+            lives outside dsx.
+
+    Returns:
+        The record.
+
+    Raises:
+        DsxError: If there is no such variant, or what is found there is not of that kind.
+    """
+    if "." in name or ":" in name:
+        record = load(name)
+        where = name
+    elif name in names(kind):
+        where = f"{_package(kind)}.{name}"
+        record = getattr(importlib.import_module(where), kind.__name__.upper())
+    else:
+        raise DsxError(unknown(kind.__name__.lower(), name, names(kind)))
+    if not isinstance(record, kind):
+        raise DsxError(f"{where} is a {type(record).__name__}, not a {kind.__name__}")
+    return record
+
+
+def load(path: str) -> object:
+    """Import an attribute by its path.
+
+    Args:
+        path: `package.module:attribute`.
+
+    Returns:
+        The attribute.
+
+    Raises:
+        DsxError: If the path has another form, or the module or the attribute is missing.
+    """
+    module_name, colon, attribute = path.partition(":")
+    if not (module_name and colon and attribute):
+        raise DsxError(f"'{path}' is not an import path (write package.module:attribute)")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise DsxError(f"cannot import '{module_name}' of '{path}': {error}") from error
+    if not hasattr(module, attribute):
+        public = [word for word in vars(module) if not word.startswith("_")]
+        raise DsxError(unknown(f"attribute of {module_name}", attribute, public))
+    return getattr(module, attribute)
+
+
+def _package(kind: type) -> str:
+    return kind.__module__.rpartition(".")[0]
+
+
+@functools.cache
+def _names(package: str, constant: str) -> tuple[str, ...]:
+    folder = importlib.import_module(package).__path__
+    found = []
+    for info in pkgutil.iter_modules(folder):
+        file = Path(info.module_finder.path) / f"{info.name}.py"  # type: ignore[union-attr]
+        if not info.ispkg and not info.name.startswith("_") and _binds(file, constant):
+            found.append(info.name)
+    return tuple(sorted(found))
+
+
+def _binds(file: Path, constant: str) -> bool:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
+            return True
+    return False
