@@ -5,10 +5,10 @@ from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
 
 from dsx.conv._base import DsxConv
 from dsx.conv.build import build, dense_weight, from_conv2d, require_built
-from dsx.conv.cost import Cost, real_cost
+from dsx.conv.cost import Cost, real_cost, spec_cost
 from dsx.conv.deploy import Deployed, deploy
 from dsx.conv.presets import preset, preset_names
-from dsx.conv.spec import KEEP, ConvSpec
+from dsx.conv.spec import KEEP, ConvSpec, standing_spec
 from dsx.conv.window import window_channels
 from dsx.conv.words import words
 
@@ -26,6 +26,8 @@ __all__ = [
     "preset_names",
     "real_cost",
     "require_built",
+    "spec_cost",
+    "standing_spec",
     "window_channels",
     "words",
 ]

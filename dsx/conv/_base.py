@@ -4,7 +4,7 @@ import abc
 
 from torch import Tensor, nn
 
-from dsx.conv.cost import Cost
+from dsx.conv.cost import Cost, spec_cost
 from dsx.conv.geometry import Geometry
 from dsx.conv.spec import ConvSpec
 
@@ -19,6 +19,7 @@ class DsxConv(nn.Module, abc.ABC):
     Attributes:
         spec: The dials.
         geometry: Channels, kernel, stride, padding and dilation as numbers.
+        has_bias: Whether the convolution replaced had a bias.
         in_channels, out_channels, kernel_size, stride, padding, padding_mode, dilation: As in
             nn.Conv2d.
     """
@@ -27,6 +28,7 @@ class DsxConv(nn.Module, abc.ABC):
         super().__init__()
         self.spec = spec
         self.geometry = Geometry.of(like)
+        self.has_bias = like.bias is not None
         self.in_channels = like.in_channels
         self.out_channels = like.out_channels
         self.kernel_size = like.kernel_size
@@ -43,9 +45,9 @@ class DsxConv(nn.Module, abc.ABC):
     def dense_bias(self) -> Tensor | None:
         """Give the bias of the equal nn.Conv2d, (Cout,) or None, differentiable."""
 
-    @abc.abstractmethod
     def cost(self, out_hw: tuple[int, int]) -> Cost:
         """Count params, flops and bits by closed form, for an output of out_hw pixels."""
+        return spec_cost(self.spec, self.geometry, self.has_bias, out_hw)
 
     @abc.abstractmethod
     def counting_form(self) -> nn.Module:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from dsx.conv._base import DsxConv
 from dsx.conv.fixed import FixedConv2d, spread
 from dsx.conv.separable import SeparableConv2d
-from dsx.conv.spec import LEARNED, ConvSpec
+from dsx.conv.spec import LEARNED, ConvSpec, standing_spec
 from dsx.conv.window import window_channels
 from dsx.errors import SpecError
 
@@ -27,9 +27,7 @@ def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:
     """
     spec = spec.at(conv)
     if spec.keeps:
-        whole = "point" if tuple(conv.kernel_size) == (1, 1) else "full"
-        stride = "block" if conv.groups > 1 else None
-        spec = ConvSpec(kernel_shape=whole, groups=conv.groups, channel_stride=stride)
+        spec = standing_spec(conv)
     require_built(spec)
     return SeparableConv2d(spec, conv) if spec.separable else FixedConv2d(spec, conv)
 

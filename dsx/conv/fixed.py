@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
-from dsx.conv.cost import Cost, real_cost
 from dsx.conv.init import mean_square, uniform_
 from dsx.conv.layout import crop, layout
 from dsx.conv.pieces import counting_form
@@ -83,10 +82,6 @@ class FixedConv2d(DsxConv):
 
     def dense_bias(self) -> Tensor | None:
         return self.bias
-
-    def cost(self, out_hw: tuple[int, int]) -> Cost:
-        biases = 0 if self.bias is None else self.out_channels
-        return real_cost(self.layout.live_count, biases, out_hw)
 
     def counting_form(self) -> nn.Module:
         return counting_form(self.geometry, self.layout, self.live_weight(), self.bias)

@@ -172,12 +172,12 @@ def pad_or_crop(x: Tensor, pad: tuple[int, int, int, int], mode: str) -> Tensor:
     Returns:
         (B, C, H + top + bottom, W + left + right).
     """
-    if mode == "zeros":
-        return F.pad(x, pad) if any(pad) else x
     # In the other modes a smaller padding is the inner part of a larger one, so that both add up.
+    # Grown first: an image of one pixel may lose more on one side than it has to begin with.
     grow = tuple(max(amount, 0) for amount in pad)
     crop = tuple(min(amount, 0) for amount in pad)
-    x = F.pad(x, grow, mode) if any(grow) else x
+    if any(grow):
+        x = F.pad(x, grow, "constant" if mode == "zeros" else mode)
     return F.pad(x, crop) if any(crop) else x
 
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
-from dsx.conv.cost import Cost, real_cost
 from dsx.conv.fixed import FixedConv2d, spread
 from dsx.conv.geometry import bare_conv2d
 from dsx.conv.init import mean_square, uniform_
@@ -70,10 +69,6 @@ class SeparableConv2d(DsxConv):
         own = self.pointwise.dense_bias()
         total: Tensor = bias if own is None else bias + own
         return total
-
-    def cost(self, out_hw: tuple[int, int]) -> Cost:
-        depthwise = real_cost(self.depthwise.weight.numel(), self.in_channels, out_hw)
-        return depthwise + self.pointwise.cost(out_hw)
 
     def counting_form(self) -> nn.Module:
         return nn.Sequential(self.depthwise, self.pointwise.counting_form())

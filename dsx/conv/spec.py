@@ -17,10 +17,14 @@ LEARNED = "learned"
 class Standing(Protocol):
     """What the canonical form needs to know of a slot; a nn.Conv2d will do."""
 
-    in_channels: int
-    out_channels: int
-    kernel_size: tuple[int, ...]
-    groups: int
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def out_channels(self) -> int: ...
+    @property
+    def kernel_size(self) -> tuple[int, ...]: ...
+    @property
+    def groups(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +167,22 @@ def _whole(value: object, least: int) -> bool:
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def standing_spec(slot: Standing) -> ConvSpec:
+    """Write the convolution that stands there as dials.
+
+    Args:
+        slot: A nn.Conv2d, or anything with its channels, kernel size and groups.
+
+    Returns:
+        A spec in the form of a canonical one, though its canonical form is `keep`.
+    """
+    return ConvSpec(
+        kernel_shape="point" if tuple(slot.kernel_size) == (1, 1) else "full",
+        groups=slot.groups,
+        channel_stride="block" if slot.groups > 1 else None,
+    )
 
 
 @functools.lru_cache(maxsize=65536)

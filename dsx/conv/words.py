@@ -5,7 +5,7 @@ from dsx.conv.window import ratio
 
 _SHAPES = {
     "full": "full kernel",
-    "point": "1 x 1",
+    "point": "pointwise",
     "diagonal": "diagonal lines",
     "antidiagonal": "antidiagonal lines",
     "row": "rows",
@@ -27,7 +27,7 @@ def words(spec: ConvSpec, in_channels: int | None = None) -> str:
         in_channels: Cin of the slot, where it is known: as many groups are depthwise.
 
     Returns:
-        A phrase such as "depthwise, then 1 x 1, sliding window, 2 groups, half overlap".
+        A phrase such as "depthwise, then pointwise, sliding window, 2 groups, half overlap".
     """
     if spec.keeps:
         return "as it is"

@@ -60,15 +60,12 @@ class WindowGemm(nn.Module):
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
         columns = self._columns(x)
         columns = torch.cat([columns, columns.narrow(1, 0, self.wrap)], 1)
-        views = columns.unfold(1, self.width, self.stride).transpose(2, 3)
-        batch, windows = x.shape[0], self.weight.shape[0]
-        # reshape is free for one image; torch.bmm, unlike matmul, takes overlapping views as is.
-        flat = views.reshape(batch * windows, self.width, views.shape[3])
-        weight = self.weight.expand(batch, -1, -1, -1).flatten(0, 1)
-        out = torch.bmm(weight, flat).reshape(batch, windows * self.weight.shape[1], views.shape[3])
-        out = out.index_select(1, self.order)
+        # (windows, width, images, pixels): views that overlap.
+        views = columns.unfold(1, self.width, self.stride).permute(1, 3, 0, 2)
+        # Flattening is free for one image; torch.bmm, unlike matmul, takes such views as they are.
+        out = torch.bmm(self.weight, views.flatten(2)).flatten(0, 1).index_select(0, self.order)
         out = out if self.bias is None else out + self.bias
-        return out.reshape(batch, len(self.order), *self._out_hw(x))
+        return out.reshape(len(self.order), x.shape[0], *self._out_hw(x)).transpose(0, 1)
 
     def _columns(self, x: Tensor) -> Tensor:
         geometry, pad = self.geometry, self.padding

@@ -1,0 +1,136 @@
+"""What a metric is, and the candidate it is measured on."""
+
+import functools
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv import Cost, Deployed, deploy
+from dsx.conv.deploy import Choice
+from dsx.conv.timing import medians
+from dsx.data import Splits
+from dsx.space import Design, SearchSpace, redesign
+from dsx.train import train
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One measured number and its making.
+
+    Args:
+        value: In the metric's unit.
+        low: Lower end of the 95 % interval; the value itself where it is exact.
+        high: Upper end.
+        samples: What the value was taken from, in the metric's unit.
+        conditions: What else the number depends on, as plain JSON values.
+    """
+
+    value: float
+    low: float
+    high: float
+    samples: Sequence[float] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+
+def exact(value: float) -> Reading:
+    """Make the reading of a number that was counted, not measured."""
+    return Reading(value=value, low=value, high=value)
+
+
+class Candidate:
+    """A design on its way through the metrics: built, deployed, trained when first needed.
+
+    Args:
+        space: The space that the design is from.
+        design: What to build.
+        known: Deployed forms chosen before; new choices are added.
+    """
+
+    def __init__(
+        self, space: SearchSpace, design: Design, known: MutableMapping[str, Choice] | None = None
+    ) -> None:
+        self.space = space
+        self.design = design
+        self.known = {} if known is None else known
+        self.losses: list[float] | None = None
+
+    @property
+    def cost(self) -> Cost:
+        """The closed-form cost; nothing is built for it."""
+        return self.space.cost(self.design)
+
+    @functools.cached_property
+    def network(self) -> nn.Module:
+        """The redesigned network; the same seed gives the same fresh weights."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.space.file.train.seed)
+            return redesign(self.space.network(), self.design.changed)
+
+    @functools.cached_property
+    def sample(self) -> Tensor:
+        """An input as it will be at work: batch and dtype of the space's `measure`."""
+        measure = self.space.file.measure
+        generator = torch.Generator().manual_seed(0)
+        shape = (measure.batch, *self.space.dataset.image_shape)
+        return torch.randn(shape, generator=generator).to(DTYPES[measure.dtype])
+
+    @functools.cached_property
+    def deployed(self) -> Deployed:
+        """The deployed network, with the weights of the moment it is first asked for."""
+        network = self.network.to(self.sample.dtype)
+        deployed = deploy(
+            network,
+            self.sample,
+            timer=medians,
+            known=self.known,
+            native=self.space.file.measure.deploy == "native",
+        )
+        self.network.to(torch.float32)
+        return deployed
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        """The data."""
+        return self.space.dataset.load()
+
+    def trained(self) -> nn.Module:
+        """Give the network after training, which happens once.
+
+        Returns:
+            The network in eval mode.
+
+        Raises:
+            TrialFailed: If training diverges.
+        """
+        if self.losses is None:
+            self.losses = train(self.network, self.splits.train, self.space.file.train)
+        return self.network.eval()
+
+
+Stage = Literal["static", "timed", "trained"]
+STAGES: tuple[Stage, ...] = ("static", "timed", "trained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A measured quantity.
+
+    Args:
+        unit: Of its values; empty for a plain count.
+        direction: Which way is better.
+        cost: What has to happen before it is known: nothing, a deployed network, a trained one.
+        read: Measures one candidate.
+        protocol: What of a space the number depends on, as plain JSON values; numbers with
+            another protocol are other numbers.
+    """
+
+    unit: str
+    direction: Literal["minimize", "maximize"]
+    cost: Stage
+    read: Callable[[Candidate], Reading]
+    protocol: Callable[[SearchSpace], Mapping[str, Any]]

@@ -1,0 +1,17 @@
+"""Bits: storage of the params, payload only; 32 per real number."""
+
+from dsx.measure._base import Candidate, Metric, Reading, exact
+
+
+def read(candidate: Candidate) -> Reading:
+    """Count by closed form."""
+    return exact(candidate.cost.bits)
+
+
+METRIC = Metric(
+    unit="bit",
+    direction="minimize",
+    cost="static",
+    read=read,
+    protocol=lambda space: {"version": 1},
+)

@@ -1,0 +1,13 @@
+"""Params: live real numbers and basis entries; BN scale and shift count too."""
+
+from dsx.measure._base import Candidate, Metric, Reading, exact
+
+
+def read(candidate: Candidate) -> Reading:
+    """Count by closed form."""
+    return exact(candidate.cost.params)
+
+
+METRIC = Metric(
+    unit="", direction="minimize", cost="static", read=read, protocol=lambda space: {"version": 1}
+)

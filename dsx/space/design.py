@@ -1,0 +1,96 @@
+"""Design: a network with a canonical spec in each of its slots."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsx.conv import KEEP, ConvSpec, words
+from dsx.errors import SpecError, unknown
+from dsx.space.slots import Census
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """One point of a search space.
+
+    Args:
+        model: As the space names it.
+        model_args: The arguments that the network is built with.
+        specs: Canonical spec of every slot, in the network's order; `keep` where nothing changes.
+    """
+
+    model: str
+    model_args: Mapping[str, Any]
+    specs: Mapping[str, ConvSpec]
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        model_args: Mapping[str, Any],
+        census: Census,
+        specs: Mapping[str, ConvSpec],
+    ) -> "Design":
+        """Bring specs into their canonical form.
+
+        Args:
+            model: As the space names it.
+            model_args: The arguments that the network is built with.
+            census: Of that network.
+            specs: Spec by slot name; slots left out stay as they are.
+
+        Returns:
+            The design.
+
+        Raises:
+            SpecError: If there is no such slot, or a spec cannot be set there.
+        """
+        names = [slot.name for slot in census.slots]
+        for name in specs:
+            if name not in names:
+                raise SpecError(unknown("slot", name, names))
+        canonical = {slot.name: specs.get(slot.name, KEEP).at(slot) for slot in census.slots}
+        return cls(model=model, model_args=model_args, specs=canonical)
+
+    @property
+    def changed(self) -> dict[str, ConvSpec]:
+        """The slots that do not keep what stands there."""
+        return {name: spec for name, spec in self.specs.items() if not spec.keeps}
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that equal designs share, whatever the order of their keys."""
+        text = json.dumps(
+            {
+                "model": self.model,
+                "model_args": dict(self.model_args),
+                "slots": {name: spec.to_json() for name, spec in self.changed.items()},
+            },
+            sort_keys=True,
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def spec_json(self) -> dict[str, dict[str, Any]]:
+        """Write the spec of every slot as plain JSON values, `keep` too."""
+        return {name: spec.to_json() for name, spec in self.specs.items()}
+
+    def words(self, census: Census) -> str:
+        """Describe the design as a person would.
+
+        Args:
+            census: Of the network.
+
+        Returns:
+            A phrase such as "2x crosses, 2 groups; 1x corners in turn; 3 as is".
+        """
+        phrases = Counter(
+            words(self.specs[slot.name], slot.in_channels)
+            for slot in census.slots
+            if not self.specs[slot.name].keeps
+        )
+        parts = [f"{count}x {phrase}" for phrase, count in phrases.most_common()]
+        kept = len(self.specs) - len(self.changed)
+        return "; ".join([*parts, f"{kept} as is"] if kept else parts)

@@ -1,0 +1,50 @@
+"""Put specs into the slots of a network."""
+
+import copy
+from collections.abc import Mapping
+
+from torch import nn
+
+from dsx.conv import ConvSpec, build, from_conv2d
+from dsx.conv.swap import swap
+from dsx.errors import SpecError, unknown
+
+
+def redesign(
+    model: nn.Module, specs: Mapping[str, ConvSpec], keep_weights: bool = False
+) -> nn.Module:
+    """Build a new network with other convolutions in some slots.
+
+    Args:
+        model: Any network; it is copied, and left as it is.
+        specs: Spec by slot name; `keep` and slots left out stay as they are.
+        keep_weights: Whether new convolutions take over what they can of the weights; by default
+            they get fresh ones.
+
+    Returns:
+        The new network; all other weights are copies.
+
+    Raises:
+        SpecError: If there is no such slot, or a spec cannot be set there.
+    """
+    network = copy.deepcopy(model)
+    convs = {
+        name: module
+        for name, module in network.named_modules(remove_duplicate=False)
+        if type(module) is nn.Conv2d
+    }
+    replacements: dict[nn.Module, nn.Module] = {}
+    for name, spec in specs.items():
+        if name not in convs:
+            raise SpecError(unknown("slot", name, convs))
+        conv = convs[name]
+        try:
+            if not spec.at(conv).keeps:
+                new = from_conv2d(conv, spec) if keep_weights else build(spec, conv)
+                replacements[conv] = new.train(conv.training)
+        except SpecError as error:
+            raise SpecError(f"{name}: {error}") from error
+    if network in replacements:
+        return replacements[network]
+    swap(network, replacements)
+    return network

@@ -1,0 +1,174 @@
+"""The space file: its keys, and the checks that need nothing but the file."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from dsx.conv import ConvSpec, preset, require_built
+from dsx.errors import DsxError, did_you_mean
+from dsx.space.bound import Bound, parse_bound
+from dsx.space.source import Source
+
+
+def _listed(value: Any) -> Any:
+    """Let one option stand without brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+def _dial(name: str) -> Callable[[Any], Any]:
+    """Check one option of a dial as ConvSpec does."""
+
+    def check(value: Any) -> Any:
+        try:
+            require_built(ConvSpec(**{name: value}))
+        except DsxError as error:
+            raise ValueError(str(error).removeprefix(f"{name}: ")) from error
+        return value
+
+    return check
+
+
+def _preset(value: Any) -> Any:
+    """Turn `name` or `{name: {argument: value}}` into (words, spec)."""
+    name: Any = value
+    arguments: Any = {}
+    if isinstance(value, dict) and len(value) == 1:
+        ((name, arguments),) = value.items()
+    if not isinstance(name, str) or not isinstance(arguments or {}, dict):
+        raise ValueError("write a preset as 'depthwise' or as {scc: {groups: 2, overlap: 0.5}}")
+    try:
+        spec = preset(name, **(arguments or {}))
+        require_built(spec)
+    except DsxError as error:
+        raise ValueError(str(error)) from error
+    given = ", ".join(f"{key}={item}" for key, item in (arguments or {}).items())
+    return (f"{name}({given})" if given else name, spec)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Train(_Part):
+    """How a candidate is trained."""
+
+    epochs: Annotated[int, Field(ge=1)] = 6
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Measure(_Part):
+    """How latency is measured: as the network will be deployed."""
+
+    batch: Annotated[int, Field(ge=1)] = 1
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    threads: Annotated[int, Field(ge=1)] = 1
+    deploy: Literal["portable", "native"] = "portable"
+
+
+Options = BeforeValidator(_listed)
+SeparableOption = bool
+ShapeOption = Annotated[str, AfterValidator(_dial("kernel_shape"))]
+GroupsOption = Annotated[int | str, AfterValidator(_dial("groups"))]
+StrideOption = Annotated[float | int | str, AfterValidator(_dial("channel_stride"))]
+BasisOption = Annotated[int, AfterValidator(_dial("binary_basis"))]
+PresetOption = Annotated[tuple[str, ConvSpec], BeforeValidator(_preset)]
+
+
+class Rule(_Part):
+    """What the slots that a wildcard matches may become."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    match: str
+    share: Literal["none", "rule"] = "none"
+    preset: Annotated[list[PresetOption], Options] = []
+    separable: Annotated[list[SeparableOption], Options, Field(min_length=1)] = [False]
+    kernel_shape: Annotated[list[ShapeOption], Options, Field(min_length=1)] = ["full"]
+    groups: Annotated[list[GroupsOption], Options, Field(min_length=1)] = [1]
+    channel_stride: Annotated[list[StrideOption], Options, Field(min_length=1)] = ["block"]
+    binary_basis: Annotated[list[BasisOption], Options, Field(min_length=1)] = [0]
+
+    @property
+    def turns_dials(self) -> bool:
+        """Whether the rule lists options of any dial, beside whole presets."""
+        return bool(self.model_fields_set - {"match", "share", "preset"})
+
+
+Direction = Literal["minimize", "maximize"]
+BoundText = Annotated[Bound, BeforeValidator(parse_bound)]
+
+
+class SpaceFile(_Part):
+    """A search space as its file says it."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+
+    model: str
+    model_args: dict[str, Any] = {}
+    data: str
+    train: Train = Train()
+    measure: Measure = Measure()
+    slots: Annotated[list[Rule], Field(min_length=1)]
+    objectives: Annotated[dict[str, Direction], Field(min_length=1)]
+    constraints: dict[str, BoundText] = {}
+
+
+def parse_space(source: Source) -> SpaceFile:
+    """Check a space file against its schema.
+
+    Args:
+        source: The file.
+
+    Returns:
+        Its typed content.
+
+    Raises:
+        SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
+    """
+    if not isinstance(source.content, dict):
+        raise source.error((), "not a search space: it has no keys (model, data, slots ...)")
+    try:
+        return SpaceFile.model_validate(source.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = _plain_path(first["loc"], source)
+        raise source.error(path, _problem(dict(first), path)) from error
+
+
+def _plain_path(loc: tuple[str | int, ...], source: Source) -> tuple[str | int, ...]:
+    """Drop pydantic's own words (which branch of a union, ...) from the end of a path."""
+    path: tuple[str | int, ...] = ()
+    for part in loc:
+        if (*path, part) not in source.lines and part not in SpaceFile.model_fields:
+            break
+        path = (*path, part)
+    return path
+
+
+def _problem(error: dict[str, Any], path: tuple[str | int, ...]) -> str:
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        word, allowed = str(error["loc"][-1]), _keys(error["loc"][:-1])
+        return f"unknown key (allowed: {', '.join(allowed)}).{did_you_mean(word, allowed)}"
+    if kind == "missing":
+        return f"the key '{error['loc'][-1]}' is missing"
+    given = error["input"]
+    if kind == "literal_error":
+        allowed = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        near = did_you_mean(str(given), allowed)
+        return f"{given!r} is not allowed (allowed: {', '.join(allowed)}).{near}"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    wanted = str(error["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{given!r} does not fit (allowed: {wanted})"
+
+
+def _keys(loc: tuple[str | int, ...]) -> list[str]:
+    """List the keys that are allowed where an unknown one stands."""
+    if not loc:
+        return list(SpaceFile.model_fields)
+    parts: dict[str | int, type[_Part]] = {"train": Train, "measure": Measure, "slots": Rule}
+    return list(parts[loc[0]].model_fields)

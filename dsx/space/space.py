@@ -1,0 +1,251 @@
+"""SearchSpace: a checked space file, with the network it is about."""
+
+import difflib
+import fnmatch
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import dsx
+from dsx.conv import ConvSpec, Cost
+from dsx.data import Dataset
+from dsx.errors import DsxError, SpaceError, did_you_mean
+from dsx.lookup import find
+from dsx.nets import network_builder
+from dsx.space.choices import Choices, Dials, Pick, offer
+from dsx.space.design import Design
+from dsx.space.schema import Rule, SpaceFile, parse_space
+from dsx.space.slots import Census, Slot, census
+from dsx.space.source import Source, read_source
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """What may be chosen, for which network, on which data, towards which objectives.
+
+    Args:
+        name: File name without its ending.
+        source: The file's text, and where each key stands.
+        file: Its typed content.
+        dataset: The data.
+        census: The network's slots and costs.
+        choices: What each slot, or each group of slots that share a setting, may become.
+    """
+
+    name: str
+    source: Source
+    file: SpaceFile
+    dataset: Dataset
+    census: Census
+    choices: tuple[Choices, ...]
+
+    @property
+    def baseline(self) -> Design:
+        """The design that leaves every slot as it is."""
+        return self.design({})
+
+    def design(self, specs: Mapping[str, ConvSpec]) -> Design:
+        """Bring specs for some slots into a design.
+
+        Args:
+            specs: Spec by slot name; slots left out stay as they are.
+
+        Returns:
+            The design.
+
+        Raises:
+            SpecError: If there is no such slot, or a spec cannot be set there.
+        """
+        return Design.of(self.file.model, self.file.model_args, self.census, specs)
+
+    def draw(self, pick: Pick) -> Design:
+        """Draw a design.
+
+        Args:
+            pick: Draws one of several options of a named parameter.
+
+        Returns:
+            The design.
+        """
+        specs: dict[str, ConvSpec] = {}
+        for choices in self.choices:
+            specs |= choices.draw(pick)
+        return self.design(specs)
+
+    @property
+    def size(self) -> int:
+        """The number of different designs."""
+        return math.prod(len(choices.settings()) for choices in self.choices)
+
+    def cost(self, design: Design) -> Cost:
+        """Count what a design costs, by closed form."""
+        return self.census.cost(design.specs)
+
+    def cost_range(self) -> tuple[Cost, Cost]:
+        """Give the least and the most that any design costs, each number by itself."""
+        bounds = []
+        for best in (min, max):
+            total = self.census.cost({})
+            params, flops, bits = total.params, total.flops, total.bits
+            for choices in self.choices:
+                standing, offered = _setting_costs(choices)
+                params += best(cost.params for cost in offered) - standing.params
+                flops += best(cost.flops for cost in offered) - standing.flops
+                bits += best(cost.bits for cost in offered) - standing.bits
+            bounds.append(Cost(params=params, flops=flops, bits=bits))
+        return bounds[0], bounds[1]
+
+    def network(self) -> nn.Module:
+        """Build the network, with the fresh weights that the training seed gives."""
+        return _build(self.file, self.source)
+
+
+def _setting_costs(choices: Choices) -> tuple[Cost, list[Cost]]:
+    nothing = Cost(params=0, flops=0, bits=0)
+    standing = sum((slot.cost() for slot in choices.slots), nothing)
+    offered = [
+        sum((slot.cost(setting[slot.name]) for slot in choices.slots), nothing)
+        for setting in choices.settings()
+    ]
+    return standing, offered
+
+
+def load_space(name: str | Path) -> SearchSpace:
+    """Load a search space and check all of it that can be checked before the first trial.
+
+    Args:
+        name: A shipped space, or the path of a YAML file.
+
+    Returns:
+        The space.
+
+    Raises:
+        SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
+    """
+    path = _space_path(str(name))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"{path}: cannot be read: {error}") from error
+    return build_space(path.stem, str(name) if str(name).endswith(path.suffix) else path.name, text)
+
+
+def build_space(name: str, file: str, text: str) -> SearchSpace:
+    """Make a search space from the text of its file.
+
+    Args:
+        name: Of the space.
+        file: How messages name the file.
+        text: YAML.
+
+    Returns:
+        The space.
+
+    Raises:
+        SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
+    """
+    source = read_source(file, text)
+    content = parse_space(source)
+    try:
+        dataset = find(Dataset, content.data)
+    except DsxError as error:
+        raise source.error(("data",), str(error)) from error
+    network = _build(content, source)
+    try:
+        found = census(network, torch.zeros(2, *dataset.image_shape))
+    except DsxError as error:
+        raise source.error(("model",), str(error)) from error
+    if found.output_shape != (dataset.classes,):
+        problem = f"returns {found.output_shape}, the data has {dataset.classes} classes"
+        raise source.error(("model",), problem)
+    choices = tuple(_choices(content, source, found.slots))
+    return SearchSpace(
+        name=name, source=source, file=content, dataset=dataset, census=found, choices=choices
+    )
+
+
+def _build(content: SpaceFile, source: Source) -> nn.Module:
+    try:
+        builder = network_builder(content.model)
+    except DsxError as error:
+        raise source.error(("model",), str(error)) from error
+    with torch.random.fork_rng():
+        torch.manual_seed(content.train.seed)
+        try:
+            network = builder(**content.model_args)
+        # The user's own code, with the user's arguments: whatever it raises is about these.
+        except Exception as error:
+            problem = f"{content.model} cannot be built with these arguments: {error}"
+            raise source.error(("model_args",), problem) from error
+    if not isinstance(network, nn.Module):
+        problem = f"{content.model} returns a {type(network).__name__}, not a nn.Module"
+        raise source.error(("model",), problem)
+    return network
+
+
+def _choices(content: SpaceFile, source: Source, slots: Sequence[Slot]) -> Iterator[Choices]:
+    free = list(slots)
+    for number, rule in enumerate(content.slots):
+        matched = [slot for slot in free if fnmatch.fnmatchcase(slot.name, rule.match)]
+        if not matched:
+            raise source.error(("slots", number, "match"), _no_match(rule.match, slots, free))
+        free = [slot for slot in free if slot not in matched]
+        shared = rule.share == "rule"
+        for group in [matched] if shared else [[slot] for slot in matched]:
+            yield _offer(rule, number, source, rule.match if shared else group[0].name, group)
+
+
+def _no_match(wildcard: str, slots: Sequence[Slot], free: Sequence[Slot]) -> str:
+    names = [slot.name for slot in slots]
+    if any(fnmatch.fnmatchcase(name, wildcard) for name in names):
+        return f"'{wildcard}' matches only slots that an earlier rule has"
+    near = difflib.get_close_matches(wildcard.rstrip("*."), [n.rpartition(".")[0] for n in names])
+    hint = f" Did you mean '{near[0]}.*'?" if near else did_you_mean(wildcard, names)
+    return f"'{wildcard}' matches no slot (the slots are {', '.join(names)}).{hint}"
+
+
+def _offer(rule: Rule, number: int, source: Source, name: str, slots: Sequence[Slot]) -> Choices:
+    dials = Dials(
+        separable=tuple(dict.fromkeys(rule.separable)),
+        kernel_shape=tuple(dict.fromkeys(rule.kernel_shape)),
+        groups=tuple(dict.fromkeys(rule.groups)),
+        channel_stride=tuple(dict.fromkeys(rule.channel_stride)),
+    )
+    choices = offer(name, slots, dict(rule.preset), dials if rule.turns_dials else None)
+    if len(choices.settings()) == 1:
+        reasons = "; ".join(f"{label}: {why}" for label, why in choices.left_out.items())
+        problem = f"leaves nothing to choose for {name} ({reasons or 'it offers no change'})"
+        raise source.error(("slots", number), problem)
+    return choices
+
+
+def _space_path(name: str) -> Path:
+    if Path(name).suffix in (".yaml", ".yml"):
+        if not Path(name).is_file():
+            near = did_you_mean(Path(name).stem, shipped_spaces())
+            raise SpaceError(f"{name}: there is no such file.{near}")
+        return Path(name)
+    spaces = shipped_spaces()
+    if name not in spaces:
+        raise SpaceError(
+            f"no search space called '{name}' (allowed: {', '.join(spaces)}, "
+            f"or the path of a .yaml file).{did_you_mean(name, spaces)}"
+        )
+    return spaces[name]
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Find the search spaces that come with dsx.
+
+    Returns:
+        Their files by name: inside the installed package, beside it in a checkout.
+    """
+    package = Path(dsx.__path__[0])
+    folder = package / "search_spaces"
+    if not folder.is_dir():
+        folder = package.parent / "search_spaces"
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
