@@ -1,1 +1,37 @@
-"""dsx."""
+"""dsx: explore the design space of efficient convolutions.
+
+from dsx import search, front
+from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
+from dsx.space import slots, redesign, load_space
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dsx.errors import DsxError
+    from dsx.space import load_space
+    from dsx.study.read import front
+    from dsx.study.run import search
+
+__all__ = ["DsxError", "__version__", "front", "load_space", "search"]
+
+try:
+    __version__ = version("dsx")
+except PackageNotFoundError:  # a checkout on the path that was never installed
+    __version__ = "0+unknown"
+
+_HOME = {
+    "DsxError": "dsx.errors",
+    "front": "dsx.study.read",
+    "load_space": "dsx.space",
+    "search": "dsx.study.run",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Importing torch takes a second: only who asks for a name pays for it.
+    if name not in _HOME:
+        raise AttributeError(f"module 'dsx' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

@@ -92,17 +92,30 @@ def canonical_shape(name: str, kernel: tuple[int, int], channels: Tensor) -> str
         return "point"
     if name == "full":
         return name
-    if kernel[0] != kernel[1] or kernel[0] % 2 == 0:
-        raise SpecError(
-            f"kernel_shape {name} needs an odd square kernel, this one is {by(kernel)} "
-            "(allowed: full)"
-        )
+    check_odd_square(name, kernel)
     shape, number = shape_and_number(name)
     if name == f"het{number}":
         return _canonical_het(number, channels)
     if channels.shape[0] == 1:
         return _canonical_single(name, shape.supports(kernel[0])[:1])
     return name
+
+
+def check_odd_square(name: str, kernel: tuple[int, int]) -> None:
+    """Refuse a kernel that can only be full.
+
+    Args:
+        name: A kernel shape other than `full`.
+        kernel: Rows and columns.
+
+    Raises:
+        SpecError: If the kernel is even or oblong.
+    """
+    if kernel[0] != kernel[1] or kernel[0] % 2 == 0:
+        raise SpecError(
+            f"kernel_shape {name} needs an odd square kernel, this one is {by(kernel)} "
+            "(allowed: full)"
+        )
 
 
 def _canonical_het(number: int, channels: Tensor) -> str:

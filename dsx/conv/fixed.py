@@ -88,9 +88,11 @@ class FixedConv2d(DsxConv):
 
     def scale_outputs(self, scale: Tensor, shift: Tensor) -> None:
         with torch.no_grad():
-            self.weight.mul_(scale.reshape(-1, 1, 1, 1))
+            weight = self.weight * scale.reshape(-1, 1, 1, 1)
             bias = shift if self.bias is None else self.bias * scale + shift
-        self.bias = nn.Parameter(bias.clone())
+        # New parameters: another module may share the old ones.
+        self.weight = nn.Parameter(weight.to(self.weight.dtype))
+        self.bias = nn.Parameter(bias.to(self.weight.dtype, copy=True))
 
     def project(self, weight: Tensor, bias: Tensor | None) -> None:
         channels = self.layout.channels.to(weight.device)

@@ -61,7 +61,9 @@ def _pointwise(**dials: Any) -> ConvSpec:
     return ConvSpec(**{"kernel_shape": "point", **dials})
 
 
-def _scc(groups: int = 2, overlap: float | str = 0.5, separable: bool = True) -> ConvSpec:
+def _scc(
+    groups: int = 2, overlap: float | str = 0.5, separable: bool = True, **dials: Any
+) -> ConvSpec:
     """Sliding-channel convolution: the overlap of two windows is what the stride leaves."""
     try:
         stride = 1 - Fraction(str(overlap))
@@ -76,6 +78,7 @@ def _scc(groups: int = 2, overlap: float | str = 0.5, separable: bool = True) ->
         groups=groups,
         channel_stride=decimal if exact else str(stride),
         separable=separable,
+        **dials,
     )
 
 

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dsx.conv.canonical import by, canonical_groups, canonical_shape, canonical_stride
+from dsx.conv.canonical import (
+    by,
+    canonical_groups,
+    canonical_shape,
+    canonical_stride,
+    check_odd_square,
+)
 from dsx.conv.shapes import shape_and_number
 from dsx.conv.window import ratio, window_channels
 from dsx.errors import SpecError, unknown
@@ -128,7 +134,7 @@ def _check_types(spec: ConvSpec) -> None:
     for name in ("rigid", "separable"):
         if not isinstance(getattr(spec, name), bool):
             raise SpecError(f"{name}: {getattr(spec, name)!r} is neither true nor false")
-    if spec.scale not in (None, True, False):
+    if not isinstance(spec.scale, bool | None):
         raise SpecError(f"scale: {spec.scale!r} is neither true, false nor null")
     if spec.density is not None and not (_number(spec.density) and 0 < spec.density <= 1):
         raise SpecError(f"density: {spec.density!r} is not a number in 0 < density <= 1")
@@ -199,6 +205,7 @@ def _at(
     stride = canonical_stride(spec.channel_stride, groups, in_channels, out_channels)
     if learned:
         shape = LEARNED
+        check_odd_square(LEARNED, kernel)
         if spec.rigid and kernel != (3, 3):
             raise SpecError(f"rigid learned shapes are 3 x 3, this kernel is {by(kernel)}")
     else:
@@ -217,10 +224,11 @@ def _at(
         binary_basis=spec.binary_basis,
         splits=spec.splits if spec.binary_basis else 1,
         scale=spec.scale if spec.binary_basis else None,
-        density=spec.density if learned else None,
+        density=float(spec.density) if learned and spec.density is not None else None,
         rigid=spec.rigid and learned,
-        block_in=spec.block_in if learned else 32,
-        block_out=spec.block_out if learned else 16,
+        # A block that is larger than the layer is the whole layer.
+        block_in=min(spec.block_in, in_channels) if learned else 32,
+        block_out=min(spec.block_out, out_channels) if learned else 16,
         separable=separable,
     )
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._choose import Choice, choose
-from dsx.conv.deploy._fold import flatten, fold_batch_norms, trace
+from dsx.conv.deploy._fold import bound, flatten, fold_batch_norms, trace
 from dsx.conv.swap import swap
 from dsx.conv.timing import Timer, medians
 
@@ -64,31 +64,35 @@ def deploy(
     """
     holder = nn.Sequential(copy.deepcopy(model).eval())
     graph = trace(holder)
-    folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph)
+    untouched = bound(holder, graph)
+    folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
     timer, known = timer or medians, {} if known is None else known
     replacements: dict[nn.Module, nn.Module] = {}
     choices = {}
     with torch.inference_mode(False), torch.no_grad():
-        for conv, (name, seen) in _inputs(holder, sample).items():
+        for conv, (name, seen) in _inputs(holder, sample, untouched).items():
             replacements[conv], choices[name] = choose(conv, seen, timer, known, native)
         swap(holder, replacements)
-        network = flatten(holder, graph) if not isinstance(graph, str) else holder[0]
+        network = holder[0] if isinstance(graph, str) else flatten(holder[0])
     untraced = graph if isinstance(graph, str) else None
-    return Deployed(network.eval().requires_grad_(False), choices, folded, untraced)
+    return Deployed(network.requires_grad_(False), choices, folded, untraced).eval()
 
 
-def _inputs(holder: nn.Sequential, sample: Tensor) -> dict[DsxConv, tuple[str, Tensor]]:
-    """Run once and note the name and the largest input of each dsx convolution."""
+def _inputs(
+    holder: nn.Sequential, sample: Tensor, untouched: set[nn.Module]
+) -> dict[DsxConv, tuple[str, Tensor]]:
+    """Run once and note the name and the largest input of each dsx convolution to replace."""
     seen: dict[DsxConv, tuple[str, Tensor]] = {}
     hooks = []
+    outer = [module for module in holder.modules() if isinstance(module, DsxConv)]
+    stages = {part for conv in outer for part in conv.modules() if part is not conv}
 
     def note(conv: DsxConv, name: str, x: Tensor) -> None:
         if conv not in seen or x.numel() > seen[conv][1].numel():
             seen[conv] = (name, x.detach().clone(memory_format=torch.preserve_format))
 
     for path, module in holder.named_modules():
-        inside = any(path.startswith(f"{outer}.") for outer in _paths(holder))
-        if isinstance(module, DsxConv) and not inside:
+        if isinstance(module, DsxConv) and module not in stages | untouched:
             name = path.partition(".")[2]
             hooks.append(
                 module.register_forward_pre_hook(
@@ -99,7 +103,3 @@ def _inputs(holder: nn.Sequential, sample: Tensor) -> dict[DsxConv, tuple[str, T
     for hook in hooks:
         hook.remove()
     return seen
-
-
-def _paths(holder: nn.Module) -> list[str]:
-    return [path for path, module in holder.named_modules() if isinstance(module, DsxConv)]

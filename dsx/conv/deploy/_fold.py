@@ -1,8 +1,8 @@
 """Trace a network with torch.fx, and fold each BN into the convolution before it."""
 
-import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
 from dsx.conv.swap import swap
@@ -32,12 +32,35 @@ def trace(network: nn.Module) -> fx.Graph | str:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def fold_batch_norms(network: nn.Module, graph: fx.Graph) -> int:
+def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
+    """List the modules that must stay as they are for the network to compute what it does.
+
+    Args:
+        network: Any network.
+        graph: Its trace, or the reason why there is none.
+
+    Returns:
+        Those that hooks hang on, that compute their weights from others (weight norm), or whose
+        tensors the network's own code reads.
+    """
+    found = {
+        module
+        for module in network.modules()
+        if module._forward_hooks or module._forward_pre_hooks or is_parametrized(module)
+    }
+    for node in [] if isinstance(graph, str) else graph.nodes:
+        if node.op == "get_attr":
+            found.add(network.get_submodule(str(node.target).rpartition(".")[0]))
+    return found
+
+
+def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> int:
     """Fold every BN that directly and only follows a convolution, in place.
 
     Args:
         network: In eval mode; folded BNs become nn.Identity.
         graph: Its trace.
+        untouched: Modules that must stay as they are.
 
     Returns:
         How many were folded.
@@ -51,7 +74,7 @@ def fold_batch_norms(network: nn.Module, graph: fx.Graph) -> int:
     for node in graph.nodes:
         pair = _pair(node, modules)
         # A module that is called twice has another neighbour at its other call.
-        if pair and calls[pair[0]] == calls[pair[1]] == 1:
+        if pair and calls[pair[0]] == calls[pair[1]] == 1 and untouched.isdisjoint(pair):
             replacements |= _folded(*pair)
     swap(network, replacements)
     return sum(isinstance(new, nn.Identity) for new in replacements.values())
@@ -86,26 +109,23 @@ def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, 
     return {norm: nn.Identity()}
 
 
-def flatten(network: nn.Module, graph: fx.Graph | str) -> nn.Module:
-    """Write the deployed network as one flat graph without idle modules.
+def flatten(network: nn.Module) -> nn.Module:
+    """Write a deployed network as one flat graph without idle modules.
 
     Args:
-        network: With its forms in place.
-        graph: The earlier trace; where there was none, the network stays as it is.
+        network: With its forms in place; torch.fx can follow it.
 
     Returns:
-        A fx.GraphModule of torch's own parts, or the network.
+        A fx.GraphModule of torch's own parts.
     """
-    if isinstance(graph, str):
-        return network
     flat = fx.GraphModule(network, fx.Tracer().trace(network))
     for node in list(flat.graph.nodes):
-        if node.op == "call_module" and isinstance(
-            flat.get_submodule(str(node.target)), nn.Identity | nn.Dropout | nn.Dropout2d
-        ):
+        if node.op == "call_module" and isinstance(flat.get_submodule(str(node.target)), _IDLE):
             node.replace_all_uses_with(node.args[0])
             flat.graph.erase_node(node)
     flat.delete_all_unused_submodules()
     flat.recompile()
-    assert isinstance(flat, torch.nn.Module)
     return flat
+
+
+_IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)

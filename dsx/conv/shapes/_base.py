@@ -60,12 +60,13 @@ def shape_and_number(name: str) -> tuple[Shape, int]:
     """
     if ":" in name:
         return find(Shape, name), 0
-    match = re.fullmatch(r"([a-z_]+?)(\d*)", name)
-    stem, digits = match.groups() if match else (name, "")
+    # One name per shape: no leading zeros. Nine digits are more than any layer has channels.
+    match = re.fullmatch(r"([a-z_]+)([1-9][0-9]{0,8})?", name)
+    stem, digits = match.groups() if match else (name, None)
     if stem not in names(Shape):
         raise SpecError(unknown("shape", name, [*shape_words(), "learned"]))
     shape = find(Shape, stem)
-    if shape.numbered and (not digits or int(digits) < 1):
+    if shape.numbered and not digits:
         raise SpecError(f"'{name}' needs a number of at least 1, as in '{stem}4'")
     if digits and not shape.numbered:
         raise SpecError(unknown("shape", name, [*shape_words(), "learned"]))

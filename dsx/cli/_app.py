@@ -1,0 +1,53 @@
+"""The application: its commands, and the options that come before them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from dsx.cli import doctor, export, ls, pareto, search, space
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass
+class State:
+    """What the options before the command say.
+
+    Args:
+        debug: Whether errors show where they come from.
+    """
+
+    debug: bool = False
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import dsx
+
+        typer.echo(f"dsx {dsx.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="DSX_DEBUG", help="Show tracebacks.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Explore the design space of efficient convolutions, measured on this device."""
+    context.obj.debug = debug
+
+
+for command in (search.search, pareto.pareto, export.export, space.space, ls.ls, doctor.doctor):
+    app.command()(command)

@@ -1,0 +1,37 @@
+"""Bring together what an export needs: the study's choice, its space, its weights."""
+
+from pathlib import Path
+
+from dsx.export import Bundle, export
+from dsx.measure import this_device
+from dsx.study.choice import load_choice
+
+
+def export_chosen(storage: str, study: str | None, pick: str, out: Path, force: bool) -> Bundle:
+    """Export a design of a study.
+
+    Args:
+        storage: Any SQLAlchemy URL.
+        study: Name of the study; None for the newest.
+        pick: Which design, as `Front.pick` takes it.
+        out: Folder to write.
+        force: Whether an existing folder may be replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DsxError: If there is no such study or design, or the folder exists.
+        WorkFailed: If the files do not compute what the search measured.
+    """
+    choice = load_choice(storage, study, pick, this_device())
+    return export(
+        choice.space,
+        choice.design,
+        out,
+        weights=choice.weights,
+        searched=choice.metrics,
+        known=choice.known,
+        labels={"study": choice.study, "trial": choice.trial},
+        force=force,
+    )

@@ -1,0 +1,41 @@
+"""dsx export: the chosen design as files that need torch only."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dsx.cli._options import (
+    DEFAULT_STORAGE,
+    Format,
+    FormatOption,
+    JsonOption,
+    StorageOption,
+    StudyArgument,
+    chosen_format,
+)
+
+
+def export(
+    study: StudyArgument = None,
+    pick: Annotated[
+        str,
+        typer.Option(
+            help="Which design: knee, baseline, an objective (the best in it), a design id or the "
+            "beginning of one, or '#' and a trial number."
+        ),
+    ] = "knee",
+    out: Annotated[Path, typer.Option(help="Folder to write.", metavar="FOLDER")] = Path("chosen"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the folder.")] = False,
+    storage: StorageOption = DEFAULT_STORAGE,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Write a design of a study as model.py and weights, checked in a fresh process."""
+    from dsx.cli._chosen import export_chosen
+    from dsx.report.bundle import print_bundle
+    from dsx.report.progress import working
+
+    with working("exporting and checking"):
+        bundle = export_chosen(storage, study, pick, out, force)
+    print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

@@ -1,0 +1,72 @@
+"""dsx search: run or resume a study."""
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from dsx.cli._duration import seconds
+from dsx.cli._options import (
+    DEFAULT_STORAGE,
+    Format,
+    FormatOption,
+    JsonOption,
+    StorageOption,
+    chosen_format,
+)
+
+
+def search(
+    space: Annotated[
+        str, typer.Argument(help="A shipped space, or the path of a space file.")
+    ] = "digits",
+    trials: Annotated[
+        int,
+        typer.Option(
+            help="Designs measured to the end, the baseline and earlier runs included.",
+            envvar="DSX_TRIALS",
+            min=1,
+        ),
+    ] = 60,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study.  [default: the space's name]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.", envvar="DSX_SEED", min=0)] = 0,
+    timeout: Annotated[
+        str | None,
+        typer.Option(help="Begin no new trial after this time: 90s, 5m, 2h.", metavar="TIME"),
+    ] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Explore a space: build, measure and compare designs, and show the best trade-offs."""
+    limit = None if timeout is None else seconds(timeout)
+    from dsx.report.progress import SearchProgress
+    from dsx.report.result import print_front, print_message
+    from dsx.study.run import search as run
+
+    try:
+        with SearchProgress() as progress:
+            found = run(
+                space,
+                study=study,
+                trials=trials,
+                seed=seed,
+                storage=storage,
+                timeout=limit,
+                report=progress.report,
+            )
+    except KeyboardInterrupt:
+        again = shlex.join(["dsx", *sys.argv[1:]])
+        print_message(f"Interrupted; everything measured is saved. To go on: {again}")
+        raise typer.Exit(130) from None
+    print_front(found, chosen_format(format, json))
+    if not found.on_front:
+        print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
+        raise typer.Exit(1)
+    place = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
+    following = shlex.join(["dsx", "pareto", found.study, *place, "--plot", "front.html"])
+    chosen = shlex.join(["dsx", "export", found.study, *place, "--pick", "knee", "--out", "chosen"])
+    print_message(f"Next: {following}\n      {chosen}")

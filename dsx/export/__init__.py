@@ -1,0 +1,6 @@
+"""Export: a design as files that work without dsx, checked in a fresh process."""
+
+from dsx.export._base import Exporter
+from dsx.export.bundle import Bundle, export
+
+__all__ = ["Bundle", "Exporter", "export"]

@@ -1,0 +1,202 @@
+"""Bundle: everything that belongs to an exported design, in one folder."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+import dsx
+from dsx.conv.deploy import Choice
+from dsx.errors import DsxError, WorkFailed
+from dsx.export import verify
+from dsx.export._base import Exporter
+from dsx.lookup import find
+from dsx.measure import Candidate, this_device
+from dsx.measure.flops import count
+from dsx.space import Design, SearchSpace
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """What was exported.
+
+    Args:
+        folder: Where the files are.
+        manifest: The content of manifest.json.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+
+def export(
+    space: SearchSpace,
+    design: Design,
+    out: Path,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
+    searched: Mapping[str, float] | None = None,
+    known: MutableMapping[str, Choice] | None = None,
+    labels: Mapping[str, Any] | None = None,
+    force: bool = False,
+    exporter: str = "model_py",
+) -> Bundle:
+    """Write a design as files that need torch only, and check them in a fresh process.
+
+    Args:
+        space: The space that the design is from.
+        design: What to export.
+        out: A folder that does not exist yet, or is empty.
+        weights: State dict of the trained network; by default it is trained again, as it was.
+        searched: What the search measured, by metric, to be compared with.
+        known: Deployed forms chosen before.
+        labels: What else the manifest shall say (study, trial).
+        force: Whether an existing folder may be replaced.
+        exporter: A format.
+
+    Returns:
+        Where the files are, and what the manifest says.
+
+    Raises:
+        DsxError: If the folder exists.
+        WorkFailed: If the network cannot be written, or the files do not compute what the search
+            measured; nothing is left behind then.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        raise DsxError(f"--out: '{out}' exists already (choose another, or replace it: --force)")
+    torch.set_num_threads(space.file.measure.threads)
+    candidate = Candidate(space, design, known)
+    if weights is None:
+        candidate.trained()
+    else:
+        candidate.network.load_state_dict(dict(weights))
+    with _appearing(out) as folder:
+        headline = f"{design.words(space.census)} in {space.file.model} (design {design.id})."
+        writer = find(Exporter, exporter)
+        writer.write(candidate.deployed, candidate.sample, headline, folder)
+        (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
+        manifest = _manifest(candidate, folder, searched or {}, labels or {})
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    return Bundle(folder=out, manifest=manifest)
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """Write beside the place, so that the folder appears whole or not at all."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise DsxError(f"--out: '{out}' cannot be written: {error.strerror}") from error
+    try:
+        yield partial
+        if out.exists():
+            shutil.rmtree(out)
+        partial.chmod(0o755)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _design_yaml(space: SearchSpace, design: Design) -> str:
+    content = {
+        "id": design.id,
+        "model": design.model,
+        "model_args": dict(design.model_args),
+        "data": space.file.data,
+        "train": space.file.train.model_dump(),
+        "measure": space.file.measure.model_dump(),
+        "slots": design.spec_json(),
+    }
+    head = (
+        "# A network with other convolutions in some of its slots. To build it for training:\n"
+        "#   redesign(network, {name: ConvSpec.from_json(dials) for name, dials in slots})\n"
+    )
+    return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
+
+
+def _manifest(
+    candidate: Candidate, folder: Path, searched: Mapping[str, float], labels: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Measure the files anew, compare with the network and the search, and write it all down."""
+    outputs, accuracies = _check_outputs(candidate, folder, searched)
+    median, low, high = verify.latency_ms(verify.load_exported(folder), candidate.sample)
+    metrics: dict[str, dict[str, float]] = {
+        **{name: {"exported": value} for name, value in _checked_cost(candidate).items()},
+        **{name: {"exported": value} for name, value in accuracies.items()},
+        "latency_ms": {"exported": median, "low": low, "high": high},
+    }
+    for name, value in searched.items():
+        metrics.setdefault(name, {})["searched"] = value
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dsx": dsx.__version__,
+        **labels,
+        "design": candidate.design.id,
+        "words": candidate.design.words(candidate.space.census),
+        "metrics": metrics,
+        "outputs": outputs,
+        "forms": {name: choice.form for name, choice in candidate.deployed.choices.items()},
+        "folded_norms": candidate.deployed.folded,
+        "measure": candidate.space.file.measure.model_dump(),
+        "device": asdict(this_device()),
+        "files": {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(folder.iterdir())
+        },
+    }
+
+
+def _check_outputs(
+    candidate: Candidate, folder: Path, searched: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Classify validation and test images with the files, in a fresh process."""
+    dtype = candidate.sample.dtype
+    network = candidate.network.eval().to(dtype)
+    parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
+    images = {name: part.images.to(dtype) for name, part in parts.items()}
+    logits = verify.fresh_logits(folder, images)
+    with torch.inference_mode():
+        compared = [
+            verify.largest_difference(logits[name], network(images[name])) for name in parts
+        ]
+    accuracies = {
+        name: float((logits[name].argmax(1) == part.labels).double().mean())
+        for name, part in parts.items()
+    }
+    # A single image may lie so near the edge between two classes that rounding decides.
+    allowed = 1.5 / len(parts["accuracy"])
+    if abs(accuracies["accuracy"] - searched.get("accuracy", accuracies["accuracy"])) > allowed:
+        raise WorkFailed(
+            f"the exported model has a validation accuracy of {accuracies['accuracy']:.4f}, "
+            f"the search measured {searched['accuracy']:.4f}"
+        )
+    largest, tolerance = max(compared)
+    outputs = {
+        "images": sum(len(part) for part in parts.values()),
+        "largest_difference": largest,
+        "tolerance": tolerance,
+    }
+    return outputs, accuracies
+
+
+def _checked_cost(candidate: Candidate) -> dict[str, int]:
+    """Count by closed form, and by the operators of the trained network."""
+    sample = torch.zeros(1, *candidate.space.dataset.image_shape)
+    counted = count(candidate.network.to(torch.float32), sample)
+    if counted != candidate.cost.flops:
+        raise WorkFailed(
+            f"the network's operators count {counted} flops, its design {candidate.cost.flops}"
+        )
+    return asdict(candidate.cost)

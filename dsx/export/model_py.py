@@ -1,0 +1,207 @@
+"""model.py: the deployed network as readable Python that needs torch only, and its weights."""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, fx, nn
+
+from dsx.conv import Deployed
+from dsx.errors import WorkFailed
+from dsx.export._base import Exporter
+
+MODEL, WEIGHTS = "model.py", "weights.safetensors"
+
+_TEMPLATE = '''"""{headline}
+
+Needs torch and nothing else:
+
+    from model import load
+    network = load()          # with the weights of {weights}, in eval mode
+    logits = network(images)  # {shape}
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+{imports}
+
+class Model(nn.Module):
+    """The deployed network: batch norms are folded, each convolution has its fastest form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+{init}
+
+{forward}
+
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file: a JSON header behind its length, then the numbers."""
+    data = bytearray(path.read_bytes())
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(bytes(data[8 : 8 + length]))
+    header.pop("__metadata__", None)
+    dtypes = {{"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16,
+              "F16": torch.float16, "I64": torch.int64, "I32": torch.int32, "BOOL": torch.bool}}
+    tensors = {{}}
+    for name, entry in header.items():
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        flat = torch.frombuffer(data[begin:end], dtype=dtypes[entry["dtype"]])
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors
+
+
+def load(weights: Path | str = Path(__file__).with_name("{weights}")) -> Model:
+    """Build the network and fill in its weights."""
+    model = Model()
+    model.load_state_dict(read_safetensors(Path(weights)), assign=True)
+    return model.eval().requires_grad_(False)
+
+
+if __name__ == "__main__":
+    network = load()
+    with torch.inference_mode():
+        print(network(torch.zeros({shape}, dtype={dtype})).shape)
+'''
+
+
+def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Sequence[Path]:
+    """Write model.py and weights.safetensors.
+
+    Args:
+        deployed: The network.
+        sample: An input.
+        headline: First line of model.py.
+        folder: Exists.
+
+    Returns:
+        The two files.
+
+    Raises:
+        WorkFailed: If torch.fx cannot follow the network, or it holds a module that torch lacks.
+    """
+    if not isinstance(deployed.network, fx.GraphModule):
+        raise WorkFailed(
+            f"model.py needs a network that torch.fx can follow, this one it cannot: "
+            f"{deployed.untraced}"
+        )
+    flat = _flat(deployed.network)
+    # Cloned, since safetensors refuses one tensor under two names.
+    state = {name: tensor.contiguous().clone() for name, tensor in flat.state_dict().items()}
+    save_file(state, folder / WEIGHTS)
+    (folder / MODEL).write_text(source(flat, sample, headline), encoding="utf-8")
+    return [folder / MODEL, folder / WEIGHTS]
+
+
+def _flat(network: fx.GraphModule) -> fx.GraphModule:
+    """Hold every part directly, under a name that can stand behind `self.`."""
+    graph = fx.Graph()
+    graph.output(graph.graph_copy(network.graph, {}))
+    root = nn.Module()
+    for node in graph.nodes:
+        if node.op not in ("call_module", "get_attr"):
+            continue
+        name = re.sub(r"\W", "_", str(node.target))
+        part: Any = network
+        for step in str(node.target).split("."):
+            part = getattr(part, step)
+        if isinstance(part, nn.Module):
+            setattr(root, name, part)
+        else:
+            root.register_buffer(name, part.detach())
+        node.target = name
+    return fx.GraphModule(root, graph)
+
+
+def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
+    """Write a flat network as Python.
+
+    Args:
+        flat: Every part of it lies directly in the module.
+        sample: An input.
+        headline: First line of the file.
+
+    Returns:
+        The file's text.
+
+    Raises:
+        WorkFailed: If it holds a module that torch lacks.
+    """
+    init = [f"self.{name} = {constructor(part)}" for name, part in flat.named_children()]
+    init += [
+        f'self.register_buffer("{name}", torch.empty({tuple(part.shape)}, dtype={part.dtype}))'
+        for name, part in flat.named_buffers(recurse=False)
+    ]
+    code = flat.graph.python_code("self")
+    # fx drops each value as soon as it is used up; for a reader that is noise.
+    forward = re.sub(r";  (?:\w+ = )+None", "", code.src.strip())
+    forward = re.sub(r"^def forward\(self, (\w+)\)[^:]*:", r"def forward(self, \1):", forward)
+    return _TEMPLATE.format(
+        headline="\n".join(textwrap.wrap(headline, 96)),
+        weights=WEIGHTS,
+        shape=", ".join(str(side) for side in sample.shape),
+        dtype=sample.dtype,
+        imports="".join(f"{line}\n" for line in _imports(code)),
+        init="\n".join(f"        {line}" for line in init),
+        forward="\n".join(f"    {line}" if line else "" for line in forward.splitlines()) + "\n",
+    )
+
+
+def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
+    """Import what the traced code refers to, beside torch itself."""
+    for name, value in code.globals.items():
+        if name == "torch" or not re.search(rf"\b{name}\b", code.src):
+            continue
+        if name in ("inf", "nan"):
+            yield f"from math import {name}"
+        elif inspect.ismodule(value):
+            yield f"import {value.__name__} as {name}"
+        else:
+            yield f"from {value.__module__} import {value.__name__} as {name}"
+
+
+# Arguments for which one number stands for the same number in every direction.
+_SIDES = ("kernel_size", "stride", "padding", "dilation", "output_size")
+
+
+def constructor(module: nn.Module) -> str:
+    """Write the call that builds a module like this one.
+
+    Args:
+        module: One of torch.nn.
+
+    Returns:
+        Python, such as `nn.Conv2d(8, 16, 3, padding=1, bias=False)`.
+
+    Raises:
+        WorkFailed: If torch.nn has no such module, or its arguments cannot be read off it.
+    """
+    kind = type(module)
+    if getattr(nn, kind.__name__, None) is not kind:
+        raise WorkFailed(f"model.py cannot hold a {kind.__module__}.{kind.__name__}")
+    arguments = []
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if name in ("device", "dtype"):
+            continue
+        value = getattr(module, name, inspect.Parameter.empty)
+        if value is inspect.Parameter.empty:
+            raise WorkFailed(f"model.py cannot tell the {name} of a nn.{kind.__name__}")
+        if isinstance(value, torch.Tensor) or (name == "bias" and value is None):
+            value = value is not None
+        if name in _SIDES and isinstance(value, tuple) and len(set(value)) == 1:
+            value = value[0]
+        if parameter.default is inspect.Parameter.empty:
+            arguments.append(repr(value))
+        elif value != parameter.default:
+            arguments.append(f"{name}={value!r}")
+    return f"nn.{kind.__name__}({', '.join(arguments)})"
+
+
+EXPORTER = Exporter(write=write)

@@ -1,0 +1,102 @@
+"""Verify an export: what the files compute in a fresh process is what the search measured."""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dsx.errors import WorkFailed
+from dsx.measure.latency_ms import median_interval, sample_calls
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
+"""Largest difference of a logit, as a part of the largest logit: folding a batch norm and summing
+in another order changes the last digits, which deep networks amplify."""
+
+
+def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Classify images with an exported model in a fresh process that cannot import dsx.
+
+    Args:
+        folder: Of model.py and its weights.
+        inputs: Image batches by name.
+
+    Returns:
+        Logits by the same names.
+
+    Raises:
+        WorkFailed: If the process fails.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        into, out = Path(temporary) / "inputs", Path(temporary) / "outputs"
+        save_file({name: images.contiguous() for name, images in inputs.items()}, into)
+        script = Path(__file__).with_name("_fresh.py")
+        command = [sys.executable, "-IB", str(script), str(folder.resolve()), str(into), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise WorkFailed(f"the exported model does not run in a fresh process: {last}")
+        return load_file(out)
+
+
+def largest_difference(exported: Tensor, reference: Tensor) -> tuple[float, float]:
+    """Compare logits.
+
+    Args:
+        exported: (N, classes), of the exported files.
+        reference: (N, classes), of the network that was trained.
+
+    Returns:
+        The largest difference as a part of the largest logit, and what is tolerated.
+
+    Raises:
+        WorkFailed: If the difference is larger than that.
+    """
+    difference = float((exported - reference).abs().max() / reference.abs().max())
+    tolerance = TOLERANCES[exported.dtype]
+    # Not `difference > tolerance`: a NaN has to fail too.
+    if not difference <= tolerance:
+        raise WorkFailed(
+            f"the exported model's outputs differ by {difference:.2g} of the largest logit "
+            f"(allowed: {tolerance:.2g})"
+        )
+    return difference, tolerance
+
+
+def load_exported(folder: Path) -> nn.Module:
+    """Load an exported model into this process.
+
+    Args:
+        folder: Of model.py and its weights.
+
+    Returns:
+        The network.
+    """
+    spec = importlib.util.spec_from_file_location("dsx_exported_model", folder / "model.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Compiled and run here, so that no cache of it is left among the files.
+    exec(compile((folder / "model.py").read_text(), spec.origin or "", "exec"), vars(module))
+    network = module.load()
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def latency_ms(network: nn.Module, sample: Tensor) -> tuple[float, float, float]:
+    """Time an exported network as the search timed its candidates.
+
+    Args:
+        network: As loaded from its files.
+        sample: An input.
+
+    Returns:
+        Median and 95 % interval in milliseconds.
+    """
+    with torch.inference_mode():
+        times, _ = sample_calls(lambda: network(sample))
+    return median_interval(times)

@@ -1,0 +1,57 @@
+"""The axis of a plot: a range, round numbers in it, and whether it is logarithmic."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A range of numbers, linear or logarithmic, to be cut into cells."""
+
+    low: float
+    high: float
+    log: bool
+    unit: str
+
+    @staticmethod
+    def over(values: list[float], unit: str, *, log: bool) -> "Axis":
+        """Span some numbers, with room beside a single one.
+
+        Args:
+            values: At least one finite number.
+            unit: Their unit.
+            log: Whether ratios matter more than differences; all values are positive then.
+
+        Returns:
+            An axis, linear where there is but one value.
+        """
+        low, high = min(values), max(values)
+        if low == high:
+            room = abs(low) / 10 or 1.0
+            return Axis(low=low - room, high=high + room, log=False, unit=unit)
+        return Axis(low=low, high=high, log=log, unit=unit)
+
+    def cell(self, value: float, cells: int) -> int:
+        """Find the cell of a number, 0 to cells - 1."""
+        low, high, at = (
+            (math.log(self.low), math.log(self.high), math.log(value))
+            if self.log
+            else (self.low, self.high, value)
+        )
+        return round((at - low) / (high - low) * (cells - 1))
+
+    def ticks(self, most: int) -> list[float]:
+        """List at most so many round numbers inside the range; two ends where there are none."""
+        if self.log:
+            tens = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            for digits in ((1, 2, 5), (1, 3), (1,)):
+                found = [digit * 10.0**ten for ten in tens for digit in digits]
+                inside = [value for value in found if self.low <= value <= self.high]
+                if 2 <= len(inside) <= most:
+                    return inside
+            return [self.low, self.high]
+        rough = (self.high - self.low) / most
+        ten = 10.0 ** math.floor(math.log10(rough))
+        step = next(ten * digit for digit in (1, 2, 2.5, 5, 10, 20) if ten * digit >= rough)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [count * step for count in range(first, last + 1)] or [self.low, self.high]

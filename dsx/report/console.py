@@ -1,0 +1,42 @@
+"""Where reports go (results to stdout, the rest to stderr), and the marks they share."""
+
+from rich.console import Console
+
+MARKS = {
+    "knee": "★",
+    "baseline": "◆",
+    "front": "●",
+    "dominated": "·",
+    "infeasible": "x",
+}
+"""How a design is marked in tables and in the terminal's plot, by its role."""
+
+_ASCII = str.maketrans(
+    {"★": "*", "◆": "B", "●": "o", "·": ".", "±": "+-", "│": "|", "─": "-"}
+    | {"┤": "+", "┴": "+", "└": "+"}
+)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Open a console that colours nothing by itself and knows terminals, pipes and NO_COLOR.
+
+    Args:
+        stderr: For progress and messages; results go to stdout.
+
+    Returns:
+        A console; without a terminal it writes no control codes, 80 columns unless COLUMNS says so.
+    """
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+
+
+def spelled(text: str, ascii_only: bool) -> str:
+    """Replace the marks that an old terminal or a pipe in ASCII could not show.
+
+    Args:
+        text: What is to be shown.
+        ascii_only: Whether the console says so.
+
+    Returns:
+        A text in ASCII, of the same width but where it holds an uncertainty.
+    """
+    return text.translate(_ASCII) if ascii_only else text

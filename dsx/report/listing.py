@@ -1,0 +1,45 @@
+"""Print plain rows as a table, as JSON or as CSV."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from dsx.report.console import console
+
+SCHEMA_VERSION = 1
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, object]], format: str, about: Mapping[str, object], name: str
+) -> None:
+    """Print rows to stdout.
+
+    Args:
+        rows: All with the same keys.
+        format: "table", "json" or "csv".
+        about: What a JSON document says beside the rows.
+        name: Of the rows in a JSON document.
+    """
+    if format == "json":
+        document = {"schema_version": SCHEMA_VERSION, **about, name: list(rows)}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif format == "csv":
+        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        console().print(listing(rows))
+
+
+def listing(rows: Sequence[Mapping[str, object]]) -> Table:
+    """Lay rows out as a table; numbers to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0] if rows else []:
+        number = all(isinstance(row[name], int | float) for row in rows)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+    return table

@@ -1,0 +1,175 @@
+"""The front as one HTML file that works offline: an interactive plot above the table."""
+
+import json
+import math
+import re
+import textwrap
+from html import escape
+from importlib.resources import files
+
+from plotly.offline import get_plotlyjs
+
+from dsx.report.human import counted, human_interval, kind, title
+from dsx.report.picks import picks
+from dsx.report.view import (
+    COLOURS,
+    TRIAL,
+    Role,
+    called,
+    dense,
+    described,
+    listed,
+    logarithmic,
+    metrics,
+    number,
+    ratio,
+    role,
+    short_ids,
+    standing,
+)
+from dsx.study.front import Entry, Front
+
+_SYMBOLS: dict[Role, tuple[str, int, str]] = {
+    "infeasible": ("x", 7, ""),
+    "dominated": ("circle", 7, ""),
+    "front": ("circle", 11, "#ffffff"),
+    "baseline": ("diamond", 12, "#000000"),
+    "knee": ("star", 17, "#000000"),
+}
+"""Plotly's symbol, size in pixels, colour of the edge, in the order of drawing. What has an edge
+carries its trial number and error bars."""
+
+
+def page(front: Front, x: str, y: str) -> str:
+    """Write the page of a front.
+
+    Args:
+        front: What to show.
+        x: The metric, or `trial`, that is on the x axis first.
+        y: The same for the y axis; the reader may choose others.
+
+    Returns:
+        An HTML document that loads nothing from anywhere.
+    """
+    parts = {
+        "TITLE": escape(front.study),
+        "SUMMARY": f"Space {escape(front.space)}: {len(front.on_front)} of {len(front.entries)} "
+        "designs are on the front.",
+        "PICKS": "<br>".join(escape(line) for line in picks(front).splitlines()),
+        "TABLE": _table(front),
+        "CONDITIONS": "".join(
+            f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
+            for name, text in front.conditions.items()
+        ),
+        "PLOTLY": get_plotlyjs(),
+        # A "</script>" in somebody's words must not end the script.
+        "DATA": json.dumps(_data(front, x, y), allow_nan=False).replace("<", "\\u003c"),
+    }
+    template = files("dsx.report").joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], template)
+
+
+def _data(front: Front, x: str, y: str) -> dict[str, object]:
+    names = [*metrics(front), TRIAL]
+    others = [name for name in front.objectives if name not in (x, y)]
+    return {
+        "objectives": dict(front.objectives),
+        "chosen": {"x": x, "y": y, "colour": others[0] if others else ""},
+        "metrics": {name: _metric(front, name) for name in names},
+        "designs": [_design(front, entry, names) for entry in front.entries],
+        "roles": [_role(front, kind) for kind in _SYMBOLS],
+    }
+
+
+def _role(front: Front, kind: Role) -> dict[str, object]:
+    symbol, size, edge = _SYMBOLS[kind]
+    return {
+        "name": kind,
+        "legend": called(front, kind),
+        "symbol": symbol,
+        "size": size,
+        "edge": edge,
+        "colour": COLOURS[kind],
+    }
+
+
+def _metric(front: Front, name: str) -> dict[str, object]:
+    unit = front.units.get(name, "")
+    return {
+        "title": title(name, unit),
+        "heading": described(front, name),
+        "format": {"share": ".4~%", "count": ".4~s", "symbol": ""}[kind(unit)],
+        "log": logarithmic(front, name),
+    }
+
+
+def _design(front: Front, entry: Entry, names: list[str]) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "trial": entry.trial,
+        "role": role(front, entry),
+        "on_front": entry.id in front.front_ids,
+        "hover": _hover(front, entry),
+        "metrics": {
+            name: [
+                value.value,
+                value.low if math.isfinite(value.low) else value.value,
+                value.high if math.isfinite(value.high) else value.value,
+            ]
+            for name in names
+            if (value := number(entry, name))
+        },
+    }
+
+
+def _hover(front: Front, entry: Entry) -> str:
+    """What is read under the pointer, in the little HTML that Plotly knows."""
+    lines = [f"<b>#{entry.trial}</b> {entry.id}, {called(front, role(front, entry))}"]
+    for name in metrics(front):
+        if name in entry.metrics:
+            unit = front.units.get(name, "")
+            said = ratio(front, entry, name)
+            figure = human_interval(entry.metrics[name], unit) + (f" ({said})" if said else "")
+            lines.append(f"{escape(title(name, unit))}: {figure}")
+    return "<br>".join([*lines, *map(escape, textwrap.wrap(entry.words, 60))])
+
+
+def _table(front: Front) -> str:
+    names, ids = metrics(front), short_ids(front)
+    heads = ["<th>trial</th>", "<th>id</th>"]
+    for name in names:
+        unit = front.units.get(name, "")
+        small = f"<small>{escape(counted(name, unit))}</small>"
+        heads.append(f'<th class="figure">{escape(title(name, unit))}{small}</th>')
+    heads += ['<th class="figure">dense</th>', "<th>design</th>"]
+    rows = []
+    for entry in listed(front):
+        cells = [
+            f'<td data-value="{entry.trial}">#{entry.trial}</td>',
+            f"<td><code>{ids[entry.id]}</code></td>",
+            *(_cell(front, entry, name) for name in names),
+            f'<td class="figure">{dense(entry)}</td>',
+            f"<td>{escape(entry.words)}{_remark(front, entry)}</td>",
+        ]
+        rows.append(f'<tr id="{entry.id}" class="{role(front, entry)}">{"".join(cells)}</tr>')
+    return (
+        f"<table><thead><tr>{''.join(heads)}</tr></thead>\n"
+        f"<tbody>{chr(10).join(rows)}</tbody></table>"
+    )
+
+
+def _cell(front: Front, entry: Entry, name: str) -> str:
+    if name not in entry.metrics:
+        return '<td class="figure">-</td>'
+    value = entry.metrics[name]
+    said = ratio(front, entry, name)
+    shown = human_interval(value, front.units.get(name, ""))
+    small = f"<small>{said}</small>" if said else ""
+    return f'<td class="figure" data-value="{value.value}">{shown}{small}</td>'
+
+
+def _remark(front: Front, entry: Entry) -> str:
+    remarks = ["knee"] if role(front, entry) == "knee" else []
+    if entry.id == front.baseline:
+        remarks.append(f"baseline, {standing(front, entry)}")
+    return f"<small>{', '.join(remarks)}</small>" if remarks else ""

@@ -1,0 +1,38 @@
+"""The designs one would look at first, a line each: the knee and the best of each objective."""
+
+from dsx.report.human import human, title
+from dsx.report.view import ratio, short_ids
+from dsx.study.front import Entry, Front
+
+
+def picks(front: Front) -> str:
+    """Name the knee and the best of each objective, with their numbers.
+
+    Args:
+        front: A front.
+
+    Returns:
+        A line for each different design, the knee first; nothing if no design is feasible.
+    """
+    if not front.on_front:
+        return ""
+    reasons: dict[str, list[str]] = {front.knee.id: ["knee"]}
+    for name in front.objectives:
+        wish = f"best {title(name, front.units.get(name, ''))}"
+        reasons.setdefault(front.best(name).id, []).append(wish)
+    ids = short_ids(front)
+    entries = {entry.id: entry for entry in front.on_front}
+    return "\n".join(
+        f"{', '.join(why)}: #{entries[id_].trial} ({ids[id_]}), {_numbers(front, entries[id_])}"
+        for id_, why in reasons.items()
+    )
+
+
+def _numbers(front: Front, entry: Entry) -> str:
+    parts = []
+    for name in front.objectives:
+        unit = front.units.get(name, "")
+        part = f"{title(name, unit)} {human(entry.metrics[name].value, unit)}"
+        said = ratio(front, entry, name)
+        parts.append(f"{part} ({said})" if said else part)
+    return ", ".join(parts)

@@ -1,0 +1,50 @@
+"""The front as a picture (png, svg) or an interactive page (html), chosen by the file's suffix."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dsx.errors import DsxError, unknown
+from dsx.report.view import axes
+from dsx.study.front import Front
+
+
+def plot(front: Front, path: str | Path, *, x: str | None = None, y: str | None = None) -> None:
+    """Draw a front into a file.
+
+    Args:
+        front: What to draw.
+        path: Where to; `.png`, `.svg` (for papers: the same bytes for the same front) or `.html`
+            (one file that needs no network).
+        x: A metric or `trial`; None for the first minimised objective.
+        y: A metric or `trial`; None for the first maximised objective, or else the next one.
+
+    Raises:
+        DsxError: If the suffix or a metric is not known, or the file cannot be written.
+    """
+    path = Path(path)
+    across, up = axes(front, x, y)
+    renderers: dict[str, Callable[[], bytes]] = {
+        ".png": lambda: _picture(front, across, up, "png"),
+        ".svg": lambda: _picture(front, across, up, "svg"),
+        ".html": lambda: _page(front, across, up),
+    }
+    if path.suffix.lower() not in renderers:
+        raise DsxError(f"{path}: {unknown('plot format', path.suffix, renderers)}")
+    content = renderers[path.suffix.lower()]()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise DsxError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _picture(front: Front, x: str, y: str, suffix: str) -> bytes:
+    # Matplotlib takes 0.7 s to import, which a table should not wait for.
+    from dsx.report.figure import figure, render
+
+    return render(figure(front, x, y), suffix)
+
+
+def _page(front: Front, x: str, y: str) -> bytes:
+    from dsx.report.page import page
+
+    return page(front, x, y).encode()

@@ -1,0 +1,38 @@
+"""Print a front in the format asked for, and messages beside it."""
+
+import sys
+
+from dsx.report.console import console
+from dsx.report.picks import picks
+from dsx.report.rows import as_csv, as_json
+from dsx.report.table import FrontTable
+from dsx.report.terminal import TerminalPlot
+from dsx.study.front import Front
+
+
+def print_front(
+    front: Front, format: str, plotted: bool = False, x: str | None = None, y: str | None = None
+) -> None:
+    """Print the front of a study to stdout.
+
+    Args:
+        front: The front.
+        format: "table", "json" or "csv".
+        plotted: Whether a table gets a plot under it.
+        x: Metric along the plot; by default the first minimised objective.
+        y: Metric up the plot.
+    """
+    if format != "table":
+        sys.stdout.write(as_json(front) if format == "json" else as_csv(front))
+        return
+    out = console()
+    out.print(FrontTable(front))
+    if front.on_front:
+        if plotted:
+            out.print(TerminalPlot(front, x=x, y=y))
+        out.print(picks(front))
+
+
+def print_message(text: str) -> None:
+    """Print a message to stderr."""
+    console(stderr=True).print(text, soft_wrap=True)

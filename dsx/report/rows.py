@@ -1,0 +1,112 @@
+"""The front for programs: one JSON document, or the same rows as CSV."""
+
+import csv
+import io
+import json
+import math
+
+from dsx.report.view import metrics
+from dsx.study.front import Entry, Front
+
+SCHEMA_VERSION = 1
+"""Raised when a key of the document changes its meaning or goes."""
+
+
+def document(front: Front) -> dict[str, object]:
+    """Describe a front in plain data.
+
+    Args:
+        front: A front.
+
+    Returns:
+        What `json.dumps` takes as it is. Infinite numbers are null.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": front.study,
+        "space": front.space,
+        "objectives": dict(front.objectives),
+        "units": {name: front.units.get(name, "") for name in metrics(front)},
+        "conditions": dict(front.conditions),
+        "baseline": front.baseline if front.baseline_entry else None,
+        "knee": front.knee.id if front.on_front else None,
+        "reference": {name: _plain(number) for name, number in front.reference.items()},
+        "hypervolume": _plain(front.hypervolume),
+        "designs": [_design(front, entry) for entry in front.entries],
+    }
+
+
+def as_json(front: Front) -> str:
+    """Write the document of a front as JSON, to be read by people too."""
+    return json.dumps(document(front), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def as_csv(front: Front) -> str:
+    """Write the designs of a front as CSV.
+
+    Args:
+        front: A front.
+
+    Returns:
+        A heading and a line per design, in trial order. A metric with an interval in any design
+        has columns `<name>_low` and `<name>_high` too. What is infinite or not measured is empty.
+    """
+    uneven = {
+        name for entry in front.entries for name, value in entry.metrics.items() if not value.exact
+    }
+    columns = [
+        column
+        for name in metrics(front)
+        for column in ((name, f"{name}_low", f"{name}_high") if name in uneven else (name,))
+    ]
+    out = io.StringIO()
+    fields = ["id", "trial", "on_front", "feasible", *columns, "words"]
+    writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(_row(front, entry) for entry in front.entries)
+    return out.getvalue()
+
+
+def _design(front: Front, entry: Entry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "trial": entry.trial,
+        "on_front": entry.id in front.front_ids,
+        "feasible": entry.feasible,
+        "metrics": {
+            name: {
+                "value": _plain(value.value),
+                "low": _plain(value.low),
+                "high": _plain(value.high),
+            }
+            for name, value in entry.metrics.items()
+        },
+        "spec": {slot: dict(dials) for slot, dials in entry.spec.items()},
+        "words": entry.words,
+        "redesigned": entry.redesigned,
+        "fallbacks": entry.fallbacks,
+    }
+
+
+def _row(front: Front, entry: Entry) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": entry.id,
+        "trial": entry.trial,
+        "on_front": json.dumps(entry.id in front.front_ids),
+        "feasible": json.dumps(entry.feasible),
+        "words": entry.words,
+    }
+    for name, value in entry.metrics.items():
+        row |= {
+            name: _plain(value.value),
+            f"{name}_low": _plain(value.low),
+            f"{name}_high": _plain(value.high),
+        }
+    return row
+
+
+def _plain(number: float) -> float | int | None:
+    """Write counts without a decimal point, and what JSON has no number for as null."""
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) else number

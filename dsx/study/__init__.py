@@ -1,0 +1,1 @@
+"""Studies: search a space, remember every measurement, find the front."""

@@ -1,0 +1,71 @@
+"""Choice: one design of a study, with all that is needed to build it again."""
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dsx.conv import ConvSpec
+from dsx.conv.deploy import Choice as FormChoice
+from dsx.measure import Device
+from dsx.space import Design, SearchSpace
+from dsx.space.space import build_space
+from dsx.study.database import open_database
+from dsx.study.memory import KnownForms, Memory
+from dsx.study.read import find_study, load_front
+from dsx.study.weights import Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyChoice:
+    """One design of a study.
+
+    Args:
+        study: Name of the study.
+        trial: Number of the trial that measured the design.
+        space: The space that the study was begun with.
+        design: The design.
+        weights: Its trained weights; None where the study does not keep them.
+        metrics: What was measured.
+        known: Deployed forms chosen on this device.
+    """
+
+    study: str
+    trial: int
+    space: SearchSpace
+    design: Design
+    weights: Mapping[str, Tensor] | None
+    metrics: Mapping[str, float]
+    known: MutableMapping[str, FormChoice]
+
+
+def load_choice(storage: str, study: str | None, pick: str, device: Device) -> StudyChoice:
+    """Find a design of a study.
+
+    Args:
+        storage: Any SQLAlchemy URL.
+        study: Name of the study; None for the newest.
+        pick: Which design, as `Front.pick` takes it.
+        device: This machine.
+
+    Returns:
+        The choice.
+
+    Raises:
+        DsxError: If there is no such study or design.
+    """
+    engine = open_database(storage, create=False)
+    row = find_study(engine, study)
+    entry = load_front(engine, row.name).pick(pick)
+    space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
+    protocol = row.metrics.get("accuracy", {}).get("protocol", "")
+    dials = {name: ConvSpec.from_json(spec) for name, spec in entry.spec.items()}
+    return StudyChoice(
+        study=row.name,
+        trial=entry.trial,
+        space=space,
+        design=space.design(dials),
+        weights=Weights(storage, row.name, protocol).load(entry.id),
+        metrics={name: value.value for name, value in entry.metrics.items()},
+        known=KnownForms(Memory(engine, device)),
+    )

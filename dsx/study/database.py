@@ -1,0 +1,114 @@
+"""Open a database so that readers never block writers, and exactly one process makes its tables."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from filelock import FileLock
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import URL, make_url
+
+from dsx.errors import StorageError
+from dsx.study.tables import Base
+
+DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
+BUSY_SECONDS = 60
+
+
+def parse_url(storage: str) -> URL:
+    """Read a database URL.
+
+    Args:
+        storage: Any SQLAlchemy URL.
+
+    Returns:
+        The URL.
+
+    Raises:
+        StorageError: If it is none.
+    """
+    try:
+        return make_url(storage)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise StorageError(
+            f"--storage: '{storage}' is not a database URL (write sqlite:///path/to/file.db)"
+        ) from error
+
+
+def shown(url: URL) -> str:
+    """Write a URL without its password."""
+    return url.render_as_string(hide_password=True)
+
+
+def open_database(storage: str, create: bool) -> Engine:
+    """Connect to a database.
+
+    Args:
+        storage: Any SQLAlchemy URL.
+        create: Whether missing folders, files and tables are made; a reader makes none.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StorageError: If the database cannot be opened; the password is never shown.
+    """
+    url = parse_url(storage)
+    file = sqlite_file(url)
+    try:
+        if file and not create and not file.exists():
+            raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
+        if file and create:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        engine = tuned(url)
+        if create:
+            with table_lock(file):
+                Base.metadata.create_all(engine)
+        missing = not sqlalchemy.inspect(engine).has_table("dsx_studies")
+    except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise StorageError(f"{shown(url)} cannot be opened: {_plain(error)}") from error
+    if missing:
+        raise StorageError(f"{shown(url)} holds no studies of dsx; `dsx search` begins one")
+    return engine
+
+
+def tuned(url: URL) -> Engine:
+    """Make an engine whose SQLite connections write ahead: readers go on while one writes."""
+    file = sqlite_file(url)
+    options: dict[str, Any] = {}
+    if file:
+        options["connect_args"] = {"timeout": BUSY_SECONDS}
+    engine = sqlalchemy.create_engine(url, **options)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", write_ahead)
+    return engine
+
+
+def write_ahead(connection: Any, record: object) -> None:
+    """Set up one SQLite connection: a write-ahead log, and foreign keys that are checked."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Give the file behind a URL; None for servers and databases in memory."""
+    name = url.database
+    if url.get_backend_name() != "sqlite" or not name or name == ":memory:":
+        return None
+    return Path(name)
+
+
+def table_lock(file: Path | None) -> FileLock:
+    """Lock against other processes of this machine that make tables at the same moment."""
+    place = file.with_name(f"{file.name}.lock") if file else Path(tempfile.gettempdir(), "dsx.lock")
+    return FileLock(place, timeout=BUSY_SECONDS)
+
+
+def _plain(error: BaseException) -> str:
+    """Say what a database complained of, in one line and without its statement."""
+    cause = getattr(error, "orig", None) or error
+    return " ".join(str(cause).split()) or type(cause).__name__

@@ -1,0 +1,109 @@
+"""Evaluate one design: each metric in turn, cheap before dear, looked up before it is measured."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dsx.errors import TrialFailed
+from dsx.measure import Candidate, Reading
+from dsx.space import Design
+from dsx.study.memory import KnownForms, Memory
+from dsx.study.plan import Plan
+from dsx.study.tables import COMPLETE, FAILED, REJECTED
+from dsx.study.weights import Weights
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What became of a design.
+
+    Args:
+        state: "complete" if it was measured to the end, "rejected" if it broke a constraint
+            before, "failed" if something in it went wrong.
+        reason: Why it was rejected or failed.
+        values: What was measured, by metric.
+        excesses: By how much each constraint is broken, as far as known; positive is broken.
+    """
+
+    state: str
+    reason: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    excesses: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the design was measured to the end and keeps all constraints."""
+        return self.state == COMPLETE and all(excess <= 0 for excess in self.excesses.values())
+
+
+class Evaluator:
+    """Measures the designs of a study.
+
+    Args:
+        plan: What to measure.
+        memory: What is known already, and where new numbers go at once.
+        weights: Where trained weights go.
+        doing: Told in a few words what is done next.
+    """
+
+    def __init__(
+        self, plan: Plan, memory: Memory, weights: Weights, doing: Callable[[str], None]
+    ) -> None:
+        self.plan = plan
+        self.memory = memory
+        self.weights = weights
+        self.doing = doing
+        self.forms = KnownForms(memory)
+        self.baseline: dict[str, float] = {}
+
+    def evaluate(self, design: Design) -> Outcome:
+        """Take a design through its metrics until the end, or until it breaks a constraint.
+
+        Args:
+            design: The baseline first; it is measured to the end whatever the constraints say.
+
+        Returns:
+            What became of it; whatever was measured is on disk by then.
+        """
+        outcome = Outcome(state=COMPLETE)
+        candidate = Candidate(self.plan.space, design, self.forms)
+        is_baseline = not design.changed
+        try:
+            for stage, names in self.plan.stages():
+                for name in names:
+                    outcome.values[name] = self._reading(candidate, name).value
+                if is_baseline:
+                    self.baseline = outcome.values
+                outcome.excesses = self.plan.excesses(outcome.values, self.baseline)
+                broken = [name for name, excess in outcome.excesses.items() if excess > 0]
+                if broken and not is_baseline and stage != "trained":
+                    outcome.state = REJECTED
+                    outcome.reason = f"breaks the constraint on {', '.join(broken)}"
+                    break
+        # What the network of one candidate, the user's code among it, does wrong with its input or
+        # the memory at hand. Anything else is our own mistake and goes up.
+        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+            outcome.state = FAILED
+            outcome.reason = " ".join(str(error).split()) or type(error).__name__
+        return outcome
+
+    def _reading(self, candidate: Candidate, name: str) -> Reading:
+        design, protocol = candidate.design.id, self.plan.protocols[name]
+        known = self.memory.find(design, name, protocol)
+        metric = self.plan.metrics[name]
+        if known is not None:
+            if metric.cost == "trained":
+                self.weights.adopt(design)
+            return known
+        self.doing(_DOING[metric.cost])
+        reading = metric.read(candidate)
+        if not math.isfinite(reading.value):
+            raise TrialFailed(f"{name} is {reading.value}")
+        if metric.cost == "trained":
+            # First the weights: a number without its weights could not be exported.
+            self.weights.save(design, candidate.trained())
+        self.memory.add(design, name, protocol, reading)
+        return reading
+
+
+_DOING = {"static": "counting", "timed": "timing", "trained": "training"}

@@ -1,0 +1,181 @@
+"""Memory: what was measured, found again by design, metric, protocol and device."""
+
+import array
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from dsx.conv.deploy import Choice
+from dsx.measure import Device, Metric, Reading
+from dsx.space import Design, SearchSpace
+from dsx.study.tables import Base, DesignRow, DeviceRow, FormRow, MeasurementRow, ProtocolRow
+
+
+def digest(facts: Any) -> str:
+    """Hash plain JSON values to twelve hexadecimal digits, blind to key order."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Memory:
+    """The measurements of one device in one database.
+
+    Args:
+        engine: The database; its tables exist.
+        device: Whose numbers are read and written.
+    """
+
+    def __init__(self, engine: Engine, device: Device) -> None:
+        self.engine = engine
+        self.device = device.fingerprint
+        facts = {name: getattr(device, name) for name in device.__dataclass_fields__}
+        self.add_once(DeviceRow(fingerprint=self.device, facts=facts))
+
+    def add_once(self, row: Base) -> None:
+        """Write a row whose key says all of its content, unless it is there."""
+        with Session(self.engine) as session, session.begin():
+            session.merge(row)
+
+    def add_design(self, design: Design, words: str) -> None:
+        """Write down a design.
+
+        Args:
+            design: Any design.
+            words: Its description.
+        """
+        self.add_once(
+            DesignRow(
+                id=design.id,
+                model=design.model,
+                model_args=dict(design.model_args),
+                spec=design.spec_json(),
+                words=words,
+            )
+        )
+
+    def add_protocol(self, name: str, metric: Metric, space: SearchSpace) -> str:
+        """Write down how a metric is measured in a space.
+
+        Args:
+            name: Of the metric.
+            metric: The metric.
+            space: Whose settings count.
+
+        Returns:
+            The protocol's id.
+        """
+        settings = {"metric": name, **metric.protocol(space)}
+        protocol = digest(settings)
+        self.add_once(ProtocolRow(id=protocol, metric=name, settings=settings))
+        return protocol
+
+    def find(self, design: str, metric: str, protocol: str) -> Reading | None:
+        """Look a number up.
+
+        Args:
+            design: Design id.
+            metric: Name of the metric.
+            protocol: Protocol id.
+
+        Returns:
+            The newest reading taken on this device, if there is one.
+        """
+        query = (
+            select(MeasurementRow)
+            .where(
+                MeasurementRow.design == design,
+                MeasurementRow.metric == metric,
+                MeasurementRow.protocol == protocol,
+                MeasurementRow.device == self.device,
+            )
+            .order_by(MeasurementRow.id.desc())
+            .limit(1)
+        )
+        with Session(self.engine) as session:
+            row = session.scalar(query)
+            if row is None:
+                return None
+            return Reading(
+                value=row.value,
+                low=row.low,
+                high=row.high,
+                samples=array.array("f", row.samples),
+                conditions=row.conditions,
+            )
+
+    def add(self, design: str, metric: str, protocol: str, reading: Reading) -> None:
+        """Write a number down; it is on disk when this returns.
+
+        Args:
+            design: Design id.
+            metric: Name of the metric.
+            protocol: Protocol id.
+            reading: The number and its making.
+        """
+        with Session(self.engine) as session, session.begin():
+            session.add(
+                MeasurementRow(
+                    design=design,
+                    metric=metric,
+                    protocol=protocol,
+                    device=self.device,
+                    value=reading.value,
+                    low=reading.low,
+                    high=reading.high,
+                    samples=array.array("f", reading.samples).tobytes(),
+                    conditions=dict(reading.conditions),
+                )
+            )
+
+
+class KnownForms(MutableMapping[str, Choice]):
+    """The deployed forms chosen on a device: the mapping that `deploy` reads and adds to.
+
+    Args:
+        memory: Where they are kept.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        with Session(memory.engine) as session:
+            rows = session.scalars(select(FormRow).where(FormRow.device == memory.device))
+            self._choices = {
+                row.situation: Choice(form=row.form, seconds=row.seconds) for row in rows
+            }
+
+    def __getitem__(self, situation: str) -> Choice:
+        return self._choices[_key(situation)]
+
+    def __setitem__(self, situation: str, choice: Choice) -> None:
+        self._choices[_key(situation)] = choice
+        self._memory.add_once(
+            FormRow(
+                device=self._memory.device,
+                situation=_key(situation),
+                facts=json.loads(situation),
+                form=choice.form,
+                seconds=dict(choice.seconds),
+            )
+        )
+
+    def __delitem__(self, situation: str) -> None:
+        raise TypeError("a measured choice is not forgotten")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        return len(self._choices)
+
+
+def _key(situation: str) -> str:
+    return hashlib.sha256(situation.encode()).hexdigest()
+
+
+def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring values into the form in which JSON gives them back (tuples become lists)."""
+    result: dict[str, Any] = json.loads(json.dumps(facts))
+    return result

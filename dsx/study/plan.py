@@ -1,0 +1,123 @@
+"""Plan: which metrics a study measures, in which order, and what bounds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dsx.errors import DsxError
+from dsx.lookup import find, names
+from dsx.measure import Metric
+from dsx.measure._base import STAGES, Stage
+from dsx.space import SearchSpace
+from dsx.study.memory import Memory
+
+COUNTED = ("params", "flops", "bits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The metrics of a study.
+
+    Args:
+        space: Its objectives and constraints are measured; so is whatever can be counted.
+        metrics: By name, the cheap ones first.
+        protocols: Protocol id of each.
+    """
+
+    space: SearchSpace
+    metrics: Mapping[str, Metric]
+    protocols: Mapping[str, str]
+
+    def stages(self) -> list[tuple[Stage, list[str]]]:
+        """List the metrics of each stage, cheap before dear."""
+        return [
+            (stage, [name for name, metric in self.metrics.items() if metric.cost == stage])
+            for stage in STAGES
+        ]
+
+    def excesses(
+        self, values: Mapping[str, float], baseline: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Say by how much each constraint is broken.
+
+        Args:
+            values: By metric, as far as they are known.
+            baseline: The baseline's values.
+
+        Returns:
+            By metric; positive where the constraint is broken.
+        """
+        return {
+            name: bound.excess(values[name], baseline[name])
+            for name, bound in self.space.file.constraints.items()
+            if name in values and name in baseline
+        }
+
+
+def find_metrics(space: SearchSpace) -> dict[str, Metric]:
+    """Find the metrics of a space.
+
+    Args:
+        space: The space.
+
+    Returns:
+        The metrics by name: those that can be counted, objectives, constraints; cheap ones first.
+
+    Raises:
+        SpaceError: If a metric is unknown.
+    """
+    wanted = {}
+    named = [("objectives", name) for name in space.file.objectives]
+    named += [("constraints", name) for name in space.file.constraints]
+    for key, name in named:
+        try:
+            wanted[name] = find(Metric, name)
+        except DsxError as error:
+            raise space.source.error((key, name), str(error)) from error
+    counted = {name: find(Metric, name) for name in names(Metric) if name in COUNTED}
+    found = counted | wanted
+    return {
+        name: found[name] for stage in STAGES for name in sorted(found) if found[name].cost == stage
+    }
+
+
+def unmet(space: SearchSpace) -> dict[str, str]:
+    """Find the constraints on counted metrics that no design of a space can meet.
+
+    Args:
+        space: The space.
+
+    Returns:
+        What is wrong, by metric.
+    """
+    least, most = space.cost_range()
+    baseline = space.cost(space.baseline)
+    problems = {}
+    for name, bound in space.file.constraints.items():
+        if name not in COUNTED:
+            continue
+        best, standing = getattr(least if bound.at_most else most, name), getattr(baseline, name)
+        if bound.excess(best, standing) > 0:
+            share = f"{best / standing:.1%} of the baseline" if standing else str(best)
+            word = "smallest" if bound.at_most else "largest"
+            problems[name] = f"no design can meet this: the {word} has {best:,} ({share})"
+    return problems
+
+
+def make_plan(space: SearchSpace, memory: Memory) -> Plan:
+    """Plan a study.
+
+    Args:
+        space: The space.
+        memory: Where the protocols are written down.
+
+    Returns:
+        The plan.
+
+    Raises:
+        SpaceError: If a metric is unknown, or no design can meet a constraint.
+    """
+    metrics = find_metrics(space)
+    for name, problem in unmet(space).items():
+        raise space.source.error(("constraints", name), problem)
+    protocols = {name: memory.add_protocol(name, metric, space) for name, metric in metrics.items()}
+    return Plan(space=space, metrics=metrics, protocols=protocols)

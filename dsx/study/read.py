@@ -1,0 +1,230 @@
+"""Read studies back from a database: no torch, no Optuna, nothing is written."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, case, func, select
+from sqlalchemy.orm import Session
+
+from dsx.errors import StorageError, unknown
+from dsx.study.database import DEFAULT_STORAGE, open_database
+from dsx.study.front import Entry, Front, Value
+from dsx.study.tables import (
+    COMPLETE,
+    DesignRow,
+    DeviceRow,
+    MeasurementRow,
+    StudyRow,
+    TrialRow,
+    WorkerRow,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLine:
+    """A study in one line.
+
+    Args:
+        name: Of the study.
+        space: Name of its space.
+        begun_at: In UTC.
+        draws: Trials of any end.
+        complete: Designs measured to the end.
+        running: The process that claims to run it, as host:pid; empty if none.
+    """
+
+    name: str
+    space: str
+    begun_at: datetime
+    draws: int
+    complete: int
+    running: str
+
+
+def list_studies(engine: Engine) -> list[StudyLine]:
+    """List the studies of a database, the newest last."""
+    complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
+    query = (
+        select(StudyRow, func.count(TrialRow.number), complete, WorkerRow)
+        .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
+        .outerjoin(WorkerRow, WorkerRow.study == StudyRow.name)
+        .group_by(StudyRow.name)
+        .order_by(StudyRow.begun_at, StudyRow.name)
+    )
+    with Session(engine) as session:
+        return [
+            StudyLine(
+                name=row.name,
+                space=row.space,
+                begun_at=row.begun_at,
+                draws=draws,
+                complete=done or 0,
+                running=f"{worker.host}:{worker.pid}" if worker else "",
+            )
+            for row, draws, done, worker in session.execute(query)
+        ]
+
+
+def find_study(engine: Engine, name: str | None) -> StudyRow:
+    """Find a study.
+
+    Args:
+        engine: The database.
+        name: Of the study; None for the newest one.
+
+    Returns:
+        Its row.
+
+    Raises:
+        StorageError: If there is no such study.
+    """
+    with Session(engine, expire_on_commit=False) as session:
+        rows = session.scalars(select(StudyRow).order_by(StudyRow.begun_at, StudyRow.name)).all()
+    if not rows:
+        raise StorageError("the database holds no study yet; `dsx search` begins one")
+    if name is None:
+        return rows[-1]
+    for row in rows:
+        if row.name == name:
+            return row
+    raise StorageError(unknown("study", name, [row.name for row in rows]))
+
+
+def load_front(engine: Engine, name: str | None) -> Front:
+    """Read the front of a study.
+
+    Args:
+        engine: The database.
+        name: Of the study; None for the newest one.
+
+    Returns:
+        The front, with every design that was measured to the end.
+
+    Raises:
+        StorageError: If there is no such study.
+    """
+    study = find_study(engine, name)
+    with Session(engine) as session:
+        device = session.get_one(DeviceRow, study.device)
+        trials = session.execute(
+            select(TrialRow, DesignRow)
+            .join(DesignRow, DesignRow.id == TrialRow.design)
+            .where(TrialRow.study == study.name, TrialRow.state == COMPLETE)
+            .order_by(TrialRow.number)
+        ).all()
+        rows = session.execute(_measurements(study)).all()
+        entries = tuple(
+            _entry(trial, design, [row for row in rows if row.design == design.id])
+            for trial, design in trials
+        )
+    return Front(
+        study=study.name,
+        space=study.space,
+        objectives=study.objectives,
+        units={metric: facts["unit"] for metric, facts in study.metrics.items()},
+        entries=entries,
+        baseline=study.baseline,
+        reference=study.reference,
+        conditions=_conditions(study, device.facts),
+    )
+
+
+def _measurements(study: StudyRow) -> Any:
+    """Select the newest number of each design and metric under the study's protocols."""
+    protocols = [facts["protocol"] for facts in study.metrics.values()]
+    newest = (
+        select(func.max(MeasurementRow.id))
+        .where(MeasurementRow.device == study.device, MeasurementRow.protocol.in_(protocols))
+        .where(
+            MeasurementRow.design.in_(select(TrialRow.design).where(TrialRow.study == study.name))
+        )
+        .group_by(MeasurementRow.design, MeasurementRow.metric)
+    )
+    columns = (
+        MeasurementRow.design,
+        MeasurementRow.metric,
+        MeasurementRow.value,
+        MeasurementRow.low,
+        MeasurementRow.high,
+        MeasurementRow.conditions,
+    )
+    return select(*columns).where(MeasurementRow.id.in_(newest))
+
+
+def _entry(trial: TrialRow, design: DesignRow, rows: Sequence[Row[Any]]) -> Entry:
+    forms = next((row.conditions["forms"] for row in rows if "forms" in row.conditions), None)
+    changed = [dials for dials in design.spec.values() if dials != {"kernel_shape": "keep"}]
+    return Entry(
+        id=design.id,
+        trial=trial.number,
+        feasible=trial.feasible,
+        metrics={
+            row.metric: Value(value=row.value, low=row.low, high=row.high)
+            for row in sorted(rows, key=lambda row: str(row.metric))
+        },
+        spec=design.spec,
+        words=design.words,
+        redesigned=len(changed),
+        fallbacks=None if forms is None else sum(form == "dense" for form in forms.values()),
+    )
+
+
+def _conditions(study: StudyRow, device: dict[str, Any]) -> dict[str, str]:
+    settings = study.metrics.get("latency_ms", {}).get("settings", {})
+    timing = ("batch", "dtype", "threads", "deploy")
+    return {
+        "device": f"{device['processor']}, {device['cores']} cores, {device['memory_gib']} GiB",
+        "versions": f"{device['system']}, Python {device['python']}, torch {device['torch']}",
+        **{name: str(settings[name]) for name in timing if name in settings},
+        "begun": f"{study.begun_at:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def space_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say in which keys two space files differ.
+
+    Args:
+        old: Content of the one a study was begun with.
+        new: Content of the one at hand.
+
+    Returns:
+        "train.epochs was 6, is 8; ..."; empty where they mean the same.
+    """
+    before, after = _flat(old), _flat(new)
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    missing = "absent"
+    return "; ".join(
+        f"{key} was {before.get(key, missing)}, is {after.get(key, missing)}" for key in keys
+    )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)  # type: ignore[assignment]
+    else:
+        return {path: json.dumps(value)}
+    flat: dict[str, str] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{path}.{key}" if path else str(key))
+    return flat
+
+
+def front(study: str | None = None, *, storage: str = DEFAULT_STORAGE) -> Front:
+    """Read the front of a study.
+
+    Args:
+        study: Its name; None for the newest one.
+        storage: Any SQLAlchemy URL.
+
+    Returns:
+        The front, with every design that was measured to the end.
+
+    Raises:
+        StorageError: If the database cannot be opened, or has no such study.
+    """
+    return load_front(open_database(storage, create=False), study)

@@ -1,0 +1,264 @@
+"""Run a study: ask, build, measure, tell; nothing measured is ever lost."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from dsx.errors import DsxError, StorageError, WorkFailed
+from dsx.measure import this_device
+from dsx.space import SearchSpace, load_space
+from dsx.space.choices import KEEPS
+from dsx.space.source import read_source
+from dsx.study.database import DEFAULT_STORAGE, open_database
+from dsx.study.evaluate import Evaluator, Outcome
+from dsx.study.front import Front
+from dsx.study.memory import Memory
+from dsx.study.plan import Plan, make_plan
+from dsx.study.read import load_front, space_difference
+from dsx.study.store import Draw, Store
+from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
+from dsx.study.trials import Trials
+from dsx.study.weights import Weights
+from dsx.study.worker import claim
+
+MOST_DRAWS_PER_TRIAL = 20
+WORSENED = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a search stands.
+
+    Args:
+        complete: Designs measured to the end.
+        trials: How many there shall be.
+        counts: Draws by what became of them.
+        front: Designs on the front so far.
+        doing: What is being done, in a few words.
+    """
+
+    complete: int
+    trials: int
+    counts: Mapping[str, int]
+    front: int
+    doing: str
+
+
+Report = Callable[[Progress], None]
+
+
+def search(
+    space: str | Path | SearchSpace,
+    *,
+    study: str | None = None,
+    trials: int = 60,
+    seed: int = 0,
+    storage: str = DEFAULT_STORAGE,
+    timeout: float | None = None,
+    report: Report | None = None,
+) -> Front:
+    """Run a study, or go on with it, until enough designs are measured to the end.
+
+    Args:
+        space: A shipped space's name, the path of a space file, or a loaded space.
+        study: Its name; by default that of the space.
+        trials: Designs measured to the end, the baseline and those of earlier runs included.
+        seed: Of the draws.
+        storage: Any SQLAlchemy URL.
+        timeout: Seconds after which no new trial begins.
+        report: Called whenever something is begun or done.
+
+    Returns:
+        The front.
+
+    Raises:
+        SpaceError: If the space does not hold together.
+        StorageError: If the database cannot be opened, another process runs the study, or the
+            study was begun with another space or on another device.
+        WorkFailed: If the baseline cannot be measured.
+    """
+    loaded = space if isinstance(space, SearchSpace) else load_space(space)
+    name = study or loaded.name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise DsxError(f"--study: '{name}' is not a name (allowed: letters, digits, . _ -)")
+    if trials < 1:
+        raise DsxError(f"--trials: {trials} is too few (allowed: 1 or more)")
+    torch.set_num_threads(loaded.file.measure.threads)
+    engine = open_database(storage, create=True)
+    memory = Memory(engine, this_device())
+    with claim(engine, name):
+        plan = make_plan(loaded, memory)
+        _begin_study(name, plan, memory, seed)
+        run = _Run(name, plan, memory, storage, seed, trials, report or (lambda progress: None))
+        try:
+            run.run(timeout)
+        finally:
+            run.trials.interrupt()
+    return load_front(engine, name)
+
+
+def _begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
+    """Write a new study down, or check that this is still the one that was begun."""
+    space, baseline = plan.space, plan.space.baseline
+    with Session(memory.engine) as session:
+        begun = session.get(StudyRow, name)
+    if begun is not None:
+        _check_same(begun, space, memory)
+        return
+    memory.add_design(baseline, baseline.words(space.census))
+    memory.add_once(
+        StudyRow(
+            name=name,
+            space=space.name,
+            space_text=space.source.text,
+            device=memory.device,
+            seed=seed,
+            baseline=baseline.id,
+            objectives=dict(space.file.objectives),
+            metrics={
+                metric: {
+                    "unit": plan.metrics[metric].unit,
+                    "direction": plan.metrics[metric].direction,
+                    "protocol": protocol,
+                    "settings": dict(plan.metrics[metric].protocol(space)),
+                }
+                for metric, protocol in plan.protocols.items()
+            },
+            reference={},
+        )
+    )
+
+
+def _check_same(begun: StudyRow, space: SearchSpace, memory: Memory) -> None:
+    new_study = "begin another study with --study NAME"
+    old = read_source(begun.space, begun.space_text).content
+    difference = space_difference(old, space.source.content)
+    if difference:
+        raise StorageError(
+            f"{space.source.file}: study '{begun.name}' was begun with another space: "
+            f"{difference} ({new_study})"
+        )
+    if begun.device != memory.device:
+        raise StorageError(
+            f"study '{begun.name}' was begun on device {begun.device}, this is {memory.device}: "
+            f"their numbers do not mix ({new_study})"
+        )
+
+
+class _Run:
+    """One process's work on a study."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        memory: Memory,
+        storage: str,
+        seed: int,
+        wanted: int,
+        report: Report,
+    ) -> None:
+        self.name = name
+        self.plan = plan
+        self.memory = memory
+        self.engine: Engine = memory.engine
+        self.wanted = wanted
+        self.report = report
+        self.trials = Trials(self.engine, name)
+        self.front = 0
+        # Where nothing is trained, there are no weights to keep either.
+        protocol = plan.protocols.get("accuracy", "")
+        self.weights = Weights(storage, name, protocol)
+        self.evaluator = Evaluator(plan, memory, self.weights, self._doing)
+        self.store = Store(storage, name, plan.space.file.objectives, seed)
+
+    def run(self, timeout: float | None) -> None:
+        """Draw and measure until there is enough, or no more to be had."""
+        self._resume()
+        end = None if timeout is None else time.monotonic() + timeout
+        at_random = False
+        while not self._finished() and (end is None or time.monotonic() < end):
+            self._doing("drawing")
+            draw = self.store.ask(at_random)
+            at_random = self._trial(draw)
+        self._doing(self._finished() or "time is up")
+
+    def _resume(self) -> None:
+        """Take up what an interrupted run left, and know the baseline before all else."""
+        self.trials.interrupt()
+        unfinished = self.store.fail_unfinished()
+        baseline = self.plan.space.baseline
+        if baseline.id in self.trials.seen:
+            self._note_baseline(self.evaluator.evaluate(baseline))
+            self.front = len(load_front(self.engine, self.name).on_front)
+        else:
+            # Before what was left unfinished: all else is measured against the baseline.
+            keep = {f"{choices.name}/redesign": KEEPS for choices in self.plan.space.choices}
+            self.store.enqueue(keep)
+        for params in unfinished:
+            self.store.enqueue(params)
+
+    def _finished(self) -> str:
+        """Say why there is nothing left to do; empty while there is."""
+        if self.trials.counts[COMPLETE] >= self.wanted:
+            return "finished"
+        if len(self.trials.seen) >= self.plan.space.size:
+            return f"all {self.plan.space.size} designs of the space were drawn"
+        if self.trials.draws >= MOST_DRAWS_PER_TRIAL * self.wanted:
+            return f"stopped after {self.trials.draws} draws"
+        return ""
+
+    def _trial(self, draw: Draw) -> bool:
+        """Take one draw to its end; say whether it had been drawn before."""
+        design = self.plan.space.draw(draw.pick)
+        self.memory.add_design(design, design.words(self.plan.space.census))
+        self.trials.begin(draw.number, design.id)
+        if design.id in self.trials.seen:
+            self.trials.repeat(draw.number)
+            draw.fail()
+            return True
+        outcome = self.evaluator.evaluate(design)
+        self.trials.end(draw.number, design.id, outcome)
+        self._tell(draw, outcome)
+        if not design.changed:
+            self._note_baseline(outcome)
+        if outcome.state == COMPLETE:
+            front = load_front(self.engine, self.name)
+            self.front = len(front.on_front)
+            self.weights.keep_only(front.front_ids | {front.baseline})
+        return False
+
+    def _tell(self, draw: Draw, outcome: Outcome) -> None:
+        if outcome.state == COMPLETE:
+            draw.complete(outcome.values, outcome.excesses)
+        elif outcome.state == REJECTED:
+            draw.reject(outcome.excesses)
+        else:
+            draw.fail()
+
+    def _note_baseline(self, outcome: Outcome) -> None:
+        if outcome.state == FAILED:
+            raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
+        with Session(self.engine) as session, session.begin():
+            study = session.get_one(StudyRow, self.name)
+            study.reference = {
+                name: outcome.values[name] * (1 + WORSENED * (1 if sense == "minimize" else -1))
+                for name, sense in self.plan.space.file.objectives.items()
+            }
+
+    def _doing(self, words: str) -> None:
+        self.report(
+            Progress(
+                complete=self.trials.counts[COMPLETE],
+                trials=self.wanted,
+                counts=dict(self.trials.counts),
+                front=self.front,
+                doing=words,
+            )
+        )

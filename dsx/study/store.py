@@ -1,0 +1,158 @@
+"""Store: the Optuna side of a study. The only importer of optuna."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+
+import optuna
+from optuna.trial import Trial, TrialState
+from sqlalchemy import event
+
+from dsx.space.choices import Value
+from dsx.space.schema import Direction
+from dsx.study.database import BUSY_SECONDS, parse_url, sqlite_file, table_lock, write_ahead
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Store:
+    """Draws designs, and is told what became of them.
+
+    Args:
+        storage: SQLAlchemy URL.
+        name: Of the study.
+        directions: "minimize" or "maximize" by objective.
+        seed: Of the draws.
+    """
+
+    def __init__(
+        self, storage: str, name: str, directions: Mapping[str, Direction], seed: int
+    ) -> None:
+        self._objectives = list(directions)
+        self._seed = seed
+        url = parse_url(storage)
+        file = sqlite_file(url)
+        options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
+        with table_lock(file):
+            rdb = optuna.storages.RDBStorage(storage, engine_kwargs=options)
+            if file:
+                event.listen(rdb.engine, "connect", write_ahead)
+                rdb.engine.dispose()
+            self._study = optuna.create_study(
+                study_name=name,
+                storage=rdb,
+                directions=list(directions.values()),
+                load_if_exists=True,
+            )
+            with warnings.catch_warnings():
+                # Only names for Optuna's own plots: should it ever go, nothing here depends on it.
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._study.set_metric_names(self._objectives)
+
+    def enqueue(self, params: Mapping[str, Value]) -> None:
+        """Make the next draw give these options.
+
+        Args:
+            params: Option by parameter name; what is left out is drawn.
+        """
+        self._study.enqueue_trial(dict(params))
+
+    def ask(self, at_random: bool) -> "Draw":
+        """Begin a trial.
+
+        Args:
+            at_random: Draw without regard to what is known, as after a repetition.
+
+        Returns:
+            The draw, to be asked for options and then told its end.
+        """
+        drawn = len(self._study.get_trials(deepcopy=False))
+        # The same seed again would draw the same designs again after a resume.
+        seed = int(hashlib.sha256(f"{self._seed}/{drawn}".encode()).hexdigest()[:8], 16)
+        self._study.sampler = optuna.samplers.RandomSampler(seed) if at_random else _tpe(seed)
+        return Draw(self._study, self._study.ask(), self._objectives)
+
+    def fail_unfinished(self) -> list[dict[str, Value]]:
+        """End the trials that a killed process left running.
+
+        Returns:
+            Their parameters.
+        """
+        left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in left:
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        return [dict(trial.params) for trial in left]
+
+
+def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        # group: parameters that only matter together are sampled together. Experimental by name,
+        # unchanged since 2021, and without it conditional parameters are sampled independently.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+
+
+class Draw:
+    """One trial of the Optuna study.
+
+    Args:
+        study: The study.
+        trial: The trial.
+        objectives: Their names, in the study's order.
+    """
+
+    def __init__(self, study: optuna.Study, trial: Trial, objectives: Sequence[str]) -> None:
+        self._study = study
+        self._trial = trial
+        self._objectives = objectives
+
+    @property
+    def number(self) -> int:
+        """Number of the trial, from 0."""
+        return self._trial.number
+
+    @property
+    def params(self) -> dict[str, Value]:
+        """The options drawn so far."""
+        return dict(self._trial.params)
+
+    def pick(self, name: str, options: Sequence[Value]) -> Value:
+        """Draw one of several options.
+
+        Args:
+            name: Of the parameter.
+            options: The same ones every time.
+
+        Returns:
+            The option.
+        """
+        picked = self._trial.suggest_categorical(name, list(options))
+        assert picked is not None
+        return picked
+
+    def complete(self, values: Mapping[str, float], excesses: Mapping[str, float]) -> None:
+        """Tell the sampler that a design was measured to the end.
+
+        Args:
+            values: By objective.
+            excesses: By constraint; positive where it is broken.
+        """
+        self._constrain(excesses)
+        self._study.tell(self._trial, [values[name] for name in self._objectives])
+
+    def reject(self, excesses: Mapping[str, float]) -> None:
+        """Tell the sampler that a design broke a constraint before it was worth measuring more.
+
+        Args:
+            excesses: By constraint, as far as they are known.
+        """
+        self._constrain(excesses)
+        self._study.tell(self._trial, state=TrialState.PRUNED)
+
+    def fail(self) -> None:
+        """Tell the sampler that nothing can be learnt from this draw."""
+        self._study.tell(self._trial, state=TrialState.FAIL)
+
+    def _constrain(self, excesses: Mapping[str, float]) -> None:
+        for name, excess in excesses.items():
+            self._trial.set_constraint(name, excess)

@@ -1,0 +1,119 @@
+"""dsx's own tables; they lie beside Optuna's in one database."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# What can become of a draw.
+RUNNING, INTERRUPTED = "running", "interrupted"
+COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
+
+
+def now() -> datetime:
+    """The time in UTC, as the tables keep it (without a zone, which SQLite would drop)."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Base(DeclarativeBase):
+    """Types that all tables share."""
+
+    type_annotation_map = {dict[str, Any]: JSON, str: String(255)}  # noqa: RUF012
+
+
+class DeviceRow(Base):
+    """A machine, by its fingerprint."""
+
+    __tablename__ = "dsx_devices"
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    facts: Mapped[dict[str, Any]]
+
+
+class DesignRow(Base):
+    """A design, by its id: equal designs are one row, in whatever study they turn up."""
+
+    __tablename__ = "dsx_designs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    model_args: Mapped[dict[str, Any]]
+    spec: Mapped[dict[str, Any]]
+    words: Mapped[str] = mapped_column(Text)
+
+
+class ProtocolRow(Base):
+    """How a metric was measured, by the hash of its settings."""
+
+    __tablename__ = "dsx_protocols"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+
+
+class MeasurementRow(Base):
+    """One number and its making."""
+
+    __tablename__ = "dsx_measurements"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    design: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
+    metric: Mapped[str]
+    protocol: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
+    value: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    samples: Mapped[bytes] = mapped_column(LargeBinary)
+    conditions: Mapped[dict[str, Any]]
+    taken_at: Mapped[datetime] = mapped_column(default=now)
+    __table_args__ = (Index("dsx_measured", "design", "metric", "protocol", "device"),)
+
+
+class FormRow(Base):
+    """The deployed form that was fastest in a situation on a device."""
+
+    __tablename__ = "dsx_forms"
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
+    situation: Mapped[str] = mapped_column(String(64), primary_key=True)
+    facts: Mapped[dict[str, Any]]
+    form: Mapped[str]
+    seconds: Mapped[dict[str, Any]]
+
+
+class StudyRow(Base):
+    """One search: a space, a device, its objectives, and what its numbers are compared with."""
+
+    __tablename__ = "dsx_studies"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    space: Mapped[str]
+    space_text: Mapped[str] = mapped_column(Text)
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
+    seed: Mapped[int]
+    baseline: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
+    objectives: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    reference: Mapped[dict[str, Any]]
+    begun_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class TrialRow(Base):
+    """One draw of a study, and what became of it."""
+
+    __tablename__ = "dsx_trials"
+    study: Mapped[str] = mapped_column(ForeignKey(StudyRow.name), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    design: Mapped[str | None] = mapped_column(ForeignKey(DesignRow.id))
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    feasible: Mapped[bool] = mapped_column(default=False)
+    begun_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+
+
+class WorkerRow(Base):
+    """The process that runs a study."""
+
+    __tablename__ = "dsx_workers"
+    study: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    started: Mapped[float]

@@ -1,0 +1,76 @@
+"""Trials: what a study has drawn, and what became of each draw."""
+
+from collections import Counter
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from dsx.study.evaluate import Outcome
+from dsx.study.tables import INTERRUPTED, REPEATED, RUNNING, TrialRow, now
+
+
+class Trials:
+    """The trials of one study.
+
+    Args:
+        engine: The database.
+        study: Name of the study.
+    """
+
+    def __init__(self, engine: Engine, study: str) -> None:
+        self._engine = engine
+        self._study = study
+        with Session(engine) as session:
+            rows = session.scalars(select(TrialRow).where(TrialRow.study == study)).all()
+        self.counts = Counter(row.state for row in rows)
+        self.seen = {
+            row.design
+            for row in rows
+            if row.design and row.state not in (RUNNING, INTERRUPTED, REPEATED)
+        }
+
+    def begin(self, number: int, design: str) -> None:
+        """Write down a draw before anything is measured.
+
+        Args:
+            number: Of the trial.
+            design: Design id.
+        """
+        row = TrialRow(study=self._study, number=number, design=design, state=RUNNING)
+        with Session(self._engine) as session, session.begin():
+            session.add(row)
+
+    def end(self, number: int, design: str, outcome: Outcome) -> None:
+        """Write down what became of a draw.
+
+        Args:
+            number: Of the trial.
+            design: Design id.
+            outcome: Its end.
+        """
+        self._close(number, outcome.state, outcome.reason, outcome.feasible)
+        self.seen.add(design)
+
+    def repeat(self, number: int) -> None:
+        """Write down that a draw gave a design that was drawn before."""
+        self._close(number, REPEATED, "drawn before", False)
+
+    def interrupt(self) -> None:
+        """Write down that whatever was running is no longer."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(
+                update(TrialRow)
+                .where(TrialRow.study == self._study, TrialRow.state == RUNNING)
+                .values(state=INTERRUPTED, ended_at=now())
+            )
+
+    def _close(self, number: int, state: str, reason: str, feasible: bool) -> None:
+        with Session(self._engine) as session, session.begin():
+            row = session.get_one(TrialRow, (self._study, number))
+            row.state, row.reason, row.feasible, row.ended_at = state, reason, feasible, now()
+        self.counts[state] += 1
+
+    @property
+    def draws(self) -> int:
+        """How often a design was drawn, whatever became of it."""
+        return self.counts.total()
