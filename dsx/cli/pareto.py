@@ -22,6 +22,10 @@ def pareto(
         Path | None,
         typer.Option(help="Also write a picture: front.html, .png or .svg.", metavar="FILE"),
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Also write the study as a folder worth keeping.", metavar="FOLDER"),
+    ] = None,
     x: Annotated[str | None, typer.Option(help="Metric along the plot.")] = None,
     y: Annotated[str | None, typer.Option(help="Metric up the plot.")] = None,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -34,11 +38,16 @@ def pareto(
     from dsx.study.read import front
 
     found = front(study, storage=storage)
+    written = [plot] if plot is not None else []
     if plot is not None:
         draw(found, plot, x=x, y=y)
+    if save is not None:
+        from dsx.report.record import save_study
+
+        written += save_study(storage, found.study, save)
     print_front(found, chosen_format(format, json), plotted=True, x=x, y=y)
-    if plot is not None:
-        print_message(f"Wrote {plot}")
+    if written:
+        print_message(f"Wrote {', '.join(str(file) for file in written)}")
     if not found.on_front:
         print_message("No design meets all constraints yet.")
         raise typer.Exit(1)

@@ -115,5 +115,7 @@ def spread(weight: Tensor, channels: Tensor, in_channels: int) -> Tensor:
     Returns:
         (Cout, Cin, h, w) with zeros outside the windows.
     """
-    dense = weight.new_zeros(weight.shape[0], in_channels, *weight.shape[2:])
+    # Number by number: torch.fx cannot unpack a shape.
+    shape = (weight.shape[0], in_channels, weight.shape[2], weight.shape[3])
+    dense = weight.new_zeros(shape)
     return dense.scatter(1, channels[:, :, None, None].expand_as(weight), weight)

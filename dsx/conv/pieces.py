@@ -149,7 +149,9 @@ class SumOfPieces(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
         parts = torch.cat([piece(x) for piece in self.pieces], 1)
-        total = parts.new_zeros(parts.shape[0], self.out_channels, *parts.shape[2:])
+        # Number by number: torch.fx cannot unpack a shape.
+        shape = (parts.shape[0], self.out_channels, parts.shape[2], parts.shape[3])
+        total = parts.new_zeros(shape)
         total = total.index_add(1, self.outputs, parts)
         return total if self.bias is None else total + self.bias[:, None, None]
 

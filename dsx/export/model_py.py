@@ -142,7 +142,8 @@ def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
     code = flat.graph.python_code("self")
     # fx drops each value as soon as it is used up; for a reader that is noise.
     forward = re.sub(r";  (?:\w+ = )+None", "", code.src.strip())
-    forward = re.sub(r"^def forward\(self, (\w+)\)[^:]*:", r"def forward(self, \1):", forward)
+    typed = r"\1: torch.Tensor) -> torch.Tensor:"
+    forward = re.sub(r"(?m)^(def forward\(self, \w+).*:$", typed, forward)
     return _TEMPLATE.format(
         headline="\n".join(textwrap.wrap(headline, 96)),
         weights=WEIGHTS,

@@ -41,7 +41,14 @@ class Axis:
         return round((at - low) / (high - low) * (cells - 1))
 
     def ticks(self, most: int) -> list[float]:
-        """List at most so many round numbers inside the range; two ends where there are none."""
+        """List round numbers inside the range.
+
+        Args:
+            most: About how many at most, at least 2.
+
+        Returns:
+            One or more numbers; the ends of a logarithmic range that holds no round ones.
+        """
         if self.log:
             tens = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for digits in ((1, 2, 5), (1, 3), (1,)):
@@ -54,4 +61,4 @@ class Axis:
         ten = 10.0 ** math.floor(math.log10(rough))
         step = next(ten * digit for digit in (1, 2, 2.5, 5, 10, 20) if ten * digit >= rough)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [count * step for count in range(first, last + 1)] or [self.low, self.high]
+        return [count * step for count in range(first, last + 1)]

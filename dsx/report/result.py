@@ -23,7 +23,7 @@ def print_front(
         y: Metric up the plot.
     """
     if format != "table":
-        sys.stdout.write(as_json(front) if format == "json" else as_csv(front))
+        sys.stdout.write(as_json(front) + "\n" if format == "json" else as_csv(front))
         return
     out = console()
     out.print(FrontTable(front))

@@ -1,7 +1,7 @@
 """Read studies back from a database: no torch, no Optuna, nothing is written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -93,6 +93,17 @@ def find_study(engine: Engine, name: str | None) -> StudyRow:
     raise StorageError(unknown("study", name, [row.name for row in rows]))
 
 
+# Without the samples, which are most of the bytes and which a front does not need.
+_NUMBERS = (
+    MeasurementRow.design,
+    MeasurementRow.metric,
+    MeasurementRow.value,
+    MeasurementRow.low,
+    MeasurementRow.high,
+    MeasurementRow.conditions,
+)
+
+
 def load_front(engine: Engine, name: str | None) -> Front:
     """Read the front of a study.
 
@@ -115,7 +126,7 @@ def load_front(engine: Engine, name: str | None) -> Front:
             .where(TrialRow.study == study.name, TrialRow.state == COMPLETE)
             .order_by(TrialRow.number)
         ).all()
-        rows = session.execute(_measurements(study)).all()
+        rows = session.execute(_measurements(study, *_NUMBERS)).all()
         entries = tuple(
             _entry(trial, design, [row for row in rows if row.design == design.id])
             for trial, design in trials
@@ -132,26 +143,69 @@ def load_front(engine: Engine, name: str | None) -> Front:
     )
 
 
-def _measurements(study: StudyRow) -> Any:
+def _measurements(study: StudyRow, *columns: Any) -> Any:
     """Select the newest number of each design and metric under the study's protocols."""
     protocols = [facts["protocol"] for facts in study.metrics.values()]
+    drawn = select(TrialRow.design).where(TrialRow.study == study.name)
     newest = (
         select(func.max(MeasurementRow.id))
         .where(MeasurementRow.device == study.device, MeasurementRow.protocol.in_(protocols))
-        .where(
-            MeasurementRow.design.in_(select(TrialRow.design).where(TrialRow.study == study.name))
-        )
+        .where(MeasurementRow.design.in_(drawn))
         .group_by(MeasurementRow.design, MeasurementRow.metric)
     )
-    columns = (
-        MeasurementRow.design,
-        MeasurementRow.metric,
-        MeasurementRow.value,
-        MeasurementRow.low,
-        MeasurementRow.high,
-        MeasurementRow.conditions,
-    )
     return select(*columns).where(MeasurementRow.id.in_(newest))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """One stored number of a study, with its making.
+
+    Args:
+        design: Design id.
+        metric: Name of the metric.
+        value: In the metric's unit.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        samples: How many samples it was taken from; 0 where it was counted.
+        taken_at: In UTC.
+        conditions: What else it depends on.
+    """
+
+    design: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    samples: int
+    taken_at: datetime
+    conditions: Mapping[str, Any]
+
+
+def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
+    """Read every number behind a study's designs, in the order in which they were taken.
+
+    Args:
+        engine: The database.
+        study: The study.
+
+    Returns:
+        The numbers.
+    """
+    newest = _measurements(study, MeasurementRow).order_by(MeasurementRow.id)
+    with Session(engine) as session:
+        return [
+            Taken(
+                design=row.design,
+                metric=row.metric,
+                value=row.value,
+                low=row.low,
+                high=row.high,
+                samples=len(row.samples) // 4,
+                taken_at=row.taken_at,
+                conditions=row.conditions,
+            )
+            for row in session.scalars(newest)
+        ]
 
 
 def _entry(trial: TrialRow, design: DesignRow, rows: Sequence[Row[Any]]) -> Entry:

@@ -62,6 +62,7 @@ def deploy(
     Returns:
         The deployed network, in eval mode; its output equals that of `model.eval()`.
     """
+    # Held by another module the network has just one input, and may itself be a convolution.
     holder = nn.Sequential(copy.deepcopy(model).eval())
     graph = trace(holder)
     untouched = bound(holder, graph)
@@ -73,7 +74,7 @@ def deploy(
         for conv, (name, seen) in _inputs(holder, sample, untouched).items():
             replacements[conv], choices[name] = choose(conv, seen, timer, known, native)
         swap(holder, replacements)
-        network = holder[0] if isinstance(graph, str) else flatten(holder[0])
+        network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
     return Deployed(network.requires_grad_(False), choices, folded, untraced).eval()
 

@@ -1,11 +1,15 @@
 """Trace a network with torch.fx, and fold each BN into the convolution before it."""
 
+import operator
+
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
 from dsx.conv.swap import swap
+
+_IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
 
 
 class _Tracer(fx.Tracer):
@@ -29,7 +33,7 @@ def trace(network: nn.Module) -> fx.Graph | str:
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
 def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
@@ -49,8 +53,9 @@ def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
         if module._forward_hooks or module._forward_pre_hooks or is_parametrized(module)
     }
     for node in [] if isinstance(graph, str) else graph.nodes:
-        if node.op == "get_attr":
-            found.add(network.get_submodule(str(node.target).rpartition(".")[0]))
+        owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""
+        if owner:
+            found.add(network.get_submodule(owner))
     return found
 
 
@@ -91,7 +96,7 @@ def _pair(
     conv, norm = modules[str(node.target)], modules[str(follower.target)]
     if not isinstance(conv, nn.Conv2d | DsxConv) or not isinstance(norm, nn.BatchNorm2d):
         return None
-    return (conv, norm) if norm.running_mean is not None else None
+    return (conv, norm) if norm.running_mean is not None and not norm.training else None
 
 
 def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, nn.Module]:
@@ -109,23 +114,28 @@ def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, 
     return {norm: nn.Identity()}
 
 
-def flatten(network: nn.Module) -> nn.Module:
+def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
     """Write a deployed network as one flat graph without idle modules.
 
     Args:
-        network: With its forms in place; torch.fx can follow it.
+        holder: Holds the network, with its forms in place.
+        graph: Its trace from before they came in.
 
     Returns:
-        A fx.GraphModule of torch's own parts.
+        A fx.GraphModule of torch's own parts, under the names that they have in the network.
     """
-    flat = fx.GraphModule(network, fx.Tracer().trace(network))
+    # Not the network's own code again: it may read what a form has not (a stride, a padding).
+    whole = fx.GraphModule(holder, graph)
+    flat = fx.GraphModule(whole, fx.Tracer().trace(whole))
+    parts = {}
     for node in list(flat.graph.nodes):
-        if node.op == "call_module" and isinstance(flat.get_submodule(str(node.target)), _IDLE):
-            node.replace_all_uses_with(node.args[0])
+        if node.op not in ("call_module", "get_attr"):
+            continue
+        part = operator.attrgetter(str(node.target))(flat)
+        if isinstance(part, _IDLE):
+            node.replace_all_uses_with(node.all_input_nodes[0])
             flat.graph.erase_node(node)
-    flat.delete_all_unused_submodules()
-    flat.recompile()
-    return flat
-
-
-_IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
+        else:
+            node.target = str(node.target).removeprefix("0.")
+            parts[node.target] = part
+    return fx.GraphModule(parts, flat.graph)

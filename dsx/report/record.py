@@ -1,0 +1,133 @@
+"""Record: a study worth keeping, as a folder of small files for people and version control."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from dsx.errors import DsxError
+from dsx.report.picks import picks
+from dsx.report.plot import plot
+from dsx.report.rows import as_csv, as_json
+from dsx.report.table import FrontTable
+from dsx.study.database import open_database
+from dsx.study.front import Front
+from dsx.study.read import Taken, find_study, load_front, load_taken
+
+WIDTH = 100
+
+
+def save_study(storage: str, study: str, folder: Path) -> list[Path]:
+    """Write a study's folder; files of an earlier record are replaced, others stay.
+
+    Args:
+        storage: Any SQLAlchemy URL.
+        study: Name of the study.
+        folder: Made if it is missing.
+
+    Returns:
+        The files: space.yaml, measurements.csv (every number), study.json (every design),
+        front.csv (the front), front.svg, README.md.
+
+    Raises:
+        DsxError: If the folder cannot be written.
+    """
+    engine = open_database(storage, create=False)
+    row, front = find_study(engine, study), load_front(engine, study)
+    taken = load_taken(engine, row)
+    texts = {
+        "space.yaml": row.space_text,
+        "measurements.csv": measurements_csv(front, taken),
+        "study.json": as_json(front) + "\n",
+        "front.csv": front_csv(front),
+        "README.md": readme(front),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DsxError(f"--save: '{folder}' cannot be written: {error.strerror}") from error
+    plot(front, folder / "front.svg")
+    return [folder / name for name in (*texts, "front.svg")]
+
+
+def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
+    """Write every number of the designs that were measured to the end, a line each.
+
+    Args:
+        front: The study's front.
+        taken: The numbers.
+
+    Returns:
+        CSV.
+    """
+    trials = {entry.id: entry for entry in front.entries}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        [
+            "trial",
+            "design",
+            "feasible",
+            "metric",
+            "value",
+            "low",
+            "high",
+            "unit",
+            "samples",
+            "taken_at",
+            "conditions",
+        ]
+    )
+    for number in taken:
+        entry = trials.get(number.design)
+        if entry is None:
+            continue
+        writer.writerow(
+            [
+                entry.trial,
+                number.design,
+                json.dumps(entry.feasible),
+                number.metric,
+                number.value,
+                number.low,
+                number.high,
+                front.units.get(number.metric, ""),
+                number.samples,
+                f"{number.taken_at:%Y-%m-%dT%H:%M:%SZ}",
+                json.dumps(dict(number.conditions), sort_keys=True),
+            ]
+        )
+    return out.getvalue()
+
+
+def front_csv(front: Front) -> str:
+    """Write the designs of the front only, a line each."""
+    lines = as_csv(front).splitlines(keepends=True)
+    rows = csv.DictReader(lines)
+    kept = [row["id"] for row in rows if row["on_front"] == "true"]
+    return lines[0] + "".join(line for line in lines[1:] if line.partition(",")[0] in kept)
+
+
+def readme(front: Front) -> str:
+    """Describe a study on one page: machine and versions, the front, the picks."""
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
+    console.print(FrontTable(front))
+    table = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    conditions = "\n".join(f"- {name}: {value}" for name, value in front.conditions.items())
+    return (
+        f"# Study {front.study}\n\n"
+        f"{len(front.entries)} designs of the space `{front.space}` measured to the end, "
+        f"{len(front.on_front)} of them on the front.\n\n"
+        f"{conditions}\n\n"
+        "![The front](front.svg)\n\n"
+        f"```text\n{table}\n```\n\n"
+        f"```text\n{picks(front)}\n```\n\n"
+        "`space.yaml` is the space, `measurements.csv` holds every number with its interval and "
+        "conditions, `study.json` every design, `front.csv` the front.\n"
+    )
