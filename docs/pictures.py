@@ -33,6 +33,8 @@ def _grid(axes: Axes, cells: Tensor, title: str, colours: Sequence[str] = (DEAD,
         vmax=len(colours) - 1,
         edgecolors=LINE,
         linewidth=1.5,
+        # A clip path would be named after its address in memory, another one in each run.
+        clip_on=False,
     )
     axes.invert_yaxis()
     axes.set_aspect("equal")
@@ -47,7 +49,7 @@ def kernel_shapes() -> Figure:
     words = [word for word in shape_words() if not find(Shape, word.partition("<")[0]).numbered]
     words.sort(key=_plainness)
     figure = Figure(figsize=(9, 1.05 * len(words)), layout="constrained")
-    rows = figure.subfigures(len(words), 1)
+    rows = figure.subfigures(len(words), 1, squeeze=False)[:, 0]
     for row, word in zip(rows, words, strict=True):
         shape, _ = shape_and_number(word)
         panels = row.subplots(1, 9, gridspec_kw={"width_ratios": [1.4] + [1] * 8})
@@ -81,7 +83,8 @@ def groups() -> Figure:
 def channel_stride() -> Figure:
     """Draw which of 8 channels each of 8 outputs reads as the window of 4 slides."""
     figure = Figure(figsize=(9, 2.6), layout="constrained")
-    for axes, stride in zip(figure.subplots(1, 4), ("block", 0.25, 0.5, 1.0), strict=True):
+    strides: tuple[float | str, ...] = ("block", 0.25, 0.5, 1.0)
+    for axes, stride in zip(figure.subplots(1, 4), strides, strict=True):
         _grid(axes, _reads(8, 8, 2, stride), f"groups = 2, channel_stride = {stride}")
         axes.set_xlabel("input channel", fontsize=8)
         axes.set_ylabel("output channel", fontsize=8)
@@ -94,7 +97,7 @@ def binary_basis() -> Figure:
     basis = torch.randint(0, 2, (4, 3, 3), generator=generator)
     chosen = torch.randint(0, 4, (3, 2), generator=generator)
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    above, below = figure.subfigures(2, 1)
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     above.suptitle("the basis: 4 filters of +1 (blue) and -1 (orange), stored once", fontsize=10)
     for number, axes in enumerate(above.subplots(1, 4)):
         _grid(axes, basis[number], f"B{number}", (MINUS, PLUS))
@@ -124,7 +127,8 @@ def render(figure: Figure) -> bytes:
     """Write a figure as SVG, byte for byte the same every time."""
     buffer = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "dsx", "svg.fonttype": "path"}):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        FigureCanvasSVG(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 

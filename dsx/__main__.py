@@ -1,29 +1,74 @@
-"""The `dsx` command: run the command line, and say in one line what a user can mend."""
+"""The `dsx` command: run the command line, and end as a command should whatever happens."""
 
+import os
 import signal
 import sys
-from pathlib import Path
+from types import FrameType
+
+
+class _Stop:
+    """Remembers that somebody asked this process to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Run the command line of this process."""
-    # A model may live in the folder dsx is called from, as with `python -m`.
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    from dsx.cli import State, app
+    """Run the command line of this process, and exit."""
+    stop = _Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell script may have told its children to ignore it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    # A model may live in the folder dsx is called from; at the end, so that nothing there hides
+    # an installed package.
+    sys.path.append("")
+    try:
+        code = _run()
+    except BaseException:
+        # Stopped in the middle of an import, some libraries raise errors of their own.
+        if not stop.asked:
+            raise
+        code = 130
+    if code == 130:
+        from dsx.cli import command_line
+
+        print(
+            "dsx: interrupted; everything measured is saved. To go on: "
+            f"{command_line(*sys.argv[1:])}",
+            file=sys.stderr,
+        )
+    unread = _flush()
+    sys.exit(code or unread)
+
+
+def _run() -> int:
+    from dsx.cli import State, run_command
     from dsx.errors import DsxError
 
     state = State()
-    # Whoever asks a search to stop, by whatever means, gets the same careful end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(obj=state)
+        return run_command(state)
     except DsxError as error:
         if state.debug:
             raise
         print(f"dsx: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
+
+
+def _flush() -> int:
+    """Find out now, not while Python shuts down, that nobody reads the output (`| head -1`)."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def load(path: str) -> object:
         DsxError: If the path has another form, or the module or the attribute is missing.
     """
     module_name, colon, attribute = path.partition(":")
-    if not (module_name and colon and attribute):
+    if not (module_name and colon and attribute) or module_name.startswith("."):
         raise DsxError(f"'{path}' is not an import path (write package.module:attribute)")
     try:
         module = importlib.import_module(module_name)
@@ -99,7 +99,10 @@ def _names(package: str, constant: str) -> tuple[str, ...]:
 
 def _binds(file: Path, constant: str) -> bool:
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        else:
+            targets = [node.target] if isinstance(node, ast.AnnAssign) else []
         if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
             return True
     return False

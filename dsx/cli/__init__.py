@@ -1,5 +1,6 @@
 """The command line: one file per command; each parses, calls one function, prints."""
 
-from dsx.cli._app import State, app
+from dsx.cli._again import command_line
+from dsx.cli._app import State, app, run_command
 
-__all__ = ["State", "app"]
+__all__ = ["State", "app", "command_line", "run_command"]

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from dsx.cli import doctor, export, ls, pareto, search, space
+from dsx.errors import DsxError
 
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -47,7 +48,27 @@ def options(
 ) -> None:
     """Explore the design space of efficient convolutions, measured on this device."""
     context.obj.debug = debug
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 for command in (search.search, pareto.pareto, export.export, space.space, ls.ls, doctor.doctor):
     app.command()(command)
+
+
+def run_command(state: State) -> int:
+    """Run the command line of this process.
+
+    Args:
+        state: Is filled in.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        DsxError: If the command line, or what it names, is not as it should be.
+    """
+    try:
+        return app(obj=state, standalone_mode=False) or 0
+    except typer.TyperException as error:
+        raise DsxError(" ".join(error.format_message().split())) from error

@@ -18,7 +18,7 @@ def ls(
     """List the studies of a database."""
     from dsx.report.listing import print_rows
     from dsx.study.database import open_database, parse_url, shown
-    from dsx.study.read import list_studies
+    from dsx.study.studies import list_studies
 
     rows = [
         {
@@ -26,7 +26,7 @@ def ls(
             "space": line.space,
             "designs": line.complete,
             "draws": line.draws,
-            "begun (UTC)": f"{line.begun_at:%Y-%m-%d %H:%M}",
+            "begun": f"{line.begun_at:%Y-%m-%dT%H:%MZ}",
             "running": line.running,
         }
         for line in list_studies(open_database(storage, create=False))

@@ -1,11 +1,10 @@
 """dsx search: run or resume a study."""
 
-import shlex
-import sys
 from typing import Annotated
 
 import typer
 
+from dsx.cli._again import command_line
 from dsx.cli._duration import seconds
 from dsx.cli._options import (
     DEFAULT_STORAGE,
@@ -47,26 +46,21 @@ def search(
     from dsx.report.result import print_front, print_message
     from dsx.study.run import search as run
 
-    try:
-        with SearchProgress() as progress:
-            found = run(
-                space,
-                study=study,
-                trials=trials,
-                seed=seed,
-                storage=storage,
-                timeout=limit,
-                report=progress.report,
-            )
-    except KeyboardInterrupt:
-        again = shlex.join(["dsx", *sys.argv[1:]])
-        print_message(f"Interrupted; everything measured is saved. To go on: {again}")
-        raise typer.Exit(130) from None
+    with SearchProgress() as progress:
+        found = run(
+            space,
+            study=study,
+            trials=trials,
+            seed=seed,
+            storage=storage,
+            timeout=limit,
+            report=progress.report,
+        )
     print_front(found, chosen_format(format, json))
     if not found.on_front:
         print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
         raise typer.Exit(1)
     place = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
-    following = shlex.join(["dsx", "pareto", found.study, *place, "--plot", "front.html"])
-    chosen = shlex.join(["dsx", "export", found.study, *place, "--pick", "knee", "--out", "chosen"])
+    following = command_line("pareto", found.study, *place, "--plot", "front.html")
+    chosen = command_line("export", found.study, *place, "--pick", "knee", "--out", "chosen")
     print_message(f"Next: {following}\n      {chosen}")

@@ -125,11 +125,8 @@ def _canonical_het(number: int, channels: Tensor) -> str:
     full = distances % number == 0
     if full.all():
         return "full"
-    if not full.any():
-        return "point"
-    # Beyond the largest distance only c = o is left, whatever P.
-    largest = min(number, int(distances.abs().max()) + 1)
-    same = (p for p in range(2, largest + 1) if torch.equal(distances % p == 0, full))
+    # Output 0 reads channel 0: something is full always, so that this is never `point`.
+    same = (p for p in range(2, number + 1) if torch.equal(distances % p == 0, full))
     return f"het{next(same)}"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors import SafetensorError
 from torch import Tensor
 
 import dsx
@@ -69,19 +70,18 @@ def export(
         Where the files are, and what the manifest says.
 
     Raises:
-        DsxError: If the folder exists.
+        DsxError: If the folder exists, or cannot be written.
         WorkFailed: If the network cannot be written, or the files do not compute what the search
-            measured; nothing is left behind then.
+            measured; nothing is left behind then, and nothing replaced.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise DsxError(f"--out: '{out}' exists already (choose another, or replace it: --force)")
+    _check_free(out, force)
     torch.set_num_threads(space.file.measure.threads)
     candidate = Candidate(space, design, known)
-    if weights is None:
-        candidate.trained()
-    else:
-        candidate.network.load_state_dict(dict(weights))
     with _appearing(out) as folder:
+        if weights is None:
+            candidate.trained()
+        else:
+            candidate.network.load_state_dict(dict(weights))
         headline = f"{design.words(space.census)} in {space.file.model} (design {design.id})."
         writer = find(Exporter, exporter)
         writer.write(candidate.deployed, candidate.sample, headline, folder)
@@ -91,22 +91,35 @@ def export(
     return Bundle(folder=out, manifest=manifest)
 
 
+def _check_free(out: Path, force: bool) -> None:
+    taken = out.exists() and not (out.is_dir() and not any(out.iterdir()))
+    if taken and not force:
+        raise DsxError(f"--out: '{out}' exists already (choose another, or replace it: --force)")
+    if taken and not out.is_dir():
+        raise DsxError(f"--out: '{out}' is a file, not a folder")
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise DsxError(f"--out: '{out}' is the folder you are in, or holds it (choose another)")
+
+
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
     """Write beside the place, so that the folder appears whole or not at all."""
+    place = out.resolve()
+    partial = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise DsxError(f"--out: '{out}' cannot be written: {error.strerror}") from error
-    try:
-        yield partial
-        if out.exists():
-            shutil.rmtree(out)
-        partial.chmod(0o755)
-        partial.rename(out)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        new, old = partial / "new", partial / "old"
+        new.mkdir()
+        yield new
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+    except (OSError, SafetensorError) as error:
+        raise DsxError(f"--out: '{out}' cannot be written: {error}") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _design_yaml(space: SearchSpace, design: Design) -> str:

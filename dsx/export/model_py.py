@@ -1,19 +1,20 @@
 """model.py: the deployed network as readable Python that needs torch only, and its weights."""
 
 import inspect
+import keyword
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, fx, nn
 
 from dsx.conv import Deployed
 from dsx.errors import WorkFailed
 from dsx.export._base import Exporter
+from dsx.export._constructor import constructor
 
 MODEL, WEIGHTS = "model.py", "weights.safetensors"
 
@@ -105,19 +106,30 @@ def _flat(network: fx.GraphModule) -> fx.GraphModule:
     graph = fx.Graph()
     graph.output(graph.graph_copy(network.graph, {}))
     root = nn.Module()
+    names: dict[str, str] = {}
     for node in graph.nodes:
         if node.op not in ("call_module", "get_attr"):
             continue
-        name = re.sub(r"\W", "_", str(node.target))
-        part: Any = network
-        for step in str(node.target).split("."):
-            part = getattr(part, step)
-        if isinstance(part, nn.Module):
-            setattr(root, name, part)
-        else:
-            root.register_buffer(name, part.detach())
-        node.target = name
+        target = str(node.target)
+        if target not in names:
+            names[target] = _free_name(root, target)
+            part: Any = network
+            for step in target.split("."):
+                part = getattr(part, step)
+            if isinstance(part, nn.Module):
+                root.add_module(names[target], part)
+            else:
+                root.register_buffer(names[target], part.detach())
+        node.target = names[target]
     return fx.GraphModule(root, graph)
+
+
+def _free_name(root: nn.Module, target: str) -> str:
+    """Turn a dotted name into an attribute that the module does not have yet."""
+    name = re.sub(r"\W", "_", target)
+    while hasattr(root, name) or keyword.iskeyword(name) or not name.isidentifier():
+        name = f"part_{name}"
+    return name
 
 
 def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
@@ -143,7 +155,7 @@ def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
     # fx drops each value as soon as it is used up; for a reader that is noise.
     forward = re.sub(r";  (?:\w+ = )+None", "", code.src.strip())
     typed = r"\1: torch.Tensor) -> torch.Tensor:"
-    forward = re.sub(r"(?m)^(def forward\(self, \w+).*:$", typed, forward)
+    forward = re.sub(r"(?m)^(def forward\(self, \w+)[^,\n]*:$", typed, forward)
     return _TEMPLATE.format(
         headline="\n".join(textwrap.wrap(headline, 96)),
         weights=WEIGHTS,
@@ -166,43 +178,6 @@ def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
             yield f"import {value.__name__} as {name}"
         else:
             yield f"from {value.__module__} import {value.__name__} as {name}"
-
-
-# Arguments for which one number stands for the same number in every direction.
-_SIDES = ("kernel_size", "stride", "padding", "dilation", "output_size")
-
-
-def constructor(module: nn.Module) -> str:
-    """Write the call that builds a module like this one.
-
-    Args:
-        module: One of torch.nn.
-
-    Returns:
-        Python, such as `nn.Conv2d(8, 16, 3, padding=1, bias=False)`.
-
-    Raises:
-        WorkFailed: If torch.nn has no such module, or its arguments cannot be read off it.
-    """
-    kind = type(module)
-    if getattr(nn, kind.__name__, None) is not kind:
-        raise WorkFailed(f"model.py cannot hold a {kind.__module__}.{kind.__name__}")
-    arguments = []
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if name in ("device", "dtype"):
-            continue
-        value = getattr(module, name, inspect.Parameter.empty)
-        if value is inspect.Parameter.empty:
-            raise WorkFailed(f"model.py cannot tell the {name} of a nn.{kind.__name__}")
-        if isinstance(value, torch.Tensor) or (name == "bias" and value is None):
-            value = value is not None
-        if name in _SIDES and isinstance(value, tuple) and len(set(value)) == 1:
-            value = value[0]
-        if parameter.default is inspect.Parameter.empty:
-            arguments.append(repr(value))
-        elif value != parameter.default:
-            arguments.append(f"{name}={value!r}")
-    return f"nn.{kind.__name__}({', '.join(arguments)})"
 
 
 EXPORTER = Exporter(write=write)

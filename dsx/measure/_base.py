@@ -1,5 +1,6 @@
 """What a metric is, and the candidate it is measured on."""
 
+import copy
 import functools
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -82,16 +83,14 @@ class Candidate:
     @functools.cached_property
     def deployed(self) -> Deployed:
         """The deployed network, with the weights of the moment it is first asked for."""
-        network = self.network.to(self.sample.dtype)
-        deployed = deploy(
-            network,
+        return deploy(
+            # A copy: there and back again, a smaller dtype would round the weights to be trained.
+            copy.deepcopy(self.network).to(self.sample.dtype),
             self.sample,
             timer=medians,
             known=self.known,
             native=self.space.file.measure.deploy == "native",
         )
-        self.network.to(torch.float32)
-        return deployed
 
     @functools.cached_property
     def splits(self) -> Splits:

@@ -4,6 +4,9 @@ This is fvcore's convention less BN and pooling; torch's own counter says twice 
 """
 
 import copy
+import warnings
+from collections import Counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,68 +16,38 @@ from dsx.conv.swap import swap
 from dsx.errors import WorkFailed
 from dsx.measure._base import Candidate, Metric, Reading
 
-# Operators that do no multiply-adds by this convention, and that fvcore does not know.
-FREE = frozenset(
-    [
-        "add",
-        "add_",
-        "sub",
-        "sub_",
-        "mul",
-        "mul_",
-        "div",
-        "div_",
-        "mean",
-        "sum",
-        "clamp",
-        "cat",
-        "flatten",
-        "reshape",
-        "zeros",
-        "new_zeros",
-        "clone",
-        "index",
-        "index_add",
-        "index_select",
-        "channel_shuffle",
-        "pad",
-        "constant_pad_nd",
-        "reflection_pad2d",
-        "replication_pad2d",
-        "relu",
-        "relu_",
-        "leaky_relu",
-        "leaky_relu_",
-        "silu",
-        "silu_",
-        "gelu",
-        "sigmoid",
-        "softmax",
-        "hardtanh",
-        "hardtanh_",
-        "hardswish",
-        "hardswish_",
-        "hardsigmoid",
-        "max_pool2d",
-        "avg_pool2d",
-        "adaptive_avg_pool2d",
-        "adaptive_max_pool2d",
-        "dropout",
-        "dropout_",
-        "feature_dropout",
-        "batch_norm",
-        "upsample_nearest2d",
-    ]
-)
+COUNTED = ("conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm")
+# Operators that do no multiply-adds by this convention, whether fvcore knows them or not.
+FREE = frozenset([
+    "add", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow",
+    "minimum", "maximum",
+    "mean", "sum", "var", "amax", "norm", "clamp", "clamp_min", "clamp_max", "masked_fill",
+    "where",
+    "cat", "flatten", "unflatten", "reshape", "view_as", "expand_as", "narrow", "movedim",
+    "repeat", "flip", "alias", "clone",
+    "zeros", "new_zeros", "ones_like", "index", "index_add", "index_select",
+    "channel_shuffle", "pixel_shuffle", "pixel_unshuffle",
+    "pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d",
+    "replication_pad2d",
+    "relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "celu", "silu", "gelu", "mish",
+    "softplus", "softsign", "tanh",
+    "sigmoid", "log_sigmoid", "hardtanh", "hardswish", "hardsigmoid", "softmax", "log_softmax",
+    "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "dropout", "feature_dropout", "alpha_dropout", "batch_norm", "upsample_nearest2d",
+])  # fmt: skip
 
 
 def read(candidate: Candidate) -> Reading:
-    """Count by closed form; the baseline is counted by its operators as well."""
+    """Count by closed form; the baseline is counted by its operators as well, if they are known."""
     flops = candidate.cost.flops
-    conditions = {}
+    conditions: dict[str, int | str] = {}
     if not candidate.design.changed:
         sample = torch.zeros(1, *candidate.space.dataset.image_shape)
-        conditions["counted_by_operator"] = count(candidate.network, sample)
+        try:
+            conditions["counted_by_operator"] = count(candidate.network, sample)
+        except WorkFailed as error:
+            conditions["not_counted_by_operator"] = str(error)
     return Reading(value=flops, low=flops, high=flops, conditions=conditions)
 
 
@@ -91,21 +64,35 @@ def count(network: nn.Module, sample: Tensor) -> int:
     Raises:
         WorkFailed: If the network has an operator that is neither counted nor known to be free.
     """
-    from fvcore.nn import FlopCountAnalysis
+    with warnings.catch_warnings():
+        # fvcore traces with torch.jit, which is deprecated as a whole; it still counts rightly.
+        warnings.simplefilter("ignore")
+        from fvcore.nn import FlopCountAnalysis
 
-    holder = nn.Sequential(copy.deepcopy(network)).eval()
-    forms: dict[nn.Module, nn.Module] = {
-        module: module.counting_form() for module in holder.modules() if isinstance(module, DsxConv)
-    }
-    swap(holder, forms)
-    analysis = FlopCountAnalysis(holder, sample)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    analysis.tracer_warnings("none")
-    counted = analysis.by_operator()
-    unknown = {op for op in analysis.unsupported_ops() if op.removeprefix("aten::") not in FREE}
+        holder = nn.Sequential(copy.deepcopy(network)).eval()
+        swap(
+            holder,
+            {part: part.counting_form() for part in holder.modules() if isinstance(part, DsxConv)},
+        )
+        analysis = FlopCountAnalysis(holder, sample)
+        analysis.set_op_handle("aten::_convolution_mode", _count_convolution)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.tracer_warnings("none")
+        counted = analysis.by_operator()
+        unsupported = analysis.unsupported_ops()
+    # An operator and the one that works in place (`relu_`) do the same.
+    unknown = {op for op in unsupported if op.removeprefix("aten::").rstrip("_") not in FREE}
     if unknown:
         raise WorkFailed(f"the operator counter does not know {', '.join(sorted(unknown))}")
-    return int(sum(counted[op] for op in ("conv", "linear", "matmul", "einsum", "bmm", "addmm")))
+    return int(sum(counted[operator] for operator in COUNTED))
+
+
+def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
+    """Count a convolution whose padding is a word, which fvcore does not know."""
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+    image, weight, out = (get_shape(value) for value in (inputs[0], inputs[1], outputs[0]))
+    return Counter(conv=conv_flop_count(image, weight, out, transposed=False))
 
 
 METRIC = Metric(

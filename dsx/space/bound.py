@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
-_SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_UNITS = {"": Fraction(1), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9)}
+_UNITS["%"] = Fraction(1, 100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,10 @@ class Bound:
         Returns:
             Positive where the bound is broken, zero or negative where it is kept.
         """
-        limit = self.limit * baseline if self.relative else self.limit
+        limit = self.limit
+        if self.relative:
+            # Exactly: 29 of 100 keeps "<= 29%", while in floats 0.29 * 100 is less than 29.
+            limit = float(Fraction(str(self.limit)) * Fraction(baseline))
         return value - limit if self.at_most else limit - value
 
 
@@ -46,13 +51,12 @@ def parse_bound(text: str) -> Bound:
     Raises:
         ValueError: If it has another form.
     """
-    match = re.fullmatch(r"\s*(<=|>=)\s*(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*([kMG%]?)\s*", str(text))
+    pattern = r"\s*(<=|>=)\s*((?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,2})?)\s*([kMG%]?)\s*"
+    match = re.fullmatch(pattern, str(text))
     if match is None:
         raise ValueError(
             f"'{text}' is not a bound (write '<= 80%' for a part of the baseline, or '<= 2.5M')"
         )
-    sense, digits, exponent, suffix = match.groups(default="")
-    factor = 0.01 if suffix == "%" else _SUFFIXES[suffix]
-    return Bound(
-        at_most=sense == "<=", limit=float(digits + exponent) * factor, relative=suffix == "%"
-    )
+    sense, number, unit = match.groups()
+    limit = float(Fraction(number) * _UNITS[unit])
+    return Bound(at_most=sense == "<=", limit=limit, relative=unit == "%")

@@ -1,6 +1,5 @@
 """Put specs into the slots of a network."""
 
-import copy
 from collections.abc import Mapping
 
 from torch import nn
@@ -8,6 +7,7 @@ from torch import nn
 from dsx.conv import ConvSpec, build, from_conv2d
 from dsx.conv.swap import swap
 from dsx.errors import SpecError, unknown
+from dsx.space.slots import copied
 
 
 def redesign(
@@ -25,22 +25,29 @@ def redesign(
         The new network; all other weights are copies.
 
     Raises:
-        SpecError: If there is no such slot, or a spec cannot be set there.
+        SpecError: If there is no such slot, a spec cannot be set there, or two names of one
+            convolution are given different specs.
+        DsxError: If the network cannot be copied.
     """
-    network = copy.deepcopy(model)
+    network = copied(model)
     convs = {
         name: module
         for name, module in network.named_modules(remove_duplicate=False)
         if type(module) is nn.Conv2d
     }
     replacements: dict[nn.Module, nn.Module] = {}
+    canonical: dict[nn.Module, tuple[str, ConvSpec]] = {}
     for name, spec in specs.items():
         if name not in convs:
             raise SpecError(unknown("slot", name, convs))
         conv = convs[name]
         try:
-            if not spec.at(conv).keeps:
-                new = from_conv2d(conv, spec) if keep_weights else build(spec, conv)
+            at = spec.at(conv)
+            other, standing = canonical.setdefault(conv, (name, at))
+            if standing != at:
+                raise SpecError(f"is the same convolution as {other}, with another spec")
+            if not at.keeps and conv not in replacements:
+                new = from_conv2d(conv, at) if keep_weights else build(at, conv)
                 replacements[conv] = new.train(conv.training)
         except SpecError as error:
             raise SpecError(f"{name}: {error}") from error

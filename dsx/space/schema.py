@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dsx.conv import ConvSpec, preset, require_built
-from dsx.errors import DsxError, did_you_mean
+from dsx.errors import DsxError
 from dsx.space.bound import Bound, parse_bound
+from dsx.space.complaint import complaint
 from dsx.space.source import Source
 
 
@@ -20,6 +21,10 @@ def _dial(name: str) -> Callable[[Any], Any]:
     """Check one option of a dial as ConvSpec does."""
 
     def check(value: Any) -> Any:
+        if value is None:
+            raise ValueError("has no value")
+        if value == "keep":
+            raise ValueError("'keep' is always among the choices; leave it out")
         try:
             require_built(ConvSpec(**{name: value}))
         except DsxError as error:
@@ -42,6 +47,9 @@ def _preset(value: Any) -> Any:
         require_built(spec)
     except DsxError as error:
         raise ValueError(str(error)) from error
+    # An argument called `name`, that `preset` itself takes.
+    except TypeError as error:
+        raise ValueError(f"preset {name}: takes no such arguments: {error}") from error
     given = ", ".join(f"{key}={item}" for key, item in (arguments or {}).items())
     return (f"{name}({given})" if given else name, spec)
 
@@ -55,8 +63,8 @@ class Train(_Part):
 
     epochs: Annotated[int, Field(ge=1)] = 6
     batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 0.2
-    seed: Annotated[int, Field(ge=0)] = 0
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.2
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
 class Measure(_Part):
@@ -64,16 +72,16 @@ class Measure(_Part):
 
     batch: Annotated[int, Field(ge=1)] = 1
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     deploy: Literal["portable", "native"] = "portable"
 
 
 Options = BeforeValidator(_listed)
 SeparableOption = bool
-ShapeOption = Annotated[str, AfterValidator(_dial("kernel_shape"))]
-GroupsOption = Annotated[int | str, AfterValidator(_dial("groups"))]
-StrideOption = Annotated[float | int | str, AfterValidator(_dial("channel_stride"))]
-BasisOption = Annotated[int, AfterValidator(_dial("binary_basis"))]
+ShapeOption = Annotated[str, BeforeValidator(_dial("kernel_shape"))]
+GroupsOption = Annotated[int | str, BeforeValidator(_dial("groups"))]
+StrideOption = Annotated[float | int | str, BeforeValidator(_dial("channel_stride"))]
+BasisOption = Annotated[int, BeforeValidator(_dial("binary_basis"))]
 PresetOption = Annotated[tuple[str, ConvSpec], BeforeValidator(_preset)]
 
 
@@ -133,42 +141,4 @@ def parse_space(source: Source) -> SpaceFile:
     try:
         return SpaceFile.model_validate(source.content)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = _plain_path(first["loc"], source)
-        raise source.error(path, _problem(dict(first), path)) from error
-
-
-def _plain_path(loc: tuple[str | int, ...], source: Source) -> tuple[str | int, ...]:
-    """Drop pydantic's own words (which branch of a union, ...) from the end of a path."""
-    path: tuple[str | int, ...] = ()
-    for part in loc:
-        if (*path, part) not in source.lines and part not in SpaceFile.model_fields:
-            break
-        path = (*path, part)
-    return path
-
-
-def _problem(error: dict[str, Any], path: tuple[str | int, ...]) -> str:
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        word, allowed = str(error["loc"][-1]), _keys(error["loc"][:-1])
-        return f"unknown key (allowed: {', '.join(allowed)}).{did_you_mean(word, allowed)}"
-    if kind == "missing":
-        return f"the key '{error['loc'][-1]}' is missing"
-    given = error["input"]
-    if kind == "literal_error":
-        allowed = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-        near = did_you_mean(str(given), allowed)
-        return f"{given!r} is not allowed (allowed: {', '.join(allowed)}).{near}"
-    if kind == "value_error":
-        return str(error["ctx"]["error"])
-    wanted = str(error["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{given!r} does not fit (allowed: {wanted})"
-
-
-def _keys(loc: tuple[str | int, ...]) -> list[str]:
-    """List the keys that are allowed where an unknown one stands."""
-    if not loc:
-        return list(SpaceFile.model_fields)
-    parts: dict[str | int, type[_Part]] = {"train": Train, "measure": Measure, "slots": Rule}
-    return list(parts[loc[0]].model_fields)
+        raise complaint(error, source, SpaceFile) from error

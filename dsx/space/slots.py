@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import KEEP, ConvSpec, Cost, spec_cost, standing_spec
+from dsx.conv import KEEP, ConvSpec, Cost, DsxConv, spec_cost, standing_spec
 from dsx.conv.cost import REAL_BITS
 from dsx.conv.geometry import Geometry
 from dsx.errors import DsxError
+from dsx.space.source import one_line
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_COUNTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
+_COUNTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED, DsxConv)
 _Call = tuple[torch.Size, torch.Size]
 
 
@@ -44,6 +45,11 @@ class Slot:
     def out_channels(self) -> int:
         """Cout."""
         return self.geometry.out_channels
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Rows and columns from one output to the next."""
+        return self.geometry.stride
 
     @property
     def kernel_size(self) -> tuple[int, int]:
@@ -124,29 +130,30 @@ def census(model: nn.Module, sample: Tensor) -> Census:
         The census.
 
     Raises:
-        DsxError: If the network does not run on the sample, or does not return a tensor.
+        DsxError: If the network cannot be copied, does not run on the sample, or does not return
+            a tensor.
     """
-    network = copy.deepcopy(model).eval()
+    network = copied(model).eval()
+    redesigned = [module for module in network.modules() if isinstance(module, DsxConv)]
+    inner = {part for conv in redesigned for part in conv.modules() if part is not conv}
     calls: dict[nn.Module, list[_Call]] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        calls.setdefault(module, []).append((inputs[0].shape, output.shape))
+    def note(
+        module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
+    ) -> None:
+        into = (*given, *named.values())[0]
+        calls.setdefault(module, []).append((into.shape, output.shape))
 
     for module in network.modules():
-        if isinstance(module, _COUNTED):
-            module.register_forward_hook(note)
-    try:
-        with torch.no_grad():
-            output = network(sample)
-    except (RuntimeError, TypeError, ValueError) as error:
-        shape = " x ".join(str(side) for side in sample.shape)
-        raise DsxError(f"the network does not run on an input of {shape}: {error}") from error
-    if not isinstance(output, Tensor):
-        raise DsxError(f"the network returns a {type(output).__name__}, not one tensor")
-    names = {module: name for name, module in reversed(list(network.named_modules()))}
-    found = [_slot(names[m], m, own) for m, own in calls.items() if type(m) is nn.Conv2d]
+        if isinstance(module, _COUNTED) and module not in inner:
+            module.register_forward_hook(note, with_kwargs=True)
+    output = _run(network, sample)
+    names = {module: name for name, module in network.named_modules()}
+    batch = len(sample)
+    found = [_slot(names[m], m, own, batch) for m, own in calls.items() if type(m) is nn.Conv2d]
     params = sum(p.numel() for p in network.parameters()) - sum(s.cost().params for s in found)
-    flops = sum(_flops(m, own) for m, own in calls.items() if type(m) is not nn.Conv2d)
+    params -= sum(_dead(conv) for conv in redesigned if conv not in inner)
+    flops = sum(_flops(m, own, batch) for m, own in calls.items() if type(m) is not nn.Conv2d)
     return Census(
         slots=tuple(found),
         rest=Cost(params=params, flops=flops, bits=REAL_BITS * params),
@@ -155,21 +162,71 @@ def census(model: nn.Module, sample: Tensor) -> Census:
     )
 
 
-def _slot(name: str, conv: nn.Conv2d, calls: list[_Call]) -> Slot:
+def copied(model: nn.Module) -> nn.Module:
+    """Copy a network.
+
+    Args:
+        model: Any network.
+
+    Returns:
+        The copy.
+
+    Raises:
+        DsxError: If it holds what cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    # Whatever the user's network holds says by itself why it cannot be copied.
+    except Exception as error:
+        raise DsxError(f"the network cannot be copied: {one_line(error)}") from error
+
+
+def _run(network: nn.Module, sample: Tensor) -> Tensor:
+    try:
+        with torch.no_grad():
+            output = network(sample)
+    # The user's own code, on an input of the data's shape: whatever it raises is about these.
+    except Exception as error:
+        shape = " x ".join(str(side) for side in sample.shape)
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise DsxError(f"the network does not run on an input of {shape}: {reason}") from error
+    if not isinstance(output, Tensor):
+        raise DsxError(f"the network returns a {type(output).__name__}, not one tensor")
+    return output
+
+
+def _slot(name: str, conv: nn.Conv2d, calls: list[_Call], batch: int) -> Slot:
+    out_hw: list[tuple[int, int]] = []
+    for _, out in calls:
+        # A network may fold parts of an image into the batch.
+        images = out[:-3].numel() // batch
+        out_hw += [(out[-2], out[-1])] * max(images, 1)
     return Slot(
         name=name,
         geometry=Geometry.of(conv),
         groups=conv.groups,
         bias=conv.bias is not None,
-        out_hw=tuple((out[-2], out[-1]) for _, out in calls),
+        out_hw=tuple(out_hw),
     )
 
 
-def _flops(module: nn.Module, calls: list[_Call]) -> int:
+def _flops(module: nn.Module, calls: list[_Call], batch: int) -> int:
     """Multiply-adds of one image in a counted module that is not a slot."""
-    weights = module.get_parameter("weight").numel()
-    if isinstance(module, nn.Linear):
-        return sum(weights * out[1:-1].numel() for _, out in calls)
+    if isinstance(module, DsxConv):
+        return (
+            sum(module.cost((out[-2], out[-1])).flops * out[:-3].numel() for _, out in calls)
+            // batch
+        )
+    weight = module.weight
+    assert isinstance(weight, Tensor)
     # Each weight meets every output pixel once; in a transposed convolution every input pixel.
-    transposed = isinstance(module, _TRANSPOSED)
-    return sum(weights * (into if transposed else out)[2:].numel() for into, out in calls)
+    if isinstance(module, _TRANSPOSED):
+        pixels = sum(into.numel() for into, _ in calls) // module.in_channels
+    else:
+        pixels = sum(out.numel() for _, out in calls) // weight.shape[0]
+    return weight.numel() * pixels // batch
+
+
+def _dead(conv: DsxConv) -> int:
+    """Numbers among the parameters of a convolution that count nowhere."""
+    return sum(p.numel() for p in conv.parameters()) - conv.cost((1, 1)).params

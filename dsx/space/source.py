@@ -21,6 +21,7 @@ _Loader.add_implicit_resolver(
     re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,12 @@ class Source:
             known = known[:-1]
         line = self.lines.get(known, 1)
         key = ".".join(str(part) for part in path)
-        return SpaceError(f"{self.file}:{line}: {f'{key}: ' if key else ''}{problem}")
+        return SpaceError(one_line(f"{self.file}:{line}: {f'{key}: ' if key else ''}{problem}"))
+
+
+def one_line(problem: object) -> str:
+    """Write what may have several lines, as the errors of other libraries do, as one."""
+    return " ".join(str(problem).split())
 
 
 def read_source(file: str, text: str) -> Source:
@@ -68,36 +74,66 @@ def read_source(file: str, text: str) -> Source:
         The source.
 
     Raises:
-        SpaceError: If the text is not YAML, or a key stands twice.
+        SpaceError: If the text is not YAML, a key stands twice or is no word, or a value cannot
+            be read.
     """
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Path, int] = {}
         if node is not None:
-            _note_lines(file, node, (), lines)
+            _Walk(file, loader, lines).visit(node, (), ())
         content = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        raise SpaceError(f"{file}:{line}: not YAML: {error.problem or error}") from error
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        words = ", ".join(filter(None, (error.context, error.problem)))
+        raise SpaceError(one_line(f"{file}:{line}: not YAML: {words}")) from error
     except yaml.YAMLError as error:
-        raise SpaceError(f"{file}:1: not YAML: {' '.join(str(error).split())}") from error
+        raise SpaceError(one_line(f"{file}:1: not YAML: {error}")) from error
     return Source(file=file, text=text, content=content, lines=lines)
 
 
-def _note_lines(file: str, node: yaml.Node, path: Path, lines: dict[Path, int]) -> None:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            _note_lines(file, item, (*path, number), lines)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value)
-            line = key.start_mark.line + 1
-            if here in lines:
-                raise SpaceError(
-                    f"{file}:{line}: {key.value}: stands twice (first in line {lines[here]})"
-                )
-            lines[here] = line
-            _note_lines(file, value, here, lines)
+@dataclass(frozen=True)
+class _Walk:
+    """Notes the line of each key, and complains of what YAML takes and a space does not."""
+
+    file: str
+    loader: _Loader
+    lines: dict[Path, int]
+
+    def visit(self, node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> None:
+        self.lines.setdefault(path, node.start_mark.line + 1)
+        if node in above:
+            raise self._error(node, path, "refers to itself")
+        if isinstance(node, yaml.ScalarNode):
+            self._check_value(node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                self.visit(item, (*path, number), (*above, node))
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                here = (*path, self._key(key, path))
+                if here in self.lines:
+                    problem = f"stands twice (first in line {self.lines[here]})"
+                    raise self._error(key, here, problem)
+                self.lines[here] = key.start_mark.line + 1
+                self.visit(value, here, (*above, node))
+
+    def _key(self, key: yaml.Node, path: Path) -> str:
+        if key.tag not in _KEY_TAGS or not isinstance(key, yaml.ScalarNode):
+            word = key.value if isinstance(key, yaml.ScalarNode) else "what stands here"
+            raise self._error(key, path, f"{word} is not a word; as a key it needs quotes")
+        return str(key.value)
+
+    def _check_value(self, node: yaml.ScalarNode, path: Path) -> None:
+        try:
+            self.loader.construct_object(node)
+        # How PyYAML says that a date has a 13th month, or that `!!bool maybe` is neither.
+        except (ValueError, KeyError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise self._error(node, path, f"'{node.value}' is not a valid {kind}") from error
+
+    def _error(self, node: yaml.Node, path: Path, problem: str) -> SpaceError:
+        return Source(
+            file=self.file, text="", content=None, lines={path: node.start_mark.line + 1}
+        ).error(path, problem)

@@ -1,11 +1,11 @@
 """SearchSpace: a checked space file, with the network it is about."""
 
-import difflib
-import fnmatch
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -16,11 +16,14 @@ from dsx.data import Dataset
 from dsx.errors import DsxError, SpaceError, did_you_mean
 from dsx.lookup import find
 from dsx.nets import network_builder
-from dsx.space.choices import Choices, Dials, Pick, offer
+from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
-from dsx.space.schema import Rule, SpaceFile, parse_space
-from dsx.space.slots import Census, Slot, census
+from dsx.space.rules import rule_choices
+from dsx.space.schema import SpaceFile, parse_space
+from dsx.space.slots import Census, census
 from dsx.space.source import Source, read_source
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,77 +153,55 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     """
     source = read_source(file, text)
     content = parse_space(source)
-    try:
-        dataset = find(Dataset, content.data)
-    except DsxError as error:
-        raise source.error(("data",), str(error)) from error
+    dataset = _named(source, "data", lambda: find(Dataset, content.data))
     network = _build(content, source)
     try:
         found = census(network, torch.zeros(2, *dataset.image_shape))
     except DsxError as error:
         raise source.error(("model",), str(error)) from error
     if found.output_shape != (dataset.classes,):
-        problem = f"returns {found.output_shape}, the data has {dataset.classes} classes"
+        numbers = " x ".join(str(side) for side in found.output_shape) or "1"
+        problem = f"returns {numbers} numbers for an image, the data has {dataset.classes} classes"
         raise source.error(("model",), problem)
-    choices = tuple(_choices(content, source, found.slots))
+    choices = tuple(rule_choices(content.slots, source, found.slots))
     return SearchSpace(
         name=name, source=source, file=content, dataset=dataset, census=found, choices=choices
     )
 
 
-def _build(content: SpaceFile, source: Source) -> nn.Module:
+def _named(source: Source, key: str, find_it: Callable[[], T]) -> T:
+    """Find what a key names; whatever goes wrong is about that key."""
     try:
-        builder = network_builder(content.model)
+        return find_it()
     except DsxError as error:
-        raise source.error(("model",), str(error)) from error
+        raise source.error((key,), str(error)) from error
+    # The user's own module, whose code runs when it is imported.
+    except Exception as error:
+        problem = f"importing it fails: {type(error).__name__}: {error}"
+        raise source.error((key,), problem) from error
+
+
+def _build(content: SpaceFile, source: Source) -> nn.Module:
+    builder = _named(source, "model", lambda: network_builder(content.model))
+    args = ("model_args",) if "model_args" in content.model_fields_set else ("model",)
+    try:
+        json.dumps(content.model_args, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        problem = f"only words, finite numbers, true, false, null and lists of them: {error}"
+        raise source.error(args, problem) from error
     with torch.random.fork_rng():
         torch.manual_seed(content.train.seed)
         try:
             network = builder(**content.model_args)
         # The user's own code, with the user's arguments: whatever it raises is about these.
         except Exception as error:
-            problem = f"{content.model} cannot be built with these arguments: {error}"
-            raise source.error(("model_args",), problem) from error
+            reason = f"{type(error).__name__}: {error}"
+            problem = f"{content.model} cannot be built with these arguments: {reason}"
+            raise source.error(args, problem) from error
     if not isinstance(network, nn.Module):
         problem = f"{content.model} returns a {type(network).__name__}, not a nn.Module"
         raise source.error(("model",), problem)
     return network
-
-
-def _choices(content: SpaceFile, source: Source, slots: Sequence[Slot]) -> Iterator[Choices]:
-    free = list(slots)
-    for number, rule in enumerate(content.slots):
-        matched = [slot for slot in free if fnmatch.fnmatchcase(slot.name, rule.match)]
-        if not matched:
-            raise source.error(("slots", number, "match"), _no_match(rule.match, slots, free))
-        free = [slot for slot in free if slot not in matched]
-        shared = rule.share == "rule"
-        for group in [matched] if shared else [[slot] for slot in matched]:
-            yield _offer(rule, number, source, rule.match if shared else group[0].name, group)
-
-
-def _no_match(wildcard: str, slots: Sequence[Slot], free: Sequence[Slot]) -> str:
-    names = [slot.name for slot in slots]
-    if any(fnmatch.fnmatchcase(name, wildcard) for name in names):
-        return f"'{wildcard}' matches only slots that an earlier rule has"
-    near = difflib.get_close_matches(wildcard.rstrip("*."), [n.rpartition(".")[0] for n in names])
-    hint = f" Did you mean '{near[0]}.*'?" if near else did_you_mean(wildcard, names)
-    return f"'{wildcard}' matches no slot (the slots are {', '.join(names)}).{hint}"
-
-
-def _offer(rule: Rule, number: int, source: Source, name: str, slots: Sequence[Slot]) -> Choices:
-    dials = Dials(
-        separable=tuple(dict.fromkeys(rule.separable)),
-        kernel_shape=tuple(dict.fromkeys(rule.kernel_shape)),
-        groups=tuple(dict.fromkeys(rule.groups)),
-        channel_stride=tuple(dict.fromkeys(rule.channel_stride)),
-    )
-    choices = offer(name, slots, dict(rule.preset), dials if rule.turns_dials else None)
-    if len(choices.settings()) == 1:
-        reasons = "; ".join(f"{label}: {why}" for label, why in choices.left_out.items())
-        problem = f"leaves nothing to choose for {name} ({reasons or 'it offers no change'})"
-        raise source.error(("slots", number), problem)
-    return choices
 
 
 def _space_path(name: str) -> Path:

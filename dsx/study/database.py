@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy
 from filelock import FileLock
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, make_url
 
 from dsx.errors import StorageError
+from dsx.study.secret import without_password
 from dsx.study.tables import Base
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
@@ -32,7 +34,8 @@ def parse_url(storage: str) -> URL:
         return make_url(storage)
     except sqlalchemy.exc.ArgumentError as error:
         raise StorageError(
-            f"--storage: '{storage}' is not a database URL (write sqlite:///path/to/file.db)"
+            f"--storage: '{without_password(storage)}' is not a database URL "
+            "(write sqlite:///path/to/file.db)"
         ) from error
 
 
@@ -46,7 +49,8 @@ def open_database(storage: str, create: bool) -> Engine:
 
     Args:
         storage: Any SQLAlchemy URL.
-        create: Whether missing folders, files and tables are made; a reader makes none.
+        create: Whether missing folders, files and tables are made. Without it the database is
+            only read, and may lie where nothing can be written.
 
     Returns:
         The engine.
@@ -59,15 +63,17 @@ def open_database(storage: str, create: bool) -> Engine:
     try:
         if file and not create and not file.exists():
             raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
+        if file and file.is_dir():
+            raise StorageError(f"{shown(url)} cannot be opened: it is a folder")
         if file and create:
             file.parent.mkdir(parents=True, exist_ok=True)
-        engine = tuned(url)
+        engine = tuned(url) if create or not file else _read_only(url, file)
         if create:
             with table_lock(file):
                 Base.metadata.create_all(engine)
         missing = not sqlalchemy.inspect(engine).has_table("dsx_studies")
     except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise StorageError(f"{shown(url)} cannot be opened: {_plain(error)}") from error
+        raise StorageError(f"{shown(url)} cannot be opened: {plain(error)}") from error
     if missing:
         raise StorageError(f"{shown(url)} holds no studies of dsx; `dsx search` begins one")
     return engine
@@ -85,6 +91,27 @@ def tuned(url: URL) -> Engine:
     return engine
 
 
+def _read_only(url: URL, file: Path) -> Engine:
+    """Make an engine that neither changes a SQLite file nor leaves anything beside it."""
+    try:
+        engine = _engine_of_mode(url, file, {"mode": "ro"})
+    except sqlalchemy.exc.OperationalError:
+        # Reading a write-ahead database takes its log beside it. Where none can be made, and none
+        # is there, nobody writes: the file can be read as it stands.
+        if file.with_name(f"{file.name}-wal").exists():
+            raise
+        engine = _engine_of_mode(url, file, {"mode": "ro", "immutable": "1"})
+    return engine
+
+
+def _engine_of_mode(url: URL, file: Path, mode: dict[str, str]) -> Engine:
+    name = f"file:{quote(str(file.absolute()))}"
+    place = url.set(database=name, query={**mode, "uri": "true"})
+    engine = sqlalchemy.create_engine(place, connect_args={"timeout": BUSY_SECONDS})
+    sqlalchemy.inspect(engine).get_table_names()
+    return engine
+
+
 def write_ahead(connection: Any, record: object) -> None:
     """Set up one SQLite connection: a write-ahead log, and foreign keys that are checked."""
     cursor = connection.cursor()
@@ -95,9 +122,9 @@ def write_ahead(connection: Any, record: object) -> None:
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """Give the file behind a URL; None for servers and databases in memory."""
+    """Give the file behind a URL; None for servers, databases in memory and `file:` addresses."""
     name = url.database
-    if url.get_backend_name() != "sqlite" or not name or name == ":memory:":
+    if url.get_backend_name() != "sqlite" or not name or name.startswith((":memory:", "file:")):
         return None
     return Path(name)
 
@@ -108,7 +135,7 @@ def table_lock(file: Path | None) -> FileLock:
     return FileLock(place, timeout=BUSY_SECONDS)
 
 
-def _plain(error: BaseException) -> str:
+def plain(error: BaseException) -> str:
     """Say what a database complained of, in one line and without its statement."""
     cause = getattr(error, "orig", None) or error
     return " ".join(str(cause).split()) or type(cause).__name__

@@ -11,7 +11,7 @@ from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.space import shipped_spaces
 from dsx.study.database import open_database, parse_url, shown
-from dsx.study.read import list_studies
+from dsx.study.studies import list_studies
 
 OPTIONAL = {
     "torchvision": "its networks as models",

@@ -4,8 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dsx.errors import TrialFailed
-from dsx.measure import Candidate, Reading
+from sqlalchemy.exc import SQLAlchemyError
+
+from dsx.errors import DsxError, TrialFailed
+from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
@@ -84,7 +86,7 @@ class Evaluator:
         # the memory at hand. Anything else is our own mistake and goes up.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
             outcome.state = FAILED
-            outcome.reason = " ".join(str(error).split()) or type(error).__name__
+            outcome.reason = _in_one_line(error)
         return outcome
 
     def _reading(self, candidate: Candidate, name: str) -> Reading:
@@ -96,14 +98,34 @@ class Evaluator:
                 self.weights.adopt(design)
             return known
         self.doing(_DOING[metric.cost])
-        reading = metric.read(candidate)
-        if not math.isfinite(reading.value):
-            raise TrialFailed(f"{name} is {reading.value}")
+        reading = self._read(candidate, metric)
+        for number in (reading.value, reading.low, reading.high):
+            if not math.isfinite(number):
+                raise TrialFailed(f"{name} is {number}")
         if metric.cost == "trained":
             # First the weights: a number without its weights could not be exported.
             self.weights.save(design, candidate.trained())
         self.memory.add(design, name, protocol, reading)
         return reading
+
+    def _read(self, candidate: Candidate, metric: Metric) -> Reading:
+        try:
+            return metric.read(candidate)
+        except (DsxError, SQLAlchemyError):
+            raise
+        except Exception as error:
+            # In a network that is not dsx's, any error is about that network.
+            if ":" not in self.plan.space.file.model:
+                raise
+            raise TrialFailed(_in_one_line(error)) from error
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Give an error's message; its type too, where that says more."""
+    words = " ".join(str(error).split())
+    if isinstance(error, DsxError | RuntimeError | ValueError) and words:
+        return words
+    return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
 _DOING = {"static": "counting", "timed": "timing", "trained": "training"}

@@ -3,10 +3,11 @@
 import array
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dsx.conv.deploy import Choice
@@ -36,8 +37,27 @@ class Memory:
 
     def add_once(self, row: Base) -> None:
         """Write a row whose key says all of its content, unless it is there."""
+        try:
+            self._merge(row)
+        except IntegrityError:
+            # Another process wrote it after we had looked for it; now it is found.
+            self._merge(row)
+
+    def _merge(self, row: Base) -> None:
         with Session(self.engine) as session, session.begin():
             session.merge(row)
+
+    def facts(self, device: str) -> dict[str, Any]:
+        """Give what is known of a device.
+
+        Args:
+            device: Its fingerprint.
+
+        Returns:
+            Its facts, by name.
+        """
+        with Session(self.engine) as session:
+            return session.get_one(DeviceRow, device).facts
 
     def add_design(self, design: Design, words: str) -> None:
         """Write down a design.
@@ -173,9 +193,3 @@ class KnownForms(MutableMapping[str, Choice]):
 
 def _key(situation: str) -> str:
     return hashlib.sha256(situation.encode()).hexdigest()
-
-
-def plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring values into the form in which JSON gives them back (tuples become lists)."""
-    result: dict[str, Any] = json.loads(json.dumps(facts))
-    return result

@@ -1,12 +1,12 @@
 """Read studies back from a database: no torch, no Optuna, nothing is written."""
 
-import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, case, func, select
+from sqlalchemy import Engine, Row, func, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, unknown
@@ -19,53 +19,7 @@ from dsx.study.tables import (
     MeasurementRow,
     StudyRow,
     TrialRow,
-    WorkerRow,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyLine:
-    """A study in one line.
-
-    Args:
-        name: Of the study.
-        space: Name of its space.
-        begun_at: In UTC.
-        draws: Trials of any end.
-        complete: Designs measured to the end.
-        running: The process that claims to run it, as host:pid; empty if none.
-    """
-
-    name: str
-    space: str
-    begun_at: datetime
-    draws: int
-    complete: int
-    running: str
-
-
-def list_studies(engine: Engine) -> list[StudyLine]:
-    """List the studies of a database, the newest last."""
-    complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
-    query = (
-        select(StudyRow, func.count(TrialRow.number), complete, WorkerRow)
-        .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
-        .outerjoin(WorkerRow, WorkerRow.study == StudyRow.name)
-        .group_by(StudyRow.name)
-        .order_by(StudyRow.begun_at, StudyRow.name)
-    )
-    with Session(engine) as session:
-        return [
-            StudyLine(
-                name=row.name,
-                space=row.space,
-                begun_at=row.begun_at,
-                draws=draws,
-                complete=done or 0,
-                running=f"{worker.host}:{worker.pid}" if worker else "",
-            )
-            for row, draws, done, worker in session.execute(query)
-        ]
 
 
 def find_study(engine: Engine, name: str | None) -> StudyRow:
@@ -126,11 +80,10 @@ def load_front(engine: Engine, name: str | None) -> Front:
             .where(TrialRow.study == study.name, TrialRow.state == COMPLETE)
             .order_by(TrialRow.number)
         ).all()
-        rows = session.execute(_measurements(study, *_NUMBERS)).all()
-        entries = tuple(
-            _entry(trial, design, [row for row in rows if row.design == design.id])
-            for trial, design in trials
-        )
+        rows: dict[str, list[Row[Any]]] = defaultdict(list)
+        for row in session.execute(_measurements(study, *_NUMBERS)):
+            rows[row.design].append(row)
+        entries = tuple(_entry(trial, design, rows[design.id]) for trial, design in trials)
     return Front(
         study=study.name,
         space=study.space,
@@ -235,37 +188,6 @@ def _conditions(study: StudyRow, device: dict[str, Any]) -> dict[str, str]:
         **{name: str(settings[name]) for name in timing if name in settings},
         "begun": f"{study.begun_at:%Y-%m-%d %H:%M} UTC",
     }
-
-
-def space_difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Say in which keys two space files differ.
-
-    Args:
-        old: Content of the one a study was begun with.
-        new: Content of the one at hand.
-
-    Returns:
-        "train.epochs was 6, is 8; ..."; empty where they mean the same.
-    """
-    before, after = _flat(old), _flat(new)
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    missing = "absent"
-    return "; ".join(
-        f"{key} was {before.get(key, missing)}, is {after.get(key, missing)}" for key in keys
-    )
-
-
-def _flat(value: Any, path: str = "") -> dict[str, str]:
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        items = enumerate(value)  # type: ignore[assignment]
-    else:
-        return {path: json.dumps(value)}
-    flat: dict[str, str] = {}
-    for key, item in items:
-        flat |= _flat(item, f"{path}.{key}" if path else str(key))
-    return flat
 
 
 def front(study: str | None = None, *, storage: str = DEFAULT_STORAGE) -> Front:

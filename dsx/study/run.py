@@ -10,18 +10,18 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from dsx.errors import DsxError, StorageError, WorkFailed
+from dsx.errors import DsxError, WorkFailed
 from dsx.measure import this_device
 from dsx.space import SearchSpace, load_space
 from dsx.space.choices import KEEPS
-from dsx.space.source import read_source
+from dsx.study.begin import begin_study
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import Evaluator, Outcome
 from dsx.study.front import Front
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan, make_plan
-from dsx.study.read import load_front, space_difference
-from dsx.study.store import Draw, Store
+from dsx.study.read import load_front
+from dsx.study.store import Draw, Store, one_line_errors
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
 from dsx.study.weights import Weights
@@ -81,7 +81,7 @@ def search(
         SpaceError: If the space does not hold together.
         StorageError: If the database cannot be opened, another process runs the study, or the
             study was begun with another space or on another device.
-        WorkFailed: If the baseline cannot be measured.
+        WorkFailed: If the baseline cannot be measured, or the database fails on the way.
     """
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = study or loaded.name
@@ -92,63 +92,15 @@ def search(
     torch.set_num_threads(loaded.file.measure.threads)
     engine = open_database(storage, create=True)
     memory = Memory(engine, this_device())
-    with claim(engine, name):
+    with one_line_errors(storage), claim(engine, name):
         plan = make_plan(loaded, memory)
-        _begin_study(name, plan, memory, seed)
+        begin_study(name, plan, memory, seed)
         run = _Run(name, plan, memory, storage, seed, trials, report or (lambda progress: None))
         try:
             run.run(timeout)
         finally:
             run.trials.interrupt()
     return load_front(engine, name)
-
-
-def _begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
-    """Write a new study down, or check that this is still the one that was begun."""
-    space, baseline = plan.space, plan.space.baseline
-    with Session(memory.engine) as session:
-        begun = session.get(StudyRow, name)
-    if begun is not None:
-        _check_same(begun, space, memory)
-        return
-    memory.add_design(baseline, baseline.words(space.census))
-    memory.add_once(
-        StudyRow(
-            name=name,
-            space=space.name,
-            space_text=space.source.text,
-            device=memory.device,
-            seed=seed,
-            baseline=baseline.id,
-            objectives=dict(space.file.objectives),
-            metrics={
-                metric: {
-                    "unit": plan.metrics[metric].unit,
-                    "direction": plan.metrics[metric].direction,
-                    "protocol": protocol,
-                    "settings": dict(plan.metrics[metric].protocol(space)),
-                }
-                for metric, protocol in plan.protocols.items()
-            },
-            reference={},
-        )
-    )
-
-
-def _check_same(begun: StudyRow, space: SearchSpace, memory: Memory) -> None:
-    new_study = "begin another study with --study NAME"
-    old = read_source(begun.space, begun.space_text).content
-    difference = space_difference(old, space.source.content)
-    if difference:
-        raise StorageError(
-            f"{space.source.file}: study '{begun.name}' was begun with another space: "
-            f"{difference} ({new_study})"
-        )
-    if begun.device != memory.device:
-        raise StorageError(
-            f"study '{begun.name}' was begun on device {begun.device}, this is {memory.device}: "
-            f"their numbers do not mix ({new_study})"
-        )
 
 
 class _Run:
@@ -194,13 +146,14 @@ class _Run:
         self.trials.interrupt()
         unfinished = self.store.fail_unfinished()
         baseline = self.plan.space.baseline
-        if baseline.id in self.trials.seen:
+        if baseline.id in self.trials.complete:
             self._note_baseline(self.evaluator.evaluate(baseline))
             self.front = len(load_front(self.engine, self.name).on_front)
         else:
-            # Before what was left unfinished: all else is measured against the baseline.
-            keep = {f"{choices.name}/redesign": KEEPS for choices in self.plan.space.choices}
-            self.store.enqueue(keep)
+            # All else is measured against the baseline; if it failed before, it is tried again.
+            self.trials.seen.discard(baseline.id)
+            names = [f"{choices.name}/redesign" for choices in self.plan.space.choices]
+            unfinished = [dict.fromkeys(names, KEEPS)]
         for params in unfinished:
             self.store.enqueue(params)
 

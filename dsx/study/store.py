@@ -2,15 +2,26 @@
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import optuna
 from optuna.trial import Trial, TrialState
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
+from dsx.errors import WorkFailed
 from dsx.space.choices import Value
 from dsx.space.schema import Direction
-from dsx.study.database import BUSY_SECONDS, parse_url, sqlite_file, table_lock, write_ahead
+from dsx.study.database import (
+    BUSY_SECONDS,
+    parse_url,
+    plain,
+    shown,
+    sqlite_file,
+    table_lock,
+    write_ahead,
+)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -82,6 +93,28 @@ class Store:
         for trial in left:
             self._study.tell(trial.number, state=TrialState.FAIL)
         return [dict(trial.params) for trial in left]
+
+
+@contextmanager
+def one_line_errors(storage: str) -> Iterator[None]:
+    """Say in one line what a database complains of while a study runs (its disk is full, ...).
+
+    Args:
+        storage: SQLAlchemy URL.
+
+    Raises:
+        WorkFailed: In place of what the database driver raises.
+    """
+    try:
+        yield
+    except (OperationalError, optuna.exceptions.StorageInternalError) as error:
+        cause = error if isinstance(error, OperationalError) else error.__cause__
+        if not isinstance(cause, OperationalError):
+            raise
+        where = shown(parse_url(storage))
+        raise WorkFailed(
+            f"{where} failed: {plain(cause)} (everything measured before is saved)"
+        ) from error
 
 
 def _tpe(seed: int) -> optuna.samplers.BaseSampler:

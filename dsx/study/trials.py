@@ -6,7 +6,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from dsx.study.evaluate import Outcome
-from dsx.study.tables import INTERRUPTED, REPEATED, RUNNING, TrialRow, now
+from dsx.study.tables import COMPLETE, INTERRUPTED, REPEATED, RUNNING, TrialRow, now
 
 
 class Trials:
@@ -15,6 +15,11 @@ class Trials:
     Args:
         engine: The database.
         study: Name of the study.
+
+    Attributes:
+        counts: Draws by what became of them.
+        seen: Designs that came to an end; they are not evaluated again.
+        complete: Designs measured to the end in an earlier run.
     """
 
     def __init__(self, engine: Engine, study: str) -> None:
@@ -28,6 +33,7 @@ class Trials:
             for row in rows
             if row.design and row.state not in (RUNNING, INTERRUPTED, REPEATED)
         }
+        self.complete = {row.design for row in rows if row.state == COMPLETE}
 
     def begin(self, number: int, design: str) -> None:
         """Write down a draw before anything is measured.
@@ -63,6 +69,7 @@ class Trials:
                 .where(TrialRow.study == self._study, TrialRow.state == RUNNING)
                 .values(state=INTERRUPTED, ended_at=now())
             )
+        self.counts[INTERRUPTED] += self.counts.pop(RUNNING, 0)
 
     def _close(self, number: int, state: str, reason: str, feasible: bool) -> None:
         with Session(self._engine) as session, session.begin():

@@ -1,15 +1,18 @@
 """Weights: the trained weights of the baseline, the front and the running design, as files."""
 
-import os
-import shutil
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import safe_open
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dsx.errors import WorkFailed
 from dsx.study.database import parse_url, sqlite_file
+
+PARTIAL = ".part"
 
 
 class Weights:
@@ -36,12 +39,17 @@ class Weights:
         Args:
             design: Design id.
             network: The trained network.
+
+        Raises:
+            WorkFailed: If they cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path(design).with_suffix(f".{os.getpid()}.part")
-        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        save_file(state, partial, metadata={"design": design, "protocol": self.protocol})
-        partial.replace(self.path(design))
+        # Cloned, since safetensors refuses one tensor under two names.
+        state = {
+            name: tensor.clone(memory_format=torch.contiguous_format)
+            for name, tensor in network.state_dict().items()
+        }
+        with self._appearing(design) as partial:
+            save_file(state, partial, metadata={"design": design, "protocol": self.protocol})
 
     def load(self, design: str) -> dict[str, Tensor] | None:
         """Read the weights of a design, from this study or from one beside it.
@@ -56,11 +64,24 @@ class Weights:
         return load_file(found) if found else None
 
     def adopt(self, design: str) -> None:
-        """Copy the weights of a design from a study beside this one, if one has them."""
+        """Copy the weights of a design from a study beside this one, if one has them.
+
+        Args:
+            design: Design id.
+
+        Raises:
+            WorkFailed: If they cannot be written.
+        """
         found = self._find(design)
-        if found and found != self.path(design):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(found, self.path(design))
+        if found is None or found == self.path(design):
+            return
+        try:
+            content = found.read_bytes()
+        except FileNotFoundError:
+            # Its study has just found a better design.
+            return
+        with self._appearing(design) as partial:
+            partial.write_bytes(content)
 
     def keep_only(self, designs: Set[str]) -> None:
         """Drop the files of all other designs.
@@ -69,8 +90,18 @@ class Weights:
             designs: Design ids whose weights stay.
         """
         for file in self.folder.glob("*"):
-            if file.stem.partition(".")[0] not in designs:
+            if file.suffix == PARTIAL or file.stem not in designs:
                 file.unlink()
+
+    @contextmanager
+    def _appearing(self, design: str) -> Iterator[Path]:
+        partial = self.path(design).with_suffix(PARTIAL)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(self.path(design))
+        except (OSError, SafetensorError) as error:
+            raise WorkFailed(f"{self.path(design)} cannot be written: {error}") from error
 
     def _find(self, design: str) -> Path | None:
         for file in [self.path(design), *self.root.glob(f"*/weights/{design}.safetensors")]:

@@ -1,0 +1,68 @@
+"""Write the Python that builds a module of torch.nn like a given one."""
+
+import inspect
+
+import torch
+from torch import nn
+
+from dsx.errors import WorkFailed
+
+# Arguments for which one number stands for the same number in every direction.
+_SIDES = ("kernel_size", "stride", "padding", "dilation", "output_size")
+_ABSENT = inspect.Parameter.empty
+
+
+def constructor(module: nn.Module) -> str:
+    """Write the call that builds a module like this one.
+
+    Args:
+        module: One of torch.nn.
+
+    Returns:
+        Python, such as `nn.Conv2d(8, 16, 3, padding=1, bias=False)`.
+
+    Raises:
+        WorkFailed: If torch.nn has no such module, or its arguments cannot be read off it.
+    """
+    kind = type(module)
+    if getattr(nn, kind.__name__, None) is not kind:
+        raise WorkFailed(f"model.py cannot hold a {kind.__module__}.{kind.__name__}")
+    arguments = []
+    for name, parameter in inspect.signature(kind).parameters.items():
+        value = getattr(module, name, _ABSENT)
+        if name in ("device", "dtype") or value is _ABSENT:
+            continue
+        if isinstance(value, torch.Tensor) or (name == "bias" and value is None):
+            value = value is not None
+        if name in _SIDES and isinstance(value, tuple) and _all_alike(value):
+            value = value[0]
+        if parameter.default is _ABSENT:
+            arguments.append(_literal(value))
+        elif value != parameter.default:
+            arguments.append(f"{name}={_literal(value)}")
+    call = f"nn.{kind.__name__}({', '.join(arguments)})"
+    if not _builds(call, module):
+        raise WorkFailed(f"model.py cannot tell with which arguments a nn.{kind.__name__} was made")
+    return call
+
+
+def _all_alike(sides: tuple[object, ...]) -> bool:
+    return len(set(sides)) == 1 and sides[0] is not None
+
+
+def _literal(value: object) -> str:
+    text = repr(value)
+    return f'float("{text}")' if text in ("inf", "-inf", "nan") else text
+
+
+def _builds(call: str, module: nn.Module) -> bool:
+    """Say whether a call builds such a module: some do not keep all of their arguments."""
+    try:
+        built = eval(call, {"nn": nn, "float": float})
+    except (TypeError, ValueError):
+        return False
+    shapes = [
+        {name: tensor.shape for name, tensor in each.state_dict().items()}
+        for each in (built, module)
+    ]
+    return repr(built) == repr(module) and shapes[0] == shapes[1]

@@ -1,0 +1,70 @@
+"""Rules: which slots a wildcard matches, and what is offered to them."""
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+
+from dsx.errors import did_you_mean
+from dsx.space.choices import Choices, Dials
+from dsx.space.offer import offer
+from dsx.space.schema import Rule
+from dsx.space.slots import Slot
+from dsx.space.source import Source
+
+
+def rule_choices(rules: Sequence[Rule], source: Source, slots: Sequence[Slot]) -> Iterator[Choices]:
+    """Give each slot to the first rule that matches it.
+
+    Args:
+        rules: In the order of the file.
+        source: The file, for complaints.
+        slots: Of the network; those that no rule matches stay as they are.
+
+    Yields:
+        The choices of each slot, or of all slots of a rule that share one setting.
+
+    Raises:
+        SpaceError: If a rule matches no slot, or leaves nothing to choose for any of its slots.
+    """
+    free = list(slots)
+    for number, rule in enumerate(rules):
+        matched = [slot for slot in free if fnmatch.fnmatchcase(slot.name, rule.match)]
+        if not matched:
+            raise source.error(("slots", number, "match"), _no_match(rule.match, slots))
+        free = [slot for slot in free if slot not in matched]
+        shared = rule.share == "rule"
+        offers = [
+            _offer(rule, rule.match if shared else group[0].name, group)
+            for group in ([matched] if shared else [[slot] for slot in matched])
+        ]
+        if all(len(choices.settings()) == 1 for choices in offers):
+            raise source.error(("slots", number), _nothing_left(offers[0]))
+        yield from offers
+
+
+def _no_match(wildcard: str, slots: Sequence[Slot]) -> str:
+    names = [slot.name for slot in slots]
+    if not names:
+        return f"'{wildcard}' matches no slot: the network has no nn.Conv2d"
+    if any(fnmatch.fnmatchcase(name, wildcard) for name in names):
+        return f"'{wildcard}' matches only slots that an earlier rule has"
+    folders = {name[:end] for name in names for end, dot in enumerate(name) if dot == "."}
+    wildcards = [f"{folder}.*" for folder in sorted(folders)]
+    near = did_you_mean(wildcard, wildcards if "*" in wildcard else names)
+    return f"'{wildcard}' matches no slot (the slots are {', '.join(names)}).{near}"
+
+
+def _offer(rule: Rule, name: str, slots: Sequence[Slot]) -> Choices:
+    dials = Dials(
+        separable=tuple(dict.fromkeys(rule.separable)),
+        kernel_shape=tuple(dict.fromkeys(rule.kernel_shape)),
+        groups=tuple(dict.fromkeys(rule.groups)),
+        channel_stride=tuple(dict.fromkeys(rule.channel_stride)),
+    )
+    return offer(name, slots, dict(rule.preset), dials if rule.turns_dials else None)
+
+
+def _nothing_left(choices: Choices) -> str:
+    reasons = [f"{label}: {why}" for label, why in choices.left_out.items()]
+    more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
+    why = "; ".join(reasons[:2]) + more or "it offers no change"
+    return f"leaves nothing to choose for {choices.name} ({why})"

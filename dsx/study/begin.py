@@ -1,0 +1,111 @@
+"""Begin a study, or find that it is still the one that was begun."""
+
+import json
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from dsx.errors import StorageError
+from dsx.space.source import read_source
+from dsx.study.memory import Memory
+from dsx.study.plan import Plan
+from dsx.study.tables import StudyRow
+
+
+def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
+    """Write a new study down, or check that this is still the one that was begun.
+
+    Args:
+        name: Of the study.
+        plan: What it measures.
+        memory: Of this device, in the study's database.
+        seed: Of the draws.
+
+    Raises:
+        StorageError: If the study was begun with another space, on another device, or by a dsx
+            that measured otherwise.
+    """
+    space, baseline = plan.space, plan.space.baseline
+    with Session(memory.engine) as session:
+        begun = session.get(StudyRow, name)
+    if begun is not None:
+        _check_same(begun, plan, memory)
+        return
+    memory.add_design(baseline, baseline.words(space.census))
+    memory.add_once(
+        StudyRow(
+            name=name,
+            space=space.name,
+            space_text=space.source.text,
+            device=memory.device,
+            seed=seed,
+            baseline=baseline.id,
+            objectives=dict(space.file.objectives),
+            metrics={
+                metric: {
+                    "unit": plan.metrics[metric].unit,
+                    "direction": plan.metrics[metric].direction,
+                    "protocol": protocol,
+                    "settings": dict(plan.metrics[metric].protocol(space)),
+                }
+                for metric, protocol in plan.protocols.items()
+            },
+            reference={},
+        )
+    )
+
+
+def _check_same(begun: StudyRow, plan: Plan, memory: Memory) -> None:
+    space = plan.space
+    new_study = "begin another study with --study NAME"
+    old = read_source(begun.space, begun.space_text).content
+    difference = difference_of(old, space.source.content)
+    if difference:
+        raise StorageError(
+            f"{space.source.file}: study '{begun.name}' was begun with another space: "
+            f"{difference} ({new_study})"
+        )
+    if begun.device != memory.device:
+        difference = difference_of(memory.facts(begun.device), memory.facts(memory.device))
+        raise StorageError(
+            f"study '{begun.name}' was begun on another device, and their numbers do not mix: "
+            f"{difference} ({new_study})"
+        )
+    for name, protocol in plan.protocols.items():
+        if begun.metrics.get(name, {}).get("protocol") != protocol:
+            raise StorageError(
+                f"study '{begun.name}' was begun by a version of dsx that measures {name} in "
+                f"another way ({new_study})"
+            )
+
+
+def difference_of(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say in which keys two space files, or two devices, differ.
+
+    Args:
+        old: Content of the one a study was begun with.
+        new: Content of the one at hand.
+
+    Returns:
+        "train.epochs was 6, is 8; ..."; empty where they mean the same.
+    """
+    before, after = _flat(old), _flat(new)
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    missing = "absent"
+    return "; ".join(
+        f"{key} was {before.get(key, missing)}, is {after.get(key, missing)}" for key in keys
+    )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)  # type: ignore[assignment]
+    else:
+        # Dates are YAML but not JSON.
+        return {path: json.dumps(value, default=str)}
+    flat: dict[str, str] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{path}.{key}" if path else str(key))
+    return flat

@@ -1,0 +1,61 @@
+"""The studies of a database, a line each."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, case, func, select
+from sqlalchemy.orm import Session
+
+from dsx.study.tables import COMPLETE, StudyRow, TrialRow, WorkerRow
+from dsx.study.worker import alive
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLine:
+    """A study in one line.
+
+    Args:
+        name: Of the study.
+        space: Name of its space.
+        begun_at: In UTC.
+        draws: Trials of any end.
+        complete: Designs measured to the end.
+        running: The process that runs it, as host:pid; empty if none does.
+    """
+
+    name: str
+    space: str
+    begun_at: datetime
+    draws: int
+    complete: int
+    running: str
+
+
+def list_studies(engine: Engine) -> list[StudyLine]:
+    """List the studies of a database, the newest last."""
+    complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
+    query = (
+        select(StudyRow, func.count(TrialRow.number), complete, WorkerRow)
+        .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
+        .outerjoin(WorkerRow, WorkerRow.study == StudyRow.name)
+        .group_by(StudyRow.name, WorkerRow.study)
+        .order_by(StudyRow.begun_at, StudyRow.name)
+    )
+    with Session(engine) as session:
+        return [
+            StudyLine(
+                name=row.name,
+                space=row.space,
+                begun_at=row.begun_at,
+                draws=draws,
+                complete=done or 0,
+                running=_running(worker),
+            )
+            for row, draws, done, worker in session.execute(query)
+        ]
+
+
+def _running(worker: WorkerRow | None) -> str:
+    if worker is None or not alive(worker.host, worker.pid, worker.started):
+        return ""
+    return f"{worker.host}:{worker.pid}"

@@ -1,0 +1,51 @@
+"""What all tests share: one thread, a seed that a failing test shows, hypothesis profiles."""
+
+import os
+import random
+from collections.abc import Generator
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+# More threads on busy cores are slower by orders of magnitude, and never the same twice.
+torch.set_num_threads(1)
+
+IN_CI = bool(os.environ.get("CI"))
+SEED = int(os.environ.get("DSX_TEST_SEED") or (0 if IN_CI else random.getrandbits(32)))
+
+
+class _TorchRandom:
+    """Lets hypothesis seed torch before each example, so that a shrunk example stays red."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+_TORCH_RANDOM = _TorchRandom()  # hypothesis keeps a weak reference only
+hypothesis.register_random(_TORCH_RANDOM)
+
+# No deadline: the first call of an operator, and a busy machine, take any time they like.
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True)
+hypothesis.settings.load_profile("ci" if IN_CI else "dev")
+
+
+@pytest.fixture(autouse=True)
+def seed() -> int:
+    """Seed all random numbers of a test; DSX_TEST_SEED repeats an earlier run."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    torch.manual_seed(SEED)
+    return SEED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the seed under the traceback of a failed test."""
+    report = yield
+    if report.failed:
+        report.sections.append(("random seed", f"DSX_TEST_SEED={SEED}"))
+    return report

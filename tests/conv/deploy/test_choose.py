@@ -1,0 +1,118 @@
+"""Choosing by timing, with timers that say what we like."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dsx.conv import ConvSpec, DsxConv, build
+from dsx.conv.deploy import Choice
+from dsx.conv.deploy._choose import candidates, choose, situation
+from dsx.conv.timing import Run
+from tests.conv.deploy.networks import CORNERS, CROSS, SEPARABLE, SLIDING
+
+ROW = ConvSpec(kernel_shape="row", groups=2)
+
+
+class Script:
+    """A timer that reads its answers from a list."""
+
+    def __init__(self, *answers: Sequence[float]) -> None:
+        self.answers = list(answers)
+        self.asked: list[int] = []
+
+    def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
+        self.asked.append(len(runs))
+        answer = list(self.answers.pop(0))
+        assert len(answer) == len(runs)
+        return answer
+
+
+def convolution(spec: ConvSpec = ROW) -> DsxConv:
+    """Build one with several forms."""
+    return build(spec, nn.Conv2d(8, 8, 3, padding=1))
+
+
+X = torch.zeros(1, 8, 6, 6)
+
+
+def test_the_best_two_and_the_dense_form_reach_the_final() -> None:
+    conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
+    assert list(candidates(conv, False)) == ["box", "dense", "grouped", "window_gemm"]
+    timer, known = Script([3.0, 4.0, 1.0, 2.0], [2.5, 1.5, 9.0]), dict[str, Choice]()
+    module, choice = choose(conv, X, timer, known, native=False)
+    assert timer.asked == [4, 3]
+    assert choice.form == "window_gemm"
+    assert choice.seconds == {"box": 3.0, "dense": 9.0, "grouped": 2.5, "window_gemm": 1.5}
+    assert type(module).__name__ == "WindowGemm"
+    assert list(known.values()) == [choice]
+
+
+def test_dense_wins_a_final_that_the_others_lose() -> None:
+    conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
+    _, choice = choose(conv, X, Script([3.0, 4.0, 1.0, 2.0], [5.0, 6.0, 4.5]), {}, native=False)
+    assert choice.form == "dense"
+
+
+NUMBERS = st.lists(st.floats(0.1, 9), min_size=4, max_size=4)
+
+
+@given(screen=NUMBERS, final=NUMBERS)
+def test_never_slower_than_dense_by_the_same_timing(
+    screen: list[float], final: list[float]
+) -> None:
+    conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
+    asked: list[dict[Run, float]] = []
+
+    def timer(runs: Sequence[Run], seconds: float) -> list[float]:
+        asked.append(dict(zip(runs, (final if asked else screen), strict=False)))
+        return list(asked[-1].values())
+
+    _, choice = choose(conv, X, timer, {}, native=False)
+    assert choice.seconds[choice.form] <= choice.seconds["dense"]
+
+
+@pytest.mark.parametrize("spec", [CROSS, CORNERS, SLIDING, SEPARABLE])
+def test_dense_is_among_the_forms(spec: ConvSpec) -> None:
+    forms = candidates(convolution(spec), native=False)
+    assert "dense" in forms
+    if spec.separable:
+        assert {"depthwise + dense", "depthwise + window_gemm"} <= set(forms)
+
+
+def test_a_situation_is_all_that_speed_depends_on() -> None:
+    conv = convolution()
+    base = situation(conv, X, native=False)
+    assert json.loads(base)["spec"] == conv.spec.to_json()
+    others = [
+        (conv, X[:, :, :5], False),
+        (conv, X.expand(2, -1, -1, -1), False),
+        (conv, X.double(), False),
+        (conv, X.contiguous(memory_format=torch.channels_last), False),
+        (conv, X, True),
+        (convolution(CROSS), X, False),
+        (build(conv.spec, nn.Conv2d(8, 16, 3, padding=1)), X, False),
+        (build(conv.spec, nn.Conv2d(8, 8, 3, padding=1, bias=False)), X, False),
+        (build(conv.spec, nn.Conv2d(8, 8, 5, padding=1)), X, False),
+        (build(conv.spec, nn.Conv2d(8, 8, 3, padding=0)), X, False),
+        (build(conv.spec, nn.Conv2d(8, 8, 3, 2, padding=1)), X, False),
+        (build(conv.spec, nn.Conv2d(8, 8, 3, padding=1, dilation=2)), X, False),
+        (build(conv.spec, nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular")), X, False),
+    ]
+    keys = [situation(*other) for other in others]
+    assert len({base, *keys}) == len(others) + 1
+    assert situation(convolution(), X.clone(), native=False) == base
+
+
+def test_threads_are_part_of_the_situation() -> None:
+    threads = torch.get_num_threads()
+    base = situation(convolution(), X, native=False)
+    try:
+        torch.set_num_threads(threads + 1)
+        assert situation(convolution(), X, native=False) != base
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,247 @@
+"""A deployed network is the same function, and of no dsx part."""
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from dsx.conv import Deployed, DsxConv, build, deploy
+from dsx.conv.deploy import Choice
+from dsx.conv.timing import Run, medians
+from tests.conv.deploy import networks
+from tests.conv.deploy.networks import (
+    BLOCK,
+    CORNERS,
+    CROSS,
+    HET,
+    SEPARABLE,
+    SLIDING,
+    Flagged,
+    Forked,
+    Hooked,
+    Peeking,
+    Residual,
+    Shared,
+    Tied,
+    Untraceable,
+    ready,
+)
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "cross": lambda: Residual(CROSS),
+    "corners": lambda: Residual(CORNERS),
+    "het": lambda: Residual(HET),
+    "sliding": lambda: Residual(SLIDING),
+    "block": lambda: Residual(BLOCK),
+    "separable": lambda: Residual(SEPARABLE),
+    "shared": Shared,
+    "forked": Forked,
+    "untraceable": Untraceable,
+    "peeking": Peeking,
+    "hooked": Hooked,
+    "tied": Tied,
+    "flagged": Flagged,
+    "one convolution": lambda: networks.redesigned(CORNERS, 3, 8, 3),
+    "no convolution": nn.Identity,
+}
+
+
+class Favour:
+    """A timer that finds the n-th of the forms fastest, and keeps its calls."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.calls: list[tuple[int, float]] = []
+
+    def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
+        self.calls.append((len(runs), seconds))
+        for run in runs:
+            run()
+        favourite = self.number % len(runs) if len(self.calls) % 2 else 0
+        return [1.0 if number == favourite else 2.0 for number in range(len(runs))]
+
+
+def image(batch: int = 2) -> Tensor:
+    return torch.randn(batch, 3, 9, 7, dtype=torch.float64)
+
+
+def outputs(network: nn.Module, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        out: Tensor = copy.deepcopy(network).eval()(x)
+    return out
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_output_is_that_of_the_network(name: str, number: int) -> None:
+    network, x = ready(NETWORKS[name]()), image()
+    deployed = deploy(network, x, timer=Favour(number))
+    for other in (x, image(1), image(0), -x):
+        torch.testing.assert_close(deployed(other), outputs(network, other), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_network_is_left_as_it_is(name: str) -> None:
+    network, x = ready(NETWORKS[name]()), image()
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    kinds = [type(module) for module in network.modules()]
+    deployed = deploy(network, x, timer=Favour(1))
+    assert [type(module) for module in network.modules()] == kinds
+    assert all(module.training for module in network.modules())
+    assert all(p.requires_grad for p in network.parameters())
+    assert not any(p.requires_grad for p in deployed.parameters())
+    assert not any(module.training for module in deployed.modules())
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, state[key]), key
+
+
+def test_names_are_those_of_the_network() -> None:
+    deployed = deploy(ready(Residual(CROSS)), image(), timer=Favour(0))
+    assert {"stem.0.weight", "block1.conv1.weight"} <= set(deployed.network.state_dict())
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "untraceable"])
+def test_a_traceable_network_becomes_a_flat_graph_of_torch_parts(name: str) -> None:
+    deployed = deploy(ready(NETWORKS[name]()), image(), timer=Favour(1))
+    assert deployed.untraced is None
+    assert isinstance(deployed.network, fx.GraphModule)
+    for module in deployed.network.modules():
+        assert not isinstance(module, DsxConv | nn.Identity | nn.Dropout)
+        own = type(module).__module__.startswith("torch.") or module is deployed.network
+        holds_parts_only = type(module) is nn.Module
+        assert own or holds_parts_only, type(module)
+
+
+FOLDED = {
+    "cross": 5,
+    "shared": 0,
+    "forked": 0,
+    "untraceable": 0,
+    "peeking": 0,
+    "hooked": 0,
+    "tied": 2,
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_batch_norms_are_folded_where_they_can_be(name: str) -> None:
+    network = ready(NETWORKS[name]())
+    deployed = deploy(network, image(), timer=Favour(0))
+    assert deployed.folded == FOLDED[name]
+    before = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    after = sum(isinstance(module, nn.BatchNorm2d) for module in deployed.modules())
+    assert after == before - deployed.folded
+
+
+def test_a_network_that_cannot_be_traced_says_why() -> None:
+    deployed = deploy(ready(Untraceable()), image(), timer=Favour(0))
+    assert deployed.untraced is not None
+    assert "TraceError: symbolically traced variables cannot be used" in deployed.untraced
+    assert set(deployed.choices) == {"conv"}
+    assert not isinstance(cast(Untraceable, deployed.network).conv, DsxConv)
+
+
+def test_choices_are_by_name() -> None:
+    deployed = deploy(ready(Residual(SLIDING)), image(), timer=Favour(0))
+    names = {"block1.conv1", "block1.conv2", "block2.conv1", "block2.conv2"}
+    assert set(deployed.choices) == names
+    assert set(deploy(ready(Shared()), image(), timer=Favour(0)).choices) == {
+        "twice", "one", "other"
+    }  # fmt: skip
+
+
+def test_known_choices_are_kept_and_filled() -> None:
+    network, x = ready(Residual(SLIDING)), image()
+    timer, known = Favour(1), dict[str, Choice]()
+    first = deploy(network, x, timer=timer, known=known)
+    # conv2 of both blocks is in the same situation.
+    assert len(known) == 3
+    spent = len(timer.calls)
+    assert spent >= 3
+    second = deploy(network, x, timer=timer, known=known)
+    assert len(timer.calls) == spent
+    assert second.choices == first.choices
+    assert len(known) == 3
+    deploy(network, image(1), timer=timer, known=known)
+    assert len(known) == 6
+
+
+def test_a_known_choice_is_obeyed_and_a_vanished_one_made_anew() -> None:
+    network, x = ready(Residual(SLIDING)), image()
+    known = dict[str, Choice]()
+    deploy(network, x, timer=Favour(1), known=known)
+    for key in known:
+        known[key] = Choice(form="dense", seconds={})
+    deployed = deploy(network, x, timer=Favour(1), known=known)
+    assert {choice.form for choice in deployed.choices.values()} == {"dense"}
+    for key in known:
+        known[key] = Choice(form="gone", seconds={})
+    deployed = deploy(network, x, timer=Favour(1), known=known)
+    assert "gone" not in {choice.form for choice in deployed.choices.values()}
+    assert "gone" not in {choice.form for choice in known.values()}
+
+
+def test_a_convolution_called_twice_is_timed_on_its_larger_image() -> None:
+    class Pyramid(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = networks.redesigned(CORNERS, 3, 3, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            small = self.conv(x[:, :, ::2, ::2])
+            out: Tensor = self.conv(x) + nn.functional.interpolate(small, x.shape[2:])
+            return out
+
+    known = dict[str, Choice]()
+    deploy(ready(Pyramid()), image(2), timer=Favour(0), known=known)
+    (situation,) = known
+    assert '"input": [2, 3, 9, 7]' in situation
+
+
+def test_a_network_may_be_one_convolution() -> None:
+    for spec in (SLIDING, CORNERS, SEPARABLE):
+        deployed = deploy(networks.redesigned(spec, 4, 8, 3), torch.randn(1, 4, 9, 9))
+        assert set(deployed.choices) == {""}
+        assert deployed.untraced is None
+        assert not any(isinstance(module, DsxConv) for module in deployed.modules())
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("name", ["sliding", "shared", "separable"])
+def test_float32_and_layouts(name: str, memory_format: torch.memory_format) -> None:
+    network = ready(NETWORKS[name]()).float()
+    x = image().float().to(memory_format=memory_format)
+    deployed = deploy(network, x, timer=Favour(1))
+    # Folding rounds each weight once more; a few layers of that.
+    torch.testing.assert_close(deployed(x), outputs(network, x), rtol=1e-4, atol=1e-4)
+
+
+def test_deploying_under_inference_mode() -> None:
+    network, x = ready(Residual(SLIDING)), image()
+    with torch.inference_mode():
+        deployed = deploy(network, x, timer=Favour(0))
+    torch.testing.assert_close(deployed(x), outputs(network, x), rtol=1e-10, atol=1e-10)
+
+
+def test_a_deployed_network_can_be_copied_and_stays_itself() -> None:
+    network, x = ready(Residual(SLIDING)), image()
+    deployed = deploy(network, x, timer=Favour(1))
+    twin = copy.deepcopy(deployed)
+    assert isinstance(twin, Deployed)
+    torch.testing.assert_close(twin(x), deployed(x), rtol=0, atol=0)
+    assert twin.choices == deployed.choices
+
+
+def test_time_per_new_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    network = build(SLIDING, nn.Conv2d(64, 64, 3, padding=1))
+    known = dict[str, Choice]()
+    begin = time.perf_counter()
+    deployed = deploy(network, torch.randn(1, 64, 16, 16), timer=medians, known=known)
+    seconds = time.perf_counter() - begin
+    with capsys.disabled():
+        print(f"\n[deploy: {seconds / len(known):.3f} s per new pair at batch 1]", end=" ")
+    assert set(deployed.choices) == {""}

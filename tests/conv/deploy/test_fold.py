@@ -1,0 +1,100 @@
+"""Which BN can be folded, and what the trace says."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from dsx.conv.deploy._fold import bound, flatten, fold_batch_norms, trace
+from tests.conv.close import assert_equal
+from tests.conv.deploy.networks import CORNERS, SEPARABLE, SLIDING, ready, redesigned
+
+CONVS: dict[str, Callable[[], nn.Module]] = {
+    "nn.Conv2d": lambda: nn.Conv2d(4, 4, 3, padding=1),
+    "nn.Conv2d without bias": lambda: nn.Conv2d(4, 4, 3, bias=False),
+    "corners": lambda: redesigned(CORNERS, 4, 4, 3),
+    "sliding": lambda: redesigned(SLIDING, 4, 4, 3, bias=False),
+    "separable": lambda: redesigned(SEPARABLE, 4, 4, 3, padding=1),
+}
+
+
+def folded(network: nn.Module) -> int:
+    """Fold in place; give how many."""
+    graph = trace(network)
+    assert not isinstance(graph, str)
+    return fold_batch_norms(network, graph, bound(network, graph))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("name", CONVS)
+def test_a_folded_pair_is_the_same_function(name: str, affine: bool) -> None:
+    network = ready(nn.Sequential(CONVS[name](), nn.BatchNorm2d(4, affine=affine))).eval()
+    x = torch.randn(2, 4, 5, 6, dtype=torch.float64)
+    with torch.no_grad():
+        expected = network(x)
+        assert folded(network) == 1
+        assert isinstance(network, nn.Sequential) and isinstance(network[1], nn.Identity)
+        assert_equal(network(x), expected)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)),
+        nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)),
+        nn.Sequential(nn.ConvTranspose2d(4, 4, 1), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(4, 4, 1), nn.InstanceNorm2d(4)),
+    ],
+)
+def test_what_only_looks_like_a_pair_is_left(network: nn.Module) -> None:
+    assert folded(ready(network).eval()) == 0
+
+
+def test_a_batch_norm_that_stays_in_training_is_left() -> None:
+    network = ready(nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))).eval()
+    network[1].train()  # type: ignore[index]
+    assert folded(network) == 0
+
+
+def test_a_pair_in_a_module_called_twice_is_left() -> None:
+    pair = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    assert folded(ready(nn.Sequential(pair, nn.ReLU(), pair)).eval()) == 0
+
+
+class Branching(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+class Silent(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError
+
+
+def test_the_trace_is_a_graph_or_one_line_of_reason() -> None:
+    assert isinstance(trace(nn.ReLU()), fx.Graph)
+    reason = trace(Branching())
+    assert isinstance(reason, str)
+    assert reason.startswith("TraceError: symbolically traced variables")
+    assert "\n" not in reason
+    assert trace(Silent()) == "ValueError"
+
+
+def test_idle_modules_are_gone_from_the_flat_graph() -> None:
+    network = nn.Sequential(nn.Identity(), nn.Dropout(), nn.ReLU(), nn.Dropout2d())
+    holder = nn.Sequential(network).eval()
+    graph = trace(holder)
+    assert not isinstance(graph, str)
+    flat = flatten(holder, graph)
+    assert [name for name, _ in flat.named_children()] == ["2"]
+    assert [type(module) for module in flat.children()] == [nn.ReLU]
+    x = torch.randn(1, 2, 3, 3)
+    assert torch.equal(flat(x), x.relu())
+
+
+def test_what_hooks_hang_on_is_bound() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+    network[1].register_forward_pre_hook(lambda module, inputs: None)
+    assert bound(network, "no trace") == {network[1]}

@@ -1,0 +1,22 @@
+"""Read the golden files."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FOLDER = Path(__file__).parents[1] / "golden"
+
+
+def golden(name: str) -> dict[str, Tensor]:
+    """Load one file of tests/golden, every field as a tensor."""
+    with np.load(FOLDER / f"{name}.npz") as fields:
+        return {key: torch.from_numpy(fields[key]) for key in fields.files}
+
+
+def golden_names(pattern: str) -> list[str]:
+    """List the golden files that match a pattern."""
+    found = sorted(path.stem for path in FOLDER.glob(f"{pattern}.npz"))
+    assert found, pattern
+    return found

@@ -1,0 +1,153 @@
+"""Every convolution module is a drop-in for nn.Conv2d: copies, layouts, dtypes, devices."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from dsx.conv import DsxConv, build
+from tests.conv.close import assert_equal
+from tests.conv.strategies import KINDS, Case, cases, reference
+
+pytestmark = [
+    pytest.mark.parametrize("kind", KINDS),
+    # Of torch, for an even kernel; the convolution replaced says so too.
+    pytest.mark.filterwarnings("ignore:Using padding='same'"),
+]
+FEW = settings(max_examples=6)
+
+
+def magnitude(case: Case, module: DsxConv) -> Tensor:
+    """Give sum |W| |x| + |b| of each output: what rounding errors are relative to."""
+    bias = module.dense_bias()
+    weight = module.double().dense_weight().abs()
+    return reference(case.conv, weight, None if bias is None else bias.double().abs(), case.x.abs())
+
+
+def assert_within(out: Tensor, case: Case, module: DsxConv, unit: float) -> None:
+    """Compare with float64: each product passes at most eight roundings.
+
+    Those are the image, the weight, the result, and for a separable convolution the second weight,
+    the image between its stages and the biases; sums are kept in float32, where float64 tells no
+    difference, or lose far less than the eight.
+    """
+    exact = copy.deepcopy(module).double()
+    expected = reference(case.conv, exact.dense_weight(), exact.dense_bias(), case.x)
+    bound = 8 * unit * magnitude(case, exact) + 1e-30
+    assert bool(((out.double() - expected).abs() <= bound).all())
+
+
+@given(data=st.data())
+@FEW
+def test_state_dict_makes_the_round_trip(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module, other = build(case.spec, case.conv), build(case.spec, case.conv)
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        torch.testing.assert_close(other(case.x), module(case.x), rtol=0, atol=0)
+    assert set(module.state_dict()) == {name for name, _ in module.named_parameters()}
+
+
+@given(data=st.data())
+@FEW
+def test_copies_are_equal_and_apart(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind, batches=(2,)))
+    module = build(case.spec, case.conv)
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        with torch.no_grad():
+            before = module(case.x)
+            torch.testing.assert_close(twin(case.x), before, rtol=0, atol=0)
+            for parameter in twin.parameters():
+                parameter.add_(1)
+            torch.testing.assert_close(module(case.x), before, rtol=0, atol=0)
+        assert twin.spec == module.spec
+
+
+@given(data=st.data())
+@FEW
+def test_same_seed_gives_same_weights(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    seed = data.draw(st.integers(0, 2**31))
+    states = []
+    for _ in range(2):
+        torch.manual_seed(seed)
+        states.append(build(case.spec, case.conv).state_dict())
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=0, atol=0)
+
+
+@given(data=st.data())
+@FEW
+def test_channels_last_is_the_same_function(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module = build(case.spec, case.conv)
+    with torch.no_grad():
+        expected = module(case.x)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        image = case.x.to(memory_format=torch.channels_last)
+        assert_equal(module(image), expected)
+
+
+@given(data=st.data())
+@FEW
+@pytest.mark.parametrize(("dtype", "unit"), [(torch.float32, 2**-24), (torch.bfloat16, 2**-9)])
+def test_lower_precision_only_rounds(
+    kind: str, dtype: torch.dtype, unit: float, data: st.DataObject
+) -> None:
+    case = data.draw(cases(kind))
+    module = build(case.spec, case.conv.to(dtype))
+    with torch.no_grad():
+        out = module(case.x.to(dtype))
+    assert out.dtype == dtype
+    # float32 has no wider sum to hide in: as many roundings more as there are products.
+    terms = case.conv.in_channels * case.conv.kernel_size[0] * case.conv.kernel_size[1]
+    assert_within(out, case, module, unit * (terms if dtype == torch.float32 else 1))
+
+
+@given(data=st.data())
+@FEW
+def test_autocast_runs_in_bfloat16(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module = build(case.spec, case.conv.float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = module(case.x.float())
+        assert out.dtype == case.conv(case.x.float()).dtype == torch.bfloat16
+    assert_within(out, case, module, 2**-9)
+    out.float().sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in module.parameters())
+
+
+@given(data=st.data())
+@FEW
+def test_moves_to_another_dtype(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module = build(case.spec, case.conv)
+    expected = module(case.x)
+    torch.testing.assert_close(
+        module.float()(case.x.float()).double(), expected, rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+@given(data=st.data())
+@FEW
+def test_cuda_is_the_same_function(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind, batches=(1, 3)))
+    module = build(case.spec, case.conv)
+    with torch.no_grad():
+        expected = module(case.x)
+        # cuDNN may add up in another order.
+        out = module.cuda()(case.x.cuda())
+        assert_equal(out.cpu(), expected)
+        onboard = build(case.spec, case.conv.cuda())
+        assert onboard.dense_weight().device.type == "cuda"
+        assert onboard.counting_form()(case.x.cuda()).device.type == "cuda"

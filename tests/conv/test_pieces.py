@@ -1,0 +1,82 @@
+"""Pieces: nothing dead in them, nothing alive left out, nothing twice."""
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dsx.conv import ConvSpec, build
+from dsx.conv.fixed import FixedConv2d
+from dsx.conv.layout import crop
+from dsx.conv.pieces import PieceConv, SumOfPieces, by_support, rectangles
+from tests.conv import naive
+from tests.conv.close import assert_equal
+from tests.conv.counting import counted
+from tests.conv.strategies import SHAPES, Case, cases
+
+
+def fixed(case: Case) -> FixedConv2d:
+    module = build(case.spec, case.conv)
+    assert isinstance(module, FixedConv2d)
+    return module
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@given(data=st.data())
+@settings(max_examples=15)
+def test_pieces_hold_each_live_triple_once(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module = fixed(case)
+    dense = module.dense_weight()
+    found: Counter[naive.Triple] = Counter()
+    for support, piece in by_support(module.layout, module.live_weight()):
+        for part in rectangles(support, piece):
+            for i, output in enumerate(part.outputs.tolist()):
+                for j, channel in enumerate(part.channels[i].tolist()):
+                    box = crop(dense[output, channel], part.box)
+                    assert torch.equal(part.weight[i, j], box)
+                    for row, column in naive.kernel_positions(box.shape):
+                        place = (row + part.box.top, column + part.box.left)
+                        found[output, channel, *place] += 1
+    assert set(found) == naive.live(case.spec, case.conv)
+    assert set(found.values()) == {1}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@given(data=st.data())
+@settings(max_examples=8)
+def test_a_sum_of_supports_is_the_convolution(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module = fixed(case)
+    parts = [piece for _, piece in by_support(module.layout, module.live_weight())]
+    pieces = [PieceConv(module.geometry, part) for part in parts]
+    whole = SumOfPieces(pieces, module.bias, module.out_channels)
+    with torch.no_grad():
+        assert_equal(whole(case.x), module(case.x))
+
+
+def test_the_cross_of_design_md_costs_32000() -> None:
+    module = build(ConvSpec(kernel_shape="cross"), nn.Conv2d(8, 8, 3, padding=1, bias=False))
+    x = torch.randn(1, 8, 10, 10)
+    assert module.cost((10, 10)).flops == 32_000
+    assert counted(module.counting_form(), x) == 32_000
+
+
+def test_windows_that_are_used_equally_share_a_group() -> None:
+    module = build(ConvSpec(groups=2, channel_stride=1.0), nn.Conv2d(4, 6, 3))
+    assert isinstance(module, FixedConv2d)
+    (piece,) = [piece for _, piece in by_support(module.layout, module.live_weight())]
+    conv = PieceConv(module.geometry, piece)
+    assert conv.select is None
+    assert conv.order.tolist() == [0, 2, 4, 1, 3, 5]
+    assert isinstance(conv.conv, nn.Conv2d) and conv.conv.groups == 2
+
+
+def test_a_full_window_needs_no_selection() -> None:
+    module = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(3, 8, 3))
+    assert isinstance(module, FixedConv2d)
+    for _, piece in by_support(module.layout, module.live_weight()):
+        assert PieceConv(module.geometry, piece).select is None

@@ -1,0 +1,119 @@
+"""Dials by themselves: what each one may be, and how a spec is written down."""
+
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dsx.conv import KEEP, ConvSpec, standing_spec
+from dsx.errors import SpecError
+from tests.conv.strategies import SHAPES
+
+WRONG: list[tuple[str, list[Any], str]] = [
+    ("kernel_shape", [3, None, ["cross"], True], "kernel_shape: .* is not a word"),
+    ("kernel_shape", ["cros"], r"no shape called 'cros' \(allowed: .*\). Did you mean 'cross'\?"),
+    (
+        "kernel_shape",
+        ["", "Cross", "a.b", "cross2", "het-1", "2het", "het٤", "het0", "het04"],
+        "no shape called",
+    ),
+    ("kernel_shape", ["het"], "needs a number of at least 1, as in 'het4'"),
+    ("groups", [0, -1, 1.0, "2", "ALL", None, True, [1]], "groups: .* nor 'all'"),
+    ("channel_stride", [0, -0.5, 1.01, "3/2", "1/0", "half", "", True], "channel_stride: .*0 < r"),
+    ("channel_stride", [float("nan"), float("inf"), "nan", [0.5], (1,)], "channel_stride: "),
+    ("binary_basis", [-1, 0.0, "4", None, False], "binary_basis: .* not a whole number from 0"),
+    ("splits", [0, 1.5, "2", True], "splits: .* is not a whole number from 1"),
+    ("block_in", [0, 1.5, None], "block_in: .* is not a whole number from 1"),
+    ("block_out", [0, "16", False], "block_out: .* is not a whole number from 1"),
+    ("scale", [0, 1, 1.0, "true", []], "scale: .* is neither true, false nor null"),
+    ("density", [0, -0.1, 1.1, "0.5", True, float("nan")], "density: .* 0 < density <= 1"),
+    ("rigid", [0, 1, None, "false"], "rigid: .* is neither true nor false"),
+    ("separable", [0, 1, None, "yes"], "separable: .* is neither true nor false"),
+]
+
+
+@pytest.mark.parametrize(
+    ("dial", "value", "reason"),
+    [(dial, value, reason) for dial, values, reason in WRONG for value in values],
+)
+def test_values_that_no_slot_could_have_are_refused(dial: str, value: Any, reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        ConvSpec(**{dial: value})
+
+
+@pytest.mark.parametrize(
+    ("dials", "reason"),
+    [
+        ({"kernel_shape": "keep", "groups": 2}, "keep .* takes no other dial"),
+        ({"kernel_shape": "learned", "groups": 2}, "learned shapes need groups = 1, not 2"),
+        ({"kernel_shape": "learned", "binary_basis": 2}, "learned shapes need real weights"),
+        ({"kernel_shape": "learned", "separable": True}, "separable .* no shape to learn"),
+    ],
+)
+def test_dials_that_contradict_are_refused(dials: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        ConvSpec(**dials)
+
+
+def test_an_unknown_dial_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SpecError, match=r"no dial called 'group' .* Did you mean 'groups'\?"):
+        ConvSpec.from_json({"group": 2})
+
+
+def test_an_astronomic_number_is_refused_in_one_line() -> None:
+    with pytest.raises(SpecError, match="no shape called 'het9999"):
+        ConvSpec(kernel_shape="het" + "9" * 5000)
+
+
+@given(
+    shape=st.sampled_from([*SHAPES, "het17"]),
+    groups=st.one_of(st.just("all"), st.integers(1, 512)),
+    stride=st.one_of(
+        st.none(),
+        st.just("block"),
+        st.floats(1e-6, 1),
+        st.fractions(min_value="1/99", max_value=1, max_denominator=99).map(str),
+    ),
+    basis=st.integers(0, 256),
+    splits=st.integers(1, 8),
+    scale=st.sampled_from([None, True, False]),
+    separable=st.booleans(),
+)
+def test_json_round_trip(
+    shape: str, groups: int | str, stride: float | str | None, basis: int, splits: int,
+    scale: bool | None, separable: bool,
+) -> None:  # fmt: skip
+    spec = ConvSpec(
+        kernel_shape=shape, groups=groups, channel_stride=stride, binary_basis=basis,
+        splits=splits, scale=scale, separable=separable,
+    )  # fmt: skip
+    again = ConvSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    assert again == spec
+    assert hash(again) == hash(spec)
+
+
+def test_json_holds_what_differs_from_the_default() -> None:
+    assert ConvSpec().to_json() == {}
+    assert ConvSpec(groups=2, separable=True).to_json() == {"groups": 2, "separable": True}
+    assert KEEP.to_json() == {"kernel_shape": "keep"}
+    learned = ConvSpec(kernel_shape="learned", density=0.25, rigid=True, block_in=8)
+    assert ConvSpec.from_json(learned.to_json()) == learned
+
+
+def test_a_spec_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError, match="cannot assign"):
+        ConvSpec().groups = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("kernel", [1, 3, (1, 3), 4])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_keep_is_what_stands_there(kernel: Any, groups: int) -> None:
+    slot = nn.Conv2d(8, 8, kernel, groups=groups)
+    assert KEEP.keeps and not ConvSpec().keeps
+    assert KEEP.at(slot) == KEEP == standing_spec(slot).at(slot)
+    assert ConvSpec(groups=groups).at(slot) == KEEP
+    assert ConvSpec(groups=4).at(slot) != KEEP

@@ -1,0 +1,54 @@
+"""Interleaved timing, with a clock that says what we like."""
+
+import time
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+import torch
+
+from dsx.conv.timing import default_clock, interleaved, medians
+
+
+class Work:
+    """Runs that move a clock on by so many nanoseconds, and keep their order."""
+
+    def __init__(self, *costs: int) -> None:
+        self.now = 0
+        self.log: list[int] = []
+        self.runs = [self._run(number, cost) for number, cost in enumerate(costs)]
+
+    def _run(self, number: int, cost: int) -> Callable[[], None]:
+        def run() -> None:
+            assert torch.is_inference_mode_enabled()
+            self.log.append(number)
+            self.now += cost
+
+        return run
+
+
+def test_runs_take_turns_after_one_warm_up_each() -> None:
+    work = Work(10, 20, 30)
+    samples = interleaved(work.runs, 0, clock=lambda: work.now, least=4)
+    assert work.log == [0, 1, 2] * 5
+    assert samples == [[1e-8] * 4, [2e-8] * 4, [3e-8] * 4]
+
+
+def test_rounds_go_on_until_the_time_is_up() -> None:
+    begin = time.perf_counter()
+    (samples,) = interleaved([lambda: time.sleep(0.001)], 0.03)
+    assert time.perf_counter() - begin >= 0.03
+    assert len(samples) >= 3
+
+
+def test_medians_are_of_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [[3.0, 1.0, 2.0], [9.0, 7.0, 1.0, 8.0]]
+    monkeypatch.setattr("dsx.conv.timing.interleaved", lambda runs, seconds: samples)
+    assert medians([lambda: None] * 2, 1) == [2.0, 8.0]
+
+
+def test_the_clock_counts_cpu_time_for_one_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = count(1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: next(threads))
+    assert default_clock() is time.thread_time_ns
+    assert default_clock() is time.perf_counter_ns

@@ -1,0 +1,119 @@
+"""Fronts to look at: two to four objectives, intervals, fallbacks, an infeasible design."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from dsx.study.front import Direction, Entry, Front, Value
+
+UNITS = {
+    "flops": "multiply-adds",
+    "accuracy": "fraction",
+    "latency_ms": "ms",
+    "params": "weights",
+    "bits": "bits",
+    "peak_memory_mb": "MB",
+}
+BASELINE = (313_201_664, 0.9344, 0.412, 577_322)
+DESIGNS = [
+    (313_201_664, 0.9344, 0.412, 577_322, ""),
+    (20_713_472, 0.9012, 0.131, 61_010, "depthwise, then 1 x 1, 2 groups, half overlap"),
+    (108_000_000, 0.9368, 0.287, 201_000, "corners in turn on conv2 to conv6"),
+    (74_500_000, 0.9301, 0.222, 160_300, "crosses, sliding window, 4 groups, half overlap"),
+    (35_250_000, 0.9209, 0.159, 98_410, "learned free shapes, 25% alive [rigid]"),
+    (150_000_000, 0.9250, 0.300, 290_000, "full in 1 of 4 channels"),
+    (90_000_000, 0.8700, 0.350, 170_000, "1 x 1, 4 groups"),
+    (210_400_000, 0.9371, 0.391, 400_000, "halves in turn on conv3"),
+    (15_000_000, 0.9100, 0.090, 40_000, "64 binary filters, 2 splits"),
+]
+
+
+def _exact(number: float) -> Value:
+    return Value(value=number, low=number, high=number)
+
+
+def _entry(trial: int) -> Entry:
+    flops, accuracy, latency, params, words = DESIGNS[trial]
+    feasible = trial != 8
+    return Entry(
+        id=f"{0x3FA9C1 + 0x1F3B5 * trial:06x}{trial:06d}",
+        trial=trial,
+        feasible=feasible,
+        metrics={
+            "flops": _exact(flops),
+            "accuracy": Value(value=accuracy, low=accuracy - 0.004, high=accuracy + 0.004),
+            "latency_ms": Value(value=latency, low=0.97 * latency, high=1.02 * latency),
+            "params": _exact(params),
+            "bits": _exact(32 * params),
+            "peak_memory_mb": _exact(3.25),
+        },
+        spec={"conv2": {"kernel_shape": "cross", "groups": 4}} if trial else {},
+        words=words or "as it is",
+        redesigned=4 if trial else 0,
+        fallbacks=trial % 3 if trial else 0,
+    )
+
+
+def make(*objectives: str, trials: range = range(9)) -> Front:
+    ways: dict[str, Direction] = {
+        name: "maximize" if name == "accuracy" else "minimize" for name in objectives
+    }
+    entries = tuple(_entry(trial) for trial in trials)
+    return Front(
+        study="vgg16-3",
+        space="vgg16",
+        objectives=ways,
+        units=UNITS,
+        entries=entries,
+        baseline=_entry(0).id,
+        reference={
+            name: _entry(0).metrics[name].value * (1.1 if way == "minimize" else 0.9)
+            for name, way in ways.items()
+        },
+        conditions={"device": "Xeon, 1 thread, float32, batch 1"},
+    )
+
+
+@pytest.fixture
+def two() -> Front:
+    return make("flops", "accuracy")
+
+
+@pytest.fixture
+def three() -> Front:
+    return make("flops", "latency_ms", "accuracy")
+
+
+@pytest.fixture
+def four() -> Front:
+    return make("flops", "latency_ms", "accuracy", "params")
+
+
+@pytest.fixture
+def one() -> Front:
+    """A single objective."""
+    return make("accuracy")
+
+
+@pytest.fixture
+def lone() -> Front:
+    """Only the baseline."""
+    return make("flops", "accuracy", trials=range(1))
+
+
+@pytest.fixture
+def hopeless() -> Front:
+    """No feasible design, and no baseline yet."""
+    return make("flops", "accuracy", trials=range(8, 9))
+
+
+@pytest.fixture
+def ragged() -> Front:
+    """Three objectives, infinite numbers, a metric that only some have, far apart flops."""
+    front = make("flops", "accuracy", "latency_ms", trials=range(1, 9))
+    first, *rest = front.entries
+    slow = Value(value=math.inf, low=0.1, high=math.inf)
+    endless = replace(first, metrics={**first.metrics, "latency_ms": slow, "flops": _exact(1000)})
+    bare = replace(first, id="b" * 12, trial=9, feasible=False, metrics={}, fallbacks=None)
+    return replace(front, entries=(endless, *rest, bare))

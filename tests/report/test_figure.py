@@ -1,0 +1,114 @@
+"""The figure: what is drawn, and that it is drawn alike every time."""
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
+from dsx.report.figure import figure, render
+from dsx.report.view import COLOURS, axes
+from dsx.study.front import Front
+
+
+def drawn(front: Front, x: str | None = None, y: str | None = None) -> Figure:
+    return figure(front, *axes(front, x, y))
+
+
+def legend(picture: Figure) -> list[str]:
+    return [text.get_text() for text in picture.legends[0].get_texts()]
+
+
+def scattered(plot: Axes) -> list[PathCollection]:
+    return [marks for marks in plot.collections if isinstance(marks, PathCollection)]
+
+
+def faces(marks: PathCollection) -> list[tuple[float, ...]]:
+    return [tuple(map(float, colour)) for colour in np.asarray(marks.get_facecolor())]
+
+
+@pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "hopeless", "ragged"])
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_the_same_front_gives_the_same_bytes(
+    name: str, suffix: str, request: pytest.FixtureRequest
+) -> None:
+    front = request.getfixturevalue(name)
+    assert render(drawn(front), suffix) == render(drawn(front), suffix)
+
+
+def test_no_date_and_no_traces_in_global_settings(two: Front) -> None:
+    before = dict(matplotlib.rcParams)
+    content = render(drawn(two), "svg").decode()
+    assert dict(matplotlib.rcParams) == before
+    assert "<dc:date>" not in content
+
+
+def test_axes_title_and_conditions(two: Front) -> None:
+    picture = drawn(two)
+    (plot,) = picture.axes
+    assert plot.get_xlabel() == "flops (multiply-adds), lower is better"
+    assert plot.get_ylabel() == "accuracy (%), higher is better"
+    assert picture.get_suptitle() == "vgg16-3"
+    assert "5 of 9 on the front" in plot.get_title(loc="left")
+    assert "device: Xeon, 1 thread" in plot.get_title(loc="left")
+    assert legend(picture) == ["knee", "baseline", "front", "dominated", "infeasible"]
+    ticks = [label.get_text() for label in plot.get_xticklabels()]
+    assert "100 M" in ticks and "200 M" in ticks
+    assert "93" in [label.get_text() for label in plot.get_yticklabels()]
+
+
+def test_every_design_is_a_mark_of_its_role(two: Front) -> None:
+    (plot,) = drawn(two).axes
+    counts = {
+        role: len(faces(marks))
+        for marks in scattered(plot)
+        for role, colour in COLOURS.items()
+        if set(faces(marks)) == {to_rgba(colour)}
+    }
+    assert counts == {"knee": 1, "baseline": 1, "front": 4, "dominated": 2, "infeasible": 1}
+    assert {text.get_text() for text in plot.texts} == {"#0", "#1", "#2", "#3", "#4", "#7"}
+
+
+def test_two_objectives_are_joined_by_a_staircase(two: Front, three: Front) -> None:
+    stairs = [line for line in drawn(two).axes[0].lines if line.get_drawstyle() == "steps-post"]
+    (line,) = stairs
+    assert np.array_equal(
+        line.get_xdata(), [20_713_472, 35_250_000, 74_500_000, 108_000_000, 210_400_000]
+    )
+    turned = drawn(two, "accuracy", "flops").axes[0].lines
+    assert "steps-pre" in [line.get_drawstyle() for line in turned]
+    assert not [line for line in drawn(three).axes[0].lines if "steps" in line.get_drawstyle()]
+
+
+def test_intervals_are_bars(two: Front) -> None:
+    (bars,) = drawn(two).axes[0].containers
+    assert isinstance(bars, ErrorbarContainer)
+    across, upright = (part.get_segments() for part in bars.lines[2])
+    assert [round(float(end[1] - start[1]), 4) for start, end in upright] == [0.008] * 6
+    assert [float(end[0] - start[0]) for start, end in across] == [0.0] * 6
+
+
+def test_a_third_objective_is_colour_a_fourth_is_size(three: Front, four: Front) -> None:
+    plot, bar = drawn(three).axes
+    assert bar.get_ylabel() == "latency (ms), lower is better"
+    front = next(marks for marks in scattered(plot) if len(faces(marks)) == 4)
+    assert len(set(faces(front))) == 4
+    assert len(set(front.get_sizes())) == 1
+    picture = drawn(four)
+    front = next(marks for marks in scattered(picture.axes[0]) if len(faces(marks)) == 4)
+    assert len(set(front.get_sizes())) == 4
+    assert legend(picture)[-2:] == ["params 61.0 k", "params 577.3 k"]
+
+
+def test_far_apart_numbers_lie_on_a_logarithm(ragged: Front) -> None:
+    plot = drawn(ragged).axes[0]
+    assert plot.get_xscale() == "log"
+    assert plot.get_yscale() == "linear"
+    assert "1 M" in [label.get_text() for label in plot.get_xticklabels()]
+
+
+def test_a_baseline_that_is_the_knee(lone: Front) -> None:
+    assert legend(drawn(lone)) == ["knee, the baseline"]

@@ -1,0 +1,122 @@
+"""The page: it holds everything, and asks nothing of any network."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from dsx.report.page import page
+from dsx.report.view import axes
+from dsx.study.front import Front
+
+
+def written(front: Front) -> str:
+    return page(front, *axes(front))
+
+
+def data(text: str) -> dict[str, object]:
+    (found,) = re.findall(r"^const data = (.*);$", text, flags=re.MULTILINE)
+    read = json.loads(found)
+    assert isinstance(read, dict)
+    return read
+
+
+class Tags(HTMLParser):
+    """Collects tags, their attributes and what is written outside of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.scripts: dict[int, str] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            at = len(self.tags)
+            self.scripts[at] = self.scripts.get(at, "") + data
+        else:
+            self.text.append(data)
+
+    @property
+    def said(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.mark.parametrize("name", ["two", "three", "one", "lone", "hopeless", "ragged"])
+def test_nothing_is_loaded_from_anywhere(name: str, request: pytest.FixtureRequest) -> None:
+    tags = Tags(written(request.getfixturevalue(name)))
+    assert {tag for tag, _ in tags.tags}.isdisjoint({"link", "img", "iframe", "base", "object"})
+    for _, attributes in tags.tags:
+        assert attributes.keys().isdisjoint({"src", "href", "srcset", "data", "action"})
+    assert "url(" not in tags.said and "@import" not in tags.said
+    library, ours = tags.scripts.values()
+    assert len(library) > 1_000_000
+    assert "http" not in ours and "//" not in re.sub(r"^\s*//.*$", "", ours, flags=re.MULTILINE)
+
+
+def test_nothing_is_sent_anywhere(two: Front) -> None:
+    assert 'modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]' in written(two)
+
+
+def test_what_is_read(three: Front) -> None:
+    said = Tags(written(three)).said
+    assert said.count("vgg16-3") == 2
+    assert "Space vgg16: 5 of 9 designs are on the front." in said
+    assert "knee: #4 (477895), flops 35.2 M (11%)" in said
+    assert "device Xeon, 1 thread, float32, batch 1" in said
+    assert "flops multiply-adds latency accuracy params weights bits peak memory" in said
+    assert "#4 477895 35.2 M 11% 0.159 ±0.005 ms 39% 92.1 ±0.4 % -1.3 pt" in said
+    assert said.index("#1 419d76") < said.index("#4 477895 35") < said.index("#0 3fa9c1")
+    assert "as it is baseline, dominated" in said
+
+
+def test_rows_say_what_they_are(three: Front) -> None:
+    rows = {a["id"]: a["class"] for tag, a in Tags(written(three)).tags if tag == "tr" and a}
+    assert rows["477895000004"] == "knee"
+    assert rows["3fa9c1000000"] == "baseline"
+    assert len(rows) == 6
+
+
+def test_data_of_the_plot(three: Front) -> None:
+    read = data(written(three))
+    assert read["chosen"] == {"x": "flops", "y": "accuracy", "colour": "latency_ms"}
+    designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
+    assert len(designs) == 9
+    assert designs[4]["role"] == "knee"
+    assert designs[4]["metrics"]["flops"] == [35_250_000] * 3
+    assert designs[4]["metrics"]["accuracy"] == pytest.approx([0.9209, 0.9169, 0.9249])
+    assert designs[4]["hover"].startswith("<b>#4</b> 477895000004, knee<br>flops: 35.2 M (11%)<br>")
+    assert designs[4]["hover"].endswith("<br>learned free shapes, 25% alive [rigid]")
+    metrics = read["metrics"]
+    assert isinstance(metrics, dict)
+    assert metrics["accuracy"]["format"] == ".4~%" and metrics["flops"]["format"] == ".4~s"
+    assert metrics["latency_ms"]["heading"] == "latency (ms), lower is better"
+
+
+def test_infinite_numbers_are_left_out(ragged: Front) -> None:
+    read = data(written(ragged))
+    first = next(d for d in read["designs"] if d["trial"] == 1)  # type: ignore[attr-defined]
+    assert "latency_ms" not in first["metrics"]
+    assert "latency: inf ms" in first["hover"]
+    metrics = read["metrics"]
+    assert isinstance(metrics, dict) and metrics["flops"]["log"]
+
+
+def test_words_cannot_break_out(two: Front) -> None:
+    evil = "</script><script>alert(1)</script> & @PLOTLY@"
+    entries = tuple(replace(entry, words=evil) for entry in two.entries)
+    text = written(replace(two, entries=entries, study=evil, conditions={evil: evil}))
+    tags = Tags(text)
+    assert [tag for tag, _ in tags.tags].count("script") == 2
+    assert tags.said.count("alert(1)") >= 8
+    assert "@PLOTLY@" in tags.said
+
+
+def test_the_same_front_gives_the_same_page(three: Front) -> None:
+    assert written(three) == written(three)

@@ -1,0 +1,48 @@
+"""One function, three formats, clear refusals."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dsx.errors import DsxError
+from dsx.report.plot import plot
+from dsx.study.front import Front
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [(".png", b"\x89PNG\r\n"), (".SVG", b"<?xml"), (".html", b"<!doctype html>")],
+)
+def test_formats(two: Front, tmp_path: Path, suffix: str, start: bytes) -> None:
+    path = tmp_path / f"front{suffix}"
+    plot(two, str(path))
+    assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("front.pngg", r"no plot format called '.pngg' \(allowed: .html, .png, .svg\).*'.png'"),
+        ("front", "no plot format called ''"),
+    ],
+)
+def test_an_unknown_suffix_names_the_known(
+    two: Front, tmp_path: Path, name: str, complaint: str
+) -> None:
+    with pytest.raises(DsxError, match=complaint):
+        plot(two, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_path_is_one_line(two: Front, tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "front.svg"
+    said = f"^cannot write {re.escape(str(path))}: No such file or directory$"
+    with pytest.raises(DsxError, match=said):
+        plot(two, path)
+
+
+def test_an_unknown_metric_is_refused(two: Front, tmp_path: Path) -> None:
+    with pytest.raises(DsxError, match=r"no metric called 'flop' .* mean 'flops'"):
+        plot(two, tmp_path / "front.png", x="flop")
+    assert not list(tmp_path.iterdir())

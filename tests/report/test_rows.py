@@ -1,0 +1,79 @@
+"""The front for programs."""
+
+import csv
+import io
+import json
+
+from dsx.report.rows import as_csv, as_json, document
+from dsx.study.front import Front
+
+
+def test_the_document_holds_what_it_promises(two: Front) -> None:
+    read = json.loads(as_json(two))
+    assert read == document(two)
+    assert read["schema_version"] == 1
+    assert (read["study"], read["space"]) == ("vgg16-3", "vgg16")
+    assert read["objectives"] == {"flops": "minimize", "accuracy": "maximize"}
+    assert read["units"]["flops"] == "multiply-adds"
+    assert read["conditions"] == {"device": "Xeon, 1 thread, float32, batch 1"}
+    assert read["baseline"] == two.baseline
+    assert read["knee"] == two.knee.id == read["designs"][3]["id"]
+    assert read["hypervolume"] == two.hypervolume
+    assert [design["trial"] for design in read["designs"]] == list(range(9))
+    assert [d["trial"] for d in read["designs"] if d["on_front"]] == [1, 2, 3, 4, 7]
+    assert [d["trial"] for d in read["designs"] if not d["feasible"]] == [8]
+
+
+def test_a_design_in_the_document(two: Front) -> None:
+    design = json.loads(as_json(two))["designs"][4]
+    assert design.pop("metrics").keys() == two.entries[4].metrics.keys()
+    assert design == {
+        "id": "477895000004",
+        "trial": 4,
+        "on_front": True,
+        "feasible": True,
+        "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
+        "words": "learned free shapes, 25% alive [rigid]",
+        "redesigned": 4,
+        "fallbacks": 1,
+    }
+
+
+def test_counts_are_whole_and_the_infinite_is_null(ragged: Front) -> None:
+    text = as_json(ragged)
+    assert "Infinity" not in text and "NaN" not in text
+    read = json.loads(text)
+    metrics = read["designs"][0]["metrics"]
+    assert metrics["latency_ms"] == {"value": None, "low": 0.1, "high": None}
+    assert '"value": 1000,' in text
+    assert read["designs"][-1]["metrics"] == {}
+    assert read["baseline"] is None
+
+
+def test_a_hopeless_study_is_still_a_document(hopeless: Front) -> None:
+    read = json.loads(as_json(hopeless))
+    assert (read["knee"], read["hypervolume"], len(read["designs"])) == (None, 0, 1)
+
+
+def test_csv_has_the_same_rows(two: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(two))))
+    assert list(rows[0]) == [
+        *("id", "trial", "on_front", "feasible", "flops"),
+        *("accuracy", "accuracy_low", "accuracy_high", "params", "bits"),
+        *("latency_ms", "latency_ms_low", "latency_ms_high", "peak_memory_mb", "words"),
+    ]
+    for row, entry in zip(rows, two.entries, strict=True):
+        assert (row["id"], row["trial"], row["words"]) == (entry.id, str(entry.trial), entry.words)
+        assert (row["on_front"] == "true") == (entry in two.on_front)
+        assert (row["feasible"] == "true") == entry.feasible
+        for name, value in entry.metrics.items():
+            assert float(row[name]) == value.value
+        assert float(row["accuracy_low"]) == entry.metrics["accuracy"].low
+        assert float(row["latency_ms_high"]) == entry.metrics["latency_ms"].high
+    assert rows[1]["flops"] == "20713472"
+
+
+def test_csv_leaves_empty_what_is_not_known(ragged: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(ragged))))
+    assert (rows[0]["latency_ms"], rows[0]["latency_ms_low"]) == ("", "0.1")
+    assert rows[-1]["flops"] == rows[-1]["accuracy"] == ""

@@ -1,0 +1,148 @@
+"""The table at every width: content, room, and what is given up for it."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from dsx.report.table import FrontTable
+from dsx.study.front import Entry, Front
+
+WIDTHS = (30, 40, 60, 80, 100, 120, 200)
+
+
+def shown(front: Front, width: int, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
+    Console(file=file, width=width, highlight=False).print(FrontTable(front))
+    return raw.getvalue().decode(encoding)
+
+
+def row(text: str, trial: int) -> str:
+    (line,) = re.findall(rf"^.*#{trial}\b.*(?:\d M|\d ms|\d %|-).*$", text, flags=re.MULTILINE)
+    return str(line)
+
+
+def all_over(front: Front, **changes: int | None) -> Front:
+    def change(entry: Entry) -> Entry:
+        return replace(entry, **changes) if entry.redesigned else entry  # type: ignore[arg-type]
+
+    return replace(front, entries=tuple(change(entry) for entry in front.entries))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "hopeless", "ragged"])
+def test_no_line_is_longer_than_the_terminal(
+    name: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    text = shown(request.getfixturevalue(name), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_figure_is_broken(four: Front, width: int) -> None:
+    text = shown(four, width)
+    for figure in ("20.7 M", "90.1", "0.131", "61.0 k", "313.2 M", "93.4", "577.3 k"):
+        assert figure in text
+    for entry in four.on_front:
+        assert f"#{entry.trial}" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_words_are_always_told(three: Front, width: int) -> None:
+    text = " ".join(shown(three, width).split())
+    words = ["depthwise,", "then", "overlap", "alive", "[rigid]", "turn"]
+    assert all(word in text for word in words)
+
+
+def test_wide(two: Front) -> None:
+    lines = shown(two, 120).splitlines()
+    assert lines[0] == "vgg16-3 (space vgg16): 5 of 9 designs on the front"
+    assert lines[1].split() == ["trial", "id", "flops", "accuracy", "params", "dense", "design"]
+    order = [line.split("#")[1].split()[0] for line in lines if "#" in line]
+    assert order == ["1", "4", "3", "2", "7", "0"]
+    knee = row(shown(two, 120), 3)
+    assert knee.split()[:8] == ["★", "#3", "4584e0", "74.5", "M", "24%", "93.0", "±0.4"]
+    assert "-0.4 pt  160.3 k  28%    0/4  crosses, sliding window" in knee
+    assert "★ knee; ◆ baseline (dominated); % and pt relative to it" in lines[-3]
+    assert "flops in multiply-adds; params in weights" in " ".join(lines[-3:])
+    assert lines[-1] == "device: Xeon, 1 thread, float32, batch 1"
+
+
+def test_the_baseline_has_its_own_row_without_ratios(three: Front) -> None:
+    baseline = row(shown(three, 100), 0)
+    assert baseline.startswith("◆")
+    assert "pt" not in baseline and "%  " in baseline and "100%" not in baseline
+
+
+def test_a_baseline_that_is_the_knee_is_marked_as_both(lone: Front) -> None:
+    text = shown(lone, 80)
+    assert row(text, 0).startswith("★◆")
+    assert "baseline (on the front)" in text
+
+
+def test_what_is_given_up_in_turn(two: Front, three: Front) -> None:
+    wide, half, narrow = shown(three, 120), shown(three, 80), shown(three, 60)
+    assert "dense" in wide and "±" in wide and "477895" in wide and "39%" in wide
+    assert "dense" not in half and "±" in half and "477895" in half and "39%" in half
+    assert "±" not in narrow and "477895" not in narrow and "39%" in narrow
+    bare = shown(two, 32)
+    assert "35.2 M" in bare and "92.1 %" in bare and "11%" not in bare
+    assert "params" in shown(two, 80) and "params" not in shown(two, 60)
+
+
+def test_objectives_that_do_not_fit_continue_below(four: Front) -> None:
+    headings = [line.split() for line in shown(four, 40).splitlines() if "trial" in line]
+    assert headings == [["trial", "flops", "latency", "accuracy"], ["trial", "params"]]
+
+
+def test_words_move_below_when_they_would_make_a_tower(two: Front) -> None:
+    assert " design " in shown(two, 120)
+    entries = tuple(replace(entry, words="words " * 40) for entry in two.entries)
+    assert " design " not in shown(replace(two, entries=entries), 120)
+
+
+def test_dense_forms_are_told_and_a_useless_space_is_named(two: Front) -> None:
+    warning = "All redesigned slots are deployed in their dense form"
+    assert warning not in shown(two, 80)
+    assert warning in shown(all_over(two, fallbacks=4), 80)
+    undeployed = shown(all_over(two, fallbacks=None), 200)
+    assert warning not in undeployed
+    assert "dense" in undeployed  # the baseline is deployed, with nothing to fall back
+    assert "1/4" not in undeployed
+
+
+def test_nothing_feasible_is_said(hopeless: Front) -> None:
+    text = shown(hopeless, 80)
+    assert "0 of 1 designs on the front" in text
+    assert "No design meets the constraints." in text
+    assert "★" not in text and "◆" not in text
+
+
+def test_missing_and_infinite_numbers(ragged: Front) -> None:
+    text = shown(ragged, 120)
+    assert "inf ms" in row(text, 1)
+    assert " pt " not in text
+
+
+def test_a_pipe_gets_no_control_codes_and_ascii_where_needed(three: Front) -> None:
+    assert "\x1b" not in shown(three, 80)
+    text = shown(three, 80, "ascii")
+    assert text.isascii()
+    assert row(text, 4).startswith("*") and row(text, 0).startswith("B")
+    assert "+-0.005 ms" in text
+
+
+def test_no_color_is_respected(three: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    coloured = io.StringIO()
+    Console(file=coloured, width=80, force_terminal=True).print(FrontTable(three))
+    assert re.search(r"\x1b\[1;36m", coloured.getvalue())
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = io.StringIO()
+    Console(file=plain, width=80, force_terminal=True).print(FrontTable(three))
+    assert not re.search(r"\x1b\[[0-9;]*[34][0-7]m", plain.getvalue())

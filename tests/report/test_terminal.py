@@ -1,0 +1,107 @@
+"""The plot in the terminal: marks where they belong, at every width, whatever the front."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from dsx.errors import DsxError
+from dsx.report.terminal import TerminalPlot
+from dsx.study.front import Entry, Front, Value
+
+
+def shown(plot: TerminalPlot, width: int = 80, encoding: str = "utf-8") -> list[str]:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
+    Console(file=file, width=width, highlight=False).print(plot)
+    return raw.getvalue().decode(encoding).splitlines()
+
+
+def canvas(lines: list[str]) -> list[str]:
+    return [line for line in lines if "│" in line or "┤" in line]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+@pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "ragged"])
+def test_no_line_is_longer_than_the_terminal(
+    name: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    lines = shown(TerminalPlot(request.getfixturevalue(name)), width)
+    assert max(map(len, lines)) <= width
+    assert len(canvas(lines)) == 16
+    assert any("★" in line for line in canvas(lines))
+
+
+def test_content(two: Front) -> None:
+    lines = shown(TerminalPlot(two))
+    assert lines[0].strip() == "accuracy (%), higher is better"
+    assert lines[-2].strip() == "flops (multiply-adds), lower is better"
+    assert lines[-1] == "★ knee  ● front  ◆ baseline  · dominated  x infeasible"
+    assert re.split(" {2,}", lines[-3].strip()) == [f"{n} M" for n in (50, 100, 150, 200, 250, 300)]
+    drawn = "".join(canvas(lines))
+    marks = {mark: drawn.count(mark) for mark in "★●◆·x"}
+    assert marks == {"★": 1, "●": 4, "◆": 1, "·": 2, "x": 1}
+    for trial in (0, 1, 2, 3, 4, 7):
+        assert f"#{trial}" in drawn
+    for trial in (5, 6, 8):
+        assert f"#{trial}" not in drawn
+
+
+def test_marks_stand_where_their_numbers_are(two: Front) -> None:
+    rows = canvas(shown(TerminalPlot(two), 61))
+    best = next(i for i, line in enumerate(rows) if "#7" in line)
+    worst = next(i for i, line in enumerate(rows) if line.rstrip().endswith("·") and i > 10)
+    assert (best, worst) == (0, 15)
+    baseline = next(line for line in rows if "◆" in line)
+    assert baseline.rstrip().endswith("#0◆") and baseline.index("◆") == 60
+    infeasible = next(line for line in rows if "x" in line)
+    assert infeasible.index("x") == infeasible.index("│") + 1
+    knee = next(line for line in rows if "★" in line)
+    left, width = knee.index("│") + 1, 61 - 4
+    where = (74_500_000 - 15_000_000) / (313_201_664 - 15_000_000)
+    assert knee.index("★") - left == round(where * (width - 1))
+
+
+def test_any_two_metrics_and_the_trial(three: Front) -> None:
+    lines = shown(TerminalPlot(three, x="trial", y="latency_ms", height=8))
+    assert lines[0].strip() == "latency (ms), lower is better"
+    assert lines[-2].strip() == "trial"
+    assert len(canvas(lines)) == 8
+
+
+def test_an_unknown_metric_is_refused_at_once(two: Front) -> None:
+    with pytest.raises(DsxError, match=r"no metric called 'flop' .* mean 'flops'"):
+        TerminalPlot(two, x="flop")
+
+
+def test_one_point_and_equal_points(lone: Front, two: Front) -> None:
+    (knee,) = [line for line in canvas(shown(TerminalPlot(lone), 60)) if "★" in line]
+    assert 25 < knee.index("★") < 40
+    assert shown(TerminalPlot(lone))[-1] == "★ knee, the baseline"
+    same = {name: Value(value=1.0, low=1.0, high=1.0) for name in two.objectives}
+
+    def level(entry: Entry) -> Entry:
+        return replace(entry, metrics=same)
+
+    equal = replace(two, entries=tuple(map(level, two.entries)))
+    drawn = "".join(canvas(shown(TerminalPlot(equal))))
+    assert drawn.count("★") == 1 and "●" not in drawn
+
+
+def test_infinite_and_missing_points_are_left_out(ragged: Front) -> None:
+    lines = shown(TerminalPlot(ragged, x="trial", y="latency_ms"))
+    assert "#1" not in "".join(canvas(lines))
+
+
+def test_nothing_to_plot_is_said(two: Front) -> None:
+    empty = replace(two, entries=())
+    assert shown(TerminalPlot(empty)) == ["Nothing to plot: no design has both flops and accuracy."]
+
+
+def test_a_pipe_gets_no_control_codes_and_ascii_where_needed(two: Front) -> None:
+    assert "\x1b" not in "".join(shown(TerminalPlot(two)))
+    lines = shown(TerminalPlot(two), encoding="ascii")
+    assert lines[-1] == "* knee  o front  B baseline  . dominated  x infeasible"
+    assert "".join(lines).isascii()

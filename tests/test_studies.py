@@ -1,0 +1,72 @@
+"""The reference study: its front is the front of its raw measurements."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from dsx.space.space import build_space
+
+STUDIES = sorted(
+    path.parent for path in (Path(__file__).parent.parent / "studies").glob("*/*.yaml")
+)
+
+
+@pytest.fixture(params=STUDIES, ids=lambda folder: folder.name)
+def folder(request: pytest.FixtureRequest) -> Path:
+    path = request.param
+    assert isinstance(path, Path)
+    return path
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def measured(folder: Path) -> dict[str, dict[str, float]]:
+    """Values by design and metric, feasible designs only."""
+    values: dict[str, dict[str, float]] = {}
+    for row in rows(folder / "measurements.csv"):
+        if row["feasible"] == "true":
+            values.setdefault(row["design"], {})[row["metric"]] = float(row["value"])
+    return values
+
+
+def test_there_is_a_reference_study() -> None:
+    assert [folder.name for folder in STUDIES] == ["digits"]
+
+
+def test_the_front_is_that_of_the_raw_measurements(folder: Path) -> None:
+    objectives = json.loads((folder / "study.json").read_text())["objectives"]
+    signs = {name: 1 if sense == "minimize" else -1 for name, sense in objectives.items()}
+    costs = {
+        design: [sign * values[name] for name, sign in signs.items()]
+        for design, values in measured(folder).items()
+    }
+
+    def dominated(cost: list[float]) -> bool:
+        return any(
+            other != cost and all(a <= b for a, b in zip(other, cost, strict=True))
+            for other in costs.values()
+        )
+
+    front = {design for design, cost in costs.items() if not dominated(cost)}
+    assert front
+    assert {row["id"] for row in rows(folder / "front.csv")} == front
+
+
+def test_closed_form_gives_the_counts_of_every_design(folder: Path) -> None:
+    space = build_space(folder.name, "space.yaml", (folder / "space.yaml").read_text())
+    from dsx.conv import ConvSpec
+
+    designs = json.loads((folder / "study.json").read_text())["designs"]
+    assert len(designs) >= 60
+    for entry in designs:
+        dials = {slot: ConvSpec.from_json(spec) for slot, spec in entry["spec"].items()}
+        design = space.design(dials)
+        cost = space.cost(design)
+        assert design.id == entry["id"]
+        for name in ("params", "flops", "bits"):
+            assert entry["metrics"][name]["value"] == getattr(cost, name)
