@@ -48,4 +48,4 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {"version": 1, "data": space.file.data, "train": space.file.train.model_dump()}
 
 
-METRIC = Metric(unit="", direction="maximize", cost="trained", read=read, protocol=protocol)
+METRIC = Metric(unit="fraction", direction="maximize", cost="trained", read=read, protocol=protocol)
