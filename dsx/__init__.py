@@ -6,7 +6,6 @@ from dsx.space import slots, redesign, load_space
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +14,9 @@ if TYPE_CHECKING:
     from dsx.study.read import front
     from dsx.study.run import search
 
-__all__ = ["DsxError", "__version__", "front", "load_space", "search"]
+    __version__: str
 
-try:
-    __version__ = version("dsx")
-except PackageNotFoundError:  # a checkout on the path that was never installed
-    __version__ = "0+unknown"
+__all__ = ["DsxError", "__version__", "front", "load_space", "search"]
 
 _HOME = {
     "DsxError": "dsx.errors",
@@ -32,6 +28,17 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     # Importing torch takes a second: only who asks for a name pays for it.
+    if name == "__version__":
+        return _version()
     if name not in _HOME:
         raise AttributeError(f"module 'dsx' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dsx")
+    except PackageNotFoundError:  # a checkout on the path that was never installed
+        return "0+unknown"

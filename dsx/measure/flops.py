@@ -34,7 +34,8 @@ FREE = frozenset([
     "sigmoid", "log_sigmoid", "hardtanh", "hardswish", "hardsigmoid", "softmax", "log_softmax",
     "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d",
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
-    "dropout", "feature_dropout", "alpha_dropout", "batch_norm", "upsample_nearest2d",
+    "dropout", "feature_dropout", "alpha_dropout", "batch_norm", "_weight_norm",
+    "upsample_nearest2d",
 ])  # fmt: skip
 
 

@@ -51,8 +51,8 @@ class Axis:
         """
         if self.log:
             tens = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            for digits in ((1, 2, 5), (1, 3), (1,)):
-                found = [digit * 10.0**ten for ten in tens for digit in digits]
+            for digits, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
+                found = [digit * 10.0**ten for ten in tens[::every] for digit in digits]
                 inside = [value for value in found if self.low <= value <= self.high]
                 if 2 <= len(inside) <= most:
                     return inside

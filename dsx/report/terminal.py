@@ -53,7 +53,6 @@ class TerminalPlot:
             return
         for line in self._lines(points, x, y, max(_NARROWEST, min(options.max_width, _WIDEST))):
             line.plain = spelled(line.plain, options.ascii_only)
-            line.no_wrap = True
             yield line
 
     def _lines(self, points: list["_Point"], x: str, y: str, width: int) -> Iterator[Text]:
@@ -77,7 +76,8 @@ class TerminalPlot:
         free = 0
         for value in columns.ticks(max(2, width // 12)):
             cell, label = columns.cell(value, width), tick(value, columns.unit)
-            start = min(margin + 1 + cell - len(label) // 2, len(labels) - len(label))
+            middle = margin + 1 + cell - len(label) // 2
+            start = max(0, min(middle, len(labels) - len(label)))
             if start >= free:
                 rule[cell] = "┴"
                 labels[start : start + len(label)] = label

@@ -93,7 +93,7 @@ class Choices:
         # One parameter has one list of options; where fewer apply it is another parameter.
         narrower = "" if options == self.dials.channel_stride else f"@groups={groups}"
         stride = self._one(pick, f"channel_stride{narrower}", options)
-        assert isinstance(stride, float | str)
+        assert isinstance(stride, float | int | str)
         return stride
 
     def _one(self, pick: Pick, dial: str, options: Sequence[Value]) -> Value:

@@ -52,7 +52,12 @@ class Design:
         for name in specs:
             if name not in names:
                 raise SpecError(unknown("slot", name, names))
-        canonical = {slot.name: specs.get(slot.name, KEEP).at(slot) for slot in census.slots}
+        canonical = {}
+        for slot in census.slots:
+            try:
+                canonical[slot.name] = specs.get(slot.name, KEEP).at(slot)
+            except SpecError as error:
+                raise SpecError(f"{slot.name}: {error}") from error
         return cls(model=model, model_args=model_args, specs=canonical)
 
     @property

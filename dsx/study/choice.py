@@ -11,7 +11,7 @@ from dsx.measure import Device
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
 from dsx.study.database import open_database
-from dsx.study.memory import KnownForms, Memory
+from dsx.study.memory import KnownForms
 from dsx.study.read import find_study, load_front
 from dsx.study.weights import Weights
 
@@ -27,7 +27,8 @@ class StudyChoice:
         design: The design.
         weights: Its trained weights; None where the study does not keep them.
         metrics: What was measured.
-        known: Deployed forms chosen on this device.
+        known: Deployed forms chosen on this device; new ones are not written down, so that a
+            database can be exported from that cannot be written.
     """
 
     study: str
@@ -67,5 +68,5 @@ def load_choice(storage: str, study: str | None, pick: str, device: Device) -> S
         design=space.design(dials),
         weights=Weights(storage, row.name, protocol).load(entry.id),
         metrics={name: value.value for name, value in entry.metrics.items()},
-        known=KnownForms(Memory(engine, device)),
+        known=KnownForms(engine, device.fingerprint, memory=None),
     )

@@ -55,7 +55,7 @@ class Evaluator:
         self.memory = memory
         self.weights = weights
         self.doing = doing
-        self.forms = KnownForms(memory)
+        self.forms = KnownForms(memory.engine, memory.device, memory)
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:

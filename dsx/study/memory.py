@@ -155,13 +155,15 @@ class KnownForms(MutableMapping[str, Choice]):
     """The deployed forms chosen on a device: the mapping that `deploy` reads and adds to.
 
     Args:
-        memory: Where they are kept.
+        engine: The database that knows them.
+        device: Fingerprint of the device.
+        memory: Where new ones go; None keeps them in this object only.
     """
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
         self._memory = memory
-        with Session(memory.engine) as session:
-            rows = session.scalars(select(FormRow).where(FormRow.device == memory.device))
+        with Session(engine) as session:
+            rows = session.scalars(select(FormRow).where(FormRow.device == device))
             self._choices = {
                 row.situation: Choice(form=row.form, seconds=row.seconds) for row in rows
             }
@@ -171,6 +173,8 @@ class KnownForms(MutableMapping[str, Choice]):
 
     def __setitem__(self, situation: str, choice: Choice) -> None:
         self._choices[_key(situation)] = choice
+        if self._memory is None:
+            return
         self._memory.add_once(
             FormRow(
                 device=self._memory.device,

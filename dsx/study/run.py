@@ -144,18 +144,28 @@ class _Run:
     def _resume(self) -> None:
         """Take up what an interrupted run left, and know the baseline before all else."""
         self.trials.interrupt()
-        unfinished = self.store.fail_unfinished()
         baseline = self.plan.space.baseline
-        if baseline.id in self.trials.complete:
+        known = baseline.id in self.trials.complete
+        if known:
             self._note_baseline(self.evaluator.evaluate(baseline))
             self.front = len(load_front(self.engine, self.name).on_front)
         else:
             # All else is measured against the baseline; if it failed before, it is tried again.
             self.trials.seen.discard(baseline.id)
             names = [f"{choices.name}/redesign" for choices in self.plan.space.choices]
-            unfinished = [dict.fromkeys(names, KEEPS)]
-        for params in unfinished:
-            self.store.enqueue(params)
+            self.store.enqueue(dict.fromkeys(names, KEEPS))
+        for draw in self.store.unfinished():
+            self._take_up(draw, known)
+
+    def _take_up(self, draw: Draw, baseline_known: bool) -> None:
+        """End a trial that a stopped process left running."""
+        if self.trials.ends.get(draw.number) in (COMPLETE, REJECTED):
+            # It was stopped before the sampler was told; all numbers are there.
+            self._tell(draw, self.evaluator.evaluate(self.plan.space.draw(draw.pick)))
+            return
+        draw.fail()
+        if baseline_known and draw.number not in self.trials.ends:
+            self.store.enqueue(draw.params)
 
     def _finished(self) -> str:
         """Say why there is nothing left to do; empty while there is."""

@@ -83,16 +83,17 @@ class Store:
         self._study.sampler = optuna.samplers.RandomSampler(seed) if at_random else _tpe(seed)
         return Draw(self._study, self._study.ask(), self._objectives)
 
-    def fail_unfinished(self) -> list[dict[str, Value]]:
-        """End the trials that a killed process left running.
+    def unfinished(self) -> list["Draw"]:
+        """Find the trials that a stopped process left running.
 
         Returns:
-            Their parameters.
+            The draws, to be told their end.
         """
         left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in left:
-            self._study.tell(trial.number, state=TrialState.FAIL)
-        return [dict(trial.params) for trial in left]
+        return [
+            Draw(self._study, Trial(self._study, trial._trial_id), self._objectives)
+            for trial in left
+        ]
 
 
 @contextmanager

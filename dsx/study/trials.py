@@ -20,6 +20,7 @@ class Trials:
         counts: Draws by what became of them.
         seen: Designs that came to an end; they are not evaluated again.
         complete: Designs measured to the end in an earlier run.
+        ends: What became of each draw of an earlier run that came to an end.
     """
 
     def __init__(self, engine: Engine, study: str) -> None:
@@ -28,11 +29,9 @@ class Trials:
         with Session(engine) as session:
             rows = session.scalars(select(TrialRow).where(TrialRow.study == study)).all()
         self.counts = Counter(row.state for row in rows)
-        self.seen = {
-            row.design
-            for row in rows
-            if row.design and row.state not in (RUNNING, INTERRUPTED, REPEATED)
-        }
+        ended = [row for row in rows if row.state not in (RUNNING, INTERRUPTED)]
+        self.ends = {row.number: row.state for row in ended}
+        self.seen = {row.design for row in ended if row.design and row.state != REPEATED}
         self.complete = {row.design for row in rows if row.state == COMPLETE}
 
     def begin(self, number: int, design: str) -> None:

@@ -22,7 +22,9 @@ SHAPES = PLAIN_SHAPES + NUMBERED_SHAPES
 KINDS = [*SHAPES, "separable"]
 """Every kind of convolution: the kernel shapes, and depthwise then 1 x 1."""
 
-STRIDES = [None, "block", 1.0, 0.5, 0.25, 0.9, 0.33, "1/3", 0.001]
+STRIDES = [None, "block", 1.0, 0.5, 0.25, 0.9, 0.33, 0.67, "1/3", 0.001]
+# With 10 and 12 channels some steps do not divide Cin: windows wrap at every channel.
+CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12)
 ODD_SQUARES = [(1, 1), (3, 3), (5, 5)]
 OTHER_KERNELS = [(2, 2), (4, 4), (1, 3), (5, 1), (2, 3)]
 PADDING_MODES = ["zeros", "zeros", "reflect", "replicate", "circular"]
@@ -46,7 +48,7 @@ def divisors(number: int) -> list[int]:
 def slots(
     draw: st.DrawFn,
     kernels: list[tuple[int, int]] | None = None,
-    channels: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12),
+    channels: tuple[int, ...] = CHANNELS,
 ) -> nn.Conv2d:
     """Draw a float64 convolution as it could stand in a network."""
     cin = draw(st.sampled_from(channels))
@@ -113,7 +115,7 @@ def cases(
     draw: st.DrawFn,
     kind: str,
     batches: tuple[int, ...] = (0, 1, 3),
-    channels: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12),
+    channels: tuple[int, ...] = CHANNELS,
 ) -> Case:
     """Draw a slot, dials of one kind, and an image."""
     any_kernel = kind in ("full", "separable")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dsx.conv import KEEP, ConvSpec, build, dense_weight, from_conv2d, preset, require_built
+from dsx.conv.fixed import FixedConv2d
 from dsx.conv.separable import SeparableConv2d
 from dsx.errors import SpecError
 from tests.conv import naive
@@ -47,6 +48,8 @@ def test_a_trained_weight_is_restricted_to_the_live_positions(
     for place in naive.live(case.spec, case.conv):
         restricted[place] = dense[place]
     module = from_conv2d(case.conv, case.spec)
+    if isinstance(module, FixedConv2d):
+        assert int((module.weight != 0).sum()) == int((restricted != 0).sum())
     expected = reference(case.conv, restricted, case.conv.bias, case.x)
     with torch.no_grad():
         assert_equal(module(case.x), expected)

@@ -136,6 +136,16 @@ def test_moves_to_another_dtype(kind: str, data: st.DataObject) -> None:
     )
 
 
+@given(data=st.data())
+@FEW
+def test_moves_to_another_device_as_a_whole(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind))
+    module = build(case.spec, case.conv)
+    shape = module(case.x).shape
+    # No tensor of the module may stay behind; the meta device is on every machine.
+    assert module.to("meta")(case.x.to("meta")).shape == shape
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
 @given(data=st.data())

@@ -53,6 +53,15 @@ def test_each_output_goes_by_its_own_live_weights() -> None:
     assert bool(((got / (mean_square(slot.weight) * 36) - 1).abs() < 0.15).all())
 
 
+@pytest.mark.parametrize("separable", [True, False])
+def test_the_layer_replaced_may_be_grouped(separable: bool) -> None:
+    slot = nn.Conv2d(16, 24, 3, groups=4, bias=False)
+    spec = ConvSpec(kernel_shape="cross", separable=separable)
+    x = torch.randn(4, 16, 7, 7)
+    total = sum(float(output_variance(build(spec, slot), x).mean()) for _ in range(DRAWS)) / DRAWS
+    assert total == pytest.approx(mean_square(slot.weight) * 4 * 9, rel=0.15)
+
+
 def test_bias_is_drawn_like_the_bias_replaced() -> None:
     slot = nn.Conv2d(4, 4000, 3)
     module = build(ConvSpec(kernel_shape="cross"), slot)

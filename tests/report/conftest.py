@@ -30,6 +30,7 @@ DESIGNS = [
 
 
 def _exact(number: float) -> Value:
+    number = float(number)
     return Value(value=number, low=number, high=number)
 
 
@@ -110,10 +111,13 @@ def hopeless() -> Front:
 
 @pytest.fixture
 def ragged() -> Front:
-    """Three objectives, infinite numbers, a metric that only some have, far apart flops."""
+    """No baseline; infinite numbers, endless intervals, missing metrics, flops far apart."""
     front = make("flops", "accuracy", "latency_ms", trials=range(1, 9))
-    first, *rest = front.entries
+    first, second, *rest = front.entries
     slow = Value(value=math.inf, low=0.1, high=math.inf)
     endless = replace(first, metrics={**first.metrics, "latency_ms": slow, "flops": _exact(1000)})
+    unsure = Value(value=0.94, low=-math.inf, high=math.inf)
+    unsized = {name: second.metrics[name] for name in ("flops", "latency_ms")}
+    vague = replace(second, metrics={**unsized, "accuracy": unsure})
     bare = replace(first, id="b" * 12, trial=9, feasible=False, metrics={}, fallbacks=None)
-    return replace(front, entries=(endless, *rest, bare))
+    return replace(front, entries=(endless, vague, *rest, bare))

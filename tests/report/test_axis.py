@@ -20,6 +20,7 @@ def test_ticks_of_a_logarithm_are_round_and_few() -> None:
     assert axis.ticks(8) == pytest.approx([2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8])
     assert axis.ticks(5) == pytest.approx([3e6, 1e7, 3e7, 1e8, 3e8])
     assert axis.ticks(3) == pytest.approx([1e7, 1e8])
+    assert Axis.over([1, 3e8], "", log=True).ticks(4) == pytest.approx([1, 1e3, 1e6])
     assert axis.ticks(1) == [1.5e6, 4e8]
 
 

@@ -1,5 +1,7 @@
 """The figure: what is drawn, and that it is drawn alike every time."""
 
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from matplotlib.figure import Figure
 
 from dsx.report.figure import figure, render
 from dsx.report.view import COLOURS, axes
-from dsx.study.front import Front
+from dsx.study.front import Front, Value
 
 
 def drawn(front: Front, x: str | None = None, y: str | None = None) -> Figure:
@@ -103,11 +105,24 @@ def test_a_third_objective_is_colour_a_fourth_is_size(three: Front, four: Front)
     assert legend(picture)[-2:] == ["params 61.0 k", "params 577.3 k"]
 
 
+def test_endless_intervals_have_no_bars(ragged: Front) -> None:
+    (bars,) = drawn(ragged, y="accuracy").axes[0].containers
+    assert isinstance(bars, ErrorbarContainer)
+    lengths = {round(float(end[1] - start[1]), 4) for start, end in bars.lines[2][1].get_segments()}
+    assert lengths == {0.0, 0.008}
+
+
 def test_far_apart_numbers_lie_on_a_logarithm(ragged: Front) -> None:
     plot = drawn(ragged).axes[0]
     assert plot.get_xscale() == "log"
     assert plot.get_yscale() == "linear"
-    assert "1 M" in [label.get_text() for label in plot.get_xticklabels()]
+    shown = [label.get_text() for label in plot.get_xticklabels()]
+    assert shown == ["1 k", "10 k", "100 k", "1 M", "10 M", "100 M"]
+    slim = replace(ragged, entries=ragged.entries[1:])
+    metrics = {**slim.entries[0].metrics, "flops": Value(value=4e6, low=4e6, high=4e6)}
+    slim = replace(slim, entries=(replace(slim.entries[0], metrics=metrics), *slim.entries[1:]))
+    shown = [label.get_text() for label in drawn(slim).axes[0].get_xticklabels()]
+    assert shown == ["5 M", "10 M", "20 M", "50 M", "100 M", "200 M"]
 
 
 def test_a_baseline_that_is_the_knee(lone: Front) -> None:

@@ -60,6 +60,7 @@ def test_human_keeps_about_three_digits(value: float, unit: str) -> None:
         (20_000_000, 20_713_472, 21_000_000, "", "20.7 ±0.7 M"),
         (0.1, 0.5, math.inf, "ms", "0.500 ±inf ms"),
         (300, 412, 500, "ms", "412 ±112 ms"),
+        (0.1, math.inf, math.inf, "ms", "inf ms"),
     ],
 )
 def test_interval(low: float, value: float, high: float, unit: str, written: str) -> None:

@@ -111,7 +111,9 @@ def test_infinite_numbers_are_left_out(ragged: Front) -> None:
 def test_words_cannot_break_out(two: Front) -> None:
     evil = "</script><script>alert(1)</script> & @PLOTLY@"
     entries = tuple(replace(entry, words=evil) for entry in two.entries)
-    text = written(replace(two, entries=entries, study=evil, conditions={evil: evil}))
+    units = {"flops": evil, "accuracy": "fraction"}
+    odd = replace(two, entries=entries, units=units, study=evil, conditions={evil: evil})
+    text = written(odd)
     tags = Tags(text)
     assert [tag for tag, _ in tags.tags].count("script") == 2
     assert tags.said.count("alert(1)") >= 8

@@ -75,6 +75,8 @@ def test_wide(two: Front) -> None:
 def test_the_baseline_has_its_own_row_without_ratios(three: Front) -> None:
     baseline = row(shown(three, 100), 0)
     assert baseline.startswith("◆")
+    lines = shown(three, 100).splitlines()
+    assert not lines[lines.index(baseline) - 1].strip()
     assert "pt" not in baseline and "%  " in baseline and "100%" not in baseline
 
 
@@ -89,6 +91,8 @@ def test_what_is_given_up_in_turn(two: Front, three: Front) -> None:
     assert "dense" in wide and "±" in wide and "477895" in wide and "39%" in wide
     assert "dense" not in half and "±" in half and "477895" in half and "39%" in half
     assert "±" not in narrow and "477895" not in narrow and "39%" in narrow
+    between = shown(three, 72)
+    assert "±" in between and "477895" not in between
     bare = shown(two, 32)
     assert "35.2 M" in bare and "92.1 %" in bare and "11%" not in bare
     assert "params" in shown(two, 80) and "params" not in shown(two, 60)
@@ -113,6 +117,8 @@ def test_dense_forms_are_told_and_a_useless_space_is_named(two: Front) -> None:
     assert warning not in undeployed
     assert "dense" in undeployed  # the baseline is deployed, with nothing to fall back
     assert "1/4" not in undeployed
+    nothing = tuple(replace(entry, fallbacks=None) for entry in two.entries)
+    assert "dense" not in shown(replace(two, entries=nothing), 200)
 
 
 def test_nothing_feasible_is_said(hopeless: Front) -> None:
@@ -125,6 +131,7 @@ def test_nothing_feasible_is_said(hopeless: Front) -> None:
 def test_missing_and_infinite_numbers(ragged: Front) -> None:
     text = shown(ragged, 120)
     assert "inf ms" in row(text, 1)
+    assert re.search(r"94\.0 ±inf %  +0\.287 ±0\.009 ms  +-  +-  ", row(text, 2))
     assert " pt " not in text
 
 

@@ -71,6 +71,43 @@ def test_any_two_metrics_and_the_trial(three: Front) -> None:
     assert len(canvas(lines)) == 8
 
 
+def test_labels_hide_no_marks(two: Front) -> None:
+    def at(n: int) -> Entry:
+        number = Value(value=float(n), low=float(n), high=float(n))
+        metrics = {"flops": number, "accuracy": number}
+        return replace(two.entries[1], id=f"{n:012x}", trial=n, metrics=metrics)
+
+    crowd = replace(two, entries=tuple(at(n) for n in range(1, 46)))
+    drawn = "".join(canvas(shown(TerminalPlot(crowd), 60)))
+    assert drawn.count("●") + drawn.count("★") == 45
+    assert 5 <= drawn.count("#") < 45
+
+
+@pytest.mark.parametrize("width", [30, 40, 60])
+def test_ticks_keep_apart(ragged: Front, width: int) -> None:
+    lines = shown(TerminalPlot(ragged), width)
+    below = next(i for i, line in enumerate(lines) if "└" in line) + 1
+    ticks = re.split(" {2,}", lines[below].strip())
+    assert len(ticks) >= 2
+    assert all(re.fullmatch(r"10{0,2} [kM]", tick) for tick in ticks)
+
+
+def test_long_ticks_leave_each_other_out(lone: Front) -> None:
+    ends = (0.0028149, 0.0028297)
+    values = [Value(value=end, low=end, high=end) for end in ends]
+    (base,) = lone.entries
+    both = tuple(
+        replace(base, id=f"{n:012x}", trial=n, metrics={**base.metrics, "flops": value})
+        for n, value in enumerate(values)
+    )
+    for width in range(60, 101):
+        lines = shown(TerminalPlot(replace(lone, entries=both)), width)
+        below = next(i for i, line in enumerate(lines) if "└" in line) + 1
+        ticks = [float(word) for word in re.split(" {2,}", lines[below].strip())]
+        assert lines[below - 1].count("┴") == len(ticks) >= 3
+        assert all(ends[0] < tick < ends[1] for tick in ticks)
+
+
 def test_an_unknown_metric_is_refused_at_once(two: Front) -> None:
     with pytest.raises(DsxError, match=r"no metric called 'flop' .* mean 'flops'"):
         TerminalPlot(two, x="flop")

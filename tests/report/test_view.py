@@ -49,7 +49,7 @@ def test_roles_and_standings(two: Front, lone: Front, hopeless: Front) -> None:
     assert standings == ["dominated", "on the front", "infeasible"]
     assert role(lone, lone.entries[0]) == "knee"
     assert called(lone, "knee") == "knee, the baseline"
-    assert called(two, "knee") == "knee"
+    assert called(two, "knee") == called(hopeless, "knee") == "knee"
     assert role(hopeless, hopeless.entries[0]) == "infeasible"
 
 

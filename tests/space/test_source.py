@@ -13,7 +13,11 @@ from dsx.space.source import read_source
 
 WORDS = st.text("abcdefgz_.- \n\"'#:", min_size=1, max_size=8)
 PLAIN_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=8,
 )

@@ -1,0 +1,180 @@
+"""Run the `dsx` command in real processes, to be read, interrupted and killed."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATIENCE_SECONDS = 120
+NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended: its exit code (negative: killed by that signal), what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it wrote to stdout, read as JSON."""
+        return json.loads(self.out)
+
+
+class Running:
+    """A process, started by `start`."""
+
+    def __init__(self, pid: int, out: Path, err: Path) -> None:
+        self.pid = pid
+        self._out, self._err = out, err
+
+    def wait(self) -> Ended:
+        """Wait for its end."""
+        until(lambda: self.code is not None, f"process {self.pid} ends")
+        assert self.code is not None
+        return Ended(self.code, _read(self._out), _read(self._err))
+
+    @functools.cached_property
+    def _codes(self) -> list[int]:
+        return []
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, None while it runs."""
+        if not self._codes:
+            code = _ask({"poll": self.pid})
+            self._codes.extend([] if code is None else [code])
+        return self._codes[0] if self._codes else None
+
+    @property
+    def err(self) -> str:
+        """What it wrote to stderr so far."""
+        return _read(self._err)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, as Ctrl-C or kill do; nothing happens if it has ended."""
+        if self.code is None:
+            os.kill(self.pid, number)
+
+
+def start(
+    *arguments: object,
+    folder: Path,
+    out: Path | None = None,
+    err: Path | None = None,
+    uid: int | None = None,
+    file_limit: int | None = None,
+    environment: Mapping[str, str] = NOTHING,
+) -> Running:
+    """Start `dsx`.
+
+    Args:
+        arguments: What follows `dsx`.
+        folder: To run in.
+        out: File or device for stdout; by default a file that `wait` reads.
+        err: The same for stderr.
+        uid: Account to run as; by default that of this process.
+        file_limit: Bytes that no file can grow beyond, as on a full disk.
+        environment: Variables beside PATH and HOME.
+
+    Returns:
+        The process.
+    """
+    files = [Path(tempfile.mkstemp()[1]) for _ in range(2)]
+    for file in files:
+        file.chmod(0o666)
+    out, err = out or files[0], err or files[1]
+    request = {
+        "arguments": [str(argument) for argument in arguments],
+        "folder": str(folder),
+        "environment": {**plain_environment(), **environment},
+        "out": str(out),
+        "err": str(err),
+        "uid": uid,
+        "file_limit": file_limit,
+    }
+    return Running(_ask(request), out, err)
+
+
+def dsx(
+    *arguments: object,
+    folder: Path,
+    uid: int | None = None,
+    environment: Mapping[str, str] = NOTHING,
+) -> Ended:
+    """Run `dsx` to its end; see `start`."""
+    return start(*arguments, folder=folder, uid=uid, environment=environment).wait()
+
+
+def fresh(
+    *arguments: str, folder: Path, environment: Mapping[str, str] = NOTHING
+) -> subprocess.Popen[str]:
+    """Start `dsx` from nothing, as a shell does, with pipes for stdout and stderr."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dsx", *arguments],
+        cwd=folder,
+        env={**plain_environment(), "PYTHONSAFEPATH": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def plain_environment() -> dict[str, str]:
+    """An environment without what would change how dsx behaves."""
+    return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "OMP_NUM_THREADS": "1"}
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.005)
+
+
+def one_line(ended: Ended, code: int) -> str:
+    """Check that a command refused with one line on stderr, and give the line."""
+    assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1), ended
+    assert ended.err.startswith("dsx: ")
+    return ended.err.removeprefix("dsx: ").rstrip("\n")
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+@functools.cache
+def _zygote() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+        env=plain_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C in the terminal of the tests is for the tests.
+        start_new_session=True,
+    )
+
+
+def _ask(request: Mapping[str, object]) -> Any:
+    zygote = _zygote()
+    assert zygote.stdin is not None and zygote.stdout is not None
+    print(json.dumps(request), file=zygote.stdin, flush=True)
+    answer = zygote.stdout.readline()
+    assert answer, "the process that starts others has died"
+    return json.loads(answer)
+
+
+INTERRUPT, KILL, END = signal.SIGINT, signal.SIGKILL, signal.SIGTERM

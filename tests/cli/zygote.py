@@ -1,0 +1,92 @@
+"""Start `dsx` as processes that need not import torch again: each is forked from this one.
+
+Reads one JSON request per line, answers with one JSON value per line. Not a test.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import Any, TextIO
+
+# What a command would import: everything but what it does.
+import optuna  # noqa: F401
+import sklearn.datasets  # noqa: F401
+import torch
+
+import dsx.cli._chosen
+import dsx.report.plot
+import dsx.report.result
+import dsx.report.space
+import dsx.study.doctor
+import dsx.study.run  # noqa: F401
+
+
+def main() -> None:
+    """Serve until nobody asks any more."""
+    # Threads do not survive a fork; with one thread there are none.
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        answer = _start(request) if "arguments" in request else _end(request["poll"])
+        print(json.dumps(answer), flush=True)
+
+
+def _start(request: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        _become(request)
+        from dsx.__main__ import main
+
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            print("Exception ignored while flushing", file=sys.stderr, flush=True)
+        os._exit(code)
+
+
+def _become(request: dict[str, Any]) -> None:
+    os.setsid()
+    for number, path in enumerate([os.devnull, request["out"], request["err"]]):
+        flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.dup2(os.open(path, flags | os.O_NOCTTY), number)
+    if request["uid"] is not None:
+        os.setgroups([])
+        os.setgid(request["uid"])
+        os.setuid(request["uid"])
+    if request["file_limit"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_limit"],) * 2)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv = ["dsx", *request["arguments"]]
+    sys.stdout, sys.stderr = _text(1), _text(2)
+    sys.stdin = os.fdopen(0, closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _text(number: int) -> TextIO:
+    encoding = os.environ.get("PYTHONIOENCODING") or "utf-8"
+    lines = os.isatty(number) or number == 2
+    return os.fdopen(number, "w", 1 if lines else -1, encoding, closefd=False)
+
+
+def _end(pid: int) -> int | None:
+    """Give the exit code, negative for a signal; None while the process runs."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""A candidate on its way: built, deployed and trained once, each without harm to the others."""
+
+import pytest
+import torch
+from torch import nn
+
+from dsx.conv import DsxConv
+from dsx.measure import Candidate
+from dsx.measure._base import DTYPES
+from tests.measure.candidates import SMALL, SPECS, candidate
+
+
+def state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Copy the state of a network."""
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(one: nn.Module, other: dict[str, torch.Tensor]) -> bool:
+    """Say whether a network has exactly this state."""
+    return all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
+
+
+def test_the_same_seed_builds_the_same_network() -> None:
+    before = torch.get_rng_state()
+    first = candidate(specs=SPECS).network
+    torch.randn(3)
+    assert same(candidate(specs=SPECS).network, state(first))
+    torch.set_rng_state(before)
+    candidate(specs=SPECS).network  # noqa: B018
+    assert torch.equal(torch.get_rng_state(), before)
+    other = candidate(SMALL.replace("seed: 0", "seed: 1"), SPECS).network
+    assert not same(other, state(first))
+
+
+def test_what_a_design_keeps_has_the_weights_of_the_baseline() -> None:
+    baseline, redesigned = candidate().network, candidate(specs=SPECS).network
+    for name in ("stem.0", "stages.0.conv2", "head"):
+        own, standing = (n.get_submodule(name).get_parameter("weight")
+                         for n in (redesigned, baseline))  # fmt: skip
+        assert torch.equal(own, standing), name
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+def test_the_sample_is_what_the_space_says(dtype: str) -> None:
+    text = SMALL.replace("batch: 1}", f"batch: 3, dtype: {dtype}}}")
+    first, again = candidate(text).sample, candidate(text).sample
+    assert first.shape == (3, 1, 8, 8)
+    assert first.dtype == DTYPES[dtype]
+    assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+def test_deploying_leaves_the_weights_to_be_trained_as_they_are(dtype: str) -> None:
+    one = candidate(SMALL.replace("batch: 1}", f"dtype: {dtype}}}"), SPECS)
+    before = state(one.network)
+    deployed = one.deployed
+    assert {p.dtype for p in one.network.parameters()} == {torch.float32}
+    assert same(one.network, before)
+    assert {p.dtype for p in deployed.parameters()} <= {DTYPES[dtype]}
+    assert not any(isinstance(module, DsxConv) for module in deployed.modules())
+    assert deployed(one.sample).dtype == DTYPES[dtype]
+
+
+def test_training_happens_once() -> None:
+    one = candidate()
+    assert one.losses is None
+    network = one.trained()
+    losses, after = one.losses, state(network)
+    assert losses is not None
+    assert len(losses) == 1
+    assert one.trained() is network
+    assert one.losses is losses
+    assert same(network, after)
+    assert not network.training
+
+
+def test_measuring_latency_first_does_not_change_what_is_trained() -> None:
+    text = SMALL.replace("batch: 1}", "dtype: bfloat16}")
+    early, late = candidate(text, SPECS), candidate(text, SPECS)
+    early.deployed  # noqa: B018
+    assert same(early.trained(), state(late.trained()))
+
+
+def test_chosen_forms_are_handed_on() -> None:
+    known = candidate().known
+    first = candidate(specs=SPECS)
+    forms = {name: choice.form for name, choice in first.deployed.choices.items()}
+    assert set(forms) == set(SPECS)
+    known.update(first.known)
+    again = Candidate(first.space, first.design, known)
+    assert {name: choice.form for name, choice in again.deployed.choices.items()} == forms
+    assert set(known) == set(first.known)

@@ -1,0 +1,153 @@
+"""Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Tangle(nn.Module):
+    """A convolution called twice, one with two names, containers in containers, all geometries.
+
+    Maps (B, 3, 12, 12) to (B, 5).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.ModuleDict({"in": nn.Sequential(nn.Conv2d(3, 8, 3, padding="same"))})
+        self.twice = nn.Conv2d(8, 8, 3, padding=1)
+        self.alias = self.twice
+        self.parts = nn.ModuleList([nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8)])
+        self.grouped = nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=4)
+        self.dilated = nn.Conv2d(12, 8, 3, padding=2, dilation=2, padding_mode="reflect")
+        self.oblong = nn.Conv2d(8, 6, (1, 5), padding=(0, 2), bias=False)
+        self.even = nn.Conv2d(6, 6, 2, padding="valid")
+        self.unused = nn.Conv2d(6, 6, 3)
+        self.up = nn.ConvTranspose2d(6, 4, 3, stride=2, groups=2)
+        self.line = nn.Conv1d(4, 6, 3, groups=2)
+        self.volume = nn.Conv3d(1, 2, (3, 1, 1), bias=False)
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 2, 3))
+        self.head = nn.Linear(2, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem["in"](input=x)
+        x = self.alias(torch.relu(self.twice(x)))
+        x = torch.relu(self.parts[1](self.parts[0](x)))
+        x = self.even(self.oblong(self.dilated(self.grouped(x))))
+        x = self.line(self.up(x).flatten(2))
+        x = self.volume(x[:, :, :36].reshape(-1, 1, 6, 6, 6)).flatten(2)
+        x = self.normed(x[:, :, :36].reshape(-1, 2, 6, 6))
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+TANGLE_SLOTS = ["stem.in.0", "twice", "parts.0", "grouped", "dilated", "oblong", "even"]
+"""Its slots in the order of their first call."""
+
+
+class Tiny(nn.Module):
+    """Two convolutions of which the first is 1 x 1, for digits."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(1, width, 1)
+        self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.features(x).mean((2, 3)))
+        return out
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map (B, 1, H, W) to (B, width, H, W)."""
+        out: Tensor = torch.relu(self.conv(torch.relu(self.mix(x))))
+        return out
+
+
+class Frames(nn.Module):
+    """A network that works on the rows of an image as a batch of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, (1, 3))
+        self.linear = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, 1, 1, 8)
+        out: Tensor = self.linear(self.conv(rows).mean((2, 3))).reshape(-1, 8, 10).mean(1)
+        return out
+
+
+class NoSlots(nn.Module):
+    """A network without a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(x.flatten(1))
+        return out
+
+
+class Functional(nn.Module):
+    """A convolution that is no module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 1, 3, 3))
+        self.conv = nn.Conv2d(4, 10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(F.conv2d(x, self.weight)).mean((2, 3))
+        return out
+
+
+class Strange(Tiny):
+    """A network with an operator that no counter knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = torch.fft.fft(super().forward(x)).real
+        return out
+
+
+class Raises(Tiny):
+    """A network whose forward fails in its own way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise LookupError("first line\n  second line")
+
+
+class WrongInput(Tiny):
+    """A network for images with more channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.cat([x, x], 1))
+
+
+class TwoOutputs(Tiny):
+    """A network that returns two tensors."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        return out, out  # type: ignore[return-value]
+
+
+class Uncopyable(Tiny):
+    """A network that holds a tensor in the middle of a computation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doubled = self.head.weight * 2
+
+
+def no_module() -> str:
+    """Build something that is not a network."""
+    return "a network"
+
+
+def not_buildable() -> nn.Module:
+    """Fail to build a network."""
+    raise KeyError("no\nsuch thing")
+
+
+NUMBER = 3

@@ -1,0 +1,166 @@
+"""New networks from old ones, that stay as they are."""
+
+import copy
+import re
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dsx.conv import ConvSpec, DsxConv, preset
+from dsx.errors import DsxError, SpecError
+from dsx.space import redesign
+from tests.space.networks import TANGLE_SLOTS, Tangle, Uncopyable
+
+CROSS = ConvSpec(kernel_shape="cross")
+GROUPS = ConvSpec(groups=2)
+IMAGES = (2, 3, 12, 12)
+
+
+def run(network: nn.Module) -> Tensor:
+    """Run a network in eval mode on the images of its seed."""
+    generator = torch.Generator().manual_seed(0)
+    network = copy.deepcopy(network).eval()
+    with torch.no_grad():
+        out: Tensor = network(torch.randn(IMAGES, generator=generator))
+    return out
+
+
+def test_each_slot_can_be_redesigned() -> None:
+    specs = {name: GROUPS for name in TANGLE_SLOTS if name != "stem.in.0"}
+    network = redesign(Tangle(), specs | {"stem.in.0": preset("depthwise", channel_stride=1)})
+    for name in TANGLE_SLOTS:
+        part = network.get_submodule(name)
+        assert isinstance(part, DsxConv), name
+    assert run(network).shape == (2, 5)
+
+
+def test_the_given_network_is_untouched() -> None:
+    network = Tangle().train()
+    network.twice.eval()
+    calls = []
+    handle = network.twice.register_forward_hook(lambda *_: calls.append(1))
+    parts, state = dict(network.named_modules()), copy.deepcopy(network.state_dict())
+    small = redesign(network, {"twice": CROSS, "even": GROUPS}, keep_weights=True)
+    for parameter in small.parameters():
+        parameter.data.fill_(3)
+    assert dict(network.named_modules()) == parts
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    assert network.training
+    assert not network.twice.training
+    assert list(network.twice._forward_hooks) == [handle.id]
+    assert calls == []
+
+
+def test_nothing_is_shared_with_the_given_network() -> None:
+    network = Tangle()
+    own = {id(p) for p in network.parameters()} | {id(b) for b in network.buffers()}
+    small = redesign(network, {"twice": CROSS})
+    assert not own & {id(p) for p in [*small.parameters(), *small.buffers()]}
+
+
+def test_all_that_is_kept_computes_what_it_did() -> None:
+    network = Tangle()
+    assert torch.equal(run(redesign(network, {})), run(network))
+    kept = {name: ConvSpec(kernel_shape="keep") for name in TANGLE_SLOTS}
+    same = redesign(network, kept | {"grouped": ConvSpec(groups=4)})
+    assert type(same.get_submodule("grouped")) is nn.Conv2d
+    assert torch.equal(run(same), run(network))
+
+
+def test_training_mode_and_dtype_are_taken_over() -> None:
+    network = Tangle().double()
+    network.even.eval()
+    small = redesign(network, {"twice": CROSS, "even": GROUPS, "dilated": preset("scc")})
+    assert small.training
+    assert small.get_submodule("twice").training
+    assert not any(part.training for part in small.get_submodule("even").modules())
+    assert {p.dtype for p in small.parameters()} == {torch.float64}
+
+
+@pytest.mark.parametrize("name", ["twice", "alias"])
+def test_a_convolution_with_two_names_is_redesigned_under_both(name: str) -> None:
+    small = redesign(Tangle(), {name: CROSS})
+    assert isinstance(small.get_submodule("twice"), DsxConv)
+    assert small.get_submodule("twice") is small.get_submodule("alias")
+
+
+def test_one_convolution_cannot_take_two_specs() -> None:
+    same = redesign(Tangle(), {"twice": CROSS, "alias": CROSS})
+    assert same.get_submodule("twice") is same.get_submodule("alias")
+    problem = "alias: is the same convolution as twice, with another spec"
+    with pytest.raises(SpecError, match=problem):
+        redesign(Tangle(), {"twice": CROSS, "alias": GROUPS})
+    with pytest.raises(SpecError, match=problem):
+        redesign(Tangle(), {"twice": ConvSpec(), "alias": GROUPS})
+
+
+def test_a_module_in_two_places_is_redesigned_in_both() -> None:
+    block = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU())
+    network = nn.ModuleDict({"a": block, "b": nn.ModuleList([block])})
+    small = redesign(network, {"b.0.0": CROSS})
+    assert isinstance(small.get_submodule("a.0"), DsxConv)
+    assert small.get_submodule("a.0") is small.get_submodule("b.0.0")
+
+
+def test_the_root_itself_can_be_redesigned() -> None:
+    conv = nn.Conv2d(3, 4, 3)
+    small = redesign(conv, {"": CROSS})
+    assert isinstance(small, DsxConv)
+    assert type(conv) is nn.Conv2d
+
+
+def test_weights_are_kept_as_far_as_the_shape_lets_them() -> None:
+    network = Tangle()
+    small = redesign(network, {"twice": CROSS, "even": GROUPS}, keep_weights=True)
+    cross, groups = small.get_submodule("twice"), small.get_submodule("even")
+    assert isinstance(cross, DsxConv)
+    assert isinstance(groups, DsxConv)
+    live = cross.dense_weight() != 0
+    assert int(live.sum()) == 8 * 8 * 5
+    assert torch.equal(cross.dense_weight()[live], network.twice.weight[live])
+    assert torch.equal(groups.dense_weight()[:3, :3], network.even.weight[:3, :3])
+    assert cross.dense_bias() is not None
+    assert torch.equal(cross.dense_bias(), network.twice.bias)  # type: ignore[arg-type]
+
+
+def test_fresh_weights_come_from_the_global_seed() -> None:
+    network = Tangle()
+    first, again, other = (
+        run(redesign(network, {"twice": CROSS})) for seed in (1, 1, 2) if torch.manual_seed(seed)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("specs", "problem"),
+    [
+        ({"twise": CROSS}, "no slot called 'twise' (allowed: "),
+        ({"head": CROSS}, "no slot called 'head' (allowed: "),
+        ({"even": CROSS}, "even: kernel_shape cross needs an odd square kernel"),
+        ({"twice": ConvSpec(groups=3)}, "twice: groups = 3 does not divide the 8 input channels"),
+        (
+            {"twice": ConvSpec(kernel_shape="learned")},
+            "twice: kernel_shape: learned is not built by this version of dsx",
+        ),
+        (
+            {"twice": ConvSpec(binary_basis=4)},
+            "twice: binary_basis above 0 is not built by this version of dsx",
+        ),
+    ],
+)
+def test_what_cannot_be_says_which_slot(specs: dict[str, ConvSpec], problem: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(problem)):
+        redesign(Tangle(), specs)
+
+
+def test_an_unknown_slot_has_a_near_match() -> None:
+    with pytest.raises(SpecError, match=r"Did you mean 'twice'\?$"):
+        redesign(Tangle(), {"twise": CROSS})
+
+
+def test_a_network_that_cannot_be_copied_says_so() -> None:
+    with pytest.raises(DsxError, match="the network cannot be copied: Only Tensors created"):
+        redesign(Uncopyable(), {"conv": CROSS})

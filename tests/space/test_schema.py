@@ -1,0 +1,204 @@
+"""What a space file may hold, and what each of its keys refuses."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsx.conv import ConvSpec, preset
+from dsx.errors import SpaceError
+from dsx.space.bound import parse_bound
+from dsx.space.schema import Measure, Rule, SpaceFile, Train, parse_space
+from dsx.space.source import read_source
+from tests.space.texts import PLAIN, changed, complaint, ruled
+
+NAMES = st.text("abcxyz_.*[]0", min_size=1, max_size=6)
+
+
+def options(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw a list of options, or one without brackets."""
+    return values | st.lists(values, min_size=1, max_size=3)
+
+
+RULES = st.fixed_dictionaries(
+    {"match": NAMES},
+    optional={
+        "share": st.sampled_from(["none", "rule"]),
+        "preset": options(
+            st.sampled_from(["scc", "depthwise", {"hetconv": {"p": 2}}, {"scc": {"groups": 4}}])
+        ),
+        "separable": options(st.booleans()),
+        "kernel_shape": options(st.sampled_from(["full", "cross", "het4", "corners"])),
+        "groups": options(st.integers(1, 64) | st.just("all")),
+        "channel_stride": options(st.sampled_from(["block", "1/3", 0.25, 1, 1.0, 1e-3])),
+        "binary_basis": options(st.just(0)),
+    },
+)
+FILES = st.fixed_dictionaries(
+    {
+        "model": NAMES,
+        "data": NAMES,
+        "slots": st.lists(RULES, min_size=1, max_size=3),
+        "objectives": st.dictionaries(
+            NAMES, st.sampled_from(["minimize", "maximize"]), min_size=1, max_size=3
+        ),
+    },
+    optional={
+        "model_args": st.dictionaries(NAMES, st.integers() | NAMES, max_size=2),
+        "train": st.fixed_dictionaries(
+            {}, optional={"epochs": st.integers(1, 300), "learning_rate": st.floats(1e-6, 10)}
+        ),
+        "measure": st.fixed_dictionaries(
+            {}, optional={"batch": st.integers(1, 64), "deploy": st.just("native")}
+        ),
+        "constraints": st.dictionaries(NAMES, st.sampled_from(["<= 80%", ">= 2.5M"]), max_size=2),
+    },
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def parse(text: str) -> SpaceFile:
+    """Parse a text as far as that needs nothing but the text."""
+    return parse_space(read_source("tested.yaml", text))
+
+
+def listed(value: Any) -> list[Any]:
+    """Give options as a list, as the file means them."""
+    return value if isinstance(value, list) else [value]
+
+
+@given(FILES, st.booleans())
+def test_a_written_file_is_read_as_it_was_meant(written: dict[str, Any], flow: bool) -> None:
+    file = parse(yaml.safe_dump(written, default_flow_style=flow))
+    assert (file.model, file.data) == (written["model"], written["data"])
+    assert file.objectives == written["objectives"]
+    assert file.model_args == written.get("model_args", {})
+    assert file.train == Train(**written.get("train", {}))
+    assert file.measure == Measure(**written.get("measure", {}))
+    bounds = written.get("constraints", {}).items()
+    assert file.constraints == {name: parse_bound(text) for name, text in bounds}
+    for rule, meant in zip(file.slots, written["slots"], strict=True):
+        for key, value in meant.items():
+            if key not in ("match", "share", "preset"):
+                assert getattr(rule, key) == listed(value), key
+        assert (rule.match, rule.share) == (meant["match"], meant.get("share", "none"))
+        assert len(rule.preset) == len(listed(meant.get("preset", [])))
+        assert rule.turns_dials == bool(set(meant) - {"match", "share", "preset"})
+
+
+@given(FILES, ANYTHING, st.data())
+def test_any_value_anywhere_is_read_or_refused_in_one_line(
+    written: dict[str, Any], anything: Any, data: st.DataObject
+) -> None:
+    # Walk down to some key and put anything there.
+    broken = node = copy.deepcopy(written)
+    while True:
+        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else [0]))
+        if not (isinstance(node[key], dict | list) and node[key]) or data.draw(st.booleans()):
+            break
+        node = node[key]
+    node[key] = anything
+    try:
+        parse(yaml.safe_dump(broken))
+    except SpaceError as error:
+        message = str(error)
+        assert message == " ".join(message.split())
+        assert message.startswith("tested.yaml:")
+        assert "pydantic" not in message.lower()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "hello\n", "3\n"])
+def test_a_file_without_keys_is_no_space(text: str) -> None:
+    problem = "tested.yaml:1: not a search space: it has no keys (model, data, slots ...)"
+    assert complaint(text) == problem
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    file = parse("model: a\ndata: b\nslots: [{match: c}]\nobjectives: {d: minimize}\n")
+    assert file.train == Train(epochs=6, batch_size=64, learning_rate=0.2, seed=0)
+    assert file.measure == Measure(batch=1, dtype="float32", threads=1, deploy="portable")
+    assert (file.model_args, file.constraints) == ({}, {})
+    assert file.slots == [Rule(match="c")]
+    assert not file.slots[0].turns_dials
+
+
+def test_one_option_needs_no_brackets_and_1e_3_is_a_number() -> None:
+    text = ruled("{match: a, groups: all, kernel_shape: cross, channel_stride: 5e-1}")
+    file = parse(text.replace("0.2", "1e-3"))
+    assert file.train.learning_rate == 1e-3
+    rule = file.slots[0]
+    assert (rule.groups, rule.kernel_shape, rule.channel_stride) == (["all"], ["cross"], [0.5])
+
+
+def test_presets_with_and_without_arguments() -> None:
+    rule = "{match: a, preset: [scc, {scc: {groups: 4, overlap: 0.25}}, {ssc: }]}"
+    assert parse(ruled(rule)).slots[0].preset == [
+        ("scc", preset("scc")),
+        ("scc(groups=4, overlap=0.25)", preset("scc", groups=4, overlap=0.25)),
+        ("ssc", ConvSpec(kernel_shape="cross")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ("kernel_shape: [full, cros]", "kernel_shape.1: no shape called 'cros' (allowed: "),
+        ("kernel_shape: no", "kernel_shape: False is not a word"),
+        ("kernel_shape: het", "kernel_shape: 'het' needs a number"),
+        ("kernel_shape: learned", "kernel_shape: learned is not built by this version of dsx"),
+        ("kernel_shape: [keep]", "kernel_shape.0: 'keep' is always among the choices; leave"),
+        ("kernel_shape: 'no.such:thing'", "kernel_shape: cannot import 'no.such'"),
+        ("groups: [1, none]", "groups.1: 'none' is neither a whole number from 1 nor 'all'"),
+        ("groups: 2.0", "groups: 2.0 is neither a whole number from 1 nor 'all'"),
+        ("groups: yes", "groups: True is neither a whole number from 1 nor 'all'"),
+        ("groups: [0]", "groups.0: 0 is neither a whole number from 1 nor 'all'"),
+        ("groups: ", "groups: has no value"),
+        ("groups: [[2]]", "groups.0: [2] is neither a whole number from 1 nor 'all'"),
+        ("channel_stride: [0.5, 2]", "channel_stride.1: 2 is neither 'block' nor a part"),
+        ("channel_stride: blok", "channel_stride: 'blok' is neither 'block' nor a part"),
+        ("channel_stride: 0", "channel_stride: 0 is neither 'block' nor a part"),
+        ("channel_stride: .nan", "channel_stride: nan is neither 'block' nor a part"),
+        ("channel_stride: [null]", "channel_stride.0: has no value"),
+        ("binary_basis: 4", "binary_basis: binary_basis above 0 is not built by this version"),
+        ("binary_basis: -1", "binary_basis: -1 is not a whole number from 0"),
+        ("splits: 2", "splits: unknown key (allowed: match, share, preset, separable"),
+        ("preset: sccc", "preset: no preset called 'sccc' (allowed: depthwise, group"),
+        ("preset: {scc: {grops: 2}}", "preset: preset scc: got an unexpected keyword argument"),
+        ("preset: {scc: {overlap: 1}}", "preset: preset scc: overlap: 1 is not in 0 <= overlap"),
+        ("preset: {scc: {name: a}}", "preset: preset scc: "),
+        ("preset: {scc: 3}", "preset: write a preset as 'depthwise' or as {scc: {groups: 2"),
+        ("preset: [{scc: , ssc: }]", "preset.0: write a preset as 'depthwise' or as {scc: "),
+        ("preset: 3", "preset: write a preset as 'depthwise' or as {scc: {groups: 2"),
+        ("preset: [lhc]", "preset.0: kernel_shape: learned is not built by this version of dsx"),
+        ("preset: slbf", "preset: binary_basis above 0 is not built by this version of dsx"),
+        ("share: rul", "share: 'rul' is not allowed (allowed: none, rule). Did you mean 'rule'?"),
+    ],
+)
+def test_each_dial_says_what_it_refuses(rule: str, line: str) -> None:
+    problem = complaint(ruled(f"{{match: '*', {rule}}}"))
+    assert problem.startswith(f"tested.yaml:7: slots.0.{line}")
+
+
+def test_near_matches_are_named() -> None:
+    assert complaint(ruled("{match: a, kernel_shape: cros}")).endswith("Did you mean 'cross'?")
+    assert complaint(ruled("{match: a, preset: depthwse}")).endswith("Did you mean 'depthwise'?")
+
+
+@pytest.mark.parametrize("bound", ["80%", "80", "'< 80%'", "", "{max: 3}", "[1]"])
+def test_a_constraint_that_is_no_bound_is_refused(bound: str) -> None:
+    problem = complaint(f"{PLAIN}constraints: {{flops: {bound}}}\n")
+    assert problem.startswith("tested.yaml:10: constraints.flops: '")
+    assert "is not a bound (write '<= 80%'" in problem
+
+
+def test_a_parsed_file_does_not_change() -> None:
+    file = parse(changed("small_cnn", "other"))
+    with pytest.raises(ValueError, match="frozen"):
+        file.model = "small_cnn"

@@ -1,0 +1,207 @@
+"""Search spaces: what is checked before the first trial, their size, and what designs cost."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dsx.conv import Cost
+from dsx.errors import SpaceError
+from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
+from dsx.space.slots import census
+from tests.space.drawing import drawn, every_draw
+from tests.space.texts import PLAIN, changed, complaint, ruled, space
+
+NETWORKS = "tests.space.networks"
+TINY = ruled(
+    "{match: '*', separable: [no, yes], kernel_shape: [full, cross, corners], "
+    "preset: [scc, {hetconv: {p: 2}}], groups: [1, 2, all], channel_stride: [block, 0.5]}",
+    model=f"{NETWORKS}:Tiny",
+)
+
+
+def of_model(model: str) -> str:
+    """Give a space for another network, that is built without arguments."""
+    return ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (changed("data: digits", "data: digit"), "3: data: no dataset called 'digit' "
+         "(allowed: digits). Did you mean 'digits'?"),
+        (changed("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d is a type, "
+         "not a Dataset"),
+        (changed("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
+         "(allowed: small_cnn). Did you mean 'small_cnn'?"),
+        (changed("small_cnn", "nets.small"), "1: model: 'nets.small' is not an import path "
+         "(write package.module:attribute)"),
+        (changed("small_cnn", "no.such:thing"), "1: model: cannot import 'no.such' of "
+         "'no.such:thing': No module named 'no'"),
+        (changed("width: 8", "widht: 8"), "2: model_args: small_cnn cannot be built with these "
+         "arguments: TypeError: SmallCnn.__init__() got an unexpected keyword argument 'widht'"),
+        (changed("width: 8", "width: -8"), "2: model_args: small_cnn cannot be built with these "
+         "arguments: RuntimeError: Trying to create tensor with negative dimension -8: "
+         "[-8, 1, 3, 3]"),
+        (changed("width: 8", "width: 2024-12-05"), "2: model_args: only words, finite numbers, "
+         "true, false, null and lists of them: Object of type date is not JSON serializable"),
+        (changed("width: 8", "width: .nan"), "2: model_args: only words, finite numbers, "
+         "true, false, null and lists of them: Out of range float values are not JSON compliant"),
+        (changed("width: 8", "width: 8, classes: 7"), "1: model: returns 7 numbers for an image, "
+         "the data has 10 classes"),
+        (of_model(f"{NETWORKS}:Tinny"), "1: model: no attribute of tests.space.networks called "
+         "'Tinny' (allowed: "),
+        (of_model(f"{NETWORKS}:NUMBER"), f"1: model: '{NETWORKS}:NUMBER' is a int, not something "
+         "that can be called"),
+        (of_model(f"{NETWORKS}:no_module"), f"1: model: {NETWORKS}:no_module returns a str, "
+         "not a nn.Module"),
+        (of_model(f"{NETWORKS}:not_buildable"), f"2: model_args: {NETWORKS}:not_buildable cannot "
+         "be built with these arguments: KeyError: 'no\\nsuch thing'"),
+        (of_model(f"{NETWORKS}:Raises"), "1: model: the network does not run on an input of "
+         "2 x 1 x 8 x 8: LookupError: first line second line"),
+        (of_model(f"{NETWORKS}:WrongInput"), "1: model: the network does not run on an input of "
+         "2 x 1 x 8 x 8: RuntimeError: Given groups=1"),
+        (of_model(f"{NETWORKS}:TwoOutputs"), "1: model: the network returns a tuple, not one "
+         "tensor"),
+        (of_model(f"{NETWORKS}:Uncopyable"), "1: model: the network cannot be copied: Only "),
+    ],
+)  # fmt: skip
+def test_what_does_not_hold_together_is_named(text: str, line: str) -> None:
+    assert complaint(text).startswith(f"tested.yaml:{line}")
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"), [("1 / 0", "ZeroDivisionError: division by zero"), ("def (", "SyntaxErr")]
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    code: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brokenmodule.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for key, word in (("model", "small_cnn"), ("data", "digits")):
+        found = complaint(PLAIN.replace(word, "brokenmodule:thing"))
+        assert f"{key}: importing it fails: {problem}" in found
+
+
+def test_arguments_that_are_missing_are_missing_at_the_model() -> None:
+    text = changed("model_args: {width: 8}\n", "").replace("small_cnn", "torch.nn:Conv2d")
+    problem = complaint(text)
+    assert problem.startswith(
+        "tested.yaml:1: model: torch.nn:Conv2d cannot be built with these arguments: TypeError"
+    )
+
+
+def test_a_shipped_space_is_found_by_its_name() -> None:
+    assert "digits" in shipped_spaces()
+    loaded = load_space("digits")
+    assert (loaded.name, loaded.source.file) == ("digits", "digits.yaml")
+    assert loaded.source.text == shipped_spaces()["digits"].read_text()
+
+
+def test_every_shipped_space_holds_together() -> None:
+    for name in shipped_spaces():
+        assert load_space(name).size > 1
+
+
+def test_a_space_is_found_by_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "my.space.yaml"
+    file.write_text(PLAIN)
+    for given_path in (file, str(file)):
+        loaded = load_space(given_path)
+        assert (loaded.name, loaded.source.file) == ("my.space", str(file))
+    file.write_text(changed("epochs", "epoch"))
+    with pytest.raises(SpaceError, match=rf"^{file}:4: train\.epoch: unknown key"):
+        load_space(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("digit", r"^no search space called 'digit' \(allowed: digits.* or the path of a .yaml "
+         r"file\)\. Did you mean 'digits'\?$"),
+        ("", r"^no search space called ''"),
+        ("xyz", r"^no search space called 'xyz' .*\)\.$"),
+        ("no/such/digits.yaml", r"^no/such/digits\.yaml: there is no such file\. Did you mean"),
+        ("xyz.yml", r"^xyz\.yml: there is no such file\.$"),
+    ],
+)  # fmt: skip
+def test_an_unknown_space_has_a_near_match(name: str, problem: str) -> None:
+    with pytest.raises(SpaceError, match=problem):
+        load_space(name)
+
+
+def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpaceError, match=r"a\.yaml: cannot be read: 'utf-8' codec can't decode"):
+        load_space(file)
+
+
+def designs(loaded: SearchSpace) -> set[str]:
+    """Give the ids of all designs that draws reach."""
+    return {design.id for _, design in every_draw(loaded.draw)}
+
+
+def test_the_size_is_the_number_of_designs_that_can_be_drawn() -> None:
+    loaded = space(TINY)
+    assert len(loaded.choices) == 2
+    assert loaded.size == len(designs(loaded))
+    assert loaded.baseline.id in designs(loaded)
+
+
+def test_the_cost_range_is_attained_and_bounds_all() -> None:
+    loaded = space(TINY)
+    costs = [loaded.cost(design) for _, design in every_draw(loaded.draw)]
+    least, most = loaded.cost_range()
+    for name in ("params", "flops", "bits"):
+        numbers = [getattr(cost, name) for cost in costs]
+        assert (getattr(least, name), getattr(most, name)) == (min(numbers), max(numbers))
+    assert least.flops < loaded.cost(loaded.baseline).flops
+
+
+def test_a_space_may_hold_dearer_designs_than_the_baseline() -> None:
+    loaded = space(ruled("{match: '*', separable: yes}", model=f"{NETWORKS}:Tiny"))
+    standing, most = loaded.cost(loaded.baseline), loaded.cost_range()[1]
+    # Of 4 channels in and out, 36 + 16 weights and 4 biases for 144; all others stay.
+    assert most == standing
+    loaded = space(ruled("{match: stem.0, separable: yes}"))
+    # Of 1 channel in and 8 out, 9 + 8 weights and a bias for 72.
+    assert loaded.cost_range()[0].params == loaded.cost(loaded.baseline).params - 72 + 18
+
+
+def live_params(network: nn.Module) -> int:
+    """Count by brute force the numbers of a fresh network that are not dead."""
+    total = 0
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            # Fresh BN shifts and depthwise biases are zero, and alive.
+            sparse = name == "weight" and parameter.dim() == 4
+            total += int(parameter.count_nonzero()) if sparse else parameter.numel()
+    return total
+
+
+@given(st.data())
+@settings(max_examples=10)
+def test_params_are_the_live_numbers_of_the_built_network(data: st.DataObject) -> None:
+    loaded = space(TINY) if data.draw(st.booleans()) else load_space("digits")
+    design = drawn(data, loaded)
+    network = redesign(loaded.network(), design.changed)
+    params = live_params(network)
+    cost = loaded.cost(design)
+    assert cost == Cost(params=params, flops=cost.flops, bits=32 * params)
+    sample = torch.zeros(2, *loaded.dataset.image_shape)
+    assert census(network, sample).cost({}) == cost
+
+
+def test_the_network_is_that_of_the_seed() -> None:
+    generator = torch.get_rng_state()
+    states = [
+        space(changed("seed: 0", f"seed: {seed}")).network().state_dict() for seed in (0, 0, 1)
+    ]
+    assert torch.equal(torch.get_rng_state(), generator)
+    same, again, other = (state["stem.0.weight"] for state in states)
+    assert torch.equal(same, again)
+    assert not torch.equal(same, other)

@@ -1,0 +1,23 @@
+"""What the tests of studies share: an empty database, and finished studies that are only read."""
+
+from pathlib import Path
+
+import pytest
+
+from dsx.study.run import search
+from tests.study.spaces import STATIC, TINY
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    """A database that does not exist yet."""
+    return f"sqlite:///{tmp_path}/dsx.db"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with two finished studies, `static` (the older one) and `tiny`; only read it."""
+    storage = f"sqlite:///{tmp_path_factory.mktemp('finished')}/dsx.db"
+    search(STATIC, trials=6, storage=storage)
+    search(TINY, trials=4, storage=storage)
+    return storage

@@ -1,0 +1,33 @@
+"""Networks that do what networks of users do at times."""
+
+import math
+
+from torch import Tensor
+
+from dsx.nets.small_cnn import SmallCnn
+
+
+class Fragile(SmallCnn):
+    """Fails in training, by an error or by a loss that is no number.
+
+    Args:
+        error: What goes wrong: "nan" or an error's name.
+        always: Whether the baseline fails too, or redesigned networks only.
+    """
+
+    def __init__(self, error: str, always: bool = False) -> None:
+        super().__init__(width=4)
+        self.error = error
+        self.always = always
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        if not self.training or not (self.always or self._redesigned()):
+            return logits
+        if self.error == "nan":
+            return logits * math.nan
+        errors = {"RuntimeError": RuntimeError, "KeyError": KeyError, "MemoryError": MemoryError}
+        raise errors[self.error]("out of memory:\nno 2 GiB left")
+
+    def _redesigned(self) -> bool:
+        return any(type(module).__module__.startswith("dsx.conv") for module in self.modules())

@@ -1,0 +1,179 @@
+"""Opening a database: by many at once, by readers, and in all the ways in which it fails."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from dsx.errors import StorageError
+from dsx.study.database import open_database, parse_url, sqlite_file
+from dsx.study.tables import Base
+from tests.cli.running import INTERRUPT, dsx, one_line, start, until
+from tests.study.looking import rows
+from tests.study.spaces import STATIC
+
+# Permissions are nothing to root, so that root reads as nobody; everybody else as they are.
+READER = 65534 if os.geteuid() == 0 else None
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that other accounts may look into."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_tables_are_made_once(storage: str, tmp_path: Path) -> None:
+    engine = open_database(storage, create=True)
+    tables = set(sqlalchemy.inspect(engine).get_table_names())
+    assert tables == set(Base.metadata.tables)
+    open_database(storage, create=True)
+    assert rows(storage, next(iter(Base.registry.mappers)).class_) == []
+
+
+def test_folders_are_made_for_a_writer_only(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/a/b/dsx.db"
+    with pytest.raises(StorageError, match=r"^no database at .*/a/b/dsx\.db; `dsx search` makes"):
+        open_database(storage, create=False)
+    assert names(tmp_path) == []
+    open_database(storage, create=True)
+    assert "dsx.db" in names(tmp_path / "a" / "b")
+
+
+def test_a_writer_writes_ahead(storage: str) -> None:
+    with open_database(storage, create=True).connect() as connection:
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1)):
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_a_reader_cannot_write(storage: str) -> None:
+    open_database(storage, create=True)
+    refusal = pytest.raises(sqlalchemy.exc.OperationalError, match="readonly database")
+    with open_database(storage, create=False).connect() as connection, refusal:
+        connection.exec_driver_sql("DELETE FROM dsx_studies")
+
+
+def test_a_reader_reads_while_another_writes(storage: str) -> None:
+    writer = open_database(storage, create=True)
+    with writer.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("DELETE FROM dsx_studies")
+        reader = open_database(storage, create=False)
+        with reader.connect() as other:
+            assert other.exec_driver_sql("SELECT count(*) FROM dsx_studies").scalar() == 0
+
+
+@pytest.mark.parametrize(
+    ("storage", "problem"),
+    [
+        ("nothing", r"--storage: 'nothing' is not a database URL \(write sqlite:///path"),
+        ("oracle9://h/x", "oracle9://h/x cannot be opened: Can't load plugin"),
+        ("mysql://u:s3cret@h/x", r"mysql://u:\*\*\*@h/x cannot be opened: No module named"),
+        ("sqlite:////dev/null/x.db", "cannot be opened: .*"),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_what_cannot_be_opened_is_said(storage: str, problem: str, create: bool) -> None:
+    if "null" in storage and not create:
+        problem = "no database at"
+    with pytest.raises(StorageError, match=problem) as refused:
+        open_database(storage, create=create)
+    assert "s3cret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_what_is_no_database_is_said(tmp_path: Path, create: bool) -> None:
+    file = tmp_path / "no.db"
+    file.write_text("this is not a database, though it is long enough to be one")
+    with pytest.raises(StorageError, match=r"no\.db cannot be opened: file is not a database$"):
+        open_database(f"sqlite:///{file}", create=create)
+    with pytest.raises(StorageError, match="cannot be opened: it is a folder"):
+        open_database(f"sqlite:///{tmp_path}", create=create)
+    assert not tmp_path.with_name(f"{tmp_path.name}.lock").exists()
+
+
+def test_a_database_of_something_else_holds_no_studies(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE things (name TEXT)")
+    with pytest.raises(StorageError, match=r"other\.db holds no studies of dsx"):
+        open_database(f"sqlite:///{file}", create=False)
+
+
+@pytest.mark.parametrize(
+    ("storage", "file"),
+    [
+        ("sqlite:///studies/dsx.db", Path("studies/dsx.db")),
+        ("sqlite:////a/b.db", Path("/a/b.db")),
+        ("sqlite+pysqlite:///b.db", Path("b.db")),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file:b.db?uri=true", None),
+        ("postgresql://h/x", None),
+    ],
+)
+def test_the_file_behind_a_url(storage: str, file: Path | None) -> None:
+    assert sqlite_file(parse_url(storage)) == file
+
+
+def test_eight_may_open_a_fresh_database_at_the_same_moment(tmp_path: Path) -> None:
+    arguments = ("search", STATIC, "--trials", 2, "--storage", f"sqlite:///{tmp_path}/dsx.db")
+    racing = [start(*arguments, "--study", f"s{n}", folder=tmp_path) for n in range(8)]
+    for process in racing:
+        ended = process.wait()
+        assert ended.code in (0, 1) and "finished: 2 measured to the end" in ended.err, ended.err
+    listed = dsx("ls", "--json", "--storage", f"sqlite:///{tmp_path}/dsx.db", folder=tmp_path).json
+    assert [row["designs"] for row in listed["studies"]] == 8 * [2]
+
+
+def test_tables_made_by_many_threads(storage: str) -> None:
+    problems: list[BaseException] = []
+
+    def make() -> None:
+        try:
+            open_database(storage, create=True)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
+def test_readers_work_where_nothing_can_be_written(public: Path) -> None:
+    dsx("search", STATIC, "--trials", 2, folder=public)
+    studies = public / "studies"
+    studies.chmod(0o555)
+    before = names(studies)
+    for command in ("ls", "pareto", "doctor"):
+        ended = dsx(command, "--json", folder=public, uid=READER)
+        assert ended.code in (0, 1) and "cannot" not in ended.err, ended
+        assert "static" in ended.out or "1 studies" in ended.out
+    assert names(studies) == before
+    refusal = one_line(dsx("search", STATIC, folder=public, uid=READER), 2)
+    assert "sqlite:///studies/dsx.db cannot be opened: " in refusal
+    studies.chmod(0o755)
+
+
+def test_readers_work_there_while_a_search_runs(public: Path) -> None:
+    running = start("search", STATIC, "--trials", 30, folder=public)
+    until(lambda: "3/30" in running.err or running.code is not None, "the search is under way")
+    ended = dsx("pareto", "--json", folder=public, uid=READER)
+    assert running.code is None
+    running.signal(INTERRUPT)
+    assert running.wait().code == 130
+    assert ended.json["designs"], ended

@@ -1,0 +1,116 @@
+"""Which metrics, in which order, and which constraints nothing can meet."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsx.errors import SpaceError
+from dsx.measure import this_device
+from dsx.space import load_space
+from dsx.space.bound import Bound
+from dsx.study.database import open_database
+from dsx.study.memory import Memory
+from dsx.study.plan import Plan, find_metrics, make_plan, unmet
+from tests.study.spaces import STATIC, TIMED, TINY, varied
+
+OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
+
+
+def plan_of(space: Path, storage: str) -> Plan:
+    return make_plan(load_space(space), Memory(open_database(storage, create=True), this_device()))
+
+
+def test_what_can_be_counted_is_measured_and_dear_things_last(storage: str) -> None:
+    stages = plan_of(TIMED, storage).stages()
+    assert [(stage, sorted(names)) for stage, names in stages] == [
+        ("static", ["bits", "flops", "params"]),
+        ("timed", ["latency_ms"]),
+        ("trained", ["accuracy"]),
+    ]
+
+
+def test_nothing_dear_is_measured_that_nobody_asked_for(storage: str) -> None:
+    assert sorted(plan_of(STATIC, storage).metrics) == ["bits", "flops", "params"]
+
+
+def test_a_constraint_is_measured_though_it_is_no_objective(tmp_path: Path) -> None:
+    space = varied(STATIC, tmp_path, 'flops: "<= 80%"', 'accuracy: ">= 0.5"')
+    assert "accuracy" in find_metrics(load_space(space))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("flops: minimize", "latncy_ms: minimize", "objectives.latncy_ms"),
+        ('flops: "<= 80%"', 'latncy_ms: "<= 80%"', "constraints.latncy_ms"),
+    ],
+)
+def test_an_unknown_metric_is_named_with_its_line(
+    tmp_path: Path, old: str, new: str, place: str
+) -> None:
+    space = varied(STATIC, tmp_path, old, new)
+    line = next(n for n, text in enumerate(space.read_text().splitlines(), 1) if "latncy" in text)
+    complaint = (
+        rf"static\.yaml:{line}: {place}: no metric called 'latncy_ms' \(allowed: accuracy, .*\)\."
+        r" Did you mean 'latency_ms'\?$"
+    )
+    with pytest.raises(SpaceError, match=complaint):
+        find_metrics(load_space(space))
+
+
+@pytest.mark.parametrize(
+    ("bound", "problem"),
+    [
+        (
+            'flops: "<= 1"',
+            "no design can meet this: the smallest has 5,024 (10.3% of the baseline)",
+        ),
+        (
+            'params: "<= 1%"',
+            "no design can meet this: the smallest has 582 (11.8% of the baseline)",
+        ),
+        ('flops: ">= 1G"', "no design can meet this: the largest has 48,544 (100.0% of the bas"),
+    ],
+)
+def test_a_constraint_that_nothing_meets_is_found_before_the_first_trial(
+    storage: str, tmp_path: Path, bound: str, problem: str
+) -> None:
+    space = varied(STATIC, tmp_path, 'flops: "<= 80%"', bound)
+    name = bound.partition(":")[0]
+    (found,) = unmet(load_space(space)).items()
+    assert found[0] == name
+    assert found[1].startswith(problem)
+    with pytest.raises(SpaceError, match=rf"static\.yaml:\d+: constraints\.{name}: no design can"):
+        plan_of(space, storage)
+
+
+def test_bounds_at_the_very_ends_can_be_met(tmp_path: Path) -> None:
+    least, most = load_space(STATIC).cost_range()
+    for bound in (f"<= {least.flops}", f">= {most.flops}"):
+        space = varied(STATIC, tmp_path, "<= 80%", bound)
+        assert unmet(load_space(space)) == {}
+
+
+def test_what_has_to_be_measured_is_not_judged_before(tmp_path: Path) -> None:
+    space = varied(TIMED, tmp_path, OBJECTIVES, f'{OBJECTIVES}\nconstraints: {{accuracy: ">= 2"}}')
+    assert unmet(load_space(space)) == {}
+
+
+@given(st.floats(0, 1e9), st.floats(0, 1e9))
+def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: float) -> None:
+    space = load_space(TINY)
+    bounds = {
+        "params": Bound(at_most=True, limit=0.5, relative=True),
+        "accuracy": Bound(at_most=False, limit=0.9, relative=False),
+        "latency_ms": Bound(at_most=True, limit=1.0, relative=False),
+    }
+    file = space.file.model_copy(update={"constraints": bounds})
+    bounded = type(space)(**{**vars(space), "file": file})
+    plan = Plan(space=bounded, metrics={}, protocols={})
+    values = {"params": value, "accuracy": value}
+    excesses = plan.excesses(values, {"params": baseline, "accuracy": baseline})
+    assert excesses.keys() == {"params", "accuracy"}
+    assert (excesses["params"] > 0) == (value > 0.5 * baseline)
+    assert (excesses["accuracy"] > 0) == (value < 0.9)

@@ -1,0 +1,200 @@
+"""A search from its first trial to its last."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dsx import search
+from dsx.errors import DsxError
+from dsx.space import load_space
+from dsx.study.read import front
+from dsx.study.run import MOST_DRAWS_PER_TRIAL
+from dsx.study.tables import COMPLETE, INTERRUPTED, REJECTED, REPEATED, MeasurementRow, StudyRow
+from tests.study.looking import Following, measured, rows, states, trials
+from tests.study.spaces import STATIC, TIMED, TINY, varied
+
+THREE_DESIGNS = """
+model: small_cnn
+model_args: {width: 4}
+data: digits
+slots: [{match: "stages.*", share: rule, kernel_shape: [cross, point]}]
+objectives: {params: minimize}
+"""
+
+# The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
+GOLDEN = [
+    (0, "3bc1ea8966e7", 4_934, 48_544),
+    (2, "9f6d682e8054", 3_686, 29_856),
+    (3, "68fc3d2471c3", 1_726, 28_960),
+    (5, "9877a6e05743", 2_942, 34_272),
+    (6, "e504a64607ef", 2_702, 29_216),
+    (7, "743d70cb38ed", 3_078, 26_592),
+    (8, "59f376399b79", 2_518, 26_848),
+    (9, "c7dab0226b0d", 2_686, 24_864),
+]
+
+
+def test_the_same_seed_gives_the_same_designs_and_numbers(storage: str) -> None:
+    found = search(STATIC, trials=8, storage=storage)
+    numbers = [
+        (
+            entry.trial,
+            entry.id,
+            int(entry.metrics["params"].value),
+            int(entry.metrics["flops"].value),
+        )
+        for entry in found.entries
+    ]
+    assert numbers == GOLDEN
+
+
+def test_another_seed_gives_other_designs(storage: str) -> None:
+    found = search(STATIC, trials=4, seed=1, storage=storage)
+    assert {entry.id for entry in found.entries[1:]}.isdisjoint(row[1] for row in GOLDEN)
+
+
+def test_a_search_that_is_interrupted_half_way_ends_well(storage: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(STATIC, trials=8, storage=storage, report=Following(lambda p: p.complete == 4))
+    found = search(STATIC, trials=8, storage=storage)
+    assert [entry.id for entry in found.entries[:4]] == [row[1] for row in GOLDEN[:4]]
+    assert len(found.entries) == 8
+    assert found == front("static", storage=storage)
+
+
+def test_the_baseline_comes_first_and_gives_the_reference(storage: str) -> None:
+    found = search(TINY, trials=2, storage=storage)
+    first = trials(storage, "tiny")[0]
+    assert (first.number, first.design, first.state) == (0, found.baseline, COMPLETE)
+    assert found.baseline_entry is not None
+    standing = {name: value.value for name, value in found.baseline_entry.metrics.items()}
+    assert found.reference == {
+        "accuracy": pytest.approx(0.9 * standing["accuracy"]),
+        "params": pytest.approx(1.1 * standing["params"]),
+    }
+
+
+def test_a_baseline_that_breaks_a_constraint_is_measured_but_not_on_the_front(
+    storage: str,
+) -> None:
+    found = search(STATIC, trials=1, storage=storage)
+    assert [(entry.id, entry.feasible) for entry in found.entries] == [(found.baseline, False)]
+    assert not found.on_front
+
+
+def test_trials_are_designs_measured_to_the_end(storage: str) -> None:
+    follow = Following()
+    search(STATIC, trials=8, storage=storage, report=follow)
+    counts = states(storage, "static")
+    assert (counts[COMPLETE], counts[REJECTED]) == (8, 2)
+    assert follow.last == "finished"
+    assert Counter(follow.told[-1].counts) == counts
+
+
+def test_it_stops_where_hardly_a_design_meets_the_constraints(storage: str, tmp_path: Path) -> None:
+    least, _ = load_space(STATIC).cost_range()
+    space = varied(STATIC, tmp_path, "<= 80%", f"<= {least.flops}")
+    follow = Following()
+    search(space, trials=2, storage=storage, report=follow)
+    assert states(storage, "static").total() == 2 * MOST_DRAWS_PER_TRIAL
+    assert follow.last == "stopped after 40 draws"
+    assert states(storage, "static")[COMPLETE] == 1
+
+
+def test_it_stops_when_the_space_is_exhausted(storage: str, tmp_path: Path) -> None:
+    space = tmp_path / "three.yaml"
+    space.write_text(THREE_DESIGNS)
+    follow = Following()
+    found = search(space, trials=9, storage=storage, report=follow)
+    assert len(found.entries) == 3
+    assert follow.last == "all 3 designs of the space were drawn"
+    again = Following()
+    search(space, trials=9, storage=storage, report=again)
+    assert again.last == follow.last
+
+
+def test_equal_designs_are_measured_once_in_a_study(storage: str) -> None:
+    search(TIMED, trials=3, storage=storage)
+    assert states(storage, "timed")[REPEATED] > 0
+    assert set(measured(storage).values()) == {1}
+
+
+def test_equal_designs_are_measured_once_in_a_database(storage: str) -> None:
+    first = search(TINY, trials=4, storage=storage)
+    before = measured(storage)
+    second = search(TINY, trials=4, study="again", storage=storage)
+    assert measured(storage) == before
+    assert [e.metrics for e in second.entries] == [e.metrics for e in first.entries]
+
+
+def test_only_what_was_measured_otherwise_is_measured_again(storage: str, tmp_path: Path) -> None:
+    first = search(TINY, trials=2, storage=storage)
+    before = {row.id for row in rows(storage, MeasurementRow)}
+    slower = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 0.1")
+    second = search(slower, trials=2, study="slower", storage=storage)
+    new = [row for row in rows(storage, MeasurementRow) if row.id not in before]
+    assert [(row.design, row.metric) for row in new] == [
+        (entry.id, "accuracy") for entry in first.entries
+    ]
+    assert [e.id for e in second.entries] == [e.id for e in first.entries]
+
+
+def test_more_trials_go_on_where_fewer_ended(storage: str) -> None:
+    search(STATIC, trials=3, storage=storage)
+    before = [row.design for row in trials(storage, "static")]
+    found = search(STATIC, trials=5, storage=storage)
+    after = trials(storage, "static")
+    assert [row.design for row in after[: len(before)]] == before
+    assert len(found.entries) == 5
+    assert len({row.design for row in after}) == len(after)
+
+
+def test_a_finished_study_is_shown_at_once(storage: str) -> None:
+    found = search(STATIC, trials=3, storage=storage)
+    drawn = len(trials(storage, "static"))
+    follow = Following()
+    assert search(STATIC, trials=2, storage=storage, report=follow) == found
+    assert len(trials(storage, "static")) == drawn
+    assert [progress.doing for progress in follow.told] == ["finished"]
+
+
+def test_no_trial_begins_after_the_time_is_up(storage: str) -> None:
+    follow = Following()
+    found = search(STATIC, trials=3, storage=storage, timeout=0.0, report=follow)
+    assert (found.entries, follow.last) == ((), "time is up")
+    assert len(search(STATIC, trials=3, storage=storage).entries) == 3
+
+
+def test_an_interrupted_trial_is_taken_up_again(storage: str) -> None:
+    def training_the_third(progress: object) -> bool:
+        told = follow.told[-1]
+        return (told.complete, told.doing) == (2, "training")
+
+    follow = Following(training_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        search(TINY, trials=4, storage=storage, report=follow)
+    left = trials(storage, "tiny")[-1]
+    assert left.state == INTERRUPTED
+    before = measured(storage)
+    search(TINY, trials=3, storage=storage)
+    after = trials(storage, "tiny")
+    assert (after[-1].design, after[-1].state) == (left.design, COMPLETE)
+    assert [key for key in measured(storage) if key not in before] == [
+        (left.design, "accuracy", rows(storage, StudyRow)[0].metrics["accuracy"]["protocol"])
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", ".hidden", "a/b"])
+def test_names_that_could_not_be_folders_are_refused(storage: str, name: str) -> None:
+    space = load_space(STATIC)
+    if not name:
+        assert search(space, study=name, trials=1, storage=storage).study == "static"
+        return
+    with pytest.raises(DsxError, match=rf"--study: '{name}' is not a name \(allowed: letters"):
+        search(space, study=name, trials=1, storage=storage)
+
+
+def test_no_trials_are_refused(storage: str) -> None:
+    with pytest.raises(DsxError, match="--trials: 0 is too few"):
+        search(STATIC, trials=0, storage=storage)

@@ -1,0 +1,161 @@
+"""One training loop: seeded, and a loss that is no number fails the trial with its reason."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dsx.conv import ConvSpec
+from dsx.data import Split
+from dsx.data.digits import load
+from dsx.errors import TrialFailed
+from dsx.nets.small_cnn import SmallCnn
+from dsx.space import redesign
+from dsx.space.schema import Train
+from dsx.train import PREDICT_BATCH, predict, train
+
+SHORT = Train(epochs=2, batch_size=64, learning_rate=0.1, seed=3)
+
+
+def part(images: int) -> Split:
+    """Give the first training images."""
+    split = load().train
+    return Split(images=split.images[:images], labels=split.labels[:images])
+
+
+def fresh(width: int = 4) -> nn.Module:
+    """Build the same small network every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return SmallCnn(width)
+
+
+def weights(settings: Train, network: nn.Module | None = None) -> dict[str, Tensor]:
+    """Train a fresh network and give its state."""
+    network = network or fresh()
+    train(network, part(300), settings)
+    return network.state_dict()
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
+    first, again = weights(SHORT), weights(SHORT)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_another_seed_gives_other_weights() -> None:
+    first, other = weights(SHORT), weights(SHORT.model_copy(update={"seed": 4}))
+    assert not torch.equal(first["stem.0.weight"], other["stem.0.weight"])
+
+
+def test_redesigned_networks_repeat_too() -> None:
+    specs = {
+        "stages.0.conv1": ConvSpec(kernel_shape="corners", groups=2, channel_stride=0.5),
+        "stages.1.conv2": ConvSpec(separable=True, groups=4),
+    }
+    states = []
+    for _ in range(2):
+        torch.manual_seed(5)
+        states.append(weights(SHORT, redesign(fresh(), specs)))
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_global_random_numbers_are_left_alone() -> None:
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
+    weights(SHORT)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
+    np.testing.assert_equal(np.random.get_state(legacy=False), before[2])
+
+
+def test_the_network_does_not_depend_on_random_numbers_drawn_before() -> None:
+    torch.manual_seed(1)
+    first = weights(SHORT)
+    torch.manual_seed(2)
+    again = weights(SHORT)
+    assert torch.equal(first["head.weight"], again["head.weight"])
+
+
+def test_the_loss_falls_and_the_network_learns() -> None:
+    network, split = fresh(8), part(600)
+    losses = train(network, split, SHORT.model_copy(update={"epochs": 4}))
+    assert len(losses) == 4
+    assert losses[-1] < losses[0] / 2
+    assert (predict(network, split.images) == split.labels).float().mean() > 0.8
+
+
+def test_the_network_is_in_eval_mode_afterwards() -> None:
+    network = fresh().eval()
+    train(network, part(100), SHORT)
+    assert not any(module.training for module in network.modules())
+
+
+def test_dead_weights_stay_dead() -> None:
+    network = redesign(fresh(), {"stages.0.conv1": ConvSpec(kernel_shape="cross")})
+    conv = network.get_submodule("stages.0.conv1")
+    train(network, part(200), SHORT)
+    corner = conv.get_parameter("weight")[:, :, 0, 0]
+    assert not corner.any()
+
+
+@pytest.mark.parametrize(("learning_rate", "epochs"), [(1e6, 3), (1e30, 3), (1e30, 1)])
+def test_training_that_diverges_fails_the_trial_and_names_the_epoch(
+    learning_rate: float, epochs: int
+) -> None:
+    settings = Train(epochs=epochs, batch_size=32, learning_rate=learning_rate, seed=0)
+    with pytest.raises(
+        TrialFailed, match=r"^training diverged: the loss is (nan|inf) in epoch [1-3]$"
+    ):
+        train(fresh(), part(200), settings)
+
+
+def test_the_first_epoch_that_diverges_is_named() -> None:
+    network = fresh()
+
+    def poison(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        seen.append(1)
+        return (inputs[0] * (torch.nan if len(seen) > 4 else 1),)
+
+    seen: list[int] = []
+    network.register_forward_pre_hook(poison)
+    with pytest.raises(TrialFailed, match=r"the loss is nan in epoch 2$"):
+        train(network, part(200), Train(epochs=3, batch_size=64, learning_rate=0.1, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("images", "batch", "epochs"), [(20, 64, 2), (20, 20, 1), (20, 19, 1), (3, 2, 7)]
+)
+def test_any_batch_size_and_number_of_epochs_works(images: int, batch: int, epochs: int) -> None:
+    settings = Train(epochs=epochs, batch_size=batch, learning_rate=0.05, seed=0)
+    losses = train(fresh(), part(images), settings)
+    assert len(losses) == epochs
+    assert all(np.isfinite(losses))
+
+
+def test_each_epoch_sees_whole_batches_of_distinct_images() -> None:
+    network, split, sizes = fresh(), part(100), []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes.append(len(torch.unique(inputs[0].flatten(1), dim=0)))
+
+    network.register_forward_pre_hook(note)
+    train(network, split, Train(epochs=2, batch_size=30, learning_rate=0.05, seed=0))
+    distinct = len(torch.unique(split.images.flatten(1), dim=0))
+    assert distinct == 100
+    assert sizes == [30] * 6
+
+
+@pytest.mark.parametrize("images", [1, 7, PREDICT_BATCH, PREDICT_BATCH + 1])
+def test_predictions_are_the_largest_logits(images: int) -> None:
+    network = fresh().eval()
+    x = torch.randn(images, 1, 8, 8)
+    with torch.no_grad():
+        logits = network(x)
+    found = predict(network, x)
+    assert found.shape == (images,)
+    # Where two logits nearly tie, another batch size may round the other way.
+    top = logits.topk(2).values
+    clear = top[:, 0] - top[:, 1] > 1e-5
+    assert clear.float().mean() > 0.9
+    assert torch.equal(found[clear], logits.argmax(1)[clear])
