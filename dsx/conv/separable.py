@@ -71,7 +71,11 @@ class SeparableConv2d(DsxConv):
         return total
 
     def counting_form(self) -> nn.Module:
-        return nn.Sequential(self.depthwise, self.pointwise.counting_form())
+        # With the padding in numbers: counters pass over a convolution with padding "same".
+        depthwise = self.geometry.conv2d(
+            self.depthwise.weight, self.depthwise.bias, groups=self.in_channels
+        )
+        return nn.Sequential(depthwise, self.pointwise.counting_form())
 
     def scale_outputs(self, scale: Tensor, shift: Tensor) -> None:
         with torch.no_grad():

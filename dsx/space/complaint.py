@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from dsx.errors import SpaceError, did_you_mean
 from dsx.space.source import Path, Source
 
+LONGEST = 60
 _WANTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -66,12 +67,14 @@ def _problem(error: Mapping[str, Any], schema: type[BaseModel]) -> str:
     if kind == "model_type":
         wanted = f"the keys {', '.join(_keys(schema, error['loc']))}"
     else:
-        wanted = _WANTED.get(kind, str(error["msg"])).format(**context)
-    return (
-        f"has no value (allowed: {wanted})"
-        if given is None
-        else (f"{given!r} does not fit (allowed: {wanted})")
-    )
+        wanted = _WANTED[kind].format(**context) if kind in _WANTED else str(error["msg"])
+    if given is None:
+        return f"has no value (allowed: {wanted})"
+    return f"{_shortened(repr(given))} does not fit (allowed: {wanted})"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _keys(schema: type[BaseModel], loc: Path) -> list[str]:

@@ -1,8 +1,11 @@
 """What of a rule's offer applies to its slots, and what of that makes a difference there."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
+
+import torch
 
 from dsx.conv import ConvSpec, window_channels
 from dsx.errors import SpecError
@@ -120,8 +123,12 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
         return f"{slot.name}: {error}"
     if at.keeps or at.groups == 1:
         return None
-    channels = window_channels(
-        slot.in_channels, slot.out_channels, int(at.groups), at.channel_stride or "block"
-    )
-    unread = slot.in_channels - len(set(channels.flatten().tolist()))
+    stride = at.channel_stride or "block"
+    unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)
     return f"{slot.name}: leaves {unread} of {slot.in_channels} channels unread" if unread else None
+
+
+@functools.lru_cache(maxsize=65536)
+def _unread(in_channels: int, out_channels: int, groups: int, stride: float | str) -> int:
+    channels = window_channels(in_channels, out_channels, groups, stride)
+    return int((torch.bincount(channels.flatten(), minlength=in_channels) == 0).sum())

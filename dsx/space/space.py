@@ -90,12 +90,12 @@ class SearchSpace:
 
     def cost_range(self) -> tuple[Cost, Cost]:
         """Give the least and the most that any design costs, each number by itself."""
+        changes = [_setting_costs(choices) for choices in self.choices]
         bounds = []
         for best in (min, max):
             total = self.census.cost({})
             params, flops, bits = total.params, total.flops, total.bits
-            for choices in self.choices:
-                standing, offered = _setting_costs(choices)
+            for standing, offered in changes:
                 params += best(cost.params for cost in offered) - standing.params
                 flops += best(cost.flops for cost in offered) - standing.flops
                 bits += best(cost.bits for cost in offered) - standing.bits

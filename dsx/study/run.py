@@ -139,7 +139,10 @@ class _Run:
             self._doing("drawing")
             draw = self.store.ask(at_random)
             at_random = self._trial(draw)
-        self._doing(self._finished() or "time is up")
+        finished = self._finished()
+        if finished:
+            self._note_front()
+        self._doing(finished or "time is up")
 
     def _resume(self) -> None:
         """Take up what an interrupted run left, and know the baseline before all else."""
@@ -187,15 +190,20 @@ class _Run:
             draw.fail()
             return True
         outcome = self.evaluator.evaluate(design)
-        self.trials.end(draw.number, design.id, outcome)
-        self._tell(draw, outcome)
         if not design.changed:
             self._note_baseline(outcome)
+        self.trials.end(draw.number, design.id, outcome)
+        self._tell(draw, outcome)
+        if not design.changed and outcome.state == FAILED:
+            raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
         if outcome.state == COMPLETE:
-            front = load_front(self.engine, self.name)
-            self.front = len(front.on_front)
-            self.weights.keep_only(front.front_ids | {front.baseline})
+            self._note_front()
         return False
+
+    def _note_front(self) -> None:
+        front = load_front(self.engine, self.name)
+        self.front = len(front.on_front)
+        self.weights.keep_only(front.front_ids | {front.baseline})
 
     def _tell(self, draw: Draw, outcome: Outcome) -> None:
         if outcome.state == COMPLETE:
@@ -206,8 +214,9 @@ class _Run:
             draw.fail()
 
     def _note_baseline(self, outcome: Outcome) -> None:
+        """Write the hypervolume's reference down, before anybody can read a front without it."""
         if outcome.state == FAILED:
-            raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
+            return
         with Session(self.engine) as session, session.begin():
             study = session.get_one(StudyRow, self.name)
             study.reference = {

@@ -92,20 +92,33 @@ def test_ticks_keep_apart(ragged: Front, width: int) -> None:
     assert all(re.fullmatch(r"10{0,2} [kM]", tick) for tick in ticks)
 
 
-def test_long_ticks_leave_each_other_out(lone: Front) -> None:
-    ends = (0.0028149, 0.0028297)
-    values = [Value(value=end, low=end, high=end) for end in ends]
+def ticks_between(lone: Front, ends: tuple[float, float], width: int) -> tuple[int, list[str]]:
+    """Plot two designs at the ends; count the marks on the axis and read what is below it."""
     (base,) = lone.entries
+    flops = [Value(value=end, low=end, high=end) for end in ends]
     both = tuple(
         replace(base, id=f"{n:012x}", trial=n, metrics={**base.metrics, "flops": value})
-        for n, value in enumerate(values)
+        for n, value in enumerate(flops)
     )
+    lines = shown(TerminalPlot(replace(lone, entries=both)), width)
+    below = next(i for i, line in enumerate(lines) if "└" in line) + 1
+    return lines[below - 1].count("┴"), re.split(" {2,}", lines[below].strip())
+
+
+def test_long_ticks_leave_each_other_out(lone: Front) -> None:
+    ends = (0.002814956750460672, 0.002829641757596799)
     for width in range(60, 101):
-        lines = shown(TerminalPlot(replace(lone, entries=both)), width)
-        below = next(i for i, line in enumerate(lines) if "└" in line) + 1
-        ticks = [float(word) for word in re.split(" {2,}", lines[below].strip())]
-        assert lines[below - 1].count("┴") == len(ticks) >= 3
-        assert all(ends[0] < tick < ends[1] for tick in ticks)
+        marks, ticks = ticks_between(lone, ends, width)
+        assert marks == len(ticks) >= 3
+        assert all(ends[0] < float(tick) < ends[1] for tick in ticks)
+
+
+def test_a_long_tick_at_the_edge_is_kept(lone: Front) -> None:
+    assert ticks_between(lone, (264_214.0, 832_395_000.0), 36) == (2, ["264.214 k", "832.395 M"])
+
+
+def test_a_wide_terminal_is_not_filled(two: Front) -> None:
+    assert max(map(len, shown(TerminalPlot(two), 300))) == 100
 
 
 def test_an_unknown_metric_is_refused_at_once(two: Front) -> None:

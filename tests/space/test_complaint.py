@@ -49,6 +49,8 @@ RULE_KEYS = "match, share, preset, separable, kernel_shape, groups, channel_stri
          "(allowed: a list)"),
         (changed(SLOTS, "slots: [stages]\n"), "6: slots.0: 'stages' does not fit "
          f"(allowed: the keys {RULE_KEYS})"),
+        (changed(SLOTS, f"slots: {'a' * 99}\n"), f"6: slots: '{'a' * 59}... does not fit "
+         "(allowed: a list)"),
         (ruled("{match: '*', separable: 'yes'}"), "7: slots.0.separable: 'yes' does not fit "
          "(allowed: true, false)"),
         (ruled("{match: '*', groups: []}"), "7: slots.0.groups: [] does not fit "
