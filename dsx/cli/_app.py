@@ -69,6 +69,6 @@ def run_command(state: State) -> int:
         DsxError: If the command line, or what it names, is not as it should be.
     """
     try:
-        return app(obj=state, standalone_mode=False) or 0
+        return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
     except typer.TyperException as error:
         raise DsxError(" ".join(error.format_message().split())) from error

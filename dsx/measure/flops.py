@@ -97,5 +97,9 @@ def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
 
 METRIC = Metric(
-    unit="", direction="minimize", cost="static", read=read, protocol=lambda space: {"version": 1}
+    unit="multiply-adds",
+    direction="minimize",
+    cost="static",
+    read=read,
+    protocol=lambda space: {"version": 1},
 )

@@ -12,15 +12,7 @@ from dsx.study.read import front
 from dsx.study.run import MOST_DRAWS_PER_TRIAL
 from dsx.study.tables import COMPLETE, INTERRUPTED, REJECTED, REPEATED, MeasurementRow, StudyRow
 from tests.study.looking import Following, measured, rows, states, trials
-from tests.study.spaces import STATIC, TIMED, TINY, varied
-
-THREE_DESIGNS = """
-model: small_cnn
-model_args: {width: 4}
-data: digits
-slots: [{match: "stages.*", share: rule, kernel_shape: [cross, point]}]
-objectives: {params: minimize}
-"""
+from tests.study.spaces import STATIC, THREE, TIMED, TINY, varied
 
 # The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
 GOLDEN = [
@@ -102,15 +94,13 @@ def test_it_stops_where_hardly_a_design_meets_the_constraints(storage: str, tmp_
     assert states(storage, "static")[COMPLETE] == 1
 
 
-def test_it_stops_when_the_space_is_exhausted(storage: str, tmp_path: Path) -> None:
-    space = tmp_path / "three.yaml"
-    space.write_text(THREE_DESIGNS)
+def test_it_stops_when_the_space_is_exhausted(storage: str) -> None:
     follow = Following()
-    found = search(space, trials=9, storage=storage, report=follow)
+    found = search(THREE, trials=9, storage=storage, report=follow)
     assert len(found.entries) == 3
     assert follow.last == "all 3 designs of the space were drawn"
     again = Following()
-    search(space, trials=9, storage=storage, report=again)
+    search(THREE, trials=9, storage=storage, report=again)
     assert again.last == follow.last
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
-STATIC, TINY, TIMED, ONE = (_FOLDER / f"{name}.yaml" for name in ("static", "tiny", "timed", "one"))
+STATIC, TINY, TIMED, ONE, THREE = (
+    _FOLDER / f"{name}.yaml" for name in ("static", "tiny", "timed", "one", "three")
+)
 
 
 def varied(space: Path, folder: Path, old: str, new: str) -> Path:

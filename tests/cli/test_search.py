@@ -1,0 +1,172 @@
+"""dsx search: from an empty folder to a front and the next command, and every refusal."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import dsx, one_line
+from tests.study.looking import states
+from tests.study.spaces import STATIC, THREE, TINY, varied
+
+MODELS = """
+import torch
+
+def tiny(classes=10):
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3, padding=1),
+        torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, classes),
+    )
+"""
+OWN = """
+model: mypkg.models:tiny
+data: digits
+slots: [{match: "*", kernel_shape: [cross, point]}]
+objectives: {params: minimize}
+"""
+
+
+def test_from_an_empty_folder_to_the_next_command(tmp_path: Path) -> None:
+    ended = dsx("search", TINY, "--trials", 3, folder=tmp_path)
+    assert ended.code == 0
+    title, *_ = ended.out.splitlines()
+    assert title.startswith("tiny (space tiny): ") and title.endswith(" designs on the front")
+    assert "best accuracy: #" in ended.out
+    assert ended.err.startswith("0/3 designs, 0 on the front\n1/3 designs, 1 on the front\n")
+    assert "\nfinished: 3 measured to the end" in ended.err
+    *_, pareto, export = ended.err.splitlines()
+    for line in (pareto.removeprefix("Next: "), export.strip()):
+        _, *arguments = shlex.split(line)
+        following = dsx(*arguments, folder=tmp_path)
+        assert following.code == 0, following
+    assert (tmp_path / "front.html").is_file()
+    assert (tmp_path / "chosen" / "model.py").is_file()
+    assert "Traceback" not in ended.err
+
+
+def test_the_same_command_again_shows_the_front(tmp_path: Path) -> None:
+    first = dsx("search", STATIC, "--trials", 3, folder=tmp_path)
+    again = dsx("search", STATIC, "--trials", 3, folder=tmp_path)
+    assert (again.code, again.out) == (0, first.out)
+    assert "finished: 3 measured to the end" in again.err
+
+
+@pytest.mark.parametrize("name", ["json", "csv"])
+def test_results_go_to_stdout_and_messages_to_stderr(tmp_path: Path, name: str) -> None:
+    ended = dsx("search", STATIC, "--trials", 3, "--format", name, folder=tmp_path)
+    assert ended.code == 0
+    assert ended.out == dsx("pareto", "--format", name, folder=tmp_path).out
+    assert "designs, " in ended.err and "Next: dsx pareto static" in ended.err
+
+
+def test_options_come_before_the_environment(tmp_path: Path) -> None:
+    environment = {"DSX_STORAGE": "sqlite:///from/environment.db", "DSX_TRIALS": "2"}
+    ended = dsx("search", STATIC, folder=tmp_path, environment=environment)
+    assert "finished: 2 measured" in ended.err
+    assert (tmp_path / "from" / "environment.db").is_file()
+    options = ("--trials", 1, "--storage", "sqlite:///from/option.db")
+    ended = dsx("search", STATIC, *options, folder=tmp_path, environment=environment)
+    assert "finished: 1 measured" in ended.err
+    assert (tmp_path / "from" / "option.db").is_file()
+    assert not (tmp_path / "studies").exists()
+
+
+def test_a_study_has_the_name_it_is_given(tmp_path: Path) -> None:
+    options = ("--study", "mine", "--storage", "sqlite:///my db.db")
+    ended = dsx("search", STATIC, "--trials", 3, *options, folder=tmp_path)
+    assert "Next: dsx pareto mine --storage 'sqlite:///my db.db' --plot front.html" in ended.err
+    assert states(f"sqlite:///{tmp_path}/my db.db", "mine")["complete"] == 3
+
+
+def test_a_network_of_the_folder_it_is_called_from(tmp_path: Path) -> None:
+    (tmp_path / "mypkg").mkdir()
+    (tmp_path / "mypkg" / "models.py").write_text(MODELS)
+    (tmp_path / "own.yaml").write_text(OWN)
+    ended = dsx("search", "own.yaml", "--trials", 3, folder=tmp_path)
+    assert (ended.code, ended.out.splitlines()[0][:15]) == (0, "own (space own)"), ended
+
+
+def test_where_no_design_meets_the_constraints_it_says_so(tmp_path: Path) -> None:
+    ended = dsx("search", STATIC, "--trials", 1, folder=tmp_path)
+    assert ended.code == 1
+    assert "No design meets the constraints." in ended.out
+    assert ended.err.endswith(
+        "No design meets all constraints yet: raise --trials, or loosen one of them.\n"
+    )
+
+
+def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
+    ended = dsx("search", THREE, "--trials", 9, folder=tmp_path)
+    assert ended.code == 0
+    assert "\nall 3 designs of the space were drawn: 3 measured to the end" in ended.err
+    ended = dsx("search", STATIC, "--trials", 9, "--timeout", "0s", folder=tmp_path)
+    assert "\ntime is up: " in ended.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("width: 4}", "width: 4", "static.yaml:4: not YAML: "),
+        ("data: digits", "daat: digits", "static.yaml:4: daat: unknown key (allowed: model, "),
+        ("data: digits", "data: digts", "static.yaml:4: data: no dataset called 'digts'"),
+        ("groups: [1, 2]", "groups: [[1]]", "static.yaml:6: slots.0.groups.0: "),
+        ('"stages.*"', '"stage.*"', "static.yaml:6: slots.0.match: 'stage.*' matches no slot"),
+        ('"<= 80%"', '"<= 1%"', "static.yaml:8: constraints.flops: no design can meet this"),
+        ('"<= 80%"', '"< 80%"', "static.yaml:8: constraints.flops: '< 80%' is not a bound"),
+        ("minimize,", "minimise,", "static.yaml:7: objectives.params: 'minimise' is not allowed"),
+        ("small_cnn", "small_cn", "static.yaml:2: model: no net called 'small_cn'"),
+        ("small_cnn", "mypkg.models:tiny", "static.yaml:2: model: cannot import 'mypkg.models'"),
+    ],
+)
+def test_a_wrong_space_is_one_line_with_its_place(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    space = varied(STATIC, tmp_path, old, new)
+    for command in (("search", "--trials", 1), ("space",)):
+        ended = dsx(*command, space, folder=tmp_path)
+        if command == ("space",) and "no design can" in problem:
+            assert (ended.code, ended.err) == (1, "")
+            continue
+        assert one_line(ended, 2).startswith(f"{tmp_path}/{problem}")
+
+
+def test_an_unknown_space_names_the_near_one(tmp_path: Path) -> None:
+    for command in ("search", "space"):
+        assert one_line(dsx(command, "digit", folder=tmp_path), 2) == (
+            "no search space called 'digit' (allowed: digits, or the path of a .yaml file). "
+            "Did you mean 'digits'?"
+        )
+        assert one_line(dsx(command, "digit.yaml", folder=tmp_path), 2) == (
+            "digit.yaml: there is no such file. Did you mean 'digits'?"
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("storage", "problem"),
+    [
+        ("nothing", "--storage: 'nothing' is not a database URL"),
+        (
+            "postgresql://u:s3cret@127.0.0.1:1/x",
+            "postgresql://u:***@127.0.0.1:1/x cannot be opened",
+        ),
+        ("sqlite:///file/dsx.db", "sqlite:///file/dsx.db cannot be opened: "),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_one_line(
+    tmp_path: Path, storage: str, problem: str
+) -> None:
+    (tmp_path / "file").touch()
+    ended = dsx("search", STATIC, "--storage", storage, folder=tmp_path)
+    assert one_line(ended, 2).startswith(problem)
+    assert "s3cret" not in ended.err
+
+
+def test_a_failing_baseline_is_one_line(tmp_path: Path) -> None:
+    space = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 1.0e+30")
+    ended = dsx("search", space, "--trials", 2, folder=tmp_path)
+    *_, line = ended.err.splitlines()
+    assert (ended.code, ended.out) == (1, "")
+    assert line == (
+        "dsx: the baseline cannot be measured: training diverged: the loss is nan in epoch 1"
+    )
