@@ -134,16 +134,15 @@ def test_any_batch_size_and_number_of_epochs_works(images: int, batch: int, epoc
 
 
 def test_each_epoch_sees_whole_batches_of_distinct_images() -> None:
-    network, split, sizes = fresh(), part(100), []
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        sizes.append(len(torch.unique(inputs[0].flatten(1), dim=0)))
-
-    network.register_forward_pre_hook(note)
+    network, split = fresh(), part(100)
+    seen: list[Tensor] = []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(1)))
     train(network, split, Train(epochs=2, batch_size=30, learning_rate=0.05, seed=0))
-    distinct = len(torch.unique(split.images.flatten(1), dim=0))
-    assert distinct == 100
-    assert sizes == [30] * 6
+    assert len(torch.unique(split.images.flatten(1), dim=0)) == 100
+    assert [len(batch) for batch in seen] == [30] * 6
+    for epoch in (seen[:3], seen[3:]):
+        assert len(torch.unique(torch.cat(epoch), dim=0)) == 90
+    assert not torch.equal(torch.cat(seen[:3]), torch.cat(seen[3:]))
 
 
 @pytest.mark.parametrize("images", [1, 7, PREDICT_BATCH, PREDICT_BATCH + 1])

@@ -35,9 +35,12 @@ def pareto(
     """Show the trade-offs of a study: the front as a table, a plot, and which designs to pick."""
     from dsx.report.plot import plot as draw
     from dsx.report.result import print_front, print_message
+    from dsx.report.view import axes
     from dsx.study.read import front
 
     found = front(study, storage=storage)
+    # Before anything is written or shown.
+    axes(found, x, y)
     written = [plot] if plot is not None else []
     if plot is not None:
         draw(found, plot, x=x, y=y)

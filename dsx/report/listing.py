@@ -21,13 +21,15 @@ def print_rows(
         rows: All with the same keys.
         format: "table", "json" or "csv".
         about: What a JSON document says beside the rows.
-        name: Of the rows in a JSON document.
+        name: Of the rows in a JSON document, and where there is none of them in a table.
     """
     if format == "json":
         document = {"schema_version": SCHEMA_VERSION, **about, name: list(rows)}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    elif not rows:
+        sys.stdout.write("" if format == "csv" else f"no {name}\n")
     elif format == "csv":
-        writer = csv.DictWriter(sys.stdout, list(rows[0]) if rows else [], lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     else:

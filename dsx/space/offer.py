@@ -121,7 +121,7 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
         at = spec.at(slot)
     except SpecError as error:
         return f"{slot.name}: {error}"
-    if at.keeps or at.groups == 1:
+    if at.groups == 1:  # as `keep` has too: what stands there is no matter of the space
         return None
     stride = at.channel_stride or "block"
     unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)

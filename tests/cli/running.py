@@ -1,8 +1,10 @@
 """Run the `dsx` command in real processes, to be read, interrupted and killed."""
 
+import contextlib
 import functools
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -114,6 +116,41 @@ def dsx(
 ) -> Ended:
     """Run `dsx` to its end; see `start`."""
     return start(*arguments, folder=folder, uid=uid, environment=environment).wait()
+
+
+def on_terminal(
+    stream: str, *arguments: object, folder: Path, environment: Mapping[str, str] = NOTHING
+) -> tuple[int, str]:
+    """Run `dsx` to its end with a terminal for its "out" or its "err".
+
+    Returns:
+        The exit code, and what the terminal got.
+    """
+    main, second = pty.openpty()
+    os.set_blocking(main, False)
+    terminal = Path(os.ttyname(second))
+    shown = b""
+
+    def ended() -> bool:
+        nonlocal shown
+        code = running.code
+        with contextlib.suppress(BlockingIOError):
+            while chunk := os.read(main, 65536):
+                shown += chunk
+        return code is not None
+
+    running = start(
+        *arguments,
+        folder=folder,
+        out=terminal if stream == "out" else None,
+        err=terminal if stream == "err" else None,
+        environment={"TERM": "xterm-256color", **environment},
+    )
+    until(ended, f"process {running.pid} ends")
+    os.close(main)
+    os.close(second)
+    assert running.code is not None
+    return running.code, shown.decode()
 
 
 def fresh(

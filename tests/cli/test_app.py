@@ -24,7 +24,7 @@ def test_help_of_a_command_names_its_options(tmp_path: Path, command: str) -> No
     ended = dsx(command, "--help", folder=tmp_path)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"Usage: dsx {command}")
-    assert "--format [table|json|csv]" in ended.out
+    assert "--format <table|json|csv>" in ended.out
     if command != "space":
         assert "DSX_STORAGE" in ended.out
 

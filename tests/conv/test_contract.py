@@ -81,7 +81,7 @@ def test_counting_form_is_the_same_function(kind: str, data: st.DataObject) -> N
 
 
 @given(data=st.data())
-@settings(max_examples=4)
+@settings(max_examples=8)
 def test_a_counter_counts_the_closed_form(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(1,), channels=(2, 3, 4)))
     module = build(case.spec, case.conv)

@@ -11,6 +11,7 @@ from dsx.conv import ConvSpec, build, dense_weight, from_conv2d, preset
 from dsx.conv.separable import SeparableConv2d
 from tests.conv import naive
 from tests.conv.close import assert_equal
+from tests.conv.counting import counted
 from tests.conv.strategies import Case, cases
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -106,6 +107,15 @@ def test_stages(bias: bool) -> None:
     assert second.weight.shape == (12, 4, 1, 1)
     assert (second.stride, second.padding, second.dilation) == ((1, 1), (0, 0), (1, 1))
     assert set(module.state_dict()) == {"depthwise.weight", "depthwise.bias", "pointwise.weight"}
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", 1])
+def test_padding_as_a_word_is_counted_like_a_number(padding: str | int) -> None:
+    module = build(preset("scc"), nn.Conv2d(8, 12, 3, padding=padding))
+    x = torch.randn(1, 8, 6, 7)
+    out = module(x)
+    flops = module.cost((out.shape[2], out.shape[3])).flops
+    assert counted(module.counting_form(), x) == flops
 
 
 def test_the_kernel_shape_of_a_separable_spec_has_no_say() -> None:

@@ -86,6 +86,7 @@ def test_chosen_forms_are_handed_on() -> None:
     first = candidate(specs=SPECS)
     forms = {name: choice.form for name, choice in first.deployed.choices.items()}
     assert set(forms) == set(SPECS)
+    assert first.known
     known.update(first.known)
     again = Candidate(first.space, first.design, known)
     assert {name: choice.form for name, choice in again.deployed.choices.items()} == forms

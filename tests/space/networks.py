@@ -29,14 +29,14 @@ class Tangle(nn.Module):
         self.head = nn.Linear(2, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem["in"](input=x)
+        x = self.stem["in"](x)
         x = self.alias(torch.relu(self.twice(x)))
         x = torch.relu(self.parts[1](self.parts[0](x)))
         x = self.even(self.oblong(self.dilated(self.grouped(x))))
         x = self.line(self.up(x).flatten(2))
         x = self.volume(x[:, :, :36].reshape(-1, 1, 6, 6, 6)).flatten(2)
         x = self.normed(x[:, :, :36].reshape(-1, 2, 6, 6))
-        out: Tensor = self.head(x.mean((2, 3)))
+        out: Tensor = self.head(input=x.mean((2, 3)))
         return out
 
 

@@ -62,15 +62,16 @@ def deploy(
     Returns:
         The deployed network, in eval mode; its output equals that of `model.eval()`.
     """
-    # Held by another module the network has just one input, and may itself be a convolution.
-    holder = nn.Sequential(copy.deepcopy(model).eval())
-    graph = trace(holder)
-    untouched = bound(holder, graph)
-    folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
     timer, known = timer or medians, {} if known is None else known
     replacements: dict[nn.Module, nn.Module] = {}
     choices = {}
+    # Tensors made in inference mode could never again be changed or trained through.
     with torch.inference_mode(False), torch.no_grad():
+        # Held by another module the network has just one input, and may itself be a convolution.
+        holder = nn.Sequential(copy.deepcopy(model).eval())
+        graph = trace(holder)
+        untouched = bound(holder, graph)
+        folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
         for conv, (name, seen) in _inputs(holder, sample, untouched).items():
             replacements[conv], choices[name] = choose(conv, seen, timer, known, native)
         swap(holder, replacements)

@@ -142,7 +142,11 @@ def test_a_network_that_cannot_be_traced_says_why() -> None:
     assert deployed.untraced is not None
     assert "TraceError: symbolically traced variables cannot be used" in deployed.untraced
     assert set(deployed.choices) == {"conv"}
-    assert not isinstance(cast(Untraceable, deployed.network).conv, DsxConv)
+    network = cast(Untraceable, deployed.network)
+    assert not isinstance(network.conv, DsxConv)
+    # It was never called, so that nothing is known about its input.
+    assert isinstance(network.unused, DsxConv)
+    assert not network.unused._forward_pre_hooks
 
 
 def test_choices_are_by_name() -> None:
@@ -224,6 +228,8 @@ def test_deploying_under_inference_mode() -> None:
     network, x = ready(Residual(SLIDING)), image()
     with torch.inference_mode():
         deployed = deploy(network, x, timer=Favour(0))
+    # An inference tensor could not be trained through, nor changed, ever again.
+    assert not any(tensor.is_inference() for tensor in deployed.state_dict().values())
     torch.testing.assert_close(deployed(x), outputs(network, x), rtol=1e-10, atol=1e-10)
 
 

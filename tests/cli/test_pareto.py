@@ -1,0 +1,91 @@
+"""dsx pareto: the front in every format, on every terminal, and as a picture."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from dsx import front
+from tests.cli.running import dsx, on_terminal, one_line
+
+
+def test_json_has_the_keys_of_the_design(used: Path) -> None:
+    document = dsx("pareto", "--json", folder=used).json
+    assert document["schema_version"] == 1
+    assert document["study"] == "tiny"
+    assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
+    for design in document["designs"]:
+        assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "words"}
+        for value in design["metrics"].values():
+            assert value.keys() == {"value", "low", "high"}
+
+
+def test_the_formats_hold_the_same_designs(used: Path) -> None:
+    found = front("tiny", storage=f"sqlite:///{used}/studies/dsx.db")
+    document = dsx("pareto", "tiny", "--format", "json", folder=used).json
+    table = csv.DictReader(io.StringIO(dsx("pareto", "--format", "csv", folder=used).out))
+    assert [(design["id"], design["on_front"]) for design in document["designs"]] == [
+        (entry.id, entry in found.on_front) for entry in found.entries
+    ]
+    assert [(row["id"], float(row["accuracy"])) for row in table] == [
+        (entry.id, entry.metrics["accuracy"].value) for entry in found.entries
+    ]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_it_fits_the_terminal(used: Path, columns: int) -> None:
+    ended = dsx("pareto", folder=used, environment={"COLUMNS": str(columns)})
+    assert (ended.code, ended.err) == (0, "")
+    assert max(map(len, ended.out.splitlines())) <= columns
+    assert "★ knee" in ended.out
+    assert "\x1b" not in ended.out
+
+
+def test_what_cannot_be_shown_is_spelled(used: Path) -> None:
+    environment = {"PYTHONIOENCODING": "ascii"}
+    for name in ("table", "json", "csv"):
+        ended = dsx("pareto", "--format", name, folder=used, environment=environment)
+        assert (ended.code, ended.err) == (0, ""), ended
+        assert ended.out.isascii()
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_colours_are_for_terminals_that_want_them(used: Path, no_color: bool) -> None:
+    environment = {"NO_COLOR": "1"} if no_color else {}
+    code, text = on_terminal("out", "pareto", folder=used, environment=environment)
+    assert code == 0
+    assert ("36m" in text) == (not no_color)
+
+
+@pytest.mark.parametrize("name", ["front.html", "front.png", "front.svg"])
+def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -> None:
+    ended = dsx("pareto", "--plot", tmp_path / name, folder=used)
+    assert (ended.code, ended.err) == (0, f"Wrote {tmp_path / name}\n")
+    assert (tmp_path / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["tny"], "no study called 'tny' (allowed: static, tiny). Did you mean 'tiny'?"),
+        (["--plot", "front.pgn"], "front.pgn: no plot format called '.pgn'"),
+        (["--plot", "nowhere/front.png"], "cannot write nowhere/front.png: "),
+        (["--x", "acuracy"], "no metric called 'acuracy'"),
+        (
+            ["--storage", "sqlite:///none.db"],
+            "no database at sqlite:///none.db; `dsx search` makes",
+        ),
+    ],
+)
+def test_what_is_not_there_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
+    assert one_line(dsx("pareto", *arguments, folder=used), 2).startswith(problem)
+
+
+def test_without_a_front_it_ends_with_1(tmp_path: Path) -> None:
+    from tests.study.spaces import STATIC
+
+    dsx("search", STATIC, "--trials", 1, folder=tmp_path)
+    ended = dsx("pareto", folder=tmp_path)
+    assert (ended.code, ended.err) == (1, "No design meets all constraints yet.\n")
+    assert dsx("pareto", "--json", folder=tmp_path).json["knee"] is None

@@ -1,0 +1,67 @@
+"""What the tests of exports share: small spaces, and a design that was searched and trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from dsx.conv import ConvSpec
+from dsx.measure import Candidate
+from dsx.space import Design, SearchSpace
+from dsx.space.space import build_space
+
+TEXT = """
+model: {model}
+data: digits
+train: {{epochs: 1, batch_size: 128, learning_rate: 0.1}}
+measure: {{dtype: {dtype}}}
+slots: [{{match: "*", kernel_shape: [cross, point], groups: [1, 2], channel_stride: [block, 0.5]}}]
+objectives: {{accuracy: maximize}}
+"""
+MakeSpace = Callable[..., SearchSpace]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A design as a search leaves it: trained, with its accuracy."""
+
+    space: SearchSpace
+    design: Design
+    weights: dict[str, Tensor]
+    metrics: dict[str, float]
+
+
+def make_space(model: str = "small_cnn", dtype: str = "float32") -> SearchSpace:
+    if model == "small_cnn":
+        model += "\nmodel_args: {width: 4}"
+    return build_space("own", "own.yaml", TEXT.format(model=model, dtype=dtype))
+
+
+def cross_design(space: SearchSpace) -> Design:
+    """Crosses under a sliding window in the second convolution."""
+    slot = space.census.slots[1].name
+    spec = ConvSpec(kernel_shape="cross", groups=2, channel_stride=0.5)
+    return space.design({slot: spec})
+
+
+def search(space: SearchSpace, design: Design) -> Searched:
+    candidate = Candidate(space, design)
+    network = candidate.trained()
+    validation = candidate.splits.validation
+    hits = (network(validation.images).argmax(1) == validation.labels).double().mean()
+    weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    return Searched(space, design, weights, {"accuracy": float(hits)})
+
+
+@pytest.fixture(scope="session")
+def searched() -> Searched:
+    space = make_space()
+    return search(space, cross_design(space))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where to export to: not there yet, in a folder that holds nothing else."""
+    return tmp_path / "chosen"

@@ -1,0 +1,258 @@
+"""An exported folder: whole, checked, and never in place of something that was wanted."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from dsx.conv import ConvSpec
+from dsx.errors import DsxError, WorkFailed
+from dsx.export import export
+from dsx.measure import this_device
+from dsx.space import redesign
+from tests.export.conftest import Searched, cross_design, make_space, search
+
+FILES = ["design.yaml", "manifest.json", "model.py", "weights.safetensors"]
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from model import load
+network = load()
+torch.manual_seed(0)
+torch.save(network(torch.randn(5, 1, 8, 8, dtype=getattr(torch, sys.argv[2]))), sys.argv[3])
+print(sorted(name for name in ("dsx", "numpy", "safetensors", "optuna") if name in sys.modules))
+"""
+
+
+def run_alone(folder: Path, dtype: str, result: Path) -> list[str]:
+    """Run an exported model with `python -I`, and name what it imported."""
+    command = [sys.executable, "-I", "-c", SCRIPT, str(folder), dtype, str(result)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = yaml.safe_load(done.stdout)
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_the_files_compute_what_the_network_computes_with_torch_alone(
+    searched: Searched, out: Path, tmp_path: Path, dtype: str, tolerance: float
+) -> None:
+    space = make_space(dtype=dtype)
+    export(space, searched.design, out, weights=searched.weights, searched=searched.metrics)
+    assert sorted(file.name for file in out.iterdir()) == FILES
+    assert set(run_alone(out, dtype, tmp_path / "logits")) <= {"numpy"}
+    network = redesign(space.network(), searched.design.changed)
+    network.load_state_dict(searched.weights)
+    network.eval().to(getattr(torch, dtype))
+    torch.manual_seed(0)
+    expected = network(torch.randn(5, 1, 8, 8, dtype=getattr(torch, dtype)))
+    logits = torch.load(tmp_path / "logits")
+    assert logits.dtype == getattr(torch, dtype)
+    torch.testing.assert_close(logits, expected, atol=tolerance, rtol=tolerance)
+
+
+def test_a_bfloat16_model_is_exported_as_such(searched: Searched, out: Path) -> None:
+    space = make_space(dtype="bfloat16")
+    bundle = export(
+        space, searched.design, out, weights=searched.weights, searched=searched.metrics
+    )
+    assert "torch.bfloat16" in (out / "model.py").read_text()
+    assert bundle.manifest["outputs"]["largest_difference"] > 0
+
+
+def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> None:
+    space, design = searched.space, searched.design
+    bundle = export(
+        space,
+        design,
+        out,
+        weights=searched.weights,
+        searched=searched.metrics,
+        labels={"study": "s", "trial": 7},
+    )
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert bundle.manifest == manifest
+    assert bundle.folder == out
+    cost = space.cost(design)
+    exported = {name: numbers.get("exported") for name, numbers in manifest["metrics"].items()}
+    assert (exported["params"], exported["flops"], exported["bits"]) == (
+        cost.params,
+        cost.flops,
+        cost.bits,
+    )
+    assert exported["accuracy"] == pytest.approx(searched.metrics["accuracy"], abs=1 / 300)
+    assert manifest["metrics"]["accuracy"]["searched"] == searched.metrics["accuracy"]
+    assert 0 <= exported["test_accuracy"] <= 1
+    latency = manifest["metrics"]["latency_ms"]
+    assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
+    assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (1, "s", 7)
+    assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.census))
+    assert manifest["outputs"]["images"] == 720
+    assert manifest["outputs"]["largest_difference"] <= manifest["outputs"]["tolerance"]
+    assert manifest["device"]["torch"] == this_device().torch
+    assert manifest["forms"].keys() == design.changed.keys()
+    assert manifest["files"] == {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in FILES
+        if name != "manifest.json"
+    }
+
+
+def test_the_design_can_be_built_from_its_yaml(searched: Searched, out: Path) -> None:
+    export(searched.space, searched.design, out, weights=searched.weights)
+    content = yaml.safe_load((out / "design.yaml").read_text())
+    slots = {name: ConvSpec.from_json(dials) for name, dials in content["slots"].items()}
+    assert searched.space.design(slots) == searched.design
+    assert content["id"] == searched.design.id
+    network = redesign(searched.space.network(), slots)
+    network.load_state_dict(searched.weights)
+
+
+def test_without_weights_it_trains_again_to_the_same_numbers(
+    searched: Searched, out: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    export(searched.space, searched.design, kept, weights=searched.weights)
+    export(searched.space, searched.design, out, searched=searched.metrics)
+    assert _weights(out) == _weights(kept)
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / "weights.safetensors").read_bytes()
+
+
+def test_every_design_can_be_exported(tmp_path: Path) -> None:
+    space = make_space()
+    slots = [slot.name for slot in space.census.slots]
+    settings = [
+        {},
+        {slots[1]: ConvSpec(separable=True, groups=2, channel_stride=0.5)},
+        {slots[1]: ConvSpec(kernel_shape="corners", groups=2), slots[2]: ConvSpec(groups="all")},
+        {name: ConvSpec(kernel_shape="point") for name in slots[1:]},
+    ]
+    for number, specs in enumerate(settings):
+        export(space, space.design(specs), tmp_path / str(number))
+
+
+def test_awkward_networks_can_be_exported(out: Path, tmp_path: Path) -> None:
+    space = make_space("tests.export.networks:Awkward")
+    found = search(space, cross_design(space))
+    bundle = export(space, found.design, out, weights=found.weights, searched=found.metrics)
+    assert bundle.manifest["outputs"]["largest_difference"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("Branching", "^model.py needs a network that torch.fx can follow, this one it cannot: "),
+        ("Foreign", "^model.py cannot tell with which arguments a nn.LSTM was made$"),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing(out: Path, model: str, problem: str) -> None:
+    space = make_space(f"tests.export.networks:{model}")
+    with pytest.raises(WorkFailed, match=problem) as failed:
+        export(space, space.baseline, out)
+    assert "\n" not in str(failed.value)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_weights_of_another_network_are_refused(searched: Searched, out: Path) -> None:
+    with pytest.raises(WorkFailed, match=r"^the weights are not of this network: [^\n]*$"):
+        export(searched.space, searched.space.baseline, out, weights=searched.weights)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_weights_that_are_not_those_of_the_search_are_found_out(
+    searched: Searched, out: Path
+) -> None:
+    tampered = {**searched.weights, "head.bias": searched.weights["head.bias"].flip(0) + 9.0}
+    tampered["head.weight"] = -searched.weights["head.weight"]
+    problem = r"with these weights the validation accuracy is 0\.\d+, the search measured 0\.\d+"
+    with pytest.raises(WorkFailed, match=problem):
+        export(searched.space, searched.design, out, weights=tampered, searched=searched.metrics)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("exporter", ["tampering", "not_a_number", "needing_dsx", "silent"])
+def test_files_that_compute_something_else_are_found_out(
+    searched: Searched, out: Path, exporter: str
+) -> None:
+    problems = {
+        "tampering": r"outputs differ by [0-9.e+-]+ of the largest logit \(allowed: 0\.001\)",
+        "not_a_number": "outputs differ by nan",
+        "needing_dsx": "does not run in a fresh process: .*must not need dsx",
+        "silent": "does not run in a fresh process: .*No such file",
+    }
+    with pytest.raises(WorkFailed, match=problems[exporter]):
+        export(
+            searched.space,
+            searched.design,
+            out,
+            weights=searched.weights,
+            exporter=f"tests.export.exporters:{exporter}",
+        )
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_kept_unless_forced(searched: Searched, out: Path) -> None:
+    out.mkdir()
+    (out / "mine").write_text("mine")
+    with pytest.raises(DsxError, match=r"^--out: '.*chosen' exists already .* --force\)$"):
+        export(searched.space, searched.design, out, weights=searched.weights)
+    assert [file.name for file in out.iterdir()] == ["mine"]
+    export(searched.space, searched.design, out, weights=searched.weights, force=True)
+    assert sorted(file.name for file in out.iterdir()) == FILES
+    assert [file.name for file in out.parent.iterdir()] == ["chosen"]
+
+
+def test_an_empty_folder_is_filled(searched: Searched, out: Path) -> None:
+    out.mkdir()
+    export(searched.space, searched.design, out, weights=searched.weights)
+    assert sorted(file.name for file in out.iterdir()) == FILES
+
+
+def test_what_is_replaced_stays_until_the_new_is_checked(searched: Searched, out: Path) -> None:
+    out.mkdir()
+    (out / "mine").write_text("mine")
+    with pytest.raises(WorkFailed, match="outputs differ"):
+        export(
+            searched.space,
+            searched.design,
+            out,
+            weights=searched.weights,
+            force=True,
+            exporter="tests.export.exporters:tampering",
+        )
+    assert (out / "mine").read_text() == "mine"
+    assert [file.name for file in out.parent.iterdir()] == ["chosen"]
+
+
+def test_a_file_is_not_replaced(searched: Searched, out: Path) -> None:
+    out.write_text("mine")
+    for force, problem in ((False, "exists already"), (True, "is a file, not a folder")):
+        with pytest.raises(DsxError, match=problem):
+            export(searched.space, searched.design, out, force=force)
+    assert out.read_text() == "mine"
+
+
+def test_the_folder_one_is_in_is_not_replaced(
+    searched: Searched, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out / "inner").mkdir(parents=True)
+    monkeypatch.chdir(out / "inner")
+    for name in (".", "..", str(out)):
+        with pytest.raises(DsxError, match="is the folder you are in, or holds it"):
+            export(searched.space, searched.design, Path(name), force=True)
+    assert (out / "inner").is_dir()
+
+
+def test_a_place_that_cannot_be_written_is_said(searched: Searched, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DsxError, match=r"^--out: '.*/file/chosen' cannot be written: "):
+        export(searched.space, searched.design, tmp_path / "file" / "chosen")

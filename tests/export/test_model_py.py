@@ -1,0 +1,105 @@
+"""model.py as a reader sees it, and its own reader of safetensors."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from dsx.conv import deploy
+from dsx.export.model_py import MODEL, WEIGHTS, write
+from dsx.nets.small_cnn import SmallCnn
+from tests.export.networks import Awkward
+
+DTYPES = [
+    *(torch.float64, torch.float32, torch.bfloat16, torch.float16),
+    *(torch.int64, torch.int32, torch.bool),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    sample = torch.randn(2, 1, 8, 8)
+    files = write(deploy(SmallCnn(width=4), sample), sample, "As it is in small_cnn.", folder)
+    assert [file.name for file in files] == [MODEL, WEIGHTS]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("exported", folder / MODEL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_reads_like_a_network_someone_wrote(folder: Path) -> None:
+    text = (folder / MODEL).read_text()
+    compile(text, MODEL, "exec")
+    assert text.startswith('"""As it is in small_cnn.\n\nNeeds torch and nothing else:\n')
+    assert "    def forward(self, x: torch.Tensor) -> torch.Tensor:\n" in text
+    assert "        self.stem_0 = nn.Conv2d(1, 4, 3, padding=1)\n" in text
+    assert "BatchNorm" not in text
+    assert "None;" not in text and "= None" not in text
+    assert "dsx" not in text.replace("as it is", "")
+    assert max(map(len, text.splitlines())) <= 120
+    assert text.endswith("\n") and not text.endswith("\n\n")
+
+
+def test_it_loads_ready_for_use(model: ModuleType) -> None:
+    network = model.load()
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert network(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
+
+
+def test_weights_may_lie_elsewhere(model: ModuleType, folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.safetensors"
+    moved.write_bytes((folder / WEIGHTS).read_bytes())
+    images = torch.randn(3, 1, 8, 8)
+    assert torch.equal(model.load(str(moved))(images), model.load()(images))
+
+
+def test_weights_of_something_else_are_refused(model: ModuleType, tmp_path: Path) -> None:
+    save_file({"other": torch.zeros(1)}, tmp_path / "other")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        model.load(tmp_path / "other")
+
+
+@given(st.sampled_from(DTYPES), st.lists(st.integers(0, 4), max_size=3), st.booleans())
+def test_its_reader_reads_what_safetensors_writes(
+    model: ModuleType,
+    tmp_path_factory: pytest.TempPathFactory,
+    dtype: torch.dtype,
+    shape: list[int],
+    metadata: bool,
+) -> None:
+    file = tmp_path_factory.mktemp("safe") / "file"
+    tensors = {"a": torch.randn(2), "b": (torch.randn(shape) * 5).to(dtype)}
+    save_file(tensors, file, metadata={"design": "abc"} if metadata else None)
+    read = model.read_safetensors(file)
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert read[name].dtype == tensor.dtype
+        assert torch.equal(read[name], tensor)
+
+
+def test_names_that_fall_together_stay_apart(tmp_path: Path) -> None:
+    sample = torch.randn(2, 1, 8, 8)
+    network = Awkward().eval()
+    write(deploy(network, sample), sample, "Awkward.", tmp_path)
+    text = (tmp_path / MODEL).read_text()
+    lines = [line.strip() for line in text.splitlines() if " = nn." in line]
+    assert len(lines) == len({line.partition(" = ")[0] for line in lines}) == 7
+    header = (tmp_path / WEIGHTS).read_bytes()
+    stored = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+    assert {tuple(entry["shape"]) for name, entry in stored.items() if name != "__metadata__"} >= {
+        (4, 1, 3, 3), (4, 4, 3, 3), (4, 4, 1, 1), (1, 4, 1, 1),
+    }  # fmt: skip
