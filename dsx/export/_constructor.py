@@ -1,6 +1,7 @@
 """Write the Python that builds a module of torch.nn like a given one."""
 
 import inspect
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -27,27 +28,27 @@ def constructor(module: nn.Module) -> str:
     kind = type(module)
     if getattr(nn, kind.__name__, None) is not kind:
         raise WorkFailed(f"model.py cannot hold a {kind.__module__}.{kind.__name__}")
-    arguments = []
-    for name, parameter in inspect.signature(kind).parameters.items():
+    for short in (True, False):
+        call = f"nn.{kind.__name__}({', '.join(_arguments(module, short))})"
+        if _builds(call, module):
+            return call
+    raise WorkFailed(f"model.py cannot tell with which arguments a nn.{kind.__name__} was made")
+
+
+def _arguments(module: nn.Module, short: bool) -> Iterator[str]:
+    """Write the arguments that are not the defaults; one side for all sides where it is short."""
+    for name, parameter in inspect.signature(type(module)).parameters.items():
         value = getattr(module, name, _ABSENT)
         if name in ("device", "dtype") or value is _ABSENT:
             continue
         if isinstance(value, torch.Tensor) or (name == "bias" and value is None):
             value = value is not None
-        if name in _SIDES and isinstance(value, tuple) and _all_alike(value):
+        if short and name in _SIDES and isinstance(value, tuple) and len(set(value)) == 1:
             value = value[0]
         if parameter.default is _ABSENT:
-            arguments.append(_literal(value))
+            yield _literal(value)
         elif value != parameter.default:
-            arguments.append(f"{name}={_literal(value)}")
-    call = f"nn.{kind.__name__}({', '.join(arguments)})"
-    if not _builds(call, module):
-        raise WorkFailed(f"model.py cannot tell with which arguments a nn.{kind.__name__} was made")
-    return call
-
-
-def _all_alike(sides: tuple[object, ...]) -> bool:
-    return len(set(sides)) == 1 and sides[0] is not None
+            yield f"{name}={_literal(value)}"
 
 
 def _literal(value: object) -> str:

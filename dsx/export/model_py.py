@@ -2,11 +2,11 @@
 
 import inspect
 import keyword
+import operator
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, fx, nn
@@ -28,6 +28,7 @@ Needs torch and nothing else:
 """
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -54,8 +55,9 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     tensors = {{}}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        flat = torch.frombuffer(data[begin:end], dtype=dtypes[entry["dtype"]])
-        tensors[name] = flat.reshape(entry["shape"])
+        dtype = dtypes[entry["dtype"]]
+        numbers = torch.frombuffer(data[begin:end] or bytearray(8), dtype=dtype)
+        tensors[name] = numbers[: math.prod(entry["shape"])].reshape(entry["shape"])
     return tensors
 
 
@@ -102,33 +104,33 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
 
 
 def _flat(network: fx.GraphModule) -> fx.GraphModule:
-    """Hold every part directly, under a name that can stand behind `self.`."""
-    graph = fx.Graph()
-    graph.output(graph.graph_copy(network.graph, {}))
-    root = nn.Module()
+    """Hold every part directly, under a name that can stand behind `self.`; call the input x."""
+    graph, root = fx.Graph(), nn.Module()
+    values: dict[fx.Node, fx.Node] = {}
     names: dict[str, str] = {}
-    for node in graph.nodes:
-        if node.op not in ("call_module", "get_attr"):
-            continue
-        target = str(node.target)
-        if target not in names:
-            names[target] = _free_name(root, target)
-            part: Any = network
-            for step in target.split("."):
-                part = getattr(part, step)
-            if isinstance(part, nn.Module):
-                root.add_module(names[target], part)
-            else:
-                root.register_buffer(names[target], part.detach())
-        node.target = names[target]
+    for node in network.graph.nodes:
+        target, name = node.target, node.name.removeprefix("_0_")
+        if node.op == "placeholder" and not values:
+            target = name = "x"
+        if node.op in ("call_module", "get_attr"):
+            if target not in names:
+                names[target] = _hold(root, target, operator.attrgetter(target)(network))
+            target = names[target]
+        args = fx.node.map_arg(node.args, values.__getitem__)
+        kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
+        values[node] = graph.create_node(node.op, target, args, kwargs, name)
     return fx.GraphModule(root, graph)
 
 
-def _free_name(root: nn.Module, target: str) -> str:
-    """Turn a dotted name into an attribute that the module does not have yet."""
+def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
+    """Keep a part under a name of its own: two dotted names may differ in a dot only."""
     name = re.sub(r"\W", "_", target)
     while hasattr(root, name) or keyword.iskeyword(name) or not name.isidentifier():
         name = f"part_{name}"
+    if isinstance(part, nn.Module):
+        root.add_module(name, part)
+    else:
+        root.register_buffer(name, part.detach())
     return name
 
 
@@ -155,7 +157,7 @@ def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
     # fx drops each value as soon as it is used up; for a reader that is noise.
     forward = re.sub(r";  (?:\w+ = )+None", "", code.src.strip())
     typed = r"\1: torch.Tensor) -> torch.Tensor:"
-    forward = re.sub(r"(?m)^(def forward\(self, \w+)[^,\n]*:$", typed, forward)
+    forward = re.sub(r"(?m)^(def forward\(self, x)[^,\n]*:$", typed, forward)
     return _TEMPLATE.format(
         headline="\n".join(textwrap.wrap(headline, 96)),
         weights=WEIGHTS,

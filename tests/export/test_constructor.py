@@ -84,7 +84,7 @@ def test_what_is_rebuilt_is_like_the_original(module: nn.Module) -> None:
         (nn.BatchNorm2d(8), "nn.BatchNorm2d(8)"),
         (nn.ReLU(inplace=True), "nn.ReLU(inplace=True)"),
         (nn.Identity(3, unused=True), "nn.Identity()"),
-        (nn.AdaptiveAvgPool2d((1, 1)), "nn.AdaptiveAvgPool2d(1)"),
+        (nn.AdaptiveAvgPool2d((1, 1)), "nn.AdaptiveAvgPool2d((1, 1))"),
         (nn.Hardtanh(0.0, float("inf")), 'nn.Hardtanh(min_val=0.0, max_val=float("inf"))'),
     ],
 )

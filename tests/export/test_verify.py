@@ -28,7 +28,7 @@ def test_differences_are_a_part_of_the_largest_logit(dtype: torch.dtype) -> None
     logits = LOGITS.to(dtype)
     assert verify.largest_difference(logits, logits) == (0.0, tolerance)
     off = (LOGITS.double() + 8 * tolerance).to(dtype)
-    with pytest.raises(WorkFailed, match="outputs differ by .* of the largest logit"):
+    with pytest.raises(WorkFailed, match=r"outputs differ by .* of the largest logit"):
         verify.largest_difference(off, logits)
     near = (LOGITS.double() + 2 * tolerance).to(dtype)
     difference, _ = verify.largest_difference(near, logits)
