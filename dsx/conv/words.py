@@ -1,22 +1,8 @@
 """Describe a spec as a person would."""
 
+from dsx.conv.shapes import shape_and_number
 from dsx.conv.spec import ConvSpec
 from dsx.conv.window import ratio
-
-_SHAPES = {
-    "full": "full kernel",
-    "point": "pointwise",
-    "diagonal": "diagonal lines",
-    "antidiagonal": "antidiagonal lines",
-    "row": "rows",
-    "column": "columns",
-    "cross": "crosses",
-    "saltire": "saltires",
-    "lines": "lines in turn",
-    "corners": "corners in turn",
-    "halves": "halves in turn",
-    "checker": "crosses and saltires in turn",
-}
 
 
 def words(spec: ConvSpec, in_channels: int | None = None) -> str:
@@ -41,14 +27,12 @@ def words(spec: ConvSpec, in_channels: int | None = None) -> str:
 
 
 def _shape(spec: ConvSpec) -> str:
-    if spec.separable:
-        return _SHAPES["point"]
     if spec.kernel_shape == "learned":
         density = "" if spec.density is None else f", {spec.density:.0%} alive"
         return f"learned {'rigid' if spec.rigid else 'free'} shapes{density}"
-    if spec.kernel_shape.startswith("het"):
-        return f"full in 1 of {spec.kernel_shape[3:]} channels"
-    return _SHAPES.get(spec.kernel_shape, spec.kernel_shape)
+    name = "point" if spec.separable else spec.kernel_shape
+    shape, number = shape_and_number(name)
+    return shape.words.format(number=number) or name
 
 
 def _window(spec: ConvSpec, in_channels: int | None) -> list[str]:

@@ -80,7 +80,7 @@ def summary(progress: run.Progress) -> str:
         "interrupted": "interrupted",
     }
     parts = [f"{n} {words[state]}" for state, n in progress.counts.items() if n and state in words]
-    return f"{progress.doing}: {', '.join(parts)}"
+    return f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
 
 
 @contextmanager

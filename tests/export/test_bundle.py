@@ -127,17 +127,19 @@ def _weights(folder: Path) -> bytes:
     return (folder / "weights.safetensors").read_bytes()
 
 
-def test_every_design_can_be_exported(tmp_path: Path) -> None:
+def test_each_slot_may_have_another_convolution(tmp_path: Path) -> None:
     space = make_space()
-    slots = [slot.name for slot in space.census.slots]
-    settings = [
-        {},
-        {slots[1]: ConvSpec(separable=True, groups=2, channel_stride=0.5)},
-        {slots[1]: ConvSpec(kernel_shape="corners", groups=2), slots[2]: ConvSpec(groups="all")},
-        {name: ConvSpec(kernel_shape="point") for name in slots[1:]},
+    specs = [
+        ConvSpec(separable=True, groups=2, channel_stride=0.5),
+        ConvSpec(kernel_shape="corners", groups=2),
+        ConvSpec(groups="all"),
+        ConvSpec(kernel_shape="point", groups=2, channel_stride=1.0),
+        ConvSpec(kernel_shape="lines"),
     ]
-    for number, specs in enumerate(settings):
-        export(space, space.design(specs), tmp_path / str(number))
+    slots = [slot.name for slot in space.census.slots[1:]]
+    design = space.design(dict(zip(slots, specs, strict=False)))
+    bundle = export(space, design, tmp_path / "chosen")
+    assert bundle.manifest["forms"].keys() == set(slots[: len(specs)])
 
 
 def test_awkward_networks_can_be_exported(out: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dsx.conv.timing import Timer
 from dsx.lookup import find, names
 
 DENSE = "dense"
+STAGED = "depthwise + "
 SCREEN_SECONDS = 0.02
 FINAL_SECONDS = 0.04
 
@@ -25,7 +26,7 @@ class Choice:
 
     Args:
         form: Its name.
-        seconds: Median of one call for each form that was timed.
+        seconds: Median of one call for each form that was timed; empty where there was no other.
     """
 
     form: str
@@ -43,18 +44,20 @@ def candidates(conv: DsxConv, native: bool) -> dict[str, nn.Module]:
         From the form's name to the module; the stages of a separable convolution are joined as
         "depthwise + <form of the pointwise stage>".
     """
-    found = {}
-    for name in names(Form):
-        form = find(Form, name)
-        if form.native and not native:
-            continue
-        module = form.build(conv)
-        if module is not None:
-            found[name] = module
-    if isinstance(conv, SeparableConv2d):
-        for name, stage in candidates(conv.pointwise, native).items():
-            found[f"depthwise + {name}"] = nn.Sequential(conv.depthwise, stage)
-    return found
+    asked = [*names(Form), *(f"{STAGED}{name}" for name in names(Form))]
+    built = {name: _build(conv, name, native) for name in asked}
+    return {name: module for name, module in built.items() if module is not None}
+
+
+def _build(conv: DsxConv, name: str, native: bool) -> nn.Module | None:
+    """Build one form by its name; None where it does not apply, or is no longer there."""
+    if name.startswith(STAGED):
+        if not isinstance(conv, SeparableConv2d):
+            return None
+        stage = _build(conv.pointwise, name.removeprefix(STAGED), native)
+        return None if stage is None else nn.Sequential(conv.depthwise, stage)
+    form = find(Form, name) if name in names(Form) else None
+    return None if form is None or (form.native and not native) else form.build(conv)
 
 
 def choose(
@@ -77,24 +80,27 @@ def choose(
         The module and the choice.
     """
     key = situation(conv, sample, native)
-    forms = candidates(conv, native)
     choice = known.get(key)
+    module = None if choice is None else _build(conv, choice.form, native)
     # A form may have gone since the choice was stored.
-    if choice is None or choice.form not in forms:
+    if choice is None or module is None:
+        forms = candidates(conv, native)
         choice = _race(forms, sample, timer)
+        module = forms[choice.form]
         known[key] = choice
-    return forms[choice.form], choice
+    return module, choice
 
 
 def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer) -> Choice:
+    if len(forms) == 1:
+        return Choice(form=next(iter(forms)), seconds={})
     runs = {name: functools.partial(module, sample) for name, module in forms.items()}
     screened = timer(list(runs.values()), SCREEN_SECONDS)
     seconds = dict(zip(runs, screened, strict=True))
     # The dense form is in every final, so that nothing is chosen that is slower there.
     best = list(dict.fromkeys([*sorted(seconds, key=seconds.__getitem__)[:2], DENSE]))
-    if len(best) > 1:
-        final = timer([runs[name] for name in best], FINAL_SECONDS)
-        seconds.update(zip(best, final, strict=True))
+    final = timer([runs[name] for name in best], FINAL_SECONDS)
+    seconds.update(zip(best, final, strict=True))
     return Choice(form=min(best, key=seconds.__getitem__), seconds=seconds)
 
 

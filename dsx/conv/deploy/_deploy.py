@@ -36,9 +36,9 @@ class Deployed(nn.Module):
         self.folded = folded
         self.untraced = untraced
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Run the deployed network."""
-        out: Tensor = self.network(*inputs)
+        out: Tensor = self.network(x)
         return out
 
 

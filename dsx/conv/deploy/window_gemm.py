@@ -65,7 +65,9 @@ class WindowGemm(nn.Module):
         # Flattening is free for one image; torch.bmm, unlike matmul, takes such views as they are.
         out = torch.bmm(self.weight, views.flatten(2)).flatten(0, 1).index_select(0, self.order)
         out = out if self.bias is None else out + self.bias
-        return out.reshape(len(self.order), x.shape[0], *self._out_hw(x)).transpose(0, 1)
+        out = out.reshape(len(self.order), x.shape[0], *self._out_hw(x)).transpose(0, 1)
+        # For several images this copies: the next layer would have to do it otherwise, untimed.
+        return out.contiguous()
 
     def _columns(self, x: Tensor) -> Tensor:
         geometry, pad = self.geometry, self.padding

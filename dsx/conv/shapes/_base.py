@@ -34,11 +34,14 @@ class Shape:
         which: From output numbers (Cout, 1), channel numbers (Cout, gw), n, and the number in the
             name to the index of the support of each weight column, (Cout, gw).
         numbered: Whether the name carries a number, as `het4` does.
+        words: What a filter of this shape is called in a sentence, with {number} for the number
+            in the name; empty for the name itself.
     """
 
     supports: Callable[[int], Tensor]
     which: Callable[[Tensor, Tensor, int, int], Tensor] = in_turn
     numbered: bool = False
+    words: str = ""
 
 
 def shape_words() -> list[str]:

@@ -11,4 +11,4 @@ def supports(k: int) -> Tensor:
     return torch.ones(1, k, k, dtype=torch.bool)
 
 
-SHAPE = Shape(supports=supports)
+SHAPE = Shape(supports=supports, words="full kernel")

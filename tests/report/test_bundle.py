@@ -1,0 +1,60 @@
+"""What an export wrote, in words and as data."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsx.report.bundle import print_bundle
+
+MANIFEST: dict[str, Any] = {
+    "schema_version": 1,
+    "design": "0123456789ab",
+    "words": "2x crosses [in turn]; 5 as is",
+    "metrics": {
+        "params": {"exported": 1234567, "searched": 1234567.0},
+        "accuracy": {"exported": 0.9805555, "searched": 0.98},
+        "test_accuracy": {"exported": 0.97},
+        "peak_memory_mb": {"searched": 3.5},
+    },
+    "outputs": {"images": 720, "largest_difference": 4.2e-7, "tolerance": 1e-3},
+    "files": {"design.yaml": "aa", "model.py": "bb"},
+}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_in_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_bundle(Path("chosen"), MANIFEST, "table")
+    first, *table, checked, files = capsys.readouterr().out.splitlines()
+    assert first == "chosen: 2x crosses [in turn]; 5 as is (design 0123456789ab)"
+    assert [line.split() for line in table] == [
+        ["metric", "searched", "exported"],
+        ["params", "1.23457e+06", "1,234,567"],
+        ["accuracy", "0.98", "0.980556"],
+        ["test_accuracy", "0.97"],
+        ["peak_memory_mb", "3.5"],
+    ]
+    assert max(map(len, table)) <= columns
+    assert checked == (
+        "checked in a fresh process on 720 images: outputs differ by at most 4e-07 of the "
+        "largest (allowed 0.001)"
+    )
+    assert files == "files: design.yaml, model.py, manifest.json"
+
+
+def test_json_is_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
+    print_bundle(Path("chosen"), MANIFEST, "json")
+    assert json.loads(capsys.readouterr().out) == MANIFEST
+
+
+def test_csv_holds_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    print_bundle(Path("chosen"), MANIFEST, "csv")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert rows[1] == {"metric": "accuracy", "searched": "0.98", "exported": "0.9805555"}
+    assert [row["metric"] for row in rows] == list(MANIFEST["metrics"])

@@ -1,0 +1,81 @@
+"""What a space holds, in words and as data."""
+
+import json
+
+import pytest
+
+from dsx.report.space import print_space, slot_rows
+from dsx.space import SearchSpace
+from dsx.space.space import build_space
+
+TEXT = """
+model: small_cnn
+model_args: {width: 4}
+data: digits
+slots:
+  - {match: "stages.0.*", share: rule, kernel_shape: [cross, point], groups: [1, 2, 3]}
+  - {match: "stages.1.conv1", kernel_shape: [corners], preset: [depthwise]}
+objectives: {params: minimize}
+constraints: {flops: "<= 90%", bits: "<= 1", accuracy: ">= 0.5"}
+"""
+
+
+@pytest.fixture(scope="module")
+def space() -> SearchSpace:
+    return build_space("mine", "mine.yaml", TEXT)
+
+
+def test_a_row_per_slot(space: SearchSpace) -> None:
+    rows = slot_rows(space)
+    assert [row["slot"] for row in rows] == [slot.name for slot in space.census.slots]
+    stem, first, *_ = rows
+    assert stem == {
+        "slot": "stem.0", "channels": "1 -> 4", "kernel": "3 x 3", "stride": "1 x 1", "groups": 1,
+        "output": "8 x 8", "params": 36, "flops": 2304, "choices": 1, "dials": "",
+    }  # fmt: skip
+    assert (first["choices"], first["dials"]) == (5, "stages.0.*")
+
+
+def test_slots_with_dials_of_their_own_need_no_column_for_it() -> None:
+    alone = build_space("mine", "mine.yaml", TEXT.replace("share: rule", "share: none"))
+    assert all("dials" not in row for row in slot_rows(alone))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_in_words(
+    space: SearchSpace,
+    columns: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_space(space, {"bits": "no design can meet this"}, "table")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"mine: small_cnn on digits, {space.size} designs"
+    table = lines[1 : 2 + next(n for n, line in enumerate(lines[2:]) if line.startswith("params"))]
+    assert max(map(len, table)) <= columns
+    assert "constraint flops <= 90%: can be met" in lines
+    assert "constraint bits <= 1: no design can meet this" in lines
+    assert "constraint accuracy >= 0.5: known once measured" in lines
+    left_out = [line for line in lines if line.startswith("left out for stages.0.*: groups 3")]
+    assert len(left_out) == 1 and "(" in left_out[0]
+    (params,) = (line for line in lines if line.startswith("params: baseline "))
+    least, most = space.cost_range()
+    standing = space.cost(space.baseline).params
+    assert f"({least.params / standing:.1%})" in params
+    assert f"({most.params / standing:.1%})" in params
+
+
+def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+    print_space(space, {"bits": "no design can meet this"}, "json")
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema_version"] == 1
+    assert (document["space"], document["model"], document["data"], document["size"]) == (
+        "mine", "small_cnn", "digits", space.size,
+    )  # fmt: skip
+    assert document["slots"] == slot_rows(space)
+    assert document["cost"]["baseline"]["params"] == space.cost(space.baseline).params
+    assert document["unmet"] == {"bits": "no design can meet this"}
+    assert any("groups 3" in label for label in document["left_out"]["stages.0.*"])
+    print_space(space, {}, "csv")
+    assert capsys.readouterr().out.startswith("slot,channels,kernel,")
