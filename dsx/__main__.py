@@ -42,8 +42,8 @@ def main() -> None:
             f"{command_line(*sys.argv[1:])}",
             file=sys.stderr,
         )
-    unread = _flush()
-    sys.exit(code or unread)
+    _flush()
+    sys.exit(code)
 
 
 def _run() -> int:
@@ -53,6 +53,9 @@ def _run() -> int:
     state = State()
     try:
         return run_command(state)
+    except BrokenPipeError:
+        # Whoever read has read enough; the work was done.
+        return 0
     except DsxError as error:
         if state.debug:
             raise
@@ -60,15 +63,13 @@ def _run() -> int:
         return error.exit_code
 
 
-def _flush() -> int:
+def _flush() -> None:
     """Find out now, not while Python shuts down, that nobody reads the output (`| head -1`)."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -143,14 +143,19 @@ def _manifest(
 ) -> dict[str, Any]:
     """Measure the files anew, compare with the network and the search, and write it all down."""
     outputs, accuracies = _check_outputs(candidate, folder)
-    median, low, high = verify.latency_ms(verify.load_exported(folder), candidate.sample)
+    exported = verify.load_exported(folder)
+    median, low, high = verify.latency_ms(exported, candidate.sample)
     metrics: dict[str, dict[str, float]] = {
-        **{name: {"exported": value} for name, value in _checked_cost(candidate).items()},
+        **{name: {"designed": value} for name, value in _checked_cost(candidate).items()},
         **{name: {"exported": value} for name, value in accuracies.items()},
         "latency_ms": {"exported": median, "low": low, "high": high},
     }
+    for name, number in verify.held(exported, candidate.sample).items():
+        metrics[name]["exported"] = number
     for name, value in searched.items():
-        metrics.setdefault(name, {})["searched"] = value
+        # A count is a count: what the search said of it is what the design says.
+        if "designed" not in metrics.setdefault(name, {}):
+            metrics[name]["searched"] = value
     return {
         "schema_version": SCHEMA_VERSION,
         "dsx": dsx.__version__,

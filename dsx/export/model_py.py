@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, fx, nn
 
 from dsx.conv import Deployed
@@ -98,7 +98,8 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
     flat = _flat(deployed.network)
     # Cloned, since safetensors refuses one tensor under two names.
     state = {name: tensor.contiguous().clone() for name, tensor in flat.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
+    # Not save_file, whose files only their owner can read.
+    (folder / WEIGHTS).write_bytes(save(state))
     (folder / MODEL).write_text(source(flat, sample, headline), encoding="utf-8")
     return [folder / MODEL, folder / WEIGHTS]
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsx.errors import WorkFailed
+from dsx.measure.flops import count
 from dsx.measure.latency_ms import median_interval, sample_calls
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
@@ -100,3 +101,25 @@ def latency_ms(network: nn.Module, sample: Tensor) -> tuple[float, float, float]
     with torch.inference_mode():
         times, _ = sample_calls(lambda: network(sample))
     return median_interval(times)
+
+
+def held(network: nn.Module, sample: Tensor) -> dict[str, int]:
+    """Count what the exported files hold and compute, zeros of a dense form included.
+
+    Args:
+        network: As loaded from its files.
+        sample: An input.
+
+    Returns:
+        params: real numbers; bits: all of its tensors; flops: multiply-adds of one image, left
+        out where an operator is not known to the counter.
+    """
+    tensors = list(network.state_dict().values())
+    counts = {
+        "params": sum(tensor.numel() for tensor in tensors if tensor.is_floating_point()),
+        "bits": sum(8 * tensor.numel() * tensor.element_size() for tensor in tensors),
+    }
+    try:
+        return {**counts, "flops": count(network, sample[:1])}
+    except WorkFailed:
+        return counts

@@ -21,7 +21,7 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
     rows = [
         {
             "metric": name,
-            "searched": numbers.get("searched", ""),
+            "searched": numbers.get("searched", numbers.get("designed", "")),
             "exported": numbers.get("exported", ""),
         }
         for name, numbers in manifest["metrics"].items()
@@ -36,8 +36,7 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
     out.print(f"{folder}: {manifest['words']} (design {manifest['design']})", soft_wrap=True)
     for row in rows:
         for name in ("searched", "exported"):
-            number = row[name]
-            row[name] = f"{number:.6g}" if isinstance(number, float) else number
+            row[name] = _readable(row[name])
     out.print(listing(rows))
     outputs = manifest["outputs"]
     out.print(
@@ -46,3 +45,10 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         soft_wrap=True,
     )
     out.print(f"files: {', '.join([*manifest['files'], 'manifest.json'])}", soft_wrap=True)
+
+
+def _readable(number: object) -> str:
+    """Write a count in full, all else to six digits."""
+    if not isinstance(number, int | float):
+        return str(number)
+    return f"{number:,.0f}" if number == round(number) else f"{number:.6g}"

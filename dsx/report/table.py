@@ -147,7 +147,8 @@ class _View:
             yield Text("No design meets the constraints.", style="yellow")
         if _gains_nothing(front.on_front):
             warning = (
-                "All redesigned slots are deployed in their dense form: nothing is gained here."
+                "All redesigned slots are deployed in their dense form: on this device none is "
+                "computed faster than a full convolution."
             )
             yield Text(warning, style="yellow")
         said = [f"{MARKS['knee']} knee"] if front.on_front else []

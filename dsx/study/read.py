@@ -47,6 +47,7 @@ def find_study(engine: Engine, name: str | None) -> StudyRow:
     raise StorageError(unknown("study", name, [row.name for row in rows]))
 
 
+_KEPT = {"kernel_shape": "keep"}
 # Without the samples, which are most of the bytes and which a front does not need.
 _NUMBERS = (
     MeasurementRow.design,
@@ -163,7 +164,7 @@ def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
 
 def _entry(trial: TrialRow, design: DesignRow, rows: Sequence[Row[Any]]) -> Entry:
     forms = next((row.conditions["forms"] for row in rows if "forms" in row.conditions), None)
-    changed = [dials for dials in design.spec.values() if dials != {"kernel_shape": "keep"}]
+    changed = [dials for dials in design.spec.values() if dials != _KEPT]
     return Entry(
         id=design.id,
         trial=trial.number,
@@ -175,7 +176,9 @@ def _entry(trial: TrialRow, design: DesignRow, rows: Sequence[Row[Any]]) -> Entr
         spec=design.spec,
         words=design.words,
         redesigned=len(changed),
-        fallbacks=None if forms is None else sum(form == "dense" for form in forms.values()),
+        fallbacks=None
+        if forms is None
+        else sum(form == "dense" and design.spec[name] != _KEPT for name, form in forms.items()),
     )
 
 

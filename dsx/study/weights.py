@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from dsx.errors import WorkFailed
@@ -49,7 +49,8 @@ class Weights:
             for name, tensor in network.state_dict().items()
         }
         with self._appearing(design) as partial:
-            save_file(state, partial, metadata={"design": design, "protocol": self.protocol})
+            # Not save_file, whose files only their owner can read.
+            partial.write_bytes(save(state, {"design": design, "protocol": self.protocol}))
 
     def load(self, design: str) -> dict[str, Tensor] | None:
         """Read the weights of a design, from this study or from one beside it.

@@ -169,8 +169,13 @@ def fresh(
 
 
 def plain_environment() -> dict[str, str]:
-    """An environment without what would change how dsx behaves."""
-    return {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "OMP_NUM_THREADS": "1"}
+    """An environment without what would change how dsx behaves; with the dsx that is tested."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ["HOME"],
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
 
 
 def until(holds: Callable[[], bool], what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, WorkFailed
@@ -80,12 +81,19 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     assert bundle.manifest == manifest
     assert bundle.folder == out
     cost = space.cost(design)
-    exported = {name: numbers.get("exported") for name, numbers in manifest["metrics"].items()}
-    assert (exported["params"], exported["flops"], exported["bits"]) == (
+    metrics = manifest["metrics"]
+    designed = {name: numbers.get("designed") for name, numbers in metrics.items()}
+    exported = {name: numbers.get("exported") for name, numbers in metrics.items()}
+    assert (designed["params"], designed["flops"], designed["bits"]) == (
         cost.params,
         cost.flops,
         cost.bits,
     )
+    # Folded batch norms and filled-in zeros: what the files hold, counted from the file itself.
+    state = load_file(out / "weights.safetensors")
+    assert exported["params"] == sum(t.numel() for t in state.values() if t.is_floating_point())
+    assert exported["bits"] == sum(8 * t.nbytes for t in state.values())
+    assert exported["flops"] >= 0.5 * cost.flops
     assert exported["accuracy"] == pytest.approx(searched.metrics["accuracy"], abs=1 / 300)
     assert manifest["metrics"]["accuracy"]["searched"] == searched.metrics["accuracy"]
     assert 0 <= exported["test_accuracy"] <= 1

@@ -35,7 +35,7 @@ def test_in_words(
     assert first == "chosen: 2x crosses [in turn]; 5 as is (design 0123456789ab)"
     assert [line.split() for line in table] == [
         ["metric", "searched", "exported"],
-        ["params", "1.23457e+06", "1,234,567"],
+        ["params", "1,234,567", "1,234,567"],
         ["accuracy", "0.98", "0.980556"],
         ["test_accuracy", "0.97"],
         ["peak_memory_mb", "3.5"],

@@ -45,14 +45,14 @@ def test_the_order_of_calls_not_of_names_decides() -> None:
     class Backwards(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.last = nn.Conv2d(4, 4, 1)
-            self.first = nn.Conv2d(3, 4, 1)
+            self.a_last = nn.Conv2d(4, 4, 1)
+            self.z_first = nn.Conv2d(3, 4, 1)
 
         def forward(self, x: Tensor) -> Tensor:
-            out: Tensor = self.last(self.first(x))
+            out: Tensor = self.a_last(self.z_first(x))
             return out
 
-    assert [slot.name for slot in slots(Backwards(), IMAGES)] == ["first", "last"]
+    assert [slot.name for slot in slots(Backwards(), IMAGES)] == ["z_first", "a_last"]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._choose import Choice, choose
 from dsx.conv.deploy._fold import bound, flatten, fold_batch_norms, trace
+from dsx.conv.fixed import FixedConv2d
+from dsx.conv.spec import standing_spec
 from dsx.conv.swap import swap
 from dsx.conv.timing import Timer, medians
 
@@ -18,7 +20,7 @@ class Deployed(nn.Module):
 
     Attributes:
         network: A flat torch.fx.GraphModule where the network can be traced.
-        choices: The chosen form of each dsx convolution, by its name.
+        choices: The chosen form of each dsx convolution, and of each grouped nn.Conv2d, by name.
         folded: BNs folded into the convolution before them.
         untraced: Why torch.fx cannot follow the network, so that no BN is folded; else None.
     """
@@ -49,7 +51,7 @@ def deploy(
     known: MutableMapping[str, Choice] | None = None,
     native: bool = False,
 ) -> Deployed:
-    """Replace each dsx convolution by the fastest of its equal forms, and fold the BNs.
+    """Replace each dsx or grouped convolution by the fastest of its equal forms; fold the BNs.
 
     Args:
         model: Any network; it is copied, and left as it is.
@@ -71,6 +73,8 @@ def deploy(
         holder = nn.Sequential(copy.deepcopy(model).eval())
         graph = trace(holder)
         untouched = bound(holder, graph)
+        if not isinstance(graph, str):
+            swap(holder, _grouped(holder, untouched))
         folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
         for conv, (name, seen) in _inputs(holder, sample, untouched).items():
             replacements[conv], choices[name] = choose(conv, seen, timer, known, native)
@@ -80,14 +84,38 @@ def deploy(
     return Deployed(network.requires_grad_(False), choices, folded, untraced).eval()
 
 
+def _grouped(holder: nn.Module, untouched: set[nn.Module]) -> dict[nn.Module, nn.Module]:
+    """Write grouped convolutions as dsx ones, so that a network is not slow for having them.
+
+    On some devices the dense form of a depthwise convolution is faster. Were it offered to
+    redesigned slots alone, a redesign would get the credit.
+    """
+    stages = _stages(holder)
+    found: dict[nn.Module, nn.Module] = {}
+    with torch.random.fork_rng():
+        for conv in holder.modules():
+            if type(conv) is nn.Conv2d and conv.groups > 1 and conv not in stages | untouched:
+                own = FixedConv2d(standing_spec(conv), conv).eval()
+                own.weight.copy_(conv.weight)
+                if own.bias is not None and conv.bias is not None:
+                    own.bias.copy_(conv.bias)
+                found[conv] = own
+    return found
+
+
+def _stages(holder: nn.Module) -> set[nn.Module]:
+    """List the modules inside dsx convolutions."""
+    outer = [module for module in holder.modules() if isinstance(module, DsxConv)]
+    return {part for conv in outer for part in conv.modules() if part is not conv}
+
+
 def _inputs(
     holder: nn.Sequential, sample: Tensor, untouched: set[nn.Module]
 ) -> dict[DsxConv, tuple[str, Tensor]]:
     """Run once and note the name and the largest input of each dsx convolution to replace."""
     seen: dict[DsxConv, tuple[str, Tensor]] = {}
     hooks = []
-    outer = [module for module in holder.modules() if isinstance(module, DsxConv)]
-    stages = {part for conv in outer for part in conv.modules() if part is not conv}
+    stages = _stages(holder)
 
     def note(conv: DsxConv, name: str, x: Tensor) -> None:
         if conv not in seen or x.numel() > seen[conv][1].numel():

@@ -251,3 +251,22 @@ def test_time_per_new_pair(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\n[deploy: {seconds / len(known):.3f} s per new pair at batch 1]", end=" ")
     assert set(deployed.choices) == {""}
+
+
+def test_grouped_convolutions_of_the_network_get_a_choice_too() -> None:
+    network = ready(
+        nn.Sequential(
+            nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
+            nn.BatchNorm2d(4),
+            nn.Conv2d(4, 8, 3, groups=2),
+            nn.Conv2d(8, 8, 1),
+        )
+    )
+    x = torch.randn(2, 4, 6, 5, dtype=torch.float64)
+    state = torch.get_rng_state()
+    # By this timer every form but the last one offered takes long.
+    deployed = deploy(network, x, timer=lambda runs, seconds: [1.0] * (len(runs) - 1) + [0.1])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert deployed.choices.keys() == {"0", "2"}
+    assert all({"dense", "grouped"} <= c.seconds.keys() for c in deployed.choices.values())
+    torch.testing.assert_close(deployed(x), network.eval()(x), rtol=0, atol=1e-10)
