@@ -67,7 +67,8 @@ def load(path: str) -> object:
         The attribute.
 
     Raises:
-        DsxError: If the path has another form, or the module or the attribute is missing.
+        DsxError: If the path has another form, the module cannot be imported, or the attribute is
+            missing.
     """
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute) or module_name.startswith("."):
@@ -76,6 +77,10 @@ def load(path: str) -> object:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise DsxError(f"cannot import '{module_name}' of '{path}': {error}") from error
+    # The module's own code runs when it is imported, and can raise anything.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DsxError(f"importing '{module_name}' of '{path}' fails: {reason}") from error
     if not hasattr(module, attribute):
         public = [word for word in vars(module) if not word.startswith("_")]
         raise DsxError(unknown(f"attribute of {module_name}", attribute, public))

@@ -65,11 +65,11 @@ class FixedConv2d(DsxConv):
         weight = self.live_weight()
         return weight if self.columns is None else spread(weight, self.columns, self.in_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
         groups = self.layout.groups if self.columns is None else 1
         weight = self.windowed_weight()
-        return self.geometry.convolve(x, weight, self.bias, self.layout.box, groups)
+        return self.geometry.convolve(input, weight, self.bias, self.layout.box, groups)
 
     def dense_weight(self) -> Tensor:
         weight = self.live_weight()

@@ -146,9 +146,9 @@ class SumOfPieces(nn.Module):
         order = torch.cat([piece.order for piece in pieces])
         self.register_buffer("outputs", order)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
-        parts = torch.cat([piece(x) for piece in self.pieces], 1)
+        parts = torch.cat([piece(input) for piece in self.pieces], 1)
         # Number by number: torch.fx cannot unpack a shape.
         shape = (parts.shape[0], self.out_channels, parts.shape[2], parts.shape[3])
         total = parts.new_zeros(shape)

@@ -8,7 +8,7 @@ from dsx.conv.spec import ConvSpec
 from dsx.errors import SpecError, unknown
 
 
-def preset(name: str, **arguments: Any) -> ConvSpec:
+def preset(name: str, /, **arguments: Any) -> ConvSpec:
     """Write a known convolution as a setting of the dials.
 
     Args:

@@ -55,9 +55,9 @@ class SeparableConv2d(DsxConv):
         assert self.depthwise.bias is not None
         return self.depthwise.bias
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
-        out: Tensor = self.pointwise(self.depthwise(x))
+        out: Tensor = self.pointwise(self.depthwise(input))
         return out
 
     def dense_weight(self) -> Tensor:

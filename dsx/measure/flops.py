@@ -25,7 +25,7 @@ FREE = frozenset([
     "where",
     "cat", "flatten", "unflatten", "reshape", "view_as", "expand_as", "narrow", "movedim",
     "repeat", "flip", "alias", "clone",
-    "zeros", "new_zeros", "ones_like", "index", "index_add", "index_select",
+    "zeros", "new_zeros", "ones", "new_ones", "ones_like", "index", "index_add", "index_select",
     "channel_shuffle", "pixel_shuffle", "pixel_unshuffle",
     "pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d",
     "replication_pad2d",

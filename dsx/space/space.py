@@ -175,10 +175,6 @@ def _named(source: Source, key: str, find_it: Callable[[], T]) -> T:
         return find_it()
     except DsxError as error:
         raise source.error((key,), str(error)) from error
-    # The user's own module, whose code runs when it is imported.
-    except Exception as error:
-        problem = f"importing it fails: {type(error).__name__}: {error}"
-        raise source.error((key,), problem) from error
 
 
 def _build(content: SpaceFile, source: Source) -> nn.Module:

@@ -93,8 +93,20 @@ def load_front(engine: Engine, name: str | None) -> Front:
         entries=entries,
         baseline=study.baseline,
         reference=study.reference,
-        conditions=_conditions(study, device.facts),
+        conditions=_conditions(study, device.facts) | _uncounted(rows[study.baseline]),
     )
+
+
+def _uncounted(baseline: Sequence[Row[Any]]) -> dict[str, str]:
+    """Say where the operators of the baseline count otherwise than its modules do."""
+    flops = next((row for row in baseline if row.metric == "flops"), None)
+    counted = None if flops is None else flops.conditions.get("counted_by_operator")
+    if flops is None or counted in (None, flops.value):
+        return {}
+    return {
+        "flops": f"the baseline's operators count {counted:,}, its convolution and linear modules "
+        f"{flops.value:,.0f}; what the network computes outside of modules is not in any count"
+    }
 
 
 def _measurements(study: StudyRow, *columns: Any) -> Any:

@@ -74,7 +74,7 @@ def start(
     folder: Path,
     out: Path | None = None,
     err: Path | None = None,
-    uid: int | None = None,
+    heed_permissions: bool = False,
     file_limit: int | None = None,
     environment: Mapping[str, str] = NOTHING,
 ) -> Running:
@@ -85,7 +85,7 @@ def start(
         folder: To run in.
         out: File or device for stdout; by default a file that `wait` reads.
         err: The same for stderr.
-        uid: Account to run as; by default that of this process.
+        heed_permissions: Whether the permissions of files hold also for root.
         file_limit: Bytes that no file can grow beyond, as on a full disk.
         environment: Variables beside PATH and HOME.
 
@@ -102,7 +102,7 @@ def start(
         "environment": {**plain_environment(), **environment},
         "out": str(out),
         "err": str(err),
-        "uid": uid,
+        "heed_permissions": heed_permissions,
         "file_limit": file_limit,
     }
     return Running(_ask(request), out, err)
@@ -111,11 +111,13 @@ def start(
 def dsx(
     *arguments: object,
     folder: Path,
-    uid: int | None = None,
+    heed_permissions: bool = False,
     environment: Mapping[str, str] = NOTHING,
 ) -> Ended:
     """Run `dsx` to its end; see `start`."""
-    return start(*arguments, folder=folder, uid=uid, environment=environment).wait()
+    return start(
+        *arguments, folder=folder, heed_permissions=heed_permissions, environment=environment
+    ).wait()
 
 
 def on_terminal(

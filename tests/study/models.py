@@ -31,3 +31,13 @@ class Fragile(SmallCnn):
 
     def _redesigned(self) -> bool:
         return any(type(module).__module__.startswith("dsx.conv") for module in self.modules())
+
+
+class Functional(SmallCnn):
+    """Computes a part of its logits without a module, so that no module counts it."""
+
+    def __init__(self) -> None:
+        super().__init__(width=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + x.flatten(1)[:, :10] @ x.new_ones(10, 10)

@@ -1,9 +1,6 @@
 """Opening a database: by many at once, by readers, and in all the ways in which it fails."""
 
-import os
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +12,6 @@ from dsx.study.tables import Base
 from tests.cli.running import INTERRUPT, dsx, one_line, start, until
 from tests.study.looking import rows
 from tests.study.spaces import STATIC
-
-# Permissions are nothing to root, so that root reads as nobody; everybody else as they are.
-READER = 65534 if os.geteuid() == 0 else None
-
-
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A folder that other accounts may look into."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def names(folder: Path) -> list[str]:
@@ -154,25 +140,26 @@ def test_tables_made_by_many_threads(storage: str) -> None:
     assert problems == []
 
 
-def test_readers_work_where_nothing_can_be_written(public: Path) -> None:
-    dsx("search", STATIC, "--trials", 2, folder=public)
-    studies = public / "studies"
-    studies.chmod(0o555)
+def test_readers_work_where_nothing_can_be_written(tmp_path: Path) -> None:
+    dsx("search", STATIC, "--trials", 2, folder=tmp_path)
+    studies = tmp_path / "studies"
+    for place in (*studies.iterdir(), studies):
+        place.chmod(0o555)
     before = names(studies)
     for command in ("ls", "pareto", "doctor"):
-        ended = dsx(command, "--json", folder=public, uid=READER)
+        ended = dsx(command, "--json", folder=tmp_path, heed_permissions=True)
         assert ended.code in (0, 1) and "cannot" not in ended.err, ended
         assert "static" in ended.out or "1 studies" in ended.out
     assert names(studies) == before
-    refusal = one_line(dsx("search", STATIC, folder=public, uid=READER), 2)
+    refusal = one_line(dsx("search", STATIC, folder=tmp_path, heed_permissions=True), 2)
     assert "sqlite:///studies/dsx.db cannot be opened: " in refusal
     studies.chmod(0o755)
 
 
-def test_readers_work_there_while_a_search_runs(public: Path) -> None:
-    running = start("search", STATIC, "--trials", 30, folder=public)
+def test_readers_work_there_while_a_search_runs(tmp_path: Path) -> None:
+    running = start("search", STATIC, "--trials", 30, folder=tmp_path)
     until(lambda: "3/30" in running.err or running.code is not None, "the search is under way")
-    ended = dsx("pareto", "--json", folder=public, uid=READER)
+    ended = dsx("pareto", "--json", folder=tmp_path, heed_permissions=True)
     assert running.code is None
     running.signal(INTERRUPT)
     assert running.wait().code == 130

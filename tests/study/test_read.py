@@ -1,5 +1,7 @@
 """A study read back: what the search returned, and which study is meant."""
 
+from pathlib import Path
+
 import pytest
 
 from dsx import front, search
@@ -9,7 +11,7 @@ from dsx.study.database import open_database
 from dsx.study.read import find_study, load_front, load_taken
 from dsx.study.tables import COMPLETE
 from tests.study.looking import trials
-from tests.study.spaces import STATIC, TIMED
+from tests.study.spaces import STATIC, TIMED, varied
 
 
 def test_the_newest_study_is_meant(finished: str) -> None:
@@ -78,3 +80,13 @@ def test_every_number_is_read_with_its_making(finished: str) -> None:
     trained = [number for number in taken if number.metric == "accuracy"]
     assert all(len(number.conditions["losses"]) == 1 for number in trained)
     assert all(number.samples == 0 for number in taken)
+
+
+def test_what_modules_do_not_count_is_said(storage: str, tmp_path: Path) -> None:
+    model = "model: tests.study.models:Functional\nmodel_args: {}\n"
+    space = varied(STATIC, tmp_path, "model: small_cnn\nmodel_args: {width: 4}\n", model)
+    found = search(space, trials=1, storage=storage)
+    flops = int(found.entries[0].metrics["flops"].value)
+    # 10 numbers times a 10 x 10 matrix.
+    assert f"operators count {flops + 100:,}, " in found.conditions["flops"]
+    assert f"modules {flops:,};" in found.conditions["flops"]

@@ -1,6 +1,7 @@
 """Deploy a whole network."""
 
 import copy
+import functools
 from collections.abc import Mapping, MutableMapping
 
 import torch
@@ -117,18 +118,16 @@ def _inputs(
     hooks = []
     stages = _stages(holder)
 
-    def note(conv: DsxConv, name: str, x: Tensor) -> None:
+    def note(conv: DsxConv, args: tuple[Tensor, ...], named: dict[str, Tensor], name: str) -> None:
+        x = args[0] if args else named["input"]
         if conv not in seen or x.numel() > seen[conv][1].numel():
             seen[conv] = (name, x.detach().clone(memory_format=torch.preserve_format))
 
     for path, module in holder.named_modules():
         if isinstance(module, DsxConv) and module not in stages | untouched:
             name = path.partition(".")[2]
-            hooks.append(
-                module.register_forward_pre_hook(
-                    lambda conv, args, name=name: note(conv, name, args[0])
-                )
-            )
+            noting = functools.partial(note, name=name)
+            hooks.append(module.register_forward_pre_hook(noting, with_kwargs=True))
     holder(sample)
     for hook in hooks:
         hook.remove()

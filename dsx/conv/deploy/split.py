@@ -26,9 +26,9 @@ class Split(nn.Module):
         self.register_buffer("order", torch.cat([piece.order for piece in pieces]).argsort())
         self.register_buffer("bias", None if bias is None else bias.detach()[:, None, None].clone())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
-        out = torch.cat([piece(x) for piece in self.pieces], 1).index_select(1, self.order)
+        out = torch.cat([piece(input) for piece in self.pieces], 1).index_select(1, self.order)
         return out if self.bias is None else out + self.bias
 
 

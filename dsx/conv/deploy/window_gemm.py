@@ -56,16 +56,16 @@ class WindowGemm(nn.Module):
         self.register_buffer("weight", weight)
         self.register_buffer("order", slots.to(device))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
-        columns = self._columns(x)
+        columns = self._columns(input)
         columns = torch.cat([columns, columns.narrow(1, 0, self.wrap)], 1)
         # (windows, width, images, pixels): views that overlap.
         views = columns.unfold(1, self.width, self.stride).permute(1, 3, 0, 2)
         # Flattening is free for one image; torch.bmm, unlike matmul, takes such views as they are.
         out = torch.bmm(self.weight, views.flatten(2)).flatten(0, 1).index_select(0, self.order)
         out = out if self.bias is None else out + self.bias
-        out = out.reshape(len(self.order), x.shape[0], *self._out_hw(x)).transpose(0, 1)
+        out = out.reshape(len(self.order), input.shape[0], *self._out_hw(input)).transpose(0, 1)
         # For several images this copies: the next layer would have to do it otherwise, untimed.
         return out.contiguous()
 

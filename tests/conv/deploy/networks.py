@@ -161,14 +161,14 @@ class Hooked(nn.Module):
 
 
 class Flagged(nn.Module):
-    """A forward with a flag that is off, and with a number of its own."""
+    """A forward with a flag that is off, a number of its own, and a call by keyword."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = redesigned(CORNERS, 3, 8, 3)
 
     def forward(self, x: Tensor, features: bool = False) -> Tensor:
-        out: Tensor = self.conv(x)
+        out: Tensor = self.conv(input=x)
         if features:
             return x
         return out * torch.tensor([2.0])
