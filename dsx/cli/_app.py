@@ -70,5 +70,8 @@ def run_command(state: State) -> int:
     """
     try:
         return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
+    except SystemExit:
+        # How typer and rich end where nobody reads their output any more; the work was done.
+        return 0
     except typer.TyperException as error:
         raise DsxError(" ".join(error.format_message().split())) from error

@@ -116,3 +116,10 @@ def test_what_is_no_number_is_not_stored(
     with pytest.raises(WorkFailed, match=f"the baseline cannot be measured: .* is {number}$"):
         search(space, trials=1, storage=storage)
     assert {row.metric for row in rows(storage, MeasurementRow)} == {"params", "flops", "bits"}
+
+
+def test_memory_that_runs_out_is_said(storage: str, tmp_path: Path) -> None:
+    batch = "objectives: {accuracy: maximize, latency_ms"
+    space = varied(TIMED, tmp_path, batch, f"measure: {{batch: 1_000_000_000_000}}\n{batch}")
+    with pytest.raises(WorkFailed, match=r"^the baseline cannot be measured: [^\n]*memory"):
+        search(space, trials=1, storage=storage)
