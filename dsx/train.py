@@ -1,17 +1,22 @@
 """Train a network: one loop for every candidate."""
 
+import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from dsx.conv import DsxConv, Shaping
 from dsx.data import Split
 from dsx.errors import TrialFailed
 from dsx.space.schema import Train
 
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4
+DECISION_RATE, DECISION_BETAS = 0.02, (0.9, 0.99)
 PREDICT_BATCH = 512
 
 
@@ -24,49 +29,70 @@ def train(network: nn.Module, split: Split, settings: Train) -> list[float]:
         settings: Epochs, batch size, peak learning rate, seed.
 
     Returns:
-        The mean loss of each epoch.
+        The mean loss of each epoch, that of the task alone.
 
     Raises:
         TrialFailed: If the loss is no longer a finite number.
     """
     batch = min(settings.batch_size, len(split))
     steps = len(split) // batch
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=settings.learning_rate,
-        momentum=MOMENTUM,
-        nesterov=True,
-        weight_decay=WEIGHT_DECAY,
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.epochs * steps
-    )
+    optimizers = _optimizers(network, settings.learning_rate, settings.epochs * steps)
     losses = []
     network.train()
+    shaping = Shaping(network, split.images[:1], settings.epochs)
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         for epoch in range(settings.epochs):
             # The rest that does not fill a batch differs from epoch to epoch.
             order = torch.randperm(len(split))[: steps * batch].reshape(steps, batch)
             total = 0.0
-            for chosen in order:
-                total += _step(network, optimizer, split.images[chosen], split.labels[chosen])
-                schedule.step()
+            for step, chosen in enumerate(order):
+                shaping.advance((epoch + step / steps) / settings.epochs)
+                task = F.cross_entropy(network(split.images[chosen]), split.labels[chosen])
+                network.zero_grad(set_to_none=True)
+                shaping.loss(task).backward()  # type: ignore[no-untyped-call]
+                for optimizer, schedule in optimizers:
+                    optimizer.step()
+                    schedule.step()
+                total += float(task.detach())
             losses.append(total / steps)
             if not math.isfinite(total):
                 raise TrialFailed(f"training diverged: the loss is {total} in epoch {epoch + 1}")
+    shaping.advance(1.0)
     network.eval()
     return losses
 
 
-def _step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
-) -> float:
-    loss = F.cross_entropy(network(images), labels)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return float(loss.detach())
+def _optimizers(
+    network: nn.Module, learning_rate: float, steps: int
+) -> list[tuple[torch.optim.Optimizer, LRScheduler]]:
+    """Give SGD for weights, and Adam for what is decided by sign or order.
+
+    The gradient of a decision has no size that means anything (the channel that a decision kills
+    has a BN behind it that divides by nothing), so that only its direction is followed, in steps
+    that end when the decision is settled.
+    """
+    convs = [module for module in network.modules() if isinstance(module, DsxConv)]
+    ends = {decision: end for conv in convs for decision, end in conv.decisions().items()}
+    weights = [p for p in network.parameters() if p not in ends]
+    sgd = torch.optim.SGD(
+        weights, lr=learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY
+    )
+    found: list[tuple[torch.optim.Optimizer, LRScheduler]] = [
+        (sgd, OneCycleLR(sgd, learning_rate, total_steps=steps))
+    ]
+    if ends:
+        groups = [{"params": [decision]} for decision in ends]
+        adam = torch.optim.Adam(groups, lr=DECISION_RATE, betas=DECISION_BETAS)
+        falling: list[Callable[[int], float]] = [
+            functools.partial(_falling, end * steps) for end in ends.values()
+        ]
+        found.append((adam, LambdaLR(adam, falling)))
+    return found
+
+
+def _falling(end: float, step: int) -> float:
+    return max(0.0, 1 - step / end)
 
 
 def predict(network: nn.Module, images: Tensor) -> Tensor:

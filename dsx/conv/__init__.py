@@ -4,10 +4,11 @@ from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
 """
 
 from dsx.conv._base import DsxConv
-from dsx.conv.build import build, dense_weight, from_conv2d, require_built
+from dsx.conv.build import build, dense_weight, from_conv2d
 from dsx.conv.cost import Cost, real_cost, spec_cost
 from dsx.conv.deploy import Deployed, deploy
 from dsx.conv.presets import preset, preset_names
+from dsx.conv.shaping import Shaping, regulariser
 from dsx.conv.spec import KEEP, ConvSpec, standing_spec
 from dsx.conv.window import window_channels
 from dsx.conv.words import words
@@ -18,6 +19,7 @@ __all__ = [
     "Cost",
     "Deployed",
     "DsxConv",
+    "Shaping",
     "build",
     "dense_weight",
     "deploy",
@@ -25,7 +27,7 @@ __all__ = [
     "preset",
     "preset_names",
     "real_cost",
-    "require_built",
+    "regulariser",
     "spec_cost",
     "standing_spec",
     "window_channels",

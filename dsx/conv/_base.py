@@ -1,10 +1,12 @@
 """DsxConv: the contract that every convolution module of dsx keeps."""
 
 import abc
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dsx.conv.cost import Cost, spec_cost
+from dsx.conv.cost import Cost
 from dsx.conv.geometry import Geometry
 from dsx.conv.spec import ConvSpec
 
@@ -22,7 +24,11 @@ class DsxConv(nn.Module, abc.ABC):
         has_bias: Whether the convolution replaced had a bias.
         in_channels, out_channels, kernel_size, stride, padding, padding_mode, dilation: As in
             nn.Conv2d.
+        DECISIONS: Names of the parameters of which only sign or order counts, and the part of a
+            training after which they are settled.
     """
+
+    DECISIONS: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, spec: ConvSpec, like: nn.Conv2d) -> None:
         super().__init__()
@@ -45,9 +51,9 @@ class DsxConv(nn.Module, abc.ABC):
     def dense_bias(self) -> Tensor | None:
         """Give the bias of the equal nn.Conv2d, (Cout,) or None, differentiable."""
 
+    @abc.abstractmethod
     def cost(self, out_hw: tuple[int, int]) -> Cost:
         """Count params, flops and bits by closed form, for an output of out_hw pixels."""
-        return spec_cost(self.spec, self.geometry, self.has_bias, out_hw)
 
     @abc.abstractmethod
     def counting_form(self) -> nn.Module:
@@ -75,6 +81,10 @@ class DsxConv(nn.Module, abc.ABC):
             weight: (Cout, Cin, K, K).
             bias: (Cout,) or None.
         """
+
+    def decisions(self) -> dict[nn.Parameter, float]:
+        """Give the parameters that are decisions, and when they are settled."""
+        return {self.get_parameter(name): end for name, end in self.DECISIONS.items()}
 
     def extra_repr(self) -> str:
         dials = ", ".join(f"{name}={value!r}" for name, value in self.spec.to_json().items())

@@ -1,21 +1,26 @@
 """From a spec and a nn.Conv2d to the convolution that replaces it."""
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
-from dsx.conv.fixed import FixedConv2d, spread
+from dsx.conv.binary import BinaryConv2d
+from dsx.conv.fixed import FixedConv2d
+from dsx.conv.learned import LearnedConv2d
 from dsx.conv.separable import SeparableConv2d
-from dsx.conv.spec import LEARNED, ConvSpec, standing_spec
+from dsx.conv.spec import ConvSpec, standing_spec
 from dsx.conv.window import window_channels
-from dsx.errors import SpecError
+from dsx.conv.windowed import spread
 
 
 def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:
     """Build a fresh convolution with these dials, as a drop-in for another one.
 
     Args:
-        spec: The dials; canonical or not. `keep` builds what stands there.
+        spec: The dials; canonical or not. `keep` builds what stands there. Without a word on
+            `scale`, a binary basis has none, as published: a BN that follows cannot be seen here.
         conv: The convolution to replace. It is only read: geometry, bias or none, device, dtype,
             and the size of its weights, so that outputs keep their variance.
 
@@ -25,26 +30,20 @@ def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:
     Raises:
         SpecError: If these dials cannot be set there; says why.
     """
+    return _build(spec, conv, scaled=False)
+
+
+def _build(spec: ConvSpec, conv: nn.Conv2d, scaled: bool) -> DsxConv:
     spec = spec.at(conv)
     if spec.keeps:
         spec = standing_spec(conv)
-    require_built(spec)
-    return SeparableConv2d(spec, conv) if spec.separable else FixedConv2d(spec, conv)
-
-
-def require_built(spec: ConvSpec) -> None:
-    """Refuse the dials that dsx can write down but not build yet.
-
-    Args:
-        spec: Any spec.
-
-    Raises:
-        SpecError: For learned shapes and binary bases.
-    """
-    if spec.kernel_shape == LEARNED:
-        raise SpecError("kernel_shape: learned is not built by this version of dsx")
-    if spec.binary_basis:
-        raise SpecError("binary_basis above 0 is not built by this version of dsx (allowed: 0)")
+    if spec.binary_basis and spec.scale is None:
+        spec = dataclasses.replace(spec, scale=scaled)
+    if spec.separable:
+        return SeparableConv2d(spec, conv)
+    if spec.learned:
+        return LearnedConv2d(spec, conv)
+    return BinaryConv2d(spec, conv) if spec.binary_basis else FixedConv2d(spec, conv)
 
 
 def from_conv2d(conv: nn.Conv2d, spec: ConvSpec) -> nn.Module:
@@ -56,14 +55,15 @@ def from_conv2d(conv: nn.Conv2d, spec: ConvSpec) -> nn.Module:
 
     Returns:
         `conv` itself where the spec is `keep` there; else a module with the weight restricted to
-        its live positions, or the nearest separable one.
+        its live positions, the nearest separable one, the nearest stack of binary filters (scaled,
+        unless the spec says otherwise), or the shapes that hold most of the weight's energy.
 
     Raises:
         SpecError: If these dials cannot be set there; says why.
     """
     if spec.at(conv).keeps:
         return conv
-    module = build(spec, conv)
+    module = _build(spec, conv, scaled=True)
     module.project(dense_weight(conv), None if conv.bias is None else conv.bias.detach())
     return module
 

@@ -74,6 +74,21 @@ class Geometry:
         """The box of all kernel positions."""
         return Box(top=0, left=0, height=self.kernel_size[0], width=self.kernel_size[1])
 
+    def out_hw(self, height: int, width: int) -> tuple[int, int]:
+        """Give the size of the output.
+
+        Args:
+            height: Rows of the input.
+            width: Columns of the input.
+
+        Returns:
+            Rows and columns of the output.
+        """
+        left, right, top, bottom = self.padding
+        rows = height + top + bottom - self.dilation[0] * (self.kernel_size[0] - 1) - 1
+        columns = width + left + right - self.dilation[1] * (self.kernel_size[1] - 1) - 1
+        return rows // self.stride[0] + 1, columns // self.stride[1] + 1
+
     def box_padding(self, box: Box) -> tuple[int, int, int, int]:
         """Give the padding with which a convolution over a part of the kernel lines up.
 

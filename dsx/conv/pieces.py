@@ -42,6 +42,8 @@ def by_support(layout: Layout, weight: Tensor) -> Iterator[tuple[Tensor, Piece]]
         The support (K, K), and a piece on its bounding box.
     """
     for number, support in enumerate(layout.supports):
+        if not support.any():  # a learned shape may have no position at all
+            continue
         chosen = layout.which == number
         counts = chosen.sum(1)
         box = bounding_box(support)
@@ -130,29 +132,31 @@ class SumOfPieces(nn.Module):
     """A convolution as the sum of its pieces.
 
     Args:
-        pieces: One or more; an output may be in several.
+        pieces: An output may be in several, or in none.
         bias: (Cout,) or None.
-        out_channels: Cout.
+        geometry: Of the whole convolution.
     """
 
     bias: Tensor | None
-    outputs: Tensor
+    outputs: Tensor | None
 
-    def __init__(self, pieces: list[PieceConv], bias: Tensor | None, out_channels: int) -> None:
+    def __init__(self, pieces: list[PieceConv], bias: Tensor | None, geometry: Geometry) -> None:
         super().__init__()
+        self.geometry = geometry
         self.pieces = nn.ModuleList(pieces)
-        self.out_channels = out_channels
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
-        order = torch.cat([piece.order for piece in pieces])
-        self.register_buffer("outputs", order)
+        order = [piece.order for piece in pieces]
+        self.register_buffer("outputs", torch.cat(order) if order else None)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
-        parts = torch.cat([piece(input) for piece in self.pieces], 1)
         # Number by number: torch.fx cannot unpack a shape.
-        shape = (parts.shape[0], self.out_channels, parts.shape[2], parts.shape[3])
-        total = parts.new_zeros(shape)
-        total = total.index_add(1, self.outputs, parts)
+        rows, columns = self.geometry.out_hw(input.shape[2], input.shape[3])
+        shape = (input.shape[0], self.geometry.out_channels, rows, columns)
+        total = input.new_zeros(shape)
+        if self.outputs is not None:
+            parts = torch.cat([piece(input) for piece in self.pieces], 1)
+            total = total.index_add(1, self.outputs, parts)
         return total if self.bias is None else total + self.bias[:, None, None]
 
 
@@ -175,4 +179,4 @@ def counting_form(
         for support, piece in by_support(layout, weight)
         for part in rectangles(support, piece)
     ]
-    return SumOfPieces(pieces, bias, geometry.out_channels).to(weight.device)
+    return SumOfPieces(pieces, bias, geometry).to(weight.device)

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
-from dsx.conv.fixed import FixedConv2d, spread
+from dsx.conv.binary import BinaryConv2d
+from dsx.conv.cost import Cost, spec_cost
+from dsx.conv.fixed import FixedConv2d
 from dsx.conv.geometry import bare_conv2d
-from dsx.conv.init import mean_square, uniform_
+from dsx.conv.init import output_gain, uniform_
 from dsx.conv.spec import ConvSpec
+from dsx.conv.windowed import WindowedConv2d, spread
 
 
 class SeparableConv2d(DsxConv):
@@ -46,9 +49,9 @@ class SeparableConv2d(DsxConv):
         positions = self.depthwise.weight[0].numel()
         uniform_(self.depthwise.weight, 1 / positions)
         nn.init.zeros_(self._depthwise_bias)
-        gain = mean_square(like.weight) * like.weight[0].numel()
-        nn.init.constant_(stage.weight, (gain / like.in_channels) ** 0.5)
-        self.pointwise = FixedConv2d(dataclasses.replace(spec, separable=False), stage)
+        nn.init.constant_(stage.weight, (output_gain(like) / like.in_channels) ** 0.5)
+        kind = BinaryConv2d if spec.binary_basis else FixedConv2d
+        self.pointwise: WindowedConv2d = kind(dataclasses.replace(spec, separable=False), stage)
 
     @property
     def _depthwise_bias(self) -> Tensor:
@@ -59,6 +62,9 @@ class SeparableConv2d(DsxConv):
         """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
         out: Tensor = self.pointwise(self.depthwise(input))
         return out
+
+    def cost(self, out_hw: tuple[int, int]) -> Cost:
+        return spec_cost(self.spec, self.geometry, self.has_bias, out_hw)
 
     def dense_weight(self) -> Tensor:
         weight: Tensor = self.pointwise.dense_weight() * self.depthwise.weight[:, 0]
@@ -83,9 +89,9 @@ class SeparableConv2d(DsxConv):
 
     def project(self, weight: Tensor, bias: Tensor | None) -> None:
         """Take over the nearest product of a depthwise and a pointwise kernel (least squares)."""
-        pointwise = torch.ones_like(self.pointwise.live_weight())
-        read = self.pointwise.layout.channels.to(weight.device)
-        window = spread(pointwise, read, self.in_channels)[:, :, 0, 0].double()
+        read = self.pointwise.frame.channels.to(weight.device)
+        ones = weight.new_ones((*read.shape, 1, 1))
+        window = spread(ones, read, self.in_channels)[:, :, 0, 0].double()
         # Each input channel by itself: (outputs that read it) x (positions), nearest rank 1.
         per_channel = (weight.double().flatten(2) * window[:, :, None]).transpose(0, 1)
         left, size, right = torch.linalg.svd(per_channel, full_matrices=False)

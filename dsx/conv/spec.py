@@ -18,6 +18,8 @@ from dsx.conv.window import ratio, window_channels
 from dsx.errors import SpecError, unknown
 
 LEARNED = "learned"
+DENSITY = 0.25
+"""Of learned shapes where a spec names none."""
 
 
 class Standing(Protocol):
@@ -46,7 +48,7 @@ class ConvSpec:
         binary_basis: 0 for real weights, k > 0 for k shared filters of +1/-1.
         splits: Pieces of the window that choose a basis filter each.
         scale: A real factor per output channel over a binary basis; None: where it is needed.
-        density: Target share of live weights of a learned shape, 0 < density <= 1.
+        density: Target share of live weights of a learned shape, 0 < density <= 1; None: 0.25.
         rigid: Learned shapes from the list of 15, instead of free ones.
         block_in: Input channels that share a learned shape.
         block_out: Output channels that share a learned shape.
@@ -76,6 +78,11 @@ class ConvSpec:
     def keeps(self) -> bool:
         """Whether this is `keep`: the convolution that stands there."""
         return self.kernel_shape == "keep"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the kernel shapes are learned, so that their cost is known after training."""
+        return self.kernel_shape == LEARNED
 
     def at(self, slot: Standing) -> "ConvSpec":
         """Give the canonical form for one slot: what means the same there becomes the same.
@@ -155,7 +162,7 @@ def _check_stride(stride: object) -> None:
 def _check_combination(spec: ConvSpec) -> None:
     if spec.keeps and len(spec.to_json()) > 1:
         raise SpecError("keep leaves a convolution as it is; it takes no other dial")
-    if spec.kernel_shape != LEARNED:
+    if not spec.learned:
         return
     if spec.groups != 1:
         raise SpecError(f"learned shapes need groups = 1, not {spec.groups!r}")
@@ -199,7 +206,7 @@ def _at(
         return spec
     separable = spec.separable and kernel != (1, 1)
     groups = canonical_groups(spec.groups, in_channels)
-    learned = spec.kernel_shape == LEARNED
+    learned = spec.learned
     if learned and kernel == (1, 1):
         raise SpecError("learned shapes need a kernel larger than 1 x 1")
     stride = canonical_stride(spec.channel_stride, groups, in_channels, out_channels)
@@ -224,7 +231,7 @@ def _at(
         binary_basis=spec.binary_basis,
         splits=spec.splits if spec.binary_basis else 1,
         scale=spec.scale if spec.binary_basis else None,
-        density=float(spec.density) if learned and spec.density is not None else None,
+        density=float(spec.density or DENSITY) if learned else None,
         rigid=spec.rigid and learned,
         # A block that is larger than the layer is the whole layer.
         block_in=min(spec.block_in, in_channels) if learned else 32,

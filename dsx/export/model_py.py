@@ -51,7 +51,8 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     header = json.loads(bytes(data[8 : 8 + length]))
     header.pop("__metadata__", None)
     dtypes = {{"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16,
-              "F16": torch.float16, "I64": torch.int64, "I32": torch.int32, "BOOL": torch.bool}}
+              "F16": torch.float16, "I64": torch.int64, "I32": torch.int32, "I8": torch.int8,
+              "BOOL": torch.bool}}
     tensors = {{}}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])

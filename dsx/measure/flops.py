@@ -16,7 +16,9 @@ from dsx.conv.swap import swap
 from dsx.errors import WorkFailed
 from dsx.measure._base import Candidate, Metric, Reading
 
-COUNTED = ("conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm")
+COUNTED = (
+    "conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm", "baddbmm", "embedding_bag",
+)  # fmt: skip
 # Operators that do no multiply-adds by this convention, whether fvcore knows them or not.
 FREE = frozenset([
     "add", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow",
@@ -77,6 +79,9 @@ def count(network: nn.Module, sample: Tensor) -> int:
         )
         analysis = FlopCountAnalysis(holder, sample)
         analysis.set_op_handle("aten::_convolution_mode", _count_convolution)
+        # A deployed form may add up products, or binary maps.
+        analysis.set_op_handle("aten::baddbmm", _count_baddbmm)
+        analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
         counted = analysis.by_operator()
@@ -94,6 +99,22 @@ def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
     image, weight, out = (get_shape(value) for value in (inputs[0], inputs[1], outputs[0]))
     return Counter(conv=conv_flop_count(image, weight, out, transposed=False))
+
+
+def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
+    """Count batches of matrix products that are added to something."""
+    from fvcore.nn.jit_handles import get_shape
+
+    (batch, rows, inner), (*_, columns) = get_shape(inputs[1]), get_shape(inputs[2])
+    return Counter(baddbmm=batch * rows * inner * columns)
+
+
+def _count_embedding_bag(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
+    """Count the additions of table rows, one less in each bag than there are rows."""
+    from fvcore.nn.jit_handles import get_shape
+
+    numbers, (bags, columns) = get_shape(inputs[1])[0], get_shape(outputs[0])
+    return Counter(embedding_bag=(numbers - bags) * columns)
 
 
 METRIC = Metric(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from dsx.conv import ConvSpec, preset, require_built
+from dsx.conv import ConvSpec, preset
 from dsx.errors import DsxError
 from dsx.space.bound import Bound, parse_bound
 from dsx.space.complaint import complaint
@@ -26,7 +26,7 @@ def _dial(name: str) -> Callable[[Any], Any]:
         if value == "keep":
             raise ValueError("'keep' is always among the choices; leave it out")
         try:
-            require_built(ConvSpec(**{name: value}))
+            ConvSpec(**{name: value})
         except DsxError as error:
             raise ValueError(str(error).removeprefix(f"{name}: ")) from error
         return value
@@ -44,7 +44,6 @@ def _preset(value: Any) -> Any:
         raise ValueError("write a preset as 'depthwise' or as {scc: {groups: 2, overlap: 0.5}}")
     try:
         spec = preset(name, **(arguments or {}))
-        require_built(spec)
     except DsxError as error:
         raise ValueError(str(error)) from error
     # An argument called `name`, that `preset` itself takes.

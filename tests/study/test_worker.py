@@ -17,7 +17,7 @@ from dsx.study.tables import WorkerRow
 from dsx.study.worker import alive, claim
 from tests.cli.running import INTERRUPT, dsx, one_line, start, until
 from tests.study.looking import rows
-from tests.study.spaces import STATIC, TINY
+from tests.study.spaces import STATIC, THREE
 
 HERE = socket.gethostname()
 
@@ -82,16 +82,16 @@ def test_alive() -> None:
 
 
 def test_the_same_command_twice_at_once_is_refused_and_names_the_process(tmp_path: Path) -> None:
-    arguments = ("search", TINY, "--trials", 30)
+    arguments = ("search", STATIC, "--trials", 500)
     first = start(*arguments, folder=tmp_path)
-    until(lambda: "1/30" in first.err or "3/30" in first.err, "the first search is under way")
+    until(lambda: "0/500" in first.err, "the first search is under way")
     refusal = one_line(dsx(*arguments, folder=tmp_path), 2)
-    assert f"study 'tiny' is being run by process {first.pid} on {HERE}" in refusal
-    assert dsx("search", STATIC, "--trials", 2, folder=tmp_path).code in (0, 1)
+    assert f"study 'static' is being run by process {first.pid} on {HERE}" in refusal
+    assert dsx("search", THREE, "--trials", 1, folder=tmp_path).code == 0
     listed = dsx("ls", "--json", folder=tmp_path).json["studies"]
     assert {row["study"]: row["running"] for row in listed} == {
-        "tiny": f"{HERE}:{first.pid}",
-        "static": "",
+        "static": f"{HERE}:{first.pid}",
+        "three": "",
     }
     first.signal(INTERRUPT)
     assert first.wait().code == 130

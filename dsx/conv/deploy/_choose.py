@@ -1,6 +1,7 @@
 """Choose the fastest form of one convolution by timing."""
 
 import functools
+import hashlib
 import json
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
+from dsx.conv.learned import LearnedConv2d
 from dsx.conv.separable import SeparableConv2d
 from dsx.conv.timing import Timer
 from dsx.lookup import find, names
@@ -121,6 +123,7 @@ def situation(conv: DsxConv, sample: Tensor, native: bool) -> str:
         "channels": [geometry.in_channels, geometry.out_channels],
         "kernel": [geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation],
         "padding_mode": geometry.padding_mode,
+        "shapes": _shapes(conv),
         "bias": conv.dense_bias() is not None,
         "input": list(sample.shape),
         "dtype": str(sample.dtype),
@@ -132,3 +135,12 @@ def situation(conv: DsxConv, sample: Tensor, native: bool) -> str:
         "native": native,
     }
     return json.dumps(facts, sort_keys=True)
+
+
+def _shapes(conv: DsxConv) -> str | None:
+    """Hash the shapes that were learned, which no spec tells."""
+    if not isinstance(conv, LearnedConv2d):
+        return None
+    layout = conv.layout
+    content = layout.supports.numpy().tobytes() + layout.which.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()

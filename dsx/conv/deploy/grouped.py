@@ -4,12 +4,12 @@ from torch import nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.fixed import FixedConv2d
+from dsx.conv.windowed import WindowedConv2d
 
 
 def build(conv: DsxConv) -> nn.Module | None:
     """Group the channels; groups taken in turn get a channel shuffle behind."""
-    if not isinstance(conv, FixedConv2d) or conv.layout.groups == 1:
+    if not isinstance(conv, WindowedConv2d) or conv.layout.groups == 1:
         return None
     groups, step = conv.layout.groups, conv.layout.step
     weight = conv.live_weight()

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.fixed import FixedConv2d
 from dsx.conv.pieces import PieceConv, SumOfPieces, by_support
+from dsx.conv.windowed import WindowedConv2d
 
 
 class Split(nn.Module):
@@ -34,17 +34,20 @@ class Split(nn.Module):
 
 def build(conv: DsxConv) -> nn.Module | None:
     """Sort the filters by support; applies where there are several, and no sliding window."""
-    if not isinstance(conv, FixedConv2d) or conv.layout.step is not None:
+    if not isinstance(conv, WindowedConv2d) or conv.frame.step is not None:
         return None
-    if len(conv.layout.supports) == 1:
+    layout, weight = conv.layout, conv.live_weight()
+    if len(layout.supports) == 1:
         return None
-    parts = [piece for _, piece in by_support(conv.layout, conv.live_weight())]
+    parts = [piece for _, piece in by_support(layout, weight)]
+    # As many small convolutions as outputs are one by one slower than anything.
+    if len(parts) >= conv.out_channels:
+        return None
     pieces = [PieceConv(conv.geometry, part) for part in parts]
-    disjoint = sum(len(part.outputs) for part in parts) == conv.out_channels
-    module = (
-        Split(pieces, conv.bias) if disjoint else SumOfPieces(pieces, conv.bias, conv.out_channels)
-    )
-    return module.to(conv.weight.device)
+    outputs = torch.cat([part.outputs for part in parts]) if parts else torch.empty(0)
+    disjoint = torch.equal(outputs.sort().values, torch.arange(conv.out_channels))
+    module = Split(pieces, conv.bias) if disjoint else SumOfPieces(pieces, conv.bias, conv.geometry)
+    return module.to(weight.device)
 
 
 FORM = Form(build=build)

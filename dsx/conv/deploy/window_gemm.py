@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.fixed import FixedConv2d
 from dsx.conv.geometry import Geometry, is_symmetric, pad_or_crop
+from dsx.conv.windowed import WindowedConv2d
 
 
 class WindowGemm(nn.Module):
@@ -26,7 +26,7 @@ class WindowGemm(nn.Module):
     order: Tensor
     bias: Tensor | None
 
-    def __init__(self, conv: FixedConv2d) -> None:
+    def __init__(self, conv: WindowedConv2d) -> None:
         super().__init__()
         live = conv.live_weight().detach()
         assert conv.layout.step is not None
@@ -65,7 +65,8 @@ class WindowGemm(nn.Module):
         # Flattening is free for one image; torch.bmm, unlike matmul, takes such views as they are.
         out = torch.bmm(self.weight, views.flatten(2)).flatten(0, 1).index_select(0, self.order)
         out = out if self.bias is None else out + self.bias
-        out = out.reshape(len(self.order), input.shape[0], *self._out_hw(input)).transpose(0, 1)
+        out_hw = self.geometry.out_hw(input.shape[2], input.shape[3])
+        out = out.reshape(len(self.order), input.shape[0], *out_hw).transpose(0, 1)
         # For several images this copies: the next layer would have to do it otherwise, untimed.
         return out.contiguous()
 
@@ -79,16 +80,10 @@ class WindowGemm(nn.Module):
         padding = (pad[2], pad[0]) if own else (0, 0)
         return F.unfold(x, self.kernel, geometry.dilation, padding, geometry.stride)
 
-    def _out_hw(self, x: Tensor) -> tuple[int, int]:
-        geometry, (left, right, top, bottom) = self.geometry, self.padding
-        rows = x.shape[2] + top + bottom - geometry.dilation[0] * (self.kernel[0] - 1) - 1
-        columns = x.shape[3] + left + right - geometry.dilation[1] * (self.kernel[1] - 1) - 1
-        return rows // geometry.stride[0] + 1, columns // geometry.stride[1] + 1
-
 
 def build(conv: DsxConv) -> nn.Module | None:
     """Batch the windows; applies to sliding windows."""
-    if not isinstance(conv, FixedConv2d) or conv.layout.step is None:
+    if not isinstance(conv, WindowedConv2d) or conv.layout.step is None:
         return None
     return WindowGemm(conv)
 

@@ -1,0 +1,102 @@
+"""The nearest binary basis to a trained weight, by alternating least squares."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+MOST_ROUNDS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A binary basis, and the numbers behind it.
+
+    Args:
+        centres: Their signs are the basis, (k, size); how sure each sign is says their size.
+        likeness: Of each piece to each filter; the largest is chosen, (outputs, splits, k).
+        scale: Of each output, (outputs,).
+    """
+
+    centres: Tensor
+    likeness: Tensor
+    scale: Tensor
+
+
+def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
+    """Minimise || W - scale * B_idx . S ||^2 over basis, selection and scale, each in turn.
+
+    No step makes the error larger, and none has to be guessed: each is the exact minimum for what
+    the others are at. The whole problem is a k-means, whose best solution nobody can name.
+
+    Args:
+        weight: Pieces of the filters, zero where dead, (outputs, splits, size).
+        live: Which entries count, boolean, of the same shape.
+        k: Filters in the basis.
+        scaled: Whether each output has a scale; else it is 1.
+
+    Returns:
+        The fit.
+
+    Source:
+        Stacked low-dimensional binary filters (arXiv 2010.02778) for the form; the scale of an
+        output as in Rastegari et al., XNOR-Net (arXiv 1603.05279).
+    """
+    pieces = weight.flatten(0, 1)
+    centres = pieces[_spread_out(pieces, k)]
+    counts = live.flatten(1).sum(1).to(weight.dtype)
+    best, fit = torch.inf, None
+    for _ in range(MOST_ROUNDS):
+        likeness, scale = _choose(weight, _signs(centres), counts, scaled)
+        # Of the error, what is not the same for all fits.
+        error = float((scale.square() * counts).sum() - 2 * _reached(likeness, scale))
+        if fit is not None and error >= best:
+            break
+        best, fit = error, Fit(centres=centres, likeness=likeness, scale=scale)
+        centres = _update(centres, weight, likeness.argmax(-1), scale)
+    assert fit is not None
+    return fit
+
+
+def _signs(centres: Tensor) -> Tensor:
+    return torch.where(centres >= 0, 1.0, -1.0).to(centres.dtype)
+
+
+def _choose(weight: Tensor, basis: Tensor, counts: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
+    """For a given basis, find the best selection and scale of each output."""
+    products = weight @ basis.T
+    if not scaled:
+        return products, torch.ones_like(counts)
+    # A scale may be negative: then the filters that are least alike are the best.
+    most, least = products.amax(-1).sum(1), products.amin(-1).sum(1)
+    total = torch.where(most >= -least, most, least)
+    turned = torch.where(total >= 0, 1.0, -1.0).to(weight.dtype)
+    return products * turned[:, None, None], total / counts.clamp_min(1)
+
+
+def _reached(likeness: Tensor, scale: Tensor) -> float:
+    """Give the sum of scale * W * B_idx; likeness has turned around where the scale is negative."""
+    return float((likeness.amax(-1).sum(1) * scale.abs()).sum())
+
+
+def _update(centres: Tensor, weight: Tensor, chosen: Tensor, scale: Tensor) -> Tensor:
+    """For a given selection and scale, find the best basis; unused filters stay."""
+    pulled = (weight * scale[:, None, None]).flatten(0, 1)
+    sums = torch.zeros_like(centres).index_add(0, chosen.flatten(), pulled)
+    users = torch.bincount(chosen.flatten(), minlength=len(centres))[:, None]
+    return torch.where(users > 0, sums / users.clamp_min(1), centres)
+
+
+def _spread_out(pieces: Tensor, k: int) -> Tensor:
+    """Pick k pieces to begin with: each time the one that those picked describe worst."""
+    sizes = pieces.abs().sum(1)
+    norms = pieces.square().sum(1)
+    described = torch.full_like(norms, -torch.inf)
+    picked = [int(norms.argmax())]
+    while len(picked) < min(k, len(pieces)):
+        likeness = (pieces @ _signs(pieces[picked[-1]])).abs() / sizes.clamp_min(1e-300)
+        described = torch.maximum(described, likeness)
+        left = norms * (1 - described)
+        left[picked] = -torch.inf
+        picked.append(int(left.argmax()))
+    return torch.tensor([picked[number % len(picked)] for number in range(k)])

@@ -1,0 +1,124 @@
+"""The schedule of learned shapes: enabling them bit by bit, their regulariser, freezing them."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv.learned import FROZEN_FROM, LearnedConv2d
+
+WARM_UP = 0.1
+"""Part of a training after which all outputs are enabled."""
+LEAST_DRAWS = 5
+FLOPS_PART, DENSITY_PART = 0.01, 0.99
+STRENGTH = 4.0
+
+
+class Shaping:
+    """Takes the learned shapes of a network through its training.
+
+    A network without learned shapes is left alone, so that one training loop serves all.
+
+    Args:
+        network: The network.
+        sample: An input batch.
+        epochs: Passes over the data.
+
+    Source:
+        Learnable Heterogeneous Convolution (LHC, arXiv 2301.05440): published as 20 of 100 epochs
+        of warm-up, then 200 with fixed shapes; here as parts of the training (design.md, section
+        3), so that 6 and 300 epochs both work.
+    """
+
+    def __init__(self, network: nn.Module, sample: Tensor, epochs: int) -> None:
+        self.pixels = _output_pixels(network, sample)
+        self.interval = min(1 / epochs, WARM_UP / LEAST_DRAWS)
+        self.progress = 0.0
+        self.draw: int | None = -1
+        self.final = False
+        self.first_losses: list[float] = []
+        target = float(_target(self.pixels)) if self.pixels else 0.0
+        self.largest = FLOPS_PART + DENSITY_PART * max(target, 1 - target)
+
+    def advance(self, progress: float) -> None:
+        """Enable or freeze what is due.
+
+        Args:
+            progress: Part of the training that is done, 0 to 1; at 1 all shapes are final.
+        """
+        self.progress = progress
+        draw = math.floor(progress / self.interval + 1e-9) if progress < WARM_UP else None
+        if draw != self.draw:
+            for layer in self.pixels:
+                layer.enable(torch.rand(layer.out_channels) < progress / WARM_UP)
+        self.draw = draw
+        # At the end once more: momentum may have moved weights that had just died.
+        if progress >= 1 or (progress >= FROZEN_FROM and not self.final):
+            self.final = True
+            for layer in self.pixels:
+                layer.freeze()
+
+    def loss(self, task: Tensor) -> Tensor:
+        """Add the regulariser to the task's loss.
+
+        Args:
+            task: Of the present batch, ().
+
+        Returns:
+            task + 4 min(1, t / 0.1) (L0 / M) R until the shapes are frozen, then the task's alone.
+        """
+        if not self.pixels or self.final:
+            return task
+        if self.draw == 0:
+            self.first_losses.append(float(task.detach()))
+        first = sum(self.first_losses) / len(self.first_losses)
+        strength = STRENGTH * min(1.0, self.progress / WARM_UP) * first / self.largest
+        return task + strength * regulariser(self.pixels)
+
+
+def regulariser(pixels: Mapping[LearnedConv2d, int]) -> Tensor:
+    """Pull the learned convolutions of a network, all together, to their target density.
+
+    Args:
+        pixels: Output pixels of each learned convolution, for one image.
+
+    Returns:
+        R = 0.01 F + 0.99 |d_target - d|, (): F the live share of flops, d that of weights, and
+        d_target the weight-averaged density of the specs; outputs not enabled are fully live.
+
+    Source:
+        Learnable Heterogeneous Convolution (arXiv 2301.05440).
+    """
+    live = torch.stack([layer.live() for layer in pixels])
+    total = live.new_tensor([layer.total for layer in pixels])
+    outputs = live.new_tensor(list(pixels.values()))
+    share = (live @ outputs) / (total @ outputs)
+    off = (_target(pixels) - live.sum() / total.sum()).abs()
+    return FLOPS_PART * share + DENSITY_PART * off
+
+
+def _target(pixels: Mapping[LearnedConv2d, int]) -> float:
+    weighted = sum(layer.total * (layer.spec.density or 0) for layer in pixels)
+    return weighted / sum(layer.total for layer in pixels)
+
+
+def _output_pixels(network: nn.Module, sample: Tensor) -> dict[LearnedConv2d, int]:
+    """Run once and count the output pixels of each learned convolution, over all its calls."""
+    pixels = {m: 0 for m in network.modules() if isinstance(m, LearnedConv2d)}
+    if not pixels:
+        return {}
+
+    def note(layer: nn.Module, args: object, out: Tensor) -> None:
+        assert isinstance(layer, LearnedConv2d)
+        pixels[layer] += out.shape[0] * out.shape[2] * out.shape[3] // len(sample)
+
+    hooks = [layer.register_forward_hook(note) for layer in pixels]
+    modes = {module: module.training for module in network.modules()}
+    with torch.no_grad():
+        network.eval()(sample)
+    for module, training in modes.items():
+        module.training = training
+    for hook in hooks:
+        hook.remove()
+    return pixels
