@@ -1,6 +1,6 @@
 """Draw the pictures of dials.md with dsx's own code, so that they show what dsx computes.
 
-python docs/pictures.py
+python -m docs.pictures
 """
 
 from collections.abc import Sequence
@@ -11,57 +11,123 @@ import matplotlib
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import ListedColormap
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from dsx.conv import window_channels
-from dsx.conv.shapes import Shape, shape_and_number, shape_words
+from docs.imitation import imitate
+from dsx.conv import build, preset, window_channels
+from dsx.conv.basis import stacking
+from dsx.conv.binary import BinaryConv2d
+from dsx.conv.learned import FROZEN_FROM
+from dsx.conv.rigid import rigid_shapes
+from dsx.conv.shapes import Shape, shape_words
 from dsx.lookup import find
 
 FOLDER = Path(__file__).parent / "pictures"
 LIVE, DEAD, LINE = "#0072b2", "#eeeeee", "white"
 MINUS, PLUS = "#d55e00", "#0072b2"
+SIGNED = LinearSegmentedColormap.from_list("signed", [MINUS, "#ffffff", PLUS])
+GREY, DARK = "#888888", "#333333"
 
 
-def _grid(axes: Axes, cells: Tensor, title: str, colours: Sequence[str] = (DEAD, LIVE)) -> None:
-    """Draw a matrix of small whole numbers as coloured squares."""
+def _cells(
+    axes: Axes, cells: Tensor, colours: Colormap, limits: tuple[float, float], gap: float
+) -> None:
+    """Draw a matrix as coloured squares."""
     axes.pcolormesh(
         cells.numpy(),
-        cmap=ListedColormap(list(colours)),
-        vmin=0,
-        vmax=len(colours) - 1,
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
         edgecolors=LINE,
-        linewidth=1.5,
+        linewidth=gap,
         # A clip path would be named after its address in memory, another one in each run.
         clip_on=False,
     )
     axes.invert_yaxis()
     axes.set_aspect("equal")
+    _bare(axes)
+
+
+def _grid(axes: Axes, cells: Tensor, title: str, colours: Sequence[str] = (DEAD, LIVE)) -> None:
+    """Draw a matrix of small whole numbers as coloured squares."""
+    _cells(axes, cells, ListedColormap(list(colours)), (0, len(colours) - 1), 1.5)
+    axes.set_title(title, fontsize=9)
+
+
+def _image(axes: Axes, image: Tensor, title: str, most: float) -> None:
+    """Draw an image of numbers from -most (orange) to +most (blue) in a frame."""
+    _cells(axes, image, SIGNED, (-most, most), 0.3)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=GREY, linewidth=0.6)
+    axes.set_title(title, fontsize=9)
+
+
+def _kernels(axes: Axes, alive: Tensor, blocks: tuple[int, int], title: str) -> None:
+    """Draw the live positions of all kernels, (Cout, Cin, K, K), apart from block to block."""
+    outputs, inputs, side = alive.shape[:3]
+    top = [o * (side + 1) + o // blocks[0] for o in range(outputs)]
+    left = [c * (side + 1) + c // blocks[1] for c in range(inputs)]
+    whole = [_square(row, column, side) for row in top for column in left]
+    live = [_square(top[o] + r, left[c] + s, 1) for o, c, r, s in alive.nonzero().tolist()]
+    for squares, colour, gap in ((whole, DEAD, 0), (live, LIVE, 0.4)):
+        cells = PolyCollection(squares, facecolors=colour, edgecolors=LINE, linewidths=gap)
+        cells.set_clip_on(False)
+        axes.add_collection(cells)
+    axes.set(xlim=(0, left[-1] + side), ylim=(top[-1] + side, 0), title=title, aspect="equal")
+    axes.title.set_fontsize(9)
+    _bare(axes)
+    _channel_labels(axes)
+
+
+def _square(row: int, column: int, side: int) -> list[tuple[int, int]]:
+    right, bottom = column + side, row + side
+    return [(column, row), (right, row), (right, bottom), (column, bottom)]
+
+
+def _bare(axes: Axes) -> None:
+    """Leave out ticks and frame."""
     axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(title, fontsize=9)
+
+
+def _channel_labels(axes: Axes) -> None:
+    axes.set_xlabel("input channel", fontsize=8)
+    axes.set_ylabel("output channel", fontsize=8)
+
+
+def _label(axes: Axes, words: str) -> None:
+    """Let a panel hold the words before its row."""
+    axes.axis("off")
+    axes.text(1, 0.5, words, ha="right", va="center", fontsize=10)
 
 
 def kernel_shapes() -> Figure:
     """Draw every fixed shape of the folder at K = 3 and K = 5: one square per support."""
     words = [word for word in shape_words() if not find(Shape, word.partition("<")[0]).numbered]
     words.sort(key=_plainness)
-    figure = Figure(figsize=(9, 1.05 * len(words)), layout="constrained")
-    rows = figure.subfigures(len(words), 1, squeeze=False)[:, 0]
-    for row, word in zip(rows, words, strict=True):
-        shape, _ = shape_and_number(word)
-        panels = row.subplots(1, 9, gridspec_kw={"width_ratios": [1.4] + [1] * 8})
-        for panel in panels:
-            panel.axis("off")
-        panels[0].text(1, 0.5, word, ha="right", va="center", fontsize=11)
+    plain = [word for word in words if len(find(Shape, word).supports(3)) == 1]
+    turning = [word for word in words if word not in plain]
+    figure = Figure(figsize=(9, 1.12 * (2 + len(turning))), layout="constrained")
+    rows = figure.subplots(2 + len(turning), 9, gridspec_kw={"width_ratios": [0.8] + [1] * 8})
+    for panel in rows.flat:
+        panel.axis("off")
+    for row, side in zip(rows, (3, 5), strict=False):
+        _label(row[0], f"K = {side}")
+        for panel, word in zip(row[1:], plain, strict=True):
+            panel.axis("on")
+            _grid(panel, find(Shape, word).supports(side)[0].long(), word if side == 3 else "")
+    for row, word in zip(rows[2:], turning, strict=True):
+        _label(row[0], word)
         for side, first in ((3, 1), (5, 5)):
-            for number, support in enumerate(shape.supports(side)):
-                panels[first + number].axis("on")
-                title = f"o mod {len(shape.supports(side))} = {number}"
-                turning = len(shape.supports(side)) > 1
-                _grid(panels[first + number], support.long(), title if turning else "")
+            supports = find(Shape, word).supports(side)
+            for number, support in enumerate(supports):
+                row[first + number].axis("on")
+                _grid(row[first + number], support.long(), f"o mod {len(supports)} = {number}")
     return figure
 
 
@@ -70,13 +136,30 @@ def _plainness(word: str) -> tuple[int, int, str]:
     return len(supports), int(supports.sum()), word
 
 
+def kernels() -> Figure:
+    """Draw all kernels of four convolutions with fixed shapes, 8 -> 8 channels."""
+    figure = Figure(figsize=(9, 2.7), layout="constrained")
+    specs = {
+        "lines": preset("ssc", kernel_shape="lines"),
+        "cross, groups = 2": preset("ssc", kernel_shape="cross", groups=2),
+        "corners, groups = 2,\nchannel_stride = 0.25": preset(
+            "ssc", kernel_shape="corners", groups=2, channel_stride=0.25
+        ),
+        "het4": preset("hetconv", p=4),
+    }
+    slot = nn.Conv2d(8, 8, 3)
+    for axes, (title, spec) in zip(figure.subplots(1, 4), specs.items(), strict=True):
+        conv = build(spec, slot)
+        _kernels(axes, conv.dense_weight().detach() != 0, (8, 8), title)
+    return figure
+
+
 def groups() -> Figure:
     """Draw which of 8 channels each of 8 outputs reads, for block groups."""
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     for axes, number in zip(figure.subplots(1, 4), (1, 2, 4, 8), strict=True):
         _grid(axes, _reads(8, 8, number, "block"), f"groups = {number if number < 8 else 'all'}")
-        axes.set_xlabel("input channel", fontsize=8)
-        axes.set_ylabel("output channel", fontsize=8)
+        _channel_labels(axes)
     return figure
 
 
@@ -86,27 +169,7 @@ def channel_stride() -> Figure:
     strides: tuple[float | str, ...] = ("block", 0.25, 0.5, 1.0)
     for axes, stride in zip(figure.subplots(1, 4), strides, strict=True):
         _grid(axes, _reads(8, 8, 2, stride), f"groups = 2, channel_stride = {stride}")
-        axes.set_xlabel("input channel", fontsize=8)
-        axes.set_ylabel("output channel", fontsize=8)
-    return figure
-
-
-def binary_basis() -> Figure:
-    """Draw filters stacked from k = 4 shared filters of +1 and -1, two splits."""
-    generator = torch.Generator().manual_seed(4)
-    basis = torch.randint(0, 2, (4, 3, 3), generator=generator)
-    chosen = torch.randint(0, 4, (3, 2), generator=generator)
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    above.suptitle("the basis: 4 filters of +1 (blue) and -1 (orange), stored once", fontsize=10)
-    for number, axes in enumerate(above.subplots(1, 4)):
-        _grid(axes, basis[number], f"B{number}", (MINUS, PLUS))
-    below.suptitle("each output stores which two it is stacked from", fontsize=10)
-    panels = below.subplots(1, 6)
-    for number, axes in enumerate(panels):
-        output, piece = divmod(number, 2)
-        index = int(chosen[output, piece])
-        _grid(axes, basis[index], f"output {output}, piece {piece}: B{index}", (MINUS, PLUS))
+        _channel_labels(axes)
     return figure
 
 
@@ -115,10 +178,140 @@ def _reads(inputs: int, outputs: int, number: int, stride: float | str) -> Tenso
     return torch.zeros(outputs, inputs, dtype=torch.long).scatter(1, channels, 1)
 
 
+def rigid() -> Figure:
+    """Draw the 15 rigid shapes in the order of their scores."""
+    shapes = rigid_shapes()
+    figure = Figure(figsize=(9, 0.8), layout="constrained")
+    for number, axes in enumerate(figure.subplots(1, len(shapes))):
+        _grid(axes, shapes[number].long(), str(number))
+    return figure
+
+
+def learned_shapes() -> Figure:
+    """Draw the known shapes of four blocks, the scores, and the shapes that were learned."""
+    training = imitate()
+    scores = training.layer.shape_scores.detach()
+    learned = (scores > 0).long()
+    figure = Figure(figsize=(9, 4.1), layout="constrained")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.3, 1])[0]
+    rows = left.subplots(3, 5, gridspec_kw={"width_ratios": [0.9] + [1] * 4})
+    for row, words in zip(rows, ("imitated", "scores", "learned:\nscore > 0"), strict=True):
+        _label(row[0], words)
+    for number in range(4):
+        i, o = divmod(number, 2)
+        title = f"inputs {4 * i} to {4 * i + 3},\noutputs {8 * o} to {8 * o + 7}"
+        above, middle, below = rows[:, 1 + number]
+        _grid(above, training.known[:, :, i, o].long(), title)
+        _scores(middle, scores[:, :, i, o], float(scores.abs().max()))
+        _grid(below, learned[:, :, i, o], "")
+    alive = training.layer.dense_weight().detach() != 0
+    _kernels(right.subplots(), alive, (8, 4), "all 16 x 8 kernels")
+    return figure
+
+
+def _scores(axes: Axes, scores: Tensor, most: float) -> None:
+    _cells(axes, scores, SIGNED, (-most, most), 1.5)
+    for row, line in enumerate(scores.tolist()):
+        for column, score in enumerate(line):
+            colour = LINE if abs(score) > most / 2 else DARK
+            axes.text(column + 0.5, row + 0.5, f"{score:+.2f}", fontsize=6.5, color=colour,
+                      ha="center", va="center")  # fmt: skip
+
+
+def schedule() -> Figure:
+    """Draw what dsx.conv.Shaping does over that training."""
+    training = imitate()
+    figure = Figure(figsize=(9, 2.5), layout="constrained")
+    shares, strength = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.5, 1]})
+    density = training.layer.spec.density
+    assert density is not None
+    for axes in (shares, strength):
+        axes.axvspan(FROZEN_FROM, 1, color=DEAD, linewidth=0, clip_on=False)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("t, the part of the training that is done", fontsize=9)
+        axes.tick_params(labelsize=8)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    curves = (
+        (training.enabled, PLUS, "outputs whose shapes are in force"),
+        (training.live, MINUS, "weights alive, d"),
+    )
+    for values, colour, word in curves:
+        shares.plot(training.progress, values, color=colour, label=word, drawstyle="steps-post",
+                    linewidth=1.8, clip_on=False)  # fmt: skip
+    shares.axhline(density, color=DARK, linewidth=0.9, linestyle="--", clip_on=False,
+                   label="d_target")  # fmt: skip
+    shares.set_ylim(0, 1.02)
+    shares.set_title("share of the outputs, and of the weights", fontsize=9)
+    shares.legend(loc="center right", fontsize=8, frameon=False, bbox_to_anchor=(1, 0.72))
+    shares.text(0.75, 0.06, "frozen", ha="center", fontsize=9, color=DARK)
+    strength.plot(training.progress, training.strength, color=PLUS, linewidth=1.8,
+                  drawstyle="steps-post", clip_on=False)  # fmt: skip
+    strength.set_ylim(0, 4.1)
+    strength.set_title("strength of the regulariser, in units of L0 / M", fontsize=9)
+    strength.text(0.75, 0.24, "frozen", ha="center", fontsize=9, color=DARK)
+    return figure
+
+
+def binary_basis() -> Figure:
+    """Draw a binary basis, its maps over two pieces of channels, and outputs merged from them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(61)
+        conv = build(preset("slbf", k=4, splits=2), nn.Conv2d(4, 6, 3, padding=1, bias=False))
+    assert isinstance(conv, BinaryConv2d)
+    stack, basis, images = stacking(conv.frame, 2), conv.basis.detach(), _images()
+    maps = F.conv2d(images[stack.pieces], basis, padding=1)
+    merged = maps[stack.which, conv.chosen].sum(1)
+    assert torch.allclose(merged, conv(images[None])[0])
+    most = float(torch.cat([maps.flatten(), merged.flatten()]).abs().max())
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    cells = figure.add_gridspec(
+        4, 7, width_ratios=[1, 1, 0.3] + [1] * 4, height_ratios=[0.5, 1, 1, 0.9]
+    )
+    words = "the basis, stored once:\nk = 4 filters of 2 channels,\n+1 blue, -1 orange"
+    _label(figure.add_subplot(cells[0, :2]), words)
+    for number in range(4):
+        kernels = F.pad((basis[number] > 0).long(), (0, 1), value=2)
+        axes = figure.add_subplot(cells[0, 3 + number])
+        _grid(axes, torch.cat(list(kernels), 1)[:, :-1], f"B{number}", (MINUS, PLUS, LINE))
+    for piece in range(2):
+        for place, channel in enumerate(stack.pieces[piece].tolist()):
+            axes = figure.add_subplot(cells[1 + piece, place])
+            _image(axes, images[channel], f"x{channel}", 1)
+            axes.set_ylabel(f"piece {piece}" if place == 0 else "", fontsize=10)
+        for number in range(4):
+            axes = figure.add_subplot(cells[1 + piece, 3 + number])
+            _image(axes, maps[piece, number], f"z{piece}{number}", most)
+    below = cells[3, :].subgridspec(1, 6)
+    for output, (first, second) in enumerate(conv.chosen.tolist()):
+        axes = figure.add_subplot(below[output])
+        _image(axes, merged[output], f"y{output} = z0{first} + z1{second}", most)
+        axes.set_ylabel("outputs" if output == 0 else "", fontsize=10)
+    return figure
+
+
+def _images() -> Tensor:
+    """Make four small pictures: a ring, a bar, a slope, a corner; (4, 8, 8) from 0 to 1."""
+    row, column = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    radius = ((row - 3.5) ** 2 + (column - 3.5) ** 2).sqrt()
+    pictures = [
+        (radius - 2.6).abs() < 0.8,
+        (column - 3.5).abs() < 1,
+        row == column,
+        row + column < 6,
+    ]
+    return torch.stack(pictures).float()
+
+
 PICTURES = {
     "kernel_shape.svg": kernel_shapes,
+    "kernels.svg": kernels,
     "groups.svg": groups,
     "channel_stride.svg": channel_stride,
+    "rigid_shapes.svg": rigid,
+    "learned_shapes.svg": learned_shapes,
+    "schedule.svg": schedule,
     "binary_basis.svg": binary_basis,
 }
 
@@ -135,6 +328,8 @@ def render(figure: Figure) -> bytes:
 def main() -> None:
     """Write every picture."""
     FOLDER.mkdir(exist_ok=True)
+    # More threads add up in another order, and small differences grow in a training.
+    torch.set_num_threads(1)
     for name, draw in PICTURES.items():
         (FOLDER / name).write_bytes(render(draw()))
 

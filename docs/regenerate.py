@@ -30,17 +30,21 @@ def pages() -> Iterator[Path]:
 
 
 def run(command: str, folder: Path) -> str:
-    """Run a command of dsx as a reader would, in a pipe of 100 columns.
+    """Run a command as a reader would, in a pipe of 100 columns.
 
     Args:
-        command: As it stands on the page.
-        folder: Where to run it.
+        command: As it stands on the page: `dsx ...`, or `python docs/...`.
+        folder: Where to run dsx; a script is run from the root of the checkout.
 
     Returns:
         What it printed to stdout, without trailing blanks.
     """
-    words = shlex.split(command)
-    words[:1] = [sys.executable, "-m", "dsx"] if words[0] == "dsx" else words[:1]
+    program, *arguments = shlex.split(command)
+    if program == "python":
+        folder, words = ROOT, [sys.executable, *arguments]
+    else:
+        assert program == "dsx", command
+        words = [sys.executable, "-m", "dsx", *arguments]
     environment = {**os.environ, "COLUMNS": str(WIDTH), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True

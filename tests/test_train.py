@@ -1,20 +1,25 @@
 """One training loop: seeded, and a loss that is no number fails the trial with its reason."""
 
+import dataclasses
+import functools
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import ConvSpec
+from docs import training
+from dsx.conv import ConvSpec, Shaping
+from dsx.conv.learned import LearnedConv2d
 from dsx.data import Split
 from dsx.data.digits import load
 from dsx.errors import TrialFailed
 from dsx.nets.small_cnn import SmallCnn
-from dsx.space import redesign
+from dsx.space import load_space, redesign
 from dsx.space.schema import Train
-from dsx.train import PREDICT_BATCH, predict, train
+from dsx.train import DECISION_RATE, PREDICT_BATCH, _optimizers, predict, train
 
 SHORT = Train(epochs=2, batch_size=64, learning_rate=0.1, seed=3)
 
@@ -158,3 +163,109 @@ def test_predictions_are_the_largest_logits(images: int) -> None:
     clear = top[:, 0] - top[:, 1] > 1e-5
     assert clear.float().mean() > 0.9
     assert torch.equal(found[clear], logits.argmax(1)[clear])
+
+
+LEARNED = ConvSpec(kernel_shape="learned", density=0.25, block_in=4, block_out=2)
+
+
+def learning(**dials: object) -> nn.Module:
+    """Build a small network whose stages learn their shapes, or stack binary filters."""
+    network = fresh(8)
+    names = [f"stages.{stage}.{conv}" for stage in range(3) for conv in ("conv1", "conv2")]
+    spec = dataclasses.replace(LEARNED, **dials) if dials.get("binary_basis") is None else ConvSpec(
+        binary_basis=4, splits=2
+    )  # fmt: skip
+    torch.manual_seed(1)
+    return redesign(network, dict.fromkeys(names, spec))
+
+
+@pytest.mark.parametrize("rigid", [False, True])
+def test_learned_shapes_are_enabled_frozen_and_zero_where_dead_at_the_end(rigid: bool) -> None:
+    network = learning(rigid=rigid)
+    train(network, part(300), SHORT)
+    layers = [module for module in network.modules() if isinstance(module, LearnedConv2d)]
+    assert len(layers) == 6
+    for layer in layers:
+        assert bool(layer.enabled.all()) and bool(layer.frozen)
+        assert torch.equal(layer.weight, layer.live_weight())
+
+
+def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, seen = learning(), []
+    layer = next(module for module in network.modules() if isinstance(module, LearnedConv2d))
+    advance = Shaping.advance
+
+    def note(shaping: Shaping, progress: float) -> None:
+        advance(shaping, progress)
+        seen.append((progress, bool(layer.frozen), layer.shape_scores.detach().clone()))
+
+    monkeypatch.setattr(Shaping, "advance", note)
+    train(network, part(600), SHORT)
+    assert [frozen for _, frozen, _ in seen] == [progress >= 0.5 for progress, _, _ in seen]
+    assert seen[-1][0] == 1
+    last = [scores for _, frozen, scores in seen if frozen]
+    assert all(torch.equal(scores, last[0]) for scores in last)
+    assert not torch.equal(seen[0][2], last[0])
+
+
+def test_the_losses_are_those_of_the_task_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    regularised = weights(SHORT, learning())
+    plain = train(learning(), part(300), SHORT)
+    monkeypatch.setattr(Shaping, "loss", lambda shaping, task: task)
+    without = learning()
+    losses = train(without, part(300), SHORT)
+    scores = "stages.0.conv1.shape_scores"
+    assert not torch.equal(regularised[scores], without.state_dict()[scores])
+    # The regulariser is as large as the task's loss: in the sum it would show.
+    assert plain[0] == pytest.approx(losses[0], rel=0.1)
+
+
+def test_decisions_move_by_steps_of_one_size_that_fall_to_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, seen = learning(binary_basis=4), []
+    proxies = [p for name, p in network.named_parameters() if name.endswith("proxy")]
+    advance = Shaping.advance
+
+    def note(shaping: Shaping, progress: float) -> None:
+        advance(shaping, progress)
+        seen.append(torch.cat([proxy.detach().flatten() for proxy in proxies]))
+
+    monkeypatch.setattr(Shaping, "advance", note)
+    train(network, part(640), SHORT)
+    steps = [float((after - before).abs().max()) for before, after in pairwise(seen)]
+    assert len(steps) == 20
+    assert steps[0] == pytest.approx(DECISION_RATE, rel=1e-3)
+    # Adam's steps are bounded by its rate, which falls in equal parts.
+    bounds = [DECISION_RATE * (1 - number / 20) for number in range(20)]
+    assert all(step <= 2 * bound for step, bound in zip(steps, bounds, strict=True))
+
+
+def test_weights_alone_are_trained_as_ever() -> None:
+    (sgd, _), (adam, _) = _optimizers(learning(), 0.1, 10)
+    assert isinstance(sgd, torch.optim.SGD) and isinstance(adam, torch.optim.Adam)
+    held = [p for group in adam.param_groups for p in group["params"]]
+    assert len(held) == 6
+    assert len(sgd.param_groups[0]["params"]) == len(list(learning().parameters())) - 6
+    assert len(_optimizers(fresh(), 0.1, 10)) == 1
+
+
+@functools.cache
+def mean_accuracy(name: str) -> float:
+    """Train a redesign at the default budget of `digits`; docs/training.md has five seeds."""
+    space = load_space("digits")
+    data = space.dataset.load()
+    found = []
+    for seed in (0, 1):
+        fresh_one = training.redesigned(space, name, training.network(space, seed), keep=False)
+        net = training.trained(fresh_one, data, space.file.train, seed)
+        landed = training.density(net)
+        assert landed is None or abs(landed - training.DENSITY) <= 0.05
+        found.append(training.accuracy(net, data.validation))
+    return sum(found) / len(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in training.PRESETS if name != "baseline"])
+def test_each_preset_reaches_97_percent_of_the_baseline(name: str) -> None:
+    assert mean_accuracy(name) >= 0.97 * mean_accuracy("baseline")

@@ -84,7 +84,7 @@ def basis_count(spec: ConvSpec, geometry: Geometry) -> BasisCount:
         Stacked low-dimensional binary filters (arXiv 2010.02778).
     """
     frame = layout(spec, geometry)
-    positions = int(frame.supports.any(0).sum())
+    positions = int(frame.positions.sum())
     width = frame.channels.shape[1] // spec.splits
     entries = spec.binary_basis * width * positions
     chosen = geometry.out_channels * spec.splits

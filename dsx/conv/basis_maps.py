@@ -62,6 +62,9 @@ class BasisMaps(nn.Module):
         chosen: The filter of each output and piece, (Cout, splits).
         scale: (Cout,) or None.
         bias: (Cout,) or None.
+
+    Attributes:
+        merges: Additions per output pixel that no operator counter sees.
     """
 
     scale: Tensor
@@ -78,6 +81,7 @@ class BasisMaps(nn.Module):
     ) -> None:
         super().__init__()
         self.geometry = geometry
+        self.merges = chosen.shape[0] * (chosen.shape[1] - 1)
         self.parts = nn.ModuleList(_parts(geometry, frame, basis.detach(), chosen))
         ones = basis.new_ones(geometry.out_channels)
         self.register_buffer("scale", (ones if scale is None else scale).detach().clone())
@@ -99,7 +103,7 @@ def _parts(geometry: Geometry, frame: Layout, basis: Tensor, chosen: Tensor) -> 
     stack = stacking(frame, splits)
     map_number = stack.which * k + chosen.to(stack.which.device)
     live = frame.live.reshape(outputs, splits, width, *basis.shape[2:])
-    for row, column in live.any(0).any(0).any(0).nonzero().tolist():
+    for row, column in frame.positions.nonzero().tolist():
         alive = live[:, :, :, row, column]
         patterns, pattern = torch.unique(alive, dim=2, return_inverse=True)
         box = Box(top=frame.box.top + row, left=frame.box.left + column, height=1, width=1)

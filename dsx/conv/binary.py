@@ -8,15 +8,18 @@ from dsx.conv.basis_fit import nearest_basis
 from dsx.conv.basis_maps import BasisMaps
 from dsx.conv.cost import Cost, spec_cost
 from dsx.conv.geometry import Geometry
-from dsx.conv.init import mean_square, output_gain, uniform_
+from dsx.conv.init import (
+    fresh_decision_,
+    kept_decision_,
+    mean_square,
+    output_gain,
+    uniform_,
+)
 from dsx.conv.layout import Layout, layout
 from dsx.conv.pieces import counting_form
 from dsx.conv.spec import ConvSpec
 from dsx.conv.straight_through import one_hot, signs
 from dsx.conv.windowed import WindowedConv2d, read_window
-
-PROXY = 0.1
-"""Bound of fresh proxies: a few steps of the optimiser away from changing a decision."""
 
 
 class BinaryConv2d(WindowedConv2d):
@@ -46,7 +49,7 @@ class BinaryConv2d(WindowedConv2d):
         super().__init__(spec, like, frame)
         k, splits = spec.binary_basis, spec.splits
         width = frame.channels.shape[1] // splits
-        positions = frame.live.any(0).any(0)
+        positions = frame.positions
         new = like.weight.detach().new_empty
         self.basis_proxy = nn.Parameter(new(k, width, *positions.shape))
         self.select_proxy = nn.Parameter(new(like.out_channels, splits, k))
@@ -57,7 +60,7 @@ class BinaryConv2d(WindowedConv2d):
 
     def _reset(self, like: nn.Conv2d) -> None:
         for proxy in (self.basis_proxy, self.select_proxy):
-            uniform_(proxy, PROXY**2 / 3)
+            fresh_decision_(proxy)
         with torch.no_grad():
             self.basis_proxy.mul_(self.positions)
             if self.scale is not None:
@@ -114,13 +117,7 @@ class BinaryConv2d(WindowedConv2d):
             self.spec.binary_basis,
             scaled=self.scale is not None,
         )
-        _fill(self.basis_proxy, found.centres.reshape(self.basis_proxy.shape))
-        _fill(self.select_proxy, found.likeness)
+        kept_decision_(self.basis_proxy, found.centres.reshape(self.basis_proxy.shape))
+        kept_decision_(self.select_proxy, found.likeness)
         if self.scale is not None:
             self.scale.copy_(found.scale)
-
-
-def _fill(proxy: Tensor, values: Tensor) -> None:
-    """Copy values whose sign and order count, at the size that fresh proxies have."""
-    size = mean_square(values) ** 0.5
-    proxy.copy_(values * (PROXY / 3**0.5 / size if size else 1))

@@ -1,7 +1,5 @@
 """From a spec and a nn.Conv2d to the convolution that replaces it."""
 
-import dataclasses
-
 import torch
 from torch import Tensor, nn
 
@@ -37,8 +35,7 @@ def _build(spec: ConvSpec, conv: nn.Conv2d, scaled: bool) -> DsxConv:
     spec = spec.at(conv)
     if spec.keeps:
         spec = standing_spec(conv)
-    if spec.binary_basis and spec.scale is None:
-        spec = dataclasses.replace(spec, scale=scaled)
+    spec = spec.scaled(scaled)
     if spec.separable:
         return SeparableConv2d(spec, conv)
     if spec.learned:

@@ -31,6 +31,11 @@ class Cost:
     bits: int
     expected: bool = False
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """params, flops and bits by these names."""
+        return {"params": self.params, "flops": self.flops, "bits": self.bits}
+
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             params=self.params + other.params,

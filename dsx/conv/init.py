@@ -9,6 +9,11 @@ def mean_square(weight: Tensor) -> float:
     return float(weight.detach().double().square().mean()) if weight.numel() else 0.0
 
 
+FRESH_DECISION, KEPT_DECISION = 0.1, 0.5
+"""Bound of fresh proxies and scores: a few steps of an optimiser away from changing a decision;
+and the root mean square of those that stand for a trained weight, which are not to change soon."""
+
+
 def fill_like(weight: Tensor, bias: Tensor | None, like: nn.Conv2d, live: Tensor) -> None:
     """Fill weight and bias so that the output variance is that of the convolution replaced.
 
@@ -39,3 +44,20 @@ def uniform_(weight: Tensor, mean_squares: Tensor | float) -> None:
     bound = bound.to(weight).reshape(-1, *(1,) * (weight.dim() - 1))
     with torch.no_grad():
         weight.uniform_(-1, 1).mul_(bound)
+
+
+def fresh_decision_(proxy: Tensor) -> None:
+    """Fill proxies or scores, of which only sign or order counts, for a training from scratch."""
+    uniform_(proxy, FRESH_DECISION**2 / 3)
+
+
+def kept_decision_(proxy: Tensor, values: Tensor) -> None:
+    """Fill proxies or scores with the decisions that a trained weight suggests.
+
+    Args:
+        proxy: Filled in place.
+        values: Of which only sign or order counts, of the same shape.
+    """
+    size = mean_square(values) ** 0.5
+    with torch.no_grad():
+        proxy.copy_(values * (KEPT_DECISION / size if size else 1))

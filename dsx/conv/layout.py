@@ -37,6 +37,11 @@ class Layout:
         return crop(self.supports, self.box)[self.which]
 
     @property
+    def positions(self) -> Tensor:
+        """Whether any support has a position of the box, (box height, box width) boolean."""
+        return crop(self.supports.any(0), self.box)
+
+    @property
     def live_count(self) -> int:
         """The number of live (output, channel, position) triples."""
         return int(self.supports.sum((1, 2))[self.which].sum())

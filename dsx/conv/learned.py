@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from dsx.conv.cost import Cost, learned_cost
 from dsx.conv.geometry import Geometry
-from dsx.conv.init import fill_like, uniform_
+from dsx.conv.init import fill_like, fresh_decision_, kept_decision_
 from dsx.conv.layout import Layout, layout
 from dsx.conv.pieces import counting_form
 from dsx.conv.rigid import COUNT, rigid_shapes
@@ -15,13 +15,8 @@ from dsx.conv.spec import ConvSpec
 from dsx.conv.straight_through import straight_through, surrogate
 from dsx.conv.windowed import WindowedConv2d
 
-SCORE = 0.1
-"""Bound of fresh scores: a few steps of the optimiser away from changing a decision."""
 FROZEN_FROM = 0.5
 """Part of a training after which shapes are final."""
-
-
-_SPREAD = SCORE / 3**0.5
 
 
 class LearnedConv2d(WindowedConv2d):
@@ -66,7 +61,7 @@ class LearnedConv2d(WindowedConv2d):
         patterns = rigid_shapes().flatten(1).T.to(like.weight.dtype) if spec.rigid else None
         self.register_buffer("patterns", patterns, persistent=False)
         self.to(like.weight.device)
-        uniform_(self.shape_scores, SCORE**2 / 3)
+        fresh_decision_(self.shape_scores)
         with torch.no_grad():
             live = self._mask().flatten(1).sum(1)
         fill_like(self.weight, self.bias, like, live)
@@ -167,7 +162,7 @@ class LearnedConv2d(WindowedConv2d):
         inputs, outputs = (sizes.to(energy) for sizes in self.block_sizes)
         self.weight.copy_(weight)
         scores = fit(energy, torch.outer(inputs, outputs), self.spec.density)
-        self.shape_scores.copy_(_SPREAD * scores)
+        kept_decision_(self.shape_scores, scores)
 
 
 def _sizes(channels: int, block: int) -> Tensor:

@@ -33,13 +33,13 @@ def free_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
         density: Target share of live weights.
 
     Returns:
-        Scores of mean square one, (K, K, inputs, outputs); those that live are above 0.
+        Scores, (K, K, inputs, outputs); those that live are above 0.
     """
     levels, order = energy.flatten().sqrt().sort(descending=True)
     counts = sizes.expand_as(energy).flatten()[order].cumsum(0)
     kept = int((counts - density * counts[-1]).abs().argmin())
     below = levels[kept + 1] if kept + 1 < len(levels) else levels[kept] * 0
-    return _unit(energy.sqrt() - (levels[kept] + below) / 2)
+    return energy.sqrt() - (levels[kept] + below) / 2
 
 
 def rigid_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
@@ -51,7 +51,7 @@ def rigid_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
         density: Target share of live weights.
 
     Returns:
-        Scores of mean square one, (15, inputs, outputs).
+        Scores, (15, inputs, outputs).
     """
     shapes = rigid_shapes().flatten(1).to(energy)
     held = (shapes @ energy.flatten(0, 1).flatten(1)).reshape(-1, *sizes.shape)
@@ -63,9 +63,4 @@ def rigid_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
         price = (low + high) / 2
         taken = positions[(held - price * positions[:, None, None]).argmax(0)]
         low, high = (price, high) if float((taken * sizes).sum()) > wanted else (low, price)
-    return _unit(held - high * positions[:, None, None])
-
-
-def _unit(scores: Tensor) -> Tensor:
-    size = scores.square().mean().sqrt()
-    return scores / size if size else scores
+    return held - high * positions[:, None, None]

@@ -98,6 +98,19 @@ class ConvSpec:
         """
         return _at(self, slot.in_channels, slot.out_channels, tuple(slot.kernel_size), slot.groups)
 
+    def scaled(self, default: bool) -> "ConvSpec":
+        """Decide on the scale of a binary basis where the dials leave it open.
+
+        Args:
+            default: Whether there is one then.
+
+        Returns:
+            The spec with a word on its scale; itself without a binary basis.
+        """
+        if not self.binary_basis or self.scale is not None:
+            return self
+        return dataclasses.replace(self, scale=default)
+
     def to_json(self) -> dict[str, Any]:
         """Write the dials that differ from their default as plain JSON values."""
         return {

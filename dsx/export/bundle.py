@@ -178,12 +178,8 @@ def _manifest(
 def _fill(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
     if weights is None:
         candidate.trained()
-        return
-    try:
-        candidate.network.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        problem = " ".join(str(error).split())
-        raise WorkFailed(f"the weights are not of this network: {problem}") from error
+    else:
+        candidate.restore(weights)
 
 
 def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
@@ -231,9 +227,9 @@ def _checked_cost(candidate: Candidate) -> dict[str, int]:
     try:
         counted = count(candidate.network.to(torch.float32), sample)
     except WorkFailed:
-        return asdict(candidate.cost)
+        return candidate.cost.numbers
     if counted != candidate.cost.flops:
         raise WorkFailed(
             f"the network's operators count {counted} flops, its design {candidate.cost.flops}"
         )
-    return asdict(candidate.cost)
+    return candidate.cost.numbers

@@ -111,15 +111,19 @@ def held(network: nn.Module, sample: Tensor) -> dict[str, int]:
         sample: An input.
 
     Returns:
-        params: real numbers; bits: all of its tensors; flops: multiply-adds of one image, left
-        out where an operator is not known to the counter.
+        params: real numbers, and basis entries kept as bytes; bits: all of its tensors; flops:
+        multiply-adds of one image, left out where an operator is not known to the counter.
     """
     tensors = list(network.state_dict().values())
     counts = {
-        "params": sum(tensor.numel() for tensor in tensors if tensor.is_floating_point()),
+        "params": sum(tensor.numel() for tensor in tensors if _is_param(tensor)),
         "bits": sum(8 * tensor.numel() * tensor.element_size() for tensor in tensors),
     }
     try:
         return {**counts, "flops": count(network, sample[:1])}
     except WorkFailed:
         return counts
+
+
+def _is_param(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.dtype == torch.int8

@@ -13,6 +13,7 @@ from dsx.conv import Cost, Deployed, deploy
 from dsx.conv.deploy import Choice
 from dsx.conv.timing import medians
 from dsx.data import Splits
+from dsx.errors import WorkFailed
 from dsx.space import Design, SearchSpace, redesign
 from dsx.train import train
 
@@ -59,11 +60,14 @@ class Candidate:
         self.design = design
         self.known = {} if known is None else known
         self.losses: list[float] | None = None
+        self._trained = False
 
-    @property
+    @functools.cached_property
     def cost(self) -> Cost:
-        """The closed-form cost; nothing is built for it."""
-        return self.space.cost(self.design)
+        """The cost by closed form; for learned shapes that of the shapes after training."""
+        if not self.design.learned:
+            return self.space.cost(self.design)
+        return self.space.census.cost_of(self.trained())
 
     @functools.cached_property
     def network(self) -> nn.Module:
@@ -82,7 +86,12 @@ class Candidate:
 
     @functools.cached_property
     def deployed(self) -> Deployed:
-        """The deployed network, with the weights of the moment it is first asked for."""
+        """The deployed network, with the weights of the moment it is first asked for.
+
+        Learned shapes are trained first: which weights are left decides how fast they run.
+        """
+        if self.design.learned:
+            self.trained()
         return deploy(
             # A copy: there and back again, a smaller dtype would round the weights to be trained.
             copy.deepcopy(self.network).to(self.sample.dtype),
@@ -106,9 +115,26 @@ class Candidate:
         Raises:
             TrialFailed: If training diverges.
         """
-        if self.losses is None:
+        if not self._trained:
             self.losses = train(self.network, self.splits.train, self.space.file.train)
+            self._trained = True
         return self.network.eval()
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights of an earlier training, in place of a training.
+
+        Args:
+            weights: State dict of the trained network.
+
+        Raises:
+            WorkFailed: If they are not of this network.
+        """
+        try:
+            self.network.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            problem = " ".join(str(error).split())
+            raise WorkFailed(f"the weights are not of this network: {problem}") from error
+        self._trained = True
 
 
 Stage = Literal["static", "timed", "trained"]

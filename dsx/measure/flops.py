@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import DsxConv
+from dsx.conv.basis_maps import BasisMaps
 from dsx.conv.swap import swap
 from dsx.errors import WorkFailed
 from dsx.measure._base import Candidate, Metric, Reading
@@ -21,13 +22,13 @@ COUNTED = (
 )  # fmt: skip
 # Operators that do no multiply-adds by this convention, whether fvcore knows them or not.
 FREE = frozenset([
-    "add", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow",
+    "add", "addcmul", "cumsum", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow",
     "minimum", "maximum",
     "mean", "sum", "var", "amax", "norm", "clamp", "clamp_min", "clamp_max", "masked_fill",
     "where",
     "cat", "flatten", "unflatten", "reshape", "view_as", "expand_as", "narrow", "movedim",
     "repeat", "flip", "alias", "clone",
-    "zeros", "new_zeros", "ones", "new_ones", "ones_like", "index", "index_add", "index_select",
+    "numel", "zeros", "new_zeros", "ones", "new_ones", "ones_like", "index", "index_add", "index_select",
     "channel_shuffle", "pixel_shuffle", "pixel_unshuffle",
     "pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d",
     "replication_pad2d",
@@ -62,7 +63,8 @@ def count(network: nn.Module, sample: Tensor) -> int:
         sample: One image, (1, C, H, W).
 
     Returns:
-        Multiply-adds of convolutions, linear layers and matrix products.
+        Multiply-adds of convolutions, linear layers and matrix products, and the additions that
+        put binary maps together.
 
     Raises:
         WorkFailed: If the network has an operator that is neither counted nor known to be free.
@@ -80,17 +82,36 @@ def count(network: nn.Module, sample: Tensor) -> int:
         analysis = FlopCountAnalysis(holder, sample)
         analysis.set_op_handle("aten::_convolution_mode", _count_convolution)
         # A deployed form may add up products, or binary maps.
-        analysis.set_op_handle("aten::baddbmm", _count_baddbmm)
+        analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
         analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
         counted = analysis.by_operator()
         unsupported = analysis.unsupported_ops()
+        merges = _merge_additions(holder, sample)
     # An operator and the one that works in place (`relu_`) do the same.
     unknown = {op for op in unsupported if op.removeprefix("aten::").rstrip("_") not in FREE}
     if unknown:
         raise WorkFailed(f"the operator counter does not know {', '.join(sorted(unknown))}")
-    return int(sum(counted[operator] for operator in COUNTED))
+    return int(sum(counted[operator] for operator in COUNTED)) + merges
+
+
+def _merge_additions(network: nn.Module, sample: Tensor) -> int:
+    """Count the additions that put binary maps together, by running the network once."""
+    found = []
+
+    def note(maps: nn.Module, args: object, out: Tensor) -> None:
+        assert isinstance(maps, BasisMaps)
+        found.append(maps.merges * out.shape[2] * out.shape[3])
+
+    merging = [module for module in network.modules() if isinstance(module, BasisMaps)]
+    hooks = [module.register_forward_hook(note) for module in merging]
+    if merging:
+        with torch.no_grad():
+            network(sample)
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
 
 
 def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":

@@ -1,13 +1,15 @@
 """What a slot, or several that share one setting, may become, and how it is drawn."""
 
-import itertools
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dsx.conv import KEEP, ConvSpec
+from dsx.space.dials import Options, Value
 from dsx.space.slots import Slot
 
-Value = str | int | float | bool
+__all__ = ["DIALS", "KEEPS", "Choices", "Fork", "Pick", "Tree", "Value", "leaves"]
+
 Pick = Callable[[str, Sequence[Value]], Value]
 """From a parameter's name and its options to the option drawn."""
 
@@ -15,20 +17,29 @@ KEEPS, DIALS = "keep", "dials"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dials:
-    """The options of each dial, as a rule lists them.
+class Fork:
+    """A dial that is asked for.
 
     Args:
-        separable: Options of that dial.
-        kernel_shape: Options of that dial.
-        groups: Options of that dial.
-        channel_stride: Options of that dial.
+        dial: Its name.
+        branches: What each of its options leads to; two options at least, no two to the same.
     """
 
-    separable: tuple[bool, ...]
-    kernel_shape: tuple[str, ...]
-    groups: tuple[int | str, ...]
-    channel_stride: tuple[float | str, ...]
+    dial: str
+    branches: Mapping[Value, "Tree"]
+
+
+Tree = Fork | ConvSpec
+"""All settings of the dials: forks, and a spec at the end of every way through them."""
+
+
+def leaves(tree: Tree) -> Iterator[ConvSpec]:
+    """Go through the specs at the ends of a tree."""
+    if isinstance(tree, ConvSpec):
+        yield tree
+    else:
+        for branch in tree.branches.values():
+            yield from leaves(branch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +48,21 @@ class Choices:
 
     Args:
         name: First part of the parameter names: the slot's name, or the rule's wildcard.
+        rule: The rule's wildcard.
         slots: The slots that take the setting.
         presets: Whole presets that apply, by the words the rule gives them.
-        dials: The options that apply; None where there are none, or they change nothing.
-        strides: The channel strides that apply, for each number of groups.
+        dials: The settings of the dials that apply; None where there are none, or they change
+            nothing.
+        options: Every option of a dial that stands somewhere in `dials`, in the rule's order.
         left_out: What the rule offers and cannot apply here, with the reason.
     """
 
     name: str
+    rule: str
     slots: tuple[Slot, ...]
     presets: Mapping[str, ConvSpec]
-    dials: Dials | None
-    strides: Mapping[int | str, tuple[float | str, ...]]
+    dials: Tree | None
+    options: Options
     left_out: Mapping[str, str]
 
     def draw(self, pick: Pick) -> dict[str, ConvSpec]:
@@ -61,59 +75,53 @@ class Choices:
         Returns:
             Spec by slot name.
         """
-        spec = self._draw(pick)
-        return {slot.name: spec.at(slot) for slot in self.slots}
+        return self._setting(self._draw(pick))
 
     def _draw(self, pick: Pick) -> ConvSpec:
-        use = self._one(pick, "redesign", self.uses)
+        use = self.uses[0]
+        if len(self.uses) > 1:
+            use = str(pick(f"{self.name}/redesign", self.uses))
         if use != DIALS:
-            return KEEP if use == KEEPS else self.presets[str(use)]
-        assert self.dials is not None
-        separable = bool(self._one(pick, "separable", self.dials.separable))
-        shape = "full"
-        if not separable:
-            shape = str(self._one(pick, "kernel_shape", self.dials.kernel_shape))
-        groups = self._one(pick, "groups", self.dials.groups)
-        assert isinstance(groups, int | str)
-        return ConvSpec(
-            kernel_shape=shape,
-            groups=groups,
-            channel_stride=self._stride(pick, groups),
-            separable=separable,
-        )
+            return KEEP if use == KEEPS else self.presets[use]
+        tree = self.dials
+        while isinstance(tree, Fork):
+            tree = tree.branches[pick(self._parameter(tree), tuple(tree.branches))]
+        assert tree is not None
+        return tree
 
     @property
     def uses(self) -> tuple[str, ...]:
         """The options of the first parameter: keep, the presets, the dials."""
-        return (KEEPS, *self.presets, *([DIALS] if self.dials else []))
+        return (KEEPS, *self.presets, *([DIALS] if self.dials is not None else []))
 
-    def _stride(self, pick: Pick, groups: int | str) -> float | str:
-        assert self.dials is not None
-        options = self.strides[groups]
-        # One parameter has one list of options; where fewer apply it is another parameter.
-        narrower = "" if options == self.dials.channel_stride else f"@groups={groups}"
-        stride = self._one(pick, f"channel_stride{narrower}", options)
-        assert isinstance(stride, float | int | str)
-        return stride
+    def _parameter(self, fork: Fork) -> str:
+        """Name a fork: one parameter has one list of options, a shorter one is another's."""
+        name, options = f"{self.name}/{fork.dial}", tuple(fork.branches)
+        if options == self.options[fork.dial]:
+            return name
+        return f"{name}@{','.join(map(str, options))}"
 
-    def _one(self, pick: Pick, dial: str, options: Sequence[Value]) -> Value:
-        return options[0] if len(options) == 1 else pick(f"{self.name}/{dial}", options)
+    def _setting(self, spec: ConvSpec) -> dict[str, ConvSpec]:
+        return {slot.name: slot.canonical(spec) for slot in self.slots}
 
     def settings(self) -> list[dict[str, ConvSpec]]:
         """List every distinct setting, the one that keeps all first."""
+        return list(self._settings)
+
+    @functools.cached_property
+    def _settings(self) -> tuple[dict[str, ConvSpec], ...]:
         found = {}
         for spec in (KEEP, *self.presets.values(), *self.turned()):
-            setting = {slot.name: spec.at(slot) for slot in self.slots}
+            setting = self._setting(spec)
             found[tuple(setting.values())] = setting
-        return list(found.values())
+        return tuple(found.values())
 
     def turned(self) -> Iterator[ConvSpec]:
         """Go through every combination of the dials."""
-        if self.dials is None:
-            return
-        for separable, groups in itertools.product(self.dials.separable, self.dials.groups):
-            shapes = ("full",) if separable else self.dials.kernel_shape
-            for shape, stride in itertools.product(shapes, self.strides[groups]):
-                yield ConvSpec(
-                    kernel_shape=shape, groups=groups, channel_stride=stride, separable=separable
-                )
+        if self.dials is not None:
+            yield from leaves(self.dials)
+
+    @property
+    def learned(self) -> bool:
+        """Whether some setting has learned shapes."""
+        return any(spec.learned for setting in self._settings for spec in setting.values())

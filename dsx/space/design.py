@@ -55,7 +55,7 @@ class Design:
         canonical = {}
         for slot in census.slots:
             try:
-                canonical[slot.name] = specs.get(slot.name, KEEP).at(slot)
+                canonical[slot.name] = slot.canonical(specs.get(slot.name, KEEP))
             except SpecError as error:
                 raise SpecError(f"{slot.name}: {error}") from error
         return cls(model=model, model_args=model_args, specs=canonical)
@@ -64,6 +64,11 @@ class Design:
     def changed(self) -> dict[str, ConvSpec]:
         """The slots that do not keep what stands there."""
         return {name: spec for name, spec in self.specs.items() if not spec.keeps}
+
+    @property
+    def learned(self) -> bool:
+        """Whether some slot has learned shapes, so that its cost is known after training."""
+        return any(spec.learned for spec in self.specs.values())
 
     @property
     def id(self) -> str:

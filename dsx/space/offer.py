@@ -1,66 +1,135 @@
 """What of a rule's offer applies to its slots, and what of that makes a difference there."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 
-from dsx.conv import ConvSpec, window_channels
+from dsx.conv import KEEP, ConvSpec, window_channels
 from dsx.errors import SpecError
-from dsx.space.choices import Choices, Dials
+from dsx.space.choices import KEEPS, Choices, Fork, Tree, leaves
+from dsx.space.dials import DIALS, Dial, Options, Value, turn
 from dsx.space.slots import Slot
 
 T = TypeVar("T")
-Strides = dict[int | str, tuple[float | str, ...]]
+Meaning = tuple[ConvSpec, ...]
+"""The canonical spec of each slot."""
 
 
 def offer(
-    name: str, slots: Sequence[Slot], presets: Mapping[str, ConvSpec], dials: Dials | None
+    name: str,
+    rule: str,
+    slots: Sequence[Slot],
+    presets: Mapping[str, ConvSpec],
+    options: Options | None,
 ) -> Choices:
     """Leave out what cannot apply to the slots, and what means the same as something before it.
 
     Args:
         name: First part of the parameter names.
+        rule: The rule's wildcard.
         slots: The slots that take the setting together; an option has to apply to each.
         presets: Whole presets, by their words.
-        dials: The options of the dials, or None for presets only.
+        options: Of the dials, or None for presets only.
 
     Returns:
         The choices; they may be empty but for `keep`.
     """
-    left_out: dict[str, str] = {}
+    fitting = _Fitting(slots=slots, options=options or {})
+    known = {fitting.meaning(KEEP): KEEPS}
+    for label, spec in presets.items():
+        if fitting.applies(label, spec):
+            known.setdefault(fitting.meaning(spec), label)
+    grown = None if options is None else fitting.grow(ConvSpec(), DIALS)
+    dials = grown.tree if grown and grown.meanings - known.keys() else None
+    return Choices(
+        name=name,
+        rule=rule,
+        slots=tuple(slots),
+        presets={label: spec for label, spec in presets.items() if label in known.values()},
+        dials=dials,
+        options={} if dials is None else _standing(dials, fitting.options),
+        left_out=fitting.left_out,
+    )
 
-    def applies(label: str, spec: ConvSpec) -> bool:
-        reason = next(filter(None, (refusal(spec, slot) for slot in slots)), None)
+
+@dataclass(frozen=True, kw_only=True)
+class _Grown:
+    """A tree of settings, and all that they mean on the slots."""
+
+    tree: Tree
+    meanings: frozenset[Meaning]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitting:
+    """Fits an offer to slots.
+
+    Args:
+        slots: The slots.
+        options: Of the dials.
+        left_out: Filled with what cannot apply, and the reason.
+    """
+
+    slots: Sequence[Slot]
+    options: Options
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def applies(self, label: str, spec: ConvSpec) -> bool:
+        """Say whether every slot can take a spec; note why not under its label."""
+        reason = self._reason(spec)
         if reason:
-            left_out.setdefault(label, reason)
+            self.left_out.setdefault(label, reason)
         return reason is None
 
-    def meaning(spec: ConvSpec) -> tuple[ConvSpec, ...]:
-        return tuple(spec.at(slot) for slot in slots)
+    def meaning(self, spec: ConvSpec) -> Meaning:
+        """Give the canonical spec of each slot."""
+        return tuple(slot.canonical(spec) for slot in self.slots)
 
-    def changes(spec: ConvSpec) -> bool:
-        return not all(at.keeps for at in meaning(spec))
+    def grow(self, spec: ConvSpec, dials: Sequence[Dial]) -> _Grown | None:
+        """Grow the tree of what is left to ask for; None where nothing fits."""
+        if not dials:
+            return _Grown(tree=spec, meanings=frozenset({self.meaning(spec)}))
+        dial, after = dials[0], dials[1:]
+        if not dial.need.met(spec):
+            return self.grow(spec, after)
+        grown: dict[Value, _Grown] = {}
+        for option in dial.offered(self.options):
+            turned = dial.turn(spec, option)
+            branch = self.grow(turned, after) if self._fits(dial, turned) else None
+            if branch:
+                grown[option] = branch
+        kept = _distinct((option, branch.meanings) for option, branch in grown.items())
+        if len(kept) < 2:
+            return grown[kept[0]] if kept else None
+        return _Grown(
+            tree=Fork(dial=dial.name, branches={option: grown[option].tree for option in kept}),
+            meanings=frozenset().union(*(grown[option].meanings for option in kept)),
+        )
 
-    labels = _distinct(
-        (label, meaning(spec))
-        for label, spec in presets.items()
-        if applies(label, spec) and changes(spec)
-    )
-    kept, strides = _fitting_dials(dials, applies, meaning) if dials else (None, {})
-    choices = Choices(
-        name=name,
-        slots=tuple(slots),
-        presets={label: presets[label] for label in labels},
-        dials=kept,
-        strides=strides,
-        left_out=left_out,
-    )
-    if any(changes(spec) for spec in choices.turned()):
-        return choices
-    return dataclasses.replace(choices, dials=None, strides={})
+    def _fits(self, dial: Dial, spec: ConvSpec) -> bool:
+        if dial.beside is None:
+            return True
+        reason = self._reason(spec)
+        if reason:
+            self.left_out.setdefault(self._label(dial, spec, reason), reason)
+        return reason is None
+
+    def _label(self, dial: Dial, spec: ConvSpec, reason: str) -> str:
+        """Name a refused option, and those beside it without which it would not be refused."""
+        assert dial.beside is not None
+        others = [
+            other
+            for other, harmless in dial.beside.items()
+            if self._reason(turn(spec, other, harmless)) != reason
+        ]
+        names = (*others, dial.name)
+        return ", ".join(f"{name} {_written(getattr(spec, name))}" for name in names)
+
+    def _reason(self, spec: ConvSpec) -> str | None:
+        return next(filter(None, (refusal(spec, slot) for slot in self.slots)), None)
 
 
 def _distinct(options: Iterable[tuple[T, Hashable]]) -> tuple[T, ...]:
@@ -71,40 +140,24 @@ def _distinct(options: Iterable[tuple[T, Hashable]]) -> tuple[T, ...]:
     return tuple(found.values())
 
 
-def _fitting_dials(
-    dials: Dials,
-    applies: Callable[[str, ConvSpec], bool],
-    meaning: Callable[[ConvSpec], Hashable],
-) -> tuple[Dials | None, Strides]:
-    shapes = _distinct(
-        (shape, meaning(ConvSpec(kernel_shape=shape)))
-        for shape in dials.kernel_shape
-        if applies(f"kernel_shape {shape}", ConvSpec(kernel_shape=shape))
-    )
-    # Without a shape that fits, a separable convolution is still possible: it needs none.
-    separable = _distinct(
-        (option, meaning(ConvSpec(separable=option)))
-        for option in dials.separable
-        if option or shapes
-    )
-    strides: Strides = {}
-    meanings: dict[int | str, Hashable] = {}
-    for groups in dials.groups:
-        specs = {r: ConvSpec(groups=groups, channel_stride=r) for r in dials.channel_stride}
-        fitting = {r: spec for r, spec in specs.items() if applies(_label(groups, r), spec)}
-        if fitting:
-            strides[groups] = _distinct((r, meaning(spec)) for r, spec in fitting.items())
-            meanings[groups] = tuple(meaning(specs[r]) for r in strides[groups])
-    numbers = _distinct(meanings.items())
-    if not numbers or not separable:
-        return None, {}
-    kept = dataclasses.replace(dials, separable=separable, kernel_shape=shapes, groups=numbers)
-    return kept, {groups: strides[groups] for groups in numbers}
+def _standing(tree: Tree, options: Options) -> Options:
+    """List the options that stand somewhere in a tree, of each dial that matters there."""
+    standing = {
+        (dial.name, getattr(spec, dial.name))
+        for spec in leaves(tree)
+        for dial in DIALS
+        if dial.need.met(spec)
+    }
+    found = {
+        name: tuple(option for option in offered if (name, option) in standing)
+        for name, offered in options.items()
+    }
+    return {name: left for name, left in found.items() if left}
 
 
-def _label(groups: int | str, stride: float | str) -> str:
-    """Name an option of two dials; one group has no channel stride to speak of."""
-    return f"groups {groups}" + ("" if groups == 1 else f", channel_stride {stride}")
+def _written(option: Value) -> str:
+    """Write an option as in a space file."""
+    return str(option).lower() if isinstance(option, bool) else str(option)
 
 
 def refusal(spec: ConvSpec, slot: Slot) -> str | None:
@@ -115,17 +168,23 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
         slot: The slot.
 
     Returns:
-        The reason; None if the spec can be set there and reads every input channel.
+        The reason; None if the spec can be set there, reads every input channel, and has no more
+        binary filters than can be chosen.
     """
     try:
-        at = spec.at(slot)
+        at = slot.canonical(spec)
     except SpecError as error:
         return f"{slot.name}: {error}"
-    if at.groups == 1:  # as `keep` has too: what stands there is no matter of the space
-        return None
-    stride = at.channel_stride or "block"
-    unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)
-    return f"{slot.name}: leaves {unread} of {slot.in_channels} channels unread" if unread else None
+    # What stands there is no matter of the space: `keep` has one group, and no basis.
+    if at.groups != 1:
+        stride = at.channel_stride or "block"
+        unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)
+        if unread:
+            return f"{slot.name}: leaves {unread} of {slot.in_channels} channels unread"
+    most = slot.out_channels * at.splits
+    if at.binary_basis > most:
+        return f"{slot.name}: of {at.binary_basis} binary filters only {most} can ever be chosen"
+    return None
 
 
 @functools.lru_cache(maxsize=65536)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
+from dsx.conv.norms import normed
 from dsx.conv.swap import swap
 from dsx.errors import SpecError, unknown
 from dsx.space.slots import copied
@@ -17,7 +18,8 @@ def redesign(
 
     Args:
         model: Any network; it is copied, and left as it is.
-        specs: Spec by slot name; `keep` and slots left out stay as they are.
+        specs: Spec by slot name; `keep` and slots left out stay as they are. A binary basis
+            without a word on its scale has one, unless a BN follows and weights are fresh.
         keep_weights: Whether new convolutions take over what they can of the weights; by default
             they get fresh ones.
 
@@ -35,6 +37,9 @@ def redesign(
         for name, module in network.named_modules(remove_duplicate=False)
         if type(module) is nn.Conv2d
     }
+    open_scale = any(spec.binary_basis and spec.scale is None for spec in specs.values())
+    # A trained weight has a size that signs alone cannot have, whatever follows.
+    scaleless = normed(network) if open_scale and not keep_weights else set()
     replacements: dict[nn.Module, nn.Module] = {}
     canonical: dict[nn.Module, tuple[str, ConvSpec]] = {}
     for name, spec in specs.items():
@@ -42,7 +47,7 @@ def redesign(
             raise SpecError(unknown("slot", name, convs))
         conv = convs[name]
         try:
-            at = spec.at(conv)
+            at = spec.at(conv).scaled(conv not in scaleless)
             other, standing = canonical.setdefault(conv, (name, at))
             if standing != at:
                 raise SpecError(f"is the same convolution as {other}, with another spec")

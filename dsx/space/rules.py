@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 
 from dsx.errors import did_you_mean
-from dsx.space.choices import Choices, Dials
+from dsx.space.choices import Choices
 from dsx.space.offer import offer
 from dsx.space.schema import Rule
 from dsx.space.slots import Slot
@@ -54,13 +54,8 @@ def _no_match(wildcard: str, slots: Sequence[Slot]) -> str:
 
 
 def _offer(rule: Rule, name: str, slots: Sequence[Slot]) -> Choices:
-    dials = Dials(
-        separable=tuple(dict.fromkeys(rule.separable)),
-        kernel_shape=tuple(dict.fromkeys(rule.kernel_shape)),
-        groups=tuple(dict.fromkeys(rule.groups)),
-        channel_stride=tuple(dict.fromkeys(rule.channel_stride)),
-    )
-    return offer(name, slots, dict(rule.preset), dials if rule.turns_dials else None)
+    options = rule.options if rule.turns_dials else None
+    return offer(name, rule.match, slots, dict(rule.preset), options)
 
 
 def _nothing_left(choices: Choices) -> str:

@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dsx.conv import ConvSpec, preset
+from dsx.conv.spec import DENSITY
 from dsx.errors import DsxError
 from dsx.space.bound import Bound, parse_bound
 from dsx.space.complaint import complaint
-from dsx.space.source import Source
+from dsx.space.dials import DIALS, Value
+from dsx.space.source import Path, Source
 
 
 def _listed(value: Any) -> Any:
@@ -76,11 +78,14 @@ class Measure(_Part):
 
 
 Options = BeforeValidator(_listed)
-SeparableOption = bool
 ShapeOption = Annotated[str, BeforeValidator(_dial("kernel_shape"))]
+DensityOption = Annotated[float | int, BeforeValidator(_dial("density"))]
+BlockInOption = Annotated[int, BeforeValidator(_dial("block_in"))]
+BlockOutOption = Annotated[int, BeforeValidator(_dial("block_out"))]
 GroupsOption = Annotated[int | str, BeforeValidator(_dial("groups"))]
 StrideOption = Annotated[float | int | str, BeforeValidator(_dial("channel_stride"))]
 BasisOption = Annotated[int, BeforeValidator(_dial("binary_basis"))]
+SplitsOption = Annotated[int, BeforeValidator(_dial("splits"))]
 PresetOption = Annotated[tuple[str, ConvSpec], BeforeValidator(_preset)]
 
 
@@ -92,16 +97,29 @@ class Rule(_Part):
     match: str
     share: Literal["none", "rule"] = "none"
     preset: Annotated[list[PresetOption], Options] = []
-    separable: Annotated[list[SeparableOption], Options, Field(min_length=1)] = [False]
+    separable: Annotated[list[bool], Options, Field(min_length=1)] = [False]
     kernel_shape: Annotated[list[ShapeOption], Options, Field(min_length=1)] = ["full"]
+    density: Annotated[list[DensityOption], Options, Field(min_length=1)] = [DENSITY]
+    rigid: Annotated[list[bool], Options, Field(min_length=1)] = [False]
+    block_in: Annotated[list[BlockInOption], Options, Field(min_length=1)] = [32]
+    block_out: Annotated[list[BlockOutOption], Options, Field(min_length=1)] = [16]
     groups: Annotated[list[GroupsOption], Options, Field(min_length=1)] = [1]
     channel_stride: Annotated[list[StrideOption], Options, Field(min_length=1)] = ["block"]
     binary_basis: Annotated[list[BasisOption], Options, Field(min_length=1)] = [0]
+    splits: Annotated[list[SplitsOption], Options, Field(min_length=1)] = [1]
+    # No option of it means what leaving it out does: that each slot has a scale if it needs one.
+    scale: Annotated[list[bool], Options, Field(min_length=1)] = []
 
     @property
     def turns_dials(self) -> bool:
         """Whether the rule lists options of any dial, beside whole presets."""
         return bool(self.model_fields_set - {"match", "share", "preset"})
+
+    @property
+    def options(self) -> dict[str, tuple[Value, ...]]:
+        """The options of each dial, each once."""
+        listed = {dial.name: tuple(dict.fromkeys(getattr(self, dial.name))) for dial in DIALS}
+        return {name: options for name, options in listed.items() if options}
 
 
 Direction = Literal["minimize", "maximize"]
@@ -138,6 +156,17 @@ def parse_space(source: Source) -> SpaceFile:
     if not isinstance(source.content, dict):
         raise source.error((), "not a search space: it has no keys (model, data, slots ...)")
     try:
-        return SpaceFile.model_validate(source.content)
+        file = SpaceFile.model_validate(source.content)
     except ValidationError as error:
         raise complaint(error, source, SpaceFile) from error
+    for number, rule in enumerate(file.slots):
+        _check_dials(rule, ("slots", number), source)
+    return file
+
+
+def _check_dials(rule: Rule, path: Path, source: Source) -> None:
+    """Refuse a dial that could do nothing, whatever the others say."""
+    for dial in DIALS:
+        if dial.name in rule.model_fields_set and not dial.matters(rule.options):
+            problem = f"does nothing in this rule: it needs {dial.need.words}"
+            raise source.error((*path, dial.name), problem)

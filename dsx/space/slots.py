@@ -1,7 +1,8 @@
 """The slots of a network: its 2-d convolutions, and what all else costs."""
 
 import copy
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv, spec_cost, standing_spec
 from dsx.conv.cost import REAL_BITS
 from dsx.conv.geometry import Geometry
+from dsx.conv.norms import normed
 from dsx.errors import DsxError
 from dsx.space.source import one_line
 
@@ -28,6 +30,7 @@ class Slot:
         groups: Of the convolution that stands there.
         bias: Whether it has one.
         out_hw: Rows and columns of its output, for each time it is called in one forward pass.
+        normed: Whether a BN directly and only follows it.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Slot:
     groups: int
     bias: bool
     out_hw: tuple[tuple[int, int], ...]
+    normed: bool = False
 
     @property
     def in_channels(self) -> int:
@@ -56,20 +60,43 @@ class Slot:
         """Rows and columns of the kernel."""
         return self.geometry.kernel_size
 
+    def canonical(self, spec: ConvSpec) -> ConvSpec:
+        """Give the canonical form of a spec here, with a word on the scale of a binary basis.
+
+        Args:
+            spec: The dials.
+
+        Returns:
+            `spec.at(slot)`; where it leaves the scale open, there is one unless a BN follows.
+
+        Raises:
+            SpecError: If these dials cannot be set on this slot; says why.
+        """
+        return spec.at(self).scaled(not self.normed)
+
     def cost(self, spec: ConvSpec = KEEP) -> Cost:
         """Count what a spec costs here.
 
         Args:
-            spec: Canonical for this slot.
+            spec: The dials.
 
         Returns:
             Params and bits once, flops over all calls.
+
+        Raises:
+            SpecError: If these dials cannot be set on this slot; says why.
         """
-        spec = standing_spec(self) if spec.keeps else spec
-        each = [spec_cost(spec, self.geometry, self.bias, out_hw) for out_hw in self.out_hw]
-        return Cost(
-            params=each[0].params, bits=each[0].bits, flops=sum(cost.flops for cost in each)
-        )
+        at = self.canonical(spec)
+        at = standing_spec(self) if at.keeps else at
+        return self._over_calls(lambda out_hw: spec_cost(at, self.geometry, self.bias, out_hw))
+
+    def cost_of(self, conv: DsxConv) -> Cost:
+        """Count what a built convolution costs here, as it is now: params and bits once."""
+        return self._over_calls(conv.cost)
+
+    def _over_calls(self, cost: Callable[[tuple[int, int]], Cost]) -> Cost:
+        each = [cost(out_hw) for out_hw in self.out_hw]
+        return dataclasses.replace(each[0], flops=sum(one.flops for one in each))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +119,32 @@ class Census:
         """Count what a design costs, by closed form.
 
         Args:
-            specs: Canonical spec by slot name; slots left out stay as they are.
+            specs: Spec by slot name; slots left out stay as they are.
 
         Returns:
             The whole network's cost.
+
+        Raises:
+            SpecError: If a spec cannot be set on its slot; says why.
         """
         total = self.rest
         for slot in self.slots:
             total += slot.cost(specs.get(slot.name, KEEP))
+        return total
+
+    def cost_of(self, network: nn.Module) -> Cost:
+        """Count what a redesign of the network costs, learned shapes as they are now.
+
+        Args:
+            network: The redesigned network.
+
+        Returns:
+            Its cost.
+        """
+        total = self.rest
+        for slot in self.slots:
+            conv = network.get_submodule(slot.name)
+            total += slot.cost_of(conv) if isinstance(conv, DsxConv) else slot.cost()
         return total
 
 
@@ -134,6 +179,7 @@ def census(model: nn.Module, sample: Tensor) -> Census:
             a tensor.
     """
     network = copied(model).eval()
+    followed = normed(network)
     redesigned = [module for module in network.modules() if isinstance(module, DsxConv)]
     inner = {part for conv in redesigned for part in conv.modules() if part is not conv}
     calls: dict[nn.Module, list[_Call]] = {}
@@ -150,7 +196,11 @@ def census(model: nn.Module, sample: Tensor) -> Census:
     output = _run(network, sample)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
-    found = [_slot(names[m], m, own, batch) for m, own in calls.items() if type(m) is nn.Conv2d]
+    found = [
+        _slot(names[m], m, own, batch, m in followed)
+        for m, own in calls.items()
+        if type(m) is nn.Conv2d
+    ]
     params = sum(p.numel() for p in network.parameters()) - sum(s.cost().params for s in found)
     params -= sum(_dead(conv) for conv in redesigned if conv not in inner)
     flops = sum(_flops(m, own, batch) for m, own in calls.items() if type(m) is not nn.Conv2d)
@@ -195,7 +245,7 @@ def _run(network: nn.Module, sample: Tensor) -> Tensor:
     return output
 
 
-def _slot(name: str, conv: nn.Conv2d, calls: list[_Call], batch: int) -> Slot:
+def _slot(name: str, conv: nn.Conv2d, calls: list[_Call], batch: int, followed: bool) -> Slot:
     out_hw: list[tuple[int, int]] = []
     for _, out in calls:
         # A network may fold parts of an image into the batch.
@@ -207,6 +257,7 @@ def _slot(name: str, conv: nn.Conv2d, calls: list[_Call], batch: int) -> Slot:
         groups=conv.groups,
         bias=conv.bias is not None,
         out_hw=tuple(out_hw),
+        normed=followed,
     )
 
 

@@ -84,6 +84,11 @@ class SearchSpace:
         """The number of different designs."""
         return math.prod(len(choices.settings()) for choices in self.choices)
 
+    @property
+    def learned(self) -> bool:
+        """Whether some design has learned shapes."""
+        return any(choices.learned for choices in self.choices)
+
     def cost(self, design: Design) -> Cost:
         """Count what a design costs, by closed form."""
         return self.census.cost(design.specs)
@@ -99,7 +104,7 @@ class SearchSpace:
                 params += best(cost.params for cost in offered) - standing.params
                 flops += best(cost.flops for cost in offered) - standing.flops
                 bits += best(cost.bits for cost in offered) - standing.bits
-            bounds.append(Cost(params=params, flops=flops, bits=bits))
+            bounds.append(Cost(params=params, flops=flops, bits=bits, expected=self.learned))
         return bounds[0], bounds[1]
 
     def network(self) -> nn.Module:

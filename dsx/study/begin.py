@@ -46,6 +46,7 @@ def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
                     "unit": plan.metrics[metric].unit,
                     "direction": plan.metrics[metric].direction,
                     "protocol": protocol,
+                    "learned_protocol": plan.learned.get(metric),
                     "settings": dict(plan.metrics[metric].protocol(space)),
                 }
                 for metric, protocol in plan.protocols.items()
@@ -72,7 +73,9 @@ def _check_same(begun: StudyRow, plan: Plan, memory: Memory) -> None:
             f"{difference} ({new_study})"
         )
     for name, protocol in plan.protocols.items():
-        if begun.metrics.get(name, {}).get("protocol") != protocol:
+        facts = begun.metrics.get(name, {})
+        known = facts.get("protocol"), facts.get("learned_protocol")
+        if known != (protocol, plan.learned.get(name)):
             raise StorageError(
                 f"study '{begun.name}' was begun by a version of dsx that measures {name} in "
                 f"another way ({new_study})"

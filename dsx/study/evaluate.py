@@ -1,7 +1,7 @@
 """Evaluate one design: each metric in turn, cheap before dear, looked up before it is measured."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -70,17 +70,19 @@ class Evaluator:
         outcome = Outcome(state=COMPLETE)
         candidate = Candidate(self.plan.space, design, self.forms)
         is_baseline = not design.changed
+        stages = self.plan.stages(design)
         try:
-            for stage, names in self.plan.stages():
+            if design.learned and not self._prepare(candidate, outcome):
+                return outcome
+            for stage, names in stages:
                 for name in names:
                     outcome.values[name] = self._reading(candidate, name).value
                 if is_baseline:
                     self.baseline = outcome.values
-                outcome.excesses = self.plan.excesses(outcome.values, self.baseline)
-                broken = [name for name, excess in outcome.excesses.items() if excess > 0]
-                if broken and not is_baseline and stage != "trained":
+                broken = self._broken(outcome, outcome.values)
+                if broken and not is_baseline and stage != stages[-1][0]:
                     outcome.state = REJECTED
-                    outcome.reason = f"breaks the constraint on {', '.join(broken)}"
+                    outcome.reason = f"breaks the constraint on {broken}"
                     break
         # What the network of one candidate, the user's code among it, does wrong with its input or
         # the memory at hand. Anything else is our own mistake and goes up.
@@ -89,8 +91,27 @@ class Evaluator:
             outcome.reason = _in_one_line(error)
         return outcome
 
+    def _prepare(self, candidate: Candidate, outcome: Outcome) -> bool:
+        """Say whether a design with learned shapes is worth its training, as far as can be seen."""
+        expected = self.plan.space.cost(candidate.design).numbers
+        broken = self._broken(outcome, expected)
+        if broken:
+            outcome.state = REJECTED
+            outcome.reason = f"is expected to break the constraint on {broken}"
+            return False
+        # Where no accuracy is asked for, nothing says how weights were trained.
+        known = self.weights.load(candidate.design.id) if self.weights.protocol else None
+        if known is not None:
+            candidate.restore(known)
+        return True
+
+    def _broken(self, outcome: Outcome, values: Mapping[str, float]) -> str:
+        """Note by how much each constraint is broken, and name those that are."""
+        outcome.excesses = self.plan.excesses(values, self.baseline)
+        return ", ".join(name for name, excess in outcome.excesses.items() if excess > 0)
+
     def _reading(self, candidate: Candidate, name: str) -> Reading:
-        design, protocol = candidate.design.id, self.plan.protocols[name]
+        design, protocol = candidate.design.id, self.plan.protocol(name, candidate.design)
         known = self.memory.find(design, name, protocol)
         metric = self.plan.metrics[name]
         if known is not None:

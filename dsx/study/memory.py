@@ -3,7 +3,7 @@
 import array
 import hashlib
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dsx.conv.deploy import Choice
-from dsx.measure import Device, Metric, Reading
-from dsx.space import Design, SearchSpace
+from dsx.measure import Device, Reading
+from dsx.space import Design
 from dsx.study.tables import Base, DesignRow, DeviceRow, FormRow, MeasurementRow, ProtocolRow
 
 
@@ -76,18 +76,17 @@ class Memory:
             )
         )
 
-    def add_protocol(self, name: str, metric: Metric, space: SearchSpace) -> str:
-        """Write down how a metric is measured in a space.
+    def add_protocol(self, name: str, settings: Mapping[str, Any]) -> str:
+        """Write down how a metric is measured.
 
         Args:
             name: Of the metric.
-            metric: The metric.
-            space: Whose settings count.
+            settings: What its numbers depend on, as plain JSON values.
 
         Returns:
             The protocol's id.
         """
-        settings = {"metric": name, **metric.protocol(space)}
+        settings = {"metric": name, **settings}
         protocol = digest(settings)
         self.add_once(ProtocolRow(id=protocol, metric=name, settings=settings))
         return protocol

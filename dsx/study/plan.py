@@ -7,7 +7,7 @@ from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES, Stage
-from dsx.space import SearchSpace
+from dsx.space import Design, SearchSpace
 from dsx.study.memory import Memory
 
 COUNTED = ("params", "flops", "bits")
@@ -21,17 +21,32 @@ class Plan:
         space: Its objectives and constraints are measured; so is whatever can be counted.
         metrics: By name, the cheap ones first.
         protocols: Protocol id of each.
+        learned: The same for designs with learned shapes, of which every number depends on the
+            training; empty where the space has none.
     """
 
     space: SearchSpace
     metrics: Mapping[str, Metric]
     protocols: Mapping[str, str]
+    learned: Mapping[str, str]
 
-    def stages(self) -> list[tuple[Stage, list[str]]]:
-        """List the metrics of each stage, cheap before dear."""
+    def protocol(self, name: str, design: Design) -> str:
+        """Give the protocol of a metric for a design."""
+        return self.learned[name] if design.learned else self.protocols[name]
+
+    def stages(self, design: Design) -> list[tuple[Stage, list[str]]]:
+        """List the metrics of each stage, cheap before dear.
+
+        Args:
+            design: Of one with learned shapes nothing is known before it is trained.
+
+        Returns:
+            The stages in the order in which a design goes through them.
+        """
+        order = (STAGES[-1], *STAGES[:-1]) if design.learned else STAGES
         return [
             (stage, [name for name, metric in self.metrics.items() if metric.cost == stage])
-            for stage in STAGES
+            for stage in order
         ]
 
     def excesses(
@@ -119,5 +134,15 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
     metrics = find_metrics(space)
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
-    protocols = {name: memory.add_protocol(name, metric, space) for name, metric in metrics.items()}
-    return Plan(space=space, metrics=metrics, protocols=protocols)
+    settings = {name: dict(metric.protocol(space)) for name, metric in metrics.items()}
+    training = {"data": space.file.data, "train": space.file.train.model_dump()}
+    return Plan(
+        space=space,
+        metrics=metrics,
+        protocols={name: memory.add_protocol(name, own) for name, own in settings.items()},
+        learned={
+            name: memory.add_protocol(name, {**own, "learned_shapes": training})
+            for name, own in settings.items()
+            if space.learned
+        },
+    )

@@ -111,7 +111,8 @@ def _uncounted(baseline: Sequence[Row[Any]]) -> dict[str, str]:
 
 def _measurements(study: StudyRow, *columns: Any) -> Any:
     """Select the newest number of each design and metric under the study's protocols."""
-    protocols = [facts["protocol"] for facts in study.metrics.values()]
+    kinds = ("protocol", "learned_protocol")
+    protocols = [facts[k] for facts in study.metrics.values() for k in kinds if facts.get(k)]
     drawn = select(TrialRow.design).where(TrialRow.study == study.name)
     newest = (
         select(func.max(MeasurementRow.id))

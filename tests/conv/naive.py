@@ -4,14 +4,16 @@ Nothing of dsx is used here, but for the supports of a kernel shape that these l
 (one that was added after them).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from math import floor
 
+import numpy as np
 from torch import nn
 
 from dsx.conv import ConvSpec
 from dsx.conv.shapes import shape_and_number
+from tests.conv.golden import FOLDER
 
 Rule = Callable[[int, int, int], bool]
 """Whether position (row, column) of a kernel of side k is alive."""
@@ -143,15 +145,20 @@ def live(spec: ConvSpec, conv: nn.Conv2d) -> set[Triple]:
     return found
 
 
-def box(spec: ConvSpec, kernel: tuple[int, ...]) -> tuple[slice, slice]:
-    """Give the bounding box of the union of all supports that a kernel shape has."""
-    if spec.kernel_shape == "full" or kernel == (1, 1):
-        return slice(0, kernel[0]), slice(0, kernel[1])
-    anywhere = [
+def positions(spec: ConvSpec, kernel: tuple[int, ...]) -> set[tuple[int, int]]:
+    """List P, the union of all supports that a kernel shape has."""
+    whole = spec.kernel_shape == "full" or kernel == (1, 1)
+    return {
         (row, column)
         for row, column in kernel_positions(kernel)
-        if any(alive(spec.kernel_shape, output, 0, row, column, kernel[0]) for output in range(60))
-    ]
+        if whole
+        or any(alive(spec.kernel_shape, output, 0, row, column, kernel[0]) for output in range(60))
+    }
+
+
+def box(spec: ConvSpec, kernel: tuple[int, ...]) -> tuple[slice, slice]:
+    """Give the bounding box of the union of all supports that a kernel shape has."""
+    anywhere = positions(spec, kernel)
     rows, columns = [row for row, _ in anywhere], [column for _, column in anywhere]
     return slice(min(rows), max(rows) + 1), slice(min(columns), max(columns) + 1)
 
@@ -161,14 +168,97 @@ def is_separable(spec: ConvSpec, conv: nn.Conv2d) -> bool:
     return spec.separable and tuple(conv.kernel_size) != (1, 1)
 
 
-def cost(spec: ConvSpec, conv: nn.Conv2d, out_hw: tuple[int, int]) -> tuple[int, int, int]:
-    """Count params, flops and bits."""
+RIGID: Sequence[np.ndarray] = np.load(FOLDER / "lhc_rigid_shapes.npy")
+"""The 15 published shapes, in order."""
+
+
+def first_largest(scores: Sequence[float]) -> int:
+    """Give the place of the largest number, the first one on ties."""
+    best = 0
+    for place, score in enumerate(scores):
+        if score > scores[best]:
+            best = place
+    return best
+
+
+def learned_live(
+    spec: ConvSpec, conv: nn.Conv2d, scores: np.ndarray, enabled: Sequence[bool]
+) -> set[Triple]:
+    """List the live triples of learned shapes; outputs that are not enabled are dense."""
+    found = set()
+    for output in range(conv.out_channels):
+        for channel in range(conv.in_channels):
+            own = scores[..., channel // spec.block_in, output // spec.block_out]
+            shape = RIGID[first_largest(own.tolist())] if spec.rigid else own
+            for row, column in kernel_positions(conv.kernel_size):
+                if not enabled[output] or shape[row, column] > 0:
+                    found.add((output, channel, row, column))
+    return found
+
+
+def pieces(spec: ConvSpec, conv: nn.Conv2d, output: int) -> list[tuple[int, ...]]:
+    """Cut the window of an output into equal pieces of channels."""
+    channels = window(spec, conv.in_channels, conv.out_channels, output)
+    width = len(channels) // spec.splits
+    return [tuple(channels[j * width : (j + 1) * width]) for j in range(spec.splits)]
+
+
+def selection_bits(k: int) -> int:
+    """Give ceil(log2 k), the bits that tell k filters apart."""
+    bits = 0
+    while 2**bits < k:
+        bits += 1
+    return bits
+
+
+def _basis_flops(spec: ConvSpec, conv: nn.Conv2d) -> tuple[int, int, int]:
+    """Count per pixel the live kernel, the maps, and the additions that merge them."""
+    kernel = (1, 1) if spec.separable else tuple(conv.kernel_size)
+    distinct = {
+        piece for output in range(conv.out_channels) for piece in pieces(spec, conv, output)
+    }
+    maps = spec.binary_basis * len(positions(spec, kernel)) * sum(map(len, distinct))
+    return len(live(spec, conv)), maps, conv.out_channels * (spec.splits - 1)
+
+
+def merges(spec: ConvSpec, conv: nn.Conv2d) -> int:
+    """Give the additions per pixel that are in the cost and that no counter of operators sees."""
+    if not spec.binary_basis:
+        return 0
+    dense, maps, additions = _basis_flops(spec, conv)
+    return additions if maps + additions < dense else 0
+
+
+def cost(
+    spec: ConvSpec,
+    conv: nn.Conv2d,
+    out_hw: tuple[int, int],
+    learned: set[Triple] | None = None,
+) -> tuple[int, int, int]:
+    """Count params, flops and bits; of learned shapes with the live triples given."""
     pixels = out_hw[0] * out_hw[1]
-    weights = len(live(spec, conv))
+    first = biases = 0
     if is_separable(spec, conv):
-        weights += conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
+        first = conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
         biases = conv.in_channels
-    else:
-        biases = 0 if conv.bias is None else conv.out_channels
+    elif conv.bias is not None:
+        biases = conv.out_channels
+    if spec.binary_basis:
+        kernel = (1, 1) if spec.separable else tuple(conv.kernel_size)
+        piece = len(pieces(spec, conv, 0)[0])
+        entries = spec.binary_basis * piece * len(positions(spec, kernel))
+        choices = conv.out_channels * spec.splits
+        reals = first + biases + (conv.out_channels if spec.scale else 0)
+        dense, maps, additions = _basis_flops(spec, conv)
+        flops = first + min(dense, maps + additions)
+        bits = entries + choices * selection_bits(spec.binary_basis) + 32 * reals
+        return entries + reals, flops * pixels, bits
+    weights = first + len(live(spec, conv) if learned is None else learned)
     params = weights + biases
-    return params, weights * pixels, 32 * params
+    bits = 32 * params
+    if learned is not None:
+        inputs = {channel // spec.block_in for channel in range(conv.in_channels)}
+        outputs = {output // spec.block_out for output in range(conv.out_channels)}
+        each = 4 if spec.rigid else conv.kernel_size[0] * conv.kernel_size[1]
+        bits += len(inputs) * len(outputs) * each
+    return params, weights * pixels, bits

@@ -8,8 +8,12 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dsx.conv import ConvSpec
-from dsx.conv.shapes import Shape
+from dsx.conv import ConvSpec, DsxConv, build
+from dsx.conv.binary import BinaryConv2d
+from dsx.conv.learned import LearnedConv2d
+from dsx.conv.separable import SeparableConv2d
+from dsx.conv.shapes import Shape, shape_and_number
+from dsx.conv.windowed import WindowedConv2d
 from dsx.lookup import find, names
 
 PLAIN_SHAPES = [name for name in names(Shape) if not find(Shape, name).numbered]
@@ -18,15 +22,28 @@ NUMBERED_SHAPES = [
 ]
 SHAPES = PLAIN_SHAPES + NUMBERED_SHAPES
 """Every kernel shape of the folder."""
+TURNING_SHAPES = [name for name in SHAPES if len(shape_and_number(name)[0].supports(3)) > 1]
+"""Those with several supports."""
 
-KINDS = [*SHAPES, "separable"]
-"""Every kind of convolution: the kernel shapes, and depthwise then 1 x 1."""
+BINARY = ["binary", "binary turning", "binary separable"]
+LEARNED = ["learned", "rigid"]
+SEPARABLE = ["separable", "binary separable"]
+KINDS = [*SHAPES, "separable", *BINARY, *LEARNED]
+"""Every kind of convolution: the kernel shapes, depthwise then 1 x 1, binary bases under any of
+those, and learned shapes, free and rigid."""
 
 STRIDES = [None, "block", 1.0, 0.5, 0.25, 0.9, 0.33, 0.67, "1/3", 0.001]
 # With 10 and 12 channels some steps do not divide Cin: windows wrap at every channel.
 CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12)
 ODD_SQUARES = [(1, 1), (3, 3), (5, 5)]
 OTHER_KERNELS = [(2, 2), (4, 4), (1, 3), (5, 1), (2, 3)]
+KERNELS = {
+    "binary turning": [(3, 3), (5, 5)],
+    "learned": [(3, 3), (3, 3), (5, 5)],
+    "rigid": [(3, 3)],
+    **dict.fromkeys(("full", "binary", *SEPARABLE), ODD_SQUARES + OTHER_KERNELS),
+}
+"""Kernels that a kind of convolution takes, where these are not the odd squares."""
 PADDING_MODES = ["zeros", "zeros", "reflect", "replicate", "circular"]
 
 
@@ -77,16 +94,42 @@ def slots(
 @st.composite
 def specs(draw: st.DrawFn, conv: nn.Conv2d, kind: str) -> ConvSpec:
     """Draw the other dials for a slot, such that they can be set there."""
+    if kind in LEARNED:
+        return draw(learned_specs(kind == "rigid"))
     choices: list[int | str] = [*divisors(conv.in_channels), "all"]
     groups = draw(st.sampled_from(choices))
     number = conv.in_channels if groups == "all" else int(groups)
     blocks = conv.out_channels % number == 0
     strides = STRIDES if blocks else [r for r in STRIDES if r not in (None, "block")]
+    dials: dict[str, Any] = {"kernel_shape": "full" if kind in SEPARABLE else kind}
+    if kind in BINARY:
+        splits = draw(st.sampled_from(divisors(conv.in_channels // number)))
+        odd_square = tuple(conv.kernel_size) in ODD_SQUARES
+        shapes = TURNING_SHAPES if kind == "binary turning" else SHAPES if odd_square else ["full"]
+        dials = {
+            "kernel_shape": draw(st.sampled_from(shapes)),
+            # From one filter to more than can be chosen.
+            "binary_basis": draw(st.sampled_from([1, 2, 3, 4, conv.out_channels * splits + 1])),
+            "splits": splits,
+            "scale": draw(st.sampled_from([None, True, False])),
+        }
     return ConvSpec(
-        kernel_shape="full" if kind == "separable" else kind,
         groups=groups,
         channel_stride=draw(st.sampled_from(strides)),
-        separable=kind == "separable",
+        separable=kind in SEPARABLE,
+        **dials,
+    )
+
+
+@st.composite
+def learned_specs(draw: st.DrawFn, rigid: bool) -> ConvSpec:
+    """Draw learned shapes, most of them in small blocks, of which the last ones are cut."""
+    return ConvSpec(
+        kernel_shape="learned",
+        rigid=rigid,
+        density=draw(st.sampled_from([None, 0.1, 0.5, 1])),
+        block_in=draw(st.sampled_from([1, 2, 3, 4, 5, 32])),
+        block_out=draw(st.sampled_from([1, 2, 3, 4, 5, 16])),
     )
 
 
@@ -118,9 +161,40 @@ def cases(
     channels: tuple[int, ...] = CHANNELS,
 ) -> Case:
     """Draw a slot, dials of one kind, and an image."""
-    any_kernel = kind in ("full", "separable")
-    conv = draw(slots(ODD_SQUARES + OTHER_KERNELS * any_kernel, channels))
+    conv = draw(slots(KERNELS.get(kind, ODD_SQUARES), channels))
     return Case(conv, draw(specs(conv, kind)), draw(images(conv, batches)))
+
+
+@st.composite
+def trained(draw: st.DrawFn, case: Case) -> DsxConv:
+    """Build a convolution in a state that a training could leave it in."""
+    module = build(case.spec, case.conv)
+    part = dialled(module)
+    with torch.no_grad():
+        if isinstance(part, LearnedConv2d):
+            _stir(part.shape_scores)
+            part.enable(torch.rand(part.out_channels) < draw(st.sampled_from([0.5, 1])))
+            if draw(st.booleans()):
+                part.freeze()
+        if isinstance(part, BinaryConv2d):
+            _stir(part.select_proxy)
+            _stir(part.basis_proxy)
+            part.basis_proxy.mul_(part.positions)
+            if part.scale is not None:
+                part.scale.normal_()
+    return module
+
+
+def _stir(decisions: Tensor) -> None:
+    """Fill with numbers among which are zeros, ties, and both ends of every surrogate."""
+    decisions.copy_(torch.randint(-6, 7, decisions.shape) / 4)
+
+
+def dialled(module: DsxConv) -> WindowedConv2d:
+    """Give the part that has the dials."""
+    part = module.pointwise if isinstance(module, SeparableConv2d) else module
+    assert isinstance(part, WindowedConv2d)
+    return part
 
 
 def reference(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:

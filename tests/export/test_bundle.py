@@ -1,5 +1,6 @@
 """An exported folder: whole, checked, and never in place of something that was wanted."""
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -11,7 +12,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from dsx.conv import ConvSpec
+from dsx.conv import ConvSpec, DsxConv
+from dsx.conv.deploy import Choice
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import export
 from dsx.measure import this_device
@@ -148,6 +150,51 @@ def test_each_slot_may_have_another_convolution(tmp_path: Path) -> None:
     design = space.design(dict(zip(slots, specs, strict=False)))
     bundle = export(space, design, tmp_path / "chosen")
     assert bundle.manifest["forms"].keys() == set(slots[: len(specs)])
+
+
+class Always(dict[str, Choice]):
+    """Knows, of every situation, that one form is the fastest."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+
+    def get(self, situation: str, default: object = None) -> Choice:  # type: ignore[override]
+        return Choice(form=self.form, seconds={})
+
+
+BINARY = ConvSpec(binary_basis=2, splits=2, scale=True)
+FORMS = {
+    "maps_merge": BINARY,
+    "rebuilt": dataclasses.replace(BINARY, kernel_shape="cross", groups=2, channel_stride=0.5),
+    "depthwise + maps_merge": dataclasses.replace(BINARY, splits=1, separable=True),
+    "shifted": ConvSpec(kernel_shape="lines"),
+    "split": ConvSpec(kernel_shape="learned", rigid=True, block_in=4, block_out=4),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_binary_and_learned_convolutions_are_exported_in_any_form(out: Path, form: str) -> None:
+    space = make_space()
+    slot = space.census.slots[-1].name
+    design = space.design({slot: FORMS[form]})
+    found = search(space, design)
+    bundle = export(
+        space, design, out, weights=found.weights, searched=found.metrics, known=Always(form)
+    )
+    assert bundle.manifest["forms"] == {slot: form}
+    metrics = bundle.manifest["metrics"]
+    network = redesign(space.network(), design.changed)
+    network.load_state_dict(found.weights)
+    conv = network.get_submodule(slot)
+    assert isinstance(conv, DsxConv)
+    own, standing = conv.cost((2, 2)), space.census.slots[-1].cost()
+    for name, number in own.numbers.items():
+        rest = space.cost(space.baseline).numbers[name] - standing.numbers[name]
+        assert metrics[name]["designed"] == rest + number
+    if form == "rebuilt":  # a byte for each entry of the basis, on its bounding box
+        assert torch.int8 in {t.dtype for t in load_file(out / "weights.safetensors").values()}
 
 
 def test_awkward_networks_can_be_exported(out: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, build
+from dsx.conv.deploy import Form
 from dsx.errors import WorkFailed
+from dsx.lookup import find
 from dsx.measure import Candidate
 from dsx.measure.flops import METRIC, count
 from dsx.space import load_space, redesign, shipped_spaces
@@ -154,3 +156,33 @@ def test_a_baseline_that_cannot_be_counted_by_operator_says_so() -> None:
     problem = "the operator counter does not know aten::fft_fft, aten::real"
     assert reading.conditions == {"not_counted_by_operator": problem}
     assert reading.value == 4 * 64 + 4 * 4 * 9 * 64 + 40
+
+
+def test_the_additions_that_merge_binary_maps_are_counted() -> None:
+    network = nn.Sequential(
+        build(ConvSpec(binary_basis=2, splits=4), nn.Conv2d(8, 16, 3, padding=1, bias=False)),
+        nn.ReLU(),
+        build(ConvSpec(binary_basis=2, splits=2), nn.Conv2d(16, 16, 3, stride=2, bias=False)),
+    )
+    image = torch.zeros(1, 8, 6, 6)
+    # Maps: 2 filters over every channel at 9 positions. Merge: one addition less than pieces.
+    first, second = 36 * (2 * 8 * 9 + 16 * 3), 4 * (2 * 16 * 9 + 16 * 1)
+    assert count(network, image) == first + second
+    assert count(network, image) == sum(
+        conv.cost(out_hw).flops for conv, out_hw in ((network[0], (6, 6)), (network[2], (2, 2)))
+    )
+
+
+def deployed_count(spec: ConvSpec, form: str) -> int:
+    conv = build(spec, nn.Conv2d(8, 16, 3, padding=1, bias=False))
+    built = find(Form, form).build(conv)
+    assert built is not None
+    return count(built, torch.zeros(1, 8, 6, 6))
+
+
+def test_deployed_forms_count_what_they_compute() -> None:
+    # Every basis filter over every piece, and one addition for each output.
+    maps = deployed_count(ConvSpec(binary_basis=2, splits=2), "maps_merge")
+    assert maps == 36 * (2 * 8 * 9 + 16 * 1)
+    # Shifted rows are as long as the padded image: two columns more than the output.
+    assert deployed_count(ConvSpec(kernel_shape="cross"), "shifted") == 6 * 8 * 8 * 16 * 5

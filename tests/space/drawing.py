@@ -7,7 +7,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 
 from dsx.space import Design, Pick, SearchSpace
-from dsx.space.choices import Value
+from dsx.space.dials import Value
 
 T = TypeVar("T")
 

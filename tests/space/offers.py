@@ -1,18 +1,16 @@
 """Slots of all kinds, and dials and presets to offer to them."""
 
 import functools
-from typing import TypeVar
 
 import torch
 from hypothesis import strategies as st
 
 from dsx.conv import ConvSpec, preset
 from dsx.space import Choices, Slot, slots
-from dsx.space.choices import Dials
+from dsx.space.dials import Options, Value
 from dsx.space.offer import offer
 from tests.space.networks import Tangle, Tiny
 
-T = TypeVar("T")
 PRESETS = {
     "scc": preset("scc"),
     "scc again": preset("scc", groups=2, overlap=0.5),
@@ -21,6 +19,8 @@ PRESETS = {
     "standard": preset("standard"),
     "group": preset("group", groups=4, channel_stride=0.25),
     "halves": ConvSpec(kernel_shape="halves"),
+    "lhc": preset("lhc"),
+    "slbf": preset("slbf", k=4),
 }
 
 
@@ -31,34 +31,40 @@ def all_slots() -> dict[str, Slot]:
     return {slot.name: slot for slot in found}
 
 
-def dials(
-    *,
-    separable: tuple[bool, ...] = (False,),
-    kernel_shape: tuple[str, ...] = ("full",),
-    groups: tuple[int | str, ...] = (1,),
-    channel_stride: tuple[float | str, ...] = ("block",),
-) -> Dials:
-    """Give dials of which only some are turned."""
-    return Dials(
-        separable=separable,
-        kernel_shape=kernel_shape,
-        groups=groups,
-        channel_stride=channel_stride,
-    )
+def dials(**options: tuple[Value, ...]) -> Options:
+    """Give the options of some dials, and the first four their defaults."""
+    return {
+        "separable": (False,),
+        "kernel_shape": ("full",),
+        "groups": (1,),
+        "channel_stride": ("block",),
+        **options,
+    }
 
 
-def several(values: list[T]) -> st.SearchStrategy[tuple[T, ...]]:
+def several(values: list[Value], most: int = 3) -> st.SearchStrategy[tuple[Value, ...]]:
     """Draw some of the values, in any order."""
-    return st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True).map(tuple)
+    return st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True).map(tuple)
 
 
-DIALS = st.builds(
-    dials,
-    separable=several([False, True]),
-    kernel_shape=several(["full", "point", "cross", "corners", "het2", "het4", "halves"]),
-    groups=several([1, 2, 3, 4, 8, "all"]),
-    channel_stride=several(["block", 1, 0.5, 0.25, "1/3", 0.05]),
-)
+SHAPES: list[Value] = ["full", "point", "cross", "corners", "het2", "het4", "halves", "learned"]
+ALWAYS: dict[str, st.SearchStrategy[tuple[Value, ...]]] = {
+    "separable": several([False, True]),
+    "kernel_shape": several(SHAPES),
+    "groups": several([1, 2, 3, 4, 8, "all"]),
+    "channel_stride": several(["block", 1, 0.5, 0.25, "1/3", 0.05]),
+}
+AT_TIMES: dict[str, st.SearchStrategy[tuple[Value, ...]]] = {
+    "density": several([0.25, 0.5, 1], 2),
+    "rigid": several([False, True]),
+    "block_in": several([2, 5, 32, 64], 2),
+    "block_out": several([1, 4, 16], 2),
+    "binary_basis": several([0, 1, 4, 7, 16, 100], 2),
+    "splits": several([1, 2, 3, 4], 2),
+    "scale": several([False, True]),
+}
+OPTIONS: st.SearchStrategy[Options] = st.fixed_dictionaries(ALWAYS, optional=AT_TIMES)
+"""Options of all dials; those that matter under others only are at times left out."""
 
 
 @st.composite
@@ -70,7 +76,8 @@ def choices(draw: st.DrawFn) -> Choices:
     labels = draw(st.lists(st.sampled_from(sorted(PRESETS)), max_size=3, unique=True))
     return offer(
         "rule",
+        "rule",
         [all_slots()[name] for name in names],
         {label: PRESETS[label] for label in labels},
-        draw(st.none() | DIALS),
+        draw(st.none() | OPTIONS),
     )

@@ -19,7 +19,7 @@ def names(*rules: str) -> list[str]:
 
 def test_the_first_rule_that_matches_wins() -> None:
     rules = ("{match: 'stages.[01].conv1', groups: 2}", "{match: '*.conv1', groups: 4}")
-    found = {c.name: c.dials.groups for c in space(ruled(*rules)).choices if c.dials}
+    found = {c.name: c.options["groups"] for c in space(ruled(*rules)).choices}
     assert found == {"stages.0.conv1": (2,), "stages.1.conv1": (2,), "stages.2.conv1": (4,)}
 
 
@@ -118,8 +118,7 @@ def test_a_shared_setting_has_to_apply_to_each_slot() -> None:
     (choices,) = space(
         ruled("{match: '*', share: rule, kernel_shape: cross, groups: [1, 2]}")
     ).choices
-    assert choices.dials is not None
-    assert choices.dials.groups == (1,)
+    assert choices.options["groups"] == (1,)
     assert len(choices.slots) == 7
 
 

@@ -1,14 +1,25 @@
 """One design through its metrics: cheap before dear, and what goes wrong on the way."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
 from dsx import search
+from dsx.conv import ConvSpec
 from dsx.errors import WorkFailed
+from dsx.measure import this_device
+from dsx.space import load_space, redesign
+from dsx.study.database import open_database
+from dsx.study.evaluate import Evaluator
+from dsx.study.memory import Memory
+from dsx.study.plan import make_plan
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow
+from dsx.study.weights import Weights
 from tests.study.looking import Following, measured, rows, states, trials
-from tests.study.spaces import TIMED, TINY, varied
+from tests.study.spaces import LEARNED, TIMED, TINY, varied
 
 FRAGILE = "model: tests.study.models:Fragile\nmodel_args: {error: %s, always: %s}"
 
@@ -123,3 +134,100 @@ def test_memory_that_runs_out_is_said(storage: str, tmp_path: Path) -> None:
     space = varied(TIMED, tmp_path, batch, f"measure: {{batch: 1_000_000_000_000}}\n{batch}")
     with pytest.raises(WorkFailed, match=r"^the baseline cannot be measured: [^\n]*memory"):
         search(space, trials=1, storage=storage)
+
+
+RIGID = {
+    f"stages.{stage}.{conv}": ConvSpec(
+        kernel_shape="learned", density=0.25, rigid=True, block_in=4, block_out=2
+    )
+    for stage in range(3)
+    for conv in ("conv1", "conv2")
+}
+
+
+def evaluator_of(space: Path, storage: str) -> Evaluator:
+    """Make what a search of a space evaluates designs with; the baseline is known to it."""
+    memory = Memory(open_database(storage, create=True), this_device())
+    plan = make_plan(load_space(space), memory)
+    weights = Weights(storage, "s", plan.protocols["accuracy"])
+    evaluator = Evaluator(plan, memory, weights, lambda doing: None)
+    memory.add_design(plan.space.baseline, "as is")
+    memory.add_design(plan.space.design(RIGID), "learned")
+    evaluator.evaluate(plan.space.baseline)
+    return evaluator
+
+
+def test_learned_shapes_are_counted_as_they_are_after_training(storage: str) -> None:
+    evaluator = evaluator_of(LEARNED, storage)
+    space = evaluator.plan.space
+    design = space.design(RIGID)
+    outcome = evaluator.evaluate(design)
+    assert outcome.state == COMPLETE
+    network = redesign(space.network(), design.changed)
+    state = evaluator.weights.load(design.id)
+    assert state is not None
+    network.load_state_dict(state)
+    # By the weights themselves: dead ones are zero once the shapes are frozen.
+    parameters = dict(network.named_parameters())
+    dead = sum(int((parameters[f"{name}.weight"] == 0).sum()) for name in RIGID)
+    scores = sum(parameters[f"{name}.shape_scores"].numel() for name in RIGID)
+    alive = sum(p.numel() for p in parameters.values()) - scores - dead
+    assert outcome.values["params"] == alive
+    assert space.cost(design).expected
+    assert space.cost(design).params != alive
+
+
+def test_a_training_is_not_done_again_for_numbers_that_were_lost(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = evaluator_of(LEARNED, storage)
+    design = evaluator.plan.space.design(RIGID)
+    first = evaluator.evaluate(design)
+    with Session(evaluator.memory.engine) as session, session.begin():
+        session.execute(delete(MeasurementRow).where(MeasurementRow.metric == "flops"))
+    monkeypatch.setattr("dsx.measure._base.train", lambda *_: pytest.fail("trained again"))
+    assert evaluator.evaluate(design).values == first.values
+
+
+def test_learned_shapes_that_cannot_be_expected_to_fit_are_not_trained(
+    storage: str, tmp_path: Path
+) -> None:
+    objectives = "objectives: {accuracy: maximize, params: minimize}"
+    bounded = f'{objectives}\nconstraints: {{params: "<= 30%"}}'
+    evaluator = evaluator_of(varied(LEARNED, tmp_path, objectives, bounded), storage)
+    half = {name: dataclasses.replace(spec, density=0.5) for name, spec in RIGID.items()}
+    outcome = evaluator.evaluate(evaluator.plan.space.design(half))
+    assert outcome.state == REJECTED
+    assert outcome.reason == "is expected to break the constraint on params"
+    assert outcome.excesses["params"] > 0
+    assert not outcome.values
+
+
+def test_learned_shapes_that_turn_out_too_large_go_no_further(storage: str, tmp_path: Path) -> None:
+    evaluator = evaluator_of(LEARNED, storage)
+    space = evaluator.plan.space
+    design = space.design(RIGID)
+    learned, expected = evaluator.evaluate(design).values["params"], space.cost(design).params
+    assert learned != expected, "this test needs shapes that end elsewhere than expected"
+    objectives = "objectives: {accuracy: maximize, params: minimize}"
+    sense, limit = ("<=", (learned + expected) // 2) if learned > expected else (">=", expected)
+    bounded = f'{objectives}\nconstraints: {{params: "{sense} {limit}"}}'
+    outcome = evaluator_of(varied(LEARNED, tmp_path, objectives, bounded), storage).evaluate(design)
+    assert (outcome.state, outcome.reason) == (REJECTED, "breaks the constraint on params")
+    assert set(outcome.values) == {"accuracy", "params", "flops", "bits"}
+
+
+@pytest.mark.slow
+def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> None:
+    found = search(LEARNED, trials=4, storage=storage)
+    learned = [
+        entry for entry in found.entries
+        if any(dials.get("kernel_shape") == "learned" for dials in entry.spec.values())
+    ]  # fmt: skip
+    assert learned
+    stored = measured(storage)
+    for entry in learned:
+        assert {"accuracy", "params", "flops", "bits"} == set(entry.metrics)
+        protocols = {protocol for design, _, protocol in stored if design == entry.id}
+        plain = {protocol for design, _, protocol in stored if design == found.baseline}
+        assert len(protocols) == 4 and protocols.isdisjoint(plain)

@@ -42,7 +42,7 @@ def baseline() -> str:
 
 @pytest.fixture
 def protocol(memory: Memory) -> str:
-    return memory.add_protocol("accuracy", find(Metric, "accuracy"), load_space(TINY))
+    return memory.add_protocol("accuracy", find(Metric, "accuracy").protocol(load_space(TINY)))
 
 
 def other_device() -> Device:
@@ -80,10 +80,10 @@ def test_a_protocol_is_known_by_its_settings(
 ) -> None:
     metric = find(Metric, "accuracy")
     space = load_space(TINY)
-    assert memory.add_protocol("accuracy", metric, space) == protocol
+    assert memory.add_protocol("accuracy", metric.protocol(space)) == protocol
     train = space.file.train.model_copy(update={"epochs": 2})
     longer = dataclasses.replace(space, file=space.file.model_copy(update={"train": train}))
-    other = memory.add_protocol("accuracy", metric, longer)
+    other = memory.add_protocol("accuracy", metric.protocol(longer))
     assert other != protocol
     stored = {row.id: row for row in rows(storage, ProtocolRow)}
     assert stored.keys() == {protocol, other}

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsx.conv import ConvSpec
 from dsx.errors import SpaceError
 from dsx.measure import this_device
-from dsx.space import load_space
+from dsx.space import Design, load_space
 from dsx.space.bound import Bound
 from dsx.study.database import open_database
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan, find_metrics, make_plan, unmet
-from tests.study.spaces import STATIC, TIMED, TINY, varied
+from tests.study.spaces import LEARNED, STATIC, TIMED, TINY, varied
 
 OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
 
@@ -23,12 +24,38 @@ def plan_of(space: Path, storage: str) -> Plan:
 
 
 def test_what_can_be_counted_is_measured_and_dear_things_last(storage: str) -> None:
-    stages = plan_of(TIMED, storage).stages()
+    plan = plan_of(TIMED, storage)
+    stages = plan.stages(plan.space.baseline)
     assert [(stage, sorted(names)) for stage, names in stages] == [
         ("static", ["bits", "flops", "params"]),
         ("timed", ["latency_ms"]),
         ("trained", ["accuracy"]),
     ]
+
+
+def learned_design(plan: Plan) -> Design:
+    specs = {"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4, block_out=2)}
+    return plan.space.design(specs)
+
+
+def test_learned_shapes_are_trained_before_anything_is_counted(storage: str) -> None:
+    plan = plan_of(LEARNED, storage)
+    stages = [stage for stage, _ in plan.stages(learned_design(plan))]
+    assert stages == ["trained", "static", "timed"]
+    assert plan.stages(plan.space.baseline)[0][0] == "static"
+
+
+def test_every_number_of_learned_shapes_depends_on_their_training(
+    storage: str, tmp_path: Path
+) -> None:
+    plan = plan_of(LEARNED, storage)
+    longer = plan_of(varied(LEARNED, tmp_path, "epochs: 1", "epochs: 2"), storage)
+    learned, plain = learned_design(plan), plan.space.baseline
+    for name in ("params", "flops", "bits", "accuracy"):
+        assert plan.protocol(name, learned) != longer.protocol(name, learned)
+        assert plan.protocol(name, learned) != plan.protocol(name, plain)
+    assert plan.protocol("params", plain) == longer.protocol("params", plain)
+    assert not plan_of(TINY, storage).learned
 
 
 def test_nothing_dear_is_measured_that_nobody_asked_for(storage: str) -> None:
@@ -108,7 +135,7 @@ def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: f
     }
     file = space.file.model_copy(update={"constraints": bounds})
     bounded = type(space)(**{**vars(space), "file": file})
-    plan = Plan(space=bounded, metrics={}, protocols={})
+    plan = Plan(space=bounded, metrics={}, protocols={}, learned={})
     values = {"params": value, "accuracy": value}
     excesses = plan.excesses(values, {"params": baseline, "accuracy": baseline})
     assert excesses.keys() == {"params", "accuracy"}

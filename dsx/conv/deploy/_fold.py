@@ -1,4 +1,4 @@
-"""Trace a network with torch.fx, and fold each BN into the convolution before it."""
+"""Fold each BN of a traced network into the convolution before it."""
 
 import operator
 
@@ -7,33 +7,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
+from dsx.conv.norms import pairs, trace
 from dsx.conv.swap import swap
 
+__all__ = ["bound", "flatten", "fold_batch_norms", "trace"]
+
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
-
-
-class _Tracer(fx.Tracer):
-    """Takes dsx convolutions as they are, like torch's own modules."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, DsxConv) or super().is_leaf_module(m, module_qualified_name)
-
-
-def trace(network: nn.Module) -> fx.Graph | str:
-    """Trace what follows what.
-
-    Args:
-        network: In eval mode.
-
-    Returns:
-        The graph, or the reason why torch.fx cannot follow the network.
-    """
-    try:
-        return _Tracer().trace(network)
-    # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
-    # is a property of the network that the caller reports.
-    except Exception as error:
-        return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
 def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
@@ -70,33 +49,13 @@ def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Modu
     Returns:
         How many were folded.
     """
-    modules = dict(network.named_modules(remove_duplicate=False))
-    calls: dict[nn.Module, int] = {}
-    for node in graph.nodes:
-        if node.op == "call_module":
-            calls[modules[node.target]] = calls.get(modules[node.target], 0) + 1
     replacements: dict[nn.Module, nn.Module] = {}
-    for node in graph.nodes:
-        pair = _pair(node, modules)
-        # A module that is called twice has another neighbour at its other call.
-        if pair and calls[pair[0]] == calls[pair[1]] == 1 and untouched.isdisjoint(pair):
-            replacements |= _folded(*pair)
+    for conv, norm in pairs(network, graph):
+        settled = norm.running_mean is not None and not norm.training
+        if settled and untouched.isdisjoint((conv, norm)):
+            replacements |= _folded(conv, norm)
     swap(network, replacements)
     return sum(isinstance(new, nn.Identity) for new in replacements.values())
-
-
-def _pair(
-    node: fx.Node, modules: dict[str, nn.Module]
-) -> tuple[nn.Conv2d | DsxConv, nn.BatchNorm2d] | None:
-    if node.op != "call_module" or len(node.users) != 1:
-        return None
-    follower = next(iter(node.users))
-    if follower.op != "call_module":
-        return None
-    conv, norm = modules[str(node.target)], modules[str(follower.target)]
-    if not isinstance(conv, nn.Conv2d | DsxConv) or not isinstance(norm, nn.BatchNorm2d):
-        return None
-    return (conv, norm) if norm.running_mean is not None and not norm.training else None
 
 
 def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, nn.Module]:

@@ -127,11 +127,11 @@ def _is_rectangle(support: Tensor) -> bool:
 
 
 def build(conv: DsxConv) -> nn.Module | None:
-    """Shift and multiply; applies where each filter has one support, and not all are rectangles."""
+    """Shift and multiply; applies where each filter has one support, but not all one rectangle."""
     if not isinstance(conv, WindowedConv2d) or conv.frame.step is not None:
         return None
     members = _members(conv.layout)
-    if not members or all(_is_rectangle(support) for support, _ in members):
+    if not members or (len(members) == 1 and _is_rectangle(members[0][0])):
         return None
     if sum(outputs.numel() for _, outputs in members) < conv.out_channels:
         return None

@@ -4,8 +4,8 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
-STATIC, TINY, TIMED, ONE, THREE = (
-    _FOLDER / f"{name}.yaml" for name in ("static", "tiny", "timed", "one", "three")
+STATIC, TINY, TIMED, ONE, THREE, LEARNED = (
+    _FOLDER / f"{name}.yaml" for name in ("static", "tiny", "timed", "one", "three", "learned")
 )
 
 

@@ -1,0 +1,139 @@
+"""Measure what training.md shows: accuracy of each preset, and what trained weights are worth.
+
+    python docs/training.py            # both tables: about eight minutes on one core
+    python docs/training.py accuracy   # from scratch, at the default budget
+    python docs/training.py kept       # one epoch from kept weights, and one from scratch
+
+Every 3 x 3 convolution of the network of the space `digits` but the first is redesigned. A seed
+sets fresh weights, the order of the images and whatever else is drawn; the baseline and every
+redesign are trained with the same seeds.
+"""
+
+import statistics
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+from dsx.conv import ConvSpec, preset
+from dsx.conv.learned import LearnedConv2d
+from dsx.data import Split, Splits
+from dsx.nets import network_builder
+from dsx.space import SearchSpace, Slot, load_space, redesign
+from dsx.space.schema import Train
+from dsx.train import predict, train
+
+SEEDS = range(5)
+DENSITY = 0.25
+KEPT_RATE = 0.25
+"""Part of the learning rate at which kept weights are trained on."""
+PRESETS: dict[str, Callable[[Slot], ConvSpec]] = {
+    "baseline": lambda slot: ConvSpec(),
+    "scc (separable, 2 groups, overlap .5)": lambda slot: preset("scc", groups=2, overlap=0.5),
+    "ssc (corners)": lambda slot: preset("ssc", kernel_shape="corners"),
+    "ssc (cross, 2 groups)": lambda slot: preset("ssc", kernel_shape="cross", groups=2),
+    "hetconv (P = 4)": lambda slot: preset("hetconv", p=4),
+    "lhc (free, density .25)": lambda slot: preset("lhc", density=DENSITY),
+    "lhc (rigid, density .25)": lambda slot: preset("lhc", density=DENSITY, rigid=True),
+    "slbf (k = Cout/2, splits 2, scale)": lambda slot: preset(
+        "slbf", k=slot.out_channels // 2, splits=2, scale=True
+    ),
+    "depthwise (separable)": lambda slot: preset("depthwise", separable=True),
+    "pointwise (separable)": lambda slot: preset("pointwise", separable=True),
+    "group (2 groups)": lambda slot: preset("group", groups=2),
+}
+
+
+def network(space: SearchSpace, seed: int) -> nn.Module:
+    """Build the network with the fresh weights of a seed."""
+    torch.manual_seed(seed)
+    net = network_builder(space.file.model)(**space.file.model_args)
+    assert isinstance(net, nn.Module)
+    return net
+
+
+def redesigned(space: SearchSpace, name: str, base: nn.Module, keep: bool) -> nn.Module:
+    """Redesign all slots but the first."""
+    specs = {slot.name: PRESETS[name](slot) for slot in space.census.slots[1:]}
+    return redesign(base, specs, keep_weights=keep)
+
+
+def trained(net: nn.Module, data: Splits, settings: Train, seed: int) -> nn.Module:
+    """Train with the settings of the space, but for the seed."""
+    train(net, data.train, settings.model_copy(update={"seed": seed}))
+    return net
+
+
+def accuracy(net: nn.Module, split: Split) -> float:
+    """Give top-1 in percent."""
+    return 100 * float((predict(net, split.images) == split.labels).double().mean())
+
+
+def density(net: nn.Module) -> float | None:
+    """Give the live share of the weights of all learned convolutions."""
+    learned = [module for module in net.modules() if isinstance(module, LearnedConv2d)]
+    if not learned:
+        return None
+    return sum(m.layout.live_count for m in learned) / sum(m.total for m in learned)
+
+
+def from_scratch(space: SearchSpace, data: Splits) -> None:
+    """Print the accuracy of each redesign after training from fresh weights."""
+    print(f"{'':36}{'accuracy':>14}{'of the baseline':>18}{'density':>16}")
+    baseline = 0.0
+    for name in PRESETS:
+        nets = [
+            trained(
+                redesigned(space, name, network(space, seed), False), data, space.file.train, seed
+            )
+            for seed in SEEDS
+        ]
+        found = [accuracy(net, data.validation) for net in nets]
+        mean = statistics.mean(found)
+        baseline = baseline or mean
+        landed = [part for net in nets if (part := density(net)) is not None]
+        between = f"{min(landed):.3f} to {max(landed):.3f}" if landed else ""
+        print(
+            f"{name:36}{mean:7.1f} +-{statistics.stdev(found):3.1f} %{mean / baseline:17.1%} "
+            f"{between:>16}"
+        )
+
+
+def from_kept_weights(space: SearchSpace, data: Splits) -> None:
+    """Print what a trained baseline's weights are worth to each redesign."""
+    print(
+        f"{'':36}{'kept, BN anew':>15}{'then 1 epoch':>14}{'1 from scratch':>16}{'pairs won':>11}"
+    )
+    epoch = space.file.train.model_copy(update={"epochs": 1})
+    # Steps as large as those of fresh weights would take kept ones apart again.
+    gently = epoch.model_copy(update={"learning_rate": KEPT_RATE * epoch.learning_rate})
+    bases = [trained(network(space, seed), data, space.file.train, seed) for seed in SEEDS]
+    for name in PRESETS:
+        rows = []
+        for seed, base in zip(SEEDS, bases, strict=True):
+            net = redesigned(space, name, base, True)
+            update_bn(data.train.images.split(64), net)
+            kept = accuracy(net.eval(), data.validation)
+            tuned = accuracy(trained(net, data, gently, seed), data.validation)
+            fresh = redesigned(space, name, network(space, seed), False)
+            rows.append((kept, tuned, accuracy(trained(fresh, data, epoch, seed), data.validation)))
+        kept, tuned, scratch = (statistics.mean(column) for column in zip(*rows, strict=True))
+        won = sum(row[1] >= row[2] for row in rows)
+        print(f"{name:36}{kept:13.1f} %{tuned:12.1f} %{scratch:14.1f} %{won:8} / {len(rows)}")
+
+
+def main(arguments: list[str]) -> None:
+    """Print one table, or both."""
+    torch.set_num_threads(1)
+    space = load_space("digits")
+    data = space.dataset.load()
+    if "kept" not in arguments:
+        from_scratch(space, data)
+    if "accuracy" not in arguments:
+        from_kept_weights(space, data)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
