@@ -1,10 +1,12 @@
 """Make every picture, table and sample output of the project anew.
 
-    python docs/regenerate.py             # everything: about three minutes
-    python docs/regenerate.py --outputs   # all but the reference study
+    python docs/regenerate.py             # everything: about fifteen minutes
+    python docs/regenerate.py --study     # all but what takes long: about four minutes
+    python docs/regenerate.py --outputs   # all but the reference study, too
 
 Pictures of the dials, the reference study `studies/digits`, and the output of each command that
-README.md and docs/ show behind a `<!-- run: COMMAND -->` mark.
+README.md and docs/ show behind a `<!-- run: COMMAND -->` mark, or, where it takes long,
+`<!-- measured: COMMAND -->`.
 """
 
 import os
@@ -13,13 +15,13 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "studies" / "digits"
 DATABASE = ROOT / "studies" / "dsx.db"
-BLOCK = re.compile(r"(<!-- run: (.+?) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (run|measured): (.+?) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
 WIDTH = 100
 
 
@@ -52,15 +54,18 @@ def run(command: str, folder: Path) -> str:
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 
 
-def fill(page: Path, folder: Path) -> None:
-    """Put the present output behind each mark of a page."""
+def fill(page: Path, folder: Path, marks: Sequence[str]) -> None:
+    """Put the present output behind each of these marks of a page."""
+
+    def present(block: re.Match[str]) -> str:
+        return block[1] + run(block[3], folder) + block[5] if block[2] in marks else block[0]
+
     text = page.read_text(encoding="utf-8")
-    filled = BLOCK.sub(lambda block: block[1] + run(block[2], folder) + block[4], text)
-    page.write_text(filled, encoding="utf-8")
+    page.write_text(BLOCK.sub(present, text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:
-    """Make everything, or all but the study."""
+    """Make everything, or all but what takes long, or all but the study too."""
     sys.path.insert(0, str(ROOT))
     from docs.pictures import main as draw
 
@@ -71,8 +76,9 @@ def main(arguments: list[str]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="dsx-"))
         run("dsx search digits", folder)
         run(f"dsx pareto digits --save {shlex.quote(str(RECORD))}", folder)
+    marks = ("run",) if {"--outputs", "--study"} & set(arguments) else ("run", "measured")
     for page in pages():
-        fill(page, folder)
+        fill(page, folder, marks)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from dsx.train import predict, train
 
 SEEDS = range(5)
 DENSITY = 0.25
+BATCH = 64
 KEPT_RATE = 0.25
 """Part of the learning rate at which kept weights are trained on."""
 PRESETS: dict[str, Callable[[Slot], ConvSpec]] = {
@@ -81,7 +82,7 @@ def density(net: nn.Module) -> float | None:
 
 def from_scratch(space: SearchSpace, data: Splits) -> None:
     """Print the accuracy of each redesign after training from fresh weights."""
-    print(f"{'':36}{'accuracy':>14}{'of the baseline':>18}{'density':>16}")
+    print(f"{'':38}{'accuracy':>14}{'of the baseline':>18}{'density':>16}")
     baseline = 0.0
     for name in PRESETS:
         nets = [
@@ -96,7 +97,7 @@ def from_scratch(space: SearchSpace, data: Splits) -> None:
         landed = [part for net in nets if (part := density(net)) is not None]
         between = f"{min(landed):.3f} to {max(landed):.3f}" if landed else ""
         print(
-            f"{name:36}{mean:7.1f} +-{statistics.stdev(found):3.1f} %{mean / baseline:17.1%} "
+            f"{name:38}{mean:7.1f} +-{statistics.stdev(found):3.1f} %{mean / baseline:17.1%} "
             f"{between:>16}"
         )
 
@@ -104,7 +105,7 @@ def from_scratch(space: SearchSpace, data: Splits) -> None:
 def from_kept_weights(space: SearchSpace, data: Splits) -> None:
     """Print what a trained baseline's weights are worth to each redesign."""
     print(
-        f"{'':36}{'kept, BN anew':>15}{'then 1 epoch':>14}{'1 from scratch':>16}{'pairs won':>11}"
+        f"{'':38}{'kept, BN anew':>15}{'then 1 epoch':>14}{'1 from scratch':>16}{'pairs won':>11}"
     )
     epoch = space.file.train.model_copy(update={"epochs": 1})
     # Steps as large as those of fresh weights would take kept ones apart again.
@@ -114,14 +115,14 @@ def from_kept_weights(space: SearchSpace, data: Splits) -> None:
         rows = []
         for seed, base in zip(SEEDS, bases, strict=True):
             net = redesigned(space, name, base, True)
-            update_bn(data.train.images.split(64), net)
+            update_bn(torch.split(data.train.images, BATCH), net)
             kept = accuracy(net.eval(), data.validation)
             tuned = accuracy(trained(net, data, gently, seed), data.validation)
             fresh = redesigned(space, name, network(space, seed), False)
             rows.append((kept, tuned, accuracy(trained(fresh, data, epoch, seed), data.validation)))
         kept, tuned, scratch = (statistics.mean(column) for column in zip(*rows, strict=True))
         won = sum(row[1] >= row[2] for row in rows)
-        print(f"{name:36}{kept:13.1f} %{tuned:12.1f} %{scratch:14.1f} %{won:8} / {len(rows)}")
+        print(f"{name:38}{kept:13.1f} %{tuned:12.1f} %{scratch:14.1f} %{won:8} / {len(rows)}")
 
 
 def main(arguments: list[str]) -> None:

@@ -166,22 +166,19 @@ def test_predictions_are_the_largest_logits(images: int) -> None:
 
 
 LEARNED = ConvSpec(kernel_shape="learned", density=0.25, block_in=4, block_out=2)
+BINARY = ConvSpec(binary_basis=4, splits=2)
 
 
-def learning(**dials: object) -> nn.Module:
-    """Build a small network whose stages learn their shapes, or stack binary filters."""
-    network = fresh(8)
+def deciding(spec: ConvSpec) -> nn.Module:
+    """Build a small network whose stages have decisions to learn."""
     names = [f"stages.{stage}.{conv}" for stage in range(3) for conv in ("conv1", "conv2")]
-    spec = dataclasses.replace(LEARNED, **dials) if dials.get("binary_basis") is None else ConvSpec(
-        binary_basis=4, splits=2
-    )  # fmt: skip
     torch.manual_seed(1)
-    return redesign(network, dict.fromkeys(names, spec))
+    return redesign(fresh(8), dict.fromkeys(names, spec))
 
 
 @pytest.mark.parametrize("rigid", [False, True])
 def test_learned_shapes_are_enabled_frozen_and_zero_where_dead_at_the_end(rigid: bool) -> None:
-    network = learning(rigid=rigid)
+    network = deciding(dataclasses.replace(LEARNED, rigid=rigid))
     train(network, part(300), SHORT)
     layers = [module for module in network.modules() if isinstance(module, LearnedConv2d)]
     assert len(layers) == 6
@@ -191,7 +188,8 @@ def test_learned_shapes_are_enabled_frozen_and_zero_where_dead_at_the_end(rigid:
 
 
 def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, seen = learning(), []
+    network = deciding(LEARNED)
+    seen: list[tuple[float, bool, Tensor]] = []
     layer = next(module for module in network.modules() if isinstance(module, LearnedConv2d))
     advance = Shaping.advance
 
@@ -209,10 +207,10 @@ def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_losses_are_those_of_the_task_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    regularised = weights(SHORT, learning())
-    plain = train(learning(), part(300), SHORT)
+    regularised = weights(SHORT, deciding(LEARNED))
+    plain = train(deciding(LEARNED), part(300), SHORT)
     monkeypatch.setattr(Shaping, "loss", lambda shaping, task: task)
-    without = learning()
+    without = deciding(LEARNED)
     losses = train(without, part(300), SHORT)
     scores = "stages.0.conv1.shape_scores"
     assert not torch.equal(regularised[scores], without.state_dict()[scores])
@@ -223,7 +221,8 @@ def test_the_losses_are_those_of_the_task_alone(monkeypatch: pytest.MonkeyPatch)
 def test_decisions_move_by_steps_of_one_size_that_fall_to_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network, seen = learning(binary_basis=4), []
+    network = deciding(BINARY)
+    seen: list[Tensor] = []
     proxies = [p for name, p in network.named_parameters() if name.endswith("proxy")]
     advance = Shaping.advance
 
@@ -242,11 +241,11 @@ def test_decisions_move_by_steps_of_one_size_that_fall_to_nothing(
 
 
 def test_weights_alone_are_trained_as_ever() -> None:
-    (sgd, _), (adam, _) = _optimizers(learning(), 0.1, 10)
+    (sgd, _), (adam, _) = _optimizers(deciding(LEARNED), 0.1, 10)
     assert isinstance(sgd, torch.optim.SGD) and isinstance(adam, torch.optim.Adam)
     held = [p for group in adam.param_groups for p in group["params"]]
     assert len(held) == 6
-    assert len(sgd.param_groups[0]["params"]) == len(list(learning().parameters())) - 6
+    assert len(sgd.param_groups[0]["params"]) == len(list(deciding(LEARNED).parameters())) - 6
     assert len(_optimizers(fresh(), 0.1, 10)) == 1
 
 

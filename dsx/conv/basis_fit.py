@@ -16,11 +16,13 @@ class Fit:
         centres: Their signs are the basis, (k, size); how sure each sign is says their size.
         likeness: Of each piece to each filter; the largest is chosen, (outputs, splits, k).
         scale: Of each output, (outputs,).
+        error: Squared distance from the weight.
     """
 
     centres: Tensor
     likeness: Tensor
     scale: Tensor
+    error: float
 
 
 def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
@@ -42,20 +44,26 @@ def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
         Stacked low-dimensional binary filters (arXiv 2010.02778) for the form; the scale of an
         output as in Rastegari et al., XNOR-Net (arXiv 1603.05279).
     """
-    pieces = weight.flatten(0, 1)
-    centres = pieces[_spread_out(pieces, k)]
-    counts = live.flatten(1).sum(1).to(weight.dtype)
-    best, fit = torch.inf, None
+    pieces, counts = weight.flatten(0, 1), live.flatten(1).sum(1).to(weight.dtype)
+    # Where a scale may turn the filters around, nobody can say which way to begin is better.
+    starts = [_spread_out(pieces, k, either_way) for either_way in (False, True)]
+    fits = (_alternate(weight, counts, pieces[start], scaled) for start in starts)
+    return min(fits, key=lambda fit: fit.error)
+
+
+def _alternate(weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool) -> Fit:
+    """Take turns, beginning with these filters, until nothing gets better."""
+    found: Fit | None = None
     for _ in range(MOST_ROUNDS):
         likeness, scale = _choose(weight, _signs(centres), counts, scaled)
-        # Of the error, what is not the same for all fits.
-        error = float((scale.square() * counts).sum() - 2 * _reached(likeness, scale))
-        if fit is not None and error >= best:
+        reached = float((scale.square() * counts).sum() - 2 * _reached(likeness, scale))
+        error = float(weight.square().sum()) + reached
+        if found is not None and error >= found.error:
             break
-        best, fit = error, Fit(centres=centres, likeness=likeness, scale=scale)
+        found = Fit(centres=centres, likeness=likeness, scale=scale, error=error)
         centres = _update(centres, weight, likeness.argmax(-1), scale)
-    assert fit is not None
-    return fit
+    assert found is not None
+    return found
 
 
 def _signs(centres: Tensor) -> Tensor:
@@ -87,15 +95,24 @@ def _update(centres: Tensor, weight: Tensor, chosen: Tensor, scale: Tensor) -> T
     return torch.where(users > 0, sums / users.clamp_min(1), centres)
 
 
-def _spread_out(pieces: Tensor, k: int) -> Tensor:
-    """Pick k pieces to begin with: each time the one that those picked describe worst."""
+def _spread_out(pieces: Tensor, k: int, either_way: bool) -> Tensor:
+    """Pick k pieces to begin with: each time the one that those picked describe worst.
+
+    Args:
+        pieces: To pick from, (n, size).
+        k: How many.
+        either_way: Whether a filter describes its negative too.
+
+    Returns:
+        Their numbers, (k,).
+    """
     sizes = pieces.abs().sum(1)
     norms = pieces.square().sum(1)
     described = torch.full_like(norms, -torch.inf)
     picked = [int(norms.argmax())]
     while len(picked) < min(k, len(pieces)):
-        likeness = (pieces @ _signs(pieces[picked[-1]])).abs() / sizes.clamp_min(1e-300)
-        described = torch.maximum(described, likeness)
+        likeness = (pieces @ _signs(pieces[picked[-1]])) / sizes.clamp_min(1e-300)
+        described = torch.maximum(described, likeness.abs() if either_way else likeness)
         left = norms * (1 - described)
         left[picked] = -torch.inf
         picked.append(int(left.argmax()))

@@ -23,7 +23,9 @@ def fill_like(weight: Tensor, bias: Tensor | None, like: nn.Conv2d, live: Tensor
         like: The convolution replaced.
         live: Live weights of each output, (Cout,).
     """
-    uniform_(weight, output_gain(like) / live.double().clamp_min(1))
+    # An output that fresh shapes leave without any can only run dense, early in a training.
+    fan_in = torch.where(live > 0, live, weight[0].numel())
+    uniform_(weight, output_gain(like) / fan_in.double())
     if bias is not None and like.bias is not None:
         uniform_(bias, mean_square(like.bias))
 

@@ -105,14 +105,21 @@ class LearnedConv2d(WindowedConv2d):
     @property
     def layout(self) -> Layout:
         """The layout of the shapes as they are now."""
-        alive = self._mask_in_force().detach().cpu().bool()
-        supports, which = torch.unique(alive.flatten(0, 1), dim=0, return_inverse=True)
+        blocks = self._block_mask().detach().cpu().bool().permute(3, 2, 0, 1)
+        # Of blocks, not of weights, which are many more; last the shape of outputs that run dense.
+        every = torch.cat([blocks.flatten(0, 1), torch.ones(1, *self.kernel_size).bool()])
+        supports, number = torch.unique(every, dim=0, return_inverse=True)
+        outputs, inputs = torch.arange(self.out_channels), torch.arange(self.in_channels)
+        number, dense = number[:-1].reshape(blocks.shape[:2]), number[-1]
+        which = number[outputs // self.spec.block_out][:, inputs // self.spec.block_in]
+        which = torch.where(self.enabled.cpu()[:, None], which, dense)
+        used, which = torch.unique(which, return_inverse=True)
         return Layout(
             groups=1,
             step=None,
             channels=self.frame.channels,
-            supports=supports,
-            which=which.reshape(self.frame.which.shape),
+            supports=supports[used],
+            which=which,
             box=self.frame.box,
         )
 
@@ -123,11 +130,13 @@ class LearnedConv2d(WindowedConv2d):
 
     def live(self) -> Tensor:
         """Count the live weights, differentiable; outputs not enabled are fully live: ()."""
-        inputs, outputs = (sizes.to(self.shape_scores) for sizes in self.block_sizes)
+        # Where a bfloat16 would count, it would not count beyond 256.
+        wide = torch.promote_types(self.shape_scores.dtype, torch.float32)
+        inputs, outputs = (sizes.to(self.weight.device, wide) for sizes in self.block_sizes)
         rest = len(outputs) * self.spec.block_out - self.out_channels
         enabled = F.pad(self.enabled, (0, rest)).reshape(len(outputs), -1).sum(1).to(inputs)
         dense = (self.out_channels - enabled.sum()) * self.weight[0].numel()
-        return inputs @ self._block_mask().sum((0, 1)) @ enabled + dense
+        return inputs @ self._block_mask().to(wide).sum((0, 1)) @ enabled + dense
 
     def enable(self, outputs: Tensor) -> None:
         """Let the shapes be in force for some outputs; the others run dense.

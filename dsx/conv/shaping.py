@@ -70,7 +70,7 @@ class Shaping:
         """
         if not self.pixels or self.final:
             return task
-        if self.draw == 0:
+        if self.draw == 0 or not self.first_losses:
             self.first_losses.append(float(task.detach()))
         first = sum(self.first_losses) / len(self.first_losses)
         strength = STRENGTH * min(1.0, self.progress / WARM_UP) * first / self.largest

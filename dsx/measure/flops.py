@@ -22,13 +22,15 @@ COUNTED = (
 )  # fmt: skip
 # Operators that do no multiply-adds by this convention, whether fvcore knows them or not.
 FREE = frozenset([
-    "add", "addcmul", "cumsum", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt", "rsqrt", "pow",
+    "add", "addcmul", "cumsum", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt",
+    "rsqrt", "pow",
     "minimum", "maximum",
     "mean", "sum", "var", "amax", "norm", "clamp", "clamp_min", "clamp_max", "masked_fill",
     "where",
     "cat", "flatten", "unflatten", "reshape", "view_as", "expand_as", "narrow", "movedim",
     "repeat", "flip", "alias", "clone",
-    "numel", "zeros", "new_zeros", "ones", "new_ones", "ones_like", "index", "index_add", "index_select",
+    "numel", "zeros", "new_zeros", "ones", "new_ones", "ones_like", "index", "index_add",
+    "index_select",
     "channel_shuffle", "pixel_shuffle", "pixel_unshuffle",
     "pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d",
     "replication_pad2d",

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import listing, print_rows
+from dsx.report.offers import offer_block, offers
 from dsx.space import SearchSpace, Slot
 
 
@@ -25,6 +26,8 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     file = space.file
     out.print(f"{space.name}: {file.model} on {file.data}, {space.size:,} designs", soft_wrap=True)
     out.print(listing(rows))
+    for offer in offers(space):
+        out.print(offer_block(offer))
     _print_costs(space)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
@@ -79,7 +82,8 @@ def _print_costs(space: SearchSpace) -> None:
         low, high = asdict(least)[name], asdict(most)[name]
         console().print(
             f"{name}: baseline {human(standing[name], unit)}, designs from {human(low, unit)} "
-            f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})",
+            f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})"
+            f"{' (expected for learned shapes)' if least.expected or most.expected else ''}",
             soft_wrap=True,
         )
 
@@ -96,6 +100,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
             "least": asdict(least),
             "most": asdict(most),
         },
+        "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }

@@ -97,7 +97,7 @@ class Design:
             A phrase such as "2x crosses, 2 groups; 1x corners in turn; 3 as is".
         """
         phrases = Counter(
-            words(self.specs[slot.name], slot.in_channels)
+            words(self.specs[slot.name], slot.in_channels, slot.out_channels)
             for slot in census.slots
             if not self.specs[slot.name].keeps
         )

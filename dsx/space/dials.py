@@ -7,6 +7,7 @@ from typing import Any
 
 from dsx.conv import ConvSpec
 
+UNTURNED = ConvSpec()
 Value = str | int | float | bool
 Options = Mapping[str, tuple[Value, ...]]
 """Options by dial; one that is left out stays as a ConvSpec has it."""
@@ -27,10 +28,10 @@ class Need:
 
 NOTHING = Need("nothing", lambda so_far: True)
 PLAIN = Need("separable: false", lambda so_far: not so_far.separable)
-LEARNED = Need("kernel_shape: learned", lambda so_far: so_far.learned)
 FIXED = Need("a kernel_shape other than learned", lambda so_far: not so_far.learned)
 GROUPED = Need("groups above 1", lambda so_far: so_far.groups != 1)
 BINARY = Need("a binary_basis above 0", lambda so_far: so_far.binary_basis > 0)
+LEARNED = Need("kernel_shape: learned", lambda so_far: so_far.learned)
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,18 @@ class Dial:
     Args:
         name: As in a ConvSpec.
         need: What makes it matter.
-        beside: Dials that may be to blame, beside this one, where an option cannot apply, each
-            with a value that is never to blame; None where no option is refused before the dials
-            after it are turned too.
+        harmless: Of the dials that may share the blame where an option of this one cannot apply,
+            or take it all, a value that is never to blame; None where no option is refused before
+            the dials after it are turned too.
     """
 
     name: str
     need: Need
-    beside: Mapping[str, Value] | None = None
+    harmless: Mapping[str, Value] | None = None
 
     def offered(self, options: Options) -> tuple[Value, ...]:
         """Give its options; what a ConvSpec has where none are listed."""
-        return options.get(self.name, (getattr(ConvSpec(), self.name),))
+        return options.get(self.name, (getattr(UNTURNED, self.name),))
 
     def turn(self, spec: ConvSpec, option: Value) -> ConvSpec:
         """Set this dial of a spec."""
@@ -65,16 +66,16 @@ class Dial:
 
 DIALS = (
     Dial("separable", NOTHING),
-    Dial("kernel_shape", PLAIN, beside={}),
+    Dial("kernel_shape", PLAIN, harmless={}),
+    Dial("groups", FIXED),
+    Dial("channel_stride", GROUPED, harmless={"groups": 1, "channel_stride": 1}),
+    Dial("binary_basis", FIXED),
+    Dial("splits", BINARY, harmless={"groups": 1, "binary_basis": 1}),
+    Dial("scale", BINARY),
     Dial("density", LEARNED),
-    Dial("rigid", LEARNED, beside={}),
+    Dial("rigid", LEARNED, harmless={}),
     Dial("block_in", LEARNED),
     Dial("block_out", LEARNED),
-    Dial("groups", FIXED),
-    Dial("channel_stride", GROUPED, beside={"groups": 1}),
-    Dial("binary_basis", FIXED),
-    Dial("splits", BINARY, beside={"groups": 1, "binary_basis": 1}),
-    Dial("scale", BINARY),
 )
 
 
@@ -96,7 +97,7 @@ def turn(spec: ConvSpec, dial: str, option: Value) -> ConvSpec:
 def _turned(dials: Sequence[Dial], options: Options) -> Iterator[ConvSpec]:
     """Go through every setting of the first dials."""
     if not dials:
-        yield ConvSpec()
+        yield UNTURNED
         return
     *before, dial = dials
     for spec in _turned(before, options):

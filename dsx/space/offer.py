@@ -10,7 +10,7 @@ import torch
 from dsx.conv import KEEP, ConvSpec, window_channels
 from dsx.errors import SpecError
 from dsx.space.choices import KEEPS, Choices, Fork, Tree, leaves
-from dsx.space.dials import DIALS, Dial, Options, Value, turn
+from dsx.space.dials import DIALS, UNTURNED, Dial, Options, Value, turn
 from dsx.space.slots import Slot
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def offer(
     for label, spec in presets.items():
         if fitting.applies(label, spec):
             known.setdefault(fitting.meaning(spec), label)
-    grown = None if options is None else fitting.grow(ConvSpec(), DIALS)
+    grown = None if options is None else fitting.grow(UNTURNED, DIALS)
     dials = grown.tree if grown and grown.meanings - known.keys() else None
     return Choices(
         name=name,
@@ -110,23 +110,22 @@ class _Fitting:
         )
 
     def _fits(self, dial: Dial, spec: ConvSpec) -> bool:
-        if dial.beside is None:
+        if dial.harmless is None:
             return True
         reason = self._reason(spec)
         if reason:
-            self.left_out.setdefault(self._label(dial, spec, reason), reason)
+            self.left_out.setdefault(self._label(dial, dial.harmless, spec), reason)
         return reason is None
 
-    def _label(self, dial: Dial, spec: ConvSpec, reason: str) -> str:
-        """Name a refused option, and those beside it without which it would not be refused."""
-        assert dial.beside is not None
-        others = [
-            other
-            for other, harmless in dial.beside.items()
-            if self._reason(turn(spec, other, harmless)) != reason
+    def _label(self, dial: Dial, harmless: Mapping[str, Value], spec: ConvSpec) -> str:
+        """Name the dials of a refused spec without which it would not be refused for this."""
+        reason = self._reason(spec)
+        blamed = [
+            name
+            for name in dict.fromkeys((*harmless, dial.name))
+            if name not in harmless or self._reason(turn(spec, name, harmless[name])) != reason
         ]
-        names = (*others, dial.name)
-        return ", ".join(f"{name} {_written(getattr(spec, name))}" for name in names)
+        return ", ".join(f"{name} {_written(getattr(spec, name))}" for name in blamed)
 
     def _reason(self, spec: ConvSpec) -> str | None:
         return next(filter(None, (refusal(spec, slot) for slot in self.slots)), None)

@@ -79,13 +79,13 @@ class Measure(_Part):
 
 Options = BeforeValidator(_listed)
 ShapeOption = Annotated[str, BeforeValidator(_dial("kernel_shape"))]
-DensityOption = Annotated[float | int, BeforeValidator(_dial("density"))]
-BlockInOption = Annotated[int, BeforeValidator(_dial("block_in"))]
-BlockOutOption = Annotated[int, BeforeValidator(_dial("block_out"))]
 GroupsOption = Annotated[int | str, BeforeValidator(_dial("groups"))]
 StrideOption = Annotated[float | int | str, BeforeValidator(_dial("channel_stride"))]
 BasisOption = Annotated[int, BeforeValidator(_dial("binary_basis"))]
 SplitsOption = Annotated[int, BeforeValidator(_dial("splits"))]
+DensityOption = Annotated[float | int, BeforeValidator(_dial("density"))]
+BlockInOption = Annotated[int, BeforeValidator(_dial("block_in"))]
+BlockOutOption = Annotated[int, BeforeValidator(_dial("block_out"))]
 PresetOption = Annotated[tuple[str, ConvSpec], BeforeValidator(_preset)]
 
 
@@ -99,16 +99,16 @@ class Rule(_Part):
     preset: Annotated[list[PresetOption], Options] = []
     separable: Annotated[list[bool], Options, Field(min_length=1)] = [False]
     kernel_shape: Annotated[list[ShapeOption], Options, Field(min_length=1)] = ["full"]
-    density: Annotated[list[DensityOption], Options, Field(min_length=1)] = [DENSITY]
-    rigid: Annotated[list[bool], Options, Field(min_length=1)] = [False]
-    block_in: Annotated[list[BlockInOption], Options, Field(min_length=1)] = [32]
-    block_out: Annotated[list[BlockOutOption], Options, Field(min_length=1)] = [16]
     groups: Annotated[list[GroupsOption], Options, Field(min_length=1)] = [1]
     channel_stride: Annotated[list[StrideOption], Options, Field(min_length=1)] = ["block"]
     binary_basis: Annotated[list[BasisOption], Options, Field(min_length=1)] = [0]
     splits: Annotated[list[SplitsOption], Options, Field(min_length=1)] = [1]
     # No option of it means what leaving it out does: that each slot has a scale if it needs one.
     scale: Annotated[list[bool], Options, Field(min_length=1)] = []
+    density: Annotated[list[DensityOption], Options, Field(min_length=1)] = [DENSITY]
+    rigid: Annotated[list[bool], Options, Field(min_length=1)] = [False]
+    block_in: Annotated[list[BlockInOption], Options, Field(min_length=1)] = [32]
+    block_out: Annotated[list[BlockOutOption], Options, Field(min_length=1)] = [16]
 
     @property
     def turns_dials(self) -> bool:

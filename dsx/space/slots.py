@@ -180,8 +180,7 @@ def census(model: nn.Module, sample: Tensor) -> Census:
     """
     network = copied(model).eval()
     followed = normed(network)
-    redesigned = [module for module in network.modules() if isinstance(module, DsxConv)]
-    inner = {part for conv in redesigned for part in conv.modules() if part is not conv}
+    inner = {part for conv in _redesigned(network) for part in conv.modules() if part is not conv}
     calls: dict[nn.Module, list[_Call]] = {}
 
     def note(
@@ -201,12 +200,11 @@ def census(model: nn.Module, sample: Tensor) -> Census:
         for m, own in calls.items()
         if type(m) is nn.Conv2d
     ]
-    params = sum(p.numel() for p in network.parameters()) - sum(s.cost().params for s in found)
-    params -= sum(_dead(conv) for conv in redesigned if conv not in inner)
+    rest = _held(network, found)
     flops = sum(_flops(m, own, batch) for m, own in calls.items() if type(m) is not nn.Conv2d)
     return Census(
         slots=tuple(found),
-        rest=Cost(params=params, flops=flops, bits=REAL_BITS * params),
+        rest=dataclasses.replace(rest, flops=flops),
         input_shape=tuple(sample.shape[1:]),
         output_shape=tuple(output.shape[1:]),
     )
@@ -278,6 +276,24 @@ def _flops(module: nn.Module, calls: list[_Call], batch: int) -> int:
     return weight.numel() * pixels // batch
 
 
-def _dead(conv: DsxConv) -> int:
-    """Numbers among the parameters of a convolution that count nowhere."""
-    return sum(p.numel() for p in conv.parameters()) - conv.cost((1, 1)).params
+def _redesigned(network: nn.Module) -> list[DsxConv]:
+    """List the dsx convolutions that are not a part of another one."""
+    convs = [module for module in network.modules() if isinstance(module, DsxConv)]
+    inner = {part for conv in convs for part in conv.modules() if part is not conv}
+    return [conv for conv in convs if conv not in inner]
+
+
+def _held(network: nn.Module, found: list[Slot]) -> Cost:
+    """Count the params and bits of all but the slots."""
+    convs = _redesigned(network)
+    own = [conv.cost((1, 1)) for conv in convs]
+    plain = _numbers(network) - sum(map(_numbers, convs)) - sum(s.cost().params for s in found)
+    return Cost(
+        params=plain + sum(cost.params for cost in own),
+        flops=0,
+        bits=REAL_BITS * plain + sum(cost.bits for cost in own),
+    )
+
+
+def _numbers(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

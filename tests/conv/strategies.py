@@ -15,6 +15,7 @@ from dsx.conv.separable import SeparableConv2d
 from dsx.conv.shapes import Shape, shape_and_number
 from dsx.conv.windowed import WindowedConv2d
 from dsx.lookup import find, names
+from tests.conv import naive
 
 PLAIN_SHAPES = [name for name in names(Shape) if not find(Shape, name).numbered]
 NUMBERED_SHAPES = [
@@ -197,8 +198,16 @@ def dialled(module: DsxConv) -> WindowedConv2d:
     return part
 
 
-def reference(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-    """Run torch's own dense convolution with the geometry of `conv`."""
+def live(case: Case, module: DsxConv) -> set[naive.Triple]:
+    """List the live triples by loops, those of learned shapes from their scores."""
+    if not isinstance(module, LearnedConv2d):
+        return naive.live(case.spec, case.conv)
+    scores = module.shape_scores.detach().numpy()
+    return naive.learned_live(case.spec, case.conv, scores, module.enabled.tolist())
+
+
+def plain_conv2d(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> nn.Conv2d:
+    """Build torch's own dense convolution with the geometry of `conv`, for images like x."""
     plain = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
@@ -214,8 +223,23 @@ def reference(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -
     plain.weight.data = weight.detach().to(x.dtype)
     if bias is not None and plain.bias is not None:
         plain.bias.data = bias.detach().to(x.dtype)
+    return plain
+
+
+def reference(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+    """Run torch's own dense convolution with the geometry of `conv`."""
     with torch.no_grad(), warnings.catch_warnings():
         # torch says that padding an even kernel on one side more costs a copy.
         warnings.filterwarnings("ignore", "Using padding='same'")
-        out: Tensor = plain(x)
+        out: Tensor = plain_conv2d(conv, weight, bias, x)(x)
     return out
+
+
+def dense_gradient(case: Case, module: DsxConv, dy: Tensor) -> Tensor:
+    """Give the gradient that torch's own dense convolution of equal weight has for its weight."""
+    plain = plain_conv2d(case.conv, module.dense_weight(), None, case.x)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using padding='same'")
+        plain(case.x).backward(dy)
+    assert plain.weight.grad is not None
+    return plain.weight.grad

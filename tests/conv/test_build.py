@@ -1,18 +1,22 @@
 """From a spec and a nn.Conv2d to the module that replaces it."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import KEEP, ConvSpec, build, dense_weight, from_conv2d, preset, require_built
+from dsx.conv import KEEP, ConvSpec, build, dense_weight, from_conv2d, preset
+from dsx.conv.binary import BinaryConv2d
 from dsx.conv.fixed import FixedConv2d
+from dsx.conv.learned import LearnedConv2d
 from dsx.conv.separable import SeparableConv2d
 from dsx.errors import SpecError
 from tests.conv import naive
 from tests.conv.close import assert_equal
-from tests.conv.strategies import KINDS, SHAPES, cases, reference, slots
+from tests.conv.strategies import KINDS, SHAPES, cases, dialled, reference, slots
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
@@ -85,34 +89,64 @@ def test_the_convolution_given_is_only_read(kind: str, data: st.DataObject) -> N
 @pytest.mark.parametrize("make", [build, lambda spec, conv: from_conv2d(conv, spec)])
 def test_dtype_follows_the_convolution(dtype: torch.dtype, make: type[nn.Module]) -> None:
     conv = nn.Conv2d(4, 4, 3).to(dtype)
-    for spec in (ConvSpec(kernel_shape="cross"), preset("scc")):
+    specs = (
+        ConvSpec(kernel_shape="cross"), preset("scc"), preset("lhc"), preset("lhc", rigid=True),
+        preset("slbf", scale=True), preset("scc", binary_basis=4),
+    )  # fmt: skip
+    for spec in specs:
         module = make(spec, conv)
         assert {p.dtype for p in module.parameters()} == {dtype}
         assert all(p.requires_grad for p in module.parameters())
 
 
 @pytest.mark.parametrize(
-    ("spec", "reason"),
+    ("spec", "kernel", "reason"),
     [
-        (preset("lhc"), "kernel_shape: learned is not built by this version of dsx"),
-        (preset("slbf"), "binary_basis above 0 is not built by this version of dsx"),
-        (preset("scc", binary_basis=4), "binary_basis above 0 is not built"),
-        (ConvSpec(groups=3), "groups = 3 does not divide"),
+        (ConvSpec(groups=3), 3, "groups = 3 does not divide the 8 input channels"),
+        (preset("lhc"), 1, "learned shapes need a kernel larger than 1 x 1"),
+        (preset("lhc"), 4, "learned needs an odd square kernel, this one is 4 x 4"),
+        (preset("lhc", rigid=True), 5, "rigid learned shapes are 3 x 3, this kernel is 5 x 5"),
+        (preset("slbf", splits=3), 3, "splits = 3 does not divide the window of 8 channels"),
+        (preset("slbf", splits=8, groups=2), 3, "splits = 8 does not divide .* of 4 channels"),
     ],
 )
-def test_what_cannot_be_built_is_refused(spec: ConvSpec, reason: str) -> None:
-    conv = nn.Conv2d(8, 8, 3)
+def test_what_cannot_be_built_is_refused(spec: ConvSpec, kernel: int, reason: str) -> None:
+    conv = nn.Conv2d(8, 8, kernel)
     with pytest.raises(SpecError, match=reason):
         build(spec, conv)
     with pytest.raises(SpecError, match=reason):
         from_conv2d(conv, spec)
 
 
-def test_what_can_be_built_is_not_refused() -> None:
-    require_built(KEEP)
-    require_built(preset("scc"))
-    assert isinstance(build(preset("scc"), nn.Conv2d(8, 8, 3)), SeparableConv2d)
-    assert not isinstance(build(preset("scc"), nn.Conv2d(8, 8, 1)), SeparableConv2d)
+def test_each_setting_of_the_dials_has_its_module() -> None:
+    conv = nn.Conv2d(8, 8, 3)
+    assert type(build(preset("lhc"), conv)) is LearnedConv2d
+    assert type(build(preset("slbf"), conv)) is BinaryConv2d
+    assert type(build(KEEP, conv)) is FixedConv2d
+    for basis, stage in ((0, FixedConv2d), (2, BinaryConv2d)):
+        separable = build(preset("scc", binary_basis=basis), conv)
+        assert isinstance(separable, SeparableConv2d)
+        assert type(separable.pointwise) is stage
+        # A 1 x 1 kernel is not written as two.
+        assert type(build(preset("scc", binary_basis=basis), nn.Conv2d(8, 8, 1))) is stage
+
+
+@pytest.mark.parametrize("spec", [preset("slbf", k=4), preset("scc", binary_basis=4)])
+def test_a_trained_weight_gets_a_scale_unless_told_otherwise(spec: ConvSpec) -> None:
+    conv = nn.Conv2d(8, 8, 3)
+    for scale, fresh, kept in ((None, False, True), (True, True, True), (False, False, False)):
+        own = dataclasses.replace(spec, scale=scale)
+        for module, scaled in ((build(own, conv), fresh), (from_conv2d(conv, own), kept)):
+            assert isinstance(module, BinaryConv2d | SeparableConv2d)
+            part = dialled(module)
+            assert isinstance(part, BinaryConv2d)
+            assert (part.scale is not None) == scaled
+            # Its spec says so too: the cost goes by that.
+            assert module.spec.scale == part.spec.scale == scaled
+            assert module.cost((1, 1)).params == sum(
+                value.numel() for name, value in module.named_parameters()
+                if not name.endswith("select_proxy")
+            )  # fmt: skip
 
 
 def test_the_module_shows_its_dials() -> None:

@@ -1,19 +1,31 @@
 """The canonical form: equal exactly where the convolutions are equal, and refused with reasons."""
 
+import dataclasses
 import functools
 import itertools
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import KEEP, ConvSpec
+from dsx.conv import KEEP, ConvSpec, standing_spec
 from dsx.errors import SpecError
 from tests.conv import naive
-from tests.conv.strategies import KINDS, ODD_SQUARES, PLAIN_SHAPES, divisors, slots, specs
+from tests.conv.strategies import (
+    KERNELS,
+    KINDS,
+    ODD_SQUARES,
+    PLAIN_SHAPES,
+    SHAPES,
+    divisors,
+    learned_specs,
+    slots,
+    specs,
+)
 
 ALL_SHAPES = [*PLAIN_SHAPES, *(f"het{p}" for p in range(1, 8))]
 Meaning = tuple[bool, frozenset[tuple[int, int, frozenset[tuple[int, int]]]]]
@@ -89,7 +101,7 @@ def test_blocks_that_do_not_come_out_even_are_refused(cin: int) -> None:
 @given(data=st.data())
 @settings(max_examples=20)
 def test_idempotent_and_json_round_trip(kind: str, data: st.DataObject) -> None:
-    slot = data.draw(slots(ODD_SQUARES))
+    slot = data.draw(slots(KERNELS.get(kind, ODD_SQUARES)))
     spec = data.draw(specs(slot, kind))
     form = spec.at(slot)
     assert form.at(slot) == form
@@ -144,6 +156,40 @@ def test_blocks_larger_than_the_layer_are_one_block() -> None:
     wide = ConvSpec(kernel_shape="learned", density=0.5, block_in=9, block_out=100).at(slot)
     assert wide == ConvSpec(kernel_shape="learned", density=0.5).at(slot)
     assert wide != ConvSpec(kernel_shape="learned", density=0.5, block_in=4).at(slot)
+
+
+@given(data=st.data(), kind=st.sampled_from([*SHAPES, "separable"]))
+@settings(max_examples=60)
+def test_a_binary_basis_changes_nothing_about_the_other_dials(
+    data: st.DataObject, kind: str
+) -> None:
+    slot = data.draw(slots(ODD_SQUARES))
+    spec = data.draw(specs(slot, kind))
+    width = slot.in_channels // naive.groups(spec, slot.in_channels)
+    splits = data.draw(st.sampled_from(divisors(width)))
+    basis: dict[str, Any] = {"binary_basis": data.draw(st.integers(1, 9)), "splits": splits,
+             "scale": data.draw(st.sampled_from([None, True, False]))}  # fmt: skip
+    real = spec.at(slot)
+    real = standing_spec(slot) if real == KEEP else real
+    assert dataclasses.replace(spec, **basis).at(slot) == dataclasses.replace(real, **basis)
+
+
+@given(data=st.data(), rigid=st.booleans(), k=st.sampled_from([3, 5]))
+@settings(max_examples=60)
+def test_learned_specs_are_equal_exactly_where_their_blocks_and_targets_are(
+    data: st.DataObject, rigid: bool, k: int
+) -> None:
+    cin, cout = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
+    slot = nn.Conv2d(cin, cout, 3 if rigid else k)
+    one, other = (data.draw(learned_specs(rigid)) for _ in range(2))
+
+    def blocks(spec: ConvSpec) -> tuple[list[int], list[int], float]:
+        inputs = [channel // spec.block_in for channel in range(cin)]
+        outputs = [output // spec.block_out for output in range(cout)]
+        return inputs, outputs, spec.density or 0.25
+
+    assert (one.at(slot) == other.at(slot)) == (blocks(one) == blocks(other))
+    assert one.at(slot) != dataclasses.replace(one, rigid=not rigid).at(nn.Conv2d(cin, cout, 3))
 
 
 def test_a_binary_basis_is_never_what_stands_there() -> None:

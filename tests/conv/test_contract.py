@@ -17,7 +17,7 @@ from dsx.conv.learned import LearnedConv2d
 from tests.conv import naive
 from tests.conv.close import assert_equal
 from tests.conv.counting import counted
-from tests.conv.strategies import KINDS, Case, cases, dialled, reference, trained
+from tests.conv.strategies import KINDS, Case, cases, dialled, live, reference, trained
 
 pytestmark = [
     pytest.mark.parametrize("kind", KINDS),
@@ -25,14 +25,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using padding='same'"),
 ]
 SMALL = (1, 2, 3, 4)
-
-
-def live(case: Case, module: DsxConv) -> set[naive.Triple]:
-    """List the live triples, those of learned shapes from their scores."""
-    if not isinstance(module, LearnedConv2d):
-        return naive.live(case.spec, case.conv)
-    scores = module.shape_scores.detach().numpy()
-    return naive.learned_live(case.spec, case.conv, scores, module.enabled.tolist())
 
 
 def decisions(module: nn.Module) -> set[nn.Parameter]:

@@ -1,15 +1,18 @@
 """Costs by closed form, against numbers worked by hand."""
 
 import pytest
+import torch
 from torch import nn
 
 from dsx.conv import KEEP, ConvSpec, Cost, build, preset, real_cost, spec_cost, standing_spec
 from dsx.conv.geometry import Geometry
+from dsx.conv.learned import LearnedConv2d
 
 
 def test_costs_add_up() -> None:
     one, other = Cost(params=1, flops=20, bits=300), Cost(params=2, flops=30, bits=400)
     assert one + other == Cost(params=3, flops=50, bits=700)
+    assert one.numbers == {"params": 1, "flops": 20, "bits": 300}
 
 
 def test_real_numbers_take_32_bits_and_biases_no_flops() -> None:
@@ -40,6 +43,101 @@ def test_costs_worked_by_hand(spec: ConvSpec, weights: int, biases: int) -> None
     assert build(spec, slot).cost((5, 4)) == expected
     form = standing_spec(slot) if spec.at(slot) == KEEP else spec.at(slot)
     assert spec_cost(form, Geometry.of(slot), False, (5, 4)) == expected
+
+
+BINARY_HAND = [
+    # 8 -> 12 channels, 3 x 3, no bias, on a 5 x 4 output: dials, basis entries, bits of the
+    # selection, and multiply-adds per pixel: those of the live kernel, or of maps and merge.
+    ({"binary_basis": 4}, 4 * 8 * 9, 12 * 2, 4 * 8 * 9),
+    ({"binary_basis": 4, "splits": 2}, 4 * 4 * 9, 12 * 2 * 2, 4 * 4 * 9 * 2 + 12),
+    ({"binary_basis": 5, "splits": 4}, 5 * 2 * 9, 12 * 4 * 3, 5 * 2 * 9 * 4 + 12 * 3),
+    ({"binary_basis": 64, "splits": 2}, 64 * 4 * 9, 12 * 2 * 6, 8 * 12 * 9),
+    # One filter takes no selection.
+    ({"binary_basis": 1, "splits": 8}, 9, 0, 9 * 8 + 12 * 7),
+    # As many as there are outputs, and no merge: a tie.
+    ({"binary_basis": 12}, 12 * 8 * 9, 12 * 4, 12 * 8 * 9),
+    # The two windows are cut into two pieces each, which no others share.
+    ({"binary_basis": 2, "splits": 2, "groups": 2}, 2 * 2 * 9, 12 * 2, 2 * 2 * 9 * 4 + 12),
+    # Windows of 4 start at every second channel: pieces of 2 start there too.
+    (
+        {"binary_basis": 2, "splits": 2, "groups": 2, "channel_stride": 0.5},
+        2 * 2 * 9, 12 * 2, 2 * 2 * 9 * 4 + 12,
+    ),
+    # Pieces of 4 start at channels 0, 3, 6, 9 = 1 ...: at each of the 8.
+    (
+        {"binary_basis": 1, "groups": 2, "channel_stride": 0.75},
+        4 * 9, 0, 4 * 9 * 8,
+    ),
+    # P is the union of the four corners, though each filter has only one.
+    ({"binary_basis": 2, "kernel_shape": "corners"}, 2 * 8 * 9, 12, 2 * 8 * 9),
+    ({"binary_basis": 5, "kernel_shape": "cross"}, 5 * 8 * 5, 12 * 3, 5 * 8 * 5),
+    ({"binary_basis": 5, "kernel_shape": "lines"}, 5 * 8 * 9, 12 * 3, 12 * 8 * 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scale", [None, True])
+@pytest.mark.parametrize(("dials", "entries", "selection", "flops"), BINARY_HAND)
+def test_binary_costs_worked_by_hand(
+    dials: dict[str, object], entries: int, selection: int, flops: int, scale: bool | None
+) -> None:
+    slot = nn.Conv2d(8, 12, 3, bias=False)
+    spec = ConvSpec.from_json({**dials, "scale": scale})
+    reals = 12 if scale else 0
+    expected = Cost(params=entries + reals, flops=20 * flops, bits=entries + selection + 32 * reals)
+    assert build(spec, slot).cost((5, 4)) == expected
+    assert spec_cost(spec.at(slot), Geometry.of(slot), False, (5, 4)) == expected
+
+
+def test_biases_and_depthwise_weights_beside_a_basis_are_real() -> None:
+    spec = ConvSpec(binary_basis=4, splits=2)
+    with_bias, without = (build(spec, nn.Conv2d(8, 12, 3, bias=b)) for b in (True, False))
+    assert with_bias.cost((2, 2)) == without.cost((2, 2)) + real_cost(0, 12, (2, 2))
+    separable = build(ConvSpec(binary_basis=4, splits=2, separable=True), nn.Conv2d(8, 12, 3))
+    stage = build(spec, nn.Conv2d(8, 12, 1, bias=False))
+    assert separable.cost((5, 4)) == real_cost(8 * 9, 8, (5, 4)) + stage.cost((5, 4))
+
+
+@pytest.mark.parametrize(
+    ("density", "rigid", "live"),
+    # Of 8 * 12 * 9 = 864 weights.
+    [(0.25, False, 216), (None, False, 216), (1, False, 864), (0.1, True, 86), (0.999, True, 863)],
+)
+def test_the_cost_of_a_learned_spec_is_what_its_density_promises(
+    density: float | None, rigid: bool, live: int
+) -> None:
+    slot = nn.Conv2d(8, 12, 3)
+    spec = ConvSpec(
+        kernel_shape="learned", density=density, rigid=rigid, block_in=3, block_out=5
+    ).at(slot)
+    # 3 x 3 blocks, each of 9 positions or one of 15 shapes.
+    shapes = 9 * (4 if rigid else 9)
+    expected = Cost(
+        params=live + 12, flops=live * 20, bits=32 * (live + 12) + shapes, expected=True
+    )
+    assert spec_cost(spec, Geometry.of(slot), True, (5, 4)) == expected
+
+
+def test_the_cost_of_a_learned_module_is_that_of_its_shapes() -> None:
+    spec = ConvSpec(kernel_shape="learned", density=0.25, block_in=3, block_out=5)
+    module = build(spec, nn.Conv2d(8, 12, 3))
+    assert isinstance(module, LearnedConv2d)
+    nn.init.constant_(module.shape_scores, -1)
+    bits = 32 * 12 + 9 * 9
+    assert module.cost((5, 4)) == Cost(params=12, flops=0, bits=bits)
+    with torch.no_grad():
+        # Alive: two positions of the last block, which is cut to 2 -> 2 channels.
+        module.shape_scores[0, 1, 2, 2] = module.shape_scores[2, 2, 2, 2] = 1
+    assert module.cost((5, 4)) == Cost(params=20, flops=160, bits=bits + 32 * 8)
+    # An output that is not enabled has all its weights.
+    module.enable(torch.arange(12) != 3)
+    assert module.cost((5, 4)).params == 20 + 8 * 9
+
+
+def test_what_is_expected_stays_so_in_a_sum() -> None:
+    certain, hoped = Cost(params=1, flops=2, bits=3), Cost(params=1, flops=2, bits=3, expected=True)
+    assert not (certain + certain).expected
+    assert (certain + hoped).expected and (hoped + certain).expected
+    assert certain != hoped
 
 
 def test_the_bias_of_a_separable_slot_moves_to_the_depthwise_stage() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dsx.conv import DsxConv, build
 from tests.conv.close import assert_equal
-from tests.conv.strategies import KINDS, Case, cases, reference
+from tests.conv.strategies import KINDS, LEARNED, Case, cases, reference, trained
 
 pytestmark = [
     pytest.mark.parametrize("kind", KINDS),
@@ -46,27 +46,29 @@ def assert_within(out: Tensor, case: Case, module: DsxConv, unit: float) -> None
 @FEW
 def test_state_dict_makes_the_round_trip(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module, other = build(case.spec, case.conv), build(case.spec, case.conv)
+    module, other = data.draw(trained(case)), build(case.spec, case.conv)
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     file.seek(0)
     other.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
         torch.testing.assert_close(other(case.x), module(case.x), rtol=0, atol=0)
-    assert set(module.state_dict()) == {name for name, _ in module.named_parameters()}
+    buffers = {"enabled", "frozen"} if kind in LEARNED else set()
+    assert set(module.state_dict()) == {name for name, _ in module.named_parameters()} | buffers
+    assert other.cost((3, 3)) == module.cost((3, 3))
 
 
 @given(data=st.data())
 @FEW
 def test_copies_are_equal_and_apart(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         with torch.no_grad():
             before = module(case.x)
             torch.testing.assert_close(twin(case.x), before, rtol=0, atol=0)
-            for parameter in twin.parameters():
-                parameter.add_(1)
+            for tensor in twin.state_dict().values():
+                tensor.copy_(tensor == 0)  # nothing stays what it was
             torch.testing.assert_close(module(case.x), before, rtol=0, atol=0)
         assert twin.spec == module.spec
 
@@ -88,7 +90,7 @@ def test_same_seed_gives_same_weights(kind: str, data: st.DataObject) -> None:
 @FEW
 def test_channels_last_is_the_same_function(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     with torch.no_grad():
         expected = module(case.x)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -103,7 +105,8 @@ def test_lower_precision_only_rounds(
     kind: str, dtype: torch.dtype, unit: float, data: st.DataObject
 ) -> None:
     case = data.draw(cases(kind))
-    module = build(case.spec, case.conv.to(dtype))
+    case.conv.to(dtype)
+    module = data.draw(trained(case))
     with torch.no_grad():
         out = module(case.x.to(dtype))
     assert out.dtype == dtype
@@ -116,7 +119,8 @@ def test_lower_precision_only_rounds(
 @FEW
 def test_autocast_runs_in_bfloat16(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = build(case.spec, case.conv.float())
+    case.conv.float()
+    module = data.draw(trained(case))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = module(case.x.float())
         assert out.dtype == case.conv(case.x.float()).dtype == torch.bfloat16
@@ -129,7 +133,7 @@ def test_autocast_runs_in_bfloat16(kind: str, data: st.DataObject) -> None:
 @FEW
 def test_moves_to_another_dtype(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     expected = module(case.x)
     torch.testing.assert_close(
         module.float()(case.x.float()).double(), expected, rtol=1e-3, atol=1e-4
@@ -140,7 +144,7 @@ def test_moves_to_another_dtype(kind: str, data: st.DataObject) -> None:
 @FEW
 def test_moves_to_another_device_as_a_whole(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     shape = module(case.x).shape
     # The meta device is on every machine, but it forgives an index that stayed behind.
     assert module.to("meta")(case.x.to("meta")).shape == shape
@@ -154,7 +158,7 @@ def test_moves_to_another_device_as_a_whole(kind: str, data: st.DataObject) -> N
 @FEW
 def test_cuda_is_the_same_function(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(1, 3)))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     with torch.no_grad():
         expected = module(case.x)
         # cuDNN may add up in another order.

@@ -10,26 +10,23 @@ from torch import nn
 
 from dsx.conv import ConvSpec, build
 from dsx.conv.fixed import FixedConv2d
+from dsx.conv.geometry import Geometry
 from dsx.conv.layout import crop
 from dsx.conv.pieces import PieceConv, SumOfPieces, by_support, rectangles
+from dsx.conv.windowed import WindowedConv2d
 from tests.conv import naive
 from tests.conv.close import assert_equal
 from tests.conv.counting import counted
-from tests.conv.strategies import SHAPES, Case, cases
+from tests.conv.strategies import LEARNED, SHAPES, cases, live, trained
 
 
-def fixed(case: Case) -> FixedConv2d:
-    module = build(case.spec, case.conv)
-    assert isinstance(module, FixedConv2d)
-    return module
-
-
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", SHAPES + LEARNED)
 @given(data=st.data())
 @settings(max_examples=15)
 def test_pieces_hold_each_live_triple_once(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = fixed(case)
+    module = data.draw(trained(case))
+    assert isinstance(module, WindowedConv2d)
     dense = module.dense_weight()
     found: Counter[naive.Triple] = Counter()
     for support, piece in by_support(module.layout, module.live_weight()):
@@ -41,19 +38,20 @@ def test_pieces_hold_each_live_triple_once(kind: str, data: st.DataObject) -> No
                     for row, column in naive.kernel_positions(box.shape):
                         place = (row + part.box.top, column + part.box.left)
                         found[output, channel, *place] += 1
-    assert set(found) == naive.live(case.spec, case.conv)
-    assert set(found.values()) == {1}
+    assert set(found) == live(case, module)
+    assert set(found.values()) <= {1}
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("kind", SHAPES + LEARNED)
 @given(data=st.data())
 @settings(max_examples=8)
 def test_a_sum_of_supports_is_the_convolution(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = fixed(case)
+    module = data.draw(trained(case))
+    assert isinstance(module, WindowedConv2d)
     parts = [piece for _, piece in by_support(module.layout, module.live_weight())]
     pieces = [PieceConv(module.geometry, part) for part in parts]
-    whole = SumOfPieces(pieces, module.bias, module.out_channels)
+    whole = SumOfPieces(pieces, module.bias, module.geometry)
     with torch.no_grad():
         assert_equal(whole(case.x), module(case.x))
 
@@ -80,3 +78,12 @@ def test_a_full_window_needs_no_selection() -> None:
     assert isinstance(module, FixedConv2d)
     for _, piece in by_support(module.layout, module.live_weight()):
         assert PieceConv(module.geometry, piece).select is None
+
+
+def test_the_sum_of_no_piece_is_the_bias() -> None:
+    conv = nn.Conv2d(2, 3, 3, stride=2, padding=1)
+    bias = torch.tensor([1.0, 2.0, 3.0])
+    for own in (bias, None):
+        out = SumOfPieces([], own, Geometry.of(conv))(torch.randn(2, 2, 6, 5))
+        expected = torch.zeros(3) if own is None else own
+        assert torch.equal(out, expected[:, None, None].expand(2, 3, 3, 3))

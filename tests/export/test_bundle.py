@@ -159,7 +159,7 @@ class Always(dict[str, Choice]):
         super().__init__()
         self.form = form
 
-    def get(self, situation: str, default: object = None) -> Choice:  # type: ignore[override]
+    def get(self, situation: str, default: object = None) -> Choice:
         return Choice(form=self.form, seconds={})
 
 

@@ -159,18 +159,14 @@ def test_a_baseline_that_cannot_be_counted_by_operator_says_so() -> None:
 
 
 def test_the_additions_that_merge_binary_maps_are_counted() -> None:
-    network = nn.Sequential(
-        build(ConvSpec(binary_basis=2, splits=4), nn.Conv2d(8, 16, 3, padding=1, bias=False)),
-        nn.ReLU(),
-        build(ConvSpec(binary_basis=2, splits=2), nn.Conv2d(16, 16, 3, stride=2, bias=False)),
-    )
+    one = build(ConvSpec(binary_basis=2, splits=4), nn.Conv2d(8, 16, 3, padding=1, bias=False))
+    two = build(ConvSpec(binary_basis=2, splits=2), nn.Conv2d(16, 16, 3, stride=2, bias=False))
+    network = nn.Sequential(one, nn.ReLU(), two)
     image = torch.zeros(1, 8, 6, 6)
     # Maps: 2 filters over every channel at 9 positions. Merge: one addition less than pieces.
     first, second = 36 * (2 * 8 * 9 + 16 * 3), 4 * (2 * 16 * 9 + 16 * 1)
     assert count(network, image) == first + second
-    assert count(network, image) == sum(
-        conv.cost(out_hw).flops for conv, out_hw in ((network[0], (6, 6)), (network[2], (2, 2)))
-    )
+    assert count(network, image) == one.cost((6, 6)).flops + two.cost((2, 2)).flops
 
 
 def deployed_count(spec: ConvSpec, form: str) -> int:

@@ -63,6 +63,24 @@ class Tiny(nn.Module):
         return out
 
 
+class Branching(nn.Module):
+    """A network that torch.fx cannot follow: what it does depends on the numbers.
+
+    Maps (B, 3, H, W) to (B, 5).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        out: Tensor = self.head((x if x.sum() > 0 else -x).mean((2, 3)))
+        return out
+
+
 class Frames(nn.Module):
     """A network that works on the rows of an image as a batch of their own."""
 

@@ -5,7 +5,10 @@ import pytest
 from tests.space.texts import PLAIN, SLOTS, changed, complaint, ruled
 
 TRAIN = "train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}"
-RULE_KEYS = "match, share, preset, separable, kernel_shape, groups, channel_stride, binary_basis"
+RULE_KEYS = (
+    "match, share, preset, separable, kernel_shape, groups, channel_stride, binary_basis, splits, "
+    "scale, density, rigid, block_in, block_out"
+)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,14 @@ RULE_KEYS = "match, share, preset, separable, kernel_shape, groups, channel_stri
          "(allowed: a list)"),
         (ruled("{match: '*', separable: 'yes'}"), "7: slots.0.separable: 'yes' does not fit "
          "(allowed: true, false)"),
+        (ruled("{match: '*', binary_basis: 4, scale: [true, 1]}"), "7: slots.0.scale.1: 1 does not "
+         "fit (allowed: true, false)"),
+        (ruled("{match: '*', binary_basis: 4, scale: }"), "7: slots.0.scale: has no value "
+         "(allowed: true, false)"),
+        (ruled("{match: '*', kernel_shape: learned, rigid: rigid}"), "7: slots.0.rigid: 'rigid' "
+         "does not fit (allowed: true, false)"),
+        (ruled("{match: '*', scale: []}"), "7: slots.0.scale: [] does not fit "
+         "(allowed: at least one)"),
         (ruled("{match: '*', groups: []}"), "7: slots.0.groups: [] does not fit "
          "(allowed: at least one)"),
     ],
@@ -72,6 +83,8 @@ def test_wrong_values(text: str, line: str) -> None:
          "threads, deploy)."),
         (changed("groups", "group"), f"8: slots.0.group: unknown key (allowed: {RULE_KEYS}). "
          "Did you mean 'groups'?"),
+        (changed("groups: [1, 2]", "kernel_shape: learned\n    densty: 0.5"), "9: slots.0.densty: "
+         f"unknown key (allowed: {RULE_KEYS}). Did you mean 'density'?"),
         (PLAIN + '"a\\nb": 1\n', "10: a b: unknown key (allowed: model, model_args, data, train, "
          "measure, slots, objectives, constraints)."),
     ],

@@ -18,7 +18,10 @@ MIXED = space(
     ruled(
         "{match: '*.conv1', share: rule, preset: [scc, {hetconv: {p: 2}}], groups: [1, 2]}",
         "{match: 'stages.*', separable: [no, yes], kernel_shape: [full, cross, halves], "
-        "groups: [1, 4, all], channel_stride: [block, 1/3]}",
+        "groups: [1, 4, all], channel_stride: [block, 1/3], binary_basis: [0, 4], splits: [1, 2], "
+        "scale: [no, yes]}",
+        "{match: stem.0, kernel_shape: [full, learned], density: [0.25, 1], rigid: [no, yes], "
+        "block_out: [16, 4], binary_basis: [0, 4]}",
     )
 )
 SPACES = st.sampled_from([DIGITS, MIXED])
@@ -43,6 +46,16 @@ def design(
                 "stem.0": ConvSpec(kernel_shape="het2"),
             },
             "567201c397f6",
+        ),
+        ({"stages.0.conv1": preset("slbf", k=16)}, "8b8f984c9929"),
+        ({"stages.0.conv1": preset("slbf", k=16, scale=False)}, "8b8f984c9929"),
+        ({"stages.0.conv1": preset("slbf", k=16, scale=True)}, "1b9c674bb8b9"),
+        (
+            {
+                "stages.0.conv1": preset("lhc"),
+                "stages.1.conv1": preset("lhc", rigid=True, block_in=8),
+            },
+            "35ef037fa164",
         ),
     ],
 )
@@ -88,7 +101,7 @@ def test_a_design_is_canonical(loaded: SearchSpace, data: st.DataObject) -> None
     assert loaded.design(one.specs) == one
     assert loaded.design(one.changed) == one
     for slot in loaded.census.slots:
-        assert one.specs[slot.name].at(slot) == one.specs[slot.name]
+        assert slot.canonical(one.specs[slot.name]) == one.specs[slot.name]
 
 
 @given(SPACES, st.data(), st.randoms(use_true_random=False))
@@ -108,7 +121,8 @@ def test_the_order_of_keys_does_not_matter(
 def test_designs_are_equal_if_and_only_if_their_ids_are() -> None:
     text = ruled(
         "{match: 'stages.0.*', preset: [scc, ssc], separable: [no, yes], "
-        "kernel_shape: [full, cross, halves], groups: [1, 2, all], channel_stride: [block, 1]}"
+        "kernel_shape: [full, cross, halves, learned], groups: [1, 2, all], "
+        "channel_stride: [block, 1], binary_basis: [0, 4], scale: [no, yes], rigid: [no, yes]}"
     )
     loaded = space(text)
     by_id: dict[str, Design] = {}
@@ -158,5 +172,11 @@ def test_words_are_those_of_a_person() -> None:
     assert DIGITS.baseline.words(DIGITS.census) == "7 as is"
     phrase = "3x crosses, 2 groups; 2x full kernel, one channel each; 2 as is"
     assert DIGITS.design(specs).words(DIGITS.census) == phrase
+    specs |= {"stages.2.conv2": preset("lhc", block_in=8), "stem.0": preset("lhc", rigid=True)}
+    assert DIGITS.design(specs).words(DIGITS.census) == (
+        "3x crosses, 2 groups; 2x full kernel, one channel each; "
+        "1x learned shapes, rigid, 25% alive; "
+        "1x learned shapes, free, 25% alive, one per 8 inputs x 16 outputs"
+    )
     every = {slot.name: ConvSpec(kernel_shape="point") for slot in DIGITS.census.slots}
     assert DIGITS.design(every).words(DIGITS.census) == "7x pointwise"

@@ -71,11 +71,19 @@ def test_refusals_say_why(slot: str, spec: ConvSpec, reason: str | None) -> None
 
 
 def test_groups_that_do_not_divide_are_left_out() -> None:
-    left = offered("twice", dials(groups=(2, 3, 5, 8)))
+    left = offered("twice", dials(groups=(2, 3, 5, 8), channel_stride=("block", 0.5)))
     assert left.options["groups"] == (2, 8)
-    assert list(left.left_out) == [
-        "groups 3, channel_stride block", "groups 5, channel_stride block"
-    ]  # fmt: skip
+    assert list(left.left_out) == ["groups 3", "groups 5"]
+
+
+def test_blocks_that_do_not_divide_are_left_out_for_these_groups_only() -> None:
+    left = offered("grouped", dials(groups=(2, 8), channel_stride=("block", 1.0)))
+    assert asked(left, "channel_stride", groups=2) == ("block", 1.0)
+    assert asked(left, "channel_stride", groups=8) == ()
+    assert left.left_out == {
+        "groups 8, channel_stride block": "grouped: 8 groups in blocks do not divide the 12 output "
+        "channels (a channel_stride of 1 or less needs no such thing)"
+    }
 
 
 def test_strides_that_leave_channels_unread_are_left_out_for_these_groups_only() -> None:

@@ -2,15 +2,18 @@
 
 import copy
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv, preset
+from dsx.conv.binary import BinaryConv2d
 from dsx.errors import DsxError, SpecError
-from dsx.space import redesign
-from tests.space.networks import TANGLE_SLOTS, Tangle, Uncopyable
+from dsx.nets.small_cnn import SmallCnn
+from dsx.space import redesign, slots
+from tests.space.networks import TANGLE_SLOTS, Branching, Tangle, Uncopyable
 
 CROSS = ConvSpec(kernel_shape="cross")
 GROUPS = ConvSpec(groups=2)
@@ -142,18 +145,97 @@ def test_fresh_weights_come_from_the_global_seed() -> None:
         ({"even": CROSS}, "even: kernel_shape cross needs an odd square kernel"),
         ({"twice": ConvSpec(groups=3)}, "twice: groups = 3 does not divide the 8 input channels"),
         (
-            {"twice": ConvSpec(kernel_shape="learned")},
-            "twice: kernel_shape: learned is not built by this version of dsx",
+            {"parts.0": ConvSpec(kernel_shape="learned")},
+            "parts.0: learned shapes need a kernel larger than 1 x 1",
         ),
         (
-            {"twice": ConvSpec(binary_basis=4)},
-            "twice: binary_basis above 0 is not built by this version of dsx",
+            {"twice": ConvSpec(binary_basis=4, splits=3)},
+            "twice: splits = 3 does not divide the window of 8 channels",
         ),
     ],
 )
 def test_what_cannot_be_says_which_slot(specs: dict[str, ConvSpec], problem: str) -> None:
     with pytest.raises(SpecError, match=re.escape(problem)):
         redesign(Tangle(), specs)
+
+
+BASIS = ConvSpec(binary_basis=4)
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "few batch norms": Tangle,
+    "not to be followed": Branching,
+    "batch norms": lambda: SmallCnn(width=8, in_channels=3),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BASIS,
+        ConvSpec(binary_basis=4, scale=False),
+        ConvSpec(binary_basis=4, scale=True),
+        ConvSpec(binary_basis=3, kernel_shape="full", separable=True),
+        ConvSpec(groups="all", channel_stride=0.5, binary_basis=2),
+        preset("depthwise", channel_stride=1),
+    ],
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_each_module_costs_what_its_slot_says(network: str, spec: ConvSpec, training: bool) -> None:
+    model = NETWORKS[network]().train(training)
+    found = slots(model, torch.zeros(IMAGES))
+    small = redesign(model, {slot.name: spec for slot in found})
+    for slot in found:
+        conv = small.get_submodule(slot.name)
+        assert isinstance(conv, DsxConv)
+        assert slot.cost(spec) == slot.cost_of(conv), slot.name
+        assert conv.spec == slot.canonical(spec), slot.name
+
+
+def test_a_scale_that_a_batch_norm_undoes_is_left_out() -> None:
+    small = redesign(Tangle(), {"parts.0": BASIS, "twice": BASIS})
+    scales = [part.scale is not None for part in small.modules() if isinstance(part, BinaryConv2d)]
+    assert scales == [True, False]
+    # What it stands for could be of any size.
+    small = redesign(Tangle(), {"parts.0": BASIS}, keep_weights=True)
+    part = small.get_submodule("parts.0")
+    assert isinstance(part, BinaryConv2d)
+    assert part.scale is not None
+    assert part.spec.scale is True
+
+
+@pytest.mark.parametrize("keep_weights", [False, True])
+@pytest.mark.parametrize("said", [False, True])
+def test_what_is_said_of_a_scale_stands(said: bool, keep_weights: bool) -> None:
+    spec = ConvSpec(binary_basis=4, scale=said)
+    small = redesign(Tangle(), {"parts.0": spec, "twice": spec}, keep_weights)
+    for name in ("parts.0", "twice"):
+        part = small.get_submodule(name)
+        assert isinstance(part, BinaryConv2d)
+        assert (part.scale is not None) is said
+
+
+def test_the_network_is_followed_only_where_a_scale_is_open() -> None:
+    followed = []
+
+    class Watched(Tangle):
+        def forward(self, x: Tensor) -> Tensor:
+            followed.append(1)
+            return super().forward(x)
+
+    for spec in (CROSS, ConvSpec(binary_basis=4, scale=True), preset("lhc")):
+        redesign(Watched(), {"twice": spec})
+    redesign(Watched(), {"twice": BASIS}, keep_weights=True)
+    assert not followed
+    redesign(Watched(), {"twice": BASIS})
+    assert followed
+
+
+def test_one_convolution_can_be_given_one_scale_in_two_ways() -> None:
+    scaled = ConvSpec(binary_basis=4, scale=True)
+    same = redesign(Tangle(), {"twice": BASIS, "alias": scaled})
+    assert same.get_submodule("twice") is same.get_submodule("alias")
+    with pytest.raises(SpecError, match="alias: is the same convolution as twice"):
+        redesign(Tangle(), {"twice": BASIS, "alias": ConvSpec(binary_basis=4, scale=False)})
 
 
 def test_an_unknown_slot_has_a_near_match() -> None:

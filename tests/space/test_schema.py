@@ -18,25 +18,54 @@ from tests.space.texts import PLAIN, changed, complaint, ruled
 NAMES = st.text("abcxyz_.*[]0", min_size=1, max_size=6)
 
 
+def listed(value: Any) -> list[Any]:
+    """Give options as a list, as the file means them."""
+    return value if isinstance(value, list) else [value]
+
+
 def options(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Draw a list of options, or one without brackets."""
     return values | st.lists(values, min_size=1, max_size=3)
 
 
+def sensible(rule: dict[str, Any]) -> dict[str, Any]:
+    """Drop the dials of a rule that could do nothing."""
+    apart = listed(rule.get("separable", False))
+    if False not in apart:
+        rule.pop("kernel_shape", None)
+    shapes = listed(rule.get("kernel_shape", "full"))
+    learned = "learned" in shapes
+    idle: list[str] = [] if learned else ["density", "rigid", "block_in", "block_out"]
+    if set(shapes) == {"learned"} and True not in apart:
+        idle += ["groups", "channel_stride", "binary_basis", "splits", "scale"]
+    if set(listed(rule.get("groups", 1))) == {1}:
+        idle += ["channel_stride"]
+    if set(listed(rule.get("binary_basis", 0))) == {0}:
+        idle += ["splits", "scale"]
+    return {key: value for key, value in rule.items() if key not in idle}
+
+
+SHAPES = ["full", "cross", "het4", "corners", "learned", "learned"]
 RULES = st.fixed_dictionaries(
     {"match": NAMES},
     optional={
         "share": st.sampled_from(["none", "rule"]),
         "preset": options(
-            st.sampled_from(["scc", "depthwise", {"hetconv": {"p": 2}}, {"scc": {"groups": 4}}])
+            st.sampled_from(["scc", "depthwise", {"hetconv": {"p": 2}}, {"slbf": {"k": 4}}])
         ),
         "separable": options(st.booleans()),
-        "kernel_shape": options(st.sampled_from(["full", "cross", "het4", "corners"])),
+        "kernel_shape": options(st.sampled_from(SHAPES)),
         "groups": options(st.integers(1, 64) | st.just("all")),
         "channel_stride": options(st.sampled_from(["block", "1/3", 0.25, 1, 1.0, 1e-3])),
-        "binary_basis": options(st.just(0)),
+        "binary_basis": options(st.integers(0, 64)),
+        "splits": options(st.integers(1, 8)),
+        "scale": options(st.booleans()),
+        "density": options(st.floats(0, 1, exclude_min=True) | st.just(1)),
+        "rigid": options(st.booleans()),
+        "block_in": options(st.integers(1, 64)),
+        "block_out": options(st.integers(1, 64)),
     },
-)
+).map(sensible)
 FILES = st.fixed_dictionaries(
     {
         "model": NAMES,
@@ -67,11 +96,6 @@ ANYTHING = st.recursive(
 def parse(text: str) -> SpaceFile:
     """Parse a text as far as that needs nothing but the text."""
     return parse_space(read_source("tested.yaml", text))
-
-
-def listed(value: Any) -> list[Any]:
-    """Give options as a list, as the file means them."""
-    return value if isinstance(value, list) else [value]
 
 
 @given(FILES, st.booleans())
@@ -126,6 +150,11 @@ def test_defaults_are_the_documented_ones() -> None:
     assert file.measure == Measure(batch=1, dtype="float32", threads=1, deploy="portable")
     assert (file.model_args, file.constraints) == ({}, {})
     assert file.slots == [Rule(match="c")]
+    assert file.slots[0].options == {
+        "separable": (False,), "kernel_shape": ("full",), "groups": (1,),
+        "channel_stride": ("block",), "binary_basis": (0,), "splits": (1,), "density": (0.25,),
+        "rigid": (False,), "block_in": (32,), "block_out": (16,),
+    }  # fmt: skip
     assert not file.slots[0].turns_dials
 
 
@@ -152,7 +181,7 @@ def test_presets_with_and_without_arguments() -> None:
         ("kernel_shape: [full, cros]", "kernel_shape.1: no shape called 'cros' (allowed: "),
         ("kernel_shape: no", "kernel_shape: False is not a word"),
         ("kernel_shape: het", "kernel_shape: 'het' needs a number"),
-        ("kernel_shape: learned", "kernel_shape: learned is not built by this version of dsx"),
+        ("kernel_shape: learnt", "kernel_shape: no shape called 'learnt' (allowed: "),
         ("kernel_shape: [keep]", "kernel_shape.0: 'keep' is always among the choices; leave"),
         ("kernel_shape: 'no.such:thing'", "kernel_shape: cannot import 'no.such'"),
         ("groups: [1, none]", "groups.1: 'none' is neither a whole number from 1 nor 'all'"),
@@ -166,9 +195,19 @@ def test_presets_with_and_without_arguments() -> None:
         ("channel_stride: 0", "channel_stride: 0 is neither 'block' nor a part"),
         ("channel_stride: .nan", "channel_stride: nan is neither 'block' nor a part"),
         ("channel_stride: [null]", "channel_stride.0: has no value"),
-        ("binary_basis: 4", "binary_basis: binary_basis above 0 is not built by this version"),
         ("binary_basis: -1", "binary_basis: -1 is not a whole number from 0"),
-        ("splits: 2", "splits: unknown key (allowed: match, share, preset, separable"),
+        ("binary_basis: [4, 2.0]", "binary_basis.1: 2.0 is not a whole number from 0"),
+        ("binary_basis: none", "binary_basis: 'none' is not a whole number from 0"),
+        ("splits: [0]", "splits.0: 0 is not a whole number from 1"),
+        ("splits: ", "splits: has no value"),
+        ("density: 0", "density: 0 is not a number in 0 < density <= 1"),
+        ("density: [0.5, 25]", "density.1: 25 is not a number in 0 < density <= 1"),
+        ("density: 25%", "density: '25%' is not a number in 0 < density <= 1"),
+        ("density: .nan", "density: nan is not a number in 0 < density <= 1"),
+        ("density: yes", "density: True is not a number in 0 < density <= 1"),
+        ("density: [null]", "density.0: has no value"),
+        ("block_in: 0", "block_in: 0 is not a whole number from 1"),
+        ("block_out: [16, yes]", "block_out.1: True is not a whole number from 1"),
         ("preset: sccc", "preset: no preset called 'sccc' (allowed: depthwise, group"),
         ("preset: {scc: {grops: 2}}", "preset: preset scc: got an unexpected keyword argument"),
         ("preset: {scc: {overlap: 1}}", "preset: preset scc: overlap: 1 is not in 0 <= overlap"),
@@ -176,14 +215,52 @@ def test_presets_with_and_without_arguments() -> None:
         ("preset: {scc: 3}", "preset: write a preset as 'depthwise' or as {scc: {groups: 2"),
         ("preset: [{scc: , ssc: }]", "preset.0: write a preset as 'depthwise' or as {scc: "),
         ("preset: 3", "preset: write a preset as 'depthwise' or as {scc: {groups: 2"),
-        ("preset: [lhc]", "preset.0: kernel_shape: learned is not built by this version of dsx"),
-        ("preset: slbf", "preset: binary_basis above 0 is not built by this version of dsx"),
+        ("preset: {lhc: {density: 2}}", "preset: density: 2 is not a number in 0 < density"),
+        ("preset: {lhc: {groups: 2}}", "preset: learned shapes need groups = 1, not 2"),
+        ("preset: [{slbf: {k: 0.5}}]", "preset.0: binary_basis: 0.5 is not a whole number"),
         ("share: rul", "share: 'rul' is not allowed (allowed: none, rule). Did you mean 'rule'?"),
     ],
 )
 def test_each_dial_says_what_it_refuses(rule: str, line: str) -> None:
     problem = complaint(ruled(f"{{match: '*', {rule}}}"))
     assert problem.startswith(f"tested.yaml:7: slots.0.{line}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "need"),
+    [
+        ("kernel_shape: [full, cross], density: 0.5", "density", "kernel_shape: learned"),
+        ("rigid: [false, true]", "rigid", "kernel_shape: learned"),
+        ("preset: lhc, block_in: 8", "block_in", "kernel_shape: learned"),
+        ("kernel_shape: cross, block_out: [8]", "block_out", "kernel_shape: learned"),
+        ("splits: [1, 2]", "splits", "a binary_basis above 0"),
+        ("binary_basis: [0], scale: true", "scale", "a binary_basis above 0"),
+        ("kernel_shape: learned, groups: [1, 2]", "groups", "a kernel_shape other than learned"),
+        ("kernel_shape: [learned], binary_basis: 4", "binary_basis", "a kernel_shape other than"),
+        ("groups: 1, channel_stride: [block, 0.5]", "channel_stride", "groups above 1"),
+        ("channel_stride: 0.5", "channel_stride", "groups above 1"),
+        ("separable: yes, kernel_shape: cross", "kernel_shape", "separable: false"),
+    ],
+)
+def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str) -> None:
+    problem = complaint(ruled("{match: stem.0, groups: 2}", f"{{match: '*', {rule}}}"))
+    expected = f"tested.yaml:8: slots.1.{key}: does nothing in this rule: it needs {need}"
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "kernel_shape: [full, learned], density: 0.5, rigid: true, block_in: 8, block_out: 8",
+        "separable: [no, yes], kernel_shape: learned, groups: 2, channel_stride: 0.5",
+        "groups: [1, all], channel_stride: 0.5",
+        "binary_basis: [0, 4], splits: 2, scale: true",
+        "preset: [lhc, slbf]",
+        "separable: no, kernel_shape: full, groups: 1, binary_basis: 0",
+    ],
+)
+def test_a_dial_that_does_something_under_some_others_is_taken(rule: str) -> None:
+    parse(ruled(f"{{match: '*', {rule}}}"))
 
 
 def test_near_matches_are_named() -> None:

@@ -1,13 +1,14 @@
 """The slots of a network, and the closed-form cost of all else."""
 
 import copy
+import dataclasses
 import re
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import ConvSpec, Cost
+from dsx.conv import KEEP, ConvSpec, Cost, preset
 from dsx.errors import DsxError
 from dsx.measure.flops import count
 from dsx.space import redesign, slots
@@ -32,6 +33,48 @@ def test_a_slot_says_what_stands_there() -> None:
     assert (oblong.kernel_size, oblong.bias, oblong.out_hw) == ((1, 5), False, ((6, 6),))
     assert found["even"].out_hw == ((5, 5),)
     assert found["twice"].out_hw == ((12, 12), (12, 12))
+
+
+def test_a_slot_says_whether_a_batch_norm_follows() -> None:
+    assert [slot.name for slot in slots(Tangle(), IMAGES) if slot.normed] == ["parts.0"]
+    assert not any(slot.normed for slot in slots(networks.Branching(), IMAGES))
+
+
+def test_a_binary_basis_is_scaled_where_no_batch_norm_follows() -> None:
+    found = {slot.name: slot for slot in slots(Tangle(), IMAGES)}
+    basis = ConvSpec(binary_basis=4, kernel_shape="cross")
+    for name, scale in (("parts.0", False), ("twice", True)):
+        slot = found[name]
+        assert slot.canonical(basis).scale is scale
+        for said in (False, True):
+            explicit = dataclasses.replace(basis, scale=said)
+            assert slot.canonical(explicit) == explicit.at(slot)
+        # Outputs with a factor each of 32 bits, or without.
+        without, given = (
+            slot.cost(dataclasses.replace(basis, scale=said)) for said in (False, True)
+        )
+        assert given.params - without.params == slot.out_channels
+        assert slot.cost(basis) == (given if scale else without)
+
+
+@pytest.mark.parametrize("name", ["parts.0", "twice"])
+@pytest.mark.parametrize(
+    "spec", [KEEP, ConvSpec(), ConvSpec(groups=2), preset("scc", scale=True), preset("depthwise")]
+)
+def test_real_weights_have_no_scale(name: str, spec: ConvSpec) -> None:
+    slot = next(slot for slot in slots(Tangle(), IMAGES) if slot.name == name)
+    assert slot.canonical(spec) == spec.at(slot)
+    assert slot.canonical(spec).scale is None
+
+
+def test_learned_shapes_have_an_expected_cost() -> None:
+    twice = next(slot for slot in slots(Tangle(), IMAGES) if slot.name == "twice")
+    cost = twice.cost(preset("lhc", density=0.5))
+    weights = 8 * 8 * 9 // 2
+    expected = Cost(
+        params=weights + 8, flops=2 * weights * 144, bits=32 * (weights + 8) + 9, expected=True
+    )
+    assert cost == expected
 
 
 def test_a_second_call_costs_flops_but_no_params() -> None:
@@ -80,6 +123,8 @@ def test_a_redesigned_network_has_fewer_slots_and_its_closed_form_cost() -> None
         "twice": ConvSpec(kernel_shape="cross"),
         "grouped": ConvSpec(separable=True),
         "dilated": ConvSpec(kernel_shape="het4"),
+        "parts.0": ConvSpec(binary_basis=4, splits=2),
+        "even": ConvSpec(binary_basis=3, separable=True),
     }
     network = Tangle()
     before, after = census(network, IMAGES), census(redesign(network, specs), IMAGES)

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import Cost
 from dsx.errors import SpaceError
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
 from dsx.space.slots import census
@@ -21,6 +20,15 @@ TINY = ruled(
     "preset: [scc, {hetconv: {p: 2}}], groups: [1, 2, all], channel_stride: [block, 0.5]}",
     model=f"{NETWORKS}:Tiny",
 )
+
+EVERY = ruled(
+    "{match: conv, separable: [no, yes], kernel_shape: [full, cross, learned], groups: [1, 2], "
+    "binary_basis: [0, 1, 4, 9], splits: [1, 2, 3], scale: [no, yes], density: [0.25, 0.5], "
+    "rigid: [no, yes], block_in: [2, 32]}",
+    "{match: mix, preset: [slbf, {slbf: {k: 2, splits: 1}}], binary_basis: [2, 3]}",
+    model=f"{NETWORKS}:Tiny",
+)
+"""Every dial; a basis of 9 filters for 4 outputs and 3 splits of 4 channels are left out."""
 
 
 def of_model(model: str) -> str:
@@ -145,21 +153,24 @@ def designs(loaded: SearchSpace) -> set[str]:
     return {design.id for _, design in every_draw(loaded.draw)}
 
 
-def test_the_size_is_the_number_of_designs_that_can_be_drawn() -> None:
-    loaded = space(TINY)
+@pytest.mark.parametrize("text", [TINY, EVERY])
+def test_the_size_is_the_number_of_designs_that_can_be_drawn(text: str) -> None:
+    loaded = space(text)
     assert len(loaded.choices) == 2
     assert loaded.size == len(designs(loaded))
     assert loaded.baseline.id in designs(loaded)
 
 
-def test_the_cost_range_is_attained_and_bounds_all() -> None:
-    loaded = space(TINY)
+@pytest.mark.parametrize("text", [TINY, EVERY])
+def test_the_cost_range_is_attained_and_bounds_all(text: str) -> None:
+    loaded = space(text)
     costs = [loaded.cost(design) for _, design in every_draw(loaded.draw)]
     least, most = loaded.cost_range()
     for name in ("params", "flops", "bits"):
         numbers = [getattr(cost, name) for cost in costs]
         assert (getattr(least, name), getattr(most, name)) == (min(numbers), max(numbers))
     assert least.flops < loaded.cost(loaded.baseline).flops
+    assert least.expected == most.expected == any(cost.expected for cost in costs)
 
 
 def test_a_space_may_hold_dearer_designs_than_the_baseline() -> None:
@@ -178,22 +189,39 @@ def live_params(network: nn.Module) -> int:
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             # Fresh BN shifts and depthwise biases are zero, and alive.
-            sparse = name == "weight" and parameter.dim() == 4
+            sparse = name in ("weight", "basis_proxy") and parameter.dim() == 4
             total += int(parameter.count_nonzero()) if sparse else parameter.numel()
+            # Which filter an output takes is no number.
+            total -= parameter.numel() if name == "select_proxy" else 0
     return total
 
 
-@given(st.data())
-@settings(max_examples=10)
-def test_params_are_the_live_numbers_of_the_built_network(data: st.DataObject) -> None:
-    loaded = space(TINY) if data.draw(st.booleans()) else load_space("digits")
+SPACES = {text: space(text) for text in (TINY, EVERY)} | {"digits": load_space("digits")}
+
+
+@given(st.sampled_from(sorted(SPACES)), st.data())
+def test_costs_are_those_of_the_built_network(name: str, data: st.DataObject) -> None:
+    loaded = SPACES[name]
     design = drawn(data, loaded)
     network = redesign(loaded.network(), design.changed)
-    params = live_params(network)
     cost = loaded.cost(design)
-    assert cost == Cost(params=params, flops=cost.flops, bits=32 * params)
+    assert design.learned == cost.expected
+    if design.learned:
+        return
     sample = torch.zeros(2, *loaded.dataset.image_shape)
-    assert census(network, sample).cost({}) == cost
+    assert census(network, sample).cost({}) == cost == loaded.census.cost_of(network)
+    assert cost.params == live_params(network)
+    if not any(spec.binary_basis for spec in design.specs.values()):
+        assert cost.bits == 32 * cost.params
+
+
+def test_learned_is_said_of_spaces_and_designs_that_may_be() -> None:
+    loaded = space(EVERY)
+    assert loaded.learned
+    assert not space(TINY).learned
+    assert not loaded.baseline.learned
+    learned = {design.learned for _, design in every_draw(loaded.draw)}
+    assert learned == {False, True}
 
 
 def test_the_network_is_that_of_the_seed() -> None:
