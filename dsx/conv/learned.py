@@ -136,7 +136,9 @@ class LearnedConv2d(WindowedConv2d):
         rest = len(outputs) * self.spec.block_out - self.out_channels
         enabled = F.pad(self.enabled, (0, rest)).reshape(len(outputs), -1).sum(1).to(inputs)
         dense = (self.out_channels - enabled.sum()) * self.weight[0].numel()
-        return inputs @ self._block_mask().to(wide).sum((0, 1)) @ enabled + dense
+        # No matrix product: autocast would count in bfloat16 again.
+        positions = self._block_mask().to(wide).sum((0, 1))
+        return (positions * torch.outer(inputs, enabled)).sum() + dense
 
     def enable(self, outputs: Tensor) -> None:
         """Let the shapes be in force for some outputs; the others run dense.

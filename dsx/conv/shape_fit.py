@@ -35,11 +35,14 @@ def free_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
     Returns:
         Scores, (K, K, inputs, outputs); those that live are above 0.
     """
-    levels, order = energy.flatten().sqrt().sort(descending=True)
+    levels, order = energy.flatten().sqrt().sort(descending=True, stable=True)
     counts = sizes.expand_as(energy).flatten()[order].cumsum(0)
-    kept = int((counts - density * counts[-1]).abs().argmin())
-    below = levels[kept + 1] if kept + 1 < len(levels) else levels[kept] * 0
-    return energy.sqrt() - (levels[kept] + below) / 2
+    last = int((counts - density * counts[-1]).abs().argmin())
+    below = levels[last + 1] if last + 1 < len(levels) else levels[last] * 0
+    scores = levels - (levels[last] + below) / 2
+    # Of positions that hold just as much, the first ones live.
+    scores[: last + 1].clamp_min_(1e-3 * float(levels[0]) or 1.0)
+    return scores[order.argsort()].reshape(energy.shape)
 
 
 def rigid_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
@@ -57,10 +60,22 @@ def rigid_scores(energy: Tensor, sizes: Tensor, density: float) -> Tensor:
     held = (shapes @ energy.flatten(0, 1).flatten(1)).reshape(-1, *sizes.shape)
     positions = shapes.sum(1)
     wanted = density * shapes.shape[1] * float(sizes.sum())
+
+    def worth(price: float) -> Tensor:
+        return held - price * positions[:, None, None]
+
+    def taken(price: float) -> float:
+        return float((positions[worth(price).argmax(0)] * sizes).sum())
+
     # The price of a position at which blocks would together take as many as they may.
     low, high = 0.0, float(energy.max())
     for _ in range(HALVINGS):
         price = (low + high) / 2
-        taken = positions[(held - price * positions[:, None, None]).argmax(0)]
-        low, high = (price, high) if float((taken * sizes).sum()) > wanted else (low, price)
-    return held - high * positions[:, None, None]
+        low, high = (price, high) if taken(price) > wanted else (low, price)
+    # Of the last two prices that which comes nearer, but never that of nothing at all.
+    too_high = not taken(high) or taken(low) - wanted < wanted - taken(high)
+    scores = worth(low if too_high else high)
+    # At those prices two shapes of a block are worth the same: no rounding is to choose anew.
+    ahead = scores.abs().max() / 64
+    best = scores.argmax(0, keepdim=True)
+    return scores.scatter_add(0, best, ahead.expand(best.shape))

@@ -1,16 +1,17 @@
 """What may become of the slots of a space: in words, and as data."""
 
-from collections.abc import Hashable, Iterator
+import textwrap
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-from rich.padding import Padding
-from rich.table import Table
+from typing import TypeVar
 
 from dsx.conv import words
 from dsx.conv.words import option_words
 from dsx.space import Choices, SearchSpace
+from dsx.space.dials import DIALS
 from dsx.space.schema import Rule
 
+T = TypeVar("T", bound=Hashable)
 _DEFAULTS = Rule(match="*").options
 
 
@@ -37,17 +38,28 @@ class Offer:
         return len(self.slots) > len(self.choices)
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Say what is offered: a dial and its options, or a preset and what it means."""
-        first = self.choices[0]
-        for label, spec in first.presets.items():
+        """Say what is offered: a preset and what it means, or a dial and its options."""
+        presets, options = self.choices[0].presets, self.choices[0].options
+        for label, spec in presets.items():
             yield "preset", f"{label}: {words(spec)}"
-        for dial, options in first.options.items():
-            # The density is a number that means something also where there is just one.
-            if options != _DEFAULTS.get(dial) or dial == "density":
-                phrases = [option_words(dial, option) for option in options]
-                yield dial.replace("_", " "), ", ".join(phrases)
-        if first.options.get("binary_basis", (0,)) != (0,) and "scale" not in first.options:
-            yield "scale", "where no BN follows"
+        for dial in DIALS:
+            title, own = dial.name.replace("_", " "), options.get(dial.name, ())
+            # The density is a number that says something also where there is just one.
+            if own and (own != _DEFAULTS.get(dial.name) or dial.name == "density"):
+                yield title, ", ".join(option_words(dial.name, option) for option in own)
+            elif dial.name == "scale" and any(options.get("binary_basis", ())):
+                yield title, "where no BN follows"
+
+    def text(self, width: int) -> str:
+        """Write the rows under the name of the slots, in lines of at most so many characters."""
+        rows = list(self.rows()) or [("as it is", "")]
+        indent = max(len(title) for title, _ in rows) + 4
+        heading = f"{self.name}{', one setting for all' if self.shared else ''}:"
+        lines = [textwrap.fill(heading, width, subsequent_indent="  ")]
+        for title, phrases in rows:
+            start, rest = f"  {title}".ljust(indent), " " * indent
+            lines.append(textwrap.fill(start + phrases, width, subsequent_indent=rest))
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
         """Write the same as plain JSON values."""
@@ -70,30 +82,40 @@ def offers(space: SearchSpace) -> list[Offer]:
     Returns:
         The offers in the order of their first slots.
     """
-    alike: dict[Hashable, list[Choices]] = {}
-    for choices in space.choices:
-        offered = (tuple(choices.presets.items()), tuple(choices.options.items()))
-        alike.setdefault((choices.rule, offered), []).append(choices)
-    rules = [group[0].rule for group in alike.values()]
-    found = []
-    for group in alike.values():
-        rule = group[0].rule
-        names = [slot.name for choices in group for slot in choices.slots]
-        name = rule if rules.count(rule) == 1 else ", ".join(names)
-        found.append(Offer(name=name, choices=tuple(group)))
-    return found
+    offered = (
+        (choices, (tuple(choices.presets.items()), tuple(choices.options.items())))
+        for choices in space.choices
+    )
+    return [
+        Offer(name=_name(space, group), choices=tuple(group)) for _, group in _together(offered)
+    ]
 
 
-def offer_block(offer: Offer) -> Table:
-    """Lay an offer out under the name of its slots."""
-    block = Table.grid()
-    block.add_row(f"{offer.name}{', one setting for all' if offer.shared else ''}:")
-    lines = Table.grid(padding=(0, 2, 0, 0))
-    lines.add_column(no_wrap=True)
-    lines.add_column(overflow="fold")
-    for title, phrases in offer.rows():
-        lines.add_row(title, phrases)
-    if not lines.rows:
-        lines.add_row("as it is", "")
-    block.add_row(Padding(lines, (0, 0, 0, 2)))
-    return block
+def left_out(space: SearchSpace) -> list[tuple[str, str, str]]:
+    """Put together the slots of each rule that the same cannot be applied to.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Of each option: the slots, the option, and the reason for the first of them.
+    """
+    labels = ((choices, label) for choices in space.choices for label in choices.left_out)
+    return [
+        (_name(space, group), label, group[0].left_out[label]) for label, group in _together(labels)
+    ]
+
+
+def _together(found: Iterable[tuple[Choices, T]]) -> list[tuple[T, list[Choices]]]:
+    """Put together the choices of each rule of which the same is found."""
+    groups: dict[tuple[str, T], list[Choices]] = {}
+    for choices, what in found:
+        groups.setdefault((choices.rule, what), []).append(choices)
+    return [(what, group) for (_, what), group in groups.items()]
+
+
+def _name(space: SearchSpace, group: Sequence[Choices]) -> str:
+    rule = group[0].rule
+    if len(group) == sum(choices.rule == rule for choices in space.choices):
+        return rule
+    return ", ".join(slot.name for choices in group for slot in choices.slots)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import listing, print_rows
-from dsx.report.offers import offer_block, offers
+from dsx.report.offers import left_out, offers
 from dsx.space import SearchSpace, Slot
 
 
@@ -25,16 +25,15 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     out = console()
     file = space.file
     out.print(f"{space.name}: {file.model} on {file.data}, {space.size:,} designs", soft_wrap=True)
-    out.print(listing(rows))
+    out.print(listing(_shown(rows)))
     for offer in offers(space):
-        out.print(offer_block(offer))
+        out.print(offer.text(out.width), soft_wrap=True)
     _print_costs(space)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
-    for choices in space.choices:
-        for label, reason in choices.left_out.items():
-            out.print(f"left out for {choices.name}: {label} ({reason})", soft_wrap=True)
+    for slots, label, reason in left_out(space):
+        out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
 
 _COUNTED = ("params", "flops", "bits")
@@ -67,6 +66,13 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
     return rows
 
 
+def _shown(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Drop the column of groups where no convolution has any: a line has 80 characters."""
+    if any(row["groups"] != 1 for row in rows):
+        return rows
+    return [{name: row[name] for name in row if name != "groups"} for row in rows]
+
+
 def _outputs(slot: Slot) -> str:
     return ", ".join(_by(out_hw) for out_hw in dict.fromkeys(slot.out_hw))
 
@@ -82,10 +88,12 @@ def _print_costs(space: SearchSpace) -> None:
         low, high = asdict(least)[name], asdict(most)[name]
         console().print(
             f"{name}: baseline {human(standing[name], unit)}, designs from {human(low, unit)} "
-            f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})"
-            f"{' (expected for learned shapes)' if least.expected or most.expected else ''}",
+            f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})",
             soft_wrap=True,
         )
+    if most.expected:
+        note = "(expected for learned shapes: counted at their target density)"
+        console().print(note, soft_wrap=True)
 
 
 def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:

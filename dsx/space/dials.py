@@ -7,10 +7,12 @@ from typing import Any
 
 from dsx.conv import ConvSpec
 
-UNTURNED = ConvSpec()
 Value = str | int | float | bool
 Options = Mapping[str, tuple[Value, ...]]
 """Options by dial; one that is left out stays as a ConvSpec has it."""
+
+UNTURNED = ConvSpec()
+"""Where every setting of the dials begins."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,9 @@ class Dial:
     Args:
         name: As in a ConvSpec.
         need: What makes it matter.
-        harmless: Of the dials that may share the blame where an option of this one cannot apply,
-            or take it all, a value that is never to blame; None where no option is refused before
-            the dials after it are turned too.
+        harmless: To say what a refusal is about: of each dial that may have a part in it, a value
+            that has none; this dial has a part in it unless it is named here too. None where no
+            option is refused before the dials after it are turned.
     """
 
     name: str
@@ -53,10 +55,6 @@ class Dial:
     def offered(self, options: Options) -> tuple[Value, ...]:
         """Give its options; what a ConvSpec has where none are listed."""
         return options.get(self.name, (getattr(UNTURNED, self.name),))
-
-    def turn(self, spec: ConvSpec, option: Value) -> ConvSpec:
-        """Set this dial of a spec."""
-        return turn(spec, self.name, option)
 
     def matters(self, options: Options) -> bool:
         """Say whether any setting of the dials before leaves this one something to do."""
@@ -102,6 +100,6 @@ def _turned(dials: Sequence[Dial], options: Options) -> Iterator[ConvSpec]:
     *before, dial = dials
     for spec in _turned(before, options):
         if dial.need.met(spec):
-            yield from (dial.turn(spec, option) for option in dial.offered(options))
+            yield from (turn(spec, dial.name, option) for option in dial.offered(options))
         else:
             yield spec

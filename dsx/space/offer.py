@@ -97,7 +97,7 @@ class _Fitting:
             return self.grow(spec, after)
         grown: dict[Value, _Grown] = {}
         for option in dial.offered(self.options):
-            turned = dial.turn(spec, option)
+            turned = turn(spec, dial.name, option)
             branch = self.grow(turned, after) if self._fits(dial, turned) else None
             if branch:
                 grown[option] = branch

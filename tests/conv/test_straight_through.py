@@ -29,7 +29,7 @@ def test_the_value_is_the_hard_one_and_the_gradient_the_soft_ones(values: list[f
     out = straight_through(hard, soft * 3)
     assert torch.equal(out, hard)
     weights = torch.randn(len(values), dtype=torch.float64)
-    (out * weights).sum().backward()
+    (out * weights).sum().backward()  # type: ignore[no-untyped-call]
     assert soft.grad is not None and hard.grad is None
     assert torch.equal(soft.grad, 3 * weights)
 
@@ -61,7 +61,7 @@ def test_surrogate(pairs: list[tuple[float, float]]) -> None:
     weights = torch.randn(len(pairs), dtype=torch.float64)
     out = surrogate(score, distance)
     slopes = [1.0 if abs(pair[1]) < 1 else 0.1 for pair in pairs]
-    (out * weights).sum().backward()
+    (out * weights).sum().backward()  # type: ignore[no-untyped-call]
     assert score.grad is not None and distance.grad is None
     assert torch.equal(score.grad, weights * torch.tensor(slopes, dtype=torch.float64))
 

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from torch import nn
 
+from dsx.report.offers import offers
 from dsx.report.space import print_space, slot_rows
 from dsx.space import SearchSpace
 from dsx.space.space import build_space
@@ -41,6 +43,12 @@ def test_slots_with_dials_of_their_own_need_no_column_for_it() -> None:
     assert all("dials" not in row for row in slot_rows(alone))
 
 
+@pytest.fixture(scope="module")
+def learned() -> SearchSpace:
+    rule = "kernel_shape: [full, learned], density: [0.5], binary_basis: [0, 8]"
+    return build_space("mine", "mine.yaml", TEXT.replace("kernel_shape: [corners]", rule))
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_in_words(
     space: SearchSpace,
@@ -66,6 +74,64 @@ def test_in_words(
     assert f"({most.params / standing:.1%})" in params
 
 
+def test_what_is_offered_is_said(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+    print_space(space, {}, "table")
+    out = capsys.readouterr().out
+    assert (
+        "stages.0.*, one setting for all:\n"
+        "  kernel shape  crosses, pointwise\n"
+        "  groups        1, 2\n"
+        "stages.1.conv1:\n"
+        "  preset        depthwise: full kernel, one channel each\n"
+        "  kernel shape  corners in turn\n"
+        "params: "
+    ) in out
+
+
+def test_costs_of_learned_shapes_are_marked(
+    space: SearchSpace, learned: SearchSpace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = "(expected for learned shapes: counted at their target density)"
+    for shown, expected in ((space, False), (learned, True)):
+        print_space(shown, {}, "table")
+        assert (mark in capsys.readouterr().out.splitlines()) is expected
+        print_space(shown, {}, "json")
+        cost = json.loads(capsys.readouterr().out)["cost"]
+        marks = {name: numbers["expected"] for name, numbers in cost.items()}
+        assert marks == {"baseline": False, "least": expected, "most": expected}
+
+
+def test_groups_are_shown_where_there_are_some(
+    space: SearchSpace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    print_space(space, {}, "table")
+    assert "groups" not in capsys.readouterr().out.splitlines()[1].split()
+    text = TEXT.replace("small_cnn", "tests.report.test_space:grouped").replace("{width: 4}", "{}")
+    rule = text.replace("stages.0.*", "2").replace("stages.1.conv1", "0")
+    print_space(build_space("mine", "mine.yaml", rule), {}, "table")
+    assert "groups" in capsys.readouterr().out.splitlines()[1].split()
+
+
+def grouped() -> nn.Module:
+    """Give a network with a grouped convolution."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, groups=2), nn.Flatten(), nn.Linear(64, 10)
+    )
+
+
+def test_what_is_left_out_of_several_slots_is_said_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    alone = build_space("mine", "mine.yaml", TEXT.replace("share: rule", "share: none"))
+    print_space(alone, {}, "table")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out")]
+    assert lines == [
+        "left out for stages.0.*: groups 3 (stages.0.conv1: groups = 3 does not divide the 4 input "
+        "channels (allowed: 1, 2, 4))"
+    ]
+
+
 def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
     print_space(space, {"bits": "no design can meet this"}, "json")
     document = json.loads(capsys.readouterr().out)
@@ -77,5 +143,6 @@ def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None
     assert document["cost"]["baseline"]["params"] == space.cost(space.baseline).params
     assert document["unmet"] == {"bits": "no design can meet this"}
     assert any("groups 3" in label for label in document["left_out"]["stages.0.*"])
+    assert document["offers"] == [offer.to_json() for offer in offers(space)]
     print_space(space, {}, "csv")
     assert capsys.readouterr().out.startswith("slot,channels,kernel,")

@@ -158,6 +158,12 @@ class Uncopyable(Tiny):
         self.doubled = self.head.weight * 2
 
 
+def half_normed() -> nn.Module:
+    """Build two convolutions for digits, a BN after the first."""
+    convs = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 10, 6)
+    return nn.Sequential(convs[0], nn.BatchNorm2d(2), convs[1], nn.Flatten())
+
+
 def no_module() -> str:
     """Build something that is not a network."""
     return "a network"

@@ -178,5 +178,8 @@ def test_words_are_those_of_a_person() -> None:
         "1x learned shapes, rigid, 25% alive; "
         "1x learned shapes, free, 25% alive, one per 8 inputs x 16 outputs"
     )
+    # Its 8 channels are less than a usual block: nothing to say of that.
+    narrow = MIXED.design({"stages.0.conv1": preset("lhc")})
+    assert narrow.words(MIXED.census) == "1x learned shapes, free, 25% alive; 6 as is"
     every = {slot.name: ConvSpec(kernel_shape="point") for slot in DIGITS.census.slots}
     assert DIGITS.design(every).words(DIGITS.census) == "7x pointwise"

@@ -10,6 +10,7 @@ SLOTS = (
     "stages.2.conv1, stages.2.conv2"
 )
 TINY = "tests.space.networks:Tiny"
+HALF = "tests.space.networks:half_normed"
 
 
 def names(*rules: str) -> list[str]:
@@ -125,3 +126,10 @@ def test_a_shared_setting_may_mean_different_things_in_different_slots() -> None
     keep, cross = choices.settings()
     assert [spec.keeps for spec in keep.values()] == [True, True]
     assert [spec.kernel_shape for spec in cross.values()] == ["keep", "cross"]
+
+
+def test_a_shared_basis_is_scaled_slot_by_slot() -> None:
+    text = ruled("{match: '*', share: rule, preset: {slbf: {k: 2, splits: 1}}}", model=HALF)
+    (choices,) = space(text.replace("{width: 8}", "{}")).choices
+    _, setting = choices.settings()
+    assert {name: spec.scale for name, spec in setting.items()} == {"0": False, "2": True}
