@@ -1,13 +1,17 @@
 """The `dsx` command: run the command line, and end as a command should whatever happens."""
 
+import _thread
 import os
 import signal
 import sys
+import threading
 from types import FrameType
+
+AGAIN_SECONDS = 0.01
 
 
 class _Stop:
-    """Remembers that somebody asked this process to stop."""
+    """Remembers that somebody asked this process to stop, and sees to it that it does."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -15,6 +19,18 @@ class _Stop:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         raise KeyboardInterrupt
+
+    def unraisable(self, lost: "sys.UnraisableHookArgs") -> None:
+        """Ask again where the interrupt came while an object was cleaned up, and was lost there.
+
+        Not at once: it would be lost in here. Databases clean up all the time.
+        """
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(lost)
+            return
+        again = threading.Timer(AGAIN_SECONDS, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
 
 
 def main() -> None:
@@ -24,6 +40,7 @@ def main() -> None:
         # A shell script may have told its children to ignore it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
+    sys.unraisablehook = stop.unraisable
     # A model may live in the folder dsx is called from; at the end, so that nothing there hides
     # an installed package.
     sys.path.append("")

@@ -23,6 +23,43 @@ from tests.study.spaces import STATIC, TINY, varied
 AGAIN = "dsx: interrupted; everything measured is saved. To go on: dsx search"
 
 
+CLEANING = """
+import sys, time, weakref
+import dsx.__main__ as command
+
+class Thing: pass
+
+def clean_up(ref):
+    print("cleaning up", file=sys.stderr, flush=True)
+    time.sleep(1)
+
+def work():
+    thing = Thing()
+    ref = weakref.ref(thing, clean_up)
+    del thing
+    for _ in range(200):
+        time.sleep(0.1)
+    return 0
+
+command._run = work
+sys.argv = ["dsx", "search"]
+command.main()
+"""
+
+
+def test_ctrl_c_is_not_lost_where_python_cannot_pass_it_on(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLEANING], env=plain_environment(), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "cleaning up\n"
+    time.sleep(0.1)
+    process.send_signal(INTERRUPT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err and err.splitlines() == [AGAIN]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 0.1, 0.4, 0.9, 1.6])
 def test_ctrl_c_while_it_loads(tmp_path: Path, seconds: float) -> None:

@@ -8,8 +8,6 @@ from dsx.conv import KEEP, ConvSpec
 from dsx.space.dials import Options, Value
 from dsx.space.slots import Slot
 
-__all__ = ["DIALS", "KEEPS", "Choices", "Fork", "Pick", "Tree", "Value", "leaves"]
-
 Pick = Callable[[str, Sequence[Value]], Value]
 """From a parameter's name and its options to the option drawn."""
 

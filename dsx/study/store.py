@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from dsx.errors import WorkFailed
-from dsx.space.choices import Value
+from dsx.space.dials import Value
 from dsx.space.schema import Direction
 from dsx.study.database import (
     BUSY_SECONDS,

@@ -1,7 +1,5 @@
 """Learned shapes against golden cases of the published layers, and against loops."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -10,70 +8,21 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dsx.conv import ConvSpec, build, dense_weight, from_conv2d, preset, regulariser
+from dsx.conv import build, dense_weight, from_conv2d, preset, regulariser
 from dsx.conv.learned import LearnedConv2d
 from tests.conv import naive
 from tests.conv.close import assert_equal
-from tests.conv.golden import golden, golden_names
+from tests.conv.golden import golden_names
+from tests.conv.learned_cases import LearnedCase, learned_case, nchw, oihw
 from tests.conv.strategies import LEARNED, cases, dense_gradient, live, trained
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 KINDS = pytest.mark.parametrize("kind", LEARNED)
 
 
-def nchw(images: Tensor) -> Tensor:
-    return images.permute(0, 3, 1, 2).contiguous()
-
-
-def oihw(kernel: Tensor) -> Tensor:
-    return kernel.permute(3, 2, 0, 1).contiguous()
-
-
-@dataclass(frozen=True)
-class Golden:
-    """A golden case, its convolution, and what that gives."""
-
-    fields: dict[str, Tensor]
-    module: LearnedConv2d
-    x: Tensor
-    y: Tensor
-
-
-def load(name: str) -> Golden:
-    """Build the convolution of a golden case, and run it forward and back."""
-    fields = golden(name)
-    kernel = oihw(fields["kernel"])
-    slot = nn.Conv2d(
-        kernel.shape[1], kernel.shape[0], 3, int(fields["stride"]), dtype=torch.float64
-    )
-    spec = ConvSpec(
-        kernel_shape="learned",
-        density=float(fields["dt"]),
-        rigid=name.startswith("lhc_r"),
-        block_in=int(fields["cgi"]),
-        block_out=int(fields["cgo"]),
-    )
-    module = build(spec, slot)
-    assert isinstance(module, LearnedConv2d)
-    module.load_state_dict(
-        {
-            "weight": kernel,
-            "bias": fields["bias"],
-            "shape_scores": fields["effects"],
-            "enabled": fields["vector"].bool(),
-            "frozen": fields["fixed"].bool(),
-        }
-    )
-    top, bottom, left, right = fields["pads_tblr"].tolist()
-    x = nchw(fields["x"]).requires_grad_()
-    y = module(F.pad(x, (left, right, top, bottom)))
-    y.backward(nchw(fields["dy"]))
-    return Golden(fields, module, x, y)
-
-
 @pytest.fixture(params=golden_names("lhc_[fr]_*"))
-def case(request: pytest.FixtureRequest) -> Golden:
-    return load(request.param)
+def case(request: pytest.FixtureRequest) -> LearnedCase:
+    return learned_case(request.param)
 
 
 def gradient(parameter: Tensor | None) -> Tensor:
@@ -81,23 +30,23 @@ def gradient(parameter: Tensor | None) -> Tensor:
     return parameter.grad
 
 
-def test_lhc_y(case: Golden) -> None:
+def test_lhc_y(case: LearnedCase) -> None:
     assert_equal(case.y, nchw(case.fields["y"]))
 
 
-def test_lhc_dx(case: Golden) -> None:
+def test_lhc_dx(case: LearnedCase) -> None:
     assert_equal(gradient(case.x), nchw(case.fields["dx"]))
 
 
-def test_lhc_dkernel(case: Golden) -> None:
+def test_lhc_dkernel(case: LearnedCase) -> None:
     assert_equal(gradient(case.module.weight), oihw(case.fields["dkernel"]))
 
 
-def test_lhc_dbias(case: Golden) -> None:
+def test_lhc_dbias(case: LearnedCase) -> None:
     assert_equal(gradient(case.module.bias), case.fields["dbias"])
 
 
-def test_lhc_deffects(case: Golden) -> None:
+def test_lhc_deffects(case: LearnedCase) -> None:
     assert_equal(gradient(case.module.shape_scores), case.fields["deffects"])
 
 
@@ -105,33 +54,22 @@ def mask(module: LearnedConv2d) -> Tensor:
     return module.layout.live.double()
 
 
-def test_lhc_mask_used(case: Golden) -> None:
+def test_lhc_mask_used(case: LearnedCase) -> None:
     assert torch.equal(mask(case.module), oihw(case.fields["mask_used"]))
 
 
-def test_lhc_mask_effects(case: Golden) -> None:
+def test_lhc_mask_effects(case: LearnedCase) -> None:
     case.module.enable(torch.ones(case.module.out_channels).bool())
     assert torch.equal(mask(case.module), oihw(case.fields["mask_effects"]))
 
 
-def test_lhc_nw_and_nc(case: Golden) -> None:
+def test_lhc_nw_and_nc(case: LearnedCase) -> None:
     case.module.enable(torch.ones(case.module.out_channels).bool())
     fields, pixels = case.fields, case.y.shape[2] * case.y.shape[3]
     assert case.module.total == int(fields["nw_ttl"])
     assert_equal(case.module.live(), fields["nw_vld"])
     assert case.module.cost((case.y.shape[2], case.y.shape[3])).flops == int(fields["nc_vld"])
     assert case.module.total * pixels == int(fields["nc_ttl"])
-
-
-def test_lhc_reg_loss_and_deffects_reg(case: Golden) -> None:
-    case.module.shape_scores.grad = None
-    loss = regulariser({case.module: case.y.shape[2] * case.y.shape[3]})
-    assert_equal(loss, case.fields["reg_loss"])
-    loss.backward()  # type: ignore[no-untyped-call]
-    if bool(case.module.frozen):
-        assert not gradient(case.module.shape_scores).any()
-    else:
-        assert_equal(gradient(case.module.shape_scores), case.fields["deffects_reg"])
 
 
 @KINDS

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from dsx.conv import ConvSpec, Shaping, build, preset, regulariser
 from dsx.conv.learned import LearnedConv2d
 from tests.conv.close import assert_equal
-from tests.conv.golden import golden
+from tests.conv.golden import golden, golden_names
+from tests.conv.learned_cases import learned_case
 
 
 def learned(
@@ -25,6 +26,19 @@ def learned(
     module = build(spec, slot)
     assert isinstance(module, LearnedConv2d)
     return module
+
+
+@pytest.mark.parametrize("name", golden_names("lhc_[fr]_*"))
+def test_lhc_reg_loss_and_deffects_reg(name: str) -> None:
+    case = learned_case(name)
+    case.module.shape_scores.grad = None
+    loss = regulariser({case.module: case.y.shape[2] * case.y.shape[3]})
+    assert_equal(loss, case.fields["reg_loss"])
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert case.module.shape_scores.grad is not None
+    # Shapes that are frozen learn nothing, whatever the published layer would return.
+    learning = 0 if case.module.frozen else 1
+    assert_equal(case.module.shape_scores.grad, learning * case.fields["deffects_reg"])
 
 
 @pytest.mark.parametrize(("suffix", "density"), [("dt01", 0.1), ("dt08", 0.8)])
@@ -323,7 +337,6 @@ def test_output_pixels_are_those_of_one_image_over_all_calls() -> None:
 
 
 def test_preset_shapes_reach_their_density_in_a_training() -> None:
-    torch.manual_seed(0)
     network = nn.Sequential(
         build(preset("lhc", density=0.25, block_in=4, block_out=4), nn.Conv2d(1, 16, 3)),
         nn.ReLU(),

@@ -7,10 +7,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
-from dsx.conv.norms import pairs, trace
+from dsx.conv.norms import pairs
 from dsx.conv.swap import swap
-
-__all__ = ["bound", "flatten", "fold_batch_norms", "trace"]
 
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
 

@@ -14,6 +14,12 @@ SLIDING = ConvSpec(kernel_shape="point", groups=2, channel_stride=0.5)
 BLOCK = ConvSpec(groups=2, channel_stride=1.0)
 HET = ConvSpec(kernel_shape="het2")
 SEPARABLE = ConvSpec(groups=2, channel_stride=0.5, separable=True)
+BINARY = ConvSpec(binary_basis=3, splits=2)
+BINARY_SLIDING = ConvSpec(
+    kernel_shape="cross", groups=2, channel_stride=0.5, binary_basis=2, scale=True
+)
+LEARNED = ConvSpec(kernel_shape="learned", block_in=3, block_out=3)
+RIGID = ConvSpec(kernel_shape="learned", rigid=True, block_in=8, block_out=2)
 
 
 def redesigned(spec: ConvSpec, *arguments: int, **options: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """Choosing by timing, with timers that say what we like."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import ConvSpec, DsxConv, build
+from dsx.conv import ConvSpec, DsxConv, build, preset
 from dsx.conv.deploy import Choice
 from dsx.conv.deploy._choose import candidates, choose, situation
+from dsx.conv.learned import LearnedConv2d
 from dsx.conv.timing import Run
-from tests.conv.deploy.networks import CORNERS, CROSS, SEPARABLE, SLIDING
+from tests.conv.deploy.networks import BINARY, CORNERS, CROSS, LEARNED, SEPARABLE, SLIDING
 
 ROW = ConvSpec(kernel_shape="row", groups=2)
 
@@ -76,7 +78,7 @@ def test_never_slower_than_dense_by_the_same_timing(
     assert choice.seconds[choice.form] <= choice.seconds["dense"]
 
 
-@pytest.mark.parametrize("spec", [CROSS, CORNERS, SLIDING, SEPARABLE])
+@pytest.mark.parametrize("spec", [CROSS, CORNERS, SLIDING, SEPARABLE, LEARNED, BINARY])
 def test_dense_is_among_the_forms(spec: ConvSpec) -> None:
     forms = candidates(convolution(spec), native=False)
     assert "dense" in forms
@@ -106,6 +108,54 @@ def test_a_situation_is_all_that_speed_depends_on() -> None:
     keys = [situation(*other) for other in others]
     assert len({base, *keys}) == len(others) + 1
     assert situation(convolution(), X.clone(), native=False) == base
+
+
+@pytest.mark.parametrize("rigid", [False, True])
+def test_shapes_that_were_learned_are_part_of_the_situation(rigid: bool) -> None:
+    conv = convolution(preset("lhc", rigid=rigid, block_in=4, block_out=4))
+    assert isinstance(conv, LearnedConv2d)
+    base = situation(conv, X, native=False)
+    assert situation(convolution(conv.spec), X, native=False) != base
+    with torch.no_grad():
+        # Other weights and scores, but the same shapes.
+        conv.weight.neg_()
+        conv.shape_scores.mul_(2)
+        assert situation(conv, X, native=False) == base
+        conv.enable(torch.arange(8) > 0)
+        assert situation(conv, X, native=False) != base
+        conv.enable(torch.ones(8).bool())
+        conv.shape_scores[:, 0, 0] = -conv.shape_scores[:, 0, 0]
+        assert situation(conv, X, native=False) != base
+
+
+def test_what_a_basis_holds_is_no_part_of_the_situation() -> None:
+    spec = preset("slbf", k=4)
+    first, second = convolution(spec), convolution(spec)
+    assert situation(first, X, native=False) == situation(second, X, native=False)
+    other = convolution(dataclasses.replace(spec, scale=True))
+    assert situation(other, X, native=False) != situation(first, X, native=False)
+
+
+def test_each_shape_that_is_learned_is_timed_anew() -> None:
+    known = dict[str, Choice]()
+    conv = convolution(preset("lhc", block_in=8, block_out=4))
+    assert isinstance(conv, LearnedConv2d)
+    asked = []
+
+    def timer(runs: Sequence[Run], seconds: float) -> list[float]:
+        asked.append(len(runs))
+        return [float(number) for number in range(len(runs), 0, -1)]
+
+    for position in (0, 1, 1):
+        nn.init.constant_(conv.shape_scores, -1)
+        with torch.no_grad():
+            conv.shape_scores[position, position] = 1
+            conv.shape_scores[2] = 1
+        module, _ = choose(conv, X, timer, known, native=False)
+        torch.testing.assert_close(module(X + 1), conv(X + 1))
+    # The third is known: a screen and a final for the other two.
+    assert len(known) == 2
+    assert len(asked) == 4
 
 
 def test_threads_are_part_of_the_situation() -> None:

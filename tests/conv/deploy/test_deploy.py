@@ -14,10 +14,14 @@ from dsx.conv.deploy import Choice
 from dsx.conv.timing import Run, medians
 from tests.conv.deploy import networks
 from tests.conv.deploy.networks import (
+    BINARY,
+    BINARY_SLIDING,
     BLOCK,
     CORNERS,
     CROSS,
     HET,
+    LEARNED,
+    RIGID,
     SEPARABLE,
     SLIDING,
     Flagged,
@@ -38,6 +42,10 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "sliding": lambda: Residual(SLIDING),
     "block": lambda: Residual(BLOCK),
     "separable": lambda: Residual(SEPARABLE),
+    "binary": lambda: Residual(BINARY),
+    "binary sliding": lambda: Residual(BINARY_SLIDING),
+    "learned": lambda: Residual(LEARNED),
+    "rigid": lambda: Residual(RIGID),
     "shared": Shared,
     "forked": Forked,
     "untraceable": Untraceable,
@@ -75,7 +83,7 @@ def outputs(network: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(6))
 @pytest.mark.parametrize("name", NETWORKS)
 def test_output_is_that_of_the_network(name: str, number: int) -> None:
     network, x = ready(NETWORKS[name]()), image()
@@ -118,6 +126,10 @@ def test_a_traceable_network_becomes_a_flat_graph_of_torch_parts(name: str) -> N
 
 FOLDED = {
     "cross": 5,
+    "binary": 5,
+    "binary sliding": 5,
+    "learned": 5,
+    "rigid": 5,
     "shared": 0,
     "forked": 0,
     "untraceable": 0,

@@ -3,19 +3,23 @@
 A new file in dsx/conv/deploy is tested here because it exists.
 """
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import fx, nn
 
-from dsx.conv import ConvSpec, DsxConv, build
+from dsx.conv import ConvSpec, DsxConv, build, preset
 from dsx.conv.deploy import _choose
 from dsx.conv.deploy._base import Form
 from dsx.conv.deploy._choose import candidates
-from dsx.lookup import find
+from dsx.conv.learned import LearnedConv2d
+from dsx.lookup import find, names
 from tests.conv.close import assert_equal
-from tests.conv.strategies import KINDS, cases
+from tests.conv.rounding import assert_within
+from tests.conv.strategies import KINDS, cases, trained
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
@@ -25,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 @settings(max_examples=15)
 def test_every_form_is_the_same_function(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     before = {name: value.clone() for name, value in module.state_dict().items()}
     with torch.no_grad():
         expected = module(case.x)
@@ -42,7 +46,7 @@ def test_every_form_is_the_same_function(kind: str, data: st.DataObject) -> None
 @settings(max_examples=5)
 def test_every_form_is_made_of_torch_parts(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     with torch.no_grad():
         expected = module(case.x)
         for form in candidates(module, native=False).values():
@@ -58,7 +62,7 @@ def test_every_form_is_made_of_torch_parts(kind: str, data: st.DataObject) -> No
 @settings(max_examples=5)
 def test_forms_keep_channels_last_images(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
-    module = build(case.spec, case.conv)
+    module = data.draw(trained(case))
     image = case.x.to(memory_format=torch.channels_last)
     with torch.no_grad():
         expected = module(case.x)
@@ -66,28 +70,146 @@ def test_forms_keep_channels_last_images(kind: str, data: st.DataObject) -> None
             assert_equal(form(image), expected)
 
 
-APPLIES = {
-    "box": ("point", "row", "column"),
-    "grouped": ("full",),
-    "split": ("lines", "corners", "halves", "checker", "het2"),
-    "window_gemm": ("full", "cross"),
-}
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=5)
+@pytest.mark.parametrize(("dtype", "unit"), [(torch.float32, 2**-24), (torch.bfloat16, 2**-9)])
+def test_forms_only_round_in_lower_precision(
+    kind: str, dtype: torch.dtype, unit: float, data: st.DataObject
+) -> None:
+    case = data.draw(cases(kind))
+    case.conv.to(dtype)
+    module = data.draw(trained(case))
+    positions = case.conv.kernel_size[0] * case.conv.kernel_size[1]
+    # A form may round the sum so far at each position, and for each piece of the channels.
+    sums = positions + case.spec.splits
+    if dtype == torch.float32:
+        sums = positions * case.conv.in_channels  # or at each product
+    with torch.no_grad():
+        for form in candidates(module, native=False).values():
+            out = form.eval()(case.x.to(dtype))
+            assert out.dtype == dtype
+            assert_within(out, case, module, unit * sums)
+
+
+SLIDING = {"groups": 2, "channel_stride": 0.5}
+IN_TURN = {"groups": 2, "channel_stride": 1.0}
+FEW_FILTERS = {"binary_basis": 2, "splits": 2}
+MANY_FILTERS = {"binary_basis": 64}
+LEARNED = {"kernel_shape": "learned", "block_in": 3, "block_out": 4}
+
+APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
+    (
+        "box",
+        [{"kernel_shape": shape} for shape in ("point", "row", "column")],
+        [{}, {"kernel_shape": "cross"}, {"separable": True}, LEARNED],
+    ),
+    (
+        "grouped",
+        [{"groups": 2}, IN_TURN, {**IN_TURN, "kernel_shape": "cross"}, {**IN_TURN, **FEW_FILTERS}],
+        [{}, SLIDING, LEARNED],
+    ),
+    (
+        "split",
+        [{"kernel_shape": shape} for shape in ("lines", "corners", "halves", "checker", "het2")]
+        + [{"kernel_shape": "corners", **FEW_FILTERS}, {"kernel_shape": "corners", "groups": 2}],
+        [{}, {"kernel_shape": "cross"}, {"kernel_shape": "corners", **SLIDING}],
+    ),
+    (
+        "window_gemm",
+        [SLIDING, IN_TURN, {**SLIDING, "kernel_shape": "cross"}, {**SLIDING, **FEW_FILTERS}],
+        [{}, {"groups": 2}, LEARNED],
+    ),
+    (
+        "maps_merge",
+        [FEW_FILTERS, {**FEW_FILTERS, "groups": 2}, {**FEW_FILTERS, "kernel_shape": "corners"}],
+        [{}, MANY_FILTERS, {"kernel_shape": "corners"}, LEARNED],
+    ),
+    (
+        "rebuilt",
+        [FEW_FILTERS, MANY_FILTERS, {**MANY_FILTERS, **SLIDING}],
+        [{}, LEARNED, {**FEW_FILTERS, "separable": True}],
+    ),
+    (
+        "shifted",
+        [{"kernel_shape": shape} for shape in ("cross", "diagonal", "checker", "lines", "corners")]
+        + [{"kernel_shape": "cross", "groups": 4}, {"kernel_shape": "saltire", **FEW_FILTERS}],
+        # One rectangle for all, several supports in one filter, a window that slides.
+        [{}, {"kernel_shape": "row"}, {"kernel_shape": "het2"},
+         {"kernel_shape": "cross", **SLIDING}],
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [(name, shape) for name, shapes in APPLIES.items() for shape in shapes]
+    ("name", "dials", "applies"),
+    [
+        *((name, dials, True) for name, where, _ in APPLIES for dials in where),
+        *((name, dials, False) for name, _, where in APPLIES for dials in where),
+    ],
 )
-def test_forms_apply_where_they_promise_to(name: str, shape: str) -> None:
-    dials = {
-        "box": {},
-        "grouped": {"groups": 2, "channel_stride": 1.0},
-        "split": {},
-        "window_gemm": {"groups": 2, "channel_stride": 0.5},
-    }[name]
-    conv = nn.Conv2d(8, 12, 3, padding=1)
-    module = build(ConvSpec.from_json({"kernel_shape": shape, **dials}), conv)
-    assert find(Form, name).build(module) is not None
-    assert find(Form, name).build(build(ConvSpec(), conv)) is None
+def test_forms_apply_where_they_promise_to(name: str, dials: dict[str, Any], applies: bool) -> None:
+    module = build(ConvSpec.from_json(dials), nn.Conv2d(8, 12, 3, padding=1))
+    assert (find(Form, name).build(module) is not None) == applies
+
+
+def test_every_form_is_tested() -> None:
+    assert {name for name, _, _ in APPLIES} | {"dense"} == set(names(Form))
+
+
+@pytest.mark.parametrize(
+    ("name", "dials"), [(name, dials) for name, where, _ in APPLIES for dials in where[-1:]]
+)
+def test_forms_can_be_exported_for_any_batch_size(name: str, dials: dict[str, Any]) -> None:
+    conv = nn.Conv2d(8, 12, 3, 2, padding=1, dtype=torch.float64)
+    form = find(Form, name).build(build(ConvSpec.from_json(dials), conv))
+    assert form is not None
+    x = torch.randn(2, 8, 9, 7, dtype=torch.float64)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(form.eval(), (x,), dynamic_shapes=({0: batch},))
+    for other in (x, torch.randn(5, 8, 9, 7, dtype=torch.float64)):
+        assert_equal(program.module()(other), form(other))
+
+
+@pytest.mark.parametrize("rigid", [False, True])
+def test_forms_of_learned_shapes_follow_what_is_learned(rigid: bool) -> None:
+    slot = nn.Conv2d(8, 12, 3, padding=1, dtype=torch.float64)
+    module = build(preset("lhc", rigid=rigid, block_in=8, block_out=4), slot)
+    assert isinstance(module, LearnedConv2d)
+    x = torch.randn(2, 8, 5, 6, dtype=torch.float64)
+    with torch.no_grad():
+        # With one block of inputs each filter has one support: five positions, a square, nothing.
+        nn.init.constant_(module.shape_scores, -1)
+        if rigid:
+            for place, number in enumerate((3, 9, 0)):  # a diagonal here
+                module.shape_scores[number, 0, place] = 1
+        else:
+            module.shape_scores[1, :, 0, 0] = module.shape_scores[:, 1, 0, 0] = 1
+            module.shape_scores[1:, 1:, 0, 1] = 1
+        forms = candidates(module, native=False)
+        assert {"dense", "split"} <= set(forms)
+        for form in forms.values():
+            assert_equal(form(x), module(x))
+        # What was built stays what it was, and what is built next follows.
+        expected = module(x)
+        module.enable(torch.arange(12) % 2 == 0)
+        for name, form in candidates(module, native=False).items():
+            assert_equal(form(x), module(x), name)
+        for form in forms.values():
+            assert_equal(form(x), expected)
+
+
+@pytest.mark.parametrize("value", [0.5, -0.5])
+def test_forms_where_all_positions_are_alive_or_none_is(value: float) -> None:
+    slot = nn.Conv2d(8, 12, 3, 2, padding=1, dtype=torch.float64)
+    module = build(preset("lhc", block_in=3, block_out=4), slot)
+    assert isinstance(module, LearnedConv2d)
+    nn.init.constant_(module.shape_scores, value)
+    x = torch.randn(2, 8, 5, 6, dtype=torch.float64)
+    with torch.no_grad():
+        assert set(candidates(module, native=False)) == {"dense"}
+        for form in (*candidates(module, native=False).values(), module.counting_form()):
+            assert_equal(form(x), module(x))
 
 
 NATIVE = Form(build=find(Form, "dense").build, native=True)
