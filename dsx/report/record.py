@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 
 from dsx.errors import DsxError
+from dsx.report.findings import findings
 from dsx.report.picks import picks
 from dsx.report.plot import plot
 from dsx.report.rows import as_csv, as_json
@@ -114,18 +116,21 @@ def front_csv(front: Front) -> str:
 
 
 def readme(front: Front) -> str:
-    """Describe a study on one page: machine and versions, the front, the picks."""
+    """Describe a study on one page: machine and versions, what was found, the front, the picks."""
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
     console.print(FrontTable(front))
     table = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
     conditions = "\n".join(f"- {name}: {value}" for name, value in front.conditions.items())
+    found = findings(front)
+    paragraph = f"{textwrap.fill(found, WIDTH)}\n\n" if found else ""
     return (
         f"# Study {front.study}\n\n"
         f"{len(front.entries)} designs of the space `{front.space}` measured to the end, "
         f"{len(front.on_front)} of them on the front.\n\n"
         f"{conditions}\n\n"
         "![The front](front.svg)\n\n"
+        f"{paragraph}"
         f"```text\n{table}\n```\n\n"
         f"```text\n{picks(front)}\n```\n\n"
         "`space.yaml` is the space, `measurements.csv` holds every number with its interval and "
