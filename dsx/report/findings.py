@@ -41,9 +41,7 @@ def findings(front: Front) -> str:
 
 
 def _dials(front: Front) -> str:
-    specs = [
-        ConvSpec.from_json(dials) for entry in front.on_front for dials in entry.spec.values()
-    ]
+    specs = [ConvSpec.from_json(dials) for entry in front.on_front for dials in entry.spec.values()]
     redesigned = [spec for spec in specs if not spec.keeps]
     if not redesigned:
         return "No slot of any design on the front is redesigned."
