@@ -1,5 +1,8 @@
 """Convolution with filters stacked from a few shared ones of +1 and -1."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -8,13 +11,7 @@ from dsx.conv.basis_fit import nearest_basis
 from dsx.conv.basis_maps import BasisMaps
 from dsx.conv.cost import Cost, spec_cost
 from dsx.conv.geometry import Geometry
-from dsx.conv.init import (
-    fresh_decision_,
-    kept_decision_,
-    mean_square,
-    output_gain,
-    uniform_,
-)
+from dsx.conv.init import fresh_decision_, kept_decision_, mean_square, output_gain, uniform_
 from dsx.conv.layout import Layout, layout
 from dsx.conv.pieces import counting_form
 from dsx.conv.spec import ConvSpec
@@ -39,7 +36,7 @@ class BinaryConv2d(WindowedConv2d):
         Stacked low-dimensional binary filters (SLBF, arXiv 2010.02778); design.md, section 3.
     """
 
-    DECISIONS = {"basis_proxy": 1.0, "select_proxy": 1.0}  # noqa: RUF012
+    DECISIONS: ClassVar[Mapping[str, float]] = {"basis_proxy": 1.0, "select_proxy": 1.0}
 
     positions: Tensor
     scale: nn.Parameter | None

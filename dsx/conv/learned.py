@@ -1,5 +1,8 @@
 """Convolution whose kernel shapes are learned with its weights."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,7 +44,7 @@ class LearnedConv2d(WindowedConv2d):
         Learnable Heterogeneous Convolution (LHC, arXiv 2301.05440); design.md, section 3.
     """
 
-    DECISIONS = {"shape_scores": FROZEN_FROM}  # noqa: RUF012
+    DECISIONS: ClassVar[Mapping[str, float]] = {"shape_scores": FROZEN_FROM}
 
     enabled: Tensor
     frozen: Tensor

@@ -166,6 +166,15 @@ def test_with_a_filter_for_each_piece_all_signs_are_right(scaled: bool) -> None:
 
 
 @SCALED
+def test_pieces_of_zeros_take_no_filter_from_others(scaled: bool) -> None:
+    filters = signs(torch.randn(3, 9, dtype=torch.float64))
+    weight = torch.cat([torch.zeros(8, 1, 9).double(), filters[:, None], filters[:, None]])
+    fit = nearest_basis(weight, torch.ones_like(weight).bool(), 3, scaled)
+    assert torch.equal(signs(fit.centres)[fit.likeness.argmax(-1)][8:].abs(), weight[8:].abs())
+    assert fit.error == pytest.approx(0 if scaled else 8 * 9)
+
+
+@SCALED
 def test_a_weight_of_zeros_has_a_fit(scaled: bool) -> None:
     weight = torch.zeros(3, 2, 4, dtype=torch.float64)
     live = torch.ones_like(weight).bool()

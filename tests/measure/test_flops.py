@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, build
 from dsx.conv.deploy import Form
+from dsx.conv.deploy._choose import candidates
 from dsx.errors import WorkFailed
-from dsx.lookup import find
+from dsx.lookup import find, names
 from dsx.measure import Candidate
 from dsx.measure.flops import METRIC, count
 from dsx.space import load_space, redesign, shipped_spaces
@@ -182,3 +183,25 @@ def test_deployed_forms_count_what_they_compute() -> None:
     assert maps == 36 * (2 * 8 * 9 + 16 * 1)
     # Shifted rows are as long as the padded image: two columns more than the output.
     assert deployed_count(ConvSpec(kernel_shape="cross"), "shifted") == 6 * 8 * 8 * 16 * 5
+
+
+SPECS_OF_FORMS = [
+    *(
+        ConvSpec(kernel_shape=shape, groups=groups, channel_stride=stride, binary_basis=basis)
+        for shape in ("full", "cross", "lines", "het2")
+        for groups, stride in ((1, None), (2, 0.5), (4, 1.0))
+        for basis in (0, 2)
+    ),
+    ConvSpec(kernel_shape="learned", block_in=4, block_out=4),
+]
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "circular"])
+def test_the_operators_of_every_deployed_form_are_known(padding_mode: str) -> None:
+    slot = nn.Conv2d(8, 16, 3, 2, 1, padding_mode=padding_mode)
+    tried = set()
+    for spec in SPECS_OF_FORMS:
+        for name, form in candidates(build(spec, slot), native=False).items():
+            assert count(form, torch.zeros(1, 8, 8, 8)) > 0, (name, spec)
+            tried.add(name)
+    assert tried == set(names(Form))
