@@ -152,7 +152,11 @@ class LearnedConv2d(WindowedConv2d):
         self.enabled.copy_(outputs)
 
     def freeze(self) -> None:
-        """Make the shapes final, and dead weights zero."""
+        """Make the shapes final, and dead weights zero.
+
+        The scores get a gradient of zero from here on. An optimiser that moves them all the same,
+        by momentum say, has to let them go: `decisions` says when.
+        """
         with torch.no_grad():
             self.frozen.fill_(True)
             self.weight.copy_(self.live_weight())

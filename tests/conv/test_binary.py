@@ -92,13 +92,12 @@ SLBF = json.loads((FOLDER / "slbf_cases.json").read_text())
 
 
 @pytest.mark.parametrize("name", SLBF["cases"])
-@pytest.mark.parametrize("make", [build, lambda spec, conv: from_conv2d(conv, spec)])
-def test_slbf_cases(name: str, make: type[BinaryConv2d]) -> None:
+def test_slbf_cases(name: str) -> None:
     facts = SLBF["cases"][name]
     slot = nn.Conv2d(
         facts["x"][1], facts["n"], facts["d"], facts["stride"], facts["padding"], bias=False
     )
-    module = make(preset("slbf", k=facts["k"], splits=facts["s"], scale=False), slot)
+    module = build(preset("slbf", k=facts["k"], splits=facts["s"]), slot)
     cost = module.cost(tuple(facts["y"][2:]))
     assert cost.bits == facts["bits_ceil"]
     maps = facts["macs_transform"] + facts["adds_merge"]

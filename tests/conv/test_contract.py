@@ -34,7 +34,7 @@ def decisions(module: nn.Module) -> set[nn.Parameter]:
 
 
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=25)
 def test_forward_is_the_convolution_with_the_dense_weight(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
@@ -45,7 +45,7 @@ def test_forward_is_the_convolution_with_the_dense_weight(kind: str, data: st.Da
 
 
 @given(data=st.data())
-@settings(max_examples=10)
+@settings(max_examples=20)
 def test_live_set_and_cost_are_those_of_the_definition(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
@@ -59,7 +59,7 @@ def test_live_set_and_cost_are_those_of_the_definition(kind: str, data: st.DataO
 
 
 @given(data=st.data())
-@settings(max_examples=10)
+@settings(max_examples=20)
 def test_counting_form_is_the_same_function(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
@@ -68,7 +68,7 @@ def test_counting_form_is_the_same_function(kind: str, data: st.DataObject) -> N
 
 
 @given(data=st.data())
-@settings(max_examples=8)
+@settings(max_examples=12)
 def test_a_counter_counts_the_closed_form(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(1,), channels=(2, 3, 4)))
     module = data.draw(trained(case))

@@ -124,7 +124,8 @@ def situation(conv: DsxConv, sample: Tensor, native: bool) -> str:
         "kernel": [geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation],
         "padding_mode": geometry.padding_mode,
         "shapes": _shapes(conv),
-        "bias": conv.dense_bias() is not None,
+        # A bias, or a scale, that may have come with a BN.
+        "parameters": sorted(name for name, _ in conv.named_parameters()),
         "input": list(sample.shape),
         "dtype": str(sample.dtype),
         "channels_last": sample.is_contiguous(memory_format=torch.channels_last)

@@ -158,6 +158,12 @@ def test_each_shape_that_is_learned_is_timed_anew() -> None:
     assert len(asked) == 4
 
 
+def test_a_scale_that_came_with_a_bn_is_part_of_the_situation() -> None:
+    plain, folded = (convolution(ConvSpec(binary_basis=2, splits=2)) for _ in range(2))
+    folded.scale_outputs(torch.ones(8), torch.ones(8))
+    assert situation(plain, X, native=False) != situation(folded, X, native=False)
+
+
 def test_threads_are_part_of_the_situation() -> None:
     threads = torch.get_num_threads()
     base = situation(convolution(), X, native=False)

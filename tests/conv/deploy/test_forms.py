@@ -16,7 +16,7 @@ from dsx.conv.deploy import _choose
 from dsx.conv.deploy._base import Form
 from dsx.conv.deploy._choose import candidates
 from dsx.conv.learned import LearnedConv2d
-from dsx.lookup import find, names
+from dsx.lookup import find
 from tests.conv.close import assert_equal
 from tests.conv.rounding import assert_within
 from tests.conv.strategies import KINDS, cases, trained
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=25)
 def test_every_form_is_the_same_function(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
@@ -151,10 +151,6 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
 def test_forms_apply_where_they_promise_to(name: str, dials: dict[str, Any], applies: bool) -> None:
     module = build(ConvSpec.from_json(dials), nn.Conv2d(8, 12, 3, padding=1))
     assert (find(Form, name).build(module) is not None) == applies
-
-
-def test_every_form_is_tested() -> None:
-    assert {name for name, _, _ in APPLIES} | {"dense"} == set(names(Form))
 
 
 @pytest.mark.parametrize(
