@@ -13,11 +13,11 @@ import yaml
 from safetensors.torch import load_file
 
 from dsx.conv import ConvSpec, DsxConv
-from dsx.conv.deploy import Choice
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import export
 from dsx.measure import this_device
 from dsx.space import redesign
+from tests.export.always import Always
 from tests.export.conftest import Searched, cross_design, make_space, search
 
 FILES = ["design.yaml", "manifest.json", "model.py", "weights.safetensors"]
@@ -150,17 +150,6 @@ def test_each_slot_may_have_another_convolution(tmp_path: Path) -> None:
     design = space.design(dict(zip(slots, specs, strict=False)))
     bundle = export(space, design, tmp_path / "chosen")
     assert bundle.manifest["forms"].keys() == set(slots[: len(specs)])
-
-
-class Always(dict[str, Choice]):
-    """Knows, of every situation, that one form is the fastest."""
-
-    def __init__(self, form: str) -> None:
-        super().__init__()
-        self.form = form
-
-    def get(self, situation: str, default: object = None) -> Choice:
-        return Choice(form=self.form, seconds={})
 
 
 BINARY = ConvSpec(binary_basis=2, splits=2, scale=True)

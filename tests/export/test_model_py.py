@@ -2,23 +2,29 @@
 
 import importlib.util
 import json
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from torch import nn
 
 from dsx.conv import deploy
+from dsx.conv.deploy._choose import candidates
 from dsx.export.model_py import MODEL, WEIGHTS, write
+from dsx.export.verify import load_exported
 from dsx.nets.small_cnn import SmallCnn
+from tests.conv.strategies import KINDS, cases, trained
+from tests.export.always import Always
 from tests.export.networks import Awkward
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.bfloat16, torch.float16),
-    *(torch.int64, torch.int32, torch.bool),
+    *(torch.int64, torch.int32, torch.int8, torch.bool),
 ]
 
 
@@ -103,3 +109,22 @@ def test_names_that_fall_together_stay_apart(tmp_path: Path) -> None:
     assert {tuple(entry["shape"]) for name, entry in stored.items() if name != "__metadata__"} >= {
         (4, 1, 3, 3), (4, 4, 3, 3), (4, 4, 1, 1), (1, 4, 1, 1),
     }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=3)
+def test_any_combination_of_dials_is_exported_in_any_form(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind, batches=(1, 2)))
+    module = data.draw(trained(case)).eval()
+    with torch.no_grad():
+        expected = module(case.x)
+    for form in candidates(module, native=False):
+        deployed = deploy(nn.Sequential(module), case.x, known=Always(form))
+        assert deployed.choices["0"].form == form
+        with tempfile.TemporaryDirectory() as folder:
+            write(deployed, case.x, "One convolution.", Path(folder))
+            torch.testing.assert_close(
+                load_exported(Path(folder))(case.x), expected, rtol=0, atol=1e-10
+            )

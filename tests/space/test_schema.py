@@ -260,7 +260,7 @@ def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str)
     ],
 )
 def test_a_dial_that_does_something_under_some_others_is_taken(rule: str) -> None:
-    parse(ruled(f"{{match: '*', {rule}}}"))
+    assert parse(ruled(f"{{match: '*', {rule}}}")).slots[0].turns_dials == ("preset" not in rule)
 
 
 def test_near_matches_are_named() -> None:
