@@ -82,6 +82,9 @@ class DsxConv(nn.Module, abc.ABC):
             bias: (Cout,) or None.
         """
 
+    def settle(self) -> None:
+        """Write decisions, where there are any, so that no cast to a smaller dtype changes them."""
+
     def decisions(self) -> dict[nn.Parameter, float]:
         """Give the parameters that are decisions, and when they are settled."""
         return {self.get_parameter(name): end for name, end in self.DECISIONS.items()}

@@ -93,7 +93,8 @@ class BasisMaps(nn.Module):
         total = input.new_zeros(input.shape[0], self.geometry.out_channels, *out_hw)
         for part in self.parts:
             maps, target = part(input)
-            total = total.index_add(1, target, maps)
+            # Autocast may have lowered the maps; their sum stays as it is.
+            total = total.index_add(1, target, maps.to(total.dtype))
         return total * self.scale[:, None, None] + self.bias[:, None, None]
 
 

@@ -93,6 +93,11 @@ class BinaryConv2d(WindowedConv2d):
             weight = weight * self.mask
         return weight if self.scale is None else weight * self.scale[:, None, None, None]
 
+    def settle(self) -> None:
+        with torch.no_grad():
+            self.basis_proxy.copy_(self.basis * self.positions)
+            self.select_proxy.copy_(one_hot(self.select_proxy))
+
     def counting_form(self) -> nn.Module:
         if basis_count(self.spec, self.geometry).by_maps:
             return BasisMaps(

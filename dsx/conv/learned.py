@@ -77,13 +77,19 @@ class LearnedConv2d(WindowedConv2d):
             _sizes(self.out_channels, self.spec.block_out),
         )
 
+    def _decisions(self) -> Tensor:
+        """Give 1 for positions that live, or for the shape that is chosen, and 0 for the others."""
+        scores = self.shape_scores.detach()
+        if self.patterns is None:
+            return (scores > 0).to(scores.dtype)
+        return torch.zeros_like(scores).scatter(0, scores.argmax(0, keepdim=True), 1.0)
+
     def _block_mask(self) -> Tensor:
         """Say which positions each block has: 1 or 0, (K, K, input blocks, output blocks)."""
         scores = torch.where(self.frozen, self.shape_scores.detach(), self.shape_scores)
+        hard = self._decisions()
         if self.patterns is None:
-            hard = (scores > 0).to(scores.dtype)
             return straight_through(hard, surrogate(scores, scores))
-        hard = torch.zeros_like(scores).scatter(0, scores.argmax(0, keepdim=True), 1.0)
         soft = surrogate(scores, scores - scores.mean(0))
         shape = (*self.kernel_size, *scores.shape[1:])
         chosen = straight_through(hard, soft).flatten(1)
@@ -160,6 +166,10 @@ class LearnedConv2d(WindowedConv2d):
         with torch.no_grad():
             self.frozen.fill_(True)
             self.weight.copy_(self.live_weight())
+
+    def settle(self) -> None:
+        with torch.no_grad():
+            self.shape_scores.copy_(self._decisions())
 
     def cost(self, out_hw: tuple[int, int]) -> Cost:
         biases = self.out_channels if self.has_bias else 0

@@ -153,10 +153,12 @@ class SumOfPieces(nn.Module):
         # Number by number: torch.fx cannot unpack a shape.
         rows, columns = self.geometry.out_hw(input.shape[2], input.shape[3])
         shape = (input.shape[0], self.geometry.out_channels, rows, columns)
-        total = input.new_zeros(shape)
-        if self.outputs is not None:
+        if self.outputs is None:
+            total = input.new_zeros(shape)
+        else:
+            # In the dtype that the pieces have, which autocast may have lowered.
             parts = torch.cat([piece(input) for piece in self.pieces], 1)
-            total = total.index_add(1, self.outputs, parts)
+            total = parts.new_zeros(shape).index_add(1, self.outputs, parts)
         return total if self.bias is None else total + self.bias[:, None, None]
 
 

@@ -93,8 +93,9 @@ def regulariser(pixels: Mapping[LearnedConv2d, int]) -> Tensor:
     live = torch.stack([layer.live() for layer in pixels])
     total = live.new_tensor([layer.total for layer in pixels])
     outputs = live.new_tensor(list(pixels.values()))
-    # A layer that is never called has no flops.
-    share = (live @ outputs) / (total @ outputs).clamp_min(1)
+    # No matrix products: autocast would count in half precision. A layer that is never called has
+    # no flops.
+    share = (live * outputs).sum() / (total * outputs).sum().clamp_min(1)
     off = (_target(pixels) - live.sum() / total.sum()).abs()
     return FLOPS_PART * share + DENSITY_PART * off
 

@@ -184,6 +184,13 @@ def _fill(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
 
 def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
     """Classify the validation images as the search did: with the network itself, in float32."""
+    for name, number in candidate.cost.numbers.items():
+        # Learned shapes may come from another training than that of the search.
+        if candidate.design.learned and searched.get(name, number) != number:
+            raise WorkFailed(
+                f"with these weights the network has {number:,} {name}, "
+                f"the search counted {searched[name]:,.0f}"
+            )
     if "accuracy" not in searched:
         return
     validation = candidate.splits.validation
@@ -200,7 +207,7 @@ def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
 def _check_outputs(candidate: Candidate, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
     """Classify validation and test images with the files, in a fresh process."""
     dtype = candidate.sample.dtype
-    network = candidate.network.eval().to(dtype)
+    network = candidate.at_work().eval()
     parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
     images = {name: part.images.to(dtype) for name, part in parts.items()}
     logits = verify.fresh_logits(folder, images)
@@ -225,7 +232,7 @@ def _checked_cost(candidate: Candidate) -> dict[str, int]:
     """Count by closed form, and by the operators of the trained network if all are known."""
     sample = torch.zeros(1, *candidate.space.dataset.image_shape)
     try:
-        counted = count(candidate.network.to(torch.float32), sample)
+        counted = count(candidate.network, sample)
     except WorkFailed:
         return candidate.cost.numbers
     if counted != candidate.cost.flops:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import Cost, Deployed, deploy
+from dsx.conv import Cost, Deployed, DsxConv, deploy
 from dsx.conv.deploy import Choice
 from dsx.conv.timing import medians
 from dsx.data import Splits
@@ -93,13 +93,21 @@ class Candidate:
         if self.design.learned:
             self.trained()
         return deploy(
-            # A copy: there and back again, a smaller dtype would round the weights to be trained.
-            copy.deepcopy(self.network).to(self.sample.dtype),
+            self.at_work(),
             self.sample,
             timer=medians,
             known=self.known,
             native=self.space.file.measure.deploy == "native",
         )
+
+    def at_work(self) -> nn.Module:
+        """Copy the network as it will be at work: in the sample's dtype, decisions unchanged."""
+        # A copy: there and back again, a smaller dtype would round the weights to be trained.
+        network = copy.deepcopy(self.network)
+        for module in network.modules():
+            if isinstance(module, DsxConv):
+                module.settle()
+        return network.to(self.sample.dtype)
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -132,6 +140,7 @@ class Candidate:
         try:
             self.network.load_state_dict(dict(weights))
         except RuntimeError as error:
+            del self.network  # some of it may have been filled
             problem = " ".join(str(error).split())
             raise WorkFailed(f"the weights are not of this network: {problem}") from error
         self._trained = True

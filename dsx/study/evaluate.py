@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dsx.errors import DsxError, TrialFailed
+from dsx.errors import DsxError, TrialFailed, WorkFailed
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
@@ -72,11 +72,12 @@ class Evaluator:
         is_baseline = not design.changed
         stages = self.plan.stages(design)
         try:
-            if design.learned and not self._prepare(candidate, outcome):
+            if design.learned and not self._worthwhile(candidate, outcome):
                 return outcome
+            anew = design.learned and self._anew(candidate)
             for stage, names in stages:
                 for name in names:
-                    outcome.values[name] = self._reading(candidate, name).value
+                    outcome.values[name] = self._reading(candidate, name, anew).value
                 if is_baseline:
                     self.baseline = outcome.values
                 broken = self._broken(outcome, outcome.values)
@@ -91,28 +92,48 @@ class Evaluator:
             outcome.reason = _in_one_line(error)
         return outcome
 
-    def _prepare(self, candidate: Candidate, outcome: Outcome) -> bool:
+    def _worthwhile(self, candidate: Candidate, outcome: Outcome) -> bool:
         """Say whether a design with learned shapes is worth its training, as far as can be seen."""
         expected = self.plan.space.cost(candidate.design).numbers
         broken = self._broken(outcome, expected)
         if broken:
             outcome.state = REJECTED
             outcome.reason = f"is expected to break the constraint on {broken}"
-            return False
+        return not broken
+
+    def _anew(self, candidate: Candidate) -> bool:
+        """Take up learned shapes; say whether their numbers are to be taken anew, all of them.
+
+        Numbers of one design must not come from the shapes of several trainings.
+        """
+        design = candidate.design
+        known = {
+            name: self.memory.find(design.id, name, self.plan.protocol(name, design))
+            for name in self.plan.metrics
+        }
         # Where no accuracy is asked for, nothing says how weights were trained.
-        known = self.weights.load(candidate.design.id) if self.weights.protocol else None
-        if known is not None:
-            candidate.restore(known)
-        return True
+        weights = self.weights.load(design.id) if self.weights.protocol else None
+        if weights is None:
+            return None in known.values()
+        try:
+            candidate.restore(weights)
+        except WorkFailed:
+            # Of a network that has changed since.
+            return True
+        counts = candidate.cost.numbers
+        return any(
+            reading is not None and reading.value != counts.get(name, reading.value)
+            for name, reading in known.items()
+        )
 
     def _broken(self, outcome: Outcome, values: Mapping[str, float]) -> str:
         """Note by how much each constraint is broken, and name those that are."""
         outcome.excesses = self.plan.excesses(values, self.baseline)
         return ", ".join(name for name, excess in outcome.excesses.items() if excess > 0)
 
-    def _reading(self, candidate: Candidate, name: str) -> Reading:
+    def _reading(self, candidate: Candidate, name: str, anew: bool) -> Reading:
         design, protocol = candidate.design.id, self.plan.protocol(name, candidate.design)
-        known = self.memory.find(design, name, protocol)
+        known = None if anew else self.memory.find(design, name, protocol)
         metric = self.plan.metrics[name]
         if known is not None:
             if metric.cost == "trained":

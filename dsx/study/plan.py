@@ -135,7 +135,12 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
     settings = {name: dict(metric.protocol(space)) for name, metric in metrics.items()}
-    training = {"data": space.file.data, "train": space.file.train.model_dump()}
+    training = {
+        "data": space.file.data,
+        "train": space.file.train.model_dump(),
+        # Sums in another order can end in other shapes.
+        "threads": space.file.measure.threads,
+    }
     return Plan(
         space=space,
         metrics=metrics,

@@ -62,7 +62,11 @@ class Weights:
             The state dict; None if no study here keeps weights that were trained like this.
         """
         found = self._find(design)
-        return load_file(found) if found else None
+        try:
+            return load_file(found) if found else None
+        except FileNotFoundError:
+            # Its study has just found a better design.
+            return None
 
     def adopt(self, design: str) -> None:
         """Copy the weights of a design from a study beside this one, if one has them.

@@ -355,3 +355,12 @@ def test_a_layer_that_is_never_called_does_no_harm() -> None:
     assert layer.spec.density is not None
     expected = 0.99 * abs(layer.spec.density - density)
     assert float(value.detach()) == pytest.approx(expected, abs=1e-10)
+
+
+def test_half_precision_does_not_count_the_regulariser() -> None:
+    spec = preset("lhc")
+    layer = build(spec, nn.Conv2d(128, 128, 3, padding=1))
+    assert isinstance(layer, LearnedConv2d)
+    expected = regulariser({layer: 64})
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert_equal(regulariser({layer: 64}).detach(), expected.detach())

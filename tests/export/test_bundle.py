@@ -208,6 +208,15 @@ def test_what_cannot_be_written_leaves_nothing(out: Path, model: str, problem: s
     assert list(out.parent.iterdir()) == []
 
 
+def test_shapes_of_another_training_are_found_out(out: Path) -> None:
+    space = make_space()
+    slot = space.census.slots[-1].name
+    design = space.design({slot: ConvSpec(kernel_shape="learned", block_in=4, block_out=4)})
+    found = search(space, design)
+    with pytest.raises(WorkFailed, match=r"the network has [\d,]+ flops, the search counted 1$"):
+        export(space, design, out, weights=found.weights, searched={"flops": 1.0})
+
+
 def test_weights_of_another_network_are_refused(searched: Searched, out: Path) -> None:
     with pytest.raises(WorkFailed, match=r"^the weights are not of this network: [^\n]*$"):
         export(searched.space, searched.space.baseline, out, weights=searched.weights)

@@ -4,13 +4,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from dsx import search
 from dsx.conv import ConvSpec
 from dsx.errors import WorkFailed
-from dsx.measure import this_device
+from dsx.measure import Candidate, this_device
+from dsx.measure._base import exact
 from dsx.space import load_space, redesign
 from dsx.study.database import open_database
 from dsx.study.evaluate import Evaluator
@@ -185,6 +187,57 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
     first = evaluator.evaluate(design)
     with Session(evaluator.memory.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == "flops"))
+    monkeypatch.setattr("dsx.measure._base.train", lambda *_: pytest.fail("trained again"))
+    assert evaluator.evaluate(design).values == first.values
+
+
+def lose(evaluator: Evaluator, metric: str) -> None:
+    """Forget the newest numbers of a metric."""
+    with Session(evaluator.memory.engine) as session, session.begin():
+        session.execute(delete(MeasurementRow).where(MeasurementRow.metric == metric))
+
+
+@pytest.mark.parametrize("spoil", ["gone", "of another network"])
+def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) -> None:
+    evaluator = evaluator_of(LEARNED, storage)
+    design = evaluator.plan.space.design(RIGID)
+    evaluator.evaluate(design)
+    file = evaluator.weights.path(design.id)
+    if spoil == "gone":
+        file.unlink()
+    else:
+        evaluator.weights.save(design.id, torch.nn.Linear(1, 1))
+    lose(evaluator, "flops")
+    again = evaluator.evaluate(design)
+    assert again.state == COMPLETE
+    taken = [row.metric for row in rows(storage, MeasurementRow) if row.design == design.id]
+    assert sorted(taken) == sorted(2 * ["accuracy", "bits", "params"] + ["flops"])
+    candidate = Candidate(evaluator.plan.space, design)
+    state = evaluator.weights.load(design.id)
+    assert state is not None
+    candidate.restore(state)
+    counts = candidate.cost.numbers
+    assert {name: again.values[name] for name in counts} == counts
+
+
+def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator = evaluator_of(LEARNED, storage)
+    design = evaluator.plan.space.design(RIGID)
+    first = evaluator.evaluate(design)
+    evaluator.weights.path(design.id).unlink()
+    monkeypatch.setattr("dsx.measure._base.train", lambda *_: pytest.fail("trained again"))
+    assert evaluator.evaluate(design).values == first.values
+
+
+def test_numbers_of_other_shapes_than_the_weights_have_are_taken_anew(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = evaluator_of(LEARNED, storage)
+    design = evaluator.plan.space.design(RIGID)
+    first = evaluator.evaluate(design)
+    # As if it had been stopped between the weights of a second training and their numbers.
+    protocol = evaluator.plan.protocol("flops", design)
+    evaluator.memory.add(design.id, "flops", protocol, exact(1))
     monkeypatch.setattr("dsx.measure._base.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 

@@ -78,7 +78,8 @@ class Shifted(nn.Module):
                 if total is None:
                     total = torch.bmm(weights, view)
                 else:
-                    total = total.baddbmm_(weights, view)
+                    # Autocast lowers the first product, but none that is added in place.
+                    total = total.baddbmm_(weights.type_as(total), view.type_as(total))
             assert total is not None
             sums.append(total.reshape(batch, self.groups, outputs, rows * long))
         out = sums[0] if len(sums) == 1 else torch.cat(sums, 2)

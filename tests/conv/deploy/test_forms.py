@@ -217,3 +217,36 @@ def test_native_forms_are_left_out_of_a_portable_file(monkeypatch: pytest.Monkey
     module = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(8, 8, 3))
     assert set(candidates(module, native=False)) == {"dense"}
     assert set(candidates(module, native=True)) == {"dense", here}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=4)
+def test_forms_run_under_autocast(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind, batches=(1, 2)))
+    module = data.draw(trained(case)).float().eval()
+    x = case.x.float()
+    with torch.no_grad():
+        expected = module(x)
+        # bfloat16 keeps 8 bits; a few roundings of sums that may cancel.
+        bound = 0.1 * float(expected.abs().max()) + 0.1
+        forms = {**candidates(module, native=False), "counting": module.counting_form()}
+        for name, form in forms.items():
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                out = form(x)
+            assert float((out.float() - expected).abs().max()) <= bound, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=5)
+def test_settled_decisions_outlast_a_cast(kind: str, data: st.DataObject) -> None:
+    case = data.draw(cases(kind, batches=(1,)))
+    module = data.draw(trained(case)).eval()
+    weight = module.dense_weight().detach()
+    for part in module.modules():
+        if isinstance(part, DsxConv):
+            part.settle()
+    assert_equal(module.dense_weight().detach(), weight)
+    low = module.to(torch.bfloat16).dense_weight().detach().double()
+    assert torch.equal(low.sign(), weight.sign())
