@@ -77,7 +77,7 @@ class LearnedConv2d(WindowedConv2d):
             _sizes(self.out_channels, self.spec.block_out),
         )
 
-    def _decisions(self) -> Tensor:
+    def _decided(self) -> Tensor:
         """Give 1 for positions that live, or for the shape that is chosen, and 0 for the others."""
         scores = self.shape_scores.detach()
         if self.patterns is None:
@@ -87,7 +87,7 @@ class LearnedConv2d(WindowedConv2d):
     def _block_mask(self) -> Tensor:
         """Say which positions each block has: 1 or 0, (K, K, input blocks, output blocks)."""
         scores = torch.where(self.frozen, self.shape_scores.detach(), self.shape_scores)
-        hard = self._decisions()
+        hard = self._decided()
         if self.patterns is None:
             return straight_through(hard, surrogate(scores, scores))
         soft = surrogate(scores, scores - scores.mean(0))
@@ -169,7 +169,7 @@ class LearnedConv2d(WindowedConv2d):
 
     def settle(self) -> None:
         with torch.no_grad():
-            self.shape_scores.copy_(self._decisions())
+            self.shape_scores.copy_(self._decided())
 
     def cost(self, out_hw: tuple[int, int]) -> Cost:
         biases = self.out_channels if self.has_bias else 0

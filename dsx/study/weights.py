@@ -1,7 +1,7 @@
 """Weights: the trained weights of the baseline, the front and the running design, as files."""
 
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -110,10 +110,10 @@ class Weights:
 
     def _find(self, design: str) -> Path | None:
         for file in [self.path(design), *self.root.glob(f"*/weights/{design}.safetensors")]:
-            if file.exists():
-                with safe_open(file, framework="pt") as opened:
-                    if (opened.metadata() or {}).get("protocol") == self.protocol:
-                        return file
+            # Not `if file.exists()`: a study beside this one may drop it any moment.
+            with suppress(FileNotFoundError), safe_open(file, framework="pt") as opened:
+                if (opened.metadata() or {}).get("protocol") == self.protocol:
+                    return file
         return None
 
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import dsx.study.weights
 from dsx import search
 from dsx.errors import WorkFailed
 from dsx.space import load_space
@@ -61,6 +62,22 @@ def test_a_study_adopts_from_its_neighbour(storage: str) -> None:
     theirs.keep_only(set())
     assert (loaded(mine, "abc"), loaded(mine, "unknown")) == (2.0, None)
     assert [file.name for file in mine.folder.iterdir()] == ["abc.safetensors"]
+
+
+@pytest.mark.parametrize("step", ["safe_open", "load_file"])
+def test_a_file_that_its_study_drops_meanwhile_is_not_there(
+    storage: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    theirs = Weights(storage, "a", "p")
+    theirs.save("abc", network(2.0))
+    read = getattr(dsx.study.weights, step)
+
+    def too_late(file: Path, *args: object, **options: object) -> object:
+        theirs.keep_only(set())
+        return read(file, *args, **options)
+
+    monkeypatch.setattr(dsx.study.weights, step, too_late)
+    assert Weights(storage, "b", "p").load("abc") is None
 
 
 def test_its_own_come_before_its_neighbours(storage: str) -> None:
