@@ -69,7 +69,7 @@ def trained(net: nn.Module, data: Splits, settings: Train, seed: int) -> nn.Modu
 
 def accuracy(net: nn.Module, split: Split) -> float:
     """Give top-1 in percent."""
-    return 100 * float((predict(net, split.images) == split.labels).double().mean())
+    return 100 * float((predict(net, split) == split.labels).double().mean())
 
 
 def density(net: nn.Module) -> float | None:
@@ -111,11 +111,12 @@ def from_kept_weights(space: SearchSpace, data: Splits) -> None:
     # Steps as large as those of fresh weights would take kept ones apart again.
     gently = epoch.model_copy(update={"learning_rate": KEPT_RATE * epoch.learning_rate})
     bases = [trained(network(space, seed), data, space.file.train, seed) for seed in SEEDS]
+    everything = torch.arange(len(data.train))
     for name in PRESETS:
         rows = []
         for seed, base in zip(SEEDS, bases, strict=True):
             net = redesigned(space, name, base, True)
-            update_bn(torch.split(data.train.images, BATCH), net)
+            update_bn((images for images, _ in data.train.batches(everything, BATCH)), net)
             kept = accuracy(net.eval(), data.validation)
             tuned = accuracy(trained(net, data, gently, seed), data.validation)
             fresh = redesigned(space, name, network(space, seed), False)
@@ -129,7 +130,7 @@ def main(arguments: list[str]) -> None:
     """Print one table, or both."""
     torch.set_num_threads(1)
     space = load_space("digits")
-    data = space.dataset.load()
+    data = space.data.splits
     if "kept" not in arguments:
         from_scratch(space, data)
     if "accuracy" not in arguments:

@@ -39,16 +39,17 @@ def train(network: nn.Module, split: Split, settings: Train) -> list[float]:
     optimizers = _optimizers(network, settings.learning_rate, settings.epochs * steps)
     losses = []
     network.train()
-    shaping = Shaping(network, split.images[:1], settings.epochs)
+    sample, _ = next(split.batches(torch.arange(1), 1))
+    shaping = Shaping(network, sample, settings.epochs)
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         for epoch in range(settings.epochs):
             # The rest that does not fill a batch differs from epoch to epoch.
-            order = torch.randperm(len(split))[: steps * batch].reshape(steps, batch)
+            order = torch.randperm(len(split))[: steps * batch]
             total = 0.0
-            for step, chosen in enumerate(order):
+            for step, (images, labels) in enumerate(split.batches(order, batch)):
                 shaping.advance((epoch + step / steps) / settings.epochs)
-                task = F.cross_entropy(network(split.images[chosen]), split.labels[chosen])
+                task = F.cross_entropy(network(images), labels)
                 network.zero_grad(set_to_none=True)
                 shaping.loss(task).backward()  # type: ignore[no-untyped-call]
                 for optimizer, schedule in optimizers:
@@ -95,18 +96,17 @@ def _falling(end: float, step: int) -> float:
     return max(0.0, 1 - step / end)
 
 
-def predict(network: nn.Module, images: Tensor) -> Tensor:
+def predict(network: nn.Module, split: Split, dtype: torch.dtype = torch.float32) -> Tensor:
     """Classify images.
 
     Args:
         network: In eval mode.
-        images: (N, C, H, W).
+        split: The images.
+        dtype: What the network takes them in.
 
     Returns:
         The class with the largest logit, (N,).
     """
-    parts = [
-        images[start : start + PREDICT_BATCH] for start in range(0, len(images), PREDICT_BATCH)
-    ]
     with torch.inference_mode():
-        return torch.cat([network(part).argmax(1) for part in parts])
+        parts = split.batches(torch.arange(len(split)), PREDICT_BATCH)
+        return torch.cat([network(images.to(dtype)).argmax(1) for images, _ in parts])

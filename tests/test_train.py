@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from docs import training
 from dsx.conv import ConvSpec, Shaping
 from dsx.conv.learned import LearnedConv2d
-from dsx.data import Split
+from dsx.data import TensorSplit
 from dsx.data.digits import load
 from dsx.errors import TrialFailed
 from dsx.nets.small_cnn import SmallCnn
@@ -24,10 +24,11 @@ from dsx.train import DECISION_RATE, PREDICT_BATCH, _optimizers, predict, train
 SHORT = Train(epochs=2, batch_size=64, learning_rate=0.1, seed=3)
 
 
-def part(images: int) -> Split:
+def part(images: int) -> TensorSplit:
     """Give the first training images."""
     split = load().train
-    return Split(images=split.images[:images], labels=split.labels[:images])
+    assert isinstance(split, TensorSplit)
+    return TensorSplit(images=split.images[:images], labels=split.labels[:images])
 
 
 def fresh(width: int = 4) -> nn.Module:
@@ -87,7 +88,7 @@ def test_the_loss_falls_and_the_network_learns() -> None:
     losses = train(network, split, SHORT.model_copy(update={"epochs": 4}))
     assert len(losses) == 4
     assert losses[-1] < losses[0] / 2
-    assert (predict(network, split.images) == split.labels).float().mean() > 0.8
+    assert (predict(network, split) == split.labels).float().mean() > 0.8
 
 
 def test_the_network_is_in_eval_mode_afterwards() -> None:
@@ -156,7 +157,7 @@ def test_predictions_are_the_largest_logits(images: int) -> None:
     x = torch.randn(images, 1, 8, 8)
     with torch.no_grad():
         logits = network(x)
-    found = predict(network, x)
+    found = predict(network, TensorSplit(images=x, labels=torch.zeros(images, dtype=torch.int64)))
     assert found.shape == (images,)
     # Where two logits nearly tie, another batch size may round the other way.
     top = logits.topk(2).values
@@ -253,7 +254,7 @@ def test_weights_alone_are_trained_as_ever() -> None:
 def mean_accuracy(name: str) -> float:
     """Train a redesign at the default budget of `digits`; docs/training.md has five seeds."""
     space = load_space("digits")
-    data = space.dataset.load()
+    data = space.data.splits
     found = []
     for seed in (0, 1):
         fresh_one = training.redesigned(space, name, training.network(space, seed), keep=False)

@@ -1,5 +1,5 @@
 """Datasets, one file each."""
 
-from dsx.data._base import Dataset, Split, Splits
+from dsx.data._base import Data, Dataset, Normalisation, Split, Splits, TensorSplit, open_data
 
-__all__ = ["Dataset", "Split", "Splits"]
+__all__ = ["Data", "Dataset", "Normalisation", "Split", "Splits", "TensorSplit", "open_data"]

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 import torch
 
-from dsx.data._base import Dataset, Split, Splits
+from dsx.data._base import Data, Dataset, Splits, TensorSplit
 
 VALIDATION = TEST = 360
 
@@ -36,10 +36,15 @@ def load() -> Splits:
     deviation, mean = torch.std_mean(images[train])
     images = (images - mean) / deviation
     return Splits(
-        train=Split(images=images[train], labels=labels[train]),
-        validation=Split(images=images[validation], labels=labels[validation]),
-        test=Split(images=images[test], labels=labels[test]),
+        train=TensorSplit(images=images[train], labels=labels[train]),
+        validation=TensorSplit(images=images[validation], labels=labels[validation]),
+        test=TensorSplit(images=images[test], labels=labels[test]),
     )
 
 
-DATASET = Dataset(load=load, image_shape=(1, 8, 8), classes=10)
+def open_digits() -> Data:
+    """Know the digits."""
+    return Data(load=load, image_shape=(1, 8, 8), classes=10)
+
+
+DATASET = Dataset(open=open_digits)

@@ -9,6 +9,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
+BATCH = 64
+
 
 class _NoDsx:
     """Makes any import of dsx an error: the files have to stand on their own."""
@@ -32,7 +34,11 @@ def main(folder: str, inputs: str, outputs: str) -> None:
 
     torch.set_num_threads(1)
     with torch.inference_mode():
-        logits = {name: network(images) for name, images in load_file(inputs).items()}
+        # In parts: all images of a split at once may not fit into memory.
+        logits = {
+            name: torch.cat([network(part) for part in torch.split(images, BATCH)])
+            for name, images in load_file(inputs).items()
+        }
     save_file(logits, outputs)
 
 

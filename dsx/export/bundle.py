@@ -17,6 +17,7 @@ from torch import Tensor
 
 import dsx
 from dsx.conv.deploy import Choice
+from dsx.data import Split
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import verify
 from dsx.export._base import Exporter
@@ -27,6 +28,8 @@ from dsx.space import Design, SearchSpace
 from dsx.train import predict
 
 SCHEMA_VERSION = 1
+COMPARED = 256
+"""Images of each split whose logits are compared in a fresh process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
     if "accuracy" not in searched:
         return
     validation = candidate.splits.validation
-    hits = predict(candidate.network.eval(), validation.images) == validation.labels
+    hits = predict(candidate.network.eval(), validation) == validation.labels
     accuracy = float(hits.double().mean())
     # A single image may lie so near the edge between two classes that rounding decides.
     if abs(accuracy - searched["accuracy"]) > 1.5 / len(validation):
@@ -205,32 +208,38 @@ def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
 
 
 def _check_outputs(candidate: Candidate, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Classify validation and test images with the files, in a fresh process."""
+    """Compare the logits of a fresh process, and classify all images with the files."""
     dtype = candidate.sample.dtype
     network = candidate.at_work().eval()
     parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
-    images = {name: part.images.to(dtype) for name, part in parts.items()}
+    images = {name: _first_images(part).to(dtype) for name, part in parts.items()}
     logits = verify.fresh_logits(folder, images)
     with torch.inference_mode():
         compared = [
             verify.largest_difference(logits[name], network(images[name])) for name in parts
         ]
+    exported = verify.load_exported(folder)
     accuracies = {
-        name: float((logits[name].argmax(1) == part.labels).double().mean())
+        name: float((predict(exported, part, dtype) == part.labels).double().mean())
         for name, part in parts.items()
     }
     largest, tolerance = max(compared)
     outputs = {
-        "images": sum(len(part) for part in parts.values()),
+        "images": sum(map(len, images.values())),
         "largest_difference": largest,
         "tolerance": tolerance,
     }
     return outputs, accuracies
 
 
+def _first_images(split: Split) -> Tensor:
+    some = torch.arange(min(len(split), COMPARED))
+    return torch.cat([images for images, _ in split.batches(some, COMPARED)])
+
+
 def _checked_cost(candidate: Candidate) -> dict[str, int]:
     """Count by closed form, and by the operators of the trained network if all are known."""
-    sample = torch.zeros(1, *candidate.space.dataset.image_shape)
+    sample = torch.zeros(1, *candidate.space.data.image_shape)
     try:
         counted = count(candidate.network, sample)
     except WorkFailed:

@@ -81,7 +81,7 @@ class Candidate:
         """An input as it will be at work: batch and dtype of the space's `measure`."""
         measure = self.space.file.measure
         generator = torch.Generator().manual_seed(0)
-        shape = (measure.batch, *self.space.dataset.image_shape)
+        shape = (measure.batch, *self.space.data.image_shape)
         return torch.randn(shape, generator=generator).to(DTYPES[measure.dtype])
 
     @functools.cached_property
@@ -112,7 +112,7 @@ class Candidate:
     @functools.cached_property
     def splits(self) -> Splits:
         """The data."""
-        return self.space.dataset.load()
+        return self.space.data.splits
 
     def trained(self) -> nn.Module:
         """Give the network after training, which happens once.

@@ -12,7 +12,7 @@ from dsx.train import predict
 def read(candidate: Candidate) -> Reading:
     """Train, and classify the validation split."""
     validation = candidate.splits.validation
-    hits = int((predict(candidate.trained(), validation.images) == validation.labels).sum())
+    hits = int((predict(candidate.trained(), validation) == validation.labels).sum())
     low, high = wilson(hits, len(validation))
     return Reading(
         value=hits / len(validation),

@@ -49,7 +49,7 @@ def read(candidate: Candidate) -> Reading:
     flops = candidate.cost.flops
     conditions: dict[str, int | str] = {}
     if not candidate.design.changed:
-        sample = torch.zeros(1, *candidate.space.dataset.image_shape)
+        sample = torch.zeros(1, *candidate.space.data.image_shape)
         try:
             conditions["counted_by_operator"] = count(candidate.network, sample)
         except WorkFailed as error:

@@ -59,13 +59,38 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Augment(_Part):
+    """How training images are changed at random, batch by batch."""
+
+    crop: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    cutout: Annotated[int, Field(ge=0)] = 0
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
 class Train(_Part):
     """How a candidate is trained."""
 
     epochs: Annotated[int, Field(ge=1)] = 6
     batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.2
+    learning_rate: Positive = 0.2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
+    schedule: Literal["one_cycle", "cosine"] = "one_cycle"
+    warm_up: Share = 0.3
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip: Positive | None = None
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    compile: bool = False
+    augment: Augment = Augment()
 
 
 class Measure(_Part):
@@ -134,6 +159,7 @@ class SpaceFile(_Part):
     model: str
     model_args: dict[str, Any] = {}
     data: str
+    data_args: dict[str, Any] = {}
     train: Train = Train()
     measure: Measure = Measure()
     slots: Annotated[list[Rule], Field(min_length=1)]

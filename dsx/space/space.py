@@ -12,9 +12,8 @@ from torch import nn
 
 import dsx
 from dsx.conv import ConvSpec, Cost
-from dsx.data import Dataset
+from dsx.data import Data, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean
-from dsx.lookup import find
 from dsx.nets import network_builder
 from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
@@ -34,7 +33,7 @@ class SearchSpace:
         name: File name without its ending.
         source: The file's text, and where each key stands.
         file: Its typed content.
-        dataset: The data.
+        data: Known, and loaded once it is needed.
         census: The network's slots and costs.
         choices: What each slot, or each group of slots that share a setting, may become.
     """
@@ -42,7 +41,7 @@ class SearchSpace:
     name: str
     source: Source
     file: SpaceFile
-    dataset: Dataset
+    data: Data
     census: Census
     choices: tuple[Choices, ...]
 
@@ -158,19 +157,19 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     """
     source = read_source(file, text)
     content = parse_space(source)
-    dataset = _named(source, "data", lambda: find(Dataset, content.data))
+    data = _open(content, source)
     network = _build(content, source)
     try:
-        found = census(network, torch.zeros(2, *dataset.image_shape))
+        found = census(network, torch.zeros(2, *data.image_shape))
     except DsxError as error:
         raise source.error(("model",), str(error)) from error
-    if found.output_shape != (dataset.classes,):
+    if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
-        problem = f"returns {numbers} numbers for an image, the data has {dataset.classes} classes"
+        problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"
         raise source.error(("model",), problem)
     choices = tuple(rule_choices(content.slots, source, found.slots))
     return SearchSpace(
-        name=name, source=source, file=content, dataset=dataset, census=found, choices=choices
+        name=name, source=source, file=content, data=data, census=found, choices=choices
     )
 
 
@@ -180,6 +179,12 @@ def _named(source: Source, key: str, find_it: Callable[[], T]) -> T:
         return find_it()
     except DsxError as error:
         raise source.error((key,), str(error)) from error
+
+
+def _open(content: SpaceFile, source: Source) -> Data:
+    """Open the data; what is wrong with them is about their arguments, if there are any."""
+    key = "data_args" if "data_args" in content.model_fields_set else "data"
+    return _named(source, key, lambda: open_data(content.data, content.data_args))
 
 
 def _build(content: SpaceFile, source: Source) -> nn.Module:

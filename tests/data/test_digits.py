@@ -6,13 +6,17 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from dsx.data import Split
+from dsx.data import TensorSplit
 from dsx.data.digits import load
 
-SPLITS = {"train": load().train, "validation": load().validation, "test": load().test}
+SPLITS = {
+    name: part
+    for name in ("train", "validation", "test")
+    if isinstance(part := getattr(load(), name), TensorSplit)
+}
 
 
-def raw(split: Split) -> list[bytes]:
+def raw(split: TensorSplit) -> list[bytes]:
     """Give the images as the pixel values from 0 to 16 that they were, one text each."""
     levels = torch.unique(torch.cat([part.images for part in SPLITS.values()]))
     assert len(levels) == 17

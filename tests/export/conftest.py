@@ -11,6 +11,7 @@ from dsx.conv import ConvSpec
 from dsx.measure import Candidate
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
+from dsx.train import predict
 
 TEXT = """
 model: {model}
@@ -50,7 +51,7 @@ def search(space: SearchSpace, design: Design) -> Searched:
     candidate = Candidate(space, design)
     network = candidate.trained()
     validation = candidate.splits.validation
-    hits = (network(validation.images).argmax(1) == validation.labels).double().mean()
+    hits = (predict(network, validation) == validation.labels).double().mean()
     weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     return Searched(space, design, weights, {"accuracy": float(hits)})
 

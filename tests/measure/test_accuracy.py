@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsx.data import TensorSplit
 from dsx.measure.accuracy import METRIC, wilson
 from tests.measure.candidates import SPECS, candidate
 
@@ -53,6 +54,7 @@ def test_accuracy_is_the_share_of_hits_on_the_validation_split() -> None:
     one = candidate(specs=SPECS)
     reading = METRIC.read(one)
     validation = one.splits.validation
+    assert isinstance(validation, TensorSplit)
     with torch.no_grad():
         hits = one.trained()(validation.images).argmax(1).eq(validation.labels).sum()
     assert reading.value == int(hits) / 360

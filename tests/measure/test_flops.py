@@ -31,7 +31,7 @@ IMAGE = torch.zeros(1, 1, 8, 8)
 
 def agree(one: Candidate) -> bool:
     """Say whether closed form and counter give the same number for a candidate."""
-    image = torch.zeros(1, *one.space.dataset.image_shape)
+    image = torch.zeros(1, *one.space.data.image_shape)
     return one.cost.flops == METRIC.read(one).value == count(one.network, image)
 
 

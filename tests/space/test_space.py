@@ -41,8 +41,8 @@ def of_model(model: str) -> str:
     [
         (changed("data: digits", "data: digit"), "3: data: no dataset called 'digit' "
          "(allowed: digits). Did you mean 'digits'?"),
-        (changed("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d is a type, "
-         "not a Dataset"),
+        (changed("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d: needs "
+         "the argument 'in_channels'"),
         (changed("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
          "(allowed: small_cnn). Did you mean 'small_cnn'?"),
         (changed("small_cnn", "nets.small"), "1: model: 'nets.small' is not an import path "
@@ -208,7 +208,7 @@ def test_costs_are_those_of_the_built_network(name: str, data: st.DataObject) ->
     assert design.learned == cost.expected
     if design.learned:
         return
-    sample = torch.zeros(2, *loaded.dataset.image_shape)
+    sample = torch.zeros(2, *loaded.data.image_shape)
     assert census(network, sample).cost({}) == cost == loaded.census.cost_of(network)
     assert cost.params == live_params(network)
     if not any(spec.binary_basis for spec in design.specs.values()):
