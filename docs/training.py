@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> None:
     """Print one table, or both."""
     torch.set_num_threads(1)
     space = load_space("digits")
-    data = space.data.splits
+    data = space.splits
     if "kept" not in arguments:
         from_scratch(space, data)
     if "accuracy" not in arguments:

@@ -2,8 +2,10 @@
 
 import copy
 from collections import Counter
+from typing import Any
 
 from torch import fx, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
 
@@ -32,6 +34,29 @@ def trace(network: nn.Module) -> fx.Graph | str:
     # is a property of the network that the caller reports.
     except Exception as error:
         return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
+    """List the modules that must stay as they are for the network to compute what it does.
+
+    Args:
+        network: Any network.
+        graph: Its trace, or the reason why there is none.
+
+    Returns:
+        Those that hooks hang on, that compute their weights from others (weight norm), or whose
+        tensors the network's own code reads.
+    """
+    found = {
+        module
+        for module in network.modules()
+        if module._forward_hooks or module._forward_pre_hooks or is_parametrized(module)
+    }
+    for node in [] if isinstance(graph, str) else graph.nodes:
+        owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""
+        if owner:
+            found.add(network.get_submodule(owner))
+    return found
 
 
 def pairs(network: nn.Module, graph: fx.Graph) -> list[tuple[Conv, nn.BatchNorm2d]]:
@@ -73,10 +98,30 @@ def normed(network: nn.Module) -> set[nn.Module]:
     Returns:
         Its nn.Conv2d and dsx convolutions; none where torch.fx cannot follow the network.
     """
-    # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
-    twin = copy.deepcopy(network).eval()
-    graph = trace(twin)
+    twin, graph = _traced(network)
     if isinstance(graph, str):
         return set()
-    followed = {conv for conv, _ in pairs(twin, graph)}
-    return {network.get_submodule(name) for name, m in twin.named_modules() if m in followed}
+    return _originals(network, twin, {conv for conv, _ in pairs(twin, graph)})
+
+
+def untouchable(network: nn.Module) -> set[nn.Module]:
+    """List the modules that must stay as they are, as `bound` does, of a network yet untraced.
+
+    Args:
+        network: Any network that can be copied; it is left as it is.
+
+    Returns:
+        Its modules.
+    """
+    twin, graph = _traced(network)
+    return _originals(network, twin, bound(twin, graph))
+
+
+def _traced(network: nn.Module) -> tuple[nn.Module, fx.Graph | str]:
+    # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
+    twin = copy.deepcopy(network).eval()
+    return twin, trace(twin)
+
+
+def _originals(network: nn.Module, twin: nn.Module, found: set[Any]) -> set[nn.Module]:
+    return {network.get_submodule(name) for name, m in twin.named_modules() if m in found}

@@ -71,10 +71,15 @@ class Candidate:
 
     @functools.cached_property
     def network(self) -> nn.Module:
-        """The redesigned network; the same seed gives the same fresh weights."""
+        """The redesigned network, once for all that is done with it."""
+        return self.build()
+
+    def build(self) -> nn.Module:
+        """Build the redesigned network; the same seed gives the same fresh weights."""
         with torch.random.fork_rng():
             torch.manual_seed(self.space.file.train.seed)
-            return redesign(self.space.network(), self.design.changed)
+            kept = self.space.weights is not None
+            return redesign(self.space.network(), self.design.changed, keep_weights=kept)
 
     @functools.cached_property
     def sample(self) -> Tensor:
@@ -112,7 +117,7 @@ class Candidate:
     @functools.cached_property
     def splits(self) -> Splits:
         """The data."""
-        return self.space.data.splits
+        return self.space.splits
 
     def trained(self) -> nn.Module:
         """Give the network after training, which happens once.
@@ -146,8 +151,8 @@ class Candidate:
         self._trained = True
 
 
-Stage = Literal["static", "timed", "trained"]
-STAGES: tuple[Stage, ...] = ("static", "timed", "trained")
+Stage = Literal["static", "timed", "projected", "trained"]
+STAGES: tuple[Stage, ...] = ("static", "timed", "projected", "trained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +162,8 @@ class Metric:
     Args:
         unit: Of its values; empty for a plain count.
         direction: Which way is better.
-        cost: What has to happen before it is known: nothing, a deployed network, a trained one.
+        cost: What has to happen before it is known: nothing, a deployed network, one that has
+            classified images as it was built, a trained one.
         read: Measures one candidate.
         protocol: What of a space the number depends on, as plain JSON values; numbers with
             another protocol are other numbers.

@@ -1,9 +1,13 @@
 """Accuracy: top-1 on the validation split, 0 to 1."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
+from dsx.data import Split
 from dsx.measure._base import Candidate, Metric, Reading
 from dsx.space import SearchSpace
 from dsx.train import predict
@@ -11,15 +15,24 @@ from dsx.train import predict
 
 def read(candidate: Candidate) -> Reading:
     """Train, and classify the validation split."""
-    validation = candidate.splits.validation
-    hits = int((predict(candidate.trained(), validation) == validation.labels).sum())
-    low, high = wilson(hits, len(validation))
-    return Reading(
-        value=hits / len(validation),
-        low=low,
-        high=high,
-        conditions={"images": len(validation), "losses": candidate.losses},
-    )
+    found = share_of_hits(candidate.trained(), candidate.splits.validation)
+    conditions = {**found.conditions, "losses": candidate.losses}
+    return dataclasses.replace(found, conditions=conditions)
+
+
+def share_of_hits(network: nn.Module, split: Split) -> Reading:
+    """Classify images.
+
+    Args:
+        network: In eval mode.
+        split: The images.
+
+    Returns:
+        The share that is classified rightly, with its binomial interval.
+    """
+    hits = int((predict(network, split).cpu() == split.labels).sum())
+    low, high = wilson(hits, len(split))
+    return Reading(value=hits / len(split), low=low, high=high, conditions={"images": len(split)})
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
@@ -44,8 +57,8 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """Data and training settings."""
-    return {"version": 1, "data": space.file.data, "train": space.file.train.model_dump()}
+    """Data, training settings, and the weights that training begins with."""
+    return {"version": 2, **space.training}
 
 
 METRIC = Metric(unit="fraction", direction="maximize", cost="trained", read=read, protocol=protocol)

@@ -4,6 +4,7 @@ This is fvcore's convention less BN and pooling; torch's own counter says twice 
 """
 
 import copy
+import math
 import warnings
 from collections import Counter
 from typing import Any
@@ -83,6 +84,7 @@ def count(network: nn.Module, sample: Tensor) -> int:
         )
         analysis = FlopCountAnalysis(holder, sample)
         analysis.set_op_handle("aten::_convolution_mode", _count_convolution)
+        analysis.set_op_handle("aten::matmul", _count_matmul)
         # A deployed form may add up products, or binary maps.
         analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
         analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
@@ -122,6 +124,18 @@ def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
     image, weight, out = (get_shape(value) for value in (inputs[0], inputs[1], outputs[0]))
     return Counter(conv=conv_flop_count(image, weight, out, transposed=False))
+
+
+def _count_matmul(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
+    """Count a product of matrices or vectors, at which fvcore fails where one is a vector."""
+    from fvcore.nn.jit_handles import get_shape
+
+    left, right = get_shape(inputs[0]), get_shape(inputs[1])
+    if len(right) == 1:
+        return Counter(matmul=math.prod(left))
+    if len(left) == 1:
+        return Counter(matmul=math.prod(right))
+    return Counter(matmul=math.prod(get_shape(outputs[0])) * left[-1])
 
 
 def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":

@@ -9,7 +9,7 @@ from typing import Any
 
 from dsx.conv import KEEP, ConvSpec, words
 from dsx.errors import SpecError, unknown
-from dsx.space.slots import Census
+from dsx.space.census import Census
 
 
 @dataclass(frozen=True, kw_only=True)

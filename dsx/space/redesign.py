@@ -7,8 +7,9 @@ from torch import nn
 from dsx.conv import ConvSpec, build, from_conv2d
 from dsx.conv.norms import normed
 from dsx.conv.swap import swap
-from dsx.errors import SpecError, unknown
-from dsx.space.slots import copied
+from dsx.errors import DsxError, SpecError, unknown
+from dsx.space.left_alone import Holders, holders, obstacle
+from dsx.space.network import copied, lazy
 
 
 def redesign(
@@ -27,11 +28,15 @@ def redesign(
         The new network; all other weights are copies.
 
     Raises:
-        SpecError: If there is no such slot, a spec cannot be set there, or two names of one
-            convolution are given different specs.
-        DsxError: If the network cannot be copied.
+        SpecError: If there is no such slot, it cannot be replaced (hooks hang on it, it shares
+            weights), a spec cannot be set there, or two names of one convolution are given
+            different specs.
+        DsxError: If the network cannot be copied, or has weights without a shape yet.
     """
+    if lazy(model):
+        raise DsxError("the network is built lazily: run it once on an input before its redesign")
     network = copied(model)
+    held = holders(network)
     convs = {
         name: module
         for name, module in network.named_modules(remove_duplicate=False)
@@ -52,11 +57,18 @@ def redesign(
             if standing != at:
                 raise SpecError(f"is the same convolution as {other}, with another spec")
             if not at.keeps and conv not in replacements:
-                new = from_conv2d(conv, at) if keep_weights else build(at, conv)
-                replacements[conv] = new.train(conv.training)
+                replacements[conv] = _replacement(conv, at, held, keep_weights)
         except SpecError as error:
             raise SpecError(f"{name}: {error}") from error
     if network in replacements:
         return replacements[network]
     swap(network, replacements)
     return network
+
+
+def _replacement(conv: nn.Conv2d, spec: ConvSpec, held: Holders, keep_weights: bool) -> nn.Module:
+    reason = obstacle(conv, held)
+    if reason:
+        raise SpecError(reason)
+    new = from_conv2d(conv, spec) if keep_weights else build(spec, conv)
+    return new.train(conv.training)

@@ -1,9 +1,11 @@
 """Rules: which slots a wildcard matches, and what is offered to them."""
 
+import dataclasses
 import fnmatch
 from collections.abc import Iterator, Sequence
 
 from dsx.errors import did_you_mean
+from dsx.space.census import Census
 from dsx.space.choices import Choices
 from dsx.space.offer import offer
 from dsx.space.schema import Rule
@@ -11,13 +13,13 @@ from dsx.space.slots import Slot
 from dsx.space.source import Source
 
 
-def rule_choices(rules: Sequence[Rule], source: Source, slots: Sequence[Slot]) -> Iterator[Choices]:
+def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Iterator[Choices]:
     """Give each slot to the first rule that matches it.
 
     Args:
         rules: In the order of the file.
         source: The file, for complaints.
-        slots: Of the network; those that no rule matches stay as they are.
+        census: Of the network; slots that no rule matches stay as they are.
 
     Yields:
         The choices of each slot, or of all slots of a rule that share one setting.
@@ -25,15 +27,18 @@ def rule_choices(rules: Sequence[Rule], source: Source, slots: Sequence[Slot]) -
     Raises:
         SpaceError: If a rule matches no slot, or leaves nothing to choose for any of its slots.
     """
-    free = list(slots)
+    free = list(census.slots)
+    offer = _Offers()
     for number, rule in enumerate(rules):
         matched = [slot for slot in free if fnmatch.fnmatchcase(slot.name, rule.match)]
         if not matched:
-            raise source.error(("slots", number, "match"), _no_match(rule.match, slots))
+            raise source.error(("slots", number, "match"), _no_match(rule.match, census))
         free = [slot for slot in free if slot not in matched]
+        if rule.keep:
+            continue
         shared = rule.share == "rule"
         offers = [
-            _offer(rule, rule.match if shared else group[0].name, group)
+            offer(rule, rule.match if shared else group[0].name, group)
             for group in ([matched] if shared else [[slot] for slot in matched])
         ]
         if all(len(choices.settings()) == 1 for choices in offers):
@@ -41,8 +46,11 @@ def rule_choices(rules: Sequence[Rule], source: Source, slots: Sequence[Slot]) -
         yield from offers
 
 
-def _no_match(wildcard: str, slots: Sequence[Slot]) -> str:
-    names = [slot.name for slot in slots]
+def _no_match(wildcard: str, census: Census) -> str:
+    names = [slot.name for slot in census.slots]
+    for name, reason in census.left_alone.items():
+        if fnmatch.fnmatchcase(name, wildcard):
+            return f"'{wildcard}' matches no slot: {name} {reason}"
     if not names:
         return f"'{wildcard}' matches no slot: the network has no nn.Conv2d"
     if any(fnmatch.fnmatchcase(name, wildcard) for name in names):
@@ -53,9 +61,28 @@ def _no_match(wildcard: str, slots: Sequence[Slot]) -> str:
     return f"'{wildcard}' matches no slot (the slots are {', '.join(names)}).{near}"
 
 
-def _offer(rule: Rule, name: str, slots: Sequence[Slot]) -> Choices:
-    options = rule.options if rule.turns_dials else None
-    return offer(name, rule.match, slots, dict(rule.preset), options)
+class _Offers:
+    """Makes the offer of each slot; equal slots, of which networks have many, share the work."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, Slot], Choices] = {}
+
+    def __call__(self, rule: Rule, name: str, slots: Sequence[Slot]) -> Choices:
+        options = rule.options if rule.turns_dials else None
+        if len(slots) > 1:
+            return offer(name, rule.match, slots, dict(rule.preset), options)
+        nameless = dataclasses.replace(slots[0], name="")
+        key = (rule.match, nameless)
+        if key not in self.known:
+            self.known[key] = offer("", rule.match, [nameless], dict(rule.preset), options)
+        known = self.known[key]
+        return dataclasses.replace(
+            known,
+            name=name,
+            slots=tuple(slots),
+            # Each reason begins with the name of the slot.
+            left_out={label: f"{name}{reason}" for label, reason in known.left_out.items()},
+        )
 
 
 def _nothing_left(choices: Choices) -> str:

@@ -1,9 +1,18 @@
 """The space file: its keys, and the checks that need nothing but the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from dsx.conv import ConvSpec, preset
 from dsx.conv.spec import DENSITY
@@ -71,16 +80,34 @@ class Augment(_Part):
     cutout: Annotated[int, Field(ge=0)] = 0
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
+    def misfits(self, rows: int, columns: int) -> dict[str, str]:
+        """Say what does not fit images of a size, by key; nothing if all does."""
+        least = min(rows, columns)
+        limits = {"crop": least - 1, "cutout": least}
+        return {
+            key: f"{getattr(self, key)} is too large for images of {rows} x {columns} pixels "
+            f"(allowed: 0 to {limit})"
+            for key, limit in limits.items()
+            if getattr(self, key) > limit
+        }
+
+
+_OWN: Mapping[str, Mapping[str, Any]] = {
+    "adamw": {"learning_rate": 2e-3, "momentum": None, "weight_decay": 0.05},
+    "cosine": {"warm_up": 0.05},
+}
+"""What an optimiser or a schedule has by default, where it is not the default of the key."""
+
 
 class Train(_Part):
     """How a candidate is trained."""
 
     epochs: Annotated[int, Field(ge=1)] = 6
     batch_size: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Positive = 0.2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    learning_rate: Positive = 0.2
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = 0.9
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     schedule: Literal["one_cycle", "cosine"] = "one_cycle"
     warm_up: Share = 0.3
@@ -91,6 +118,34 @@ class Train(_Part):
     channels_last: bool = False
     compile: bool = False
     augment: Augment = Augment()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        """Write down what the optimiser and the schedule have by default."""
+        if isinstance(given, dict):
+            for key in ("optimizer", "schedule"):
+                word = given.get(key)
+                given = {**(_OWN.get(word, {}) if isinstance(word, str) else {}), **given}
+        return given
+
+    @field_validator("momentum")
+    @classmethod
+    def _check_momentum(cls, value: float | None, known: ValidationInfo) -> float | None:
+        optimizer = known.data.get("optimizer")
+        if optimizer == "sgd" and value is None:
+            raise ValueError("has no value (allowed: 0 or more, less than 1)")
+        if optimizer == "adamw" and value is not None:
+            raise ValueError("does nothing with optimizer: adamw; leave it out")
+        return value
+
+    @field_validator("accumulate")
+    @classmethod
+    def _check_accumulate(cls, value: int, known: ValidationInfo) -> int:
+        batch = known.data.get("batch_size")
+        if batch is not None and value > batch:
+            raise ValueError(f"{value} parts of {batch} images (allowed: 1 to {batch})")
+        return value
 
 
 class Measure(_Part):
@@ -120,6 +175,7 @@ class Rule(_Part):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     match: str
+    keep: bool = False
     share: Literal["none", "rule"] = "none"
     preset: Annotated[list[PresetOption], Options] = []
     separable: Annotated[list[bool], Options, Field(min_length=1)] = [False]
@@ -138,13 +194,25 @@ class Rule(_Part):
     @property
     def turns_dials(self) -> bool:
         """Whether the rule lists options of any dial, beside whole presets."""
-        return bool(self.model_fields_set - {"match", "share", "preset"})
+        return bool(self.model_fields_set - {"match", "keep", "share", "preset"})
 
     @property
     def options(self) -> dict[str, tuple[Value, ...]]:
         """The options of each dial, each once."""
         listed = {dial.name: tuple(dict.fromkeys(getattr(self, dial.name))) for dial in DIALS}
         return {name: options for name, options in listed.items() if options}
+
+
+def _weights(value: Any) -> Any:
+    """Let a file stand for itself."""
+    return {"file": value} if isinstance(value, str) else value
+
+
+class Weights(_Part):
+    """Trained weights to begin with."""
+
+    file: str
+    skip: Annotated[list[str], Options] = []
 
 
 Direction = Literal["minimize", "maximize"]
@@ -158,6 +226,7 @@ class SpaceFile(_Part):
 
     model: str
     model_args: dict[str, Any] = {}
+    weights: Annotated[Weights | None, BeforeValidator(_weights)] = None
     data: str
     data_args: dict[str, Any] = {}
     train: Train = Train()
@@ -187,6 +256,9 @@ def parse_space(source: Source) -> SpaceFile:
         raise complaint(error, source, SpaceFile) from error
     for number, rule in enumerate(file.slots):
         _check_dials(rule, ("slots", number), source)
+        if rule.keep and (rule.preset or rule.turns_dials):
+            problem = "slots that are kept take no preset and no dials"
+            raise source.error(("slots", number, "keep"), problem)
     return file
 
 

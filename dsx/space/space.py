@@ -1,25 +1,28 @@
 """SearchSpace: a checked space file, with the network it is about."""
 
-import json
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import dsx
 from dsx.conv import ConvSpec, Cost
-from dsx.data import Data, open_data
+from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean
 from dsx.nets import network_builder
+from dsx.space.census import Census, census
 from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
+from dsx.space.model import build_model, check_alone, check_arguments, unwrap_logits
+from dsx.space.network import copied
+from dsx.space.pretrained import digest, read_weights, take_weights
 from dsx.space.rules import rule_choices
 from dsx.space.schema import SpaceFile, parse_space
-from dsx.space.slots import Census, census
 from dsx.space.source import Source, read_source
 
 T = TypeVar("T")
@@ -34,6 +37,7 @@ class SearchSpace:
         source: The file's text, and where each key stands.
         file: Its typed content.
         data: Known, and loaded once it is needed.
+        weights: State dict that the network begins with; None where all weights are fresh.
         census: The network's slots and costs.
         choices: What each slot, or each group of slots that share a setting, may become.
     """
@@ -42,6 +46,7 @@ class SearchSpace:
     source: Source
     file: SpaceFile
     data: Data
+    weights: Mapping[str, Tensor] | None
     census: Census
     choices: tuple[Choices, ...]
 
@@ -107,8 +112,31 @@ class SearchSpace:
         return bounds[0], bounds[1]
 
     def network(self) -> nn.Module:
-        """Build the network, with the fresh weights that the training seed gives."""
-        return _build(self.file, self.source)
+        """Build the network, with the given weights, or fresh ones that the training seed gives."""
+        network = _build(self.file, self.source, self.data)
+        if self.weights is not None and self.file.weights is not None:
+            take_weights(network, self.weights, self.file.weights.skip)
+        if self.census.wrapped:
+            unwrap_logits(network)
+        return network
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        """The data's splits, loaded when first asked for."""
+        return _named(self.source, _data_key(self.file), lambda: self.data.splits)
+
+    @functools.cached_property
+    def training(self) -> dict[str, Any]:
+        """What the weights of a trained network depend on beside the design: plain JSON values."""
+        facts: dict[str, Any] = {
+            "data": self.file.data,
+            "data_args": self.file.data_args,
+            "images": self.splits.fingerprint,
+            "train": self.file.train.model_dump(),
+        }
+        if self.weights is not None and self.file.weights is not None:
+            facts["weights"] = [digest(self.weights), *self.file.weights.skip]
+        return facts
 
 
 def _setting_costs(choices: Choices) -> tuple[Cost, list[Cost]]:
@@ -158,19 +186,31 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     source = read_source(file, text)
     content = parse_space(source)
     data = _open(content, source)
-    network = _build(content, source)
-    try:
-        found = census(network, torch.zeros(2, *data.image_shape))
-    except DsxError as error:
-        raise source.error(("model",), str(error)) from error
+    network = _build(content, source, data)
+    weights = _weights(content, source, network)
+    found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
         problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"
         raise source.error(("model",), problem)
-    choices = tuple(rule_choices(content.slots, source, found.slots))
     return SearchSpace(
-        name=name, source=source, file=content, data=data, census=found, choices=choices
+        name=name,
+        source=source,
+        file=content,
+        data=data,
+        weights=weights,
+        census=found,
+        choices=tuple(rule_choices(content.slots, source, found)),
     )
+
+
+def _census(network: nn.Module, data: Data, content: SpaceFile) -> Census:
+    # Of two images: what is true of one alone is easily mistaken for the batch.
+    sample = torch.zeros(2, *data.image_shape)
+    found = census(network, sample, kept=content.weights is not None)
+    if content.measure.batch == 1:
+        check_alone(copied(network).eval(), data.image_shape)
+    return found
 
 
 def _named(source: Source, key: str, find_it: Callable[[], T]) -> T:
@@ -182,32 +222,30 @@ def _named(source: Source, key: str, find_it: Callable[[], T]) -> T:
 
 
 def _open(content: SpaceFile, source: Source) -> Data:
-    """Open the data; what is wrong with them is about their arguments, if there are any."""
-    key = "data_args" if "data_args" in content.model_fields_set else "data"
-    return _named(source, key, lambda: open_data(content.data, content.data_args))
+    return _named(source, _data_key(content), lambda: open_data(content.data, content.data_args))
 
 
-def _build(content: SpaceFile, source: Source) -> nn.Module:
-    builder = _named(source, "model", lambda: network_builder(content.model))
-    args = ("model_args",) if "model_args" in content.model_fields_set else ("model",)
-    try:
-        json.dumps(content.model_args, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        problem = f"only words, finite numbers, true, false, null and lists of them: {error}"
-        raise source.error(args, problem) from error
-    with torch.random.fork_rng():
-        torch.manual_seed(content.train.seed)
-        try:
-            network = builder(**content.model_args)
-        # The user's own code, with the user's arguments: whatever it raises is about these.
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            problem = f"{content.model} cannot be built with these arguments: {reason}"
-            raise source.error(args, problem) from error
-    if not isinstance(network, nn.Module):
-        problem = f"{content.model} returns a {type(network).__name__}, not a nn.Module"
-        raise source.error(("model",), problem)
-    return network
+def _data_key(content: SpaceFile) -> str:
+    """What is wrong with data is about their arguments, if there are any."""
+    return "data_args" if "data_args" in content.model_fields_set else "data"
+
+
+def _build(content: SpaceFile, source: Source, data: Data) -> nn.Module:
+    _named(source, "model", lambda: network_builder(content.model))
+    key = "model_args" if "model_args" in content.model_fields_set else "model"
+    _named(source, key, lambda: check_arguments(content.model_args))
+    seed, shape = content.train.seed, data.image_shape
+    return _named(source, key, lambda: build_model(content.model, content.model_args, shape, seed))
+
+
+def _weights(content: SpaceFile, source: Source, network: nn.Module) -> Mapping[str, Tensor] | None:
+    """Read the weights to begin with, and see that the network takes them."""
+    if content.weights is None:
+        return None
+    file, skip = content.weights.file, content.weights.skip
+    state = _named(source, "weights", lambda: read_weights(file))
+    _named(source, "weights", lambda: take_weights(network, state, skip))
+    return state
 
 
 def _space_path(name: str) -> Path:

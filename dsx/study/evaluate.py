@@ -170,4 +170,9 @@ def _in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
-_DOING = {"static": "counting", "timed": "timing", "trained": "training"}
+_DOING = {
+    "static": "counting",
+    "timed": "timing",
+    "projected": "classifying",
+    "trained": "training",
+}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dsx.errors import DsxError
 from dsx.lookup import find, names
@@ -11,6 +12,8 @@ from dsx.space import Design, SearchSpace
 from dsx.study.memory import Memory
 
 COUNTED = ("params", "flops", "bits")
+PROJECTED = "projected_accuracy"
+"""Says something where weights are kept; there it is always measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +78,11 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
         space: The space.
 
     Returns:
-        The metrics by name: those that can be counted, objectives, constraints; cheap ones first.
+        The metrics by name: those that can be counted, objectives, constraints, and where weights
+        are kept what they are worth before training; cheap ones first.
 
     Raises:
-        SpaceError: If a metric is unknown.
+        SpaceError: If a metric is unknown, or needs weights that the space does not give.
     """
     wanted = {}
     named = [("objectives", name) for name in space.file.objectives]
@@ -88,8 +92,11 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
             wanted[name] = find(Metric, name)
         except DsxError as error:
             raise space.source.error((key, name), str(error)) from error
-    counted = {name: find(Metric, name) for name in names(Metric) if name in COUNTED}
-    found = counted | wanted
+        if name == PROJECTED and space.weights is None:
+            problem = "needs weights to begin with (weights: FILE)"
+            raise space.source.error((key, name), problem)
+    always = COUNTED if space.weights is None else (*COUNTED, PROJECTED)
+    found = {name: find(Metric, name) for name in names(Metric) if name in always} | wanted
     return {
         name: found[name] for stage in STAGES for name in sorted(found) if found[name].cost == stage
     }
@@ -135,19 +142,19 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
     settings = {name: dict(metric.protocol(space)) for name, metric in metrics.items()}
-    training = {
-        "data": space.file.data,
-        "train": space.file.train.model_dump(),
-        # Sums in another order can end in other shapes.
-        "threads": space.file.measure.threads,
-    }
     return Plan(
         space=space,
         metrics=metrics,
         protocols={name: memory.add_protocol(name, own) for name, own in settings.items()},
         learned={
-            name: memory.add_protocol(name, {**own, "learned_shapes": training})
+            name: memory.add_protocol(name, {**own, "learned_shapes": _shaping(space)})
             for name, own in settings.items()
             if space.learned
         },
     )
+
+
+def _shaping(space: SearchSpace) -> dict[str, Any]:
+    """Say what learned shapes depend on."""
+    # Sums in another order can end in other shapes.
+    return {**space.training, "threads": space.file.measure.threads}

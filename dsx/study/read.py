@@ -104,8 +104,8 @@ def _uncounted(baseline: Sequence[Row[Any]]) -> dict[str, str]:
     if flops is None or counted in (None, flops.value):
         return {}
     return {
-        "flops": f"the baseline's operators count {counted:,}, its convolution and linear modules "
-        f"{flops.value:,.0f}; what the network computes outside of modules is not in any count"
+        "flops": f"the baseline's operators count {counted:,}, dsx {flops.value:,.0f}: the network "
+        "has products that are neither of a module nor of two matrices"
     }
 
 

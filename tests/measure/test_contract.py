@@ -14,6 +14,7 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.space.texts import space
 
 METRICS = names(Metric)
+UNITS = ("ms", "mb", "mj")
 STATIC = [name for name in METRICS if find(Metric, name).cost == "static"]
 
 
@@ -41,8 +42,9 @@ def test_a_record_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_unit_that_is_in_the_name_is_the_unit(name: str) -> None:
-    _, _, suffix = name.partition("_")
-    assert not suffix or find(Metric, name).unit.lower() == suffix
+    _, _, suffix = name.rpartition("_")
+    unit = find(Metric, name).unit.lower()
+    assert (suffix in UNITS or unit in UNITS) == (suffix == unit)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -100,6 +102,7 @@ def test_a_protocol_tells_what_the_number_depends_on(name: str) -> None:
         == {
             "static": [False, False, False, False],
             "timed": [False, False, True, True],
+            "projected": [False, True, False, False],
             "trained": [True, True, False, False],
         }[metric.cost]
     )

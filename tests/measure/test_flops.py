@@ -17,7 +17,7 @@ from dsx.lookup import find, names
 from dsx.measure import Candidate
 from dsx.measure.flops import METRIC, count
 from dsx.space import load_space, redesign, shipped_spaces
-from dsx.space.slots import census
+from dsx.space.census import census
 from tests.measure.candidates import EVERYTHING, SPECS, candidate
 from tests.space import networks
 from tests.space.drawing import drawn
@@ -208,3 +208,19 @@ def test_the_operators_of_every_deployed_form_are_known(slot: nn.Conv2d) -> None
             assert count(form, torch.zeros(1, 8, 8, 8)) > 0, (name, spec)
             tried.add(name)
     assert tried == set(names(Form))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "products"),
+    [((4,), (4,), 4), ((3, 4), (4,), 12), ((2, 3, 4), (4,), 24), ((4,), (4, 5), 20),
+     ((4,), (2, 4, 5), 40), ((3, 4), (4, 5), 60), ((2, 3, 4), (4, 5), 120),
+     ((2, 1, 3, 4), (5, 4, 6), 720)],
+)  # fmt: skip
+def test_products_of_matrices_and_vectors(
+    left: tuple[int, ...], right: tuple[int, ...], products: int
+) -> None:
+    class Product(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.new_ones(left) @ x.new_ones(right)
+
+    assert count(Product(), torch.zeros(1, 1)) == products

@@ -42,7 +42,7 @@ def test_the_given_network_is_untouched() -> None:
     network = Tangle().train()
     network.twice.eval()
     calls = []
-    handle = network.twice.register_forward_hook(lambda *_: calls.append(1))
+    handle = network.grouped.register_forward_hook(lambda *_: calls.append(1))
     parts, state = dict(network.named_modules()), copy.deepcopy(network.state_dict())
     small = redesign(network, {"twice": CROSS, "even": GROUPS}, keep_weights=True)
     for parameter in small.parameters():
@@ -52,7 +52,7 @@ def test_the_given_network_is_untouched() -> None:
         assert torch.equal(value, state[name]), name
     assert network.training
     assert not network.twice.training
-    assert list(network.twice._forward_hooks) == [handle.id]
+    assert list(network.grouped._forward_hooks) == [handle.id]
     assert calls == []
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from dsx.errors import SpaceError
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
-from dsx.space.slots import census
+from dsx.space.census import census
 from tests.space.drawing import drawn, every_draw
 from tests.space.texts import PLAIN, changed, complaint, ruled, space
 
@@ -64,7 +64,7 @@ def of_model(model: str) -> str:
          "'Tinny' (allowed: "),
         (of_model(f"{NETWORKS}:NUMBER"), f"1: model: '{NETWORKS}:NUMBER' is a int, not something "
          "that can be called"),
-        (of_model(f"{NETWORKS}:no_module"), f"1: model: {NETWORKS}:no_module returns a str, "
+        (of_model(f"{NETWORKS}:no_module"), f"2: model_args: {NETWORKS}:no_module returns a str, "
          "not a nn.Module"),
         (of_model(f"{NETWORKS}:not_buildable"), f"2: model_args: {NETWORKS}:not_buildable cannot "
          "be built with these arguments: KeyError: 'no\\nsuch thing'"),

@@ -29,6 +29,7 @@ def test_what_can_be_counted_is_measured_and_dear_things_last(storage: str) -> N
     assert [(stage, sorted(names)) for stage, names in stages] == [
         ("static", ["bits", "flops", "params"]),
         ("timed", ["latency_ms"]),
+        ("projected", []),
         ("trained", ["accuracy"]),
     ]
 
@@ -41,7 +42,7 @@ def learned_design(plan: Plan) -> Design:
 def test_learned_shapes_are_trained_before_anything_is_counted(storage: str) -> None:
     plan = plan_of(LEARNED, storage)
     stages = [stage for stage, _ in plan.stages(learned_design(plan))]
-    assert stages == ["trained", "static", "timed"]
+    assert stages == ["trained", "static", "timed", "projected"]
     assert plan.stages(plan.space.baseline)[0][0] == "static"
 
 

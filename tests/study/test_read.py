@@ -82,11 +82,10 @@ def test_every_number_is_read_with_its_making(finished: str) -> None:
     assert all(number.samples == 0 for number in taken)
 
 
-def test_what_modules_do_not_count_is_said(storage: str, tmp_path: Path) -> None:
+def test_what_only_the_operators_count_is_said(storage: str, tmp_path: Path) -> None:
     model = "model: tests.study.models:Functional\nmodel_args: {}\n"
     space = varied(STATIC, tmp_path, "model: small_cnn\nmodel_args: {width: 4}\n", model)
     found = search(space, trials=1, storage=storage)
     flops = int(found.entries[0].metrics["flops"].value)
-    # 10 numbers times a 10 x 10 matrix.
-    assert f"operators count {flops + 100:,}, " in found.conditions["flops"]
-    assert f"modules {flops:,};" in found.conditions["flops"]
+    # 10 numbers times 10.
+    assert f"operators count {flops + 10:,}, dsx {flops:,}:" in found.conditions["flops"]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._choose import Choice, choose
-from dsx.conv.deploy._fold import bound, flatten, fold_batch_norms
+from dsx.conv.deploy._fold import flatten, fold_batch_norms
 from dsx.conv.fixed import FixedConv2d
-from dsx.conv.norms import trace
+from dsx.conv.norms import bound, trace
 from dsx.conv.spec import standing_spec
 from dsx.conv.swap import swap
 from dsx.conv.timing import Timer, medians

@@ -4,36 +4,12 @@ import operator
 
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
 from dsx.conv.norms import pairs
 from dsx.conv.swap import swap
 
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
-
-
-def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
-    """List the modules that must stay as they are for the network to compute what it does.
-
-    Args:
-        network: Any network.
-        graph: Its trace, or the reason why there is none.
-
-    Returns:
-        Those that hooks hang on, that compute their weights from others (weight norm), or whose
-        tensors the network's own code reads.
-    """
-    found = {
-        module
-        for module in network.modules()
-        if module._forward_hooks or module._forward_pre_hooks or is_parametrized(module)
-    }
-    for node in [] if isinstance(graph, str) else graph.nodes:
-        owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""
-        if owner:
-            found.add(network.get_submodule(owner))
-    return found
 
 
 def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> int:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.conv.deploy._fold import bound, flatten, fold_batch_norms
-from dsx.conv.norms import trace
+from dsx.conv.deploy._fold import flatten, fold_batch_norms
+from dsx.conv.norms import bound, trace
 from tests.conv.close import assert_equal
 from tests.conv.deploy.networks import CORNERS, SEPARABLE, SLIDING, ready, redesigned
 

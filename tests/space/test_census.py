@@ -12,7 +12,7 @@ from dsx.conv import KEEP, ConvSpec, Cost, preset
 from dsx.errors import DsxError
 from dsx.measure.flops import count
 from dsx.space import redesign, slots
-from dsx.space.slots import census
+from dsx.space.census import census
 from tests.space import networks
 from tests.space.networks import TANGLE_SLOTS, Tangle, Tiny
 
@@ -35,9 +35,13 @@ def test_a_slot_says_what_stands_there() -> None:
     assert found["twice"].out_hw == ((12, 12), (12, 12))
 
 
-def test_a_slot_says_whether_a_batch_norm_follows() -> None:
-    assert [slot.name for slot in slots(Tangle(), IMAGES) if slot.normed] == ["parts.0"]
-    assert not any(slot.normed for slot in slots(networks.Branching(), IMAGES))
+def test_a_binary_basis_needs_no_scale_where_a_batch_norm_follows() -> None:
+    assert [slot.name for slot in slots(Tangle(), IMAGES) if not slot.scaled] == ["parts.0"]
+    assert all(slot.scaled for slot in slots(networks.Branching(), IMAGES))
+
+
+def test_kept_weights_need_a_scale_everywhere() -> None:
+    assert all(slot.scaled for slot in census(Tangle(), IMAGES, kept=True).slots)
 
 
 def test_a_binary_basis_is_scaled_where_no_batch_norm_follows() -> None:

@@ -1,0 +1,45 @@
+"""Projected accuracy: top-1 on the validation split before any training, 0 to 1.
+
+What is kept of pretrained weights, as it is: how well a design starts. BNs of a redesigned network
+take their statistics anew first, without which the number says little.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import update_bn
+
+from dsx.data import Split
+from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure.accuracy import share_of_hits
+from dsx.space import SearchSpace
+
+IMAGES, BATCH = 2048, 128
+
+
+def read(candidate: Candidate) -> Reading:
+    """Build the network with what is kept of its weights, and classify the validation split."""
+    network = candidate.build()
+    if candidate.design.changed:
+        update_bn(_some(candidate.splits.train), network)
+    return share_of_hits(network.eval(), candidate.splits.validation)
+
+
+def _some(split: Split) -> Iterator[Tensor]:
+    """Give batches of training images of all classes, the same ones every time."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
+    return (images for images, _ in split.batches(order[:IMAGES], BATCH))
+
+
+def protocol(space: SearchSpace) -> Mapping[str, Any]:
+    """Data, kept weights and the seed of fresh ones; how training goes on makes no difference."""
+    facts = {name: value for name, value in space.training.items() if name != "train"}
+    seed = space.file.train.seed
+    return {"version": 1, "batch_norm_images": IMAGES, "seed": seed, **facts}
+
+
+METRIC = Metric(
+    unit="fraction", direction="maximize", cost="projected", read=read, protocol=protocol
+)

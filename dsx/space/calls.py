@@ -1,0 +1,115 @@
+"""Watch a network run: which modules are called, and what is computed outside of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from dsx.conv import DsxConv
+from dsx.space.network import run, wrapped
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+_COUNTED = (nn.Linear, *CONVOLUTIONS, DsxConv)
+Call = tuple[torch.Size, torch.Size]
+"""Shapes that went in and came out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calls:
+    """What happened in one forward pass.
+
+    Args:
+        modules: The convolutions and linear layers in the order of their first call, with the
+            shapes of each call.
+        outside: Multiply-adds of convolutions and matrix products that no such module does.
+        convolutions: How many convolutions were among them.
+        output: Of the network.
+        wrapped: Whether it came in an object that holds logits beside other things.
+    """
+
+    modules: Mapping[nn.Module, list[Call]]
+    outside: int
+    convolutions: int
+    output: Tensor
+    wrapped: bool
+
+
+class _Outside(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts what is computed while no counted module is at work."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.inside = 0
+        self.flops = 0
+        self.convolutions = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
+        if count is not None and not self.inside:
+            # torch counts a multiplication and an addition as two.
+            self.flops += count(*args, **(kwargs or {}), out_val=out) // 2
+            self.convolutions += func._overloadpacket is torch.ops.aten.convolution
+        return out
+
+
+def watch(network: nn.Module, sample: Tensor) -> Calls:
+    """Run a network once and note what is called.
+
+    Args:
+        network: In eval mode.
+        sample: An input batch.
+
+    Returns:
+        What happened.
+
+    Raises:
+        DsxError: If the network does not run on the sample.
+    """
+    modules: dict[nn.Module, list[Call]] = {}
+    outside = _Outside()
+
+    def enter(module: nn.Module, args: object) -> None:
+        outside.inside += 1
+
+    def leave(
+        module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
+    ) -> None:
+        outside.inside -= 1
+        into = (*given, *named.values())[0]
+        modules.setdefault(module, []).append((into.shape, output.shape))
+
+    returned: list[object] = []
+    hooks = [network.register_forward_hook(lambda _, given, output: returned.append(output))]
+    for module in _counted(network):
+        hooks.append(module.register_forward_pre_hook(enter, prepend=True))
+        hooks.append(module.register_forward_hook(leave, with_kwargs=True))
+    with outside:
+        output = run(network, sample)
+    for hook in hooks:
+        hook.remove()
+    return Calls(
+        modules=modules,
+        outside=outside.flops,
+        convolutions=outside.convolutions,
+        output=output,
+        wrapped=wrapped(returned[-1]),
+    )
+
+
+def _counted(network: nn.Module) -> list[nn.Module]:
+    """List the convolutions and linear layers, those inside dsx convolutions left out."""
+    convs = [module for module in network.modules() if isinstance(module, DsxConv)]
+    inner = {part for conv in convs for part in conv.modules() if part is not conv}
+    return [m for m in network.modules() if isinstance(m, _COUNTED) and m not in inner]

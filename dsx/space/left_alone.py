@@ -1,0 +1,70 @@
+"""Left alone: the convolutions of a network that are no slots, and why."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from dsx.conv.norms import untouchable
+from dsx.space.calls import CONVOLUTIONS, Calls
+
+FUNCTIONAL = "(no module)"
+"""Stands for what is computed by a call such as F.conv2d, or by a module in a plain list."""
+
+Holders = Mapping[int, int]
+
+
+def left_alone(network: nn.Module, calls: Calls) -> dict[str, str]:
+    """Say why convolutions of a network are no slots.
+
+    Args:
+        network: In eval mode.
+        calls: What happened when it ran.
+
+    Returns:
+        The reason by module name, in the network's order.
+    """
+    read, held = untouchable(network), holders(network)
+    found = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, CONVOLUTIONS):
+            continue
+        reason = obstacle(module, held)
+        if not reason and module not in calls.modules:
+            reason = "is not called in a forward pass"
+        if not reason and module in read:
+            reason = "the network's own code reads its weights"
+        if reason:
+            found[name] = reason
+    if calls.convolutions:
+        number = f"{calls.convolutions} convolution{'s' if calls.convolutions > 1 else ''}"
+        found[FUNCTIONAL] = f"{number} computed by no nn.Module that the network registers"
+    return found
+
+
+def holders(network: nn.Module) -> Holders:
+    """Count the modules that hold each parameter, by its identity."""
+    return Counter(id(p) for module in network.modules() for p in module._parameters.values())
+
+
+def obstacle(conv: nn.Module, held: Holders) -> str:
+    """Say why a convolution cannot be replaced, as far as it shows without running anything.
+
+    Args:
+        conv: A convolution of a network.
+        held: The holders of the network's parameters.
+
+    Returns:
+        The reason; empty if there is none.
+    """
+    if is_parametrized(conv) or conv._parameters.get("weight") is None:
+        return "its weight is computed from others"
+    if type(conv) is not nn.Conv2d:
+        return f"is a {type(conv).__name__}, not a nn.Conv2d"
+    if any((*conv._forward_hooks, *conv._forward_pre_hooks, *conv._backward_hooks)):
+        return "hooks hang on it, and would be lost"
+    own = [p for p in conv._parameters.values() if p is not None]
+    if any(held[id(p)] > 1 for p in own):
+        return "shares weights with another module"
+    return ""

@@ -1,0 +1,115 @@
+"""Model: the network that a space file names, built and completed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dsx.errors import DsxError
+from dsx.nets import network_builder
+from dsx.space.network import materialise, run
+from dsx.space.source import one_line
+
+
+def build_model(
+    name: str,
+    arguments: Mapping[str, Any],
+    image_shape: tuple[int, ...],
+    seed: int = 0,
+) -> nn.Module:
+    """Build a network.
+
+    Args:
+        name: A file in `dsx/nets`, or `package.module:callable`.
+        arguments: What it is built with; plain JSON values.
+        image_shape: Channels, rows, columns of an image, for networks that are built lazily.
+        seed: Of the fresh weights.
+
+    Returns:
+        The network, all of its weights there.
+
+    Raises:
+        DsxError: If there is no such network, it cannot be built, or what is built is no network
+            that dsx can train.
+    """
+    builder = network_builder(name)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            network = builder(**arguments)
+        # The user's own code, with the user's arguments: whatever it raises is about these.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise DsxError(f"{name} cannot be built with these arguments: {reason}") from error
+        check_network(name, network)
+        materialise(network, torch.zeros(1, *image_shape))
+    return network
+
+
+def check_network(name: str, network: object) -> None:
+    """Refuse what dsx cannot train.
+
+    Args:
+        name: Of the model.
+        network: As its code built it.
+
+    Raises:
+        DsxError: If it is no network, or its weights are not float32.
+    """
+    if not isinstance(network, nn.Module):
+        raise DsxError(f"{name} returns a {type(network).__name__}, not a nn.Module")
+    for name, parameter in network.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise DsxError(
+                f"its weight {name} is {kind}, and dsx trains in float32: build it with .float() "
+                "(measure: {dtype: bfloat16} times it in bfloat16)"
+            )
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that cannot be written down.
+
+    Args:
+        arguments: As a YAML file gives them.
+
+    Raises:
+        DsxError: If one of them is none of JSON's values.
+    """
+    try:
+        json.dumps(dict(arguments), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        allowed = "only words, finite numbers, true, false, null and lists of them"
+        raise DsxError(f"{allowed}: {error}") from error
+
+
+def check_alone(network: nn.Module, image_shape: tuple[int, ...]) -> None:
+    """Run a network on a single image, as it will be timed.
+
+    Args:
+        network: In eval mode.
+        image_shape: Channels, rows, columns.
+
+    Raises:
+        DsxError: If it does not run on a single image, or its output has another batch.
+    """
+    output = run(network, torch.zeros(1, *image_shape))
+    if output.dim() == 0 or len(output) != 1:
+        shape = " x ".join(map(str, output.shape)) or "one number"
+        raise DsxError(f"returns {shape} for a batch of 1 image: the batch is lost")
+
+
+def unwrap_logits(network: nn.Module) -> None:
+    """Let a network that returns an object with `logits` return these alone, in place.
+
+    Args:
+        network: The network; the names of its modules stay as they are.
+    """
+    network.register_forward_hook(_logits)
+
+
+def _logits(network: nn.Module, given: object, output: Any) -> Tensor:
+    logits: Tensor = output.logits
+    return logits

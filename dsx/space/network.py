@@ -1,0 +1,85 @@
+"""What dsx does to a network that it knows nothing of: copy it, run it, complete it."""
+
+import copy
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from dsx.errors import DsxError
+from dsx.space.source import one_line
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Copy a network.
+
+    Args:
+        model: Any network.
+
+    Returns:
+        The copy.
+
+    Raises:
+        DsxError: If it holds what cannot be copied.
+    """
+    try:
+        return copy.deepcopy(model)
+    # Whatever the user's network holds says by itself why it cannot be copied.
+    except Exception as error:
+        raise DsxError(f"the network cannot be copied: {one_line(error)}") from error
+
+
+def run(network: nn.Module, sample: Tensor) -> Tensor:
+    """Run a network once.
+
+    Args:
+        network: In eval mode.
+        sample: An input batch.
+
+    Returns:
+        Its output; the logits of an output that has some beside other things.
+
+    Raises:
+        DsxError: If it does not run on the sample, or returns something else.
+    """
+    try:
+        with torch.no_grad():
+            output = network(sample)
+    # The user's own code, on an input of the data's shape: whatever it raises is about these.
+    except Exception as error:
+        shape = " x ".join(str(side) for side in sample.shape)
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise DsxError(f"the network does not run on an input of {shape}: {reason}") from error
+    if wrapped(output):
+        output = output.logits
+    if not isinstance(output, Tensor):
+        raise DsxError(f"the network returns a {type(output).__name__}, not one tensor")
+    return output
+
+
+def wrapped(output: object) -> bool:
+    """Say whether an output is an object that holds logits beside other things."""
+    return not isinstance(output, Tensor) and isinstance(getattr(output, "logits", None), Tensor)
+
+
+def lazy(network: nn.Module) -> bool:
+    """Say whether some weights have no shape before the network has seen an input."""
+    held = itertools.chain(network.parameters(), network.buffers())
+    return any(is_lazy(tensor) for tensor in held)
+
+
+def materialise(network: nn.Module, sample: Tensor) -> None:
+    """Let a network that is built lazily see an input, in place.
+
+    Args:
+        network: Any network; one that is complete is not run.
+        sample: An input batch.
+
+    Raises:
+        DsxError: If it does not run on the sample.
+    """
+    if lazy(network):
+        training = network.training
+        run(network.eval(), sample)
+        network.train(training)

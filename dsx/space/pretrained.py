@@ -1,0 +1,126 @@
+"""Pretrained: weights from a file, loaded without running any code that it may hold."""
+
+import fnmatch
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dsx.errors import DsxError
+from dsx.space.source import one_line
+
+SAFE, PICKLED = (".safetensors",), (".pt", ".pth", ".bin")
+_WRAPPINGS = ("state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.")
+"""What torch's wrappers for several devices and for compiled networks put before each name."""
+SHOWN = 3
+
+
+def read_weights(file: str) -> dict[str, Tensor]:
+    """Read a state dict.
+
+    Args:
+        file: A .safetensors file, or one that torch.save wrote of a state dict, by itself or
+            under the key `state_dict`, `model_state_dict` or `model`.
+
+    Returns:
+        Tensors by name; the prefixes of torch's wrappers are taken off.
+
+    Raises:
+        DsxError: If there is no such file, or it holds something else.
+    """
+    path = Path(file).expanduser()
+    if path.suffix not in SAFE + PICKLED:
+        allowed = ", ".join(SAFE + PICKLED)
+        raise DsxError(f"{file}: not a kind of weight file that is known (allowed: {allowed})")
+    if not path.is_file():
+        raise DsxError(f"{file}: there is no such file (looked for in {Path.cwd()})")
+    state = _read_safe(path) if path.suffix in SAFE else _unwrapped(file, _read_pickled(path))
+    for prefix in _PREFIXES:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _read_safe(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DsxError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def _read_pickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DsxError(
+            f"{path}: holds more than tensors, or is damaged; unpickling it could run any code "
+            "(save the network's state_dict() alone, best as .safetensors)"
+        ) from error
+    # A damaged file can make torch fail in many ways; all of them are about the file.
+    except Exception as error:
+        raise DsxError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
+def _unwrapped(file: str, content: Any) -> dict[str, Tensor]:
+    """Find the state dict in what a training script saved."""
+    for key in _WRAPPINGS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise DsxError(f"{file}: holds no state dict (a dict of tensors by name)")
+    return dict(content)
+
+
+def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence[str]) -> None:
+    """Give a network the weights of a state dict, in place.
+
+    Args:
+        network: The network; all of it has to be there, but for what is skipped.
+        state: Tensors by name.
+        skip: Wildcards of names that keep their fresh weights.
+
+    Raises:
+        DsxError: If the state dict is that of another architecture; names what does not fit.
+    """
+    own = network.state_dict()
+
+    def kept(name: str) -> bool:
+        return not any(fnmatch.fnmatchcase(name, wildcard) for wildcard in skip)
+
+    given = {name: tensor for name, tensor in state.items() if kept(name)}
+    # Counts batches, weighs nothing; old files do not have it.
+    wanted = [n for n in own if kept(n) and not n.endswith("num_batches_tracked")]
+    problems = [f"{name} is missing" for name in wanted if name not in given]
+    problems += [f"{name} is unknown" for name in given if name not in own]
+    problems += [
+        f"{name} is {_shape(tensor)}, not {_shape(own[name])}"
+        for name, tensor in given.items()
+        if name in own and tensor.shape != own[name].shape
+    ]
+    if problems:
+        more = f", and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise DsxError(
+            f"the weights are of another architecture: {'; '.join(problems[:SHOWN])}{more} "
+            "(to leave some weights fresh: weights: {file: ..., skip: 'fc.*'})"
+        )
+    network.load_state_dict(given, strict=False)
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "one number"
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """Hash a state dict to twelve hexadecimal digits, blind to the kind of its file."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        found.update(f"{name} {state[name].dtype} {tuple(state[name].shape)}".encode())
+        found.update(state[name].reshape(-1).contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()[:12]
