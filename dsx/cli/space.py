@@ -1,27 +1,79 @@
 """dsx space: what a search space holds, before any trial."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dsx.cli._again import command_line
 from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format
+from dsx.errors import DsxError
 
 
 def space(
     space: Annotated[
-        str, typer.Argument(help="A shipped space, or the path of a space file.", metavar="SPACE")
-    ] = "digits",
+        str | None,
+        typer.Argument(
+            help="A shipped space, or the path of a space file.  [default: digits]",
+            metavar="[SPACE]",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="List the slots of this network instead: package.module:callable, or one of dsx.",
+            metavar="MODEL",
+        ),
+    ] = None,
+    model_args: Annotated[
+        str, typer.Option(help="What it is built with.", metavar="'{NAME: VALUE}'")
+    ] = "{}",
+    input: Annotated[
+        str | None,
+        typer.Option(help="Shape of an image, such as 3x224x224.", metavar="SHAPE"),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Write a space file for it to begin with.", metavar="FILE"),
+    ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Show a space: slots, choices, size, cost range, and whether its constraints can be met."""
+    how = chosen_format(format, json)
+    if model is not None:
+        if space is not None:
+            raise DsxError(f"--model: lists the slots of a network; leave out the space '{space}'")
+        _show_model(model, model_args, input, write, how)
+        return
+    if input is not None or write is not None or model_args != "{}":
+        raise DsxError("--input, --write and --model-args are about a network: name it by --model")
+    _show_space(space or "digits", how)
+
+
+def _show_space(name: str, format: Format) -> None:
     from dsx.report.space import print_space
     from dsx.space import load_space
     from dsx.study.plan import find_metrics, unmet
 
-    loaded = load_space(space)
+    loaded = load_space(name)
     find_metrics(loaded)
     problems = unmet(loaded)
-    print_space(loaded, problems, chosen_format(format, json))
+    print_space(loaded, problems, format)
     if problems:
         raise typer.Exit(1)
+
+
+def _show_model(
+    model: str, arguments: str, shape: str | None, file: Path | None, format: Format
+) -> None:
+    from dsx.cli._draft import draft, write
+    from dsx.report.result import print_message
+    from dsx.report.space import print_census
+
+    drafted = draft(model, arguments, shape)
+    if file is not None:
+        write(drafted, file)
+    print_census(model, drafted.census, format)
+    if file is not None:
+        print_message(f"Wrote {file}\nNext: {command_line('space', str(file))}")

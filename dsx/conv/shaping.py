@@ -1,11 +1,14 @@
 """The schedule of learned shapes: enabling them bit by bit, their regulariser, freezing them."""
 
+import copy
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dsx.conv._base import DsxConv
 from dsx.conv.learned import FROZEN_FROM, LearnedConv2d
 
 WARM_UP = 0.1
@@ -13,6 +16,7 @@ WARM_UP = 0.1
 LEAST_DRAWS = 5
 FLOPS_PART, DENSITY_PART = 0.01, 0.99
 STRENGTH = 4.0
+REMEMBERED = ("progress", "draw", "final", "first_losses")
 
 
 class Shaping:
@@ -48,7 +52,9 @@ class Shaping:
             progress: Part of the training that is done, 0 to 1; at 1 all shapes are final.
         """
         self.progress = progress
-        draw = math.floor(progress / self.interval + 1e-9) if progress < WARM_UP else None
+        # Shapes that are final stay so, also where a longer training goes on with a shorter one.
+        warming = progress < WARM_UP and not self.final
+        draw = math.floor(progress / self.interval + 1e-9) if warming else None
         if draw != self.draw:
             for layer in self.pixels:
                 layer.enable(torch.rand(layer.out_channels) < progress / WARM_UP)
@@ -68,13 +74,55 @@ class Shaping:
         Returns:
             task + 4 min(1, t / 0.1) (L0 / M) R until the shapes are frozen, then the task's alone.
         """
+        penalty = self.penalty(task)
+        return task if penalty is None else task + penalty
+
+    def penalty(self, task: Tensor) -> Tensor | None:
+        """Give what the regulariser adds to the task's loss.
+
+        Args:
+            task: Of the present batch, (); only its size matters.
+
+        Returns:
+            4 min(1, t / 0.1) (L0 / M) R, (); None once the shapes are frozen.
+        """
         if not self.pixels or self.final:
-            return task
+            return None
         if self.draw == 0 or not self.first_losses:
             self.first_losses.append(float(task.detach()))
         first = sum(self.first_losses) / len(self.first_losses)
         strength = STRENGTH * min(1.0, self.progress / WARM_UP) * first / self.largest
-        return task + strength * regulariser(self.pixels)
+        return strength * regulariser(self.pixels)
+
+    def state(self) -> dict[str, Any]:
+        """Give where the schedule is, as plain values; the shapes themselves are the network's."""
+        return {name: copy.copy(getattr(self, name)) for name in REMEMBERED}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where the schedule of the same network was.
+
+        Args:
+            state: Of `state`.
+        """
+        for name in REMEMBERED:
+            setattr(self, name, copy.copy(state[name]))
+
+
+def decisions(network: nn.Module) -> dict[nn.Parameter, float]:
+    """Give the decisions of a network, and when they are settled.
+
+    Args:
+        network: The network.
+
+    Returns:
+        The part of a training after which each is settled; 0 where a shape is frozen already.
+    """
+    return {
+        decision: 0.0 if isinstance(module, LearnedConv2d) and module.frozen else end
+        for module in network.modules()
+        if isinstance(module, DsxConv)
+        for decision, end in module.decisions().items()
+    }
 
 
 def regulariser(pixels: Mapping[LearnedConv2d, int]) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 import functools
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,7 +16,7 @@ from dsx.conv.timing import medians
 from dsx.data import Splits
 from dsx.errors import WorkFailed
 from dsx.space import Design, SearchSpace, redesign
-from dsx.train import train
+from dsx.train import Report, precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -39,6 +40,25 @@ class Reading:
     conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
+def training_device() -> torch.device:
+    """Say where candidates are trained: on a CUDA device where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def training_facts(space: SearchSpace) -> dict[str, Any]:
+    """Say what trained weights depend on beside the design, as plain JSON values.
+
+    Args:
+        space: The space; its data are loaded for this.
+
+    Returns:
+        Data, settings, the weights to begin with, and what this machine makes of the settings.
+    """
+    device = training_device()
+    computed = precision(space.file.train.precision, device)
+    return {**space.training, "device": device.type, "precision": computed}
+
+
 def exact(value: float) -> Reading:
     """Make the reading of a number that was counted, not measured."""
     return Reading(value=value, low=value, high=value)
@@ -51,14 +71,23 @@ class Candidate:
         space: The space that the design is from.
         design: What to build.
         known: Deployed forms chosen before; new choices are added.
+        checkpoint: Where a long training is written down on its way, and gone on with.
+        report: Told the share of the training that is done, and the latest loss.
     """
 
     def __init__(
-        self, space: SearchSpace, design: Design, known: MutableMapping[str, Choice] | None = None
+        self,
+        space: SearchSpace,
+        design: Design,
+        known: MutableMapping[str, Choice] | None = None,
+        checkpoint: Path | None = None,
+        report: Report | None = None,
     ) -> None:
         self.space = space
         self.design = design
         self.known = {} if known is None else known
+        self.checkpoint = checkpoint
+        self.report = report
         self.losses: list[float] | None = None
         self._trained = False
 
@@ -129,7 +158,16 @@ class Candidate:
             TrialFailed: If training diverges.
         """
         if not self._trained:
-            self.losses = train(self.network, self.splits.train, self.space.file.train)
+            # Trained where that is fast; measured where it will be at work.
+            self.network.to(training_device())
+            self.losses = train(
+                self.network,
+                self.splits.train,
+                self.space.file.train,
+                checkpoint=self.checkpoint,
+                report=self.report,
+            )
+            self.network.to("cpu")
             self._trained = True
         return self.network.eval()
 

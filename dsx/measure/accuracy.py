@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from dsx.data import Split
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Candidate, Metric, Reading, training_facts
 from dsx.space import SearchSpace
 from dsx.train import predict
 
@@ -30,7 +30,7 @@ def share_of_hits(network: nn.Module, split: Split) -> Reading:
     Returns:
         The share that is classified rightly, with its binomial interval.
     """
-    hits = int((predict(network, split).cpu() == split.labels).sum())
+    hits = int((predict(network, split) == split.labels).sum())
     low, high = wilson(hits, len(split))
     return Reading(value=hits / len(split), low=low, high=high, conditions={"images": len(split)})
 
@@ -58,7 +58,7 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
     """Data, training settings, and the weights that training begins with."""
-    return {"version": 2, **space.training}
+    return {"version": 2, **training_facts(space)}
 
 
 METRIC = Metric(unit="fraction", direction="maximize", cost="trained", read=read, protocol=protocol)

@@ -21,6 +21,8 @@ from dsx.measure._base import Candidate, Metric, Reading
 COUNTED = (
     "conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm", "baddbmm", "embedding_bag",
 )  # fmt: skip
+REASON = 200
+"""Characters of a reason at most."""
 # Operators that do no multiply-adds by this convention, whether fvcore knows them or not.
 FREE = frozenset([
     "add", "addcmul", "cumsum", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt",
@@ -70,34 +72,45 @@ def count(network: nn.Module, sample: Tensor) -> int:
         put binary maps together.
 
     Raises:
-        WorkFailed: If the network has an operator that is neither counted nor known to be free.
+        WorkFailed: If the network has an operator that is neither counted nor known to be free, or
+            cannot be followed.
     """
     with warnings.catch_warnings():
         # fvcore traces with torch.jit, which is deprecated as a whole; it still counts rightly.
         warnings.simplefilter("ignore")
-        from fvcore.nn import FlopCountAnalysis
-
-        holder = nn.Sequential(copy.deepcopy(network)).eval()
-        swap(
-            holder,
-            {part: part.counting_form() for part in holder.modules() if isinstance(part, DsxConv)},
-        )
-        analysis = FlopCountAnalysis(holder, sample)
-        analysis.set_op_handle("aten::_convolution_mode", _count_convolution)
-        analysis.set_op_handle("aten::matmul", _count_matmul)
-        # A deployed form may add up products, or binary maps.
-        analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
-        analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.tracer_warnings("none")
-        counted = analysis.by_operator()
-        unsupported = analysis.unsupported_ops()
-        merges = _merge_additions(holder, sample)
+        try:
+            counted, unsupported = _followed(network, sample)
+        # The tracer runs the user's forward, and can fail on whatever it does.
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
+            raise WorkFailed(f"the operator counter cannot follow the network: {reason}") from error
     # An operator and the one that works in place (`relu_`) do the same.
     unknown = {op for op in unsupported if op.removeprefix("aten::").rstrip("_") not in FREE}
     if unknown:
         raise WorkFailed(f"the operator counter does not know {', '.join(sorted(unknown))}")
-    return int(sum(counted[operator] for operator in COUNTED)) + merges
+    return counted
+
+
+def _followed(network: nn.Module, sample: Tensor) -> tuple[int, set[str]]:
+    """Count the operators that are known; name the others."""
+    from fvcore.nn import FlopCountAnalysis
+
+    holder = nn.Sequential(copy.deepcopy(network)).eval()
+    swap(
+        holder,
+        {part: part.counting_form() for part in holder.modules() if isinstance(part, DsxConv)},
+    )
+    analysis = FlopCountAnalysis(holder, sample)
+    analysis.set_op_handle("aten::_convolution_mode", _count_convolution)
+    analysis.set_op_handle("aten::matmul", _count_matmul)
+    # A deployed form may add up products, or binary maps.
+    analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
+    analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    counted = analysis.by_operator()
+    total = int(sum(counted[operator] for operator in COUNTED))
+    return total + _merge_additions(holder, sample), set(analysis.unsupported_ops())
 
 
 def _merge_additions(network: nn.Module, sample: Tensor) -> int:

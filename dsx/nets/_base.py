@@ -14,10 +14,13 @@ class Net:
     """A network.
 
     Args:
-        build: From the arguments that a space gives it to the network, with fresh weights.
+        build: From the arguments that a space gives it to the network, with fresh weights; all
+            can be left out, and `classes` and `in_channels` are among them.
+        image_shape: What the network takes where no argument is given: channels, rows, columns.
     """
 
     build: Callable[..., nn.Module]
+    image_shape: tuple[int, int, int]
 
 
 def network_builder(name: str) -> Callable[..., nn.Module]:
@@ -41,3 +44,19 @@ def network_builder(name: str) -> Callable[..., nn.Module]:
     if not callable(found):
         raise DsxError(f"'{name}' is a {type(found).__name__}, not something that can be called")
     return found
+
+
+def image_shape(name: str) -> tuple[int, int, int] | None:
+    """Say what images a network takes with its default arguments.
+
+    Args:
+        name: As `network_builder` takes it.
+
+    Returns:
+        Channels, rows, columns; None where nobody has said so.
+
+    Raises:
+        DsxError: If there is no such network.
+    """
+    found = load(name) if ":" in name else find(Net, name)
+    return found.image_shape if isinstance(found, Net) else None

@@ -36,11 +36,11 @@ def print_rows(
         console().print(listing(rows))
 
 
-def listing(rows: Sequence[Mapping[str, object]]) -> Table:
-    """Lay rows out as a table; numbers to the right."""
+def listing(rows: Sequence[Mapping[str, object]], right: Sequence[str] = ()) -> Table:
+    """Lay rows out as a table; numbers to the right, and the columns that are named."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0] if rows else []:
-        number = all(isinstance(row[name], int | float) for row in rows)
+        number = name in right or all(isinstance(row[name], int | float) for row in rows)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))

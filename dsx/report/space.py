@@ -7,7 +7,7 @@ from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import listing, print_rows
 from dsx.report.offers import left_out, offers
-from dsx.space import SearchSpace, Slot
+from dsx.space import Census, SearchSpace, Slot
 
 
 def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> None:
@@ -25,7 +25,7 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     out = console()
     file = space.file
     out.print(f"{space.name}: {file.model} on {file.data}, {space.size:,} designs", soft_wrap=True)
-    out.print(listing(_shown(rows)))
+    _print_slots(rows, space.census)
     for offer in offers(space):
         out.print(offer.text(out.width), soft_wrap=True)
     _print_costs(space)
@@ -36,7 +36,58 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
 
+_COUNTS = ("params", "flops")
 _COUNTED = ("params", "flops", "bits")
+
+
+def print_census(model: str, census: Census, format: str) -> None:
+    """Print the slots of a network to stdout.
+
+    Args:
+        model: Its name.
+        census: What it is made of.
+        format: "table", "json" or "csv".
+    """
+    rows = [_slot_row(slot) for slot in census.slots]
+    about = {
+        "model": model,
+        "input": list(census.input_shape),
+        "output": list(census.output_shape),
+        "cost": asdict(census.cost({})),
+        "left_alone": dict(census.left_alone),
+    }
+    if format != "table":
+        print_rows(rows, format, about, "slots")
+        return
+    shape = " x ".join(map(str, census.input_shape))
+    console().print(f"{model} on images of {shape}: {len(rows)} slots", soft_wrap=True)
+    _print_slots(rows, census)
+    cost = census.cost({})
+    for name, number, unit in (
+        ("params", cost.params, ""), ("flops", cost.flops, ""), ("bits", cost.bits, "bit")
+    ):  # fmt: skip
+        console().print(f"{name}: {human(number, unit)}")
+
+
+def _print_slots(rows: list[dict[str, object]], census: Census) -> None:
+    out = console()
+    out.print(listing(_shown(rows), right=_COUNTS))
+    for name, reason in census.left_alone.items():
+        out.print(f"left alone: {name} {reason}", soft_wrap=True)
+
+
+def _slot_row(slot: Slot) -> dict[str, object]:
+    cost = slot.cost()
+    return {
+        "slot": slot.name,
+        "channels": f"{slot.in_channels} -> {slot.out_channels}",
+        "kernel": _by(slot.kernel_size),
+        "stride": _by(slot.geometry.stride),
+        "groups": slot.groups,
+        "output": _outputs(slot),
+        "params": cost.params,
+        "flops": cost.flops,
+    }
 
 
 def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
@@ -45,21 +96,11 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
     rows = []
     for slot in space.census.slots:
         choices = offered.get(slot.name)
-        cost = slot.cost()
-        rows.append(
-            {
-                "slot": slot.name,
-                "channels": f"{slot.in_channels} -> {slot.out_channels}",
-                "kernel": _by(slot.kernel_size),
-                "stride": _by(slot.geometry.stride),
-                "groups": slot.groups,
-                "output": _outputs(slot),
-                "params": cost.params,
-                "flops": cost.flops,
-                "choices": len(choices.settings()) if choices else 1,
-                "dials": choices.name if choices and choices.name != slot.name else "",
-            }
-        )
+        own = {
+            "choices": len(choices.settings()) if choices else 1,
+            "dials": choices.name if choices and choices.name != slot.name else "",
+        }
+        rows.append(_slot_row(slot) | own)
     if not any(row["dials"] for row in rows):
         for row in rows:
             del row["dials"]
@@ -67,10 +108,35 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
 
 
 def _shown(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Drop the column of groups where no convolution has any: a line has 80 characters."""
-    if any(row["groups"] != 1 for row in rows):
-        return rows
-    return [{name: row[name] for name in row if name != "groups"} for row in rows]
+    """Write the rows closely, and without groups where there are none: a line has 80 characters."""
+    grouped = any(row["groups"] != 1 for row in rows)
+    return [
+        {
+            name: _closely(name, value, row)
+            for name, value in row.items()
+            if grouped or name != "groups"
+        }
+        for row in rows
+    ]
+
+
+def _closely(name: str, value: object, row: Mapping[str, object]) -> object:
+    if name == "groups":
+        return _groups(row)
+    if name in _COUNTS:
+        assert isinstance(value, int)
+        return human(value, "")
+    if isinstance(value, str) and name != "slot":
+        rows, by, columns = value.partition(" x ")
+        close = value.replace(" x ", "x").replace(" -> ", "->")
+        return rows if by and name == "stride" and rows == columns else close
+    return value
+
+
+def _groups(row: Mapping[str, object]) -> str:
+    inputs = str(row["channels"]).partition(" ")[0]
+    depthwise = row["groups"] != 1 and str(row["groups"]) == inputs
+    return "depthwise" if depthwise else str(row["groups"])
 
 
 def _outputs(slot: Slot) -> str:
@@ -110,5 +176,6 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         },
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
+        "left_alone": dict(space.census.left_alone),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from dsx.conv import DsxConv
+from dsx.errors import DsxError
 from dsx.space.network import run, wrapped
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -42,8 +43,10 @@ class Calls:
 class _Outside(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what is computed while no counted module is at work."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.known = known
+        self.unknown = False
         self.inside = 0
         self.flops = 0
         self.convolutions = 0
@@ -60,7 +63,9 @@ class _Outside(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if count is not None and not self.inside:
             # torch counts a multiplication and an addition as two.
             self.flops += count(*args, **(kwargs or {}), out_val=out) // 2
-            self.convolutions += func._overloadpacket is torch.ops.aten.convolution
+            if func._overloadpacket is torch.ops.aten.convolution:
+                self.convolutions += 1
+                self.unknown |= isinstance(args[1], nn.Parameter) and id(args[1]) not in self.known
         return out
 
 
@@ -75,10 +80,11 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         What happened.
 
     Raises:
-        DsxError: If the network does not run on the sample.
+        DsxError: If the network does not run on the sample, or has weights that torch does not
+            see.
     """
     modules: dict[nn.Module, list[Call]] = {}
-    outside = _Outside()
+    outside = _Outside({id(p) for p in network.parameters()})
 
     def enter(module: nn.Module, args: object) -> None:
         outside.inside += 1
@@ -99,6 +105,12 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         output = run(network, sample)
     for hook in hooks:
         hook.remove()
+    if outside.unknown:
+        raise DsxError(
+            "the network computes with weights that it does not register, so that they are neither "
+            "trained nor saved (modules in a plain list or dict? nn.ModuleList and nn.ModuleDict "
+            "register them)"
+        )
     return Calls(
         modules=modules,
         outside=outside.flops,

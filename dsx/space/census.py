@@ -11,7 +11,7 @@ from dsx.conv.geometry import Geometry
 from dsx.conv.norms import normed
 from dsx.space.calls import TRANSPOSED, Call, Calls, watch
 from dsx.space.left_alone import left_alone
-from dsx.space.network import copied, materialise
+from dsx.space.network import copied
 from dsx.space.slots import Slot
 
 
@@ -100,7 +100,6 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
             a tensor.
     """
     network = copied(model).eval()
-    materialise(network, sample)
     scaleless = set() if kept else normed(network)
     seen = watch(network, sample)
     alone = left_alone(network, seen)

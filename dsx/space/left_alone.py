@@ -62,7 +62,7 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
         return "its weight is computed from others"
     if type(conv) is not nn.Conv2d:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
-    if any((*conv._forward_hooks, *conv._forward_pre_hooks, *conv._backward_hooks)):
+    if conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks:
         return "hooks hang on it, and would be lost"
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):

@@ -21,8 +21,10 @@ def copied(model: nn.Module) -> nn.Module:
         The copy.
 
     Raises:
-        DsxError: If it holds what cannot be copied.
+        DsxError: If it holds what cannot be copied, or weights that have no shape yet.
     """
+    if lazy(model):
+        raise DsxError("the network is built lazily: run it once on an input first")
     try:
         return copy.deepcopy(model)
     # Whatever the user's network holds says by itself why it cannot be copied.

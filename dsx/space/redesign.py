@@ -7,9 +7,9 @@ from torch import nn
 from dsx.conv import ConvSpec, build, from_conv2d
 from dsx.conv.norms import normed
 from dsx.conv.swap import swap
-from dsx.errors import DsxError, SpecError, unknown
+from dsx.errors import SpecError, unknown
 from dsx.space.left_alone import Holders, holders, obstacle
-from dsx.space.network import copied, lazy
+from dsx.space.network import copied
 
 
 def redesign(
@@ -33,8 +33,6 @@ def redesign(
             different specs.
         DsxError: If the network cannot be copied, or has weights without a shape yet.
     """
-    if lazy(model):
-        raise DsxError("the network is built lazily: run it once on an input before its redesign")
     network = copied(model)
     held = holders(network)
     convs = {

@@ -114,7 +114,7 @@ class Train(_Part):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clip: Positive | None = None
     accumulate: Annotated[int, Field(ge=1)] = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     channels_last: bool = False
     compile: bool = False
     augment: Augment = Augment()

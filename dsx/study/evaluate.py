@@ -68,29 +68,40 @@ class Evaluator:
             What became of it; whatever was measured is on disk by then.
         """
         outcome = Outcome(state=COMPLETE)
-        candidate = Candidate(self.plan.space, design, self.forms)
-        is_baseline = not design.changed
-        stages = self.plan.stages(design)
         try:
-            if design.learned and not self._worthwhile(candidate, outcome):
-                return outcome
-            anew = design.learned and self._anew(candidate)
-            for stage, names in stages:
-                for name in names:
-                    outcome.values[name] = self._reading(candidate, name, anew).value
-                if is_baseline:
-                    self.baseline = outcome.values
-                broken = self._broken(outcome, outcome.values)
-                if broken and not is_baseline and stage != stages[-1][0]:
-                    outcome.state = REJECTED
-                    outcome.reason = f"breaks the constraint on {broken}"
-                    break
+            self._measure(design, outcome)
         # What the network of one candidate, the user's code among it, does wrong with its input or
         # the memory at hand. Anything else is our own mistake and goes up.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
             outcome.state = FAILED
             outcome.reason = _in_one_line(error)
+        # Where it was interrupted instead, it is gone on with from there.
+        self.weights.checkpoint(design.id).unlink(missing_ok=True)
         return outcome
+
+    def _measure(self, design: Design, outcome: Outcome) -> None:
+        candidate = Candidate(
+            self.plan.space,
+            design,
+            self.forms,
+            checkpoint=self.weights.checkpoint(design.id),
+            report=lambda share, loss: self.doing(f"training, {share:.0%} done"),
+        )
+        is_baseline = not design.changed
+        stages = self.plan.stages(design)
+        if design.learned and not self._worthwhile(candidate, outcome):
+            return
+        anew = design.learned and self._anew(candidate)
+        for stage, names in stages:
+            for name in names:
+                outcome.values[name] = self._reading(candidate, name, anew).value
+            if is_baseline:
+                self.baseline = outcome.values
+            broken = self._broken(outcome, outcome.values)
+            if broken and not is_baseline and stage != stages[-1][0]:
+                outcome.state = REJECTED
+                outcome.reason = f"breaks the constraint on {broken}"
+                break
 
     def _worthwhile(self, candidate: Candidate, outcome: Outcome) -> bool:
         """Say whether a design with learned shapes is worth its training, as far as can be seen."""

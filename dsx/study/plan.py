@@ -7,7 +7,7 @@ from typing import Any
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Metric
-from dsx.measure._base import STAGES, Stage
+from dsx.measure._base import STAGES, Stage, training_facts
 from dsx.space import Design, SearchSpace
 from dsx.study.memory import Memory
 
@@ -157,4 +157,4 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
 def _shaping(space: SearchSpace) -> dict[str, Any]:
     """Say what learned shapes depend on."""
     # Sums in another order can end in other shapes.
-    return {**space.training, "threads": space.file.measure.threads}
+    return {**training_facts(space), "threads": space.file.measure.threads}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dsx.errors import WorkFailed
 from dsx.study.database import parse_url, sqlite_file
 
-PARTIAL = ".part"
+PARTIAL, CHECKPOINT = ".part", ".training"
 
 
 class Weights:
@@ -32,6 +32,10 @@ class Weights:
     def path(self, design: str) -> Path:
         """Give the file of a design, whether it exists or not."""
         return self.folder / f"{design}.safetensors"
+
+    def checkpoint(self, design: str) -> Path:
+        """Give the file of a training on its way, whether it exists or not."""
+        return self.folder / f"{design}{CHECKPOINT}"
 
     def save(self, design: str, network: nn.Module) -> None:
         """Write a trained network's weights; the file appears whole or not at all.

@@ -1,5 +1,7 @@
 """Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -175,3 +177,117 @@ def not_buildable() -> nn.Module:
 
 
 NUMBER = 3
+
+
+class Tied(Tiny):
+    """Two convolutions that share one weight, and one that stands by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twin = nn.Conv2d(4, 4, 3, padding=1)
+        self.twin.weight = self.conv.weight
+
+    def features(self, x: Tensor) -> Tensor:
+        return torch.relu(self.twin(super().features(x)))
+
+
+class Hooked(Tiny):
+    """One convolution with a hook on it, and one whose weight the network's own code reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = nn.Conv2d(4, 4, 1)
+        self.conv.register_forward_hook(double)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.read(super().features(x)) * self.read.weight.mean()
+
+
+def double(module: nn.Module, given: object, output: Tensor) -> Tensor:
+    """Double the output of a module, as a hook."""
+    return 2 * output
+
+
+class OldNorm(Tiny):
+    """A convolution whose weight a hook computes in each forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.utils.spectral_norm(self.conv)
+
+
+class Listed(nn.Module):
+    """A convolution in a plain list, which torch does not see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = [nn.Conv2d(1, 4, 3, padding=1)]
+        self.seen = nn.ModuleList([nn.Conv2d(4, 10, 3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.seen[0](self.plain[0](x)).mean((2, 3))
+        return out
+
+
+class Lazy(nn.Module):
+    """A network whose weights get their shape from the first input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.LazyConv2d(8, 3, padding=1, bias=False)
+        self.norm = nn.LazyBatchNorm2d()
+        self.conv2 = nn.LazyConv2d(8, 3)
+        self.head = nn.LazyLinear(10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.conv1(x)))
+        out: Tensor = self.head(torch.relu(self.conv2(x)).mean((2, 3)))
+        return out
+
+
+@dataclass
+class Outputs:
+    """What networks for several tasks return."""
+
+    logits: Tensor
+    hidden: Tensor
+
+
+class Wrapped(Tiny):
+    """A network that returns its logits in an object."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Outputs(logits=super().forward(x), hidden=x)
+
+
+class Squeezing(Tiny):
+    """A network that loses the batch where it holds one image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze()
+
+
+class Batched(Tiny):
+    """A network that fails for a batch of one image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) == 1:
+            raise ValueError("Expected more than 1 value per channel")
+        return super().forward(x)
+
+
+class TwoInputs(Tiny):
+    """A network that needs two inputs."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x * mask)
+
+
+def half_precision() -> nn.Module:
+    """Build a network in bfloat16."""
+    return Tiny().bfloat16()
+
+
+def random() -> nn.Module:
+    """Build a network with dropout."""
+    return nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten(), nn.Dropout())

@@ -164,6 +164,16 @@ def test_the_network_is_left_as_it_is() -> None:
             "the network does not run on an input of 2 x 1 x 8 x 8: LookupError: first line "
             "second line",
         ),
+        (
+            networks.TwoInputs(),
+            "the network does not run on an input of 2 x 1 x 8 x 8: TypeError: TwoInputs.forward() "
+            "missing 1 required positional argument: 'mask'",
+        ),
+        (
+            networks.Listed(),
+            "the network computes with weights that it does not register, so that they are neither "
+            "trained nor saved (modules in a plain list or dict?",
+        ),
         (networks.TwoOutputs(), "the network returns a tuple, not one tensor"),
         (networks.Uncopyable(), "the network cannot be copied: Only Tensors created explicitly"),
     ],
@@ -185,3 +195,80 @@ def test_the_cost_of_a_design_is_that_of_its_parts() -> None:
     flops = (4 + 4 * 4 * 5) * 64 + 4 * 10
     spec = {"conv": ConvSpec(kernel_shape="cross")}
     assert found.cost(spec) == Cost(params=params, flops=flops, bits=32 * params)
+
+
+LEFT_ALONE = {
+    networks.Tied: {
+        "conv": "shares weights with another module",
+        "twin": "shares weights with another module",
+    },
+    networks.Hooked: {
+        "conv": "hooks hang on it, and would be lost",
+        "read": "the network's own code reads its weights",
+    },
+    networks.OldNorm: {"conv": "its weight is computed from others"},
+    networks.Functional: {
+        "(no module)": "1 convolution computed by no nn.Module that the network registers"
+    },
+    networks.Tiny: {},
+    networks.Frames: {},
+}
+
+
+@pytest.mark.parametrize("build", LEFT_ALONE)
+def test_what_is_no_slot_is_left_alone_for_a_reason(build: type[nn.Module]) -> None:
+    network = build()
+    found = census(network, DIGITS)
+    assert found.left_alone == LEFT_ALONE[build]
+    convs = {name for name, module in network.named_modules() if type(module) is nn.Conv2d}
+    assert {slot.name for slot in found.slots} == convs - found.left_alone.keys()
+
+
+def test_all_kinds_of_convolutions_that_are_left_alone_are_named() -> None:
+    assert census(Tangle(), IMAGES).left_alone == {
+        "unused": "is not called in a forward pass",
+        "up": "is a ConvTranspose2d, not a nn.Conv2d",
+        "line": "is a Conv1d, not a nn.Conv2d",
+        "volume": "is a Conv3d, not a nn.Conv2d",
+        "normed": "its weight is computed from others",
+    }
+
+
+@pytest.mark.parametrize("build", [*(LEFT_ALONE.keys() - {networks.OldNorm}), networks.NoSlots])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_whatever_is_left_alone_is_counted(build: type[nn.Module], batch: int) -> None:
+    network = build()
+    found = census(network, torch.zeros(batch, 1, 8, 8))
+    cost = found.cost({})
+    assert cost.flops == count(network, torch.zeros(1, 1, 8, 8))
+    assert cost.params == sum(p.numel() for p in network.parameters())
+
+
+def test_attention_is_counted_by_the_products_of_its_matrices() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 8, 1)
+            self.project = nn.Linear(8, 24)
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, k, v = self.project(self.conv(x).flatten(2).mT).chunk(3, dim=-1)
+            return nn.functional.scaled_dot_product_attention(q, k, v).mean(1)
+
+    found = census(Attention(), DIGITS)
+    # 64 pixels; two products of 64 x 64 x 8 per image.
+    assert found.rest.flops == 64 * 8 * 24 + 2 * 64 * 64 * 8
+
+
+def test_a_network_that_is_built_lazily_has_to_be_run_first() -> None:
+    network = networks.Lazy().eval()
+    with pytest.raises(DsxError, match="built lazily: run it once on an input first"):
+        census(network, DIGITS)
+    network(DIGITS)
+    assert [slot.name for slot in slots(network, DIGITS)] == ["conv1", "conv2"]
+
+
+def test_logits_are_taken_out_of_an_object() -> None:
+    found = census(networks.Wrapped(), DIGITS)
+    assert (found.output_shape, found.wrapped) == ((10,), True)
+    assert not census(Tiny(), DIGITS).wrapped

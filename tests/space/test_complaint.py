@@ -2,12 +2,17 @@
 
 import pytest
 
+from dsx.space.schema import Train
 from tests.space.texts import PLAIN, SLOTS, changed, complaint, ruled
 
 TRAIN = "train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}"
+TRAIN_KEYS = ", ".join(Train.model_fields)
+FILE_KEYS = (
+    "model, model_args, weights, data, data_args, train, measure, slots, objectives, constraints"
+)
 RULE_KEYS = (
-    "match, share, preset, separable, kernel_shape, groups, channel_stride, binary_basis, splits, "
-    "scale, density, rigid, block_in, block_out"
+    "match, keep, share, preset, separable, kernel_shape, groups, channel_stride, binary_basis, "
+    "splits, scale, density, rigid, block_in, block_out"
 )
 
 
@@ -45,9 +50,9 @@ RULE_KEYS = (
         (changed("{params: minimize}", "{}"), "9: objectives: {} does not fit "
          "(allowed: at least one)"),
         (changed(TRAIN, "train:"), "4: train: has no value "
-         "(allowed: the keys epochs, batch_size, learning_rate, seed)"),
+         f"(allowed: the keys {TRAIN_KEYS})"),
         (changed(TRAIN, "train: [1]"), "4: train: [1] does not fit "
-         "(allowed: the keys epochs, batch_size, learning_rate, seed)"),
+         f"(allowed: the keys {TRAIN_KEYS})"),
         (changed(SLOTS, "slots: {match: a}\n"), "6: slots: {'match': 'a'} does not fit "
          "(allowed: a list)"),
         (changed(SLOTS, "slots: [stages]\n"), "6: slots.0: 'stages' does not fit "
@@ -75,18 +80,17 @@ def test_wrong_values(text: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (PLAIN + "modle: x\n", "10: modle: unknown key (allowed: model, model_args, data, train, "
-         "measure, slots, objectives, constraints). Did you mean 'model'?"),
-        (changed("epochs", "epoch"), "4: train.epoch: unknown key (allowed: epochs, batch_size, "
-         "learning_rate, seed). Did you mean 'epochs'?"),
+        (PLAIN + "modle: x\n", f"10: modle: unknown key (allowed: {FILE_KEYS}). "
+         "Did you mean 'model'?"),
+        (changed("epochs", "epoch"), f"4: train.epoch: unknown key (allowed: {TRAIN_KEYS}). "
+         "Did you mean 'epochs'?"),
         (changed("batch: 1}", "xyz: 1}"), "5: measure.xyz: unknown key (allowed: batch, dtype, "
          "threads, deploy)."),
         (changed("groups", "group"), f"8: slots.0.group: unknown key (allowed: {RULE_KEYS}). "
          "Did you mean 'groups'?"),
         (changed("groups: [1, 2]", "kernel_shape: learned\n    densty: 0.5"), "9: slots.0.densty: "
          f"unknown key (allowed: {RULE_KEYS}). Did you mean 'density'?"),
-        (PLAIN + '"a\\nb": 1\n', "10: a b: unknown key (allowed: model, model_args, data, train, "
-         "measure, slots, objectives, constraints)."),
+        (PLAIN + '"a\\nb": 1\n', f"10: a b: unknown key (allowed: {FILE_KEYS})."),
     ],
 )  # fmt: skip
 def test_unknown_keys(text: str, line: str) -> None:

@@ -13,6 +13,7 @@ from dsx.conv.binary import BinaryConv2d
 from dsx.errors import DsxError, SpecError
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space import redesign, slots
+from tests.space import networks
 from tests.space.networks import TANGLE_SLOTS, Branching, Tangle, Uncopyable
 
 CROSS = ConvSpec(kernel_shape="cross")
@@ -246,3 +247,33 @@ def test_an_unknown_slot_has_a_near_match() -> None:
 def test_a_network_that_cannot_be_copied_says_so() -> None:
     with pytest.raises(DsxError, match="the network cannot be copied: Only Tensors created"):
         redesign(Uncopyable(), {"conv": CROSS})
+
+
+@pytest.mark.parametrize(
+    ("network", "slot", "reason"),
+    [
+        (networks.Hooked(), "conv", "hooks hang on it, and would be lost"),
+        (networks.Tied(), "twin", "shares weights with another module"),
+        (networks.OldNorm(), "conv", "its weight is computed from others"),
+    ],
+)
+def test_what_cannot_be_replaced_says_why(network: nn.Module, slot: str, reason: str) -> None:
+    with pytest.raises(SpecError, match=f"^{slot}: {reason}$"):
+        redesign(network, {slot: CROSS})
+    redesign(network, {slot: ConvSpec(kernel_shape="keep"), "mix": ConvSpec(binary_basis=2)})
+
+
+def test_a_lazy_network_has_to_be_run_first() -> None:
+    network = networks.Lazy()
+    with pytest.raises(DsxError, match="built lazily: run it once on an input first"):
+        redesign(network, {"conv2": CROSS})
+    network(torch.zeros(2, 1, 8, 8))
+    assert isinstance(redesign(network, {"conv2": CROSS}).get_submodule("conv2"), DsxConv)
+
+
+def test_hooks_elsewhere_stay() -> None:
+    network = Tangle()
+    network.register_forward_hook(networks.double)
+    small = redesign(network, {"twice": ConvSpec(kernel_shape="keep")})
+    assert torch.equal(run(small), run(network))
+    assert list(small._forward_hooks) == list(network._forward_hooks)

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from dsx.data import Dataset
 from dsx.errors import SpaceError
+from dsx.lookup import names
+from dsx.nets import Net
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
 from dsx.space.census import census
 from tests.space.drawing import drawn, every_draw
@@ -40,11 +43,11 @@ def of_model(model: str) -> str:
     ("text", "line"),
     [
         (changed("data: digits", "data: digit"), "3: data: no dataset called 'digit' "
-         "(allowed: digits). Did you mean 'digits'?"),
+         f"(allowed: {', '.join(names(Dataset))}). Did you mean 'digits'?"),
         (changed("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d: needs "
          "the argument 'in_channels'"),
         (changed("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
-         "(allowed: small_cnn). Did you mean 'small_cnn'?"),
+         f"(allowed: {', '.join(names(Net))}). Did you mean 'small_cnn'?"),
         (changed("small_cnn", "nets.small"), "1: model: 'nets.small' is not an import path "
          "(write package.module:attribute)"),
         (changed("small_cnn", "no.such:thing"), "1: model: cannot import 'no.such' of "

@@ -1,0 +1,73 @@
+"""Read what a space is drafted from, and write the draft."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dsx.errors import DsxError
+from dsx.nets import image_shape
+from dsx.space import Draft, draft_space
+
+
+def draft(model: str, arguments: str, shape: str | None) -> Draft:
+    """Draft a space.
+
+    Args:
+        model: A file in `dsx/nets`, or `package.module:callable`.
+        arguments: YAML: what it is built with.
+        shape: Channels x rows x columns of an image; None for what a network of dsx takes.
+
+    Returns:
+        The draft.
+
+    Raises:
+        DsxError: If an option cannot be read, or the network cannot be used.
+    """
+    return draft_space(model, _arguments(arguments), _shape(model, shape))
+
+
+def write(draft: Draft, file: Path) -> None:
+    """Write the draft where nothing stands yet.
+
+    Args:
+        draft: The draft.
+        file: A .yaml file.
+
+    Raises:
+        DsxError: If the file exists, is called otherwise, or cannot be written.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise DsxError(f"--write: '{file}' is no name for a space file (allowed: *.yaml)")
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(draft.text)
+    except FileExistsError as error:
+        raise DsxError(f"--write: '{file}' exists already (choose another name)") from error
+    except OSError as error:
+        raise DsxError(f"--write: '{file}' cannot be written: {error.strerror}") from error
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DsxError(f"--model-args: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise DsxError(f"--model-args: '{text}' names no arguments (write '{{width: 32}}')")
+    return found
+
+
+def _shape(model: str, text: str | None) -> tuple[int, int, int]:
+    if text is None:
+        known = image_shape(model)
+        if known is None:
+            raise DsxError("--input: needed for this model (channels x rows x columns: 3x224x224)")
+        return known
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text.replace(" ", "").lower())
+    if match is None:
+        allowed = "allowed: channels x rows x columns, such as 3x224x224"
+        raise DsxError(f"--input: '{text}' is not the shape of an image ({allowed})")
+    channels, rows, columns = map(int, match.groups())
+    return channels, rows, columns

@@ -1,0 +1,100 @@
+"""A drafted space holds together, leaves the stem alone and offers something for all else."""
+
+import re
+from typing import Any
+
+import pytest
+
+from dsx.errors import DsxError
+from dsx.lookup import names
+from dsx.nets import Net, image_shape
+from dsx.space import draft_space
+from dsx.space.draft import _wildcards
+from dsx.space.rules import rule_choices
+from dsx.space.schema import parse_space
+from dsx.space.source import read_source
+
+HERE = "tests.space.networks"
+CASES = [
+    *((name, {}, image_shape(name) or ()) for name in names(Net)),
+    ("vgg11", {"small": True, "classes": 10}, (3, 32, 32)),
+    ("mobilenet_v1", {"small": True, "classes": 100}, (3, 32, 32)),
+    (f"{HERE}:Tangle", {}, (3, 12, 12)),
+    (f"{HERE}:Hooked", {}, (1, 8, 8)),
+    (f"{HERE}:Lazy", {}, (1, 8, 9)),
+    (f"{HERE}:Wrapped", {}, (1, 8, 8)),
+]
+
+
+@pytest.mark.parametrize(("model", "arguments", "shape"), CASES)
+def test_a_draft_holds_together(
+    model: str, arguments: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    draft = draft_space(model, arguments, shape)
+    source = read_source("draft.yaml", draft.text)
+    file = parse_space(source)
+    assert (file.model, file.model_args) == (model, arguments)
+    choices = list(rule_choices(file.slots, source, draft.census))
+    offered = {slot.name for each in choices for slot in each.slots}
+    # Whatever is worth it: all but the stem, and what has nothing to choose.
+    for slot in draft.census.slots[1:]:
+        assert slot.name in offered or slot.in_channels % 2 or slot.kernel_size == (1, 1)
+    assert draft.census.slots[0].name not in offered
+    assert any(len(each.settings()) > 3 for each in choices) or len(draft.census.slots) < 3
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "shape", "line"),
+    [
+        ("small_cnn", {}, (1, 8, 8), "data: digits"),
+        ("resnet18", {"small": True, "classes": 10}, (3, 32, 32), "data: cifar10"),
+        ("resnet18", {"small": True, "classes": 100}, (3, 32, 32), "data: cifar100"),
+        ("resnet18", {"classes": 7}, (3, 64, 64),
+         "data_args: {root: data, size: 64, channels: 3, classes: 7}"),
+        (f"{HERE}:Lazy", {}, (1, 8, 9), "data: mypkg.data:splits "),
+    ],
+)  # fmt: skip
+def test_a_draft_names_the_data_that_fit(
+    model: str, arguments: dict[str, Any], shape: tuple[int, ...], line: str
+) -> None:
+    assert f"\n{line}" in draft_space(model, arguments, shape).text
+
+
+def test_depthwise_and_pointwise_slots_get_rules_of_their_own() -> None:
+    text = draft_space("mobilenet_v1", {"small": True, "classes": 10}, (3, 32, 32)).text
+    depthwise, pointwise = (text.index(f'match: "layers.*.conv{n}"') for n in ("1", "*"))
+    assert text.index("kernel_shape: [full, cross, saltire]") > depthwise
+    assert "groups: all" in text[depthwise:pointwise]
+    assert "channel_stride" in text[pointwise:]
+
+
+@pytest.mark.parametrize(
+    ("name", "wildcards"),
+    [
+        ("conv", ["conv"]),
+        ("layer1.0.conv2", ["layer*.conv*", "layer*.conv2", "layer*.0.conv2", "layer1.0.conv2"]),
+        ("features.12", ["features.*", "features.12"]),
+        ("0.1.2", ["*", "*.2", "*.1.2", "0.1.2"]),
+    ],
+)
+def test_wildcards_grow_narrower(name: str, wildcards: list[str]) -> None:
+    assert list(_wildcards(name)) == wildcards
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (f"{HERE}:NoSlots", "has no slots: none of its modules is a nn.Conv2d to be redesigned"),
+        (f"{HERE}:Raises", "the network does not run on an input of 2 x 1 x 8 x 8: LookupError"),
+        ("torch.nn:Conv2d", "torch.nn:Conv2d cannot be built with these arguments: TypeError"),
+    ],
+)
+def test_a_network_that_cannot_be_used_says_why(model: str, problem: str) -> None:
+    with pytest.raises(DsxError, match=re.escape(problem)):
+        draft_space(model, {}, (1, 8, 8))
+
+
+def test_a_network_that_gives_no_numbers_for_classes_is_refused() -> None:
+    with pytest.raises(DsxError, match="returns 2 x 8 x 8 for an image, not one number for each"):
+        draft_space("torch.nn:Conv2d", {"in_channels": 1, "out_channels": 2, "kernel_size": 1},
+                    (1, 8, 8))  # fmt: skip

@@ -1,0 +1,173 @@
+"""Weights from files: any kind that is safe, and nothing that runs code."""
+
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dsx.errors import DsxError
+from dsx.space.pretrained import digest, read_weights, take_weights
+from tests.space.networks import Tiny
+
+STATE = {name: tensor.detach() for name, tensor in Tiny().state_dict().items()}
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "w.safetensors": lambda path: save_file(STATE, path),
+    "w.pt": lambda path: torch.save(STATE, path),
+    "w.pth": lambda path: torch.save({"epoch": 3, "state_dict": STATE}, path),
+    "w.bin": lambda path: torch.save({"model": {f"module.{n}": t for n, t in STATE.items()}}, path),
+    "old.pt": lambda path: torch.save(STATE, path, _use_new_zipfile_serialization=False),
+    "compiled.pt": lambda path: torch.save(
+        {"model_state_dict": {f"_orig_mod.{n}": t for n, t in STATE.items()}}, path
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_training_scripts_save_is_read(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path / name)
+    found = read_weights(str(tmp_path / name))
+    assert found.keys() == STATE.keys()
+    assert all(torch.equal(found[key], STATE[key]) for key in STATE)
+
+
+class Attack:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> Any:
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_no_code_in_a_file_is_run(zipped: bool, tmp_path: Path) -> None:
+    marker, file = tmp_path / "ran", tmp_path / "w.pt"
+    content = {"w": Attack(f"touch {marker}")}
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DsxError, match=r"w\.pt: holds more than tensors, or is damaged"):
+        read_weights(str(file))
+    assert not marker.exists()
+    torch.load(file, weights_only=False)  # what it would have done
+    assert marker.exists()
+
+
+def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
+    torch.save(nn.Conv2d(1, 1, 1), tmp_path / "w.pt")
+    with pytest.raises(DsxError, match=r"save the network's state_dict\(\) alone") as caught:
+        read_weights(str(tmp_path / "w.pt"))
+    assert "\n" not in str(caught.value)
+
+
+def cut(path: Path) -> None:
+    """Leave half of a file."""
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGED: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "nothing": ("w.pt", lambda path: path.write_bytes(b"")),
+    "half": ("w.pt", cut),
+    "text": ("w.pt", lambda path: path.write_text("weights")),
+    "safe nothing": ("w.safetensors", lambda path: path.write_bytes(b"")),
+    "safe text": ("w.safetensors", lambda path: path.write_text("weights, weights, weights")),
+    "pickle": ("w.pt", lambda path: path.write_bytes(pickle.dumps({"a": 1}))),
+    "no tensors": ("w.pt", lambda path: torch.save({"state_dict": {"a": 1}}, path)),
+    "a list": ("w.pt", lambda path: torch.save([torch.zeros(1)], path)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_file_gives_one_line_with_its_name(damage: str, tmp_path: Path) -> None:
+    name, write = DAMAGED[damage]
+    write(tmp_path / name)
+    with pytest.raises(DsxError, match=rf"^{re.escape(str(tmp_path / name))}: ") as caught:
+        read_weights(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("w.onnx", r"w\.onnx: not a kind of weight file .*allowed: \.safetensors, \.pt, \.pth"),
+        ("none.pt", r"none\.pt: there is no such file \(looked for in /"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named(file: str, problem: str) -> None:
+    with pytest.raises(DsxError, match=problem):
+        read_weights(file)
+
+
+def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_file(STATE, tmp_path / "w.safetensors")
+    assert read_weights("~/w.safetensors").keys() == STATE.keys()
+
+
+def changed(**tensors: Tensor | None) -> dict[str, Tensor]:
+    """Give the state with some tensors exchanged, or left out."""
+    exchanged = {key.replace("__", "."): tensor for key, tensor in tensors.items()}
+    return {k: t for k, t in (STATE | exchanged).items() if t is not None}
+
+
+def test_a_network_takes_the_weights() -> None:
+    network = Tiny()
+    take_weights(network, STATE, [])
+    assert all(torch.equal(t, STATE[name]) for name, t in network.state_dict().items())
+
+
+def test_half_precision_weights_are_taken_as_float32() -> None:
+    network = Tiny()
+    take_weights(network, {name: t.half() for name, t in STATE.items()}, [])
+    assert network.conv.weight.dtype == torch.float32
+    assert torch.equal(network.conv.weight, STATE["conv.weight"].half().float())
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        (changed(head__bias=None), "head.bias is missing (to leave"),
+        (changed(tail__bias=torch.zeros(1)), "tail.bias is unknown (to leave"),
+        (changed(head__bias=torch.zeros(7)), "head.bias is 7, not 10 (to leave"),
+        (changed(head__bias=torch.tensor(1.0)), "head.bias is one number, not 10"),
+        (
+            {f"net.{name}": tensor for name, tensor in STATE.items()},
+            "mix.weight is missing; mix.bias is missing; conv.weight is missing, and 7 more",
+        ),
+    ],
+)
+def test_another_architecture_is_refused(state: dict[str, Tensor], problem: str) -> None:
+    network = Tiny()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(DsxError, match=f"of another architecture: {re.escape(problem)}"):
+        take_weights(network, state, [])
+    assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
+
+
+def test_what_is_skipped_stays_fresh() -> None:
+    network = Tiny()
+    fresh = network.head.weight.detach().clone()
+    take_weights(network, changed(head__bias=torch.zeros(7), head__weight=None), ["head.*"])
+    assert torch.equal(network.head.weight, fresh)
+    assert torch.equal(network.conv.weight, STATE["conv.weight"])
+
+
+def test_a_count_of_batches_may_be_missing() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    state = {name: t for name, t in network.state_dict().items() if "num_batches" not in name}
+    take_weights(network, state, [])
+
+
+def test_a_digest_tells_weights_apart_and_not_files() -> None:
+    same = {name: STATE[name].clone() for name in reversed(STATE)}
+    assert digest(same) == digest(STATE)
+    assert digest({"a": torch.tensor(1.0)}) != digest({"a": torch.tensor(2.0)})
+    assert digest({"a": torch.zeros(2, 3)}) != digest({"a": torch.zeros(3, 2)})
+    assert digest(changed(head__bias=STATE["head.bias"] + 1)) != digest(STATE)

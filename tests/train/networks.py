@@ -1,0 +1,70 @@
+"""Small networks and images to train on."""
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv import ConvSpec
+from dsx.data import TensorSplit
+from dsx.data.digits import load
+from dsx.nets.small_cnn import SmallCnn
+from dsx.space import redesign
+from dsx.space.schema import Train
+
+SHORT = Train(epochs=2, batch_size=64, learning_rate=0.1, seed=3)
+LEARNED = ConvSpec(kernel_shape="learned", density=0.25, block_in=4, block_out=2)
+BINARY = ConvSpec(binary_basis=4, splits=2)
+
+
+def part(images: int, dtype: torch.dtype = torch.float32) -> TensorSplit:
+    """Give the first training images of the digits, normalised."""
+    split = load().train
+    assert isinstance(split, TensorSplit)
+    some, labels = next(split.batches(torch.arange(images), images))
+    return TensorSplit(images=some.to(dtype), labels=labels)
+
+
+def fresh(width: int = 4) -> nn.Module:
+    """Build the same small network every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return SmallCnn(width)
+
+
+def deciding(spec: ConvSpec) -> nn.Module:
+    """Build a small network whose stages have decisions to learn."""
+    names = [f"stages.{stage}.{conv}" for stage in range(3) for conv in ("conv1", "conv2")]
+    torch.manual_seed(1)
+    return redesign(fresh(8), dict.fromkeys(names, spec))
+
+
+class Plain(nn.Module):
+    """Convolutions without batch norm: what a batch gives is the sum of what its images give."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 8, 3, stride=2), nn.ReLU()
+        )
+        self.head = nn.Linear(8 * 3 * 3, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify images (B, 1, 8, 8)."""
+        logits: Tensor = self.head(self.body(x).flatten(1))
+        return logits
+
+
+def dropping() -> nn.Module:
+    """Build a network that draws random numbers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
+            nn.Linear(6 * 36, 10),
+        )  # fmt: skip
+
+
+def same_state(one: nn.Module, other: nn.Module) -> bool:
+    """Say whether two networks hold the same numbers, to the bit."""
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[name], second[name]) for name in first)

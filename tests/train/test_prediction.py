@@ -1,0 +1,35 @@
+"""Predictions: the class with the largest logit, for any number of images."""
+
+import pytest
+import torch
+from torch import nn
+
+from dsx.data import TensorSplit
+from dsx.train import predict
+from dsx.train.prediction import BATCH, device_of
+from tests.train.networks import fresh
+
+
+@pytest.mark.parametrize("images", [1, 7, BATCH, BATCH + 1])
+def test_predictions_are_the_largest_logits(images: int) -> None:
+    network = fresh().eval()
+    x = torch.randn(images, 1, 8, 8)
+    with torch.no_grad():
+        logits = network(x)
+    found = predict(network, TensorSplit(images=x, labels=torch.zeros(images, dtype=torch.int64)))
+    assert found.shape == (images,)
+    # Where two logits nearly tie, another batch size may round the other way.
+    top = logits.topk(2).values
+    clear = top[:, 0] - top[:, 1] > 1e-5
+    assert clear.float().mean() > 0.9
+    assert torch.equal(found[clear], logits.argmax(1)[clear])
+
+
+def test_images_come_in_the_wanted_dtype() -> None:
+    split = TensorSplit(images=torch.randn(3, 1, 8, 8), labels=torch.zeros(3, dtype=torch.int64))
+    assert predict(fresh().double().eval(), split, torch.float64).shape == (3,)
+
+
+def test_images_go_where_the_network_is() -> None:
+    assert device_of(nn.Linear(2, 2, device="meta")).type == "meta"
+    assert device_of(nn.ReLU()).type == "cpu"

@@ -1,0 +1,89 @@
+"""Learning rates over a training, against torch's own schedulers and closed forms."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import SGD
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    SequentialLR,
+)
+
+from dsx.train.schedule import SCHEDULES, cosine, falling, one_cycle
+
+STEPS = st.integers(1, 400)
+
+
+def rates(scheduler: LRScheduler, optimizer: SGD, steps: int) -> list[float]:
+    """Ask a scheduler of torch for the rate of each step."""
+    found = []
+    for _ in range(steps):
+        found.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def sgd() -> SGD:
+    return SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+
+
+@pytest.mark.parametrize("warm_up", [0.3, 0.05, 0.0, 0.77])
+@pytest.mark.parametrize("steps", [1, 2, 7, 100, 101])
+def test_one_cycle_is_that_of_torch(steps: int, warm_up: float) -> None:
+    optimizer = sgd()
+    scheduler = OneCycleLR(
+        optimizer, 1.0, total_steps=steps, pct_start=warm_up, cycle_momentum=False
+    )
+    expected = rates(scheduler, optimizer, steps)
+    found = [one_cycle(step, steps, warm_up) for step in range(steps)]
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
+@pytest.mark.parametrize(("steps", "warm_up"), [(100, 0.1), (40, 0.05), (50, 0.5), (33, 0.4)])
+def test_cosine_is_that_of_torch(steps: int, warm_up: float) -> None:
+    rise = int(warm_up * steps)
+    optimizer = sgd()
+    parts: list[LRScheduler] = [
+        LinearLR(optimizer, 1 / (rise + 1), total_iters=rise),
+        CosineAnnealingLR(optimizer, steps - rise),
+    ]
+    expected = rates(SequentialLR(optimizer, parts, [rise]), optimizer, steps)
+    found = [cosine(step, steps, warm_up) for step in range(steps)]
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_cosine_worked_by_hand() -> None:
+    found = [cosine(step, 10, 0.2) for step in range(10)]
+    assert found[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert found[3:] == pytest.approx([(1 + math.cos(math.pi * k / 8)) / 2 for k in range(1, 8)])
+
+
+@given(STEPS, st.floats(0, 1), st.sampled_from(sorted(SCHEDULES)))
+def test_rates_rise_once_and_fall_once(steps: int, warm_up: float, name: str) -> None:
+    found = [SCHEDULES[name](step, steps, warm_up) for step in range(steps)]
+    assert all(0 < rate <= 1 + 1e-12 for rate in found)
+    top = found.index(max(found))
+    assert found[: top + 1] == sorted(found[: top + 1])
+    assert found[top:] == sorted(found[top:], reverse=True)
+    assert abs(top - warm_up * steps) <= 1.5
+
+
+@given(STEPS, st.floats(0.01, 1))
+def test_decisions_fall_in_equal_parts_until_they_are_settled(steps: int, end: float) -> None:
+    found = [falling(step, steps, end) for step in range(steps)]
+    assert found[0] == 1
+    for step, rate in enumerate(found):
+        assert rate == pytest.approx(max(0, 1 - step / steps / end), abs=1e-9)
+        assert rate > 0 or step / steps >= end - 1e-9
+
+
+def test_a_settled_decision_does_not_move() -> None:
+    assert [falling(step, 5, 0.0) for step in range(5)] == [0.0] * 5
