@@ -14,7 +14,8 @@ from dsx.conv import Shaping, build, preset, regulariser
 from dsx.conv.learned import FROZEN_FROM, LearnedConv2d
 from dsx.conv.shapes import Shape
 from dsx.lookup import find
-from dsx.train import DECISION_BETAS, DECISION_RATE, MOMENTUM
+from dsx.space.schema import Train
+from dsx.train import DECISION_BETAS, DECISION_RATE
 
 STEPS = 400
 KNOWN = (("cross", "row"), ("column", "saltire"))

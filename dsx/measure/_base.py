@@ -16,7 +16,7 @@ from dsx.conv.timing import medians
 from dsx.data import Splits
 from dsx.errors import WorkFailed
 from dsx.space import Design, SearchSpace, redesign
-from dsx.train import Report, precision, train
+from dsx.train import Report, chosen_precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -55,7 +55,7 @@ def training_facts(space: SearchSpace) -> dict[str, Any]:
         Data, settings, the weights to begin with, and what this machine makes of the settings.
     """
     device = training_device()
-    computed = precision(space.file.train.precision, device)
+    computed = chosen_precision(space.file.train.precision, device)
     return {**space.training, "device": device.type, "precision": computed}
 
 

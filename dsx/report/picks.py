@@ -3,6 +3,7 @@
 from dsx.report.human import human, title
 from dsx.report.view import ratio, short_ids
 from dsx.study.front import Entry, Front
+from dsx.study.plan import PROJECTED
 
 
 def picks(front: Front) -> str:
@@ -35,4 +36,7 @@ def _numbers(front: Front, entry: Entry) -> str:
         part = f"{title(name, unit)} {human(entry.metrics[name].value, unit)}"
         said = ratio(front, entry, name)
         parts.append(f"{part} ({said})" if said else part)
+    projected = entry.metrics.get(PROJECTED)
+    if projected is not None and PROJECTED not in front.objectives:
+        parts.append(f"before training {human(projected.value, front.units[PROJECTED])} accurate")
     return ", ".join(parts)

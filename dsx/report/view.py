@@ -6,6 +6,7 @@ from typing import Literal
 from dsx.errors import DsxError, unknown
 from dsx.report.human import heading, relative
 from dsx.study.front import Entry, Front, Value
+from dsx.study.plan import PROJECTED
 
 Role = Literal["knee", "front", "baseline", "dominated", "infeasible"]
 
@@ -22,7 +23,7 @@ COLOURS: dict[Role, str] = {
 """Colours of Okabe and Ito, which are told apart with any colour vision, on grey."""
 
 _FAR = 50.0
-_FIRST = ("flops", "params", "bits")
+_FIRST = (PROJECTED, "flops", "params", "bits")
 _SHORTEST_ID = 6
 
 
