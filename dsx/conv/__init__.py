@@ -10,7 +10,7 @@ from dsx.conv.deploy import Deployed, deploy
 from dsx.conv.presets import preset, preset_names
 from dsx.conv.shaping import Shaping, regulariser
 from dsx.conv.spec import KEEP, ConvSpec, standing_spec
-from dsx.conv.window import window_channels
+from dsx.conv.window import unread_channels, window_channels
 from dsx.conv.words import words
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "regulariser",
     "spec_cost",
     "standing_spec",
+    "unread_channels",
     "window_channels",
     "words",
 ]

@@ -129,4 +129,7 @@ def _binary_cost(spec: ConvSpec, geometry: Geometry, biases: int, out_hw: tuple[
 
 @functools.lru_cache(maxsize=65536)
 def _live_count(spec: ConvSpec, geometry: Geometry) -> int:
+    if spec.kernel_shape == "full":
+        # As `layout` counts it, without writing all channels of large layers down.
+        return _all_weights(geometry) // int(spec.groups)
     return layout(spec, geometry).live_count

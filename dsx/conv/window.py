@@ -49,10 +49,37 @@ def window_channels(
     Returns:
         (Cout, gw); column j of output o reads channel [o, j]. Sliding windows wrap around.
     """
+    start = _starts(in_channels, out_channels, groups, channel_stride)
+    return (start[:, None] + torch.arange(in_channels // groups)) % in_channels
+
+
+def unread_channels(
+    in_channels: int, out_channels: int, groups: int, channel_stride: float | str
+) -> int:
+    """Count the input channels that are in no window.
+
+    Args:
+        in_channels: Cin.
+        out_channels: Cout.
+        groups: Divides Cin.
+        channel_stride: As in `window_channels`.
+
+    Returns:
+        How many there are.
+    """
+    start = _starts(in_channels, out_channels, groups, channel_stride) % in_channels
+    starts = torch.unique(start)
+    # Between two windows that begin one after the other lies what the first does not reach.
+    following = torch.cat([starts[1:], starts[:1] + in_channels])
+    return int((following - starts - in_channels // groups).clamp_min(0).sum())
+
+
+def _starts(
+    in_channels: int, out_channels: int, groups: int, channel_stride: float | str
+) -> Tensor:
+    """Number the first channel of each window, (Cout,), before it wraps."""
     width = in_channels // groups
     output = torch.arange(out_channels)
     if channel_stride == "block":
-        start = output // (out_channels // groups) * width
-    else:
-        start = output * integer_step(channel_stride, width)
-    return (start[:, None] + torch.arange(width)) % in_channels
+        return output // (out_channels // groups) * width
+    return output * integer_step(channel_stride, width)

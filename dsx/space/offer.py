@@ -5,9 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import torch
-
-from dsx.conv import KEEP, ConvSpec, window_channels
+from dsx.conv import KEEP, ConvSpec, unread_channels
 from dsx.errors import SpecError
 from dsx.space.choices import KEEPS, Choices, Fork, Tree, leaves
 from dsx.space.dials import DIALS, UNTURNED, Dial, Options, Value, turn
@@ -188,5 +186,4 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
 
 @functools.lru_cache(maxsize=65536)
 def _unread(in_channels: int, out_channels: int, groups: int, stride: float | str) -> int:
-    channels = window_channels(in_channels, out_channels, groups, stride)
-    return int((torch.bincount(channels.flatten(), minlength=in_channels) == 0).sum())
+    return unread_channels(in_channels, out_channels, groups, stride)

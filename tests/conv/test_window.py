@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsx.conv import ConvSpec, window_channels
+from dsx.conv import ConvSpec, unread_channels, window_channels
 from dsx.conv.window import integer_step, ratio
 from tests.conv import naive
 from tests.conv.strategies import STRIDES
@@ -67,3 +67,17 @@ def test_steps_worked_by_hand(r: float | str, width: int, step: int) -> None:
 def test_a_ratio_is_read_as_it_is_written() -> None:
     assert ratio(0.1) == ratio("0.1") == ratio("1/10")
     assert ratio(0.1) * 10 == 1
+
+
+@given(
+    groups=st.integers(1, 8),
+    width=st.integers(1, 12),
+    each=st.integers(1, 10),
+    r=st.one_of(st.just("block"), R),
+)
+def test_channels_that_no_window_has_are_unread(
+    groups: int, width: int, each: int, r: float | str
+) -> None:
+    channels, outputs = groups * width, groups * each
+    read = set(window_channels(channels, outputs, groups, r).flatten().tolist())
+    assert unread_channels(channels, outputs, groups, r) == channels - len(read)
