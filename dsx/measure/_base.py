@@ -107,7 +107,7 @@ class Candidate:
         """Build the redesigned network; the same seed gives the same fresh weights."""
         with torch.random.fork_rng():
             torch.manual_seed(self.space.file.train.seed)
-            kept = self.space.weights is not None
+            kept = self.space.file.weights is not None
             return redesign(self.space.network(), self.design.changed, keep_weights=kept)
 
     @functools.cached_property

@@ -32,6 +32,10 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
+    if space.missing is not None:
+        out.print(
+            f"not there yet: the weights {space.missing}; a search needs them", soft_wrap=True
+        )
     for slots, label, reason in left_out(space):
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
@@ -176,6 +180,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         },
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
+        "missing": space.missing,
         "left_alone": dict(space.census.left_alone),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }

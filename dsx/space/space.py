@@ -37,7 +37,6 @@ class SearchSpace:
         source: The file's text, and where each key stands.
         file: Its typed content.
         data: Known, and loaded once it is needed.
-        weights: State dict that the network begins with; None where all weights are fresh.
         census: The network's slots and costs.
         choices: What each slot, or each group of slots that share a setting, may become.
     """
@@ -46,7 +45,6 @@ class SearchSpace:
     source: Source
     file: SpaceFile
     data: Data
-    weights: Mapping[str, Tensor] | None
     census: Census
     choices: tuple[Choices, ...]
 
@@ -114,11 +112,28 @@ class SearchSpace:
     def network(self) -> nn.Module:
         """Build the network, with the given weights, or fresh ones that the training seed gives."""
         network = _build(self.file, self.source, self.data)
-        if self.weights is not None and self.file.weights is not None:
-            take_weights(network, self.weights, self.file.weights.skip)
+        if self.file.weights is not None:
+            state, skip = self.weights, self.file.weights.skip
+            _named(self.source, "weights", lambda: take_weights(network, state, skip))
         if self.census.wrapped:
             unwrap_logits(network)
         return network
+
+    @property
+    def missing(self) -> str | None:
+        """The file of weights to begin with, where it is not there yet; a search needs it."""
+        given = self.file.weights
+        return given.file if given and not Path(given.file).expanduser().exists() else None
+
+    @functools.cached_property
+    def weights(self) -> Mapping[str, Tensor]:
+        """State dict that the network begins with, read when first asked for; may be empty."""
+        given = self.file.weights
+        return (
+            {}
+            if given is None
+            else _named(self.source, "weights", lambda: read_weights(given.file))
+        )
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -134,7 +149,7 @@ class SearchSpace:
             "images": self.splits.fingerprint,
             "train": self.file.train.model_dump(),
         }
-        if self.weights is not None and self.file.weights is not None:
+        if self.file.weights is not None:
             facts["weights"] = [digest(self.weights), *self.file.weights.skip]
         return facts
 
@@ -187,21 +202,22 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     content = parse_space(source)
     data = _open(content, source)
     network = _build(content, source, data)
-    weights = _weights(content, source, network)
     found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
         problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"
         raise source.error(("model",), problem)
-    return SearchSpace(
+    space = SearchSpace(
         name=name,
         source=source,
         file=content,
         data=data,
-        weights=weights,
         census=found,
         choices=tuple(rule_choices(content.slots, source, found)),
     )
+    if space.missing is None and content.weights is not None:
+        space.network()
+    return space
 
 
 def _census(network: nn.Module, data: Data, content: SpaceFile) -> Census:
@@ -236,16 +252,6 @@ def _build(content: SpaceFile, source: Source, data: Data) -> nn.Module:
     _named(source, key, lambda: check_arguments(content.model_args))
     seed, shape = content.train.seed, data.image_shape
     return _named(source, key, lambda: build_model(content.model, content.model_args, shape, seed))
-
-
-def _weights(content: SpaceFile, source: Source, network: nn.Module) -> Mapping[str, Tensor] | None:
-    """Read the weights to begin with, and see that the network takes them."""
-    if content.weights is None:
-        return None
-    file, skip = content.weights.file, content.weights.skip
-    state = _named(source, "weights", lambda: read_weights(file))
-    _named(source, "weights", lambda: take_weights(network, state, skip))
-    return state
 
 
 def _space_path(name: str) -> Path:

@@ -92,10 +92,10 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
             wanted[name] = find(Metric, name)
         except DsxError as error:
             raise space.source.error((key, name), str(error)) from error
-        if name == PROJECTED and space.weights is None:
+        if name == PROJECTED and space.file.weights is None:
             problem = "needs weights to begin with (weights: FILE)"
             raise space.source.error((key, name), problem)
-    always = COUNTED if space.weights is None else (*COUNTED, PROJECTED)
+    always = COUNTED if space.file.weights is None else (*COUNTED, PROJECTED)
     found = {name: find(Metric, name) for name in names(Metric) if name in always} | wanted
     return {
         name: found[name] for stage in STAGES for name in sorted(found) if found[name].cost == stage
