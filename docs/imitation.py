@@ -71,7 +71,8 @@ def imitate() -> Training:
         assert isinstance(layer, LearnedConv2d)
         shaping = Shaping(layer, torch.zeros(1, 8, 6, 6, dtype=torch.float64), epochs=10)
         training = Training(known=known, layer=layer, shaping=shaping)
-        sgd = torch.optim.SGD([layer.weight], lr=0.3, momentum=Train().momentum, nesterov=True)
+        momentum = Train().momentum or 0.0
+        sgd = torch.optim.SGD([layer.weight], lr=0.3, momentum=momentum, nesterov=True)
         adam = torch.optim.Adam(layer.decisions(), lr=DECISION_RATE, betas=DECISION_BETAS)
         for step in range(STEPS):
             shaping.advance(step / STEPS)

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "studies" / "digits"
 DATABASE = ROOT / "studies" / "dsx.db"
 BLOCK = re.compile(r"(<!-- (run|measured): (.+?) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
+FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 WIDTH = 100
 
 
@@ -54,14 +55,34 @@ def run(command: str, folder: Path) -> str:
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 
 
+def written(page: Path, folder: Path) -> Path:
+    """Write the files that a page shows, as a reader would.
+
+    Args:
+        page: Their content stands behind `<!-- file: PATH -->` marks.
+        folder: Where to write.
+
+    Returns:
+        The folder.
+    """
+    for name, content in FILE.findall(page.read_text(encoding="utf-8")):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+    return folder
+
+
 def fill(page: Path, folder: Path, marks: Sequence[str]) -> None:
     """Put the present output behind each of these marks of a page."""
-
-    def present(block: re.Match[str]) -> str:
-        return block[1] + run(block[3], folder) + block[5] if block[2] in marks else block[0]
-
     text = page.read_text(encoding="utf-8")
-    page.write_text(BLOCK.sub(present, text), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="dsx-") as temporary:
+        # A page that shows files is about these, not about the reference study.
+        own = written(page, Path(temporary)) if FILE.search(text) else folder
+
+        def present(block: re.Match[str]) -> str:
+            return block[1] + run(block[3], own) + block[5] if block[2] in marks else block[0]
+
+        page.write_text(BLOCK.sub(present, text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:

@@ -1,7 +1,9 @@
 """The pages: their code runs, their links lead somewhere, what they show is what dsx does."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +48,54 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+YOUR_MODEL = ROOT / "docs" / "your_model.md"
+STEP = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def followed(folder: Path) -> None:
+    """Do what your_model.md says in its order: write its files, run its commands."""
+    for name, language, content in STEP.findall(YOUR_MODEL.read_text()):
+        if name:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content)
+        for line in content.splitlines() if language == "console" else []:
+            called(line, folder)
+
+
+def called(line: str, folder: Path) -> str:
+    """Run a command line of dsx in a folder; gives what it prints."""
+    program, *words = shlex.split(line)
+    assert program == "dsx"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "dsx", *words]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (line, done.stderr)
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
+    followed(tmp_path)
+    assert (tmp_path / "front.html").stat().st_size > 0
+    script = "from model import load; import torch; print(load()(torch.zeros(3, 1, 8, 8)).shape)"
+    shape = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path / "chosen",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shape.stdout == "torch.Size([3, 10])\n"
+    # The data that the page shows, in place of the digits.
+    text = (tmp_path / "my.yaml").read_text()
+    own = text.replace("data: digits", "data: mypkg.data:splits\ndata_args: {images: 800}")
+    (tmp_path / "own.yaml").write_text(own)
+    found = json.loads(called("dsx search own.yaml --trials 2 --json", tmp_path))
+    assert [design["metrics"]["accuracy"]["value"] > 0.2 for design in found["designs"]] == [True] * 2
 
 
 def anchors(page: Path) -> set[str]:

@@ -131,7 +131,7 @@ def test_a_space_is_found_by_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("digit", r"^no search space called 'digit' \(allowed: digits.* or the path of a .yaml "
+        ("digit", r"^no search space called 'digit' \(allowed: .*digits.* or the path of a .yaml "
          r"file\)\. Did you mean 'digits'\?$"),
         ("", r"^no search space called ''"),
         ("xyz", r"^no search space called 'xyz' .*\)\.$"),
