@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dsx.space import shipped_spaces
 from tests.cli.running import dsx, one_line
 from tests.study.looking import states
 from tests.study.spaces import STATIC, THREE, TINY, varied
@@ -133,8 +134,8 @@ def test_a_wrong_space_is_one_line_with_its_place(
 def test_an_unknown_space_names_the_near_one(tmp_path: Path) -> None:
     for command in ("search", "space"):
         assert one_line(dsx(command, "digit", folder=tmp_path), 2) == (
-            "no search space called 'digit' (allowed: digits, or the path of a .yaml file). "
-            "Did you mean 'digits'?"
+            f"no search space called 'digit' (allowed: {', '.join(shipped_spaces())}, or the path "
+            "of a .yaml file). Did you mean 'digits'?"
         )
         assert one_line(dsx(command, "digit.yaml", folder=tmp_path), 2) == (
             "digit.yaml: there is no such file. Did you mean 'digits'?"

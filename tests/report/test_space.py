@@ -146,3 +146,22 @@ def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None
     assert document["offers"] == [offer.to_json() for offer in offers(space)]
     print_space(space, {}, "csv")
     assert capsys.readouterr().out.startswith("slot,channels,kernel,")
+
+
+def test_what_is_left_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    model = "tests.space.networks:Hooked"
+    rules = TEXT[TEXT.index("slots:") : TEXT.index("objectives:")]
+    text = TEXT.replace(rules, "slots: [{match: mix, binary_basis: [0, 2]}]\n")
+    text = text.replace("small_cnn", model).replace("{width: 4}", "{}")
+    hooked = build_space("mine", "mine.yaml", text[: text.index("constraints:")])
+    print_space(hooked, {}, "table")
+    out = capsys.readouterr().out
+    assert "left alone: conv hooks hang on it, and would be lost\n" in out
+    print_space(hooked, {}, "json")
+    assert json.loads(capsys.readouterr().out)["left_alone"] == dict(hooked.census.left_alone)
+
+
+def test_weights_that_are_not_there_yet_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    text = TEXT.replace("data: digits", "data: digits\nweights: none.pt")
+    print_space(build_space("mine", "mine.yaml", text), {}, "table")
+    assert "not there yet: the weights none.pt; a search needs them\n" in capsys.readouterr().out

@@ -1,0 +1,91 @@
+"""dsx space --model: the slots of any network, and a space file to begin with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsx.space import load_space
+from tests.cli.running import dsx, one_line
+
+TANGLE = "tests.space.networks:Tangle"
+
+
+def test_the_slots_of_a_network_are_listed(tmp_path: Path) -> None:
+    ended = dsx("space", "--model", TANGLE, "--input", "3x12x12", folder=tmp_path)
+    assert (ended.code, ended.err) == (0, "")
+    title, header, *lines = ended.out.splitlines()
+    assert title == f"{TANGLE} on images of 3 x 12 x 12: 7 slots"
+    assert header.split()[:3] == ["slot", "channels", "kernel"]
+    assert lines[3].split() == ["grouped", "8->12", "3x3", "2", "4", "6x6", "228", "7.78", "k"]
+    assert "left alone: up is a ConvTranspose2d, not a nn.Conv2d" in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_as_data(tmp_path: Path) -> None:
+    document = dsx("space", "--model", TANGLE, "--input", "3x12x12", "--json", folder=tmp_path).json
+    assert (document["schema_version"], document["input"], document["output"]) == (
+        1, [3, 12, 12], [5],
+    )  # fmt: skip
+    assert document["left_alone"]["unused"] == "is not called in a forward pass"
+    assert [row["groups"] for row in document["slots"]] == [1, 1, 1, 4, 1, 1, 1]
+    assert document["cost"]["params"] > sum(row["params"] for row in document["slots"])
+
+
+def test_a_network_of_dsx_needs_no_input(tmp_path: Path) -> None:
+    ended = dsx("space", "--model", "small_cnn", "--model-args", "{width: 4}", folder=tmp_path)
+    assert ended.out.startswith("small_cnn on images of 1 x 8 x 8: 7 slots")
+
+
+def test_depthwise_slots_are_said_to_be(tmp_path: Path) -> None:
+    arguments = ("--model-args", "{small: true, classes: 10}", "--input", "3x32x32")
+    ended = dsx("space", "--model", "mobilenet_v1", *arguments, folder=tmp_path)
+    line = next(line for line in ended.out.splitlines() if line.startswith("layers.0.conv1 "))
+    assert line.split()[4] == "depthwise"
+
+
+def test_what_is_written_is_a_space(tmp_path: Path) -> None:
+    ended = dsx("space", "--model", "small_cnn", "--write", "my.yaml", folder=tmp_path)
+    assert (ended.code, ended.err) == (0, "Wrote my.yaml\nNext: dsx space my.yaml\n")
+    assert load_space(tmp_path / "my.yaml").size > 1000
+    assert dsx("space", "my.yaml", folder=tmp_path).code == 0
+    before = (tmp_path / "my.yaml").read_text()
+    ended = dsx("space", "--model", "small_cnn", "--write", "my.yaml", folder=tmp_path)
+    assert one_line(ended, 2) == "--write: 'my.yaml' exists already (choose another name)"
+    assert (tmp_path / "my.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["digits", "--model", "small_cnn"], "--model: lists the slots of a network; leave out the "
+         "space 'digits'"),
+        (["--input", "1x8x8"], "--input, --write and --model-args are about a network: name it by "
+         "--model"),
+        (["--model", TANGLE], "--input: needed for this model (channels x rows x columns: "
+         "3x224x224)"),
+        (["--model", TANGLE, "--input", "12x12"], "--input: '12x12' is not the shape of an image "
+         "(allowed: channels x rows x columns, such as 3x224x224)"),
+        (["--model", TANGLE, "--input", "3x0x2"], "--input: '3x0x2' is not the shape of an image "
+         "(allowed: channels x rows x columns, such as 3x224x224)"),
+        (["--model", TANGLE, "--input", "1x12x12"], "the network does not run on an input of 2 x 1 "
+         "x 12 x 12: RuntimeError: Given groups=1"),
+        (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' names no arguments "
+         "(write '{width: 32}')"),
+        (["--model", "small_cnn", "--model-args", "{a: ["], "--model-args: not YAML: "),
+        (["--model", "small_cnn", "--model-args", "{widht: 3}"], "small_cnn cannot be built with "
+         "these arguments: TypeError: "),
+        (["--model", "smal_cnn"], "no net called 'smal_cnn' (allowed: "),
+        (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is no name for a space "
+         "file (allowed: *.yaml)"),
+        (["--model", "small_cnn", "--write", "no/my.yaml"], "--write: 'no/my.yaml' cannot be "
+         "written: No such file or directory"),
+        (["--model", "tests.space.networks:half_precision", "--input", "1x8x8"], "its weight "
+         "mix.weight is bfloat16, and dsx trains in float32"),
+        (["--model", "tests.space.networks:TwoInputs", "--input", "1x8x8"], "the network does not "
+         "run on an input of 2 x 1 x 8 x 8: TypeError: TwoInputs.forward() missing 1 required"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_gives_one_line(words: list[Any], problem: str, tmp_path: Path) -> None:
+    assert one_line(dsx("space", *words, folder=tmp_path), 2).startswith(problem)
+    assert list(tmp_path.iterdir()) == []
