@@ -279,3 +279,32 @@ def test_a_parsed_file_does_not_change() -> None:
     file = parse(changed("small_cnn", "other"))
     with pytest.raises(ValueError, match="frozen"):
         file.model = "small_cnn"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (ruled("{match: '*', keep: true, groups: 2}"), "7: slots.0.keep: slots that are kept take "
+         "no preset and no dials"),
+        (ruled("{match: '*', keep: true, preset: scc}"), "7: slots.0.keep: slots that are kept "
+         "take no preset and no dials"),
+        (changed("data: digits", "data: digits\nweights: 3"), "4: weights: 3 does not fit "
+         "(allowed: the keys file, skip)"),
+        (changed("data: digits", "data: digits\nweights: {skip: a}"), "4: weights: the key 'file' "
+         "is missing"),
+        (changed("data: digits", "data: digits\ndata_args: [1]"), "4: data_args: [1] does not fit "
+         "(allowed: keys with values)"),
+        (changed("data: digits", "data: digits\ndata_args: {a: 1}"), "4: data_args: digits: no "
+         "argument called 'a'"),
+    ],
+)  # fmt: skip
+def test_weights_data_and_what_is_kept(text: str, line: str) -> None:
+    assert complaint(text).startswith(f"tested.yaml:{line}")
+
+
+@pytest.mark.parametrize("written", ["w.pt", "{file: w.pt}", "{file: w.pt, skip: []}"])
+def test_weights_can_be_a_file_alone(written: str) -> None:
+    text = changed("data: digits", f"data: digits\nweights: {written}")
+    weights = parse_space(read_source("a.yaml", text)).weights
+    assert weights is not None
+    assert (weights.file, weights.skip) == ("w.pt", [])

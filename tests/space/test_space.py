@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from dsx.conv import ConvSpec
 from dsx.data import Dataset
 from dsx.errors import SpaceError
 from dsx.lookup import names
@@ -236,3 +237,63 @@ def test_the_network_is_that_of_the_seed() -> None:
     same, again, other = (state["stem.0.weight"] for state in states)
     assert torch.equal(same, again)
     assert not torch.equal(same, other)
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("Batched", "1: model: the network does not run on an input of 1 x 1 x 8 x 8: ValueError"),
+        ("Squeezing", "1: model: returns 10 for a batch of 1 image: the batch is lost"),
+        ("Listed", "1: model: the network computes with weights that it does not register"),
+        ("half_precision", "2: model_args: its weight mix.weight is bfloat16, and dsx trains in"),
+    ],
+)
+def test_a_network_that_could_not_be_searched_is_refused(model: str, problem: str) -> None:
+    assert complaint(of_model(f"{NETWORKS}:{model}")).startswith(f"tested.yaml:{problem}")
+
+
+def test_what_is_timed_in_batches_need_not_run_alone() -> None:
+    text = of_model(f"{NETWORKS}:Batched").replace("{batch: 1}", "{batch: 4}")
+    text = text.replace("{match: '*'", "{match: conv")
+    assert space(text).size > 1
+
+
+def test_logits_are_unwrapped_in_the_network_of_a_space() -> None:
+    text = of_model(f"{NETWORKS}:Wrapped").replace("{match: '*'", "{match: conv")
+    network = space(text).network().eval()
+    x = torch.zeros(3, 1, 8, 8)
+    assert network(x).shape == (3, 10)
+    small = redesign(network, {"conv": ConvSpec(kernel_shape="cross")})
+    assert small(x).shape == (3, 10)
+
+
+def test_kept_slots_stay_as_they_are() -> None:
+    keeping = ruled("{match: 'stages.0.*', keep: true}", "{match: 'stages.*', groups: [1, 2]}")
+    assert [slot.name for each in space(keeping).choices for slot in each.slots] == [
+        "stages.1.conv1", "stages.1.conv2", "stages.2.conv1", "stages.2.conv2",
+    ]  # fmt: skip
+
+
+def test_equal_slots_are_offered_the_same_under_their_own_names() -> None:
+    text = ruled("{match: '*', kernel_shape: [full, cross], groups: [1, 3]}")
+    found = {choices.name: choices for choices in space(text).choices}
+    first, second = found["stages.1.conv2"], found["stages.2.conv2"]
+    assert first.slots[0].name == "stages.1.conv2"
+    assert first.left_out == {
+        "groups 3": "stages.1.conv2: groups = 3 does not divide the 16 input channels (allowed: "
+        "1, 2, 4, 8, 16)"
+    }
+    assert second.left_out["groups 3"].startswith("stages.2.conv2: groups = 3 does not divide")
+    # Both of the first stage are alike.
+    assert found["stages.0.conv1"].dials is found["stages.0.conv2"].dials
+    assert [list(setting) for setting in found["stages.0.conv2"].settings()][0] == [
+        "stages.0.conv2"
+    ]
+
+
+def test_a_wildcard_that_matches_only_what_is_left_alone_says_why() -> None:
+    text = of_model(f"{NETWORKS}:Hooked").replace("{match: '*'", "{match: conv")
+    assert complaint(text) == (
+        "tested.yaml:7: slots.0.match: 'conv' matches no slot: conv hooks hang on it, and would be "
+        "lost"
+    )
