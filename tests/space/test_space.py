@@ -286,9 +286,7 @@ def test_equal_slots_are_offered_the_same_under_their_own_names() -> None:
     assert second.left_out["groups 3"].startswith("stages.2.conv2: groups = 3 does not divide")
     # Both of the first stage are alike.
     assert found["stages.0.conv1"].dials is found["stages.0.conv2"].dials
-    assert [list(setting) for setting in found["stages.0.conv2"].settings()][0] == [
-        "stages.0.conv2"
-    ]
+    assert list(found["stages.0.conv2"].settings()[0]) == ["stages.0.conv2"]
 
 
 def test_a_wildcard_that_matches_only_what_is_left_alone_says_why() -> None:
