@@ -57,4 +57,4 @@ class SmallCnn(nn.Module):
         return logits
 
 
-NET = Net(build=SmallCnn)
+NET = Net(build=SmallCnn, image_shape=(1, 8, 8))
