@@ -69,7 +69,7 @@ def _show_model(
 ) -> None:
     from dsx.cli._draft import draft, write
     from dsx.report.result import print_message
-    from dsx.report.space import print_census
+    from dsx.report.slots import print_census
 
     drafted = draft(model, arguments, shape)
     if file is not None:

@@ -48,7 +48,14 @@ class Offer:
             if own and (own != _DEFAULTS.get(dial.name) or dial.name == "density"):
                 yield title, ", ".join(option_words(dial.name, option) for option in own)
             elif dial.name == "scale" and any(options.get("binary_basis", ())):
-                yield title, "where no BN follows"
+                yield title, self._scale()
+
+    def _scale(self) -> str:
+        """Say which slots have a scale where the rule leaves that open."""
+        scaled = {slot.scaled for choices in self.choices for slot in choices.slots}
+        if len(scaled) > 1:
+            return "where no BN follows"
+        return "yes" if scaled.pop() else "no, BNs follow"
 
     def text(self, width: int) -> str:
         """Write the rows under the name of the slots, in lines of at most so many characters."""

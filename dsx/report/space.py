@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 from dsx.report.console import console
 from dsx.report.human import human
-from dsx.report.listing import listing, print_rows
+from dsx.report.listing import print_rows
 from dsx.report.offers import left_out, offers
-from dsx.space import Census, SearchSpace, Slot
+from dsx.report.slots import print_slots, slot_row
+from dsx.space import SearchSpace
 
 
 def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> None:
@@ -24,8 +25,10 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
         return
     out = console()
     file = space.file
-    out.print(f"{space.name}: {file.model} on {file.data}, {space.size:,} designs", soft_wrap=True)
-    _print_slots(rows, space.census)
+    out.print(
+        f"{space.name}: {file.model} on {file.data}, {_number(space.size)} designs", soft_wrap=True
+    )
+    print_slots(rows, space.census)
     for offer in offers(space):
         out.print(offer.text(out.width), soft_wrap=True)
     _print_costs(space)
@@ -40,58 +43,7 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
 
-_COUNTS = ("params", "flops")
 _COUNTED = ("params", "flops", "bits")
-
-
-def print_census(model: str, census: Census, format: str) -> None:
-    """Print the slots of a network to stdout.
-
-    Args:
-        model: Its name.
-        census: What it is made of.
-        format: "table", "json" or "csv".
-    """
-    rows = [_slot_row(slot) for slot in census.slots]
-    about = {
-        "model": model,
-        "input": list(census.input_shape),
-        "output": list(census.output_shape),
-        "cost": asdict(census.cost({})),
-        "left_alone": dict(census.left_alone),
-    }
-    if format != "table":
-        print_rows(rows, format, about, "slots")
-        return
-    shape = " x ".join(map(str, census.input_shape))
-    console().print(f"{model} on images of {shape}: {len(rows)} slots", soft_wrap=True)
-    _print_slots(rows, census)
-    cost = census.cost({})
-    for name, number, unit in (
-        ("params", cost.params, ""), ("flops", cost.flops, ""), ("bits", cost.bits, "bit")
-    ):  # fmt: skip
-        console().print(f"{name}: {human(number, unit)}")
-
-
-def _print_slots(rows: list[dict[str, object]], census: Census) -> None:
-    out = console()
-    out.print(listing(_shown(rows), right=_COUNTS))
-    for name, reason in census.left_alone.items():
-        out.print(f"left alone: {name} {reason}", soft_wrap=True)
-
-
-def _slot_row(slot: Slot) -> dict[str, object]:
-    cost = slot.cost()
-    return {
-        "slot": slot.name,
-        "channels": f"{slot.in_channels} -> {slot.out_channels}",
-        "kernel": _by(slot.kernel_size),
-        "stride": _by(slot.geometry.stride),
-        "groups": slot.groups,
-        "output": _outputs(slot),
-        "params": cost.params,
-        "flops": cost.flops,
-    }
 
 
 def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
@@ -104,51 +56,11 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
             "choices": len(choices.settings()) if choices else 1,
             "dials": choices.name if choices and choices.name != slot.name else "",
         }
-        rows.append(_slot_row(slot) | own)
+        rows.append(slot_row(slot) | own)
     if not any(row["dials"] for row in rows):
         for row in rows:
             del row["dials"]
     return rows
-
-
-def _shown(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Write the rows closely, and without groups where there are none: a line has 80 characters."""
-    grouped = any(row["groups"] != 1 for row in rows)
-    return [
-        {
-            name: _closely(name, value, row)
-            for name, value in row.items()
-            if grouped or name != "groups"
-        }
-        for row in rows
-    ]
-
-
-def _closely(name: str, value: object, row: Mapping[str, object]) -> object:
-    if name == "groups":
-        return _groups(row)
-    if name in _COUNTS:
-        assert isinstance(value, int)
-        return human(value, "")
-    if isinstance(value, str) and name != "slot":
-        rows, by, columns = value.partition(" x ")
-        close = value.replace(" x ", "x").replace(" -> ", "->")
-        return rows if by and name == "stride" and rows == columns else close
-    return value
-
-
-def _groups(row: Mapping[str, object]) -> str:
-    inputs = str(row["channels"]).partition(" ")[0]
-    depthwise = row["groups"] != 1 and str(row["groups"]) == inputs
-    return "depthwise" if depthwise else str(row["groups"])
-
-
-def _outputs(slot: Slot) -> str:
-    return ", ".join(_by(out_hw) for out_hw in dict.fromkeys(slot.out_hw))
-
-
-def _by(sides: tuple[int, int]) -> str:
-    return f"{sides[0]} x {sides[1]}"
 
 
 def _print_costs(space: SearchSpace) -> None:
@@ -184,3 +96,8 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         "left_alone": dict(space.census.left_alone),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }
+
+
+def _number(designs: int) -> str:
+    """Write a number that people read, or one that only its size says something of."""
+    return f"{designs:,}" if designs < 10**9 else f"about {designs:.1e}".replace("e+", "e")

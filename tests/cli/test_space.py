@@ -17,7 +17,9 @@ def test_the_slots_of_a_network_are_listed(tmp_path: Path) -> None:
     title, header, *lines = ended.out.splitlines()
     assert title == f"{TANGLE} on images of 3 x 12 x 12: 7 slots"
     assert header.split()[:3] == ["slot", "channels", "kernel"]
-    assert lines[3].split() == ["grouped", "8->12", "3x3", "2", "4", "6x6", "228", "7.78", "k"]
+    assert lines[3].split() == [
+        "grouped", "8->12", "3x3", "/2", "4", "groups", "6x6", "228", "7.78", "k",
+    ]  # fmt: skip
     assert "left alone: up is a ConvTranspose2d, not a nn.Conv2d" in lines
     assert list(tmp_path.iterdir()) == []
 
@@ -41,7 +43,7 @@ def test_depthwise_slots_are_said_to_be(tmp_path: Path) -> None:
     arguments = ("--model-args", "{small: true, classes: 10}", "--input", "3x32x32")
     ended = dsx("space", "--model", "mobilenet_v1", *arguments, folder=tmp_path)
     line = next(line for line in ended.out.splitlines() if line.startswith("layers.0.conv1 "))
-    assert line.split()[4] == "depthwise"
+    assert line.split()[2:4] == ["3x3", "dw"]
 
 
 def test_what_is_written_is_a_space(tmp_path: Path) -> None:

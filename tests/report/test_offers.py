@@ -109,7 +109,7 @@ def test_a_scale_without_a_word_depends_on_what_follows() -> None:
     rule = "match: 'stages.*', kernel_shape: [full, learned], binary_basis: [0, 4]"
     rows = list(only(f"{{{rule}}}").rows())
     assert rows[1:] == [
-        ("binary basis", "none, 4 filters"), ("scale", "where no BN follows"), ("density", "25%")
+        ("binary basis", "none, 4 filters"), ("scale", "no, BNs follow"), ("density", "25%")
     ]  # fmt: skip
     rows = list(only(f"{{{rule}, scale: true}}").rows())
     assert rows[2] == ("scale", "yes")

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from torch import nn
 
 from dsx.report.offers import offers
 from dsx.report.space import print_space, slot_rows
@@ -99,25 +98,6 @@ def test_costs_of_learned_shapes_are_marked(
         cost = json.loads(capsys.readouterr().out)["cost"]
         marks = {name: numbers["expected"] for name, numbers in cost.items()}
         assert marks == {"baseline": False, "least": expected, "most": expected}
-
-
-def test_groups_are_shown_where_there_are_some(
-    space: SearchSpace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    print_space(space, {}, "table")
-    assert "groups" not in capsys.readouterr().out.splitlines()[1].split()
-    text = TEXT.replace("small_cnn", "tests.report.test_space:grouped").replace("{width: 4}", "{}")
-    rule = text.replace("stages.0.*", "2").replace("stages.1.conv1", "0")
-    print_space(build_space("mine", "mine.yaml", rule), {}, "table")
-    assert "groups" in capsys.readouterr().out.splitlines()[1].split()
-
-
-def grouped() -> nn.Module:
-    """Give a network with a grouped convolution."""
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, groups=2), nn.Flatten(), nn.Linear(64, 10)
-    )
 
 
 def test_what_is_left_out_of_several_slots_is_said_once(
