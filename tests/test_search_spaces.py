@@ -1,0 +1,80 @@
+"""Every space that comes along: it holds together, says what it is for, and can be searched."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dsx import search
+from dsx.report.space import print_space
+from dsx.space import SearchSpace, load_space, shipped_spaces
+from dsx.space.space import build_space
+from dsx.study.plan import find_metrics, unmet
+from tests.data.writers import write_cifar
+
+SPACES = shipped_spaces()
+SEARCHED = ["cifar10-mobilenet", "cifar10-resnet18", "cifar10-vgg16", "dsxplore-vgg11"]
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_what_a_space_holds_can_be_shown_before_its_data_are_there(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space = load_space(name)
+    assert space.size > 10
+    assert "accuracy" in find_metrics(space)
+    assert unmet(space) == {}
+    print_space(space, {}, "table")
+    out = capsys.readouterr().out
+    assert out.startswith(f"{name}: {space.file.model} on {space.file.data}, ")
+    assert max(map(len, out.splitlines()[: len(space.census.slots) + 2])) <= 80
+    # Nothing that is offered is left out everywhere.
+    assert "left out" not in out
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_says_what_it_explores_and_how_long_that_takes(name: str) -> None:
+    lines = SPACES[name].read_text().splitlines()
+    model = load_space(name).file.model
+    comment = " ".join(lines[: lines.index(f"model: {model}")])
+    assert comment.startswith("# ")
+    assert re.search(r"\b(minutes?|hours?|seconds?)\b", comment)
+    assert "(times follow)" not in comment
+
+
+def test_the_readme_names_every_space() -> None:
+    table = README[README.index("| space | redesigns |") :].split("\n\n")[0]
+    named = set()
+    for cell in re.findall(r"^\| (.+?) \|", table, re.MULTILINE):
+        words = re.findall(r"`(.+?)`", cell)
+        stem = words[0].rpartition("-")[0] if words else ""
+        named |= {f"{stem}{word}" if word.startswith("-") else word for word in words}
+    assert named == set(SPACES)
+
+
+def small(name: str, root: Path) -> SearchSpace:
+    """Give a shipped space with little data and a short training."""
+    text = SPACES[name].read_text()
+    data = f"data: cifar10\ndata_args: {{root: {root}, validation: 40}}"
+    text = text.replace("data: cifar10", data, 1)
+    text = re.sub(r"epochs: \d+", "epochs: 1", text)
+    text = re.sub(r"batch_size: \d+", "batch_size: 40", text)
+    return build_space(name, f"{name}.yaml", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHED)
+def test_a_space_for_cifar_can_be_searched(name: str, tmp_path: Path) -> None:
+    form = "python" if "resnet" in name else "binary"
+    write_cifar(tmp_path / "data", train=120, test=40, form=form)  # type: ignore[arg-type]
+    space = small(name, tmp_path / "data")
+    found = search(space, trials=2, storage=f"sqlite:///{tmp_path}/dsx.db")
+    assert [entry.redesigned > 0 for entry in found.entries] == [False, True]
+    for entry in found.entries:
+        assert 0 <= entry.metrics["accuracy"].value <= 1
+        assert entry.metrics["latency_ms"].value > 0
