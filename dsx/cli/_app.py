@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dsx.cli import doctor, export, ls, pareto, search, space
+from dsx.cli import bench, doctor, export, ls, pareto, search, space
 from dsx.errors import DsxError
 
 app = typer.Typer(
@@ -52,7 +52,15 @@ def options(
         typer.echo(context.get_help())
 
 
-for command in (search.search, pareto.pareto, export.export, space.space, ls.ls, doctor.doctor):
+for command in (
+    search.search,
+    pareto.pareto,
+    export.export,
+    space.space,
+    ls.ls,
+    bench.bench,
+    doctor.doctor,
+):
     app.command()(command)
 
 

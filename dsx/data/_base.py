@@ -3,110 +3,18 @@
 import functools
 import hashlib
 import inspect
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from dsx.data._split import Split
 from dsx.errors import DsxError, unknown
 from dsx.lookup import find, load
 
-
-class Split(ABC):
-    """Some images and their classes.
-
-    Args:
-        labels: (N,) int64.
-    """
-
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @abstractmethod
-    def batches(
-        self, order: Tensor, size: int, device: torch.device | str = "cpu"
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through images in an order.
-
-        Args:
-            order: Numbers of the images, (M,) int64; any of them, in any order.
-            size: Images in a batch; the last one may have fewer.
-            device: Where the batches are wanted.
-
-        Yields:
-            Images (B, C, H, W) float32, normalised as the network takes them, and labels (B,).
-        """
-
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Twelve hexadecimal digits that change when the images or the labels do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Normalisation:
-    """Mean 0 and deviation 1 in each channel, over the training images.
-
-    Args:
-        mean: Of each channel, in the units of the stored pixels.
-        deviation: Of each channel.
-    """
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) of any number type to float32."""
-        mean, deviation = (
-            torch.tensor(each, device=images.device)[:, None, None]
-            for each in (self.mean, self.deviation)
-        )
-        return images.float().sub_(mean).div_(deviation)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TensorSplit(Split):
-    """Images that lie in memory.
-
-    Args:
-        images: (N, C, H, W); float32 as the network takes them, or raw pixels of any type.
-        labels: (N,) int64.
-        normalisation: Of raw pixels; None where nothing is left to be done.
-    """
-
-    images: Tensor
-    labels: Tensor
-    normalisation: Normalisation | None = None
-    _places: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
-
-    def batches(
-        self, order: Tensor, size: int, device: torch.device | str = "cpu"
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through images in an order; the images move to the device once."""
-        images, labels = self._at(str(device))
-        for chosen in torch.split(order.to(labels.device), size):
-            some = images[chosen]
-            if self.normalisation is not None:
-                some = self.normalisation(some)
-            yield some, labels[chosen]
-
-    def _at(self, device: str) -> tuple[Tensor, Tensor]:
-        if device not in self._places:
-            self._places[device] = self.images.to(device), self.labels.to(device)
-        return self._places[device]
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of the images and the labels."""
-        digest = hashlib.sha256(repr((self.images.shape, self.normalisation)).encode())
-        for tensor in (self.images, self.labels):
-            digest.update(tensor.contiguous().cpu().numpy().data)
-        return digest.hexdigest()[:12]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +25,25 @@ class Splits:
         train: What the weights are trained on.
         validation: What accuracy is measured on during a search.
         test: What no search ever sees; only an export reads it.
+
+    Raises:
+        DsxError: If a part is not a split.
     """
 
     train: Split
     validation: Split
     test: Split
+
+    def __post_init__(self) -> None:
+        for name, part in self.parts.items():
+            if not isinstance(part, Split):
+                given = type(part).__name__
+                raise DsxError(f"{name}: a {given} (allowed: a Split, such as a TensorSplit)")
+
+    @property
+    def parts(self) -> dict[str, Split]:
+        """The parts by name."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -152,28 +74,48 @@ class Data:
             splits: The splits.
 
         Returns:
-            The data: as many classes as the labels have.
+            The data: as many classes as the labels of training and validation have.
+
+        Raises:
+            DsxError: If a split has no images, or its labels are not whole numbers.
         """
-        images, _ = next(splits.train.batches(torch.arange(1), 1))
+        for name, part in splits.parts.items():
+            _check_labels(name, part.labels)
         classes = 1 + max(int(part.labels.max()) for part in (splits.train, splits.validation))
-        channels, rows, columns = images.shape[1:]
-        return cls(load=lambda: splits, image_shape=(channels, rows, columns), classes=classes)
+        return cls(load=lambda: splits, image_shape=_shape(splits.train), classes=classes)
 
     @functools.cached_property
     def splits(self) -> Splits:
         """The splits, loaded when first asked for, and checked."""
         splits = self.load()
-        for name in ("train", "validation", "test"):
-            labels = getattr(splits, name).labels
-            if not len(labels):
-                raise DsxError(f"the {name} split is empty")
-            for label in (int(labels.min()), int(labels.max())):
+        if not isinstance(splits, Splits):
+            raise DsxError(f"the data load as a {type(splits).__name__}, not as Splits")
+        for name, part in splits.parts.items():
+            _check_labels(name, part.labels)
+            for label in (int(part.labels.min()), int(part.labels.max())):
                 if not 0 <= label < self.classes:
                     raise DsxError(
                         f"the {name} split has the label {label} (allowed: 0 to "
                         f"{self.classes - 1}, since there are {self.classes} classes)"
                     )
+            if (shape := _shape(part)) != tuple(self.image_shape):
+                given, allowed = (" x ".join(map(str, s)) for s in (shape, self.image_shape))
+                raise DsxError(f"the {name} split has images of {given} (allowed: {allowed})")
         return splits
+
+
+def _check_labels(name: str, labels: object) -> None:
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+        raise DsxError(f"the {name} split has other labels than a tensor of (N,) int64")
+    if not len(labels):
+        raise DsxError(f"the {name} split is empty")
+
+
+def _shape(split: Split) -> tuple[int, int, int]:
+    """Give the channels, rows and columns of a split's first image."""
+    images, _ = next(split.batches(torch.arange(1), 1))
+    channels, rows, columns = images.shape[1:]
+    return channels, rows, columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,36 +146,44 @@ def open_data(name: str, arguments: Mapping[str, Any]) -> Data:
             with the data.
     """
     found = load(name) if ":" in name else find(Dataset, name)
-    opens = found.open if isinstance(found, Dataset) else found
-    if not callable(opens):
+    if isinstance(found, Dataset):
+        _check_arguments(name, found.open, arguments)
+        return found.open(**arguments)
+    if not callable(found):
         raise DsxError(f"'{name}' is a {type(found).__name__}, not something that can be called")
-    _check_arguments(name, opens, arguments)
-    try:
-        opened = opens(**arguments)
-    except DsxError:
-        raise
-    # The user's own code, on the user's own data: whatever it raises is about these.
-    except Exception as error:
-        if not isinstance(found, Dataset):
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise DsxError(f"{name} fails: {reason}") from error
-        raise
+    _check_arguments(name, found, arguments)
+    opened = _guarded(name, functools.partial(found, **arguments))
     if isinstance(opened, Splits):
-        return Data.of(opened)
+        return _guarded(name, lambda: Data.of(opened))
     if not isinstance(opened, Data):
         raise DsxError(f"{name} returns a {type(opened).__name__}, not Splits")
-    return opened
+    return replace(opened, load=lambda: _guarded(name, opened.load))
+
+
+def _guarded(name: str, work: Callable[[], T]) -> T:
+    """Run the user's own code on the user's own data: whatever it raises is about these."""
+    try:
+        return work()
+    except DsxError as error:
+        raise DsxError(f"{name}: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DsxError(f"{name} fails: {reason}") from error
 
 
 def _check_arguments(name: str, opens: Callable[..., Any], given: Mapping[str, Any]) -> None:
     """Refuse arguments that a dataset does not take, and ask for those that it has to have."""
-    parameters = inspect.signature(opens).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    try:
+        parameters = inspect.signature(opens).parameters.values()
+    except ValueError:  # some that are written in C tell nothing
         return
-    allowed = [parameter.name for parameter in parameters]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    allowed = [parameter.name for parameter in named]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     for word in given:
-        if word not in allowed:
-            raise DsxError(f"{name}: {unknown('argument', word, allowed)}")
-    for parameter in parameters:
+        if word not in allowed and not takes_any:
+            none = f"no argument called '{word}' (it takes none)"
+            raise DsxError(f"{name}: {unknown('argument', word, allowed) if allowed else none}")
+    for parameter in named:
         if parameter.default is parameter.empty and parameter.name not in given:
             raise DsxError(f"{name}: needs the argument '{parameter.name}'")

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 import torch
 
-from dsx.data._base import Data, Dataset, Splits, TensorSplit
+from dsx.data._base import Data, Dataset, Splits
+from dsx.data._split import TensorSplit
 
 VALIDATION = TEST = 360
 

@@ -53,11 +53,12 @@ class Forward:
             logits = self.network(images)
         if self.reduced:
             logits = logits.float()
+        smoothing = self.settings.label_smoothing
         losses = [
-            share * F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+            share * F.cross_entropy(logits, labels, label_smoothing=smoothing)
             for labels, share in targets
         ]
-        return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
 
 def compiled(network: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -14,7 +14,7 @@ from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.schema import Train
 from dsx.train.allocator import keep_freed_memory
-from dsx.train.augment import augment
+from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write
 from dsx.train.forward import Forward
 from dsx.train.optimizers import Optimizers
@@ -132,9 +132,23 @@ class _Training:
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
         """Make one step; gives its loss, that of the task alone."""
         self.shaping.advance(self.step / self.total)
-        self.network.zero_grad(set_to_none=True)
+        self.optimizers.forget_gradients()
         images, targets = augment(images, labels, self.settings.augment)
         images = self.forward.laid_out(images)
+        if self.settings.accumulate == 1:
+            loss = self.forward.loss(images, targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            task = loss.detach()
+        else:
+            task = self._in_parts(images, targets)
+        penalty = self.shaping.penalty(task)
+        if penalty is not None:
+            penalty.backward()  # type: ignore[no-untyped-call]
+        self.optimizers.step(self.step)
+        return task
+
+    def _in_parts(self, images: Tensor, targets: Targets) -> Tensor:
+        """Sum gradients up part by part; gives the loss of all parts together."""
         parts = self.settings.accumulate
         own = [labels.chunk(parts) for labels, _ in targets]
         losses = []
@@ -143,12 +157,7 @@ class _Training:
             loss = self.forward.loss(part, theirs) * (len(part) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-        task = torch.stack(losses).sum()
-        penalty = self.shaping.penalty(task)
-        if penalty is not None:
-            penalty.backward()  # type: ignore[no-untyped-call]
-        self.optimizers.step(self.step)
-        return task
+        return torch.stack(losses).sum()
 
     def settle(self) -> float:
         """Wait for the losses so far and look at them; gives the latest one."""

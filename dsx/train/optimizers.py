@@ -32,7 +32,8 @@ class Optimizers:
         self.steps = steps
         ends = decisions(network)
         self.ends = list(ends.values())
-        self.weights = [p for p in network.parameters() if p not in ends]
+        self.parameters = list(network.parameters())
+        self.weights = [p for p in self.parameters if p not in ends]
         self.optimizer = _weight_optimizer(self.weights, settings)
         self.deciding: Adam | None = None
         if ends:
@@ -43,6 +44,11 @@ class Optimizers:
     def all(self) -> list[Optimizer]:
         """Both, or the one there is."""
         return [self.optimizer] if self.deciding is None else [self.optimizer, self.deciding]
+
+    def forget_gradients(self) -> None:
+        """Begin a step; what nn.Module.zero_grad does, without looking for the parameters anew."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def step(self, step: int) -> None:
         """Move the parameters along their gradients.

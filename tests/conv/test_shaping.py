@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, Shaping, build, preset, regulariser
 from dsx.conv.learned import LearnedConv2d
+from dsx.conv.shaping import decisions
 from tests.conv.close import assert_equal
 from tests.conv.golden import golden, golden_names
 from tests.conv.learned_cases import learned_case
@@ -255,6 +256,63 @@ def test_the_loss_teaches_the_shapes_but_not_the_task() -> None:
         assert task.grad.item() == 1.0
         task.grad = None
     assert layer.shape_scores.grad is not None and bool(layer.shape_scores.grad.any())
+
+
+def test_a_schedule_goes_on_where_it_was() -> None:
+    through, stopped = learned(2, 40), learned(2, 40)
+    stopped.load_state_dict(through.state_dict())
+    records = []
+    for layer, stops in ((through, range(0)), (stopped, range(1, 60, 7))):
+        sample = torch.zeros(1, 2, 2, 2).double()
+        shaping = Shaping(layer, sample, 12)
+        torch.manual_seed(4)
+        record = []
+        for number in range(60):
+            if number in stops:
+                memory = shaping.state()
+                shaping = Shaping(layer, sample, 12)
+                shaping.restore(memory)
+            shaping.advance(number / 60)
+            penalty = shaping.penalty(torch.tensor(2 + math.sin(number), dtype=torch.float64))
+            record.append((None if penalty is None else penalty.item(), layer.enabled.tolist()))
+        records.append(record)
+    assert records[0] == records[1]
+    assert [penalty is None for penalty, _ in records[0]] == [number >= 30 for number in range(60)]
+
+
+def test_what_is_remembered_does_not_change_any_more() -> None:
+    shaping = Shaping(learned(2, 4), torch.zeros(1, 2, 2, 2).double(), 4)
+    shaping.advance(0.0)
+    memory = shaping.state()
+    shaping.loss(torch.tensor(2.0))
+    assert memory["first_losses"] == [] and shaping.first_losses == [2.0]
+
+
+def test_shapes_that_a_shorter_training_has_frozen_stay_so_in_a_longer_one() -> None:
+    layer = learned(2, 40)
+    assert decisions(layer) == {layer.shape_scores: 0.5}
+    sample = torch.zeros(1, 2, 2, 2).double()
+    short = Shaping(layer, sample, 1)
+    short.advance(0.0)
+    short.advance(1.0)
+    long = Shaping(layer, sample, 100)
+    long.restore(short.state())
+    for number in range(1, 100):
+        long.advance(number / 100)
+        assert bool(layer.enabled.all()) and bool(layer.frozen)
+        assert long.penalty(torch.tensor(1.0)) is None
+    assert decisions(layer) == {layer.shape_scores: 0.0}
+
+
+def test_decisions_are_those_of_all_convolutions() -> None:
+    binary = build(ConvSpec(binary_basis=4), nn.Conv2d(4, 4, 3))
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), learned(4, 4), nn.Sequential(binary))
+    found = {name: decisions(network).get(p) for name, p in network.named_parameters()}
+    assert {name: end for name, end in found.items() if end is not None} == {
+        "1.shape_scores": 0.5,
+        "2.0.basis_proxy": 1.0,
+        "2.0.select_proxy": 1.0,
+    }
 
 
 class Calls(nn.Module):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dsx.conv import ConvSpec, preset
 from dsx.errors import SpaceError
 from dsx.space.bound import parse_bound
-from dsx.space.schema import Measure, Rule, SpaceFile, Train, parse_space
+from dsx.space.schema import Augment, Measure, Rule, SpaceFile, Train, parse_space
 from dsx.space.source import read_source
 from tests.space.texts import PLAIN, changed, complaint, ruled
 
@@ -156,6 +156,91 @@ def test_defaults_are_the_documented_ones() -> None:
         "rigid": (False,), "block_in": (32,), "block_out": (16,),
     }  # fmt: skip
     assert not file.slots[0].turns_dials
+
+
+def trained(written: str) -> str:
+    """Give a file with other settings of training, and the complaint about it without its start."""
+    text = changed("train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}", written)
+    problem = complaint(text)
+    assert problem.startswith("tested.yaml:4: train.")
+    return problem.removeprefix("tested.yaml:4: train.")
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("optimizer: adam", "optimizer: 'adam' is not allowed (allowed: sgd, adamw). Did you mean"),
+        ("schedule: cosin", "schedule: 'cosin' is not allowed (allowed: one_cycle, cosine). Did"),
+        ("optimizer: [sgd]", "optimizer: ['sgd'] is not allowed (allowed: sgd, adamw)."),
+        ("schedule: {a: 1}", "schedule: {'a': 1} is not allowed (allowed: one_cycle, cosine)."),
+        ("precision: half", "precision: 'half' is not allowed (allowed: float32, bfloat16, auto)."),
+        ("warm_up: 1.5", "warm_up: 1.5 does not fit (allowed: 1.0 or less)"),
+        ("warm_up: ", "warm_up: has no value (allowed: a number)"),
+        ("momentum: 1", "momentum: 1 does not fit (allowed: less than 1.0)"),
+        ("momentum: ", "momentum: has no value (allowed: 0 or more, less than 1)"),
+        ("optimizer: adamw, momentum: 0.9", "momentum: does nothing with optimizer: adamw; leave"),
+        ("weight_decay: -1", "weight_decay: -1 does not fit (allowed: 0.0 or more)"),
+        ("label_smoothing: 1", "label_smoothing: 1 does not fit (allowed: less than 1.0)"),
+        ("clip: 0", "clip: 0 does not fit (allowed: more than 0.0)"),
+        ("clip: .inf", "clip: inf does not fit (allowed: a finite number)"),
+        ("accumulate: 0", "accumulate: 0 does not fit (allowed: 1 or more)"),
+        ("batch_size: 8, accumulate: 9", "accumulate: 9 parts of 8 images (allowed: 1 to 8)"),
+        ("accumulate: 65", "accumulate: 65 parts of 64 images (allowed: 1 to 64)"),
+        ("channels_last: 1", "channels_last: 1 does not fit (allowed: true, false)"),
+        ("compile: inductor", "compile: 'inductor' does not fit (allowed: true, false)"),
+        (
+            "augment: flip",
+            "augment: 'flip' does not fit (allowed: the keys crop, flip, cutout",
+        ),
+        ("augment: {crop: -1}", "augment.crop: -1 does not fit (allowed: 0 or more)"),
+        ("augment: {crop: 0.5}", "augment.crop: 0.5 does not fit (allowed: a whole number)"),
+        ("augment: {flip: 1}", "augment.flip: 1 does not fit (allowed: true, false)"),
+        ("augment: {mixup: .nan}", "augment.mixup: nan does not fit (allowed: a finite number)"),
+        (
+            "augment: {flop: yes}",
+            "augment.flop: unknown key (allowed: crop, flip, cutout, mixup).",
+        ),
+    ],
+)
+def test_each_setting_of_training_says_what_it_refuses(written: str, problem: str) -> None:
+    assert trained(f"train: {{{written}}}").startswith(problem)
+
+
+def test_an_optimiser_and_a_schedule_have_defaults_of_their_own() -> None:
+    plain, other = Train(), Train(optimizer="adamw", schedule="cosine")
+    assert (plain.learning_rate, plain.momentum, plain.weight_decay) == (0.2, 0.9, 5e-4)
+    assert (other.learning_rate, other.momentum, other.weight_decay) == (2e-3, None, 0.05)
+    assert (plain.warm_up, other.warm_up) == (0.3, 0.05)
+    told = Train(
+        optimizer="adamw", learning_rate=1.0, weight_decay=0.0, schedule="cosine", warm_up=0
+    )
+    assert (told.learning_rate, told.weight_decay, told.warm_up) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "settings", [Train(), Train(optimizer="adamw"), Train(schedule="cosine", clip=1.0)]
+)
+def test_settings_that_are_written_down_are_read_as_the_same(settings: Train) -> None:
+    assert Train.model_validate(settings.model_dump()) == settings
+    assert Train.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("size", "changes", "misfits"),
+    [
+        ((8, 8), {"crop": 7, "cutout": 8}, {}),
+        ((32, 8), {"crop": 8, "cutout": 9}, {"crop": "8 is too large for images of 32 x 8 pixels "
+         "(allowed: 0 to 7)", "cutout": "9 is too large for images of 32 x 8 pixels (allowed: 0 to "
+         "8)"}),
+        ((1, 5), {"cutout": 2}, {"cutout": "2 is too large for images of 1 x 5 pixels (allowed: 0 "
+         "to 1)"}),
+        ((1, 1), {"flip": True, "mixup": 9.0}, {}),
+    ],
+)  # fmt: skip
+def test_changes_of_images_have_to_fit_them(
+    size: tuple[int, int], changes: dict[str, Any], misfits: dict[str, str]
+) -> None:
+    assert Augment.model_validate(changes).misfits(*size) == misfits
 
 
 def test_one_option_needs_no_brackets_and_1e_3_is_a_number() -> None:

@@ -1,10 +1,12 @@
 """Small networks and images to train on."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec
-from dsx.data import TensorSplit
+from dsx.data import Split, TensorSplit
 from dsx.data.digits import load
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space import redesign
@@ -15,12 +17,31 @@ LEARNED = ConvSpec(kernel_shape="learned", density=0.25, block_in=4, block_out=2
 BINARY = ConvSpec(binary_basis=4, splits=2)
 
 
-def part(images: int, dtype: torch.dtype = torch.float32) -> TensorSplit:
+def part(images: int) -> TensorSplit:
     """Give the first training images of the digits, normalised."""
-    split = load().train
-    assert isinstance(split, TensorSplit)
-    some, labels = next(split.batches(torch.arange(images), images))
-    return TensorSplit(images=some.to(dtype), labels=labels)
+    some, labels = next(load().train.batches(torch.arange(images), images))
+    return TensorSplit(images=some, labels=labels)
+
+
+class Double(Split):
+    """Images as float64.
+
+    Args:
+        split: The images.
+    """
+
+    def __init__(self, split: TensorSplit) -> None:
+        self.split, self.labels = split, split.labels
+
+    def batches(
+        self, order: Tensor, size: int, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self.split.batches(order, size, device):
+            yield images.double(), labels
+
+    @property
+    def fingerprint(self) -> str:
+        return self.split.fingerprint
 
 
 def fresh(width: int = 4) -> nn.Module:

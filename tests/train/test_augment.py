@@ -1,5 +1,7 @@
 """Changes of training images: what they are, image by image, and that they sum up."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -134,14 +136,14 @@ def test_nothing_is_done_and_nothing_drawn_where_nothing_is_asked_for(
 def test_each_key_does_what_it_says(key: str) -> None:
     images, labels = distinct((6, 2, 5, 5)), torch.arange(6)
     settings = Augment.model_validate({key: {"flip": True, "mixup": 0.5}.get(key, 2)})
-    alone = {
+    alone: dict[str, Callable[[], Tensor]] = {
         "crop": lambda: crop(images, 2),
         "flip": lambda: flip(images),
         "cutout": lambda: cutout(images, 2),
         "mixup": lambda: mixup(images, labels, 0.5)[0],
-    }[key]
+    }
     torch.manual_seed(7)
-    expected = alone()
+    expected = alone[key]()
     torch.manual_seed(7)
     found, targets = augment(images, labels, settings)
     assert torch.equal(found, expected) and not torch.equal(found, images)

@@ -5,6 +5,7 @@ import functools
 import random
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +18,16 @@ from dsx.conv import ConvSpec, Shaping
 from dsx.conv.learned import LearnedConv2d
 from dsx.errors import DsxError, TrialFailed
 from dsx.space import load_space, redesign
-from dsx.space.schema import Augment, Train
+from dsx.space.schema import Train
 from dsx.train import DECISION_RATE, loop, predict, train
 from dsx.train.repeatable import epoch_order
 from dsx.train.schedule import one_cycle
+from tests.train.cases import ALL_CHANGES
 from tests.train.networks import (
     BINARY,
     LEARNED,
     SHORT,
+    Double,
     Plain,
     deciding,
     dropping,
@@ -44,9 +47,6 @@ def weights(settings: Train, network: nn.Module | None = None) -> dict[str, Tens
 def changed(**changes: object) -> Train:
     """Vary the short settings."""
     return Train.model_validate({**SHORT.model_dump(), **changes})
-
-
-ALL_CHANGES = Augment(crop=2, flip=True, cutout=3, mixup=0.4)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_it_is_the_training_that_one_would_write_by_hand() -> None:
     decayed = [p for p in other.parameters() if p.ndim > 1]
     plain = [p for p in other.parameters() if p.ndim == 1]
     assert plain and decayed
-    groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": plain}]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": 5e-4}, {"params": plain}]
     sgd = torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
     expected = []
     for step in range(8):
@@ -229,11 +229,11 @@ def test_a_batch_in_parts_is_the_same_step(parts: int, augment: dict[str, float]
     settings = changed(
         batch_size=50, learning_rate=0.02, clip=1.0, label_smoothing=0.1, augment=augment
     )
-    losses = train(networks[0], part(100, torch.float64), settings)
+    losses = train(networks[0], Double(part(100)), settings)
     sizes: list[int] = []
     networks[1].register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     split = settings.model_copy(update={"accumulate": parts})
-    assert train(networks[1], part(100, torch.float64), split) == pytest.approx(losses, rel=1e-10)
+    assert train(networks[1], Double(part(100)), split) == pytest.approx(losses, rel=1e-10)
     assert sizes[0] == -(-50 // parts) and sum(sizes) == 200
     for one, other in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
@@ -246,7 +246,7 @@ def test_learned_shapes_see_no_difference_between_a_batch_and_its_parts() -> Non
         specs = {"body.2": ConvSpec(kernel_shape="learned", block_in=2, block_out=2)}
         network = redesign(Plain().double(), specs)
         settings = changed(batch_size=20, learning_rate=0.02, accumulate=parts)
-        train(network, part(200, torch.float64), settings)
+        train(network, Double(part(200)), settings)
         states.append(network.state_dict())
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-8, atol=1e-10)

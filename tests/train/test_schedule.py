@@ -73,7 +73,8 @@ def test_rates_rise_once_and_fall_once(steps: int, warm_up: float, name: str) ->
     top = found.index(max(found))
     assert found[: top + 1] == sorted(found[: top + 1])
     assert found[top:] == sorted(found[top:], reverse=True)
-    assert abs(top - warm_up * steps) <= 1.5
+    # One cycle is at its peak one step before the part is over.
+    assert -2 <= top - warm_up * steps <= 1
 
 
 @given(STEPS, st.floats(0.01, 1))

@@ -1,0 +1,5 @@
+"""Benchmarks: how fast dsx is on this device. One file per benchmark."""
+
+from dsx.bench._base import Bench
+
+__all__ = ["Bench"]

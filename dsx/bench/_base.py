@@ -1,0 +1,20 @@
+"""What a benchmark is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A benchmark.
+
+    Args:
+        measures: What it measures, in one line.
+        run: Measures, on an otherwise idle machine; with True as fast as it can, for numbers that
+            mean nothing. Gives rows with the same keys.
+    """
+
+    measures: str
+    run: Callable[[bool], Sequence[Row]]

@@ -1,0 +1,80 @@
+"""Train: dsx's loop against a bare loop, and against a DataLoader in plain float32.
+
+All three train the same network on the same images, each in a process of its own with one thread,
+block by block in turn. dsx uses its fast settings: `precision: auto`, `channels_last: true`, and
+the memory of one step for the next. The bare loop is given all of these, so that it shows what
+dsx's loop costs; the DataLoader has default settings, so that it shows what all of it is worth.
+"""
+
+import functools
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsx.bench._base import Bench, Row
+from dsx.bench._blocks import THREADS, Sample, in_turn, ratio
+from dsx.bench._trainings import CONTENDERS, Work
+from dsx.train import chosen_precision
+
+WORKS = (
+    Work(name="digits", width=32, channels=1, images=None, batch=64, epochs=3, rounds=20),
+    Work(name="like CIFAR-10", width=64, channels=3, images=256, batch=128, epochs=1, rounds=8),
+)
+TINY = (
+    Work(name="digits", width=2, channels=1, images=None, batch=256, epochs=1, rounds=2),
+    Work(name="like CIFAR-10", width=2, channels=3, images=8, batch=4, epochs=1, rounds=2),
+)
+GOALS = {"bare loop": 0.95, "DataLoader": 1.5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Result:
+    """One comparison."""
+
+    work: Work
+    other: str
+    ours: list[Sample]
+    theirs: list[Sample]
+
+    def row(self) -> Row:
+        """Put it into words and numbers."""
+        middle, low, high = ratio(self.ours, self.theirs)
+        goal = GOALS[self.other]
+        fast = f"{chosen_precision('auto')}, channels last"
+        return {
+            "training": self.work.name,
+            "dsx": fast,
+            "against": self.other,
+            "settings": fast if self.other == "bare loop" else "float32, defaults",
+            "times_as_fast": round(middle, 3),
+            "low": round(low, 3),
+            "high": round(high, 3),
+            "goal": f">= {goal}",
+            "met": "yes" if middle >= goal else "no",
+            "images_per_s": _speed(self.ours),
+            "its_images_per_s": _speed(self.theirs),
+            "rounds": len(self.ours),
+            "threads": THREADS,
+        }
+
+
+def _speed(samples: list[Sample]) -> int:
+    return round(statistics.median(sample.speed for sample in samples))
+
+
+def run(quick: bool) -> Sequence[Row]:
+    """Measure all trainings."""
+    rows = []
+    for work in TINY if quick else WORKS:
+        contenders = {name: functools.partial(own, work) for name, own in CONTENDERS.items()}
+        samples = in_turn(contenders, work.rounds)
+        for other in GOALS:
+            result = _Result(work=work, other=other, ours=samples["dsx"], theirs=samples[other])
+            rows.append(result.row())
+    return rows
+
+
+BENCH = Bench(
+    measures="training: dsx's loop against a bare loop, and against a DataLoader in float32",
+    run=run,
+)

@@ -1,0 +1,30 @@
+"""dsx bench: how fast dsx is on this device."""
+
+from typing import Annotated
+
+import typer
+
+from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format
+
+
+def bench(
+    name: Annotated[
+        str | None, typer.Argument(help="A benchmark; left out: what there is.", metavar="NAME")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Try whether it runs; the numbers mean nothing.")
+    ] = False,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Measure how fast dsx is on this device, on an otherwise idle machine."""
+    from dsx.bench import Bench
+    from dsx.lookup import find, names
+    from dsx.report.listing import print_rows
+
+    if name is None:
+        rows = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
+        print_rows(rows, chosen_format(format, json), {}, "benchmarks")
+        return
+    about = {"bench": name, "quick": quick}
+    print_rows(find(Bench, name).run(quick), chosen_format(format, json), about, "results")

@@ -1,0 +1,81 @@
+"""What CIFAR-10 and CIFAR-100 have in common."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsx.data._arguments import given_normalisation, path, whole
+from dsx.data._base import Data, Splits
+from dsx.data._cifar_files import IMAGE_SHAPE, Kind, read_batches
+from dsx.data._split import Normalisation, TensorSplit
+from dsx.errors import DsxError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Arguments:
+    root: Path
+    validation: int
+    split_seed: int
+    normalisation: Normalisation | None
+
+
+def open_cifar(
+    kind: Kind,
+    root: object,
+    validation: object,
+    split_seed: object,
+    mean: Sequence[float] | None,
+    deviation: Sequence[float] | None,
+) -> Data:
+    """Know CIFAR-10 or CIFAR-100; the files are not looked at before they are loaded.
+
+    Args:
+        kind: Which of the two.
+        root: The archive, the unpacked folder, or a folder that holds either.
+        validation: Images that are drawn from the published training images.
+        split_seed: Of the draw.
+        mean: Of each channel, in units from 0 to 1, or None.
+        deviation: Of each channel, likewise.
+
+    Returns:
+        The data.
+
+    Raises:
+        DsxError: If an argument is not allowed.
+    """
+    arguments = _Arguments(
+        root=path("root", root),
+        validation=whole("validation", validation, 1),
+        split_seed=whole("split_seed", split_seed, 0, 2**32 - 1),
+        normalisation=given_normalisation(mean, deviation, IMAGE_SHAPE[0]),
+    )
+    load = functools.partial(_load, kind, arguments)
+    return Data(load=load, image_shape=IMAGE_SHAPE, classes=kind.classes)
+
+
+def _load(kind: Kind, arguments: _Arguments) -> Splits:
+    (pixels, labels), test = read_batches(kind, arguments.root)
+    if arguments.validation >= len(labels):
+        raise DsxError(
+            f"validation: {arguments.validation} (allowed: 1 to {len(labels) - 1}, since there "
+            f"are {len(labels)} training images)"
+        )
+    # RandomState, unlike newer generators, promises the same numbers in every NumPy release.
+    order = torch.from_numpy(np.random.RandomState(arguments.split_seed).permutation(len(labels)))
+    validation, train = order[: arguments.validation], order[arguments.validation :]
+    pixels_in = pixels[train]
+    normalisation = arguments.normalisation or Normalisation.of(pixels_in)
+
+    def split(images: Tensor, classes: Tensor) -> TensorSplit:
+        return TensorSplit(images=images, labels=classes, normalisation=normalisation)
+
+    return Splits(
+        train=split(pixels_in, labels[train]),
+        validation=split(pixels[validation], labels[validation]),
+        test=split(*test),
+    )

@@ -1,0 +1,205 @@
+"""Read the published files of CIFAR-10 and CIFAR-100, packed or not, pickled or binary.
+
+Source: the section "Dataset layout" of https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsx.data._pickled import read_arrays
+from dsx.errors import DsxError
+
+PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+IMAGE_SHAPE = (3, 32, 32)
+PIXELS = 3 * 32 * 32
+
+Batch = tuple[Tensor, Tensor]
+"""Pixels (N, 3, 32, 32) uint8, labels (N,) int64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One of the two datasets.
+
+    Args:
+        name: As published.
+        stem: What the names of its folders and archives begin with.
+        folders: What they go on with: the pickled one and the binary one.
+        train: Batches of the training images.
+        test: The batch of the test images.
+        label: Key of the labels in a pickled batch.
+        label_bytes: Bytes before an image in a binary batch; the last of them is its label.
+        classes: Number of classes.
+    """
+
+    name: str
+    stem: str
+    folders: tuple[str, str]
+    train: tuple[str, ...]
+    test: str
+    label: str
+    label_bytes: int
+    classes: int
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """All batches."""
+        return (*self.train, self.test)
+
+    @property
+    def places(self) -> list[str]:
+        """Names of the unpacked folders and of the archives."""
+        archives = [f"{self.stem}-python.tar.gz", f"{self.stem}-binary.tar.gz"]
+        return [f"{self.stem}-{end}" for end in self.folders] + archives
+
+
+CIFAR10 = Kind(
+    name="CIFAR-10",
+    stem="cifar-10",
+    folders=("batches-py", "batches-bin"),
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test="test_batch",
+    label="labels",
+    label_bytes=1,
+    classes=10,
+)
+CIFAR100 = Kind(
+    name="CIFAR-100",
+    stem="cifar-100",
+    folders=("python", "binary"),
+    train=("train",),
+    test="test",
+    label="fine_labels",
+    label_bytes=2,
+    classes=100,
+)
+
+
+def read_batches(kind: Kind, root: Path) -> tuple[Batch, Batch]:
+    """Read the published training images and test images, in their order.
+
+    Args:
+        kind: Which dataset.
+        root: The archive, the unpacked folder, or a folder that holds either.
+
+    Returns:
+        Training images, test images.
+
+    Raises:
+        DsxError: If the files are not there, or one is damaged; names it.
+    """
+    found: dict[str, Batch] = {}
+    others: list[str] = []
+    with _errors_of(root, kind):
+        place = _place(kind, root)
+    with _errors_of(place, kind):
+        for name, stream in (_packed if place.is_file() else _unpacked)(place):
+            stem = name.removesuffix(".bin")
+            if stem not in kind.batches:
+                others.append(stem)
+                continue
+            if stem in found:
+                raise DsxError(f"{place}: has the batch {stem} twice")
+            with _errors_of(place / name, kind):
+                found[stem] = (_pickled if stem == name else _binary)(kind, stream)
+    if missing := [name for name in kind.batches if name not in found]:
+        for other in (CIFAR10, CIFAR100):
+            if set(other.batches) <= set(others):
+                raise DsxError(f"{place}: is {other.name}, not {kind.name}")
+        raise DsxError(f"{place}: lacks {', '.join(missing)} of {kind.name} (from {PAGE})")
+    pixels, labels = zip(*(found.pop(name) for name in kind.train), strict=True)
+    return (torch.cat(pixels), torch.cat(labels)), found[kind.test]
+
+
+def _place(kind: Kind, root: Path) -> Path:
+    """Find the archive or the folder with the batches."""
+    if root.is_file() or _has_batches(root, kind):
+        return root
+    for name in kind.places:
+        if (root / name).exists():
+            return root / name
+    if any(_has_batches(root, other) for other in (CIFAR10, CIFAR100)):
+        return root
+    raise DsxError(
+        f"{root}: no {kind.name} is there (put {' or '.join(kind.places)} there, from {PAGE})"
+    )
+
+
+def _has_batches(folder: Path, kind: Kind) -> bool:
+    return any((folder / f"{name}{end}").is_file() for name in kind.batches for end in ("", ".bin"))
+
+
+def _unpacked(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            with file.open("rb") as stream:
+                yield file.name, stream
+
+
+def _packed(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Go through the files in an archive from front to back; nothing is written anywhere."""
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            stream = packed.extractfile(member) if member.isreg() else None
+            if stream is not None:
+                yield PurePosixPath(member.name).name, stream
+
+
+def _pickled(kind: Kind, stream: IO[bytes]) -> Batch:
+    content = read_arrays(stream)
+    if not isinstance(content, dict):
+        raise ValueError("it holds no dictionary")
+    words = {key.decode() if isinstance(key, bytes) else key: content[key] for key in content}
+    for key in ("data", kind.label):
+        if key not in words:
+            raise ValueError(f"it has no '{key}'")
+    pixels, labels = words["data"], np.asarray(words[kind.label])
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
+        raise ValueError("its data are no table of bytes")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError("its labels are no list of whole numbers")
+    return _checked(kind, pixels, labels)
+
+
+def _binary(kind: Kind, stream: IO[bytes]) -> Batch:
+    data, record = stream.read(), kind.label_bytes + PIXELS
+    if len(data) % record:
+        raise ValueError(f"it has {len(data)} bytes (allowed: a multiple of {record})")
+    table = np.frombuffer(data, dtype=np.uint8).reshape(-1, record)
+    return _checked(kind, table[:, kind.label_bytes :].copy(), table[:, kind.label_bytes - 1])
+
+
+def _checked(kind: Kind, pixels: Any, labels: Any) -> Batch:
+    if not len(pixels):
+        raise ValueError("it has no images")
+    if pixels.shape[1] != PIXELS:
+        raise ValueError(f"its images have {pixels.shape[1]} bytes (allowed: {PIXELS})")
+    if len(labels) != len(pixels):
+        raise ValueError(f"it has {len(pixels)} images, but {len(labels)} labels")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < kind.classes:
+            raise ValueError(f"it has the label {label} (allowed: 0 to {kind.classes - 1})")
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).view(-1, *IMAGE_SHAPE)
+    return images, torch.from_numpy(labels.astype(np.int64))
+
+
+@contextmanager
+def _errors_of(place: Path, kind: Kind) -> Iterator[None]:
+    """Name the file that is to blame: damaged bytes raise nearly anything."""
+    try:
+        yield
+    except DsxError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise DsxError(f"{place}: cannot be read: {error.strerror}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DsxError(f"{place}: is damaged, or not of {kind.name}: {reason}") from error

@@ -1,0 +1,169 @@
+"""Decode pictures: from a file's bytes to the square of pixels that a network takes."""
+
+import functools
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dsx.errors import DsxError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+UNSAFE = frozenset({"EPS"})
+"""Formats that are programs, which Pillow has another program run."""
+
+
+class Place(Protocol):
+    """Where the bytes of one picture lie; as text, what a message calls it."""
+
+    @property
+    def identity(self) -> str:
+        """What changes when another picture lies there: its name in the data set, a size."""
+
+    def open(self) -> BinaryIO:
+        """Open the bytes of the picture's file."""
+
+
+@functools.cache
+def formats() -> dict[str, tuple[str, ...]]:
+    """Give the formats that Pillow can read, each with the suffixes of its files."""
+    from PIL import Image
+
+    # All at once and beforehand: threads that do so while they decode get into each other's way.
+    # The common formats first, in which order they are then tried.
+    Image.preinit()
+    suffixes = Image.registered_extensions()
+    return {
+        name: tuple(suffix for suffix, of in suffixes.items() if of == name)
+        for name in Image.OPEN
+        if name not in UNSAFE
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
+    """What becomes of a picture.
+
+    It is turned upright as its EXIF data say; of an animation the first frame is taken.
+    Transparent pictures are laid on white, 16-bit ones keep their upper 8 bits, and every kind
+    of colours becomes RGB or grey. Then a square from its centre is resampled (bilinear, with
+    antialiasing) to the size wanted: 7/8 of the shorter side, or all of it where 7/8 would be
+    fewer pixels than wanted. What has the size wanted is left as it is.
+
+    Args:
+        size: Rows and columns of the result.
+        channels: 3 for RGB, 1 for grey.
+    """
+
+    size: int
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns."""
+        return self.channels, self.size, self.size
+
+    def decode(self, place: Place) -> Pixels:
+        """Decode a picture.
+
+        Args:
+            place: Where it lies.
+
+        Returns:
+            (channels, size, size).
+
+        Raises:
+            DsxError: If it cannot be read; names it.
+        """
+        with _opened(place) as file:
+            # At once: a file on a slow disk, or far away, is then asked for once.
+            data = file.read()
+        image = _identified(place, io.BytesIO(data))
+        try:
+            return self._pixels(image)
+        # Damaged bytes make Pillow raise nearly anything.
+        except Exception as error:
+            raise _unreadable(place, error) from error
+
+    def check(self, place: Place) -> None:
+        """Look at the head of a picture's file only.
+
+        Args:
+            place: Where it lies.
+
+        Raises:
+            DsxError: If it is no picture; names it.
+        """
+        with _opened(place) as file:
+            _identified(place, file)
+
+    def _pixels(self, image: "Image") -> Pixels:
+        from PIL import Image, ImageOps
+
+        # JPEG can be decoded at a half, a quarter, an eighth of its size: done while three times
+        # the rows and columns wanted are left.
+        image.draft(None, (3 * self.size, 3 * self.size))
+        ImageOps.exif_transpose(image, in_place=True)
+        image = _eight_bits(image)
+        mode = "RGB" if self.channels == 3 else "L"
+        if image.mode != mode:
+            image = image.convert(mode)
+        side: float = min(image.size)
+        if side * 7 >= self.size * 8:
+            side *= 7 / 8
+        left, top = (image.width - side) / 2, (image.height - side) / 2
+        box = (left, top, left + side, top + side)
+        image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+        return np.asarray(image).reshape(self.size, self.size, self.channels).transpose(2, 0, 1)
+
+
+@contextmanager
+def _opened(place: Place) -> Iterator[BinaryIO]:
+    try:
+        with place.open() as file:
+            yield file
+    except OSError as error:
+        raise DsxError(f"{place}: cannot be read: {error.strerror or error}") from error
+
+
+def _identified(place: Place, file: BinaryIO) -> "Image":
+    from PIL import Image, UnidentifiedImageError
+
+    if not file.read(1):
+        raise DsxError(f"{place}: is empty (0 bytes)")
+    try:
+        return Image.open(file, formats=list(formats()))
+    except UnidentifiedImageError as error:
+        raise _unreadable(place, "no format that Pillow knows") from error
+    except Exception as error:
+        raise _unreadable(place, error) from error
+
+
+def _unreadable(place: Place, reason: object) -> DsxError:
+    return DsxError(f"{place}: cannot be decoded: {' '.join(str(reason).split())}")
+
+
+def _eight_bits(image: "Image") -> "Image":
+    """Bring deep and transparent pictures to 8 opaque bits a channel."""
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, whose range is not known")
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("32-bit pixels, whose range is not known")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        paper.alpha_composite(image.convert("RGBA"))
+        return paper
+    return image

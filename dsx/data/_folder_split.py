@@ -1,0 +1,73 @@
+"""Read which picture of a folder is for training, validation or test."""
+
+import csv
+import posixpath
+from pathlib import Path
+
+import numpy as np
+
+from dsx.data._folder_files import Found
+from dsx.data._parts import PARTS, Numbers
+from dsx.errors import DsxError, did_you_mean
+
+
+def read_split(file: Path, root: Path, found: Found) -> dict[str, Numbers]:
+    """Read a CSV file with lines `class/picture.jpg,train`.
+
+    Args:
+        file: The file.
+        root: Folder of the pictures.
+        found: What is in there.
+
+    Returns:
+        Numbers of the pictures of each part, in rising order.
+
+    Raises:
+        DsxError: If the file cannot be read, a line of it is wrong, or a part or the training
+            pictures of a class are missing.
+    """
+    if found.divided:
+        raise DsxError(f"split: {root} is already divided into {', '.join(found.parts)}")
+    numbers = {place.name: number for number, place in enumerate(found.places)}
+    part_of: dict[int, str] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            lines = csv.reader(stream, strict=True)
+            for line in filter(None, lines):
+                _note(line, f"{file}:{lines.line_num}", numbers, part_of, root)
+    except OSError as error:
+        raise DsxError(f"split: {file}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DsxError(f"split: {file}: is no CSV file in UTF-8: {error}") from error
+    _check_complete(file, found, part_of)
+    return {
+        part: np.array(sorted(n for n, of in part_of.items() if of == part), dtype=np.int64)
+        for part in PARTS
+    }
+
+
+def _note(
+    line: list[str], where: str, numbers: dict[str, int], part_of: dict[int, str], root: Path
+) -> None:
+    if len(line) != 2:
+        raise DsxError(f"{where}: {len(line)} columns (allowed: path,{' or '.join(PARTS)})")
+    name, part = (word.strip() for word in line)
+    if part not in PARTS:
+        near = did_you_mean(part, PARTS)
+        raise DsxError(f"{where}: part '{part}' (allowed: {', '.join(PARTS)}).{near}")
+    number = numbers.get(posixpath.normpath(name))
+    if number is None:
+        raise DsxError(f"{where}: no picture '{name}' in a class of {root}")
+    if number in part_of:
+        raise DsxError(f"{where}: '{name}' is named a second time")
+    part_of[number] = part
+
+
+def _check_complete(file: Path, found: Found, part_of: dict[int, str]) -> None:
+    for part in PARTS:
+        if part not in part_of.values():
+            raise DsxError(f"{file}: no picture is for {part}")
+    trained = {found.labels[number] for number, part in part_of.items() if part == "train"}
+    for label, name in enumerate(found.names):
+        if label not in trained:
+            raise DsxError(f"{file}: class '{name}' has no pictures to train on")

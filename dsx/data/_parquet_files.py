@@ -1,0 +1,276 @@
+"""Find Parquet files, and read their rows."""
+
+import functools
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from dsx.data._parts import WORDS, Numbers
+from dsx.errors import DsxError
+
+GROUP_MIB = 32
+"""Size of a row group from which a single picture can still be read in good time."""
+
+GROUPS = 4
+"""Row groups that are kept: enough for a few threads that go through the rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Names of the columns.
+
+    Args:
+        image: Of the pictures.
+        label: Of the labels.
+
+    Raises:
+        DsxError: If one is no name.
+    """
+
+    image: str
+    label: str
+
+    def __post_init__(self) -> None:
+        for key, name in (("image_column", self.image), ("label_column", self.label)):
+            if not isinstance(name, str):
+                raise DsxError(f"{key}: {name!r} (allowed: the name of a column)")
+
+
+class RowPlace(NamedTuple):
+    """A picture in a row of a Parquet file.
+
+    Args:
+        file: The file.
+        name: Its path in the data set.
+        size: Its size in bytes.
+        column: Column of the pictures.
+        group: Number of the row group.
+        offset: Number of the row in its group.
+        row: Number of the row in the file.
+    """
+
+    file: str
+    name: str
+    size: int
+    column: str
+    group: int
+    offset: int
+    row: int
+
+    @property
+    def identity(self) -> str:
+        """The file's name and size, and the row."""
+        return f"{self.name}:{self.size}:{self.row}"
+
+    def open(self) -> BinaryIO:
+        """Open the picture's bytes."""
+        value = read_group(self.file, self.column, self.group)[self.offset].as_py()
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if data is None:
+            raise DsxError(f"{self}: has no picture")
+        return io.BytesIO(data)
+
+    def __str__(self) -> str:
+        return f"{self.file}: row {self.row}"
+
+
+@functools.lru_cache(maxsize=GROUPS)
+def read_group(file: str, column: str, group: int) -> Any:
+    """Read the pictures of a row group, which is kept for a while.
+
+    Args:
+        file: The Parquet file.
+        column: Column of the pictures.
+        group: Number of the row group.
+
+    Returns:
+        One of pyarrow's chunked arrays.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    try:
+        with _arrow().ParquetFile(file) as opened:
+            return opened.read_row_group(group, columns=[column], use_threads=False)[column]
+    except ValueError as error:  # what pyarrow says of damaged bytes
+        raise OSError(" ".join(str(error).split())) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One Parquet file.
+
+    Args:
+        file: The file.
+        name: Its path in the data set, with slashes.
+        part: The part that it belongs to.
+        columns: Names of its columns.
+        class_names: What the file says of its labels, or nothing.
+        groups: Rows of each row group.
+        group_bytes: Size of each row group, unpacked.
+    """
+
+    file: Path
+    name: str
+    part: str
+    columns: Columns
+    class_names: list[str]
+    groups: list[int]
+    group_bytes: list[int]
+
+    def places(self) -> Iterator[RowPlace]:
+        """Say where each picture lies, row by row."""
+        file, size, row = str(self.file), self.file.stat().st_size, 0
+        for group, rows in enumerate(self.groups):
+            for offset in range(rows):
+                yield RowPlace(file, self.name, size, self.columns.image, group, offset, row)
+                row += 1
+
+    def check_groups(self) -> None:
+        """Refuse row groups so large that reading a single picture takes too long."""
+        largest = max(self.group_bytes, default=0) / 2**20
+        if largest > GROUP_MIB:
+            raise DsxError(
+                f"{self.file}: has a row group of {largest:,.0f} MiB, too much to read for one "
+                f"picture (allowed: {GROUP_MIB} MiB; write the file with 100 rows in a group, or "
+                "give `memory` for all pictures)"
+            )
+
+    def largest_label(self) -> int:
+        """Give the largest label, -1 if there are no rows."""
+        return int(self._raw_labels().max(initial=-1))
+
+    def labels(self, classes: int) -> Numbers:
+        """Read the labels.
+
+        Args:
+            classes: How many classes there are.
+
+        Returns:
+            Label of each row.
+
+        Raises:
+            DsxError: If one is missing, or out of range; names the row.
+        """
+        labels = self._raw_labels()
+        wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+        if len(wrong):
+            where = f"{self.file}: row {wrong[0]}"
+            hint = "" if labels[wrong[0]] >= 0 else "; leave out files whose labels are not public"
+            raise DsxError(f"{where}: label {labels[wrong[0]]} (allowed: 0 to {classes - 1}{hint})")
+        return labels
+
+    def _raw_labels(self) -> Numbers:
+        name = self.columns.label
+        try:
+            column = _arrow().read_table(self.file, columns=[name], use_threads=False)[name]
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.file, error) from error
+        missing = np.flatnonzero(column.is_null().to_numpy())
+        if len(missing):
+            raise DsxError(f"{self.file}: row {missing[0]}: has no label")
+        labels: Numbers = column.to_numpy().astype(np.int64)
+        return labels
+
+
+def open_tables(root: Path, columns: Columns) -> list[Table]:
+    """Find the files of a data set.
+
+    Args:
+        root: A file, or a folder with files at any depth.
+        columns: Names of the columns.
+
+    Returns:
+        The files in alphabetical order.
+
+    Raises:
+        DsxError: If there are none, one cannot be read, lacks a column, or belongs to no part.
+    """
+    if root.is_file():
+        files = [root]
+    else:
+        files = sorted(f for f in root.rglob("*.parquet") if not f.name.startswith("."))
+    if not files:
+        raise DsxError(f"{root}: there are no .parquet files (put those of the data set there)")
+    outer = root.parent if root.is_file() else root
+    names = {file: file.relative_to(outer).as_posix() for file in files}
+    parts = {file: _part(name) for file, name in names.items()}
+    divided = len(files) > 1 and any(parts.values())
+    for file, part in parts.items():
+        if divided and not part:
+            raise DsxError(f"{file}: belongs to no part (allowed in its path: {', '.join(WORDS)})")
+    if divided and "train" not in parts.values():
+        raise DsxError(f"{root}: no file is for training (allowed: 'train' in its path)")
+    return [
+        _open(file, names[file], (parts[file] if divided else None) or "train", columns)
+        for file in files
+    ]
+
+
+def _part(name: str) -> str | None:
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((WORDS[word] for word in words if word in WORDS), None)
+
+
+def _open(file: Path, name: str, part: str, columns: Columns) -> Table:
+    try:
+        with _arrow().ParquetFile(file) as opened:
+            schema, metadata = opened.schema_arrow, opened.metadata
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+    _check_columns(file, schema, columns)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return Table(
+        file=file,
+        name=name,
+        part=part,
+        columns=columns,
+        class_names=_class_names(schema, columns.label),
+        groups=[group.num_rows for group in groups],
+        group_bytes=[group.total_byte_size for group in groups],
+    )
+
+
+def _check_columns(file: Path, schema: Any, columns: Columns) -> None:
+    from pyarrow import types
+
+    for key, column in (("image_column", columns.image), ("label_column", columns.label)):
+        if column not in schema.names:
+            there = ", ".join(schema.names)
+            raise DsxError(f"{file}: {key}: no column '{column}' (allowed: {there})")
+    image = schema.field(columns.image).type
+    if types.is_struct(image) and image.get_field_index("bytes") >= 0:
+        image = image.field("bytes").type
+    if not (types.is_binary(image) or types.is_large_binary(image)):
+        allowed = "the bytes of a picture, or a struct with them as `bytes`"
+        raise DsxError(f"{file}: column '{columns.image}' holds {image} (allowed: {allowed})")
+    label = schema.field(columns.label).type
+    if not types.is_integer(label):
+        raise DsxError(f"{file}: column '{columns.label}' holds {label} (allowed: whole numbers)")
+
+
+def _class_names(schema: Any, column: str) -> list[str]:
+    """Read what Hugging Face's library notes of a column of class labels."""
+    try:
+        noted = json.loads((schema.metadata or {})[b"huggingface"])
+        return [str(name) for name in noted["info"]["features"][column]["names"]]
+    except (KeyError, TypeError, ValueError):  # nothing is noted, or not of classes
+        return []
+
+
+def _unreadable(file: Path, error: Exception) -> DsxError:
+    return DsxError(f"{file}: is no Parquet file, or damaged: {' '.join(str(error).split())}")
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DsxError("Parquet files need pyarrow (pip install 'dsx[parquet]')") from error
+    return pyarrow.parquet

@@ -1,0 +1,129 @@
+"""From encoded pictures to splits: decoded once into memory, or again and again from disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dsx.data._arguments import amount, given_normalisation, whole
+from dsx.data._base import Splits
+from dsx.data._decode import Decoder, Place
+from dsx.data._parts import Numbers
+from dsx.data._split import Normalisation, Split, TensorSplit
+from dsx.data._stream import StreamSplit, decoded
+from dsx.errors import DsxError
+
+SAMPLE = 2000
+"""Training pictures of which the mean and the deviation are taken, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handling:
+    """What is done with pictures, wherever they come from.
+
+    Args:
+        decoder: What becomes of each.
+        normalisation: Of its pixels; None: that of the training pictures.
+        memory: GiB that the decoded pictures of all splits may take; more are streamed.
+        workers: Threads that decode.
+    """
+
+    decoder: Decoder
+    normalisation: Normalisation | None
+    memory: float
+    workers: int
+
+    @classmethod
+    def of(
+        cls, size: object, channels: object, memory: object, workers: object, mean: object,
+        deviation: object,
+    ) -> "Handling":  # fmt: skip
+        """Check the arguments of a space.
+
+        Args:
+            size: Rows and columns of what the network takes.
+            channels: 3 for RGB, 1 for grey.
+            memory: GiB that the decoded pictures may take.
+            workers: Threads that decode.
+            mean: Of each channel, in units from 0 to 1, or None.
+            deviation: Of each channel, or None.
+
+        Returns:
+            The handling.
+
+        Raises:
+            DsxError: At the first that is not allowed.
+        """
+        if type(channels) is not int or channels not in (1, 3):
+            raise DsxError(f"channels: {channels!r} (allowed: 1 for grey, 3 for colour)")
+        return cls(
+            decoder=Decoder(size=whole("size", size, 1), channels=channels),
+            normalisation=given_normalisation(mean, deviation, channels),
+            memory=amount("memory", memory),
+            workers=whole("workers", workers, 1),
+        )
+
+    def fits(self, pictures: int) -> bool:
+        """Whether so many pictures are decoded into memory."""
+        return pictures * int(np.prod(self.decoder.shape)) <= self.memory * 2**30
+
+    def splits(
+        self, places: Sequence[Place], labels: Numbers, parts: Mapping[str, Numbers]
+    ) -> Splits:
+        """Make the splits.
+
+        Args:
+            places: Where each picture lies.
+            labels: Class of each picture.
+            parts: Numbers of the pictures of each split.
+
+        Returns:
+            The splits: all in memory if they fit there, else all streamed.
+
+        Raises:
+            DsxError: If pictures cannot be decoded; names them.
+        """
+        make = self._in_memory if self.fits(sum(map(len, parts.values()))) else self._streamed
+        return Splits(**make(
+            {part: [places[number] for number in numbers] for part, numbers in parts.items()},
+            {part: torch.from_numpy(labels[numbers]) for part, numbers in parts.items()},
+        ))  # fmt: skip
+
+    def _in_memory(
+        self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
+    ) -> dict[str, Split]:
+        whole_parts = decoded(places.values(), self.decoder, self.workers)
+        pixels = dict(zip(places, whole_parts, strict=True))
+        normalisation = self.normalisation or Normalisation.of(
+            pixels["train"][sample(len(pixels["train"]))]
+        )
+        return {
+            part: TensorSplit(images=pixels[part], labels=labels[part], normalisation=normalisation)
+            for part in places
+        }
+
+    def _streamed(
+        self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
+    ) -> dict[str, Split]:
+        normalisation = self.normalisation
+        if normalisation is None:
+            some = [places["train"][number] for number in sample(len(places["train"]))]
+            (pixels,) = decoded([some], self.decoder, self.workers)
+            normalisation = Normalisation.of(pixels)
+        return {
+            part: StreamSplit(
+                places=places[part],
+                labels=labels[part],
+                decoder=self.decoder,
+                normalisation=normalisation,
+                workers=self.workers,
+            )
+            for part in places
+        }
+
+
+def sample(count: int) -> list[int]:
+    """Draw the numbers of a few pictures, always the same ones, in rising order."""
+    chosen: list[int] = np.sort(np.random.RandomState(0).permutation(count)[:SAMPLE]).tolist()
+    return chosen

@@ -1,0 +1,165 @@
+"""Pictures that are decoded when they are needed, or once, by several threads.
+
+Threads, not processes: Pillow decodes and resamples without Python's lock, so that they scale as
+well, and nothing has to be started, sent, shared or ended.
+"""
+
+import functools
+import hashlib
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dsx.data._arguments import together
+from dsx.data._decode import Decoder, Pixels, Place, formats
+from dsx.data._split import Normalisation, Split
+from dsx.errors import DsxError
+
+AHEAD = 3
+"""Batches that are being decoded while one is worked on."""
+
+SLICE = 8
+"""Pictures that a thread decodes at once: few, so that all threads work on the next batch."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamSplit(Split):
+    """Pictures that lie on disk.
+
+    Args:
+        places: Where each of the N pictures lies.
+        labels: (N,) int64.
+        decoder: What becomes of a picture.
+        normalisation: Of its pixels.
+        workers: Threads that decode.
+    """
+
+    places: Sequence[Place]
+    labels: Tensor
+    decoder: Decoder
+    normalisation: Normalisation
+    workers: int
+
+    def batches(
+        self, order: Tensor, size: int, device: torch.device | str = "cpu"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through pictures in an order; the next batches are decoded meanwhile.
+
+        Raises:
+            DsxError: If a picture cannot be decoded; names it.
+        """
+        chunks = torch.split(order.cpu(), size)
+        wanted = ([self.places[number] for number in chunk.tolist()] for chunk in chunks)
+        # From pinned memory pixels move to a GPU while it computes.
+        pinned = torch.device(device).type == "cuda"
+        with closing(decoded(wanted, self.decoder, self.workers, pinned)) as stream:
+            for chunk, pixels in zip(chunks, stream, strict=True):
+                moved = pixels.to(device, non_blocking=True)
+                yield self.normalisation(moved), self.labels[chunk].to(device)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the pictures' names, sizes and labels, and the decoding."""
+        digest = hashlib.sha256(repr((self.decoder, self.normalisation)).encode())
+        for place in self.places:
+            digest.update(place.identity.encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(self.labels.numpy().data)
+        return digest.hexdigest()[:12]
+
+
+def decoded(
+    batches: Iterable[Sequence[Place]], decoder: Decoder, workers: int, pinned: bool = False
+) -> Generator[Tensor]:
+    """Decode batches of pictures.
+
+    Args:
+        batches: Where the pictures of each batch lie.
+        decoder: What becomes of them.
+        workers: Threads that decode.
+        pinned: Whether the batches lie in memory that a GPU reads directly.
+
+    Yields:
+        (B, C, H, W) uint8.
+
+    Raises:
+        DsxError: If pictures cannot be decoded; names them.
+    """
+    waiting: deque[tuple[Tensor, list[Future[list[str]]]]] = deque()
+    with _threads(workers) as pool:
+        for places in batches:
+            pixels = torch.empty(len(places), *decoder.shape, dtype=torch.uint8, pin_memory=pinned)
+            waiting.append((pixels, _start(pool, places, decoder, pixels.numpy())))
+            if len(waiting) > AHEAD:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+
+
+def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
+    """Look at the heads of the files of pictures.
+
+    Args:
+        places: Where the pictures lie.
+        decoder: What will become of them.
+        workers: Threads that look.
+
+    Raises:
+        DsxError: If some are no pictures; names them.
+    """
+    with _threads(workers) as pool:
+        _wait(_start(pool, places, decoder, None))
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Start threads, and let them drop what waits when it is no longer wanted."""
+    formats()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="dsx-decode")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(
+    pool: ThreadPoolExecutor, places: Sequence[Place], decoder: Decoder, pixels: Pixels | None
+) -> list[Future[list[str]]]:
+    return [
+        pool.submit(
+            _work,
+            places[at : at + SLICE],
+            decoder,
+            None if pixels is None else pixels[at : at + SLICE],
+        )
+        for at in range(0, len(places), SLICE)
+    ]
+
+
+def _work(places: Sequence[Place], decoder: Decoder, pixels: Pixels | None) -> list[str]:
+    """Decode pictures into memory, or only check them; say what is wrong with some."""
+    problems = []
+    for number, place in enumerate(places):
+        try:
+            if pixels is None:
+                decoder.check(place)
+            else:
+                np.copyto(pixels[number], decoder.decode(place))
+        except DsxError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _finished(pixels: Tensor, futures: Iterable[Future[list[str]]]) -> Tensor:
+    _wait(futures)
+    return pixels
+
+
+def _wait(futures: Iterable[Future[list[str]]]) -> None:
+    if problems := [problem for future in futures for problem in future.result()]:
+        raise DsxError(together(problems))

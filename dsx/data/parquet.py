@@ -1,0 +1,113 @@
+"""Parquet: pictures in the rows of Parquet files, as on the Hugging Face Hub.
+
+Source: Q. Lhoest et al., Datasets: A Community Library for Natural Language Processing, EMNLP
+(2021); the layout is that of the library's `ImageFolder` and `push_to_hub`.
+"""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dsx.data._arguments import path, whole
+from dsx.data._base import Data, Dataset, Splits
+from dsx.data._parquet_files import Columns, Table, open_tables, read_group
+from dsx.data._parts import Shares, divide
+from dsx.data._pictures import Handling
+from dsx.errors import DsxError
+
+
+def open_parquet(
+    root: str,
+    size: int = 224,
+    channels: int = 3,
+    classes: int | None = None,
+    image_column: str = "image",
+    label_column: str = "label",
+    validation: float = 0.1,
+    test: float = 0.1,
+    split_seed: int = 0,
+    memory: float = 2,
+    workers: int = 2,
+    mean: Sequence[float] | None = None,
+    deviation: Sequence[float] | None = None,
+) -> Data:
+    """Know the pictures of Parquet files.
+
+    A file belongs to the part that the words of its path name: `data/train-00000-of-00005.parquet`,
+    `validation.parquet`, `test/0000.parquet`. Without a part for test, half of the validation
+    pictures are for test; without one for validation, a share of the training pictures is for
+    validation.
+
+    Args:
+        root: A file, or a folder with files at any depth.
+        size: Rows and columns of what the network takes.
+        channels: 3 for RGB, to which grey pictures are converted; 1 for grey.
+        classes: How many there are; the files are then not looked at before they are loaded. Else
+            as many as the files name, or one more than the largest label.
+        image_column: Column of the pictures: a struct with the field `bytes`, or plain bytes.
+        label_column: Column of the labels: whole numbers from 0.
+        validation: Share of each class, where it is drawn.
+        test: Share of each class, where it is drawn.
+        split_seed: Of what is drawn.
+        memory: GiB that the decoded pictures may take in memory; more are decoded anew, each
+            time they are needed.
+        workers: Threads that decode.
+        mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
+            up to 2,000 of the training pictures.
+        deviation: Of each channel, likewise.
+
+    Returns:
+        The data.
+
+    Raises:
+        DsxError: If an argument is not allowed, or the classes cannot be counted.
+    """
+    place = path("root", root)
+    columns = Columns(image=image_column, label=label_column)
+    handling = Handling.of(size, channels, memory, workers, mean, deviation)
+    shares = Shares(validation=validation, test=test, seed=split_seed)
+    if classes is None:
+        tables = open_tables(place, columns)
+        classes = len(_class_names(tables) or range(1 + max(t.largest_label() for t in tables)))
+    return Data(
+        load=functools.partial(
+            _load, place, columns, whole("classes", classes, 1), handling, shares
+        ),
+        image_shape=handling.decoder.shape,
+        classes=classes,
+    )  # fmt: skip
+
+
+def _class_names(tables: Sequence[Table]) -> list[str]:
+    """Give the names of the classes, nothing if no file has them."""
+    return next((table.class_names for table in tables if table.class_names), [])
+
+
+def _load(root: Path, columns: Columns, classes: int, handling: Handling, shares: Shares) -> Splits:
+    tables = open_tables(root, columns)
+    names = _class_names(tables) or [str(label) for label in range(classes)]
+    if len(names) != classes:
+        raise DsxError(f"{root}: names {len(names)} classes (classes: {classes} are stated)")
+    labels = [table.labels(classes) for table in tables]
+    ends = np.cumsum([len(each) for each in labels])
+    found = {
+        part: np.concatenate([
+            np.arange(end - len(of), end)
+            for table, of, end in zip(tables, labels, ends, strict=True) if table.part == part
+        ])
+        for part in {table.part for table in tables}
+    }  # fmt: skip
+    parts = divide(found, np.concatenate(labels), names, shares)
+    if not handling.fits(sum(map(len, parts.values()))):
+        for table in tables:
+            table.check_groups()
+    places = [place for table in tables for place in table.places()]
+    try:
+        return handling.splits(places, np.concatenate(labels), parts)
+    finally:
+        read_group.cache_clear()
+
+
+DATASET = Dataset(open=open_parquet)

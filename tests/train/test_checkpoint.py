@@ -1,0 +1,402 @@
+"""A training on disk: killed anywhere, it ends in the same weights, or says what is wrong."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dsx.conv import ConvSpec, Shaping
+from dsx.conv.learned import LearnedConv2d
+from dsx.data import Split
+from dsx.errors import DsxError, TrialFailed, WorkFailed
+from dsx.space import redesign
+from dsx.space.schema import Train
+from dsx.train import loop, train
+from dsx.train.checkpoint import read, write
+from tests.train.cases import CASES, EPOCH_STEPS, IMAGES
+from tests.train.networks import LEARNED, SHORT, Double, deciding, dropping, fresh, part, same_state
+
+
+class Stopped(Exception):
+    """Ends a training in the middle."""
+
+
+def stop_after(
+    step: int, network: nn.Module, settings: Train, file: Path, patch: pytest.MonkeyPatch
+) -> None:
+    """Train until so many steps are on disk."""
+    done: list[float] = []
+
+    def stop(share: float, loss: float) -> None:
+        done.append(share)
+        if len(done) > step:
+            raise Stopped("stop")
+
+    with patch.context() as inside, pytest.raises(Stopped, match="stop"):
+        inside.setattr(loop, "LOOK_SECONDS", 0.0)
+        train(network, part(IMAGES), settings, checkpoint=file, save_seconds=0.0, report=stop)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Kill all trainings in the middle of an epoch, and give the folder of their checkpoints."""
+    folder = tmp_path_factory.mktemp("killed")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.train.killed", str(folder)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        standing = [process.stdout.readline().split() for _ in CASES]
+        assert {name for name, _ in standing} == set(CASES)
+        for _, number in standing:
+            os.kill(int(number), signal.SIGKILL)
+        out, _ = process.communicate(timeout=60)
+        assert out.split() == ["-9"] * len(CASES)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_killed_training_ends_in_the_same_weights(name: str, killed: Path) -> None:
+    case, file = CASES[name], killed / f"{name}.pt"
+    through, resumed = case.build(), case.build()
+    losses = train(through, part(IMAGES), case.settings)
+    steps: list[float] = []
+    resumed.register_forward_pre_hook(lambda module, inputs: steps.append(len(inputs[0])))
+    torch.manual_seed(17)
+    assert train(resumed, part(IMAGES), case.settings, checkpoint=file) == losses
+    assert same_state(through, resumed)
+    # What was on disk was not done again: all but the step that was never written.
+    total = case.settings.epochs * EPOCH_STEPS
+    extra = any(isinstance(module, LearnedConv2d) for module in resumed.modules())
+    assert len(steps) == (total - case.stop + 1) * case.settings.accumulate + extra
+
+
+@pytest.mark.parametrize("name", ["random", "warming"])
+def test_it_can_be_stopped_after_each_step(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, file = CASES[name], tmp_path / "a.pt"
+    settings = case.settings.model_copy(update={"epochs": 2})
+    through = case.build()
+    losses = train(through, part(IMAGES), settings)
+    network = case.build()
+    for _ in range(2 * EPOCH_STEPS - 1):
+        # Each time another network, as in another process.
+        network = case.build()
+        stop_after(1, network, settings, file, monkeypatch)
+    network = case.build()
+    assert train(network, part(IMAGES), settings, checkpoint=file) == losses
+    assert same_state(through, network)
+
+
+def test_a_training_that_has_ended_is_not_done_again(tmp_path: Path) -> None:
+    network, again = dropping(), dropping()
+    losses = train(network, part(100), SHORT, checkpoint=tmp_path / "a.pt")
+    again.register_forward_pre_hook(lambda module, inputs: pytest.fail("trained again"))
+    assert train(again, part(100), SHORT, checkpoint=tmp_path / "a.pt") == losses
+    assert same_state(network, again) and not again.training
+
+
+@pytest.mark.parametrize("name", ["random", "adamw", "learning", "binary"])
+def test_a_longer_training_goes_on_where_a_shorter_one_has_ended(name: str, tmp_path: Path) -> None:
+    case, file = CASES[name], tmp_path / "a.pt"
+    short = case.settings.model_copy(update={"epochs": 2})
+    long = case.settings.model_copy(update={"epochs": 12})
+    network = case.build()
+    before = train(network, part(IMAGES), short, checkpoint=file)
+    frozen = {
+        layer: (layer.shape_scores.detach().clone(), layer.live_weight() == 0)
+        for layer in network.modules()
+        if isinstance(layer, LearnedConv2d)
+    }
+    steps: list[int] = []
+    network.register_forward_pre_hook(lambda module, inputs: steps.append(len(inputs[0])))
+    losses = train(network, part(IMAGES), long, checkpoint=file)
+    assert losses[:2] == before and len(losses) == 12
+    assert losses[-1] < before[-1]
+    assert len(steps) == 10 * EPOCH_STEPS * case.settings.accumulate + bool(frozen)
+    assert bool(frozen) == (name == "learning")
+    for layer, (scores, dead) in frozen.items():
+        assert torch.equal(layer.shape_scores, scores)
+        assert bool(layer.frozen) and bool(layer.enabled.all())
+        assert not layer.weight[dead].any()
+    # And it is the longer training from here on.
+    assert train(case.build(), part(IMAGES), long, checkpoint=file) == losses
+
+
+def test_shapes_stay_in_force_all_through_a_longer_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, short = tmp_path / "a.pt", Train(epochs=1, batch_size=50)
+    long = short.model_copy(update={"epochs": 20})
+    network = deciding(LEARNED)
+    train(network, part(IMAGES), short, checkpoint=file)
+    layers = [m for m in network.modules() if isinstance(m, LearnedConv2d)]
+    advance = Shaping.advance
+
+    def watch(shaping: Shaping, progress: float) -> None:
+        advance(shaping, progress)
+        assert all(bool(layer.enabled.all()) and bool(layer.frozen) for layer in layers)
+        assert shaping.penalty(torch.tensor(1.0)) is None
+
+    monkeypatch.setattr(Shaping, "advance", watch)
+    through = train(network, part(IMAGES), long, checkpoint=file)
+    assert len(through) == 20
+
+
+def test_a_longer_training_that_is_stopped_goes_on_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = tmp_path / "a.pt", tmp_path / "b.pt"
+    short = Train(epochs=1, batch_size=50)
+    long = short.model_copy(update={"epochs": 8})
+    through = deciding(LEARNED)
+    train(through, part(IMAGES), short, checkpoint=file)
+    other.write_bytes(file.read_bytes())
+    losses = train(through, part(IMAGES), long, checkpoint=file)
+    stop_after(5, deciding(LEARNED), long, other, monkeypatch)
+    resumed = deciding(LEARNED)
+    assert train(resumed, part(IMAGES), long, checkpoint=other) == losses
+    assert same_state(through, resumed)
+
+
+def test_the_schedule_of_a_longer_training_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def note(step: int, steps: int, warm_up: float) -> float:
+        seen.append((step, steps))
+        return 0.1
+
+    monkeypatch.setattr("dsx.train.optimizers.SCHEDULES", {"one_cycle": note})
+    network, file = dropping(), tmp_path / "a.pt"
+    train(network, part(IMAGES), Train(epochs=1, batch_size=50), checkpoint=file)
+    train(network, part(IMAGES), Train(epochs=3, batch_size=50), checkpoint=file)
+    assert seen == [(step, 4) for step in range(4)] + [(step, 12) for step in range(4, 12)]
+
+
+def refused(file: Path, network: nn.Module, split: Split, settings: Train) -> str:
+    """Give the one line that refuses a checkpoint; file and network stay as they are."""
+    before = file.read_bytes(), {k: v.clone() for k, v in network.state_dict().items()}
+    with pytest.raises(DsxError, match=r"^[^\n]*$") as caught:
+        train(network, split, settings, checkpoint=file)
+    assert not isinstance(caught.value, WorkFailed)
+    assert file.read_bytes() == before[0]
+    assert all(torch.equal(v, before[1][k]) for k, v in network.state_dict().items())
+    start, end = f"{file} is of another training: ", "; delete it, or name another file"
+    message = str(caught.value)
+    assert message.startswith(start) and message.endswith(end)
+    return message.removeprefix(start).removesuffix(end)
+
+
+def varied(**changes: object) -> Train:
+    """Vary the short settings."""
+    return Train.model_validate({**SHORT.model_dump(), **changes})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (varied(seed=4), "train.seed: 3 there, 4 here"),
+        (varied(learning_rate=0.3), "train.learning_rate: 0.1 there, 0.3 here"),
+        (varied(epochs=1), "train.epochs: 2 there, 1 here"),
+        (varied(augment={"flip": True}), "train.augment.flip: False there, True here"),
+        (varied(precision="bfloat16"), "train.precision: float32 there, bfloat16 here"),
+        (varied(epochs=3, clip=1.0), "train.clip: None there, 1.0 here"),
+    ],
+)
+def test_other_settings_are_refused(settings: Train, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    train(fresh(), part(100), SHORT, checkpoint=file)
+    assert refused(file, fresh(), part(100), settings) == problem
+
+
+def test_auto_is_the_precision_that_it_means(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    train(fresh(), part(100), varied(precision="auto"), checkpoint=file)
+    meant = torch.load(file, weights_only=True)["about"]["train"]["precision"]
+    assert meant in ("float32", "bfloat16")
+    train(fresh(), part(100), varied(precision=meant), checkpoint=file)
+
+
+def test_other_networks_and_images_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    cross, saltire = (ConvSpec(kernel_shape=shape) for shape in ("cross", "saltire"))
+    train(redesign(fresh(), {"stages.0.conv1": cross}), part(100), SHORT, checkpoint=file)
+    # The same tensors, another network.
+    other = redesign(fresh(), {"stages.0.conv1": saltire})
+    problem = refused(file, other, part(100), SHORT)
+    assert problem.startswith("network: (conv1): FixedConv2d(")
+    assert "kernel_shape='cross'" in problem and "kernel_shape='saltire'" in problem
+    wide = redesign(fresh(5), {"stages.0.conv1": cross})
+    problem = refused(file, wide, part(100), SHORT)
+    assert problem.startswith("network: (0): Conv2d(1, 4") and "here" in problem
+    double = redesign(fresh(), {"stages.0.conv1": cross}).double()
+    problem = refused(file, double, Double(part(100)), SHORT)
+    assert "torch.float32 there, stem.0.weight [4, 1, 3, 3] torch.float64 here" in problem
+    same = redesign(fresh(), {"stages.0.conv1": cross})
+    assert refused(file, same, part(101), SHORT).startswith("images: ")
+
+
+def test_a_training_in_the_middle_is_not_gone_on_with_by_a_longer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, settings = tmp_path / "a.pt", varied(epochs=2)
+    stop_after(3, fresh(), settings, file, monkeypatch)
+    problem = refused(file, fresh(), part(IMAGES), varied(epochs=5))
+    assert problem == "train.epochs: 2 there, 5 here"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a checkpoint."""
+    file = tmp_path_factory.mktemp("whole") / "a.pt"
+    train(dropping(), part(100), SHORT, checkpoint=file)
+    return file.read_bytes()
+
+
+def damaged(file: Path) -> None:
+    """Check that a file is refused in one line that names it."""
+    with pytest.raises(DsxError) as caught:
+        train(dropping(), part(100), SHORT, checkpoint=file)
+    assert str(caught.value) == (
+        f"{file} is damaged, or no checkpoint of a training by this version of dsx; delete it, or "
+        "name another file"
+    )
+
+
+@pytest.mark.parametrize("part_kept", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_a_truncated_file_is_refused(part_kept: float, whole: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    file.write_bytes(whole[: int(part_kept * len(whole))])
+    damaged(file)
+
+
+def test_a_turned_bit_is_found_or_does_not_matter(whole: bytes, tmp_path: Path) -> None:
+    file, expected = tmp_path / "a.pt", dropping()
+    losses = train(expected, part(100), SHORT)
+    found = 0
+    for _ in range(40):
+        content = bytearray(whole)
+        content[random.randrange(len(whole))] ^= 1 << random.randrange(8)
+        file.write_bytes(bytes(content))
+        network = dropping()
+        try:
+            assert train(network, part(100), SHORT, checkpoint=file) == losses
+        except DsxError as error:
+            assert str(error).startswith(f"{file} is damaged")
+            found += 1
+        else:
+            assert same_state(network, expected)
+    assert found > 20
+
+
+@pytest.mark.parametrize("content", [{}, {"version": 0}, {"version": 99}, [1, 2], torch.zeros(3)])
+def test_files_that_are_something_else_are_refused(content: object, tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    torch.save(content, file)
+    damaged(file)
+
+
+class Code:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('code was run')",)
+
+
+def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    torch.save({"version": 1, "about": Code()}, file)
+    damaged(file)
+
+
+def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(DsxError, match=r"^\S+ cannot be read: .*directory"):
+        read(tmp_path, {})
+    assert read(tmp_path / "none.pt", {}) is None
+
+
+def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "made" / "a.pt"
+    train(fresh(), part(100), SHORT, checkpoint=file)
+    assert [found.name for found in file.parent.iterdir()] == ["a.pt"]
+    before = file.read_bytes()
+
+    def fail(state: object, opened: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(WorkFailed, match=r"a.pt cannot be written: is the disk full\?$"):
+        train(fresh(), part(100), varied(epochs=3), checkpoint=file)
+    assert file.read_bytes() == before
+    assert [found.name for found in file.parent.iterdir()] == ["a.pt"]
+
+
+def test_where_nothing_can_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkFailed, match=r"file/a.pt cannot be written: .*(exists|directory)"):
+        write(tmp_path / "file" / "a.pt", {})
+
+
+def test_what_is_written_is_there_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def note_sync(number: int) -> None:
+        order.append("sync")
+        sync(number)
+
+    def note_replace(own: Path, to: Path) -> Path:
+        order.append("replace")
+        return replace(own, to)
+
+    monkeypatch.setattr("os.fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    write(tmp_path / "a.pt", {"about": {}})
+    assert order == ["sync", "replace"]
+
+
+def test_it_is_written_once_in_a_while_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(loop, "write", lambda file, state: written.append(state["step"]))
+    file = tmp_path / "a.pt"
+    train(fresh(), part(IMAGES), varied(batch_size=50, epochs=3), checkpoint=file)
+    assert written == [12]
+    clock = iter(range(0, 10_000, 20))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    train(fresh(), part(IMAGES), varied(batch_size=50, epochs=3), checkpoint=file)
+    assert written[1:] == [3, 6, 9, 12]
+
+
+def test_a_training_that_diverges_leaves_what_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOOK_SECONDS", 0.0)
+    file = tmp_path / "a.pt"
+    settings = Train(epochs=3, batch_size=50, learning_rate=1e30)
+    for _ in range(2):
+        with pytest.raises(TrialFailed, match="training diverged"):
+            train(fresh(), part(IMAGES), settings, checkpoint=file, save_seconds=0.0)
+        saved = torch.load(file, weights_only=True)
+        assert not saved["ended"] and saved["sum"] == saved["sum"]
