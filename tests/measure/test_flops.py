@@ -16,7 +16,7 @@ from dsx.errors import WorkFailed
 from dsx.lookup import find, names
 from dsx.measure import Candidate
 from dsx.measure.flops import METRIC, count
-from dsx.space import load_space, redesign, shipped_spaces
+from dsx.space import load_space, redesign
 from dsx.space.census import census
 from tests.measure.candidates import EVERYTHING, SPECS, candidate
 from tests.space import networks

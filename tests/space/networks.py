@@ -200,7 +200,8 @@ class Hooked(Tiny):
         self.conv.register_forward_hook(double)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.read(super().features(x)) * self.read.weight.mean()
+        out: Tensor = self.read(super().features(x)) * self.read.weight.mean()
+        return out
 
 
 def double(module: nn.Module, given: object, output: Tensor) -> Tensor:
@@ -257,7 +258,7 @@ class Wrapped(Tiny):
     """A network that returns its logits in an object."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return Outputs(logits=super().forward(x), hidden=x)
+        return Outputs(logits=super().forward(x), hidden=x)  # type: ignore[return-value]
 
 
 class Squeezing(Tiny):
