@@ -78,7 +78,7 @@ def load(path: str) -> object:
     except ImportError as error:
         raise DsxError(f"cannot import '{module_name}' of '{path}': {error}") from error
     # The module's own code runs when it is imported, and can raise anything.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DsxError(f"importing '{module_name}' of '{path}' fails: {reason}") from error
     if not hasattr(module, attribute):

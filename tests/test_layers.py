@@ -25,6 +25,8 @@ IMPORTERS = {
     "rich": ["report/"],
     "plotly": ["report/"],
     "matplotlib": ["report/"],
+    "PIL": ["data/"],
+    "pyarrow": ["data/_parquet_files.py"],
 }
 FACTS = {"", "__version__", "__path__", "__file__"}
 """What any layer may ask of the package itself."""

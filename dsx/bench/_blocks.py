@@ -6,11 +6,9 @@ one: its allocator, its threads, what it has cached.
 
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import TracebackType
 
 import torch
 
@@ -42,31 +40,49 @@ class Sample:
         return self.done / self.cpu
 
 
-def in_turn(contenders: Mapping[str, Callable[[], Block]], rounds: int) -> dict[str, list[Sample]]:
-    """Let contenders work in turn; each has one block to warm up.
+Samples = dict[str, list[Sample]]
+
+
+class Contenders:
+    """The processes, one for each contender; to be used as a context.
 
     Args:
-        contenders: By name what prepares a block, in its process; can be pickled.
-        rounds: Blocks of each.
-
-    Returns:
-        The samples of each, round by round.
-
-    Raises:
-        WorkFailed: If one of them fails.
+        names: Of the contenders.
     """
-    samples: dict[str, list[Sample]] = {name: [] for name in contenders}
-    with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(_Worker(name, prepare))
-            for name, prepare in contenders.items()
-        }
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+
+    def __enter__(self) -> "Contenders":
+        self.workers = {name: _Worker(name) for name in self.names}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self.workers.values():
+            worker.end()
+
+    def in_turn(self, work: Mapping[str, Callable[[], Block]], rounds: int) -> Samples:
+        """Let the contenders work in turn; each has one block to warm up.
+
+        Args:
+            work: By name what prepares a contender's block, in its process; can be pickled.
+            rounds: Blocks of each.
+
+        Returns:
+            The samples of each, round by round.
+
+        Raises:
+            WorkFailed: If one of them fails.
+        """
+        for name, prepare in work.items():
+            self.workers[name].ask(prepare)
+        samples: Samples = {name: [] for name in work}
         for number in range(rounds + 1):
-            for name, worker in workers.items():
-                sample = worker.block()
+            for name in work:
+                sample = self.workers[name].ask(None)
                 if number:
                     samples[name].append(sample)
-    return samples
+        return samples
 
 
 def ratio(ours: list[Sample], theirs: list[Sample]) -> tuple[float, float, float]:
@@ -87,32 +103,25 @@ def ratio(ours: list[Sample], theirs: list[Sample]) -> tuple[float, float, float
 class _Worker:
     """A contender's process."""
 
-    def __init__(self, name: str, prepare: Callable[[], Block]) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         # Spawned, not forked: nothing of this process is in it.
         context = multiprocessing.get_context("spawn")
         self.ours, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, prepare), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
 
-    def __enter__(self) -> "_Worker":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def end(self) -> None:
+        """End the process."""
         self.process.terminate()
         self.process.join()
         self.ours.close()
 
-    def block(self) -> Sample:
-        """Let it do one block."""
+    def ask(self, prepare: Callable[[], Block] | None) -> Sample:
+        """Let it prepare a block, or do the one that it has prepared."""
         try:
-            self.ours.send(True)
+            self.ours.send(prepare)
             answer = self.ours.recv()
         except (EOFError, OSError) as error:
             raise WorkFailed(f"{self.name}: its process has ended") from error
@@ -121,15 +130,20 @@ class _Worker:
         return answer
 
 
-def _serve(connection: Connection, prepare: Callable[[], Block]) -> None:
-    """Do one block each time that the other end asks for it."""
+def _serve(connection: Connection) -> None:
+    """Prepare blocks and do them, each when the other end asks for it."""
     torch.set_num_threads(THREADS)
-    try:
-        block = prepare()
-        while connection.recv():
+    block: Block | None = None
+    while True:
+        prepare = connection.recv()
+        try:
             cpu, wall = time.process_time(), time.perf_counter()
-            done = block()
+            if prepare is not None:
+                block, done = prepare(), 0
+            else:
+                assert block is not None
+                done = block()
             connection.send(Sample(done, time.process_time() - cpu, time.perf_counter() - wall))
-    # Whatever goes wrong here belongs into the process that asked.
-    except Exception as error:
-        connection.send(f"{type(error).__name__}: {error}")
+        # Whatever goes wrong here belongs into the process that asked.
+        except Exception as error:
+            connection.send(f"{type(error).__name__}: {error}")

@@ -10,6 +10,9 @@ from dsx.errors import DsxError
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
 
+MOST_NUMBERS = 100_000_000
+"""In an image."""
+
 
 def draft(model: str, arguments: str, shape: str | None) -> Draft:
     """Draft a space.
@@ -70,4 +73,7 @@ def _shape(model: str, text: str | None) -> tuple[int, int, int]:
         allowed = "allowed: channels x rows x columns, such as 3x224x224"
         raise DsxError(f"--input: '{text}' is not the shape of an image ({allowed})")
     channels, rows, columns = map(int, match.groups())
+    if channels * rows * columns > MOST_NUMBERS:
+        allowed = f"allowed: {MOST_NUMBERS:,} numbers"
+        raise DsxError(f"--input: '{text}' is too large for an image ({allowed})")
     return channels, rows, columns

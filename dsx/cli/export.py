@@ -1,5 +1,7 @@
 """dsx export: the chosen design as files that need torch only."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +38,7 @@ def export(
     from dsx.report.bundle import print_bundle
     from dsx.report.progress import working
 
-    with working("exporting and checking"):
+    # What the network's own code prints is no result.
+    with working("exporting and checking"), redirect_stdout(sys.stderr):
         bundle = export_chosen(storage, study, pick, out, force)
     print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

@@ -1,5 +1,7 @@
 """dsx search: run or resume a study."""
 
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -44,11 +46,18 @@ def search(
     limit = None if timeout is None else seconds(timeout)
     from dsx.report.progress import SearchProgress
     from dsx.report.result import print_front, print_message
+    from dsx.report.slots import untraced_note
+    from dsx.space import load_space
     from dsx.study.run import search as run
 
-    with SearchProgress() as progress:
+    # What the network's own code prints is no result.
+    with redirect_stdout(sys.stderr):
+        loaded = load_space(space)
+    if loaded.census.untraced is not None:
+        print_message(untraced_note(loaded.census.untraced))
+    with SearchProgress() as progress, redirect_stdout(sys.stderr):
         found = run(
-            space,
+            loaded,
             study=study,
             trials=trials,
             seed=seed,

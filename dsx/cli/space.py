@@ -1,5 +1,7 @@
 """dsx space: what a search space holds, before any trial."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +58,9 @@ def _show_space(name: str, format: Format) -> None:
     from dsx.space import load_space
     from dsx.study.plan import find_metrics, unmet
 
-    loaded = load_space(name)
+    # What the network's own code prints is no result.
+    with redirect_stdout(sys.stderr):
+        loaded = load_space(name)
     find_metrics(loaded)
     problems = unmet(loaded)
     print_space(loaded, problems, format)
@@ -71,7 +75,8 @@ def _show_model(
     from dsx.report.result import print_message
     from dsx.report.slots import print_census
 
-    drafted = draft(model, arguments, shape)
+    with redirect_stdout(sys.stderr):
+        drafted = draft(model, arguments, shape)
     if file is not None:
         write(drafted, file)
     print_census(model, drafted.census, format)

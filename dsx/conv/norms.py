@@ -117,6 +117,19 @@ def untouchable(network: nn.Module) -> set[nn.Module]:
     return _originals(network, twin, bound(twin, graph))
 
 
+def untraced(network: nn.Module) -> str | None:
+    """Say why torch.fx cannot follow a network.
+
+    Args:
+        network: Any network that can be copied; it is left as it is.
+
+    Returns:
+        The reason; None where it can be followed.
+    """
+    _, graph = _traced(network)
+    return graph if isinstance(graph, str) else None
+
+
 def _traced(network: nn.Module) -> tuple[nn.Module, fx.Graph | str]:
     # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
     twin = copy.deepcopy(network).eval()

@@ -166,7 +166,7 @@ def _guarded(name: str, work: Callable[[], T]) -> T:
         return work()
     except DsxError as error:
         raise DsxError(f"{name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DsxError(f"{name} fails: {reason}") from error
 

@@ -121,12 +121,13 @@ def read_batches(kind: Kind, root: Path) -> tuple[Batch, Batch]:
 
 def _place(kind: Kind, root: Path) -> Path:
     """Find the archive or the folder with the batches."""
-    if root.is_file() or _has_batches(root, kind):
+    if root.is_file():
         return root
     for name in kind.places:
         if (root / name).exists():
             return root / name
-    if any(_has_batches(root, other) for other in (CIFAR10, CIFAR100)):
+    # Also those of the other dataset, to be told so.
+    if any(_has_batches(root, each) for each in (CIFAR10, CIFAR100)):
         return root
     raise DsxError(
         f"{root}: no {kind.name} is there (put {' or '.join(kind.places)} there, from {PAGE})"

@@ -8,7 +8,6 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from dsx.data._arguments import together
 from dsx.data._decode import formats
 from dsx.data._parts import WORDS, Numbers
 from dsx.errors import DsxError
@@ -122,7 +121,7 @@ def pictures(root: Path) -> Found:
         The pictures, part by part, class by class, in alphabetical order.
 
     Raises:
-        DsxError: If the folder or a class in it has none, or a file is empty.
+        DsxError: If the folder or a class in it has none.
     """
     divided = part_folders(root)
     outer = divided or {"train": root}
@@ -142,8 +141,6 @@ def pictures(root: Path) -> Found:
                 raise DsxError(f"{folder / name}: has no pictures")
             labels.extend([numbers[name]] * (len(places) - before))
         parts[part] = np.arange(first, len(places))
-    if empty := [f"{place}: is empty (0 bytes)" for place in places if not place.size]:
-        raise DsxError(together(empty))
     return Found(names=names, places=places, labels=labels, parts=parts, divided=bool(divided))
 
 

@@ -201,7 +201,7 @@ def open_tables(root: Path, columns: Columns) -> list[Table]:
     outer = root.parent if root.is_file() else root
     names = {file: file.relative_to(outer).as_posix() for file in files}
     parts = {file: _part(name) for file, name in names.items()}
-    divided = len(files) > 1 and any(parts.values())
+    divided = root.is_dir() and any(parts.values())
     for file, part in parts.items():
         if divided and not part:
             raise DsxError(f"{file}: belongs to no part (allowed in its path: {', '.join(WORDS)})")

@@ -60,7 +60,7 @@ def _builds(call: str, module: nn.Module) -> bool:
     """Say whether a call builds such a module: some do not keep all of their arguments."""
     try:
         built = eval(call, {"nn": nn, "float": float})
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, NameError, SyntaxError, AttributeError):
         return False
     shapes = [
         {name: tensor.shape for name, tensor in each.state_dict().items()}

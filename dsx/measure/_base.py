@@ -180,6 +180,8 @@ class Candidate:
         Raises:
             WorkFailed: If they are not of this network.
         """
+        # All of it is replaced, so that the weights to begin with are not needed any more.
+        self.network = redesign(self.space.network(fresh=True), self.design.changed)
         try:
             self.network.load_state_dict(dict(weights))
         except RuntimeError as error:

@@ -23,14 +23,20 @@ def read(candidate: Candidate) -> Reading:
     """Build the network with what is kept of its weights, and classify the validation split."""
     network = candidate.build()
     if candidate.design.changed:
-        update_bn(_some(candidate.splits.train), network)
+        with torch.random.fork_rng():
+            # Dropout is at work while statistics are taken.
+            torch.manual_seed(candidate.space.file.train.seed)
+            update_bn(_some(candidate.splits.train), network)
     return share_of_hits(network.eval(), candidate.splits.validation)
 
 
 def _some(split: Split) -> Iterator[Tensor]:
     """Give batches of training images of all classes, the same ones every time."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
-    return (images for images, _ in split.batches(order[:IMAGES], BATCH))
+    size = min(BATCH, len(split))
+    # Whole batches: a BN behind a pool over all pixels cannot do with a single image.
+    some = order[: min(IMAGES, len(split) // size * size)]
+    return (images for images, _ in split.batches(some, size))
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ def print_census(model: str, census: Census, format: str) -> None:
         "output": list(census.output_shape),
         "cost": asdict(census.cost({})),
         "left_alone": dict(census.left_alone),
+        "untraced": census.untraced,
     }
     if format != "table":
         print_rows(rows, format, about, "slots")
@@ -58,6 +59,16 @@ def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:
         out.print("; ".join(said), style="dim", soft_wrap=True)
     for name, reason in census.left_alone.items():
         out.print(f"left alone: {name} {reason}", soft_wrap=True)
+    if census.untraced is not None:
+        out.print(untraced_note(census.untraced), soft_wrap=True)
+
+
+def untraced_note(reason: str) -> str:
+    """Say what comes of it that torch.fx cannot follow a network, and why it cannot."""
+    return (
+        "note: torch.fx cannot follow the network, so no batch norm is folded for timing and "
+        f"`dsx export` cannot write a model.py ({reason})"
+    )
 
 
 def slot_row(slot: Slot) -> dict[str, object]:

@@ -94,6 +94,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         "unmet": dict(unmet),
         "missing": space.missing,
         "left_alone": dict(space.census.left_alone),
+        "untraced": space.census.untraced,
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }
 

@@ -1,11 +1,13 @@
 """Watch a network run: which modules are called, and what is computed outside of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -59,13 +61,12 @@ class _Outside(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         out = func(*args, **(kwargs or {}))
+        self.unknown |= any(isinstance(a, nn.Parameter) and id(a) not in self.known for a in args)
         count: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
         if count is not None and not self.inside:
             # torch counts a multiplication and an addition as two.
             self.flops += count(*args, **(kwargs or {}), out_val=out) // 2
-            if func._overloadpacket is torch.ops.aten.convolution:
-                self.convolutions += 1
-                self.unknown |= isinstance(args[1], nn.Parameter) and id(args[1]) not in self.known
+            self.convolutions += func._overloadpacket is torch.ops.aten.convolution
         return out
 
 
@@ -80,11 +81,14 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         What happened.
 
     Raises:
-        DsxError: If the network does not run on the sample, or has weights that torch does not
-            see.
+        DsxError: If the network does not run on the sample, has weights that torch does not see or
+            that it makes on the way, or computes in another precision than that of its weights.
     """
     modules: dict[nn.Module, list[Call]] = {}
     outside = _Outside({id(p) for p in network.parameters()})
+    known = dict(network.named_parameters())
+    dtypes: set[torch.dtype] = set()
+    returned: list[object] = []
 
     def enter(module: nn.Module, args: object) -> None:
         outside.inside += 1
@@ -93,24 +97,21 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
     ) -> None:
         outside.inside -= 1
-        into = (*given, *named.values())[0]
-        modules.setdefault(module, []).append((into.shape, output.shape))
+        if isinstance(output, Tensor):  # a subclass may return anything
+            into = (*given, *named.values())[0]
+            modules.setdefault(module, []).append((into.shape, output.shape))
+            dtypes.add(output.dtype)
 
-    returned: list[object] = []
     hooks = [network.register_forward_hook(lambda _, given, output: returned.append(output))]
     for module in _counted(network):
         hooks.append(module.register_forward_pre_hook(enter, prepend=True))
         hooks.append(module.register_forward_hook(leave, with_kwargs=True))
-    with outside:
+    with _as_matrix_products(), outside:
         output = run(network, sample)
     for hook in hooks:
         hook.remove()
-    if outside.unknown:
-        raise DsxError(
-            "the network computes with weights that it does not register, so that they are neither "
-            "trained nor saved (modules in a plain list or dict? nn.ModuleList and nn.ModuleDict "
-            "register them)"
-        )
+    _check_weights([name for name, _ in network.named_parameters() if name not in known], outside)
+    _check_precision(dtypes - {sample.dtype})
     return Calls(
         modules=modules,
         outside=outside.flops,
@@ -118,6 +119,41 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         output=output,
         wrapped=wrapped(returned[-1]),
     )
+
+
+def _check_weights(added: list[str], outside: _Outside) -> None:
+    if added:
+        raise DsxError(
+            f"the network makes weights in its first forward pass ({added[0]}), which no optimiser "
+            "would know: make them in __init__, or use torch's lazy modules"
+        )
+    if outside.unknown:
+        raise DsxError(
+            "the network computes with weights that it does not register, so that they are neither "
+            "trained nor saved (modules in a plain list or dict? nn.ModuleList and nn.ModuleDict "
+            "register them)"
+        )
+
+
+def _check_precision(others: set[torch.dtype]) -> None:
+    if others:
+        kind = str(others.pop()).removeprefix("torch.")
+        raise DsxError(
+            f"the network computes in {kind} by itself (autocast in its forward?): leave that to "
+            "train: {precision: bfloat16} and measure: {dtype: bfloat16}"
+        )
+
+
+@contextmanager
+def _as_matrix_products() -> Iterator[None]:
+    """Let attention be computed by operators that can be counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _counted(network: nn.Module) -> list[nn.Module]:

@@ -1,5 +1,6 @@
 """Census: the slots of a network, what it has beside them, and what all of it costs."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv
 from dsx.conv.cost import REAL_BITS
 from dsx.conv.geometry import Geometry
-from dsx.conv.norms import normed
+from dsx.conv.norms import normed, untraced
+from dsx.errors import DsxError
 from dsx.space.calls import TRANSPOSED, Call, Calls, watch
 from dsx.space.left_alone import left_alone
 from dsx.space.network import copied
@@ -26,6 +28,7 @@ class Census:
         input_shape: Of one image: channels, rows, columns.
         output_shape: Of the network, for a batch of one.
         wrapped: Whether the network returns an object that holds its logits.
+        untraced: Why torch.fx cannot follow the network; None where it can.
     """
 
     slots: tuple[Slot, ...]
@@ -34,6 +37,7 @@ class Census:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     wrapped: bool = False
+    untraced: str | None = None
 
     def cost(self, specs: Mapping[str, ConvSpec]) -> Cost:
         """Count what a design costs, by closed form.
@@ -99,6 +103,8 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
         DsxError: If the network cannot be copied, does not run on the sample, or does not return
             a tensor.
     """
+    if not len(sample):
+        raise DsxError("the sample holds no image")
     network = copied(model).eval()
     scaleless = set() if kept else normed(network)
     seen = watch(network, sample)
@@ -117,15 +123,16 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
         input_shape=tuple(sample.shape[1:]),
         output_shape=tuple(seen.output.shape[1:]),
         wrapped=seen.wrapped,
+        untraced=untraced(network),
     )
 
 
 def _slot(name: str, conv: nn.Conv2d, calls: list[Call], batch: int, scaled: bool) -> Slot:
-    out_hw: list[tuple[int, int]] = []
+    # A network may fold parts of an image into the batch, or go through the batch in parts.
+    images: Counter[tuple[int, int]] = Counter()
     for _, out in calls:
-        # A network may fold parts of an image into the batch.
-        images = out[:-3].numel() // batch
-        out_hw += [(out[-2], out[-1])] * max(images, 1)
+        images[out[-2], out[-1]] += out[:-3].numel()
+    out_hw = [size for size, number in images.items() for _ in range(max(1, number // batch))]
     return Slot(
         name=name,
         geometry=Geometry.of(conv),

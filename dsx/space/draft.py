@@ -1,5 +1,6 @@
 """Draft: a space file to begin with, written for a network that somebody has."""
 
+import glob
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,8 @@ import torch
 
 from dsx.errors import DsxError
 from dsx.space.census import Census, census
-from dsx.space.model import build_model, check_arguments
+from dsx.space.model import build_model, check_alone, check_arguments
+from dsx.space.network import copied
 from dsx.space.slots import Slot
 
 GROUPS = (1, 2, 4, 8)
@@ -68,7 +70,9 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
     """
     check_arguments(arguments)
     shape = tuple(image_shape)
-    found = census(build_model(model, arguments, shape), torch.zeros(2, *shape))
+    network = build_model(model, arguments, shape)
+    found = census(network, torch.zeros(2, *shape))
+    check_alone(copied(network).eval(), shape)
     if len(found.output_shape) != 1:
         sides = " x ".join(map(str, found.output_shape)) or "one number"
         raise DsxError(f"{model} returns {sides} for an image, not one number for each class")
@@ -125,12 +129,12 @@ def _matches(found: Census) -> Iterator[tuple[str, list[Slot]]]:
 
 def _wildcards(name: str) -> Iterator[str]:
     """Put stars in the place of numbers, fewer and fewer of them from the right."""
-    parts = re.split(r"(\d+)", name)
+    parts = [glob.escape(part) for part in re.split(r"(\d+)", name)]
     numbers = len(parts) // 2
     for stars in range(numbers, 0, -1):
         own = ["*" if i % 2 and i // 2 < stars else part for i, part in enumerate(parts)]
         yield re.sub(r"\*(\.\*)+", "*", "".join(own))
-    yield name
+    yield glob.escape(name)
 
 
 def _rule(match: str, slots: Sequence[Slot]) -> str:

@@ -62,9 +62,17 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
         return "its weight is computed from others"
     if type(conv) is not nn.Conv2d:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
-    if conv._forward_hooks or conv._forward_pre_hooks or conv._backward_hooks:
+    if _hooked(conv):
         return "hooks hang on it, and would be lost"
+    if "forward" in vars(conv) or conv._modules or conv._buffers or len(conv._parameters) > 2:
+        return "more hangs on it than a weight and a bias, and would be lost"
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
         return "shares weights with another module"
     return ""
+
+
+def _hooked(conv: nn.Module) -> bool:
+    own = (conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)
+    tensors = [p._backward_hooks for p in conv._parameters.values() if p is not None]
+    return any(map(bool, (*own, conv._backward_pre_hooks, *tensors)))

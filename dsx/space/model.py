@@ -1,5 +1,6 @@
 """Model: the network that a space file names, built and completed."""
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from dsx.errors import DsxError
 from dsx.nets import network_builder
-from dsx.space.network import materialise, run
+from dsx.space.network import copied, lazy, materialise, run
 from dsx.space.source import one_line
 
 
@@ -38,12 +39,15 @@ def build_model(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            network = builder(**arguments)
+            # Copies: what is built may change its arguments, or be the same module every time.
+            network = builder(**copy.deepcopy(dict(arguments)))
         # The user's own code, with the user's arguments: whatever it raises is about these.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise DsxError(f"{name} cannot be built with these arguments: {reason}") from error
         check_network(name, network)
+        if not lazy(network):
+            return copied(network)
         materialise(network, torch.zeros(1, *image_shape))
     return network
 
@@ -60,6 +64,10 @@ def check_network(name: str, network: object) -> None:
     """
     if not isinstance(network, nn.Module):
         raise DsxError(f"{name} returns a {type(network).__name__}, not a nn.Module")
+    if isinstance(network, torch.jit.ScriptModule):
+        raise DsxError("is compiled by torch.jit: give the nn.Module that it was made from")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise DsxError("has no weight that can be trained (requires_grad is False everywhere)")
     for name, parameter in network.named_parameters():
         if parameter.is_floating_point() and parameter.dtype != torch.float32:
             kind = str(parameter.dtype).removeprefix("torch.")

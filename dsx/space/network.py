@@ -49,7 +49,7 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
         with torch.no_grad():
             output = network(sample)
     # The user's own code, on an input of the data's shape: whatever it raises is about these.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         shape = " x ".join(str(side) for side in sample.shape)
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise DsxError(f"the network does not run on an input of {shape}: {reason}") from error

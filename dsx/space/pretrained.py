@@ -30,22 +30,19 @@ def read_weights(file: str) -> dict[str, Tensor]:
             under the key `state_dict`, `model_state_dict` or `model`.
 
     Returns:
-        Tensors by name; the prefixes of torch's wrappers are taken off.
+        Tensors by name.
 
     Raises:
         DsxError: If there is no such file, or it holds something else.
     """
     path = Path(file).expanduser()
-    if path.suffix not in SAFE + PICKLED:
+    kind = path.suffix.lower()
+    if kind not in SAFE + PICKLED:
         allowed = ", ".join(SAFE + PICKLED)
         raise DsxError(f"{file}: not a kind of weight file that is known (allowed: {allowed})")
     if not path.is_file():
         raise DsxError(f"{file}: there is no such file (looked for in {Path.cwd()})")
-    state = _read_safe(path) if path.suffix in SAFE else _unwrapped(file, _read_pickled(path))
-    for prefix in _PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-    return state
+    return _read_safe(path) if kind in SAFE else _unwrapped(file, _read_pickled(path))
 
 
 def _read_safe(path: Path) -> dict[str, Tensor]:
@@ -65,7 +62,8 @@ def _read_pickled(path: Path) -> Any:
         ) from error
     # A damaged file can make torch fail in many ways; all of them are about the file.
     except Exception as error:
-        raise DsxError(f"{path}: cannot be read: {one_line(error)}") from error
+        reason = one_line(error) or type(error).__name__
+        raise DsxError(f"{path}: cannot be read: {reason}") from error
 
 
 def _unwrapped(file: str, content: Any) -> dict[str, Tensor]:
@@ -73,9 +71,18 @@ def _unwrapped(file: str, content: Any) -> dict[str, Tensor]:
     for key in _WRAPPINGS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise DsxError(f"{file}: holds no state dict (a dict of tensors by name)")
+    if not isinstance(content, dict) or not all(map(_is_plain, content, content.values())):
+        raise DsxError(f"{file}: holds no state dict (a dict of plain tensors by name)")
     return dict(content)
+
+
+def _is_plain(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_meta or value.is_complex())
+    )
 
 
 def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence[str]) -> None:
@@ -90,14 +97,24 @@ def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence
         DsxError: If the state dict is that of another architecture; names what does not fit.
     """
     own = network.state_dict()
+    state = _without_wrappers(state, own)
+    for wildcard in skip:
+        if not fnmatch.filter(own, wildcard):
+            raise DsxError(f"skip: '{wildcard}' matches no weight of the network")
 
     def kept(name: str) -> bool:
         return not any(fnmatch.fnmatchcase(name, wildcard) for wildcard in skip)
 
     given = {name: tensor for name, tensor in state.items() if kept(name)}
+    # Tied weights may be there under one of their names only.
+    there = {own[name].data_ptr() for name in given if name in own}
     # Counts batches, weighs nothing; old files do not have it.
     wanted = [n for n in own if kept(n) and not n.endswith("num_batches_tracked")]
-    problems = [f"{name} is missing" for name in wanted if name not in given]
+    problems = [
+        f"{name} is missing"
+        for name in wanted
+        if name not in given and own[name].data_ptr() not in there
+    ]
     problems += [f"{name} is unknown" for name in given if name not in own]
     problems += [
         f"{name} is {_shape(tensor)}, not {_shape(own[name])}"
@@ -111,6 +128,17 @@ def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence
             "(to leave some weights fresh: weights: {file: ..., skip: 'fc.*'})"
         )
     network.load_state_dict(given, strict=False)
+
+
+def _without_wrappers(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what torch's wrappers put before all names, unless the network has it too."""
+    found = dict(state)
+    while found and not own.keys() & found.keys():
+        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in found)), None)
+        if prefix is None:
+            break
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
 
 
 def _shape(tensor: Tensor) -> str:

@@ -109,10 +109,17 @@ class SearchSpace:
             bounds.append(Cost(params=params, flops=flops, bits=bits, expected=self.learned))
         return bounds[0], bounds[1]
 
-    def network(self) -> nn.Module:
-        """Build the network, with the given weights, or fresh ones that the training seed gives."""
+    def network(self, fresh: bool = False) -> nn.Module:
+        """Build the network.
+
+        Args:
+            fresh: Whether it shall not have the weights to begin with, if there are any.
+
+        Returns:
+            The network; fresh weights are those that the training seed gives.
+        """
         network = _build(self.file, self.source, self.data)
-        if self.file.weights is not None:
+        if self.file.weights is not None and not fresh:
             state, skip = self.weights, self.file.weights.skip
             _named(self.source, "weights", lambda: take_weights(network, state, skip))
         if self.census.wrapped:
@@ -145,7 +152,7 @@ class SearchSpace:
         """What the weights of a trained network depend on beside the design: plain JSON values."""
         facts: dict[str, Any] = {
             "data": self.file.data,
-            "data_args": self.file.data_args,
+            # Whatever the arguments say: where the files lie makes no difference.
             "images": self.splits.fingerprint,
             "train": self.file.train.model_dump(),
         }

@@ -47,7 +47,7 @@ def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
                     "direction": plan.metrics[metric].direction,
                     "protocol": protocol,
                     "learned_protocol": plan.learned.get(metric),
-                    "settings": dict(plan.metrics[metric].protocol(space)),
+                    "settings": dict(plan.settings[metric]),
                 }
                 for metric, protocol in plan.protocols.items()
             },
@@ -76,9 +76,12 @@ def _check_same(begun: StudyRow, plan: Plan, memory: Memory) -> None:
         facts = begun.metrics.get(name, {})
         known = facts.get("protocol"), facts.get("learned_protocol")
         if known != (protocol, plan.learned.get(name)):
+            # JSON's own values: a tuple that was written down is a list by now.
+            now = json.loads(json.dumps(plan.settings[name]))
+            difference = difference_of(facts.get("settings", {}), now)
             raise StorageError(
-                f"study '{begun.name}' was begun by a version of dsx that measures {name} in "
-                f"another way ({new_study})"
+                f"study '{begun.name}' was begun when {name} was measured in another way: "
+                f"{difference or 'shapes were learned otherwise'} ({new_study})"
             )
 
 

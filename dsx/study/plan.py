@@ -9,6 +9,7 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES, Stage, training_facts
 from dsx.space import Design, SearchSpace
+from dsx.space.probe import fingerprint, probe
 from dsx.study.memory import Memory
 
 COUNTED = ("params", "flops", "bits")
@@ -23,6 +24,7 @@ class Plan:
     Args:
         space: Its objectives and constraints are measured; so is whatever can be counted.
         metrics: By name, the cheap ones first.
+        settings: What the numbers of each depend on, as plain JSON values.
         protocols: Protocol id of each.
         learned: The same for designs with learned shapes, of which every number depends on the
             training; empty where the space has none.
@@ -30,6 +32,7 @@ class Plan:
 
     space: SearchSpace
     metrics: Mapping[str, Metric]
+    settings: Mapping[str, Mapping[str, Any]]
     protocols: Mapping[str, str]
     learned: Mapping[str, str]
 
@@ -136,19 +139,24 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
         The plan.
 
     Raises:
-        SpaceError: If a metric is unknown, or no design can meet a constraint.
+        SpaceError: If a metric is unknown, no design can meet a constraint, or the network cannot
+            be redesigned or trained.
     """
     metrics = find_metrics(space)
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
-    settings = {name: dict(metric.protocol(space)) for name, metric in metrics.items()}
+    probe(space)
+    # Code of one's own changes from one day to the next, under the same name.
+    own = {"network": fingerprint(space)} if ":" in space.file.model else {}
+    settings = {name: {**metric.protocol(space), **own} for name, metric in metrics.items()}
     return Plan(
         space=space,
         metrics=metrics,
-        protocols={name: memory.add_protocol(name, own) for name, own in settings.items()},
+        settings=settings,
+        protocols={name: memory.add_protocol(name, facts) for name, facts in settings.items()},
         learned={
-            name: memory.add_protocol(name, {**own, "learned_shapes": _shaping(space)})
-            for name, own in settings.items()
+            name: memory.add_protocol(name, {**facts, "learned_shapes": _shaping(space)})
+            for name, facts in settings.items()
             if space.learned
         },
     )

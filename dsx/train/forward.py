@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from dsx.errors import DsxError
 from dsx.space.schema import Train
 from dsx.train.augment import Targets
-from dsx.train.precision import chosen_precision
+from dsx.train.precision import chosen_precision, narrow_in_float32
 
 
 class Forward:
@@ -27,10 +28,20 @@ class Forward:
     """
 
     def __init__(self, network: nn.Module, settings: Train, device: torch.device) -> None:
+        self.plain = network
         self.network = compiled(network, device) if settings.compile else network
         self.settings = settings
         self.device = device.type
         self.reduced = chosen_precision(settings.precision, device) == "bfloat16"
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Make the network ready for this; afterwards it is as before."""
+        if self.reduced and self.device == "cpu":
+            with narrow_in_float32(self.plain):
+                yield
+        else:
+            yield
 
     def laid_out(self, images: Tensor) -> Tensor:
         """Put images (B, C, H, W) into the memory layout of the settings."""

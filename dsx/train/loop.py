@@ -71,7 +71,8 @@ def train(
     """
     keep_freed_memory()
     training = _Training(network, split, settings)
-    with own_random_numbers(training.device, settings.seed), repeatable_sums():
+    own = own_random_numbers(training.device, settings.seed)
+    with own, repeatable_sums(), training.forward.prepared():
         if checkpoint is not None:
             training.resume(checkpoint)
         looked = saved = time.monotonic()

@@ -46,6 +46,13 @@ def test_depthwise_slots_are_said_to_be(tmp_path: Path) -> None:
     assert line.split()[2:4] == ["3x3", "dw"]
 
 
+def test_what_a_network_prints_is_no_result(tmp_path: Path) -> None:
+    loud = "tests.space.networks:Loud"
+    ended = dsx("space", "--model", loud, "--input", "1x8x8", "--json", folder=tmp_path)
+    assert ended.json["model"] == loud
+    assert "a forward pass" in ended.err
+
+
 def test_what_is_written_is_a_space(tmp_path: Path) -> None:
     ended = dsx("space", "--model", "small_cnn", "--write", "my.yaml", folder=tmp_path)
     assert (ended.code, ended.err) == (0, "Wrote my.yaml\nNext: dsx space my.yaml\n")
@@ -70,6 +77,10 @@ def test_what_is_written_is_a_space(tmp_path: Path) -> None:
          "(allowed: channels x rows x columns, such as 3x224x224)"),
         (["--model", TANGLE, "--input", "3x0x2"], "--input: '3x0x2' is not the shape of an image "
          "(allowed: channels x rows x columns, such as 3x224x224)"),
+        (["--model", TANGLE, "--input", "3x99999x99999"], "--input: '3x99999x99999' is too large "
+         "for an image (allowed: 100,000,000 numbers)"),
+        (["--model", "tests.space.networks:exits", "--input", "1x8x8"],
+         "tests.space.networks:exits cannot be built with these arguments: SystemExit: 2"),
         (["--model", TANGLE, "--input", "1x12x12"], "the network does not run on an input of 2 x 1 "
          "x 12 x 12: RuntimeError: Given groups=1"),
         (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' names no arguments "

@@ -81,4 +81,5 @@ def test_what_is_no_normalisation_is_refused(mean: Any, deviation: Any, message:
 def test_problems_are_told_together() -> None:
     assert together(["a"]) == "a"
     assert together(["a", "b", "c"]) == "a; b; c"
+    assert together(["a", "b", "c", "d"]) == "a; b; c; and 1 more"
     assert together(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"

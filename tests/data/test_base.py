@@ -191,6 +191,16 @@ class Counted(Split):
             yield chosen.float().view(-1, 1, 1, 1).expand(-1, 1, 4, 4), self.labels[chosen]
 
 
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 2], torch.tensor([0, 1]).int(), torch.zeros(2, 1).long()]
+)
+def test_splits_of_any_kind_have_labels_of_one_kind(labels: Any) -> None:
+    part = Counted()
+    part.labels = labels
+    with pytest.raises(DsxError, match=r"^the train split has other labels than a tensor of \(N,"):
+        Data.of(splits(train=part))
+
+
 def test_splits_of_any_kind_will_do() -> None:
     data = Data.of(splits(train=Counted()))
     assert (data.image_shape, data.classes) == ((1, 4, 4), 3)

@@ -124,12 +124,13 @@ def test_much_is_known_without_the_files(name: str, classes: int, tmp_path: Path
         _ = data.splits
 
 
+@pytest.mark.parametrize("classes", [10, 100])
 def test_the_default_root_is_data_where_dsx_is_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_cifar(tmp_path / "data", 100, 20, 4, "binary", packed=False)
+    write_cifar(tmp_path / "data", classes, 20, 4, "binary", packed=False)
     monkeypatch.chdir(tmp_path)
-    assert len(open_data("cifar100", {"validation": 5}).splits.train) == 15
+    assert len(open_data(f"cifar{classes}", {"validation": 5}).splits.train) == 15
 
 
 def test_the_pictures_of_the_writer_can_be_learnt(folder: Path) -> None:

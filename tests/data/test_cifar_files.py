@@ -259,6 +259,17 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         read(folder)
 
 
+def test_an_error_without_words_is_named_by_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(stream: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("dsx.data._cifar_files.read_arrays", full)
+    with pytest.raises(DsxError, match=r"is damaged, or not of CIFAR-10: MemoryError$"):
+        read(unpacked(tmp_path))
+
+
 def test_a_pickle_that_asks_for_code_runs_none(tmp_path: Path) -> None:
     folder, marker = unpacked(tmp_path), tmp_path / "marker"
     code = f"open({str(marker)!r}, 'w')".encode()

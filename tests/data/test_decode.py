@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 from dsx.data._decode import UNSAFE, Decoder, formats
 from dsx.errors import DsxError
 
-GRADIENT = np.arange(40 * 40 * 3, dtype=np.uint32).reshape(40, 40, 3) * 255 // 4800
-PICTURE = GRADIENT.astype(np.uint8)
+ROWS, COLUMNS = np.mgrid[:40, :40] * 6
+PICTURE = np.stack([ROWS, COLUMNS, 255 - ROWS], axis=2).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -216,6 +216,15 @@ def test_what_is_no_picture_is_named(data: bytes, message: str) -> None:
 def test_a_decompression_bomb_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
     with pytest.raises(DsxError, match=r"^cat/1.jpg: cannot be decoded: .* decompression bomb"):
+        decode(Bytes(jpeg()))
+
+
+def test_what_pillow_says_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: Decoder, image: Image.Image) -> None:
+        raise SyntaxError("in two\nlines")
+
+    monkeypatch.setattr(Decoder, "_pixels", failing)
+    with pytest.raises(DsxError, match=r"^cat/1.jpg: cannot be decoded: in two lines$"):
         decode(Bytes(jpeg()))
 
 

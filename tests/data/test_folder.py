@@ -211,11 +211,13 @@ def test_memory_and_disk_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_of_a_stream_does_not_know_where_it_lies(tmp_path: Path) -> None:
-    one = load(write_folder(tmp_path / "one"), memory=0).fingerprint
-    assert load(write_folder(tmp_path / "other"), memory=0).fingerprint == one
-    assert load(write_folder(tmp_path / "third", seed=1), memory=0).fingerprint != one
+    given = {"memory": 0, "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    one = load(write_folder(tmp_path / "one"), **given).fingerprint
+    assert load(write_folder(tmp_path / "other"), **given).fingerprint == one
+    # Noise of another seed makes files of another size.
+    assert load(write_folder(tmp_path / "third", seed=1), **given).fingerprint != one
     (tmp_path / "other" / "ant" / "0003.jpg").rename(tmp_path / "other" / "ant" / "x.jpg")
-    assert load(tmp_path / "other", memory=0).fingerprint != one
+    assert load(tmp_path / "other", **given).fingerprint != one
 
 
 Make = Callable[[Path], Path]
@@ -286,8 +288,22 @@ def test_a_picture_that_breaks_off_is_named_when_it_is_decoded(tmp_path: Path) -
         list(splits.train.batches(torch.arange(len(splits.train)), 2))
 
 
+@pytest.mark.parametrize("content", [b"", b"?"])
+def test_the_heads_of_all_pictures_are_read_when_a_stream_is_loaded(
+    content: bytes, tmp_path: Path
+) -> None:
+    counts = {"train/ant": 9, "train/bee": 9, "test/ant": 9, "val/ant": 9}
+    data = opened(
+        with_file("test/ant/0007.jpg", content, counts)(tmp_path), memory=0, mean=[0.5] * 3,
+        deviation=[0.5] * 3,
+    )  # fmt: skip
+    with pytest.raises(DsxError, match=r"^.*/test/ant/0007.jpg: (cannot be decoded|is empty)"):
+        data.load()
+
+
 def test_a_picture_that_is_left_out_may_be_broken(tmp_path: Path) -> None:
     root = with_file("ant/x.jpg", b"?", {"ant": 4, "bee": 4})(tmp_path / "root")
+    (root / "bee" / "y.jpg").write_bytes(b"")
     for memory in (0, 2):
         assert sizes(load(root, split=split_file(tmp_path, GOOD), memory=memory)) == [2, 1, 1]
 

@@ -1,6 +1,5 @@
 """Pictures in Parquet files: layouts, columns, and what is wrong with some."""
 
-import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +60,11 @@ def test_missing_parts_are_drawn(tmp_path: Path) -> None:
     write_parquet(tmp_path / "one" / "anything.parquet", LABELS)
     assert sizes(load(tmp_path / "one", validation=0.25, test=0.25)) == [12, 6, 6]
     assert sizes(load(tmp_path / "one" / "anything.parquet")) == [18, 3, 3]
+    # A file that is asked for by its name is all there is, whatever it is called.
+    write_parquet(tmp_path / "three" / "test.parquet", LABELS)
+    assert sizes(load(tmp_path / "three" / "test.parquet")) == [18, 3, 3]
+    with pytest.raises(DsxError, match=r"three: no file is for training"):
+        load(tmp_path / "three")
     for name in ("train-0", "train-1"):
         write_parquet(tmp_path / "two" / f"{name}.parquet", LABELS)
     assert sizes(load(tmp_path / "two")) == [36, 6, 6]
@@ -138,11 +142,19 @@ def test_much_is_known_without_the_files(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_of_a_stream_does_not_know_where_it_lies(tmp_path: Path) -> None:
-    prints = []
+    prints, given = [], {"memory": 0, "mean": [0.5] * 3, "deviation": [0.5] * 3}
     for folder, labels, seed in (("a", LABELS, 0), ("b", LABELS, 0), ("c", LABELS, 1)):
         write_parquet(tmp_path / folder / "x.parquet", labels, seed=seed)
-        prints.append(load(tmp_path / folder, memory=0).fingerprint)
+        prints.append(load(tmp_path / folder, **given).fingerprint)
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_the_fingerprint_of_a_stream_knows_the_rows(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "a.parquet", sorted(LABELS))
+    given = {"memory": 0, "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    one, other = (load(file, split_seed=seed, **given).train for seed in (0, 1))
+    assert one.labels.tolist() == other.labels.tolist()
+    assert one.fingerprint != other.fingerprint
 
 
 def test_hidden_files_are_left_out(tmp_path: Path) -> None:
@@ -242,6 +254,17 @@ def test_a_broken_picture_of_a_stream_is_named_when_it_is_decoded(tmp_path: Path
             list(part.batches(torch.arange(len(part)), 2))
 
 
+def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "a.parquet", LABELS)
+    splits = opened(tmp_path, memory=0).load()
+    file.write_bytes(b"PAR1" + bytes(100) + b"PAR2")
+    with pytest.raises(DsxError, match=r"^.*/a.parquet: row \d+: cannot be read: Parquet magic"):
+        list(splits.train.batches(torch.arange(3), 2))
+    file.unlink()
+    with pytest.raises(DsxError, match=r"^.*/a.parquet: row \d+: cannot be read: Failed to open"):
+        list(splits.train.batches(torch.arange(3), 2))
+
+
 def test_row_groups_too_large_to_stream_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,16 +281,15 @@ def test_rows_that_follow_each_other_are_read_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_parquet(tmp_path / "a.parquet", LABELS, group=8)
-    calls = []
+    calls, read = [], parquet.ParquetFile.read_row_group
 
-    @functools.lru_cache(maxsize=_parquet_files.GROUPS)
-    def counted(*arguments: Any) -> Any:
-        calls.append(arguments)
-        return read_group.__wrapped__(*arguments)
+    def counted(self: Any, group: int, **more: Any) -> Any:
+        calls.append(group)
+        return read(self, group, **more)
 
-    monkeypatch.setattr(_parquet_files, "read_group", counted)
+    monkeypatch.setattr(parquet.ParquetFile, "read_row_group", counted)
     assert sizes(load(tmp_path, workers=1)) == [18, 3, 3]
-    assert [group for _, _, group in calls] == [0, 1, 2]
+    assert calls == [0, 1, 2]
 
 
 def test_nothing_is_kept_that_is_no_longer_needed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
 
 from dataclasses import dataclass
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
@@ -292,3 +293,149 @@ def half_precision() -> nn.Module:
 def random() -> nn.Module:
     """Build a network with dropout."""
     return nn.Sequential(nn.Conv2d(1, 10, 8), nn.Flatten(), nn.Dropout())
+
+
+class Skipper(Tiny):
+    """A network that goes around what is no nn.Conv2d."""
+
+    def features(self, x: Tensor) -> Tensor:
+        for layer in (self.mix, self.conv):
+            if isinstance(layer, nn.Conv2d):
+                x = torch.relu(layer(x))
+        return x
+
+
+class Late(nn.Module):
+    """A network that makes its head in its first forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc: nn.Linear | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).mean((2, 3))
+        if self.fc is None:
+            self.fc = nn.Linear(4, 10)
+        out: Tensor = self.fc(x)
+        return out
+
+
+class ListedHead(nn.Module):
+    """A linear layer in a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.heads = [nn.Linear(4, 10)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.heads[0](self.conv(x).mean((2, 3)))
+        return out
+
+
+class OneByOne(Tiny):
+    """A network that goes through the batch image by image."""
+
+    def features(self, x: Tensor) -> Tensor:
+        return torch.cat([super(OneByOne, self).features(part) for part in torch.split(x, 1)])
+
+
+class Encoder(nn.Module):
+    """A convolution and torch's own transformer layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 1)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.layer(self.conv(x).flatten(2).mT)
+        out: Tensor = self.head(tokens.mean(1))
+        return out
+
+
+def doubled(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolve and double, in place of a forward."""
+    out: Tensor = 2 * F.conv2d(x, conv.weight, conv.bias, padding=1)
+    return out
+
+
+class Patched(Tiny):
+    """A convolution with a forward of its own, and one with a backward hook."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv.forward = MethodType(doubled, self.conv)  # type: ignore[method-assign]
+        self.mix.register_full_backward_pre_hook(lambda module, gradient: None)
+
+
+class Autocast(Tiny):
+    """A network that computes in bfloat16 by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().forward(x)
+
+
+class Bracketed(nn.Module):
+    """A network with names that mean something to a shell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({"[3x3]": nn.Conv2d(1, 4, 3), "a*b?": nn.Conv2d(4, 4, 3)})
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.parts["a*b?"](self.parts["[3x3]"](x))
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+class Auxiliary(Tiny):
+    """A network with a second output while it is trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = super().forward(x)
+        return (out, out) if self.training else out  # type: ignore[return-value]
+
+
+class Reading(Tiny):
+    """Code that reads a weight and that torch.fx cannot follow."""
+
+    def features(self, x: Tensor) -> Tensor:
+        if x.sum() > 1e9:
+            return x
+        return super().features(x.to(self.conv.weight.dtype))
+
+
+class Loud(Tiny):
+    """A network that prints."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        print("a forward pass")
+        return super().forward(x)
+
+
+def frozen() -> nn.Module:
+    """Build a network that cannot be trained."""
+    return Tiny().requires_grad_(False)
+
+
+def exits() -> nn.Module:
+    """Leave Python, as scripts that read a command line do."""
+    raise SystemExit(2)
+
+
+def changes_its_argument(widths: list[int]) -> nn.Module:
+    """Build a network from a list that is empty afterwards."""
+    return Tiny(widths.pop())
+
+
+ONE = Wrapped()
+
+
+def the_same() -> nn.Module:
+    """Give the same network each time."""
+    return ONE

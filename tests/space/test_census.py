@@ -174,6 +174,18 @@ def test_the_network_is_left_as_it_is() -> None:
             "the network computes with weights that it does not register, so that they are neither "
             "trained nor saved (modules in a plain list or dict?",
         ),
+        (
+            networks.ListedHead(),
+            "the network computes with weights that it does not register",
+        ),
+        (
+            networks.Late(),
+            "the network makes weights in its first forward pass (fc.weight), which no optimiser",
+        ),
+        (
+            networks.Autocast(),
+            "the network computes in bfloat16 by itself (autocast in its forward?): leave that to",
+        ),
         (networks.TwoOutputs(), "the network returns a tuple, not one tensor"),
         (networks.Uncopyable(), "the network cannot be copied: Only Tensors created explicitly"),
     ],
@@ -210,9 +222,19 @@ LEFT_ALONE = {
     networks.Functional: {
         "(no module)": "1 convolution computed by no nn.Module that the network registers"
     },
+    networks.Patched: {
+        "mix": "hooks hang on it, and would be lost",
+        "conv": "more hangs on it than a weight and a bias, and would be lost",
+    },
     networks.Tiny: {},
     networks.Frames: {},
+    networks.OneByOne: {},
+    networks.Bracketed: {},
 }
+
+
+UNCOUNTED = {networks.OldNorm, networks.Patched}
+"""What the operators of spectral norm and of backward hooks do is not known to the counter."""
 
 
 @pytest.mark.parametrize("build", LEFT_ALONE)
@@ -234,7 +256,7 @@ def test_all_kinds_of_convolutions_that_are_left_alone_are_named() -> None:
     }
 
 
-@pytest.mark.parametrize("build", [*(LEFT_ALONE.keys() - {networks.OldNorm}), networks.NoSlots])
+@pytest.mark.parametrize("build", [*(LEFT_ALONE.keys() - UNCOUNTED), networks.NoSlots])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_whatever_is_left_alone_is_counted(build: type[nn.Module], batch: int) -> None:
     network = build()
@@ -242,6 +264,22 @@ def test_whatever_is_left_alone_is_counted(build: type[nn.Module], batch: int) -
     cost = found.cost({})
     assert cost.flops == count(network, torch.zeros(1, 1, 8, 8))
     assert cost.params == sum(p.numel() for p in network.parameters())
+
+
+def test_torchs_own_attention_is_counted_too() -> None:
+    found = census(networks.Encoder(), DIGITS)
+    layers = 8 * 24 + 8 * 8 + 2 * 8 * 16  # projections in and out, and two linear layers
+    assert found.rest.flops == 64 * layers + 2 * 64 * 64 * 8 + 8 * 10
+
+
+def test_an_empty_sample_is_refused() -> None:
+    with pytest.raises(DsxError, match="the sample holds no image"):
+        slots(Tiny(), torch.zeros(0, 1, 8, 8))
+
+
+def test_a_network_that_cannot_be_followed_says_why() -> None:
+    assert census(Tiny(), DIGITS).untraced is None
+    assert "control flow" in str(census(networks.Branching(), IMAGES).untraced)
 
 
 def test_attention_is_counted_by_the_products_of_its_matrices() -> None:

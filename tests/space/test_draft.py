@@ -23,6 +23,7 @@ CASES = [
     (f"{HERE}:Hooked", {}, (1, 8, 8)),
     (f"{HERE}:Lazy", {}, (1, 8, 9)),
     (f"{HERE}:Wrapped", {}, (1, 8, 8)),
+    (f"{HERE}:Bracketed", {}, (1, 8, 8)),
 ]
 
 
@@ -75,6 +76,7 @@ def test_depthwise_and_pointwise_slots_get_rules_of_their_own() -> None:
         ("layer1.0.conv2", ["layer*.conv*", "layer*.conv2", "layer*.0.conv2", "layer1.0.conv2"]),
         ("features.12", ["features.*", "features.12"]),
         ("0.1.2", ["*", "*.2", "*.1.2", "0.1.2"]),
+        ("a[1]", ["a[[]*]", "a[[]1]"]),
     ],
 )
 def test_wildcards_grow_narrower(name: str, wildcards: list[str]) -> None:

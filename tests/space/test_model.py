@@ -44,6 +44,28 @@ def test_what_cannot_be_trained_is_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (f"{HERE}:frozen", "has no weight that can be trained"),
+        (f"{HERE}:exits", f"{HERE}:exits cannot be built with these arguments: SystemExit: 2"),
+        ("sys:exit", "sys:exit cannot be built with these arguments: SystemExit"),
+    ],
+)
+def test_what_would_end_badly_is_refused_too(name: str, problem: str) -> None:
+    with pytest.raises(DsxError, match=re.escape(problem)):
+        build_model(name, {}, SHAPE)
+
+
+def test_arguments_and_networks_are_the_users_own() -> None:
+    widths = [8, 4]
+    for _ in range(2):
+        network = build_model(f"{HERE}:changes_its_argument", {"widths": widths}, SHAPE)
+        assert network.get_parameter("mix.weight").shape[0] == 4
+    unwrap_logits(build_model(f"{HERE}:the_same", {}, SHAPE))
+    assert not networks.ONE._forward_hooks
+
+
 def test_arguments_are_what_can_be_written_down() -> None:
     check_arguments({"width": 3, "names": ["a", None, True, 0.5]})
     for wrong in ({"a": float("nan")}, {"a": {1, 2}}):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dsx.errors import DsxError
 from dsx.space.pretrained import digest, read_weights, take_weights
+from tests.space import networks
 from tests.space.networks import Tiny
 
 STATE = {name: tensor.detach() for name, tensor in Tiny().state_dict().items()}
@@ -23,6 +24,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "w.pth": lambda path: torch.save({"epoch": 3, "state_dict": STATE}, path),
     "w.bin": lambda path: torch.save({"model": {f"module.{n}": t for n, t in STATE.items()}}, path),
     "old.pt": lambda path: torch.save(STATE, path, _use_new_zipfile_serialization=False),
+    "both.pt": lambda path: torch.save(
+        {f"_orig_mod.module.{n}": t for n, t in STATE.items()}, path
+    ),
     "compiled.pt": lambda path: torch.save(
         {"model_state_dict": {f"_orig_mod.{n}": t for n, t in STATE.items()}}, path
     ),
@@ -32,9 +36,9 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_training_scripts_save_is_read(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / name)
-    found = read_weights(str(tmp_path / name))
-    assert found.keys() == STATE.keys()
-    assert all(torch.equal(found[key], STATE[key]) for key in STATE)
+    network = Tiny()
+    take_weights(network, read_weights(str(tmp_path / name)), [])
+    assert all(torch.equal(t, STATE[key]) for key, t in network.state_dict().items())
 
 
 class Attack:
@@ -80,6 +84,9 @@ DAMAGED: dict[str, tuple[str, Callable[[Path], object]]] = {
     "safe text": ("w.safetensors", lambda path: path.write_text("weights, weights, weights")),
     "pickle": ("w.pt", lambda path: path.write_bytes(pickle.dumps({"a": 1}))),
     "no tensors": ("w.pt", lambda path: torch.save({"state_dict": {"a": 1}}, path)),
+    "numbered": ("w.pt", lambda path: torch.save({0: torch.zeros(1)}, path)),
+    "sparse": ("w.pt", lambda path: torch.save({"a": torch.eye(2).to_sparse()}, path)),
+    "complex": ("w.pt", lambda path: torch.save({"a": torch.zeros(2) * 1j}, path)),
     "a list": ("w.pt", lambda path: torch.save([torch.zeros(1)], path)),
 }
 
@@ -171,3 +178,28 @@ def test_a_digest_tells_weights_apart_and_not_files() -> None:
     assert digest({"a": torch.tensor(1.0)}) != digest({"a": torch.tensor(2.0)})
     assert digest({"a": torch.zeros(2, 3)}) != digest({"a": torch.zeros(3, 2)})
     assert digest(changed(head__bias=STATE["head.bias"] + 1)) != digest(STATE)
+
+
+def test_tied_weights_may_be_there_under_one_name() -> None:
+    network = networks.Tied()
+    state = {name: t for name, t in network.state_dict().items() if name != "twin.weight"}
+    state["conv.weight"] = state["conv.weight"] + 1
+    take_weights(network, state, [])
+    assert torch.equal(network.twin.weight, state["conv.weight"])
+
+
+def test_a_prefix_that_the_network_has_itself_stays() -> None:
+    network = nn.Sequential()
+    network.module = Tiny()
+    take_weights(network, {f"module.{name}": t for name, t in STATE.items()}, [])
+    assert torch.equal(network.module.conv.weight, STATE["conv.weight"])
+
+
+def test_a_wildcard_that_skips_nothing_is_a_mistake() -> None:
+    with pytest.raises(DsxError, match=r"^skip: 'haed\.\*' matches no weight of the network$"):
+        take_weights(Tiny(), STATE, ["haed.*"])
+
+
+def test_the_end_of_a_file_name_may_be_in_capitals(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "W.PT")
+    assert read_weights(str(tmp_path / "W.PT")).keys() == STATE.keys()

@@ -78,7 +78,7 @@ def of_model(model: str) -> str:
          "2 x 1 x 8 x 8: RuntimeError: Given groups=1"),
         (of_model(f"{NETWORKS}:TwoOutputs"), "1: model: the network returns a tuple, not one "
          "tensor"),
-        (of_model(f"{NETWORKS}:Uncopyable"), "1: model: the network cannot be copied: Only "),
+        (of_model(f"{NETWORKS}:Uncopyable"), "2: model_args: the network cannot be copied: Only "),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_together_is_named(text: str, line: str) -> None:

@@ -95,9 +95,9 @@ def test_another_way_of_measuring_is_refused(storage: str) -> None:
     engine = open_database(storage, create=True)
     with Session(engine) as session, session.begin():
         study = session.get_one(StudyRow, "static")
-        flops = {**study.metrics["flops"], "protocol": "older"}
+        flops = {**study.metrics["flops"], "protocol": "older", "settings": {"version": 0}}
         study.metrics = {**study.metrics, "flops": flops}
-    refusal = "'static' was begun by a version of dsx that measures flops in another way"
+    refusal = "'static' was begun when flops was measured in another way: version was 0, is 1"
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
 

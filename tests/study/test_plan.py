@@ -136,7 +136,7 @@ def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: f
     }
     file = space.file.model_copy(update={"constraints": bounds})
     bounded = type(space)(**{**vars(space), "file": file})
-    plan = Plan(space=bounded, metrics={}, protocols={}, learned={})
+    plan = Plan(space=bounded, metrics={}, settings={}, protocols={}, learned={})
     values = {"params": value, "accuracy": value}
     excesses = plan.excesses(values, {"params": baseline, "accuracy": baseline})
     assert excesses.keys() == {"params", "accuracy"}

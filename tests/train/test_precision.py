@@ -1,11 +1,18 @@
 """Which precision `auto` means, on this device and on others."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from dsx.train import chosen_precision, precision
+from dsx.conv import ConvSpec
+from dsx.space import redesign
+from dsx.space.schema import Train
+from dsx.train import chosen_precision, precision, train
+from dsx.train.precision import narrow_in_float32
+from tests.train.networks import fresh, part
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "meta"])
@@ -33,3 +40,52 @@ def test_auto_asks_the_processor(
     monkeypatch.setattr(precision, "CPUINFO", cpuinfo)
     assert chosen_precision("auto") == expected
     assert chosen_precision("auto", "meta") == "float32"
+
+
+def seen_dtypes(network: nn.Module) -> dict[str, torch.dtype]:
+    """Note in which dtype each convolution computes."""
+    seen: dict[str, torch.dtype] = {}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: object, out: Tensor) -> None:
+            seen[name] = out.dtype
+
+        return hook
+
+    for name, module in network.named_modules():
+        if name.endswith(("conv1", "conv2", "depthwise", "pointwise", "stem.0")):
+            module.register_forward_hook(note(name))
+    return seen
+
+
+def test_narrow_groups_compute_in_float32() -> None:
+    specs = {
+        "stages.0.conv1": ConvSpec(groups=4),  # 4 channels wide
+        "stages.0.conv2": ConvSpec(groups=2),  # 8
+        "stages.1.conv1": ConvSpec(separable=True),
+        "stages.1.conv2": ConvSpec(groups=8, channel_stride=0.5),  # computed as a dense one
+        "stages.2.conv1": ConvSpec(groups=8, binary_basis=4),  # 4
+    }
+    network = redesign(fresh(16), specs)
+    seen = seen_dtypes(network)
+    train(network, part(20), Train(epochs=1, precision="bfloat16"))
+    wide = {name for name, dtype in seen.items() if dtype == torch.float32}
+    assert wide == {"stages.0.conv1", "stages.1.conv1.depthwise", "stages.2.conv1"}
+    assert {dtype for name, dtype in seen.items() if name not in wide} == {torch.bfloat16}
+
+
+def test_a_network_is_as_before_afterwards() -> None:
+    one, other = nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, groups=4)
+    own = other.forward = one.forward  # type: ignore[method-assign]
+    network = nn.Sequential(one, other)
+    with pytest.raises(ValueError, match="on purpose"), narrow_in_float32(network):
+        assert one.forward != own and other.forward is not own
+        raise ValueError("on purpose")
+    assert "forward" not in vars(one)
+    assert other.forward is own
+
+
+def test_in_float32_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_in_float32", None)
+    network = redesign(fresh(16), {"stages.0.conv1": ConvSpec(groups=4)})
+    train(network, part(20), Train(epochs=1))

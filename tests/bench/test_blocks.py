@@ -1,0 +1,105 @@
+"""Contenders work in turn, each in a process of its own; their speeds are compared by rounds."""
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsx.bench._blocks import Block, Contenders, Sample, ratio
+from dsx.errors import WorkFailed
+
+
+def noting(name: str, file: Path) -> Block:
+    """Prepare a block that writes down who did it, and where."""
+    calls = iter(range(1, 100))
+
+    def block() -> int:
+        with file.open("a") as notes:
+            notes.write(f"{name} {os.getpid()}\n")
+        return next(calls)
+
+    return block
+
+
+def failing(at: int) -> Block:
+    """Prepare a block that fails some time."""
+    if at == 0:
+        raise ValueError("no network")
+    calls = iter(range(100))
+
+    def block() -> int:
+        if next(calls) == at:
+            raise RuntimeError("out of memory")
+        return 1
+
+    return block
+
+
+def dying() -> Block:
+    """Prepare a block that takes its process with it."""
+    return functools.partial(os._exit, 3)
+
+
+@pytest.fixture(scope="module")
+def contenders() -> Iterator[Contenders]:
+    with Contenders(["a", "b"]) as two:
+        yield two
+
+
+def test_contenders_work_in_turn_in_their_own_processes(
+    contenders: Contenders, tmp_path: Path
+) -> None:
+    file = tmp_path / "notes"
+    work = {name: functools.partial(noting, name, file) for name in ("a", "b")}
+    samples = contenders.in_turn(work, 3)
+    notes = [line.split() for line in file.read_text().splitlines()]
+    assert [name for name, _ in notes] == ["a", "b"] * 4
+    processes = {name: {number for who, number in notes if who == name} for name in ("a", "b")}
+    assert len(processes["a"]) == len(processes["b"]) == 1
+    assert len({str(os.getpid()), *processes["a"], *processes["b"]}) == 3
+    # The first one is to warm up.
+    assert {name: [sample.done for sample in own] for name, own in samples.items()} == {
+        "a": [2, 3, 4],
+        "b": [2, 3, 4],
+    }
+    assert all(sample.cpu >= 0 and 0 < sample.wall < 60 for sample in samples["a"])
+    # The same processes do the next work.
+    contenders.in_turn({"b": functools.partial(noting, "b", file)}, 1)
+    assert file.read_text().splitlines()[-1] == f"b {processes['b'].pop()}"
+
+
+@pytest.mark.parametrize(
+    ("at", "problem"), [(0, "ValueError: no network"), (2, "RuntimeError: out")]
+)
+def test_a_failure_is_told_in_one_line(contenders: Contenders, at: int, problem: str) -> None:
+    with pytest.raises(WorkFailed, match=f"^b: {problem}"):
+        contenders.in_turn({"b": functools.partial(failing, at)}, 5)
+
+
+def test_a_process_that_has_ended_is_told() -> None:
+    with Contenders(["a"]) as one:
+        with pytest.raises(WorkFailed, match=r"^a: its process has ended$"):
+            one.in_turn({"a": dying}, 1)
+        process = one.workers["a"].process
+    assert not process.is_alive()
+
+
+def test_all_processes_end_with_the_context() -> None:
+    with Contenders(["a"]) as one:
+        process = one.workers["a"].process
+        assert process.is_alive()
+    assert not process.is_alive()
+
+
+def sample(done: int, cpu: float) -> Sample:
+    return Sample(done, cpu, 10 * cpu)
+
+
+def test_speeds_are_compared_round_by_round() -> None:
+    # The machine is three times as slow in the last round, for both.
+    ours = [sample(10, 1.0), sample(10, 2.0), sample(10, 6.0)]
+    theirs = [sample(20, 4.0), sample(20, 8.0), sample(20, 20.0)]
+    middle, low, high = ratio(ours, theirs)
+    assert (middle, low, high) == pytest.approx((2.0, 10 / 6, 2.0))

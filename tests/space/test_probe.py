@@ -1,0 +1,69 @@
+"""What is asked of a network before the first trial."""
+
+import re
+
+import pytest
+import torch
+
+from dsx.errors import SpaceError
+from dsx.nets import network_builder
+from dsx.space.probe import fingerprint, probe
+from tests.space.texts import ruled, space
+
+HERE = "tests.space.networks"
+RULE = "{match: '*conv*', kernel_shape: [full, cross], groups: [1, 2]}"
+
+
+def of(model: str, rule: str = RULE) -> str:
+    """Give a space for a network of the tests."""
+    return ruled(rule, model=f"{HERE}:{model}").replace("{width: 8}", "{}")
+
+
+@pytest.mark.parametrize("model", ["Tiny", "Lazy", "Wrapped", "OneByOne", "Encoder", "the_same"])
+def test_a_network_that_can_be_searched_passes(model: str) -> None:
+    before = torch.get_rng_state()
+    rule = "{match: 'conv', binary_basis: 2}" if model == "Encoder" else RULE
+    probe(space(of(model, rule)))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_all_dials_together_pass() -> None:
+    probe(space(ruled("{match: '*', separable: [no, yes], kernel_shape: [full, cross, learned]}")))
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("Skipper", "its code goes around conv once that is redesigned (does it ask for the type "
+         "of its modules?): keep the slot by a rule before the others: "
+         "{match: 'conv', keep: true}"),
+        ("Auxiliary", "the network returns a tuple in train mode, not a tensor"),
+        ("Reading", "with redesigned slots the network does not run on an input of 2 x 1 x 8 x 8: "
+         "AttributeError: 'SeparableConv2d' object has no attribute 'weight'"),
+    ],
+)  # fmt: skip
+def test_a_network_that_would_spoil_a_search_is_refused(model: str, problem: str) -> None:
+    rule = "{match: 'conv', separable: true}" if model == "Reading" else RULE
+    with pytest.raises(SpaceError, match=f"1: model: {re.escape(problem)}"):
+        probe(space(of(model, rule)))
+
+
+def test_a_fingerprint_is_that_of_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fingerprint(space(of("Tiny")))
+    torch.manual_seed(9)
+    assert fingerprint(space(of("Tiny"))) == first
+    other = space(of("Tiny"))
+    kind = network_builder(f"{HERE}:Tiny")
+    monkeypatch.setattr(kind, "features", lambda self, x: self.conv(self.mix(x)))
+    assert fingerprint(other) != first
+
+
+def test_a_fingerprint_does_not_depend_on_threads() -> None:
+    threads = torch.get_num_threads()
+    first = fingerprint(space(of("Tiny")))
+    torch.set_num_threads(2)
+    try:
+        assert fingerprint(space(of("Tiny"))) == first
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
