@@ -39,9 +39,7 @@ def test_what_a_space_holds_can_be_shown_before_its_data_are_there(
 
 @pytest.mark.parametrize("name", SPACES)
 def test_a_space_says_what_it_explores_and_how_long_that_takes(name: str) -> None:
-    lines = SPACES[name].read_text().splitlines()
-    model = load_space(name).file.model
-    comment = " ".join(lines[: lines.index(f"model: {model}")])
+    comment, _, _ = SPACES[name].read_text().partition("model: ")
     assert comment.startswith("# ")
     assert re.search(r"\b(minutes?|hours?|seconds?)\b", comment)
     assert "(times follow)" not in comment

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dsx import search
 from dsx.conv import ConvSpec
-from dsx.errors import WorkFailed
+from dsx.errors import SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
 from dsx.measure._base import exact
 from dsx.space import load_space, redesign
@@ -98,12 +98,22 @@ def test_a_failing_design_is_stored_with_its_reason_and_the_study_goes_on(
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
 
 
-@pytest.mark.parametrize("error", ["nan", "KeyError"])
-def test_a_baseline_that_fails_ends_the_study_and_is_tried_again(
-    storage: str, tmp_path: Path, error: str
+def test_a_baseline_that_raises_in_train_mode_is_refused_before_any_trial(
+    storage: str, tmp_path: Path
 ) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
-    space = varied(TINY, tmp_path, model, FRAGILE % (error, "true"))
+    space = varied(TINY, tmp_path, model, FRAGILE % ("KeyError", "true"))
+    problem = "model: the network does not run in train mode: KeyError: 'out of memory:"
+    with pytest.raises(SpaceError, match=problem):
+        search(space, trials=3, storage=storage)
+    assert trials(storage, "tiny") == []
+
+
+def test_a_baseline_that_fails_ends_the_study_and_is_tried_again(
+    storage: str, tmp_path: Path
+) -> None:
+    model = "model: small_cnn\nmodel_args: {width: 4}"
+    space = varied(TINY, tmp_path, model, FRAGILE % ("nan", "true"))
     for attempt in (1, 2):
         with pytest.raises(WorkFailed, match=r"^the baseline cannot be measured: [^\n]+$"):
             search(space, trials=3, storage=storage)

@@ -83,6 +83,19 @@ def test_channels_last_reaches_the_operators(channels: int) -> None:
     assert network.weight.stride() == before
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_training_has_the_memory_layout_of_its_settings(wanted: bool) -> None:
+    network = fresh()
+    layouts: list[bool] = []
+    network.get_submodule("stages.2").register_forward_hook(
+        lambda module, inputs, out: layouts.append(
+            out.is_contiguous(memory_format=torch.channels_last)
+        )
+    )
+    train(network, part(40), Train(epochs=1, channels_last=wanted))
+    assert layouts == [wanted]
+
+
 def test_without_a_compiler_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(

@@ -144,9 +144,14 @@ def test_it_learns_under_any_settings(settings: Train) -> None:
     assert all(p.is_contiguous() for p in network.parameters())
 
 
-def test_the_network_is_in_eval_mode_afterwards() -> None:
+def test_the_network_is_in_training_mode_inside_and_in_eval_mode_afterwards() -> None:
     network = fresh().eval()
+    inside: list[bool] = []
+    network.get_submodule("stem.1").register_forward_hook(
+        lambda module, inputs, out: inside.append(module.training)
+    )
     train(network, part(100), SHORT)
+    assert inside == [True, True]
     assert not any(module.training for module in network.modules())
 
 
@@ -278,6 +283,15 @@ def test_progress_is_told_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
     latest = [loss for _, loss in every]
     assert latest[2::3] == [loss for _, loss in told]
     assert losses == pytest.approx([sum(latest[at : at + 3]) / 3 for at in (0, 3, 6)], rel=1e-12)
+
+
+def test_a_long_epoch_is_looked_at_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = (0.4 * tick for tick in range(1000))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    told: list[float] = []
+    settings = changed(epochs=1, batch_size=10)
+    train(fresh(), part(100), settings, report=lambda share, loss: told.append(share))
+    assert told == [0.3, 0.6, 0.9, 1.0]
 
 
 @pytest.mark.parametrize("rigid", [False, True])
