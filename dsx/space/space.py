@@ -208,6 +208,8 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     source = read_source(file, text)
     content = parse_space(source)
     data = _open(content, source)
+    for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():
+        raise source.error(("train", "augment", key), problem)
     network = _build(content, source, data)
     found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):

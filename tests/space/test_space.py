@@ -49,6 +49,8 @@ def of_model(model: str) -> str:
          "the argument 'in_channels'"),
         (changed("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
          f"(allowed: {', '.join(names(Net))}). Did you mean 'small_cnn'?"),
+        (changed("seed: 0", "augment: {crop: 8}"), "4: train.augment.crop: 8 is too large for "
+         "images of 8 x 8 pixels (allowed: 0 to 7)"),
         (changed("small_cnn", "nets.small"), "1: model: 'nets.small' is not an import path "
          "(write package.module:attribute)"),
         (changed("small_cnn", "no.such:thing"), "1: model: cannot import 'no.such' of "
