@@ -14,7 +14,9 @@ class Bench:
         measures: What it measures, in one line.
         run: Measures, on an otherwise idle machine; with True as fast as it can, for numbers that
             mean nothing. Gives rows with the same keys.
+        say: Puts a row into a sentence.
     """
 
     measures: str
     run: Callable[[bool], Sequence[Row]]
+    say: Callable[[Row], str]

@@ -74,7 +74,18 @@ def run(quick: bool) -> Sequence[Row]:
     return rows
 
 
+def say(row: Row) -> str:
+    """Put a comparison into a sentence."""
+    return (
+        f"{row['training']}: dsx ({row['dsx']}) is {row['times_as_fast']} ({row['low']} to "
+        f"{row['high']}) times as fast as {row['against']}: {row['images_per_s']} against "
+        f"{row['its_images_per_s']} images/s; goal {row['goal']}: "
+        f"{'met' if row['met'] == 'yes' else 'missed'}"
+    )
+
+
 BENCH = Bench(
     measures="training: dsx's loop against a bare loop, and against a DataLoader in float32",
     run=run,
+    say=say,
 )

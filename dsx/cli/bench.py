@@ -23,8 +23,13 @@ def bench(
     from dsx.report.listing import print_rows
 
     if name is None:
-        rows = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
-        print_rows(rows, chosen_format(format, json), {}, "benchmarks")
+        known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
+        print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
-    about = {"bench": name, "quick": quick}
-    print_rows(find(Bench, name).run(quick), chosen_format(format, json), about, "results")
+    found, how = find(Bench, name), chosen_format(format, json)
+    rows = found.run(quick)
+    if how is Format.TABLE:
+        for row in rows:
+            typer.echo(found.say(row))
+    else:
+        print_rows(rows, how, {"bench": name, "quick": quick}, "results")

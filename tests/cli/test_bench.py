@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dsx.bench import Bench
+from dsx.lookup import find
 from tests.cli.running import dsx, one_line
 
 
@@ -36,3 +38,17 @@ def test_a_benchmark_runs(tmp_path: Path) -> None:
     ]
     assert {row["met"] for row in rows} <= {"yes", "no"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_is_a_sentence() -> None:
+    row = {
+        "training": "digits", "dsx": "float32, channels last",
+        "against": "bare loop, same settings",
+        "times_as_fast": 1.02, "low": 0.99, "high": 1.05, "goal": ">= 0.95", "met": "yes",
+        "images_per_s": 819, "its_images_per_s": 803,
+    }  # fmt: skip
+    assert find(Bench, "train").say(row) == (
+        "digits: dsx (float32, channels last) is 1.02 (0.99 to 1.05) times as fast as bare loop, "
+        "same settings: 819 against 803 images/s; goal >= 0.95: met"
+    )
+    assert find(Bench, "train").say({**row, "met": "no"}).endswith("missed")
