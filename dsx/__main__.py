@@ -45,7 +45,7 @@ def main() -> None:
     # an installed package.
     sys.path.append("")
     try:
-        code = _run()
+        code = _run(stop)
     except BaseException:
         # Stopped in the middle of an import, some libraries raise errors of their own.
         if not stop.asked:
@@ -63,7 +63,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(stop: _Stop) -> int:
     from dsx.cli import State, run_command
     from dsx.errors import DsxError
 
@@ -74,6 +74,9 @@ def _run() -> int:
         # Whoever read has read enough; the work was done.
         return 0
     except DsxError as error:
+        if stop.asked:
+            # What the interrupt broke was taken for something else on its way up.
+            return 130
         if state.debug:
             raise
         print(f"dsx: {error}", file=sys.stderr)

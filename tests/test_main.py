@@ -33,7 +33,7 @@ def clean_up(ref):
     print("cleaning up", file=sys.stderr, flush=True)
     time.sleep(1)
 
-def work():
+def work(stop):
     thing = Thing()
     ref = weakref.ref(thing, clean_up)
     del thing
@@ -58,6 +58,36 @@ def test_ctrl_c_is_not_lost_where_python_cannot_pass_it_on(tmp_path: Path) -> No
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Traceback" not in err and err.splitlines() == [AGAIN]
+
+
+MISTAKEN = """
+import sys, time
+import dsx.__main__ as command
+from dsx import cli
+from dsx.errors import DsxError
+
+def run_command(state):
+    print("at work", file=sys.stderr, flush=True)
+    try:
+        time.sleep(20)
+    except KeyboardInterrupt as error:
+        raise DsxError("the network does not run") from error
+
+cli.run_command = run_command
+sys.argv = ["dsx", "search"]
+command.main()
+"""
+
+
+def test_ctrl_c_that_is_taken_for_an_error_of_a_network_is_still_ctrl_c(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", MISTAKEN], env=plain_environment(), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "at work\n"
+    process.send_signal(INTERRUPT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.splitlines()) == (130, [AGAIN])
 
 
 @pytest.mark.slow

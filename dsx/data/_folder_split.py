@@ -52,6 +52,7 @@ def _note(
     if len(line) != 2:
         raise DsxError(f"{where}: {len(line)} columns (allowed: path,{' or '.join(PARTS)})")
     name, part = (word.strip() for word in line)
+    part = "validation" if part in ("val", "valid") else part  # as folders are called
     if part not in PARTS:
         near = did_you_mean(part, PARTS)
         raise DsxError(f"{where}: part '{part}' (allowed: {', '.join(PARTS)}).{near}")

@@ -42,6 +42,8 @@ def read_weights(file: str) -> dict[str, Tensor]:
         raise DsxError(f"{file}: not a kind of weight file that is known (allowed: {allowed})")
     if not path.is_file():
         raise DsxError(f"{file}: there is no such file (looked for in {Path.cwd()})")
+    if not path.stat().st_size:
+        raise DsxError(f"{file}: is empty (0 bytes)")
     return _read_safe(path) if kind in SAFE else _unwrapped(file, _read_pickled(path))
 
 

@@ -215,7 +215,7 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
         problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"
-        raise source.error(("model",), problem)
+        raise source.error(("model",), problem + _also(data))
     space = SearchSpace(
         name=name,
         source=source,
@@ -227,6 +227,15 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     if space.missing is None and content.weights is not None:
         space.network()
     return space
+
+
+def _also(data: Data) -> str:
+    """Say what is wrong with the data too, which may be why there are so many classes."""
+    try:
+        labels = [int(split.labels.max()) for split in data.splits.parts.values()]
+    except DsxError as error:
+        return f" (and {error})"
+    return f" (the largest label is {max(labels)})"
 
 
 def _census(network: nn.Module, data: Data, content: SpaceFile) -> Census:

@@ -191,7 +191,7 @@ WRONG: list[tuple[Callable[[Path], Path], str]] = [
     (lambda folder: unpacked(folder, 100), "DIR/cifar-100-python: is CIFAR-100, not CIFAR-10$"),
     (other_archive, "DIR/cifar-10-python.tar.gz: is CIFAR-100, not CIFAR-10$"),
     (twice, "DIR/cifar-10-batches-py: has the batch data_batch_1 twice$"),
-    (not_an_archive(b""), "DIR/cifar-10-binary.tar.gz: is damaged, or not of CIFAR-10: .*empty"),
+    (not_an_archive(b""), "DIR/cifar-10-binary.tar.gz: is empty"),
     (not_an_archive(b"<html>"), "DIR/cifar-10-binary.tar.gz: is damaged, or not of CIFAR-10: file"),
     (cut, "DIR/cifar-10-python.tar.gz.*: is damaged, or not of CIFAR-10: Compressed file ended"),
     (flipped, "DIR/cifar-10-python.tar.gz.*: is damaged, or not of CIFAR-10: "),

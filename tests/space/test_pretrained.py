@@ -203,3 +203,10 @@ def test_a_wildcard_that_skips_nothing_is_a_mistake() -> None:
 def test_the_end_of_a_file_name_may_be_in_capitals(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "W.PT")
     assert read_weights(str(tmp_path / "W.PT")).keys() == STATE.keys()
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+def test_an_empty_file_is_called_empty(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DsxError, match=r": is empty \(0 bytes\)$"):
+        read_weights(str(tmp_path / name))
