@@ -134,6 +134,19 @@ def test_a_file_tells_the_parts(tmp_path: Path) -> None:
     assert files(splits.test) == [f"{root}/bee/0003.jpg"]
 
 
+@pytest.mark.parametrize("word", ["val", "valid", "validation"])
+def test_the_part_for_validation_goes_by_several_names(word: str, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "root", {"ant": 2, "bee": 4})
+    lines = [
+        "ant/0000.jpg,train",
+        "bee/0000.jpg,train",
+        f"bee/0002.jpg,{word}",
+        "bee/0003.jpg,test",
+    ]
+    splits = load(root, split=split_file(tmp_path, lines), memory=0)
+    assert files(splits.validation) == [f"{root}/bee/0002.jpg"]
+
+
 GOOD = ["ant/0000.jpg,train", "bee/0000.jpg,train", "ant/0001.jpg,validation", "bee/0001.jpg,test"]
 
 
