@@ -29,7 +29,7 @@ hypothesis.register_random(_TORCH_RANDOM)
 
 # No deadline: the first call of an operator, and a busy machine, take any time they like.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=12, derandomize=True)
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 

@@ -1,10 +1,6 @@
 """dsx bench: what there is to be measured, and one benchmark from the command line."""
 
-import csv
-import io
 from pathlib import Path
-
-import pytest
 
 from dsx.bench import Bench
 from dsx.lookup import find
@@ -23,21 +19,6 @@ def test_without_a_name_it_lists_what_there_is(tmp_path: Path) -> None:
 def test_a_benchmark_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     refusal = one_line(dsx("bench", "trian", folder=tmp_path), 2)
     assert refusal == "no bench called 'trian' (allowed: train). Did you mean 'train'?"
-
-
-@pytest.mark.slow
-def test_a_benchmark_runs(tmp_path: Path) -> None:
-    ended = dsx("bench", "train", "--quick", "--format", "csv", folder=tmp_path)
-    assert (ended.code, ended.err) == (0, "")
-    rows = list(csv.DictReader(io.StringIO(ended.out)))
-    assert [(row["training"], row["against"]) for row in rows] == [
-        ("digits", "bare loop, same settings"),
-        ("digits", "DataLoader, float32, defaults"),
-        ("like CIFAR-10", "bare loop, same settings"),
-        ("like CIFAR-10", "DataLoader, float32, defaults"),
-    ]
-    assert {row["met"] for row in rows} <= {"yes", "no"}
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_comparison_is_a_sentence() -> None:

