@@ -1,6 +1,7 @@
 """Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
 
 from dataclasses import dataclass
+from random import random as chance
 from types import MethodType
 
 import torch
@@ -416,6 +417,13 @@ class Loud(Tiny):
     def forward(self, x: Tensor) -> Tensor:
         print("a forward pass")
         return super().forward(x)
+
+
+class Drawing(Tiny):
+    """A network that draws from Python's random numbers while it is trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (chance() if self.training else 1)
 
 
 def frozen() -> nn.Module:

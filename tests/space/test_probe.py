@@ -58,6 +58,11 @@ def test_a_fingerprint_is_that_of_what_is_computed(monkeypatch: pytest.MonkeyPat
     assert fingerprint(other) != first
 
 
+def test_what_is_never_the_same_is_no_part_of_a_fingerprint() -> None:
+    first, again = (fingerprint(space(of("Drawing"))) for _ in range(2))
+    assert first == again
+
+
 def test_a_fingerprint_does_not_depend_on_threads() -> None:
     threads = torch.get_num_threads()
     first = fingerprint(space(of("Tiny")))
