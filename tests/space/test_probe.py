@@ -21,9 +21,10 @@ def of(model: str, rule: str = RULE) -> str:
 
 @pytest.mark.parametrize("model", ["Tiny", "Lazy", "Wrapped", "OneByOne", "Encoder", "the_same"])
 def test_a_network_that_can_be_searched_passes(model: str) -> None:
-    before = torch.get_rng_state()
     rule = "{match: 'conv', binary_basis: 2}" if model == "Encoder" else RULE
-    probe(space(of(model, rule)))
+    loaded = space(of(model, rule))
+    before = torch.get_rng_state()
+    probe(loaded)
     assert torch.equal(torch.get_rng_state(), before)
 
 
