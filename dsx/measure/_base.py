@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from dsx.conv import Cost, Deployed, DsxConv, deploy
 from dsx.conv.deploy import Choice
-from dsx.conv.timing import medians
+from dsx.conv.timing import Run, medians
 from dsx.data import Splits
 from dsx.errors import WorkFailed
+from dsx.measure.backends import prepare
 from dsx.space import Design, SearchSpace, redesign
 from dsx.train import Report, chosen_precision, train
 
@@ -71,6 +72,7 @@ class Candidate:
         space: The space that the design is from.
         design: What to build.
         known: Deployed forms chosen before; new choices are added.
+        references: How long the sentinel takes on this machine; see `dsx.measure.sentinel`.
         checkpoint: Where a long training is written down on its way, and gone on with.
         report: Told the share of the training that is done, and the latest loss.
     """
@@ -80,12 +82,14 @@ class Candidate:
         space: SearchSpace,
         design: Design,
         known: MutableMapping[str, Choice] | None = None,
+        references: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
         report: Report | None = None,
     ) -> None:
         self.space = space
         self.design = design
         self.known = {} if known is None else known
+        self.references = {} if references is None else references
         self.checkpoint = checkpoint
         self.report = report
         self.losses: list[float] | None = None
@@ -133,6 +137,12 @@ class Candidate:
             known=self.known,
             native=self.space.file.measure.deploy == "native",
         )
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """Runs the deployed network once, as the space's backend does it."""
+        measure = self.space.file.measure
+        return prepare(measure.backend, self.deployed, self.sample, measure.threads)
 
     def at_work(self) -> nn.Module:
         """Copy the network as it will be at work: in the sample's dtype, decisions unchanged."""

@@ -154,7 +154,12 @@ class Measure(_Part):
     batch: Annotated[int, Field(ge=1)] = 1
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    channels_last: bool = False
+    device: Literal["cpu", "cuda"] = "cpu"
+    backend: str = "eager"
     deploy: Literal["portable", "native"] = "portable"
+    target_width: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    budget_seconds: Positive = 2.0
 
 
 Options = BeforeValidator(_listed)
