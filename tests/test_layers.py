@@ -19,14 +19,19 @@ LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 IMPORTERS = {
     "optuna": ["study/store.py"],
     "fvcore": ["measure/flops.py"],
-    "moocore": ["study/front.py"],
+    "moocore": ["study/dominance.py"],
     "typer": ["cli/", "cli.py", "__main__.py"],
     "click": [],
     "rich": ["report/"],
     "plotly": ["report/"],
     "matplotlib": ["report/"],
     "PIL": ["data/"],
+    "scipy": ["measure/estimate.py", "study/pool.py", "study/rank.py"],
     "pyarrow": ["data/_parquet_files.py"],
+    "pynvml": ["measure/_nvml.py"],
+    "onnxruntime": ["measure/backends/onnxruntime.py"],
+    "onnxscript": ["measure/backends/onnxruntime.py"],
+    "openvino": ["measure/backends/openvino.py"],
 }
 FACTS = {"", "__version__", "__path__", "__file__"}
 """What any layer may ask of the package itself."""
@@ -110,7 +115,7 @@ PLANTED = [
     ("measure/params.py", "from fvcore import nn", "is only for measure/flops.py"),
     ("cli/search.py", "def f():\n    from rich.table import Table", "is only for report/"),
     ("report/a.py", "import typer", "is only for cli/"),
-    ("study/other.py", "import moocore", "is only for study/front.py"),
+    ("study/other.py", "import moocore", "is only for study/dominance.py"),
     ("export/a.py", "import matplotlib.pyplot", "is only for report/"),
     ("cli/a.py", "import click", "is only for nobody"),
     ("conv/a.py", "x = 1\n" * 401, "more than 400 lines"),

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsx.bench._base import Bench, Row
+from dsx.bench._base import Bench, Row, Tell
 from dsx.bench._blocks import THREADS, Contenders, Sample, ratio
 from dsx.bench._trainings import CONTENDERS, Work
 from dsx.train import chosen_precision
@@ -61,11 +61,12 @@ def _speed(samples: list[Sample]) -> int:
     return round(statistics.median(sample.speed for sample in samples))
 
 
-def run(quick: bool) -> Sequence[Row]:
+def run(quick: bool, tell: Tell) -> Sequence[Row]:
     """Measure all trainings."""
     rows = []
     with Contenders(CONTENDERS) as contenders:
         for work in TINY if quick else WORKS:
+            tell(f"training on {work.name}")
             prepared = {name: functools.partial(own, work) for name, own in CONTENDERS.items()}
             samples = contenders.in_turn(prepared, work.rounds)
             for other in GOALS:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dsx.cli import bench, doctor, export, ls, pareto, search, space
+from dsx.cli import bench, doctor, export, ls, measure, pareto, search, space
 from dsx.errors import DsxError
 
 app = typer.Typer(
@@ -57,6 +57,7 @@ for command in (
     pareto.pareto,
     export.export,
     space.space,
+    measure.measure,
     ls.ls,
     bench.bench,
     doctor.doctor,

@@ -32,6 +32,7 @@ def export_chosen(storage: str, study: str | None, pick: str, out: Path, force: 
         weights=choice.weights,
         searched=choice.metrics,
         known=choice.known,
+        references=choice.references,
         labels={"study": choice.study, "trial": choice.trial},
         force=force,
     )

@@ -26,6 +26,9 @@ StorageOption = Annotated[
 FormatOption = Annotated[
     Format, typer.Option("--format", envvar="DSX_FORMAT", help="How results are printed.")
 ]
+MixOption = Annotated[
+    bool, typer.Option("--mix-devices", help="Join the numbers of all devices, which may mislead.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 
 # Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.

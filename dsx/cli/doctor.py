@@ -1,5 +1,9 @@
 """dsx doctor: what this machine offers."""
 
+from typing import Annotated
+
+import typer
+
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     Format,
@@ -11,13 +15,23 @@ from dsx.cli._options import (
 
 
 def doctor(
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Take anew what the sentinel takes on this machine, for databases to come.",
+        ),
+    ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show what this machine offers: device, threads, packages, database."""
+    """Show what this machine offers, and whether it is quiet enough to be measured on."""
     from dsx.report.listing import print_rows
+    from dsx.report.progress import working
     from dsx.study.doctor import examine
 
-    rows = [{"what": what, "finding": found} for what, found in examine(storage).items()]
+    with working("watching how quiet this machine is"):
+        found = examine(storage, calibrate)
+    rows = [{"what": what, "finding": finding} for what, finding in found.items()]
     print_rows(rows, chosen_format(format, json), {}, "findings")

@@ -1,19 +1,27 @@
 """dsx pareto: the front of a study."""
 
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dsx.cli._duration import seconds
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     Format,
     FormatOption,
     JsonOption,
+    MixOption,
     StorageOption,
     StudyArgument,
     chosen_format,
 )
+
+if TYPE_CHECKING:
+    from dsx.study.front import Front
 
 
 def pareto(
@@ -28,29 +36,91 @@ def pareto(
     ] = None,
     x: Annotated[str | None, typer.Option(help="Metric along the plot.")] = None,
     y: Annotated[str | None, typer.Option(help="Metric up the plot.")] = None,
+    mix_devices: MixOption = False,
+    settle: Annotated[
+        str | None,
+        typer.Option(
+            help="First measure contested designs again, for at most this time: 90s, 5m, 2h.",
+            metavar="TIME",
+        ),
+    ] = None,
+    proxies: Annotated[
+        bool,
+        typer.Option(
+            "--proxies", help="Show instead how well params, flops and bits stand for latency here."
+        ),
+    ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Show the trade-offs of a study: the front as a table, a plot, and which designs to pick."""
-    from dsx.report.plot import plot as draw
+    if proxies:
+        others: dict[str, object] = {"--settle": settle, "--save": save, "--x": x, "--y": y}
+        others["--mix-devices"] = mix_devices
+        _show_proxies(study, storage, plot, chosen_format(format, json), others)
+        return
+    limit = None if settle is None else seconds(settle)
     from dsx.report.result import print_front, print_message
     from dsx.report.view import axes
     from dsx.study.read import front
 
-    found = front(study, storage=storage)
+    found = front(study, storage=storage, mix_devices=mix_devices)
+    if limit is not None:
+        # The newest study may be another one by the end.
+        _settle(found.study, limit, storage)
+        found = front(found.study, storage=storage, mix_devices=mix_devices)
     # Before anything is written or shown.
     axes(found, x, y)
-    written = [plot] if plot is not None else []
-    if plot is not None:
-        draw(found, plot, x=x, y=y)
+    written = _write(found, plot, x, y)
     if save is not None:
         from dsx.report.record import save_study
 
-        written += save_study(storage, found.study, save)
+        written += save_study(storage, found.study, save, mix_devices)
     print_front(found, chosen_format(format, json), plotted=True, x=x, y=y)
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
     if not found.on_front:
         print_message("No design meets all constraints yet.")
         raise typer.Exit(1)
+
+
+def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> list[Path]:
+    from dsx.report.plot import plot
+
+    if file is None:
+        return []
+    plot(front, file, x=x, y=y)
+    return [file]
+
+
+def _settle(study: str, limit: float, storage: str) -> None:
+    from dsx.report.progress import working
+    from dsx.report.result import print_message
+    from dsx.report.settled import said
+    from dsx.study.settle import settle
+
+    with working("settling") as doing, redirect_stdout(sys.stderr):
+        settled = settle(study, limit, storage=storage, doing=doing)
+    print_message(said(settled))
+
+
+def _show_proxies(
+    study: str | None, storage: str, plot: Path | None, format: str, others: Mapping[str, object]
+) -> None:
+    from dsx.errors import DsxError
+    from dsx.report.plot import plot_proxies
+    from dsx.report.proxies import print_proxies
+    from dsx.report.result import print_message
+    from dsx.study.database import open_database
+    from dsx.study.proxies import load_proxies
+
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise DsxError(f"--proxies: does not go with {given[0]} (allowed: --plot, --format)")
+    report = load_proxies(open_database(storage, create=False), study)
+    if plot is not None:
+        plot_proxies(report, plot)
+    print_proxies(report, format)
+    if plot is not None:
+        print_message(f"Wrote {plot}")

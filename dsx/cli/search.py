@@ -13,6 +13,7 @@ from dsx.cli._options import (
     Format,
     FormatOption,
     JsonOption,
+    MixOption,
     StorageOption,
     chosen_format,
 )
@@ -38,6 +39,7 @@ def search(
         str | None,
         typer.Option(help="Begin no new trial after this time: 90s, 5m, 2h.", metavar="TIME"),
     ] = None,
+    mix_devices: MixOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -63,6 +65,7 @@ def search(
             seed=seed,
             storage=storage,
             timeout=limit,
+            mix_devices=mix_devices,
             report=progress.report,
         )
     print_front(found, chosen_format(format, json))
@@ -70,6 +73,9 @@ def search(
         print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
         raise typer.Exit(1)
     place = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
-    following = command_line("pareto", found.study, *place, "--plot", "front.html")
-    chosen = command_line("export", found.study, *place, "--pick", "knee", "--out", "chosen")
+    mixed = ["--mix-devices"] if mix_devices else []
+    following = command_line("pareto", found.study, *place, *mixed, "--plot", "front.html")
+    # By its words, a design is picked from those of the study's own device.
+    pick = f"#{found.knee.trial}" if found.devices else "knee"
+    chosen = command_line("export", found.study, *place, "--pick", pick, "--out", "chosen")
     print_message(f"Next: {following}\n      {chosen}")

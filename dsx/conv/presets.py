@@ -1,5 +1,7 @@
 """Presets: the papers' convolutions as dial settings, nothing more."""
 
+import dataclasses
+import inspect
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -40,8 +42,25 @@ def preset_names() -> list[str]:
     return list(_PRESETS)
 
 
+def preset_arguments(name: str) -> list[str]:
+    """List what a preset can be given: its own arguments, then the dials.
+
+    Args:
+        name: Of a preset.
+
+    Returns:
+        The names, each once.
+    """
+    own = inspect.signature(_PRESETS[name]).parameters.values()
+    named = [argument.name for argument in own if argument.kind is not argument.VAR_KEYWORD]
+    dials = [field.name for field in dataclasses.fields(ConvSpec)]
+    return list(dict.fromkeys([*named, *dials]))
+
+
 def _plain(error: TypeError) -> str:
     """Strip Python's function name from a complaint about arguments."""
+    if "multiple values for" in str(error):
+        return f"sets {str(error).rpartition(' ')[2]} itself"
     return str(error).partition("() ")[2] or str(error)
 
 

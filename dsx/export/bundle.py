@@ -53,6 +53,7 @@ def export(
     weights: Mapping[str, Tensor] | None = None,
     searched: Mapping[str, float] | None = None,
     known: MutableMapping[str, Choice] | None = None,
+    references: MutableMapping[str, float] | None = None,
     labels: Mapping[str, Any] | None = None,
     force: bool = False,
     exporter: str = "model_py",
@@ -66,6 +67,7 @@ def export(
         weights: State dict of the trained network; by default it is trained again, as it was.
         searched: What the search measured, by metric, to be compared with.
         known: Deployed forms chosen before.
+        references: How long the sentinel takes on this machine; see `dsx.measure.sentinel`.
         labels: What else the manifest shall say (study, trial).
         force: Whether an existing folder may be replaced.
         exporter: A format.
@@ -81,7 +83,7 @@ def export(
     _check_free(out, force)
     torch.set_num_threads(space.file.measure.threads)
     writer = find(Exporter, exporter)
-    candidate = Candidate(space, design, known)
+    candidate = Candidate(space, design, known, references)
     with _appearing(out) as folder:
         _fill(candidate, weights)
         _check_weights(candidate, searched or {})
@@ -147,11 +149,11 @@ def _manifest(
     """Measure the files anew, compare with the network and the search, and write it all down."""
     outputs, accuracies = _check_outputs(candidate, folder)
     exported = verify.load_exported(folder)
-    median, low, high = verify.latency_ms(exported, candidate.sample)
+    timed = verify.latency_ms(candidate, exported)
     metrics: dict[str, dict[str, float]] = {
         **{name: {"designed": value} for name, value in _checked_cost(candidate).items()},
         **{name: {"exported": value} for name, value in accuracies.items()},
-        "latency_ms": {"exported": median, "low": low, "high": high},
+        "latency_ms": {"exported": timed.value, "low": timed.low, "high": timed.high},
     }
     for name, number in verify.held(exported, candidate.sample).items():
         metrics[name]["exported"] = number

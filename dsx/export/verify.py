@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dsx.errors import WorkFailed
+from dsx.measure import Candidate, Reading
 from dsx.measure.flops import count
-from dsx.measure.latency_ms import median_interval, sample_calls
+from dsx.measure.rounds import time_in_turn
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
 """Largest difference of a logit, as a part of the largest logit: folding a batch norm and summing
@@ -88,19 +89,20 @@ def load_exported(folder: Path) -> nn.Module:
     return network
 
 
-def latency_ms(network: nn.Module, sample: Tensor) -> tuple[float, float, float]:
+def latency_ms(candidate: Candidate, network: nn.Module) -> Reading:
     """Time an exported network as the search timed its candidates.
 
     Args:
+        candidate: What was exported: its input, its backend, how fast the machine was before.
         network: As loaded from its files.
-        sample: An input.
 
     Returns:
-        Median and 95 % interval in milliseconds.
+        Milliseconds.
     """
-    with torch.inference_mode():
-        times, _ = sample_calls(lambda: network(sample))
-    return median_interval(times)
+    (reading,) = time_in_turn(
+        [candidate.run_of(network)], candidate.space.file.measure, candidate.references
+    )
+    return reading
 
 
 def held(network: nn.Module, sample: Tensor) -> dict[str, int]:

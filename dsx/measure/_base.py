@@ -2,7 +2,8 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,15 @@ from torch import Tensor, nn
 
 from dsx.conv import Cost, Deployed, DsxConv, deploy
 from dsx.conv.deploy import Choice
-from dsx.conv.timing import Run, medians
+from dsx.conv.timing import Run
 from dsx.data import Splits
 from dsx.errors import WorkFailed
-from dsx.measure.backends import prepare
+from dsx.measure import gpu
+from dsx.measure.backends import prepare, runner
+from dsx.measure.lock import lock_name, shared
+from dsx.measure.race import timer
 from dsx.space import Design, SearchSpace, redesign
+from dsx.space.schema import Measure
 from dsx.train import Report, chosen_precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -39,6 +44,11 @@ class Reading:
     high: float
     samples: Sequence[float] = ()
     conditions: Mapping[str, Any] = field(default_factory=dict)
+
+
+def layout(measure: Measure) -> torch.memory_format:
+    """Give the layout of images and weights at work."""
+    return torch.channels_last if measure.channels_last else torch.contiguous_format
 
 
 def training_device() -> torch.device:
@@ -75,6 +85,7 @@ class Candidate:
         references: How long the sentinel takes on this machine; see `dsx.measure.sentinel`.
         checkpoint: Where a long training is written down on its way, and gone on with.
         report: Told the share of the training that is done, and the latest loss.
+        waiting: Told that the device is not free: another process times on it.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class Candidate:
         references: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
         report: Report | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> None:
         self.space = space
         self.design = design
@@ -92,6 +104,7 @@ class Candidate:
         self.references = {} if references is None else references
         self.checkpoint = checkpoint
         self.report = report
+        self.waiting = waiting
         self.losses: list[float] | None = None
         self._trained = False
 
@@ -116,11 +129,12 @@ class Candidate:
 
     @functools.cached_property
     def sample(self) -> Tensor:
-        """An input as it will be at work: batch and dtype of the space's `measure`."""
+        """An input as it will be at work: batch, dtype, layout and device of `measure`."""
         measure = self.space.file.measure
         generator = torch.Generator().manual_seed(0)
         shape = (measure.batch, *self.space.data.image_shape)
-        return torch.randn(shape, generator=generator).to(DTYPES[measure.dtype])
+        sample = torch.randn(shape, generator=generator).to(measure.device, DTYPES[measure.dtype])
+        return sample.contiguous(memory_format=layout(measure))
 
     @functools.cached_property
     def deployed(self) -> Deployed:
@@ -130,28 +144,49 @@ class Candidate:
         """
         if self.design.learned:
             self.trained()
+        measure = self.space.file.measure
         return deploy(
             self.at_work(),
             self.sample,
-            timer=medians,
+            timer=timer(measure, self.waiting),
             known=self.known,
-            native=self.space.file.measure.deploy == "native",
+            native=measure.deploy == "native",
+            runner=runner(measure.backend, measure.threads),
         )
 
     @functools.cached_property
     def run(self) -> Run:
         """Runs the deployed network once, as the space's backend does it."""
+        return self.run_of(self.deployed)
+
+    def run_of(self, network: nn.Module) -> Run:
+        """Prepare a network to be run once on the sample, as the space's backend does it.
+
+        Args:
+            network: In eval mode, on the device of the sample.
+
+        Returns:
+            Runs it once; in inference mode, with as many torch threads as `measure` says.
+        """
         measure = self.space.file.measure
-        return prepare(measure.backend, self.deployed, self.sample, measure.threads)
+
+        def run_on(sample: Tensor) -> Run:
+            return prepare(measure.backend, network, sample, measure.threads)
+
+        if measure.device == "cuda":
+            return gpu.at_work(run_on, self.sample, measure.cuda_graph)
+        return run_on(self.sample)
 
     def at_work(self) -> nn.Module:
-        """Copy the network as it will be at work: in the sample's dtype, decisions unchanged."""
+        """Copy the network as it will be at work, decisions unchanged: see `sample`."""
         # A copy: there and back again, a smaller dtype would round the weights to be trained.
         network = copy.deepcopy(self.network)
         for module in network.modules():
             if isinstance(module, DsxConv):
                 module.settle()
-        return network.to(self.sample.dtype)
+        network.to(self.sample.device, self.sample.dtype)
+        # torch's own annotation wants a tensor here.
+        return network.to(memory_format=layout(self.space.file.measure))  # type: ignore[call-overload,no-any-return]
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -170,16 +205,35 @@ class Candidate:
         if not self._trained:
             # Trained where that is fast; measured where it will be at work.
             self.network.to(training_device())
-            self.losses = train(
-                self.network,
-                self.splits.train,
-                self.space.file.train,
-                checkpoint=self.checkpoint,
-                report=self.report,
-            )
+            with self.at_leisure() as give_way:
+                self.losses = train(
+                    self.network,
+                    self.splits.train,
+                    self.space.file.train,
+                    checkpoint=self.checkpoint,
+                    report=self.report,
+                    give_way=give_way,
+                )
             self.network.to("cpu")
             self._trained = True
         return self.network.eval()
+
+    @contextmanager
+    def at_leisure(self) -> Iterator[Callable[[], None]]:
+        """Do long work that pauses whenever any process of this machine times.
+
+        Yields:
+            To be called between two pieces of the work.
+        """
+        devices = {lock_name(device) for device in ("cpu", training_device().type)}
+        with ExitStack() as stack:
+            ways = [stack.enter_context(shared(device)) for device in sorted(devices)]
+
+            def give_way() -> None:
+                for way in ways:
+                    way()
+
+            yield give_way
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the weights of an earlier training, in place of a training.
@@ -217,6 +271,8 @@ class Metric:
         read: Measures one candidate.
         protocol: What of a space the number depends on, as plain JSON values; numbers with
             another protocol are other numbers.
+        absent: Says why it cannot be measured on this machine for a space, in words that follow
+            the metric's name; an empty string where it can.
     """
 
     unit: str
@@ -224,3 +280,4 @@ class Metric:
     cost: Stage
     read: Callable[[Candidate], Reading]
     protocol: Callable[[SearchSpace], Mapping[str, Any]]
+    absent: Callable[[SearchSpace], str] = lambda space: ""

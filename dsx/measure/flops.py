@@ -7,6 +7,8 @@ import copy
 import math
 import warnings
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,7 +25,9 @@ COUNTED = (
 )  # fmt: skip
 REASON = 200
 """Characters of a reason at most."""
-# Operators that do no multiply-adds by this convention, whether fvcore knows them or not.
+# Operators that do no multiply-adds by this convention, whether fvcore knows them or not: they work
+# on each element by itself, sum up, compare, move data about, make constants, pool, normalise or
+# resize. What counts as well, and what nobody has thought about, is not here.
 FREE = frozenset([
     "add", "addcmul", "cumsum", "sub", "rsub", "mul", "div", "neg", "abs", "exp", "log", "sqrt",
     "rsqrt", "pow",
@@ -50,14 +54,34 @@ FREE = frozenset([
 def read(candidate: Candidate) -> Reading:
     """Count by closed form; the baseline is counted by its operators as well, if they are known."""
     flops = candidate.cost.flops
-    conditions: dict[str, int | str] = {}
-    if not candidate.design.changed:
-        sample = torch.zeros(1, *candidate.space.data.image_shape)
-        try:
-            conditions["counted_by_operator"] = count(candidate.network, sample)
-        except WorkFailed as error:
-            conditions["not_counted_by_operator"] = str(error)
+    changed = bool(candidate.design.changed)
+    conditions = {} if changed else _by_operator(candidate)
     return Reading(value=flops, low=flops, high=flops, conditions=conditions)
+
+
+def _by_operator(candidate: Candidate) -> dict[str, Any]:
+    """Say what the operators of a network count, or why that cannot be said."""
+    sample = torch.zeros(1, *candidate.space.data.image_shape)
+    try:
+        found = follow(candidate.network, sample)
+    except WorkFailed as error:
+        return {"not_counted_by_operator": str(error)}
+    known = {"counted_by_operator": found.counted}
+    return known | ({"unknown_operators": dict(found.unknown)} if found.unknown else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """What was met on the way through a network.
+
+    Args:
+        counted: Multiply-adds of convolutions, linear layers and matrix products, and the
+            additions that put binary maps together.
+        unknown: Operators that are neither counted nor known to be free: name to how many times.
+    """
+
+    counted: int
+    unknown: Mapping[str, int]
 
 
 def count(network: nn.Module, sample: Tensor) -> int:
@@ -75,6 +99,25 @@ def count(network: nn.Module, sample: Tensor) -> int:
         WorkFailed: If the network has an operator that is neither counted nor known to be free, or
             cannot be followed.
     """
+    found = follow(network, sample)
+    if found.unknown:
+        raise WorkFailed(f"the operator counter does not know {', '.join(found.unknown)}")
+    return found.counted
+
+
+def follow(network: nn.Module, sample: Tensor) -> Followed:
+    """Follow the operators of the counting form with fvcore.
+
+    Args:
+        network: In any mode; it is copied, and left as it is.
+        sample: One image, (1, C, H, W).
+
+    Returns:
+        What was counted, and what was not.
+
+    Raises:
+        WorkFailed: If the network cannot be followed.
+    """
     with warnings.catch_warnings():
         # fvcore traces with torch.jit, which is deprecated as a whole; it still counts rightly.
         warnings.simplefilter("ignore")
@@ -84,15 +127,17 @@ def count(network: nn.Module, sample: Tensor) -> int:
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
             raise WorkFailed(f"the operator counter cannot follow the network: {reason}") from error
-    # An operator and the one that works in place (`relu_`) do the same.
-    unknown = {op for op in unsupported if op.removeprefix("aten::").rstrip("_") not in FREE}
-    if unknown:
-        raise WorkFailed(f"the operator counter does not know {', '.join(sorted(unknown))}")
-    return counted
+    unknown = {
+        name: times
+        for name, times in sorted(unsupported.items())
+        # An operator and the one that works in place (`relu_`) do the same.
+        if name.removeprefix("aten::").rstrip("_") not in FREE
+    }
+    return Followed(counted=counted, unknown=unknown)
 
 
-def _followed(network: nn.Module, sample: Tensor) -> tuple[int, set[str]]:
-    """Count the operators that are known; name the others."""
+def _followed(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int]]:
+    """Count the operators that are known; count how often each of the others turns up."""
     from fvcore.nn import FlopCountAnalysis
 
     holder = nn.Sequential(copy.deepcopy(network)).eval()
@@ -110,7 +155,7 @@ def _followed(network: nn.Module, sample: Tensor) -> tuple[int, set[str]]:
     analysis.tracer_warnings("none")
     counted = analysis.by_operator()
     total = int(sum(counted[operator] for operator in COUNTED))
-    return total + _merge_additions(holder, sample), set(analysis.unsupported_ops())
+    return total + _merge_additions(holder, sample), analysis.unsupported_ops()
 
 
 def _merge_additions(network: nn.Module, sample: Tensor) -> int:

@@ -4,7 +4,7 @@ What is kept of pretrained weights, as it is: how well a design starts. BNs of a
 take their statistics anew first, without which the number says little.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -23,20 +23,22 @@ def read(candidate: Candidate) -> Reading:
     """Build the network with what is kept of its weights, and classify the validation split."""
     network = candidate.build()
     if candidate.design.changed:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), candidate.at_leisure() as give_way:
             # Dropout is at work while statistics are taken.
             torch.manual_seed(candidate.space.file.train.seed)
-            update_bn(_some(candidate.splits.train), network)
-    return share_of_hits(network.eval(), candidate.splits.validation)
+            update_bn(_some(candidate.splits.train, give_way), network)
+    return share_of_hits(candidate, network.eval())
 
 
-def _some(split: Split) -> Iterator[Tensor]:
+def _some(split: Split, give_way: Callable[[], None]) -> Iterator[Tensor]:
     """Give batches of training images of all classes, the same ones every time."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
     size = min(BATCH, len(split))
     # Whole batches: a BN behind a pool over all pixels cannot do with a single image.
     some = order[: min(IMAGES, len(split) // size * size)]
-    return (images for images, _ in split.batches(some, size))
+    for images, _ in split.batches(some, size):
+        yield images
+        give_way()
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:

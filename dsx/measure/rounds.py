@@ -1,21 +1,51 @@
 """Rounds: time several networks in turn, block by block, with the sentinel between them."""
 
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
 
 from dsx.conv.timing import Run
+from dsx.lookup import find
+from dsx.measure import busy, throttle
 from dsx.measure._base import Reading
+from dsx.measure.backends import Backend
+from dsx.measure.clock import Clock, clock_for
+from dsx.measure.estimate import UNSEEN, Estimate, estimate
+from dsx.measure.lock import exclusive, lock_name
+from dsx.measure.sentinel import VERSION, Sentinel
 from dsx.space.schema import Measure
+
+PROTOCOL = {
+    "version": 2,
+    "sentinel": VERSION,
+    "least_blocks": 100,
+    "least_block_ms": 2.0,
+    "sentinel_share": 0.25,
+    "sentinel_neighbours": 8,
+    "unseen": UNSEEN,
+}
+FEWEST_BLOCKS = 3
+"""Of a network so slow that the budget is spent before."""
+SLICE_SECONDS = 2.0
+"""After so long others who wait for the device have their turn."""
+WARM_UP_SHARE, STEADY = 0.1, 0.05
+LOOK = 10
+"""Whether it is enough is asked every so many rounds: the answer takes as long as a block."""
 
 
 def time_in_turn(
     runs: Sequence[Run],
     measure: Measure,
     references: MutableMapping[str, float],
+    waiting: Callable[[], None] | None = None,
 ) -> list[Reading]:
     """Time what runs networks, round robin, until each is known well enough.
 
-    Nobody else times meanwhile: see `dsx.measure.lock`.
+    Nobody else times or trains meanwhile: see `dsx.measure.lock`.
 
     Args:
         runs: What to time; each runs one network once.
@@ -23,26 +53,171 @@ def time_in_turn(
             that of one network.
         references: Milliseconds of the sentinel on this machine, by its situation; read, and added
             to.
+        waiting: Called if the device is not free at once.
 
     Returns:
         Milliseconds of one run of each, in the same order, with their intervals, drift-corrected
         samples and conditions (`raw_ms`, `wall_ms`, `sentinel_ms`, `wide`, `busy` and others).
     """
-    del references
-    samples: list[list[float]] = [[] for _ in runs]
-    for _ in range(20):
-        for run, own in zip(runs, samples, strict=True):
-            begin = time.perf_counter_ns()
-            run()
-            own.append((time.perf_counter_ns() - begin) / 1e6)
-    values = [sorted(own) for own in samples]
-    return [
-        Reading(
-            value=own[10],
-            low=own[4],
-            high=own[15],
-            samples=own,
-            conditions={"wide": own[15] - own[4] > measure.target_width * own[10], "busy": False},
+    clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
+    with torch_threads(measure.threads), torch.inference_mode():
+        rounds = _Rounds(runs, measure, clock, references)
+        while rounds.open:
+            with exclusive(lock_name(measure.device), waiting):
+                rounds.go_on()
+        machine = rounds.machine()
+        return [rounds.reading(subject, machine) for subject in rounds.subjects]
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads, whatever it uses elsewhere.
+
+    Args:
+        number: Threads inside one operator.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Subject:
+    """A network and its blocks so far.
+
+    Attributes:
+        calls: In one block.
+        own: Milliseconds of a call, block by block.
+        wall: The same by the wall clock.
+        after: How many beats of the sentinel came before each block.
+        seconds: All the time that was spent on it.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.calls = 1
+        self.own: list[float] = []
+        self.wall: list[float] = []
+        self.after: list[int] = []
+        self.seconds = 0.0
+
+
+class _Rounds:
+    """The timing of several networks on its way.
+
+    Attributes:
+        open: Those that are not known well enough.
+        beats: Milliseconds of the sentinel, in the order of time.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        measure: Measure,
+        clock: Clock,
+        references: MutableMapping[str, float],
+    ) -> None:
+        self.measure, self.clock, self.references = measure, clock, references
+        self.subjects = [_Subject(run) for run in runs]
+        self.open = list(self.subjects)
+        self.sentinel = Sentinel(clock, measure.threads)
+        self.reference = 0.0
+        self.beats: list[float] = []
+        self.slices: list[tuple[busy.Look, busy.Look]] = []
+        self.throttled = throttle.events()
+
+    def go_on(self) -> None:
+        """Time for one slice, or until all is known well enough; the device is kept."""
+        before, end = busy.look(), time.perf_counter() + SLICE_SECONDS
+        if not self.slices:
+            self.reference = self.sentinel.reference(self.references)
+            for subject in self.subjects:
+                self._warm_up(subject)
+        self._beat(1)
+        rounds = 0
+        while self.open and time.perf_counter() < end:
+            for subject in self.open:
+                self._block(subject)
+            rounds += 1
+            look = rounds % LOOK == 0
+            self.open = [subject for subject in self.open if not self._enough(subject, look)]
+        self.slices.append((before, busy.look()))
+
+    def _warm_up(self, subject: _Subject) -> None:
+        """Run until three blocks take the same time, or a part of the budget is spent."""
+        begin = time.perf_counter()
+        end = begin + WARM_UP_SHARE * self.measure.budget_seconds
+        subject.run()
+        block = max(PROTOCOL["least_block_ms"], self.reference / PROTOCOL["sentinel_share"])
+        subject.calls = max(1, round(block / self.clock.time(subject.run, 1).wall))
+        last = [self.clock.time(subject.run, subject.calls).own]
+        while time.perf_counter() < end:
+            last = [*last[-2:], self.clock.time(subject.run, subject.calls).own]
+            if len(last) == 3 and max(last) <= (1 + STEADY) * min(last):
+                break
+        subject.seconds += time.perf_counter() - begin
+
+    def _block(self, subject: _Subject) -> None:
+        """Time one block, and the sentinel after it for at most its share of the time."""
+        begin = time.perf_counter()
+        times = self.clock.time(subject.run, subject.calls)
+        subject.own.append(times.own)
+        subject.wall.append(times.wall)
+        subject.after.append(len(self.beats))
+        share = PROTOCOL["sentinel_share"]
+        room = subject.calls * times.wall * share / (1 - share)
+        self._beat(max(1, int(room / self.reference)))
+        subject.seconds += time.perf_counter() - begin
+
+    def _beat(self, calls: int) -> None:
+        self.beats.append(self.sentinel.time(calls))
+
+    def _enough(self, subject: _Subject, look: bool) -> bool:
+        if subject.seconds >= self.measure.budget_seconds and len(subject.own) >= FEWEST_BLOCKS:
+            return True
+        if not look or len(subject.own) < PROTOCOL["least_blocks"]:
+            return False
+        return self._estimate(subject).width <= self.measure.target_width
+
+    def _estimate(self, subject: _Subject) -> Estimate:
+        half = int(PROTOCOL["sentinel_neighbours"]) // 2
+        sums = np.concatenate([[0.0], np.cumsum(self.beats)])
+        after = np.array(subject.after)
+        first, last = np.maximum(after - half, 0), np.minimum(after + half, len(self.beats))
+        near = (sums[last] - sums[first]) / (last - first)
+        return estimate(np.array(subject.own), near, self.reference)
+
+    def machine(self) -> dict[str, Any]:
+        """Say what else went on meanwhile: in the slice in which most did."""
+        gpu = 0 if self.measure.device == "cuda" else None
+        held_down = throttle.throttled(self.throttled, gpu)
+        told = [busy.since(*both) for both in self.slices]
+        return {**max(told, key=lambda found: found["others"] or 0.0), **held_down}
+
+    def reading(self, subject: _Subject, machine: dict[str, Any]) -> Reading:
+        """Sum up what is known of a network."""
+        found = self._estimate(subject)
+        beats = float(np.median(self.beats))
+        conditions = {
+            "clock": self.clock.name,
+            "raw_ms": float(np.median(subject.own)),
+            "wall_ms": float(np.median(subject.wall)),
+            "sentinel_ms": beats,
+            "sentinel_reference_ms": self.reference,
+            "drift": beats / self.reference,
+            "wide": found.width > self.measure.target_width,
+            "blocks": len(subject.own),
+            "calls": subject.calls * len(subject.own),
+            "own_seconds": sum(subject.wall) * subject.calls / 1e3,
+            "seconds": subject.seconds,
+            **machine,
+        }
+        return Reading(
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            samples=found.corrected.tolist(),
+            conditions=conditions,
         )
-        for own in values
-    ]

@@ -6,13 +6,19 @@ MARKS = {
     "knee": "★",
     "baseline": "◆",
     "front": "●",
+    "unsure": "○",
+    "perhaps": "◦",
     "dominated": "·",
     "infeasible": "x",
 }
 """How a design is marked in tables and in the terminal's plot, by its role."""
 
+HOLLOW = {"★": "☆", "◆": "◇"}
+"""The same for a knee and a baseline that are but perhaps on the front."""
+
 _ASCII = str.maketrans(
-    {"★": "*", "◆": "B", "●": "o", "·": ".", "±": "+-", "│": "|", "─": "-"}
+    {"★": "*", "☆": "*", "◆": "B", "◇": "B", "●": "o", "○": "?", "◦": ":", "·": "."}
+    | {"±": "+-", "│": "|", "─": "-"}
     | {"┤": "+", "┴": "+", "└": "+"}
 )
 

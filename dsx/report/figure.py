@@ -14,7 +14,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as PlotAxis
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -22,7 +22,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from dsx.report.axis import Axis
 from dsx.report.human import human, tick, title
 from dsx.report.labels import Box, place
-from dsx.report.view import COLOURS, Role, called, described, logarithmic, number, role
+from dsx.report.view import (
+    COLOURS,
+    Role,
+    called,
+    described,
+    hollow,
+    logarithmic,
+    number,
+    role,
+    tally,
+)
 from dsx.study.front import Entry, Front, Value
 
 
@@ -34,22 +44,29 @@ class _Mark:
     layer: int
 
 
-_MARKS: dict[Role, _Mark] = {
+LOOKS: dict[Role, _Mark] = {
     "infeasible": _Mark(marker="X", area=22, edge="white", layer=2),
     "dominated": _Mark(marker="o", area=16, edge="white", layer=2),
+    "perhaps": _Mark(marker="o", area=18, edge="white", layer=3),
+    "unsure": _Mark(marker="o", area=42, edge="white", layer=4),
     "front": _Mark(marker="o", area=42, edge="white", layer=4),
     "baseline": _Mark(marker="D", area=46, edge="black", layer=5),
     "knee": _Mark(marker="*", area=190, edge="black", layer=6),
 }
-_NAMED: tuple[Role, ...] = ("knee", "baseline", "front")
+_NAMED: tuple[Role, ...] = ("knee", "baseline", "front", "unsure")
 """What carries a trial number, error bars and the colour of a third objective."""
 
 _SWELL = (0.5, 3.0)
 """What the least and the most of the fourth objective do to the area of a mark."""
 
+Rgba = tuple[float, float, float, float]
+
+_RIM = 1.4
+"""Line width of a hollow mark: of a design that is but perhaps on the front."""
+
 _LABEL_SIZE = 7
-_TITLE = {"ha": "left", "fontsize": 11, "fontweight": "bold"}
-_STYLE = {
+TITLE_FONT = {"ha": "left", "fontsize": 11, "fontweight": "bold"}
+STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -73,7 +90,7 @@ def figure(front: Front, x: str, y: str) -> Figure:
     Returns:
         A figure of 6.4 x 4.4 inches; front, knee and baseline carry their trial numbers.
     """
-    with style.context(_STYLE):
+    with style.context(STYLE):
         drawn = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
         _Picture(front=front, drawn=drawn, axes=drawn.add_subplot(), x=x, y=y).draw()
     return drawn
@@ -90,7 +107,7 @@ def render(drawn: Figure, suffix: str) -> bytes:
         The content of the file, the same bytes for the same front.
     """
     out = io.BytesIO()
-    with style.context(_STYLE):
+    with style.context(STYLE):
         drawn.savefig(out, format=suffix, metadata={"Date": None} if suffix == "svg" else {})
     return out.getvalue()
 
@@ -104,7 +121,7 @@ class _Picture:
     y: str
 
     def draw(self) -> None:
-        shown = {kind: self._of(kind) for kind in _MARKS}
+        shown = {kind: self._of(kind) for kind in LOOKS}
         named = [entry for kind in _NAMED for entry in shown[kind]]
         others = [name for name in self.front.objectives if name not in (self.x, self.y)]
         colours = self._colours(others[0], named) if others else {}
@@ -120,11 +137,11 @@ class _Picture:
         self.axes.set_yscale(self._scale(self.y))
         self._ticks(self.axes.xaxis, self.x, _numbers(self._all, self.x))
         self._ticks(self.axes.yaxis, self.y, _numbers(self._all, self.y))
-        kinds: list[Role] = [*_NAMED, "dominated", "infeasible"]
+        kinds: list[Role] = [*_NAMED, "perhaps", "dominated", "infeasible"]
         self._legend([kind for kind in kinds if shown[kind]], bool(colours), others[1:2], named)
         # From here on the layout stands, and pixels can be counted.
         self.drawn.draw_without_rendering()
-        self.drawn.suptitle(self.front.study, x=self.axes.get_position().x0, **_TITLE)
+        self.drawn.suptitle(self.front.study, x=self.axes.get_position().x0, **TITLE_FONT)
         self._labels(named)
 
     @property
@@ -142,10 +159,10 @@ class _Picture:
 
     def _captions(self) -> None:
         front = self.front
-        said = f"space {front.space}, {len(front.on_front)} of {len(front.entries)} on the front"
+        said = f"space {front.space}, {tally(front)}"
         conditions = "; ".join(f"{name}: {text}" for name, text in front.conditions.items())
         lines = [said, *textwrap.wrap(conditions, 110)]
-        self.drawn.suptitle(front.study, **_TITLE)
+        self.drawn.suptitle(front.study, **TITLE_FONT)
         self.axes.set_title("\n".join(lines), loc="left", fontsize=7.5, color="#555555")
 
     def _staircase(self) -> None:
@@ -167,8 +184,8 @@ class _Picture:
         self.axes.errorbar(
             [value.value for value in across],
             [value.value for value in up],
-            xerr=_arms(across),
-            yerr=_arms(up),
+            xerr=arms(across),
+            yerr=arms(up),
             fmt="none",
             ecolor="#8c8c8c",
             elinewidth=0.8,
@@ -179,22 +196,23 @@ class _Picture:
         self,
         kind: Role,
         entries: list[Entry],
-        colours: dict[str, tuple[float, ...]],
+        colours: dict[str, Rgba],
         areas: dict[str, float],
     ) -> None:
-        mark = _MARKS[kind]
+        mark, unsure = LOOKS[kind], hollow(self.front, kind)
+        fills = [to_rgba(colours.get(entry.id, COLOURS[kind])) for entry in entries]
         self.axes.scatter(
             _numbers(entries, self.x),
             _numbers(entries, self.y),
             s=[mark.area * areas.get(entry.id, 1.0) for entry in entries],
-            c=[colours.get(entry.id, COLOURS[kind]) for entry in entries],
+            c="white" if unsure else fills,
             marker=mark.marker,
-            edgecolors=mark.edge,
-            linewidths=0.6,
+            edgecolors=fills if unsure else mark.edge,
+            linewidths=_RIM if unsure else 0.6,
             zorder=mark.layer,
         )
 
-    def _colours(self, name: str, entries: list[Entry]) -> dict[str, tuple[float, ...]]:
+    def _colours(self, name: str, entries: list[Entry]) -> dict[str, Rgba]:
         """Colour by a third objective and add the bar that explains it."""
         known = [entry for entry in entries if number(entry, name)]
         values = _numbers(known, name)
@@ -230,17 +248,21 @@ class _Picture:
     ) -> None:
         handles = []
         for kind in kinds:
-            mark = _MARKS[kind]
+            mark = LOOKS[kind]
             colour = "#7d7c78" if coloured and kind in _NAMED else COLOURS[kind]
-            handles.append(_handle(mark, colour, mark.area, called(self.front, kind)))
+            label = called(self.front, kind)
+            unsure = hollow(self.front, kind)
+            handles.append(handle(mark, colour, mark.area, label, hollow=unsure))
         for name in sized:
             for end, swell in zip((min, max), _SWELL, strict=True):
                 said = human(end(_numbers(entries, name)), self._unit(name))
-                mark = _MARKS["front"]
+                mark = LOOKS["front"]
                 label = f"{title(name, self._unit(name))} {said}"
-                handles.append(_handle(mark, "#7d7c78", mark.area * swell, label))
+                handles.append(handle(mark, "#7d7c78", mark.area * swell, label))
+        # Long names stand in fewer columns, or they would leave the page.
+        columns = 5 if len(handles) <= 5 else 4
         self.drawn.legend(
-            handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8
+            handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
         )
 
     def _labels(self, entries: list[Entry]) -> None:
@@ -272,21 +294,21 @@ def _numbers(entries: list[Entry], name: str) -> list[float]:
     return [value.value for value in _values(entries, name)]
 
 
-def _arms(values: list[Value]) -> list[list[float]]:
+def arms(values: list[Value]) -> list[list[float]]:
     """The length of the error bars, none where there is no end. (2, n): down, up."""
     down, up = [v.value - v.low for v in values], [v.high - v.value for v in values]
-    return [[arm if 0 < arm < math.inf else 0.0 for arm in arms] for arms in (down, up)]
+    return [[arm if 0 < arm < math.inf else 0.0 for arm in side] for side in (down, up)]
 
 
-def _handle(mark: _Mark, colour: str, area: float, label: str) -> Line2D:
+def handle(mark: _Mark, colour: str, area: float, label: str, *, hollow: bool = False) -> Line2D:
     return Line2D(
         [],
         [],
         linestyle="none",
         marker=mark.marker,
         markersize=math.sqrt(area),
-        markerfacecolor=colour,
-        markeredgecolor=mark.edge,
-        markeredgewidth=0.6,
+        markerfacecolor="white" if hollow else colour,
+        markeredgecolor=colour if hollow else mark.edge,
+        markeredgewidth=_RIM if hollow else 0.6,
         label=label,
     )

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dsx.study.front import Value
-
-SHARES = frozenset({"share", "fraction", "ratio", "top-1", "0..1", "0 to 1"})
-"""Units of what lies between 0 and 1."""
+from dsx.study.pool import SHARES
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _LONGEST_SYMBOL = 3
+
+DOUBTS = {
+    "wide": ("~", "the time was spent before the interval was narrow enough"),
+    "busy": ("!", "measured while the machine was busy with other work"),
+}
+"""What may be wrong with a number: its mark, and what the mark means."""
 
 Kind = Literal["share", "symbol", "count"]
 
@@ -59,6 +63,29 @@ def human_interval(value: Value, unit: str) -> str:
     # One digit says enough of an uncertainty, but 1 could be anything up to 2.
     digits = 2 if f"{half:e}".startswith("1") else 1
     return scale.write(f"{number} ±{half:.{_decimals(half, digits)}f}")
+
+
+def told(value: Value, unit: str) -> str:
+    """Write a measured number with all that is known of it.
+
+    Args:
+        value: The number.
+        unit: Its unit.
+
+    Returns:
+        Such as "97.5 ±1.2 % of 3 seeds" or "0.412 ±0.030 ms~".
+    """
+    return human_interval(value, unit) + of_seeds(value) + doubts(value)
+
+
+def of_seeds(value: Value) -> str:
+    """Say over how many seeds a number is averaged: " of 3 seeds"; nothing of a single one."""
+    return f" of {value.seeds} seeds" if value.seeds > 1 else ""
+
+
+def doubts(value: Value) -> str:
+    """Mark a number that was measured under bad conditions, as `DOUBTS` explains."""
+    return "".join(mark for name, (mark, _) in DOUBTS.items() if getattr(value, name))
 
 
 def relative(value: float, baseline: float, unit: str) -> str:

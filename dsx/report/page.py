@@ -4,12 +4,13 @@ import json
 import math
 import re
 import textwrap
+from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
 
-from dsx.report.human import counted, human_interval, kind, title
+from dsx.report.human import DOUBTS, counted, kind, title, told
 from dsx.report.picks import picks
 from dsx.report.view import (
     COLOURS,
@@ -18,6 +19,7 @@ from dsx.report.view import (
     called,
     dense,
     described,
+    hollow,
     listed,
     logarithmic,
     metrics,
@@ -26,12 +28,17 @@ from dsx.report.view import (
     role,
     short_ids,
     standing,
+    tally,
+    uncertain,
+    unlisted,
 )
 from dsx.study.front import Entry, Front
 
 _SYMBOLS: dict[Role, tuple[str, int, str]] = {
     "infeasible": ("x", 7, ""),
     "dominated": ("circle", 7, ""),
+    "perhaps": ("circle", 7, ""),
+    "unsure": ("circle", 11, "#ffffff"),
     "front": ("circle", 11, "#ffffff"),
     "baseline": ("diamond", 12, "#000000"),
     "knee": ("star", 17, "#000000"),
@@ -53,13 +60,12 @@ def page(front: Front, x: str, y: str) -> str:
     """
     parts = {
         "TITLE": escape(front.study),
-        "SUMMARY": f"Space {escape(front.space)}: {len(front.on_front)} of {len(front.entries)} "
-        "designs are on the front.",
+        "SUMMARY": escape(f"Space {front.space}: {tally(front)}."),
         "PICKS": "<br>".join(escape(line) for line in picks(front).splitlines()),
         "TABLE": _table(front),
         "CONDITIONS": "".join(
             f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
-            for name, text in front.conditions.items()
+            for name, text in [*_notes(front), *front.conditions.items()]
         ),
         "PLOTLY": get_plotlyjs(),
         # A "</script>" in somebody's words must not end the script.
@@ -86,7 +92,8 @@ def _role(front: Front, kind: Role) -> dict[str, object]:
     return {
         "name": kind,
         "legend": called(front, kind),
-        "symbol": symbol,
+        "symbol": f"{symbol}-open" if hollow(front, kind) else symbol,
+        "open": hollow(front, kind),
         "size": size,
         "edge": edge,
         "colour": COLOURS[kind],
@@ -125,11 +132,13 @@ def _design(front: Front, entry: Entry, names: list[str]) -> dict[str, object]:
 def _hover(front: Front, entry: Entry) -> str:
     """What is read under the pointer, in the little HTML that Plotly knows."""
     lines = [f"<b>#{entry.trial}</b> {entry.id}, {called(front, role(front, entry))}"]
+    if front.devices:
+        lines.append(f"measured on device {front.devices[entry.device]}")
     for name in metrics(front):
         if name in entry.metrics:
             unit = front.units.get(name, "")
             said = ratio(front, entry, name)
-            figure = human_interval(entry.metrics[name], unit) + (f" ({said})" if said else "")
+            figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
             lines.append(f"{escape(title(name, unit))}: {figure}")
     return "<br>".join([*lines, *map(escape, textwrap.wrap(entry.words, 60))])
 
@@ -163,13 +172,29 @@ def _cell(front: Front, entry: Entry, name: str) -> str:
         return '<td class="figure">-</td>'
     value = entry.metrics[name]
     said = ratio(front, entry, name)
-    shown = human_interval(value, front.units.get(name, ""))
+    shown = told(value, front.units.get(name, ""))
     small = f"<small>{said}</small>" if said else ""
     return f'<td class="figure" data-value="{value.value}">{shown}{small}</td>'
 
 
 def _remark(front: Front, entry: Entry) -> str:
-    remarks = ["knee"] if role(front, entry) == "knee" else []
+    kind = role(front, entry)
+    remarks = [called(front, kind)] if kind in ("knee", "unsure", "perhaps") else []
     if entry.id == front.baseline:
+        remarks = ["knee"] if kind == "knee" else []
         remarks.append(f"baseline, {standing(front, entry)}")
+    if front.devices:
+        remarks.append(f"device {front.devices[entry.device]}")
     return f"<small>{', '.join(remarks)}</small>" if remarks else ""
+
+
+def _notes(front: Front) -> Iterator[tuple[str, str]]:
+    """Say what the marks in the table mean, and what is not in it."""
+    shown = [value for entry in listed(front) for value in entry.metrics.values()]
+    for name, (sign, words) in DOUBTS.items():
+        if any(getattr(value, name) for value in shown):
+            yield sign, words
+    if uncertain(front):
+        yield "perhaps", "the intervals leave open whether the design is on the front"
+    if unlisted(front):
+        yield "left out of the table", f"{unlisted(front)} more designs, perhaps on the front"

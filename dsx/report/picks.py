@@ -1,6 +1,6 @@
 """The designs one would look at first, a line each: the knee and the best of each objective."""
 
-from dsx.report.human import human, title
+from dsx.report.human import human, of_seeds, title
 from dsx.report.view import ratio, short_ids
 from dsx.study.front import Entry, Front
 from dsx.study.plan import PROJECTED
@@ -33,7 +33,8 @@ def _numbers(front: Front, entry: Entry) -> str:
     parts = []
     for name in front.objectives:
         unit = front.units.get(name, "")
-        part = f"{title(name, unit)} {human(entry.metrics[name].value, unit)}"
+        value = entry.metrics[name]
+        part = f"{title(name, unit)} {human(value.value, unit)}{of_seeds(value)}"
         said = ratio(front, entry, name)
         parts.append(f"{part} ({said})" if said else part)
     projected = entry.metrics.get(PROJECTED)

@@ -1,6 +1,6 @@
 """Show on stderr how far long work is: a bar on a terminal, a few lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -84,15 +84,18 @@ def summary(progress: run.Progress) -> str:
 
 
 @contextmanager
-def working(words: str) -> Iterator[None]:
+def working(words: str) -> Iterator[Callable[[str], None]]:
     """Show that something is being done, on a terminal only.
 
     Args:
         words: What.
+
+    Yields:
+        Shows what is done instead by now.
     """
     out = console(stderr=True)
     if not out.is_terminal:
-        yield
+        yield lambda words: None
         return
-    with out.status(words):
-        yield
+    with out.status(words) as status:
+        yield status.update

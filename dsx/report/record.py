@@ -15,20 +15,23 @@ from dsx.report.picks import picks
 from dsx.report.plot import plot
 from dsx.report.rows import as_csv, as_json
 from dsx.report.table import FrontTable
+from dsx.report.view import tally
 from dsx.study.database import open_database
 from dsx.study.front import Front
-from dsx.study.read import Taken, find_study, load_front, load_taken
+from dsx.study.read import find_study, load_front
+from dsx.study.readings import Taken, load_taken
 
 WIDTH = 100
 
 
-def save_study(storage: str, study: str, folder: Path) -> list[Path]:
+def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False) -> list[Path]:
     """Write a study's folder; files of an earlier record are replaced, others stay.
 
     Args:
         storage: Any SQLAlchemy URL.
         study: Name of the study.
         folder: Made if it is missing.
+        mix_devices: Whether designs that were measured on other devices than the study's join in.
 
     Returns:
         The files: space.yaml, measurements.csv (every number), study.json (every design),
@@ -38,7 +41,7 @@ def save_study(storage: str, study: str, folder: Path) -> list[Path]:
         DsxError: If the folder cannot be written.
     """
     engine = open_database(storage, create=False)
-    row, front = find_study(engine, study), load_front(engine, study)
+    row, front = find_study(engine, study), load_front(engine, study, mix_devices)
     taken = load_taken(engine, row)
     texts = {
         "space.yaml": row.space_text,
@@ -58,14 +61,14 @@ def save_study(storage: str, study: str, folder: Path) -> list[Path]:
 
 
 def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
-    """Write every number of the designs that were measured to the end, a line each.
+    """Write every reading of the designs that were measured to the end, a line each.
 
     Args:
         front: The study's front.
-        taken: The numbers.
+        taken: The readings, of any device and training seed.
 
     Returns:
-        CSV.
+        CSV; readings on another device than the one that the design's numbers are from stay out.
     """
     trials = {entry.id: entry for entry in front.entries}
     out = io.StringIO()
@@ -75,7 +78,9 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
             "trial",
             "design",
             "feasible",
+            "device",
             "metric",
+            "seed",
             "value",
             "low",
             "high",
@@ -87,14 +92,16 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
     )
     for number in taken:
         entry = trials.get(number.design)
-        if entry is None:
+        if entry is None or entry.device != number.device:
             continue
         writer.writerow(
             [
                 entry.trial,
                 number.design,
                 json.dumps(entry.feasible),
+                number.device,
                 number.metric,
+                number.seed,
                 number.value,
                 number.low,
                 number.high,
@@ -126,8 +133,7 @@ def readme(front: Front) -> str:
     paragraph = f"{textwrap.fill(found, WIDTH)}\n\n" if found else ""
     return (
         f"# Study {front.study}\n\n"
-        f"{len(front.entries)} designs of the space `{front.space}` measured to the end, "
-        f"{len(front.on_front)} of them on the front.\n\n"
+        f"Space `{front.space}`: {tally(front)}.\n\n"
         f"{conditions}\n\n"
         "![The front](front.svg)\n\n"
         f"{paragraph}"

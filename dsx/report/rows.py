@@ -28,6 +28,7 @@ def document(front: Front) -> dict[str, object]:
         "objectives": dict(front.objectives),
         "units": {name: front.units.get(name, "") for name in metrics(front)},
         "conditions": dict(front.conditions),
+        "devices": dict(front.devices),
         "baseline": front.baseline if front.baseline_entry else None,
         "knee": front.knee.id if front.on_front else None,
         "reference": {name: _plain(number) for name, number in front.reference.items()},
@@ -49,18 +50,24 @@ def as_csv(front: Front) -> str:
 
     Returns:
         A heading and a line per design, in trial order. A metric with an interval in any design
-        has columns `<name>_low` and `<name>_high` too. What is infinite or not measured is empty.
+        has columns `<name>_low` and `<name>_high` too, one that is a mean over seeds in any design
+        `<name>_seeds`; `device` says on which of several mixed devices a design was measured. What
+        is infinite or not measured is empty.
     """
-    uneven = {
-        name for entry in front.entries for name, value in entry.metrics.items() if not value.exact
+    measured = [item for entry in front.entries for item in entry.metrics.items()]
+    more = {
+        "low": {name for name, value in measured if not value.exact},
+        "high": {name for name, value in measured if not value.exact},
+        "seeds": {name for name, value in measured if value.seeds > 1},
     }
     columns = [
         column
         for name in metrics(front)
-        for column in ((name, f"{name}_low", f"{name}_high") if name in uneven else (name,))
+        for column in (name, *(f"{name}_{end}" for end, names in more.items() if name in names))
     ]
+    device = ["device"] if front.devices else []
     out = io.StringIO()
-    fields = ["id", "trial", "on_front", "feasible", *columns, "words"]
+    fields = ["id", "trial", "on_front", "certainty", "feasible", *device, *columns, "words"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(_row(front, entry) for entry in front.entries)
@@ -72,12 +79,18 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "id": entry.id,
         "trial": entry.trial,
         "on_front": entry.id in front.front_ids,
+        "certainty": front.certainty[entry.id],
         "feasible": entry.feasible,
+        "device": entry.device,
         "metrics": {
             name: {
                 "value": _plain(value.value),
                 "low": _plain(value.low),
                 "high": _plain(value.high),
+                "seeds": value.seeds,
+                "readings": value.readings,
+                "wide": value.wide,
+                "busy": value.busy,
             }
             for name, value in entry.metrics.items()
         },
@@ -93,7 +106,9 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "id": entry.id,
         "trial": entry.trial,
         "on_front": json.dumps(entry.id in front.front_ids),
+        "certainty": front.certainty[entry.id],
         "feasible": json.dumps(entry.feasible),
+        "device": entry.device,
         "words": entry.words,
     }
     for name, value in entry.metrics.items():
@@ -101,6 +116,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
             name: _plain(value.value),
             f"{name}_low": _plain(value.low),
             f"{name}_high": _plain(value.high),
+            f"{name}_seeds": value.seeds,
         }
     return row
 

@@ -1,8 +1,8 @@
 """The front as a table that fits the terminal: narrower means fewer columns, never broken figures.
 
 Given up in this order: what is no objective, the words beside the figures (they move below the
-table), the dense column, ids, intervals, ratios. Objectives that still do not fit side by side
-continue in a second table.
+table), the dense column, numbers of seeds (they move below too), ids, intervals, ratios. Objectives
+that still do not fit side by side continue in a second table.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,21 @@ from rich.table import Table
 from rich.text import Text
 
 from dsx.report.console import MARKS, spelled
-from dsx.report.human import counted, human, human_interval, title
-from dsx.report.view import dense, listed, metrics, ratio, role, short_ids, standing
+from dsx.report.human import DOUBTS, counted, doubts, human, human_interval, of_seeds, title
+from dsx.report.view import (
+    dense,
+    hollow,
+    listed,
+    mark,
+    metrics,
+    ratio,
+    role,
+    short_ids,
+    standing,
+    tally,
+    uncertain,
+    unlisted,
+)
 from dsx.study.front import Entry, Front
 
 _WORDS_WIDTH = 34
@@ -53,6 +66,7 @@ class _Layout:
     metrics: tuple[str, ...]
     words: bool = False
     dense: bool = True
+    seeds: bool = True
     intervals: bool = True
     ids: bool = True
     ratios: bool = True
@@ -67,11 +81,7 @@ class _View:
 
     @property
     def title(self) -> str:
-        front = self.front
-        return (
-            f"{front.study} (space {front.space}): "
-            f"{len(front.on_front)} of {len(front.entries)} designs on the front"
-        )
+        return f"{self.front.study} (space {self.front.space}): {tally(self.front)}"
 
     @cached_property
     def rows(self) -> list[Entry]:
@@ -93,8 +103,9 @@ class _View:
         for header, _ in columns:
             words = header == "design"
             table.add_column(header, justify="left" if words else "right", no_wrap=not words)
+        behind = next((e for e in self.rows if e.id not in self.front.front_ids), None)
         for row, entry in enumerate(self.rows):
-            if entry.id == self.front.baseline:
+            if entry.id == self.front.baseline or entry is behind:
                 table.add_section()
             style = "bold cyan" if role(self.front, entry) == "knee" else ""
             table.add_row(*(cells[row] for _, cells in columns), style=style)
@@ -106,9 +117,12 @@ class _View:
         yield "trial", [self._text(f"#{entry.trial}") for entry in rows]
         if layout.ids:
             yield "id", [self._text(ids[entry.id], "dim") for entry in rows]
+        if self.front.devices:
+            numbers = [str(self.front.devices[entry.device]) for entry in rows]
+            yield "device", [self._text(number) for number in numbers]
         for name in layout.metrics:
             heading = title(name, self.front.units.get(name, ""))
-            yield heading, [self._figure(entry, name, layout.intervals) for entry in rows]
+            yield heading, self._figures(name, layout)
             ratios = [ratio(self.front, entry, name) for entry in rows]
             if layout.ratios and any(ratios):
                 yield "", [self._text(said, "dim") for said in ratios]
@@ -121,16 +135,34 @@ class _View:
         return Text(spelled(text, self.ascii_only), style=style)
 
     def _mark(self, entry: Entry) -> str:
-        marks = [MARKS["knee"]] if role(self.front, entry) == "knee" else []
+        kind = role(self.front, entry)
+        signs = [mark(self.front, kind)] if kind == "knee" else []
         if entry.id == self.front.baseline:
-            marks.append(MARKS["baseline"])
-        return "".join(marks)
+            signs.append(mark(self.front, "baseline"))
+        if not signs and uncertain(self.front):
+            signs.append(mark(self.front, kind))
+        return "".join(signs)
 
-    def _figure(self, entry: Entry, name: str, interval: bool) -> Text:
-        if name not in entry.metrics:
-            return self._text("-", "dim")
-        value, unit = entry.metrics[name], self.front.units.get(name, "")
-        return self._text(human_interval(value, unit) if interval else human(value.value, unit))
+    def _figures(self, name: str, layout: _Layout) -> list[Text]:
+        found = [entry.metrics.get(name) for entry in self.rows]
+        marks = ["" if value is None else doubts(value) for value in found]
+        unit = self.front.units.get(name, "")
+        said = []
+        for value in found:
+            if value is None:
+                said.append("-")
+            elif layout.intervals:
+                said.append(human_interval(value, unit) + of_seeds(value) * layout.seeds)
+            else:
+                said.append(human(value.value, unit))
+        # Marks stand to the right of where the figures end, so that these stay in line.
+        width = max(map(len, said), default=0) if any(marks) else 0
+        texts = []
+        for figure, sign, value in zip(said, marks, found, strict=True):
+            text = self._text(f"{figure:>{width}}{sign}", "dim" if value is None else "")
+            text.justify = "left" if width else "right"
+            texts.append(text)
+        return texts
 
     def words_below(self) -> Iterator[Table]:
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -142,7 +174,7 @@ class _View:
             yield table
 
     def notes(self, layout: _Layout) -> Iterator[Text | Padding]:
-        front, baseline = self.front, self.front.baseline_entry
+        front = self.front
         if not front.on_front:
             yield Text("No design meets the constraints.", style="yellow")
         if _gains_nothing(front.on_front):
@@ -151,11 +183,7 @@ class _View:
                 "computed faster than a full convolution."
             )
             yield Text(warning, style="yellow")
-        said = [f"{MARKS['knee']} knee"] if front.on_front else []
-        if baseline is not None:
-            said.append(f"{MARKS['baseline']} baseline ({standing(front, baseline)})")
-            if layout.ratios:
-                said.append("% and pt relative to it")
+        said = list(self._legend(layout))
         if layout.dense and self.tells_dense:
             said.append("dense: so many of the redesigned slots are deployed in their dense form")
         for name in layout.metrics:
@@ -163,8 +191,37 @@ class _View:
             if counted(name, unit):
                 said.append(f"{title(name, unit)} in {unit}")
         yield self._text("; ".join(said), "dim")
+        if unlisted(front):
+            more = f"{unlisted(front)} more designs are perhaps on the front (--json lists all)."
+            yield self._text(more, "dim")
         for name, condition in front.conditions.items():
             yield self._text(f"{name}: {condition}", "dim")
+
+    def _legend(self, layout: _Layout) -> Iterator[str]:
+        front, baseline = self.front, self.front.baseline_entry
+        if front.on_front:
+            unsure = ", perhaps on the front" if hollow(front, "knee") else ""
+            yield f"{mark(front, 'knee')} knee{unsure}"
+        if uncertain(front):
+            kinds = {role(front, entry) for entry in self.rows}
+            says = {"front": "on the front", "unsure": "perhaps on the front"}
+            says["perhaps"] = "dominated, perhaps not"
+            yield from (f"{MARKS[kind]} {words}" for kind, words in says.items() if kind in kinds)
+        if baseline is not None:
+            yield f"{mark(front, 'baseline')} baseline ({standing(front, baseline)})"
+            if layout.ratios:
+                yield "% and pt relative to it"
+        shown = [e.metrics[n] for e in self.rows for n in layout.metrics if n in e.metrics]
+        for name, (sign, words) in DOUBTS.items():
+            if any(getattr(value, name) for value in shown):
+                yield f"{sign} {words}"
+        if not (layout.seeds and layout.intervals):
+            seeds = {
+                e.trial: max(v.seeds for v in e.metrics.values()) for e in self.rows if e.metrics
+            }
+            means = [f"#{trial} ({count})" for trial, count in seeds.items() if count > 1]
+            if means:
+                yield f"means over seeds: {', '.join(means)}"
 
 
 def _gains_nothing(entries: Iterable[Entry]) -> bool:
@@ -180,6 +237,7 @@ def _layouts(front: Front) -> Iterator[_Layout]:
             yield _Layout(metrics=tuple(names[:count]), words=words)
     bare = _Layout(metrics=tuple(front.objectives), dense=False)
     yield bare
+    yield (bare := replace(bare, seeds=False))
     yield (bare := replace(bare, ids=False))
     yield (bare := replace(bare, intervals=False))
     yield replace(bare, ratios=False)

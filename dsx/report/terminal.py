@@ -7,15 +7,17 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from dsx.report.axis import Axis
-from dsx.report.console import MARKS, spelled
+from dsx.report.console import spelled
 from dsx.report.human import tick
-from dsx.report.view import Role, axes, called, described, logarithmic, number, role
+from dsx.report.view import Role, axes, called, described, logarithmic, mark, number, role
 from dsx.study.front import Entry, Front
 
 STYLES: dict[Role, str] = {
     "knee": "bold cyan",
     "front": "blue",
+    "unsure": "blue",
     "baseline": "bold yellow",
+    "perhaps": "cyan",
     "dominated": "dim",
     "infeasible": "dim red",
 }
@@ -69,7 +71,7 @@ class TerminalPlot:
             yield Text(edge, style="dim").append_text(canvas[row])
         yield from self._foot(columns, margin, width - margin - 1)
         yield Text(described(self.front, x).rjust(width), style="dim")
-        yield self._legend(points)
+        yield from self._legend(points, width)
 
     def _foot(self, columns: Axis, margin: int, width: int) -> Iterator[Text]:
         rule, labels = ["─"] * width, [" "] * (margin + 1 + width)
@@ -85,13 +87,18 @@ class TerminalPlot:
         yield Text(" " * margin + "└" + "".join(rule), style="dim")
         yield Text("".join(labels), style="dim")
 
-    def _legend(self, points: list["_Point"]) -> Text:
+    def _legend(self, points: list["_Point"], width: int) -> Iterator[Text]:
+        """Name the marks, with no name torn in two."""
         roles = {point.role for point in points}
-        return Text("  ").join(
-            Text(f"{MARKS[role]} {called(self.front, role)}", style=style)
-            for role, style in STYLES.items()
-            if role in roles
-        )
+        line = Text()
+        for kind, style in STYLES.items():
+            if kind in roles:
+                name = Text(f"{mark(self.front, kind)} {called(self.front, kind)}", style=style)
+                if line and len(line) + 2 + len(name) > width:
+                    yield line
+                    line = Text()
+                line = Text("  ").join([line, name]) if line else name
+        yield line
 
     def _axis(self, name: str, values: list[float]) -> Axis:
         return Axis.over(values, self._unit(name), log=logarithmic(self.front, name))
@@ -105,6 +112,7 @@ class _Point:
     x: float
     y: float
     role: Role
+    mark: str
     label: str
 
 
@@ -114,10 +122,9 @@ def _points(front: Front, x: str, y: str) -> list[_Point]:
     for entry in front.entries:
         across, up = number(entry, x), number(entry, y)
         if across is not None and up is not None:
-            point = _Point(
-                x=across.value, y=up.value, role=role(front, entry), label=_label(front, entry)
-            )
-            points.append(point)
+            kind = role(front, entry)
+            sign, label = mark(front, kind), _label(front, entry)
+            points.append(_Point(x=across.value, y=up.value, role=kind, mark=sign, label=label))
     order = list(STYLES)
     return sorted(points, key=lambda point: -order.index(point.role))
 
@@ -131,7 +138,7 @@ def _canvas(points: list[_Point], columns: Axis, rows: Axis, width: int, height:
     cells: dict[tuple[int, int], tuple[str, str]] = {}
     for point in points:
         at = rows.cell(point.y, height), columns.cell(point.x, width)
-        cells[at] = MARKS[point.role], STYLES[point.role]
+        cells[at] = point.mark, STYLES[point.role]
     for point in reversed(points):
         row, column = rows.cell(point.y, height), columns.cell(point.x, width)
         room = len(point.label) + 1

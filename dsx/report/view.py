@@ -1,14 +1,17 @@
 """What every view of a front asks of it: which metrics, in what order, and what each design is."""
 
 import math
+from collections.abc import Collection
 from typing import Literal
 
 from dsx.errors import DsxError, unknown
+from dsx.report.console import HOLLOW, MARKS
 from dsx.report.human import heading, relative
 from dsx.study.front import Entry, Front, Value
 from dsx.study.plan import PROJECTED
 
-Role = Literal["knee", "front", "baseline", "dominated", "infeasible"]
+Role = Literal["knee", "front", "unsure", "baseline", "perhaps", "dominated", "infeasible"]
+"""What a design is in its front; "unsure" is on it and "perhaps" is off it, both but perhaps."""
 
 TRIAL = "trial"
 """The trial number, where a metric is asked for."""
@@ -16,6 +19,8 @@ TRIAL = "trial"
 COLOURS: dict[Role, str] = {
     "infeasible": "#bdbdbd",
     "dominated": "#a6a6a6",
+    "perhaps": "#56b4e9",
+    "unsure": "#0072b2",
     "front": "#0072b2",
     "baseline": "#d55e00",
     "knee": "#e69f00",
@@ -25,6 +30,8 @@ COLOURS: dict[Role, str] = {
 _FAR = 50.0
 _FIRST = (PROJECTED, "flops", "params", "bits")
 _SHORTEST_ID = 6
+_MOST_PERHAPS = 10
+"""So many designs that are perhaps on the front stand in a table, the likeliest."""
 
 
 def metrics(front: Front) -> list[str]:
@@ -60,10 +67,43 @@ def ranked(front: Front) -> list[Entry]:
 
 
 def listed(front: Front) -> list[Entry]:
-    """List the rows of a table: the front as `ranked`, then the baseline wherever it stands."""
-    first = [entry for entry in ranked(front) if entry.id != front.baseline]
+    """List the rows of a table.
+
+    Args:
+        front: A front.
+
+    Returns:
+        The front as `ranked`, some designs that are perhaps on it, the baseline wherever it stands.
+    """
+    some = [*ranked(front), *front.perhaps[:_MOST_PERHAPS]]
+    first = [entry for entry in some if entry.id != front.baseline]
     last = front.baseline_entry
     return first if last is None else [*first, last]
+
+
+def unlisted(front: Front) -> int:
+    """Count the designs that are perhaps on the front and find no room in a table."""
+    return len({entry.id for entry in front.perhaps} - {entry.id for entry in listed(front)})
+
+
+def uncertain(front: Front) -> bool:
+    """Whether any objective of a feasible design has an interval, so that certainty is a matter."""
+    return any(
+        not entry.metrics[name].exact
+        for entry in front.entries
+        if entry.feasible
+        for name in front.objectives
+    )
+
+
+def tally(front: Front) -> str:
+    """Count the front: "5 of 9 designs on the front (3 for certain), 1 more perhaps"."""
+    said = f"{len(front.on_front)} of {len(front.entries)} designs on the front"
+    if not uncertain(front):
+        return said
+    sure = sum(front.certainty[entry.id] == "certain" for entry in front.on_front)
+    more = f", {len(front.perhaps)} more perhaps" if front.perhaps else ""
+    return f"{said} ({sure} for certain){more}"
 
 
 def ratio(front: Front, entry: Entry, name: str) -> str:
@@ -107,9 +147,29 @@ def role(front: Front, entry: Entry) -> Role:
         return "knee"
     if entry.id == front.baseline:
         return "baseline"
+    sure = front.certainty[entry.id] == "certain"
     if entry.id in front.front_ids:
-        return "front"
+        return "front" if sure else "unsure"
+    if front.certainty[entry.id] == "perhaps":
+        return "perhaps"
     return "dominated" if entry.feasible else "infeasible"
+
+
+def hollow(front: Front, kind: Role) -> bool:
+    """Say whether the mark of a role is hollow: its designs are but perhaps on the front.
+
+    Args:
+        front: A front.
+        kind: A role.
+
+    Returns:
+        True or false; of the knee and the baseline, what holds for that design.
+    """
+    if kind == "knee":
+        return bool(front.on_front) and front.certainty[front.knee.id] == "perhaps"
+    if kind == "baseline":
+        return front.certainty.get(front.baseline) == "perhaps"
+    return kind in ("unsure", "perhaps")
 
 
 def called(front: Front, kind: Role) -> str:
@@ -120,10 +180,19 @@ def called(front: Front, kind: Role) -> str:
         kind: A role.
 
     Returns:
-        One or a few words.
+        One or a few words; hollow marks are perhaps something.
     """
+    if kind == "perhaps":
+        return "dominated, perhaps not"
     one = kind == "knee" and front.on_front and front.knee.id == front.baseline
-    return "knee, the baseline" if one else kind
+    said = "knee, the baseline" if one else "front" if kind == "unsure" else kind
+    return f"{said}, perhaps" if hollow(front, kind) else said
+
+
+def mark(front: Front, kind: Role) -> str:
+    """Give the mark of a role, for a plot or a table of characters."""
+    sign = MARKS[kind]
+    return HOLLOW.get(sign, sign) if hollow(front, kind) else sign
 
 
 def standing(front: Front, entry: Entry) -> str:
@@ -134,11 +203,14 @@ def standing(front: Front, entry: Entry) -> str:
         entry: One of its designs.
 
     Returns:
-        "on the front", "dominated" or "infeasible".
+        Such as "on the front", "dominated, perhaps not" or "infeasible".
     """
+    perhaps = front.certainty[entry.id] == "perhaps"
     if entry.id in front.front_ids:
-        return "on the front"
-    return "dominated" if entry.feasible else "infeasible"
+        return "perhaps on the front" if perhaps else "on the front"
+    if not entry.feasible:
+        return "infeasible"
+    return "dominated, perhaps not" if perhaps else "dominated"
 
 
 def short_ids(front: Front) -> dict[str, str]:
@@ -211,9 +283,12 @@ def logarithmic(front: Front, name: str) -> bool:
         True where all values are positive and the largest is many times the smallest.
     """
     values = [value.value for entry in front.entries if (value := number(entry, name))]
-    if name == TRIAL or not values or min(values) <= 0:
-        return False
-    return max(values) / min(values) >= _FAR
+    return name != TRIAL and far_apart(values)
+
+
+def far_apart(values: Collection[float]) -> bool:
+    """Whether numbers are all positive, and the largest is many times the smallest."""
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= _FAR
 
 
 def described(front: Front, name: str) -> str:

@@ -1,5 +1,6 @@
 """Probe: whether a network still computes as it did once its slots hold other modules."""
 
+import dataclasses
 import hashlib
 from collections import Counter
 
@@ -43,6 +44,9 @@ def fingerprint(space: SearchSpace) -> str:
         Twelve hexadecimal digits of its modules, and of its outputs for seeded weights and a seeded
         input, in eval and in train mode.
     """
+    # The same whatever seed it will be trained with.
+    train = space.file.train.model_copy(update={"seed": 0})
+    space = dataclasses.replace(space, file=space.file.model_copy(update={"train": train}))
     network, threads = space.network(fresh=True), torch.get_num_threads()
     digest = hashlib.sha256(repr(network).encode())
     torch.set_num_threads(1)  # sums in one order

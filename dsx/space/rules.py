@@ -32,7 +32,7 @@ def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Itera
     for number, rule in enumerate(rules):
         matched = [slot for slot in free if fnmatch.fnmatchcase(slot.name, rule.match)]
         if not matched:
-            raise source.error(("slots", number, "match"), _no_match(rule.match, census))
+            raise source.error(("slots", number, "match"), no_match(rule.match, census))
         free = [slot for slot in free if slot not in matched]
         if rule.keep:
             continue
@@ -46,7 +46,17 @@ def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Itera
         yield from offers
 
 
-def _no_match(wildcard: str, census: Census) -> str:
+def no_match(wildcard: str, census: Census, modules: bool = False) -> str:
+    """Say why a wildcard matches no slot, or none that an earlier rule has not, and what is near.
+
+    Args:
+        wildcard: As it was given.
+        census: Of the network.
+        modules: Whether a module that holds slots would stand for them.
+
+    Returns:
+        One line.
+    """
     names = [slot.name for slot in census.slots]
     for name, reason in census.left_alone.items():
         if fnmatch.fnmatchcase(name, wildcard):
@@ -57,7 +67,8 @@ def _no_match(wildcard: str, census: Census) -> str:
         return f"'{wildcard}' matches only slots that an earlier rule has"
     folders = {name[:end] for name in names for end, dot in enumerate(name) if dot == "."}
     wildcards = [f"{folder}.*" for folder in sorted(folders)]
-    near = did_you_mean(wildcard, wildcards if "*" in wildcard else names)
+    plain = [*sorted(folders), *names] if modules else names
+    near = did_you_mean(wildcard, wildcards if "*" in wildcard else plain)
     return f"'{wildcard}' matches no slot (the slots are {', '.join(names)}).{near}"
 
 

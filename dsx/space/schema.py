@@ -158,6 +158,7 @@ class Measure(_Part):
     device: Literal["cpu", "cuda"] = "cpu"
     backend: str = "eager"
     deploy: Literal["portable", "native"] = "portable"
+    cuda_graph: bool = False
     target_width: Annotated[float, Field(gt=0, lt=1)] = 0.05
     budget_seconds: Positive = 2.0
 

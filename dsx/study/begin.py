@@ -12,7 +12,9 @@ from dsx.study.plan import Plan
 from dsx.study.tables import StudyRow
 
 
-def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
+def begin_study(
+    name: str, plan: Plan, memory: Memory, seed: int, mix_devices: bool = False
+) -> None:
     """Write a new study down, or check that this is still the one that was begun.
 
     Args:
@@ -20,6 +22,7 @@ def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
         plan: What it measures.
         memory: Of this device, in the study's database.
         seed: Of the draws.
+        mix_devices: Whether the study may have been begun on another device.
 
     Raises:
         StorageError: If the study was begun with another space, on another device, or by a dsx
@@ -29,7 +32,7 @@ def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
     with Session(memory.engine) as session:
         begun = session.get(StudyRow, name)
     if begun is not None:
-        _check_same(begun, plan, memory)
+        _check_same(begun, plan, memory, mix_devices)
         return
     memory.add_design(baseline, baseline.words(space.census))
     memory.add_once(
@@ -56,7 +59,7 @@ def begin_study(name: str, plan: Plan, memory: Memory, seed: int) -> None:
     )
 
 
-def _check_same(begun: StudyRow, plan: Plan, memory: Memory) -> None:
+def _check_same(begun: StudyRow, plan: Plan, memory: Memory, mix_devices: bool) -> None:
     space = plan.space
     new_study = "begin another study with --study NAME"
     old = read_source(begun.space, begun.space_text).content
@@ -66,11 +69,11 @@ def _check_same(begun: StudyRow, plan: Plan, memory: Memory) -> None:
             f"{space.source.file}: study '{begun.name}' was begun with another space: "
             f"{difference} ({new_study})"
         )
-    if begun.device != memory.device:
+    if begun.device != memory.device and not mix_devices:
         difference = difference_of(memory.facts(begun.device), memory.facts(memory.device))
         raise StorageError(
             f"study '{begun.name}' was begun on another device, and their numbers do not mix: "
-            f"{difference} ({new_study})"
+            f"{difference} ({new_study}, or mix them all the same: --mix-devices)"
         )
     for name, protocol in plan.protocols.items():
         facts = begun.metrics.get(name, {})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
+from sqlalchemy import Engine
 from torch import Tensor
 
 from dsx.conv import ConvSpec
@@ -11,8 +12,12 @@ from dsx.measure import Device
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
 from dsx.study.database import open_database
+from dsx.study.front import Entry
 from dsx.study.memory import KnownForms
 from dsx.study.read import find_study, load_front
+from dsx.study.readings import load_own
+from dsx.study.references import References
+from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
 
 
@@ -26,9 +31,10 @@ class StudyChoice:
         space: The space that the study was begun with.
         design: The design.
         weights: Its trained weights; None where the study does not keep them.
-        metrics: What was measured.
+        metrics: What was measured with these weights, not the mean over several seeds.
         known: Deployed forms chosen on this device; new ones are not written down, so that a
             database can be exported from that cannot be written.
+        references: How long the sentinel takes on this device, in calm moments.
     """
 
     study: str
@@ -38,6 +44,7 @@ class StudyChoice:
     weights: Mapping[str, Tensor] | None
     metrics: Mapping[str, float]
     known: MutableMapping[str, FormChoice]
+    references: MutableMapping[str, float]
 
 
 def load_choice(storage: str, study: str | None, pick: str, device: Device) -> StudyChoice:
@@ -57,16 +64,37 @@ def load_choice(storage: str, study: str | None, pick: str, device: Device) -> S
     """
     engine = open_database(storage, create=False)
     row = find_study(engine, study)
-    entry = load_front(engine, row.name).pick(pick)
+    entry = _picked(engine, row, pick)
     space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
     protocol = row.metrics.get("accuracy", {}).get("protocol", "")
-    dials = {name: ConvSpec.from_json(spec) for name, spec in entry.spec.items()}
     return StudyChoice(
         study=row.name,
         trial=entry.trial,
         space=space,
-        design=space.design(dials),
+        design=design_of(space, entry),
         weights=Weights(storage, row.name, protocol).load(entry.id),
-        metrics={name: value.value for name, value in entry.metrics.items()},
+        metrics=load_own(engine, row, entry.id, entry.device),
         known=KnownForms(engine, device.fingerprint, memory=None),
+        references=References(engine, device.fingerprint, memory=None),
     )
+
+
+def design_of(space: SearchSpace, entry: Entry) -> Design:
+    """Give the design of a front's entry.
+
+    Args:
+        space: The space of the study.
+        entry: The entry.
+
+    Returns:
+        Its design.
+    """
+    return space.design({name: ConvSpec.from_json(spec) for name, spec in entry.spec.items()})
+
+
+def _picked(engine: Engine, study: StudyRow, pick: str) -> Entry:
+    front = load_front(engine, study.name)
+    if pick in ("knee", "baseline", *front.objectives):
+        return front.pick(pick)
+    # A design by its id or its trial, on whatever device it was measured.
+    return load_front(engine, study.name, mix_devices=True).pick(pick)

@@ -1,30 +1,37 @@
 """Doctor: what this machine and this database offer a study."""
 
 import importlib.util
-import os
 import shutil
 
 import torch
 
 import dsx
 from dsx.errors import StorageError
-from dsx.measure import this_device
+from dsx.measure import Device, _nvml, quiet, this_device, throttle
+from dsx.measure._meters import absent_nvml, absent_rapl
 from dsx.space import shipped_spaces
 from dsx.study.database import open_database, parse_url, shown
+from dsx.study.references import MachineReferences
 from dsx.study.studies import list_studies
 
 OPTIONAL = {
     "torchvision": "its networks as models",
     "optuna_dashboard": "Optuna's own pages of a study",
     "psycopg": "PostgreSQL as the database",
+    "onnxruntime": "a backend, with onnx and onnxscript",
+    "onnx": "for onnxruntime",
+    "onnxscript": "for onnxruntime",
+    "openvino": "a backend",
+    "pynvml": "power limit, throttling and energy of NVIDIA GPUs",
 }
 
 
-def examine(storage: str) -> dict[str, str]:
-    """Look at the machine.
+def examine(storage: str, calibrate: bool = False) -> dict[str, str]:
+    """Look at the machine; takes a few seconds, since its quietness is measured.
 
     Args:
         storage: The database that would be used.
+        calibrate: Whether the sentinel's reference is taken anew; databases that have one keep it.
 
     Returns:
         Findings in words, by subject.
@@ -33,29 +40,62 @@ def examine(storage: str) -> dict[str, str]:
     return {
         "dsx": dsx.__version__,
         "processor": device.processor,
-        "cores": str(device.cores),
+        "cores": _cores(device),
+        "power settings": device.power or "not told by this system",
         "memory": f"{device.memory_gib} GiB",
         "system": device.system,
         "python": device.python,
-        "torch": device.torch,
+        "torch": f"{device.torch} ({device.torch_build})",
         "torch threads": f"{torch.get_num_threads()} (a search uses as many as its space says)",
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "load": _load(device.cores),
+        "gpu": device.gpu or "none",
+        "energy": _energy(),
+        "throttling": _throttling(),
+        **_quietness(device, calibrate),
         "fingerprint": device.fingerprint,
-        "compiler": shutil.which("cc") or shutil.which("gcc") or "none (none is needed)",
+        "compiler": shutil.which("cc")
+        or shutil.which("gcc")
+        or "none (only the backend compile needs one)",
         **{package: _package(package, use) for package, use in OPTIONAL.items()},
         "spaces": ", ".join(shipped_spaces()),
         "database": _database(storage),
     }
 
 
-def _load(cores: int) -> str:
-    if not hasattr(os, "getloadavg"):
-        return "unknown on this system"
-    load = os.getloadavg()[0]
-    quiet = load < 0.5 * cores
-    advice = "quiet" if quiet else "busy: latencies will be noisy, let other work finish first"
-    return f"{load:.2f} on {cores} cores ({advice})"
+def _cores(device: Device) -> str:
+    if device.cpu_quota is None:
+        return str(device.cores)
+    return f"{device.cores} (CPU time of {device.cpu_quota:g}: a limit of this container)"
+
+
+def _energy() -> str:
+    absent = {"processor (RAPL)": absent_rapl(), "GPU (NVML)": absent_nvml()}
+    there = [meter for meter, problem in absent.items() if not problem]
+    return ", ".join(there) or absent_rapl()
+
+
+def _throttling() -> str:
+    told = {"processor": throttle.events() is not None, "GPU": not _nvml.missing()}
+    there = " and ".join(of for of, known in told.items() if known)
+    return f"noticed on the {there}" if there else "not told by this system"
+
+
+def _quietness(device: Device, calibrate: bool) -> dict[str, str]:
+    references = MachineReferences(device.fingerprint)
+    if calibrate:
+        situation, milliseconds = quiet.calibrate()
+        references[situation] = milliseconds
+    found = quiet.look(references)
+    others = found.machine["others"]
+    told = "unknown" if others is None else f"{others:g} cores"
+    advice = found.advice(device)
+    return {
+        "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",
+        "others": f"{told} at work for other processes",
+        "sentinel": f"{found.sentinel_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
+        f"{found.block_spread:.1%} from block to block, {found.reading_spread:.1%} from reading "
+        "to reading (10th to 90th percentile)",
+        "advice": "; ".join(advice) or "none",
+    }
 
 
 def _package(package: str, use: str) -> str:

@@ -11,6 +11,7 @@ from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
+from dsx.study.references import References
 from dsx.study.tables import COMPLETE, FAILED, REJECTED
 from dsx.study.weights import Weights
 
@@ -56,6 +57,7 @@ class Evaluator:
         self.weights = weights
         self.doing = doing
         self.forms = KnownForms(memory.engine, memory.device, memory)
+        self.references = References(memory.engine, memory.device, memory)
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
@@ -74,7 +76,7 @@ class Evaluator:
         # the memory at hand. Anything else is our own mistake and goes up.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
             outcome.state = FAILED
-            outcome.reason = _in_one_line(error)
+            outcome.reason = in_one_line(error)
         # Where it was interrupted instead, it is gone on with from there.
         self.weights.checkpoint(design.id).unlink(missing_ok=True)
         return outcome
@@ -85,7 +87,9 @@ class Evaluator:
             design,
             self.forms,
             checkpoint=self.weights.checkpoint(design.id),
+            references=self.references,
             report=lambda share, loss: self.doing(f"training, {share:.0%} done"),
+            waiting=lambda: self.doing(WAITING),
         )
         is_baseline = not design.changed
         stages = self.plan.stages(design)
@@ -170,10 +174,10 @@ class Evaluator:
             # In a network that is not dsx's, any error is about that network.
             if ":" not in self.plan.space.file.model:
                 raise
-            raise TrialFailed(_in_one_line(error)) from error
+            raise TrialFailed(in_one_line(error)) from error
 
 
-def _in_one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """Give an error's message; its type too, where that says more."""
     words = " ".join(str(error).split())
     if isinstance(error, DsxError | RuntimeError | ValueError) and words:
@@ -181,6 +185,7 @@ def _in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
+WAITING = "waiting for the device: another process times or trains"
 _DOING = {
     "static": "counting",
     "timed": "timing",

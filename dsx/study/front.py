@@ -5,18 +5,18 @@ border. Infinite values are allowed (a design can be infinitely bad), NaN never 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsx.errors import DsxError, WorkFailed, did_you_mean
+from dsx.study.certainty import Certainty, certainties, contested_pairs
+from dsx.study.dominance import Values, dominate, hypervolume, non_dominated, to_ideal
 
 Direction = Literal["minimize", "maximize"]
-Values = NDArray[np.float64]
 
 SHORTEST_PREFIX = 4
 """Fewer characters of a design id than this are taken for a misspelt word."""
@@ -24,11 +24,25 @@ SHORTEST_PREFIX = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """A measured number with its confidence interval (low == high == value where it is exact)."""
+    """A measured number with its confidence interval (low == high == value where it is exact).
+
+    Attributes:
+        value: In the metric's unit.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        seeds: How many trainings, each with a seed of its own, stand behind it.
+        readings: How many measurements stand behind it.
+        wide: Whether the interval is wider than was asked for, because the time was spent.
+        busy: Whether the machine was busy with other work meanwhile.
+    """
 
     value: float
     low: float
     high: float
+    seeds: int = 1
+    readings: int = 1
+    wide: bool = False
+    busy: bool = False
 
     @property
     def exact(self) -> bool:
@@ -49,6 +63,7 @@ class Entry:
         words: The design as a person would describe it.
         redesigned: How many slots are not kept as they are.
         fallbacks: How many of these are deployed in their dense form; None if not deployed.
+        device: Fingerprint of the device that all its numbers are from.
     """
 
     id: str
@@ -59,6 +74,7 @@ class Entry:
     words: str
     redesigned: int
     fallbacks: int | None
+    device: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +90,8 @@ class Front:
         baseline: The design id of the baseline.
         reference: Objective to the reference of the hypervolume, in its natural sign.
         conditions: What the numbers were measured under, for people to read.
+        devices: Fingerprint to number of the devices whose numbers are mixed, the study's first;
+            empty where they are all from one.
     """
 
     study: str
@@ -84,6 +102,7 @@ class Front:
     baseline: str
     reference: Mapping[str, float]
     conditions: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.objectives, "a front needs an objective"
@@ -91,20 +110,50 @@ class Front:
         for entry in self.entries:
             missing = self.objectives.keys() - entry.metrics.keys()
             assert not (entry.feasible and missing), f"{entry.id} lacks {missing}"
-            numbers = (x for v in entry.metrics.values() for x in (v.value, v.low, v.high))
-            assert not any(map(math.isnan, numbers)), f"{entry.id} holds a NaN"
+            for v in entry.metrics.values():
+                assert not any(map(math.isnan, (v.low, v.value, v.high))), f"{entry.id} holds a NaN"
+                assert v.low <= v.value <= v.high, f"{entry.id} lies outside of its interval"
 
     @cached_property
     def on_front(self) -> tuple[Entry, ...]:
         """The feasible designs that no feasible design dominates, in trial order; ties all stay."""
-        feasible = [entry for entry in self.entries if entry.feasible]
-        keep = non_dominated(self._costs(feasible))
-        return tuple(entry for entry, kept in zip(feasible, keep, strict=True) if kept)
+        keep = non_dominated(self._costs(self._feasible))
+        return tuple(entry for entry, kept in zip(self._feasible, keep, strict=True) if kept)
 
     @cached_property
     def front_ids(self) -> frozenset[str]:
         """The design ids of the front."""
         return frozenset(entry.id for entry in self.on_front)
+
+    @cached_property
+    def certainty(self) -> Mapping[str, Certainty]:
+        """How certainly each design is on the front, by id; an infeasible one is not."""
+        words: dict[str, Certainty] = {entry.id: "no" for entry in self.entries}
+        found = zip(self._feasible, certainties(*self._bounds), strict=True)
+        return words | {entry.id: word for entry, word in found}
+
+    @cached_property
+    def perhaps(self) -> tuple[Entry, ...]:
+        """The designs off the front that are perhaps on it, the likeliest first.
+
+        Likelier is what fewer designs of the front dominate, then what was drawn earlier.
+        """
+        behind = [
+            entry
+            for entry in self._feasible
+            if self.certainty[entry.id] == "perhaps" and entry.id not in self.front_ids
+        ]
+        ahead = dominate(self._costs(self.on_front), self._costs(behind)).sum(axis=1)
+        return tuple(behind[place] for place in np.argsort(ahead, kind="stable"))
+
+    @cached_property
+    def contested(self) -> list[tuple[Entry, Entry]]:
+        """The pairs of feasible designs whose order decides a class, each pair once.
+
+        The second could dominate the first, but does not surely; neither is surely off the front.
+        """
+        pairs = contested_pairs(*self._bounds)
+        return [(self._feasible[doubted], self._feasible[doubter]) for doubted, doubter in pairs]
 
     @cached_property
     def knee(self) -> Entry:
@@ -200,9 +249,22 @@ class Front:
     def _signs(self) -> dict[str, float]:
         return {name: 1.0 if way == "minimize" else -1.0 for name, way in self.objectives.items()}
 
-    def _costs(self, entries: list[Entry] | tuple[Entry, ...]) -> Values:
+    @cached_property
+    def _feasible(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.feasible]
+
+    @cached_property
+    def _bounds(self) -> tuple[Values, Values]:
+        """The least and the largest costs that the intervals of the feasible designs allow."""
+        ends = self._costs(self._feasible, "low"), self._costs(self._feasible, "high")
+        # A turned sign turns the ends about.
+        return np.minimum(*ends), np.maximum(*ends)
+
+    def _costs(
+        self, entries: Sequence[Entry], of: Literal["value", "low", "high"] = "value"
+    ) -> Values:
         rows = [
-            [sign * entry.metrics[name].value for name, sign in self._signs.items()]
+            [sign * getattr(entry.metrics[name], of) for name, sign in self._signs.items()]
             for entry in entries
         ]
         return np.array(rows, dtype=float).reshape(len(rows), len(self.objectives))
@@ -210,69 +272,4 @@ class Front:
     @cached_property
     def _distances(self) -> dict[str, float]:
         ids = [entry.id for entry in self.on_front]
-        return dict(zip(ids, _to_ideal(self._costs(self.on_front)).tolist(), strict=True))
-
-
-def non_dominated(values: Values) -> NDArray[np.bool_]:
-    """Mark the points that no other point dominates.
-
-    A point dominates another if it is nowhere worse and somewhere better; equal points do not
-    dominate each other.
-
-    Args:
-        values: (n, m) costs to be minimised; may be infinite, not NaN.
-
-    Returns:
-        (n,) true where the point is on the front.
-
-    Source:
-        Kung, Luccio, Preparata 1975, in moocore (n log n for m <= 3).
-    """
-    # moocore misjudges +inf and crashes on -inf (0.3.2). Dominance only asks for the order.
-    import moocore
-
-    assert not np.isnan(values).any(), "NaN among the objectives"
-    if not len(values):
-        return np.zeros(0, dtype=bool)
-    ranks = [np.unique(column, return_inverse=True)[1].astype(float) for column in values.T]
-    front: NDArray[np.bool_] = moocore.is_nondominated(np.stack(ranks, axis=1), keep_weakly=True)
-    return front
-
-
-def hypervolume(values: Values, reference: Values) -> float:
-    """Measure the volume between a set of points and a reference point.
-
-    Args:
-        values: (n, m) costs to be minimised; may be infinite, not NaN. Points that are not better
-            than the reference in every objective add nothing.
-        reference: (m,) finite costs.
-
-    Returns:
-        The volume of what the points dominate and the reference does not, exact; infinite if a
-        point that counts is infinitely good.
-    """
-    import moocore
-
-    assert not np.isnan(values).any(), "NaN among the objectives"
-    assert np.isfinite(reference).all(), "the reference has to be finite"
-    # moocore drops infinite points silently, so they are judged here.
-    inside = values[(values < reference).all(axis=1)]
-    if not len(inside):
-        return 0.0
-    if np.isinf(inside).any():
-        return math.inf
-    return float(moocore.hypervolume(inside, ref=reference))
-
-
-def _to_ideal(costs: Values) -> Values:
-    """Measure how far each point is from the best of all, every objective scaled to 0..1.
-
-    An objective in which all finite values are equal counts 0. (n, m) -> (n,).
-    """
-    squares = np.zeros(len(costs))
-    for column in costs.T:
-        finite = column[np.isfinite(column)]
-        if finite.size:
-            span = np.ptp(finite) or 1.0
-            squares += np.maximum((column - finite.min()) / span, 0.0) ** 2
-    return np.sqrt(squares)
+        return dict(zip(ids, to_ideal(self._costs(self.on_front)).tolist(), strict=True))

@@ -8,6 +8,7 @@ from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES, Stage, training_facts
+from dsx.measure.backends import refusal
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe
 from dsx.study.memory import Memory
@@ -85,8 +86,12 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
         are kept what they are worth before training; cheap ones first.
 
     Raises:
-        SpaceError: If a metric is unknown, or needs weights that the space does not give.
+        SpaceError: If a metric is unknown, cannot be had on this machine, or needs weights that
+            the space does not give; if the backend cannot run what the space says on this machine.
     """
+    if refused := refusal(space.file.measure):
+        key, problem = refused
+        raise space.source.error(("measure", key), problem)
     wanted = {}
     named = [("objectives", name) for name in space.file.objectives]
     named += [("constraints", name) for name in space.file.constraints]
@@ -97,6 +102,8 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
             raise space.source.error((key, name), str(error)) from error
         if name == PROJECTED and space.file.weights is None:
             problem = "needs weights to begin with (weights: FILE)"
+            raise space.source.error((key, name), problem)
+        if problem := wanted[name].absent(space):
             raise space.source.error((key, name), problem)
     always = COUNTED if space.file.weights is None else (*COUNTED, PROJECTED)
     found = {name: find(Metric, name) for name in names(Metric) if name in always} | wanted
@@ -146,6 +153,23 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
     probe(space)
+    return plan_metrics(space, metrics, memory, space.learned)
+
+
+def plan_metrics(
+    space: SearchSpace, metrics: Mapping[str, Metric], memory: Memory, learned: bool
+) -> Plan:
+    """Say under which protocols some metrics of a space are measured.
+
+    Args:
+        space: The space.
+        metrics: By name, the cheap ones first.
+        memory: Where the protocols are written down.
+        learned: Whether designs with learned shapes are among those to be measured.
+
+    Returns:
+        The plan.
+    """
     # Code of one's own changes from one day to the next, under the same name.
     own = {"network": fingerprint(space)} if ":" in space.file.model else {}
     settings = {name: {**metric.protocol(space), **own} for name, metric in metrics.items()}
@@ -157,7 +181,7 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
         learned={
             name: memory.add_protocol(name, {**facts, "learned_shapes": _shaping(space)})
             for name, facts in settings.items()
-            if space.learned
+            if learned
         },
     )
 

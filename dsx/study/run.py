@@ -29,6 +29,8 @@ from dsx.study.worker import claim
 
 MOST_DRAWS_PER_TRIAL = 20
 WORSENED = 0.1
+NOTE_REST = 20
+"""The front is found anew when so many times as long has passed as it took: that grows with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ def search(
     seed: int = 0,
     storage: str = DEFAULT_STORAGE,
     timeout: float | None = None,
+    mix_devices: bool = False,
     report: Report | None = None,
 ) -> Front:
     """Run a study, or go on with it, until enough designs are measured to the end.
@@ -72,6 +75,8 @@ def search(
         seed: Of the draws.
         storage: Any SQLAlchemy URL.
         timeout: Seconds after which no new trial begins.
+        mix_devices: Whether to go on with a study that was begun on another device, and to join
+            the numbers of all its devices.
         report: Called whenever something is begun or done.
 
     Returns:
@@ -94,13 +99,13 @@ def search(
     memory = Memory(engine, this_device())
     with one_line_errors(storage), claim(engine, name):
         plan = make_plan(loaded, memory)
-        begin_study(name, plan, memory, seed)
+        begin_study(name, plan, memory, seed, mix_devices)
         run = _Run(name, plan, memory, storage, seed, trials, report or (lambda progress: None))
         try:
             run.run(timeout)
         finally:
             run.trials.interrupt()
-    return load_front(engine, name)
+    return load_front(engine, name, mix_devices)
 
 
 class _Run:
@@ -124,6 +129,7 @@ class _Run:
         self.report = report
         self.trials = Trials(self.engine, name)
         self.front = 0
+        self.note_again = 0.0
         # Where nothing is trained, there are no weights to keep either.
         protocol = plan.protocols.get("accuracy", "")
         self.weights = Weights(storage, name, protocol)
@@ -151,7 +157,7 @@ class _Run:
         known = baseline.id in self.trials.complete
         if known:
             self._note_baseline(self.evaluator.evaluate(baseline))
-            self.front = len(load_front(self.engine, self.name).on_front)
+            self.front = len(load_front(self.engine, self.name, mix_devices=True).on_front)
         else:
             # All else is measured against the baseline; if it failed before, it is tried again.
             self.trials.seen.discard(baseline.id)
@@ -196,14 +202,20 @@ class _Run:
         self._tell(draw, outcome)
         if not design.changed and outcome.state == FAILED:
             raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
-        if outcome.state == COMPLETE:
+        if outcome.state == COMPLETE and time.monotonic() >= self.note_again:
             self._note_front()
         return False
 
     def _note_front(self) -> None:
-        front = load_front(self.engine, self.name)
+        """Find the front, and drop the weights of what is not on it; not while that takes long."""
+        begin = time.monotonic()
+        front = load_front(self.engine, self.name, mix_devices=True)
         self.front = len(front.on_front)
-        self.weights.keep_only(front.front_ids | {front.baseline})
+        # What is on the front of the study's own device may not be on that of all of them.
+        own = load_front(self.engine, self.name) if front.devices else front
+        self.weights.keep_only(front.front_ids | own.front_ids | {front.baseline})
+        end = time.monotonic()
+        self.note_again = end + NOTE_REST * (end - begin)
 
     def _tell(self, draw: Draw, outcome: Outcome) -> None:
         if outcome.state == COMPLETE:
@@ -219,6 +231,8 @@ class _Run:
             return
         with Session(self.engine) as session, session.begin():
             study = session.get_one(StudyRow, self.name)
+            if study.reference and study.device != self.memory.device:
+                return
             study.reference = {
                 name: outcome.values[name] * (1 + WORSENED * (1 if sense == "minimize" else -1))
                 for name, sense in self.plan.space.file.objectives.items()

@@ -1,5 +1,7 @@
 """dsx's own tables; they lie beside Optuna's in one database."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +51,21 @@ class ProtocolRow(Base):
     metric: Mapped[str]
     settings: Mapped[dict[str, Any]]
 
+    @property
+    def family(self) -> str:
+        """The settings without the training seed: numbers of one family are of several seeds."""
+        return json.dumps(_unseeded(self.settings), sort_keys=True)
+
+    @property
+    def seed(self) -> int | None:
+        """The training seed, None where nothing depends on one."""
+        return _seed(self.settings)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the numbers are of designs with learned shapes, which depend on the training."""
+        return "learned_shapes" in self.settings
+
 
 class MeasurementRow(Base):
     """One number and its making."""
@@ -77,6 +94,15 @@ class FormRow(Base):
     facts: Mapped[dict[str, Any]]
     form: Mapped[str]
     seconds: Mapped[dict[str, Any]]
+
+
+class SentinelRow(Base):
+    """What the sentinel takes on a device in calm moments, by its situation."""
+
+    __tablename__ = "dsx_sentinels"
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
+    situation: Mapped[str] = mapped_column(primary_key=True)
+    milliseconds: Mapped[float]
 
 
 class StudyRow(Base):
@@ -117,3 +143,24 @@ class WorkerRow(Base):
     host: Mapped[str]
     pid: Mapped[int]
     started: Mapped[float]
+
+
+_SEEDED = ("train", "learned_shapes")
+"""Where settings hold a training seed, beside one of their own."""
+
+
+def _unseeded(settings: Any) -> Any:
+    if not isinstance(settings, Mapping):
+        return settings
+    return {
+        name: _unseeded(value) if name in _SEEDED else value
+        for name, value in settings.items()
+        if name != "seed"
+    }
+
+
+def _seed(settings: Any) -> int | None:
+    if not isinstance(settings, Mapping):
+        return None
+    seeds = [settings.get("seed"), *(_seed(settings.get(name)) for name in _SEEDED)]
+    return next((seed for seed in seeds if isinstance(seed, int)), None)

@@ -44,6 +44,7 @@ def train(
     checkpoint: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
     report: Report | None = None,
+    give_way: Callable[[], None] | None = None,
 ) -> list[float]:
     """Train a classifier in place, on the device it is on.
 
@@ -59,6 +60,7 @@ def train(
             the longer one, from the epoch that was reached. The file is the caller's to delete.
         save_seconds: Least time from one writing to the next.
         report: Told at the end of each epoch, and once a second, how far the training is.
+        give_way: Called between two steps; may take its time.
 
     Returns:
         The mean loss of each epoch, that of the task alone.
@@ -77,6 +79,8 @@ def train(
             training.resume(checkpoint)
         looked = saved = time.monotonic()
         for epoch_over in training.steps():
+            if give_way is not None:
+                give_way()
             now = time.monotonic()
             if not epoch_over and now - looked < min(LOOK_SECONDS, save_seconds):
                 continue

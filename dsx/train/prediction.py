@@ -1,5 +1,7 @@
 """Classify images with a trained network."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,17 +16,26 @@ def device_of(network: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
-def predict(network: nn.Module, split: Split, dtype: torch.dtype = torch.float32) -> Tensor:
+def predict(
+    network: nn.Module,
+    split: Split,
+    dtype: torch.dtype = torch.float32,
+    give_way: Callable[[], None] = lambda: None,
+) -> Tensor:
     """Classify images.
 
     Args:
         network: In eval mode.
         split: The images.
         dtype: What the network takes them in.
+        give_way: Called between two batches; may take its time.
 
     Returns:
         The class with the largest logit, (N,), on the CPU.
     """
+    found = []
     with torch.inference_mode():
-        parts = split.batches(torch.arange(len(split)), BATCH, device_of(network))
-        return torch.cat([network(images.to(dtype)).argmax(1) for images, _ in parts]).cpu()
+        for images, _ in split.batches(torch.arange(len(split)), BATCH, device_of(network)):
+            found.append(network(images.to(dtype)).argmax(1))
+            give_way()
+    return torch.cat(found).cpu()

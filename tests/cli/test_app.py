@@ -7,7 +7,7 @@ import pytest
 import dsx as package
 from tests.cli.running import dsx, fresh, one_line
 
-COMMANDS = ["search", "pareto", "export", "space", "ls", "doctor"]
+COMMANDS = ["search", "pareto", "export", "space", "measure", "ls", "doctor"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])

@@ -13,12 +13,12 @@ def test_without_a_name_it_lists_what_there_is(tmp_path: Path) -> None:
     assert "train" in [row["bench"] for row in document["benchmarks"]]
     table = dsx("bench", folder=tmp_path)
     assert (table.code, table.err) == (0, "")
-    assert table.out.split()[:3] == ["bench", "measures", "train"]
+    assert table.out.split()[:3] == ["bench", "measures", "latency"]
 
 
 def test_a_benchmark_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     refusal = one_line(dsx("bench", "trian", folder=tmp_path), 2)
-    assert refusal == "no bench called 'trian' (allowed: train). Did you mean 'train'?"
+    assert refusal == "no bench called 'trian' (allowed: latency, train). Did you mean 'train'?"
 
 
 def test_a_comparison_is_a_sentence() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from dsx import front
 from tests.cli.running import dsx, on_terminal, one_line
+from tests.study.spaces import TIMED
 
 
 def test_json_has_the_keys_of_the_design(used: Path) -> None:
@@ -17,8 +18,9 @@ def test_json_has_the_keys_of_the_design(used: Path) -> None:
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:
         assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "words"}
+        assert design["certainty"] in ("certain", "perhaps", "no")
         for value in design["metrics"].values():
-            assert value.keys() == {"value", "low", "high"}
+            assert value.keys() == {"value", "low", "high", "seeds", "readings", "wide", "busy"}
 
 
 def test_the_formats_hold_the_same_designs(used: Path) -> None:
@@ -38,7 +40,7 @@ def test_it_fits_the_terminal(used: Path, columns: int) -> None:
     ended = dsx("pareto", folder=used, environment={"COLUMNS": str(columns)})
     assert (ended.code, ended.err) == (0, "")
     assert max(map(len, ended.out.splitlines())) <= columns
-    assert "★ knee" in ended.out
+    assert "★ knee" in ended.out or "☆ knee" in ended.out
     assert "\x1b" not in ended.out
 
 
@@ -72,6 +74,8 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
         (["--plot", "front.pgn"], "front.pgn: no plot format called '.pgn'"),
         (["--plot", "nowhere/front.png"], "cannot write nowhere/front.png: "),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
+        (["--proxies"], "study 'tiny' has 0 designs with latency_ms, and to compare orders takes "),
+        (["--proxies", "--save", "x"], "--proxies: does not go with --save (allowed: --plot, "),
         (
             ["--storage", "sqlite:///none.db"],
             "no database at sqlite:///none.db; `dsx search` makes",
@@ -89,3 +93,36 @@ def test_without_a_front_it_ends_with_1(tmp_path: Path) -> None:
     ended = dsx("pareto", folder=tmp_path)
     assert (ended.code, ended.err) == (1, "No design meets all constraints yet.\n")
     assert dsx("pareto", "--json", folder=tmp_path).json["knee"] is None
+
+
+def test_proxies_are_shown_and_drawn(tmp_path: Path) -> None:
+    assert dsx("search", TIMED, "--trials", 3, folder=tmp_path).code == 0
+    file = tmp_path / "proxies.png"
+    ended = dsx("pareto", "timed", "--proxies", "--json", "--plot", file, folder=tmp_path)
+    assert (ended.code, ended.err) == (0, f"Wrote {file}\n")
+    assert [proxy["designs"] for proxy in ended.json["proxies"]] == [3, 3, 3]
+    assert file.stat().st_size > 1000
+
+
+def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> None:
+    from tests.study.looking import moved
+    from tests.study.spaces import ONE
+
+    dsx("search", ONE, "--trials", 4, folder=tmp_path)
+    storage = f"sqlite:///{tmp_path}/studies/dsx.db"
+    moved(storage, "one", [front("one", storage=storage).entries[2].id])
+    apart, mixed = (
+        dsx("pareto", *flag, "--save", "kept", "--json", folder=tmp_path).json
+        for flag in ([], ["--mix-devices"])
+    )
+    assert (len(apart["designs"]), len(mixed["designs"])) == (3, 4)
+    assert "1 design was measured on other devices only" in apart["conditions"]["left out"]
+    assert len({design["device"] for design in mixed["designs"]}) == 2
+    said = "2 devices mixed: what two designs differ by may be their devices"
+    assert mixed["conditions"]["device"] == said
+    table = dsx("pareto", "--mix-devices", folder=tmp_path).out
+    assert said in " ".join(table.split())
+    assert said in (tmp_path / "kept" / "README.md").read_text()
+    text = (tmp_path / "kept" / "measurements.csv").read_text()
+    rows = csv.DictReader(io.StringIO(text))
+    assert len({row["device"] for row in rows}) == 2

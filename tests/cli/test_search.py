@@ -31,7 +31,7 @@ def test_from_an_empty_folder_to_the_next_command(tmp_path: Path) -> None:
     ended = dsx("search", TINY, "--trials", 3, folder=tmp_path)
     assert ended.code == 0
     title, *_ = ended.out.splitlines()
-    assert title.startswith("tiny (space tiny): ") and title.endswith(" designs on the front")
+    assert title.startswith("tiny (space tiny): ") and " designs on the front (" in title
     assert "best accuracy: #" in ended.out
     assert ended.err.startswith("0/3 designs, 0 on the front\n1/3 designs, 1 on the front\n")
     assert "\nfinished: 3 measured to the end" in ended.err

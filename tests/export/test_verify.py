@@ -10,6 +10,7 @@ from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export.model_py import write
 from dsx.nets.small_cnn import SmallCnn
+from tests.measure.candidates import candidate
 
 LOGITS = torch.tensor([[1.0, -4.0], [2.0, 0.0]])
 
@@ -59,5 +60,6 @@ def test_a_process_that_fails_gives_its_last_word(tmp_path: Path) -> None:
 
 
 def test_it_is_timed_as_a_candidate_is(folder: Path) -> None:
-    median, low, high = verify.latency_ms(verify.load_exported(folder), torch.zeros(1, 1, 8, 8))
-    assert 0 < low <= median <= high
+    timed = verify.latency_ms(candidate(), verify.load_exported(folder))
+    assert 0 < timed.low <= timed.value <= timed.high
+    assert timed.conditions["blocks"] == len(timed.samples) > 0

@@ -14,6 +14,9 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.space.texts import space
 
 METRICS = names(Metric)
+HERE = [name for name in METRICS if not find(Metric, name).absent(space(SMALL))]
+"""Those that this machine can measure."""
+
 UNITS = ("ms", "mb", "mj")
 STATIC = [name for name in METRICS if find(Metric, name).cost == "static"]
 
@@ -26,7 +29,19 @@ def readings(name: str) -> tuple[Reading, Reading]:
 
 
 def test_the_metrics_of_the_design_exist() -> None:
-    assert {"params", "flops", "bits", "latency_ms", "accuracy"} <= set(METRICS)
+    named = {"params", "flops", "bits", "latency_ms", "peak_memory_mb", "energy_mj", "accuracy"}
+    assert named <= set(METRICS)
+
+
+def test_only_energy_is_a_matter_of_the_machine() -> None:
+    assert {*METRICS} - {*HERE} <= {"energy_mj"}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_what_cannot_be_had_here_says_why_in_one_line(name: str) -> None:
+    word = find(Metric, name).absent(space(SMALL))
+    assert word == " ".join(word.split())
+    assert not word or word.startswith("cannot be told")
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -47,7 +62,7 @@ def test_a_unit_that_is_in_the_name_is_the_unit(name: str) -> None:
     assert (suffix in UNITS or unit in UNITS) == (suffix == unit)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", HERE)
 def test_a_reading_is_finite_and_inside_its_interval(name: str) -> None:
     for reading in readings(name):
         assert math.isfinite(reading.value)
@@ -55,7 +70,7 @@ def test_a_reading_is_finite_and_inside_its_interval(name: str) -> None:
         assert all(math.isfinite(sample) for sample in reading.samples)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", HERE)
 def test_the_making_of_a_reading_is_plain_json(name: str) -> None:
     for reading in readings(name):
         for plain in (dict(reading.conditions), list(reading.samples), reading.value):

@@ -14,7 +14,7 @@ from dsx.conv.deploy import Form
 from dsx.conv.deploy._choose import candidates
 from dsx.errors import WorkFailed
 from dsx.lookup import find, names
-from dsx.measure import Candidate
+from dsx.measure import Candidate, Reading
 from dsx.measure.flops import METRIC, count
 from dsx.space import load_space, redesign
 from dsx.space.census import census
@@ -151,12 +151,41 @@ def test_the_baseline_is_counted_by_operator_as_well() -> None:
     assert METRIC.read(candidate(specs=SPECS)).conditions == {}
 
 
-def test_a_baseline_that_cannot_be_counted_by_operator_says_so() -> None:
-    text = ruled("{match: '*', groups: [2]}", model="tests.space.networks:Strange")
-    reading = METRIC.read(candidate(text.replace("{width: 8}", "{}")))
-    problem = "the operator counter does not know aten::fft_fft, aten::real"
-    assert reading.conditions == {"not_counted_by_operator": problem}
+def baseline_of(network: str) -> Reading:
+    text = ruled("{match: '*', groups: [2]}", model=f"{__name__}:{network}")
+    return METRIC.read(candidate(text.replace("{width: 8}", "{}")))
+
+
+class Twice(networks.Strange):
+    """Does twice what no counter knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = super().forward(x) + torch.fft.fft(x).real.mean()
+        return out
+
+
+class Unfollowed(networks.Tiny):
+    """Fails where a tracer looks on, as some networks do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            raise TypeError("no tracing, please")
+        return super().forward(x)
+
+
+def test_operators_that_nobody_counts_are_named_with_the_baseline() -> None:
+    reading = baseline_of("Twice")
     assert reading.value == 4 * 64 + 4 * 4 * 9 * 64 + 40
+    assert reading.conditions == {
+        "counted_by_operator": reading.value,
+        # Means and sums are free.
+        "unknown_operators": {"aten::fft_fft": 2, "aten::real": 2},
+    }
+
+
+def test_a_baseline_that_cannot_be_followed_says_so() -> None:
+    problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    assert baseline_of("Unfollowed").conditions == {"not_counted_by_operator": problem}
 
 
 def test_the_additions_that_merge_binary_maps_are_counted() -> None:

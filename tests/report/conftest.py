@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dsx.study.front import Direction, Entry, Front, Value
+from dsx.study.proxies import ProxyReport, compare
 
 UNITS = {
     "flops": "multiply-adds",
@@ -121,3 +122,50 @@ def ragged() -> Front:
     vague = replace(second, metrics={**unsized, "accuracy": unsure})
     bare = replace(first, id="b" * 12, trial=9, feasible=False, metrics={}, fallbacks=None)
     return replace(front, entries=(endless, vague, *rest, bare))
+
+
+@pytest.fixture(scope="session")
+def proxies() -> ProxyReport:
+    """Nine designs and one that was rejected; all use the same memory, and fft is not counted."""
+    front = make("flops", "latency_ms", "accuracy")
+    numbers = {entry.id: entry.metrics for entry in front.entries}
+    rejected = {"params": _exact(9000), "flops": _exact(9e9), "latency_ms": _exact(0.5)}
+    numbers = {**numbers, "rejected": rejected}
+    return ProxyReport(
+        front=front,
+        numbers=numbers,
+        proxies=compare(numbers, front.study),
+        unknown_operators={"aten::fft_fft": 2},
+    )
+
+
+@pytest.fixture
+def doubtful(three: Front) -> Front:
+    """Means over seeds, numbers taken under bad conditions, two devices in one front."""
+
+    def doubt(entry: Entry) -> Entry:
+        metrics = dict(entry.metrics)
+        if entry.trial in (3, 4):
+            metrics["accuracy"] = replace(metrics["accuracy"], seeds=3, readings=4)
+        if entry.trial in (1, 2):
+            latency = metrics["latency_ms"]
+            metrics["latency_ms"] = replace(latency, wide=True, busy=entry.trial == 1)
+        return replace(entry, metrics=metrics, device="b" * 12 if entry.trial == 4 else "a" * 12)
+
+    entries = tuple(map(doubt, three.entries))
+    conditions = {"device": "2 devices mixed", "device 1": "Xeon", "device 2": "EPYC"}
+    devices = {"a" * 12: 1, "b" * 12: 2}
+    return replace(three, entries=entries, conditions=conditions, devices=devices)
+
+
+@pytest.fixture
+def crowd(two: Front) -> Front:
+    """Fourteen designs that only their intervals keep from being dominated."""
+
+    def near(n: int) -> Entry:
+        twin = two.entries[2]
+        flops = twin.metrics["flops"].value + n
+        metrics = {**twin.metrics, "flops": _exact(flops)}
+        return replace(twin, id=f"{n:012x}", trial=n, metrics=metrics)
+
+    return replace(two, entries=(*two.entries, *(near(n) for n in range(20, 34))))

@@ -32,6 +32,10 @@ def faces(marks: PathCollection) -> list[tuple[float, ...]]:
     return [tuple(map(float, colour)) for colour in np.asarray(marks.get_facecolor())]
 
 
+def rims(marks: PathCollection) -> set[tuple[float, ...]]:
+    return {tuple(map(float, colour)) for colour in np.asarray(marks.get_edgecolor())}
+
+
 @pytest.mark.parametrize("name", ["two", "three", "four", "one", "lone", "hopeless", "ragged"])
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_the_same_front_gives_the_same_bytes(
@@ -54,9 +58,13 @@ def test_axes_title_and_conditions(two: Front) -> None:
     assert plot.get_xlabel() == "flops (multiply-adds), lower is better"
     assert plot.get_ylabel() == "accuracy (%), higher is better"
     assert picture.get_suptitle() == "vgg16-3"
-    assert "5 of 9 on the front" in plot.get_title(loc="left")
+    assert "5 of 9 designs on the front (3 for certain), 1 more perhaps" in plot.get_title(
+        loc="left"
+    )
     assert "device: Xeon, 1 thread" in plot.get_title(loc="left")
-    assert legend(picture) == ["knee", "baseline", "front", "dominated", "infeasible"]
+    assert legend(picture) == [
+        *("knee", "baseline, perhaps", "front", "front, perhaps", "dominated", "infeasible")
+    ]
     ticks = [label.get_text() for label in plot.get_xticklabels()]
     assert "100 M" in ticks and "200 M" in ticks
     assert "93" in [label.get_text() for label in plot.get_yticklabels()]
@@ -64,13 +72,19 @@ def test_axes_title_and_conditions(two: Front) -> None:
 
 def test_every_design_is_a_mark_of_its_role(two: Front) -> None:
     (plot,) = drawn(two).axes
-    counts = {
+    filled = {
         role: len(faces(marks))
         for marks in scattered(plot)
         for role, colour in COLOURS.items()
-        if set(faces(marks)) == {to_rgba(colour)}
+        if role != "unsure" and set(faces(marks)) == {to_rgba(colour)}
     }
-    assert counts == {"knee": 1, "baseline": 1, "front": 4, "dominated": 2, "infeasible": 1}
+    assert filled == {"knee": 1, "front": 2, "dominated": 2, "infeasible": 1}
+    hollow = [marks for marks in scattered(plot) if set(faces(marks)) == {to_rgba("white")}]
+    found = [(len(np.asarray(marks.get_offsets())), rims(marks)) for marks in hollow]
+    assert [(count, colours) for count, colours in found if count] == [
+        (2, {to_rgba(COLOURS["unsure"])}),
+        (1, {to_rgba(COLOURS["baseline"])}),
+    ]
     assert {text.get_text() for text in plot.texts} == {"#0", "#1", "#2", "#3", "#4", "#7"}
 
 
@@ -93,15 +107,24 @@ def test_intervals_are_bars(two: Front) -> None:
     assert [float(end[0] - start[0]) for start, end in across] == [0.0] * 6
 
 
+def certain_and_not(plot: Axes) -> tuple[PathCollection, PathCollection]:
+    """Find the marks of the front: those that are certain, and those that are hollow."""
+    pairs = [marks for marks in scattered(plot) if len(np.asarray(marks.get_offsets())) == 2]
+    white = {to_rgba("white")}
+    (unsure,) = [marks for marks in pairs if set(faces(marks)) == white]
+    (sure,) = [marks for marks in pairs if rims(marks) == white and len(set(faces(marks))) == 2]
+    return sure, unsure
+
+
 def test_a_third_objective_is_colour_a_fourth_is_size(three: Front, four: Front) -> None:
     plot, bar = drawn(three).axes
     assert bar.get_ylabel() == "latency (ms), lower is better"
-    front = next(marks for marks in scattered(plot) if len(faces(marks)) == 4)
-    assert len(set(faces(front))) == 4
-    assert len(set(front.get_sizes())) == 1
+    sure, unsure = certain_and_not(plot)
+    assert len(set(faces(sure))) == len(rims(unsure)) == 2
+    assert len(set(sure.get_sizes())) == len(set(unsure.get_sizes())) == 1
     picture = drawn(four)
-    front = next(marks for marks in scattered(picture.axes[0]) if len(faces(marks)) == 4)
-    assert len(set(front.get_sizes())) == 4
+    for marks in certain_and_not(picture.axes[0]):
+        assert len(set(marks.get_sizes())) == 2
     assert legend(picture)[-2:] == ["params 61.0 k", "params 577.3 k"]
 
 
@@ -127,3 +150,23 @@ def test_far_apart_numbers_lie_on_a_logarithm(ragged: Front) -> None:
 
 def test_a_baseline_that_is_the_knee(lone: Front) -> None:
     assert legend(drawn(lone)) == ["knee, the baseline"]
+
+
+def test_a_design_that_is_perhaps_on_the_front_is_a_small_ring(three: Front) -> None:
+    picture = drawn(three)
+    ring = to_rgba(COLOURS["perhaps"])
+    (perhaps,) = [marks for marks in scattered(picture.axes[0]) if rims(marks) == {ring}]
+    assert faces(perhaps) == [to_rgba("white")]
+    assert "dominated, perhaps not" in legend(picture)
+    handles = dict(zip(legend(picture), picture.legends[0].legend_handles, strict=True))
+    faced = {name: handle.get_markerfacecolor() for name, handle in handles.items()}  # type: ignore[union-attr]
+    assert faced["front, perhaps"] == faced["baseline, perhaps"] == "white" != faced["front"]
+
+
+def test_the_legend_stays_on_the_page(four: Front) -> None:
+    wide = {"accuracy": Value(value=0.9, low=0.0, high=1.0)}
+    entries = tuple(replace(e, metrics={**e.metrics, **wide}) for e in four.entries)
+    picture = drawn(replace(four, entries=entries))
+    picture.draw_without_rendering()
+    box = picture.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= picture.bbox.x1

@@ -1,12 +1,22 @@
 """Numbers as people write them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsx.report.human import counted, heading, human, human_interval, relative, tick, title
+from dsx.report.human import (
+    counted,
+    heading,
+    human,
+    human_interval,
+    relative,
+    tick,
+    title,
+    told,
+)
 from dsx.study.front import Value
 
 
@@ -103,6 +113,14 @@ def test_relative(value: float, baseline: float, unit: str, written: str) -> Non
 )
 def test_names(name: str, unit: str, short: str, long: str) -> None:
     assert (title(name, unit), heading(name, unit)) == (short, long)
+
+
+def test_all_that_is_known_of_a_number() -> None:
+    number = Value(value=0.975, low=0.963, high=0.987)
+    assert told(number, "fraction") == "97.5 ±1.2 %"
+    assert told(replace(number, seeds=3), "fraction") == "97.5 ±1.2 % of 3 seeds"
+    assert told(replace(number, wide=True), "fraction") == "97.5 ±1.2 %~"
+    assert told(replace(number, busy=True, wide=True), "ms") == "0.975 ±0.012 ms~!"
 
 
 def test_only_what_numbers_do_not_say_is_counted() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from dsx.errors import DsxError
-from dsx.report.plot import plot
+from dsx.report.plot import plot, plot_proxies
 from dsx.study.front import Front
+from dsx.study.proxies import ProxyReport
 
 
 @pytest.mark.parametrize(
@@ -45,4 +46,22 @@ def test_an_unwritable_path_is_one_line(two: Front, tmp_path: Path) -> None:
 def test_an_unknown_metric_is_refused(two: Front, tmp_path: Path) -> None:
     with pytest.raises(DsxError, match=r"no metric called 'flop' .* mean 'flops'"):
         plot(two, tmp_path / "front.png", x="flop")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [(".png", b"\x89PNG\r\n"), (".SVG", b"<?xml"), (".html", b"<!doctype html>")],
+)
+def test_proxies_have_the_same_formats(
+    proxies: ProxyReport, tmp_path: Path, suffix: str, start: bytes
+) -> None:
+    path = tmp_path / f"proxies{suffix}"
+    plot_proxies(proxies, path)
+    assert path.read_bytes().startswith(start)
+
+
+def test_proxies_in_an_unknown_format_are_refused(proxies: ProxyReport, tmp_path: Path) -> None:
+    with pytest.raises(DsxError, match=r"no plot format called '.pgn' .* mean '.png'"):
+        plot_proxies(proxies, tmp_path / "proxies.pgn")
     assert not list(tmp_path.iterdir())

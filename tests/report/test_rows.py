@@ -31,7 +31,9 @@ def test_a_design_in_the_document(two: Front) -> None:
         "id": "477895000004",
         "trial": 4,
         "on_front": True,
+        "certainty": "certain",
         "feasible": True,
+        "device": "",
         "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
         "words": "learned free shapes, 25% alive [rigid]",
         "redesigned": 4,
@@ -44,7 +46,7 @@ def test_counts_are_whole_and_the_infinite_is_null(ragged: Front) -> None:
     assert "Infinity" not in text and "NaN" not in text
     read = json.loads(text)
     metrics = read["designs"][0]["metrics"]
-    assert metrics["latency_ms"] == {"value": None, "low": 0.1, "high": None}
+    assert metrics["latency_ms"].items() >= {"value": None, "low": 0.1, "high": None}.items()
     assert '"value": 1000,' in text
     assert read["designs"][-1]["metrics"] == {}
     assert read["baseline"] is None
@@ -58,13 +60,14 @@ def test_a_hopeless_study_is_still_a_document(hopeless: Front) -> None:
 def test_csv_has_the_same_rows(two: Front) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(two))))
     assert list(rows[0]) == [
-        *("id", "trial", "on_front", "feasible", "flops"),
+        *("id", "trial", "on_front", "certainty", "feasible", "flops"),
         *("accuracy", "accuracy_low", "accuracy_high", "params", "bits"),
         *("latency_ms", "latency_ms_low", "latency_ms_high", "peak_memory_mb", "words"),
     ]
     for row, entry in zip(rows, two.entries, strict=True):
         assert (row["id"], row["trial"], row["words"]) == (entry.id, str(entry.trial), entry.words)
         assert (row["on_front"] == "true") == (entry in two.on_front)
+        assert row["certainty"] == two.certainty[entry.id]
         assert (row["feasible"] == "true") == entry.feasible
         for name, value in entry.metrics.items():
             assert float(row[name]) == value.value
@@ -77,3 +80,24 @@ def test_csv_leaves_empty_what_is_not_known(ragged: Front) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(ragged))))
     assert (rows[0]["latency_ms"], rows[0]["latency_ms_low"]) == ("", "0.1")
     assert rows[-1]["flops"] == rows[-1]["accuracy"] == ""
+
+
+def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
+    read = document(doubtful)
+    designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
+    said = {"seeds": 3, "readings": 4, "wide": False, "busy": False}
+    assert designs[4]["metrics"]["accuracy"].items() >= said.items()
+    said = {"seeds": 1, "readings": 1, "wide": True, "busy": True}
+    assert designs[1]["metrics"]["latency_ms"].items() >= said.items()
+    assert {n: design["certainty"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
+        **{0: "perhaps", 1: "certain", 5: "perhaps", 6: "no", 8: "no"}
+    }
+    assert read["devices"] == {"a" * 12: 1, "b" * 12: 2}
+    assert designs[4]["device"] == "b" * 12
+
+
+def test_csv_tells_seeds_and_devices_where_there_are_several(doubtful: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(doubtful))))
+    assert [row["accuracy_seeds"] for row in rows] == list("111331111")
+    assert "latency_ms_seeds" not in rows[0]
+    assert [row["device"][0] for row in rows] == list("aaaabaaaa")

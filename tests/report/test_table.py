@@ -60,21 +60,25 @@ def test_words_are_always_told(three: Front, width: int) -> None:
 
 def test_wide(two: Front) -> None:
     lines = shown(two, 120).splitlines()
-    assert lines[0] == "vgg16-3 (space vgg16): 5 of 9 designs on the front"
+    assert lines[0] == (
+        "vgg16-3 (space vgg16): 5 of 9 designs on the front (3 for certain), 1 more perhaps"
+    )
     assert lines[1].split() == ["trial", "id", "flops", "accuracy", "params", "dense", "design"]
     order = [line.split("#")[1].split()[0] for line in lines if "#" in line]
     assert order == ["1", "4", "3", "2", "7", "0"]
     knee = row(shown(two, 120), 3)
     assert knee.split()[:8] == ["★", "#3", "4584e0", "74.5", "M", "24%", "93.0", "±0.4"]
     assert "-0.4 pt  160.3 k  28%    0/4  crosses, sliding window" in knee
-    assert "★ knee; ◆ baseline (dominated); % and pt relative to it" in lines[-3]
+    assert lines[-3].startswith(
+        "★ knee; ● on the front; ○ perhaps on the front; ◇ baseline (dominated, perhaps not); % and"
+    )
     assert "flops in multiply-adds; params in weights" in " ".join(lines[-3:])
     assert lines[-1] == "device: Xeon, 1 thread, float32, batch 1"
 
 
 def test_the_baseline_has_its_own_row_without_ratios(three: Front) -> None:
     baseline = row(shown(three, 100), 0)
-    assert baseline.startswith("◆")
+    assert baseline.startswith("◇")
     lines = shown(three, 100).splitlines()
     assert not lines[lines.index(baseline) - 1].strip()
     assert "pt" not in baseline and "%  " in baseline and "100%" not in baseline
@@ -153,3 +157,62 @@ def test_no_color_is_respected(three: Front, monkeypatch: pytest.MonkeyPatch) ->
     plain = io.StringIO()
     Console(file=plain, width=80, force_terminal=True).print(FrontTable(three))
     assert not re.search(r"\x1b\[[0-9;]*[34][0-7]m", plain.getvalue())
+
+
+def test_certain_and_perhaps_are_told_apart(three: Front) -> None:
+    text = shown(three, 100)
+    marks = {trial: row(text, trial)[0] for trial in (0, 1, 2, 3, 4, 5, 7)}
+    assert marks == {1: "●", 4: "★", 3: "●", 2: "○", 7: "○", 5: "◦", 0: "◇"}
+    lines = text.splitlines()
+    # What is off the front stands apart, the baseline from all others.
+    assert not lines[lines.index(row(text, 5)) - 1].strip()
+    assert not lines[lines.index(row(text, 5)) + 1].strip()
+    assert "◦ dominated, perhaps not" in text
+
+
+def test_what_is_exact_says_nothing_of_certainty(two: Front) -> None:
+    def sharp(entry: Entry) -> Entry:
+        accuracy = entry.metrics["accuracy"].value
+        exact = replace(entry.metrics["accuracy"], low=accuracy, high=accuracy)
+        return replace(entry, metrics={**entry.metrics, "accuracy": exact})
+
+    text = shown(replace(two, entries=tuple(map(sharp, two.entries))), 100)
+    assert text.startswith("vgg16-3 (space vgg16): 5 of 9 designs on the front\n")
+    assert not set("●○◦◇☆") & set(text)
+
+
+def test_a_knee_may_be_perhaps_too(one: Front) -> None:
+    assert row(shown(one, 80), 7).startswith("☆")
+    assert "☆ knee, perhaps on the front; ◦" in shown(one, 80)
+
+
+def test_of_many_perhaps_some_are_listed_and_the_rest_counted(crowd: Front) -> None:
+    text = shown(crowd, 100)
+    assert sum(line.startswith("◦") for line in text.splitlines()) == 10
+    assert "4 more designs are perhaps on the front (--json lists all)." in text
+
+
+def test_seeds_stand_beside_the_number_or_below(doubtful: Front) -> None:
+    wide, narrow = shown(doubtful, 120), shown(doubtful, 80)
+    assert "92.1 ±0.4 % of 3 seeds  -1.3 pt" in row(wide, 4)
+    assert "means over seeds" not in wide
+    assert "of 3 seeds" not in narrow
+    assert "means over seeds: #4 (3), #3 (3)" in " ".join(narrow.split())
+    assert "means over seeds: #4 (3)" in " ".join(shown(doubtful, 60).split())
+
+
+def test_doubtful_numbers_are_marked_and_stay_in_line(doubtful: Front) -> None:
+    text = shown(doubtful, 120)
+    assert len({row(text, trial).index(" ms") for trial in (1, 2, 3, 4, 7, 0)}) == 1
+    assert "ms~! " in row(text, 1) and "ms~  " in row(text, 2) and "ms   " in row(text, 3)
+    said = " ".join(text.split())
+    assert "~ the time was spent before the interval was narrow enough" in said
+    assert "! measured while the machine was busy with other work" in said
+
+
+def test_mixed_devices_are_numbered(doubtful: Front, three: Front) -> None:
+    text = shown(doubtful, 120)
+    assert row(text, 4).split()[1:4] == ["#4", "477895", "2"]
+    assert row(text, 3).split()[1:4] == ["#3", "4584e0", "1"]
+    assert "device 2: EPYC" in text
+    assert " device " not in shown(three, 120).splitlines()[1]

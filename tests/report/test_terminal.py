@@ -31,18 +31,21 @@ def test_no_line_is_longer_than_the_terminal(
     lines = shown(TerminalPlot(request.getfixturevalue(name)), width)
     assert max(map(len, lines)) <= width
     assert len(canvas(lines)) == 16
-    assert any("★" in line for line in canvas(lines))
+    assert any("★" in line or "☆" in line for line in canvas(lines))
 
 
 def test_content(two: Front) -> None:
     lines = shown(TerminalPlot(two))
     assert lines[0].strip() == "accuracy (%), higher is better"
-    assert lines[-2].strip() == "flops (multiply-adds), lower is better"
-    assert lines[-1] == "★ knee  ● front  ◆ baseline  · dominated  x infeasible"
-    assert re.split(" {2,}", lines[-3].strip()) == [f"{n} M" for n in (50, 100, 150, 200, 250, 300)]
+    assert lines[-3].strip() == "flops (multiply-adds), lower is better"
+    assert lines[-2:] == [
+        "★ knee  ● front  ○ front, perhaps  ◇ baseline, perhaps  · dominated",
+        "x infeasible",
+    ]
+    assert re.split(" {2,}", lines[-4].strip()) == [f"{n} M" for n in (50, 100, 150, 200, 250, 300)]
     drawn = "".join(canvas(lines))
-    marks = {mark: drawn.count(mark) for mark in "★●◆·x"}
-    assert marks == {"★": 1, "●": 4, "◆": 1, "·": 2, "x": 1}
+    marks = {mark: drawn.count(mark) for mark in "★●○◇·x"}
+    assert marks == {"★": 1, "●": 2, "○": 2, "◇": 1, "·": 2, "x": 1}
     for trial in (0, 1, 2, 3, 4, 7):
         assert f"#{trial}" in drawn
     for trial in (5, 6, 8):
@@ -54,8 +57,8 @@ def test_marks_stand_where_their_numbers_are(two: Front) -> None:
     best = next(i for i, line in enumerate(rows) if "#7" in line)
     worst = next(i for i, line in enumerate(rows) if line.rstrip().endswith("·") and i > 10)
     assert (best, worst) == (0, 15)
-    baseline = next(line for line in rows if "◆" in line)
-    assert baseline.rstrip().endswith("#0◆") and baseline.index("◆") == 60
+    baseline = next(line for line in rows if "◇" in line)
+    assert baseline.rstrip().endswith("#0◇") and baseline.index("◇") == 60
     infeasible = next(line for line in rows if "x" in line)
     assert infeasible.index("x") == infeasible.index("│") + 1
     knee = next(line for line in rows if "★" in line)
@@ -67,7 +70,7 @@ def test_marks_stand_where_their_numbers_are(two: Front) -> None:
 def test_any_two_metrics_and_the_trial(three: Front) -> None:
     lines = shown(TerminalPlot(three, x="trial", y="latency_ms", height=8))
     assert lines[0].strip() == "latency (ms), lower is better"
-    assert lines[-2].strip() == "trial"
+    assert lines[-3].strip() == "trial"
     assert len(canvas(lines)) == 8
 
 
@@ -153,5 +156,17 @@ def test_nothing_to_plot_is_said(two: Front) -> None:
 def test_a_pipe_gets_no_control_codes_and_ascii_where_needed(two: Front) -> None:
     assert "\x1b" not in "".join(shown(TerminalPlot(two)))
     lines = shown(TerminalPlot(two), encoding="ascii")
-    assert lines[-1] == "* knee  o front  B baseline  . dominated  x infeasible"
+    assert lines[-2] == "* knee  o front  ? front, perhaps  B baseline, perhaps  . dominated"
     assert "".join(lines).isascii()
+
+
+def test_what_is_perhaps_is_hollow(three: Front, one: Front) -> None:
+    drawn = "".join(canvas(shown(TerminalPlot(three))))
+    assert {mark: drawn.count(mark) for mark in "●○◦◇"} == {"●": 2, "○": 2, "◦": 1, "◇": 1}
+    assert "#5" not in drawn
+    lines = shown(TerminalPlot(three), 60)
+    assert lines[-2:] == [
+        "★ knee  ● front  ○ front, perhaps  ◇ baseline, perhaps",
+        "◦ dominated, perhaps not  · dominated  x infeasible",
+    ]
+    assert "☆ knee, perhaps" in shown(TerminalPlot(one))[-2]

@@ -49,6 +49,11 @@ def test_a_network_that_would_spoil_a_search_is_refused(model: str, problem: str
         probe(space(of(model, rule)))
 
 
+def test_a_fingerprint_does_not_hang_on_the_training_seed() -> None:
+    one, two = (of("Tiny").replace("seed: 0", f"seed: {seed}") for seed in (1, 2))
+    assert fingerprint(space(one)) == fingerprint(space(two)) == fingerprint(space(of("Tiny")))
+
+
 def test_a_fingerprint_is_that_of_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     first = fingerprint(space(of("Tiny")))
     torch.manual_seed(9)

@@ -1,5 +1,7 @@
 """What the tests of studies share: an empty database, and finished studies that are only read."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
     search(STATIC, trials=6, storage=storage)
     search(TINY, trials=4, storage=storage)
     return storage
+
+
+@pytest.fixture
+def copied(finished: str, tmp_path: Path) -> str:
+    """A copy of that database, to be written to; without the weights."""
+    file = tmp_path / "dsx.db"
+    with (
+        closing(sqlite3.connect(finished.removeprefix("sqlite:///"))) as old,
+        closing(sqlite3.connect(file)) as new,
+    ):
+        old.backup(new)
+    return f"sqlite:///{file}"

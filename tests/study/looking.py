@@ -1,13 +1,16 @@
 """Look into a database from outside, and follow a search."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, update
 from sqlalchemy.orm import Session
 
+from dsx.measure import this_device
 from dsx.study.database import open_database
+from dsx.study.memory import Memory
 from dsx.study.run import Progress
 from dsx.study.tables import Base, MeasurementRow, TrialRow
 
@@ -34,6 +37,20 @@ def states(storage: str, study: str) -> Counter[str]:
 def measured(storage: str) -> Counter[tuple[str, str, str]]:
     """Count the measurements of each design, metric and protocol."""
     return Counter((row.design, row.metric, row.protocol) for row in rows(storage, MeasurementRow))
+
+
+def moved(storage: str, study: str, designs: Collection[str]) -> str:
+    """Let designs of a study have been measured on another device; give its fingerprint."""
+    engine = open_database(storage, create=True)
+    other = Memory(engine, dataclasses.replace(this_device(), cores=4096)).device
+    drawn = select(TrialRow.design).where(TrialRow.study == study)
+    with Session(engine) as session, session.begin():
+        session.execute(
+            update(MeasurementRow)
+            .where(MeasurementRow.design.in_(designs), MeasurementRow.design.in_(drawn))
+            .values(device=other)
+        )
+    return other
 
 
 class Following:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from dsx import search
+from dsx import front, search
 from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.study.begin import difference_of
 from dsx.study.database import open_database
 from dsx.study.memory import Memory
 from dsx.study.tables import StudyRow
-from tests.study.looking import rows, trials
+from tests.study.looking import moved, rows, trials
 from tests.study.spaces import STATIC, varied
 
 JSON = st.recursive(
@@ -84,10 +84,30 @@ def test_another_device_is_refused_with_the_difference(storage: str) -> None:
         session.get_one(StudyRow, "static").device = there
     refusal = (
         r"^study 'static' was begun on another device, and their numbers do not mix: "
-        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study'
+        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study with '
+        r"--study NAME, or mix them all the same: --mix-devices\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
+
+
+def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage: str) -> None:
+    before = search(STATIC, trials=3, storage=storage)
+    there = moved(storage, "static", [entry.id for entry in before.entries])
+    with Session(open_database(storage, create=True)) as session, session.begin():
+        study = session.get_one(StudyRow, "static")
+        study.device = there
+        reference = study.reference = {name: 2 * end for name, end in study.reference.items()}
+    found = search(STATIC, trials=5, storage=storage, mix_devices=True)
+    here = this_device().fingerprint
+    assert [entry.device for entry in found.entries] == [*[there] * 3, here, here]
+    assert found.devices == {there: 1, here: 2}
+    # The reference is that of the study's own device.
+    assert found.reference == reference
+    own = front("static", storage=storage)
+    assert [entry.id for entry in own.entries] == [entry.id for entry in before.entries]
+    with pytest.raises(StorageError, match="--mix-devices"):
+        search(STATIC, trials=5, storage=storage)
 
 
 def test_another_way_of_measuring_is_refused(storage: str) -> None:

@@ -8,10 +8,13 @@ import torch
 from dsx import front, search
 from dsx.conv.deploy import Choice
 from dsx.errors import DsxError, StorageError
-from dsx.measure import this_device
+from dsx.measure import Reading, this_device
 from dsx.study.choice import load_choice
+from dsx.study.database import open_database
+from dsx.study.memory import Memory
+from dsx.study.read import find_study
 from dsx.study.tables import FormRow
-from tests.study.looking import rows
+from tests.study.looking import moved, rows
 from tests.study.spaces import ONE, TINY, varied
 
 
@@ -25,6 +28,32 @@ def test_a_design_is_found_with_its_numbers_and_weights(finished: str) -> None:
     network = choice.space.network()
     assert choice.weights["head.weight"].shape == network.state_dict()["head.weight"].shape
     assert all(torch.isfinite(tensor).all() for tensor in choice.weights.values())
+
+
+def test_a_design_measured_elsewhere_is_found_by_its_trial(copied: str) -> None:
+    before = front("tiny", storage=copied)
+    there = before.entries[2]
+    moved(copied, "tiny", [there.id])
+    for pick in (f"#{there.trial}", there.id):
+        choice = load_choice(copied, "tiny", pick, this_device())
+        assert choice.design.id == there.id
+        assert choice.metrics == {name: v.value for name, v in there.metrics.items()}
+    # By words, only the study's own device is asked.
+    knee = front("tiny", storage=copied).knee
+    assert load_choice(copied, "tiny", "knee", this_device()).design.id == knee.id != there.id
+
+
+def test_numbers_are_those_of_the_weights_not_means_over_seeds(copied: str) -> None:
+    before = front("tiny", storage=copied)
+    memory = Memory(open_database(copied, create=True), this_device())
+    settings = find_study(memory.engine, "tiny").metrics["accuracy"]["settings"]
+    other = {**settings, "train": {**settings["train"], "seed": 5}}
+    protocol = memory.add_protocol("accuracy", other)
+    memory.add(before.baseline, "accuracy", protocol, Reading(value=0.1, low=0.0, high=0.2))
+    found = front("tiny", storage=copied).baseline_entry
+    assert found is not None and found.metrics["accuracy"].seeds == 2
+    choice = load_choice(copied, "tiny", "baseline", this_device())
+    assert choice.metrics["accuracy"] == before.entries[0].metrics["accuracy"].value
 
 
 def test_the_newest_study_is_meant(finished: str) -> None:

@@ -1,21 +1,31 @@
 """What the machine and the database offer."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from dsx.errors import StorageError
 from dsx.measure import this_device
-from dsx.study.doctor import OPTIONAL, examine
+from dsx.measure._meters import absent_rapl
+from dsx.study.doctor import OPTIONAL, _cores, examine
 
 
 def test_the_machine_is_described(storage: str) -> None:
     findings = examine(storage)
     assert findings["processor"] == this_device().processor
     assert findings["fingerprint"] == this_device().fingerprint
+    assert this_device().torch_build in findings["torch"]
+    assert findings["energy"] in ("processor (RAPL)", absent_rapl()) or "GPU" in findings["energy"]
     assert "digits" in findings["spaces"].split(", ")
     assert all(findings[name].endswith(f"({use})") for name, use in OPTIONAL.items())
     assert all(isinstance(found, str) and found for found in findings.values())
+
+
+def test_a_container_that_gets_less_than_its_cores_is_told() -> None:
+    limited = dataclasses.replace(this_device(), cores=2, cpu_quota=1.5)
+    assert _cores(limited) == "2 (CPU time of 1.5: a limit of this container)"
+    assert _cores(dataclasses.replace(limited, cpu_quota=None)) == "2"
 
 
 def test_the_database_is_looked_at_and_not_made(

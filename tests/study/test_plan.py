@@ -88,6 +88,21 @@ def test_an_unknown_metric_is_named_with_its_line(
         find_metrics(load_space(space))
 
 
+@pytest.mark.parametrize("key", ["objectives", "constraints"])
+def test_what_cannot_be_measured_here_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
+    old, new = {
+        "objectives": ("flops: minimize", "peak_memory_mb: minimize"),
+        "constraints": ('flops: "<= 80%"', 'peak_memory_mb: "<= 80%"'),
+    }[key]
+    text = varied(STATIC, tmp_path, old, new).read_text()
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{text}\nmeasure: {{backend: openvino}}\n")
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if "peak_memory_mb" in line)
+    complaint = rf"own\.yaml:{line}: {key}\.peak_memory_mb: cannot be told of the backend openvino"
+    with pytest.raises(SpaceError, match=complaint):
+        find_metrics(load_space(own))
+
+
 @pytest.mark.parametrize(
     ("bound", "problem"),
     [
@@ -142,3 +157,22 @@ def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: f
     assert excesses.keys() == {"params", "accuracy"}
     assert (excesses["params"] > 0) == (value > 0.5 * baseline)
     assert (excesses["accuracy"] > 0) == (value < 0.9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("backend: onnxruntme", r"measure\.backend: no backend called 'onnxruntme' \(allowed: "
+         r"compile, eager, .*\)\. Did you mean 'onnxruntime'\?$"),
+        ("backend: openvino, dtype: float64", r"measure\.dtype: the backend openvino computes in "),
+        ("backend: openvino, device: cuda", r"measure\.device: the backend openvino runs on cpu "),
+    ],
+)  # fmt: skip
+def test_what_a_backend_cannot_do_is_said_with_its_line(
+    settings: str, problem: str, storage: str, tmp_path: Path
+) -> None:
+    lines = TIMED.read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("train:"))
+    changed = varied(TIMED, tmp_path, lines[place], f"{lines[place]}\nmeasure: {{{settings}}}")
+    with pytest.raises(SpaceError, match=rf":{place + 2}: {problem}"):
+        plan_of(changed, storage)

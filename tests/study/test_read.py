@@ -1,16 +1,19 @@
 """A study read back: what the search returned, and which study is meant."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from dsx import front, search
 from dsx.errors import StorageError
+from dsx.measure import Reading, this_device
 from dsx.space import load_space
 from dsx.study.database import open_database
-from dsx.study.read import find_study, load_front, load_taken
+from dsx.study.memory import Memory
+from dsx.study.read import find_study, load_values
 from dsx.study.tables import COMPLETE
-from tests.study.looking import trials
+from tests.study.looking import moved, trials
 from tests.study.spaces import STATIC, TIMED, varied
 
 
@@ -68,20 +71,6 @@ def test_numbers_of_other_studies_stay_out(finished: str) -> None:
     assert all(entry.metrics.keys() == {"params", "flops", "bits"} for entry in found.entries)
 
 
-def test_every_number_is_read_with_its_making(finished: str) -> None:
-    engine = open_database(finished, create=False)
-    study = find_study(engine, "tiny")
-    taken = load_taken(engine, study)
-    found = load_front(engine, "tiny")
-    numbers = {
-        (entry.id, name): v.value for entry in found.entries for name, v in entry.metrics.items()
-    }
-    assert {(number.design, number.metric): number.value for number in taken} == numbers
-    trained = [number for number in taken if number.metric == "accuracy"]
-    assert all(len(number.conditions["losses"]) == 1 for number in trained)
-    assert all(number.samples == 0 for number in taken)
-
-
 def test_what_only_the_operators_count_is_said(storage: str, tmp_path: Path) -> None:
     model = "model: tests.study.models:Functional\nmodel_args: {}\n"
     space = varied(STATIC, tmp_path, "model: small_cnn\nmodel_args: {width: 4}\n", model)
@@ -89,3 +78,70 @@ def test_what_only_the_operators_count_is_said(storage: str, tmp_path: Path) -> 
     flops = int(found.entries[0].metrics["flops"].value)
     # 10 numbers times 10.
     assert f"operators count {flops + 10:,}, dsx {flops:,}:" in found.conditions["flops"]
+
+
+def test_designs_measured_elsewhere_are_left_out_and_counted(copied: str) -> None:
+    before = front("static", storage=copied)
+    assert before.devices == {} and "left out" not in before.conditions
+    gone = [entry.id for entry in before.entries[2:4]]
+    moved(copied, "static", gone)
+    found = front("static", storage=copied)
+    assert [entry.id for entry in found.entries] == [
+        entry.id for entry in before.entries if entry.id not in gone
+    ]
+    assert found.conditions["left out"] == (
+        "2 designs were measured on other devices only (--mix-devices joins them)"
+    )
+    assert found.devices == {}
+    moved(copied, "static", [before.entries[1].id])
+    assert front("static", storage=copied).conditions["left out"].startswith("3 designs were")
+
+
+def test_devices_are_mixed_where_asked_for(copied: str) -> None:
+    before = front("static", storage=copied)
+    there = before.entries[2].id
+    other = moved(copied, "static", [there])
+    found = front("static", storage=copied, mix_devices=True)
+    assert found.on_front == tuple(
+        dataclasses.replace(entry, device=other) if entry.id == there else entry
+        for entry in before.on_front
+    )
+    own = before.entries[0].device
+    assert {entry.id: entry.device for entry in found.entries} == {
+        entry.id: other if entry.id == there else own for entry in before.entries
+    }
+    assert found.devices == {own: 1, other: 2}
+    assert found.conditions["device"].startswith("2 devices mixed: ")
+    assert "4096 cores" in found.conditions["device 2"]
+    assert "4096 cores" not in found.conditions["device 1"]
+    assert "left out" not in found.conditions
+    # A study of one device has nothing to mix.
+    assert front("tiny", storage=copied, mix_devices=True) == front("tiny", storage=copied)
+
+
+def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
+    before = front("tiny", storage=copied)
+    engine = open_database(copied, create=True)
+    memory = Memory(engine, dataclasses.replace(this_device(), cores=4096))
+    study, design = find_study(engine, "tiny"), before.entries[1].id
+    params = study.metrics["params"]["protocol"]
+    memory.add(design, "params", params, Reading(value=1.0, low=1.0, high=1.0))
+    # It lacks the accuracy, and the study's own device knows all.
+    for mix in (False, True):
+        assert front("tiny", storage=copied, mix_devices=mix) == before
+    accuracy = study.metrics["accuracy"]["protocol"]
+    memory.add(design, "accuracy", accuracy, Reading(value=1.0, low=0.9, high=1.0))
+    assert front("tiny", storage=copied, mix_devices=True) == before
+
+
+def test_all_designs_have_values_not_just_those_of_the_front(copied: str) -> None:
+    engine = open_database(copied, create=False)
+    values = load_values(engine, find_study(engine, "static"))
+    drawn = {row.design for row in trials(copied, "static")}
+    assert values.keys() == drawn
+    found = front("static", storage=copied)
+    assert len(values) > len(found.entries)
+    assert all(values[entry.id] == entry.metrics for entry in found.entries)
+    there = moved(copied, "static", [found.entries[1].id])
+    assert found.entries[1].id not in load_values(engine, find_study(engine, "static"))
+    assert there != found.entries[1].device

@@ -4,7 +4,7 @@ One file per form; see `_base.py` for what a form is and `_deploy.py` for how th
 """
 
 from dsx.conv.deploy._base import Form
-from dsx.conv.deploy._choose import Choice
+from dsx.conv.deploy._choose import EAGER, Choice, Runner
 from dsx.conv.deploy._deploy import Deployed, deploy
 
-__all__ = ["Choice", "Deployed", "Form", "deploy"]
+__all__ = ["EAGER", "Choice", "Deployed", "Form", "Runner", "deploy"]

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
 from dsx.conv.learned import LearnedConv2d
 from dsx.conv.separable import SeparableConv2d
-from dsx.conv.timing import Timer
+from dsx.conv.timing import Run, Timer
 from dsx.lookup import find, names
 
 DENSE = "dense"
@@ -33,6 +33,28 @@ class Choice:
 
     form: str
     seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """What runs the forms of a convolution that are timed.
+
+    Args:
+        name: Of the software, with its version; which form is fastest depends on it.
+        prepare: From forms and a sample to what runs each once on it; None for a form that the
+            software cannot run.
+    """
+
+    name: str
+    prepare: Callable[[Sequence[nn.Module], Tensor], Sequence[Run | None]]
+
+
+def _call(forms: Sequence[nn.Module], sample: Tensor) -> list[Run | None]:
+    return [functools.partial(form, sample) for form in forms]
+
+
+EAGER = Runner(name="eager", prepare=_call)
+"""Torch itself, operator after operator."""
 
 
 def candidates(conv: DsxConv, native: bool) -> dict[str, nn.Module]:
@@ -68,6 +90,7 @@ def choose(
     timer: Timer,
     known: MutableMapping[str, Choice],
     native: bool,
+    runner: Runner = EAGER,
 ) -> tuple[nn.Module, Choice]:
     """Take the fastest form: from what is known, else by a screen and a final.
 
@@ -77,42 +100,46 @@ def choose(
         timer: Times callables in turn.
         known: Choices by situation; read, and added to.
         native: Whether forms that need dsx's own kernels count.
+        runner: Runs them.
 
     Returns:
         The module and the choice.
     """
-    key = situation(conv, sample, native)
+    key = situation(conv, sample, native, runner.name)
     choice = known.get(key)
     module = None if choice is None else _build(conv, choice.form, native)
     # A form may have gone since the choice was stored.
     if choice is None or module is None:
         forms = candidates(conv, native)
-        choice = _race(forms, sample, timer)
+        choice = _race(forms, sample, timer, runner)
         module = forms[choice.form]
         known[key] = choice
     return module, choice
 
 
-def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer) -> Choice:
+def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: Runner) -> Choice:
     if len(forms) == 1:
         return Choice(form=next(iter(forms)), seconds={})
-    runs = {name: functools.partial(module, sample) for name, module in forms.items()}
+    prepared = zip(forms, runner.prepare(list(forms.values()), sample), strict=True)
+    runs = {name: run for name, run in prepared if run is not None}
     screened = timer(list(runs.values()), SCREEN_SECONDS)
     seconds = dict(zip(runs, screened, strict=True))
     # The dense form is in every final, so that nothing is chosen that is slower there.
-    best = list(dict.fromkeys([*sorted(seconds, key=seconds.__getitem__)[:2], DENSE]))
+    best = sorted(seconds, key=seconds.__getitem__)[:2]
+    best += [DENSE] if DENSE in seconds and DENSE not in best else []
     final = timer([runs[name] for name in best], FINAL_SECONDS)
     seconds.update(zip(best, final, strict=True))
     return Choice(form=min(best, key=seconds.__getitem__), seconds=seconds)
 
 
-def situation(conv: DsxConv, sample: Tensor, native: bool) -> str:
+def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.name) -> str:
     """Name what the fastest form depends on: dials, geometry, input, machine settings.
 
     Args:
         conv: The convolution.
         sample: Its input.
         native: Whether forms that need dsx's own kernels count.
+        runner: Name of what runs the forms.
 
     Returns:
         Canonical JSON.
@@ -134,6 +161,7 @@ def situation(conv: DsxConv, sample: Tensor, native: bool) -> str:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "native": native,
+        "runner": runner,
     }
     return json.dumps(facts, sort_keys=True)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
-from dsx.conv.deploy._choose import Choice, choose
+from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
 from dsx.conv.fixed import FixedConv2d
 from dsx.conv.norms import bound, trace
@@ -52,6 +52,7 @@ def deploy(
     timer: Timer | None = None,
     known: MutableMapping[str, Choice] | None = None,
     native: bool = False,
+    runner: Runner = EAGER,
 ) -> Deployed:
     """Replace each dsx or grouped convolution by the fastest of its equal forms; fold the BNs.
 
@@ -62,6 +63,7 @@ def deploy(
         timer: Times callables in turn; by default the median of interleaved calls.
         known: Choices made before, by situation; new ones are added.
         native: Whether forms that need dsx's own kernels may be chosen.
+        runner: Runs the forms that are timed; by default torch itself.
 
     Returns:
         The deployed network, in eval mode; its output equals that of `model.eval()`.
@@ -79,7 +81,7 @@ def deploy(
             swap(holder, _grouped(holder, untouched))
         folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
         for conv, (name, seen) in _inputs(holder, sample, untouched).items():
-            replacements[conv], choices[name] = choose(conv, seen, timer, known, native)
+            replacements[conv], choices[name] = choose(conv, seen, timer, known, native, runner)
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None

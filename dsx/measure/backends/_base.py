@@ -1,12 +1,15 @@
 """What a backend is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from dsx.conv.timing import Run
-from dsx.lookup import find
+
+Prepare = Callable[[Sequence[nn.Module], Tensor, int], list[Run]]
+"""From networks in eval mode, a sample and a number of threads to what runs each of them once on
+that sample and gives its output, which the next run may overwrite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,31 +17,24 @@ class Backend:
     """Something that runs a network on the device at hand.
 
     Args:
-        prepare: From a network in eval mode, a sample and a number of threads to what runs the
-            network once on that sample, and gives its output.
+        prepare: See `Prepare`; several networks at once, since for some that is far cheaper than
+            one after another.
         needs: Packages that it needs, each with the extra of dsx that brings it.
+        lacks: Says what else it needs that this machine has not; an empty string if nothing.
         clock: Of a run with one thread: "thread" where the calling thread does the work, "process"
             where threads of the backend's own do.
+        races: Whether the forms of a convolution are timed in it; else they are in eager, since
+            preparing each of them would take too long.
+        dtypes: What it computes in, by the names of torch.
+        devices: Where it runs.
+        own_layout: Whether it lays tensors out as it likes, whatever a space says.
     """
 
-    prepare: Callable[[nn.Module, Tensor, int], Run]
+    prepare: Prepare
     needs: Mapping[str, str] = field(default_factory=dict)
+    lacks: Callable[[], str] = lambda: ""
     clock: str = "thread"
-
-
-def prepare(name: str, network: nn.Module, sample: Tensor, threads: int) -> Run:
-    """Prepare a network to be run.
-
-    Args:
-        name: Of the backend.
-        network: In eval mode.
-        sample: Its input.
-        threads: How many it may use.
-
-    Returns:
-        Runs the network once, and gives its output.
-
-    Raises:
-        DsxError: If there is no such backend, or a package is missing.
-    """
-    return find(Backend, name).prepare(network, sample, threads)
+    races: bool = True
+    dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    own_layout: bool = False

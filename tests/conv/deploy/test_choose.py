@@ -1,6 +1,7 @@
 """Choosing by timing, with timers that say what we like."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 
@@ -8,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv, build, preset
-from dsx.conv.deploy import Choice
+from dsx.conv.deploy import Choice, Runner
 from dsx.conv.deploy._choose import candidates, choose, situation
 from dsx.conv.learned import LearnedConv2d
 from dsx.conv.timing import Run
@@ -162,6 +163,33 @@ def test_a_scale_that_came_with_a_bn_is_part_of_the_situation() -> None:
     plain, folded = (convolution(ConvSpec(binary_basis=2, splits=2)) for _ in range(2))
     folded.scale_outputs(torch.ones(8), torch.ones(8))
     assert situation(plain, X, native=False) != situation(folded, X, native=False)
+
+
+def test_what_runs_the_forms_is_part_of_the_situation() -> None:
+    base = situation(convolution(), X, native=False)
+    assert situation(convolution(), X, native=False, runner="eager") == base
+    assert situation(convolution(), X, native=False, runner="other 1.0") != base
+
+
+@pytest.mark.parametrize("refused", ["box", "window_gemm", "dense"])
+def test_a_form_that_cannot_be_run_is_not_timed(refused: str) -> None:
+    conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
+    forms = list(candidates(conv, False))
+    left = [name for name in forms if name != refused]
+
+    def prepare(modules: Sequence[nn.Module], sample: Tensor) -> list[Run | None]:
+        assert torch.equal(sample, X)
+        return [None if name == refused else functools.partial(module, sample)
+                for name, module in zip(forms, modules, strict=True)]  # fmt: skip
+
+    final = [2.5, 1.5, 9.0] if left[0] != "dense" and refused != "dense" else [1.5, 2.5]
+    timer, known = Script([2.0, 3.0, 1.0], final), dict[str, Choice]()
+    runner = Runner(name="picky", prepare=prepare)
+    _, choice = choose(conv, X, timer, known, native=False, runner=runner)
+    assert timer.asked[0] == 3
+    assert sorted(choice.seconds) == left
+    assert choice.form != refused
+    assert '"runner": "picky"' in next(iter(known))
 
 
 def test_threads_are_part_of_the_situation() -> None:

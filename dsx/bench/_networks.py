@@ -1,0 +1,111 @@
+"""Networks to be timed: designs of `digits`, drawn at random, deployed as a search does it."""
+
+import random
+import time
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+
+from dsx.conv.deploy import Choice
+from dsx.conv.timing import Run
+from dsx.measure import Candidate, Reading
+from dsx.measure.rounds import time_in_turn
+from dsx.space import Design, load_space
+from dsx.space.schema import Measure
+
+SPACE = "digits"
+SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """Networks that can be timed.
+
+    Args:
+        runs: Each runs one network once.
+        measure: How they are timed: as the space says, but for the budget.
+        known: Their deployed forms, for another process to deploy them alike.
+        references: Milliseconds of the sentinel.
+    """
+
+    runs: Sequence[Run]
+    measure: Measure
+    known: Mapping[str, Choice]
+    references: MutableMapping[str, float]
+
+    def time(self, chosen: Sequence[int]) -> "Timed":
+        """Time some of them in turn.
+
+        Args:
+            chosen: Their numbers, from 0.
+
+        Returns:
+            Their readings, in that order, and how long it took.
+        """
+        begin = time.perf_counter()
+        readings = time_in_turn([self.runs[n] for n in chosen], self.measure, self.references)
+        return Timed(readings=readings, seconds=time.perf_counter() - begin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What one timing gave.
+
+    Args:
+        readings: Of each network.
+        seconds: That it took, with all that is not the networks' own blocks.
+    """
+
+    readings: Sequence[Reading]
+    seconds: float
+
+    @property
+    def own_seconds(self) -> float:
+        """Seconds of the networks' own blocks."""
+        return sum(float(reading.conditions["own_seconds"]) for reading in self.readings)
+
+
+def networks(
+    count: int,
+    budget_seconds: float,
+    known: Mapping[str, Choice] | None = None,
+    references: Mapping[str, float] | None = None,
+) -> Networks:
+    """Draw designs without learned shapes, always the same ones, and deploy them.
+
+    Args:
+        count: How many.
+        budget_seconds: For timing one of them.
+        known: Deployed forms chosen before.
+        references: Milliseconds of the sentinel, where they are known.
+
+    Returns:
+        The networks, with fresh weights.
+    """
+    space = load_space(SPACE)
+    forms, calm = dict(known or {}), dict(references or {})
+    candidates = [Candidate(space, design, forms, calm) for design in drawn(count)]
+    return Networks(
+        runs=[candidate.run for candidate in candidates],
+        measure=space.file.measure.model_copy(update={"budget_seconds": budget_seconds}),
+        known=forms,
+        references=calm,
+    )
+
+
+def drawn(count: int) -> list[Design]:
+    """Draw different designs.
+
+    Args:
+        count: How many.
+
+    Returns:
+        Designs without learned shapes, which would have to be trained first. The first ones are
+        the same, however many are drawn.
+    """
+    space, rng = load_space(SPACE), random.Random(SEED)
+    found: dict[str, Design] = {}
+    while len(found) < count:
+        design = space.draw(lambda name, options: rng.choice(options))
+        if not design.learned:
+            found.setdefault(design.id, design)
+    return list(found.values())

@@ -1,0 +1,158 @@
+"""dsx measure: one design, beside the baseline."""
+
+import sys
+from contextlib import redirect_stdout
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dsx.cli._options import (
+    DEFAULT_STORAGE,
+    Format,
+    FormatOption,
+    JsonOption,
+    StorageOption,
+    chosen_format,
+)
+from dsx.errors import DsxError
+
+if TYPE_CHECKING:
+    from dsx.cli._single import Asked
+
+
+class Dtype(StrEnum):
+    """What the network computes in."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    BFLOAT16 = "bfloat16"
+
+
+class Place(StrEnum):
+    """Where it runs."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def measure(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SPACE PATTERN=SETTING",
+            help="A shipped space or the path of a space file (default: digits), then the dials of "
+            "a design of it; none: the baseline. PATTERN is a slot, a module that holds slots, or "
+            "a wildcard. SETTING is keep, or a preset, dials, or both, between commas: "
+            "stages.0=keep stages.1.conv1=depthwise stages.2=scc,groups:2,overlap:0.5 "
+            "layer1=kernel_shape:cross,groups:4 'layer2.*=scc(groups=2)'. The last one that has a "
+            "slot says all about it.",
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Measure a design of this study; needs no space.")
+    ] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(help="Which design of the study, as for dsx export.  [default: knee]"),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure this; may be repeated. Left out: what needs no training."),
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train the design for what needs it; keeps no weights.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure again what is in the database; both are kept.")
+    ] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show where the time goes, slot by slot.")
+    ] = False,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare this backend with eager; may be repeated, or all."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Images at a time.", min=1)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that it uses.", min=1, max=1024)
+    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="What it computes in.")] = None,
+    channels_last: Annotated[
+        bool | None,
+        typer.Option("--channels-last/--no-channels-last", help="Layout of its tensors."),
+    ] = None,
+    device: Annotated[Place | None, typer.Option(help="Where it runs.")] = None,
+    storage: StorageOption = DEFAULT_STORAGE,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Measure one design beside the baseline: every metric, where the time goes, or backends."""
+    _check_combination(layers, list(metric or ()), list(backend or ()))
+    settings = {
+        "batch": batch,
+        "threads": threads,
+        "dtype": None if dtype is None else dtype.value,
+        "channels_last": channels_last,
+        "device": None if device is None else device.value,
+        # Alone with --layers it says what the slots are clocked in.
+        "backend": backend[0] if backend and layers else None,
+    }
+    from dsx.cli._single import asked
+    from dsx.report.result import print_message
+
+    # What the network's own code prints is no result.
+    with redirect_stdout(sys.stderr):
+        found = asked(words or (), study, pick, storage, settings)
+    for note in found.notes:
+        print_message(note)
+    how = chosen_format(format, json)
+    if layers:
+        _layers(found, storage, train, how)
+    elif backend:
+        _backends(found, storage, train, fresh, backend, how)
+    else:
+        _metrics(found, storage, train, fresh, list(metric or ()), how)
+
+
+def _check_combination(layers: bool, metric: list[str], backend: list[str]) -> None:
+    if metric and (layers or backend):
+        other = "--layers" if layers else "--backend"
+        raise DsxError(f"{other}: is about latency alone; leave out --metric")
+    if layers and len(backend) > 1:
+        raise DsxError("--layers: clocks the slots in eager alone; leave out --backend")
+
+
+def _metrics(
+    found: "Asked", storage: str, train: bool, fresh: bool, wanted: list[str], how: Format
+) -> None:
+    from dsx.report.measured import print_measured
+    from dsx.report.telling import telling
+    from dsx.study.store import one_line_errors
+
+    with telling() as tell, redirect_stdout(sys.stderr), one_line_errors(storage):
+        measured = found.single(storage, train, fresh, tell).measure(wanted)
+    print_measured(found.space, found.design, measured, how, found.about)
+
+
+def _layers(found: "Asked", storage: str, train: bool, how: Format) -> None:
+    from dsx.report.layers import print_layers
+    from dsx.report.telling import telling
+    from dsx.study.store import one_line_errors
+
+    with telling() as tell, redirect_stdout(sys.stderr), one_line_errors(storage):
+        breakdowns = found.single(storage, train, True, tell).layers()
+    print_layers(found.space, found.design, breakdowns, how, found.about)
+
+
+def _backends(
+    found: "Asked", storage: str, train: bool, fresh: bool, wanted: list[str], how: Format
+) -> None:
+    from dsx.report.backends import print_backends
+    from dsx.report.telling import telling
+    from dsx.study.backends import compare_backends
+    from dsx.study.store import one_line_errors
+
+    with telling() as tell, redirect_stdout(sys.stderr), one_line_errors(storage):
+        lines = compare_backends(found.single(storage, train, fresh, tell), wanted)
+    print_backends(found.space, found.design, lines, how, found.about)

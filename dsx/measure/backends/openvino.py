@@ -1,0 +1,103 @@
+"""OpenVINO: the network in OpenVINO's own form, on the CPU."""
+
+import functools
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dsx.conv.timing import Run
+from dsx.measure.backends._base import Backend
+from dsx.measure.backends._export import exported, preparing
+
+PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+
+
+def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
+    """Convert the networks, and compile each.
+
+    Args:
+        networks: In eval mode.
+        sample: Their input, float32 or bfloat16.
+        threads: Of each; with one, the thread that calls does the work.
+
+    Returns:
+        What runs each once; nothing is copied in or out.
+
+    Raises:
+        TrialFailed: If a network cannot be exported, or holds what OpenVINO cannot do.
+    """
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        # Left to itself it computes in bfloat16 where the processor can.
+        "INFERENCE_PRECISION_HINT": PRECISIONS[sample.dtype],
+        # Else the thread that calls would be bound to one core, busy or not.
+        "ENABLE_CPU_PINNING": False,
+    }
+    with preparing("openvino"):
+        openvino = _openvino()
+        whole = openvino.convert_model(exported(networks, sample))
+        # Converted for any size, which is slower.
+        whole.reshape(list(sample.shape))
+        parts = [openvino.Model([out], whole.get_parameters(), "") for out in whole.outputs]
+        return [_bound(part, settings, sample) for part in parts]
+
+
+@functools.cache
+def _openvino() -> Any:
+    """Import OpenVINO without the package that reports to its makers from the import on."""
+    # Python takes None for a module that is not there, and OpenVINO does without this one.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+@functools.cache
+def _core() -> Any:
+    return _openvino().Core()
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """A request that reads and writes tensors of our own, so that nothing is copied."""
+
+    request: Any
+    image: Tensor
+    out: Tensor
+
+    def __call__(self) -> Tensor:
+        self.request.infer(share_outputs=True)
+        return self.out
+
+
+def _bound(model: Any, settings: Mapping[str, object], sample: Tensor) -> Run:
+    request = _core().compile_model(model, "CPU", dict(settings)).create_infer_request()
+    image = sample.contiguous()
+    shape = tuple(request.model_outputs[0].shape)
+    out = torch.empty(shape, dtype=sample.dtype)
+    request.set_input_tensor(_shared(image))
+    request.set_output_tensor(_shared(out))
+    return _Bound(request, image, out)
+
+
+def _shared(tensor: Tensor) -> Any:
+    openvino = _openvino()
+    if tensor.dtype == torch.bfloat16:
+        # NumPy has no such numbers: the bytes are handed over, and said what they are.
+        return openvino.Tensor(tensor.view(torch.int16).numpy(), tensor.shape, openvino.Type.bf16)
+    return openvino.Tensor(tensor.numpy(), shared_memory=True)
+
+
+BACKEND = Backend(
+    prepare=prepare,
+    needs={"openvino": "openvino"},
+    dtypes=("float32", "bfloat16"),
+    devices=("cpu",),
+    own_layout=True,
+)

@@ -1,0 +1,96 @@
+"""Estimate: from blocks of a network and of the sentinel to one number with its interval."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t
+
+Values = NDArray[np.float64]
+
+GROUPS = 6
+UNSEEN = 0.02
+"""Half the width, relative to the value, of what no reading sees of itself: where the network and
+the sentinel lie in memory, what their like differ in when the machine is slow. By experiment: the
+spread of the values of one network that is measured again and again; see docs/measuring.md."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What blocks say about a network.
+
+    Args:
+        value: Milliseconds: median of the blocks, each corrected for drift.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        corrected: Every block, corrected for drift, in the order of time.
+    """
+
+    value: float
+    low: float
+    high: float
+    corrected: Values
+
+    @property
+    def width(self) -> float:
+        """Of the interval, relative to the value."""
+        return (self.high - self.low) / self.value
+
+
+def estimate(own: Values, sentinel: Values, reference: float) -> Estimate:
+    """Correct blocks for the drift of the machine, and take their median.
+
+    Args:
+        own: (n,) milliseconds of the network, block by block.
+        sentinel: (n,) milliseconds of the sentinel around each block.
+        reference: Milliseconds of the sentinel in calm moments.
+
+    Returns:
+        Value, interval and corrected blocks. The interval joins what the ranks of the blocks say
+        (or how far groups of them lie apart, if that is more) and what a reading cannot see.
+    """
+    corrected = own * (reference / sentinel)
+    value, low, high = median_interval(corrected.tolist())
+    drifting, unseen = _drifting(corrected), UNSEEN * value
+    return Estimate(
+        value=value,
+        low=value - math.hypot(max(value - low, drifting), unseen),
+        high=value + math.hypot(max(high - value, drifting), unseen),
+        corrected=corrected,
+    )
+
+
+def _drifting(samples: Values) -> float:
+    """Half the width of the 95 % interval that the medians of consecutive groups show.
+
+    Samples that follow each other are alike, so that their ranks alone promise too much.
+    """
+    if len(samples) < 4 * GROUPS:
+        return 0.0
+    medians = [float(np.median(group)) for group in np.array_split(samples, GROUPS)]
+    return float(t.ppf(0.975, GROUPS - 1)) * statistics.stdev(medians) / math.sqrt(GROUPS)
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
+    """Give the median and its 95 % interval.
+
+    Args:
+        samples: One or more.
+
+    Returns:
+        Median, lower end, upper end. The ends are samples themselves: those between whose ranks
+        the median lies with at least 95 % probability, whatever the distribution; of fewer than
+        six samples the least and the largest, with what probability these have.
+
+    Source:
+        The binomial distribution of the number of samples below the median, approximated with
+        the continuity correction; that never gives a narrower interval than the exact one.
+    """
+    ordered = sorted(samples)
+    count = len(ordered)
+    rank = math.floor((count + 1 - 1.959963984540054 * math.sqrt(count)) / 2)
+    low = max(rank - 1, 0)
+    return statistics.median(ordered), ordered[low], ordered[count - 1 - low]

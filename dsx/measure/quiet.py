@@ -1,0 +1,133 @@
+"""Quiet: whether this machine is quiet enough to be measured on, and what to do about it."""
+
+import statistics
+import time
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from dsx.measure import busy, throttle
+from dsx.measure.clock import clock_for
+from dsx.measure.device import Device
+from dsx.measure.lock import exclusive, lock_name
+from dsx.measure.rounds import torch_threads
+from dsx.measure.sentinel import Sentinel
+
+GROUP_SECONDS = 0.25
+STEADY, DRIFTED, STOLEN = 0.05, 0.2, 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quiet:
+    """How quiet the machine is.
+
+    Args:
+        sentinel_ms: Median of the sentinel now.
+        drift: That over its reference.
+        block_spread: From the 10th to the 90th percentile of single blocks, over their median.
+        reading_spread: The same of medians of a quarter of a second, about a reading's length.
+        machine: What else worked meanwhile, as `dsx.measure.busy.since` tells it.
+        throttled: Whether the processor was slowed down; None where the machine does not tell.
+    """
+
+    sentinel_ms: float
+    drift: float
+    block_spread: float
+    reading_spread: float
+    machine: dict[str, Any]
+    throttled: bool | None
+
+    @property
+    def enough(self) -> bool:
+        """Whether numbers that are taken now can be compared with each other."""
+        return not self.machine["busy"] and self.reading_spread <= STEADY and not self.throttled
+
+    def advice(self, device: Device) -> list[str]:
+        """Say what would make the machine quieter.
+
+        Args:
+            device: This machine.
+        """
+        found = [
+            f"{one['process']} (process {one['pid']}) keeps {one['cores']:g} cores at work: let it "
+            "finish, or stop it"
+            for one in self.machine["heavy"]
+        ]
+        if self.machine["busy"] and not self.machine["heavy"]:
+            found.append("other work keeps cores busy that cannot be seen from here")
+        if (self.machine["stolen"] or 0.0) > STOLEN:
+            found.append("other virtual machines take time from this one: a dedicated host helps")
+        if self.throttled:
+            found.append("the processor slows itself down: let it cool, or raise its power limit")
+        if "powersave" in device.power:
+            found.append("powersave governs the clock: `cpupower frequency-set -g performance`")
+        if abs(self.drift - 1) > DRIFTED:
+            found.append(
+                f"the sentinel takes {self.drift:.2f} times its reference: if that stays so on a "
+                "quiet machine, take the reference anew (--calibrate) before a new study"
+            )
+        return found
+
+
+def look(
+    references: MutableMapping[str, float],
+    seconds: float = 2.0,
+    waiting: Callable[[], None] | None = None,
+) -> Quiet:
+    """Watch the sentinel on one thread, and the machine beside it.
+
+    Args:
+        references: Milliseconds of the sentinel by its situation; may be added to.
+        seconds: How long.
+        waiting: Called if the device is not free at once.
+
+    Returns:
+        How quiet the machine is.
+    """
+    clock = clock_for("cpu", 1, "thread")
+    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
+        sentinel = Sentinel(clock, 1)
+        reference = sentinel.reference(references)
+        slowed, before = throttle.events(), busy.look()
+        groups = []
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            group, group_end = [], time.perf_counter() + GROUP_SECONDS
+            while time.perf_counter() < group_end:
+                group.append(sentinel.time())
+            groups.append(group)
+        after = busy.look()
+    blocks = [beat for group in groups for beat in group]
+    middle = statistics.median(blocks)
+    return Quiet(
+        sentinel_ms=middle,
+        drift=middle / reference,
+        block_spread=spread(blocks),
+        reading_spread=spread([statistics.median(group) for group in groups]),
+        machine=busy.since(before, after),
+        throttled=throttle.throttled(slowed)["throttled"],
+    )
+
+
+def calibrate(waiting: Callable[[], None] | None = None) -> tuple[str, float]:
+    """Take the sentinel's reference on one thread anew.
+
+    Args:
+        waiting: Called if the device is not free at once.
+
+    Returns:
+        Its situation, and the milliseconds.
+    """
+    clock = clock_for("cpu", 1, "thread")
+    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
+        sentinel = Sentinel(clock, 1)
+        return sentinel.situation, sentinel.calm()
+
+
+def spread(values: list[float]) -> float:
+    """Give the distance from the 10th to the 90th percentile, over the median."""
+    low, high = np.percentile(values, [10, 90])
+    return float((high - low) / statistics.median(values))

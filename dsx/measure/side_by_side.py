@@ -1,0 +1,62 @@
+"""Side by side: the latencies of several candidates, timed in turn."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dsx.lookup import find
+from dsx.measure._base import Candidate, Reading
+from dsx.measure.backends import Backend
+from dsx.measure.clock import clock_for
+from dsx.measure.rounds import time_in_turn
+
+
+def read_latencies(
+    candidates: Sequence[Candidate], waiting: Callable[[], None] | None = None
+) -> list[Reading]:
+    """Time candidates in turn, as each would be timed alone.
+
+    Args:
+        candidates: Of spaces whose `measure` may differ in the backend only. Those that another
+            clock goes with are timed in turn among themselves.
+        waiting: Called if the device is not free at once.
+
+    Returns:
+        Milliseconds of one forward pass of each, in the same order.
+    """
+    # All of them first: preparing one takes longer than timing it.
+    runs = [candidate.run for candidate in candidates]
+    clocks = [_clock(candidate) for candidate in candidates]
+    readings: dict[int, Reading] = {}
+    for clock in dict.fromkeys(clocks):
+        group = [number for number, own in enumerate(clocks) if own == clock]
+        first = candidates[group[0]]
+        found = time_in_turn(
+            [runs[number] for number in group],
+            first.space.file.measure,
+            first.references,
+            waiting,
+        )
+        readings |= dict(zip(group, found, strict=True))
+    return [
+        dataclasses.replace(
+            readings[number],
+            conditions={**readings[number].conditions, **deployed_facts(candidate)},
+        )
+        for number, candidate in enumerate(candidates)
+    ]
+
+
+def _clock(candidate: Candidate) -> str:
+    measure = candidate.space.file.measure
+    return clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock).name
+
+
+def deployed_facts(candidate: Candidate) -> dict[str, Any]:
+    """Say how a candidate is deployed, as plain JSON values."""
+    deployed = candidate.deployed
+    return {
+        "forms": {name: choice.form for name, choice in deployed.choices.items()},
+        "folded_norms": deployed.folded,
+        "untraced": deployed.untraced,
+    }

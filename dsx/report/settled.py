@@ -1,0 +1,21 @@
+"""Put what settling a front has brought into words."""
+
+from dsx.study.settle import Settled
+
+
+def said(settled: Settled) -> str:
+    """Say what was done, and what came of it.
+
+    Args:
+        settled: What `dsx.study.settle` gives.
+
+    Returns:
+        A line, and one more for each design that could not be trained.
+    """
+    lines = [
+        f"{settled.end}: {settled.before} contested pairs before, "
+        f"{len(settled.front.contested)} now; designs were timed {settled.timed} times and "
+        f"trained {settled.trained} times with fresh seeds."
+    ]
+    lines += [f"{design}: {problem}" for design, problem in settled.failed.items()]
+    return "\n".join(lines)

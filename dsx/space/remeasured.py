@@ -1,0 +1,34 @@
+"""Remeasured: a space whose numbers are taken in another way than its file says."""
+
+import dataclasses
+from typing import Any
+
+from dsx.errors import DsxError
+from dsx.space.model import check_alone
+from dsx.space.schema import Measure
+from dsx.space.space import SearchSpace
+
+
+def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:
+    """Give a space with another `measure`, in which nothing else differs.
+
+    Args:
+        space: The space.
+        **settings: Keys of `measure` with values that it allows; None leaves what the file says.
+
+    Returns:
+        The space.
+
+    Raises:
+        DsxError: If the network cannot take a single image.
+    """
+    given = {key: value for key, value in settings.items() if value is not None}
+    measure = Measure.model_validate({**space.file.measure.model_dump(), **given})
+    if measure.batch == 1 and space.file.measure.batch > 1:
+        network = space.network(fresh=True).eval()
+        try:
+            check_alone(network, space.data.image_shape)
+        except DsxError as error:
+            raise DsxError(f"--batch: 1: {error}") from error
+    file = space.file.model_copy(update={"measure": measure})
+    return dataclasses.replace(space, file=file)

@@ -1,0 +1,87 @@
+"""Circumstances: what the numbers of a front were measured under, for people to read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsx.study.front import Entry
+from dsx.study.pool import Stored
+from dsx.study.tables import StudyRow
+
+Facts = Mapping[str, Mapping[str, Any]]
+"""Fingerprint of a device to what is known of it."""
+
+
+def circumstances(study: StudyRow, facts: Facts, numbers: Mapping[str, int]) -> dict[str, str]:
+    """Say on what and how the numbers of a front were measured.
+
+    Args:
+        study: The study.
+        facts: Of all devices.
+        numbers: The devices whose numbers are mixed, numbered; empty where they are of one.
+
+    Returns:
+        Name to words.
+    """
+    settings = study.metrics.get("latency_ms", {}).get("settings", {})
+    timing = ("batch", "dtype", "threads", "deploy")
+    return {
+        **_devices(study, facts, numbers),
+        **{name: str(settings[name]) for name in timing if name in settings},
+        "begun": f"{study.begun_at:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _devices(study: StudyRow, facts: Facts, numbers: Mapping[str, int]) -> dict[str, str]:
+    own = facts[study.device]
+    if not numbers:
+        return {"device": _machine(own), "versions": _versions(own)}
+    mixed = f"{len(numbers)} devices mixed: what two designs differ by may be their devices"
+    return {"device": mixed} | {
+        f"device {number}": f"{_machine(facts[device])}; {_versions(facts[device])}"
+        for device, number in numbers.items()
+    }
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    return f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB"
+
+
+def _versions(facts: Mapping[str, Any]) -> str:
+    return f"{facts['system']}, Python {facts['python']}, torch {facts['torch']}"
+
+
+def numbered(study: StudyRow, entries: Sequence[Entry]) -> dict[str, int]:
+    """Number the devices behind some designs, the study's first; nothing where it is but one."""
+    others = sorted({entry.device for entry in entries} - {study.device})
+    return (
+        {device: 1 + place for place, device in enumerate([study.device, *others])}
+        if others
+        else {}
+    )
+
+
+def left_out(designs: int) -> dict[str, str]:
+    """Say how many designs are missing because they were measured on other devices."""
+    if not designs:
+        return {}
+    were = "1 design was" if designs == 1 else f"{designs} designs were"
+    return {"left out": f"{were} measured on other devices only (--mix-devices joins them)"}
+
+
+def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
+    """Say where the operators of the baseline count otherwise than its modules, or cannot count."""
+    flops = next((reading for reading in reversed(baseline) if reading.metric == "flops"), None)
+    if flops is None:
+        return {}
+    said = []
+    counted = flops.conditions.get("counted_by_operator", flops.value)
+    if counted != flops.value:
+        said.append(
+            f"the baseline's operators count {counted:,}, dsx {flops.value:,.0f}: the network has "
+            "products that are neither of a module nor of two matrices"
+        )
+    unknown = flops.conditions.get("unknown_operators", {})
+    if unknown:
+        named = ", ".join(f"{name} ({times})" for name, times in unknown.items())
+        said.append(f"the baseline has operators that nobody counts: {named}")
+    return {"flops": "; ".join(said)} if said else {}

@@ -1,0 +1,119 @@
+"""References: what the sentinel takes on a device in calm moments, kept for all later numbers.
+
+A database keeps its own, so that its numbers stay comparable. One that has none yet takes that of
+this machine, which lies in the user's cache, so that numbers of several databases compare too.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.orm import Session
+
+from dsx.errors import WorkFailed
+from dsx.study.memory import Memory
+from dsx.study.tables import SentinelRow
+
+FILE = "sentinel.json"
+
+
+class References(MutableMapping[str, float]):
+    """Milliseconds by the sentinel's situation: the mapping that timings read and add to.
+
+    Args:
+        engine: The database that knows them.
+        device: Fingerprint of this device.
+        memory: Where new ones go; None writes them to no database.
+    """
+
+    def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
+        self._device, self._memory = device, memory
+        self._machine = MachineReferences(device)
+        self._known: dict[str, float] = {}
+        # A database of an older dsx that can only be read may lack the table.
+        if inspect(engine).has_table(SentinelRow.__tablename__):
+            with Session(engine) as session:
+                rows = session.scalars(select(SentinelRow).where(SentinelRow.device == device))
+                self._known = {row.situation: row.milliseconds for row in rows}
+
+    def __getitem__(self, situation: str) -> float:
+        if situation not in self._known:
+            self._learn(situation, self._machine[situation])
+        return self._known[situation]
+
+    def __setitem__(self, situation: str, milliseconds: float) -> None:
+        self._learn(situation, milliseconds)
+        self._machine[situation] = milliseconds
+
+    def _learn(self, situation: str, milliseconds: float) -> None:
+        self._known[situation] = milliseconds
+        if self._memory is not None:
+            row = SentinelRow(device=self._device, situation=situation, milliseconds=milliseconds)
+            self._memory.add_once(row)
+
+    def __delitem__(self, situation: str) -> None:
+        raise TypeError("numbers were corrected with this reference; it is not forgotten")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._machine, **self._known})
+
+    def __len__(self) -> int:
+        return len({**self._machine, **self._known})
+
+
+class MachineReferences(MutableMapping[str, float]):
+    """The references of this machine, in the user's cache.
+
+    Args:
+        device: Fingerprint of this device.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def __getitem__(self, situation: str) -> float:
+        return _read().get(self._device, {})[situation]
+
+    def __setitem__(self, situation: str, milliseconds: float) -> None:
+        content = _read()
+        content.setdefault(self._device, {})[situation] = milliseconds
+        _write(content)
+
+    def __delitem__(self, situation: str) -> None:
+        raise TypeError("numbers were corrected with this reference; it is not forgotten")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_read().get(self._device, {}))
+
+    def __len__(self) -> int:
+        return len(_read().get(self._device, {}))
+
+
+def _write(content: dict[str, dict[str, float]]) -> None:
+    """Write the file, which appears whole or not at all."""
+    file = _file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
+            json.dump(content, partial, indent=2)
+        Path(partial.name).replace(file)
+    except OSError as error:
+        raise WorkFailed(f"{file} cannot be written: {error}") from error
+
+
+def _read() -> dict[str, dict[str, float]]:
+    file = _file()
+    try:
+        content: dict[str, dict[str, float]] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise WorkFailed(f"{file} is damaged; delete it, it is measured anew: {error}") from error
+    return content
+
+
+def _file() -> Path:
+    return user_cache_path("dsx") / FILE

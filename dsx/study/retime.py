@@ -1,0 +1,64 @@
+"""Retime: time designs of a study once more, in turn; the new readings join the old ones."""
+
+from collections.abc import Callable, Sequence
+
+from dsx.errors import WorkFailed
+from dsx.measure import Candidate
+from dsx.measure.side_by_side import read_latencies
+from dsx.space import Design
+from dsx.study.evaluate import WAITING
+from dsx.study.memory import KnownForms, Memory
+from dsx.study.plan import Plan
+from dsx.study.references import References
+from dsx.study.weights import Weights
+
+LATENCY = "latency_ms"
+
+
+def retime(
+    designs: Sequence[Design],
+    plan: Plan,
+    memory: Memory,
+    weights: Weights,
+    doing: Callable[[str], None],
+) -> list[str]:
+    """Time designs again.
+
+    Args:
+        designs: Of the study.
+        plan: Of the study.
+        memory: Of this device, in the study's database.
+        weights: Of the study; a design with learned shapes whose weights it does not keep is left
+            out, since its shapes are not known any more.
+        doing: Told in a few words what is done.
+
+    Returns:
+        The ids of those that were timed.
+    """
+    doing(f"timing {len(designs)} designs in turn")
+    forms = KnownForms(memory.engine, memory.device, memory)
+    references = References(memory.engine, memory.device, memory)
+    built = [Candidate(plan.space, design, forms, references) for design in designs]
+    known = [candidate for candidate in built if _with_shapes(candidate, weights)]
+    if not known:
+        return []
+    readings = read_latencies(known, lambda: doing(WAITING))
+    for candidate, reading in zip(known, readings, strict=True):
+        design = candidate.design
+        memory.add(design.id, LATENCY, plan.protocol(LATENCY, design), reading)
+    return [candidate.design.id for candidate in known]
+
+
+def _with_shapes(candidate: Candidate, weights: Weights) -> bool:
+    """Take up learned shapes from the weights; say whether that is possible, or not needed."""
+    if not candidate.design.learned:
+        return True
+    state = weights.load(candidate.design.id)
+    if state is None:
+        return False
+    try:
+        candidate.restore(state)
+    except WorkFailed:
+        # Of a network that has changed since.
+        return False
+    return True

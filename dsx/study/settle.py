@@ -1,0 +1,259 @@
+"""Settle: measure again what the front of a study hangs on, until it is certain or time is up.
+
+Two things make designs contested. Latencies whose intervals overlap are timed again, the designs
+in turn. Accuracies hang on the luck of one training, and the best of many is the luckiest: designs
+are trained again with fresh seeds, those with the fewest seeds first.
+"""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from sqlalchemy import Engine
+
+from dsx.errors import TrialFailed
+from dsx.measure import Candidate, this_device
+from dsx.space import Design, SearchSpace
+from dsx.space.space import build_space
+from dsx.study.begin import begin_study
+from dsx.study.choice import design_of
+from dsx.study.database import DEFAULT_STORAGE, open_database
+from dsx.study.evaluate import WAITING, in_one_line
+from dsx.study.front import Entry, Front
+from dsx.study.memory import KnownForms, Memory
+from dsx.study.plan import Plan, make_plan, plan_metrics
+from dsx.study.read import find_study, load_front
+from dsx.study.references import References
+from dsx.study.retime import LATENCY, retime
+from dsx.study.store import one_line_errors
+from dsx.study.tables import StudyRow
+from dsx.study.weights import Weights
+from dsx.study.worker import claim
+
+MOST_READINGS, MOST_SEEDS = 20, 10
+"""What is still contested then is as good as equal."""
+IN_TURN = 8
+"""Designs that are timed in turn at once; more of them would hold too much memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What came of it.
+
+    Args:
+        front: As it stands now.
+        before: Contested pairs at the beginning.
+        timed: How often a design was timed.
+        trained: How often a design was trained.
+        failed: What went wrong, by design id.
+        end: Why it ended.
+    """
+
+    front: Front
+    before: int
+    timed: int
+    trained: int
+    failed: dict[str, str]
+    end: str
+
+
+def settle(
+    study: str | None,
+    seconds: float,
+    *,
+    storage: str = DEFAULT_STORAGE,
+    doing: Callable[[str], None] = lambda words: None,
+) -> Settled:
+    """Measure contested designs of a study again.
+
+    Args:
+        study: Its name; None for the newest one.
+        seconds: After which nothing new is begun.
+        storage: Any SQLAlchemy URL.
+        doing: Told in a few words what is done next.
+
+    Returns:
+        The front, and what was done for it; every new number is in the database.
+
+    Raises:
+        StorageError: If the study cannot be gone on with, or was begun on another device.
+        WorkFailed: If the database fails on the way.
+    """
+    engine = open_database(storage, create=False)
+    row = find_study(engine, study)
+    engine = open_database(storage, create=True)
+    space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
+    torch.set_num_threads(space.file.measure.threads)
+    memory = Memory(engine, this_device())
+    with one_line_errors(storage), claim(engine, row.name):
+        plan = make_plan(space, memory)
+        begin_study(row.name, plan, memory, row.seed)
+        weights = Weights(storage, row.name, plan.protocols.get("accuracy", ""))
+        return _Settling(row, plan, memory, weights, doing).run(seconds)
+
+
+class _Settling:
+    """One process's work on the front of a study."""
+
+    def __init__(
+        self,
+        study: StudyRow,
+        plan: Plan,
+        memory: Memory,
+        weights: Weights,
+        doing: Callable[[str], None],
+    ) -> None:
+        self.study, self.plan, self.memory = study, plan, memory
+        self.weights, self.doing = weights, doing
+        self.engine: Engine = memory.engine
+        self.trained_metrics = [n for n, m in plan.metrics.items() if m.cost == "trained"]
+        self.spent = {"timing": 0.0, "training": 0.0}
+        self.done: Counter[str] = Counter()
+        self.failed: dict[str, str] = {}
+        self.untimed: set[str] = set()
+
+    def run(self, seconds: float) -> Settled:
+        """Go on until nothing is contested, nothing helps any more, or time is up."""
+        end = time.monotonic() + seconds
+        front = load_front(self.engine, self.study.name)
+        before = len(front.contested)
+        why = ""
+        while not why:
+            if not front.contested:
+                why = "nothing is contested"
+            elif time.monotonic() >= end:
+                why = "time is up"
+            elif not self._step(front):
+                why = "what is contested still is as good as equal"
+            front = load_front(self.engine, self.study.name)
+        return Settled(
+            front=front,
+            before=before,
+            timed=self.done["timing"],
+            trained=self.done["training"],
+            failed=self.failed,
+            end=why,
+        )
+
+    def _step(self, front: Front) -> bool:
+        """Do what less time was spent on so far; say whether there was anything to do."""
+        work = {"timing": self._to_time(front), "training": self._to_train(front)}
+        kinds = [kind for kind, entries in work.items() if entries]
+        if not kinds:
+            return False
+        kind = min(kinds, key=lambda kind: self.spent[kind])
+        begin = time.monotonic()
+        if kind == "timing":
+            self._time(work[kind][:IN_TURN])
+        else:
+            self._train(work[kind][0])
+        self.spent[kind] += time.monotonic() - begin
+        return True
+
+    def _to_time(self, front: Front) -> list[Entry]:
+        """List the designs that timing may tell apart, those with the fewest readings first."""
+        if LATENCY not in front.objectives:
+            return []
+        entries = [
+            entry
+            for entry in _overlapping(front, [LATENCY])
+            if entry.metrics[LATENCY].readings < MOST_READINGS and entry.id not in self.untimed
+        ]
+        return sorted(entries, key=lambda entry: entry.metrics[LATENCY].readings)
+
+    def _to_train(self, front: Front) -> list[Entry]:
+        """List the designs that a training may tell apart, those with the fewest seeds first."""
+        names = [name for name in self.trained_metrics if name in front.objectives]
+
+        def seeds(entry: Entry) -> int:
+            return min(entry.metrics[name].seeds for name in names)
+
+        entries = [
+            entry
+            for entry in _overlapping(front, names)
+            if seeds(entry) < MOST_SEEDS and entry.id not in self.failed
+        ]
+        return sorted(entries, key=seeds)
+
+    def _time(self, entries: list[Entry]) -> None:
+        designs = [design_of(self.plan.space, entry) for entry in entries]
+        timed = retime(designs, self.plan, self.memory, self.weights, self.doing)
+        self.untimed |= {design.id for design in designs} - set(timed)
+        self.done["timing"] += len(timed)
+
+    def _train(self, entry: Entry) -> None:
+        design = design_of(self.plan.space, entry)
+        plan, seed = self._fresh(design)
+        words = f"training #{entry.trial} with seed {seed}"
+        checkpoint = self.weights.checkpoint(f"{design.id}.seed{seed}")
+        candidate = Candidate(
+            plan.space,
+            design,
+            KnownForms(self.engine, self.memory.device, self.memory),
+            References(self.engine, self.memory.device, self.memory),
+            checkpoint=checkpoint,
+            report=lambda share, loss: self.doing(f"{words}, {share:.0%} done"),
+            waiting=lambda: self.doing(WAITING),
+        )
+        self.doing(words)
+        try:
+            for name in self._names(plan, design):
+                reading = plan.metrics[name].read(candidate)
+                self.memory.add(design.id, name, plan.protocol(name, design), reading)
+        # What this training does wrong is no reason to give up the others.
+        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+            self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
+        checkpoint.unlink(missing_ok=True)
+        self.done["training"] += 1
+
+    def _names(self, plan: Plan, design: Design) -> list[str]:
+        """List what a training says anew: with learned shapes everything, accuracy first."""
+        names = [name for _, names in plan.stages(design) for name in names]
+        return names if design.learned else [n for n in names if n in self.trained_metrics]
+
+    def _fresh(self, design: Design) -> tuple[Plan, int]:
+        """Find the first seed that the design was not trained with."""
+        seed = self.plan.space.file.train.seed
+        while True:
+            seed += 1
+            plan = plan_metrics(
+                reseeded(self.plan.space, seed), self.plan.metrics, self.memory, design.learned
+            )
+            known = [
+                self.memory.find(design.id, name, plan.protocol(name, design))
+                for name in self.trained_metrics
+            ]
+            if None in known:
+                return plan, seed
+
+
+def reseeded(space: SearchSpace, seed: int) -> SearchSpace:
+    """Give a space whose candidates are trained with another seed.
+
+    Args:
+        space: The space.
+        seed: Of weights, order and augmentation.
+
+    Returns:
+        The space, in which nothing else differs.
+    """
+    training = space.file.train.model_copy(update={"seed": seed})
+    return dataclasses.replace(space, file=space.file.model_copy(update={"train": training}))
+
+
+def _overlapping(front: Front, names: Iterable[str]) -> list[Entry]:
+    """List the contested designs with overlapping intervals in a metric, most contested first."""
+    pairs: Counter[str] = Counter()
+    for one, other in front.contested:
+        if any(_overlap(one, other, name) for name in names):
+            pairs.update([one.id, other.id])
+    entries = {entry.id: entry for entry in front.entries}
+    return [entries[design] for design, _ in pairs.most_common()]
+
+
+def _overlap(one: Entry, other: Entry, name: str) -> bool:
+    a, b = one.metrics[name], other.metrics[name]
+    return not (a.exact and b.exact) and a.low <= b.high and b.low <= a.high

@@ -1,0 +1,306 @@
+"""Single: one design beside the baseline, each number looked up before it is measured."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import torch
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from torch import Tensor
+
+from dsx.errors import DsxError, WorkFailed
+from dsx.lookup import find
+from dsx.measure import Candidate, Metric, Reading, this_device
+from dsx.measure.layers import Breakdown, break_down, check_clocked
+from dsx.measure.side_by_side import read_latencies
+from dsx.space import Design, SearchSpace
+from dsx.space.probe import probe
+from dsx.study.database import open_database
+from dsx.study.evaluate import WAITING, in_one_line
+from dsx.study.memory import KnownForms, Memory
+from dsx.study.plan import COUNTED, Plan, plan_metrics
+from dsx.study.references import References
+from dsx.study.tables import MeasurementRow, now
+from dsx.study.wanted import choose_metrics
+
+LATENCY = "latency_ms"
+UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A reading, and where it is from.
+
+    Args:
+        reading: The number.
+        taken_at: When it was measured, in UTC.
+        stored: Whether it was found in the database.
+    """
+
+    reading: Reading
+    taken_at: datetime
+    stored: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is known of a design.
+
+    Args:
+        metrics: What was asked for, by name, the cheap ones first.
+        design: By metric.
+        baseline: The same of the baseline; empty if that is the design.
+        absent: Why other metrics cannot be had here, by name.
+    """
+
+    metrics: Mapping[str, Metric]
+    design: Mapping[str, Number]
+    baseline: Mapping[str, Number]
+    absent: Mapping[str, str]
+
+
+class Single:
+    """Measures one design.
+
+    Args:
+        space: Whose network it is of.
+        design: Any design, whether the space offers it or not.
+        storage: Any SQLAlchemy URL.
+        train: Whether it may be trained.
+        fresh: Whether what the database knows is measured again.
+        weights: Of an earlier training of the design; in their place none is needed.
+        doing: Told in a few words what is done next.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        design: Design,
+        storage: str,
+        *,
+        train: bool = False,
+        fresh: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
+        doing: Callable[[str], None] = lambda words: None,
+    ) -> None:
+        self.space, self.design = space, design
+        self.train, self.fresh = train, fresh
+        self.weights = None if train and fresh else weights
+        self.doing = doing
+        engine = open_database(storage, create=True)
+        self.memory = Memory(engine, this_device())
+        self.forms = KnownForms(engine, self.memory.device, self.memory)
+        self.references = References(engine, self.memory.device, self.memory)
+        torch.set_num_threads(space.file.measure.threads)
+        for one in self.designs:
+            self.memory.add_design(one, one.words(space.census))
+
+    @property
+    def designs(self) -> list[Design]:
+        """The design, and the baseline if that is another one."""
+        return [self.design, self.space.baseline][: 1 + bool(self.design.changed)]
+
+    def measure(self, wanted: Sequence[str]) -> Measured:
+        """Look up, or measure, metrics of the design and of the baseline.
+
+        Args:
+            wanted: Names of metrics; none for all that need no more than is allowed.
+
+        Returns:
+            What is known; everything that was measured is in the database.
+
+        Raises:
+            DsxError: If there is no such metric, it cannot be had here, or needs a training that
+                was not asked for.
+            WorkFailed: If the network fails.
+        """
+        metrics, absent = choose_metrics(self.space, wanted, self.train)
+        # Numbers of learned shapes are of one training: if one is taken anew, so are all.
+        counted = COUNTED if self.design.learned else ()
+        more = {name: find(Metric, name) for name in counted} | metrics
+        self.probe()
+        plan = plan_metrics(self.space, more, self.memory, self.design.learned)
+        found = {one.id: self.look_up(plan, one) for one in self.designs}
+        self._check_training(plan, found)
+        self._fill(plan, found)
+        shown = [{name: of[name] for name in metrics} for of in found.values()]
+        baseline = shown[1] if len(shown) > 1 else {}
+        return Measured(metrics=metrics, design=shown[0], baseline=baseline, absent=absent)
+
+    def layers(self) -> list[Breakdown]:
+        """Clock where the time goes, in the design and in the baseline.
+
+        Returns:
+            A breakdown of each, the design first; just one if they are the same.
+
+        Raises:
+            DsxError: If it needs a training that was not asked for, or is not run in eager on the
+                CPU.
+            WorkFailed: If the network fails.
+        """
+        check_clocked(self.space.file.measure)
+        self.check_shapes()
+        self.probe()
+        candidates = [self.candidate(self.space, one) for one in self.designs]
+        self.doing("clocking each slot")
+        with self.failing_in_one_line():
+            return break_down(candidates)
+
+    def probe(self) -> None:
+        """Find out, before anything is measured, whether the network can be redesigned.
+
+        Raises:
+            SpaceError: If it cannot.
+        """
+        if self.design.changed or ":" in self.space.file.model:
+            probe(self.space)
+
+    def check_shapes(self) -> None:
+        """Refuse to go on without the training that learned shapes need.
+
+        Raises:
+            DsxError: If they have none, and must not have one.
+        """
+        if self.design.learned and not self.train and self.weights is None:
+            raise DsxError(UNTRAINED)
+
+    def look_up(self, plan: Plan, design: Design) -> dict[str, Number]:
+        """Find what the database knows of a design.
+
+        Args:
+            plan: The metrics and their protocols.
+            design: The design.
+
+        Returns:
+            By metric, as far as it is known; of learned shapes all of it or nothing.
+        """
+        found = {}
+        for name in plan.metrics if not self.fresh else ():
+            protocol = plan.protocol(name, design)
+            reading = self.memory.find(design.id, name, protocol)
+            if reading is not None:
+                taken_at = self._taken_at(design.id, name, protocol)
+                found[name] = Number(reading=reading, taken_at=taken_at, stored=True)
+        return {} if design.learned and len(found) < len(plan.metrics) else found
+
+    def _taken_at(self, design: str, metric: str, protocol: str) -> datetime:
+        query = (
+            select(MeasurementRow.taken_at)
+            .filter_by(design=design, metric=metric, protocol=protocol, device=self.memory.device)
+            .order_by(MeasurementRow.id.desc())
+        )
+        with Session(self.memory.engine) as session:
+            return session.scalars(query.limit(1)).one()
+
+    def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, Number]]) -> None:
+        for one in self.designs:
+            missing = [name for name in plan.metrics if name not in found[one.id]]
+            if one.learned and missing:
+                self.check_shapes()
+            own = self.weights is not None and one is self.design
+            for name in missing if not (self.train or own) else ():
+                if plan.metrics[name].cost == "trained":
+                    whose = "the design" if one.changed else "the baseline"
+                    problem = f"{name} of {whose} is known after training only: add --train"
+                    raise DsxError(f"--metric: {problem}")
+
+    def _fill(self, plan: Plan, found: Mapping[str, dict[str, Number]]) -> None:
+        """Measure what is missing, one metric after another."""
+        candidates: dict[str, Candidate] = {}
+        for name, metric in plan.metrics.items():
+            missing = [one for one in self.designs if name not in found[one.id]]
+            for one in missing:
+                if one.id not in candidates:
+                    candidates[one.id] = self.candidate(self.space, one)
+            open_ones = [candidates[one.id] for one in missing]
+            with self.failing_in_one_line():
+                for one, reading in self._read(name, metric, open_ones):
+                    found[one.id][name] = self.add(plan, one, name, reading)
+
+    def _read(
+        self, name: str, metric: Metric, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Design, Reading]]:
+        if candidates and metric.cost != "static":
+            self.doing(f"measuring {name}")
+        if name == LATENCY and candidates:
+            for candidate, reading in zip(candidates, self.time(candidates), strict=True):
+                yield candidate.design, reading
+        else:
+            for candidate in candidates:
+                if metric.cost == "trained":
+                    self._restore(candidate)
+                yield candidate.design, metric.read(candidate)
+
+    def time(self, candidates: Sequence[Candidate]) -> list[Reading]:
+        """Time candidates in turn."""
+        return read_latencies(candidates, lambda: self.doing(WAITING))
+
+    def candidate(self, space: SearchSpace, design: Design) -> Candidate:
+        """Make a candidate; learned shapes are as known weights have them.
+
+        Args:
+            space: The space, which may be measured in another way.
+            design: Of its network.
+
+        Returns:
+            The candidate.
+        """
+        candidate = Candidate(
+            space,
+            design,
+            self.forms,
+            references=self.references,
+            report=lambda share, loss: self.doing(f"training, {share:.0%} done"),
+            waiting=lambda: self.doing(WAITING),
+        )
+        # Else it is timed with the weights it was built with, as in a search.
+        if design.learned:
+            self._restore(candidate)
+        return candidate
+
+    def _restore(self, candidate: Candidate) -> None:
+        if self.weights is not None and candidate.design is self.design:
+            candidate.restore(self.weights)
+
+    def add(self, plan: Plan, design: Design, name: str, reading: Reading) -> Number:
+        """Write a number down.
+
+        Args:
+            plan: Knows its protocol.
+            design: What was measured.
+            name: Of the metric.
+            reading: What it is.
+
+        Returns:
+            The number.
+
+        Raises:
+            WorkFailed: If it is none.
+        """
+        for number in (reading.value, reading.low, reading.high):
+            if not math.isfinite(number):
+                raise WorkFailed(f"{name} is {number}")
+        self.memory.add(design.id, name, plan.protocol(name, design), reading)
+        return Number(reading=reading, taken_at=now(), stored=False)
+
+    @contextmanager
+    def failing_in_one_line(self) -> Iterator[None]:
+        """Say in one line what goes wrong in a network.
+
+        Raises:
+            WorkFailed: In place of what the network, or torch for lack of memory, raises.
+        """
+        try:
+            yield
+        except (DsxError, SQLAlchemyError):
+            raise
+        except Exception as error:
+            # In a network that is not dsx's, any error is about that network.
+            expected = isinstance(error, RuntimeError | ValueError | MemoryError)
+            if not expected and ":" not in self.space.file.model:
+                raise
+            raise WorkFailed(in_one_line(error)) from error

@@ -1,0 +1,51 @@
+"""Wanted: which metrics of a single design are measured, and which cannot be."""
+
+from collections.abc import Sequence
+
+from dsx.errors import DsxError
+from dsx.lookup import find, names
+from dsx.measure import Metric
+from dsx.measure._base import STAGES
+from dsx.space import SearchSpace
+from dsx.study.plan import PROJECTED
+
+
+def choose_metrics(
+    space: SearchSpace, wanted: Sequence[str], train: bool
+) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Choose what is measured.
+
+    Args:
+        space: The space.
+        wanted: Names of metrics; none for all that can be had.
+        train: Whether those that need a training can.
+
+    Returns:
+        The metrics by name, the cheap ones first, and why others cannot be had on this machine.
+
+    Raises:
+        DsxError: If a wanted metric is unknown, or cannot be had.
+    """
+    found = {name: _find(name) for name in wanted or names(Metric)}
+    absent = {name: why for name, metric in found.items() if (why := _absent(space, name, metric))}
+    for name, why in absent.items():
+        if wanted:
+            raise DsxError(f"--metric: {name} {why}")
+    stages = [stage for stage in STAGES if wanted or train or stage != "trained"]
+    had = {name: metric for name, metric in found.items() if name not in absent}
+    # What a space lacks is no fault of the machine, and not worth a word each time.
+    absent.pop(PROJECTED, None)
+    return {name: m for stage in stages for name, m in had.items() if m.cost == stage}, absent
+
+
+def _absent(space: SearchSpace, name: str, metric: Metric) -> str:
+    if name == PROJECTED and space.file.weights is None:
+        return "needs weights to begin with (in the space: weights: FILE)"
+    return metric.absent(space)
+
+
+def _find(name: str) -> Metric:
+    try:
+        return find(Metric, name)
+    except DsxError as error:
+        raise DsxError(f"--metric: {error}") from error

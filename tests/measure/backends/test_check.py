@@ -1,0 +1,50 @@
+"""What a backend cannot do is said before it is asked to."""
+
+import pytest
+import torch
+from torch import nn
+
+from dsx.errors import DsxError
+from dsx.measure.backends import prepare, refusal, versions
+from dsx.space.schema import Measure
+from tests.measure.backends.networks import HERE
+
+REFUSALS = [
+    (Measure(backend="onnxruntme"), "backend", "no backend called 'onnxruntme' (allowed: compile"),
+    (Measure(backend="onnxruntme"), "backend", "Did you mean 'onnxruntime'?"),
+    (Measure(backend=f"{HERE}:NEEDY"), "backend",
+     f"{HERE}:NEEDY needs the package no_such_one: pip install 'dsx[onnxruntime]'"),
+    (Measure(backend=f"{HERE}:NEEDIER"), "backend",
+     "the packages no_such_one and nor_this: pip install 'dsx[onnxruntime,openvino]'"),
+    (Measure(backend=f"{HERE}:LACKING"), "backend", "it lacks a wheel"),
+    (Measure(backend="openvino", device="cuda"), "device",
+     "the backend openvino runs on cpu only, not cuda"),
+    (Measure(backend="openvino", dtype="float64"), "dtype",
+     "the backend openvino computes in float32 and bfloat16 only, not float64"),
+    (Measure(backend="onnxruntime", channels_last=True), "channels_last",
+     "the backend onnxruntime lays tensors out by itself, so this does nothing; leave it out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("measure", "key", "words"), REFUSALS)
+def test_a_refusal_names_the_key_and_what_is_wrong(measure: Measure, key: str, words: str) -> None:
+    refused = refusal(measure)
+    assert refused is not None
+    assert refused[0] == key
+    assert words in refused[1]
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_torch_itself_takes_all_that_a_space_can_say(backend: str) -> None:
+    for dtype in ("float32", "float64", "bfloat16"):
+        assert refusal(Measure(backend=backend, dtype=dtype, channels_last=True)) is None
+    assert refusal(Measure(backend=backend, device="cuda")) is None
+
+
+def test_without_its_packages_a_backend_has_no_versions_and_runs_nothing() -> None:
+    line = r"^measure\.backend: .* needs the package no_such_one: pip install 'dsx\[onnxruntime\]'$"
+    with pytest.raises(DsxError, match=line):
+        versions(f"{HERE}:NEEDY")
+    with pytest.raises(DsxError, match=line):
+        prepare(f"{HERE}:NEEDY", nn.Identity(), torch.zeros(1), threads=1)
+    assert versions("eager") == versions("compile") == {}

@@ -1,0 +1,110 @@
+"""torch.compile: every network is compiled, none is kept for ever."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+import torch._dynamo.utils
+import torch._inductor.config
+from torch import Tensor, nn
+from torch._inductor.codecache import PyCodeCache
+
+from dsx.errors import DsxError, TrialFailed
+from dsx.measure.backends import prepare
+from tests.measure.backends.networks import Doubtful
+
+X = torch.randn(2, 6)
+
+
+@pytest.fixture(autouse=True)
+def forget_graphs() -> None:
+    torch._dynamo.utils.counters.clear()
+
+
+class Scale(nn.Module):
+    """One frozen weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight
+
+
+def graphs() -> int:
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+def test_more_networks_than_torch_has_room_for_are_all_compiled() -> None:
+    networks = [Scale().eval() for _ in range(4)]
+    with torch._dynamo.config.patch(recompile_limit=2):
+        runs = [prepare("compile", network, X, threads=1) for network in networks]
+        assert graphs() == 4
+        with torch.inference_mode():
+            for run, network in zip(runs, networks, strict=True):
+                torch.testing.assert_close(run(), network(X))
+    assert graphs() == 4
+
+
+def test_a_network_that_is_done_with_is_forgotten_when_the_next_one_comes() -> None:
+    network = Scale().eval()
+    weight = weakref.ref(network.weight)
+    run = prepare("compile", network, X, threads=1)
+    del network
+    gc.collect()
+    assert weight() is not None
+    del run
+    prepare("compile", Scale().eval(), X, threads=1)
+    assert weight() is None
+
+
+def test_weights_are_frozen_into_the_code() -> None:
+    run = prepare("compile", nn.Linear(6, 3).eval(), X, threads=1)
+    code = PyCodeCache.modules[-1]
+    assert any(name.startswith("_frozen_param") for name in vars(code))
+    del run
+
+
+def test_what_cannot_be_frozen_is_compiled_all_the_same() -> None:
+    network, image = nn.Conv2d(2, 3, 3).double().eval(), torch.randn(1, 2, 5, 4).double()
+    with torch.inference_mode():
+        out = prepare("compile", network, image, threads=1)()
+        torch.testing.assert_close(out, network(image), rtol=1e-12, atol=1e-12)
+    assert graphs() == 1
+
+
+def test_a_network_whose_graph_breaks_is_taken() -> None:
+    with torch.inference_mode():
+        for image in (X.abs(), -X.abs()):
+            run = prepare("compile", Doubtful(), image, threads=1)
+            torch.testing.assert_close(run(), Doubtful()(image))
+
+
+def test_other_settings_than_it_was_compiled_for_are_noticed() -> None:
+    run = prepare("compile", Scale().eval(), X, threads=1)
+    with pytest.raises(AssertionError, match=r".*"):
+        run()
+    with torch.inference_mode():
+        run()
+
+
+def test_without_a_compiler_it_says_so() -> None:
+    with (
+        torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(DsxError, match=r"^measure\.backend: compile needs a C\+\+ compiler: g\+\+"),
+    ):
+        prepare("compile", Scale().eval(), X, threads=1)
+
+
+class Wrong(nn.Module):
+    """A forward that fails."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ x
+
+
+def test_a_network_that_fails_is_a_trial_that_failed() -> None:
+    with pytest.raises(TrialFailed, match=r"^compile cannot take this network: [^\n]+$"):
+        prepare("compile", Wrong(), X, threads=1)

@@ -1,0 +1,51 @@
+"""Exporting: one program for several networks, no noise, one line for what goes wrong."""
+
+import logging
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from dsx.conv import build
+from dsx.conv.deploy._choose import candidates
+from dsx.errors import TrialFailed
+from dsx.measure.backends._export import exported, preparing
+from tests.conv.deploy.networks import BINARY
+
+
+def test_one_program_has_the_outputs_of_all() -> None:
+    # Among the forms is one with buffers that are None.
+    x = torch.randn(2, 8, 9, 7)
+    conv = build(BINARY, nn.Conv2d(8, 8, 3)).eval()
+    forms = candidates(conv, native=False)
+    with preparing("tested"), torch.inference_mode():
+        outputs = exported(list(forms.values()), x).module()(x)
+    assert len(outputs) == len(forms) > 1
+    for out in outputs:
+        torch.testing.assert_close(out, conv(x), rtol=1e-4, atol=1e-5)
+
+
+def test_what_an_exporter_says_is_kept_quiet(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    with preparing("tested"):
+        logging.getLogger("torch.onnx").warning("noise")
+        warnings.warn("noise", stacklevel=1)
+        logging.getLogger("torch.onnx").error("not noise")
+    logging.getLogger("torch.onnx").warning("said afterwards")
+    assert [record.message for record in caplog.records] == ["not noise", "said afterwards"]
+    assert not recwarn
+
+
+def test_an_error_becomes_one_line_about_its_first_cause() -> None:
+    with pytest.raises(TrialFailed) as caught, preparing("tested"):
+        try:
+            raise ValueError("here it\n  began  \n\n and there it ended\n")
+        except ValueError as error:
+            raise RuntimeError("long\nwinded") from error
+    assert str(caught.value) == (
+        "tested cannot take this network: ValueError ... here it ... and there it ended"
+    )
+    logger = logging.getLogger("tested")
+    assert logger.isEnabledFor(logging.WARNING)

@@ -1,0 +1,56 @@
+"""OpenVINO: discreet, in the precision and with the threads it is given."""
+
+import os
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from dsx.conv.timing import Run
+from dsx.errors import TrialFailed
+from dsx.measure.backends import prepare
+from tests.measure.backends.networks import Doubtful, small
+
+X = torch.randn(1, 3, 9, 7)
+
+
+def model(run: Run) -> Any:
+    return run.request.get_compiled_model()  # type: ignore[attr-defined]
+
+
+def test_nothing_is_said_or_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    prepare("openvino", small(X), X, threads=1)()
+    assert capfd.readouterr() == ("", "")
+    assert sys.modules["openvino_telemetry"] is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"), [(torch.float32, "float32"), (torch.bfloat16, "bfloat16")]
+)
+def test_precision_and_threads_are_those_that_were_given(dtype: torch.dtype, name: str) -> None:
+    compiled = model(prepare("openvino", nn.ReLU(), X.to(dtype), threads=2))
+    assert name in str(compiled.get_property("INFERENCE_PRECISION_HINT"))
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    assert compiled.get_property("NUM_STREAMS") == 1
+
+
+def test_the_calling_thread_stays_free_to_move() -> None:
+    before = os.sched_getaffinity(0)
+    prepare("openvino", small(X), X, threads=1)()
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_network_without_a_graph_is_a_trial_that_failed() -> None:
+    with pytest.raises(TrialFailed, match=r"^openvino cannot take this network: [^\n]+$"):
+        prepare("openvino", Doubtful(), X, threads=1)
+
+
+def test_it_reads_the_sample_where_it_is() -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        sample = torch.randn(1, 3, 4, 4).to(dtype)
+        run = prepare("openvino", nn.ReLU(), sample, threads=1)
+        for _ in range(2):
+            sample.normal_()
+            assert torch.equal(run(), sample.relu())  # type: ignore[arg-type]

@@ -1,0 +1,32 @@
+"""A space whose numbers are taken in another way than its file says."""
+
+import pytest
+
+from dsx.errors import DsxError
+from dsx.space.remeasured import remeasured
+from tests.space.texts import changed, space
+
+BATCHED = changed("measure: {batch: 1}", "measure: {batch: 8, threads: 2}")
+
+
+def test_only_what_is_given_differs() -> None:
+    plain = space(BATCHED)
+    other = remeasured(plain, threads=1, backend="compile", dtype=None)
+    expected = plain.file.measure.model_dump() | {"threads": 1, "backend": "compile"}
+    assert other.file.measure.model_dump() == expected
+    assert other.file.model_copy(update={"measure": plain.file.measure}) == plain.file
+    assert other.baseline.id == plain.baseline.id
+    assert plain.file.measure.threads == 2
+
+
+def test_nothing_given_is_the_same() -> None:
+    plain = space(BATCHED)
+    assert remeasured(plain, batch=None).file == plain.file
+
+
+def test_a_network_that_cannot_take_one_image_says_so() -> None:
+    text = BATCHED.replace("small_cnn", "tests.space.networks:Squeezing")
+    text = text.replace("model_args: {width: 8}\n", "").replace("stages.*", "*")
+    assert remeasured(space(BATCHED), batch=1).file.measure.batch == 1
+    with pytest.raises(DsxError, match=r"^--batch: 1: returns 10 for a batch of 1 image: "):
+        remeasured(space(text), batch=1)

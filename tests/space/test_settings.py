@@ -1,0 +1,163 @@
+"""Settings of dials as words of a command line: what they mean, and every refusal."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsx.conv import KEEP, ConvSpec, preset
+from dsx.errors import SpecError
+from dsx.space import SearchSpace
+from dsx.space.settings import outside, read_setting, read_settings
+from tests.space.texts import ruled, space
+
+WORDS = ["scc", "keep", "groups", "overlap", "kernel_shape", "=", ":", ",", "(", ")", "2", "cross"]
+
+
+@pytest.fixture(scope="module")
+def plain() -> SearchSpace:
+    return space()
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("keep", KEEP),
+        ("depthwise", preset("depthwise")),
+        ("scc", preset("scc")),
+        ("scc,groups:4,overlap:0.75", preset("scc", groups=4, overlap=0.75)),
+        ("scc(groups=4,overlap=0.75)", preset("scc", groups=4, overlap=0.75)),
+        (" scc ( groups = 4 ) ", preset("scc", groups=4)),
+        ("scc()", preset("scc")),
+        ("ssc,kernel_shape:corners,groups:2", ConvSpec(kernel_shape="corners", groups=2)),
+        ("kernel_shape:cross,groups:4", ConvSpec(kernel_shape="cross", groups=4)),
+        ("groups:all", ConvSpec(groups="all")),
+        ("groups:2,channel_stride:1/3", ConvSpec(groups=2, channel_stride="1/3")),
+        ("separable:true,binary_basis:8,scale:false",
+         ConvSpec(separable=True, binary_basis=8, scale=False)),
+        ("lhc,density:0.5,rigid:yes", preset("lhc", density=0.5, rigid=True)),
+    ],
+)  # fmt: skip
+def test_a_setting_is_keep_a_preset_or_dials(text: str, spec: ConvSpec) -> None:
+    assert read_setting(text) == spec
+
+
+@given(
+    st.sampled_from(["full", "cross", "het4", "lines"]),
+    st.sampled_from([1, 2, "all"]),
+    st.sampled_from([None, "block", 0.5, "1/3", 1]),
+    st.sampled_from([(0, 1, None), (8, 2, True), (64, 1, False)]),
+    st.booleans(),
+)
+def test_every_spec_can_be_written_as_dials(
+    shape: str,
+    groups: int | str,
+    stride: float | str | None,
+    basis: tuple[int, int, bool | None],
+    separable: bool,
+) -> None:
+    filters, splits, scale = basis
+    spec = ConvSpec(
+        kernel_shape=shape,
+        groups=groups,
+        channel_stride=stride,
+        binary_basis=filters,
+        splits=splits,
+        scale=scale,
+        separable=separable,
+    )
+    text = ",".join(f"{name}:{str(value).lower()}" for name, value in spec.to_json().items())
+    assert read_setting(text or "standard") == spec
+
+
+PRINTED = st.characters(exclude_categories=("C", "Z"))
+
+
+@given(st.text(PRINTED) | st.lists(st.sampled_from(WORDS)).map("".join))
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    try:
+        read_setting(text)
+    except SpecError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_pattern_is_a_slot_a_module_or_a_wildcard(plain: SearchSpace) -> None:
+    def changed(*words: str) -> set[str]:
+        return set(read_settings(plain, words, {}).changed)
+
+    assert changed("stages.0.conv1=ssc") == {"stages.0.conv1"}
+    assert changed("stages.0=ssc") == changed("stages.0.*=ssc") == {
+        "stages.0.conv1", "stages.0.conv2",
+    }  # fmt: skip
+    assert changed("*.conv2=ssc") == {f"stages.{stage}.conv2" for stage in range(3)}
+    assert len(changed("*=ssc")) == len(plain.census.slots)
+    assert changed() == set()
+
+
+def test_the_last_word_that_has_a_slot_says_all_about_it(plain: SearchSpace) -> None:
+    base = {"stages.2.conv2": ConvSpec(kernel_shape="point")}
+    words = ["stages=groups:2", "stages.1=kernel_shape:cross", "stages.1.conv2=keep"]
+    design = read_settings(plain, words, base)
+    assert design.specs["stages.1.conv1"] == ConvSpec(kernel_shape="cross")
+    assert design.specs["stages.1.conv2"].keeps
+    assert design.specs["stages.2.conv2"].groups == 2
+    assert read_settings(plain, [], base).specs["stages.2.conv2"].kernel_shape == "point"
+
+
+def test_what_a_later_word_replaces_need_not_be_possible(plain: SearchSpace) -> None:
+    # The stem has one channel, which no two groups can share.
+    design = read_settings(plain, ["*=groups:2", "stem=keep"], {})
+    assert len(design.changed) == len(plain.census.slots) - 1
+
+
+PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("stages", "'stages' is no setting of dials (write PATTERN=SETTING, such as"),
+        ("stags.1=ssc", "'stags.1=ssc': 'stags.1' matches no slot (the slots are stem.0, "),
+        ("stags.1=ssc", " Did you mean 'stages.1'?"),
+        ("stags.*=ssc", " Did you mean 'stages.*'?"),
+        ("stages=", f"'stages=': '' is neither keep, a preset ({PRESETS}) nor a dial with its "),
+        ("stages=depthwis", " Did you mean 'depthwise'?"),
+        ("stages=cross", " Did you mean 'kernel_shape:cross'?"),
+        ("stages=grups", " Did you mean 'groups:VALUE'?"),
+        ("stages=grops:2", "'stages=grops:2': no dial called 'grops' (allowed: binary_basis, "),
+        ("stages=scc,grops:2", "no argument of scc called 'grops' (allowed: "),
+        ("stages=scc,overlp:0.5", " Did you mean 'overlap'?"),
+        ("stages=scc,kernel_shape:cross", "preset scc: sets 'kernel_shape' itself"),
+        ("stages=kernel_shape:cros", "no shape called 'cros' (allowed: "),
+        ("stages=groups:0", "groups: 0 is neither a whole number from 1 nor 'all'"),
+        ("stages=groups:", "groups: has no value (write groups:VALUE)"),
+        ("stages=scc(groups)", "groups: has no value (write groups=VALUE)"),
+        ("stages=groups:[1", "groups: '[1' cannot be read as a value"),
+        ("stages=groups:2,groups:4", "groups: stands twice"),
+        ("stages=keep,groups:2", "keep leaves a convolution as it is; nothing goes with it"),
+        ("stages=groups:3", "stages.0.conv1: groups = 3 does not divide the 8 input channels"),
+        ("stages=lhc,groups:2", "learned shapes need groups = 1, not 2"),
+    ],
+)
+def test_what_cannot_be_is_one_line(word: str, problem: str, plain: SearchSpace) -> None:
+    with pytest.raises(SpecError, match=re.escape(problem)) as caught:
+        read_settings(plain, [word], {})
+    assert "\n" not in str(caught.value)
+
+
+def test_outside_is_what_the_rules_do_not_offer() -> None:
+    shared = space(
+        ruled(
+            "{match: 'stages.0.*', share: rule, groups: [1, 2]}",
+            "{match: 'stages.1.*', kernel_shape: [full, cross]}",
+        )
+    )
+
+    def of(*words: str) -> list[str]:
+        return outside(shared, read_settings(shared, words, {}))
+
+    assert of() == of("stages.0=groups:2") == of("stages.1.conv1=kernel_shape:cross") == []
+    assert of("stages.1.conv1=kernel_shape:point") == ["stages.1.conv1"]
+    assert of("stages.0.conv1=groups:2") == ["stages.0.conv1", "stages.0.conv2"]
+    assert of("stem.0=kernel_shape:cross") == ["stem.0"]

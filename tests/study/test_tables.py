@@ -1,0 +1,54 @@
+"""Protocols: which of them differ in nothing but the training seed."""
+
+import pytest
+
+from dsx.study.tables import ProtocolRow
+
+TRAIN = {"epochs": 6, "seed": 3}
+
+
+def row(**settings: object) -> ProtocolRow:
+    return ProtocolRow(id="0", metric="accuracy", settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "other", "seed"),
+    [
+        ({"train": TRAIN}, {"train": {**TRAIN, "seed": 4}}, 3),
+        ({"seed": 3}, {"seed": 0}, 3),
+        (
+            {"batch": 1, "learned_shapes": {"train": TRAIN, "threads": 1}},
+            {"batch": 1, "learned_shapes": {"train": {**TRAIN, "seed": 9}, "threads": 1}},
+            3,
+        ),
+        (
+            {"train": TRAIN, "learned_shapes": {"train": TRAIN}},
+            {"train": {"seed": 1, "epochs": 6}, "learned_shapes": {"train": {**TRAIN, "seed": 1}}},
+            3,
+        ),
+    ],
+)
+def test_only_the_seed_differs(
+    settings: dict[str, object], other: dict[str, object], seed: int
+) -> None:
+    assert row(**settings).family == row(**other).family
+    assert row(**settings).seed == seed
+    assert row(**settings).learned == ("learned_shapes" in settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "other"),
+    [
+        ({"train": TRAIN}, {"train": {**TRAIN, "epochs": 7}}),
+        ({"batch": 1}, {"batch": 2}),
+        ({"batch": 1}, {"batch": 1, "learned_shapes": {"train": TRAIN}}),
+        # How somebody's data were split is no matter of the training.
+        ({"data_args": {"seed": 1}, "train": TRAIN}, {"data_args": {"seed": 2}, "train": TRAIN}),
+    ],
+)
+def test_more_than_the_seed_differs(settings: dict[str, object], other: dict[str, object]) -> None:
+    assert row(**settings).family != row(**other).family
+
+
+def test_what_depends_on_no_seed_has_none() -> None:
+    assert row(batch=1, train="as it is").seed is None
