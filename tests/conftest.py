@@ -2,12 +2,21 @@
 
 import os
 import random
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import torch
+
+# Before anything asks for it: no test may read, or fill, the cache of whoever runs the tests. But
+# to list the fonts anew would take matplotlib seconds.
+_OLD = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+_CACHE = tempfile.TemporaryDirectory(prefix="dsx-tests-")
+os.environ.setdefault("MPLCONFIGDIR", str(_OLD / "matplotlib"))
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 # More threads on busy cores are slower by orders of magnitude, and never the same twice.
 torch.set_num_threads(1)

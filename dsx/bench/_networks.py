@@ -1,4 +1,4 @@
-"""Networks to be timed: designs of `digits`, drawn at random, deployed as a search does it."""
+"""Networks to be timed: designs of a space, drawn at random, deployed as a search does it."""
 
 import random
 import time
@@ -9,10 +9,9 @@ from dsx.conv.deploy import Choice
 from dsx.conv.timing import Run
 from dsx.measure import Candidate, Reading
 from dsx.measure.rounds import time_in_turn
-from dsx.space import Design, load_space
+from dsx.space import Design, SearchSpace, load_space
 from dsx.space.schema import Measure
 
-SPACE = "digits"
 SEED = 0
 
 
@@ -21,16 +20,20 @@ class Networks:
     """Networks that can be timed.
 
     Args:
+        space: That they are from, by name or file.
         runs: Each runs one network once.
         measure: How they are timed: as the space says, but for the budget.
         known: Their deployed forms, for another process to deploy them alike.
         references: Milliseconds of the sentinel.
+        alike: How many of them have the dense form everywhere, so that they run as the baseline.
     """
 
+    space: str
     runs: Sequence[Run]
     measure: Measure
     known: Mapping[str, Choice]
     references: MutableMapping[str, float]
+    alike: int
 
     def time(self, chosen: Sequence[int]) -> "Timed":
         """Time some of them in turn.
@@ -65,6 +68,7 @@ class Timed:
 
 
 def networks(
+    space: str,
     count: int,
     budget_seconds: float,
     known: Mapping[str, Choice] | None = None,
@@ -73,6 +77,7 @@ def networks(
     """Draw designs without learned shapes, always the same ones, and deploy them.
 
     Args:
+        space: Name or file.
         count: How many.
         budget_seconds: For timing one of them.
         known: Deployed forms chosen before.
@@ -81,28 +86,36 @@ def networks(
     Returns:
         The networks, with fresh weights.
     """
-    space = load_space(SPACE)
+    loaded = load_space(space)
     forms, calm = dict(known or {}), dict(references or {})
-    candidates = [Candidate(space, design, forms, calm) for design in drawn(count)]
+    candidates = [Candidate(loaded, design, forms, calm) for design in drawn(loaded, count)]
     return Networks(
+        space=space,
         runs=[candidate.run for candidate in candidates],
-        measure=space.file.measure.model_copy(update={"budget_seconds": budget_seconds}),
+        measure=loaded.file.measure.model_copy(update={"budget_seconds": budget_seconds}),
         known=forms,
         references=calm,
+        alike=sum(_dense(candidate) for candidate in candidates),
     )
 
 
-def drawn(count: int) -> list[Design]:
+def _dense(candidate: Candidate) -> bool:
+    choices = candidate.deployed.choices
+    return all(choices[slot].form == "dense" for slot in candidate.design.changed)
+
+
+def drawn(space: SearchSpace, count: int) -> list[Design]:
     """Draw different designs.
 
     Args:
+        space: Has so many without learned shapes.
         count: How many.
 
     Returns:
         Designs without learned shapes, which would have to be trained first. The first ones are
         the same, however many are drawn.
     """
-    space, rng = load_space(SPACE), random.Random(SEED)
+    rng = random.Random(SEED)
     found: dict[str, Design] = {}
     while len(found) < count:
         design = space.draw(lambda name, options: rng.choice(options))

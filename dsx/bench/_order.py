@@ -1,95 +1,105 @@
 """Order: whether two passes over the same designs put them into the same order."""
 
 import bisect
+import itertools
 import math
-import random
-from collections.abc import Callable
+import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
 from dsx.bench._figures import Figure, Goal
-from dsx.bench._networks import SEED, Networks
-from dsx.study.rank import Numbers, ceiling, tau
+from dsx.bench._networks import Networks
+from dsx.measure import Reading
+from dsx.study.rank import Numbers, ceiling, pairs, tau
 
 PART = "order"
 GOAL = Goal(sign=">=", bound=0.95)
+PAIRS_GOAL = Goal(sign="<=", bound=0.025)
+"""A tau of 0.95 is one pair out of forty the other way."""
 HALF_INTERVAL = 1.96
 """Of a 95 % interval of the normal distribution, in standard deviations."""
-STEP, STEPS = 0.0005, 400
+STEP, STEPS = 0.0002, 1000
 """In which the noise that allows the goal is looked for, up to 20 %."""
 
-Pass = Callable[[Networks, random.Random], Numbers]
 
-
-def in_turn(timed: Networks, rng: random.Random) -> Numbers:
-    """Time all designs in turn, in the order in which they are.
-
-    Args:
-        timed: The designs.
-        rng: Not asked.
-
-    Returns:
-        (n,) logarithms of their latencies.
-    """
-    del rng
-    readings = timed.time(range(len(timed.runs))).readings
-    return np.log([reading.value for reading in readings])
-
-
-def one_by_one(timed: Networks, rng: random.Random) -> Numbers:
-    """Time each design by itself, in an order of their own.
-
-    Args:
-        timed: The designs.
-        rng: Shuffles.
-
-    Returns:
-        (n,) logarithms of their latencies.
-    """
-    order = list(range(len(timed.runs)))
-    rng.shuffle(order)
-    logs = np.empty(len(order))
-    for number in order:
-        logs[number] = math.log(timed.time([number]).readings[0].value)
-    return logs
-
-
-WAYS: dict[str, Pass] = {"timed in turn": in_turn, "timed one by one": one_by_one}
-
-
-def compare(timed: Networks, way: str, machine: str) -> list[Figure]:
-    """Time all designs twice, and compare the orders.
+def in_turn(timed: Networks, machine: str) -> list[Figure]:
+    """Time all designs in turn, twice, and compare the orders.
 
     Args:
         timed: The designs; three or more.
-        way: How; the goal is for those that are timed in turn.
         machine: "quiet" or "loaded".
 
     Returns:
         Kendall's tau of the two passes, and what bounds it.
     """
-    rng = random.Random(SEED)
-    first, second = (WAYS[way](timed, rng) for _ in range(2))
-    noise = float(np.std(first - second, ddof=1)) / math.sqrt(2)
-    between = (first + second) / 2
+    passes = [timed.time(range(len(timed.runs))).readings for _ in range(2)]
+    first, second = (_logs(readings) for readings in passes)
+    mean, noise = (first + second) / 2, _noise([first, second])
+    low, high = (np.log([getattr(r, end) for r in passes[0]]) for end in ("low", "high"))
+    known = pairs(second, low, high)
+    told_apart = f"{known.told_apart} pairs"
 
-    def figure(words: str, value: float, goal: Goal | None = None) -> Figure:
+    def figure(words: str, value: float, goal: Goal | None = None, made_from: str = "") -> Figure:
         return Figure(
             part=PART,
             machine=machine,
             figure=words,
             value=value,
-            made_from=f"{len(first)} designs, {way}",
+            made_from=made_from or f"{len(mean)} designs, timed in turn",
             goal=goal,
         )
 
     return [
-        figure("tau of two passes", tau(first, second), GOAL if WAYS[way] is in_turn else None),
-        figure("tau that noise of the measured size allows", limit(between, noise)),
-        figure("noise of one pass (standard deviation of log latency)", noise),
-        figure("noise that allows a tau of 0.95", allowed(between)),
-        figure("spread of the designs (standard deviation of log latency)", float(between.std())),
+        figure("tau of two passes", tau(first, second), GOAL),
+        figure("tau to be expected of two passes with such noise", limit(mean, noise)),
+        figure("noise of a pass (standard deviation of log latency)", noise),
+        figure("noise that allows the goal", allowed(mean)),
+        figure("spread of the designs (standard deviation of log latency)", mean.std(ddof=1)),
+        figure("designs whose slots all fell back to dense", timed.alike / len(mean)),
+        figure(
+            "pairs that the intervals of one pass tell apart, in the other order in the other",
+            known.misordered / max(1, known.told_apart),
+            PAIRS_GOAL,
+            told_apart,
+        ),
     ]
+
+
+def one_by_one(readings: Sequence[Sequence[Reading]], machine: str) -> list[Figure]:
+    """Compare the orders in which repeated readings put networks.
+
+    Args:
+        readings: Of each network, each of them timed by itself.
+        machine: "quiet" or "loaded".
+
+    Returns:
+        Kendall's tau of two passes that follow each other: the mean; and their noise.
+    """
+    passes = [_logs(found) for found in zip(*readings, strict=True)]
+    taus = [tau(first, second) for first, second in itertools.pairwise(passes)]
+    made_from = f"{len(readings)} networks, {len(passes)} passes, timed one by one"
+    words = {
+        "tau of two passes": statistics.fmean(taus),
+        "noise of a pass (standard deviation of log latency)": _noise(passes),
+    }
+    return [
+        Figure(part=PART, machine=machine, figure=figure, value=value, made_from=made_from)
+        for figure, value in words.items()
+    ]
+
+
+def _logs(readings: Sequence[Reading]) -> Numbers:
+    return np.log([reading.value for reading in readings])
+
+
+def _noise(passes: Sequence[Numbers]) -> float:
+    """Give the standard deviation from pass to pass, less what all designs have in common."""
+    logs = np.array(passes)
+    logs -= logs.mean(axis=0)
+    logs -= logs.mean(axis=1, keepdims=True)
+    freedom = (logs.shape[0] - 1) * (logs.shape[1] - 1)
+    return math.sqrt(float((logs**2).sum()) / freedom)
 
 
 def limit(logs: Numbers, noise: float) -> float:
@@ -113,9 +123,10 @@ def allowed(logs: Numbers) -> float:
         logs: (n,) logarithms of the latencies.
 
     Returns:
-        The least noise from which on the expected tau is below the goal.
+        The most noise with which the expected tau reaches it, in steps of 0.02 %; 0 if none.
     """
-    step = bisect.bisect(
-        range(1, STEPS), False, key=lambda steps: not GOAL.met(limit(logs, steps * STEP))
-    )
-    return (step + 1) * STEP
+
+    def too_much(steps: int) -> bool:
+        return not GOAL.met(limit(logs, steps * STEP))
+
+    return bisect.bisect(range(1, STEPS), False, key=too_much) * STEP

@@ -151,6 +151,7 @@ def in_processes(timed: Networks, processes: int) -> list[Figure]:
             found.append(
                 process.submit(
                     _read_once,
+                    timed.space,
                     count,
                     timed.measure.budget_seconds,
                     dict(timed.known),
@@ -175,13 +176,14 @@ def in_processes(timed: Networks, processes: int) -> list[Figure]:
 
 
 def _read_once(
+    space: str,
     count: int,
     budget_seconds: float,
     known: Mapping[str, Choice],
     references: Mapping[str, float],
     seed: int,
 ) -> list[Reading]:
-    timed = networks(count, budget_seconds, known, references)
+    timed = networks(space, count, budget_seconds, known, references)
     order = list(range(count))
     random.Random(seed).shuffle(order)
     readings = {number: timed.time([number]).readings[0] for number in order}

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dsx.bench._figures import Figure, Goal
-from dsx.bench._networks import SEED, SPACE
+from dsx.bench._networks import SEED
 from dsx.errors import WorkFailed
 from dsx.study.database import open_database
 from dsx.study.read import find_study, load_values
@@ -17,17 +17,18 @@ from dsx.study.read import find_study, load_values
 PART = "searches"
 GOAL = Goal(sign="<=", bound=1.5)
 """About 1: of two samples of ten from one distribution it is a little more now and then."""
-COMMAND = (sys.executable, "-m", "dsx", "search", SPACE, "--seed", str(SEED))
+COMMAND = (sys.executable, "-m", "dsx", "search", "--seed", str(SEED))
 LATENCY = "latency_ms"
 
 Latencies = Mapping[str, float]
 """Milliseconds by design id."""
 
 
-def compare(at_once: int, trials: int) -> list[Figure]:
+def compare(space: str, at_once: int, trials: int) -> list[Figure]:
     """Search alone, then beside others, then alone again; all of them draw the same designs.
 
     Args:
+        space: Name or file.
         at_once: How many search beside each other, each in a study and a database of its own.
         trials: Of each search.
 
@@ -36,16 +37,17 @@ def compare(at_once: int, trials: int) -> list[Figure]:
     """
     with TemporaryDirectory(prefix="dsx-bench-") as folder:
         first, *files, last = (Path(folder, f"{number}.db") for number in range(at_once + 2))
-        (alone,) = search([first], trials)
-        together = search(files, trials)
-        (again,) = search([last], trials)
+        (alone,) = search(space, [first], trials)
+        together = search(space, files, trials)
+        (again,) = search(space, [last], trials)
     return figures(alone, again, together)
 
 
-def search(databases: Sequence[Path], trials: int) -> list[Latencies]:
+def search(space: str, databases: Sequence[Path], trials: int) -> list[Latencies]:
     """Run `dsx search` for each of several databases, all at once.
 
     Args:
+        space: Name or file.
         databases: Files that are not there yet.
         trials: Of each search.
 
@@ -58,7 +60,7 @@ def search(databases: Sequence[Path], trials: int) -> list[Latencies]:
     begun = {}
     try:
         for file in databases:
-            begun[file] = _begin(file, trials)
+            begun[file] = _begin(space, file, trials)
         for file, process in begun.items():
             if process.wait():
                 last = file.with_suffix(".log").read_text().strip().splitlines()[-1:]
@@ -70,10 +72,10 @@ def search(databases: Sequence[Path], trials: int) -> list[Latencies]:
     return [_latencies(file) for file in begun]
 
 
-def _begin(file: Path, trials: int) -> subprocess.Popen[bytes]:
+def _begin(space: str, file: Path, trials: int) -> subprocess.Popen[bytes]:
     own = ("--trials", str(trials), "--study", file.stem, "--storage", f"sqlite:///{file}")
     with file.with_suffix(".log").open("w") as log:
-        return subprocess.Popen([*COMMAND, *own], stdout=subprocess.DEVNULL, stderr=log)
+        return subprocess.Popen([*COMMAND, space, *own], stdout=subprocess.DEVNULL, stderr=log)
 
 
 def _latencies(file: Path) -> Latencies:

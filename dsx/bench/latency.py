@@ -11,12 +11,13 @@ networks in the same order, each reading right after dsx's, for at most the same
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dsx.bench import _order, _repeated, _searches
 from dsx.bench._base import Bench, Row, Tell
 from dsx.bench._figures import Figure, say
 from dsx.bench._load import loaded
-from dsx.bench._networks import Networks, networks
+from dsx.bench._networks import networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Size:
     """How much is measured.
 
     Args:
+        space: Whose designs, by name or file.
         networks: Read again and again.
         readings: Of each.
         processes: Fresh ones, in each of which they are read once more.
@@ -33,6 +35,7 @@ class Size:
         budget_seconds: For one reading.
     """
 
+    space: str
     networks: int
     readings: int
     processes: int
@@ -43,6 +46,7 @@ class Size:
 
 
 FULL = Size(
+    space="digits",
     networks=10,
     readings=20,
     processes=5,
@@ -52,12 +56,13 @@ FULL = Size(
     budget_seconds=2.0,
 )
 TINY = Size(
+    space=str(Path(__file__).with_name("tiny.yaml")),
     networks=2,
     readings=2,
     processes=1,
     designs=3,
-    searches=2,
-    trials=2,
+    searches=1,
+    trials=1,
     budget_seconds=0.02,
 )
 
@@ -70,9 +75,9 @@ def repeatability(size: Size, tell: Tell) -> list[Figure]:
         tell: Told what is done.
 
     Returns:
-        Spread, coverage and cost.
+        Spread, coverage and cost, and the order that such readings give.
     """
-    timed = networks(size.networks, size.budget_seconds)
+    timed = networks(size.space, size.networks, size.budget_seconds)
     tell("repeatability, quiet")
     quiet = _repeated.repeat(timed, size.readings)
     tell("repeatability, fresh processes")
@@ -80,7 +85,10 @@ def repeatability(size: Size, tell: Tell) -> list[Figure]:
     tell("repeatability, one core loaded")
     with loaded():
         busy = _repeated.repeat(timed, size.readings)
-    return figures + busy.figures("loaded") + _repeated.moved(quiet, busy)
+    figures += busy.figures("loaded") + _repeated.moved(quiet, busy)
+    for machine, found in (("quiet", quiet), ("loaded", busy)):
+        figures += _order.one_by_one(found.readings, machine)
+    return figures
 
 
 def order(size: Size, tell: Tell) -> list[Figure]:
@@ -93,16 +101,12 @@ def order(size: Size, tell: Tell) -> list[Figure]:
     Returns:
         How well the orders agree.
     """
-    timed = networks(size.designs, size.budget_seconds)
+    timed = networks(size.space, size.designs, size.budget_seconds)
     tell("order, quiet")
-    figures = _both_ways(timed, "quiet")
+    figures = _order.in_turn(timed, "quiet")
     tell("order, one core loaded")
     with loaded():
-        return figures + _both_ways(timed, "loaded")
-
-
-def _both_ways(timed: Networks, machine: str) -> list[Figure]:
-    return [figure for way in _order.WAYS for figure in _order.compare(timed, way, machine)]
+        return figures + _order.in_turn(timed, "loaded")
 
 
 def searches(size: Size, tell: Tell) -> list[Figure]:
@@ -116,7 +120,7 @@ def searches(size: Size, tell: Tell) -> list[Figure]:
         How far their latencies lie apart.
     """
     tell(f"searches, one and {size.searches} at once")
-    return _searches.compare(size.searches, size.trials)
+    return _searches.compare(size.space, size.searches, size.trials)
 
 
 PARTS = (repeatability, order, searches)

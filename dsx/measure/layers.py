@@ -171,13 +171,14 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
     measure = candidates[0].space.file.measure
     check_clocked(measure)
     slots = [slot.name for slot in candidates[0].space.census.slots]
-    with torch_threads(measure.threads), torch.inference_mode():
+    with torch_threads(measure.threads):
         subjects = []
         for candidate in candidates:
             watch = Stopwatch(len(slots) + 1)
+            # It may have to be trained first, which nobody can in inference mode.
             network = clocked(candidate.deployed, slots, watch)
             subjects.append(_Subject(candidate, network, watch, default_clock()))
-        with exclusive(lock_name(measure.device), candidates[0].waiting):
+        with torch.inference_mode(), exclusive(lock_name(measure.device), candidates[0].waiting):
             for subject in subjects:
                 subject.warm_up()
             end = time.perf_counter() + measure.budget_seconds * len(subjects)

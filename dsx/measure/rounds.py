@@ -151,10 +151,12 @@ class _Rounds:
         end = begin + WARM_UP_SHARE * self.measure.budget_seconds
         subject.run()
         block = max(PROTOCOL["least_block_ms"], self.reference / PROTOCOL["sentinel_share"])
-        subject.calls = max(1, round(block / self.clock.time(subject.run, 1).wall))
-        last = [self.clock.time(subject.run, subject.calls).own]
-        while time.perf_counter() < end:
-            last = [*last[-2:], self.clock.time(subject.run, subject.calls).own]
+        last: list[float] = []
+        while not last or time.perf_counter() < end:
+            times = self.clock.time(subject.run, subject.calls)
+            # Never fewer: an interruption makes calls look long, and nothing makes them look short.
+            subject.calls = max(subject.calls, round(block / times.wall))
+            last = [*last[-2:], times.own]
             if len(last) == 3 and max(last) <= (1 + STEADY) * min(last):
                 break
         subject.seconds += time.perf_counter() - begin

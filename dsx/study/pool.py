@@ -9,17 +9,20 @@ family: each seed gives a number of its own, and these are averaged.
 machine stands differs from one reading to the next: v_i = truth + offset_i + error_i. How far the
 offsets spread only the readings can tell. With d their standard deviation, in which offsets and
 errors are both, their mean has the 95 % interval t d / sqrt(m), t being Student's quantile for
-m - 1 degrees of freedom. A few readings may be alike by chance, so the interval is never narrower
-than what the errors leave of it, sqrt(sum of s_i^2) / m. The value is the median, which one spoilt
-reading does not move. The median of normal numbers scatters at most sqrt(pi / 2) times as much as
-their mean, so the interval is that much wider (of two readings the median is the mean). All weigh
-alike: readings of a busy machine, and those that are unsure of themselves (wide), count only where
-there are no others.
+m - 1 degrees of freedom. As soon as several designs of a study have several readings, d is that of
+all of them together (`dsx.study.scatter`), and is known of single readings too. A few readings may
+be alike by chance, so the interval is never narrower than what the errors leave of it,
+sqrt(sum of s_i^2) / m. The value is the median, which one spoilt reading does not move. The median
+of normal numbers scatters at most sqrt(pi / 2) times as much as their mean, so the interval is that
+much wider (of two readings the median is the mean). All weigh alike: readings of a busy machine,
+and those that are unsure of themselves (wide), count only where there are no others.
 
 **Seeds.** The value is the mean over the seeds. All seeds are judged on the same validation images,
 so what chance lies in the choice of these images (the binomial interval of each seed) does not
 shrink with the number k of seeds; what lies in the seeds does. The two are independent, so they
-join in quadrature: sqrt(h^2 + (t d / sqrt(k))^2), h the mean of the seeds' own halves. With learned
+join in quadrature: sqrt(h^2 + (t d / sqrt(k))^2), h the mean of the seeds' own halves. Here too d
+is that of all designs together where several have several seeds: then a single training is known to
+be a matter of luck as well. With learned
 shapes every number depends on the seed, and the same rule holds for all of them.
 """
 
@@ -33,6 +36,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsx.study.front import Value
+from dsx.study.scatter import LEAST_FREEDOM, Scatter, joint, scatter_of
 
 SHARES = frozenset({"share", "fraction", "ratio", "top-1", "0..1", "0 to 1"})
 """Units of what lies between 0 and 1."""
@@ -75,63 +79,162 @@ class Stored:
         return bool(self.conditions.get("busy"))
 
 
-def pool(readings: Iterable[Stored], units: Mapping[str, str]) -> dict[str, Value]:
-    """Pool all readings of a design.
+Grouped = Mapping[str, Mapping[int | None, Sequence[Stored]]]
+"""Metric and seed to the readings that count, the newest last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatters:
+    """How far numbers of one design lie apart, by metric, where enough designs show it.
 
     Args:
-        readings: On one device, under protocols of one family for each metric.
+        readings: Under one protocol.
+        seeds: The means of different seeds.
+    """
+
+    readings: Mapping[str, Scatter] = field(default_factory=dict)
+    seeds: Mapping[str, Scatter] = field(default_factory=dict)
+
+
+def pool_all(
+    designs: Mapping[str, Iterable[Stored]], units: Mapping[str, str]
+) -> dict[str, dict[str, Value]]:
+    """Pool the readings of all designs of a study.
+
+    Args:
+        designs: Design id to its readings on one device, under protocols of one family for each
+            metric.
         units: Metric to unit; what is a share lies between 0 and 1, and so does its interval.
 
     Returns:
-        Metric to number.
+        Design id and metric to number.
     """
+    grouped = {design: group(readings) for design, readings in designs.items()}
+    scatters = scatters_of(grouped.values())
+    return {design: pool(of, units, scatters) for design, of in grouped.items()}
+
+
+def group(readings: Iterable[Stored]) -> Grouped:
+    """Sort the readings of a design by metric and seed, and leave out those that do not count."""
     groups: dict[str, dict[int | None, list[Stored]]] = defaultdict(lambda: defaultdict(list))
     for reading in sorted(readings, key=lambda reading: reading.order):
         groups[reading.metric][reading.seed].append(reading)
     since = _newest_shapes(groups.values())
-    values = {
-        metric: over_seeds([over_readings(taken, since.get(seed, 0)) for seed, taken in of.items()])
+    return {
+        metric: {seed: _counting(taken, since.get(seed, 0)) for seed, taken in of.items()}
         for metric, of in groups.items()
     }
-    for name, value in values.items():
-        if value.seeds > 1 and units.get(name) in SHARES:
+
+
+def scatters_of(designs: Iterable[Grouped]) -> Scatters:
+    """Find how far numbers of one design lie apart.
+
+    Args:
+        designs: The readings of each.
+
+    Returns:
+        By metric, where there are enough designs with several numbers.
+    """
+    readings: dict[str, list[list[float]]] = defaultdict(list)
+    seeds: dict[str, list[list[float]]] = defaultdict(list)
+    for design in designs:
+        for metric, of in design.items():
+            values = [[reading.value for reading in taken] for taken in of.values()]
+            readings[metric] += values
+            seeds[metric].append([statistics.median(own) for own in values])
+    return Scatters(readings=_told(readings), seeds=_told(seeds))
+
+
+def _told(values: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, Scatter]:
+    found = {metric: joint(own) for metric, own in values.items()}
+    return {
+        metric: own
+        for metric, own in found.items()
+        if own is not None and own.freedom >= LEAST_FREEDOM
+    }
+
+
+def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict[str, Value]:
+    """Pool all readings of a design.
+
+    Args:
+        grouped: Its readings.
+        units: Metric to unit; what is a share lies between 0 and 1, and so does its interval.
+        scatters: What the designs of the study say together.
+
+    Returns:
+        Metric to number.
+    """
+    values = {}
+    for metric, of in grouped.items():
+        alike = scatters.readings.get(metric)
+        values[metric] = over_seeds(
+            [over_readings(taken, alike) for taken in of.values()], scatters.seeds.get(metric)
+        )
+        if units.get(metric) in SHARES:
+            value = values[metric]
             low, high = max(0.0, value.low), min(1.0, value.high)
-            values[name] = dataclasses.replace(value, low=low, high=high)
+            values[metric] = dataclasses.replace(value, low=low, high=high)
     return values
 
 
-def over_readings(readings: Sequence[Stored], since: int = 0) -> Value:
-    """Pool the readings of one metric and seed.
+def _counting(readings: Sequence[Stored], since: int) -> Sequence[Stored]:
+    """Choose which readings of one metric and seed count.
 
-    Args:
-        readings: At least one, the newest last.
-        since: Timed ones that were taken before this do not count, if there are later ones.
-
-    Returns:
-        The newest of numbers that are always the same; else the median of the calm readings, of
-        all where none is calm.
+    Of numbers that are always the same the newest; else the calm ones, or all where none is calm,
+    but not those that were taken before `since`, if there are later ones.
     """
     newest = readings[-1]
     if not newest.timed:
-        return _one(newest)
+        return [newest]
     timed = [reading for reading in readings if reading.timed and reading.order >= since]
     calm = [reading for reading in timed if not (reading.wide or reading.busy)]
-    return _median(calm or timed or [newest])
+    return calm or timed or [newest]
 
 
-def over_seeds(values: Sequence[Value]) -> Value:
+def over_readings(readings: Sequence[Stored], scatter: Scatter | None = None) -> Value:
+    """Pool the readings of one metric and seed.
+
+    Args:
+        readings: Those that count, at least one.
+        scatter: Of readings of one design, as far as it is known from others.
+
+    Returns:
+        Their median.
+    """
+    count = len(readings)
+    values = [reading.value for reading in readings]
+    value = statistics.median(values)
+    scatter = scatter or scatter_of(values)
+    spread = 0.0 if scatter is None else scatter.half(statistics.fmean(values), count)
+    down = math.hypot(*(reading.value - reading.low for reading in readings)) / count
+    up = math.hypot(*(reading.high - reading.value for reading in readings)) / count
+    wider = 1.0 if count <= 2 else math.sqrt(math.pi / 2)
+    return Value(
+        value=value,
+        low=value - wider * max(down, spread),
+        high=value + wider * max(up, spread),
+        readings=count,
+        wide=any(reading.wide for reading in readings),
+        busy=any(reading.busy for reading in readings),
+    )
+
+
+def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value:
     """Average the numbers of several seeds.
 
     Args:
         values: One for each seed, at least one.
+        scatter: Of seeds of one design, as far as it is known from others.
 
     Returns:
-        Their mean; of one seed the number itself.
+        Their mean.
     """
-    if len(values) == 1:
-        return values[0]
     mean = statistics.fmean(value.value for value in values)
-    spread = _spread([value.value for value in values])
+    scatter = scatter or scatter_of([value.value for value in values])
+    if scatter is None:
+        return values[0]
+    spread = scatter.half(mean, len(values))
     down = statistics.fmean(value.value - value.low for value in values)
     up = statistics.fmean(value.high - value.value for value in values)
     return Value(
@@ -143,44 +246,6 @@ def over_seeds(values: Sequence[Value]) -> Value:
         wide=any(value.wide for value in values),
         busy=any(value.busy for value in values),
     )
-
-
-def _one(reading: Stored) -> Value:
-    return Value(
-        value=reading.value,
-        low=reading.low,
-        high=reading.high,
-        wide=reading.wide,
-        busy=reading.busy,
-    )
-
-
-def _median(readings: Sequence[Stored]) -> Value:
-    count = len(readings)
-    if count == 1:
-        return _one(readings[0])
-    value = statistics.median(reading.value for reading in readings)
-    spread = _spread([reading.value for reading in readings])
-    down = math.hypot(*(reading.value - reading.low for reading in readings)) / count
-    up = math.hypot(*(reading.high - reading.value for reading in readings)) / count
-    wider = 1.0 if count == 2 else math.sqrt(math.pi / 2)
-    return Value(
-        value=value,
-        low=value - wider * max(down, spread),
-        high=value + wider * max(up, spread),
-        readings=count,
-        wide=any(reading.wide for reading in readings),
-        busy=any(reading.busy for reading in readings),
-    )
-
-
-def _spread(values: Sequence[float]) -> float:
-    """Half of the 95 % interval of a mean, as the spread of the values themselves tells it."""
-    # Takes a moment to import, and most designs are measured once.
-    from scipy.special import stdtrit
-
-    count = len(values)
-    return float(stdtrit(count - 1, 0.975)) * statistics.stdev(values) / math.sqrt(count)
 
 
 def _newest_shapes(

@@ -9,7 +9,7 @@ from dsx.errors import StorageError, unknown
 from dsx.study.circumstances import circumstances, left_out, numbered, uncounted
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
-from dsx.study.pool import Stored, pool
+from dsx.study.pool import Stored, pool_all
 from dsx.study.readings import load_readings
 from dsx.study.tables import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
 
@@ -66,8 +66,12 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
         readings = load_readings(session, study)
         devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
+        taken = {
+            design: of[devices[design]] for design, of in readings.items() if design in devices
+        }
+        values = pool_all(taken, _units(study))
         entries = [
-            _entry(study, trial, design, devices[design.id], readings[design.id])
+            _entry(trial, design, devices[design.id], taken[design.id], values[design.id])
             for trial, design in trials
             if mix_devices or devices[design.id] == study.device
         ]
@@ -100,11 +104,8 @@ def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Value]]:
     """
     with Session(engine) as session:
         readings = load_readings(session, study)
-    return {
-        design: pool(by_device[study.device], _units(study))
-        for design, by_device in readings.items()
-        if study.device in by_device
-    }
+    own = {d: of[study.device] for d, of in readings.items() if study.device in of}
+    return pool_all(own, _units(study))
 
 
 def front(
@@ -147,14 +148,12 @@ def _device(study: StudyRow, readings: Mapping[str, Sequence[Stored]]) -> str:
 
 
 def _entry(
-    study: StudyRow,
     trial: TrialRow,
     design: DesignRow,
     device: str,
-    by_device: Mapping[str, Sequence[Stored]],
+    readings: Sequence[Stored],
+    metrics: Mapping[str, Value],
 ) -> Entry:
-    readings = by_device[device]
-    metrics = pool(readings, _units(study))
     deployed = (reading.conditions for reading in reversed(readings))
     forms = next((facts["forms"] for facts in deployed if "forms" in facts), None)
     redesigned = {name for name, dials in design.spec.items() if dials != _KEPT}

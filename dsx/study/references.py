@@ -8,8 +8,10 @@ import json
 import tempfile
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Annotated
 
 from platformdirs import user_cache_path
+from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import Engine, inspect, select
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,8 @@ from dsx.study.memory import Memory
 from dsx.study.tables import SentinelRow
 
 FILE = "sentinel.json"
+Content = dict[str, dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]]
+_CONTENT = TypeAdapter(Content)
 
 
 class References(MutableMapping[str, float]):
@@ -104,15 +108,17 @@ def _write(content: dict[str, dict[str, float]]) -> None:
         raise WorkFailed(f"{file} cannot be written: {error}") from error
 
 
-def _read() -> dict[str, dict[str, float]]:
+def _read() -> Content:
     file = _file()
     try:
-        content: dict[str, dict[str, float]] = json.loads(file.read_text())
+        return _CONTENT.validate_json(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise WorkFailed(f"{file} is damaged; delete it, it is measured anew: {error}") from error
-    return content
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise WorkFailed(f"{file} is damaged; delete it, it is measured anew: {problem}") from error
+    except OSError as error:
+        raise WorkFailed(f"{file} cannot be read: {error}") from error
 
 
 def _file() -> Path:

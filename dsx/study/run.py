@@ -29,6 +29,8 @@ from dsx.study.worker import claim
 
 MOST_DRAWS_PER_TRIAL = 20
 WORSENED = 0.1
+MOST_PERHAPS = 16
+"""Designs off the front whose weights are kept, since they are perhaps on it."""
 NOTE_REST = 20
 """The front is found anew when so many times as long has passed as it took: that grows with it."""
 
@@ -213,7 +215,8 @@ class _Run:
         self.front = len(front.on_front)
         # What is on the front of the study's own device may not be on that of all of them.
         own = load_front(self.engine, self.name) if front.devices else front
-        self.weights.keep_only(front.front_ids | own.front_ids | {front.baseline})
+        perhaps = {entry.id for entry in front.perhaps[:MOST_PERHAPS]}
+        self.weights.keep_only(front.front_ids | own.front_ids | perhaps | {front.baseline})
         end = time.monotonic()
         self.note_again = end + NOTE_REST * (end - begin)
 

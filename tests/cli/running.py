@@ -173,8 +173,7 @@ def fresh(
 def plain_environment() -> dict[str, str]:
     """An environment without what would change how dsx behaves; with the dsx that is tested."""
     return {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ["HOME"],
+        **{name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")},
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }

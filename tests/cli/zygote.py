@@ -18,6 +18,9 @@ import sklearn.datasets  # noqa: F401
 import torch
 
 import dsx.cli._chosen
+import dsx.cli._single
+import dsx.report.backends
+import dsx.report.layers
 import dsx.report.plot
 import dsx.report.result
 import dsx.report.space

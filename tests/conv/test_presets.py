@@ -1,11 +1,13 @@
 """Presets are dial settings, nothing more."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 from torch import nn
 
 from dsx.conv import KEEP, ConvSpec, preset, preset_names
+from dsx.conv.presets import preset_arguments
 from dsx.errors import SpecError
 
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -87,3 +89,25 @@ def test_the_standard_convolution_stands_there_already() -> None:
 def test_refusals_say_why(name: str, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(SpecError, match=reason):
         preset(name, **arguments)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_says_what_it_can_be_given(name: str) -> None:
+    arguments = preset_arguments(name)
+    assert len(set(arguments)) == len(arguments)
+    assert set(arguments) >= {field.name for field in dataclasses.fields(ConvSpec)}
+    for argument in arguments:
+        with pytest.raises(SpecError) as caught:
+            preset(name, **{argument: []})
+        assert "unexpected" not in str(caught.value)
+    with pytest.raises(SpecError, match="unexpected keyword argument 'overlpa'"):
+        preset(name, overlpa=0.5)
+
+
+def test_own_arguments_of_a_preset_come_first() -> None:
+    assert preset_arguments("scc")[:3] == ["groups", "overlap", "separable"]
+
+
+def test_a_dial_that_a_preset_sets_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"^preset scc: sets 'kernel_shape' itself$"):
+        preset("scc", kernel_shape="full")

@@ -19,9 +19,8 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 
 NOBODY = 65534
 
-# Processes are forked from one that has imported what they need, and does nothing else.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["dsx.study.settle", "dsx.nets.small_cnn", "sklearn.datasets"])
+_CONTEXT.set_forkserver_preload(["tests.measure.prepared"])
 
 
 class Other:

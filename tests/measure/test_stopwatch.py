@@ -143,11 +143,15 @@ def test_what_fails_inside_is_left_as_it_was() -> None:
     assert all("forward" not in vars(network.network.get_submodule(name)) for name in NAMES)
 
 
-def test_weights_are_shared() -> None:
+def test_weights_are_shared_and_the_graph_is_not() -> None:
     network = deployed(False)
+    graph = network.network.graph
+    assert isinstance(graph, fx.Graph)
+    operators = len(graph.nodes)
     with clocked(network, NAMES, Stopwatch(4))() as with_laps:
         own = {tensor.data_ptr() for tensor in network.state_dict().values()}
         assert {tensor.data_ptr() for tensor in with_laps.state_dict().values()} == own
+    assert len(graph.nodes) == operators
 
 
 @pytest.mark.parametrize("form", ["shifted", "split", "window_gemm", "box", "grouped"])

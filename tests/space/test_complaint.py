@@ -85,7 +85,8 @@ def test_wrong_values(text: str, line: str) -> None:
         (changed("epochs", "epoch"), f"4: train.epoch: unknown key (allowed: {TRAIN_KEYS}). "
          "Did you mean 'epochs'?"),
         (changed("batch: 1}", "xyz: 1}"), "5: measure.xyz: unknown key (allowed: batch, dtype, "
-         "threads, deploy)."),
+         "threads, channels_last, device, backend, deploy, cuda_graph, target_width, "
+         "budget_seconds)."),
         (changed("groups", "group"), f"8: slots.0.group: unknown key (allowed: {RULE_KEYS}). "
          "Did you mean 'groups'?"),
         (changed("groups: [1, 2]", "kernel_shape: learned\n    densty: 0.5"), "9: slots.0.densty: "

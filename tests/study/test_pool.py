@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from scipy.stats import t
 
 from dsx.measure.accuracy import wilson
 from dsx.study.front import Value
-from dsx.study.pool import Stored, over_readings, over_seeds, pool
+from dsx.study.pool import Stored, over_readings, over_seeds, pool_all
 
 Z = 1.959963984540054
 
@@ -36,17 +36,22 @@ def value(number: float, half: float = 0.0) -> Value:
     return Value(value=number, low=number - half, high=number + half)
 
 
+def pooled(readings: Sequence[Stored], units: Mapping[str, str]) -> Mapping[str, Value]:
+    """Pool the readings of a design that is alone in its study."""
+    return pool_all({"design": readings}, units)["design"]
+
+
 def holds(found: Value, truth: float) -> bool:
     return found.low <= truth <= found.high
 
 
 def test_a_single_reading_is_left_as_it_is() -> None:
-    assert pool([read(0.3, 0.1)], {}) == {"latency_ms": value(0.3, 0.1)}
+    assert pooled([read(0.3, 0.1)], {}) == {"latency_ms": value(0.3, 0.1)}
 
 
 def test_of_what_is_always_the_same_the_newest_counts() -> None:
     readings = [read(9.0, 1.0, 2, "accuracy"), read(8.0, 0.5, 1, "accuracy")]
-    assert pool(readings, {}) == {"accuracy": value(9.0, 1.0)}
+    assert pooled(readings, {}) == {"accuracy": value(9.0, 1.0)}
 
 
 def test_timed_readings_are_pooled() -> None:
@@ -75,8 +80,8 @@ def test_an_uneven_interval_stays_uneven() -> None:
 def test_only_calm_readings_count_where_there_are_some() -> None:
     wide, busy = {"wide": True}, {"busy": True}
     rough = [read(5.0, 1.0, 1, conditions=wide), read(6.0, 1.0, 3, conditions=busy)]
-    assert over_readings([*rough, read(1.0, 0.1, 2)]) == value(1.0, 0.1)
-    found = over_readings(rough)
+    assert pooled([*rough, read(1.0, 0.1, 2)], {}) == {"latency_ms": value(1.0, 0.1)}
+    found = pooled(rough, {})["latency_ms"]
     assert (found.value, found.readings, found.wide, found.busy) == (5.5, 2, True, True)
 
 
@@ -96,17 +101,17 @@ def test_seeds_do_not_shrink_what_lies_in_the_images() -> None:
 def test_readings_are_pooled_before_seeds() -> None:
     one = [read(v, 0.1, n, seed=1) for n, v in enumerate([1.0, 1.2])]
     two = [read(v, 0.1, n + 5, seed=2) for n, v in enumerate([2.0, 2.2, 2.4])]
-    found = pool([*two, *one], {})["latency_ms"]
+    found = pooled([*two, *one], {})["latency_ms"]
     assert found == over_seeds([over_readings(one), over_readings(two)])
     assert (found.seeds, found.readings) == (2, 5)
 
 
 def test_a_share_stays_a_share() -> None:
     seeds = [read(v, 0.01, n, "accuracy", seed=n) for n, v in enumerate([0.99, 0.95])]
-    assert pool(seeds, {"accuracy": "ms"})["accuracy"].high > 1
-    found = pool(seeds, {"accuracy": "fraction"})["accuracy"]
+    assert pooled(seeds, {"accuracy": "ms"})["accuracy"].high > 1
+    found = pooled(seeds, {"accuracy": "fraction"})["accuracy"]
     assert (found.low >= 0, found.high) == (True, 1.0)
-    assert found.low == pytest.approx(max(0.0, pool(seeds, {})["accuracy"].low))
+    assert found.low == pytest.approx(max(0.0, pooled(seeds, {})["accuracy"].low))
 
 
 def test_times_of_other_shapes_than_the_newest_stay_out() -> None:
@@ -119,9 +124,9 @@ def test_times_of_other_shapes_than_the_newest_stay_out() -> None:
     first = [params(100, 1, 0), time(1.0, 2, 0), time(1.2, 3, 0)]
     # The same shapes again, and the shapes of another seed.
     again = [*first, params(100, 4, 0), params(90, 5, 1), time(0.5, 6, 1)]
-    assert pool(again, {})["latency_ms"].readings == 3
+    assert pooled(again, {})["latency_ms"].readings == 3
     other = [*again, params(110, 7, 0), time(3.0, 8, 0)]
-    found = pool(other, {})["latency_ms"]
+    found = pooled(other, {})["latency_ms"]
     assert (found.value, found.readings) == (1.75, 2)
 
 
@@ -139,8 +144,45 @@ def test_pooled_readings_hold_the_truth(count: int, offset: float, error: float)
 
 def test_readings_with_an_offset_alone_are_held_about_as_often_as_said() -> None:
     rng = np.random.default_rng(5)
-    held = [holds(over_readings([read(v) for v in rng.normal(size=5)]), 0) for _ in range(2000)]
+    held = [
+        holds(over_readings([read(v) for v in rng.normal(100, 1, 5)]), 100) for _ in range(2000)
+    ]
     assert 0.94 < np.mean(held) < 0.985
+
+
+def test_what_many_designs_show_together_holds_for_each() -> None:
+    rng = np.random.default_rng(7)
+    truths = rng.uniform(1, 9, 40)
+    designs = {
+        str(number): [read(truth * rng.normal(1, 0.05), 0.0, n) for n in range(2)]
+        for number, truth in enumerate(truths)
+    }
+    designs["single"] = [read(3 * 1.05, 0.0)]
+    found = pool_all(designs, {})
+    values = [found[str(number)]["latency_ms"] for number in range(40)]
+    held = [holds(own, truth) for own, truth in zip(values, truths, strict=True)]
+    assert np.mean(held) >= 0.9
+    # By Student's quantile of one design alone half the width would be 12.7 x 0.05 / sqrt(2).
+    widths = [(own.high - own.low) / own.value for own in values]
+    assert max(widths) < 4 * 0.05
+    single = found["single"]["latency_ms"]
+    assert single.high - single.value == pytest.approx(2.02 * 0.05 * 3.15, rel=0.3)
+
+
+def test_too_few_designs_say_nothing_about_others() -> None:
+    designs = {"a": [read(1.0, 0.01, 1), read(1.3, 0.01, 2)], "b": [read(2.0, 0.01, 1)]}
+    assert pool_all(designs, {})["b"] == {"latency_ms": value(2.0, 0.01)}
+
+
+def test_one_training_is_luck_too_once_others_show_it() -> None:
+    twice = {
+        str(number): [read(0.9 + 0.02 * n, 0.01, n, "accuracy", seed=n) for n in range(2)]
+        for number in range(6)
+    }
+    found = pool_all({**twice, "once": [read(0.9, 0.01, 1, "accuracy", seed=0)]}, {})
+    once, two = found["once"]["accuracy"], found["0"]["accuracy"]
+    assert (once.seeds, two.seeds) == (1, 2)
+    assert once.high - once.value > 2.4 * 0.02 / math.sqrt(2) > two.high - two.value
 
 
 def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> Sequence[Value]:

@@ -1,31 +1,41 @@
 """Compile: torch.compile with its default compiler; weights are frozen, but not of float64."""
 
+import functools
 import gc
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from dsx.conv.timing import Run
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 
 MANY = 10_000
-_alive: "weakref.WeakSet[_Compiled]" = weakref.WeakSet()
 
 
-class _Compiled:
-    """A compiled network, its only input, and the threads it was compiled for."""
+class _Compiler:
+    """Compiles a network while that is prepared, and never again without a word.
 
-    def __init__(self, call: Callable[[Tensor], Tensor], sample: Tensor, threads: int) -> None:
-        self.call, self.sample, self.threads = call, sample, threads
+    A run with other threads, or after torch has been told to forget what it compiled, would have
+    torch compile anew: in the middle of a timing, and without freezing.
+    """
 
-    def __call__(self) -> Tensor:
-        # With other threads torch would compile anew, without a word and without freezing.
-        assert torch.get_num_threads() == self.threads and torch.is_inference_mode_enabled()
-        return self.call(self.sample)
+    def __init__(self) -> None:
+        self.open = False
+
+    def __call__(self, graph: fx.GraphModule, inputs: list[Tensor]) -> Any:
+        from torch._inductor.compile_fx import compile_fx
+
+        assert self.open, "compiled a second time"
+        return compile_fx(graph, inputs)
+
+
+_compilers: weakref.WeakKeyDictionary[nn.Module, _Compiler] = weakref.WeakKeyDictionary()
+_alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
@@ -52,9 +62,12 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
     import torch._inductor.config
     from torch._dynamo.exc import BackendCompilerFailed
 
-    run = _Compiled(torch.compile(network, dynamic=False), sample, threads)
+    # The same for every input of a network: by it, torch knows what it has compiled already.
+    compiler = _compilers.setdefault(network, _Compiler())
+    run = functools.partial(torch.compile(network, dynamic=False, backend=compiler), sample)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    compiler.open = True
     try:
         with (
             # As an option of torch.compile, freezing has no effect (torch 2.13); of float64 it
@@ -68,6 +81,7 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
     except BackendCompilerFailed as error:
         raise error.inner_exception from None
     finally:
+        compiler.open = False
         torch.set_num_threads(before)
     _alive.add(run)
     return run

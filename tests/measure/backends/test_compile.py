@@ -82,12 +82,24 @@ def test_a_network_whose_graph_breaks_is_taken() -> None:
             torch.testing.assert_close(run(), Doubtful()(image))
 
 
-def test_other_settings_than_it_was_compiled_for_are_noticed() -> None:
+def test_nothing_is_compiled_anew_while_it_is_timed() -> None:
     run = prepare("compile", Scale().eval(), X, threads=1)
-    with pytest.raises(AssertionError, match=r".*"):
-        run()
+    with pytest.raises(RuntimeError, match="compiled a second time"):
+        run()  # not in inference mode
     with torch.inference_mode():
         run()
+        torch.compiler.reset()
+        with pytest.raises(RuntimeError, match="compiled a second time"):
+            run()
+
+
+def test_another_input_of_the_same_size_needs_no_other_code() -> None:
+    network, images = Scale().eval(), [X, X + 1, X + 2]
+    runs = [prepare("compile", network, image, threads=1) for image in images]
+    assert graphs() == 1
+    with torch.inference_mode():
+        for run, image in zip(runs, images, strict=True):
+            torch.testing.assert_close(run(), network(image))
 
 
 def test_without_a_compiler_it_says_so() -> None:

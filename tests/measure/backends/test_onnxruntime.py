@@ -25,9 +25,10 @@ def test_nothing_is_said_or_reported(capfd: pytest.CaptureFixture[str]) -> None:
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
-def test_threads_are_those_that_were_given() -> None:
+def test_threads_are_those_that_were_given_and_warnings_are_off() -> None:
     options = session(prepare("onnxruntime", nn.ReLU(), X, threads=2)).get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
+    assert options.log_severity_level == 3
 
 
 def test_a_network_without_a_graph_is_a_trial_that_failed() -> None:

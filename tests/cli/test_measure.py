@@ -1,0 +1,116 @@
+"""dsx measure: one design in every format, from a space or a study, and every refusal."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import INTERRUPT, dsx, one_line, start, until
+from tests.study.looking import measured
+from tests.study.spaces import STATIC, TIMED, varied
+
+CROSS = "stages.2=kernel_shape:cross"
+COUNTED = ("--metric", "params", "--metric", "flops")
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A space that is timed in no time."""
+    budget = "data: digits\nmeasure: {budget_seconds: 0.05}"
+    return varied(TIMED, tmp_path_factory.mktemp("space"), "data: digits", budget)
+
+
+def test_a_design_beside_the_baseline_in_every_format(space: Path, tmp_path: Path) -> None:
+    ended = dsx("measure", space, CROSS, folder=tmp_path)
+    title, header, *lines = ended.out.splitlines()
+    assert (ended.code, title[:7]) == (0, "timed: ")
+    assert title.startswith("timed: 2x crosses; 5 as is (")
+    assert header.split() == ["metric", "this", "design", "baseline", "ratio", "taken"]
+    names = [line.split()[0] for line in lines]
+    assert names[:5] == ["bits", "flops", "params", "latency", "peak"]
+    assert "measuring latency_ms" in ended.err
+    document = dsx("measure", space, CROSS, "--json", folder=tmp_path).json
+    assert document["schema_version"] == 1
+    assert document["spec"]["stages.2.conv1"] == {"kernel_shape": "cross"}
+    assert document["outside"] == []
+    rows = document["metrics"]
+    assert all(row["stored"] and row["baseline_stored"] for row in rows)
+    params = next(row for row in rows if row["metric"] == "params")
+    assert params["ratio"] == params["value"] / params["baseline_value"] < 1
+    table = dsx("measure", space, CROSS, "--format", "csv", folder=tmp_path).out
+    for row, read in zip(rows, csv.DictReader(io.StringIO(table)), strict=True):
+        assert (read["metric"], float(read["value"])) == (row["metric"], row["value"])
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_it_fits_the_terminal(space: Path, tmp_path: Path, columns: int) -> None:
+    environment = {"COLUMNS": str(columns)}
+    ended = dsx("measure", space, CROSS, *COUNTED, folder=tmp_path, environment=environment)
+    assert all(len(line) <= columns for line in ended.out.splitlines()[1:4])
+
+
+def test_layers_and_backends_are_rows(space: Path, tmp_path: Path) -> None:
+    ended = dsx("measure", space, CROSS, "--layers", "--json", folder=tmp_path)
+    rows = ended.json["layers"]
+    assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "everything else"]
+    assert ended.json["design_pass"]["ms"] == pytest.approx(sum(row["ms"] for row in rows))
+    assert rows[-2]["baseline_form"] == "conv" != rows[-2]["form"]
+    ended = dsx("measure", space, CROSS, "--layers", folder=tmp_path)
+    slots = [line.split()[0] for line in ended.out.splitlines()[2:]]
+    assert slots[:9] == [*(row["slot"] for row in rows[:-1]), "everything", "together"]
+    ended = dsx("measure", space, "--backend", "eager", folder=tmp_path)
+    assert ended.out.splitlines()[2].split()[0] == "eager"
+
+
+def test_what_the_space_does_not_offer_is_measured_and_said(tmp_path: Path) -> None:
+    ended = dsx("measure", STATIC, "stem=kernel_shape:cross", *COUNTED, folder=tmp_path)
+    assert (ended.code, ended.err) == (
+        0, "note: outside of the space, which does not offer this for stem.0\n",
+    )  # fmt: skip
+
+
+def test_a_design_of_a_study(used: Path) -> None:
+    front = dsx("pareto", "static", "--json", folder=used).json
+    design = front["designs"][1]
+    words = ("measure", "--study", "static", "--pick", "#1", "--json", *COUNTED)
+    pick = f"#{design['trial']}"
+    found = dsx(*(pick if word == "#1" else word for word in words), folder=used).json
+    assert (found["design"], found["study"], found["trial"]) == (
+        design["id"], "static", design["trial"],
+    )  # fmt: skip
+    for row in found["metrics"]:
+        assert (row["stored"], row["value"]) == (True, design["metrics"][row["metric"]]["value"])
+    kept = ("measure", "--study", "static", "stages=keep", "--json", *COUNTED)
+    assert dsx(*kept, folder=used).json["design"] == front["baseline"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["digts"], "no search space called 'digts' (allowed: "),
+        (["stages=cross"], "'stages=cross': 'cross' is neither keep, a preset ("),
+        (["digits", "stages"], "'stages' is no setting of dials (write PATTERN=SETTING, "),
+        (["--metric", "accuracy"], "--metric: accuracy of the baseline is known after training"),
+        (["--metric", "params", "--layers"], "--layers: is about latency alone; leave out"),
+        (["--backend", "egar"], "--backend: no backend called 'egar' (allowed: "),
+        (["--layers", "--backend", "compile"], "--layers: clocks networks that run in eager"),
+        (["--layers", "--backend", "eager", "--backend", "compile"], "--layers: clocks the slots"),
+        (["--dtype", "float16"], "Invalid value for '--dtype': "),
+        (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
+        (["digits", "--study", "x"], "--study and --pick: have a space of their own; leave out"),
+    ],
+)
+def test_what_cannot_be_is_one_line(words: list[str], problem: str, tmp_path: Path) -> None:
+    assert one_line(dsx("measure", *words, folder=tmp_path), 2).startswith(problem)
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
+    running = start("measure", "digits", "--batch", 512, folder=tmp_path)
+    until(lambda: "measuring latency_ms" in running.err, "it times")
+    running.signal(INTERRUPT)
+    ended = running.wait()
+    assert (ended.code, ended.out) == (130, "")
+    assert ended.err.endswith("To go on: dsx measure digits --batch 512\n")
+    kept = {metric for _, metric, _ in measured(f"sqlite:///{tmp_path}/studies/dsx.db")}
+    assert kept == {"bits", "flops", "params"}

@@ -1,0 +1,90 @@
+"""The sentinel: one reference for each situation, taken once."""
+
+import json
+import statistics
+
+import pytest
+import torch
+
+from dsx.measure.clock import CpuClock, Times
+from dsx.measure.sentinel import CALIBRATION_CALLS, COPIES, VERSION, Sentinel
+
+
+class Scripted:
+    """A clock that runs the call, and tells times of its own choosing."""
+
+    name, device = "scripted", "cpu"
+
+    def __init__(self, times: list[float]) -> None:
+        self.left = list(times)
+        self.runs: list[object] = []
+
+    def time(self, run: object, calls: int) -> Times:
+        self.runs.append(run)
+        own = self.left.pop(0)
+        return Times(own, own)
+
+
+def test_a_situation_is_clock_threads_and_version() -> None:
+    texts = {
+        Sentinel(CpuClock(name), threads).situation
+        for name, threads in (("thread", 1), ("process", 1), ("wall", 2), ("wall", 3))
+    }
+    assert len(texts) == 4
+    assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
+        "sentinel": VERSION, "clock": "wall", "threads": 2
+    }  # fmt: skip
+
+
+def test_a_reference_is_taken_once_and_then_looked_up() -> None:
+    sentinel = Sentinel(CpuClock("thread"), 1)
+    references: dict[str, float] = {}
+    first = sentinel.reference(references)
+    assert references == {sentinel.situation: first}
+    assert first > 0
+    references[sentinel.situation] = 7.0
+    assert Sentinel(CpuClock("thread"), 1).reference(references) == 7.0
+    assert list(references) == [sentinel.situation]
+
+
+def test_the_reference_is_the_median_of_the_faster_half() -> None:
+    times = [float(n) for n in range(CALIBRATION_CALLS)]
+    clock = Scripted(times[::-1])
+    assert Sentinel(clock, 1).calm() == statistics.median(times[: CALIBRATION_CALLS // 2])
+    assert clock.left == []
+
+
+def test_copies_take_turns() -> None:
+    clock = Scripted([1.0] * 2 * COPIES)
+    sentinel = Sentinel(clock, 1)
+    for _ in range(2 * COPIES):
+        assert sentinel.time(3) == 1.0
+    assert len(set(map(id, clock.runs))) == COPIES
+    assert clock.runs[:COPIES] == clock.runs[COPIES:]
+
+
+def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    clock = Scripted([1.0] * COPIES)
+    sentinel = Sentinel(clock, 1)
+    for _ in range(COPIES):
+        sentinel.time()
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.inference_mode():
+        sums = [float(run().double().sum()) for run in clock.runs]  # type: ignore[operator]
+    assert all(value > 0 for value in sums)
+
+
+def test_inference_is_no_hindrance_to_training_afterwards() -> None:
+    with torch.inference_mode():
+        clock = Scripted([1.0])
+        Sentinel(clock, 1).time()
+    (run,) = clock.runs
+    assert not run.args[0].is_inference()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("calls", [1, 10])
+def test_a_beat_is_the_time_of_one_call(calls: int) -> None:
+    sentinel = Sentinel(CpuClock("thread"), 1)
+    beat, block = sentinel.time(calls), sentinel.time(50)
+    assert block / 20 < beat < block * 20

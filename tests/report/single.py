@@ -1,0 +1,77 @@
+"""Numbers of a single design to be printed, none of them measured."""
+
+from datetime import datetime
+
+from dsx.conv import ConvSpec
+from dsx.lookup import find
+from dsx.measure import Metric, Reading
+from dsx.measure._base import exact
+from dsx.measure.layers import Breakdown, Layer, Span
+from dsx.space import Design, SearchSpace
+from dsx.space.space import build_space
+from dsx.study.single import Measured, Number
+
+TEXT = """
+model: small_cnn
+model_args: {width: 4}
+data: digits
+measure: {batch: 8, threads: 2}
+slots: [{match: "stages.0.*", kernel_shape: [cross, point]}]
+objectives: {params: minimize}
+"""
+NOON = datetime(2026, 11, 24, 12, 5, 30)
+
+
+def space() -> SearchSpace:
+    """A space with seven slots."""
+    return build_space("mine", "mine.yaml", TEXT)
+
+
+def crossed(of: SearchSpace) -> Design:
+    """A design of it with one slot redesigned."""
+    return of.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
+
+
+def number(reading: Reading, stored: bool = False) -> Number:
+    """A number taken at noon."""
+    return Number(reading=reading, taken_at=NOON, stored=stored)
+
+
+def latency(value: float, stored: bool = False, **conditions: object) -> Number:
+    """A latency that is known within 2 percent."""
+    reading = Reading(value=value, low=0.98 * value, high=1.02 * value, conditions=conditions)
+    return number(reading, stored)
+
+
+def measured() -> Measured:
+    """Counted and timed numbers of a design and of the baseline."""
+    forms = {"stages.0.conv1": "shifted", "stages.0.conv2": "dense"}
+    return Measured(
+        metrics={name: find(Metric, name) for name in ("params", "flops", "latency_ms")},
+        design={
+            "params": number(exact(1200)),
+            "flops": number(exact(31_000_000)),
+            "latency_ms": latency(0.5, wide=True, forms=forms),
+        },
+        baseline={
+            "params": number(exact(2400), stored=True),
+            "flops": number(exact(62_000_000), stored=True),
+            "latency_ms": latency(1.0, busy=True),
+        },
+        absent={"energy_mj": "cannot be told on this machine"},
+    )
+
+
+def breakdown(of: SearchSpace, scale: float, forms: dict[str, str]) -> Breakdown:
+    """Rows of 1, 2, 3 ... milliseconds, the last one everything else."""
+    names: list[str | None] = [slot.name for slot in of.census.slots]
+    layers = []
+    for row, name in enumerate([*names, None]):
+        value = scale * (row + 1)
+        form = "" if name is None else forms.get(name, "conv")
+        span = Span(value=value, low=0.9 * value, high=1.1 * value)
+        layers.append(Layer(slot=name, form=form, ms=span, calls=2 if row == 1 else 1))
+    whole = scale * sum(range(1, len(layers) + 1))
+    plain = Span(value=whole, low=whole, high=whole)
+    clocked = Span(value=1.02 * whole, low=whole, high=1.1 * whole)
+    return Breakdown(layers=tuple(layers), plain=plain, clocked=clocked, passes=50)
