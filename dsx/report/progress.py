@@ -71,7 +71,7 @@ class SearchProgress:
 
 
 def summary(progress: run.Progress) -> str:
-    """Say in one line how a search ended."""
+    """Say how a search ended, and what is left to do."""
     words = {
         "complete": "measured to the end",
         "rejected": "rejected by a constraint",
@@ -80,7 +80,14 @@ def summary(progress: run.Progress) -> str:
         "interrupted": "interrupted",
     }
     parts = [f"{n} {words[state]}" for state, n in progress.counts.items() if n and state in words]
-    return f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
+    line = f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
+    if not progress.marked:
+        return line
+    many = "1 latency is" if progress.marked == 1 else f"{progress.marked} latencies are"
+    return (
+        f"{line}\nOf the front, {many} marked (a busy machine, or a wide interval): "
+        "`dsx pareto --settle 2m` measures again"
+    )
 
 
 @contextmanager

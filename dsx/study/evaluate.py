@@ -155,26 +155,41 @@ class Evaluator:
                 self.weights.adopt(design)
             return known
         self.doing(_DOING[metric.cost])
-        reading = self._read(candidate, metric)
-        for number in (reading.value, reading.low, reading.high):
-            if not math.isfinite(number):
-                raise TrialFailed(f"{name} is {number}")
+        reading = read_metric(name, metric, candidate)
         if metric.cost == "trained":
             # First the weights: a number without its weights could not be exported.
             self.weights.save(design, candidate.trained())
         self.memory.add(design, name, protocol, reading)
         return reading
 
-    def _read(self, candidate: Candidate, metric: Metric) -> Reading:
-        try:
-            return metric.read(candidate)
-        except (DsxError, SQLAlchemyError):
+
+def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
+    """Measure one metric of a candidate.
+
+    Args:
+        name: Of the metric.
+        metric: The metric.
+        candidate: The candidate.
+
+    Returns:
+        A reading that is a number.
+
+    Raises:
+        TrialFailed: If it is none, or anything goes wrong in a network that is not dsx's.
+    """
+    try:
+        reading = metric.read(candidate)
+    except (DsxError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        # In a network that is not dsx's, any error is about that network.
+        if ":" not in candidate.space.file.model:
             raise
-        except Exception as error:
-            # In a network that is not dsx's, any error is about that network.
-            if ":" not in self.plan.space.file.model:
-                raise
-            raise TrialFailed(in_one_line(error)) from error
+        raise TrialFailed(in_one_line(error)) from error
+    for number in (reading.value, reading.low, reading.high):
+        if not math.isfinite(number):
+            raise TrialFailed(f"{name} is {number}")
+    return reading
 
 
 def in_one_line(error: BaseException) -> str:

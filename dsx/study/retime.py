@@ -7,12 +7,15 @@ from dsx.measure import Candidate
 from dsx.measure.side_by_side import read_latencies
 from dsx.space import Design
 from dsx.study.evaluate import WAITING
+from dsx.study.front import Entry, Front
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
 from dsx.study.references import References
 from dsx.study.weights import Weights
 
 LATENCY = "latency_ms"
+IN_TURN = 8
+"""Designs that are timed in turn at once; more of them would hold too much memory."""
 
 
 def retime(
@@ -35,18 +38,40 @@ def retime(
     Returns:
         The ids of those that were timed.
     """
-    doing(f"timing {len(designs)} designs in turn")
     forms = KnownForms(memory.engine, memory.device, memory)
     references = References(memory.engine, memory.device, memory)
-    built = [Candidate(plan.space, design, forms, references) for design in designs]
-    known = [candidate for candidate in built if _with_shapes(candidate, weights)]
-    if not known:
-        return []
-    readings = read_latencies(known, lambda: doing(WAITING))
-    for candidate, reading in zip(known, readings, strict=True):
-        design = candidate.design
-        memory.add(design.id, LATENCY, plan.protocol(LATENCY, design), reading)
-    return [candidate.design.id for candidate in known]
+    timed = []
+    for start in range(0, len(designs), IN_TURN):
+        group = designs[start : start + IN_TURN]
+        doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
+        built = [Candidate(plan.space, design, forms, references) for design in group]
+        known = [candidate for candidate in built if _with_shapes(candidate, weights)]
+        readings = read_latencies(known, lambda: doing(WAITING))
+        for candidate, reading in zip(known, readings, strict=True):
+            design = candidate.design
+            memory.add(design.id, LATENCY, plan.protocol(LATENCY, design), reading)
+            timed.append(design.id)
+    return timed
+
+
+def marked(front: Front, device: str) -> list[Entry]:
+    """List the designs that may be on a front with a latency from bad conditions.
+
+    Args:
+        front: The front.
+        device: Fingerprint of the device that they can be timed on.
+
+    Returns:
+        Those whose latency was taken on a busy machine, or has a wider interval than was asked
+        for; on the front first.
+    """
+    return [
+        entry
+        for entry in (*front.on_front, *front.perhaps)
+        if entry.device == device
+        and LATENCY in entry.metrics
+        and (entry.metrics[LATENCY].busy or entry.metrics[LATENCY].wide)
+    ]
 
 
 def _with_shapes(candidate: Candidate, weights: Weights) -> bool:

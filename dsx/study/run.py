@@ -11,16 +11,18 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from dsx.errors import DsxError, WorkFailed
-from dsx.measure import this_device
+from dsx.measure import busy, this_device
 from dsx.space import SearchSpace, load_space
 from dsx.space.choices import KEEPS
 from dsx.study.begin import begin_study
+from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import Evaluator, Outcome
-from dsx.study.front import Front
+from dsx.study.front import Entry, Front
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
+from dsx.study.retime import marked, retime
 from dsx.study.store import Draw, Store, one_line_errors
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
@@ -33,6 +35,8 @@ MOST_PERHAPS = 16
 """Designs off the front whose weights are kept, since they are perhaps on it."""
 NOTE_REST = 20
 """The front is found anew when so many times as long has passed as it took: that grows with it."""
+MOST_MARKED, QUIET_SECONDS = 16, 0.3
+"""At the end so many designs are timed again, if the machine was quiet for so long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,8 @@ class Progress:
         counts: Draws by what became of them.
         front: Designs on the front so far.
         doing: What is being done, in a few words.
+        marked: Designs that may be on the front with a latency from bad conditions, as far as that
+            was looked at.
     """
 
     complete: int
@@ -52,6 +58,7 @@ class Progress:
     counts: Mapping[str, int]
     front: int
     doing: str
+    marked: int = 0
 
 
 Report = Callable[[Progress], None]
@@ -130,7 +137,7 @@ class _Run:
         self.wanted = wanted
         self.report = report
         self.trials = Trials(self.engine, name)
-        self.front = 0
+        self.front = self.marked = 0
         self.note_again = 0.0
         # Where nothing is trained, there are no weights to keep either.
         protocol = plan.protocols.get("accuracy", "")
@@ -150,6 +157,7 @@ class _Run:
         finished = self._finished()
         if finished:
             self._note_front()
+            self._time_marked()
         self._doing(finished or "time is up")
 
     def _resume(self) -> None:
@@ -220,6 +228,27 @@ class _Run:
         end = time.monotonic()
         self.note_again = end + NOTE_REST * (end - begin)
 
+    def _time_marked(self) -> None:
+        """Time once more what was timed under bad conditions, if they are better now."""
+        found = self._marked()
+        if not found:
+            return
+        self._doing("looking whether the machine is quiet now")
+        before = busy.look()
+        time.sleep(QUIET_SECONDS)
+        if busy.since(before)["busy"]:
+            return
+        designs = [design_of(self.plan.space, entry) for entry in found[:MOST_MARKED]]
+        retime(designs, self.plan, self.memory, self.weights, self._doing)
+        self._note_front()
+        self._marked()
+
+    def _marked(self) -> list[Entry]:
+        front = load_front(self.engine, self.name, mix_devices=True)
+        found = marked(front, self.memory.device)
+        self.marked = len(found)
+        return found
+
     def _tell(self, draw: Draw, outcome: Outcome) -> None:
         if outcome.state == COMPLETE:
             draw.complete(outcome.values, outcome.excesses)
@@ -249,5 +278,6 @@ class _Run:
                 counts=dict(self.trials.counts),
                 front=self.front,
                 doing=words,
+                marked=self.marked,
             )
         )

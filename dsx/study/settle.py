@@ -21,13 +21,13 @@ from dsx.space.space import build_space
 from dsx.study.begin import begin_study
 from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
-from dsx.study.evaluate import WAITING, in_one_line
+from dsx.study.evaluate import WAITING, in_one_line, read_metric
 from dsx.study.front import Entry, Front
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan, make_plan, plan_metrics
 from dsx.study.read import find_study, load_front
 from dsx.study.references import References
-from dsx.study.retime import LATENCY, retime
+from dsx.study.retime import IN_TURN, LATENCY, marked, retime
 from dsx.study.store import one_line_errors
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
@@ -35,8 +35,8 @@ from dsx.study.worker import claim
 
 MOST_READINGS, MOST_SEEDS = 20, 10
 """What is still contested then is as good as equal."""
-IN_TURN = 8
-"""Designs that are timed in turn at once; more of them would hold too much memory."""
+MOST_ROUGH = 4
+"""Readings of a design that is not contested, all of them from bad conditions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +120,8 @@ class _Settling:
         end = time.monotonic() + seconds
         front = load_front(self.engine, self.study.name)
         before = len(front.contested)
-        why = ""
-        while not why:
-            if not front.contested:
-                why = "nothing is contested"
-            elif time.monotonic() >= end:
-                why = "time is up"
-            elif not self._step(front):
-                why = "what is contested still is as good as equal"
+        while not (why := self._over(front, end)):
+            self._step(front)
             front = load_front(self.engine, self.study.name)
         return Settled(
             front=front,
@@ -138,29 +132,40 @@ class _Settling:
             end=why,
         )
 
-    def _step(self, front: Front) -> bool:
-        """Do what less time was spent on so far; say whether there was anything to do."""
-        work = {"timing": self._to_time(front), "training": self._to_train(front)}
-        kinds = [kind for kind, entries in work.items() if entries]
-        if not kinds:
-            return False
-        kind = min(kinds, key=lambda kind: self.spent[kind])
+    def _over(self, front: Front, end: float) -> str:
+        """Say why nothing more is done; empty while something is to be done."""
+        if not any(self._work(front).values()):
+            if front.contested:
+                return "what is contested still is as good as equal"
+            return "nothing is contested"
+        return "time is up" if time.monotonic() >= end else ""
+
+    def _work(self, front: Front) -> dict[str, list[Entry]]:
+        return {"timing": self._to_time(front), "training": self._to_train(front)}
+
+    def _step(self, front: Front) -> None:
+        """Do what less time was spent on so far."""
+        work = {kind: entries for kind, entries in self._work(front).items() if entries}
+        kind = min(work, key=lambda kind: self.spent[kind])
         begin = time.monotonic()
         if kind == "timing":
             self._time(work[kind][:IN_TURN])
         else:
             self._train(work[kind][0])
         self.spent[kind] += time.monotonic() - begin
-        return True
 
     def _to_time(self, front: Front) -> list[Entry]:
-        """List the designs that timing may tell apart, those with the fewest readings first."""
-        if LATENCY not in front.objectives:
-            return []
+        """List the designs that timing may tell apart, those with the fewest readings first.
+
+        Also those whose latency is from bad conditions, whether they are contested or not.
+        """
+        rough = {entry.id: (entry, MOST_ROUGH) for entry in marked(front, self.memory.device)}
+        names = [LATENCY] if LATENCY in front.objectives else []
+        found = {entry.id: (entry, MOST_READINGS) for entry in _overlapping(front, names)}
         entries = [
             entry
-            for entry in _overlapping(front, [LATENCY])
-            if entry.metrics[LATENCY].readings < MOST_READINGS and entry.id not in self.untimed
+            for entry, most in (rough | found).values()
+            if entry.metrics[LATENCY].readings < most and entry.id not in self.untimed
         ]
         return sorted(entries, key=lambda entry: entry.metrics[LATENCY].readings)
 
@@ -201,7 +206,7 @@ class _Settling:
         self.doing(words)
         try:
             for name in self._names(plan, design):
-                reading = plan.metrics[name].read(candidate)
+                reading = read_metric(name, plan.metrics[name], candidate)
                 self.memory.add(design.id, name, plan.protocol(name, design), reading)
         # What this training does wrong is no reason to give up the others.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:

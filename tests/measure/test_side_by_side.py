@@ -6,11 +6,15 @@ import pytest
 
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate
+from dsx.measure.backends import Backend, eager
 from dsx.measure.side_by_side import read_latencies
 from dsx.space.remeasured import remeasured
 from tests.space.texts import changed, space
 
 QUICK = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
+
+ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
+"""Works in threads of its own, as far as the clock is concerned."""
 
 
 def spin(seconds: float) -> None:
@@ -19,7 +23,7 @@ def spin(seconds: float) -> None:
         pass
 
 
-@pytest.mark.parametrize("other", ["eager", "onnxruntime"])
+@pytest.mark.parametrize("other", ["eager", f"{__name__}:ELSEWHERE"])
 def test_each_gets_its_own_time_and_forms(other: str) -> None:
     loaded = space(QUICK)
     design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})

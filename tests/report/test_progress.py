@@ -1,5 +1,7 @@
 """Where a search stands: lines without a terminal, a summary in the end."""
 
+import dataclasses
+
 import pytest
 
 from dsx.report.progress import LINES, SearchProgress, summary, working
@@ -61,6 +63,16 @@ def test_a_summary_counts_what_became_of_the_draws() -> None:
     assert summary(at(4, 8, "time is up", **counts)) == (
         "time is up: 4 measured to the end, 1 failed, 2 drawn again, 3 interrupted"
     )
+
+
+@pytest.mark.parametrize(("marked", "many"), [(1, "1 latency is"), (7, "7 latencies are")])
+def test_a_summary_says_what_is_to_be_measured_again(marked: int, many: str) -> None:
+    progress = dataclasses.replace(at(4, 4, "finished"), marked=marked)
+    assert summary(progress).splitlines() == [
+        "finished: 4 measured to the end",
+        f"Of the front, {many} marked (a busy machine, or a wide interval): "
+        "`dsx pareto --settle 2m` measures again",
+    ]
 
 
 def test_a_summary_of_nothing_is_no_list() -> None:

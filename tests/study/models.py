@@ -1,6 +1,7 @@
 """Networks that do what networks of users do at times."""
 
 import math
+from pathlib import Path
 
 from torch import Tensor
 
@@ -31,6 +32,23 @@ class Fragile(SmallCnn):
 
     def _redesigned(self) -> bool:
         return any(type(module).__module__.startswith("dsx.conv") for module in self.modules())
+
+
+class Breaking(SmallCnn):
+    """Fails in training once there is a file.
+
+    Args:
+        file: Which file.
+    """
+
+    def __init__(self, file: str) -> None:
+        super().__init__(width=4)
+        self.file = Path(file)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.file.exists():
+            raise KeyError("broken")
+        return super().forward(x)
 
 
 class Functional(SmallCnn):

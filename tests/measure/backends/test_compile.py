@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch._dynamo.utils
 import torch._inductor.config
 from torch import Tensor, nn
 from torch._inductor.codecache import PyCodeCache
+from torch._inductor.utils import fresh_cache
 
 from dsx.errors import DsxError, TrialFailed
 from dsx.measure.backends import prepare
@@ -49,7 +51,8 @@ def test_more_networks_than_torch_has_room_for_are_all_compiled() -> None:
 
 
 def test_a_network_that_is_done_with_is_forgotten_when_the_next_one_comes() -> None:
-    network = Scale().eval()
+    # Its weights become constants of the code.
+    network = nn.Linear(6, 3).eval().requires_grad_(False)
     weight = weakref.ref(network.weight)
     run = prepare("compile", network, X, threads=1)
     del network
@@ -120,3 +123,17 @@ class Wrong(nn.Module):
 def test_a_network_that_fails_is_a_trial_that_failed() -> None:
     with pytest.raises(TrialFailed, match=r"^compile cannot take this network: [^\n]+$"):
         prepare("compile", Wrong(), X, threads=1)
+
+
+def test_an_error_of_the_compiler_is_told_in_its_own_words(tmp_path: Path) -> None:
+    broken = tmp_path / "g++"
+    broken.write_text('#!/bin/sh\ncase "$*" in *-v*) exec g++ "$@";; esac\nexit 1\n')
+    broken.chmod(0o755)
+    with (
+        fresh_cache(),
+        torch._inductor.config.patch({"cpp.cxx": (str(broken),)}),
+        pytest.raises(
+            TrialFailed, match=r"^compile cannot take this network: Cpp[A-Za-z]+Error \.\.\. "
+        ),
+    ):
+        prepare("compile", Scale().eval(), X, threads=1)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 
-STATIC, TINY, TIMED, ONE, THREE, LEARNED = (
-    _FOLDER / f"{name}.yaml" for name in ("static", "tiny", "timed", "one", "three", "learned")
+STATIC, TINY, TIMED, QUICK, ONE, THREE, LEARNED = (
+    _FOLDER / f"{name}.yaml"
+    for name in ("static", "tiny", "timed", "quick", "one", "three", "learned")
 )
 
 

@@ -1,0 +1,83 @@
+"""A study to be measured again: its numbers are made to leave everything open."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dsx.study import run
+from dsx.study.database import open_database
+from dsx.study.run import search
+from dsx.study.tables import MeasurementRow
+from tests.study.looking import rows
+
+CALM = {"busy": False, "wide": False}
+
+
+def searched(space: Path, folder: Path, trials: int = 3) -> str:
+    """Search a space to its end, and nothing more; gives the database."""
+    storage = f"sqlite:///{folder}/studies/dsx.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "MOST_MARKED", 0)
+        search(space, trials=trials, storage=storage)
+    return storage
+
+
+def change(storage: str, what: Callable[[MeasurementRow], None]) -> None:
+    """Change all numbers of a database."""
+    with Session(open_database(storage, create=True)) as session, session.begin():
+        for row in session.scalars(select(MeasurementRow)):
+            what(row)
+
+
+def leave_open(row: MeasurementRow) -> None:
+    """Widen an interval, so that it says next to nothing; as if the machine had been quiet."""
+    if row.metric in ("accuracy", "latency_ms"):
+        row.low, row.high = row.value / 4, max(1.0, row.value * 4)
+        row.conditions = row.conditions | CALM
+
+
+def mark(*designs: str, busy: bool = True) -> Callable[[MeasurementRow], None]:
+    """Let the machine have been busy, or not, when some designs were timed."""
+
+    def change_one(row: MeasurementRow) -> None:
+        rough = row.design in designs
+        if row.metric == "latency_ms":
+            row.conditions = row.conditions | CALM | {"busy" if busy else "wide": rough}
+
+    return change_one
+
+
+def copy_to(storage: str, folder: Path) -> str:
+    """Copy a database; gives the copy."""
+    (folder / "studies").mkdir()
+    file = folder / "studies" / "dsx.db"
+    with (
+        closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as old,
+        closing(sqlite3.connect(file)) as new,
+    ):
+        old.backup(new)
+    return f"sqlite:///{file}"
+
+
+def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
+    """Count the readings of each design."""
+    found: dict[str, int] = {}
+    for row in rows(storage, MeasurementRow):
+        if row.metric == metric:
+            found[row.design] = found.get(row.design, 0) + 1
+    return found
+
+
+def quiet(is_quiet: bool) -> Iterator[None]:
+    """Let the machine look quiet, or busy, whatever it is."""
+    from dsx.measure import busy
+
+    real = busy.since
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(busy, "since", lambda *looks: {**real(*looks), "busy": not is_quiet})
+        yield

@@ -1,0 +1,231 @@
+"""Settling a front: what is contested is measured again, and nothing else, until time is up."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from dsx import front
+from dsx.errors import StorageError
+from dsx.study import settle as module
+from dsx.study.database import open_database
+from dsx.study.settle import Settled, reseeded, settle
+from dsx.study.tables import MeasurementRow, StudyRow, WorkerRow
+from dsx.study.worker import claim
+from tests.cli.running import INTERRUPT, dsx, start, until
+from tests.study.again import change, copy_to, leave_open, mark, readings, searched
+from tests.study.looking import measured, moved, rows
+from tests.study.spaces import LEARNED, QUICK, STATIC, varied
+
+OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
+FOR_LONG = 600.0
+
+
+@pytest.fixture(scope="module")
+def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the study `quick`, in which any design may dominate any other."""
+    storage = searched(QUICK, tmp_path_factory.mktemp("open"))
+    change(storage, leave_open)
+    return storage
+
+
+@pytest.fixture
+def storage(open_study: str, tmp_path: Path) -> str:
+    """A copy of that, to be settled."""
+    return copy_to(open_study, tmp_path)
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither timing nor training is of use."""
+    limit(monkeypatch, readings=1, seeds=1)
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, readings: int, seeds: int) -> None:
+    monkeypatch.setattr(module, "MOST_READINGS", readings)
+    monkeypatch.setattr(module, "MOST_SEEDS", seeds)
+
+
+def settled(storage: str, seconds: float = FOR_LONG, study: str | None = None) -> Settled:
+    before = measured(storage)
+    found = settle(study, seconds, storage=storage)
+    assert before.items() <= {**measured(storage), **before}.items()
+    assert found.front == front(study, storage=storage)
+    return found
+
+
+def test_contested_designs_are_timed_in_turn(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, readings=3, seeds=1)
+    doing: list[str] = []
+    before = readings(storage, "accuracy")
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    assert (found.before, found.timed, found.trained) == (3, 6, 0)
+    assert found.end == "what is contested still is as good as equal"
+    assert doing == ["timing 3 designs in turn"] * 2
+    assert set(readings(storage).values()) == {3}
+    assert readings(storage, "accuracy") == before
+    assert found.failed == {}
+
+
+def test_contested_designs_are_trained_with_fresh_seeds(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=1, seeds=2)
+    doing: list[str] = []
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    assert (found.timed, found.trained) == (0, 3)
+    assert {words for words in doing if words.endswith("with seed 1")} == {
+        f"training #{entry.trial} with seed 1" for entry in found.front.entries
+    }
+    numbers: dict[str, list[float]] = {}
+    for row in rows(storage, MeasurementRow):
+        if row.metric == "accuracy":
+            numbers.setdefault(row.design, []).append(row.value)
+    for entry in found.front.entries:
+        value = entry.metrics["accuracy"]
+        first, second = numbers[entry.id]
+        assert (value.seeds, value.value) == (2, pytest.approx((first + second) / 2))
+    assert [len({row.protocol for row in rows(storage, MeasurementRow) if row.metric == name})
+            for name in ("accuracy", "latency_ms")] == [2, 1]  # fmt: skip
+    assert list(Path(storage.removeprefix("sqlite:///")).parent.rglob("*.training")) == []
+
+
+def test_what_less_time_was_spent_on_comes_next(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=2)
+    found = settled(storage)
+    assert (found.timed, found.trained) == (3, 3)
+    assert {entry.metrics["accuracy"].seeds for entry in found.front.entries} == {2}
+
+
+def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=1, seeds=3)
+    broken = tmp_path / "broken"
+    arguments = f"model: tests.study.models:Breaking\nmodel_args: {{file: {broken}}}"
+    space = varied(QUICK, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", arguments)
+    storage = searched(space, tmp_path, trials=2)
+    change(storage, leave_open)
+    broken.touch()
+    found = settled(storage)
+    assert found.trained == 2
+    assert found.failed == {entry.id: "seed 1: KeyError: 'broken'" for entry in found.front.entries}
+    assert set(readings(storage, "accuracy").values()) == {1}
+    assert found.end == "what is contested still is as good as equal"
+
+
+def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
+    before = measured(storage)
+    found = settled(storage, seconds=0.0)
+    assert (found.end, found.timed, found.trained) == ("time is up", 0, 0)
+    assert measured(storage) == before
+    assert (found.before, len(found.front.contested)) == (3, 3)
+
+
+def test_exact_numbers_are_not_contested(tmp_path: Path) -> None:
+    storage = searched(STATIC, tmp_path)
+    found = settled(storage)
+    assert (found.end, found.before, found.timed) == ("nothing is contested", 0, 0)
+
+
+def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
+    assert settle(None, 0.0, storage=storage).front.study == "quick"
+
+
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
+    storage: str, busy: bool
+) -> None:
+    # The fastest is the best as well.
+    fast, *others = front("quick", storage=storage).entries
+
+    def decide(row: MeasurementRow) -> None:
+        value = 1.0 + (row.design != fast.id) * (-0.5 if row.metric == "accuracy" else 0.5)
+        row.value = row.low = row.high = value
+
+    change(storage, decide)
+    change(storage, mark(fast.id, others[0].id, busy=busy))
+    assert front("quick", storage=storage).contested == []
+    found = settled(storage)
+    counts = readings(storage)
+    assert 2 <= counts[fast.id] <= module.MOST_ROUGH
+    # Surely off the front: nobody needs to know better.
+    assert {counts[other.id] for other in others} == {1}
+    assert found.timed == counts[fast.id] - 1
+
+
+def test_learned_shapes_are_measured_anew_with_a_fresh_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=1, seeds=2)
+    kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
+    space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
+    storage = searched(space, tmp_path, trials=2)
+
+    def leave(row: MeasurementRow) -> None:
+        leave_open(row)
+        if row.metric == "params":
+            row.value = row.low = row.high = 1000.0
+
+    change(storage, leave)
+    found = settled(storage)
+    assert found.trained == 2
+    taken = Counter((row.design, row.metric) for row in rows(storage, MeasurementRow))
+    for entry in found.front.entries:
+        learned = entry.id != found.front.baseline
+        assert taken[entry.id, "accuracy"] == 2
+        assert taken[entry.id, "params"] == 1 + learned
+        assert entry.metrics["params"].seeds == 1 + learned
+
+
+def test_only_the_seed_differs(storage: str) -> None:
+    from dsx.space import load_space
+
+    space = load_space(QUICK)
+    other = reseeded(space, 7)
+    assert other.file.train.seed == 7
+    assert reseeded(other, space.file.train.seed) == space
+
+
+def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
+    engine = open_database(storage, create=True)
+    with claim(engine, "quick"), pytest.raises(StorageError, match="is being run by process"):
+        settle("quick", 0.0, storage=storage)
+    other = moved(storage, "quick", [entry.id for entry in front("quick", storage=storage).entries])
+    with Session(engine) as session, session.begin():
+        session.execute(update(StudyRow).values(device=other))
+    with pytest.raises(StorageError, match="was begun on another device"):
+        settle("quick", 0.0, storage=storage)
+    assert rows(storage, WorkerRow) == []
+
+
+def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Path) -> None:
+    before = len(rows(storage, MeasurementRow))
+    running = start("pareto", "quick", "--settle", "10m", folder=tmp_path)
+    until(lambda: len(rows(storage, MeasurementRow)) > before + 3, "something is measured")
+    running.signal(INTERRUPT)
+    ended = running.wait()
+    assert (ended.code, ended.out) == (130, ""), ended
+    *_, line = ended.err.splitlines()
+    assert line == (
+        "dsx: interrupted; everything measured is saved. To go on: dsx pareto quick --settle 10m"
+    )
+    assert rows(storage, WorkerRow) == []
+    found = front("quick", storage=storage)
+    values = [value for entry in found.entries for value in entry.metrics.values()]
+    assert len(rows(storage, MeasurementRow)) > before + 3
+    assert sum(value.readings for value in values) == len(rows(storage, MeasurementRow))
+
+
+def test_dsx_pareto_settles_and_says_so(storage: str, tmp_path: Path) -> None:
+    ended = dsx("pareto", "--settle", "1s", "--json", folder=tmp_path)
+    assert ended.code == 0, ended
+    assert ended.err.startswith("time is up: 3 contested pairs before, ")
+    assert len(ended.json["designs"]) == 3
+    seen = [design["metrics"] for design in ended.json["designs"]]
+    assert max(one["latency_ms"]["readings"] + one["accuracy"]["seeds"] for one in seen) > 2
