@@ -1,7 +1,7 @@
 """A study to be measured again: its numbers are made to leave everything open."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dsx.measure import busy
 from dsx.study import run
 from dsx.study.database import open_database
 from dsx.study.run import search
@@ -73,11 +74,7 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
     return found
 
 
-def quiet(is_quiet: bool) -> Iterator[None]:
-    """Let the machine look quiet, or busy, whatever it is."""
-    from dsx.measure import busy
-
+def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
+    """Let the machine look busy, or quiet, whatever it is."""
     real = busy.since
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(busy, "since", lambda *looks: {**real(*looks), "busy": not is_quiet})
-        yield
+    patch.setattr(busy, "since", lambda *looks: {**real(*looks), "busy": is_busy})

@@ -35,7 +35,7 @@ class Fragile(SmallCnn):
 
 
 class Breaking(SmallCnn):
-    """Fails in training once there is a file.
+    """Fails in its fifth step once there is a file.
 
     Args:
         file: Which file.
@@ -44,9 +44,11 @@ class Breaking(SmallCnn):
     def __init__(self, file: str) -> None:
         super().__init__(width=4)
         self.file = Path(file)
+        self.steps = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and self.file.exists():
+        self.steps += self.training
+        if self.steps == 5 and self.file.exists():
             raise KeyError("broken")
         return super().forward(x)
 

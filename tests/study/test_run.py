@@ -7,12 +7,15 @@ import pytest
 
 from dsx import search
 from dsx.errors import DsxError
+from dsx.measure import busy
 from dsx.space import load_space
+from dsx.study import run
 from dsx.study.read import front
 from dsx.study.run import MOST_DRAWS_PER_TRIAL
 from dsx.study.tables import COMPLETE, INTERRUPTED, REJECTED, REPEATED, MeasurementRow, StudyRow
+from tests.study.again import change, leave_open, let_machine_be, readings
 from tests.study.looking import Following, measured, rows, states, trials
-from tests.study.spaces import STATIC, THREE, TIMED, TINY, varied
+from tests.study.spaces import QUICK, STATIC, THREE, TINY, varied
 
 # The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
 GOLDEN = [
@@ -104,9 +107,12 @@ def test_it_stops_when_the_space_is_exhausted(storage: str) -> None:
     assert again.last == follow.last
 
 
-def test_equal_designs_are_measured_once_in_a_study(storage: str) -> None:
-    search(TIMED, trials=3, storage=storage)
-    assert states(storage, "timed")[REPEATED] > 0
+def test_equal_designs_are_measured_once_in_a_study(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(True, monkeypatch)
+    search(QUICK, trials=3, storage=storage)
+    assert states(storage, "quick")[REPEATED] > 0
     assert set(measured(storage).values()) == {1}
 
 
@@ -147,6 +153,71 @@ def test_a_finished_study_is_shown_at_once(storage: str) -> None:
     assert search(STATIC, trials=2, storage=storage, report=follow) == found
     assert len(trials(storage, "static")) == drawn
     assert [progress.doing for progress in follow.told] == ["finished"]
+
+
+@pytest.fixture
+def rough(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The study `quick`, whose designs may all be on the front and were timed on a busy machine."""
+    let_machine_be(True, monkeypatch)
+    search(QUICK, trials=3, storage=storage)
+    monkeypatch.undo()
+
+    def mark(row: MeasurementRow) -> None:
+        leave_open(row)
+        row.conditions = row.conditions | {"busy": row.metric == "latency_ms"}
+
+    change(storage, mark)
+    return storage
+
+
+def test_what_was_timed_on_a_busy_machine_is_timed_again_in_the_end(
+    rough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(False, monkeypatch)
+    follow = Following()
+    found = search(QUICK, trials=3, storage=rough, report=follow)
+    assert [progress.doing for progress in follow.told] == [
+        "looking whether the machine is quiet now", "timing 3 designs in turn", "finished"
+    ]  # fmt: skip
+    assert [progress.marked for progress in follow.told] == [3, 3, 0]
+    assert set(readings(rough).values()) == {2}
+    values = [entry.metrics["latency_ms"] for entry in found.entries]
+    assert {(value.busy, value.readings) for value in values} == {(False, 1)}
+    # Nothing is left to be timed.
+    search(QUICK, trials=3, storage=rough)
+    assert set(readings(rough).values()) == {2}
+
+
+def test_on_a_machine_that_is_busy_still_it_is_only_told(
+    rough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(True, monkeypatch)
+    follow = Following()
+    search(QUICK, trials=3, storage=rough, report=follow)
+    assert [(progress.doing, progress.marked) for progress in follow.told] == [
+        ("looking whether the machine is quiet now", 3), ("finished", 3)
+    ]  # fmt: skip
+    assert set(readings(rough).values()) == {1}
+
+
+def test_it_is_timed_once_more_and_not_again_and_again(
+    rough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It looks quiet, and is not when they are timed.
+    let_machine_be(True, monkeypatch)
+    monkeypatch.setattr(run, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(run, "MOST_MARKED", 2)
+    look = iter([False])
+    told = busy.since
+
+    def since(*looks: busy.Look) -> dict[str, object]:
+        return {**told(*looks), "busy": next(look, True)}
+
+    monkeypatch.setattr(busy, "since", since)
+    follow = Following()
+    search(QUICK, trials=3, storage=rough, report=follow)
+    assert sorted(readings(rough).values()) == [1, 2, 2]
+    assert follow.told[-1].marked == 3
 
 
 def test_no_trial_begins_after_the_time_is_up(storage: str) -> None:

@@ -1,0 +1,57 @@
+"""Figures: spread against closed forms, goals that hold at their bound, rows and sentences."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsx.bench._figures import Figure, Goal, say, spread
+
+
+def figure(value: float, goal: Goal | None) -> Figure:
+    return Figure(
+        part="order", machine="quiet", figure="tau", value=value, made_from="30 designs", goal=goal
+    )
+
+
+@pytest.mark.parametrize(
+    ("sign", "value", "met"),
+    [("<=", 0.05, "yes"), ("<=", 0.0501, "no"), (">=", 0.05, "yes"), (">=", 0.0499, "no")],
+)
+def test_a_goal_is_met_at_its_bound(sign: str, value: float, met: str) -> None:
+    goal = Goal(sign="<=" if sign == "<=" else ">=", bound=0.05)
+    row = figure(value, goal).row()
+    assert (row["goal"], row["met"], row["value"]) == (f"{sign} 0.05", met, value)
+
+
+@pytest.mark.parametrize("sign", ["<=", ">="])
+def test_what_is_no_number_meets_no_goal(sign: str) -> None:
+    assert not Goal(sign="<=" if sign == "<=" else ">=", bound=1.0).met(math.nan)
+
+
+def test_a_figure_is_a_sentence() -> None:
+    goal = Goal(sign=">=", bound=0.95)
+    assert say(figure(0.96, goal).row()) == (
+        "order (quiet): tau: 0.96 [30 designs]; goal >= 0.95: met"
+    )
+    assert say(figure(0.94, goal).row()).endswith("goal >= 0.95: missed")
+    assert say(figure(0.94, None).row()) == "order (quiet): tau: 0.94 [30 designs]"
+
+
+def test_all_rows_have_the_same_keys() -> None:
+    goal = Goal(sign=">=", bound=0.95)
+    assert figure(1.0, goal).row().keys() == figure(1.0, None).row().keys()
+
+
+def test_spread_of_evenly_spaced_numbers() -> None:
+    # From 1 to 3: the 10th percentile is 1.2, the 90th 2.8, the median 2.
+    assert spread(np.linspace(1, 3, 101).tolist()) == pytest.approx(0.8)
+    assert spread([4.0]) == 0
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=20), st.floats(0.1, 10))
+def test_spread_is_blind_to_unit_and_order(values: list[float], unit: float) -> None:
+    scaled = [unit * value for value in reversed(values)]
+    assert spread(scaled) == pytest.approx(spread(values), abs=1e-9)

@@ -1,0 +1,93 @@
+"""Repeatability: figures against hand-made readings, and one real round."""
+
+from pathlib import Path
+
+import pytest
+
+from dsx.bench import _repeated
+from dsx.bench._figures import Figure
+from dsx.bench._networks import networks
+from dsx.bench._repeated import Repeated
+from dsx.bench.latency import TINY
+from dsx.measure import Reading, lock
+
+
+def reading(value: float, raw: float, wide: bool = False) -> Reading:
+    conditions = {"raw_ms": raw, "wide": wide, "busy": None}
+    return Reading(value=value, low=0.98 * value, high=1.02 * value, conditions=conditions)
+
+
+STEADY = [reading(value, 2 * value) for value in (1.0, 1.0, 1.0)]
+MOVING = [reading(1.0, 1.0), reading(1.01, 2.0, wide=True), reading(1.2, 3.0)]
+FOUND = Repeated(
+    readings=[STEADY, MOVING], others=[[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]], seconds=3, own_seconds=2
+)
+
+
+def values(figures: list[Figure]) -> dict[str, float]:
+    return {figure.figure: figure.value for figure in figures}
+
+
+def test_spreads_are_those_of_each_network() -> None:
+    told = values(FOUND.figures("quiet"))
+    # Percentiles 10 and 90 of three numbers lie a fifth of the way from the ends to the middle.
+    stored, raw = (1.162 - 1.002) / 1.01, (2.8 - 1.2) / 2
+    for kind, worst in (("stored value", stored), ("raw median", raw)):
+        assert told[f"spread of the {kind}, worst network"] == pytest.approx(worst)
+        assert told[f"spread of the {kind}, median network"] == pytest.approx(worst / 2)
+    assert told["spread of torch's adaptive_autorange, worst network"] == pytest.approx(0.8)
+
+
+def test_marks_coverage_and_cost_are_shares() -> None:
+    told = values(FOUND.figures("quiet"))
+    # 1.2 is the one that does not hold 1.01.
+    assert told["readings whose interval holds the network's median"] == pytest.approx(5 / 6)
+    assert told["readings marked wide"] == pytest.approx(1 / 6)
+    # Where the system does not tell whether it is busy, nothing is marked.
+    assert told["readings marked busy"] == 0
+    (cost,) = [figure for figure in FOUND.figures("quiet") if figure.part == "cost"]
+    assert (cost.value, cost.goal) == (1.5, _repeated.COST)
+
+
+@pytest.mark.parametrize(("machine", "bound"), [("quiet", 0.05), ("loaded", 0.1)])
+def test_the_goals_are_for_the_stored_value(machine: str, bound: float) -> None:
+    goals = {figure.figure: figure.goal for figure in FOUND.figures(machine)}
+    assert {words for words, goal in goals.items() if goal == _repeated.GOALS[machine]} == {
+        "spread of the stored value, median network",
+        "spread of the stored value, worst network",
+    }
+    assert _repeated.GOALS[machine].bound == bound
+
+
+def test_a_loaded_machine_is_compared_with_a_quiet_one() -> None:
+    other = Repeated(
+        readings=[[reading(1.1, 3.0)], [reading(1.01, 2.0)]],
+        others=[[2.0], [2.0]],
+        seconds=1,
+        own_seconds=1,
+    )
+    # The first network: 10 %, 50 %, 100 % off; the second: not at all.
+    assert [figure.value for figure in _repeated.moved(FOUND, other)] == pytest.approx(
+        [0.05, 0.25, 0.5]
+    )
+
+
+def test_real_networks_are_read_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    timed = networks(TINY.space, 2, 0.02)
+    found = _repeated.repeat(timed, 3)
+    assert [len(own) for own in found.readings] == [len(own) for own in found.others] == [3, 3]
+    # Milliseconds, and torch's seconds, of the same networks.
+    for ours, theirs in zip(found.values(_repeated.RAW), found.others, strict=True):
+        assert 0.1 < min(ours) / (1e3 * min(theirs)) < 10
+    assert found.seconds > found.own_seconds > 0
+
+
+def test_a_fresh_process_reads_the_same_networks() -> None:
+    timed = networks(TINY.space, 2, 0.02)
+    figures = _repeated.in_processes(timed, 1)
+    assert len(figures) == 4
+    assert {figure.machine for figure in figures} == {"quiet, fresh processes"}
+    assert all(figure.value == 0 for figure in figures)

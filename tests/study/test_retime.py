@@ -1,0 +1,142 @@
+"""Timing again: new readings beside the old ones, in turn, of what can be built again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsx import front
+from dsx.measure import this_device
+from dsx.space import SearchSpace
+from dsx.space.space import build_space
+from dsx.study import retime as module
+from dsx.study.choice import design_of
+from dsx.study.database import open_database
+from dsx.study.memory import Memory
+from dsx.study.plan import make_plan
+from dsx.study.read import find_study
+from dsx.study.retime import marked, retime
+from dsx.study.tables import MeasurementRow
+from dsx.study.weights import Weights
+from tests.study.again import (
+    change,
+    copy_to,
+    leave_open,
+    let_machine_be,
+    mark,
+    readings,
+    searched,
+)
+from tests.study.looking import measured, moved, rows
+from tests.study.spaces import LEARNED, QUICK, varied
+
+HERE = this_device().fingerprint
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the study `quick`; only read it."""
+    storage = searched(QUICK, tmp_path_factory.mktemp("timed"))
+    change(storage, leave_open)
+    return storage
+
+
+@pytest.fixture
+def storage(timed: str, tmp_path: Path) -> str:
+    """A copy of that."""
+    return copy_to(timed, tmp_path)
+
+
+def again(storage: str, study: str, doing: Callable[[str], None] = lambda words: None) -> list[str]:
+    """Time all designs of a study again."""
+    memory = Memory(open_database(storage, create=True), this_device())
+    row = find_study(memory.engine, study)
+    space: SearchSpace = build_space(study, study, row.space_text)
+    plan = make_plan(space, memory)
+    weights = Weights(storage, study, plan.protocols["accuracy"])
+    designs = [design_of(space, entry) for entry in front(study, storage=storage).entries]
+    return retime(designs, plan, memory, weights, doing)
+
+
+def test_new_readings_lie_beside_the_old(storage: str) -> None:
+    before = {row.id: (row.value, row.low, row.high) for row in rows(storage, MeasurementRow)}
+    designs = [entry.id for entry in front("quick", storage=storage).entries]
+    assert again(storage, "quick") == designs
+    after = {row.id: (row.value, row.low, row.high) for row in rows(storage, MeasurementRow)}
+    assert before.items() <= after.items()
+    new = [row for row in rows(storage, MeasurementRow) if row.id not in before]
+    assert [(row.design, row.metric) for row in new] == [(one, "latency_ms") for one in designs]
+    # Under the protocol and on the device of the old ones.
+    assert {n for (_, metric, _), n in measured(storage).items() if metric == "latency_ms"} == {2}
+    assert {row.device for row in rows(storage, MeasurementRow)} == {HERE}
+    assert all(row.conditions["forms"].keys() for row in new if row.design != designs[0])
+
+
+def test_many_are_timed_a_few_at_once(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_TURN", 2)
+    doing: list[str] = []
+    assert len(again(storage, "quick", doing.append)) == 3
+    assert doing == ["timing 2 designs in turn", "timing a design"]
+
+
+def test_learned_shapes_are_those_of_the_weights_or_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(False, monkeypatch)
+    kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
+    space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
+    text = space.read_text().replace("params: minimize", "latency_ms: minimize")
+    space.write_text(f"{text}measure: {{budget_seconds: 0.05, target_width: 0.9}}\n")
+    storage = searched(space, tmp_path, trials=2)
+    baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
+    (file,) = tmp_path.rglob(f"{learned}.safetensors")
+    assert again(storage, "learned") == [baseline, learned]
+    # It was not trained for that.
+    assert readings(storage, "accuracy") == {baseline: 1, learned: 1}
+    first, second = (
+        row.conditions["forms"]
+        for row in rows(storage, MeasurementRow)
+        if (row.design, row.metric) == (learned, "latency_ms")
+    )
+    assert first == second
+    file.rename(tmp_path / "kept")
+    assert again(storage, "learned") == [baseline]
+    assert readings(storage) == {baseline: 3, learned: 2}
+    # Weights of a network that has changed since.
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(tmp_path / "kept")
+    with safe_open(tmp_path / "kept", framework="pt") as opened:
+        facts = opened.metadata()
+    save_file({f"old.{name}": tensor for name, tensor in state.items()}, file, facts)
+    assert again(storage, "learned") == [baseline]
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_is_marked_is_what_may_be_on_the_front(storage: str, busy: bool) -> None:
+    entries = front("quick", storage=storage).entries
+    assert marked(front("quick", storage=storage), HERE) == []
+    ids = [entry.id for entry in entries]
+    change(storage, mark(*ids[1:], busy=busy))
+    found = front("quick", storage=storage)
+    assert {found.certainty[one] for one in ids} == {"perhaps"}
+    assert {entry.id for entry in marked(found, HERE)} == set(ids[1:])
+    assert marked(found, "another device") == []
+
+    def surely_off(row: MeasurementRow) -> None:
+        if row.design == ids[1]:
+            worst = -1.0 if row.metric == "accuracy" else 1e9
+            row.value = row.low = row.high = worst
+
+    change(storage, surely_off)
+    assert [entry.id for entry in marked(front("quick", storage=storage), HERE)] == ids[2:]
+
+
+def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None:
+    ids = [entry.id for entry in front("quick", storage=storage).entries]
+    change(storage, mark(*ids))
+    other = moved(storage, "quick", ids[2:])
+    found = front("quick", storage=storage, mix_devices=True)
+    assert {entry.id for entry in marked(found, HERE)} == set(ids[:2])
+    assert [entry.id for entry in marked(found, other)] == ids[2:]
