@@ -57,7 +57,7 @@ FULL = Size(
 )
 TINY = Size(
     space=str(Path(__file__).with_name("tiny.yaml")),
-    networks=2,
+    networks=3,
     readings=2,
     processes=1,
     designs=3,

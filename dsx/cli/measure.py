@@ -36,53 +36,66 @@ class Place(StrEnum):
     CUDA = "cuda"
 
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SPACE PATTERN=SETTING",
+        help="A shipped space or the path of a space file (default: digits), then the dials of a "
+        "design of it; none: the baseline. PATTERN is a slot, a module that holds slots, or a "
+        "wildcard. SETTING is keep, or a preset, dials, or both, between commas: stages.0=keep "
+        "stages.1.conv1=depthwise stages.2=scc,groups:2,overlap:0.5 "
+        "layer1=kernel_shape:cross,groups:4 'layer2.*=scc(groups=2)'. The last one that has a slot "
+        "says all about it.",
+    ),
+]
+StudyOption = Annotated[
+    str | None, typer.Option(help="Measure a design of this study; needs no space.")
+]
+PickOption = Annotated[
+    str | None,
+    typer.Option(help="Which design of the study, as for dsx export.  [default: knee]"),
+]
+MetricOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Measure this; may be repeated. Left out: what needs no training."),
+]
+TrainOption = Annotated[
+    bool, typer.Option("--train", help="Train the design for what needs it; keeps no weights.")
+]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Measure again what is in the database; both are kept.")
+]
+LayersOption = Annotated[
+    bool, typer.Option("--layers", help="Show where the time goes, slot by slot.")
+]
+BackendOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Compare this backend with eager; may be repeated, or all."),
+]
+BatchOption = Annotated[int | None, typer.Option(help="Images at a time.", min=1)]
+ThreadsOption = Annotated[int | None, typer.Option(help="Threads that it uses.", min=1, max=1024)]
+DtypeOption = Annotated[Dtype | None, typer.Option(help="What it computes in.")]
+LayoutOption = Annotated[
+    bool | None,
+    typer.Option("--channels-last/--no-channels-last", help="Layout of its tensors."),
+]
+DeviceOption = Annotated[Place | None, typer.Option(help="Where it runs.")]
+
+
 def measure(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SPACE PATTERN=SETTING",
-            help="A shipped space or the path of a space file (default: digits), then the dials of "
-            "a design of it; none: the baseline. PATTERN is a slot, a module that holds slots, or "
-            "a wildcard. SETTING is keep, or a preset, dials, or both, between commas: "
-            "stages.0=keep stages.1.conv1=depthwise stages.2=scc,groups:2,overlap:0.5 "
-            "layer1=kernel_shape:cross,groups:4 'layer2.*=scc(groups=2)'. The last one that has a "
-            "slot says all about it.",
-        ),
-    ] = None,
-    study: Annotated[
-        str | None, typer.Option(help="Measure a design of this study; needs no space.")
-    ] = None,
-    pick: Annotated[
-        str | None,
-        typer.Option(help="Which design of the study, as for dsx export.  [default: knee]"),
-    ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(help="Measure this; may be repeated. Left out: what needs no training."),
-    ] = None,
-    train: Annotated[
-        bool, typer.Option("--train", help="Train the design for what needs it; keeps no weights.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure again what is in the database; both are kept.")
-    ] = False,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="Show where the time goes, slot by slot.")
-    ] = False,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(help="Compare this backend with eager; may be repeated, or all."),
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Images at a time.", min=1)] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads that it uses.", min=1, max=1024)
-    ] = None,
-    dtype: Annotated[Dtype | None, typer.Option(help="What it computes in.")] = None,
-    channels_last: Annotated[
-        bool | None,
-        typer.Option("--channels-last/--no-channels-last", help="Layout of its tensors."),
-    ] = None,
-    device: Annotated[Place | None, typer.Option(help="Where it runs.")] = None,
+    words: Words = None,
+    study: StudyOption = None,
+    pick: PickOption = None,
+    metric: MetricOption = None,
+    train: TrainOption = False,
+    fresh: FreshOption = False,
+    layers: LayersOption = False,
+    backend: BackendOption = None,
+    batch: BatchOption = None,
+    threads: ThreadsOption = None,
+    dtype: DtypeOption = None,
+    channels_last: LayoutOption = None,
+    device: DeviceOption = None,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,

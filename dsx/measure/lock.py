@@ -99,6 +99,9 @@ def shared(device: str) -> Iterator[Callable[[], None]]:
             if _try(gate, fcntl.LOCK_SH):
                 fcntl.flock(gate, fcntl.LOCK_UN)
                 return
+            if device.startswith("cuda"):
+                # What is under way there still would be timed along.
+                torch.cuda.synchronize()
             fcntl.flock(held, fcntl.LOCK_UN)
             enter()
 

@@ -83,11 +83,3 @@ def test_real_networks_are_read_again_and_again(
     for ours, theirs in zip(found.values(_repeated.RAW), found.others, strict=True):
         assert 0.1 < min(ours) / (1e3 * min(theirs)) < 10
     assert found.seconds > found.own_seconds > 0
-
-
-def test_a_fresh_process_reads_the_same_networks() -> None:
-    timed = networks(TINY.space, 2, 0.02)
-    figures = _repeated.in_processes(timed, 1)
-    assert len(figures) == 4
-    assert {figure.machine for figure in figures} == {"quiet, fresh processes"}
-    assert all(figure.value == 0 for figure in figures)

@@ -18,10 +18,9 @@ def test_deviations_are_those_of_the_same_designs() -> None:
     again = {"a": E**0.1, "b": 2 * E**-0.3, "c": 3.0, "d": 9.0}
     together = [{"a": E**0.1}, {"b": 2 * E**0.2, "c": 3 * E**-0.4}]
     own, beside, ratio = _searches.figures(alone, again, together)
-    assert (own.value, own.made_from) == (pytest.approx(0.1), "3 pairs of latencies")
-    assert (beside.value, beside.made_from) == (pytest.approx(0.2), "3 pairs of latencies")
-    assert (ratio.value, ratio.goal) == (pytest.approx(2.0), _searches.GOAL)
-    assert ratio.machine == "2 at once"
+    assert [own.value, beside.value, ratio.value] == pytest.approx([0.1, 0.2, 2.0])
+    assert own.made_from == beside.made_from == "3 pairs of latencies"
+    assert (ratio.machine, ratio.goal) == ("2 at once", _searches.GOAL)
 
 
 def test_searches_that_share_no_design_are_told() -> None:
@@ -29,11 +28,10 @@ def test_searches_that_share_no_design_are_told() -> None:
         _searches.figures({"a": 1.0}, {"b": 1.0}, [{"a": 1.0}])
 
 
-def test_real_searches_measure_the_same_design(tmp_path: Path) -> None:
-    files = [tmp_path / "0.db", tmp_path / "1.db"]
-    first, second = _searches.search(TINY.space, files, 1)
-    assert first.keys() == second.keys() and len(first) == 1
-    assert all(value > 0 for value in (*first.values(), *second.values()))
+def test_a_real_search_measures_latency(tmp_path: Path) -> None:
+    (found,) = _searches.search(TINY.space, [tmp_path / "0.db"], 1)
+    assert len(found) == 1
+    assert all(value > 0 for value in found.values())
 
 
 def test_a_search_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,17 +252,14 @@ def test_a_forked_process_that_unwinds_leaves_the_lock_to_its_parent(folder: Pat
 
 
 def check_pauses(lines: list[str]) -> None:
-    """Check that no step was made during a timing, and at most one while it waited for it."""
-    timed, waited = False, None
+    """Check that no step was made during a timing, and no more than one by each before it."""
+    timed, waited, steps = False, False, list[str]()
     for line in lines:
-        if line.startswith("step"):
-            assert not timed, lines
-            waited = None if waited is None else [*waited, line]
-        elif line == "waiting":
-            waited = []
-        else:
-            assert len(set(waited or [])) == len(waited or []), lines
-            timed, waited = line == "begin", None
+        if not line.startswith("step"):
+            timed, waited, steps = line == "begin", line == "waiting", []
+        elif timed or waited:
+            steps.append(line)
+            assert not timed and len(set(steps)) == len(steps), lines
 
 
 def steps(log: Log, name: str) -> int:

@@ -19,10 +19,12 @@ Numbers = dict[tuple[str, str, str], tuple[float, float, float]]
 
 
 def numbers(storage: str) -> Numbers:
-    """Every measured number; none is there twice."""
-    taken = rows(storage, MeasurementRow)
-    found = {(r.design, r.metric, r.protocol): (r.value, r.low, r.high) for r in taken}
-    assert len(found) == len(taken)
+    """Every measured number; none is there twice, but for times that a busy machine has spoilt."""
+    found: Numbers = {}
+    for row in rows(storage, MeasurementRow):
+        key = (row.design, row.metric, row.protocol)
+        assert key not in found or row.metric == "latency_ms"
+        found.setdefault(key, (row.value, row.low, row.high))
     return found
 
 

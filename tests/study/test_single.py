@@ -168,6 +168,10 @@ def test_numbers_of_learned_shapes_are_of_one_training(storage: str) -> None:
     found = Single(space, design, storage, train=True).measure(["params", "accuracy"])
     # The training that the accuracy needs tells the shapes anew, and the counts with them.
     assert {number.stored for number in found.design.values()} == {False}
+    # Whatever was asked for, the counts of that training are kept beside it.
+    assert {metric for one, metric in taken(storage) if one == design.id} == {
+        "accuracy", "bits", "flops", "params",
+    }  # fmt: skip
 
 
 def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:

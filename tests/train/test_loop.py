@@ -358,6 +358,32 @@ def test_decisions_move_by_steps_of_one_size_that_fall_to_nothing(
     assert all(step <= 2 * bound for step, bound in zip(steps, bounds, strict=True))
 
 
+@pytest.mark.parametrize("build", [fresh, lambda: deciding(LEARNED)])
+def test_it_gives_way_after_each_step_and_loses_nothing(build: Callable[[], nn.Module]) -> None:
+    network, undisturbed = build(), build()
+    seen: list[str] = []
+    network.register_forward_pre_hook(lambda *_: seen.append("step"))
+    losses = train(network, part(300), SHORT, give_way=lambda: seen.append("way"))
+    # Learned shapes are looked at once before.
+    assert seen[-16:] == ["step", "way"] * 8
+    assert seen[:-16] in ([], ["step"])
+    assert train(undisturbed, part(300), SHORT) == losses
+    assert same_state(network, undisturbed)
+
+
+def test_stopped_while_it_gives_way_it_stops() -> None:
+    ways: list[int] = []
+
+    def give_way() -> None:
+        ways.append(1)
+        if len(ways) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), part(300), SHORT, give_way=give_way)
+    assert len(ways) == 5
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_gpu_repeats_itself() -> None:

@@ -33,3 +33,14 @@ def test_images_come_in_the_wanted_dtype() -> None:
 def test_images_go_where_the_network_is() -> None:
     assert device_of(nn.Linear(2, 2, device="meta")).type == "meta"
     assert device_of(nn.ReLU()).type == "cpu"
+
+
+@pytest.mark.parametrize(("images", "batches"), [(3, 1), (BATCH, 1), (BATCH + 1, 2)])
+def test_it_gives_way_after_each_batch(images: int, batches: int) -> None:
+    split = TensorSplit(
+        images=torch.randn(images, 1, 8, 8), labels=torch.zeros(images, dtype=torch.int64)
+    )
+    network, ways = fresh().eval(), list[bool]()
+    found = predict(network, split, give_way=lambda: ways.append(torch.is_inference_mode_enabled()))
+    assert len(ways) == batches
+    assert torch.equal(found, predict(network, split))
