@@ -26,7 +26,7 @@ IMPORTERS = {
     "plotly": ["report/"],
     "matplotlib": ["report/"],
     "PIL": ["data/"],
-    "scipy": ["measure/estimate.py", "study/pool.py", "study/rank.py"],
+    "scipy": ["measure/estimate.py", "study/rank.py", "study/scatter.py"],
     "pyarrow": ["data/_parquet_files.py"],
     "pynvml": ["measure/_nvml.py"],
     "onnxruntime": ["measure/backends/onnxruntime.py"],
