@@ -57,7 +57,7 @@ def estimate(own: Values, sentinel: Values, reference: float) -> Estimate:
     drifting, unseen = _drifting(corrected), UNSEEN * value
     return Estimate(
         value=value,
-        low=value - math.hypot(max(value - low, drifting), unseen),
+        low=max(0.0, value - math.hypot(max(value - low, drifting), unseen)),
         high=value + math.hypot(max(high - value, drifting), unseen),
         corrected=corrected,
     )

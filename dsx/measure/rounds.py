@@ -26,10 +26,13 @@ PROTOCOL = {
     "least_block_ms": 2.0,
     "sentinel_share": 0.25,
     "sentinel_neighbours": 8,
+    "most_drift": 2.0,
     "unseen": UNSEEN,
 }
 FEWEST_BLOCKS = 3
 """Of a network so slow that the budget is spent before."""
+LEAST_KEPT = 0.1
+"""Share of the blocks around which the sentinel was not slower than `most_drift` times."""
 SLICE_SECONDS = 2.0
 """After so long others who wait for the device have their turn."""
 WARM_UP_SHARE, STEADY = 0.1, 0.05
@@ -181,15 +184,22 @@ class _Rounds:
             return True
         if not look or len(subject.own) < PROTOCOL["least_blocks"]:
             return False
-        return self._estimate(subject).width <= self.measure.target_width
+        found, corrected = self._estimate(subject)
+        return corrected and found.width <= self.measure.target_width
 
-    def _estimate(self, subject: _Subject) -> Estimate:
+    def _estimate(self, subject: _Subject) -> tuple[Estimate, bool]:
+        """Estimate from the blocks that can be corrected; say whether there are enough of them."""
         half = int(PROTOCOL["sentinel_neighbours"]) // 2
         sums = np.concatenate([[0.0], np.cumsum(self.beats)])
         after = np.array(subject.after)
         first, last = np.maximum(after - half, 0), np.minimum(after + half, len(self.beats))
         near = (sums[last] - sums[first]) / (last - first)
-        return estimate(np.array(subject.own), near, self.reference)
+        own, kept = np.array(subject.own), near <= PROTOCOL["most_drift"] * self.reference
+        if kept.sum() < max(FEWEST_BLOCKS, LEAST_KEPT * len(own)):
+            # Two threads on cores that are taken lose a hundredfold, each in its own way: there is
+            # nothing to correct with.
+            return estimate(own, np.full_like(own, self.reference), self.reference), False
+        return estimate(own[kept], near[kept], self.reference), True
 
     def machine(self) -> dict[str, Any]:
         """Say what else went on meanwhile: in the slice in which most did."""
@@ -200,7 +210,7 @@ class _Rounds:
 
     def reading(self, subject: _Subject, machine: dict[str, Any]) -> Reading:
         """Sum up what is known of a network."""
-        found = self._estimate(subject)
+        found, corrected = self._estimate(subject)
         beats = float(np.median(self.beats))
         conditions = {
             "clock": self.clock.name,
@@ -209,7 +219,8 @@ class _Rounds:
             "sentinel_ms": beats,
             "sentinel_reference_ms": self.reference,
             "drift": beats / self.reference,
-            "wide": found.width > self.measure.target_width,
+            "corrected": corrected,
+            "wide": not corrected or found.width > self.measure.target_width,
             "blocks": len(subject.own),
             "calls": subject.calls * len(subject.own),
             "own_seconds": sum(subject.wall) * subject.calls / 1e3,

@@ -42,7 +42,9 @@ def test_a_figure_is_a_sentence() -> None:
 
 def test_all_rows_have_the_same_keys() -> None:
     goal = Goal(sign=">=", bound=0.95)
-    assert figure(1.0, goal).row().keys() == figure(1.0, None).row().keys()
+    plain = figure(1.0, None).row()
+    assert figure(1.0, goal).row().keys() == plain.keys()
+    assert plain["goal"] == plain["met"] == ""
 
 
 def test_spread_of_evenly_spaced_numbers() -> None:

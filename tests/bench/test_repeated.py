@@ -17,6 +17,7 @@ def reading(value: float, raw: float, wide: bool = False) -> Reading:
     return Reading(value=value, low=0.98 * value, high=1.02 * value, conditions=conditions)
 
 
+COVERED = "readings whose interval holds the network's median"
 STEADY = [reading(value, 2 * value) for value in (1.0, 1.0, 1.0)]
 MOVING = [reading(1.0, 1.0), reading(1.01, 2.0, wide=True), reading(1.2, 3.0)]
 FOUND = Repeated(
@@ -41,7 +42,10 @@ def test_spreads_are_those_of_each_network() -> None:
 def test_marks_coverage_and_cost_are_shares() -> None:
     told = values(FOUND.figures("quiet"))
     # 1.2 is the one that does not hold 1.01.
-    assert told["readings whose interval holds the network's median"] == pytest.approx(5 / 6)
+    assert told[COVERED] == pytest.approx(5 / 6)
+    apart = [[reading(value, 1.0) for value in (0.9, 1.0, 1.2)]]
+    found = Repeated(readings=apart, others=[[1.0]], seconds=1, own_seconds=1)
+    assert values(found.figures("quiet"))[COVERED] == pytest.approx(1 / 3)
     assert told["readings marked wide"] == pytest.approx(1 / 6)
     # Where the system does not tell whether it is busy, nothing is marked.
     assert told["readings marked busy"] == 0

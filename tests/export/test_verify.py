@@ -62,4 +62,4 @@ def test_a_process_that_fails_gives_its_last_word(tmp_path: Path) -> None:
 def test_it_is_timed_as_a_candidate_is(folder: Path) -> None:
     timed = verify.latency_ms(candidate(), verify.load_exported(folder))
     assert 0 < timed.low <= timed.value <= timed.high
-    assert timed.conditions["blocks"] == len(timed.samples) > 0
+    assert 0 < len(timed.samples) <= timed.conditions["blocks"]

@@ -299,3 +299,17 @@ def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
     named = {heavy["pid"] for heavy in found.conditions["heavy"]}
     # In the moment that is looked at, every core may have been somebody else's.
     assert named & {one, other} or len(named) >= busy.look().cores
+
+
+def test_a_machine_that_is_not_itself_is_not_corrected_for() -> None:
+    measure = Measure(budget_seconds=0.1)
+    known: dict[str, float] = {}
+    time_in_turn([product()], measure, known)
+    # As if the sentinel took five times as long as in calm moments, and three quarters of that.
+    for factor, corrected in ((5.0, False), (0.75, True)):
+        references = {situation: value / factor for situation, value in known.items()}
+        (found,) = time_in_turn([product()], measure, references)
+        told = found.conditions
+        assert told["corrected"] is corrected
+        assert (found.value == told["raw_ms"]) is not corrected
+        assert told["wide"] or corrected

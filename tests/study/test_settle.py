@@ -169,6 +169,17 @@ def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
     assert found.timed == counts[fast.id] - 1
 
 
+def test_on_a_machine_that_stays_busy_it_ends_after_some_tries(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside calm readings those of a busy machine do not count.
+    let_machine_be(True, monkeypatch)
+    limit(monkeypatch, readings=3, seeds=1)
+    found = settled(storage)
+    assert found.timed == 3 * 3
+    assert {entry.metrics["latency_ms"].readings for entry in found.front.entries} == {1}
+
+
 def test_learned_shapes_are_measured_anew_with_a_fresh_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
