@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import statistics
 import threading
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.measure.work import Counting, spin
 SITUATION = Sentinel(CpuClock("thread"), 1).situation
 CONDITIONS = {
     *("clock", "raw_ms", "wall_ms", "sentinel_ms", "sentinel_reference_ms", "drift", "wide"),
+    "corrected",
     *("blocks", "calls", "own_seconds", "seconds", "throttled", "throttled_by"),
     *("load_average", "others", "stolen", "busy", "heavy"),
 }
@@ -33,6 +35,8 @@ CONDITIONS = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Locks of this test alone."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    # References of these tests are made up.
+    monkeypatch.setitem(rounds.PROTOCOL, "most_drift", math.inf)
     return tmp_path
 
 
@@ -301,7 +305,10 @@ def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
     assert named & {one, other} or len(named) >= busy.look().cores
 
 
-def test_a_machine_that_is_not_itself_is_not_corrected_for() -> None:
+def test_a_machine_that_is_not_itself_is_not_corrected_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(rounds.PROTOCOL, "most_drift", 2.0)
     measure = Measure(budget_seconds=0.1)
     known: dict[str, float] = {}
     time_in_turn([product()], measure, known)
