@@ -5,7 +5,7 @@ does a reading repeat, does the order of designs repeat, do searches disturb eac
 does measuring cost beside what is measured. The networks are designs of the space `digits`, drawn
 with a fixed seed, in the forms that a search would deploy.
 
-It takes about eight minutes on two cores. torch's own timer (`adaptive_autorange`) reads the same
+It takes about eleven minutes on two cores. torch's own timer (`adaptive_autorange`) reads the same
 networks in the same order, each reading right after dsx's, for at most the same time.
 """
 
@@ -52,7 +52,7 @@ FULL = Size(
     processes=5,
     designs=30,
     searches=4,
-    trials=8,
+    trials=6,
     budget_seconds=2.0,
 )
 TINY = Size(

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -109,10 +109,10 @@ def _check_free(out: Path, force: bool) -> None:
 def _appearing(out: Path) -> Iterator[Path]:
     """Write beside the place, so that the folder appears whole or not at all."""
     place = out.resolve()
-    partial = None
+    # Named before it is made, so that an interrupt in between leaves nothing behind.
+    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        partial.mkdir(parents=True)
         new, old = partial / "new", partial / "old"
         new.mkdir()
         yield new
@@ -122,8 +122,7 @@ def _appearing(out: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         raise DsxError(f"--out: '{out}' cannot be written: {error}") from error
     finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _design_yaml(space: SearchSpace, design: Design) -> str:

@@ -44,7 +44,8 @@ def test_every_call_of_a_block_is_made_and_counted(name: str) -> None:
 
 def test_the_median_of_the_calls_counts_and_the_mean_by_the_wall() -> None:
     found = CpuClock("thread").time(Counting(0.03, 0.001), 5)
-    assert 1 <= found.own < 30
+    # A mean would be 6.8 or more.
+    assert 1 <= found.own < 6.8
     assert found.wall >= (30 + 4) / 5
 
 

@@ -59,7 +59,6 @@ def test_timings_never_overlap_and_all_come_to_their_turn(folder: Path, log: Log
     assert [line.replace("begin", "end") for line in begins] == ends
     pids = [str(other.process.pid) for other in others]
     assert sorted(begins) == sorted(f"begin {pid}" for pid in pids for _ in range(turns))
-    assert begins != sorted(begins, key=begins.index), "no turns were taken"
 
 
 def test_who_times_again_comes_after_who_waits(folder: Path, log: Log) -> None:

@@ -113,7 +113,9 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
         found = Single(space, design, storage).measure(wanted)
         assert sources(found) == {True}
         for name, number in found.design.items():
-            assert number.reading.value == entry.metrics[name].value
+            # What was timed under bad conditions may have been timed twice, and is pooled there.
+            if entry.metrics[name].readings == 1:
+                assert number.reading.value == entry.metrics[name].value
     assert measured(storage) == before
 
 
