@@ -4,7 +4,9 @@ import multiprocessing
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +19,7 @@ from dsx.measure.lock import exclusive
 from tests.cli.running import PATIENCE_SECONDS
 from tests.measure.candidates import SMALL, SPECS, candidate
 
-NOBODY = 65534
+NOBODY, GIVE_UP_SECONDS = 65534, 60.0
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.measure.prepared"])
@@ -63,6 +65,28 @@ class Other:
         """Send it a signal."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
+
+
+@contextmanager
+def kept(folder: Path) -> Iterator[tuple[Callable[[], None], list[str]]]:
+    """Let another process keep the CPU until somebody waits for it.
+
+    Yields:
+        To be called by who waits; and what has been called.
+    """
+    told: list[str] = []
+    with Other(time_once, folder, "cpu") as other:
+        assert other.hear() == "held"
+
+        def waiting() -> None:
+            told.append("waiting")
+            other.say("go on")
+
+        # A test must not wait for ever because nobody is told.
+        giving_up = threading.Timer(GIVE_UP_SECONDS, other.say, ["go on"])
+        giving_up.start()
+        yield waiting, told
+        giving_up.cancel()
 
 
 class Log:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import statistics
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import pytest
 import torch
 
 from dsx.conv.timing import Run
-from dsx.measure import Reading, busy, lock, rounds, sentinel
+from dsx.measure import Reading, lock, rounds, sentinel
 from dsx.measure.clock import CpuClock, Times
 from dsx.measure.lock import is_held
 from dsx.measure.rounds import FEWEST_BLOCKS, PROTOCOL, _Rounds, time_in_turn, torch_threads
 from dsx.measure.sentinel import Sentinel
 from dsx.space.schema import Measure
-from tests.measure.crowd import Other, time_once
+from tests.measure.crowd import Log, Other, kept, time_often
 from tests.measure.test_busy import looks, spinning
 from tests.measure.work import Counting, spin
 
@@ -140,8 +139,8 @@ def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
     (found,) = time_in_turn([run], Measure(budget_seconds=0.4), {SITUATION: 0.2})
     assert found.conditions["wide"] is True
     assert (found.high - found.low) / found.value > 0.05
-    # A call takes 10 ms or more; warm-up and the last block may come on top.
-    assert FEWEST_BLOCKS <= found.conditions["blocks"] <= run.calls <= 40 + 4
+    # Two calls take 30 ms or more; warm-up and the last block may come on top.
+    assert FEWEST_BLOCKS <= found.conditions["blocks"] <= run.calls <= 26 + 4
     assert found.conditions["seconds"] >= 0.4
 
 
@@ -185,8 +184,6 @@ def test_a_reference_is_taken_once_and_used_from_then_on(monkeypatch: pytest.Mon
     (reference,) = references.values()
     for found in (first, again):
         assert found.conditions["sentinel_reference_ms"] == reference
-    time_in_turn([product()], Measure(budget_seconds=0.02, threads=2), references)
-    assert len(references) == 2
 
 
 def reading(going: _Rounds) -> Reading:
@@ -247,42 +244,38 @@ def test_threads_are_given_back_whatever_happens() -> None:
 
 
 def test_who_waits_for_the_device_is_told(folder: Path) -> None:
-    with Other(time_once, folder, "cpu") as other:
-        assert other.hear() == "held"
-        told: list[str] = []
-
-        def waiting() -> None:
-            told.append("waiting")
-            other.say("go on")
-
+    with kept(folder) as (waiting, told):
         time_in_turn([product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, waiting)
     assert told == ["waiting"]
+
+
+class Enough(Exception):
+    """The test has seen what it wanted to see."""
 
 
 def test_others_have_their_turn_in_a_long_timing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rounds, "SLICE_SECONDS", 0.05)
-    events: list[str] = []
+    log, begun = Log(folder / "log"), False
+    with Other(time_often, folder, log, 1) as other:
+        assert other.hear() == "ready"
 
-    def ask() -> None:
-        with Other(time_once, folder, "cpu") as other:
-            events.extend([other.hear(), other.hear()])
-            other.say("go on")
-            events.append(other.hear())
+        def run() -> None:
+            nonlocal begun
+            if not begun:
+                other.say("go")
+                begun = True
+            if log.lines:
+                raise Enough
+            spin(0.001)
 
-    thread = threading.Thread(target=ask)
-
-    def run() -> None:
-        if thread.ident is None:
-            thread.start()
-        spin(0.001)
-
-    measure = Measure(budget_seconds=1.0, target_width=0.001)
-    time_in_turn([run], measure, {SITUATION: 0.2})
-    events.append("timed")
-    thread.join()
-    assert events == ["waiting", "held", "free", "timed"]
+        measure = Measure(budget_seconds=30.0, target_width=0.001)
+        with pytest.raises(Enough):
+            time_in_turn([run], measure, {SITUATION: 0.2})
+        assert other.hear() == "done"
+    pid = other.process.pid
+    assert log.lines == [f"begin {pid}", f"end {pid}"]
 
 
 def test_the_busiest_slice_counts() -> None:
@@ -295,14 +288,18 @@ def test_the_busiest_slice_counts() -> None:
 
 
 def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
+    measure = Measure(budget_seconds=0.5, target_width=0.001)
+    named: set[int] = set()
     with spinning() as one, spinning() as other:
-        measure = Measure(budget_seconds=0.6, target_width=0.001)
-        (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
-    assert found.conditions["busy"] is True
-    assert found.conditions["others"] > 0.3
-    named = {heavy["pid"] for heavy in found.conditions["heavy"]}
-    # In the moment that is looked at, every core may have been somebody else's.
-    assert named & {one, other} or len(named) >= busy.look().cores
+        # In the moment that is looked at, every core may have been somebody else's.
+        for _ in range(10):
+            (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
+            assert found.conditions["busy"] is True
+            assert found.conditions["others"] > 0.3
+            named |= {heavy["pid"] for heavy in found.conditions["heavy"]}
+            if named & {one, other}:
+                break
+    assert named & {one, other}
 
 
 def test_a_machine_that_is_not_itself_is_not_corrected_for(

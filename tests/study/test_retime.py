@@ -12,6 +12,7 @@ from dsx.space.space import build_space
 from dsx.study import retime as module
 from dsx.study.choice import design_of
 from dsx.study.database import open_database
+from dsx.study.evaluate import WAITING
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.read import find_study
@@ -76,7 +77,9 @@ def test_many_are_timed_a_few_at_once(storage: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "IN_TURN", 2)
     doing: list[str] = []
     assert len(again(storage, "quick", doing.append)) == 3
-    assert doing == ["timing 2 designs in turn", "timing a design"]
+    # Another process of this machine may time just now.
+    did = [words for words in doing if words != WAITING]
+    assert did == ["timing 2 designs in turn", "timing a design"]
 
 
 def test_learned_shapes_are_those_of_the_weights_or_left_out(

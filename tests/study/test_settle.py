@@ -20,7 +20,7 @@ from tests.study.looking import measured, moved, rows
 from tests.study.spaces import LEARNED, QUICK, STATIC, varied
 
 OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
-FOR_LONG = 600.0
+FOR_LONG = 60.0
 
 
 @pytest.fixture(scope="module")
