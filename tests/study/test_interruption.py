@@ -12,7 +12,7 @@ from dsx import front, search
 from dsx.study.tables import COMPLETE, INTERRUPTED, MeasurementRow, WorkerRow
 from tests.cli.running import END, INTERRUPT, KILL, dsx, start
 from tests.study.looking import Following, rows, states, trials
-from tests.study.spaces import STATIC, TIMED, TINY
+from tests.study.spaces import QUICK, STATIC, TINY
 
 STORAGE = "studies/dsx.db"
 Numbers = dict[tuple[str, str, str], tuple[float, float, float]]
@@ -57,20 +57,20 @@ def check_end(storage: str, study: str, complete: int) -> None:
 def test_ctrl_c_in_each_phase(storage: str, phase: str, complete: int) -> None:
     follow = Following(lambda told: (told.complete, told.doing) == (complete, phase))
     with pytest.raises(KeyboardInterrupt):
-        search(TIMED, trials=2, storage=storage, report=follow)
+        search(QUICK, trials=2, storage=storage, report=follow)
     before = numbers(storage)
     assert rows(storage, WorkerRow) == []
-    assert states(storage, "timed")["running"] == 0
-    search(TIMED, trials=2, storage=storage)
+    assert states(storage, "quick")["running"] == 0
+    search(QUICK, trials=2, storage=storage)
     assert before.items() <= numbers(storage).items()
-    check_end(storage, "timed", 2)
+    check_end(storage, "quick", 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [INTERRUPT, END])
 def test_ctrl_c_and_kill_at_any_moment(tmp_path: Path, number: int) -> None:
     storage = f"sqlite:///{tmp_path}/{STORAGE}"
-    arguments = ("search", TIMED, "--trials", 3)
+    arguments = ("search", QUICK, "--trials", 3)
     before: Numbers = {}
     for _ in range(4):
         running = start(*arguments, folder=tmp_path)
@@ -84,14 +84,14 @@ def test_ctrl_c_and_kill_at_any_moment(tmp_path: Path, number: int) -> None:
         assert (ended.out, "Traceback" in ended.err) == ("", False), ended
         assert line == (
             "dsx: interrupted; everything measured is saved. To go on: "
-            f"dsx search {TIMED} --trials 3"
+            f"dsx search {QUICK} --trials 3"
         )
         after = numbers(storage) if (tmp_path / STORAGE).exists() else {}
         assert before.items() <= after.items()
         before = after
     assert dsx(*arguments, folder=tmp_path).code == 0
     assert before.items() <= numbers(storage).items()
-    check_end(storage, "timed", 3)
+    check_end(storage, "quick", 3)
 
 
 @pytest.mark.slow

@@ -102,10 +102,13 @@ def test_contested_designs_are_trained_with_fresh_seeds(
 def test_what_less_time_was_spent_on_comes_next(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit(monkeypatch, readings=2, seeds=2)
-    found = settled(storage)
-    assert (found.timed, found.trained) == (3, 3)
-    assert {entry.metrics["accuracy"].seeds for entry in found.front.entries} == {2}
+    limit(monkeypatch, readings=3, seeds=2)
+    doing: list[str] = []
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    assert (found.timed, found.trained) == (6, 3)
+    first, second, *_ = doing
+    assert first == "timing 3 designs in turn"
+    assert second.startswith("training #")
 
 
 def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(
