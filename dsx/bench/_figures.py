@@ -1,10 +1,7 @@
 """Figures: the rows of a benchmark whose results are ratios, some of them with a goal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
-
-import numpy as np
 
 from dsx.bench._base import Row
 
@@ -29,25 +26,25 @@ class Goal:
         return f"{self.sign} {self.bound:g}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Figure:
     """One result.
 
     Args:
         part: Of the benchmark.
-        machine: What else went on: "quiet", "loaded" and others.
         figure: What it is.
         value: A ratio.
-        made_from: How many of what.
         goal: None where it is told for comparison.
+        machine: What else went on: "quiet", "loaded" and others.
+        made_from: How many of what.
     """
 
     part: str
-    machine: str
     figure: str
     value: float
-    made_from: str
     goal: Goal | None = None
+    machine: str = field(kw_only=True)
+    made_from: str = field(kw_only=True)
 
     def row(self) -> Row:
         """Put it into words and numbers."""
@@ -78,16 +75,3 @@ def say(row: Row) -> str:
     if not row["goal"]:
         return told
     return f"{told}; goal {row['goal']}: {'met' if row['met'] == 'yes' else 'missed'}"
-
-
-def spread(values: Sequence[float]) -> float:
-    """Give the width of a sample, from its 10th to its 90th percentile, over its median.
-
-    Args:
-        values: One or more, positive.
-
-    Returns:
-        The ratio.
-    """
-    low, middle, high = np.percentile(values, [10, 50, 90])
-    return float((high - low) / middle)

@@ -1,6 +1,7 @@
 """Order: whether two passes over the same designs put them into the same order."""
 
 import bisect
+import functools
 import itertools
 import math
 import statistics
@@ -38,18 +39,9 @@ def in_turn(timed: Networks, machine: str) -> list[Figure]:
     mean, noise = (first + second) / 2, _noise([first, second])
     low, high = (np.log([getattr(r, end) for r in passes[0]]) for end in ("low", "high"))
     known = pairs(second, low, high)
-    told_apart = f"{known.told_apart} pairs"
-
-    def figure(words: str, value: float, goal: Goal | None = None, made_from: str = "") -> Figure:
-        return Figure(
-            part=PART,
-            machine=machine,
-            figure=words,
-            value=value,
-            made_from=made_from or f"{len(mean)} designs, timed in turn",
-            goal=goal,
-        )
-
+    figure = functools.partial(
+        Figure, PART, machine=machine, made_from=f"{len(mean)} designs, timed in turn"
+    )
     return [
         figure("tau of two passes", tau(first, second), GOAL),
         figure("tau to be expected of two passes with such noise", limit(mean, noise)),
@@ -61,7 +53,7 @@ def in_turn(timed: Networks, machine: str) -> list[Figure]:
             "pairs that the intervals of one pass tell apart, in the other order in the other",
             known.misordered / max(1, known.told_apart),
             PAIRS_GOAL,
-            told_apart,
+            made_from=f"{known.told_apart} pairs",
         ),
     ]
 

@@ -1,5 +1,6 @@
 """Repeatability: the same networks, read again and again, in an order that is shuffled anew."""
 
+import functools
 import multiprocessing
 import random
 import statistics
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch.utils.benchmark import Timer
 
-from dsx.bench._figures import Figure, Goal, spread
+from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import SEED, Networks, networks
 from dsx.conv.deploy import Choice
 from dsx.measure import Reading
+from dsx.measure.estimate import spread
 from dsx.measure.rounds import torch_threads
 
 PART = "repeatability"
@@ -52,34 +54,25 @@ class Repeated:
         """
         made_from = f"{len(self.readings)} networks, {len(self.readings[0])} readings each"
 
-        def figure(words: str, value: float, goal: Goal | None = None, part: str = PART) -> Figure:
-            return Figure(
-                part=part,
-                machine=machine,
-                figure=words,
-                value=value,
-                made_from=made_from,
-                goal=goal,
-            )
-
+        figure = functools.partial(Figure, machine=machine, made_from=made_from)
         spreads = []
         for kind in (STORED, RAW, TIMER):
             own = [spread(values) for values in self.values(kind)]
             goal = GOALS[machine] if kind == STORED else None
             spreads += [
-                figure(f"spread of {kind}, median network", statistics.median(own), goal),
-                figure(f"spread of {kind}, worst network", max(own), goal),
+                figure(PART, f"spread of {kind}, median network", statistics.median(own), goal),
+                figure(PART, f"spread of {kind}, worst network", max(own), goal),
             ]
         return [
             *spreads,
-            figure("readings whose interval holds the network's median", self._covered()),
-            figure("readings marked wide", self._share("wide")),
-            figure("readings marked busy", self._share("busy")),
+            figure(PART, "readings whose interval holds the network's median", self._covered()),
+            figure(PART, "readings marked wide", self._share("wide")),
+            figure(PART, "readings marked busy", self._share("busy")),
             figure(
+                "cost",
                 "seconds of timing over seconds of the network's own blocks",
                 self.seconds / self.own_seconds,
                 COST,
-                "cost",
             ),
         ]
 

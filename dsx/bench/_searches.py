@@ -1,5 +1,6 @@
 """Searches: whether one that runs beside others finds the latencies that it finds alone."""
 
+import functools
 import math
 import statistics
 import subprocess
@@ -104,20 +105,17 @@ def figures(alone: Latencies, again: Latencies, together: Sequence[Latencies]) -
     beside = [one for latencies in together for one in _deviations(alone, latencies)]
     apart, farther = statistics.median(own), statistics.median(beside)
 
-    def figure(words: str, value: float, pairs: int, goal: Goal | None = None) -> Figure:
-        return Figure(
-            part=PART,
-            machine=f"{len(together)} at once",
-            figure=words,
-            value=value,
-            made_from=f"{pairs} pairs of latencies",
-            goal=goal,
-        )
-
+    figure = functools.partial(
+        Figure,
+        PART,
+        machine=f"{len(together)} at once",
+        made_from=f"{len(beside)} pairs of latencies",
+    )
+    own_pairs = f"{len(own)} pairs of latencies"
     return [
-        figure("deviation of one search alone from itself", apart, len(own)),
-        figure("deviation of one among others from one alone", farther, len(beside)),
-        figure("the second over the first", farther / apart, len(beside), GOAL),
+        figure("deviation of one search alone from itself", apart, made_from=own_pairs),
+        figure("deviation of one among others from one alone", farther),
+        figure("the second over the first", farther / apart, GOAL),
     ]
 
 

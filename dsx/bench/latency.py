@@ -78,11 +78,11 @@ def repeatability(size: Size, tell: Tell) -> list[Figure]:
         Spread, coverage and cost, and the order that such readings give.
     """
     timed = networks(size.space, size.networks, size.budget_seconds)
-    tell("repeatability, quiet")
+    tell("repeatability: quiet")
     quiet = _repeated.repeat(timed, size.readings)
-    tell("repeatability, fresh processes")
+    tell("repeatability: fresh processes")
     figures = quiet.figures("quiet") + _repeated.in_processes(timed, size.processes)
-    tell("repeatability, one core loaded")
+    tell("repeatability: one core loaded")
     with loaded():
         busy = _repeated.repeat(timed, size.readings)
     figures += busy.figures("loaded") + _repeated.moved(quiet, busy)
@@ -102,9 +102,9 @@ def order(size: Size, tell: Tell) -> list[Figure]:
         How well the orders agree.
     """
     timed = networks(size.space, size.designs, size.budget_seconds)
-    tell("order, quiet")
+    tell("order: quiet")
     figures = _order.in_turn(timed, "quiet")
-    tell("order, one core loaded")
+    tell("order: one core loaded")
     with loaded():
         return figures + _order.in_turn(timed, "loaded")
 
@@ -119,7 +119,7 @@ def searches(size: Size, tell: Tell) -> list[Figure]:
     Returns:
         How far their latencies lie apart.
     """
-    tell(f"searches, one and {size.searches} at once")
+    tell(f"searches: one and {size.searches} at once")
     return _searches.compare(size.space, size.searches, size.trials)
 
 

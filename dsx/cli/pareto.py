@@ -66,12 +66,12 @@ def pareto(
     from dsx.study.read import front
 
     found = front(study, storage=storage, mix_devices=mix_devices)
+    # Before anything is measured, written or shown.
+    axes(found, x, y)
     if limit is not None:
         # The newest study may be another one by the end.
         _settle(found.study, limit, storage)
         found = front(found.study, storage=storage, mix_devices=mix_devices)
-    # Before anything is written or shown.
-    axes(found, x, y)
     written = _write(found, plot, x, y)
     if save is not None:
         from dsx.report.record import save_study
@@ -95,12 +95,12 @@ def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> l
 
 
 def _settle(study: str, limit: float, storage: str) -> None:
-    from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.settled import said
+    from dsx.report.telling import telling
     from dsx.study.settle import settle
 
-    with working("settling") as doing, redirect_stdout(sys.stderr):
+    with telling() as doing, redirect_stdout(sys.stderr):
         settled = settle(study, limit, storage=storage, doing=doing)
     print_message(said(settled))
 

@@ -154,6 +154,15 @@ class Candidate:
             runner=runner(measure.backend, measure.threads),
         )
 
+    @property
+    def deployment(self) -> dict[str, Any]:
+        """How it is deployed, as plain JSON values."""
+        return {
+            "forms": {name: choice.form for name, choice in self.deployed.choices.items()},
+            "folded_norms": self.deployed.folded,
+            "untraced": self.deployed.untraced,
+        }
+
     @functools.cached_property
     def run(self) -> Run:
         """Runs the deployed network once, as the space's backend does it."""

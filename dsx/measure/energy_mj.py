@@ -45,12 +45,11 @@ def read_by(meter: Meter, candidate: Candidate) -> Reading:
     gpu = torch.cuda.current_device() if measure.device == "cuda" else None
     with torch_threads(measure.threads):
         run = candidate.run if gpu is None else _finished(candidate.run)
-        with exclusive(lock_name(measure.device)), torch.inference_mode():
+        with exclusive(lock_name(measure.device), candidate.waiting), torch.inference_mode():
             before, events = busy.look(), throttle.events()
             found = measure_energy(run, meter)
             slowed, others = throttle.throttled(events, gpu), busy.since(before)
-    forms = {name: choice.form for name, choice in candidate.deployed.choices.items()}
-    conditions = {**found.conditions, **others, **slowed, "forms": forms}
+    conditions = {**found.conditions, **others, **slowed, **candidate.deployment}
     return dataclasses.replace(found, conditions=conditions)
 
 

@@ -94,3 +94,16 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
     rank = math.floor((count + 1 - 1.959963984540054 * math.sqrt(count)) / 2)
     low = max(rank - 1, 0)
     return statistics.median(ordered), ordered[low], ordered[count - 1 - low]
+
+
+def spread(values: Sequence[float]) -> float:
+    """Give the width of a sample, from its 10th to its 90th percentile, over its median.
+
+    Args:
+        values: One or more, positive.
+
+    Returns:
+        The ratio.
+    """
+    low, middle, high = np.percentile(values, [10, 50, 90])
+    return float((high - low) / middle)

@@ -24,7 +24,7 @@ def read(candidate: Candidate) -> Reading:
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
     """How it is timed, and how the network is deployed."""
     measure = space.file.measure
-    return {**PROTOCOL, **measure.model_dump(), "versions": versions(measure.backend)}
+    return {**PROTOCOL, **measure.model_dump(), "packages": versions(measure.backend)}
 
 
 METRIC = Metric(unit="ms", direction="minimize", cost="timed", read=read, protocol=protocol)

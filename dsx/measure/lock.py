@@ -40,7 +40,9 @@ def lock_name(device: str) -> str:
     Args:
         device: "cpu" or "cuda".
     """
-    return "cpu" if device == "cpu" else f"cuda-{torch.cuda.get_device_properties(0).uuid}"
+    if device == "cpu":
+        return "cpu"
+    return f"cuda-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
 
 
 @contextmanager

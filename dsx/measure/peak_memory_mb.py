@@ -28,12 +28,7 @@ def read(candidate: Candidate) -> Reading:
         # The input was there before, and is there during the whole pass.
         peak = sample.nbytes + peak_bytes(_run(candidate), measure.device)
     value = peak / PROTOCOL["bytes_in_mb"]
-    choices = candidate.deployed.choices
-    conditions = {
-        "bytes": peak,
-        "input_bytes": sample.nbytes,
-        "forms": {name: choice.form for name, choice in choices.items()},
-    }
+    conditions = {"bytes": peak, "input_bytes": sample.nbytes, **candidate.deployment}
     return Reading(value=value, low=value, high=value, conditions=conditions)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from dsx.measure import busy, throttle
 from dsx.measure.clock import clock_for
 from dsx.measure.device import Device
+from dsx.measure.estimate import spread
 from dsx.measure.lock import exclusive, lock_name
 from dsx.measure.rounds import torch_threads
 from dsx.measure.sentinel import Sentinel
@@ -125,9 +125,3 @@ def calibrate(waiting: Callable[[], None] | None = None) -> tuple[str, float]:
     with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
         sentinel = Sentinel(clock, 1)
         return sentinel.situation, sentinel.calm()
-
-
-def spread(values: list[float]) -> float:
-    """Give the distance from the 10th to the 90th percentile, over the median."""
-    low, high = np.percentile(values, [10, 90])
-    return float((high - low) / statistics.median(values))

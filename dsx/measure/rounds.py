@@ -203,7 +203,7 @@ class _Rounds:
 
     def machine(self) -> dict[str, Any]:
         """Say what else went on meanwhile: in the slice in which most did."""
-        gpu = 0 if self.measure.device == "cuda" else None
+        gpu = torch.cuda.current_device() if self.measure.device == "cuda" else None
         held_down = throttle.throttled(self.throttled, gpu)
         told = [busy.since(*both) for both in self.slices]
         return {**max(told, key=lambda found: found["others"] or 0.0), **held_down}

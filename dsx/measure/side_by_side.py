@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from dsx.lookup import find
 from dsx.measure._base import Candidate, Reading
@@ -41,7 +40,7 @@ def read_latencies(
     return [
         dataclasses.replace(
             readings[number],
-            conditions={**readings[number].conditions, **deployed_facts(candidate)},
+            conditions={**readings[number].conditions, **candidate.deployment},
         )
         for number, candidate in enumerate(candidates)
     ]
@@ -50,13 +49,3 @@ def read_latencies(
 def _clock(candidate: Candidate) -> str:
     measure = candidate.space.file.measure
     return clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock).name
-
-
-def deployed_facts(candidate: Candidate) -> dict[str, Any]:
-    """Say how a candidate is deployed, as plain JSON values."""
-    deployed = candidate.deployed
-    return {
-        "forms": {name: choice.form for name, choice in deployed.choices.items()},
-        "folded_norms": deployed.folded,
-        "untraced": deployed.untraced,
-    }

@@ -1,6 +1,6 @@
 """Show on stderr how far long work is: a bar on a terminal, a few lines elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -91,18 +91,15 @@ def summary(progress: run.Progress) -> str:
 
 
 @contextmanager
-def working(words: str) -> Iterator[Callable[[str], None]]:
+def working(words: str) -> Iterator[None]:
     """Show that something is being done, on a terminal only.
 
     Args:
         words: What.
-
-    Yields:
-        Shows what is done instead by now.
     """
     out = console(stderr=True)
     if not out.is_terminal:
-        yield lambda words: None
+        yield
         return
-    with out.status(words) as status:
-        yield status.update
+    with out.status(words):
+        yield

@@ -186,10 +186,23 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
         if ":" not in candidate.space.file.model:
             raise
         raise TrialFailed(in_one_line(error)) from error
+    check_finite(name, reading)
+    return reading
+
+
+def check_finite(name: str, reading: Reading) -> None:
+    """Refuse a reading that is no number.
+
+    Args:
+        name: Of the metric.
+        reading: What was measured.
+
+    Raises:
+        TrialFailed: If it, or an end of its interval, is infinite or NaN.
+    """
     for number in (reading.value, reading.low, reading.high):
         if not math.isfinite(number):
             raise TrialFailed(f"{name} is {number}")
-    return reading
 
 
 def in_one_line(error: BaseException) -> str:

@@ -53,10 +53,18 @@ class References(MutableMapping[str, float]):
         self._machine[situation] = milliseconds
 
     def _learn(self, situation: str, milliseconds: float) -> None:
-        self._known[situation] = milliseconds
         if self._memory is not None:
-            row = SentinelRow(device=self._device, situation=situation, milliseconds=milliseconds)
-            self._memory.add_once(row)
+            with Session(self._memory.engine) as session:
+                row = session.get(SentinelRow, (self._device, situation))
+            if row is None:
+                row = SentinelRow(
+                    device=self._device, situation=situation, milliseconds=milliseconds
+                )
+                self._memory.add_once(row)
+            else:
+                # Another machine of the same kind was first: numbers of one database compare.
+                milliseconds = row.milliseconds
+        self._known[situation] = milliseconds
 
     def __delitem__(self, situation: str) -> None:
         raise TypeError("numbers were corrected with this reference; it is not forgotten")

@@ -1,6 +1,5 @@
 """Single: one design beside the baseline, each number looked up before it is measured."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from dsx.measure.side_by_side import read_latencies
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.study.database import open_database
-from dsx.study.evaluate import WAITING, in_one_line
+from dsx.study.evaluate import WAITING, check_finite, in_one_line
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import COUNTED, Plan, plan_metrics
 from dsx.study.references import References
@@ -279,11 +278,9 @@ class Single:
             The number.
 
         Raises:
-            WorkFailed: If it is none.
+            TrialFailed: If it is none.
         """
-        for number in (reading.value, reading.low, reading.high):
-            if not math.isfinite(number):
-                raise WorkFailed(f"{name} is {number}")
+        check_finite(name, reading)
         self.memory.add(design.id, name, plan.protocol(name, design), reading)
         return Number(reading=reading, taken_at=now(), stored=False)
 

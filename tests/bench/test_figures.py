@@ -2,12 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dsx.bench._figures import Figure, Goal, say, spread
+from dsx.bench._figures import Figure, Goal, say
 
 
 def figure(value: float, goal: Goal | None) -> Figure:
@@ -45,15 +42,3 @@ def test_all_rows_have_the_same_keys() -> None:
     plain = figure(1.0, None).row()
     assert figure(1.0, goal).row().keys() == plain.keys()
     assert plain["goal"] == plain["met"] == ""
-
-
-def test_spread_of_evenly_spaced_numbers() -> None:
-    # From 1 to 3: the 10th percentile is 1.2, the 90th 2.8, the median 2.
-    assert spread(np.linspace(1, 3, 101).tolist()) == pytest.approx(0.8)
-    assert spread([4.0]) == 0
-
-
-@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=20), st.floats(0.1, 10))
-def test_spread_is_blind_to_unit_and_order(values: list[float], unit: float) -> None:
-    scaled = [unit * value for value in reversed(values)]
-    assert spread(scaled) == pytest.approx(spread(values), abs=1e-9)

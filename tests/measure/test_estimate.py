@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from dsx.measure.estimate import GROUPS, UNSEEN, Values, estimate, median_interval
+from dsx.measure.estimate import GROUPS, UNSEEN, Values, estimate, median_interval, spread
 
 SAMPLES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 TIMES = st.floats(1e-3, 1e3)
@@ -122,9 +122,9 @@ def test_groups_that_lie_apart_widen_the_interval() -> None:
     # Six groups of constant samples: the ranks say that nothing varies but the step between them.
     levels = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
     own = np.repeat(levels, 30)
-    spread = t.ppf(0.975, GROUPS - 1) * np.std(levels, ddof=1) / math.sqrt(GROUPS)
+    half = t.ppf(0.975, GROUPS - 1) * np.std(levels, ddof=1) / math.sqrt(GROUPS)
     found = estimate(own, np.ones(180), 1.0)
-    assert found.high - found.value == pytest.approx(math.hypot(spread, UNSEEN * 1.25))
+    assert found.high - found.value == pytest.approx(math.hypot(half, UNSEEN * 1.25))
     assert found.value == 1.25
     few = estimate(own[::8], np.ones(23), 1.0)
     _, low, _ = median_interval(own[::8].tolist())
@@ -159,3 +159,15 @@ def test_intervals_hold_the_true_median(count: int, skewed: bool) -> None:
     # Two standard errors of 600 simulations are 1.8 %; the ranks alone do it.
     assert np.mean(ranked) >= 0.93
     assert np.mean(held) >= np.mean(ranked)
+
+
+def test_spread_of_evenly_spaced_numbers() -> None:
+    # From 1 to 3: the 10th percentile is 1.2, the 90th 2.8, the median 2.
+    assert spread(np.linspace(1, 3, 101).tolist()) == pytest.approx(0.8)
+    assert spread([4.0]) == 0
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=20), st.floats(0.1, 10))
+def test_spread_is_blind_to_unit_and_order(values: list[float], unit: float) -> None:
+    scaled = [unit * value for value in reversed(values)]
+    assert spread(scaled) == pytest.approx(spread(values), abs=1e-9)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dsx.study.run import search
-from tests.study.spaces import STATIC, TINY
+from tests.study.again import change, leave_open, searched
+from tests.study.spaces import QUICK, STATIC, TINY
 
 
 @pytest.fixture
@@ -35,3 +36,11 @@ def copied(finished: str, tmp_path: Path) -> str:
     ):
         old.backup(new)
     return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="session")
+def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the study `quick`, in which any design may dominate another; only read it."""
+    storage = searched(QUICK, tmp_path_factory.mktemp("open"))
+    change(storage, leave_open)
+    return storage

@@ -8,7 +8,10 @@ import pytest
 from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.measure._meters import absent_rapl
+from dsx.measure.clock import CpuClock
+from dsx.measure.sentinel import Sentinel
 from dsx.study.doctor import OPTIONAL, _cores, examine
+from dsx.study.references import MachineReferences
 
 
 def test_the_machine_is_described(storage: str) -> None:
@@ -20,6 +23,19 @@ def test_the_machine_is_described(storage: str) -> None:
     assert "digits" in findings["spaces"].split(", ")
     assert all(findings[name].endswith(f"({use})") for name, use in OPTIONAL.items())
     assert all(isinstance(found, str) and found for found in findings.values())
+
+
+def test_the_reference_of_this_machine_is_taken_anew(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    references = MachineReferences(this_device().fingerprint)
+    references[Sentinel(CpuClock("thread"), 1).situation] = 1e-3
+    assert " of its reference" in examine(storage)["sentinel"]
+    assert "--calibrate" in examine(storage)["advice"]
+    found = examine(storage, calibrate=True)
+    assert "--calibrate" not in found["advice"]
+    assert [value > 1e-2 for value in references.values()] == [True]
 
 
 def test_a_container_that_gets_less_than_its_cores_is_told() -> None:

@@ -52,6 +52,19 @@ def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: P
     assert MachineReferences(DEVICE) == {"a": 0.25}
 
 
+def test_who_learns_later_takes_over_what_the_database_has(
+    storage: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    late = of(engine)
+    of(engine)["a"] = 0.25
+    # As on another machine of the same kind, whose cache knows nothing.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    late["a"] = 0.5
+    assert late["a"] == 0.25
+    assert stored(storage) == {"a": 0.25}
+    assert MachineReferences(DEVICE) == {"a": 0.5}
+
+
 def test_the_database_comes_first(storage: str, engine: Engine) -> None:
     of(engine)["a"] = 0.25
     MachineReferences(DEVICE)["a"] = 0.5

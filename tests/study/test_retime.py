@@ -22,30 +22,21 @@ from dsx.study.weights import Weights
 from tests.study.again import (
     change,
     copy_to,
-    leave_open,
     let_machine_be,
     mark,
     readings,
     searched,
 )
 from tests.study.looking import measured, moved, rows
-from tests.study.spaces import LEARNED, QUICK, varied
+from tests.study.spaces import LEARNED, varied
 
 HERE = this_device().fingerprint
 
 
-@pytest.fixture(scope="module")
-def timed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the study `quick`; only read it."""
-    storage = searched(QUICK, tmp_path_factory.mktemp("timed"))
-    change(storage, leave_open)
-    return storage
-
-
 @pytest.fixture
-def storage(timed: str, tmp_path: Path) -> str:
+def storage(open_study: str, tmp_path: Path) -> str:
     """A copy of that."""
-    return copy_to(timed, tmp_path)
+    return copy_to(open_study, tmp_path)
 
 
 def again(storage: str, study: str, doing: Callable[[str], None] = lambda words: None) -> list[str]:

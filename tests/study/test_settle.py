@@ -23,14 +23,6 @@ OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
 FOR_LONG = 60.0
 
 
-@pytest.fixture(scope="module")
-def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the study `quick`, in which any design may dominate any other."""
-    storage = searched(QUICK, tmp_path_factory.mktemp("open"))
-    change(storage, leave_open)
-    return storage
-
-
 @pytest.fixture
 def storage(open_study: str, tmp_path: Path) -> str:
     """A copy of that, to be settled."""
@@ -246,10 +238,21 @@ def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Pa
     assert len(front("quick", storage=storage).entries) == 3
 
 
+def test_what_cannot_be_shown_is_not_settled_first(storage: str, tmp_path: Path) -> None:
+    before = len(rows(storage, MeasurementRow))
+    ended = dsx("pareto", "--settle", "10m", "--x", "latency", folder=tmp_path)
+    assert ended.code == 2
+    assert "no metric called 'latency'" in ended.err
+    assert len(rows(storage, MeasurementRow)) == before
+
+
 def test_dsx_pareto_settles_and_says_so(storage: str, tmp_path: Path) -> None:
     ended = dsx("pareto", "--settle", "1s", "--json", folder=tmp_path)
     assert ended.code == 0, ended
-    assert ended.err.startswith("time is up: 3 contested pairs before, ")
+    lines = ended.err.splitlines()
+    # Without a terminal it says now and then what it does.
+    assert lines[0] == "timing 3 designs in turn"
+    assert lines[-1].startswith("time is up: 3 contested pairs before, ")
     assert len(ended.json["designs"]) == 3
     seen = [design["metrics"] for design in ended.json["designs"]]
     assert max(one["latency_ms"]["readings"] + one["accuracy"]["seeds"] for one in seen) > 2
