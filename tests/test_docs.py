@@ -124,8 +124,11 @@ def test_every_run_mark_has_its_output(page: Path) -> None:
 
 def test_the_readme_opens_with_the_two_commands() -> None:
     commands = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert commands[:2] == ["pip install . && dsx search\n", "pip install '.[test]' && pytest\n"]
-    assert "pytest" in (ROOT / ".ci" / "run").read_text()
+    assert commands[:2] == [
+        "pip install . && dsx search\n",
+        "pip install '.[test]' && pytest -n 2\n",
+    ]
+    assert "\npytest -n 2 " in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.parametrize("name", PICTURES)
