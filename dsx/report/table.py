@@ -168,9 +168,10 @@ class _View:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(justify="right", no_wrap=True)
         table.add_column()
-        for entry in self.rows:
+        told = [entry for entry in self.rows if role(self.front, entry) != "perhaps"]
+        for entry in told:
             table.add_row(self._text(f"#{entry.trial}"), self._text(entry.words))
-        if self.rows:
+        if told:
             yield table
 
     def notes(self, layout: _Layout) -> Iterator[Text | Padding]:

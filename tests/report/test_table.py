@@ -192,6 +192,14 @@ def test_of_many_perhaps_some_are_listed_and_the_rest_counted(crowd: Front) -> N
     assert "4 more designs are perhaps on the front (--json lists all)." in text
 
 
+def test_below_the_table_words_tell_of_the_front_and_of_the_baseline_alone(three: Front) -> None:
+    entries = tuple(replace(entry, words=f"words of {entry.trial}") for entry in three.entries)
+    below = shown(replace(three, entries=entries), 80)
+    assert "◦" in below and " design " not in below
+    told = {int(trial) for trial in re.findall(r"words of (\d+)", below)}
+    assert told == {0, 1, 2, 3, 4, 7}
+
+
 def test_seeds_stand_beside_the_number_or_below(doubtful: Front) -> None:
     wide, narrow = shown(doubtful, 120), shown(doubtful, 80)
     assert "92.1 ±0.4 % of 3 seeds  -1.3 pt" in row(wide, 4)
