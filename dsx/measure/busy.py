@@ -94,18 +94,34 @@ def since(before: Look, after: Look | None = None) -> dict[str, Any]:
         the time was too short to tell.
     """
     after = after or look()
+    at_work = others(before, after)
+    if at_work is None:
+        return _told(before, None, None, None)
+    seconds = after.wall - before.wall
+    stolen = (after.stolen - before.stolen) / seconds
+    unsure = TICK * after.cores / seconds
+    busy = at_work + stolen > max(LEAST_CORES, LEAST_SHARE * after.cores) + unsure
+    return _told(before, round(at_work, 2), round(stolen, 2), busy)
+
+
+def others(before: Look, after: Look) -> float | None:
+    """Say how many cores other processes kept at work between two moments.
+
+    Args:
+        before: The first.
+        after: The second.
+
+    Returns:
+        Cores; None where the system does not count, or the time was too short to tell.
+    """
     seconds = after.wall - before.wall
     # Some sandboxes show counters that stand still.
     counts = after.counted - before.counted > 0.5 * seconds * after.cores
     if seconds < SHORTEST_SECONDS or not counts or after.cores != before.cores:
-        return _told(before, None, None, None)
+        return None
     used = (after.used - before.used) - (after.own - before.own)
     # The clock of this process is finer than ticks, so that a little less than nothing can be left.
-    others = max(0.0, used / seconds)
-    stolen = (after.stolen - before.stolen) / seconds
-    unsure = TICK * after.cores / seconds
-    busy = others + stolen > max(LEAST_CORES, LEAST_SHARE * after.cores) + unsure
-    return _told(before, round(others, 2), round(stolen, 2), busy)
+    return max(0.0, used / seconds)
 
 
 def _told(

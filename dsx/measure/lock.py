@@ -120,12 +120,6 @@ def shared(device: str) -> Iterator[Callable[[], None]]:
             _mine.shared.discard(device)
 
 
-def is_held(device: str) -> bool:
-    """Say whether somebody times on a device now."""
-    with _file(device, "gate") as gate:
-        return not _try(gate, fcntl.LOCK_SH)
-
-
 def _try(file: int, kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

@@ -205,8 +205,8 @@ class _Rounds:
         """Say what else went on meanwhile: in the slice in which most did."""
         gpu = torch.cuda.current_device() if self.measure.device == "cuda" else None
         held_down = throttle.throttled(self.throttled, gpu)
-        told = [busy.since(*both) for both in self.slices]
-        return {**max(told, key=lambda found: found["others"] or 0.0), **held_down}
+        busiest = max(self.slices, key=lambda both: busy.others(*both) or 0.0)
+        return {**busy.since(*busiest), **held_down}
 
     def reading(self, subject: _Subject, machine: dict[str, Any]) -> Reading:
         """Sum up what is known of a network."""

@@ -14,6 +14,7 @@ from dsx.measure import lock
 from dsx.measure._meters import RaplMeter
 from dsx.measure.energy_mj import METRIC, measure_energy, read_by
 from tests.measure.candidates import SMALL, SPECS, candidate
+from tests.measure.held import is_held
 from tests.measure.test_meters import domain, powercap
 from tests.space.texts import space
 
@@ -86,7 +87,7 @@ def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
     def run() -> None:
         assert torch.is_inference_mode_enabled()
         assert torch.get_num_threads() == 1
-        assert lock.is_held("cpu")
+        assert is_held("cpu")
         passes()
         counter.move(70)
 
@@ -96,7 +97,7 @@ def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
     assert found.conditions["forms"].keys() == SPECS.keys()
     assert {"load_average", "others", "busy", "heavy", "throttled"} <= found.conditions.keys()
     assert json.loads(json.dumps(found.conditions)) == found.conditions
-    assert not lock.is_held("cpu")
+    assert not is_held("cpu")
 
 
 def test_a_counter_that_stands_still_is_no_measurement(tmp_path: Path) -> None:

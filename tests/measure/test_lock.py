@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 
 from dsx.errors import WorkFailed
 from dsx.measure import lock
-from dsx.measure.lock import exclusive, is_held, shared
+from dsx.measure.lock import exclusive, shared
 from tests.cli.running import until
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import (
@@ -24,6 +25,7 @@ from tests.measure.crowd import (
     time_with_children,
     train_on,
 )
+from tests.measure.held import is_held
 
 ENDLESS = 100_000
 
@@ -63,8 +65,9 @@ def test_timings_never_overlap_and_all_come_to_their_turn(folder: Path, log: Log
 
 def test_who_times_again_comes_after_who_waits(folder: Path, log: Log) -> None:
     for _ in range(5):
-        with Other(time_once, folder, "cpu") as other:
+        with ExitStack() as stack:
             with exclusive("cpu"):
+                other = stack.enter_context(Other(time_once, folder, "cpu"))
                 assert other.hear() == "waiting"
             # It may not even run yet, and still this comes second.
             other.say("go on")

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from dsx.measure import lock
-from dsx.measure.lock import exclusive, is_held
+from dsx.measure.lock import exclusive
 from dsx.measure.race import LEAST_ROUNDS, timer
 from dsx.space.schema import Measure
+from tests.measure.held import is_held
 from tests.measure.work import Counting
 
 

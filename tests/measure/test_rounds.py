@@ -13,11 +13,11 @@ import torch
 from dsx.conv.timing import Run
 from dsx.measure import Reading, lock, rounds, sentinel
 from dsx.measure.clock import CpuClock, Times
-from dsx.measure.lock import is_held
 from dsx.measure.rounds import FEWEST_BLOCKS, PROTOCOL, _Rounds, time_in_turn, torch_threads
 from dsx.measure.sentinel import Sentinel
 from dsx.space.schema import Measure
 from tests.measure.crowd import Log, Other, kept, time_often
+from tests.measure.held import is_held
 from tests.measure.test_busy import looks, spinning
 from tests.measure.work import Counting, spin
 
