@@ -16,7 +16,7 @@ from dsx.measure.backends import Backend
 from dsx.measure.clock import Clock, clock_for
 from dsx.measure.estimate import UNSEEN, Estimate, estimate
 from dsx.measure.lock import exclusive, lock_name
-from dsx.measure.sentinel import VERSION, Sentinel
+from dsx.measure.sentinel import RUN_UP, VERSION, Sentinel
 from dsx.space.schema import Measure
 
 PROTOCOL = {
@@ -125,7 +125,7 @@ class _Rounds:
         self.measure, self.clock, self.references = measure, clock, references
         self.subjects = [_Subject(run) for run in runs]
         self.open = list(self.subjects)
-        self.sentinel = Sentinel(clock, measure.threads)
+        self.sentinel = Sentinel(clock, measure.threads, measure.backend)
         self.reference = 0.0
         self.beats: list[float] = []
         self.slices: list[tuple[busy.Look, busy.Look]] = []
@@ -153,7 +153,9 @@ class _Rounds:
         begin = time.perf_counter()
         end = begin + WARM_UP_SHARE * self.measure.budget_seconds
         subject.run()
-        block = max(PROTOCOL["least_block_ms"], self.reference / PROTOCOL["sentinel_share"])
+        share = PROTOCOL["sentinel_share"]
+        beat = (RUN_UP + 1) * self.reference
+        block = max(PROTOCOL["least_block_ms"], beat * (1 - share) / share)
         last: list[float] = []
         while not last or time.perf_counter() < end:
             times = self.clock.time(subject.run, subject.calls)
@@ -173,7 +175,7 @@ class _Rounds:
         subject.after.append(len(self.beats))
         share = PROTOCOL["sentinel_share"]
         room = subject.calls * times.wall * share / (1 - share)
-        self._beat(max(1, int(room / self.reference)))
+        self._beat(max(1, int(room / self.reference) - RUN_UP))
         subject.seconds += time.perf_counter() - begin
 
     def _beat(self, calls: int) -> None:

@@ -8,6 +8,7 @@ from dsx.measure._base import Candidate, Reading
 from dsx.measure.backends import Backend
 from dsx.measure.clock import clock_for
 from dsx.measure.rounds import time_in_turn
+from dsx.measure.sentinel import sentinel_backend
 
 
 def read_latencies(
@@ -16,8 +17,8 @@ def read_latencies(
     """Time candidates in turn, as each would be timed alone.
 
     Args:
-        candidates: Of spaces whose `measure` may differ in the backend only. Those that another
-            clock goes with are timed in turn among themselves.
+        candidates: Of spaces whose `measure` may differ in the backend only. Those that
+            another clock or another sentinel goes with are timed in turn among themselves.
         waiting: Called if the device is not free at once.
 
     Returns:
@@ -25,10 +26,10 @@ def read_latencies(
     """
     # All of them first: preparing one takes longer than timing it.
     runs = [candidate.run for candidate in candidates]
-    clocks = [_clock(candidate) for candidate in candidates]
+    yardsticks = [_yardstick(candidate) for candidate in candidates]
     readings: dict[int, Reading] = {}
-    for clock in dict.fromkeys(clocks):
-        group = [number for number, own in enumerate(clocks) if own == clock]
+    for yardstick in dict.fromkeys(yardsticks):
+        group = [number for number, own in enumerate(yardsticks) if own == yardstick]
         first = candidates[group[0]]
         found = time_in_turn(
             [runs[number] for number in group],
@@ -46,6 +47,8 @@ def read_latencies(
     ]
 
 
-def _clock(candidate: Candidate) -> str:
+def _yardstick(candidate: Candidate) -> tuple[str, str]:
+    """Name the clock and the backend of the sentinel."""
     measure = candidate.space.file.measure
-    return clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock).name
+    clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
+    return clock.name, sentinel_backend(measure.backend)

@@ -1,13 +1,24 @@
 """The sentinel: one reference for each situation, taken once."""
 
+import itertools
 import json
 import statistics
 
 import pytest
 import torch
 
+from dsx.lookup import find, names
+from dsx.measure.backends import Backend
 from dsx.measure.clock import CpuClock, Times
-from dsx.measure.sentinel import CALIBRATION_CALLS, COPIES, VERSION, Sentinel, _copies
+from dsx.measure.sentinel import (
+    CALIBRATION_CALLS,
+    COPIES,
+    RUN_UP,
+    VERSION,
+    Sentinel,
+    _copies,
+    sentinel_backend,
+)
 
 
 class Scripted:
@@ -25,15 +36,41 @@ class Scripted:
         return Times(own, own)
 
 
-def test_a_situation_is_clock_threads_and_version() -> None:
+def test_a_situation_is_backend_clock_threads_and_version() -> None:
     texts = {
-        Sentinel(CpuClock(name), threads).situation
-        for name, threads in (("thread", 1), ("process", 1), ("wall", 2), ("wall", 3))
-    }
-    assert len(texts) == 4
-    assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
-        "sentinel": VERSION, "clock": "wall", "threads": 2
+        Sentinel(CpuClock(name), threads, backend).situation
+        for name, threads, backend in (
+            ("thread", 1, "eager"), ("process", 1, "eager"), ("wall", 2, "eager"),
+            ("wall", 3, "eager"), ("thread", 1, "openvino"), ("thread", 1, "compile"),
+        )
     }  # fmt: skip
+    assert len(texts) == 5
+    assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
+        "sentinel": VERSION, "backend": "eager", "clock": "wall", "threads": 2
+    }  # fmt: skip
+
+
+def test_each_call_that_is_timed_follows_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentinel, calls = Sentinel(CpuClock("thread"), 1), []
+    monkeypatch.setattr(sentinel, "_turns", itertools.cycle([lambda: calls.append("run")]))
+    sentinel.time(3)
+    assert len(calls) == 3 + RUN_UP
+    clock = Scripted([1.0])
+    monkeypatch.setattr(sentinel, "clock", clock)
+    sentinel.time(3)
+    # This clock calls nothing itself.
+    assert len(calls) == 3 + 2 * RUN_UP
+
+
+@pytest.mark.parametrize("backend", names(Backend))
+def test_it_computes_the_same_in_each_backend(backend: str) -> None:
+    own = find(Backend, backend).own_sentinel
+    assert sentinel_backend(backend) == (backend if own else "eager")
+    runs = _copies("cpu", sentinel_backend(backend), 1)
+    assert len({id(run) for run in runs}) == COPIES
+    with torch.inference_mode():
+        for run, eager in zip(runs, _copies("cpu", "eager", 1), strict=True):
+            torch.testing.assert_close(run(), eager(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_reference_is_taken_once_and_then_looked_up() -> None:

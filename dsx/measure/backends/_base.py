@@ -25,6 +25,8 @@ class Backend:
             where threads of the backend's own do.
         races: Whether the forms of a convolution are timed in it; else they are in eager, since
             preparing each of them would take too long.
+        own_sentinel: Whether the sentinel runs in it too: in eager it would be slowed down by
+            taking turns with the code of another library, by up to half, each time differently.
         dtypes: What it computes in, by the names of torch.
         devices: Where it runs.
         own_layout: Whether it lays tensors out as it likes, whatever a space says.
@@ -35,6 +37,7 @@ class Backend:
     lacks: Callable[[], str] = lambda: ""
     clock: str = "thread"
     races: bool = True
+    own_sentinel: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
     devices: tuple[str, ...] = ("cpu", "cuda")
     own_layout: bool = False
