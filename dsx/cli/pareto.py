@@ -60,7 +60,7 @@ def pareto(
         others["--mix-devices"] = mix_devices
         _show_proxies(study, storage, plot, chosen_format(format, json), others)
         return
-    limit = None if settle is None else seconds(settle)
+    limit = None if settle is None else seconds("--settle", settle)
     from dsx.report.result import print_front, print_message
     from dsx.report.view import axes
     from dsx.study.read import front

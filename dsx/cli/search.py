@@ -45,7 +45,7 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Explore a space: build, measure and compare designs, and show the best trade-offs."""
-    limit = None if timeout is None else seconds(timeout)
+    limit = None if timeout is None else seconds("--timeout", timeout)
     from dsx.report.progress import SearchProgress
     from dsx.report.result import print_front, print_message
     from dsx.report.slots import untraced_note

@@ -69,6 +69,11 @@ class Quiet:
                 f"the sentinel takes {self.drift:.2f} times its reference: if that stays so on a "
                 "quiet machine, take the reference anew (--calibrate) before a new study"
             )
+        if not found and not self.enough:
+            found.append(
+                "nothing that can be seen from here disturbs: wait for a calmer moment, or look at "
+                "what else the host of this machine runs"
+            )
         return found
 
 

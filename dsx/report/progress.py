@@ -85,8 +85,8 @@ def summary(progress: run.Progress) -> str:
         return line
     many = "1 latency is" if progress.marked == 1 else f"{progress.marked} latencies are"
     return (
-        f"{line}\nOf the front, {many} marked (a busy machine, or a wide interval): "
-        "`dsx pareto --settle 2m` measures again"
+        f"{line}\nOf what may be on the front, {many} marked (a busy machine, or a wide interval): "
+        f"`dsx pareto {progress.study} --settle 2m` measures again"
     )
 
 

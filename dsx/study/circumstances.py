@@ -23,7 +23,7 @@ def circumstances(study: StudyRow, facts: Facts, numbers: Mapping[str, int]) -> 
         Name to words.
     """
     settings = study.metrics.get("latency_ms", {}).get("settings", {})
-    timing = ("batch", "dtype", "threads", "deploy")
+    timing = ("backend", "batch", "dtype", "threads", "deploy")
     return {
         **_devices(study, facts, numbers),
         **{name: str(settings[name]) for name in timing if name in settings},

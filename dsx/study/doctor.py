@@ -81,14 +81,19 @@ def _throttling() -> str:
 
 def _quietness(device: Device, calibrate: bool) -> dict[str, str]:
     references = MachineReferences(device.fingerprint)
+    taken = {}
     if calibrate:
         situation, milliseconds = quiet.calibrate()
+        before = references.get(situation)
+        was = "there was none" if before is None else f"{before:.3f} ms before"
+        taken["reference"] = f"taken anew: {milliseconds:.3f} ms ({was})"
         references[situation] = milliseconds
     found = quiet.look(references)
     others = found.machine["others"]
     told = "unknown" if others is None else f"{others:g} cores"
     advice = found.advice(device)
     return {
+        **taken,
         "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",
         "others": f"{told} at work for other processes",
         "sentinel": f"{found.sentinel_ms:.3f} ms, {found.drift:.2f} of its reference; spread "

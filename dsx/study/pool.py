@@ -175,6 +175,9 @@ def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict
             value = values[metric]
             low, high = max(0.0, value.low), min(1.0, value.high)
             values[metric] = dataclasses.replace(value, low=low, high=high)
+        elif values[metric].low < 0 <= values[metric].value:
+            # Whatever is measured here is never less than nothing.
+            values[metric] = dataclasses.replace(values[metric], low=0.0)
     return values
 
 

@@ -44,6 +44,7 @@ class Progress:
     """Where a search stands.
 
     Args:
+        study: Its name.
         complete: Designs measured to the end.
         trials: How many there shall be.
         counts: Draws by what became of them.
@@ -53,6 +54,7 @@ class Progress:
             was looked at.
     """
 
+    study: str
     complete: int
     trials: int
     counts: Mapping[str, int]
@@ -273,6 +275,7 @@ class _Run:
     def _doing(self, words: str) -> None:
         self.report(
             Progress(
+                study=self.name,
                 complete=self.trials.counts[COMPLETE],
                 trials=self.wanted,
                 counts=dict(self.trials.counts),

@@ -66,7 +66,10 @@ def test_what_is_wrong_is_said(changes: dict[str, object], enough: bool, advice:
 
 
 def test_numbers_that_do_not_repeat_are_not_quiet() -> None:
-    assert not dataclasses.replace(CALM, reading_spread=0.06).enough
+    found = dataclasses.replace(CALM, reading_spread=0.06)
+    assert not found.enough
+    (line,) = found.advice(dataclasses.replace(this_device(), power=""))
+    assert "wait for a calmer moment" in line
 
 
 def test_a_clock_that_saves_power_is_named() -> None:

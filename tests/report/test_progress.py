@@ -10,6 +10,7 @@ from dsx.study.run import Progress
 
 def at(complete: int, trials: int, doing: str = "training", **counts: int) -> Progress:
     return Progress(
+        study="s",
         complete=complete,
         trials=trials,
         counts={"complete": complete, **counts},
@@ -70,8 +71,8 @@ def test_a_summary_says_what_is_to_be_measured_again(marked: int, many: str) -> 
     progress = dataclasses.replace(at(4, 4, "finished"), marked=marked)
     assert summary(progress).splitlines() == [
         "finished: 4 measured to the end",
-        f"Of the front, {many} marked (a busy machine, or a wide interval): "
-        "`dsx pareto --settle 2m` measures again",
+        f"Of what may be on the front, {many} marked (a busy machine, or a wide interval): "
+        "`dsx pareto s --settle 2m` measures again",
     ]
 
 

@@ -1,6 +1,7 @@
 """What the machine and the database offer."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def test_the_reference_of_this_machine_is_taken_anew(
     assert "--calibrate" in examine(storage)["advice"]
     found = examine(storage, calibrate=True)
     assert "--calibrate" not in found["advice"]
+    assert re.fullmatch(r"taken anew: \d+\.\d{3} ms \(0\.001 ms before\)", found["reference"])
     assert [value > 1e-2 for value in references.values()] == [True]
 
 

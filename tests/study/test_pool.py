@@ -102,7 +102,8 @@ def test_readings_are_pooled_before_seeds() -> None:
     one = [read(v, 0.1, n, seed=1) for n, v in enumerate([1.0, 1.2])]
     two = [read(v, 0.1, n + 5, seed=2) for n, v in enumerate([2.0, 2.2, 2.4])]
     found = pooled([*two, *one], {})["latency_ms"]
-    assert found == over_seeds([over_readings(one), over_readings(two)])
+    expected = over_seeds([over_readings(one), over_readings(two)])
+    assert found == dataclasses.replace(expected, low=max(0.0, expected.low))
     assert (found.seeds, found.readings) == (2, 5)
 
 
@@ -112,6 +113,12 @@ def test_a_share_stays_a_share() -> None:
     found = pooled(seeds, {"accuracy": "fraction"})["accuracy"]
     assert (found.low >= 0, found.high) == (True, 1.0)
     assert found.low == pytest.approx(max(0.0, pooled(seeds, {})["accuracy"].low))
+
+
+def test_nothing_takes_less_than_no_time() -> None:
+    found = pooled([read(0.1, 0.01), read(0.3, 0.01, order=2)], {})["latency_ms"]
+    assert found.low == 0.0 < found.value < found.high
+    assert pooled([read(-2.0, 0.5)], {})["latency_ms"].low == -2.5
 
 
 def test_times_of_other_shapes_than_the_newest_stay_out() -> None:

@@ -59,7 +59,7 @@ def test_the_conditions_say_on_what_and_how(storage: str) -> None:
     found = search(TIMED, trials=2, storage=storage)
     conditions = dict(found.conditions)
     assert conditions.keys() == {
-        *("device", "versions", "batch", "dtype", "threads", "deploy", "begun")
+        *("device", "versions", "backend", "batch", "dtype", "threads", "deploy", "begun")
     }
     assert (conditions["batch"], conditions["dtype"]) == ("1", "float32")
     assert all(entry.fallbacks is not None for entry in found.entries)

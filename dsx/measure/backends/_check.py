@@ -22,7 +22,10 @@ def refusal(measure: Measure) -> tuple[str, str] | None:
     Returns:
         The key, and what is wrong with its value; None if nothing is.
     """
-    return _refusal(measure.backend, measure.dtype, measure.device, measure.channels_last)
+    refused = _refusal(measure.backend, measure.dtype, measure.device, measure.channels_last)
+    if refused is None and measure.device == "cuda" and not torch.cuda.is_available():
+        return "device", "torch can use no CUDA device on this machine (allowed here: cpu)"
+    return refused
 
 
 def checked(name: str, sample: Tensor) -> Backend:
