@@ -83,9 +83,10 @@ def summary(progress: run.Progress) -> str:
     line = f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
     if not progress.marked:
         return line
-    many = "1 latency is" if progress.marked == 1 else f"{progress.marked} latencies are"
+    one = progress.marked == 1
+    many = "1 latency that matters is" if one else f"{progress.marked} latencies that matter are"
     return (
-        f"{line}\nOf what may be on the front, {many} marked (a busy machine, or a wide interval): "
+        f"{line}\n{many} marked (a busy machine, or a wide interval): "
         f"`dsx pareto {progress.study} --settle 2m` measures again"
     )
 

@@ -55,7 +55,9 @@ def retime(
 
 
 def marked(front: Front, device: str) -> list[Entry]:
-    """List the designs that may be on a front with a latency from bad conditions.
+    """List the designs whose latency matters and comes from bad conditions.
+
+    What may be on the front matters, and the baseline, which all designs are compared with.
 
     Args:
         front: The front.
@@ -63,11 +65,13 @@ def marked(front: Front, device: str) -> list[Entry]:
 
     Returns:
         Those whose latency was taken on a busy machine, or has a wider interval than was asked
-        for; on the front first.
+        for; on the front first, then the baseline.
     """
+    baseline = () if front.baseline_entry is None else (front.baseline_entry,)
+    matter = {entry.id: entry for entry in (*front.on_front, *baseline, *front.perhaps)}
     return [
         entry
-        for entry in (*front.on_front, *front.perhaps)
+        for entry in matter.values()
         if entry.device == device
         and LATENCY in entry.metrics
         and (entry.metrics[LATENCY].busy or entry.metrics[LATENCY].wide)

@@ -50,8 +50,8 @@ class Progress:
         counts: Draws by what became of them.
         front: Designs on the front so far.
         doing: What is being done, in a few words.
-        marked: Designs that may be on the front with a latency from bad conditions, as far as that
-            was looked at.
+        marked: Designs that may be on the front, and the baseline, with a latency from bad
+            conditions, as far as that was looked at.
     """
 
     study: str

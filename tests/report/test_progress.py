@@ -66,12 +66,14 @@ def test_a_summary_counts_what_became_of_the_draws() -> None:
     )
 
 
-@pytest.mark.parametrize(("marked", "many"), [(1, "1 latency is"), (7, "7 latencies are")])
+@pytest.mark.parametrize(
+    ("marked", "many"), [(1, "1 latency that matters is"), (7, "7 latencies that matter are")]
+)
 def test_a_summary_says_what_is_to_be_measured_again(marked: int, many: str) -> None:
     progress = dataclasses.replace(at(4, 4, "finished"), marked=marked)
     assert summary(progress).splitlines() == [
         "finished: 4 measured to the end",
-        f"Of what may be on the front, {many} marked (a busy machine, or a wide interval): "
+        f"{many} marked (a busy machine, or a wide interval): "
         "`dsx pareto s --settle 2m` measures again",
     ]
 

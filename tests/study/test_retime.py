@@ -128,6 +128,28 @@ def test_what_is_marked_is_what_may_be_on_the_front(storage: str, busy: bool) ->
     assert [entry.id for entry in marked(front("quick", storage=storage), HERE)] == ids[2:]
 
 
+def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
+    found = front("quick", storage=storage)
+    baseline = found.baseline
+    change(storage, mark(baseline))
+
+    def surely_off(row: MeasurementRow) -> None:
+        if row.design == baseline and row.metric == "accuracy":
+            row.value = row.low = row.high = 0.0
+
+    change(storage, surely_off)
+    others = {entry.id: entry for entry in found.entries if entry.id != baseline}
+
+    def surely_better(row: MeasurementRow) -> None:
+        if row.design in others and row.metric == "latency_ms":
+            row.value = row.low = row.high = 1e-6
+
+    change(storage, surely_better)
+    found = front("quick", storage=storage)
+    assert baseline not in {entry.id for entry in (*found.on_front, *found.perhaps)}
+    assert [entry.id for entry in marked(found, HERE)] == [baseline]
+
+
 def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None:
     ids = [entry.id for entry in front("quick", storage=storage).entries]
     change(storage, mark(*ids))
