@@ -18,10 +18,9 @@ def seconds(option: str, text: str) -> float:
         Seconds.
 
     Raises:
-        DsxError: If it has another form, or is none at all.
+        DsxError: If it has another form.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    found = 0.0 if match is None else float(match[1]) * _UNITS[match[2]]
-    if not found:
+    if match is None:
         raise DsxError(f"{option}: '{text}' is not a time (allowed: 90s, 5m, 2h)")
-    return found
+    return float(match[1]) * _UNITS[match[2]]

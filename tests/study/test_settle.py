@@ -60,10 +60,14 @@ def test_contested_designs_are_timed_in_turn(storage: str, monkeypatch: pytest.M
     doing: list[str] = []
     before = readings(storage, "accuracy")
     found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
-    assert (found.before, found.timed, found.trained) == (3, 6, 0)
+    # Readings that this machine has spoilt do not count, and are taken once more.
+    assert (found.before, found.trained) == (3, 0)
+    assert found.timed >= 6
     assert found.end == "what is contested still is as good as equal"
-    assert [words for words in doing if words != WAITING] == ["timing 3 designs in turn"] * 2
-    assert set(readings(storage).values()) == {3}
+    did = [words for words in doing if words != WAITING]
+    assert did[:2] == ["timing 3 designs in turn"] * 2
+    assert all(words.startswith("timing ") for words in did)
+    assert min(readings(storage).values()) == 3
     assert readings(storage, "accuracy") == before
     assert found.failed == {}
 
@@ -98,7 +102,8 @@ def test_what_less_time_was_spent_on_comes_next(
     limit(monkeypatch, readings=3, seeds=2)
     doing: list[str] = []
     found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
-    assert (found.timed, found.trained) == (6, 3)
+    assert found.timed >= 6
+    assert found.trained == 3
     first, second, *_ = [words for words in doing if words != WAITING]
     assert first == "timing 3 designs in turn"
     assert second.startswith("training #")
