@@ -21,7 +21,7 @@ from torch import nn
 
 from dsx.conv.timing import Run
 from dsx.lookup import find
-from dsx.measure.backends import Backend
+from dsx.measure.backends import Backend, versions
 from dsx.measure.clock import Clock
 
 VERSION = 2
@@ -58,6 +58,7 @@ class Sentinel:
             "backend": self.backend,
             "clock": self.clock.name,
             "threads": self.threads,
+            **versions(self.backend),
         }
         return json.dumps(facts, sort_keys=True)
 

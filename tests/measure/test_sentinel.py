@@ -1,5 +1,6 @@
 """The sentinel: one reference for each situation, taken once."""
 
+import importlib.metadata
 import itertools
 import json
 import statistics
@@ -48,6 +49,11 @@ def test_a_situation_is_backend_clock_threads_and_version() -> None:
     assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
         "sentinel": VERSION, "backend": "eager", "clock": "wall", "threads": 2
     }  # fmt: skip
+
+
+def test_a_new_release_of_a_backend_is_another_situation() -> None:
+    facts = json.loads(Sentinel(CpuClock("thread"), 1, "openvino").situation)
+    assert facts["openvino"] == importlib.metadata.version("openvino")
 
 
 def test_each_call_that_is_timed_follows_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
