@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dsx.conv.deploy import Choice
 from dsx.conv.timing import Run
 from dsx.measure import Candidate, Reading
+from dsx.measure.company import Company, company
 from dsx.measure.rounds import time_in_turn
 from dsx.space import Design, SearchSpace, load_space
 from dsx.space.schema import Measure
@@ -25,6 +26,7 @@ class Networks:
         measure: How they are timed: as the space says, but for the budget.
         known: Their deployed forms, for another process to deploy them alike.
         references: Milliseconds of the sentinel.
+        company: What the sentinel is like.
         alike: How many of them have the dense form everywhere, so that they run as the baseline.
     """
 
@@ -33,6 +35,7 @@ class Networks:
     measure: Measure
     known: Mapping[str, Choice]
     references: MutableMapping[str, float]
+    company: Company
     alike: int
 
     def time(self, chosen: Sequence[int]) -> "Timed":
@@ -45,7 +48,8 @@ class Networks:
             Their readings, in that order, and how long it took.
         """
         begin = time.perf_counter()
-        readings = time_in_turn([self.runs[n] for n in chosen], self.measure, self.references)
+        runs = [self.runs[n] for n in chosen]
+        readings = time_in_turn(runs, self.measure, self.references, self.company)
         return Timed(readings=readings, seconds=time.perf_counter() - begin)
 
 
@@ -95,6 +99,7 @@ def networks(
         measure=loaded.file.measure.model_copy(update={"budget_seconds": budget_seconds}),
         known=forms,
         references=calm,
+        company=company(loaded),
         alike=sum(_dense(candidate) for candidate in candidates),
     )
 

@@ -31,11 +31,11 @@ def draft(model: str, arguments: str, shape: str | None) -> Draft:
     return draft_space(model, _arguments(arguments), _shape(model, shape))
 
 
-def write(draft: Draft, file: Path) -> None:
-    """Write the draft where nothing stands yet.
+def write(text: str, file: Path) -> None:
+    """Write a space file where nothing stands yet.
 
     Args:
-        draft: The draft.
+        text: Its content.
         file: A .yaml file.
 
     Raises:
@@ -45,7 +45,7 @@ def write(draft: Draft, file: Path) -> None:
         raise DsxError(f"--write: '{file}' is no name for a space file (allowed: *.yaml)")
     try:
         with file.open("x", encoding="utf-8") as opened:
-            opened.write(draft.text)
+            opened.write(text)
     except FileExistsError as error:
         raise DsxError(f"--write: '{file}' exists already (choose another name)") from error
     except OSError as error:

@@ -9,6 +9,7 @@ from torch import Tensor
 from dsx.errors import DsxError
 from dsx.measure import this_device
 from dsx.measure.backends import refusal
+from dsx.measure.device import crowded
 from dsx.space import Design, SearchSpace, load_space
 from dsx.space.remeasured import remeasured
 from dsx.space.settings import outside, read_settings
@@ -93,7 +94,7 @@ def asked(
         space=space,
         design=design,
         about={**about, "outside": outside(loaded, design)},
-        notes=_notes(loaded, design),
+        notes=_notes(space, design),
         weights=weights,
     )
 
@@ -106,9 +107,10 @@ def _check(space: SearchSpace) -> None:
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:
+    crowd = [note] if (note := crowded(space.file.measure.threads)) else []
     slots = outside(space, design)
     if not slots:
-        return []
+        return crowd
     more = f" and {len(slots) - 3} more" if len(slots) > 3 else ""
     named = ", ".join(slots[:3])
-    return [f"note: outside of the space, which does not offer this for {named}{more}"]
+    return [*crowd, f"note: outside of the space, which does not offer this for {named}{more}"]

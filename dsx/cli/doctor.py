@@ -1,5 +1,6 @@
 """dsx doctor: what this machine offers."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ def doctor(
         bool,
         typer.Option(
             "--calibrate",
-            help="Take anew what the sentinel takes on this machine, for databases to come.",
+            help="Take anew what the sentinels take on this machine, for databases to come.",
         ),
     ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
@@ -33,5 +34,9 @@ def doctor(
 
     with working("watching how quiet this machine is"):
         found = examine(storage, calibrate)
-    rows = [{"what": what, "finding": finding} for what, finding in found.items()]
-    print_rows(rows, chosen_format(format, json), {}, "findings")
+    rows = [{"what": what, "finding": finding} for what, finding in found.findings.items()]
+    about = {
+        "device": asdict(found.device),
+        "quiet": {"enough": found.quiet.enough, **asdict(found.quiet)},
+    }
+    print_rows(rows, chosen_format(format, json), about, "findings")

@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import redirect_stdout
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from dsx.cli._options import (
     StorageOption,
     chosen_format,
 )
+
+if TYPE_CHECKING:
+    from dsx.space import SearchSpace
 
 
 def search(
@@ -48,15 +51,13 @@ def search(
     limit = None if timeout is None else seconds("--timeout", timeout)
     from dsx.report.progress import SearchProgress
     from dsx.report.result import print_front, print_message
-    from dsx.report.slots import untraced_note
     from dsx.space import load_space
     from dsx.study.run import search as run
 
     # What the network's own code prints is no result.
     with redirect_stdout(sys.stderr):
         loaded = load_space(space)
-    if loaded.census.untraced is not None:
-        print_message(untraced_note(loaded.census.untraced))
+    _say_notes(loaded)
     with SearchProgress() as progress, redirect_stdout(sys.stderr):
         found = run(
             loaded,
@@ -79,3 +80,14 @@ def search(
     pick = f"#{found.knee.trial}" if found.devices else "knee"
     chosen = command_line("export", found.study, *place, "--pick", pick, "--out", "chosen")
     print_message(f"Next: {following}\n      {chosen}")
+
+
+def _say_notes(space: "SearchSpace") -> None:
+    from dsx.measure.device import crowded
+    from dsx.report.result import print_message
+    from dsx.report.slots import untraced_note
+
+    if space.census.untraced is not None:
+        print_message(untraced_note(space.census.untraced))
+    if note := crowded(space.file.measure.threads):
+        print_message(note)

@@ -36,7 +36,9 @@ def space(
     ] = None,
     write: Annotated[
         Path | None,
-        typer.Option(help="Write a space file for it to begin with.", metavar="FILE"),
+        typer.Option(
+            help="Write the space file, or one for that network to begin with.", metavar="FILE"
+        ),
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -48,12 +50,14 @@ def space(
             raise DsxError(f"--model: lists the slots of a network; leave out the space '{space}'")
         _show_model(model, model_args, input, write, how)
         return
-    if input is not None or write is not None or model_args != "{}":
-        raise DsxError("--input, --write and --model-args are about a network: name it by --model")
-    _show_space(space or "digits", how)
+    if input is not None or model_args != "{}":
+        raise DsxError("--input and --model-args are about a network: name it by --model")
+    _show_space(space or "digits", write, how)
 
 
-def _show_space(name: str, format: Format) -> None:
+def _show_space(name: str, file: Path | None, format: Format) -> None:
+    from dsx.cli._draft import write
+    from dsx.report.result import print_message
     from dsx.report.space import print_space
     from dsx.space import load_space
     from dsx.study.plan import find_metrics, unmet
@@ -63,7 +67,11 @@ def _show_space(name: str, format: Format) -> None:
         loaded = load_space(name)
     find_metrics(loaded)
     problems = unmet(loaded)
+    if file is not None:
+        write(loaded.source.text, file)
     print_space(loaded, problems, format)
+    if file is not None:
+        print_message(f"Wrote {file}\nNext: {command_line('search', str(file))}")
     if problems:
         raise typer.Exit(1)
 
@@ -78,7 +86,7 @@ def _show_model(
     with redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
     if file is not None:
-        write(drafted, file)
+        write(drafted.text, file)
     print_census(model, drafted.census, format)
     if file is not None:
         print_message(f"Wrote {file}\nNext: {command_line('space', str(file))}")

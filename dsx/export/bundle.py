@@ -22,7 +22,7 @@ from dsx.errors import DsxError, WorkFailed
 from dsx.export import verify
 from dsx.export._base import Exporter
 from dsx.lookup import find
-from dsx.measure import Candidate, this_device
+from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.flops import count
 from dsx.space import Design, SearchSpace
 from dsx.train import predict
@@ -51,7 +51,7 @@ def export(
     out: Path,
     *,
     weights: Mapping[str, Tensor] | None = None,
-    searched: Mapping[str, float] | None = None,
+    searched: Mapping[str, Reading] | None = None,
     known: MutableMapping[str, Choice] | None = None,
     references: MutableMapping[str, float] | None = None,
     labels: Mapping[str, Any] | None = None,
@@ -143,23 +143,25 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
 
 
 def _manifest(
-    candidate: Candidate, folder: Path, searched: Mapping[str, float], labels: Mapping[str, Any]
+    candidate: Candidate, folder: Path, searched: Mapping[str, Reading], labels: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Measure the files anew, compare with the network and the search, and write it all down."""
     outputs, accuracies = _check_outputs(candidate, folder)
     exported = verify.load_exported(folder)
     timed = verify.latency_ms(candidate, exported)
-    metrics: dict[str, dict[str, float]] = {
+    metrics: dict[str, dict[str, Any]] = {
         **{name: {"designed": value} for name, value in _checked_cost(candidate).items()},
         **{name: {"exported": value} for name, value in accuracies.items()},
-        "latency_ms": {"exported": timed.value, "low": timed.low, "high": timed.high},
+        "latency_ms": {"exported": timed.value, **_doubts(timed)},
     }
     for name, number in verify.held(exported, candidate.sample).items():
         metrics[name]["exported"] = number
-    for name, value in searched.items():
+    for name, reading in searched.items():
         # A count is a count: what the search said of it is what the design says.
         if "designed" not in metrics.setdefault(name, {}):
-            metrics[name]["searched"] = value
+            metrics[name] |= {"searched": reading.value, **_doubts(reading, "searched_")}
+    for name, numbers in metrics.items():
+        numbers["unit"] = find(Metric, name.removeprefix("test_")).unit
     return {
         "schema_version": SCHEMA_VERSION,
         "dsx": dsx.__version__,
@@ -179,6 +181,15 @@ def _manifest(
     }
 
 
+def _doubts(reading: Reading, before: str = "") -> dict[str, Any]:
+    """Say how sure a number is; nothing of one that is exact."""
+    if reading.low == reading.high:
+        return {}
+    marks = {name: bool(reading.conditions.get(name)) for name in ("wide", "busy")}
+    ends = {"low": reading.low, "high": reading.high, **marks}
+    return {f"{before}{name}": end for name, end in ends.items()}
+
+
 def _fill(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
     if weights is None:
         candidate.trained()
@@ -186,14 +197,15 @@ def _fill(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
         candidate.restore(weights)
 
 
-def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
+def _check_weights(candidate: Candidate, searched: Mapping[str, Reading]) -> None:
     """Classify the validation images as the search did: with the network itself, in float32."""
     for name, number in candidate.cost.numbers.items():
         # Learned shapes may come from another training than that of the search.
-        if candidate.design.learned and searched.get(name, number) != number:
+        counted = searched[name].value if name in searched else number
+        if candidate.design.learned and counted != number:
             raise WorkFailed(
                 f"with these weights the network has {number:,} {name}, "
-                f"the search counted {searched[name]:,.0f}"
+                f"the search counted {counted:,.0f}"
             )
     if "accuracy" not in searched:
         return
@@ -201,10 +213,11 @@ def _check_weights(candidate: Candidate, searched: Mapping[str, float]) -> None:
     hits = predict(candidate.network.eval(), validation) == validation.labels
     accuracy = float(hits.double().mean())
     # A single image may lie so near the edge between two classes that rounding decides.
-    if abs(accuracy - searched["accuracy"]) > 1.5 / len(validation):
+    before = searched["accuracy"].value
+    if abs(accuracy - before) > 1.5 / len(validation):
         raise WorkFailed(
             f"with these weights the validation accuracy is {accuracy:.4f}, "
-            f"the search measured {searched['accuracy']:.4f}"
+            f"the search measured {before:.4f}"
         )
 
 

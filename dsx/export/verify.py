@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dsx.errors import WorkFailed
 from dsx.measure import Candidate, Reading
+from dsx.measure.company import company
 from dsx.measure.flops import count
 from dsx.measure.rounds import time_in_turn
 
@@ -100,7 +101,10 @@ def latency_ms(candidate: Candidate, network: nn.Module) -> Reading:
         Milliseconds.
     """
     (reading,) = time_in_turn(
-        [candidate.run_of(network)], candidate.space.file.measure, candidate.references
+        [candidate.run_of(network)],
+        candidate.space.file.measure,
+        candidate.references,
+        company(candidate.space),
     )
     return reading
 

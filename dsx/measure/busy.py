@@ -4,6 +4,7 @@ The CPU times of the whole system decide; they cost some microseconds. Only wher
 others were at work are the processes looked at, right after the measurement.
 """
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ TICK = 0.01
 
 HEAVY_CORES = 0.25
 MOST_HEAVY = 5
-WATCHED_SECONDS = 0.1
+WATCHED_SECONDS, LISTED_SECONDS = 0.1, 5.0
 SHORTEST_SECONDS = 5 * TICK
 """In a shorter time too few ticks pass to tell anything."""
 
@@ -90,8 +91,8 @@ def since(before: Look, after: Look | None = None) -> dict[str, Any]:
         Plain JSON values: `load_average` at that moment; `others`, the cores that other processes
         kept at work, and `stolen`, those that another virtual machine had; `busy`, whether that
         is too much; `heavy`, where it is, the processes (at most 5) that use the most, with
-        their cores. `others`, `stolen` and `busy` are None where the system does not count, or
-        the time was too short to tell.
+        their cores, as a list of the last five seconds has them. `others`, `stolen` and `busy` are
+        None where the system does not count, or the time was too short to tell.
     """
     after = after or look()
     at_work = others(before, after)
@@ -132,7 +133,7 @@ def _told(
         "others": others,
         "stolen": stolen,
         "busy": busy,
-        "heavy": heavy() if busy else [],
+        "heavy": _watch.heavy() if busy else [],
     }
 
 
@@ -155,6 +156,23 @@ def heavy(seconds: float = WATCHED_SECONDS) -> list[dict[str, Any]]:
         if pid in before and (used - before[pid][1]) / passed > HEAVY_CORES
     ]
     return sorted(found, key=lambda one: -float(str(one["cores"])))[:MOST_HEAVY]
+
+
+class _Watch:
+    """Remembers the last list for a moment, since to make one takes as long as a short reading."""
+
+    def __init__(self) -> None:
+        self._until = -math.inf
+        self._last: list[dict[str, Any]] = []
+
+    def heavy(self) -> list[dict[str, Any]]:
+        if time.monotonic() >= self._until:
+            self._last = heavy()
+            self._until = time.monotonic() + LISTED_SECONDS
+        return self._last
+
+
+_watch = _Watch()
 
 
 def _processes() -> dict[int, tuple[str, float]]:

@@ -76,6 +76,15 @@ def this_device() -> Device:
     )
 
 
+def crowded(threads: int) -> str:
+    """Say that more threads are asked for than can work at once; empty where they can."""
+    cores = this_device().cores
+    if threads <= cores:
+        return ""
+    several = f"{cores} cores" if cores > 1 else "one core"
+    return f"note: threads: {threads} on {several}: they wait for one another, and times say little"
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -95,7 +95,7 @@ def look(
     clock = clock_for("cpu", 1, "thread")
     with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
         sentinel = Sentinel(clock, 1)
-        reference = sentinel.reference(references)
+        reference = sentinel.reference(references, lambda: None)
         slowed, before = throttle.events(), busy.look()
         groups = []
         end = time.perf_counter() + seconds
@@ -115,18 +115,3 @@ def look(
         machine=busy.since(before, after),
         throttled=throttle.throttled(slowed)["throttled"],
     )
-
-
-def calibrate(waiting: Callable[[], None] | None = None) -> tuple[str, float]:
-    """Take the sentinel's reference on one thread anew.
-
-    Args:
-        waiting: Called if the device is not free at once.
-
-    Returns:
-        Its situation, and the milliseconds.
-    """
-    clock = clock_for("cpu", 1, "thread")
-    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
-        sentinel = Sentinel(clock, 1)
-        return sentinel.situation, sentinel.calm()

@@ -14,15 +14,16 @@ from dsx.measure import busy, throttle
 from dsx.measure._base import Reading
 from dsx.measure.backends import Backend
 from dsx.measure.clock import Clock, clock_for
+from dsx.measure.company import ALONE, Company
 from dsx.measure.estimate import UNSEEN, Estimate, estimate
 from dsx.measure.lock import exclusive, lock_name
-from dsx.measure.sentinel import RUN_UP, VERSION, Sentinel
+from dsx.measure.sentinel import VERSION, Sentinel
 from dsx.space.schema import Measure
 
 PROTOCOL = {
     "version": 2,
     "sentinel": VERSION,
-    "least_blocks": 100,
+    "least_blocks": 200,
     "least_block_ms": 2.0,
     "sentinel_share": 0.25,
     "sentinel_neighbours": 8,
@@ -44,6 +45,7 @@ def time_in_turn(
     runs: Sequence[Run],
     measure: Measure,
     references: MutableMapping[str, float],
+    company: Company = ALONE,
     waiting: Callable[[], None] | None = None,
 ) -> list[Reading]:
     """Time what runs networks, round robin, until each is known well enough.
@@ -56,6 +58,7 @@ def time_in_turn(
             that of one network.
         references: Milliseconds of the sentinel on this machine, by its situation; read, and added
             to.
+        company: What the sentinel shall be like; of the space that the networks are of.
         waiting: Called if the device is not free at once.
 
     Returns:
@@ -64,7 +67,7 @@ def time_in_turn(
     """
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     with torch_threads(measure.threads), torch.inference_mode():
-        rounds = _Rounds(runs, measure, clock, references)
+        rounds = _Rounds(runs, measure, clock, references, company)
         while rounds.open:
             with exclusive(lock_name(measure.device), waiting):
                 rounds.go_on()
@@ -121,11 +124,12 @@ class _Rounds:
         measure: Measure,
         clock: Clock,
         references: MutableMapping[str, float],
+        company: Company,
     ) -> None:
         self.measure, self.clock, self.references = measure, clock, references
         self.subjects = [_Subject(run) for run in runs]
         self.open = list(self.subjects)
-        self.sentinel = Sentinel(clock, measure.threads, measure.backend)
+        self.sentinel = Sentinel(clock, measure.threads, measure.backend, company)
         self.reference = 0.0
         self.beats: list[float] = []
         self.slices: list[tuple[busy.Look, busy.Look]] = []
@@ -135,7 +139,7 @@ class _Rounds:
         """Time for one slice, or until all is known well enough; the device is kept."""
         before, end = busy.look(), time.perf_counter() + SLICE_SECONDS
         if not self.slices:
-            self.reference = self.sentinel.reference(self.references)
+            self.reference = self.sentinel.reference(self.references, self.subjects[0].run)
             for subject in self.subjects:
                 self._warm_up(subject)
         self._beat(1)
@@ -154,8 +158,7 @@ class _Rounds:
         end = begin + WARM_UP_SHARE * self.measure.budget_seconds
         subject.run()
         share = PROTOCOL["sentinel_share"]
-        beat = (RUN_UP + 1) * self.reference
-        block = max(PROTOCOL["least_block_ms"], beat * (1 - share) / share)
+        block = max(PROTOCOL["least_block_ms"], self.reference * (1 - share) / share)
         last: list[float] = []
         while not last or time.perf_counter() < end:
             times = self.clock.time(subject.run, subject.calls)
@@ -175,7 +178,7 @@ class _Rounds:
         subject.after.append(len(self.beats))
         share = PROTOCOL["sentinel_share"]
         room = subject.calls * times.wall * share / (1 - share)
-        self._beat(max(1, int(room / self.reference) - RUN_UP))
+        self._beat(max(1, int(room / self.reference)))
         subject.seconds += time.perf_counter() - begin
 
     def _beat(self, calls: int) -> None:

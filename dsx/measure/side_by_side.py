@@ -7,6 +7,7 @@ from dsx.lookup import find
 from dsx.measure._base import Candidate, Reading
 from dsx.measure.backends import Backend
 from dsx.measure.clock import clock_for
+from dsx.measure.company import Company, company
 from dsx.measure.rounds import time_in_turn
 from dsx.measure.sentinel import sentinel_backend
 
@@ -35,6 +36,7 @@ def read_latencies(
             [runs[number] for number in group],
             first.space.file.measure,
             first.references,
+            company(first.space),
             waiting,
         )
         readings |= dict(zip(group, found, strict=True))
@@ -47,8 +49,8 @@ def read_latencies(
     ]
 
 
-def _yardstick(candidate: Candidate) -> tuple[str, str]:
-    """Name the clock and the backend of the sentinel."""
+def _yardstick(candidate: Candidate) -> tuple[str, str, Company]:
+    """Name the clock, the backend of the sentinel and its company."""
     measure = candidate.space.file.measure
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
-    return clock.name, sentinel_backend(measure.backend)
+    return clock.name, sentinel_backend(measure.backend), company(candidate.space)

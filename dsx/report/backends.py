@@ -13,7 +13,6 @@ from dsx.report.measured import (
     heading,
     number_row,
     taken,
-    value_of,
 )
 from dsx.space import Design, SearchSpace
 from dsx.study.backends import EAGER, InBackend
@@ -39,7 +38,7 @@ def print_backends(
     """
     eager = next(line.number for line in lines if line.backend == EAGER)
     assert eager is not None
-    standing = eager.reading.value
+    standing = eager.value.value
     if format != "table":
         rows = [_row(line, standing) for line in lines]
         print_rows(rows, format, {**about, **about_design(space, design)}, "backends")
@@ -48,7 +47,7 @@ def print_backends(
     out.print(heading(space, design), soft_wrap=True)
     shown = [_shown(line, standing, out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
-    values = [value_of(line.number) for line in lines if line.number is not None]
+    values = [line.number.value for line in lines if line.number is not None]
     for line in doubt_notes(values):
         out.print(line, style="dim", soft_wrap=True)
     for backend in lines:
@@ -61,9 +60,9 @@ def print_backends(
 
 def _row(line: InBackend, standing: float) -> Row:
     if line.number is None:
-        keys = ("value", "low", "high", "wide", "busy", "stored", "taken_at", "ratio")
+        keys = ("value", "low", "high", "readings", "wide", "busy", "stored", "taken_at", "ratio")
         return {"backend": line.backend, **dict.fromkeys(keys), "reason": line.reason}
-    ratio = line.number.reading.value / standing
+    ratio = line.number.value.value / standing
     return {"backend": line.backend, **number_row(line.number), "ratio": ratio, "reason": ""}
 
 
@@ -72,7 +71,7 @@ def _shown(line: InBackend, standing: float, ascii_only: bool) -> Row:
         return {"backend": line.backend, "latency": "-", "of eager": "", "taken": "not available"}
     return {
         "backend": line.backend,
-        "latency": spelled(told(value_of(line.number), UNIT), ascii_only),
-        "of eager": relative(line.number.reading.value, standing, UNIT),
+        "latency": spelled(told(line.number.value, UNIT), ascii_only),
+        "of eager": relative(line.number.value.value, standing, UNIT),
         "taken": taken(line.number),
     }

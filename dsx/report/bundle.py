@@ -2,12 +2,25 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dsx.report.console import console
+from dsx.report.console import console, spelled
+from dsx.report.human import kind, title, told
 from dsx.report.listing import listing, print_rows
+from dsx.report.measured import Row, doubt_notes
+from dsx.study.front import Value
+
+Numbers = Mapping[str, Any]
+"""What the manifest says of one metric."""
+
+_COLUMNS = "searched", "exported"
+
+_COUNTED = (
+    "counts: searched are live weights; exported is what the files hold, where batch norms are "
+    "folded and a dense form keeps the zeros of its kernel"
+)
 
 
 def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None:
@@ -18,26 +31,22 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         manifest: The content of manifest.json.
         format: "table", "json" or "csv".
     """
-    rows = [
-        {
-            "metric": name,
-            "searched": numbers.get("searched", numbers.get("designed", "")),
-            "exported": numbers.get("exported", ""),
-        }
-        for name, numbers in manifest["metrics"].items()
-    ]
+    metrics = manifest["metrics"]
     if format == "json":
         sys.stdout.write(json.dumps(manifest, indent=2) + "\n")
         return
     if format == "csv":
-        print_rows(rows, format, {}, "metrics")
+        print_rows(
+            [_row(name, numbers) for name, numbers in metrics.items()], format, {}, "metrics"
+        )
         return
     out = console()
     out.print(f"{folder}: {manifest['words']} (design {manifest['design']})", soft_wrap=True)
-    for row in rows:
-        for name in ("searched", "exported"):
-            row[name] = _readable(row[name])
-    out.print(listing(rows))
+    ascii_only = out.options.ascii_only
+    shown = [_shown(name, numbers, ascii_only) for name, numbers in metrics.items()]
+    out.print(listing(shown, right=("searched", "exported")))
+    for line in _notes(metrics):
+        out.print(line, style="dim", soft_wrap=True)
     outputs = manifest["outputs"]
     out.print(
         f"checked in a fresh process on {outputs['images']} images: outputs differ by at most "
@@ -47,8 +56,41 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
     out.print(f"files: {', '.join([*manifest['files'], 'manifest.json'])}", soft_wrap=True)
 
 
-def _readable(number: object) -> str:
-    """Write a count in full, all else to six digits."""
-    if not isinstance(number, int | float):
-        return str(number)
-    return f"{number:,.0f}" if number == round(number) else f"{number:.6g}"
+def _row(name: str, numbers: Numbers) -> Row:
+    found = {column: _number(numbers, column) for column in _COLUMNS}
+    return {"metric": name, **{c: "" if v is None else v.value for c, v in found.items()}}
+
+
+def _shown(name: str, numbers: Numbers, ascii_only: bool) -> Row:
+    unit = numbers["unit"]
+    found = {column: _number(numbers, column) for column in _COLUMNS}
+    said = {c: "" if v is None else spelled(_said(v, unit), ascii_only) for c, v in found.items()}
+    return {"metric": title(name, unit), **said}
+
+
+def _number(numbers: Numbers, column: str) -> Value | None:
+    """Look up what a column shows; what is counted was not searched but designed."""
+    value = numbers.get(column, numbers.get("designed") if column == "searched" else None)
+    if value is None:
+        return None
+    before = "searched_" if column == "searched" else ""
+    return Value(
+        value=value,
+        low=numbers.get(f"{before}low", value),
+        high=numbers.get(f"{before}high", value),
+        wide=numbers.get(f"{before}wide", False),
+        busy=numbers.get(f"{before}busy", False),
+    )
+
+
+def _said(value: Value, unit: str) -> str:
+    """Write a count in full: two that should be the same can be compared."""
+    return f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else told(value, unit)
+
+
+def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
+    found = [_number(numbers, column) for numbers in metrics.values() for column in _COLUMNS]
+    yield from doubt_notes([value for value in found if value is not None])
+    counts = [numbers for numbers in metrics.values() if "designed" in numbers]
+    if any(numbers["designed"] != numbers.get("exported") for numbers in counts):
+        yield _COUNTED

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dsx.report.axis import Axis
-from dsx.report.human import human, tick, title
+from dsx.report.human import DOUBTS, doubts, human, tick, title
 from dsx.report.labels import Box, place
 from dsx.report.view import (
     COLOURS,
@@ -161,9 +161,20 @@ class _Picture:
         front = self.front
         said = f"space {front.space}, {tally(front)}"
         conditions = "; ".join(f"{name}: {text}" for name, text in front.conditions.items())
-        lines = [said, *textwrap.wrap(conditions, 110)]
+        doubtful = "; ".join(f"{sign} {words}" for sign, words in self._doubts())
+        lines = [said, *textwrap.wrap(conditions, 110), *textwrap.wrap(doubtful, 110)]
         self.drawn.suptitle(front.study, **TITLE_FONT)
         self.axes.set_title("\n".join(lines), loc="left", fontsize=7.5, color="#555555")
+
+    def _doubts(self) -> list[tuple[str, str]]:
+        """List what may be wrong with a number that carries a name: the mark and what it means."""
+        named = [entry for entry in self._all if role(self.front, entry) in _NAMED]
+        shown = [value for pair in self._pairs(named) for value in pair]
+        return [
+            explained
+            for name, explained in DOUBTS.items()
+            if any(getattr(value, name) for value in shown)
+        ]
 
     def _staircase(self) -> None:
         """Join the front of two objectives: nothing was found beyond this line."""
@@ -272,7 +283,10 @@ class _Picture:
         seen = [where((v.value, w.value)) for v, w in self._pairs(self._all)]
         radius = 4 * pixel
         taken: list[Box] = [(x - radius, y - radius, x + radius, y + radius) for x, y in seen]
-        texts = [f"#{entry.trial}" for entry in entries]
+        texts = [
+            f"#{entry.trial}{''.join(dict.fromkeys(doubts(v) + doubts(w)))}"
+            for entry, (v, w) in zip(entries, self._pairs(entries), strict=True)
+        ]
         sizes = [(0.62 * _LABEL_SIZE * pixel * len(t), _LABEL_SIZE * pixel) for t in texts]
         points = [tuple(where((v.value, w.value))) for v, w in self._pairs(entries)]
         left, bottom, right, top = self.axes.bbox.extents

@@ -31,7 +31,11 @@ def print_rows(
     elif format == "csv":
         writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        # Truth as in JSON, not as in Python.
+        writer.writerows(
+            {name: json.dumps(v) if isinstance(v, bool) else v for name, v in row.items()}
+            for row in rows
+        )
     else:
         console().print(listing(rows))
 

@@ -71,18 +71,6 @@ def conditions(space: SearchSpace) -> str:
     return ", ".join([*parts, measure.device, *["channels last"] * measure.channels_last])
 
 
-def value_of(number: Number) -> Value:
-    """Give a number with the doubts about it."""
-    reading, marks = number.reading, number.reading.conditions
-    return Value(
-        value=reading.value,
-        low=reading.low,
-        high=reading.high,
-        wide=bool(marks.get("wide")),
-        busy=bool(marks.get("busy")),
-    )
-
-
 def moment(taken_at: datetime) -> str:
     """Write a time as programs read it."""
     return f"{taken_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -95,11 +83,12 @@ def number_row(number: Number, before: str = "") -> Row:
         number: The number.
         before: Put before each key.
     """
-    value = value_of(number)
+    value = number.value
     return {
         f"{before}value": _plain(value.value),
         f"{before}low": _plain(value.low),
         f"{before}high": _plain(value.high),
+        f"{before}readings": value.readings,
         f"{before}wide": value.wide,
         f"{before}busy": value.busy,
         f"{before}stored": number.stored,
@@ -125,8 +114,8 @@ def _row(name: str, found: Measured) -> Row:
     if found.baseline:
         standing = found.baseline[name]
         row |= number_row(standing, "baseline_")
-        of = standing.reading.value
-        row["ratio"] = own.reading.value / of if of else None
+        of = standing.value.value
+        row["ratio"] = own.value.value / of if of else None
     return row
 
 
@@ -134,25 +123,30 @@ def _shown(row: Row, found: Measured, ascii_only: bool) -> Row:
     name = str(row["metric"])
     unit, own = found.metrics[name].unit, found.design[name]
     shown: Row = {"metric": title(name, unit)}
-    shown["this design"] = spelled(told(value_of(own), unit), ascii_only)
+    shown["this design"] = spelled(told(own.value, unit), ascii_only)
     if found.baseline:
         standing = found.baseline[name]
-        shown["baseline"] = spelled(told(value_of(standing), unit), ascii_only)
-        shown["ratio"] = relative(own.reading.value, standing.reading.value, unit)
+        shown["baseline"] = spelled(told(standing.value, unit), ascii_only)
+        shown["ratio"] = relative(own.value.value, standing.value.value, unit)
     shown["taken"] = taken(own)
     return shown
 
 
 def taken(number: Number) -> str:
-    """Say when a number was measured: "now", or "stored 11-24 12:05"."""
-    return f"stored {number.taken_at:%m-%d %H:%M}" if number.stored else "now"
+    """Say when a number was measured, and how often: "now", or "stored 11-24 12:05 x3"."""
+    if not number.stored:
+        return "now"
+    times = f" x{number.value.readings}" if number.value.readings > 1 else ""
+    return f"stored {number.taken_at:%m-%d %H:%M}{times}"
 
 
 def _notes(found: Measured) -> Iterator[str]:
     if found.baseline:
         yield f"of the baseline: {_sources(found.baseline)}"
     everything = [*found.design.values(), *found.baseline.values()]
-    yield from doubt_notes([value_of(number) for number in everything])
+    yield from doubt_notes([number.value for number in everything])
+    if any(number.value.readings > 1 for number in found.design.values()):
+        yield "x: the median of so many readings, the newest taken then"
     units = {name: counted(name, metric.unit) for name, metric in found.metrics.items()}
     said = [f"{title(name, unit)} in {unit}" for name, unit in units.items() if unit]
     if said:

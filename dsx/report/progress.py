@@ -93,13 +93,14 @@ def summary(progress: run.Progress) -> str:
 
 @contextmanager
 def working(words: str) -> Iterator[None]:
-    """Show that something is being done, on a terminal only.
+    """Show that something is being done.
 
     Args:
         words: What.
     """
     out = console(stderr=True)
     if not out.is_terminal:
+        out.print(words, soft_wrap=True)
         yield
         return
     with out.status(words):

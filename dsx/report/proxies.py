@@ -1,11 +1,12 @@
 """Proxies in words: a table, and what each of its numbers means; the same rows for programs."""
 
 import math
+from collections.abc import Iterator
 
 from rich.table import Table
 
 from dsx.report.console import console
-from dsx.report.human import title
+from dsx.report.human import DOUBTS, title
 from dsx.report.listing import listing, print_rows
 from dsx.report.view import Role
 from dsx.study.proxies import Proxy, ProxyReport
@@ -118,12 +119,24 @@ def sentences(report: ProxyReport) -> list[str]:
         proxies = [proxy for proxy in report.proxies if proxy.target == target]
         said += [_known(report, proxy) for proxy in proxies if proxy.pairs][:1]
         said += [_meaning(report, proxy) for proxy in proxies]
+    said += _doubts(report)
     if any(proxy.designs < FEW for proxy in report.proxies):
         said.append(f"Of fewer than {FEW} designs the intervals of tau say little.")
     if report.unknown_operators:
         named = ", ".join(f"{name} ({times})" for name, times in report.unknown_operators.items())
         said.append(f"Not known to the counter of operators: {named}; flops leave them out.")
     return said
+
+
+def _doubts(report: ProxyReport) -> Iterator[str]:
+    """Say how many of the measured numbers were taken in bad conditions."""
+    for target in dict.fromkeys(proxy.target for proxy in report.proxies):
+        values = [numbers[target] for numbers in report.numbers.values() if target in numbers]
+        for name, (_, words) in DOUBTS.items():
+            count = sum(getattr(value, name) for value in values)
+            if count:
+                what = _title(report, target)
+                yield f"{_upper(what)} of {count:,} of the {len(values):,} designs: {words}."
 
 
 def _line(report: ProxyReport, proxy: Proxy) -> dict[str, object]:

@@ -6,7 +6,7 @@ from html import escape
 import plotly.graph_objects as graph
 from plotly.subplots import make_subplots
 
-from dsx.report.human import heading, human_interval, kind, title
+from dsx.report.human import heading, kind, title, told
 from dsx.report.proxies import DRAWN, columns_of, drawn_as, said_of, sentences
 from dsx.report.view import COLOURS, Role, far_apart
 from dsx.study.front import Value
@@ -77,8 +77,7 @@ def _trace(
     hover = [
         f"<b>{design}</b><br>"
         + "<br>".join(
-            f"{escape(title(name, units.get(name, '')))}: "
-            f"{human_interval(value, units.get(name, ''))}"
+            f"{escape(title(name, units.get(name, '')))}: {told(value, units.get(name, ''))}"
             for name, value in zip((proxy.name, proxy.target), pair, strict=True)
         )
         for design, pair in points.items()

@@ -5,11 +5,15 @@ import io
 import json
 import math
 
+from dsx.report.human import DOUBTS
 from dsx.report.view import metrics
-from dsx.study.front import Entry, Front
+from dsx.study.front import Entry, Front, Value
 
 SCHEMA_VERSION = 1
 """Raised when a key of the document changes its meaning or goes."""
+
+_DOUBTFUL = "low", "high", "seeds", "readings", *DOUBTS
+"""What CSV says more of a number with an interval."""
 
 
 def document(front: Front) -> dict[str, object]:
@@ -50,20 +54,16 @@ def as_csv(front: Front) -> str:
 
     Returns:
         A heading and a line per design, in trial order. A metric with an interval in any design
-        has columns `<name>_low` and `<name>_high` too, one that is a mean over seeds in any design
-        `<name>_seeds`; `device` says on which of several mixed devices a design was measured. What
-        is infinite or not measured is empty.
+        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_wide` and `_busy` too; `device`
+        says on which of several mixed devices a design was measured. What is infinite or not
+        measured is empty.
     """
     measured = [item for entry in front.entries for item in entry.metrics.items()]
-    more = {
-        "low": {name for name, value in measured if not value.exact},
-        "high": {name for name, value in measured if not value.exact},
-        "seeds": {name for name, value in measured if value.seeds > 1},
-    }
+    unsure = {name for name, value in measured if not value.exact}
     columns = [
         column
         for name in metrics(front)
-        for column in (name, *(f"{name}_{end}" for end, names in more.items() if name in names))
+        for column in (name, *(f"{name}_{more}" for more in _DOUBTFUL if name in unsure))
     ]
     device = ["device"] if front.devices else []
     out = io.StringIO()
@@ -82,18 +82,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "certainty": front.certainty[entry.id],
         "feasible": entry.feasible,
         "device": entry.device,
-        "metrics": {
-            name: {
-                "value": _plain(value.value),
-                "low": _plain(value.low),
-                "high": _plain(value.high),
-                "seeds": value.seeds,
-                "readings": value.readings,
-                "wide": value.wide,
-                "busy": value.busy,
-            }
-            for name, value in entry.metrics.items()
-        },
+        "metrics": {name: _number(value) for name, value in entry.metrics.items()},
         "spec": {slot: dict(dials) for slot, dials in entry.spec.items()},
         "words": entry.words,
         "redesigned": entry.redesigned,
@@ -112,13 +101,22 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "words": entry.words,
     }
     for name, value in entry.metrics.items():
-        row |= {
-            name: _plain(value.value),
-            f"{name}_low": _plain(value.low),
-            f"{name}_high": _plain(value.high),
-            f"{name}_seeds": value.seeds,
-        }
+        row |= {f"{name}_{more}": number for more, number in _number(value).items()}
+        row[name] = _plain(value.value)
+        row |= {f"{name}_{doubt}": json.dumps(getattr(value, doubt)) for doubt in DOUBTS}
     return row
+
+
+def _number(value: Value) -> dict[str, object]:
+    return {
+        "value": _plain(value.value),
+        "low": _plain(value.low),
+        "high": _plain(value.high),
+        "seeds": value.seeds,
+        "readings": value.readings,
+        "wide": value.wide,
+        "busy": value.busy,
+    }
 
 
 def _plain(number: float) -> float | int | None:

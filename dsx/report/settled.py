@@ -15,7 +15,7 @@ def said(settled: Settled) -> str:
     lines = [
         f"{settled.end}: {settled.before} contested pairs before, "
         f"{len(settled.front.contested)} now; designs were timed {settled.timed} times and "
-        f"trained {settled.trained} times with fresh seeds."
+        f"trained {settled.trained} times with fresh seeds; it took {settled.seconds:.0f} s."
     ]
     lines += [f"{design}: {problem}" for design, problem in settled.failed.items()]
     return "\n".join(lines)

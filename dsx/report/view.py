@@ -19,7 +19,7 @@ TRIAL = "trial"
 COLOURS: dict[Role, str] = {
     "infeasible": "#bdbdbd",
     "dominated": "#a6a6a6",
-    "perhaps": "#56b4e9",
+    "perhaps": "#cc79a7",
     "unsure": "#0072b2",
     "front": "#0072b2",
     "baseline": "#d55e00",

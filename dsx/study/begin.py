@@ -3,19 +3,24 @@
 import json
 from typing import Any
 
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError
 from dsx.space.source import read_source
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan
-from dsx.study.tables import StudyRow
+from dsx.study.store import forget
+from dsx.study.tables import COMPLETE, REJECTED, StudyRow, TrialRow
 
 
 def begin_study(
     name: str, plan: Plan, memory: Memory, seed: int, mix_devices: bool = False
 ) -> None:
     """Write a new study down, or check that this is still the one that was begun.
+
+    One that was begun with another space, but has no design, is begun anew: a mistake in the space
+    can be mended.
 
     Args:
         name: Of the study.
@@ -31,7 +36,9 @@ def begin_study(
     space, baseline = plan.space, plan.space.baseline
     with Session(memory.engine) as session:
         begun = session.get(StudyRow, name)
-    if begun is not None:
+    if begun is not None and _differs(begun, plan) and _empty(memory.engine, name):
+        _forget(memory.engine, name)
+    elif begun is not None:
         _check_same(begun, plan, memory, mix_devices)
         return
     memory.add_design(baseline, baseline.words(space.census))
@@ -59,11 +66,32 @@ def begin_study(
     )
 
 
+def _differs(begun: StudyRow, plan: Plan) -> str:
+    old = read_source(begun.space, begun.space_text).content
+    return difference_of(old, plan.space.source.content)
+
+
+def _empty(engine: Engine, name: str) -> bool:
+    """Say whether no design of a study, not even the baseline, got as far as to say anything."""
+    query = select(TrialRow.number).where(
+        TrialRow.study == name, TrialRow.state.in_((COMPLETE, REJECTED))
+    )
+    with Session(engine) as session:
+        return session.scalar(query.limit(1)) is None
+
+
+def _forget(engine: Engine, name: str) -> None:
+    """Forget a study; what was measured for it stays."""
+    forget(engine.url.render_as_string(hide_password=False), name)
+    with Session(engine) as session, session.begin():
+        session.execute(delete(TrialRow).where(TrialRow.study == name))
+        session.execute(delete(StudyRow).where(StudyRow.name == name))
+
+
 def _check_same(begun: StudyRow, plan: Plan, memory: Memory, mix_devices: bool) -> None:
     space = plan.space
     new_study = "begin another study with --study NAME"
-    old = read_source(begun.space, begun.space_text).content
-    difference = difference_of(old, space.source.content)
+    difference = _differs(begun, plan)
     if difference:
         raise StorageError(
             f"{space.source.file}: study '{begun.name}' was begun with another space: "

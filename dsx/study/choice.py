@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
-from dsx.measure import Device
+from dsx.measure import Device, Reading
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
 from dsx.study.database import open_database
@@ -31,7 +31,8 @@ class StudyChoice:
         space: The space that the study was begun with.
         design: The design.
         weights: Its trained weights; None where the study does not keep them.
-        metrics: What was measured with these weights, not the mean over several seeds.
+        metrics: What was measured with these weights, not the mean over several seeds; of what is
+            timed all readings together.
         known: Deployed forms chosen on this device; new ones are not written down, so that a
             database can be exported from that cannot be written.
         references: How long the sentinel takes on this device, in calm moments.
@@ -42,7 +43,7 @@ class StudyChoice:
     space: SearchSpace
     design: Design
     weights: Mapping[str, Tensor] | None
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Reading]
     known: MutableMapping[str, FormChoice]
     references: MutableMapping[str, float]
 
@@ -73,7 +74,7 @@ def load_choice(storage: str, study: str | None, pick: str, device: Device) -> S
         space=space,
         design=design_of(space, entry),
         weights=Weights(storage, row.name, protocol).load(entry.id),
-        metrics=load_own(engine, row, entry.id, entry.device),
+        metrics=_metrics(engine, row, entry),
         known=KnownForms(engine, device.fingerprint, memory=None),
         references=References(engine, device.fingerprint, memory=None),
     )
@@ -90,6 +91,18 @@ def design_of(space: SearchSpace, entry: Entry) -> Design:
         Its design.
     """
     return space.design({name: ConvSpec.from_json(spec) for name, spec in entry.spec.items()})
+
+
+def _metrics(engine: Engine, study: StudyRow, entry: Entry) -> dict[str, Reading]:
+    return {
+        name: Reading(
+            value=value.value,
+            low=value.low,
+            high=value.high,
+            conditions={"readings": value.readings, "wide": value.wide, "busy": value.busy},
+        )
+        for name, value in load_own(engine, study, entry.id, entry.device).items()
+    }
 
 
 def _picked(engine: Engine, study: StudyRow, pick: str) -> Entry:

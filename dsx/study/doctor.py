@@ -2,6 +2,8 @@
 
 import importlib.util
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 
@@ -26,17 +28,48 @@ OPTIONAL = {
 }
 
 
-def examine(storage: str, calibrate: bool = False) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What was found.
+
+    Args:
+        findings: In words, by subject.
+        device: This machine.
+        quiet: How quiet it is.
+    """
+
+    findings: Mapping[str, str]
+    device: Device
+    quiet: quiet.Quiet
+
+
+def examine(storage: str, calibrate: bool = False) -> Examined:
     """Look at the machine; takes a few seconds, since its quietness is measured.
 
     Args:
         storage: The database that would be used.
-        calibrate: Whether the sentinel's reference is taken anew; databases that have one keep it.
+        calibrate: Whether the sentinel's references are taken anew; databases keep those that they
+            have.
 
     Returns:
-        Findings in words, by subject.
+        What was found.
     """
     device = this_device()
+    references = MachineReferences(device.fingerprint)
+    forgotten = references.forget() if calibrate else {}
+    found = quiet.look(references)
+    findings = {
+        **_offers(device),
+        **(_calibrated(forgotten, references) if calibrate else {}),
+        **_quietness(found, device),
+        "fingerprint": device.fingerprint,
+        **_software(),
+        "database": _database(storage),
+    }
+    return Examined(findings=findings, device=device, quiet=found)
+
+
+def _offers(device: Device) -> dict[str, str]:
     return {
         "dsx": dsx.__version__,
         "processor": device.processor,
@@ -50,14 +83,16 @@ def examine(storage: str, calibrate: bool = False) -> dict[str, str]:
         "gpu": device.gpu or "none",
         "energy": _energy(),
         "throttling": _throttling(),
-        **_quietness(device, calibrate),
-        "fingerprint": device.fingerprint,
+    }
+
+
+def _software() -> dict[str, str]:
+    return {
         "compiler": shutil.which("cc")
         or shutil.which("gcc")
         or "none (only the backend compile needs one)",
         **{package: _package(package, use) for package, use in OPTIONAL.items()},
         "spaces": ", ".join(shipped_spaces()),
-        "database": _database(storage),
     }
 
 
@@ -79,27 +114,25 @@ def _throttling() -> str:
     return f"noticed on the {there}" if there else "not told by this system"
 
 
-def _quietness(device: Device, calibrate: bool) -> dict[str, str]:
-    references = MachineReferences(device.fingerprint)
-    taken = {}
-    if calibrate:
-        situation, milliseconds = quiet.calibrate()
-        before = references.get(situation)
-        was = "there was none" if before is None else f"{before:.3f} ms before"
-        taken["reference"] = f"taken anew: {milliseconds:.3f} ms ({was})"
-        references[situation] = milliseconds
-    found = quiet.look(references)
+def _calibrated(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, str]:
+    """Say what became of the references; those of networks are taken when they are needed."""
+    ((alone, milliseconds),) = now.items()
+    was = f"{before[alone]:.3f} ms before" if alone in before else "there was none"
+    others = len(before.keys() - {alone})
+    beside = f"; {others} beside networks will be, with the next timing of each" * bool(others)
+    return {"reference": f"taken anew: {milliseconds:.3f} ms ({was}){beside}"}
+
+
+def _quietness(found: quiet.Quiet, device: Device) -> dict[str, str]:
     others = found.machine["others"]
     told = "unknown" if others is None else f"{others:g} cores"
-    advice = found.advice(device)
     return {
-        **taken,
         "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",
         "others": f"{told} at work for other processes",
         "sentinel": f"{found.sentinel_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
         f"{found.block_spread:.1%} from block to block, {found.reading_spread:.1%} from reading "
         "to reading (10th to 90th percentile)",
-        "advice": "; ".join(advice) or "none",
+        "advice": "; ".join(found.advice(device)) or "none",
     }
 
 

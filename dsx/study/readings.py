@@ -1,7 +1,7 @@
 """Readings: what is stored of a study's designs, under its protocols and those of other seeds."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.orm import Session
 
-from dsx.study.pool import Stored
+from dsx.study.front import Value
+from dsx.study.pool import Stored, pool_all
 from dsx.study.tables import MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
 Readings = defaultdict[str, defaultdict[str, list[Stored]]]
@@ -26,16 +27,41 @@ def load_readings(session: Session, study: StudyRow) -> Readings:
     Returns:
         The readings under protocols of the study's families.
     """
-    protocols = {name: (row.seed, row.learned) for name, row in _protocols(session, study).items()}
-    # Without the samples, which are most of the bytes and which a front does not need.
+    protocols = _protocols(session, study)
+    return _stored(session, _of_study(_without_samples(), study, list(protocols)), protocols)
+
+
+def load_under(engine: Engine, protocols: Collection[str]) -> Readings:
+    """Read what was measured under some protocols, of whatever study or of none.
+
+    Args:
+        engine: The database.
+        protocols: Their ids.
+
+    Returns:
+        The readings, of all devices.
+    """
+    query = _without_samples().where(MeasurementRow.protocol.in_(protocols))
+    with Session(engine) as session:
+        rows = session.scalars(select(ProtocolRow).where(ProtocolRow.id.in_(protocols)))
+        return _stored(session, query.order_by(MeasurementRow.id), {row.id: row for row in rows})
+
+
+def _without_samples() -> Select[Any]:
+    """Ask for readings without their samples, which are most of the bytes and seldom needed."""
     row = MeasurementRow
-    query = select(
+    return select(
         *(row.id, row.design, row.device, row.metric, row.protocol, row.value, row.low, row.high),
         *(row.conditions, (func.length(row.samples) > 0).label("timed")),
     )
+
+
+def _stored(session: Session, query: Select[Any], protocols: Mapping[str, ProtocolRow]) -> Readings:
+    # Parsed once a protocol, not once a reading.
+    depends = {name: (row.seed, row.learned) for name, row in protocols.items()}
     found: Readings = defaultdict(lambda: defaultdict(list))
-    for taken in session.execute(_of_study(query, study, list(protocols))):
-        seed, learned = protocols[taken.protocol]
+    for taken in session.execute(query):
+        seed, learned = depends[taken.protocol]
         reading = Stored(
             order=taken.id,
             metric=taken.metric,
@@ -110,7 +136,7 @@ def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
         ]
 
 
-def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, float]:
+def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Value]:
     """Read the numbers that a study's own training gave of a design: those of its weights.
 
     Args:
@@ -120,17 +146,14 @@ def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[
         device: Fingerprint of the device that measured it.
 
     Returns:
-        Metric to the newest number under the study's own protocol, not those of other seeds.
+        Metric to number under the study's own protocol, not those of other seeds.
     """
-    query = (
-        select(MeasurementRow.metric, MeasurementRow.value)
-        .where(MeasurementRow.design == design, MeasurementRow.device == device)
-        .where(MeasurementRow.protocol.in_(_own(study)))
-        .order_by(MeasurementRow.id)
-    )
-    with Session(engine) as session:
-        # A later one takes the place of an earlier one.
-        return {row.metric: row.value for row in session.execute(query)}
+    readings = load_under(engine, _own(study))
+    of_device = {one: of[device] for one, of in readings.items() if device in of}
+    if design not in of_device:
+        return {}
+    units = {metric: facts["unit"] for metric, facts in study.metrics.items()}
+    return pool_all(of_device, units)[design]
 
 
 def _own(study: StudyRow) -> list[str]:

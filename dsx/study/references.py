@@ -97,6 +97,13 @@ class MachineReferences(MutableMapping[str, float]):
     def __delitem__(self, situation: str) -> None:
         raise TypeError("numbers were corrected with this reference; it is not forgotten")
 
+    def forget(self) -> dict[str, float]:
+        """Forget them all, and give them; databases keep theirs."""
+        content = _read()
+        known = content.pop(self._device, {})
+        _write(content)
+        return known
+
     def __iter__(self) -> Iterator[str]:
         return iter(_read().get(self._device, {}))
 

@@ -50,6 +50,7 @@ class Settled:
         trained: How often a design was trained.
         failed: What went wrong, by design id.
         end: Why it ended.
+        seconds: How long it took; what is begun is finished, so it may be more than was given.
     """
 
     front: Front
@@ -58,6 +59,7 @@ class Settled:
     trained: int
     failed: dict[str, str]
     end: str
+    seconds: float
 
 
 def settle(
@@ -117,11 +119,12 @@ class _Settling:
 
     def run(self, seconds: float) -> Settled:
         """Go on until nothing is contested, nothing helps any more, or time is up."""
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
+        end = begin + seconds
         front = load_front(self.engine, self.study.name)
         before = len(front.contested)
         while not (why := self._over(front, end)):
-            self._step(front)
+            self._step(front, end)
             front = load_front(self.engine, self.study.name)
         return Settled(
             front=front,
@@ -130,6 +133,7 @@ class _Settling:
             trained=self.done["training"],
             failed=self.failed,
             end=why,
+            seconds=time.monotonic() - begin,
         )
 
     def _over(self, front: Front, end: float) -> str:
@@ -143,13 +147,13 @@ class _Settling:
     def _work(self, front: Front) -> dict[str, list[Entry]]:
         return {"timing": self._to_time(front), "training": self._to_train(front)}
 
-    def _step(self, front: Front) -> None:
+    def _step(self, front: Front, end: float) -> None:
         """Do what less time was spent on so far."""
         work = {kind: entries for kind, entries in self._work(front).items() if entries}
         kind = min(work, key=lambda kind: self.spent[kind])
         begin = time.monotonic()
         if kind == "timing":
-            self._time(work[kind][:IN_TURN])
+            self._time(self._in_turn(front, work[kind], end - begin))
         else:
             self._train(work[kind][0])
         self.spent[kind] += time.monotonic() - begin
@@ -168,6 +172,22 @@ class _Settling:
             if max(entry.metrics[LATENCY].readings, self.tries[entry.id]) < most
         ]
         return sorted(entries, key=lambda entry: entry.metrics[LATENCY].readings)
+
+    def _in_turn(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
+        """Choose whom to time in turn now: no more than there is time for, and the baseline.
+
+        All are compared with the baseline, so it must not be known worse than they are.
+        """
+        done = self.done["timing"]
+        each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
+        room = min(max(round(seconds / each), 2), IN_TURN)
+        chosen, baseline = entries[:room], front.baseline_entry
+        if baseline is None or baseline in chosen or baseline.device != self.memory.device:
+            return chosen
+        least = min(entry.metrics[LATENCY].readings for entry in chosen)
+        if baseline.metrics[LATENCY].readings > least:
+            return chosen
+        return [*chosen[: IN_TURN - 1], baseline]
 
     def _to_train(self, front: Front) -> list[Entry]:
         """List the designs that a training may tell apart, those with the fewest seeds first."""

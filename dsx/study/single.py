@@ -20,8 +20,11 @@ from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.study.database import open_database
 from dsx.study.evaluate import WAITING, check_finite, in_one_line
+from dsx.study.front import Value
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import COUNTED, Plan, plan_metrics
+from dsx.study.pool import pool_all
+from dsx.study.readings import load_under
 from dsx.study.references import References
 from dsx.study.tables import MeasurementRow, now
 from dsx.study.wanted import choose_metrics
@@ -32,14 +35,16 @@ UNTRAINED = "the design has learned shapes, which are known after training only:
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A reading, and where it is from.
+    """A number, and where it is from.
 
     Args:
-        reading: The number.
+        value: What is known of it; of something that is timed all readings together.
+        reading: The newest one.
         taken_at: When it was measured, in UTC.
         stored: Whether it was found in the database.
     """
 
+    value: Value
     reading: Reading
     taken_at: datetime
     stored: bool
@@ -177,14 +182,30 @@ class Single:
         Returns:
             By metric, as far as it is known; of learned shapes all of it or nothing.
         """
+        if self.fresh:
+            return {}
+        values = self._values(plan, design)
+        if design.learned and len(values) < len(plan.metrics):
+            return {}
         found = {}
-        for name in plan.metrics if not self.fresh else ():
+        for name, value in values.items():
             protocol = plan.protocol(name, design)
             reading = self.memory.find(design.id, name, protocol)
-            if reading is not None:
-                taken_at = self._taken_at(design.id, name, protocol)
-                found[name] = Number(reading=reading, taken_at=taken_at, stored=True)
-        return {} if design.learned and len(found) < len(plan.metrics) else found
+            assert reading is not None, "pooled from nothing"
+            taken_at = self._taken_at(design.id, name, protocol)
+            found[name] = Number(value=value, reading=reading, taken_at=taken_at, stored=True)
+        return found
+
+    def _values(self, plan: Plan, design: Design) -> dict[str, Value]:
+        """Pool what the database holds of a design, as the front of a study does it."""
+        protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
+        readings = load_under(self.memory.engine, protocols)
+        device = self.memory.device
+        own = {one: of[device] for one, of in readings.items() if device in of}
+        if design.id not in own:
+            return {}
+        units = {name: metric.unit for name, metric in plan.metrics.items()}
+        return pool_all(own, units)[design.id]
 
     def _taken_at(self, design: str, metric: str, protocol: str) -> datetime:
         query = (
@@ -282,7 +303,7 @@ class Single:
         """
         check_finite(name, reading)
         self.memory.add(design.id, name, plan.protocol(name, design), reading)
-        return Number(reading=reading, taken_at=now(), stored=False)
+        return Number(value=value_of(reading), reading=reading, taken_at=now(), stored=False)
 
     @contextmanager
     def failing_in_one_line(self) -> Iterator[None]:
@@ -301,3 +322,15 @@ class Single:
             if not expected and ":" not in self.space.file.model:
                 raise
             raise WorkFailed(in_one_line(error)) from error
+
+
+def value_of(reading: Reading) -> Value:
+    """Give a single reading with the doubts about it."""
+    marks = reading.conditions
+    return Value(
+        value=reading.value,
+        low=reading.low,
+        high=reading.high,
+        wide=bool(marks.get("wide")),
+        busy=bool(marks.get("busy")),
+    )

@@ -41,14 +41,7 @@ class Store:
     ) -> None:
         self._objectives = list(directions)
         self._seed = seed
-        url = parse_url(storage)
-        file = sqlite_file(url)
-        options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
-        with table_lock(file):
-            rdb = optuna.storages.RDBStorage(storage, engine_kwargs=options)
-            if file:
-                event.listen(rdb.engine, "connect", write_ahead)
-                rdb.engine.dispose()
+        with _opened(storage) as rdb:
             self._study = optuna.create_study(
                 study_name=name,
                 storage=rdb,
@@ -94,6 +87,31 @@ class Store:
             Draw(self._study, Trial(self._study, trial._trial_id), self._objectives)
             for trial in left
         ]
+
+
+def forget(storage: str, name: str) -> None:
+    """Forget all draws of a study.
+
+    Args:
+        storage: SQLAlchemy URL.
+        name: Of the study; it need not be there.
+    """
+    with _opened(storage) as rdb:
+        if name in optuna.get_all_study_names(rdb):
+            optuna.delete_study(study_name=name, storage=rdb)
+
+
+@contextmanager
+def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
+    """Open Optuna's part of a database; its tables are made if they are not there."""
+    file = sqlite_file(parse_url(storage))
+    options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
+    with table_lock(file):
+        rdb = optuna.storages.RDBStorage(storage, engine_kwargs=options)
+        if file:
+            event.listen(rdb.engine, "connect", write_ahead)
+            rdb.engine.dispose()
+        yield rdb
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """dsx measure: one design in every format, from a space or a study, and every refusal."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_layers_and_backends_are_rows(space: Path, tmp_path: Path) -> None:
     assert rows[-2]["baseline_form"] == "conv" != rows[-2]["form"]
     ended = dsx("measure", space, "--backend", "eager", folder=tmp_path)
     assert ended.out.splitlines()[2].split()[0] == "eager"
+
+
+def test_more_threads_than_cores_are_said(tmp_path: Path) -> None:
+    ended = dsx("measure", STATIC, "--threads", "1000", *COUNTED, folder=tmp_path)
+    said = r"note: threads: 1000 on (one core|\d+ cores): they wait for one another, [^\n]*\n"
+    assert ended.code == 0
+    assert re.fullmatch(said, ended.err)
+    assert dsx("measure", STATIC, "--threads", "1", *COUNTED, folder=tmp_path).err == ""
 
 
 def test_what_the_space_does_not_offer_is_measured_and_said(tmp_path: Path) -> None:

@@ -64,13 +64,20 @@ def test_what_is_written_is_a_space(tmp_path: Path) -> None:
     assert (tmp_path / "my.yaml").read_text() == before
 
 
+def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
+    ended = dsx("space", "digits", "--write", "mine.yaml", folder=tmp_path)
+    assert (ended.code, ended.err) == (0, "Wrote mine.yaml\nNext: dsx search mine.yaml\n")
+    assert (tmp_path / "mine.yaml").read_text() == load_space("digits").source.text
+    ended = dsx("space", "digits", "--write", "mine.yaml", folder=tmp_path)
+    assert one_line(ended, 2) == "--write: 'mine.yaml' exists already (choose another name)"
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
         (["digits", "--model", "small_cnn"], "--model: lists the slots of a network; leave out the "
          "space 'digits'"),
-        (["--input", "1x8x8"], "--input, --write and --model-args are about a network: name it by "
-         "--model"),
+        (["--input", "1x8x8"], "--input and --model-args are about a network: name it by --model"),
         (["--model", TANGLE], "--input: needed for this model (channels x rows x columns: "
          "3x224x224)"),
         (["--model", TANGLE, "--input", "12x12"], "--input: '12x12' is not the shape of an image "

@@ -8,7 +8,8 @@ import pytest
 from torch import Tensor
 
 from dsx.conv import ConvSpec
-from dsx.measure import Candidate
+from dsx.measure import Candidate, Reading
+from dsx.measure._base import exact
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
 from dsx.train import predict
@@ -31,7 +32,7 @@ class Searched:
     space: SearchSpace
     design: Design
     weights: dict[str, Tensor]
-    metrics: dict[str, float]
+    metrics: dict[str, Reading]
 
 
 def make_space(model: str = "small_cnn", dtype: str = "float32") -> SearchSpace:
@@ -53,7 +54,7 @@ def search(space: SearchSpace, design: Design) -> Searched:
     validation = candidate.splits.validation
     hits = (predict(network, validation) == validation.labels).double().mean()
     weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    return Searched(space, design, weights, {"accuracy": float(hits)})
+    return Searched(space, design, weights, {"accuracy": exact(float(hits))})
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from dsx.conv import ConvSpec, DsxConv
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import export
 from dsx.measure import this_device
+from dsx.measure._base import exact
 from dsx.space import redesign
 from tests.export.always import Always
 from tests.export.conftest import Searched, cross_design, make_space, search
@@ -96,8 +97,8 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     assert exported["params"] == sum(t.numel() for t in state.values() if t.is_floating_point())
     assert exported["bits"] == sum(8 * t.nbytes for t in state.values())
     assert exported["flops"] >= 0.5 * cost.flops
-    assert exported["accuracy"] == pytest.approx(searched.metrics["accuracy"], abs=1 / 300)
-    assert manifest["metrics"]["accuracy"]["searched"] == searched.metrics["accuracy"]
+    assert exported["accuracy"] == pytest.approx(searched.metrics["accuracy"].value, abs=1 / 300)
+    assert manifest["metrics"]["accuracy"]["searched"] == searched.metrics["accuracy"].value
     assert 0 <= exported["test_accuracy"] <= 1
     latency = manifest["metrics"]["latency_ms"]
     assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
@@ -214,7 +215,7 @@ def test_shapes_of_another_training_are_found_out(out: Path) -> None:
     design = space.design({slot: ConvSpec(kernel_shape="learned", block_in=4, block_out=4)})
     found = search(space, design)
     with pytest.raises(WorkFailed, match=r"the network has [\d,]+ flops, the search counted 1$"):
-        export(space, design, out, weights=found.weights, searched={"flops": 1.0})
+        export(space, design, out, weights=found.weights, searched={"flops": exact(1.0)})
 
 
 def test_weights_of_another_network_are_refused(searched: Searched, out: Path) -> None:

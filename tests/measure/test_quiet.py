@@ -31,17 +31,6 @@ def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"busy", "heavy", "others", "stolen"} <= found.machine.keys()
 
 
-def test_the_reference_is_taken_anew_for_the_same_situation(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 20)
-    references: dict[str, float] = {}
-    quiet.look(references, 0.01)
-    situation, milliseconds = quiet.calibrate()
-    assert {situation} == references.keys()
-    assert 0.1 < milliseconds / references[situation] < 10
-
-
 def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
     assert CALM.enough
     assert CALM.advice(dataclasses.replace(this_device(), power="")) == []

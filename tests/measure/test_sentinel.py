@@ -1,7 +1,6 @@
 """The sentinel: one reference for each situation, taken once."""
 
 import importlib.metadata
-import itertools
 import json
 import statistics
 
@@ -9,17 +8,25 @@ import pytest
 import torch
 
 from dsx.lookup import find, names
+from dsx.measure import sentinel as sentinel_module
 from dsx.measure.backends import Backend
 from dsx.measure.clock import CpuClock, Times
+from dsx.measure.company import ALONE, Company, Grain
 from dsx.measure.sentinel import (
     CALIBRATION_CALLS,
     COPIES,
-    RUN_UP,
+    FEWEST_CALLS,
     VERSION,
     Sentinel,
     _copies,
     sentinel_backend,
 )
+
+COARSE = Company(grain="coarse", network="0123456789ab x1024 bfloat16 channels_last")
+
+
+def nothing() -> None:
+    """No network."""
 
 
 class Scripted:
@@ -47,8 +54,13 @@ def test_a_situation_is_backend_clock_threads_and_version() -> None:
     }  # fmt: skip
     assert len(texts) == 5
     assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
-        "sentinel": VERSION, "backend": "eager", "clock": "wall", "threads": 2
+        "sentinel": VERSION, "backend": "eager", "clock": "wall", "threads": 2,
+        "grain": "fine", "network": "",
     }  # fmt: skip
+    beside = Sentinel(CpuClock("wall"), 2, company=COARSE)
+    assert json.loads(beside.situation)["network"] == COARSE.network
+    # As long as the key of a table may be.
+    assert len(beside.situation) <= 255
 
 
 def test_a_new_release_of_a_backend_is_another_situation() -> None:
@@ -56,54 +68,56 @@ def test_a_new_release_of_a_backend_is_another_situation() -> None:
     assert facts["openvino"] == importlib.metadata.version("openvino")
 
 
-def test_each_call_that_is_timed_follows_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    sentinel, calls = Sentinel(CpuClock("thread"), 1), []
-    monkeypatch.setattr(sentinel, "_turns", itertools.cycle([lambda: calls.append("run")]))
-    sentinel.time(3)
-    assert len(calls) == 3 + RUN_UP
-    clock = Scripted([1.0])
-    monkeypatch.setattr(sentinel, "clock", clock)
-    sentinel.time(3)
-    # This clock calls nothing itself.
-    assert len(calls) == 3 + 2 * RUN_UP
-
-
+@pytest.mark.parametrize("grain", COPIES)
 @pytest.mark.parametrize("backend", names(Backend))
-def test_it_computes_the_same_in_each_backend(backend: str) -> None:
+def test_it_computes_the_same_in_each_backend(backend: str, grain: Grain) -> None:
     own = find(Backend, backend).own_sentinel
     assert sentinel_backend(backend) == (backend if own else "eager")
-    runs = _copies("cpu", sentinel_backend(backend), 1)
-    assert len({id(run) for run in runs}) == COPIES
+    runs = _copies("cpu", sentinel_backend(backend), 1, grain)
+    assert len({id(run) for run in runs}) == COPIES[grain]
     with torch.inference_mode():
-        for run, eager in zip(runs, _copies("cpu", "eager", 1), strict=True):
+        for run, eager in zip(runs, _copies("cpu", "eager", 1, grain), strict=True):
             torch.testing.assert_close(run(), eager(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_reference_is_taken_once_and_then_looked_up() -> None:
     sentinel = Sentinel(CpuClock("thread"), 1)
     references: dict[str, float] = {}
-    first = sentinel.reference(references)
+    first = sentinel.reference(references, nothing)
     assert references == {sentinel.situation: first}
     assert first > 0
     references[sentinel.situation] = 7.0
-    assert Sentinel(CpuClock("thread"), 1).reference(references) == 7.0
+    assert Sentinel(CpuClock("thread"), 1).reference(references, nothing) == 7.0
     assert list(references) == [sentinel.situation]
 
 
 def test_the_reference_is_the_median_of_the_faster_half() -> None:
     times = [float(n) for n in range(CALIBRATION_CALLS)]
     clock = Scripted(times[::-1])
-    assert Sentinel(clock, 1).calm() == statistics.median(times[: CALIBRATION_CALLS // 2])
+    calls: list[int] = []
+    found = Sentinel(clock, 1).calm(lambda: calls.append(len(clock.left)))
+    assert found == statistics.median(times[: CALIBRATION_CALLS // 2])
     assert clock.left == []
+    # The network was run before each of them.
+    assert calls == list(range(CALIBRATION_CALLS, 0, -1))
 
 
-def test_copies_take_turns() -> None:
-    clock = Scripted([1.0] * 2 * COPIES)
-    sentinel = Sentinel(clock, 1)
-    for _ in range(2 * COPIES):
+def test_a_slow_network_is_not_run_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentinel_module, "CALIBRATION_SECONDS", 0.0)
+    clock = Scripted([1.0] * CALIBRATION_CALLS)
+    assert Sentinel(clock, 1).calm(nothing) == 1.0
+    assert len(clock.left) == CALIBRATION_CALLS - FEWEST_CALLS
+
+
+@pytest.mark.parametrize("company", [ALONE, COARSE])
+def test_copies_take_turns(company: Company) -> None:
+    copies = COPIES[company.grain]
+    clock = Scripted([1.0] * 2 * copies)
+    sentinel = Sentinel(clock, 1, company=company)
+    for _ in range(2 * copies):
         assert sentinel.time(3) == 1.0
-    assert len(set(map(id, clock.runs))) == COPIES
-    assert clock.runs[:COPIES] == clock.runs[COPIES:]
+    assert len(set(map(id, clock.runs))) == copies
+    assert clock.runs[:copies] == clock.runs[copies:]
 
 
 @pytest.fixture
@@ -115,18 +129,19 @@ def first_time() -> None:
 @pytest.mark.usefixtures("first_time")
 def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> None:
     before = torch.get_rng_state()
-    clock = Scripted([1.0] * COPIES)
+    copies = COPIES["fine"]
+    clock = Scripted([1.0] * copies)
     sentinel = Sentinel(clock, 1)
-    for _ in range(COPIES):
+    for _ in range(copies):
         sentinel.time()
     assert torch.equal(torch.get_rng_state(), before)
     with torch.inference_mode():
         sums = [float(run().double().sum()) for run in clock.runs]  # type: ignore[operator]
-    assert len(set(sums)) == COPIES
+    assert len(set(sums)) == copies
     _copies.cache_clear()
-    again = Scripted([1.0] * COPIES)
+    again = Scripted([1.0] * copies)
     other = Sentinel(again, 1)
-    for _ in range(COPIES):
+    for _ in range(copies):
         other.time()
     with torch.inference_mode():
         assert [float(run().double().sum()) for run in again.runs] == sums  # type: ignore[operator]

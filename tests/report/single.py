@@ -9,7 +9,7 @@ from dsx.measure._base import exact
 from dsx.measure.layers import Breakdown, Layer, Span
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
-from dsx.study.single import Measured, Number
+from dsx.study.single import Measured, Number, value_of
 
 TEXT = """
 model: small_cnn
@@ -34,7 +34,7 @@ def crossed(of: SearchSpace) -> Design:
 
 def number(reading: Reading, stored: bool = False) -> Number:
     """A number taken at noon."""
-    return Number(reading=reading, taken_at=NOON, stored=stored)
+    return Number(value=value_of(reading), reading=reading, taken_at=NOON, stored=stored)
 
 
 def latency(value: float, stored: bool = False, **conditions: object) -> Number:

@@ -15,10 +15,26 @@ MANIFEST: dict[str, Any] = {
     "design": "0123456789ab",
     "words": "2x crosses [in turn]; 5 as is",
     "metrics": {
-        "params": {"exported": 1234567, "searched": 1234567.0},
-        "accuracy": {"exported": 0.9805555, "searched": 0.98},
-        "test_accuracy": {"exported": 0.97},
-        "peak_memory_mb": {"searched": 3.5},
+        "params": {"designed": 1234567, "exported": 2000000, "unit": ""},
+        "accuracy": {
+            "exported": 0.9805555,
+            "searched": 0.98,
+            "searched_low": 0.96,
+            "searched_high": 0.99,
+            "unit": "fraction",
+        },
+        "test_accuracy": {"exported": 0.97, "unit": "fraction"},
+        "latency_ms": {
+            "exported": 0.203,
+            "low": 0.2,
+            "high": 0.21,
+            "searched": 0.218,
+            "searched_low": 0.2,
+            "searched_high": 0.25,
+            "searched_busy": True,
+            "unit": "ms",
+        },
+        "peak_memory_mb": {"searched": 3.5, "unit": "MB"},
     },
     "outputs": {"images": 720, "largest_difference": 4.2e-7, "tolerance": 1e-3},
     "files": {"design.yaml": "aa", "model.py": "bb"},
@@ -31,21 +47,30 @@ def test_in_words(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     print_bundle(Path("chosen"), MANIFEST, "table")
-    first, *table, checked, files = capsys.readouterr().out.splitlines()
+    first, *table, busy, counts, checked, files = capsys.readouterr().out.splitlines()
     assert first == "chosen: 2x crosses [in turn]; 5 as is (design 0123456789ab)"
     assert [line.split() for line in table] == [
         ["metric", "searched", "exported"],
-        ["params", "1,234,567", "1,234,567"],
-        ["accuracy", "0.98", "0.980556"],
-        ["test_accuracy", "0.97"],
-        ["peak_memory_mb", "3.5"],
+        ["params", "1,234,567", "2,000,000"],
+        ["accuracy", "98.0", "±2", "%", "98.1", "%"],
+        ["test", "accuracy", "97.0", "%"],
+        ["latency", "0.218", "±0.03", "ms!", "0.203", "±0.007", "ms"],
+        ["peak", "memory", "3.50", "MB"],
     ]
     assert max(map(len, table)) <= columns
+    assert busy.startswith("! measured while")
+    assert counts.startswith("counts: searched are live weights; exported is what the files hold")
     assert checked == (
         "checked in a fresh process on 720 images: outputs differ by at most 4e-07 of the "
         "largest (allowed 0.001)"
     )
     assert files == "files: design.yaml, model.py, manifest.json"
+
+
+def test_counts_that_are_the_same_need_no_words(capsys: pytest.CaptureFixture[str]) -> None:
+    same = {"params": {"designed": 1234567, "exported": 1234567, "unit": ""}}
+    print_bundle(Path("chosen"), {**MANIFEST, "metrics": same}, "table")
+    assert "counts:" not in capsys.readouterr().out
 
 
 def test_json_is_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,10 +56,12 @@ def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["absent"] == {"energy_mj": "cannot be told on this machine"}
     params, _, latency = document["metrics"]
     assert params == {
-        "metric": "params", "unit": "", "value": 1200, "low": 1200, "high": 1200, "wide": False,
-        "busy": False, "stored": False, "taken_at": "2026-11-24T12:05:30Z", "ratio": 0.5,
+        "metric": "params", "unit": "", "value": 1200, "low": 1200, "high": 1200, "readings": 1,
+        "wide": False, "busy": False, "stored": False, "taken_at": "2026-11-24T12:05:30Z",
+        "ratio": 0.5,
         "baseline_value": 2400, "baseline_low": 2400, "baseline_high": 2400,
-        "baseline_wide": False, "baseline_busy": False, "baseline_stored": True,
+        "baseline_readings": 1, "baseline_wide": False, "baseline_busy": False,
+        "baseline_stored": True,
         "baseline_taken_at": "2026-11-24T12:05:30Z",
     }  # fmt: skip
     assert (latency["wide"], latency["baseline_busy"], latency["low"]) == (True, True, 0.49)
@@ -77,6 +79,13 @@ def test_numbers_from_the_database_say_since_when(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert out.count("stored 11-24 12:05") == 3
     assert "of the baseline: everything stored\n" in out
+    latency = old["latency_ms"]
+    several = dataclasses.replace(latency, value=dataclasses.replace(latency.value, readings=3))
+    stored = dataclasses.replace(found, design={**old, "latency_ms": several}, baseline=old)
+    print_measured(of, crossed(of), stored, "table", {})
+    out = capsys.readouterr().out
+    assert out.count("stored 11-24 12:05 x3\n") == 1
+    assert "\nx: the median of so many readings" in out
 
 
 def test_conditions_name_what_the_network_is_run_with() -> None:

@@ -13,9 +13,12 @@ from sqlalchemy.orm import Session
 from dsx import front, search
 from dsx.errors import StorageError
 from dsx.measure import this_device
-from dsx.study.begin import difference_of
+from dsx.space import load_space
+from dsx.study.begin import begin_study, difference_of
 from dsx.study.database import open_database
 from dsx.study.memory import Memory
+from dsx.study.plan import make_plan
+from dsx.study.store import Store
 from dsx.study.tables import StudyRow
 from tests.study.looking import moved, rows, trials
 from tests.study.spaces import STATIC, varied
@@ -54,6 +57,18 @@ def test_a_changed_space_is_refused_with_the_difference(
         search(space, trials=2, storage=storage)
     assert len(trials(storage, "static")) == 1
     assert search(space, trials=1, study="other", storage=storage).study == "other"
+
+
+def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_path: Path) -> None:
+    # An objective more: Optuna's study has to be another one too.
+    fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
+    memory = Memory(open_database(storage, create=True), this_device())
+    begin_study("static", make_plan(load_space(fewer), memory), memory, seed=0)
+    Store(storage, "static", {"params": "minimize"}, seed=0)
+    found = search(STATIC, trials=2, storage=storage)
+    assert list(found.objectives) == ["params", "flops"]
+    assert len(found.entries) == 2
+    assert len(rows(storage, StudyRow)) == 1
 
 
 @pytest.mark.parametrize(

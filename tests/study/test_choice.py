@@ -1,5 +1,6 @@
 """One design of a study, with all that an export needs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,18 @@ from dsx.errors import DsxError, StorageError
 from dsx.measure import Reading, this_device
 from dsx.study.choice import load_choice
 from dsx.study.database import open_database
+from dsx.study.front import Value
 from dsx.study.memory import Memory
 from dsx.study.read import find_study
 from dsx.study.tables import FormRow
+from tests.study.again import copy_to
 from tests.study.looking import moved, rows
 from tests.study.spaces import ONE, TINY, varied
+
+
+def spans(numbers: Mapping[str, Reading] | Mapping[str, Value]) -> dict[str, list[float]]:
+    """Reduce numbers to what they say, and how sure they are."""
+    return {name: [v.low, v.value, v.high] for name, v in numbers.items()}
 
 
 def test_a_design_is_found_with_its_numbers_and_weights(finished: str) -> None:
@@ -23,7 +31,7 @@ def test_a_design_is_found_with_its_numbers_and_weights(finished: str) -> None:
     choice = load_choice(finished, "tiny", "knee", this_device())
     assert (choice.study, choice.trial) == ("tiny", found.knee.trial)
     assert choice.design.id == found.knee.id
-    assert choice.metrics == {name: v.value for name, v in found.knee.metrics.items()}
+    assert spans(choice.metrics) == spans(found.knee.metrics)
     assert choice.weights is not None
     network = choice.space.network()
     assert choice.weights["head.weight"].shape == network.state_dict()["head.weight"].shape
@@ -37,7 +45,7 @@ def test_a_design_measured_elsewhere_is_found_by_its_trial(copied: str) -> None:
     for pick in (f"#{there.trial}", there.id):
         choice = load_choice(copied, "tiny", pick, this_device())
         assert choice.design.id == there.id
-        assert choice.metrics == {name: v.value for name, v in there.metrics.items()}
+        assert spans(choice.metrics) == spans(there.metrics)
     # By words, only the study's own device is asked.
     knee = front("tiny", storage=copied).knee
     assert load_choice(copied, "tiny", "knee", this_device()).design.id == knee.id != there.id
@@ -53,7 +61,23 @@ def test_numbers_are_those_of_the_weights_not_means_over_seeds(copied: str) -> N
     found = front("tiny", storage=copied).baseline_entry
     assert found is not None and found.metrics["accuracy"].seeds == 2
     choice = load_choice(copied, "tiny", "baseline", this_device())
-    assert choice.metrics["accuracy"] == before.entries[0].metrics["accuracy"].value
+    assert choice.metrics["accuracy"].value == before.entries[0].metrics["accuracy"].value
+
+
+def test_all_readings_of_what_is_timed_count_as_in_the_front(
+    open_study: str, tmp_path: Path
+) -> None:
+    storage = copy_to(open_study, tmp_path)
+    memory = Memory(open_database(storage, create=True), this_device())
+    protocol = find_study(memory.engine, "quick").metrics["latency_ms"]["protocol"]
+    for value in (0.5, 0.6, 0.9):
+        reading = Reading(value=value, low=value - 0.01, high=value + 0.01, samples=(value,))
+        memory.add(front("quick", storage=storage).baseline, "latency_ms", protocol, reading)
+    found = front("quick", storage=storage).baseline_entry
+    assert found is not None and found.metrics["latency_ms"].readings >= 3
+    choice = load_choice(storage, "quick", "baseline", this_device())
+    assert spans(choice.metrics) == spans(found.metrics)
+    assert choice.metrics["latency_ms"].conditions["readings"] >= 3
 
 
 def test_the_newest_study_is_meant(finished: str) -> None:

@@ -134,6 +134,37 @@ def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
     assert (found.before, len(found.front.contested)) == (3, 3)
 
 
+def test_the_baseline_keeps_pace_with_what_is_compared_with_it(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=3, seeds=1)
+    baseline = front("quick", storage=storage).baseline
+
+    def worst(row: MeasurementRow) -> None:
+        if row.design == baseline and row.metric in ("accuracy", "latency_ms"):
+            row.value = 0.0 if row.metric == "accuracy" else 1000.0
+            row.low = row.high = row.value
+
+    change(storage, worst)
+    assert front("quick", storage=storage).certainty[baseline] == "no"
+    found = settled(storage)
+    assert found.before == 1
+    assert readings(storage)[baseline] >= 3
+
+
+def test_no_more_is_timed_in_turn_than_there_is_time_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=1)
+    space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 5.0")
+    storage = searched(space, tmp_path)
+    change(storage, leave_open)
+    doing: list[str] = []
+    settle("quick", 10.0, storage=storage, doing=doing.append)
+    # As far as it knows then, each takes half of the time.
+    assert doing[0] == "timing 2 designs in turn"
+
+
 def test_exact_numbers_are_not_contested(tmp_path: Path) -> None:
     storage = searched(STATIC, tmp_path)
     found = settled(storage)
