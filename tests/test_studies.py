@@ -2,6 +2,7 @@
 
 import csv
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,29 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 
 def measured(folder: Path) -> dict[str, dict[str, float]]:
-    """Values by design and metric, feasible designs only."""
-    values: dict[str, dict[str, float]] = {}
+    """Values by design and metric, feasible designs only.
+
+    Of what was timed several times the median of the calm readings, where there are any.
+    """
+    taken: dict[str, dict[str, list[dict[str, str]]]] = {}
     for row in rows(folder / "measurements.csv"):
         if row["feasible"] == "true":
-            values.setdefault(row["design"], {})[row["metric"]] = float(row["value"])
-    return values
+            taken.setdefault(row["design"], {}).setdefault(row["metric"], []).append(row)
+    return {
+        design: {metric: settled(readings) for metric, readings in metrics.items()}
+        for design, metrics in taken.items()
+    }
+
+
+def settled(readings: list[dict[str, str]]) -> float:
+    """Give the one value that some readings stand for."""
+    conditions = [json.loads(row["conditions"]) for row in readings]
+    calm = [
+        row
+        for row, told in zip(readings, conditions, strict=True)
+        if not (told.get("wide") or told.get("busy"))
+    ]
+    return statistics.median(float(row["value"]) for row in calm or readings)
 
 
 def test_there_is_a_reference_study() -> None:

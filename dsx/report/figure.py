@@ -176,6 +176,11 @@ class _Picture:
             if any(getattr(value, name) for value in shown)
         ]
 
+    def _doubt(self, entry: Entry) -> str:
+        """Mark a design with what may be wrong with either of its numbers."""
+        ((across, up),) = self._pairs([entry])
+        return "".join(dict.fromkeys(doubts(across) + doubts(up)))
+
     def _staircase(self) -> None:
         """Join the front of two objectives: nothing was found beyond this line."""
         ways = self.front.objectives
@@ -278,15 +283,14 @@ class _Picture:
 
     def _labels(self, entries: list[Entry]) -> None:
         """Number the marks wherever nothing is hidden, in the order of their importance."""
+        # A mark that the heading explains has to be seen.
+        entries = sorted(entries, key=lambda entry: not self._doubt(entry))
         pixel = self.drawn.dpi / 72
         where = self.axes.transData.transform
         seen = [where((v.value, w.value)) for v, w in self._pairs(self._all)]
         radius = 4 * pixel
         taken: list[Box] = [(x - radius, y - radius, x + radius, y + radius) for x, y in seen]
-        texts = [
-            f"#{entry.trial}{''.join(dict.fromkeys(doubts(v) + doubts(w)))}"
-            for entry, (v, w) in zip(entries, self._pairs(entries), strict=True)
-        ]
+        texts = [f"#{entry.trial}{self._doubt(entry)}" for entry in entries]
         sizes = [(0.62 * _LABEL_SIZE * pixel * len(t), _LABEL_SIZE * pixel) for t in texts]
         points = [tuple(where((v.value, w.value))) for v, w in self._pairs(entries)]
         left, bottom, right, top = self.axes.bbox.extents

@@ -93,14 +93,13 @@ def summary(progress: run.Progress) -> str:
 
 @contextmanager
 def working(words: str) -> Iterator[None]:
-    """Show that something is being done.
+    """Show that something is being done, on a terminal only.
 
     Args:
         words: What.
     """
     out = console(stderr=True)
     if not out.is_terminal:
-        out.print(words, soft_wrap=True)
         yield
         return
     with out.status(words):

@@ -88,6 +88,19 @@ def test_every_design_is_a_mark_of_its_role(two: Front) -> None:
     assert {text.get_text() for text in plot.texts} == {"#0", "#1", "#2", "#3", "#4", "#7"}
 
 
+def test_numbers_from_bad_conditions_are_marked_and_the_mark_is_explained(doubtful: Front) -> None:
+    (plot, *_) = drawn(doubtful, x="latency_ms").axes
+    shown = {text.get_text() for text in plot.texts}
+    assert "#1~!" in shown
+    assert not any(text.endswith(("~", "!")) for text in shown - {"#1~!", "#2~"})
+    heading = plot.get_title(loc="left")
+    assert "~ the time was spent before" in heading and "! measured while" in heading
+    # The marks are of what the axes show.
+    (plot, *_) = drawn(doubtful, x="flops").axes
+    assert not any(text.get_text().endswith(("~", "!")) for text in plot.texts)
+    assert "~" not in plot.get_title(loc="left")
+
+
 def test_two_objectives_are_joined_by_a_staircase(two: Front, three: Front) -> None:
     stairs = [line for line in drawn(two).axes[0].lines if line.get_drawstyle() == "steps-post"]
     (line,) = stairs

@@ -63,6 +63,17 @@ def test_ties_and_constants_have_sentences_of_their_own(
     assert said in sentences(line(proxies, latency, flops))
 
 
+def test_numbers_from_bad_conditions_are_counted(proxies: ProxyReport) -> None:
+    made = line(proxies, [1, 2, 3, 4, 5], [20, 10, 50, 40, 30])
+    numbers = {
+        name: {**own, "latency_ms": dataclasses.replace(own["latency_ms"], busy=name < "design 2")}
+        for name, own in made.numbers.items()
+    }
+    said = "Latency of 2 of the 5 designs: measured while the machine was busy with other work."
+    assert said in sentences(of(proxies, numbers))
+    assert not any("busy" in sentence for sentence in sentences(made))
+
+
 def test_operators_that_nobody_counts_are_named(proxies: ProxyReport) -> None:
     said = "Not known to the counter of operators: aten::fft_fft (2); flops leave them out."
     assert sentences(proxies)[-1] == said

@@ -1,6 +1,7 @@
 """References of the sentinel: kept by the database and by the machine, whichever knows first."""
 
 import json
+import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -145,6 +146,8 @@ def test_a_file_that_cannot_be_read_or_written_is_one_line(engine: Engine, file:
 
 def calibrate(line: Connection, folder: Path, storage: str) -> None:
     """Time something, with a reference that is in no database yet."""
+    # Whoever forks has the environment of an earlier moment.
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     lock.FOLDER = folder
     sentinel.CALIBRATION_CALLS = 30
     references = of(open_database(storage, create=True))
