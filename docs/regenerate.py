@@ -87,6 +87,8 @@ def fill(page: Path, folder: Path, marks: Sequence[str]) -> None:
 
 def main(arguments: list[str]) -> None:
     """Make everything, or all but what takes long, or all but the study too."""
+    if set(arguments) - {"--study", "--outputs"}:
+        sys.exit(__doc__)
     sys.path.insert(0, str(ROOT))
     from docs.pictures import main as draw
 

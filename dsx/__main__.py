@@ -2,12 +2,15 @@
 
 import _thread
 import os
+import select
 import signal
 import sys
 import threading
 from types import FrameType
 
 AGAIN_SECONDS = 0.01
+UNHEARD = 128 + signal.SIGPIPE
+"""Exit code of a process that a closed pipe has ended."""
 
 
 class _Stop:
@@ -71,8 +74,8 @@ def _run(stop: _Stop) -> int:
     try:
         return run_command(state)
     except BrokenPipeError:
-        # Whoever read has read enough; the work was done.
-        return 0
+        # Whoever read the results has read enough. But without its progress work stops on the way.
+        return UNHEARD if _unheard() else 0
     except DsxError as error:
         if stop.asked:
             # What the interrupt broke was taken for something else on its way up.
@@ -83,13 +86,21 @@ def _run(stop: _Stop) -> int:
         return error.exit_code
 
 
+def _unheard() -> bool:
+    """Say whether nobody reads stderr any more (`dsx search 2>&1 | head`)."""
+    poll = select.poll()
+    poll.register(2, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
 def _flush() -> None:
     """Find out now, not while Python shuts down, that nobody reads the output (`| head -1`)."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

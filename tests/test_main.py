@@ -168,6 +168,22 @@ def test_a_closed_pipe_is_no_error_of_ours(tmp_path: Path, arguments: list[str])
     assert "Exception ignored" not in ended.err
 
 
+def test_work_that_a_closed_pipe_stops_on_its_way_does_not_look_done(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m dsx search {STATIC} --trials 30 2>&1 | head -1; "
+    done = subprocess.run(
+        ["bash", "-c", command + "exit ${PIPESTATUS[0]}"],
+        cwd=tmp_path,
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0/30 designs, 0 on the front\n", "")
+    assert done.returncode == 141
+    # What was measured is there.
+    assert dsx("search", STATIC, "--trials", 30, folder=tmp_path).code == 0
+
+
 def test_head_takes_the_first_line(tmp_path: Path) -> None:
     dsx("search", STATIC, "--trials", 3, folder=tmp_path)
     command = f"{sys.executable} -m dsx pareto --json | head -1"

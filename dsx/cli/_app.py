@@ -76,11 +76,12 @@ def run_command(state: State) -> int:
 
     Raises:
         DsxError: If the command line, or what it names, is not as it should be.
+        BrokenPipeError: If nobody reads what it prints.
     """
     try:
         return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
-    except SystemExit:
-        # How typer and rich end where nobody reads their output any more; the work was done.
-        return 0
+    except SystemExit as error:
+        # How typer and rich end where nobody reads their output any more.
+        raise BrokenPipeError from error
     except typer.TyperException as error:
         raise DsxError(" ".join(error.format_message().split())) from error

@@ -23,6 +23,13 @@ _ASCII = str.maketrans(
 )
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to whoever ends the process; rich would hide which."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """Open a console that colours nothing by itself and knows terminals, pipes and NO_COLOR.
 
@@ -32,7 +39,7 @@ def console(*, stderr: bool = False) -> Console:
     Returns:
         A console; without a terminal it writes no control codes, 80 columns unless COLUMNS says so.
     """
-    return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+    return _Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
 def spelled(text: str, ascii_only: bool) -> str:
