@@ -141,9 +141,13 @@ def time_with_children(line: Connection, folder: Path) -> None:
     """Keep the CPU, and start processes that live on; says their ids."""
     lock.FOLDER = folder
     with exclusive("cpu"):
+        reader, writer = os.pipe()
         pid = os.fork()
         if not pid:
+            os.write(writer, b".")
             signal.pause()
+        # Until then it may not have had the time to let go of what it was born with.
+        os.read(reader, 1)
         # Of no use to it, but all files that are open come along.
         other = subprocess.Popen(["sleep", "600"], close_fds=False)
         line.send([pid, other.pid])
