@@ -57,10 +57,13 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
     device = this_device()
     references = MachineReferences(device.fingerprint)
     forgotten = references.forget() if calibrate else {}
-    found = quiet.look(references)
+    # A search that runs may add its own to those of the machine meanwhile.
+    taken: dict[str, float] = {}
+    found = quiet.look(taken if calibrate else references)
+    references.update(taken)
     findings = {
         **_offers(device),
-        **(_calibrated(forgotten, references) if calibrate else {}),
+        **(_calibrated(forgotten, taken) if calibrate else {}),
         **_quietness(found, device),
         "fingerprint": device.fingerprint,
         **_software(),
