@@ -45,6 +45,16 @@ hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let CI, which installs every program that a test may need, fail where one is skipped."""
     parser.addoption("--fail-on-skip", action="store_true", help="count a skipped test as failed")
+    parser.addoption("--long", action="store_true", help="run also what is marked `long`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests out that take minutes, unless they are asked for."""
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,5 +1,6 @@
 """Open a database so that readers never block writers, and exactly one process makes its tables."""
 
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from urllib.parse import quote
 
 import sqlalchemy
 from filelock import FileLock
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError
 from dsx.study.secret import without_password
-from dsx.study.tables import Base
+from dsx.study.tables import SCHEMA_VERSION, Base, DatabaseRow
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 BUSY_SECONDS = 60
@@ -71,12 +73,32 @@ def open_database(storage: str, create: bool) -> Engine:
         if create:
             with table_lock(file):
                 Base.metadata.create_all(engine)
+                _identify(engine)
         missing = not sqlalchemy.inspect(engine).has_table("dsx_studies")
     except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise StorageError(f"{shown(url)} cannot be opened: {plain(error)}") from error
     if missing:
         raise StorageError(f"{shown(url)} holds no studies of dsx; `dsx search` begins one")
     return engine
+
+
+def database_id(engine: Engine) -> str:
+    """Read the id of a database, which says which files beside it are its own.
+
+    Args:
+        engine: The database.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    with Session(engine) as session:
+        return session.scalars(select(DatabaseRow.id)).one()
+
+
+def _identify(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        if session.scalar(select(DatabaseRow)) is None:
+            session.add(DatabaseRow(schema=SCHEMA_VERSION, id=secrets.token_hex(16)))
 
 
 def tuned(url: URL) -> Engine:

@@ -8,6 +8,9 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+SCHEMA_VERSION = 1
+"""Version of the layout of these tables."""
+
 # What can become of a draw.
 RUNNING, INTERRUPTED = "running", "interrupted"
 COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
@@ -22,6 +25,14 @@ class Base(DeclarativeBase):
     """Types that all tables share."""
 
     type_annotation_map = {dict[str, Any]: JSON, str: String(255)}  # noqa: RUF012
+
+
+class DatabaseRow(Base):
+    """The database itself; there is one row."""
+
+    __tablename__ = "dsx_database"
+    schema: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str]
 
 
 class DeviceRow(Base):

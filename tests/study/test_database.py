@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy
 
 from dsx.errors import StorageError
-from dsx.study.database import open_database, parse_url, sqlite_file
-from dsx.study.tables import Base
+from dsx.study.database import database_id, open_database, parse_url, sqlite_file
+from dsx.study.tables import Base, StudyRow
 from tests.cli.running import INTERRUPT, dsx, one_line, start, until
 from tests.study.looking import rows
 from tests.study.spaces import STATIC
@@ -23,7 +23,7 @@ def test_tables_are_made_once(storage: str, tmp_path: Path) -> None:
     tables = set(sqlalchemy.inspect(engine).get_table_names())
     assert tables == set(Base.metadata.tables)
     open_database(storage, create=True)
-    assert rows(storage, next(iter(Base.registry.mappers)).class_) == []
+    assert rows(storage, StudyRow) == []
 
 
 def test_folders_are_made_for_a_writer_only(tmp_path: Path) -> None:
@@ -168,3 +168,12 @@ def test_readers_work_there_while_a_search_runs(tmp_path: Path) -> None:
     assert running.code is None
     running.signal(INTERRUPT)
     assert running.wait().code == 130
+
+
+def test_a_database_keeps_its_id(tmp_path: Path) -> None:
+    one = f"sqlite:///{tmp_path}/one.db"
+    first = database_id(open_database(one, create=True))
+    assert len(first) == 32
+    assert database_id(open_database(one, create=True)) == first
+    other = open_database(f"sqlite:///{tmp_path}/other.db", create=True)
+    assert database_id(other) != first

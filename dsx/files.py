@@ -1,0 +1,127 @@
+"""Write files that appear whole or not at all, and survive a power cut once they are there."""
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SUFFIX = ".dsx-part"
+
+
+@contextmanager
+def writing(path: Path, *, replace: bool) -> Iterator[Path]:
+    """Write a file under a temporary name beside its place, and rename it when it is complete.
+
+    What a killed process left of an earlier attempt is removed.
+
+    Args:
+        path: The file; its folder exists.
+        replace: Whether a file that is there may be replaced. Whoever says so has to know that
+            dsx wrote it.
+
+    Yields:
+        The temporary file, which exists and is empty.
+
+    Raises:
+        FileExistsError: If a file is there that must not be replaced.
+        OSError: If the file cannot be written; nothing is left behind then.
+    """
+    place = path.absolute()
+    remove_abandoned(place)
+    partial, held = _temporary(place)
+    try:
+        yield partial
+        sync(partial)
+        if replace:
+            partial.replace(place)
+        else:
+            _appear(partial, place)
+        sync(place.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _temporary(place: Path) -> tuple[Path, int]:
+    """Create a file beside a place, locked while this process lives: it is not abandoned."""
+    while True:
+        partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}{SUFFIX}")
+        held = os.open(partial, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if os.fstat(held).st_nlink:
+            return partial, held
+        # Another process removed it before it was locked.
+        os.close(held)
+
+
+def _appear(partial: Path, place: Path) -> None:
+    """Give a file its name unless there is one, also if it has appeared in the meantime."""
+    try:
+        os.link(partial, place)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        # A file system without hard links.
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        partial.replace(place)
+
+
+def write(path: Path, content: bytes | str, *, replace: bool) -> None:
+    """Write a whole file at once; see `writing`.
+
+    Args:
+        path: The file; its folder exists.
+        content: All of it; text is encoded as UTF-8.
+        replace: Whether a file that is there may be replaced.
+
+    Raises:
+        FileExistsError: If a file is there that must not be replaced.
+        OSError: If the file cannot be written; nothing is left behind then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with writing(path, replace=replace) as partial:
+        partial.write_bytes(data)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to the disk.
+
+    Args:
+        path: The file or folder.
+
+    Raises:
+        OSError: If the disk reports an error.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def remove_abandoned(place: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote a file.
+
+    Args:
+        place: The file that they were to become.
+    """
+    pattern = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}{re.escape(SUFFIX)}")
+    # What is gone or not ours to remove is no obstacle to writing.
+    with suppress(OSError):
+        for file in place.parent.iterdir():
+            if pattern.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+                _remove_if_abandoned(file)
+
+
+def _remove_if_abandoned(file: Path) -> None:
+    held = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink(missing_ok=True)
+    finally:
+        os.close(held)

@@ -1,0 +1,42 @@
+"""What the tests of robustness share: a table of the cases tried, by kind, at the end of a run."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+Tally = Callable[[str, bool], None]
+_NAME = "robustness"
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Tally:
+    """Count a case: its kind ("bad inputs", "damaged databases", ...), and whether dsx was right.
+
+    A test counts each of its cases, and fails if one of them was wrong.
+    """
+
+    def count(kind: str, right: bool) -> None:
+        record_property(_NAME, [kind, int(right)])
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table: kind, cases tried, cases right."""
+    tried: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    for report in reports:
+        if not isinstance(report, pytest.TestReport) or report.when != "call":
+            continue
+        for name, value in report.user_properties:
+            if name == _NAME:
+                assert isinstance(value, list)
+                tried[value[0]] += 1
+                right[value[0]] += value[1]
+    if tried:
+        terminalreporter.section("robustness")
+        terminalreporter.write_line(f"{'kind':<44}{'cases tried':>12}{'cases right':>12}")
+        for kind in sorted(tried):
+            terminalreporter.write_line(f"{kind:<44}{tried[kind]:>12}{right[kind]:>12}")

@@ -1,0 +1,78 @@
+"""Files appear whole or not at all, and replace nothing that must stay."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsx.files import SUFFIX, write, writing
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_file_is_written(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", "words ü", replace=False)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "words ü"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_file_has_the_permissions_that_the_user_set(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write(tmp_path / "a", b"", replace=False)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_there_stays_unless_it_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(FileExistsError, match="a"):
+        write(tmp_path / "a", "new", replace=False)
+    assert (tmp_path / "a").read_text() == "mine"
+    assert names(tmp_path) == ["a"]
+    write(tmp_path / "a", "new", replace=True)
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(ZeroDivisionError), writing(tmp_path / "a", replace=True) as partial:
+        partial.write_text("half")
+        _ = 1 / 0
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from dsx.files import writing\n"
+        "with writing(Path(sys.argv[1]), replace=True) as partial:\n"
+        "    partial.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = names(tmp_path)
+    assert left.endswith(SUFFIX)
+    write(tmp_path / "a", "whole", replace=True)
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    with writing(tmp_path / "a", replace=True) as partial:
+        write(tmp_path / "a", "the other", replace=True)
+        assert partial.exists()
+        partial.write_text("this one")
+    assert (tmp_path / "a").read_text() == "this one"
+
+
+@pytest.mark.parametrize("name", [".a.12345678.part", ".b.12345678.dsx-part", ".a.x.dsx-part"])
+def test_files_of_other_names_are_not_touched(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    write(tmp_path / "a", "", replace=False)
+    assert (tmp_path / name).read_text() == "mine"
