@@ -21,14 +21,14 @@ def bench(
     from dsx.bench import Bench
     from dsx.lookup import find, names
     from dsx.report.listing import print_rows
-    from dsx.report.telling import telling
+    from dsx.report.progress import working
 
     if name is None:
         known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
         print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
     found, how = find(Bench, name), chosen_format(format, json)
-    with telling() as tell:
+    with working("running the benchmark") as tell:
         rows = found.run(quick, tell)
     if how is Format.TABLE:
         for row in rows:

@@ -29,11 +29,10 @@ def doctor(
 ) -> None:
     """Show what this machine offers, and whether it is quiet enough to be measured on."""
     from dsx.report.listing import print_rows
-    from dsx.report.telling import telling
+    from dsx.report.progress import working
     from dsx.study.doctor import examine
 
-    with telling() as tell:
-        tell("watching how quiet this machine is")
+    with working("checking whether the machine is idle"):
         found = examine(storage, calibrate)
     rows = [{"what": what, "finding": finding} for what, finding in found.findings.items()]
     about = {

@@ -112,10 +112,11 @@ def measure(
         "backend": backend[0] if backend and layers else None,
     }
     from dsx.cli._single import asked
+    from dsx.report.progress import working
     from dsx.report.result import print_message
 
     # What the network's own code prints is no result.
-    with redirect_stdout(sys.stderr):
+    with working("reading the space"), redirect_stdout(sys.stderr):
         found = asked(words or (), study, pick, storage, settings)
     for note in found.notes:
         print_message(note)
@@ -140,20 +141,28 @@ def _metrics(
     found: "Asked", storage: str, train: bool, fresh: bool, wanted: list[str], how: Format
 ) -> None:
     from dsx.report.measured import print_measured
-    from dsx.report.telling import telling
+    from dsx.report.progress import working
     from dsx.study.store import one_line_errors
 
-    with telling() as tell, redirect_stdout(sys.stderr), one_line_errors(storage):
+    with (
+        working("reading the space") as tell,
+        redirect_stdout(sys.stderr),
+        one_line_errors(storage),
+    ):
         measured = found.single(storage, train, fresh, tell).measure(wanted)
     print_measured(found.space, found.design, measured, how, found.about)
 
 
 def _layers(found: "Asked", storage: str, train: bool, how: Format) -> None:
     from dsx.report.layers import print_layers
-    from dsx.report.telling import telling
+    from dsx.report.progress import working
     from dsx.study.store import one_line_errors
 
-    with telling() as tell, redirect_stdout(sys.stderr), one_line_errors(storage):
+    with (
+        working("reading the space") as tell,
+        redirect_stdout(sys.stderr),
+        one_line_errors(storage),
+    ):
         breakdowns = found.single(storage, train, True, tell).layers()
     print_layers(found.space, found.design, breakdowns, how, found.about)
 
@@ -162,10 +171,14 @@ def _backends(
     found: "Asked", storage: str, train: bool, fresh: bool, wanted: list[str], how: Format
 ) -> None:
     from dsx.report.backends import print_backends
-    from dsx.report.telling import telling
+    from dsx.report.progress import working
     from dsx.study.backends import compare_backends
     from dsx.study.store import one_line_errors
 
-    with telling() as tell, redirect_stdout(sys.stderr), one_line_errors(storage):
+    with (
+        working("reading the space") as tell,
+        redirect_stdout(sys.stderr),
+        one_line_errors(storage),
+    ):
         lines = compare_backends(found.single(storage, train, fresh, tell), wanted)
     print_backends(found.space, found.design, lines, how, found.about)

@@ -61,28 +61,37 @@ def pareto(
         _show_proxies(study, storage, plot, chosen_format(format, json), others)
         return
     limit = None if settle is None else seconds("--settle", settle)
+    from dsx.report.progress import working
     from dsx.report.result import print_front, print_message
     from dsx.report.view import axes
-    from dsx.study.read import front
 
-    found = front(study, storage=storage, mix_devices=mix_devices)
+    found = _read(study, storage, mix_devices)
     # Before anything is measured, written or shown.
     axes(found, x, y)
     if limit is not None:
         # The newest study may be another one by the end.
         _settle(found.study, limit, storage)
-        found = front(found.study, storage=storage, mix_devices=mix_devices)
-    written = _write(found, plot, x, y)
-    if save is not None:
-        from dsx.report.record import save_study
+        found = _read(found.study, storage, mix_devices)
+    with working("writing plots and tables"):
+        written = _write(found, plot, x, y)
+        if save is not None:
+            from dsx.report.record import save_study
 
-        written += save_study(storage, found.study, save, mix_devices)
+            written += save_study(storage, found.study, save, mix_devices)
     print_front(found, chosen_format(format, json), plotted=True, x=x, y=y)
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
     if not found.on_front:
         print_message("No design meets all constraints yet.")
         raise typer.Exit(1)
+
+
+def _read(study: str | None, storage: str, mix_devices: bool) -> "Front":
+    from dsx.report.progress import working
+    from dsx.study.read import front
+
+    with working("reading the study"):
+        return front(study, storage=storage, mix_devices=mix_devices)
 
 
 def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> list[Path]:
@@ -95,12 +104,12 @@ def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> l
 
 
 def _settle(study: str, limit: float, storage: str) -> None:
+    from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.settled import said
-    from dsx.report.telling import telling
     from dsx.study.settle import settle
 
-    with telling() as doing, redirect_stdout(sys.stderr):
+    with working("reading the study") as doing, redirect_stdout(sys.stderr):
         settled = settle(study, limit, storage=storage, doing=doing)
     print_message(said(settled))
 
@@ -110,6 +119,7 @@ def _show_proxies(
 ) -> None:
     from dsx.errors import DsxError
     from dsx.report.plot import plot_proxies
+    from dsx.report.progress import working
     from dsx.report.proxies import print_proxies
     from dsx.report.result import print_message
     from dsx.study.database import open_database
@@ -118,9 +128,10 @@ def _show_proxies(
     given = [name for name, value in others.items() if value]
     if given:
         raise DsxError(f"--proxies: does not go with {given[0]} (allowed: --plot, --format)")
-    report = load_proxies(open_database(storage, create=False), study)
-    if plot is not None:
-        plot_proxies(report, plot)
+    with working("comparing counted metrics with latency"):
+        report = load_proxies(open_database(storage, create=False), study)
+        if plot is not None:
+            plot_proxies(report, plot)
     print_proxies(report, format)
     if plot is not None:
         print_message(f"Wrote {plot}")

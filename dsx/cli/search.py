@@ -49,13 +49,13 @@ def search(
 ) -> None:
     """Explore a space: build, measure and compare designs, and show the best trade-offs."""
     limit = None if timeout is None else seconds("--timeout", timeout)
-    from dsx.report.progress import SearchProgress
+    from dsx.report.progress import SearchProgress, working
     from dsx.report.result import print_front, print_message
     from dsx.space import load_space
     from dsx.study.run import search as run
 
     # What the network's own code prints is no result.
-    with redirect_stdout(sys.stderr):
+    with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(space)
     _say_notes(loaded)
     with SearchProgress() as progress, redirect_stdout(sys.stderr):

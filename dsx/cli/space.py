@@ -57,16 +57,17 @@ def space(
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.cli._draft import write
+    from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.space import print_space
     from dsx.space import load_space
     from dsx.study.plan import find_metrics, unmet
 
     # What the network's own code prints is no result.
-    with redirect_stdout(sys.stderr):
+    with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(name)
-    find_metrics(loaded)
-    problems = unmet(loaded)
+        find_metrics(loaded)
+        problems = unmet(loaded)
     if file is not None:
         write(loaded.source.text, file)
     print_space(loaded, problems, format)
@@ -80,10 +81,11 @@ def _show_model(
     model: str, arguments: str, shape: str | None, file: Path | None, format: Format
 ) -> None:
     from dsx.cli._draft import draft, write
+    from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.slots import print_census
 
-    with redirect_stdout(sys.stderr):
+    with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
     if file is not None:
         write(drafted.text, file)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from dsx.activity import activity
 from dsx.data._arguments import amount, given_normalisation, whole
 from dsx.data._base import Splits
 from dsx.data._decode import Decoder, Place
@@ -93,8 +94,9 @@ class Handling:
     def _in_memory(
         self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
     ) -> dict[str, Split]:
-        whole_parts = decoded(places.values(), self.decoder, self.workers)
-        pixels = dict(zip(places, whole_parts, strict=True))
+        with activity("decoding images", sum(map(len, places.values())), "image") as step:
+            whole_parts = decoded(places.values(), self.decoder, self.workers, step=step)
+            pixels = dict(zip(places, whole_parts, strict=True))
         normalisation = self.normalisation or Normalisation.of(
             pixels["train"][sample(len(pixels["train"]))]
         )
@@ -109,7 +111,8 @@ class Handling:
         normalisation = self.normalisation
         if normalisation is None:
             some = [places["train"][number] for number in sample(len(places["train"]))]
-            (pixels,) = decoded([some], self.decoder, self.workers)
+            with activity("decoding images", len(some), "image") as step:
+                (pixels,) = decoded([some], self.decoder, self.workers, step=step)
             normalisation = Normalisation.of(pixels)
         return {
             part: StreamSplit(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dsx.activity import Activity, activity
 from dsx.data._arguments import together
 from dsx.data._decode import Decoder, Pixels, Place, formats
 from dsx.data._split import Normalisation, Split
@@ -74,7 +75,11 @@ class StreamSplit(Split):
 
 
 def decoded(
-    batches: Iterable[Sequence[Place]], decoder: Decoder, workers: int, pinned: bool = False
+    batches: Iterable[Sequence[Place]],
+    decoder: Decoder,
+    workers: int,
+    pinned: bool = False,
+    step: Activity | None = None,
 ) -> Generator[Tensor]:
     """Decode batches of pictures.
 
@@ -83,6 +88,7 @@ def decoded(
         decoder: What becomes of them.
         workers: Threads that decode.
         pinned: Whether the batches lie in memory that a GPU reads directly.
+        step: Activity to be advanced by the number of decoded pictures.
 
     Yields:
         (B, C, H, W) uint8.
@@ -96,9 +102,9 @@ def decoded(
             pixels = torch.empty(len(places), *decoder.shape, dtype=torch.uint8, pin_memory=pinned)
             waiting.append((pixels, _start(pool, places, decoder, pixels.numpy())))
             if len(waiting) > AHEAD:
-                yield _finished(*waiting.popleft())
+                yield _finished(*waiting.popleft(), step)
         while waiting:
-            yield _finished(*waiting.popleft())
+            yield _finished(*waiting.popleft(), step)
 
 
 def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
@@ -112,8 +118,8 @@ def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
     Raises:
         DsxError: If some are no pictures; names them.
     """
-    with _threads(workers) as pool:
-        _wait(_start(pool, places, decoder, None))
+    with _threads(workers) as pool, activity("checking images", len(places), "image") as step:
+        _wait(_start(pool, places, decoder, None), step)
 
 
 @contextmanager
@@ -155,11 +161,18 @@ def _work(places: Sequence[Place], decoder: Decoder, pixels: Pixels | None) -> l
     return problems
 
 
-def _finished(pixels: Tensor, futures: Iterable[Future[list[str]]]) -> Tensor:
-    _wait(futures)
+def _finished(
+    pixels: Tensor, futures: Iterable[Future[list[str]]], step: Activity | None
+) -> Tensor:
+    _wait(futures, step)
     return pixels
 
 
-def _wait(futures: Iterable[Future[list[str]]]) -> None:
-    if problems := [problem for future in futures for problem in future.result()]:
+def _wait(futures: Iterable[Future[list[str]]], step: Activity | None) -> None:
+    problems = []
+    for future in futures:
+        problems += future.result()
+        if step is not None:
+            step.advance(step.done + SLICE)
+    if problems:
         raise DsxError(together(problems))

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dsx.activity import activity
 from dsx.errors import WorkFailed
 from dsx.measure import Candidate, Reading
 from dsx.measure.company import company
@@ -40,7 +41,8 @@ def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor
         save_file({name: images.contiguous() for name, images in inputs.items()}, into)
         script = Path(__file__).with_name("_fresh.py")
         command = [sys.executable, "-IB", str(script), str(folder.resolve()), str(into), str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        with activity("running the exported model in a fresh process"):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise WorkFailed(f"the exported model does not run in a fresh process: {last}")
@@ -100,12 +102,11 @@ def latency_ms(candidate: Candidate, network: nn.Module) -> Reading:
     Returns:
         Milliseconds.
     """
-    (reading,) = time_in_turn(
-        [candidate.run_of(network)],
-        candidate.space.file.measure,
-        candidate.references,
-        company(candidate.space),
-    )
+    run = candidate.run_of(network)
+    with activity("timing the exported model"):
+        (reading,) = time_in_turn(
+            [run], candidate.space.file.measure, candidate.references, company(candidate.space)
+        )
     return reading
 
 

@@ -22,7 +22,7 @@ from dsx.measure.lock import lock_name, shared
 from dsx.measure.race import timer
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.schema import Measure
-from dsx.train import Report, chosen_precision, train
+from dsx.train import chosen_precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
@@ -84,7 +84,6 @@ class Candidate:
         known: Deployed forms chosen before; new choices are added.
         references: How long the sentinel takes on this machine; see `dsx.measure.sentinel`.
         checkpoint: Where a long training is written down on its way, and gone on with.
-        report: Told the share of the training that is done, and the latest loss.
         waiting: Told that the device is not free: another process times on it.
     """
 
@@ -95,7 +94,6 @@ class Candidate:
         known: MutableMapping[str, Choice] | None = None,
         references: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
-        report: Report | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> None:
         self.space = space
@@ -103,7 +101,6 @@ class Candidate:
         self.known = {} if known is None else known
         self.references = {} if references is None else references
         self.checkpoint = checkpoint
-        self.report = report
         self.waiting = waiting
         self.losses: list[float] | None = None
         self._trained = False
@@ -220,7 +217,6 @@ class Candidate:
                     self.splits.train,
                     self.space.file.train,
                     checkpoint=self.checkpoint,
-                    report=self.report,
                     give_way=give_way,
                 )
             self.network.to("cpu")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from dsx.activity import activity
 from dsx.errors import WorkFailed
 
 FOLDER = Path("/tmp")
@@ -71,8 +72,9 @@ def exclusive(device: str, waiting: Callable[[], None] | None = None) -> Iterato
         if not all(_try(lock, fcntl.LOCK_EX) for lock in locks):
             if waiting is not None:
                 waiting()
-            for lock in locks:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with activity("waiting until no other process times or trains on this device"):
+                for lock in locks:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
         fcntl.flock(queue, fcntl.LOCK_UN)
         _mine.kept.add(device)
         try:

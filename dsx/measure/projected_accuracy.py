@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import update_bn
 
+from dsx.activity import activity
 from dsx.data import Split
 from dsx.measure._base import Candidate, Metric, Reading
 from dsx.measure.accuracy import share_of_hits
@@ -36,9 +37,11 @@ def _some(split: Split, give_way: Callable[[], None]) -> Iterator[Tensor]:
     size = min(BATCH, len(split))
     # Whole batches: a BN behind a pool over all pixels cannot do with a single image.
     some = order[: min(IMAGES, len(split) // size * size)]
-    for images, _ in split.batches(some, size):
-        yield images
-        give_way()
+    with activity("estimating batch norm statistics", len(some)) as progress:
+        for images, _ in split.batches(some, size):
+            yield images
+            progress.advance(progress.done + len(images))
+            give_way()
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:

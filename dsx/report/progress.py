@@ -1,37 +1,102 @@
-"""Show on stderr how far long work is: a bar on a terminal, a few lines elsewhere."""
+"""Show on stderr how far long work is: a bar on a terminal, dated lines in a pipe."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
+from dsx.activity import Activity, activity, current, current_subject
 from dsx.report.console import console
-from dsx.study import run
+
+if TYPE_CHECKING:
+    from dsx.study import run
 
 LINES = 10
+"""So many lines at most tell how many designs of a search are measured."""
+FIRST_SECONDS, LAST_SECONDS = 2.0, 120.0
+"""In a pipe, the first line on a step comes after so long; later ones at intervals that double."""
+BAR = 24
+"""Width of a bar in characters."""
+
+
+def described(step: Activity) -> str:
+    """Describe an activity in one line.
+
+    Args:
+        step: The activity.
+
+    Returns:
+        Such as "training #5, epoch 3 of 30, 12 min left".
+    """
+    parts = [f"{step.name} {current_subject()}".rstrip()]
+    if step.total is not None and step.unit:
+        number = min(int(step.done) + 1, int(step.total))
+        parts.append(f"{step.unit} {number:,} of {step.total:,.0f}")
+    elif step.total:
+        parts.append(f"{step.done / step.total:.0%}")
+    if (left := step.seconds_left) is not None:
+        parts.append(f"{duration(left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with the unit that suits it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[Callable[[str], None]]:
+    """Show what is done for as long as a command works.
+
+    Args:
+        name: What is done where no more specific activity is announced.
+        first_seconds: In a pipe, how long a step takes before a line tells of it.
+
+    Yields:
+        To be called with what is done next, in place of the name.
+    """
+    out = console(stderr=True)
+
+    with activity(name) as whole, _display(out, first_seconds):
+        yield whole.rename
 
 
 class SearchProgress:
-    """Follows a search; `report` is what `search` takes."""
+    """Shows the progress of a search; `report` is what `search` takes."""
 
     def __init__(self) -> None:
         self._console = console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.completed:.0f}/{task.total:.0f} designs"),
-            BarColumn(bar_width=None),
-            TimeRemainingColumn(),
-            TextColumn("left · front {task.fields[front]} · {task.description}"),
-            console=self._console,
-            expand=True,
-        )
-        self._task = self._bar.add_task("starting", total=None, front=0, visible=False)
+        self._context = ExitStack()
         self._last: run.Progress | None = None
         self._printed = -1
 
     def __enter__(self) -> "SearchProgress":
+        self._whole = self._context.enter_context(activity("starting"))
         if self._console.is_terminal:
-            self._bar.start()
+            self._bar = _search_bar(self._console)
+            self._task = self._bar.add_task("", total=None, front=0, visible=False)
+            self._context.enter_context(self._bar)
+        else:
+            self._context.enter_context(_Lines(self._console, FIRST_SECONDS))
         return self
 
     def __exit__(
@@ -40,37 +105,118 @@ class SearchProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+        self._context.close()
         if self._last is not None and error is None:
             self._console.print(summary(self._last), soft_wrap=True)
 
-    def report(self, progress: run.Progress) -> None:
-        """Show where the search stands."""
+    def report(self, progress: "run.Progress") -> None:
+        """Show how far the search is."""
         self._last = progress
+        self._whole.rename(progress.doing)
         if not self._console.is_terminal:
             self._print_sometimes(progress)
             return
         self._bar.update(
             self._task,
-            description=progress.doing,
             completed=progress.complete,
             total=progress.trials,
             front=progress.front,
             visible=True,
         )
 
-    def _print_sometimes(self, progress: run.Progress) -> None:
+    def _print_sometimes(self, progress: "run.Progress") -> None:
         step = progress.complete * LINES // progress.trials
         if step != self._printed:
             self._printed = step
-            self._console.print(
-                f"{progress.complete}/{progress.trials} designs, {progress.front} on the front",
-                soft_wrap=True,
-            )
+            done = f"{progress.complete}/{progress.trials} designs"
+            dated(self._console, f"{done}, {progress.front} on the front")
 
 
-def summary(progress: run.Progress) -> str:
+def _search_bar(out: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.completed:.0f}/{task.total:.0f} designs"),
+        BarColumn(bar_width=None),
+        TimeRemainingColumn(),
+        TextColumn("left · front {task.fields[front]} ·"),
+        _Description(),
+        console=out,
+        expand=True,
+    )
+
+
+class _Description(ProgressColumn):
+    """The current activity, beside the bar of a search."""
+
+    def render(self, task: Task) -> Text:
+        step = current()
+        return Text("" if step is None else described(step), overflow="ellipsis", no_wrap=True)
+
+
+def _display(out: Console, first_seconds: float) -> AbstractContextManager[object]:
+    """Display the current activity until the context ends."""
+    if out.is_terminal:
+        return Live(get_renderable=_line, console=out, refresh_per_second=8, transient=True)
+    return _Lines(out, first_seconds)
+
+
+def _line() -> RenderableType:
+    """Render the current activity: what is done, beside a bar that pulses without a total."""
+    step = current()
+    if step is None:
+        return Text()
+    grid = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=step.total, completed=step.done, width=BAR)
+    grid.add_row(bar, Text(described(step), overflow="ellipsis", no_wrap=True))
+    return grid
+
+
+class _Lines:
+    """Prints a dated line about the current activity if it takes long, from a thread of its own."""
+
+    def __init__(self, out: Console, first_seconds: float) -> None:
+        self._out, self._first = out, first_seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "_Lines":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        shown: tuple[str, float] | None = None
+        wait = self._first
+        while not self._over.wait(wait):
+            step = current()
+            age = 0.0 if step is None else time.monotonic() - step.started
+            if step is None or age < self._first:
+                wait = self._first - age
+                continue
+            step_shown = step.name, step.started
+            # The longer a step takes, the less often a reader wants to hear of it.
+            wait = min(2 * wait, LAST_SECONDS) if step_shown == shown else 2 * self._first
+            shown = step_shown
+            try:
+                dated(self._out, described(step))
+            except BrokenPipeError:
+                # The main thread meets it too, and ends the process.
+                return
+
+
+def dated(out: Console, text: str) -> None:
+    """Print a line with the date and time in front of it.
+
+    Args:
+        out: Where to.
+        text: The line.
+    """
+    out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", soft_wrap=True)
+
+
+def summary(progress: "run.Progress") -> str:
     """Say how a search ended, and what is left to do."""
     words = {
         "complete": "measured to the end",
@@ -89,18 +235,3 @@ def summary(progress: run.Progress) -> str:
         f"{line}\n{many} marked (a busy machine, or a wide interval): "
         f"`dsx pareto {progress.study} --settle 2m` measures again"
     )
-
-
-@contextmanager
-def working(words: str) -> Iterator[None]:
-    """Show that something is being done, on a terminal only.
-
-    Args:
-        words: What.
-    """
-    out = console(stderr=True)
-    if not out.is_terminal:
-        yield
-        return
-    with out.status(words):
-        yield

@@ -7,6 +7,7 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
+from dsx.activity import activity
 from dsx.conv import ConvSpec, DsxConv
 from dsx.errors import DsxError
 from dsx.space.network import copied, run
@@ -26,7 +27,7 @@ def probe(space: SearchSpace) -> None:
             trained.
     """
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), activity("checking that the network can be redesigned"):
             network = space.network(fresh=True)
             _check_training(network, space)
             _check_slots(network, space)

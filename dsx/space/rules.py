@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 from collections.abc import Iterator, Sequence
 
+from dsx.activity import each
 from dsx.errors import did_you_mean
 from dsx.space.census import Census
 from dsx.space.choices import Choices
@@ -11,6 +12,8 @@ from dsx.space.offer import offer
 from dsx.space.schema import Rule
 from dsx.space.slots import Slot
 from dsx.space.source import Source
+
+STEP = "listing the options of each slot"
 
 
 def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Iterator[Choices]:
@@ -39,7 +42,7 @@ def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Itera
         shared = rule.share == "rule"
         offers = [
             offer(rule, rule.match if shared else group[0].name, group)
-            for group in ([matched] if shared else [[slot] for slot in matched])
+            for group in each([matched] if shared else [[slot] for slot in matched], STEP, "slot")
         ]
         if all(len(choices.settings()) == 1 for choices in offers):
             raise source.error(("slots", number), _nothing_left(offers[0]))

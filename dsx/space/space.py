@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import dsx
+from dsx.activity import activity
 from dsx.conv import ConvSpec, Cost
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean
@@ -145,7 +146,8 @@ class SearchSpace:
     @functools.cached_property
     def splits(self) -> Splits:
         """The data's splits, loaded when first asked for."""
-        return _named(self.source, _data_key(self.file), lambda: self.data.splits)
+        with activity("loading the data"):
+            return _named(self.source, _data_key(self.file), lambda: self.data.splits)
 
     @functools.cached_property
     def training(self) -> dict[str, Any]:
@@ -210,8 +212,10 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     data = _open(content, source)
     for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():
         raise source.error(("train", "augment", key), problem)
-    network = _build(content, source, data)
-    found = _named(source, "model", lambda: _census(network, data, content))
+    with activity("building the network"):
+        network = _build(content, source, data)
+    with activity("counting parameters and FLOPs of the network"):
+        found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
         problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"

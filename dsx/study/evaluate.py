@@ -88,7 +88,6 @@ class Evaluator:
             self.forms,
             checkpoint=self.weights.checkpoint(design.id),
             references=self.references,
-            report=lambda share, loss: self.doing(f"training, {share:.0%} done"),
             waiting=lambda: self.doing(WAITING),
         )
         is_baseline = not design.changed

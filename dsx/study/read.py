@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from dsx.activity import activity
 from dsx.errors import StorageError, unknown
 from dsx.study.circumstances import circumstances, left_out, numbered, uncounted
 from dsx.study.database import DEFAULT_STORAGE, open_database
@@ -56,7 +57,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         StorageError: If there is no such study.
     """
     study = find_study(engine, name)
-    with Session(engine) as session:
+    with Session(engine) as session, activity("reading the study"):
         trials = session.execute(
             select(TrialRow, DesignRow)
             .join(DesignRow, DesignRow.id == TrialRow.design)

@@ -10,6 +10,7 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from dsx.activity import subject
 from dsx.errors import DsxError, WorkFailed
 from dsx.measure import busy, this_device
 from dsx.space import SearchSpace, load_space
@@ -207,7 +208,8 @@ class _Run:
             self.trials.repeat(draw.number)
             draw.fail()
             return True
-        outcome = self.evaluator.evaluate(design)
+        with subject(f"#{draw.number}"):
+            outcome = self.evaluator.evaluate(design)
         if not design.changed:
             self._note_baseline(outcome)
         self.trials.end(draw.number, design.id, outcome)

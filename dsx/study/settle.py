@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from sqlalchemy import Engine
 
+from dsx.activity import subject
 from dsx.errors import TrialFailed
 from dsx.measure import Candidate, this_device
 from dsx.space import Design, SearchSpace
@@ -155,7 +156,9 @@ class _Settling:
         if kind == "timing":
             self._time(self._in_turn(front, work[kind], end - begin))
         else:
-            self._train(work[kind][0])
+            entry = work[kind][0]
+            with subject(f"#{entry.trial}"):
+                self._train(entry)
         self.spent[kind] += time.monotonic() - begin
 
     def _to_time(self, front: Front) -> list[Entry]:
@@ -213,7 +216,6 @@ class _Settling:
     def _train(self, entry: Entry) -> None:
         design = design_of(self.plan.space, entry)
         plan, seed = self._fresh(design)
-        words = f"training #{entry.trial} with seed {seed}"
         checkpoint = self.weights.checkpoint(f"{design.id}.seed{seed}")
         candidate = Candidate(
             plan.space,
@@ -221,10 +223,9 @@ class _Settling:
             KnownForms(self.engine, self.memory.device, self.memory),
             References(self.engine, self.memory.device, self.memory),
             checkpoint=checkpoint,
-            report=lambda share, loss: self.doing(f"{words}, {share:.0%} done"),
             waiting=lambda: self.doing(WAITING),
         )
-        self.doing(words)
+        self.doing("training")
         try:
             for name in self._names(plan, design):
                 reading = read_metric(name, plan.metrics[name], candidate)

@@ -274,7 +274,6 @@ class Single:
             design,
             self.forms,
             references=self.references,
-            report=lambda share, loss: self.doing(f"training, {share:.0%} done"),
             waiting=lambda: self.doing(WAITING),
         )
         # Else it is timed with the weights it was built with, as in a search.

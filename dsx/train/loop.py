@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dsx.activity import activity
 from dsx.conv import Shaping
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
@@ -124,15 +125,18 @@ class _Training:
     def steps(self) -> Iterator[bool]:
         """Go through the steps that are left; says after each whether an epoch is over."""
         self.network.train()
-        while self.step < self.total:
-            epoch, done = divmod(self.step, self.epoch_steps)
-            # The rest that does not fill a batch differs from epoch to epoch.
-            order = epoch_order(len(self.split), self.settings.seed, epoch)
-            left = order[done * self.batch : self.epoch_steps * self.batch]
-            for images, labels in self.split.batches(left, self.batch, self.device):
-                self._pending.append(self._learn(images, labels))
-                self.step += 1
-                yield self.step % self.epoch_steps == 0
+        with activity("training", self.settings.epochs, "epoch") as progress:
+            progress.advance(self.step / self.epoch_steps)
+            while self.step < self.total:
+                epoch, done = divmod(self.step, self.epoch_steps)
+                # The rest that does not fill a batch differs from epoch to epoch.
+                order = epoch_order(len(self.split), self.settings.seed, epoch)
+                left = order[done * self.batch : self.epoch_steps * self.batch]
+                for images, labels in self.split.batches(left, self.batch, self.device):
+                    self._pending.append(self._learn(images, labels))
+                    self.step += 1
+                    progress.advance(self.step / self.epoch_steps)
+                    yield self.step % self.epoch_steps == 0
 
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
         """Make one step; gives its loss, that of the task alone."""

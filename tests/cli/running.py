@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -17,15 +18,21 @@ from typing import Any
 
 PATIENCE_SECONDS = 120
 NOTHING: Mapping[str, str] = {}
+DATED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
+"""How a line of progress starts."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended: its exit code (negative: killed by that signal), what it wrote."""
+    """A process that has ended: its exit code (negative: killed by that signal), what it wrote.
+
+    `err` is without the dated lines of progress, which come and go with the load of the machine.
+    """
 
     code: int
     out: str
     err: str
+    progress: str = ""
 
     @property
     def json(self) -> Any:
@@ -44,7 +51,10 @@ class Running:
         """Wait for its end."""
         until(lambda: self.code is not None, f"process {self.pid} ends")
         assert self.code is not None
-        return Ended(self.code, _read(self._out), _read(self._err))
+        lines = _read(self._err).splitlines(keepends=True)
+        dated = [line for line in lines if DATED.match(line)]
+        others = [line for line in lines if not DATED.match(line)]
+        return Ended(self.code, _read(self._out), "".join(others), "".join(dated))
 
     @functools.cached_property
     def _codes(self) -> list[int]:

@@ -33,8 +33,9 @@ def test_from_an_empty_folder_to_the_next_command(tmp_path: Path) -> None:
     title, *_ = ended.out.splitlines()
     assert title.startswith("tiny (space tiny): ") and " designs on the front (" in title
     assert "best accuracy: #" in ended.out
-    assert ended.err.startswith("0/3 designs, 0 on the front\n1/3 designs, 1 on the front\n")
-    assert "\nfinished: 3 measured to the end" in ended.err
+    assert " 0/3 designs, 0 on the front\n" in ended.progress
+    assert " 1/3 designs, 1 on the front\n" in ended.progress
+    assert "finished: 3 measured to the end" in ended.err
     *_, pareto, export = ended.err.splitlines()
     for line in (pareto.removeprefix("Next: "), export.strip()):
         _, *arguments = shlex.split(line)
@@ -57,7 +58,7 @@ def test_results_go_to_stdout_and_messages_to_stderr(tmp_path: Path, name: str) 
     ended = dsx("search", STATIC, "--trials", 3, "--format", name, folder=tmp_path)
     assert ended.code == 0
     assert ended.out == dsx("pareto", "--format", name, folder=tmp_path).out
-    assert "designs, " in ended.err and "Next: dsx pareto static" in ended.err
+    assert "designs, " in ended.progress and "Next: dsx pareto static" in ended.err
 
 
 def test_options_come_before_the_environment(tmp_path: Path) -> None:
@@ -99,9 +100,9 @@ def test_where_no_design_meets_the_constraints_it_says_so(tmp_path: Path) -> Non
 def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
     ended = dsx("search", THREE, "--trials", 9, folder=tmp_path)
     assert ended.code == 0
-    assert "\nall 3 designs of the space were drawn: 3 measured to the end" in ended.err
+    assert "all 3 designs of the space were drawn: 3 measured to the end" in ended.err
     ended = dsx("search", STATIC, "--trials", 9, "--timeout", "0s", folder=tmp_path)
-    assert "\ntime is up: " in ended.err
+    assert "time is up: " in ended.err
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,21 @@
 """Where a search stands: lines without a terminal, a summary in the end."""
 
 import dataclasses
+import re
+import time
 
 import pytest
 
-from dsx.report.progress import LINES, SearchProgress, summary, working
+from dsx.activity import Activity, activity, subject
+from dsx.report.progress import LINES, SearchProgress, described, duration, summary, working
 from dsx.study.run import Progress
+
+DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", re.MULTILINE)
+
+
+def undated(text: str) -> str:
+    """Take the date from each line; a line that stands for an activity has one."""
+    return DATED.sub("", text)
 
 
 def at(complete: int, trials: int, doing: str = "training", **counts: int) -> Progress:
@@ -30,7 +40,9 @@ def test_without_a_terminal_a_few_lines_are_enough(
         progress.report(at(trials, trials, "finished", rejected=4))
     out, err = capsys.readouterr()
     assert out == ""
-    first, *lines, last, end = err.splitlines()
+    *dated, _ = err.splitlines()
+    assert all(DATED.match(line) for line in dated)
+    first, *lines, last, end = undated(err).splitlines()
     assert first == f"0/{trials} designs, 0 on the front"
     assert last == f"{trials}/{trials} designs, {min(trials, 3)} on the front"
     assert end == f"finished: {trials} measured to the end, 4 rejected by a constraint"
@@ -41,7 +53,7 @@ def test_without_a_terminal_a_few_lines_are_enough(
 def test_a_study_that_has_more_than_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchProgress() as progress:
         progress.report(at(9, 3, "finished"))
-    assert capsys.readouterr().err == (
+    assert undated(capsys.readouterr().err) == (
         "9/3 designs, 3 on the front\nfinished: 9 measured to the end\n"
     )
 
@@ -50,7 +62,7 @@ def test_after_an_error_there_is_no_summary(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(KeyboardInterrupt), SearchProgress() as progress:
         progress.report(at(1, 3))
         raise KeyboardInterrupt
-    assert capsys.readouterr().err == "1/3 designs, 1 on the front\n"
+    assert undated(capsys.readouterr().err) == "1/3 designs, 1 on the front\n"
 
 
 def test_nothing_begun_is_nothing_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +94,58 @@ def test_a_summary_of_nothing_is_no_list() -> None:
     assert summary(at(0, 8, "time is up")) == "time is up: nothing was drawn"
 
 
-def test_work_is_not_announced_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_is_not_announced_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     with working("exporting"):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.timing
+def test_long_work_is_announced_in_a_pipe_less_and_less_often(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with working("exporting", first_seconds=0.02), subject("#5"), activity("training", 30, "epoch"):
+        err, end = "", time.monotonic() + 60
+        while err.count("\n") < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+            err += capsys.readouterr().err
+    assert undated(err).splitlines()[:3] == ["training #5, epoch 1 of 30"] * 3
+    assert all(DATED.match(line) for line in err.splitlines())
+
+
+def test_on_a_terminal_there_is_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    with working("exporting"), activity("decoding images", 10, "image") as step:
+        step.advance(5)
+        time.sleep(0.3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "decoding images, image 6 of 10" in err
+    assert "━" in err
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        (Activity(name="waiting"), "waiting"),
+        (Activity(name="training", total=30, unit="epoch"), "training, epoch 1 of 30"),
+        (Activity(name="training", total=30, unit="epoch", done=2.5), "training, epoch 3 of 30"),
+        (Activity(name="training", total=30, unit="epoch", done=30), "training, epoch 30 of 30"),
+        (Activity(name="reading", total=3, done=1), "reading, 33%"),
+        (Activity(name="reading", total=0, done=0), "reading"),
+        (Activity(name="decoding", total=0, unit="image"), "decoding, image 0 of 0"),
+    ],
+)
+def test_an_activity_is_described(step: Activity, line: str) -> None:
+    assert described(step) == line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (740, "12 min"), (5399, "90 min"), (12600, "3.5 h")],
+)
+def test_durations_have_the_unit_that_suits_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 import torch
 from torch import Tensor, nn
 
+from dsx.activity import each
 from dsx.conv._base import DsxConv
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
@@ -80,7 +81,8 @@ def deploy(
         if not isinstance(graph, str):
             swap(holder, _grouped(holder, untouched))
         folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
-        for conv, (name, seen) in _inputs(holder, sample, untouched).items():
+        seen_by = list(_inputs(holder, sample, untouched).items())
+        for conv, (name, seen) in each(seen_by, "selecting deployed forms", "convolution"):
             replacements[conv], choices[name] = choose(conv, seen, timer, known, native, runner)
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)

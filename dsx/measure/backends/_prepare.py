@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from dsx.activity import activity
 from dsx.conv.deploy import EAGER, Runner
 from dsx.conv.timing import Run
 from dsx.errors import TrialFailed
@@ -30,7 +31,8 @@ def prepare(name: str, network: nn.Module, sample: Tensor, threads: int) -> Run:
             sample asks of it.
         TrialFailed: If it cannot take this network.
     """
-    (run,) = checked(name, sample).prepare([network], sample, threads)
+    with activity(f"preparing the network for {name}"):
+        (run,) = checked(name, sample).prepare([network], sample, threads)
     return run
 
 
