@@ -225,7 +225,7 @@ class _Settling:
             checkpoint=checkpoint,
             waiting=lambda: self.doing(WAITING),
         )
-        self.doing("training")
+        self.doing(f"training #{entry.trial} with seed {seed}")
         try:
             for name in self._names(plan, design):
                 reading = read_metric(name, plan.metrics[name], candidate)

@@ -5,13 +5,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 
-from dsx.measure.busy import Look, heavy, look, since
+from dsx.measure.busy import HEAVY_CORES, MOST_HEAVY, Look, heavy, look, since
 
 
 def looks(
@@ -41,6 +42,13 @@ def spinning() -> Iterator[int]:
             yield process.pid
         finally:
             process.kill()
+
+
+def share_since(pid: int) -> Callable[[], float]:
+    """Return what tells the share of a core that a process has used from now on."""
+    process, start = psutil.Process(pid), time.perf_counter()
+    before = sum(process.cpu_times()[:2])
+    return lambda: (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - start)
 
 
 def test_what_this_process_uses_is_not_others() -> None:
@@ -92,18 +100,24 @@ def test_too_short_a_time_tells_nothing() -> None:
     assert since(*looks(seconds=0.02, others=1.0))["busy"] is None
 
 
+@pytest.mark.timing
 def test_a_loaded_core_is_seen_and_its_process_named() -> None:
     with spinning() as pid:
         begin = look()
         time.sleep(0.5)
         found = since(begin)
+        share = share_since(pid)
         named = heavy(0.5)
+        most = share()
     assert found["busy"]
     assert found["others"] > 0.3
-    assert found["heavy"]
-    (own,) = [one for one in named if one["pid"] == pid]
-    assert "python" in own["process"].lower()
-    assert own["cores"] > 0.25
+    own = [one for one in named if one["pid"] == pid]
+    # On a loaded machine the process has too small a share, or others have larger ones.
+    heavier = len(named) == MOST_HEAVY and named[-1]["cores"] > most - 0.1
+    assert own or most < 1.5 * HEAVY_CORES or heavier
+    for one in own:
+        assert "python" in one["process"].lower()
+        assert one["cores"] > HEAVY_CORES
 
 
 def test_own_work_is_seen_by_both_counters() -> None:

@@ -18,7 +18,9 @@ from tests.measure.held import is_held
 from tests.measure.test_meters import domain, powercap
 from tests.space.texts import space
 
-END = 99_999
+END = 99_999_999
+"""Microjoules, far more than a window takes, as on real machines: a counter that comes around twice
+in one window loses energy."""
 
 
 class Counter:

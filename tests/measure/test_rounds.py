@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import statistics
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from dsx.conv.timing import Run
 from dsx.measure import Reading, lock, rounds, sentinel
+from dsx.measure.busy import HEAVY_CORES
 from dsx.measure.clock import CpuClock, Times
 from dsx.measure.company import ALONE
 from dsx.measure.rounds import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn, torch_threads
@@ -19,7 +21,7 @@ from dsx.measure.sentinel import Sentinel
 from dsx.space.schema import Measure
 from tests.measure.crowd import Log, Other, kept, time_often
 from tests.measure.held import is_held
-from tests.measure.test_busy import looks, spinning
+from tests.measure.test_busy import looks, share_since, spinning
 from tests.measure.work import Counting, spin
 
 SITUATION = Sentinel(CpuClock("thread"), 1).situation
@@ -78,19 +80,25 @@ def within(seconds: float) -> Run:
     return lambda: spin(seconds)
 
 
-def after_warm_up(clock: Noting, subjects: int) -> list[tuple[str, int, Times]]:
-    """Give the blocks from the first beat on that is no calibration."""
+def after_warm_up(going: _Rounds, clock: Noting) -> list[tuple[str, int, Times]]:
+    """Return the blocks from the first sentinel on, without those at the start of later slices."""
     first = [name for name, _, _ in clock.blocks].index("sentinel")
-    assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[:subjects])
-    return clock.blocks[first:]
+    assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[: len(going.subjects)])
+    blocks = clock.blocks[first:]
+    names = ["", *(name for name, _, _ in blocks)]
+    starts = [at for at, pair in enumerate(pairwise(names)) if pair == ("sentinel", "sentinel")]
+    # A loaded machine does not get through in one slice.
+    assert len(starts) == len(going.slices) - 1
+    return [block for at, block in enumerate(blocks) if at not in starts]
 
 
+@pytest.mark.timing
 def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> None:
     runs = {"a": within(0.001), "b": within(0.0005), "c": within(0.0007)}
     going, clock = rounds_of(runs, 0.1, budget_seconds=0.1)
     while going.open:
         going.go_on()
-    order = [name for name, _, _ in after_warm_up(clock, 3)]
+    order = [name for name, _, _ in after_warm_up(going, clock)]
     # One beat to begin with, and one after each block.
     assert set(order[::2]) == {"sentinel"}
     counts = [len(subject.own) for subject in going.subjects]
@@ -100,11 +108,12 @@ def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> N
     assert [order[1::2].count(name) for name in "abc"] == counts
 
 
+@pytest.mark.timing
 def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
     going, clock = rounds_of({"a": within(0.001), "b": within(0.004)}, 0.1, budget_seconds=0.2)
     while going.open:
         going.go_on()
-    _, *blocks = after_warm_up(clock, 2)
+    _, *blocks = after_warm_up(going, clock)
     own = sum(calls * times.wall for name, calls, times in blocks if name != "sentinel")
     beats = sum(calls for name, calls, _ in blocks if name == "sentinel") * 0.1
     # By its reference: how slow the machine is now, it learns only from the sentinel.
@@ -124,6 +133,7 @@ def test_blocks_are_long_enough_for_the_sentinel_whatever_interrupts_the_warm_up
     assert 3 <= subject.calls <= 20
 
 
+@pytest.mark.timing
 def test_a_very_slow_network_is_run_a_few_times_and_no_more() -> None:
     run = Counting(0.05)
     (found,) = time_in_turn([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
@@ -134,6 +144,7 @@ def test_a_very_slow_network_is_run_a_few_times_and_no_more() -> None:
     assert len(found.samples) == 3
 
 
+@pytest.mark.timing
 def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
     # One call is as long as two others, so that half of the blocks are.
     run = Counting(*[0.01, 0.02] * 100)
@@ -145,15 +156,19 @@ def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
     assert found.conditions["seconds"] >= 0.4
 
 
+@pytest.mark.timing
 def test_what_is_narrow_ends_after_the_least_number_of_blocks() -> None:
     settings = Measure(target_width=0.9, budget_seconds=600.0)
     (found,) = time_in_turn([within(0.0005)], settings, {SITUATION: 0.2})
     assert found.conditions["wide"] is False
     least = PROTOCOL["least_blocks"]
+    assert least <= found.conditions["blocks"] == len(found.samples)
     # Whether it is enough is asked every so many rounds, from the beginning of each slice on.
-    assert least <= found.conditions["blocks"] == len(found.samples) < least + LOOK
+    if found.conditions["seconds"] < rounds.SLICE_SECONDS and not found.conditions["busy"]:
+        assert found.conditions["blocks"] < least + LOOK
 
 
+@pytest.mark.timing
 def test_a_longer_network_takes_longer() -> None:
     short, long = time_in_turn(
         [within(0.002), within(0.004)], Measure(budget_seconds=0.15), {SITUATION: 0.2}
@@ -290,10 +305,12 @@ def test_the_busiest_slice_counts() -> None:
     assert going.machine()["busy"] is False
 
 
+@pytest.mark.timing
 def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
     measure = Measure(budget_seconds=0.5, target_width=0.001)
     named: set[int] = set()
     with spinning() as one, spinning() as other:
+        shares = [share_since(one), share_since(other)]
         # In the moment that is looked at, every core may have been somebody else's.
         for _ in range(10):
             (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
@@ -302,7 +319,8 @@ def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
             named |= {heavy["pid"] for heavy in found.conditions["heavy"]}
             if named & {one, other}:
                 break
-    assert named & {one, other}
+        # Where many others work too, each has too little of the machine to be named.
+        assert named & {one, other} or max(share() for share in shares) < 1.5 * HEAVY_CORES
 
 
 def test_a_machine_that_is_not_itself_is_not_corrected_for(

@@ -1,7 +1,5 @@
 """Latencies of several candidates, each as it would be timed alone."""
 
-import time
-
 import pytest
 
 from dsx.conv import ConvSpec
@@ -9,6 +7,7 @@ from dsx.measure import Candidate
 from dsx.measure.backends import Backend, eager
 from dsx.measure.side_by_side import read_latencies
 from dsx.space.remeasured import remeasured
+from tests.measure.work import spin
 from tests.space.texts import changed, space
 
 QUICK = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
@@ -17,12 +16,7 @@ ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
 """Works in threads of its own, as far as the clock is concerned."""
 
 
-def spin(seconds: float) -> None:
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
-
-
+@pytest.mark.timing
 @pytest.mark.parametrize("other", ["eager", f"{__name__}:ELSEWHERE"])
 def test_each_gets_its_own_time_and_forms(other: str) -> None:
     loaded = space(QUICK)
