@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class DsxError(Exception):
@@ -30,6 +31,19 @@ class WorkFailed(DsxError):
 
 class TrialFailed(WorkFailed):
     """One candidate failed (training diverged, memory ran out); the study goes on."""
+
+
+class CheckpointError(DsxError):
+    """A file from which a training cannot be resumed.
+
+    Args:
+        path: The file.
+        problem: What is wrong, as the rest of a sentence that begins with the file.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path} {problem}; delete it, or name another file")
+        self.path, self.problem = path, problem
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

@@ -1,12 +1,17 @@
-"""Write files that appear whole or not at all, and survive a power cut once they are there."""
+"""Write files that appear whole or not at all, and survive a power cut once they are there.
+
+Files from outside are read without waiting for anybody: a named pipe is refused, not opened.
+"""
 
 import errno
 import fcntl
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 
 SUFFIX = ".dsx-part"
@@ -85,6 +90,25 @@ def write(path: Path, content: bytes | str, *, replace: bool) -> None:
     data = content.encode() if isinstance(content, str) else content
     with writing(path, replace=replace) as partial:
         partial.write_bytes(data)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading, without blocking on a named pipe or a device.
+
+    Args:
+        path: The file, or a symbolic link to it.
+
+    Returns:
+        The open file; the caller closes it.
+
+    Raises:
+        OSError: If the file cannot be opened or is not a regular file.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return os.fdopen(opened, "rb")
 
 
 def sync(path: Path) -> None:

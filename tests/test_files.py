@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.files import SUFFIX, write, writing
+from dsx.files import SUFFIX, open_regular, write, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -76,3 +76,17 @@ def test_files_of_other_names_are_not_touched(tmp_path: Path, name: str) -> None
     (tmp_path / name).write_text("mine")
     write(tmp_path / "a", "", replace=False)
     assert (tmp_path / name).read_text() == "mine"
+
+
+def test_only_regular_files_are_opened_and_nothing_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "link").symlink_to("a")
+    for name in ("a", "link"):
+        with open_regular(tmp_path / name) as file:
+            assert file.read() == b"content"
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="Not a regular file"):
+            open_regular(place)
+    with pytest.raises(FileNotFoundError, match="none"):
+        open_regular(tmp_path / "none")

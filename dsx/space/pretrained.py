@@ -2,7 +2,9 @@
 
 import fnmatch
 import hashlib
+import os
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dsx.errors import DsxError
+from dsx.files import open_regular
 from dsx.space.source import one_line
 
 SAFE, PICKLED = (".safetensors",), (".pt", ".pth", ".bin")
@@ -20,6 +23,19 @@ _WRAPPINGS = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 """What torch's wrappers for several devices and for compiled networks put before each name."""
 SHOWN = 3
+
+
+def weights_path(file: str) -> Path:
+    """Return the path of a weight file.
+
+    Args:
+        file: Path as the user wrote it; `~` is the home folder, `~name` that of a known user.
+
+    Returns:
+        The path, whether it exists or not.
+    """
+    # Path.expanduser raises an error for an unknown user.
+    return Path(os.path.expanduser(file))  # noqa: PTH111
 
 
 def read_weights(file: str) -> dict[str, Tensor]:
@@ -35,15 +51,22 @@ def read_weights(file: str) -> dict[str, Tensor]:
     Raises:
         DsxError: If there is no such file, or it holds something else.
     """
-    path = Path(file).expanduser()
+    path = weights_path(file)
     kind = path.suffix.lower()
     if kind not in SAFE + PICKLED:
         allowed = ", ".join(SAFE + PICKLED)
         raise DsxError(f"{file}: not a kind of weight file that is known (allowed: {allowed})")
-    if not path.is_file():
-        raise DsxError(f"{file}: there is no such file (looked for in {Path.cwd()})")
-    if not path.stat().st_size:
-        raise DsxError(f"{file}: is empty (0 bytes)")
+    try:
+        with open_regular(path) as opened:
+            if not opened.read(1):
+                raise DsxError(f"{file}: is empty (0 bytes)")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        problem = f"there is no such file (looked for in {Path.cwd()})"
+        raise DsxError(f"{file}: {problem}") from error
+    # A ValueError where the name holds a null character.
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DsxError(f"{file}: cannot be read: {reason}") from error
     return _read_safe(path) if kind in SAFE else _unwrapped(file, _read_pickled(path))
 
 
@@ -56,7 +79,10 @@ def _read_safe(path: Path) -> dict[str, Tensor]:
 
 def _read_pickled(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About how the file is pickled; what is wrong with it is an error.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DsxError(
             f"{path}: holds more than tensors, or is damaged; unpickling it could run any code "
@@ -64,8 +90,9 @@ def _read_pickled(path: Path) -> Any:
         ) from error
     # A damaged file can make torch fail in many ways; all of them are about the file.
     except Exception as error:
-        reason = one_line(error) or type(error).__name__
-        raise DsxError(f"{path}: cannot be read: {reason}") from error
+        # The first sentence; the next ones are about the source code of torch.
+        reason = one_line(error).partition(". ")[0] or type(error).__name__
+        raise DsxError(f"{path}: is damaged, or was not written by torch.save: {reason}") from error
 
 
 def _unwrapped(file: str, content: Any) -> dict[str, Tensor]:
@@ -96,7 +123,8 @@ def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence
         skip: Wildcards of names that keep their fresh weights.
 
     Raises:
-        DsxError: If the state dict is that of another architecture; names what does not fit.
+        DsxError: If the state dict is that of another architecture, or contains NaN; names the
+            weights.
     """
     own = network.state_dict()
     state = _without_wrappers(state, own)
@@ -129,6 +157,9 @@ def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence
             f"the weights are of another architecture: {'; '.join(problems[:SHOWN])}{more} "
             "(to leave some weights fresh: weights: {file: ..., skip: 'fc.*'})"
         )
+    for name, tensor in given.items():
+        if tensor.to(own[name].dtype).isnan().any():
+            raise DsxError(f"the weights are damaged: {name} contains NaN")
     network.load_state_dict(given, strict=False)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
 from dsx.space.model import build_model, check_alone, check_arguments, unwrap_logits
 from dsx.space.network import copied
-from dsx.space.pretrained import digest, read_weights, take_weights
+from dsx.space.pretrained import digest, read_weights, take_weights, weights_path
 from dsx.space.rules import rule_choices
 from dsx.space.schema import SpaceFile, parse_space
 from dsx.space.source import Source, read_source
@@ -131,7 +132,9 @@ class SearchSpace:
     def missing(self) -> str | None:
         """The file of weights to begin with, where it is not there yet; a search needs it."""
         given = self.file.weights
-        return given.file if given and not Path(given.file).expanduser().exists() else None
+        # Path.exists raises an error for a name that is too long.
+        there = given is None or os.path.exists(weights_path(given.file))  # noqa: PTH110
+        return None if given is None or there else given.file
 
     @functools.cached_property
     def weights(self) -> Mapping[str, Tensor]:

@@ -55,6 +55,7 @@ def begin_study(
                 metric: {
                     "unit": plan.metrics[metric].unit,
                     "direction": plan.metrics[metric].direction,
+                    "stage": plan.metrics[metric].cost,
                     "protocol": protocol,
                     "learned_protocol": plan.learned.get(metric),
                     "settings": dict(plan.settings[metric]),

@@ -18,7 +18,7 @@ from dsx.study.read import find_study, load_front
 from dsx.study.readings import load_own
 from dsx.study.references import References
 from dsx.study.tables import StudyRow
-from dsx.study.weights import Weights
+from dsx.study.weights import Weights, training_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +67,14 @@ def load_choice(storage: str, study: str | None, pick: str, device: Device) -> S
     row = find_study(engine, study)
     entry = _picked(engine, row, pick)
     space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
-    protocol = row.metrics.get("accuracy", {}).get("protocol", "")
+    trained = {n: facts for n, facts in row.metrics.items() if facts.get("stage") == "trained"}
+    training = training_id({name: facts["protocol"] for name, facts in trained.items()})
     return StudyChoice(
         study=row.name,
         trial=entry.trial,
         space=space,
         design=design_of(space, entry),
-        weights=Weights(storage, row.name, protocol).load(entry.id),
+        weights=Weights(engine, storage, row.name, training).load(entry.id),
         metrics=_metrics(engine, row, entry),
         known=KnownForms(engine, device.fingerprint, memory=None),
         references=References(engine, device.fingerprint, memory=None),

@@ -1,12 +1,13 @@
 """Evaluate one design: each metric in turn, cheap before dear, looked up before it is measured."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dsx.errors import DsxError, TrialFailed, WorkFailed
+from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
@@ -14,6 +15,8 @@ from dsx.study.plan import Plan
 from dsx.study.references import References
 from dsx.study.tables import COMPLETE, FAILED, REJECTED
 from dsx.study.weights import Weights
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -69,6 +72,15 @@ class Evaluator:
         Returns:
             What became of it; whatever was measured is on disk by then.
         """
+        try:
+            return self._evaluate(design)
+        except CheckpointError as error:
+            # It is not needed: the training can start again.
+            _LOG.warning("%s %s; the training starts again", error.path, error.problem)
+            self.weights.drop_checkpoint(design.id)
+            return self._evaluate(design)
+
+    def _evaluate(self, design: Design) -> Outcome:
         outcome = Outcome(state=COMPLETE)
         try:
             self._measure(design, outcome)
@@ -78,15 +90,16 @@ class Evaluator:
             outcome.state = FAILED
             outcome.reason = in_one_line(error)
         # Where it was interrupted instead, it is gone on with from there.
-        self.weights.checkpoint(design.id).unlink(missing_ok=True)
+        self.weights.drop_checkpoint(design.id)
         return outcome
 
     def _measure(self, design: Design, outcome: Outcome) -> None:
+        trains = bool(self.weights.training) or design.learned
         candidate = Candidate(
             self.plan.space,
             design,
             self.forms,
-            checkpoint=self.weights.checkpoint(design.id),
+            checkpoint=self.weights.checkpoint(design.id) if trains else None,
             references=self.references,
             waiting=lambda: self.doing(WAITING),
         )
@@ -125,8 +138,7 @@ class Evaluator:
             name: self.memory.find(design.id, name, self.plan.protocol(name, design))
             for name in self.plan.metrics
         }
-        # Where no accuracy is asked for, nothing says how weights were trained.
-        weights = self.weights.load(design.id) if self.weights.protocol else None
+        weights = self.weights.load(design.id)
         if weights is None:
             return None in known.values()
         try:

@@ -12,6 +12,7 @@ from dsx.measure.backends import refusal
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe
 from dsx.study.memory import Memory
+from dsx.study.weights import training_id
 
 COUNTED = ("params", "flops", "bits")
 PROJECTED = "projected_accuracy"
@@ -36,6 +37,12 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]]
     protocols: Mapping[str, str]
     learned: Mapping[str, str]
+
+    @property
+    def training(self) -> str:
+        """The id of the training that the study's metrics need; empty if none needs one."""
+        trained = [name for name, metric in self.metrics.items() if metric.cost == "trained"]
+        return training_id({name: self.protocols[name] for name in trained})
 
     def protocol(self, name: str, design: Design) -> str:
         """Give the protocol of a metric for a design."""

@@ -16,10 +16,13 @@ from sqlalchemy import Engine, inspect, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import WorkFailed
+from dsx.files import open_regular
 from dsx.study.memory import Memory
 from dsx.study.tables import SentinelRow
 
 FILE = "sentinel.json"
+LARGEST = 2**20
+"""Bytes of the file that are read at most; it has about 100 for each device and situation."""
 Content = dict[str, dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]]
 _CONTENT = TypeAdapter(Content)
 
@@ -126,7 +129,8 @@ def _write(content: dict[str, dict[str, float]]) -> None:
 def _read() -> Content:
     file = _file()
     try:
-        return _CONTENT.validate_json(file.read_bytes())
+        with open_regular(file) as opened:
+            return _CONTENT.validate_json(opened.read(LARGEST))
     except FileNotFoundError:
         return {}
     except ValidationError as error:

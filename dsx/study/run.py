@@ -142,9 +142,7 @@ class _Run:
         self.trials = Trials(self.engine, name)
         self.front = self.marked = 0
         self.note_again = 0.0
-        # Where nothing is trained, there are no weights to keep either.
-        protocol = plan.protocols.get("accuracy", "")
-        self.weights = Weights(storage, name, protocol)
+        self.weights = Weights(self.engine, storage, name, plan.training)
         self.evaluator = Evaluator(plan, memory, self.weights, self._doing)
         self.store = Store(storage, name, plan.space.file.objectives, seed)
 

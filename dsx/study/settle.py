@@ -6,6 +6,7 @@ are trained again with fresh seeds, those with the fewest seeds first.
 """
 
 import dataclasses
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ import torch
 from sqlalchemy import Engine
 
 from dsx.activity import subject
-from dsx.errors import TrialFailed
+from dsx.errors import CheckpointError, TrialFailed
 from dsx.measure import Candidate, this_device
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
@@ -33,6 +34,8 @@ from dsx.study.store import one_line_errors
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
 from dsx.study.worker import claim
+
+_LOG = logging.getLogger(__name__)
 
 MOST_READINGS, MOST_SEEDS = 20, 10
 """What is still contested then is as good as equal."""
@@ -94,7 +97,7 @@ def settle(
     with one_line_errors(storage), claim(engine, row.name):
         plan = make_plan(space, memory)
         begin_study(row.name, plan, memory, row.seed)
-        weights = Weights(storage, row.name, plan.protocols.get("accuracy", ""))
+        weights = Weights(engine, storage, row.name, plan.training)
         return _Settling(row, plan, memory, weights, doing).run(seconds)
 
 
@@ -216,25 +219,32 @@ class _Settling:
     def _train(self, entry: Entry) -> None:
         design = design_of(self.plan.space, entry)
         plan, seed = self._fresh(design)
-        checkpoint = self.weights.checkpoint(f"{design.id}.seed{seed}")
+        self.doing(f"training #{entry.trial} with seed {seed}")
+        try:
+            self._read_trained(design, plan)
+        except CheckpointError as error:
+            # It is not needed: the training can start again.
+            _LOG.warning("%s %s; the training starts again", error.path, error.problem)
+            self.weights.drop_checkpoint(design.id, plan.training)
+            return
+        # What this training does wrong is no reason to give up the others.
+        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+            self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
+        self.weights.drop_checkpoint(design.id, plan.training)
+        self.done["training"] += 1
+
+    def _read_trained(self, design: Design, plan: Plan) -> None:
         candidate = Candidate(
             plan.space,
             design,
             KnownForms(self.engine, self.memory.device, self.memory),
             References(self.engine, self.memory.device, self.memory),
-            checkpoint=checkpoint,
+            checkpoint=self.weights.checkpoint(design.id, plan.training),
             waiting=lambda: self.doing(WAITING),
         )
-        self.doing(f"training #{entry.trial} with seed {seed}")
-        try:
-            for name in self._names(plan, design):
-                reading = read_metric(name, plan.metrics[name], candidate)
-                self.memory.add(design.id, name, plan.protocol(name, design), reading)
-        # What this training does wrong is no reason to give up the others.
-        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
-            self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
-        checkpoint.unlink(missing_ok=True)
-        self.done["training"] += 1
+        for name in self._names(plan, design):
+            reading = read_metric(name, plan.metrics[name], candidate)
+            self.memory.add(design.id, name, plan.protocol(name, design), reading)
 
     def _names(self, plan: Plan, design: Design) -> list[str]:
         """List what a training says anew: with learned shapes everything, accuracy first."""

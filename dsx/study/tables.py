@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA_VERSION = 1
@@ -144,6 +144,24 @@ class TrialRow(Base):
     feasible: Mapped[bool] = mapped_column(default=False)
     begun_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
+
+
+class WeightFileRow(Base):
+    """A file of trained weights or a checkpoint, recorded before dsx writes it.
+
+    dsx reads, replaces and deletes only recorded files that still hold what was written.
+    """
+
+    __tablename__ = "dsx_weight_files"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study: Mapped[str]
+    design: Mapped[str]
+    training: Mapped[str]
+    file: Mapped[str]
+    # Both are null for a checkpoint, whose content changes while the training proceeds.
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None]
+    __table_args__ = (Index("dsx_weight_files_of", "design", "training"),)
 
 
 class WorkerRow(Base):

@@ -1,41 +1,40 @@
 """Weights: the trained weights of the baseline, the front and the running design, as files."""
 
-from collections.abc import Iterator, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from sqlalchemy import Engine
 from torch import Tensor, nn
 
 from dsx.errors import WorkFailed
-from dsx.study.database import parse_url, sqlite_file
+from dsx.files import write
+from dsx.study.database import database_id, parse_url, sqlite_file
+from dsx.study.memory import digest
+from dsx.study.tables import WeightFileRow
+from dsx.study.weight_files import WeightFiles
 
-PARTIAL, CHECKPOINT = ".part", ".training"
+SAFETENSORS, CHECKPOINT = ".safetensors", ".training"
 
 
 class Weights:
     """The weight files of one study.
 
     Args:
-        storage: The study's database; files lie beside it, or in `studies/` for a server.
+        engine: The study's database.
+        storage: Its URL; files lie beside it, or in `studies/` for a server.
         study: Name of the study.
-        protocol: Of the training, so that weights trained otherwise are never mistaken for these.
+        training: Id of the training, see `training_id`, so that weights of another training are
+            never mistaken for these; empty if the study has no metric that needs a training.
     """
 
-    def __init__(self, storage: str, study: str, protocol: str) -> None:
-        self.root = study_folder(storage, study).parent
-        self.folder = study_folder(storage, study) / "weights"
-        self.protocol = protocol
-
-    def path(self, design: str) -> Path:
-        """Give the file of a design, whether it exists or not."""
-        return self.folder / f"{design}.safetensors"
-
-    def checkpoint(self, design: str) -> Path:
-        """Give the file of a training on its way, whether it exists or not."""
-        return self.folder / f"{design}{CHECKPOINT}"
+    def __init__(self, engine: Engine, storage: str, study: str, training: str) -> None:
+        self.engine, self.study, self.training = engine, study, training
+        self.files = WeightFiles(engine, study_folder(storage, study).parent)
+        # Processes that use one server can run in different folders.
+        self._scattered = sqlite_file(parse_url(storage)) is None
 
     def save(self, design: str, network: nn.Module) -> None:
         """Write a trained network's weights; the file appears whole or not at all.
@@ -52,28 +51,31 @@ class Weights:
             name: tensor.clone(memory_format=torch.contiguous_format)
             for name, tensor in network.state_dict().items()
         }
-        with self._appearing(design) as partial:
-            # Not save_file, whose files only their owner can read.
-            partial.write_bytes(save(state, {"design": design, "protocol": self.protocol}))
+        facts = {
+            "design": design,
+            "training": self.training,
+            "database": database_id(self.engine),
+        }
+        try:
+            content = save(state, facts)
+        except SafetensorError as error:
+            raise WorkFailed(f"the weights of {design} cannot be written: {error}") from error
+        self._write(design, content)
 
     def load(self, design: str) -> dict[str, Tensor] | None:
-        """Read the weights of a design, from this study or from one beside it.
+        """Read the weights of a design, from this study or another one of its database.
 
         Args:
             design: Design id.
 
         Returns:
-            The state dict; None if no study here keeps weights that were trained like this.
+            The state dict; None if no study keeps undamaged weights of this training.
         """
         found = self._find(design)
-        try:
-            return load_file(found) if found else None
-        except FileNotFoundError:
-            # Its study has just found a better design.
-            return None
+        return None if found is None else load(found[1])
 
     def adopt(self, design: str) -> None:
-        """Copy the weights of a design from a study beside this one, if one has them.
+        """Copy the weights of a design from another study of the database, if one has them.
 
         Args:
             design: Design id.
@@ -82,43 +84,99 @@ class Weights:
             WorkFailed: If they cannot be written.
         """
         found = self._find(design)
-        if found is None or found == self.path(design):
-            return
-        try:
-            content = found.read_bytes()
-        except FileNotFoundError:
-            # Its study has just found a better design.
-            return
-        with self._appearing(design) as partial:
-            partial.write_bytes(content)
+        if found is not None and found[0] != self.study:
+            self._write(design, found[1])
 
     def keep_only(self, designs: Set[str]) -> None:
-        """Drop the files of all other designs.
+        """Delete the files of all other designs, and of other trainings.
 
         Args:
-            designs: Design ids whose weights stay.
+            designs: Ids of the designs whose weights stay.
         """
-        for file in self.folder.glob("*"):
-            if file.suffix == PARTIAL or file.stem not in designs:
-                file.unlink()
+        for row in self.files.find(WeightFileRow.study == self.study):
+            if row.design in designs and row.training == self.training:
+                continue
+            if self._scattered and not self.files.path(row).exists():
+                continue
+            self.files.dispose(row)
 
-    @contextmanager
-    def _appearing(self, design: str) -> Iterator[Path]:
-        partial = self.path(design).with_suffix(PARTIAL)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            yield partial
-            partial.replace(self.path(design))
-        except (OSError, SafetensorError) as error:
-            raise WorkFailed(f"{self.path(design)} cannot be written: {error}") from error
+    def checkpoint(self, design: str, training: str | None = None) -> Path:
+        """Return the file of an unfinished training, whether it exists or not.
 
-    def _find(self, design: str) -> Path | None:
-        for file in [self.path(design), *self.root.glob(f"*/weights/{design}.safetensors")]:
-            # Not `if file.exists()`: a study beside this one may drop it any moment.
-            with suppress(FileNotFoundError), safe_open(file, framework="pt") as opened:
-                if (opened.metadata() or {}).get("protocol") == self.protocol:
-                    return file
+        Args:
+            design: Design id.
+            training: Id of the training, if it is not that of the study.
+
+        Returns:
+            The same path until the checkpoint is dropped.
+        """
+        training = self.training if training is None else training
+        rows = self._checkpoints(design, training)
+        if rows:
+            return self.files.path(rows[0])
+        return self.files.path(self.files.record(self.study, design, training, CHECKPOINT, None))
+
+    def drop_checkpoint(self, design: str, training: str | None = None) -> None:
+        """Delete the file of an unfinished training; a damaged one is only left behind.
+
+        Args:
+            design: Design id.
+            training: Id of the training, if it is not that of the study.
+        """
+        for row in self._checkpoints(design, self.training if training is None else training):
+            self.files.dispose(row)
+
+    def _checkpoints(self, design: str, training: str) -> Sequence[WeightFileRow]:
+        return self.files.find(
+            WeightFileRow.study == self.study,
+            WeightFileRow.design == design,
+            WeightFileRow.training == training,
+            WeightFileRow.sha256.is_(None),
+        )
+
+    def _find(self, design: str) -> tuple[str, bytes] | None:
+        """Find the study that keeps the weights of a design, its own first, and read them."""
+        if not self.training:
+            return None
+        rows = self.files.find(
+            WeightFileRow.design == design,
+            WeightFileRow.training == self.training,
+            WeightFileRow.sha256.is_not(None),
+        )
+        for row in sorted(rows, key=lambda row: row.study != self.study):
+            content = self.files.read(row)
+            if content is not None:
+                return row.study, content
         return None
+
+    def _write(self, design: str, content: bytes) -> None:
+        older = self.files.find(
+            WeightFileRow.study == self.study,
+            WeightFileRow.design == design,
+            WeightFileRow.sha256.is_not(None),
+        )
+        # Recorded first: a process that is killed here leaves no file that nobody knows.
+        row = self.files.record(self.study, design, self.training, SAFETENSORS, content)
+        path = self.files.path(row)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, content, replace=False)
+        except OSError as error:
+            raise WorkFailed(f"{path} cannot be written: {error}") from error
+        for replaced in older:
+            self.files.dispose(replaced)
+
+
+def training_id(protocols: Mapping[str, str]) -> str:
+    """Identify a training by the metrics that are read after it.
+
+    Args:
+        protocols: Protocol id of each of these metrics.
+
+    Returns:
+        Twelve hexadecimal digits; an empty string if there is no such metric.
+    """
+    return digest(dict(protocols)) if protocols else ""
 
 
 def study_folder(storage: str, study: str) -> Path:

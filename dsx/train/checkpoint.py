@@ -1,19 +1,17 @@
 """A training on disk: written whole or not at all, and taken up by the same training only."""
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from dsx.errors import DsxError, WorkFailed
+from dsx.errors import CheckpointError, WorkFailed
+from dsx.files import open_regular, writing
 
 VERSION = 1
-PARTIAL = ".part"
 State = Mapping[str, Any]
 """Plain values and tensors. `about` says what training it is, `ended` whether it is at its end."""
 
@@ -28,18 +26,13 @@ def write(path: Path, state: State) -> None:
     Raises:
         WorkFailed: If it cannot be written.
     """
-    partial = path.with_name(path.name + PARTIAL)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        # `read` has refused whatever dsx did not write.
+        with writing(path, replace=True) as partial, partial.open("wb") as file:
             torch.save({"version": VERSION, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     # Torch's own writer fails with a RuntimeError where a file cannot grow.
     except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         reason = str(error) if isinstance(error, OSError) else "is the disk full?"
         raise WorkFailed(f"{path} cannot be written: {reason}") from error
 
@@ -55,35 +48,61 @@ def read(path: Path, about: Mapping[str, Any]) -> State | None:
         The state; None if there is no file.
 
     Raises:
-        DsxError: If the file is damaged, or of another training than this one or a shorter one
-            that has ended.
+        CheckpointError: If the file is damaged, or of another training than this one or a shorter
+            one that has ended.
     """
     try:
-        _check_sums(path)
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
-        if state["version"] != VERSION:
-            raise BadZipFile
-    except FileNotFoundError:
-        return None
+        with open_regular(path) as file:
+            state = _state(file)
     except OSError as error:
-        raise DsxError(f"{path} cannot be read: {error}") from error
-    # What a damaged file is mistaken for can raise anything.
-    except Exception as error:
-        raise DsxError(
-            f"{path} is damaged, or no checkpoint of a training by this version of dsx; delete it, "
-            "or name another file"
-        ) from error
+        # A link is a file of somebody, also where it leads nowhere.
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return None
+        raise CheckpointError(path, f"cannot be read: {error.strerror}") from error
+    except BadZipFile as error:
+        problem = "is damaged, or no checkpoint of a training by this version of dsx"
+        raise CheckpointError(path, problem) from error
     problem = _difference(state, about)
     if problem:
-        raise DsxError(f"{path} is of another training: {problem}; delete it, or name another file")
+        raise CheckpointError(path, f"is of another training: {problem}")
     return state
 
 
-def _check_sums(path: Path) -> None:
-    """Refuse a file in which a bit has turned; torch would take it."""
-    with ZipFile(path) as file:
-        if file.testzip() is not None:
-            raise BadZipFile
+def is_checkpoint(path: Path) -> bool:
+    """Check whether a file is an undamaged checkpoint, of whichever training.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether this version of dsx has written it.
+
+    Raises:
+        OSError: If the file cannot be opened or is not a regular file.
+    """
+    with open_regular(path) as file:
+        try:
+            _state(file)
+        except BadZipFile:
+            return False
+    return True
+
+
+def _state(file: BinaryIO) -> State:
+    """Load a checkpoint that is open; raises BadZipFile if it is none."""
+    try:
+        with ZipFile(file) as content:
+            # Torch does not verify the checksums itself.
+            damaged = content.testzip()
+        file.seek(0)
+        state: State = torch.load(file, map_location="cpu", weights_only=True)
+        whole = damaged is None and state["version"] == VERSION
+    # The content of a damaged file can lead to any error: an offset in it to an OSError.
+    except Exception as error:
+        raise BadZipFile from error
+    if not whole:
+        raise BadZipFile
+    return state
 
 
 def _difference(state: State, about: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import inspect, select, update
@@ -51,6 +52,15 @@ def moved(storage: str, study: str, designs: Collection[str]) -> str:
             .values(device=other)
         )
     return other
+
+
+def weight_files(storage: str, study: str) -> dict[str, Path]:
+    """Find the weight files of a study, by design id; each design has at most one."""
+    folder = Path(storage.removeprefix("sqlite:///")).parent / study / "weights"
+    files = sorted(folder.glob("*"))
+    found = {file.name.partition(".")[0]: file for file in files}
+    assert len(found) == len(files), files
+    return found
 
 
 class Following:

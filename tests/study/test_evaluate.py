@@ -20,7 +20,7 @@ from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow
 from dsx.study.weights import Weights
-from tests.study.looking import Following, measured, rows, states, trials
+from tests.study.looking import Following, measured, rows, states, trials, weight_files
 from tests.study.spaces import LEARNED, TIMED, TINY, varied
 
 FRAGILE = "model: tests.study.models:Fragile\nmodel_args: {error: %s, always: %s}"
@@ -161,7 +161,7 @@ def evaluator_of(space: Path, storage: str) -> Evaluator:
     """Make what a search of a space evaluates designs with; the baseline is known to it."""
     memory = Memory(open_database(storage, create=True), this_device())
     plan = make_plan(load_space(space), memory)
-    weights = Weights(storage, "s", plan.protocols["accuracy"])
+    weights = Weights(memory.engine, storage, "s", plan.training)
     evaluator = Evaluator(plan, memory, weights, lambda doing: None)
     memory.add_design(plan.space.baseline, "as is")
     memory.add_design(plan.space.design(RIGID), "learned")
@@ -212,7 +212,7 @@ def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) 
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     evaluator.evaluate(design)
-    file = evaluator.weights.path(design.id)
+    file = weight_files(storage, "s")[design.id]
     if spoil == "gone":
         file.unlink()
     else:
@@ -234,7 +234,7 @@ def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.Mon
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
-    evaluator.weights.path(design.id).unlink()
+    weight_files(storage, "s")[design.id].unlink()
     monkeypatch.setattr("dsx.measure._base.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 

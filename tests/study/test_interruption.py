@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from dsx import front, search
 from dsx.study.tables import COMPLETE, INTERRUPTED, MeasurementRow, WorkerRow
 from tests.cli.running import END, INTERRUPT, KILL, dsx, start
-from tests.study.looking import Following, rows, states, trials
+from tests.study.looking import Following, rows, states, trials, weight_files
 from tests.study.spaces import QUICK, STATIC, TINY
 
 STORAGE = "studies/dsx.db"
@@ -43,13 +43,12 @@ def check_end(storage: str, study: str, complete: int) -> None:
     told = optuna.load_study(study_name=study, storage=storage).trials
     assert not [trial for trial in told if trial.state == TrialState.RUNNING]
     assert len([trial for trial in told if trial.state == TrialState.COMPLETE]) == complete
-    folder = Path(storage.removeprefix("sqlite:///")).parent / study / "weights"
     trained = "accuracy" in found.objectives
     kept = found.front_ids | {found.baseline} if trained else set()
     perhaps = {entry.id for entry in found.perhaps} if trained else set()
-    files = list(folder.glob("*"))
-    assert {file.suffix for file in files} <= {".safetensors"}
-    assert kept <= {file.stem for file in files} <= kept | perhaps
+    files = weight_files(storage, study)
+    assert {file.suffix for file in files.values()} <= {".safetensors"}
+    assert kept <= files.keys() <= kept | perhaps
 
 
 @pytest.mark.parametrize("phase", ["drawing", "counting", "timing", "training"])

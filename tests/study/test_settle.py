@@ -10,11 +10,17 @@ from sqlalchemy.orm import Session
 
 from dsx import front
 from dsx.errors import StorageError
+from dsx.measure import this_device
+from dsx.space.space import build_space
 from dsx.study import settle as module
 from dsx.study.database import open_database
 from dsx.study.evaluate import WAITING
+from dsx.study.memory import Memory
+from dsx.study.plan import make_plan
+from dsx.study.read import find_study
 from dsx.study.settle import Settled, reseeded, settle
 from dsx.study.tables import MeasurementRow, StudyRow, WorkerRow
+from dsx.study.weights import Weights
 from dsx.study.worker import claim
 from tests.cli.running import INTERRUPT, dsx, start, until
 from tests.study.again import change, copy_to, leave_open, let_machine_be, mark, readings, searched
@@ -95,6 +101,24 @@ def test_contested_designs_are_trained_with_fresh_seeds(
     assert [len({row.protocol for row in rows(storage, MeasurementRow) if row.metric == name})
             for name in ("accuracy", "latency_ms")] == [2, 1]  # fmt: skip
     assert list(Path(storage.removeprefix("sqlite:///")).parent.rglob("*.training")) == []
+
+
+def test_a_damaged_checkpoint_of_a_seed_is_ignored(
+    storage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit(monkeypatch, readings=1, seeds=2)
+    memory = Memory(open_database(storage, create=True), this_device())
+    text = find_study(memory.engine, "quick").space_text
+    plan = make_plan(reseeded(build_space("quick", "quick", text), 1), memory)
+    weights = Weights(memory.engine, storage, "quick", plan.training)
+    file = weights.checkpoint(front("quick", storage=storage).baseline)
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    assert settle("quick", FOR_LONG, storage=storage).trained == 3
+    (told,) = caplog.messages
+    assert told.startswith(f"{file} is damaged, ")
+    assert told.endswith("; the training starts again")
+    assert list(file.parent.iterdir()) == [file] and file.read_text() == "mine"
 
 
 def test_what_less_time_was_spent_on_comes_next(

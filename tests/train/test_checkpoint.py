@@ -15,11 +15,11 @@ from torch import nn
 from dsx.conv import ConvSpec, Shaping
 from dsx.conv.learned import LearnedConv2d
 from dsx.data import Split
-from dsx.errors import DsxError, TrialFailed, WorkFailed
+from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed
 from dsx.space import redesign
 from dsx.space.schema import Train
 from dsx.train import loop, train
-from dsx.train.checkpoint import read, write
+from dsx.train.checkpoint import is_checkpoint, read, write
 from tests.train.cases import CASES, EPOCH_STEPS, IMAGES
 from tests.train.networks import LEARNED, SHORT, Double, deciding, dropping, fresh, part, same_state
 
@@ -307,6 +307,30 @@ def test_a_turned_bit_is_found_or_does_not_matter(whole: bytes, tmp_path: Path) 
     assert found > 20
 
 
+def test_a_turned_bit_in_any_offset_is_found_or_does_not_matter(
+    whole: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.pt"
+    file.write_bytes(whole)
+    expected = torch.load(file, weights_only=True)
+    # The offset of the first member in its directory entry, and the records behind the directory.
+    first, end = whole.index(b"PK\x01\x02") + 42, whole.index(b"PK\x06\x06")
+    bits = [8 * first + bit for bit in range(32)] + [8 * place for place in range(end, len(whole))]
+    found = 0
+    for bit in bits:
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(bytes(content))
+        try:
+            state = read(file, expected["about"])
+        except CheckpointError as error:
+            assert "is damaged" in str(error), bit
+            found += 1
+        else:
+            assert state is not None and state["losses"] == expected["losses"]
+    assert found > 60
+
+
 @pytest.mark.parametrize("content", [{}, {"version": 0}, {"version": 99}, [1, 2], torch.zeros(3)])
 def test_files_that_are_something_else_are_refused(content: object, tmp_path: Path) -> None:
     file = tmp_path / "a.pt"
@@ -328,9 +352,23 @@ def test_no_code_in_a_file_is_run(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(DsxError, match=r"^\S+ cannot be read: .*directory"):
-        read(tmp_path, {})
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (tmp_path, pipe):
+        with pytest.raises(CheckpointError, match=r"^\S+ cannot be read: Not a regular file; "):
+            read(place, {})
+        with pytest.raises(OSError, match="Not a regular file"):
+            is_checkpoint(place)
     assert read(tmp_path / "none.pt", {}) is None
+
+
+def test_a_checkpoint_is_recognised(whole: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    for content, expected in [(whole, True), (whole[:-1], False), (b"", False), (b"PK", False)]:
+        file.write_bytes(content)
+        assert is_checkpoint(file) is expected
+    torch.save({"version": 99}, file)
+    assert not is_checkpoint(file)
 
 
 def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +410,7 @@ def test_what_is_written_is_there_before_it_takes_its_name(
     monkeypatch.setattr("os.fsync", note_sync)
     monkeypatch.setattr(Path, "replace", note_replace)
     write(tmp_path / "a.pt", {"about": {}})
-    assert order == ["sync", "replace"]
+    assert order == ["sync", "replace", "sync"]
 
 
 def test_it_is_written_once_in_a_while_and_at_the_end(
