@@ -6,7 +6,8 @@ import select
 import signal
 import sys
 import threading
-from types import FrameType
+import traceback
+from types import FrameType, TracebackType
 
 AGAIN_SECONDS = 0.01
 UNHEARD = 128 + signal.SIGPIPE
@@ -44,6 +45,7 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
     sys.unraisablehook = stop.unraisable
+    sys.excepthook = _print_traceback
     # A model may live in the folder dsx is called from; at the end, so that nothing there hides
     # an installed package.
     sys.path.append("")
@@ -68,7 +70,7 @@ def main() -> None:
 
 def _run(stop: _Stop) -> int:
     from dsx.cli import State, run_command
-    from dsx.errors import DsxError
+    from dsx.errors import DsxError, message_line
 
     state = State()
     try:
@@ -82,8 +84,17 @@ def _run(stop: _Stop) -> int:
             return 130
         if state.debug:
             raise
-        print(f"dsx: {error}", file=sys.stderr)
+        print(f"dsx: {message_line(str(error))}", file=sys.stderr)
         return error.exit_code
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    from dsx.secret import without_password
+
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(without_password(text), end="", file=sys.stderr)
 
 
 def _unheard() -> bool:

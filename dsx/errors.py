@@ -4,6 +4,13 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from dsx.secret import hidden, without_password
+
+LONGEST_VALUE = 60
+LONGEST_MESSAGE = 300
+MOST_NAMES = 20
+"""Allowed names that a message lists."""
+
 
 class DsxError(Exception):
     """Something the user can mend: printed as one line, never as a traceback."""
@@ -46,6 +53,54 @@ class CheckpointError(DsxError):
         self.path, self.problem = path, problem
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal would interpret, and what is invisible, as Python does.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text without control characters, line ends and invisible characters.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def short(value: object) -> str:
+    """Write a value from outside for a message.
+
+    Args:
+        value: The value as it was given.
+
+    Returns:
+        The value as printable text, without passwords, and shortened.
+    """
+    text = hidden(printable(str(value)))
+    return f"{text[:LONGEST_VALUE]}..." if len(text) > LONGEST_VALUE else text
+
+
+def quoted(value: object) -> str:
+    """Quote a value from outside for a message; see `short`."""
+    return f"'{short(value)}'"
+
+
+def message_line(text: str) -> str:
+    """Reduce a message to the one line that is printed.
+
+    Args:
+        text: A message, which may quote other libraries.
+
+    Returns:
+        One printable line without passwords; of a long one the beginning and the end.
+    """
+    line = without_password(printable(" ".join(text.split())))
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    half = (LONGEST_MESSAGE - len(" ... ")) // 2
+    return f"{line[:half]} ... {line[-half:]}"
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Name the allowed word nearest to a misspelt one.
 
@@ -56,8 +111,8 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     Returns:
         A sentence with a leading space, or an empty string if nothing is near.
     """
-    near = difflib.get_close_matches(word, list(allowed), n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    near = difflib.get_close_matches(word[:LONGEST_VALUE], list(allowed), n=1)
+    return f" Did you mean {quoted(near[0])}?" if near else ""
 
 
 def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
@@ -72,6 +127,8 @@ def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
         One line.
     """
     choices = sorted(allowed)
+    listed = ", ".join(printable(choice) for choice in choices[:MOST_NAMES])
+    more = f" and {len(choices) - MOST_NAMES} more" if len(choices) > MOST_NAMES else ""
     return (
-        f"no {what} called '{word}' (allowed: {', '.join(choices)}).{did_you_mean(word, choices)}"
+        f"no {what} called {quoted(word)} (allowed: {listed}{more}).{did_you_mean(word, choices)}"
     )

@@ -13,7 +13,7 @@ import pkgutil
 from pathlib import Path
 from typing import TypeVar
 
-from dsx.errors import DsxError, unknown
+from dsx.errors import DsxError, quoted, unknown
 
 T = TypeVar("T")
 
@@ -72,15 +72,17 @@ def load(path: str) -> object:
     """
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute) or module_name.startswith("."):
-        raise DsxError(f"'{path}' is not an import path (write package.module:attribute)")
+        raise DsxError(f"{quoted(path)} is not an import path (write package.module:attribute)")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise DsxError(f"cannot import '{module_name}' of '{path}': {error}") from error
+        raise DsxError(f"cannot import {quoted(module_name)} of {quoted(path)}: {error}") from error
     # The module's own code runs when it is imported, and can raise anything.
     except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise DsxError(f"importing '{module_name}' of '{path}' fails: {reason}") from error
+        raise DsxError(
+            f"importing {quoted(module_name)} of {quoted(path)} fails: {reason}"
+        ) from error
     if not hasattr(module, attribute):
         public = [word for word in vars(module) if not word.startswith("_")]
         raise DsxError(unknown(f"attribute of {module_name}", attribute, public))

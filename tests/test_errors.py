@@ -1,6 +1,8 @@
 """Errors are one line, with a near match and an exit code."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsx.errors import (
     DsxError,
@@ -10,6 +12,8 @@ from dsx.errors import (
     TrialFailed,
     WorkFailed,
     did_you_mean,
+    message_line,
+    quoted,
     unknown,
 )
 
@@ -37,3 +41,36 @@ def test_unknown_names_what_is_allowed_in_order() -> None:
     line = unknown("shape", "cros", iter(["row", "cross"]))
     assert line == "no shape called 'cros' (allowed: cross, row). Did you mean 'cross'?"
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("cross", "'cross'"),
+        ("a\nb\x1b[31m\u202e\udcff", r"'a\nb\x1b[31m\u202e\udcff'"),
+        ("naïve 名 🦆", "'naïve 名 🦆'"),
+        ("x" * 61, f"'{'x' * 60}...'"),
+        (f"postgresql://u:{'p' * 90}@h", "'postgresql://u:***@h'"),
+        (3, "'3'"),
+    ],
+)
+def test_values_from_outside_are_quoted_safely(value: object, said: str) -> None:
+    assert quoted(value) == said
+
+
+@given(st.text())
+def test_a_message_is_one_printable_line(text: str) -> None:
+    line = message_line(text)
+    assert line.isprintable() and len(line) <= 300
+    assert quoted(text).isprintable() and len(quoted(text)) <= 65
+
+
+def test_of_a_long_message_the_beginning_and_the_end_are_kept() -> None:
+    line = message_line(f"first {'x ' * 1000}last")
+    assert (line[:6], line[-4:], len(line)) == ("first ", "last", 299)
+    assert " ... " in line
+
+
+def test_of_many_allowed_names_the_first_and_the_nearest_are_listed() -> None:
+    line = unknown("study", "n98x", [f"n{number}" for number in range(99)])
+    assert line.endswith("n23, n24, n25, n26 and 79 more). Did you mean 'n98'?")

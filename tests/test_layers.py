@@ -12,6 +12,7 @@ ROOT = Path(dsx.__file__).parent
 LAYERS = [
     {"__main__"}, {"cli"}, {"report", "bench"}, {"study", "export"}, {"measure"}, {"train"},
     {"space"}, {"data", "nets", "conv"}, {"lookup", "files", "activity"}, {"errors"},
+    {"secret"},
 ]  # fmt: skip
 """From the top down. `dsx/__init__.py` is above all: it offers their names."""
 
@@ -26,6 +27,7 @@ IMPORTERS = {
     "plotly": ["report/"],
     "matplotlib": ["report/"],
     "PIL": ["data/"],
+    "yaml": ["space/source.py", "space/yaml_text.py", "export/bundle.py"],
     "scipy": ["measure/estimate.py", "study/rank.py", "study/scatter.py"],
     "pyarrow": ["data/_parquet_files.py"],
     "pynvml": ["measure/_nvml.py"],

@@ -206,6 +206,24 @@ def test_a_traceback_is_shown_on_demand_only(tmp_path: Path) -> None:
         assert "Traceback" in ended.err and "StorageError: no database at" in ended.err
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:s3/cret@h:no/d", "nosuch://h/d?password=s3/cret"])
+def test_a_traceback_holds_no_password(tmp_path: Path, url: str) -> None:
+    ended = dsx("--debug", "ls", "--storage", url, folder=tmp_path)
+    assert "Traceback" in ended.err and "StorageError" in ended.err and "***" in ended.err
+    assert "s3" not in ended.err and "cret" not in ended.err
+
+
+def test_the_command_to_resume_holds_no_password(tmp_path: Path) -> None:
+    # SQLite ignores the parameter.
+    storage = "sqlite:///a.db?password=s3 c/ret"
+    running = start("search", TINY, "--trials", 30, "--storage", storage, folder=tmp_path)
+    until(lambda: "0/30" in running.err, "it has begun")
+    running.signal(INTERRUPT)
+    ended = running.wait()
+    assert ended.err.splitlines()[-1].endswith("--storage 'sqlite:///a.db?password=***'")
+    assert "s3" not in ended.err
+
+
 def test_a_mistake_of_ours_shows_where(tmp_path: Path) -> None:
     # A constraint on a metric whose code is broken in a network that is dsx's own.
     (tmp_path / "broken.py").write_text(

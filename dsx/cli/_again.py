@@ -2,7 +2,7 @@
 
 import shlex
 
-from dsx.study.secret import without_password
+from dsx.secret import hidden
 
 
 def command_line(*words: str) -> str:
@@ -14,4 +14,4 @@ def command_line(*words: str) -> str:
     Returns:
         The line; the password of a database in it is blotted out.
     """
-    return shlex.join(["dsx", *map(without_password, words)])
+    return shlex.join(["dsx", *map(hidden, words)])

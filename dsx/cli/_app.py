@@ -1,11 +1,14 @@
 """The application: its commands, and the options that come before them."""
 
+import os
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from dsx.cli import bench, doctor, export, ls, measure, pareto, search, space
+from dsx.cli._given import check_not_empty, safe_message
 from dsx.errors import DsxError
 
 app = typer.Typer(
@@ -78,10 +81,11 @@ def run_command(state: State) -> int:
         DsxError: If the command line, or what it names, is not as it should be.
         BrokenPipeError: If nobody reads what it prints.
     """
+    check_not_empty(sys.argv[1:], os.environ)
     try:
         return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
     except SystemExit as error:
         # How typer and rich end where nobody reads their output any more.
         raise BrokenPipeError from error
     except typer.TyperException as error:
-        raise DsxError(" ".join(error.format_message().split())) from error
+        raise DsxError(safe_message(error.format_message(), sys.argv[1:])) from error

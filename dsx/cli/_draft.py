@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from dsx.errors import DsxError
+from dsx.errors import DsxError, quoted
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
+from dsx.space.source import read_source
 
 MOST_NUMBERS = 100_000_000
 """In an image."""
@@ -42,23 +41,20 @@ def write(text: str, file: Path) -> None:
         DsxError: If the file exists, is called otherwise, or cannot be written.
     """
     if file.suffix not in (".yaml", ".yml"):
-        raise DsxError(f"--write: '{file}' is no name for a space file (allowed: *.yaml)")
+        raise DsxError(f"--write: {quoted(file)} is no name for a space file (allowed: *.yaml)")
     try:
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except FileExistsError as error:
-        raise DsxError(f"--write: '{file}' exists already (choose another name)") from error
+        raise DsxError(f"--write: {quoted(file)} exists already (choose another name)") from error
     except OSError as error:
-        raise DsxError(f"--write: '{file}' cannot be written: {error.strerror}") from error
+        raise DsxError(f"--write: {quoted(file)} cannot be written: {error.strerror}") from error
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DsxError(f"--model-args: not YAML: {' '.join(str(error).split())}") from error
+    found = read_source("--model-args", text).content
     if not isinstance(found, dict):
-        raise DsxError(f"--model-args: '{text}' names no arguments (write '{{width: 32}}')")
+        raise DsxError(f"--model-args: {quoted(text)} names no arguments (write '{{width: 32}}')")
     return found
 
 
@@ -68,12 +64,14 @@ def _shape(model: str, text: str | None) -> tuple[int, int, int]:
         if known is None:
             raise DsxError("--input: needed for this model (channels x rows x columns: 3x224x224)")
         return known
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text.replace(" ", "").lower())
+    match = re.fullmatch(
+        r"([1-9][0-9]*)x([1-9][0-9]*)x([1-9][0-9]*)", text.replace(" ", "").lower()
+    )
     if match is None:
         allowed = "allowed: channels x rows x columns, such as 3x224x224"
-        raise DsxError(f"--input: '{text}' is not the shape of an image ({allowed})")
+        raise DsxError(f"--input: {quoted(text)} is not the shape of an image ({allowed})")
     channels, rows, columns = map(int, match.groups())
     if channels * rows * columns > MOST_NUMBERS:
         allowed = f"allowed: {MOST_NUMBERS:,} numbers"
-        raise DsxError(f"--input: '{text}' is too large for an image ({allowed})")
+        raise DsxError(f"--input: {quoted(text)} is too large for an image ({allowed})")
     return channels, rows, columns

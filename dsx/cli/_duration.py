@@ -1,9 +1,11 @@
 """Read a time as people write it."""
 
+import math
 import re
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, quoted
 
+LONGEST_SECONDS = 10_000 * 3600
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -20,7 +22,9 @@ def seconds(option: str, text: str) -> float:
     Raises:
         DsxError: If it has another form.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if match is None:
-        raise DsxError(f"{option}: '{text}' is not a time (allowed: 90s, 5m, 2h)")
-    return float(match[1]) * _UNITS[match[2]]
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh]?)", text.strip())
+    time = float(match[1]) * _UNITS[match[2]] if match else math.inf
+    if time > LONGEST_SECONDS:
+        allowed = "allowed: 90s, 5m, 2h, up to 10000h"
+        raise DsxError(f"{option}: {quoted(text)} is not a time ({allowed})")
+    return time

@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from dsx.errors import DsxError, quoted
 
 
 class Format(StrEnum):
@@ -33,6 +36,32 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format jso
 
 # Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
+
+
+def path_option(text: str, metavar: str) -> Any:
+    """Declare an option that names a file or folder to be written.
+
+    Args:
+        text: Help.
+        metavar: FILE or FOLDER.
+
+    Returns:
+        The option.
+    """
+    return typer.Option(help=text, metavar=metavar, callback=_usable)
+
+
+def _usable(option: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Refuse a path to be written that no file system could have, such as one that is too long."""
+    try:
+        if path is not None:
+            path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        # The command that writes the file reports a missing folder.
+        return path
+    except OSError as error:
+        raise DsxError(f"{option.opts[0]}: {quoted(path)}: {error.strerror}") from error
+    return path
 
 
 def chosen_format(given: Format, as_json: bool) -> Format:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, quoted
 from dsx.measure import this_device
 from dsx.measure.backends import refusal
 from dsx.measure.device import crowded
@@ -79,7 +79,9 @@ def asked(
         about, weights, base = {}, None, loaded.baseline
     else:
         if name is not None:
-            raise DsxError(f"--study and --pick: have a space of their own; leave out '{name}'")
+            raise DsxError(
+                f"--study and --pick: have a space of their own; leave out {quoted(name)}"
+            )
         choice = load_choice(storage, study, pick or "knee", this_device())
         loaded, base = choice.space, choice.design
         about, weights = {"study": choice.study, "trial": choice.trial}, choice.weights

@@ -15,6 +15,7 @@ from dsx.cli._options import (
     StorageOption,
     StudyArgument,
     chosen_format,
+    path_option,
 )
 
 
@@ -27,7 +28,7 @@ def export(
             "beginning of one, or '#' and a trial number."
         ),
     ] = "knee",
-    out: Annotated[Path, typer.Option(help="Folder to write.", metavar="FOLDER")] = Path("chosen"),
+    out: Annotated[Path, path_option("Folder to write.", "FOLDER")] = Path("chosen"),
     force: Annotated[bool, typer.Option("--force", help="Replace the folder.")] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,

@@ -72,7 +72,7 @@ BackendOption = Annotated[
     list[str] | None,
     typer.Option(help="Compare this backend with eager; may be repeated, or all."),
 ]
-BatchOption = Annotated[int | None, typer.Option(help="Images at a time.", min=1)]
+BatchOption = Annotated[int | None, typer.Option(help="Images at a time.", min=1, max=65536)]
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads that it uses.", min=1, max=1024)]
 DtypeOption = Annotated[Dtype | None, typer.Option(help="What it computes in.")]
 LayoutOption = Annotated[

@@ -18,6 +18,7 @@ from dsx.cli._options import (
     StorageOption,
     StudyArgument,
     chosen_format,
+    path_option,
 )
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def pareto(
     study: StudyArgument = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Also write a picture: front.html, .png or .svg.", metavar="FILE"),
+        path_option("Also write a picture: front.html, .png or .svg.", "FILE"),
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option(help="Also write the study as a folder worth keeping.", metavar="FOLDER"),
+        path_option("Also write the study as a folder worth keeping.", "FOLDER"),
     ] = None,
     x: Annotated[str | None, typer.Option(help="Metric along the plot.")] = None,
     y: Annotated[str | None, typer.Option(help="Metric up the plot.")] = None,

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from dsx.space import SearchSpace
 
 
+SeedOption = Annotated[
+    int, typer.Option(help="Of the draws.", envvar="DSX_SEED", min=0, max=2**32 - 1)
+]
+
+
 def search(
     space: Annotated[
         str, typer.Argument(help="A shipped space, or the path of a space file.")
@@ -32,12 +37,13 @@ def search(
             help="Designs measured to the end, the baseline and earlier runs included.",
             envvar="DSX_TRIALS",
             min=1,
+            max=1_000_000,
         ),
     ] = 60,
     study: Annotated[
         str | None, typer.Option(help="Name of the study.  [default: the space's name]")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws.", envvar="DSX_SEED", min=0)] = 0,
+    seed: SeedOption = 0,
     timeout: Annotated[
         str | None,
         typer.Option(help="Begin no new trial after this time: 90s, 5m, 2h.", metavar="TIME"),
@@ -54,6 +60,7 @@ def search(
     from dsx.space import load_space
     from dsx.study.run import search as run
 
+    _check(storage, study)
     # What the network's own code prints is no result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(space)
@@ -80,6 +87,16 @@ def search(
     pick = f"#{found.knee.trial}" if found.devices else "knee"
     chosen = command_line("export", found.study, *place, "--pick", pick, "--out", "chosen")
     print_message(f"Next: {following}\n      {chosen}")
+
+
+def _check(storage: str, study: str | None) -> None:
+    """Check what needs no space, since loading one takes seconds."""
+    from dsx.study.database import parse_url
+    from dsx.study.names import check_study_name
+
+    parse_url(storage)
+    if study is not None:
+        check_study_name(study)
 
 
 def _say_notes(space: "SearchSpace") -> None:

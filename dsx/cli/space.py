@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from dsx.cli._again import command_line
-from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format
-from dsx.errors import DsxError
+from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
+from dsx.errors import DsxError, quoted
 
 
 def space(
@@ -36,9 +36,7 @@ def space(
     ] = None,
     write: Annotated[
         Path | None,
-        typer.Option(
-            help="Write the space file, or one for that network to begin with.", metavar="FILE"
-        ),
+        path_option("Write the space file, or one for that network to begin with.", "FILE"),
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -47,7 +45,9 @@ def space(
     how = chosen_format(format, json)
     if model is not None:
         if space is not None:
-            raise DsxError(f"--model: lists the slots of a network; leave out the space '{space}'")
+            raise DsxError(
+                f"--model: lists the slots of a network; leave out the space {quoted(space)}"
+            )
         _show_model(model, model_args, input, write, how)
         return
     if input is not None or model_args != "{}":

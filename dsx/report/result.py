@@ -7,6 +7,7 @@ from dsx.report.picks import picks
 from dsx.report.rows import as_csv, as_json
 from dsx.report.table import FrontTable
 from dsx.report.terminal import TerminalPlot
+from dsx.secret import without_password
 from dsx.study.front import Front
 
 
@@ -35,4 +36,4 @@ def print_front(
 
 def print_message(text: str) -> None:
     """Print a message to stderr."""
-    console(stderr=True).print(text, soft_wrap=True)
+    console(stderr=True).print(without_password(text), soft_wrap=True)

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from dsx.errors import quoted
+
 _UNITS = {"": Fraction(1), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9)}
 _UNITS["%"] = Fraction(1, 100)
 
@@ -55,7 +57,8 @@ def parse_bound(text: str) -> Bound:
     match = re.fullmatch(pattern, str(text))
     if match is None:
         raise ValueError(
-            f"'{text}' is not a bound (write '<= 80%' for a part of the baseline, or '<= 2.5M')"
+            f"{quoted(text)} is not a bound "
+            "(write '<= 80%' for a part of the baseline, or '<= 2.5M')"
         )
     sense, number, unit = match.groups()
     limit = float(Fraction(number) * _UNITS[unit])

@@ -5,10 +5,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from dsx.errors import SpaceError, did_you_mean
+from dsx.errors import SpaceError, did_you_mean, short
 from dsx.space.source import Path, Source
 
-LONGEST = 60
 _WANTED = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -61,7 +60,7 @@ def _problem(error: Mapping[str, Any], schema: type[BaseModel]) -> str:
     if kind == "literal_error":
         allowed = context["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         near = did_you_mean(str(given), allowed)
-        return f"{given!r} is not allowed (allowed: {', '.join(allowed)}).{near}"
+        return f"{short(repr(given))} is not allowed (allowed: {', '.join(allowed)}).{near}"
     if kind == "value_error":
         return str(context["error"])
     if kind == "model_type":
@@ -70,11 +69,7 @@ def _problem(error: Mapping[str, Any], schema: type[BaseModel]) -> str:
         wanted = _WANTED[kind].format(**context) if kind in _WANTED else str(error["msg"])
     if given is None:
         return f"has no value (allowed: {wanted})"
-    return f"{_shortened(repr(given))} does not fit (allowed: {wanted})"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return f"{short(repr(given))} does not fit (allowed: {wanted})"
 
 
 def _keys(schema: type[BaseModel], loc: Path) -> list[str]:

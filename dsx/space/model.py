@@ -41,6 +41,8 @@ def build_model(
         try:
             # Copies: what is built may change its arguments, or be the same module every time.
             network = builder(**copy.deepcopy(dict(arguments)))
+        except DsxError:
+            raise
         # The user's own code, with the user's arguments: whatever it raises is about these.
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {one_line(error)}"

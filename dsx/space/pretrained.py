@@ -2,7 +2,6 @@
 
 import fnmatch
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, quoted
 from dsx.files import open_regular
 from dsx.space.source import one_line
 
@@ -23,19 +22,6 @@ _WRAPPINGS = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 """What torch's wrappers for several devices and for compiled networks put before each name."""
 SHOWN = 3
-
-
-def weights_path(file: str) -> Path:
-    """Return the path of a weight file.
-
-    Args:
-        file: Path as the user wrote it; `~` is the home folder, `~name` that of a known user.
-
-    Returns:
-        The path, whether it exists or not.
-    """
-    # Path.expanduser raises an error for an unknown user.
-    return Path(os.path.expanduser(file))  # noqa: PTH111
 
 
 def read_weights(file: str) -> dict[str, Tensor]:
@@ -68,6 +54,28 @@ def read_weights(file: str) -> dict[str, Tensor]:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DsxError(f"{file}: cannot be read: {reason}") from error
     return _read_safe(path) if kind in SAFE else _unwrapped(file, _read_pickled(path))
+
+
+def weights_path(file: str) -> Path:
+    """Expand `~` in the path of a weight file.
+
+    Args:
+        file: Path as the space file gives it.
+
+    Returns:
+        The path; the file may be missing.
+
+    Raises:
+        DsxError: If no file could have this path.
+    """
+    try:
+        path = Path(file).expanduser()
+        path.exists()
+    # A user that does not exist; a name that is too long.
+    except (RuntimeError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DsxError(f"{quoted(file)}: {reason}") from error
+    return path
 
 
 def _read_safe(path: Path) -> dict[str, Tensor]:

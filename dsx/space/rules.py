@@ -5,7 +5,7 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 
 from dsx.activity import each
-from dsx.errors import did_you_mean
+from dsx.errors import did_you_mean, quoted
 from dsx.space.census import Census
 from dsx.space.choices import Choices
 from dsx.space.offer import offer
@@ -63,16 +63,16 @@ def no_match(wildcard: str, census: Census, modules: bool = False) -> str:
     names = [slot.name for slot in census.slots]
     for name, reason in census.left_alone.items():
         if fnmatch.fnmatchcase(name, wildcard):
-            return f"'{wildcard}' matches no slot: {name} {reason}"
+            return f"{quoted(wildcard)} matches no slot: {name} {reason}"
     if not names:
-        return f"'{wildcard}' matches no slot: the network has no nn.Conv2d"
+        return f"{quoted(wildcard)} matches no slot: the network has no nn.Conv2d"
     if any(fnmatch.fnmatchcase(name, wildcard) for name in names):
-        return f"'{wildcard}' matches only slots that an earlier rule has"
+        return f"{quoted(wildcard)} matches only slots that an earlier rule has"
     folders = {name[:end] for name in names for end, dot in enumerate(name) if dot == "."}
     wildcards = [f"{folder}.*" for folder in sorted(folders)]
     plain = [*sorted(folders), *names] if modules else names
     near = did_you_mean(wildcard, wildcards if "*" in wildcard else plain)
-    return f"'{wildcard}' matches no slot (the slots are {', '.join(names)}).{near}"
+    return f"{quoted(wildcard)} matches no slot (the slots are {', '.join(names)}).{near}"
 
 
 class _Offers:

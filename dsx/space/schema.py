@@ -102,8 +102,8 @@ _OWN: Mapping[str, Mapping[str, Any]] = {
 class Train(_Part):
     """How a candidate is trained."""
 
-    epochs: Annotated[int, Field(ge=1)] = 6
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 6
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Positive = 0.2
@@ -151,7 +151,7 @@ class Train(_Part):
 class Measure(_Part):
     """How latency is measured: as the network will be deployed."""
 
-    batch: Annotated[int, Field(ge=1)] = 1
+    batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     channels_last: bool = False
@@ -160,7 +160,7 @@ class Measure(_Part):
     deploy: Literal["portable", "native"] = "portable"
     cuda_graph: bool = False
     target_width: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    budget_seconds: Positive = 2.0
+    budget_seconds: Annotated[float, Field(gt=0, le=86_400)] = 2.0
 
 
 Options = BeforeValidator(_listed)

@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from dsx.conv import KEEP, ConvSpec, preset
 from dsx.conv.presets import preset_arguments, preset_names
 from dsx.conv.shapes import shape_words
-from dsx.errors import DsxError, SpecError, unknown
+from dsx.errors import LONGEST_VALUE, DsxError, SpecError, quoted, unknown
 from dsx.space.design import Design
 from dsx.space.dials import DIALS, Value
 from dsx.space.rules import no_match
+from dsx.space.source import read_source
 from dsx.space.space import SearchSpace
 
 _KEEPS = "keep"
@@ -43,18 +42,18 @@ def read_settings(space: SearchSpace, words: Iterable[str], base: Mapping[str, C
         pattern, equals, setting = word.partition("=")
         if not equals:
             form = "PATTERN=SETTING, such as stages.0.conv1=scc,groups:2"
-            raise SpecError(f"'{word}' is no setting of dials (write {form})")
+            raise SpecError(f"{quoted(word)} is no setting of dials (write {form})")
         try:
             spec = read_setting(setting)
             asked |= dict.fromkeys(_matched(space, pattern), (word, spec))
         except DsxError as error:
-            raise SpecError(f"'{word}': {error}") from error
+            raise SpecError(f"{quoted(word)}: {error}") from error
     slots = {slot.name: slot for slot in space.census.slots}
     for name, (word, spec) in asked.items():
         try:
             slots[name].canonical(spec)
         except SpecError as error:
-            raise SpecError(f"'{word}': {name}: {error}") from error
+            raise SpecError(f"{quoted(word)}: {name}: {error}") from error
     return space.design({**base, **{name: spec for name, (_, spec) in asked.items()}})
 
 
@@ -102,10 +101,11 @@ def _no_preset(word: str) -> str:
     near = {name: name for name in (*preset_names(), _KEEPS)}
     near |= {dial: f"{dial}:VALUE" for dial in _DIALS}
     near |= {shape: f"kernel_shape:{shape}" for shape in shape_words()}
-    meant = difflib.get_close_matches(word, list(near), n=1)
+    meant = difflib.get_close_matches(word[:LONGEST_VALUE], list(near), n=1)
     return (
-        f"'{word}' is neither {_KEEPS}, a preset ({', '.join(preset_names())}) nor a dial with its "
-        "value (kernel_shape:cross)." + (f" Did you mean '{near[meant[0]]}'?" if meant else "")
+        f"{quoted(word)} is neither {_KEEPS}, a preset ({', '.join(preset_names())}) nor a dial "
+        "with its value (kernel_shape:cross)."
+        + (f" Did you mean '{near[meant[0]]}'?" if meant else "")
     )
 
 
@@ -126,10 +126,7 @@ def _values(allowed: list[str], what: str, items: Iterable[str], mark: str) -> d
 
 def _value(name: str, text: str) -> Any:
     """Read a value as a space file would."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError(f"{name}: '{text}' cannot be read as a value") from error
+    return read_source(name, text).content
 
 
 def outside(space: SearchSpace, design: Design) -> list[str]:

@@ -1,27 +1,23 @@
 """A YAML file with the place of each of its keys, so that every complaint can name a line."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from dsx.errors import SpaceError
+from dsx.errors import SpaceError, printable, quoted
+from dsx.space.yaml_text import (
+    DEEPEST,
+    MERGE,
+    MOST_CHARACTERS,
+    MOST_NODES,
+    STRING,
+    Loader,
+    NotAllowed,
+)
 
 Path = tuple[str | int, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people write it: 1e-3 is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,78 +56,84 @@ class Source:
 
 def one_line(problem: object) -> str:
     """Write what may have several lines, as the errors of other libraries do, as one."""
-    return " ".join(str(problem).split())
+    return printable(" ".join(str(problem).split()))
 
 
 def read_source(file: str, text: str) -> Source:
     """Parse a YAML text.
 
     Args:
-        file: Path or name as the user knows it.
-        text: The file's content.
+        file: Name of the file, or of the option, for error messages.
+        text: Content of the file.
 
     Returns:
         The source.
 
     Raises:
-        SpaceError: If the text is not YAML, a key stands twice or is no word, or a value cannot
-            be read.
+        SpaceError: If the text is not YAML or is too large, a key is duplicated or is not a
+            string, or a value is out of range.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise SpaceError(f"{file}: too large (allowed: {MOST_CHARACTERS:,} characters)")
+    lines: dict[Path, int] = {}
     try:
-        loader = _Loader(text)
+        loader = Loader(text)
         node = loader.get_single_node()
-        lines: dict[Path, int] = {}
         if node is not None:
-            _Walk(file, loader, lines).visit(node, (), ())
+            _Walk(file, lines).visit(node, (), ())
         content = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        words = ", ".join(filter(None, (error.context, error.problem)))
-        raise SpaceError(one_line(f"{file}:{line}: not YAML: {words}")) from error
-    except yaml.YAMLError as error:
-        raise SpaceError(one_line(f"{file}:1: not YAML: {error}")) from error
+        raise _not_read(file, error) from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        problem = f"the character {quoted(chr(error.character))} is not allowed"
+        raise SpaceError(f"{file}:{line}:{column}: not YAML: {problem}") from error
     return Source(file=file, text=text, content=content, lines=lines)
 
 
-@dataclass(frozen=True)
+def _not_read(file: str, error: yaml.MarkedYAMLError) -> SpaceError:
+    mark = error.problem_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    words = ", ".join(filter(None, (error.context, error.problem)))
+    kind = "" if isinstance(error, NotAllowed) else "not YAML: "
+    return SpaceError(one_line(f"{file}:{line}:{column}: {kind}{words}"))
+
+
+@dataclass
 class _Walk:
-    """Notes the line of each key, and complains of what YAML takes and a space does not."""
+    """Notes the line of each key, and refuses what YAML allows and a space does not."""
 
     file: str
-    loader: _Loader
     lines: dict[Path, int]
+    visited: int = 0
 
     def visit(self, node: yaml.Node, path: Path, above: tuple[yaml.Node, ...]) -> None:
+        self.visited += 1
         self.lines.setdefault(path, node.start_mark.line + 1)
         if node in above:
             raise self._error(node, path, "refers to itself")
-        if isinstance(node, yaml.ScalarNode):
-            self._check_value(node, path)
-        elif isinstance(node, yaml.SequenceNode):
+        if len(above) > DEEPEST:
+            raise self._error(node, (), f"nested more than {DEEPEST} levels deep (by aliases)")
+        if self.visited > MOST_NODES:
+            raise self._error(node, (), f"more than {MOST_NODES:,} values (aliases repeat them)")
+        if isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(node.value):
                 self.visit(item, (*path, number), (*above, node))
         elif isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 here = (*path, self._key(key, path))
                 if here in self.lines:
-                    problem = f"stands twice (first in line {self.lines[here]})"
+                    problem = f"duplicate key (first defined at line {self.lines[here]})"
                     raise self._error(key, here, problem)
                 self.lines[here] = key.start_mark.line + 1
                 self.visit(value, here, (*above, node))
 
     def _key(self, key: yaml.Node, path: Path) -> str:
-        if key.tag not in _KEY_TAGS or not isinstance(key, yaml.ScalarNode):
-            word = key.value if isinstance(key, yaml.ScalarNode) else "what stands here"
-            raise self._error(key, path, f"{word} is not a word; as a key it needs quotes")
+        if key.tag not in (STRING, MERGE) or not isinstance(key, yaml.ScalarNode):
+            word = f"{quoted(key.value)}: " if isinstance(key, yaml.ScalarNode) else ""
+            raise self._error(key, path, f"{word}key must be a string; quote it")
         return str(key.value)
-
-    def _check_value(self, node: yaml.ScalarNode, path: Path) -> None:
-        try:
-            self.loader.construct_object(node)
-        # How PyYAML says that a date has a 13th month, or that `!!bool maybe` is neither.
-        except (ValueError, KeyError) as error:
-            kind = node.tag.rpartition(":")[2]
-            raise self._error(node, path, f"'{node.value}' is not a valid {kind}") from error
 
     def _error(self, node: yaml.Node, path: Path, problem: str) -> SpaceError:
         return Source(

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import dsx
 from dsx.activity import activity
 from dsx.conv import ConvSpec, Cost
 from dsx.data import Data, Splits, open_data
-from dsx.errors import DsxError, SpaceError, did_you_mean
+from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
 from dsx.nets import network_builder
 from dsx.space.census import Census, census
 from dsx.space.choices import Choices, Pick
@@ -26,6 +25,7 @@ from dsx.space.pretrained import digest, read_weights, take_weights, weights_pat
 from dsx.space.rules import rule_choices
 from dsx.space.schema import SpaceFile, parse_space
 from dsx.space.source import Source, read_source
+from dsx.space.yaml_text import MOST_CHARACTERS
 
 T = TypeVar("T")
 
@@ -132,9 +132,10 @@ class SearchSpace:
     def missing(self) -> str | None:
         """The file of weights to begin with, where it is not there yet; a search needs it."""
         given = self.file.weights
-        # Path.exists raises an error for a name that is too long.
-        there = given is None or os.path.exists(weights_path(given.file))  # noqa: PTH110
-        return None if given is None or there else given.file
+        if given is None:
+            return None
+        path = _named(self.source, "weights", lambda: weights_path(given.file))
+        return None if path.exists() else given.file
 
     @functools.cached_property
     def weights(self) -> Mapping[str, Tensor]:
@@ -190,9 +191,13 @@ def load_space(name: str | Path) -> SearchSpace:
     """
     path = _space_path(str(name))
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: cannot be read: {error}") from error
+        with path.open(encoding="utf-8") as opened:
+            # One character more than is allowed, of a file of any size.
+            text = opened.read(MOST_CHARACTERS + 1)
+    except OSError as error:
+        raise SpaceError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"{path}: cannot be read: it is not UTF-8 text") from error
     return build_space(path.stem, str(name) if str(name).endswith(path.suffix) else path.name, text)
 
 
@@ -281,17 +286,24 @@ def _build(content: SpaceFile, source: Source, data: Data) -> nn.Module:
 
 def _space_path(name: str) -> Path:
     if Path(name).suffix in (".yaml", ".yml"):
-        if not Path(name).is_file():
+        if not _is_file(name):
             near = did_you_mean(Path(name).stem, shipped_spaces())
             raise SpaceError(f"{name}: there is no such file.{near}")
         return Path(name)
     spaces = shipped_spaces()
     if name not in spaces:
         raise SpaceError(
-            f"no search space called '{name}' (allowed: {', '.join(spaces)}, "
+            f"no search space called {quoted(name)} (allowed: {', '.join(spaces)}, "
             f"or the path of a .yaml file).{did_you_mean(name, spaces)}"
         )
     return spaces[name]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError as error:
+        raise SpaceError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 def shipped_spaces() -> dict[str, Path]:

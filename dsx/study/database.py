@@ -1,5 +1,6 @@
 """Open a database so that readers never block writers, and exactly one process makes its tables."""
 
+import os
 import secrets
 import tempfile
 from pathlib import Path
@@ -12,12 +13,13 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from dsx.errors import StorageError
-from dsx.study.secret import without_password
+from dsx.errors import StorageError, printable, quoted
+from dsx.secret import hidden
 from dsx.study.tables import SCHEMA_VERSION, Base, DatabaseRow
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 BUSY_SECONDS = 60
+LARGEST_PORT = 65_535
 
 
 def parse_url(storage: str) -> URL:
@@ -32,18 +34,26 @@ def parse_url(storage: str) -> URL:
     Raises:
         StorageError: If it is none.
     """
+    variable = "DSX_STORAGE"
+    option = variable if os.environ.get(variable) == storage else "--storage"
+    given = f"{option}: {quoted(storage)}"
     try:
-        return make_url(storage)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise StorageError(
-            f"--storage: '{without_password(storage)}' is not a database URL "
-            "(write sqlite:///path/to/file.db)"
-        ) from error
+        url = make_url(storage)
+        if (url.port or 0) > LARGEST_PORT:
+            raise ValueError(url.port)
+    # SQLAlchemy lets int() read the port.
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        allowed = "write sqlite:///path/to/file.db or postgresql://user@host:5432/database"
+        raise StorageError(f"{given} is not a database URL ({allowed})") from error
+    if url.get_backend_name() != "sqlite" and storage.count("@") > 1:
+        # Part of the password would be taken for the host, and shown.
+        raise StorageError(f"{given} has more than one '@' (write %40 for one in a password)")
+    return url
 
 
 def shown(url: URL) -> str:
     """Write a URL without its password."""
-    return url.render_as_string(hide_password=True)
+    return hidden(printable(url.render_as_string(hide_password=True)))
 
 
 def open_database(storage: str, create: bool) -> Engine:

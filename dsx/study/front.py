@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from dsx.errors import DsxError, WorkFailed, did_you_mean
+from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
 from dsx.study.certainty import Certainty, certainties, contested_pairs
 from dsx.study.dominance import Values, dominate, hypervolume, non_dominated, to_ideal
 
@@ -229,14 +229,15 @@ class Front:
     def _no_pick(self, name: str, found: list[Entry]) -> str:
         if found:
             several = ", ".join(f"{entry.id} (#{entry.trial})" for entry in found[:5])
-            return f"'{name}' begins {len(found)} design ids: {several}; give more characters"
+            return f"{quoted(name)} begins {len(found)} design ids: {several}; give more characters"
         if name == "baseline":
             return f"the baseline of study '{self.study}' is not measured yet"
         words = ["knee", "baseline", *self.objectives]
         trials = [f"#{entry.trial}" for entry in self.on_front]
         return (
-            f"no design called '{name}' in study '{self.study}' (allowed: {', '.join(words)}, a "
-            f"design id or its first {SHORTEST_PREFIX} or more characters, a trial as "
+            f"no design called {quoted(name)} in study '{self.study}' "
+            f"(allowed: {', '.join(words)}, a design id or its first {SHORTEST_PREFIX} or more "
+            "characters, a trial as "
             f"{trials[0] if trials else '#12'}).{did_you_mean(name, [*words, *trials])}"
         )
 

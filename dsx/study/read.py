@@ -10,6 +10,7 @@ from dsx.errors import StorageError, unknown
 from dsx.study.circumstances import circumstances, left_out, numbered, uncounted
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
+from dsx.study.names import check_study_name
 from dsx.study.pool import Stored, pool_all
 from dsx.study.readings import load_readings
 from dsx.study.tables import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
@@ -30,6 +31,8 @@ def find_study(engine: Engine, name: str | None) -> StudyRow:
     Raises:
         StorageError: If there is no such study.
     """
+    if name is not None:
+        check_study_name(name)
     with Session(engine, expire_on_commit=False) as session:
         rows = session.scalars(select(StudyRow).order_by(StudyRow.begun_at, StudyRow.name)).all()
     if not rows:

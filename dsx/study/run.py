@@ -1,6 +1,5 @@
 """Run a study: ask, build, measure, tell; nothing measured is ever lost."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import Evaluator, Outcome
 from dsx.study.front import Entry, Front
 from dsx.study.memory import Memory
+from dsx.study.names import check_study_name
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
 from dsx.study.retime import marked, retime
@@ -30,6 +30,7 @@ from dsx.study.trials import Trials
 from dsx.study.weights import Weights
 from dsx.study.worker import claim
 
+MOST_TRIALS, LARGEST_SEED = 1_000_000, 2**32 - 1
 MOST_DRAWS_PER_TRIAL = 20
 WORSENED = 0.1
 MOST_PERHAPS = 16
@@ -100,12 +101,15 @@ def search(
             study was begun with another space or on another device.
         WorkFailed: If the baseline cannot be measured, or the database fails on the way.
     """
+    if study is not None:
+        check_study_name(study)
+    if not 1 <= trials <= MOST_TRIALS:
+        raise DsxError(f"--trials: {trials} (allowed: 1 to {MOST_TRIALS})")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise DsxError(f"--seed: {seed} (allowed: 0 to {LARGEST_SEED})")
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
-    name = study or loaded.name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise DsxError(f"--study: '{name}' is not a name (allowed: letters, digits, . _ -)")
-    if trials < 1:
-        raise DsxError(f"--trials: {trials} is too few (allowed: 1 or more)")
+    name = loaded.name if study is None else study
+    check_study_name(name, " (the name of the space; choose another with --study NAME)")
     torch.set_num_threads(loaded.file.measure.threads)
     engine = open_database(storage, create=True)
     memory = Memory(engine, this_device())

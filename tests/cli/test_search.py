@@ -108,7 +108,7 @@ def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("width: 4}", "width: 4", "static.yaml:4: not YAML: "),
+        ("width: 4}", "width: 4", "static.yaml:4:5: not YAML: "),
         ("data: digits", "daat: digits", "static.yaml:4: daat: unknown key (allowed: model, "),
         ("data: digits", "data: digts", "static.yaml:4: data: no dataset called 'digts'"),
         ("groups: [1, 2]", "groups: [[1]]", "static.yaml:6: slots.0.groups.0: "),

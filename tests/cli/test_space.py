@@ -92,9 +92,9 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
          "x 12 x 12: RuntimeError: Given groups=1"),
         (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' names no arguments "
          "(write '{width: 32}')"),
-        (["--model", "small_cnn", "--model-args", "{a: ["], "--model-args: not YAML: "),
-        (["--model", "small_cnn", "--model-args", "{widht: 3}"], "small_cnn cannot be built with "
-         "these arguments: TypeError: "),
+        (["--model", "small_cnn", "--model-args", "{a: ["], "--model-args:1:6: not YAML: "),
+        (["--model", "small_cnn", "--model-args", "{widht: 3}"], "no argument of small_cnn "
+         "called 'widht' (allowed: classes, in_channels, width). Did you mean 'width'?"),
         (["--model", "smal_cnn"], "no net called 'smal_cnn' (allowed: "),
         (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is no name for a space "
          "file (allowed: *.yaml)"),

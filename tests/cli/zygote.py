@@ -9,13 +9,13 @@ import os
 import resource
 import signal
 import sys
-import traceback
 from typing import Any, TextIO
 
 # What a command would import: everything but what it does.
 import optuna  # noqa: F401
 import sklearn.datasets  # noqa: F401
 import torch
+import torch._dynamo
 
 import dsx.cli._chosen
 import dsx.cli._single
@@ -50,8 +50,8 @@ def _start(request: dict[str, Any]) -> int:
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         try:
             sys.stdout.flush()

@@ -14,10 +14,10 @@ SPECS = {
 EVERYTHING = ruled(
     "{match: 'stem.0', kernel_shape: [full, cross, halves, het2], groups: [1, all]}",
     "{match: '*.conv1', preset: [depthwise, scc, {scc: {groups: 4, overlap: 0.75}}, "
-    "{hetconv: {p: 2}}, ssc, {group: {groups: 4}}], separable: [no, yes], "
+    "{hetconv: {p: 2}}, ssc, {group: {groups: 4}}], separable: [false, true], "
     "kernel_shape: [row, column, diagonal, antidiagonal, saltire], groups: [1, 2, all], "
     "channel_stride: [block, 1/3, 0.5, 1]}",
-    "{match: '*', separable: [no, yes], "
+    "{match: '*', separable: [false, true], "
     "kernel_shape: [full, point, cross, lines, corners, halves, checker, het3, het4], "
     "groups: [1, 2, 4, 8, all], channel_stride: [block, 0.1, 0.5, 0.9, 1]}",
 )

@@ -102,7 +102,8 @@ def test_networks_know_nothing_of_dials() -> None:
 
 
 def test_a_builder_is_found_by_name_or_by_path() -> None:
-    assert network_builder("small_cnn") is find(Net, "small_cnn").build
+    network = network_builder("small_cnn")(width=4)
+    assert type(network) is type(find(Net, "small_cnn").build(width=4))
     assert network_builder("dsx.nets.small_cnn:NET") is find(Net, "small_cnn").build
     assert network_builder("torch.nn:Conv2d") is nn.Conv2d
 

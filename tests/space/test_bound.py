@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsx.errors import quoted
 from dsx.space.bound import Bound, parse_bound
 
 
@@ -39,7 +40,9 @@ def test_bounds_are_read(text: str, at_most: bool, limit: float, relative: bool)
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
-    problem = f"'{text}' is not a bound (write '<= 80%' for a part of the baseline, or '<= 2.5M')"
+    problem = (
+        f"{quoted(text)} is not a bound (write '<= 80%' for a part of the baseline, or '<= 2.5M')"
+    )
     with pytest.raises(ValueError, match=re.escape(problem)):
         parse_bound(text)
 

@@ -23,7 +23,7 @@ RULE_KEYS = (
          "(allowed: a whole number)"),
         (changed("epochs: 1", "epochs: 1.5"), "4: train.epochs: 1.5 does not fit "
          "(allowed: a whole number)"),
-        (changed("epochs: 1", "epochs: yes"), "4: train.epochs: True does not fit "
+        (changed("epochs: 1", "epochs: true"), "4: train.epochs: True does not fit "
          "(allowed: a whole number)"),
         (changed("epochs: 1", "epochs:"), "4: train.epochs: has no value "
          "(allowed: a whole number)"),

@@ -17,10 +17,10 @@ DIGITS = load_space("digits")
 MIXED = space(
     ruled(
         "{match: '*.conv1', share: rule, preset: [scc, {hetconv: {p: 2}}], groups: [1, 2]}",
-        "{match: 'stages.*', separable: [no, yes], kernel_shape: [full, cross, halves], "
+        "{match: 'stages.*', separable: [false, true], kernel_shape: [full, cross, halves], "
         "groups: [1, 4, all], channel_stride: [block, 1/3], binary_basis: [0, 4], splits: [1, 2], "
-        "scale: [no, yes]}",
-        "{match: stem.0, kernel_shape: [full, learned], density: [0.25, 1], rigid: [no, yes], "
+        "scale: [false, true]}",
+        "{match: stem.0, kernel_shape: [full, learned], density: [0.25, 1], rigid: [false, true], "
         "block_out: [16, 4], binary_basis: [0, 4]}",
     )
 )
@@ -120,9 +120,10 @@ def test_the_order_of_keys_does_not_matter(
 
 def test_designs_are_equal_if_and_only_if_their_ids_are() -> None:
     text = ruled(
-        "{match: 'stages.0.*', preset: [scc, ssc], separable: [no, yes], "
+        "{match: 'stages.0.*', preset: [scc, ssc], separable: [false, true], "
         "kernel_shape: [full, cross, halves, learned], groups: [1, 2, all], "
-        "channel_stride: [block, 1], binary_basis: [0, 4], scale: [no, yes], rigid: [no, yes]}"
+        "channel_stride: [block, 1], binary_basis: [0, 4], scale: [false, true], "
+        "rigid: [false, true]}"
     )
     loaded = space(text)
     by_id: dict[str, Design] = {}

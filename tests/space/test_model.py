@@ -26,7 +26,7 @@ def test_the_seed_decides_the_weights(name: str) -> None:
     ("name", "arguments", "problem"),
     [
         ("small_cn", {}, "no net called 'small_cn'"),
-        ("small_cnn", {"wide": 3}, "small_cnn cannot be built with these arguments: TypeError: "),
+        ("small_cnn", {"wide": 3}, "no argument of small_cnn called 'wide' (allowed: classes"),
         (f"{HERE}:not_buildable", {}, "arguments: KeyError: 'no\\nsuch thing'"),
         (f"{HERE}:no_module", {}, f"{HERE}:no_module returns a str, not a nn.Module"),
         (

@@ -29,7 +29,9 @@ def test_a_network_that_can_be_searched_passes(model: str) -> None:
 
 
 def test_all_dials_together_pass() -> None:
-    probe(space(ruled("{match: '*', separable: [no, yes], kernel_shape: [full, cross, learned]}")))
+    probe(
+        space(ruled("{match: '*', separable: [false, true], kernel_shape: [full, cross, learned]}"))
+    )
 
 
 @pytest.mark.parametrize(

@@ -264,14 +264,14 @@ def test_presets_with_and_without_arguments() -> None:
     ("rule", "line"),
     [
         ("kernel_shape: [full, cros]", "kernel_shape.1: no shape called 'cros' (allowed: "),
-        ("kernel_shape: no", "kernel_shape: False is not a word"),
+        ("kernel_shape: false", "kernel_shape: False is not a word"),
         ("kernel_shape: het", "kernel_shape: 'het' needs a number"),
         ("kernel_shape: learnt", "kernel_shape: no shape called 'learnt' (allowed: "),
         ("kernel_shape: [keep]", "kernel_shape.0: 'keep' is always among the choices; leave"),
         ("kernel_shape: 'no.such:thing'", "kernel_shape: cannot import 'no.such'"),
         ("groups: [1, none]", "groups.1: 'none' is neither a whole number from 1 nor 'all'"),
         ("groups: 2.0", "groups: 2.0 is neither a whole number from 1 nor 'all'"),
-        ("groups: yes", "groups: True is neither a whole number from 1 nor 'all'"),
+        ("groups: true", "groups: True is neither a whole number from 1 nor 'all'"),
         ("groups: [0]", "groups.0: 0 is neither a whole number from 1 nor 'all'"),
         ("groups: ", "groups: has no value"),
         ("groups: [[2]]", "groups.0: [2] is neither a whole number from 1 nor 'all'"),
@@ -289,10 +289,10 @@ def test_presets_with_and_without_arguments() -> None:
         ("density: [0.5, 25]", "density.1: 25 is not a number in 0 < density <= 1"),
         ("density: 25%", "density: '25%' is not a number in 0 < density <= 1"),
         ("density: .nan", "density: nan is not a number in 0 < density <= 1"),
-        ("density: yes", "density: True is not a number in 0 < density <= 1"),
+        ("density: true", "density: True is not a number in 0 < density <= 1"),
         ("density: [null]", "density.0: has no value"),
         ("block_in: 0", "block_in: 0 is not a whole number from 1"),
-        ("block_out: [16, yes]", "block_out.1: True is not a whole number from 1"),
+        ("block_out: [16, true]", "block_out.1: True is not a whole number from 1"),
         ("preset: sccc", "preset: no preset called 'sccc' (allowed: depthwise, group"),
         ("preset: {scc: {grops: 2}}", "preset: preset scc: got an unexpected keyword argument"),
         ("preset: {scc: {overlap: 1}}", "preset: preset scc: overlap: 1 is not in 0 <= overlap"),
@@ -324,7 +324,7 @@ def test_each_dial_says_what_it_refuses(rule: str, line: str) -> None:
         ("kernel_shape: [learned], binary_basis: 4", "binary_basis", "a kernel_shape other than"),
         ("groups: 1, channel_stride: [block, 0.5]", "channel_stride", "groups above 1"),
         ("channel_stride: 0.5", "channel_stride", "groups above 1"),
-        ("separable: yes, kernel_shape: cross", "kernel_shape", "separable: false"),
+        ("separable: true, kernel_shape: cross", "kernel_shape", "separable: false"),
     ],
 )
 def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str) -> None:
@@ -337,11 +337,11 @@ def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str)
     "rule",
     [
         "kernel_shape: [full, learned], density: 0.5, rigid: true, block_in: 8, block_out: 8",
-        "separable: [no, yes], kernel_shape: learned, groups: 2, channel_stride: 0.5",
+        "separable: [false, true], kernel_shape: learned, groups: 2, channel_stride: 0.5",
         "groups: [1, all], channel_stride: 0.5",
         "binary_basis: [0, 4], splits: 2, scale: true",
         "preset: [lhc, slbf]",
-        "separable: no, kernel_shape: full, groups: 1, binary_basis: 0",
+        "separable: false, kernel_shape: full, groups: 1, binary_basis: 0",
     ],
 )
 def test_a_dial_that_does_something_under_some_others_is_taken(rule: str) -> None:

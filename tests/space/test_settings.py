@@ -36,7 +36,7 @@ def plain() -> SearchSpace:
         ("groups:2,channel_stride:1/3", ConvSpec(groups=2, channel_stride="1/3")),
         ("separable:true,binary_basis:8,scale:false",
          ConvSpec(separable=True, binary_basis=8, scale=False)),
-        ("lhc,density:0.5,rigid:yes", preset("lhc", density=0.5, rigid=True)),
+        ("lhc,density:0.5,rigid:true", preset("lhc", density=0.5, rigid=True)),
     ],
 )  # fmt: skip
 def test_a_setting_is_keep_a_preset_or_dials(text: str, spec: ConvSpec) -> None:
@@ -133,7 +133,7 @@ PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"
         ("stages=groups:0", "groups: 0 is neither a whole number from 1 nor 'all'"),
         ("stages=groups:", "groups: has no value (write groups:VALUE)"),
         ("stages=scc(groups)", "groups: has no value (write groups=VALUE)"),
-        ("stages=groups:[1", "groups: '[1' cannot be read as a value"),
+        ("stages=groups:[1", "groups:1:3: not YAML: while parsing a flow sequence"),
         ("stages=groups:2,groups:4", "groups: stands twice"),
         ("stages=keep,groups:2", "keep leaves a convolution as it is; nothing goes with it"),
         ("stages=groups:3", "stages.0.conv1: groups = 3 does not divide the 8 input channels"),

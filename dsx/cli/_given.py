@@ -1,0 +1,46 @@
+"""The raw words of the command line: refused where empty, and quoted safely in messages."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from dsx.errors import DsxError, short
+
+VARIABLES = ("DSX_STORAGE", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED")
+"""Variables with a value; DSX_DEBUG is a switch, which an empty value turns off."""
+
+
+def check_not_empty(words: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Refuse empty values, which are those of unset shell variables and never a default.
+
+    Args:
+        words: Command line without the name of the program.
+        environment: Variables of the process.
+
+    Raises:
+        DsxError: If an argument, the value of an option or a variable of dsx is empty.
+    """
+    empty = [name for name in VARIABLES if not environment.get(name, name).strip()]
+    for before, word in pairwise(["", *words]):
+        option, equals, value = word.partition("=")
+        if not word.strip():
+            empty.append(before if before.startswith("--") else "an argument")
+        elif option.startswith("--") and equals and not value.strip():
+            empty.append(option)
+    if empty:
+        raise DsxError(f"{short(empty[0])}: the value is empty (leave it out, or give one)")
+
+
+def safe_message(message: str, words: Sequence[str]) -> str:
+    """Replace the words of the command line that a message quotes, where they are not printable.
+
+    Args:
+        message: Message of the parser of the command line, which quotes what it does not know.
+        words: Command line without the name of the program.
+
+    Returns:
+        The message; each word is free of passwords, escaped and shortened.
+    """
+    for word in sorted(words, key=len, reverse=True):
+        for part in (word, word.partition("=")[2]):
+            message = message.replace(part, short(part)) if part else message
+    return message

@@ -1,0 +1,43 @@
+"""Passwords of databases are never printed, not even where a URL is malformed."""
+
+import re
+
+_NAMES = "password|passwd|passphrase|pwd|secret|token|credential"
+_PARAMETER = re.compile(rf"((?:{_NAMES})\w{{0,20}}=)(?!\*\*\*\W*$).*", re.IGNORECASE | re.DOTALL)
+_USER = re.compile(r"[^:]*://[^:]*:|[^:]*:(?!//)")
+"""Everything up to the name of the user, with or without `scheme://`."""
+_NO_PORT = re.compile(r"(://[^:@/\[]*:)(?!\*|\d+(?!\w)).+", re.DOTALL)
+"""Text after `host:` that is not a port may be the password of a URL that lacks its host."""
+
+
+def without_password(text: str) -> str:
+    """Replace the passwords of all database URLs in a text by `***`.
+
+    Args:
+        text: Any text, such as an error message of a database driver.
+
+    Returns:
+        The text; what is between white space is taken for one URL.
+    """
+    return re.sub(r"\S+", lambda word: hidden(word[0]), text)
+
+
+def hidden(value: str) -> str:
+    """Replace the password in a value that is, or was meant as, a database URL by `***`.
+
+    Args:
+        value: The whole value, which may contain white space, `/` and `@` in its password.
+
+    Returns:
+        The value, with `***` from the end of the user's name to the last `@`, and in place of
+        parameters such as `password=...` to the end.
+    """
+    head, at, tail = value.rpartition("@")
+    user = _USER.match(head) if at else None
+    if user:
+        # A parameter may contain the last @: then what follows belongs to a password, too.
+        rest = "" if _PARAMETER.search(head, user.end()) else f"@{tail}"
+        value = f"{user[0]}***{rest}"
+    else:
+        value = _NO_PORT.sub(r"\1***", value)
+    return _PARAMETER.sub(r"\1***", value)

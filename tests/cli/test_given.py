@@ -1,0 +1,37 @@
+"""Empty values are refused, and what the parser quotes is printed safely."""
+
+import pytest
+
+from dsx.cli._given import check_not_empty, safe_message
+from dsx.errors import DsxError
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "where"),
+    [
+        (["search", "--study", ""], {}, "--study"),
+        (["search", "--study="], {}, "--study"),
+        (["search", "--study", " \t"], {}, "--study"),
+        (["search", ""], {}, "an argument"),
+        ([""], {}, "an argument"),
+        (["ls"], {"DSX_STORAGE": ""}, "DSX_STORAGE"),
+        (["ls"], {"DSX_SEED": "1", "DSX_TRIALS": " "}, "DSX_TRIALS"),
+    ],
+)
+def test_an_empty_value_is_refused(
+    words: list[str], environment: dict[str, str], where: str
+) -> None:
+    with pytest.raises(DsxError, match=rf"^{where}: the value is empty \(leave it out, or give"):
+        check_not_empty(words, environment)
+
+
+@pytest.mark.parametrize("words", [[], ["ls"], ["measure", "digits", "stem=keep"], ["--", "x"]])
+def test_all_else_is_left_to_the_parser(words: list[str]) -> None:
+    check_not_empty(words, {"DSX_DEBUG": "", "OTHER": "", "DSX_STORAGE": "sqlite:///x.db"})
+
+
+def test_words_in_a_message_are_printable_and_hold_no_password() -> None:
+    words = ["ls", "--format=a\x1b[31m", "postgresql://u:a s3/@cret@h/d", "x" * 99]
+    message = "arguments (a\x1b[31m postgresql://u:a s3/@cret@h/d " + "x" * 99 + ")"
+    safe = r"arguments (a\x1b[31m postgresql://u:***@h/d " + "x" * 60 + "...)"
+    assert safe_message(message, words) == safe
