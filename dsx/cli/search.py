@@ -20,6 +20,7 @@ from dsx.cli._options import (
 
 if TYPE_CHECKING:
     from dsx.space import SearchSpace
+    from dsx.study.front import Front
 
 
 SeedOption = Annotated[
@@ -80,9 +81,18 @@ def search(
     if not found.on_front:
         print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
         raise typer.Exit(1)
+    _say_next(found, storage, mix_devices)
+
+
+def _say_next(found: "Front", storage: str, mix_devices: bool) -> None:
+    from dsx.report.result import print_message
+
     place = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
     mixed = ["--mix-devices"] if mix_devices else []
     following = command_line("pareto", found.study, *place, *mixed, "--plot", "front.html")
+    if not found.has_knee:
+        print_message(f"Next: {following}")
+        return
     # By its words, a design is picked from those of the study's own device.
     pick = f"#{found.knee.trial}" if found.devices else "knee"
     chosen = command_line("export", found.study, *place, "--pick", pick, "--out", "chosen")

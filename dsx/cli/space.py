@@ -1,15 +1,19 @@
 """dsx space: what a search space holds, before any trial."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dsx.cli._again import command_line
 from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
 from dsx.errors import DsxError, quoted
+
+if TYPE_CHECKING:
+    from dsx.space import SearchSpace
 
 
 def space(
@@ -71,10 +75,23 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     if file is not None:
         write(loaded.source.text, file)
     print_space(loaded, problems, format)
+    for note in _data_notes(loaded):
+        print_message(note)
     if file is not None:
         print_message(f"Wrote {file}\nNext: {command_line('search', str(file))}")
     if problems:
         raise typer.Exit(1)
+
+
+def _data_notes(space: "SearchSpace") -> Sequence[str]:
+    from dsx.report.progress import working
+
+    try:
+        with working("checking the images"), redirect_stdout(sys.stderr):
+            return space.data.inspect()
+    except DsxError as error:
+        # A space can be shown without its data, which only a search needs.
+        return [f"The data cannot be checked: {error}"]
 
 
 def _show_model(

@@ -3,8 +3,8 @@
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +25,8 @@ class Splits:
         train: What the weights are trained on.
         validation: What accuracy is measured on during a search.
         test: What no search ever sees; only an export reads it.
+        notes: Sentences about faults of the files that do not make them useless, such as validation
+            images that are training images too.
 
     Raises:
         DsxError: If a part is not a split.
@@ -33,6 +35,7 @@ class Splits:
     train: Split
     validation: Split
     test: Split
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, part in self.parts.items():
@@ -43,7 +46,7 @@ class Splits:
     @property
     def parts(self) -> dict[str, Split]:
         """The parts by name."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -60,11 +63,13 @@ class Data:
         load: Gives the splits, the same ones every time; a DsxError says what is wrong with them.
         image_shape: Channels, rows, columns.
         classes: Number of classes.
+        inspect: Returns the notes of the splits without decoding any image.
     """
 
     load: Callable[[], Splits]
     image_shape: tuple[int, int, int]
     classes: int
+    inspect: Callable[[], Sequence[str]] = lambda: ()
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
@@ -157,7 +162,11 @@ def open_data(name: str, arguments: Mapping[str, Any]) -> Data:
         return _guarded(name, lambda: Data.of(opened))
     if not isinstance(opened, Data):
         raise DsxError(f"{name} returns a {type(opened).__name__}, not Splits")
-    return replace(opened, load=lambda: _guarded(name, opened.load))
+    return replace(
+        opened,
+        load=lambda: _guarded(name, opened.load),
+        inspect=lambda: _guarded(name, opened.inspect),
+    )
 
 
 def _guarded(name: str, work: Callable[[], T]) -> T:

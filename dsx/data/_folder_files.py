@@ -1,7 +1,5 @@
 """Find the pictures of a folder."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -10,6 +8,7 @@ import numpy as np
 
 from dsx.data._decode import formats
 from dsx.data._parts import WORDS, Numbers
+from dsx.data._walk import Walk, open_regular
 from dsx.errors import DsxError
 
 
@@ -20,11 +19,13 @@ class FilePlace(NamedTuple):
         root: Folder of the data set.
         name: Path of the file in it, with slashes.
         size: Of the file, in bytes.
+        modified: Modification time of the file in nanoseconds.
     """
 
     root: str
     name: str
     size: int
+    modified: int = 0
 
     @property
     def identity(self) -> str:
@@ -33,7 +34,7 @@ class FilePlace(NamedTuple):
 
     def open(self) -> BinaryIO:
         """Open the file."""
-        return Path(self.root, self.name).open("rb")
+        return open_regular(Path(self.root, self.name))
 
     def __str__(self) -> str:
         return f"{self.root}/{self.name}"
@@ -49,6 +50,7 @@ class Found:
         labels: Class of each picture.
         parts: Numbers of the pictures of each part; all are for training if there are no parts.
         divided: Whether the folder has parts.
+        skipped: Description of what was not read; empty if everything was.
     """
 
     names: list[str]
@@ -56,56 +58,53 @@ class Found:
     labels: list[int]
     parts: dict[str, Numbers]
     divided: bool
+    skipped: str
 
 
-def part_folders(root: Path) -> dict[str, Path]:
-    """Find the folders of parts.
+def classes(root: Path) -> list[str]:
+    """List the classes of a folder.
 
     Args:
         root: Folder of the data set.
 
     Returns:
-        Folder by part; nothing if the folders in `root` are classes.
-
-    Raises:
-        DsxError: If the folder is not there, or two folders are for the same part.
-    """
-    found: dict[str, Path] = {}
-    for name in folders(root):
-        if part := WORDS.get(name):
-            if part in found:
-                raise DsxError(f"{root}: has both '{found[part].name}' and '{name}' for {part}")
-            found[part] = root / name
-    return found if "train" in found and len(found) > 1 else {}
-
-
-def folders(folder: Path) -> list[str]:
-    """List the folders in a folder, hidden ones left out.
-
-    Args:
-        folder: The outer folder.
-
-    Returns:
         Names in alphabetical order.
 
     Raises:
-        DsxError: If it cannot be read.
+        DsxError: If the folder cannot be read or has no classes, or two folders are for the same
+            part.
     """
+    walk = Walk(root)
+    return _class_names(walk, _part_folders(walk).get("train", root))
+
+
+def _part_folders(walk: Walk) -> dict[str, Path]:
+    """Find the folders of parts; none if the folders in the root are classes."""
+    found: dict[str, Path] = {}
+    for name in _folders(walk, walk.root):
+        if part := WORDS.get(name):
+            if part in found:
+                raise DsxError(
+                    f"{walk.root}: has both '{found[part].name}' and '{name}' for {part}"
+                )
+            found[part] = walk.root / name
+    return found if "train" in found and len(found) > 1 else {}
+
+
+def _folders(walk: Walk, folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-    except FileNotFoundError as error:
+        return walk.folders(folder)
+    except DsxError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
         raise DsxError(
             f"{folder}: there is no such folder (put a folder of pictures for each class there, "
             "or the folders train and val with a folder for each class in both)"
         ) from error
-    except OSError as error:
-        raise DsxError(f"{folder}: cannot be read: {error.strerror or error}") from error
 
 
-def class_names(folder: Path) -> list[str]:
-    """List the classes of a folder; arguments and errors as `folders`, and one for no class."""
-    names = folders(folder)
+def _class_names(walk: Walk, folder: Path) -> list[str]:
+    names = _folders(walk, folder)
     if not names:
         raise DsxError(f"{folder}: has no folders (allowed: a folder of pictures for each class)")
     return names
@@ -123,37 +122,37 @@ def pictures(root: Path) -> Found:
     Raises:
         DsxError: If the folder or a class in it has none.
     """
-    divided = part_folders(root)
+    walk = Walk(root)
+    divided = _part_folders(walk)
     outer = divided or {"train": root}
-    names = class_names(outer["train"])
-    numbers = {name: number for number, name in enumerate(names)}
+    named = {part: _class_names(walk, folder) for part, folder in outer.items()}
+    numbers = {name: number for number, name in enumerate(named["train"])}
+    tops = [(part, outer[part] / name) for part, names in named.items() for name in names]
+    for _, folder in tops:
+        if folder.name not in numbers:
+            raise DsxError(f"{folder}: no such class in {outer['train']}")
+    suffixes = {suffix for of_format in formats().values() for suffix in of_format}
     places: list[FilePlace] = []
     labels: list[int] = []
-    parts: dict[str, Numbers] = {}
-    for part, folder in outer.items():
-        first = len(places)
-        for name in class_names(folder):
-            if name not in numbers:
-                raise DsxError(f"{folder / name}: no such class in {outer['train']}")
-            before = len(places)
-            places.extend(_files(root, folder / name))
-            if len(places) == before:
-                raise DsxError(f"{folder / name}: has no pictures")
-            labels.extend([numbers[name]] * (len(places) - before))
-        parts[part] = np.arange(first, len(places))
-    return Found(names=names, places=places, labels=labels, parts=parts, divided=bool(divided))
-
-
-def _files(root: Path, folder: Path) -> Iterator[FilePlace]:
-    """Walk over the files in a folder that have a suffix of pictures, hidden ones left out."""
-    known = {suffix for suffixes in formats().values() for suffix in suffixes}
-    for base, inner, files in os.walk(folder, followlinks=True):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(files):
-            file = Path(base, name)
-            if file.suffix.lower() in known and not name.startswith("."):
-                try:
-                    size = file.stat().st_size
-                except OSError as error:
-                    raise DsxError(f"{file}: cannot be read: {error.strerror}") from error
-                yield FilePlace(str(root), file.relative_to(root).as_posix(), size)
+    parts: dict[str, list[int]] = {part: [] for part in outer}
+    for (part, folder), files in zip(
+        tops, walk.files([folder for _, folder in tops], suffixes), strict=True
+    ):
+        if not files:
+            raise DsxError(f"{folder}: has no pictures" + (f" ({walk})" if walk.skipped else ""))
+        parts[part] += range(len(places), len(places) + len(files))
+        places += [
+            FilePlace(
+                str(root), file.relative_to(root).as_posix(), found.st_size, found.st_mtime_ns
+            )
+            for file, found in files
+        ]
+        labels += [numbers[folder.name]] * len(files)
+    return Found(
+        names=named["train"],
+        places=places,
+        labels=labels,
+        parts={part: np.array(of_part, dtype=np.int64) for part, of_part in parts.items()},
+        divided=bool(divided),
+        skipped=str(walk),
+    )

@@ -1,6 +1,7 @@
 """Read which picture of a folder is for training, validation or test."""
 
 import csv
+import io
 import posixpath
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from dsx.data._folder_files import Found
 from dsx.data._parts import PARTS, Numbers
+from dsx.data._walk import open_regular
 from dsx.errors import DsxError, did_you_mean
 
 
@@ -31,7 +33,7 @@ def read_split(file: Path, root: Path, found: Found) -> dict[str, Numbers]:
     numbers = {place.name: number for number, place in enumerate(found.places)}
     part_of: dict[int, str] = {}
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with io.TextIOWrapper(open_regular(file), encoding="utf-8-sig", newline="") as stream:
             lines = csv.reader(stream, strict=True)
             for line in filter(None, lines):
                 _note(line, f"{file}:{lines.line_num}", numbers, part_of, root)

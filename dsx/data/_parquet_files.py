@@ -1,8 +1,10 @@
 """Find Parquet files, and read their rows."""
 
 import functools
+import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from dsx.data._parts import WORDS, Numbers
+from dsx.data._walk import Walk
 from dsx.errors import DsxError
 
 GROUP_MIB = 32
@@ -70,11 +73,16 @@ class RowPlace(NamedTuple):
 
     def open(self) -> BinaryIO:
         """Open the picture's bytes."""
-        value = read_group(self.file, self.column, self.group)[self.offset].as_py()
-        data = value.get("bytes") if isinstance(value, dict) else value
+        data = self.content()
         if data is None:
             raise DsxError(f"{self}: has no picture")
         return io.BytesIO(data)
+
+    def content(self) -> bytes | None:
+        """Read the bytes of the image; None if the row has none."""
+        value = read_group(self.file, self.column, self.group)[self.offset].as_py()
+        data: bytes | None = value.get("bytes") if isinstance(value, dict) else value
+        return data
 
     def __str__(self) -> str:
         return f"{self.file}: row {self.row}"
@@ -109,6 +117,8 @@ class Table:
     Args:
         file: The file.
         name: Its path in the data set, with slashes.
+        size: Size of the file in bytes.
+        modified: Modification time of the file in nanoseconds.
         part: The part that it belongs to.
         columns: Names of its columns.
         class_names: What the file says of its labels, or nothing.
@@ -118,6 +128,8 @@ class Table:
 
     file: Path
     name: str
+    size: int
+    modified: int
     part: str
     columns: Columns
     class_names: list[str]
@@ -126,11 +138,27 @@ class Table:
 
     def places(self) -> Iterator[RowPlace]:
         """Say where each picture lies, row by row."""
-        file, size, row = str(self.file), self.file.stat().st_size, 0
+        file, row = str(self.file), 0
         for group, rows in enumerate(self.groups):
             for offset in range(rows):
-                yield RowPlace(file, self.name, size, self.columns.image, group, offset, row)
+                yield RowPlace(file, self.name, self.size, self.columns.image, group, offset, row)
                 row += 1
+
+    def digests(self) -> list[str]:
+        """Hash the image of each row.
+
+        Returns:
+            A digest for each row; that of a row without an image is unique.
+
+        Raises:
+            OSError: If the file cannot be read.
+        """
+        found = []
+        for place in self.places():
+            data = place.content()
+            digest = hashlib.sha256(data).hexdigest() if data is not None else str(place)
+            found.append(digest)
+        return found
 
     def check_groups(self) -> None:
         """Refuse row groups so large that reading a single picture takes too long."""
@@ -179,7 +207,7 @@ class Table:
         return labels
 
 
-def open_tables(root: Path, columns: Columns) -> list[Table]:
+def open_tables(root: Path, columns: Columns) -> tuple[list[Table], str]:
     """Find the files of a data set.
 
     Args:
@@ -187,17 +215,21 @@ def open_tables(root: Path, columns: Columns) -> list[Table]:
         columns: Names of the columns.
 
     Returns:
-        The files in alphabetical order.
+        The files in alphabetical order, and a description of what was skipped, which may be empty.
 
     Raises:
         DsxError: If there are none, one cannot be read, lacks a column, or belongs to no part.
     """
+    walk = Walk(root)
     if root.is_file():
-        files = [root]
+        files = {root: root.stat()}
     else:
-        files = sorted(f for f in root.rglob("*.parquet") if not f.name.startswith("."))
+        files = dict(sorted(walk.files([root], {".parquet"})[0])) if root.exists() else {}
     if not files:
-        raise DsxError(f"{root}: there are no .parquet files (put those of the data set there)")
+        raise DsxError(
+            f"{root}: there are no .parquet files (put those of the data set there)"
+            + (f"; {walk}" if walk.skipped else "")
+        )
     outer = root.parent if root.is_file() else root
     names = {file: file.relative_to(outer).as_posix() for file in files}
     parts = {file: _part(name) for file, name in names.items()}
@@ -207,10 +239,11 @@ def open_tables(root: Path, columns: Columns) -> list[Table]:
             raise DsxError(f"{file}: belongs to no part (allowed in its path: {', '.join(WORDS)})")
     if divided and "train" not in parts.values():
         raise DsxError(f"{root}: no file is for training (allowed: 'train' in its path)")
-    return [
-        _open(file, names[file], (parts[file] if divided else None) or "train", columns)
-        for file in files
+    tables = [
+        _open(file, found, names[file], (parts[file] if divided else None) or "train", columns)
+        for file, found in files.items()
     ]
+    return tables, str(walk)
 
 
 def _part(name: str) -> str | None:
@@ -218,7 +251,7 @@ def _part(name: str) -> str | None:
     return next((WORDS[word] for word in words if word in WORDS), None)
 
 
-def _open(file: Path, name: str, part: str, columns: Columns) -> Table:
+def _open(file: Path, found: os.stat_result, name: str, part: str, columns: Columns) -> Table:
     try:
         with _arrow().ParquetFile(file) as opened:
             schema, metadata = opened.schema_arrow, opened.metadata
@@ -229,6 +262,8 @@ def _open(file: Path, name: str, part: str, columns: Columns) -> Table:
     return Table(
         file=file,
         name=name,
+        size=found.st_size,
+        modified=found.st_mtime_ns,
         part=part,
         columns=columns,
         class_names=_class_names(schema, columns.label),

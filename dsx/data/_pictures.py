@@ -86,10 +86,11 @@ class Handling:
             DsxError: If pictures cannot be decoded; names them.
         """
         make = self._in_memory if self.fits(sum(map(len, parts.values()))) else self._streamed
-        return Splits(**make(
+        made = make(
             {part: [places[number] for number in numbers] for part, numbers in parts.items()},
             {part: torch.from_numpy(labels[numbers]) for part, numbers in parts.items()},
-        ))  # fmt: skip
+        )
+        return Splits(train=made["train"], validation=made["validation"], test=made["test"])
 
     def _in_memory(
         self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]

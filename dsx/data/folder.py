@@ -5,8 +5,9 @@ Source: the layout of J. Deng et al., ImageNet: A Large-Scale Hierarchical Image
 A. Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks, NIPS (2012).
 """
 
-import functools
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,17 @@ import numpy as np
 from dsx.data import _stream
 from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
-from dsx.data._folder_files import class_names, part_folders, pictures
+from dsx.data._digests import digests_of
+from dsx.data._duplicates import duplicates
+from dsx.data._folder_files import FilePlace, Found, pictures
+from dsx.data._folder_files import classes as classes_of
 from dsx.data._folder_split import read_split
-from dsx.data._parts import Shares, divide
+from dsx.data._parts import Numbers, Shares, divide
 from dsx.data._pictures import Handling
 from dsx.errors import DsxError
+
+CHUNK = 2**20
+"""Bytes of a file that are hashed at once."""
 
 
 def open_folder(
@@ -41,6 +48,9 @@ def open_folder(
     Or `root` holds `train`, and `val` (or `valid`, `validation`) or `test` or both, with the same
     folders in each: without `test`, half of the validation pictures are for test; without `val`,
     a share of the training pictures is for validation.
+
+    Only regular files are read, and each folder is read once, regardless of links. Skipped entries,
+    and images of several parts, are counted in the notes of the splits.
 
     Args:
         root: The folder.
@@ -70,34 +80,73 @@ def open_folder(
     shares = Shares(validation=validation, test=test, seed=split_seed)
     file = None if split is None else path("split", split)
     if classes is None:
-        classes = len(class_names(part_folders(folder).get("train", folder)))
-    return Data(
-        load=functools.partial(
-            _load, folder, whole("classes", classes, 1), file, handling, shares
-        ),
-        image_shape=handling.decoder.shape,
-        classes=classes,
-    )  # fmt: skip
+        classes = len(classes_of(folder))
+    return _Folder(
+        root=folder,
+        classes=whole("classes", classes, 1),
+        split=file,
+        handling=handling,
+        shares=shares,
+    ).data()
 
 
-def _load(
-    root: Path, classes: int, split: Path | None, handling: Handling, shares: Shares
-) -> Splits:
-    found = pictures(root)
-    if len(found.names) != classes:
-        raise DsxError(f"{root}: has {len(found.names)} classes (classes: {classes} are stated)")
-    labels = np.array(found.labels, dtype=np.int64)
-    if split is not None:
-        parts = read_split(split, root, found)
-    else:
-        parts = divide(found.parts, labels, found.names, shares)
-    if not handling.fits(sum(map(len, parts.values()))):
-        _stream.check(
-            [found.places[number] for part in parts.values() for number in part],
-            handling.decoder,
-            handling.workers,
+@dataclass(frozen=True, kw_only=True)
+class _Folder:
+    root: Path
+    classes: int
+    split: Path | None
+    handling: Handling
+    shares: Shares
+
+    def data(self) -> Data:
+        return Data(
+            load=self.load,
+            image_shape=self.handling.decoder.shape,
+            classes=self.classes,
+            inspect=self.inspect,
         )
-    return handling.splits(found.places, labels, parts)
+
+    def load(self) -> Splits:
+        found, parts = self._divided()
+        handling = self.handling
+        if not handling.fits(sum(map(len, parts.values()))):
+            _stream.check(
+                [found.places[number] for part in parts.values() for number in part],
+                handling.decoder,
+                handling.workers,
+            )
+        splits = handling.splits(found.places, np.array(found.labels), parts)
+        return replace(splits, notes=self._notes(found, parts))
+
+    def inspect(self) -> list[str]:
+        return self._notes(*self._divided())
+
+    def _divided(self) -> tuple[Found, dict[str, Numbers]]:
+        found = pictures(self.root)
+        if len(found.names) != self.classes:
+            raise DsxError(
+                f"{self.root}: has {len(found.names)} classes (classes: {self.classes} are stated)"
+            )
+        if self.split is not None:
+            return found, read_split(self.split, self.root, found)
+        return found, divide(found.parts, np.array(found.labels), found.names, self.shares)
+
+    def _notes(self, found: Found, parts: Mapping[str, Numbers]) -> list[str]:
+        def digests(numbers: Sequence[int]) -> list[str]:
+            places = [found.places[number] for number in numbers]
+            return [own for (own,) in digests_of(self.root, places, _digest, self.handling.workers)]
+
+        skipped = f"{self.root}: {found.skipped}" if found.skipped else ""
+        sizes = np.array([place.size for place in found.places])
+        return [note for note in (skipped, duplicates(parts, sizes, digests)) if note]
+
+
+def _digest(place: FilePlace) -> list[str]:
+    digest = hashlib.sha256()
+    with place.open() as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return [digest.hexdigest()]
 
 
 DATASET = Dataset(open=open_folder)

@@ -4,16 +4,18 @@ Source: Q. Lhoest et al., Datasets: A Community Library for Natural Language Pro
 (2021); the layout is that of the library's `ImageFolder` and `push_to_hub`.
 """
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
+from dsx.data._digests import digests_of
+from dsx.data._duplicates import LIMIT, duplicates
 from dsx.data._parquet_files import Columns, Table, open_tables, read_group
-from dsx.data._parts import Shares, divide
+from dsx.data._parts import Numbers, Shares, divide
 from dsx.data._pictures import Handling
 from dsx.errors import DsxError
 
@@ -69,15 +71,15 @@ def open_parquet(
     handling = Handling.of(size, channels, memory, workers, mean, deviation)
     shares = Shares(validation=validation, test=test, seed=split_seed)
     if classes is None:
-        tables = open_tables(place, columns)
+        tables, _ = open_tables(place, columns)
         classes = len(_class_names(tables) or range(1 + max(t.largest_label() for t in tables)))
-    return Data(
-        load=functools.partial(
-            _load, place, columns, whole("classes", classes, 1), handling, shares
-        ),
-        image_shape=handling.decoder.shape,
-        classes=classes,
-    )  # fmt: skip
+    return _Files(
+        root=place,
+        columns=columns,
+        classes=whole("classes", classes, 1),
+        handling=handling,
+        shares=shares,
+    ).data()
 
 
 def _class_names(tables: Sequence[Table]) -> list[str]:
@@ -85,29 +87,74 @@ def _class_names(tables: Sequence[Table]) -> list[str]:
     return next((table.class_names for table in tables if table.class_names), [])
 
 
-def _load(root: Path, columns: Columns, classes: int, handling: Handling, shares: Shares) -> Splits:
-    tables = open_tables(root, columns)
-    names = _class_names(tables) or [str(label) for label in range(classes)]
-    if len(names) != classes:
-        raise DsxError(f"{root}: names {len(names)} classes (classes: {classes} are stated)")
-    labels = [table.labels(classes) for table in tables]
-    ends = np.cumsum([len(each) for each in labels])
-    found = {
-        part: np.concatenate([
-            np.arange(end - len(of), end)
-            for table, of, end in zip(tables, labels, ends, strict=True) if table.part == part
-        ])
-        for part in {table.part for table in tables}
-    }  # fmt: skip
-    parts = divide(found, np.concatenate(labels), names, shares)
-    if not handling.fits(sum(map(len, parts.values()))):
-        for table in tables:
-            table.check_groups()
-    places = [place for table in tables for place in table.places()]
-    try:
-        return handling.splits(places, np.concatenate(labels), parts)
-    finally:
-        read_group.cache_clear()
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    root: Path
+    columns: Columns
+    classes: int
+    handling: Handling
+    shares: Shares
+
+    def data(self) -> Data:
+        return Data(
+            load=self.load,
+            image_shape=self.handling.decoder.shape,
+            classes=self.classes,
+            inspect=self.inspect,
+        )
+
+    def load(self) -> Splits:
+        tables, skipped = open_tables(self.root, self.columns)
+        labels, parts = self._divided(tables)
+        if not self.handling.fits(sum(map(len, parts.values()))):
+            for table in tables:
+                table.check_groups()
+        places = [place for table in tables for place in table.places()]
+        try:
+            splits = self.handling.splits(places, labels, parts)
+            return replace(splits, notes=self._notes(tables, skipped, parts))
+        finally:
+            read_group.cache_clear()
+
+    def inspect(self) -> list[str]:
+        tables, skipped = open_tables(self.root, self.columns)
+        try:
+            return self._notes(tables, skipped, self._divided(tables)[1])
+        finally:
+            read_group.cache_clear()
+
+    def _divided(self, tables: Sequence[Table]) -> tuple[Numbers, dict[str, Numbers]]:
+        names = _class_names(tables) or [str(label) for label in range(self.classes)]
+        if len(names) != self.classes:
+            raise DsxError(
+                f"{self.root}: names {len(names)} classes (classes: {self.classes} are stated)"
+            )
+        labels = [table.labels(self.classes) for table in tables]
+        ends = np.cumsum([len(each) for each in labels])
+        found = {
+            part: np.concatenate([
+                np.arange(end - len(of), end)
+                for table, of, end in zip(tables, labels, ends, strict=True) if table.part == part
+            ])
+            for part in {table.part for table in tables}
+        }  # fmt: skip
+        joined = np.concatenate(labels)
+        return joined, divide(found, joined, names, self.shares)
+
+    def _notes(
+        self, tables: Sequence[Table], skipped: str, parts: Mapping[str, Numbers]
+    ) -> list[str]:
+        images = sum(sum(table.groups) for table in tables)
+        if images > LIMIT:
+            # The sizes of the images are not known without reading all of the files.
+            found = f"not checked for duplicates: more than {LIMIT:,} images in Parquet files"
+        else:
+            column, workers = self.columns.image, self.handling.workers
+            own = digests_of(self.root, tables, Table.digests, workers, of=column)
+            digests = [digest for of_table in own for digest in of_table]
+            sizes = np.zeros(images, dtype=np.int64)
+            found = duplicates(parts, sizes, lambda numbers: [digests[n] for n in numbers])
+        return [note for note in (f"{self.root}: {skipped}" if skipped else "", found) if note]
 
 
 DATASET = Dataset(open=open_parquet)

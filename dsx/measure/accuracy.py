@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from dsx.measure._base import Candidate, Metric, Reading, training_facts
@@ -27,13 +28,26 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
         network: In eval mode.
 
     Returns:
-        The share that is classified rightly, with its binomial interval.
+        The share that is classified rightly, with its binomial interval. Its conditions hold
+        `chance`, the share of the most frequent class, which constant predictions reach;
+        `exceeds_chance`, whether the interval is above it; and the notes of the data.
     """
-    split = candidate.splits.validation
+    splits = candidate.splits
+    split = splits.validation
     with candidate.at_leisure() as give_way:
-        hits = int((predict(network, split, give_way=give_way) == split.labels).sum())
+        predicted = predict(network, split, give_way=give_way)
+    hits = int((predicted == split.labels).sum())
     low, high = wilson(hits, len(split))
-    return Reading(value=hits / len(split), low=low, high=high, conditions={"images": len(split)})
+    chance = int(torch.bincount(split.labels).max()) / len(split)
+    conditions: dict[str, Any] = {
+        "images": len(split),
+        "chance": chance,
+        "exceeds_chance": low > chance,
+        "predicted_classes": int(torch.unique(predicted).numel()),
+    }
+    if splits.notes:
+        conditions["data_notes"] = list(splits.notes)
+    return Reading(value=hits / len(split), low=low, high=high, conditions=conditions)
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from dsx.conv import ConvSpec
 from dsx.conv.window import ratio as part_of_window
 from dsx.report.human import human, title
 from dsx.report.view import ratio
+from dsx.study.chance import chance_notes
 from dsx.study.front import Entry, Front
 
 USES: dict[str, Callable[[ConvSpec], bool]] = {
@@ -64,6 +65,9 @@ def _worth(front: Front, baseline: Entry) -> Iterator[str]:
     costs = [name for name, way in front.objectives.items() if way == "minimize"]
     if wish is None or not costs or wish not in baseline.metrics:
         return
+    if notes := chance_notes(front):
+        yield " ".join(notes)
+        return
     quality = title(wish, front.units.get(wish, ""))
     least = baseline.metrics[wish].value
     as_good = [entry for entry in front.on_front if entry.metrics[wish].value >= least]
@@ -87,7 +91,7 @@ def _doubt(front: Front, baseline: Entry) -> Iterator[str]:
     """Count the designs whose intervals hold the baseline's value, in each objective."""
     for name in front.objectives:
         known = baseline.metrics.get(name)
-        if known is None or known.exact:
+        if known is None or known.exact or known.at_chance:
             continue
         metrics = [entry.metrics[name] for entry in front.on_front if entry.id != baseline.id]
         alike = sum(metric.low <= known.value <= metric.high for metric in metrics)

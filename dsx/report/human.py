@@ -18,6 +18,7 @@ _LONGEST_SYMBOL = 3
 DOUBTS = {
     "wide": ("~", "the time was spent before the interval was narrow enough"),
     "busy": ("!", "measured while the machine was busy with other work"),
+    "at_chance": ("^", "not better than always predicting the most frequent class"),
 }
 """What may be wrong with a number: its mark, and what the mark means."""
 

@@ -115,7 +115,7 @@ def _row(name: str, found: Measured) -> Row:
         standing = found.baseline[name]
         row |= number_row(standing, "baseline_")
         of = standing.value.value
-        row["ratio"] = own.value.value / of if of else None
+        row["ratio"] = own.value.value / of if of and not standing.value.at_chance else None
     return row
 
 
@@ -127,7 +127,8 @@ def _shown(row: Row, found: Measured, ascii_only: bool) -> Row:
     if found.baseline:
         standing = found.baseline[name]
         shown["baseline"] = spelled(told(standing.value, unit), ascii_only)
-        shown["ratio"] = relative(own.value.value, standing.value.value, unit)
+        if not standing.value.at_chance:
+            shown["ratio"] = relative(own.value.value, standing.value.value, unit)
     shown["taken"] = taken(own)
     return shown
 

@@ -32,6 +32,7 @@ from dsx.report.view import (
     uncertain,
     unlisted,
 )
+from dsx.study.chance import chance_notes
 from dsx.study.front import Entry, Front
 
 _SYMBOLS: dict[Role, tuple[str, int, str]] = {
@@ -190,6 +191,7 @@ def _remark(front: Front, entry: Entry) -> str:
 
 def _notes(front: Front) -> Iterator[tuple[str, str]]:
     """Say what the marks in the table mean, and what is not in it."""
+    yield from (("chance", note) for note in chance_notes(front))
     shown = [value for entry in listed(front) for value in entry.metrics.values()]
     for name, (sign, words) in DOUBTS.items():
         if any(getattr(value, name) for value in shown):

@@ -13,12 +13,15 @@ def picks(front: Front) -> str:
         front: A front.
 
     Returns:
-        A line for each different design, the knee first; nothing if no design is feasible.
+        A line for each different design, the knee first; nothing if no design is feasible, and no
+        design that is the best of many at chance.
     """
     if not front.on_front:
         return ""
-    reasons: dict[str, list[str]] = {front.knee.id: ["knee"]}
+    reasons: dict[str, list[str]] = {front.knee.id: ["knee"]} if front.has_knee else {}
     for name in front.objectives:
+        if name in front.at_chance:
+            continue
         wish = f"best {title(name, front.units.get(name, ''))}"
         reasons.setdefault(front.best(name).id, []).append(wish)
     ids = short_ids(front)

@@ -88,6 +88,7 @@ class SearchProgress:
         self._context = ExitStack()
         self._last: run.Progress | None = None
         self._printed = -1
+        self._noted = 0
 
     def __enter__(self) -> "SearchProgress":
         self._whole = self._context.enter_context(activity("starting"))
@@ -113,6 +114,9 @@ class SearchProgress:
         """Show how far the search is."""
         self._last = progress
         self._whole.rename(progress.doing)
+        for note in progress.notes[self._noted :]:
+            self._console.print(note, soft_wrap=True)
+        self._noted = len(progress.notes)
         if not self._console.is_terminal:
             self._print_sometimes(progress)
             return

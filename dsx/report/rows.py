@@ -7,13 +7,17 @@ import math
 
 from dsx.report.human import DOUBTS
 from dsx.report.view import metrics
+from dsx.study.chance import chance_notes
 from dsx.study.front import Entry, Front, Value
 
 SCHEMA_VERSION = 1
 """Raised when a key of the document changes its meaning or goes."""
 
-_DOUBTFUL = "low", "high", "seeds", "readings", *DOUBTS
+_DOUBTFUL = "low", "high", "seeds", "readings", "wide", "busy"
 """What CSV says more of a number with an interval."""
+
+_CHANCE = "at_chance"
+"""The column of CSV for a metric for which chance is known."""
 
 
 def document(front: Front) -> dict[str, object]:
@@ -34,8 +38,10 @@ def document(front: Front) -> dict[str, object]:
         "conditions": dict(front.conditions),
         "devices": dict(front.devices),
         "baseline": front.baseline if front.baseline_entry else None,
-        "knee": front.knee.id if front.on_front else None,
+        "knee": front.knee.id if front.has_knee else None,
         "reference": {name: _plain(number) for name, number in front.reference.items()},
+        "at_chance": list(front.at_chance),
+        "notes": chance_notes(front),
         "hypervolume": _plain(front.hypervolume),
         "designs": [_design(front, entry) for entry in front.entries],
     }
@@ -54,17 +60,17 @@ def as_csv(front: Front) -> str:
 
     Returns:
         A heading and a line per design, in trial order. A metric with an interval in any design
-        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_wide` and `_busy` too; `device`
-        says on which of several mixed devices a design was measured. What is infinite or not
-        measured is empty.
+        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_wide` and `_busy` too, and one
+        of predictions has `_at_chance`; `device` says on which of several mixed devices a design
+        was measured. What is infinite or not measured is empty.
     """
     measured = [item for entry in front.entries for item in entry.metrics.items()]
     unsure = {name for name, value in measured if not value.exact}
-    columns = [
-        column
-        for name in metrics(front)
-        for column in (name, *(f"{name}_{more}" for more in _DOUBTFUL if name in unsure))
-    ]
+    predicted = {name for name, value in measured if value.chance is not None}
+    columns = []
+    for name in metrics(front):
+        more = [*_DOUBTFUL] * (name in unsure) + [_CHANCE] * (name in predicted)
+        columns += [name, *(f"{name}_{column}" for column in more)]
     device = ["device"] if front.devices else []
     out = io.StringIO()
     fields = ["id", "trial", "on_front", "certainty", "feasible", *device, *columns, "words"]
@@ -108,7 +114,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
 
 
 def _number(value: Value) -> dict[str, object]:
-    return {
+    number: dict[str, object] = {
         "value": _plain(value.value),
         "low": _plain(value.low),
         "high": _plain(value.high),
@@ -117,6 +123,9 @@ def _number(value: Value) -> dict[str, object]:
         "wide": value.wide,
         "busy": value.busy,
     }
+    if value.chance is not None:
+        number |= {"chance": value.chance, "at_chance": value.at_chance}
+    return number
 
 
 def _plain(number: float) -> float | int | None:

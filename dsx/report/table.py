@@ -32,6 +32,7 @@ from dsx.report.view import (
     uncertain,
     unlisted,
 )
+from dsx.study.chance import chance_notes
 from dsx.study.front import Entry, Front
 
 _WORDS_WIDTH = 34
@@ -178,6 +179,8 @@ class _View:
         front = self.front
         if not front.on_front:
             yield Text("No design meets the constraints.", style="yellow")
+        for note in chance_notes(front):
+            yield Text(note, style="yellow")
         if _gains_nothing(front.on_front):
             warning = (
                 "All redesigned slots are deployed in their dense form: on this device none is "
@@ -200,7 +203,7 @@ class _View:
 
     def _legend(self, layout: _Layout) -> Iterator[str]:
         front, baseline = self.front, self.front.baseline_entry
-        if front.on_front:
+        if front.has_knee:
             unsure = ", perhaps on the front" if hollow(front, "knee") else ""
             yield f"{mark(front, 'knee')} knee{unsure}"
         if uncertain(front):

@@ -115,12 +115,15 @@ def ratio(front: Front, entry: Entry, name: str) -> str:
         name: A metric.
 
     Returns:
-        Such as "63%" or "+0.4 pt"; nothing for the baseline itself and where either is missing.
+        Such as "63%" or "+0.4 pt"; nothing for the baseline itself, where either is missing, and
+        where the baseline is at chance.
     """
     baseline = front.baseline_entry
     if baseline is None or entry.id == baseline.id:
         return ""
     if name not in entry.metrics or name not in baseline.metrics:
+        return ""
+    if baseline.metrics[name].at_chance:
         return ""
     here, there = entry.metrics[name].value, baseline.metrics[name].value
     return relative(here, there, front.units.get(name, ""))
@@ -143,7 +146,7 @@ def role(front: Front, entry: Entry) -> Role:
     Returns:
         The role that a mark in a plot stands for.
     """
-    if front.on_front and entry.id == front.knee.id:
+    if front.has_knee and entry.id == front.knee.id:
         return "knee"
     if entry.id == front.baseline:
         return "baseline"
@@ -166,7 +169,7 @@ def hollow(front: Front, kind: Role) -> bool:
         True or false; of the knee and the baseline, what holds for that design.
     """
     if kind == "knee":
-        return bool(front.on_front) and front.certainty[front.knee.id] == "perhaps"
+        return front.has_knee and front.certainty[front.knee.id] == "perhaps"
     if kind == "baseline":
         return front.certainty.get(front.baseline) == "perhaps"
     return kind in ("unsure", "perhaps")
@@ -184,7 +187,7 @@ def called(front: Front, kind: Role) -> str:
     """
     if kind == "perhaps":
         return "dominated, perhaps not"
-    one = kind == "knee" and front.on_front and front.knee.id == front.baseline
+    one = kind == "knee" and front.has_knee and front.knee.id == front.baseline
     said = "knee, the baseline" if one else "front" if kind == "unsure" else kind
     return f"{said}, perhaps" if hollow(front, kind) else said
 

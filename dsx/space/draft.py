@@ -9,11 +9,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
+from torch import nn
 
 from dsx.errors import DsxError
 from dsx.space.census import Census, census
 from dsx.space.model import build_model, check_alone, check_arguments
 from dsx.space.network import copied
+from dsx.space.recipe import is_normalised, plain_recipe
 from dsx.space.slots import Slot
 
 GROUPS = (1, 2, 4, 8)
@@ -35,10 +37,13 @@ _TAIL = """\
 objectives: {accuracy: maximize, latency_ms: minimize, params: minimize}
 # constraints: {flops: "<= 80%"} # of the baseline
 """
+_AUGMENT = ", augment: {crop: 4, flip: true}"
 _SMALL = "{epochs: 6, batch_size: 64, learning_rate: 0.2, seed: 0}"
-_LARGE = (
-    "{epochs: 30, batch_size: 128, learning_rate: 0.1, seed: 0, augment: {crop: 4, flip: true}}"
-)
+_LARGE = f"{{epochs: 30, batch_size: 128, learning_rate: 0.1, seed: 0{_AUGMENT}}}"
+_PLAIN = """\
+                          # without batch norm, the usual rates of SGD train nothing
+  {{epochs: {epochs}, batch_size: 64, optimizer: {optimizer}, learning_rate: {learning_rate},
+   clip: {clip}, seed: 0{augment}}}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +88,19 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         slots=len(found.slots),
         arguments=f"model_args: {json.dumps(dict(arguments))}\n" if arguments else "",
         data=_data(found),
-        train=_SMALL if shape == (1, 8, 8) else _LARGE,
+        train=_train(network, shape),
     )
     rules = "".join(_rule(match, slots) for match, slots in _matches(found))
     return Draft(census=found, text=head + rules + _TAIL)
+
+
+def _train(network: nn.Module, shape: tuple[int, ...]) -> str:
+    """Write a training that fits the network."""
+    small = shape == (1, 8, 8)
+    if is_normalised(network):
+        return _SMALL if small else _LARGE
+    epochs, augment = (20, "") if small else (30, _AUGMENT)
+    return _PLAIN.format(epochs=epochs, augment=augment, **plain_recipe(shape))
 
 
 def _data(found: Census) -> str:

@@ -22,6 +22,7 @@ from dsx.space.design import Design
 from dsx.space.model import build_model, check_alone, check_arguments, unwrap_logits
 from dsx.space.network import copied
 from dsx.space.pretrained import digest, read_weights, take_weights, weights_path
+from dsx.space.recipe import fitted
 from dsx.space.rules import rule_choices
 from dsx.space.schema import SpaceFile, parse_space
 from dsx.space.source import Source, read_source
@@ -222,6 +223,8 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
         raise source.error(("train", "augment", key), problem)
     with activity("building the network"):
         network = _build(content, source, data)
+        trained = fitted(content.train, network, data.image_shape)
+    content = content.model_copy(update={"train": trained})
     with activity("counting parameters and FLOPs of the network"):
         found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):

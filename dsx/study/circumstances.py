@@ -68,6 +68,13 @@ def left_out(designs: int) -> dict[str, str]:
     return {"left out": f"{were} measured on other devices only (--mix-devices joins them)"}
 
 
+def data_notes(baseline: Sequence[Stored]) -> dict[str, str]:
+    """Return the notes about the data that the newest reading of the baseline holds, if any."""
+    noted = (reading.conditions.get("data_notes") for reading in reversed(baseline))
+    notes: object = next((notes for notes in noted if notes), None)
+    return {"data": "; ".join(map(str, notes))} if isinstance(notes, list) else {}
+
+
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
     """Say where the operators of the baseline count otherwise than its modules, or cannot count."""
     flops = next((reading for reading in reversed(baseline) if reading.metric == "flops"), None)

@@ -34,6 +34,9 @@ class Value:
         readings: How many measurements stand behind it.
         wide: Whether the interval is wider than was asked for, because the time was spent.
         busy: Whether the machine was busy with other work meanwhile.
+        chance: Value that constant predictions reach; None for a metric without predictions.
+        at_chance: Whether the value is not better than that with 95 % confidence.
+        constant: Whether the predictions behind the value are constant.
     """
 
     value: float
@@ -43,6 +46,9 @@ class Value:
     readings: int = 1
     wide: bool = False
     busy: bool = False
+    chance: float | None = None
+    at_chance: bool = False
+    constant: bool = False
 
     @property
     def exact(self) -> bool:
@@ -156,12 +162,31 @@ class Front:
         return [(self._feasible[doubted], self._feasible[doubter]) for doubted, doubter in pairs]
 
     @cached_property
+    def at_chance(self) -> tuple[str, ...]:
+        """The objectives in which no design of the front is better than chance."""
+        return tuple(
+            name
+            for name in self.objectives
+            if self.on_front and all(entry.metrics[name].at_chance for entry in self.on_front)
+        )
+
+    @property
+    def has_knee(self) -> bool:
+        """Whether the front has a knee: designs that differ by more than chance."""
+        return bool(self.on_front) and not self.at_chance
+
+    @cached_property
     def knee(self) -> Entry:
         """The front's design nearest the ideal point, each objective scaled to the front's range.
 
         Raises:
-            WorkFailed: If there is no feasible design.
+            WorkFailed: If there is no feasible design, or none is better than chance.
         """
+        if self.at_chance:
+            raise WorkFailed(
+                f"study '{self.study}' has no knee: no design of the front is better than chance "
+                f"in {', '.join(self.at_chance)}"
+            )
         return min(self._some_front(), key=lambda entry: (self._distances[entry.id], entry.id))
 
     @cached_property

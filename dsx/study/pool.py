@@ -220,7 +220,26 @@ def over_readings(readings: Sequence[Stored], scatter: Scatter | None = None) ->
         readings=count,
         wide=any(reading.wide for reading in readings),
         busy=any(reading.busy for reading in readings),
+        **chance_facts(readings[-1].conditions),
     )
+
+
+def chance_facts(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a reading compares with constant predictions, as fields of its value.
+
+    Args:
+        conditions: Conditions of the reading. Any metric may set `chance` (what constant
+            predictions reach), `exceeds_chance` (whether the interval is on the better side of it)
+            and `predicted_classes`.
+    """
+    chance = conditions.get("chance")
+    if not isinstance(chance, float | int):
+        return {}
+    return {
+        "chance": chance,
+        "at_chance": conditions.get("exceeds_chance") is False,
+        "constant": conditions.get("predicted_classes") == 1,
+    }
 
 
 def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value:
@@ -248,6 +267,9 @@ def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value
         readings=sum(value.readings for value in values),
         wide=any(value.wide for value in values),
         busy=any(value.busy for value in values),
+        chance=values[-1].chance,
+        at_chance=all(value.at_chance for value in values),
+        constant=all(value.constant for value in values),
     )
 
 

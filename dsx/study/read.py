@@ -7,7 +7,13 @@ from sqlalchemy.orm import Session
 
 from dsx.activity import activity
 from dsx.errors import StorageError, unknown
-from dsx.study.circumstances import circumstances, left_out, numbered, uncounted
+from dsx.study.circumstances import (
+    circumstances,
+    data_notes,
+    left_out,
+    numbered,
+    uncounted,
+)
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
 from dsx.study.names import check_study_name
@@ -91,6 +97,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             **circumstances(study, facts, numbered(study, entries)),
             **left_out(len(trials) - len(entries)),
             **uncounted(readings[study.baseline][study.device]),
+            **data_notes(readings[study.baseline][study.device]),
         },
         devices=numbered(study, entries),
     )

@@ -1,7 +1,7 @@
 """Run a study: ask, build, measure, tell; nothing measured is ever lost."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dsx.measure import busy, this_device
 from dsx.space import SearchSpace, load_space
 from dsx.space.choices import KEEPS
 from dsx.study.begin import begin_study
+from dsx.study.chance import chance_notes
 from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import Evaluator, Outcome
@@ -54,6 +55,7 @@ class Progress:
         doing: What is being done, in a few words.
         marked: Designs that may be on the front, and the baseline, with a latency from bad
             conditions, as far as that was looked at.
+        notes: Lines that the user should see as soon as possible.
     """
 
     study: str
@@ -63,6 +65,7 @@ class Progress:
     front: int
     doing: str
     marked: int = 0
+    notes: Sequence[str] = ()
 
 
 Report = Callable[[Progress], None]
@@ -145,6 +148,9 @@ class _Run:
         self.report = report
         self.trials = Trials(self.engine, name)
         self.front = self.marked = 0
+        # The protocol of such a metric has loaded the data already.
+        uses_data = any(metric.cost in ("projected", "trained") for metric in plan.metrics.values())
+        self.notes = list(plan.space.splits.notes) if uses_data else []
         self.note_again = 0.0
         self.weights = Weights(self.engine, storage, name, plan.training)
         self.evaluator = Evaluator(plan, memory, self.weights, self._doing)
@@ -172,7 +178,9 @@ class _Run:
         known = baseline.id in self.trials.complete
         if known:
             self._note_baseline(self.evaluator.evaluate(baseline))
-            self.front = len(load_front(self.engine, self.name, mix_devices=True).on_front)
+            front = load_front(self.engine, self.name, mix_devices=True)
+            self.front = len(front.on_front)
+            self.notes += chance_notes(front)
         else:
             # All else is measured against the baseline; if it failed before, it is tried again.
             self.trials.seen.discard(baseline.id)
@@ -220,6 +228,8 @@ class _Run:
             raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
         if outcome.state == COMPLETE and time.monotonic() >= self.note_again:
             self._note_front()
+        if not design.changed:
+            self.notes += chance_notes(load_front(self.engine, self.name))
         return False
 
     def _note_front(self) -> None:
@@ -286,5 +296,6 @@ class _Run:
                 front=self.front,
                 doing=words,
                 marked=self.marked,
+                notes=tuple(self.notes),
             )
         )

@@ -23,7 +23,7 @@ from dsx.study.evaluate import WAITING, check_finite, in_one_line
 from dsx.study.front import Value
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import COUNTED, Plan, plan_metrics
-from dsx.study.pool import pool_all
+from dsx.study.pool import chance_facts, pool_all
 from dsx.study.readings import load_under
 from dsx.study.references import References
 from dsx.study.tables import MeasurementRow, now
@@ -332,4 +332,5 @@ def value_of(reading: Reading) -> Value:
         high=reading.high,
         wide=bool(marks.get("wide")),
         busy=bool(marks.get("busy")),
+        **chance_facts(marks),
     )

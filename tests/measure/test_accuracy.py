@@ -56,10 +56,17 @@ def test_accuracy_is_the_share_of_hits_on_the_validation_split() -> None:
     validation = one.splits.validation
     assert isinstance(validation, TensorSplit)
     with torch.no_grad():
-        hits = one.trained()(validation.images).argmax(1).eq(validation.labels).sum()
+        predicted = one.trained()(validation.images).argmax(1)
+    hits = predicted.eq(validation.labels).sum()
     assert reading.value == int(hits) / 360
     assert (reading.low, reading.high) == wilson(int(hits), 360)
-    assert reading.conditions == {"images": 360, "losses": one.losses}
+    assert reading.conditions == {
+        "images": 360,
+        "chance": max(validation.labels.tolist().count(label) for label in range(10)) / 360,
+        "exceeds_chance": True,
+        "predicted_classes": len(set(predicted.tolist())),
+        "losses": one.losses,
+    }
     assert reading.value > 0.2  # of ten classes, after one epoch
 
 

@@ -67,6 +67,29 @@ class Tiny(nn.Module):
         return out
 
 
+class LeNet(nn.Sequential):
+    """Two convolutions and two linear layers without batch norm, for digits."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)),
+        )
+
+
+class Plain(nn.Sequential):
+    """Three convolutions without batch norm and a mean over all pixels, for digits."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10)),
+        )
+
+
 class Branching(nn.Module):
     """A network that torch.fx cannot follow: what it does depends on the numbers.
 

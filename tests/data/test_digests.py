@@ -1,0 +1,99 @@
+"""Digests are computed once for each content, as far as size and modification time tell."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dsx.data._digests import cache_file, digests_of
+from dsx.errors import DsxError
+
+
+@dataclass(frozen=True)
+class OneFile:
+    """A file; as text, its path."""
+
+    path: Path
+    name: str
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> "OneFile":
+        found = path.stat()
+        return cls(path, path.name, found.st_size, found.st_mtime_ns)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def digests(root: Path, of: str = "") -> tuple[list[str], list[str]]:
+    """Return the digests of all files of a folder, and the names of those that were read."""
+    read = []
+
+    def compute(file: OneFile) -> list[str]:
+        read.append(file.name)
+        return [file.path.read_bytes().hex()]
+
+    given = [OneFile.of(path) for path in sorted(root.iterdir())]
+    return [own for (own,) in digests_of(root, given, compute, 2, of)], sorted(read)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with three files."""
+    for number in range(3):
+        (tmp_path / f"{number}").write_bytes(bytes([number]))
+    return tmp_path
+
+
+ALL = (["00", "01", "02"], ["0", "1", "2"])
+
+
+def test_what_is_known_is_not_read_again(root: Path) -> None:
+    assert digests(root) == ALL
+    assert digests(root) == (ALL[0], [])
+    # Nothing is written among the data.
+    assert len(list(root.iterdir())) == 3
+
+
+def test_another_size_or_modification_time_is_another_content(root: Path) -> None:
+    digests(root)
+    times = (root / "1").stat()
+    (root / "1").write_bytes(b"\1\1")
+    os.utime(root / "1", ns=(times.st_atime_ns, times.st_mtime_ns))
+    (root / "2").write_bytes(b"\7")
+    os.utime(root / "2", ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    assert digests(root) == (["00", "0101", "07"], ["1", "2"])
+
+
+def test_one_file_may_have_several_kinds_of_digests(root: Path) -> None:
+    digests(root)
+    assert digests(root, of="thumbnail") == ALL
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"0": [1]}', b"\xff", b'{"0": 1}'])
+def test_a_damaged_cache_is_replaced(content: bytes, root: Path) -> None:
+    digests(root)
+    cache_file(root).write_bytes(content)
+    assert digests(root) == ALL
+    assert digests(root) == (ALL[0], [])
+
+
+def test_without_a_place_for_the_cache_digests_are_computed_again(root: Path) -> None:
+    cache_file(root).mkdir(parents=True)
+    assert digests(root) == ALL
+    assert digests(root) == ALL
+
+
+def test_a_name_that_is_not_text_is_known_too(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")).write_bytes(b"a")
+    assert digests(tmp_path)[0] == ["61"]
+    assert digests(tmp_path) == (["61"], [])
+
+
+def test_a_file_that_is_gone_is_named(root: Path) -> None:
+    gone = OneFile(root / "gone", "gone", 1, 1)
+    with pytest.raises(DsxError, match=r"^.*/gone: cannot be read: No such file or directory$"):
+        digests_of(root, [gone], lambda file: [file.path.read_text()], 1)

@@ -1,0 +1,65 @@
+"""Images of several parts are counted by content, and only those of equal size are hashed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from dsx.data._duplicates import LIMIT, SAMPLE, duplicates
+
+Content = Sequence[bytes]
+
+
+def said(train: Content, validation: Content, test: Content = ()) -> tuple[str, list[int]]:
+    """Return the sentence, and the numbers of the images that were hashed."""
+    content = [*train, *validation, *test]
+    ends = np.cumsum([0, len(train), len(validation), len(test)])
+    names = ("train", "validation", "test")
+    parts = {name: np.arange(ends[n], ends[n + 1]) for n, name in enumerate(names)}
+    hashed: list[int] = []
+
+    def digests(numbers: Sequence[int]) -> list[str]:
+        hashed.extend(numbers)
+        return [content[number].hex() for number in numbers]
+
+    sizes = np.array([len(each) for each in content])
+    return duplicates(parts, sizes, digests), hashed
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test", "counts"),
+    [
+        ([b"a", b"b"], [b"c"], [b"d"], {}),
+        ([b"a", b"b"], [b"a", b"c"], [b"d"], {"validation training": (1, 2)}),
+        ([b"a", b"a"], [b"a", b"a"], [b"d"], {"validation training": (2, 2)}),
+        ([b"a"], [b"c"], [b"d", b"a"], {"test training": (1, 2)}),
+        ([b"a"], [b"c"], [b"c", b"d"], {"test validation": (1, 2)}),
+        ([b"a"], [b"a"], [b"a"],
+         dict.fromkeys(["validation training", "test training", "test validation"], (1, 1))),
+    ],
+)  # fmt: skip
+def test_each_pair_of_parts_is_counted(
+    train: Content, validation: Content, test: Content, counts: dict[str, tuple[int, int]]
+) -> None:
+    words = [
+        f"{count} of the {of} {pair.split()[0]} images are {pair.split()[1]} images too"
+        for pair, (count, of) in counts.items()
+    ]
+    assert said(train, validation, test)[0] == ", ".join(words)
+
+
+def test_only_images_of_equal_size_in_different_parts_are_hashed() -> None:
+    assert said([b"a", b"a", b"bb"], [b"ccc", b"dd"], [b"eeee"]) == ("", [2, 4])
+
+
+def test_a_large_data_set_is_sampled_and_the_sentence_says_so() -> None:
+    train = [b"%d" % number for number in range(LIMIT)]
+    validation = [*train[: 2 * SAMPLE], *(b"v%d" % number for number in range(2 * SAMPLE))]
+    sentence, hashed = said(train, validation, [b"t"])
+    count, _, rest = sentence.partition(" of ")
+    assert rest == (
+        "a sample of 2,000 of the 8,000 validation images are training images too, "
+        "0 of the 1 test images are training images too"
+    )
+    assert int(count.replace(",", "")) == pytest.approx(SAMPLE / 2, abs=150)
+    assert len(hashed) < 1.1 * LIMIT
