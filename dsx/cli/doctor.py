@@ -38,5 +38,6 @@ def doctor(
     about = {
         "device": asdict(found.device),
         "quiet": {"enough": found.quiet.enough, **asdict(found.quiet)},
+        "repeated": None if found.repeated is None else asdict(found.repeated),
     }
     print_rows(rows, chosen_format(format, json), about, "findings")

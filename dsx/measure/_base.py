@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import Cost, Deployed, DsxConv, deploy
-from dsx.conv.deploy import Choice
+from dsx.conv.deploy import Choice, structure, tensor_facts
 from dsx.conv.timing import Run
 from dsx.data import Splits
 from dsx.errors import WorkFailed
@@ -159,6 +161,21 @@ class Candidate:
             "folded_norms": self.deployed.folded,
             "untraced": self.deployed.untraced,
         }
+
+    @functools.cached_property
+    def deployed_id(self) -> str:
+        """Id of the deployed network: 32 hexadecimal digits that equal deployed networks share.
+
+        The hash of its operators, forms, shapes and dtypes and of its input. A network that cannot
+        be described completely shares its id with no other design.
+        """
+        found = structure(self.deployed.network)
+        facts = {
+            "network": found.facts,
+            "input": tensor_facts(self.sample),
+            "design": None if found.complete else self.design.id,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
     @functools.cached_property
     def run(self) -> Run:

@@ -77,6 +77,7 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
         [
             "trial",
             "design",
+            "subject",
             "feasible",
             "device",
             "metric",
@@ -98,6 +99,7 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
             [
                 entry.trial,
                 number.design,
+                number.subject,
                 json.dumps(entry.feasible),
                 number.device,
                 number.metric,

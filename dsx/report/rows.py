@@ -93,6 +93,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "words": entry.words,
         "redesigned": entry.redesigned,
         "fallbacks": entry.fallbacks,
+        "deployed": entry.deployed,
     }
 
 

@@ -99,10 +99,15 @@ class _Comparison:
         single.check_shapes()
         with single.failing_in_one_line():
             ready = self._prepared(missing)
+            for name in list(ready) if not single.fresh else ():
+                number = single.share(plans[name], LATENCY, ready[name])
+                if number is not None:
+                    found[name] = number
+                    del ready[name]
             single.doing("timing in all of them")
             readings = single.time(list(ready.values()))
-        for name, reading in zip(ready, readings, strict=True):
-            found[name] = single.add(plans[name], single.design, LATENCY, reading)
+        for (name, candidate), reading in zip(ready.items(), readings, strict=True):
+            found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
 
     def _plan(self, space: SearchSpace) -> Plan:

@@ -5,6 +5,7 @@ from typing import Any
 
 from dsx.study.front import Entry
 from dsx.study.pool import Stored
+from dsx.study.repeated import Agreement
 from dsx.study.tables import StudyRow
 
 Facts = Mapping[str, Mapping[str, Any]]
@@ -73,6 +74,23 @@ def data_notes(baseline: Sequence[Stored]) -> dict[str, str]:
     noted = (reading.conditions.get("data_notes") for reading in reversed(baseline))
     notes: object = next((notes for notes in noted if notes), None)
     return {"data": "; ".join(map(str, notes))} if isinstance(notes, list) else {}
+
+
+def alike(entries: Sequence[Entry]) -> dict[str, str]:
+    """Describe how many different deployed networks some designs run as, if any are equal."""
+    deployed = [(entry.device, entry.deployed) for entry in entries if entry.deployed]
+    networks = len(set(deployed))
+    if networks == len(deployed):
+        return {}
+    return {
+        "deployed networks": f"{len(deployed)} designs run as {networks} different networks; "
+        "designs that run as the same network share its latency"
+    }
+
+
+def repeated(found: Agreement) -> dict[str, str]:
+    """Describe the result of the A/A check, if there is any."""
+    return {"A/A check": found.words} if found.networks else {}
 
 
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:

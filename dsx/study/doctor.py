@@ -14,6 +14,7 @@ from dsx.measure._meters import absent_nvml, absent_rapl
 from dsx.space import shipped_spaces
 from dsx.study.database import open_database, parse_url, shown
 from dsx.study.references import MachineReferences
+from dsx.study.repeated import Agreement, load_agreement
 from dsx.study.studies import list_studies
 
 OPTIONAL = {
@@ -36,11 +37,13 @@ class Examined:
         findings: In words, by subject.
         device: This machine.
         quiet: How quiet it is.
+        repeated: Result of the A/A check over the database; None without a database.
     """
 
     findings: Mapping[str, str]
     device: Device
     quiet: quiet.Quiet
+    repeated: Agreement | None
 
 
 def examine(storage: str, calibrate: bool = False) -> Examined:
@@ -61,15 +64,17 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
     taken: dict[str, float] = {}
     found = quiet.look(taken if calibrate else references)
     references.update(taken)
+    database, repeated = _database(storage, device)
     findings = {
         **_offers(device),
         **(_calibrated(forgotten, taken) if calibrate else {}),
         **_quietness(found, device),
         "fingerprint": device.fingerprint,
         **_software(),
-        "database": _database(storage),
+        "database": database,
+        "A/A check": "no readings" if repeated is None else repeated.words,
     }
-    return Examined(findings=findings, device=device, quiet=found)
+    return Examined(findings=findings, device=device, quiet=found, repeated=repeated)
 
 
 def _offers(device: Device) -> dict[str, str]:
@@ -144,10 +149,11 @@ def _package(package: str, use: str) -> str:
     return f"{'installed' if found else 'not installed'} ({use})"
 
 
-def _database(storage: str) -> str:
+def _database(storage: str, device: Device) -> tuple[str, Agreement | None]:
     url = shown(parse_url(storage))
     try:
-        studies = list_studies(open_database(storage, create=False))
+        engine = open_database(storage, create=False)
     except StorageError as error:
-        return str(error)
-    return f"{url}, {len(studies)} studies"
+        return str(error), None
+    words = f"{url}, {len(list_studies(engine))} studies"
+    return words, load_agreement(engine, device.fingerprint)

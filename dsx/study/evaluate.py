@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +13,7 @@ from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
+from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.tables import COMPLETE, FAILED, REJECTED
 from dsx.study.weights import Weights
@@ -57,6 +59,7 @@ class Evaluator:
     ) -> None:
         self.plan = plan
         self.memory = memory
+        self.recall = Recall(memory=memory, plan=plan)
         self.weights = weights
         self.doing = doing
         self.forms = KnownForms(memory.engine, memory.device, memory)
@@ -134,10 +137,7 @@ class Evaluator:
         Numbers of one design must not come from the shapes of several trainings.
         """
         design = candidate.design
-        known = {
-            name: self.memory.find(design.id, name, self.plan.protocol(name, design))
-            for name in self.plan.metrics
-        }
+        known = {name: self.recall.find(name, design) for name in self.plan.metrics}
         weights = self.weights.load(design.id)
         if weights is None:
             return None in known.values()
@@ -158,20 +158,40 @@ class Evaluator:
         return ", ".join(name for name, excess in outcome.excesses.items() if excess > 0)
 
     def _reading(self, candidate: Candidate, name: str, anew: bool) -> Reading:
-        design, protocol = candidate.design.id, self.plan.protocol(name, candidate.design)
-        known = None if anew else self.memory.find(design, name, protocol)
-        metric = self.plan.metrics[name]
+        design, metric = candidate.design, self.plan.metrics[name]
+        known = None if anew else self.recall.find(name, design)
+        if known is None and self.recall.timed(name):
+            self.doing("deploying")
+            known = share_reading(self.recall, name, candidate)
         if known is not None:
             if metric.cost == "trained":
-                self.weights.adopt(design)
+                self.weights.adopt(design.id)
             return known
         self.doing(_DOING[metric.cost])
         reading = read_metric(name, metric, candidate)
         if metric.cost == "trained":
             # First the weights: a number without its weights could not be exported.
-            self.weights.save(design, candidate.trained())
-        self.memory.add(design, name, protocol, reading)
+            self.weights.save(design.id, candidate.trained())
+        self.recall.add(name, candidate, reading)
         return reading
+
+
+def share_reading(recall: Recall, name: str, candidate: Candidate) -> Reading | None:
+    """Deploy a candidate and look up a timed metric of its deployed network.
+
+    Args:
+        recall: The readings.
+        name: Name of the metric.
+        candidate: The candidate.
+
+    Returns:
+        The newest reading of the same deployed network, if there is one.
+
+    Raises:
+        TrialFailed: If anything goes wrong in a network that is not dsx's.
+    """
+    with _failing_as_trial(candidate):
+        return recall.share(name, candidate)
 
 
 def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
@@ -188,8 +208,16 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
     Raises:
         TrialFailed: If it is none, or anything goes wrong in a network that is not dsx's.
     """
-    try:
+    with _failing_as_trial(candidate):
         reading = metric.read(candidate)
+    check_finite(name, reading)
+    return reading
+
+
+@contextmanager
+def _failing_as_trial(candidate: Candidate) -> Iterator[None]:
+    try:
+        yield
     except (DsxError, SQLAlchemyError):
         raise
     except Exception as error:
@@ -197,8 +225,6 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
         if ":" not in candidate.space.file.model:
             raise
         raise TrialFailed(in_one_line(error)) from error
-    check_finite(name, reading)
-    return reading
 
 
 def check_finite(name: str, reading: Reading) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
-from dsx.study.certainty import Certainty, certainties, contested_pairs
+from dsx.study.certainty import Certainty, Costs, certainties, contested_pairs, doubters
 from dsx.study.dominance import Values, dominate, hypervolume, non_dominated, to_ideal
 
 Direction = Literal["minimize", "maximize"]
@@ -37,6 +37,8 @@ class Value:
         chance: Value that constant predictions reach; None for a metric without predictions.
         at_chance: Whether the value is not better than that with 95 % confidence.
         constant: Whether the predictions behind the value are constant.
+        rests_on: Numbers of the readings behind it, no part of its equality. Two designs with
+            equal deployed networks have the same readings.
     """
 
     value: float
@@ -49,6 +51,12 @@ class Value:
     chance: float | None = None
     at_chance: bool = False
     constant: bool = False
+    rests_on: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the number rests on unconverged or noisy readings, for lack of better ones."""
+        return self.wide or self.busy
 
     @property
     def exact(self) -> bool:
@@ -70,6 +78,7 @@ class Entry:
         redesigned: How many slots are not kept as they are.
         fallbacks: How many of these are deployed in their dense form; None if not deployed.
         device: Fingerprint of the device that all its numbers are from.
+        deployed: Id of the deployed network that it runs as there; None if not deployed.
     """
 
     id: str
@@ -81,6 +90,7 @@ class Entry:
     redesigned: int
     fallbacks: int | None
     device: str = ""
+    deployed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +145,7 @@ class Front:
     def certainty(self) -> Mapping[str, Certainty]:
         """How certainly each design is on the front, by id; an infeasible one is not."""
         words: dict[str, Certainty] = {entry.id: "no" for entry in self.entries}
-        found = zip(self._feasible, certainties(*self._bounds), strict=True)
+        found = zip(self._feasible, certainties(self._known), strict=True)
         return words | {entry.id: word for entry, word in found}
 
     @cached_property
@@ -158,7 +168,7 @@ class Front:
 
         The second could dominate the first, but does not surely; neither is surely off the front.
         """
-        pairs = contested_pairs(*self._bounds)
+        pairs = contested_pairs(self._known)
         return [(self._feasible[doubted], self._feasible[doubter]) for doubted, doubter in pairs]
 
     @cached_property
@@ -174,6 +184,11 @@ class Front:
     def has_knee(self) -> bool:
         """Whether the front has a knee: designs that differ by more than chance."""
         return bool(self.on_front) and not self.at_chance
+
+    @cached_property
+    def doubters(self) -> tuple[Entry, ...]:
+        """The designs that keep another design from being certainly on the front."""
+        return tuple(self._feasible[row] for row in doubters(self._known))
 
     @cached_property
     def knee(self) -> Entry:
@@ -280,11 +295,26 @@ class Front:
         return [entry for entry in self.entries if entry.feasible]
 
     @cached_property
-    def _bounds(self) -> tuple[Values, Values]:
-        """The least and the largest costs that the intervals of the feasible designs allow."""
+    def _known(self) -> Costs:
+        """The costs of the feasible designs, as far as they are known."""
         ends = self._costs(self._feasible, "low"), self._costs(self._feasible, "high")
-        # A turned sign turns the ends about.
-        return np.minimum(*ends), np.maximum(*ends)
+        rows = [[entry.metrics[name] for name in self._signs] for entry in self._feasible]
+        numbers: dict[object, int] = {}
+        shape = len(rows), len(self.objectives)
+
+        def label(value: Value) -> int:
+            own = (value.rests_on, value.low, value.high) if value.rests_on else object()
+            return numbers.setdefault(own, len(numbers))
+
+        return Costs(
+            # A turned sign turns the ends about.
+            lows=np.minimum(*ends),
+            highs=np.maximum(*ends),
+            labels=np.array([[label(v) for v in row] for row in rows], dtype=np.intp).reshape(
+                shape
+            ),
+            flagged=np.array([[v.flagged for v in row] for row in rows], dtype=bool).reshape(shape),
+        )
 
     def _costs(
         self, entries: Sequence[Entry], of: Literal["value", "low", "high"] = "value"

@@ -1,9 +1,11 @@
-"""Memory: what was measured, found again by design, metric, protocol and device."""
+"""Memory: what was measured, found again by subject, metric, protocol and device."""
 
 import array
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -13,12 +15,35 @@ from sqlalchemy.orm import Session
 from dsx.conv.deploy import Choice
 from dsx.measure import Device, Reading
 from dsx.space import Design
-from dsx.study.tables import Base, DesignRow, DeviceRow, FormRow, MeasurementRow, ProtocolRow
+from dsx.study.tables import (
+    Base,
+    DeploymentRow,
+    DesignRow,
+    DeviceRow,
+    FormRow,
+    MeasurementRow,
+    ProtocolRow,
+)
 
 
 def digest(facts: Any) -> str:
     """Hash plain JSON values to twelve hexadecimal digits, blind to key order."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The deployed network that a design runs as.
+
+    Args:
+        subject: Id of the deployed network.
+        protocol: Id of the settings under which the design was deployed.
+        facts: Chosen forms and folded batch norms, as plain JSON values.
+    """
+
+    subject: str
+    protocol: str
+    facts: Mapping[str, Any]
 
 
 class Memory:
@@ -37,15 +62,20 @@ class Memory:
 
     def add_once(self, row: Base) -> None:
         """Write a row whose key says all of its content, unless it is there."""
+        self._write(row)
+
+    def _write(self, *rows: Base) -> None:
+        """Write rows in one transaction; a row of a known key replaces the stored one."""
         try:
-            self._merge(row)
+            self._merge(*rows)
         except IntegrityError:
             # Another process wrote it after we had looked for it; now it is found.
-            self._merge(row)
+            self._merge(*rows)
 
-    def _merge(self, row: Base) -> None:
+    def _merge(self, *rows: Base) -> None:
         with Session(self.engine) as session, session.begin():
-            session.merge(row)
+            for row in rows:
+                session.merge(row)
 
     def facts(self, device: str) -> dict[str, Any]:
         """Give what is known of a device.
@@ -91,21 +121,39 @@ class Memory:
         self.add_once(ProtocolRow(id=protocol, metric=name, settings=settings))
         return protocol
 
-    def find(self, design: str, metric: str, protocol: str) -> Reading | None:
+    def find(self, subject: str, metric: str, protocol: str) -> Reading | None:
         """Look a number up.
 
         Args:
-            design: Design id.
+            subject: Id of the deployed network for a timed metric, else of the design.
             metric: Name of the metric.
             protocol: Protocol id.
 
         Returns:
             The newest reading taken on this device, if there is one.
         """
+        row = self._newest(subject, metric, protocol)
+        if row is None:
+            return None
+        return Reading(
+            value=row.value,
+            low=row.low,
+            high=row.high,
+            samples=array.array("f", row.samples),
+            conditions=row.conditions,
+        )
+
+    def taken_at(self, subject: str, metric: str, protocol: str) -> datetime:
+        """Return the time in UTC at which the newest reading was taken; there must be one."""
+        row = self._newest(subject, metric, protocol)
+        assert row is not None, "no such reading"
+        return row.taken_at
+
+    def _newest(self, subject: str, metric: str, protocol: str) -> MeasurementRow | None:
         query = (
             select(MeasurementRow)
             .where(
-                MeasurementRow.design == design,
+                MeasurementRow.subject == subject,
                 MeasurementRow.metric == metric,
                 MeasurementRow.protocol == protocol,
                 MeasurementRow.device == self.device,
@@ -114,18 +162,50 @@ class Memory:
             .limit(1)
         )
         with Session(self.engine) as session:
-            row = session.scalar(query)
-            if row is None:
-                return None
-            return Reading(
-                value=row.value,
-                low=row.low,
-                high=row.high,
-                samples=array.array("f", row.samples),
-                conditions=row.conditions,
-            )
+            return session.scalar(query)
 
-    def add(self, design: str, metric: str, protocol: str, reading: Reading) -> None:
+    def deployed(self, design: str, protocol: str) -> str | None:
+        """Look up which deployed network a design runs as on this device.
+
+        Args:
+            design: Design id.
+            protocol: Id of the settings under which it is deployed.
+
+        Returns:
+            The id of the deployed network, if the design was deployed before.
+        """
+        with Session(self.engine) as session:
+            row = session.get(DeploymentRow, (design, protocol, self.device))
+            return None if row is None else row.subject
+
+    def add_deployment(self, design: str, timed_as: str, deployment: Deployment) -> None:
+        """Store which deployed network a design runs as, in place of an earlier deployment.
+
+        Args:
+            design: Design id.
+            timed_as: Id of the protocol of the network's readings, of which there must be one.
+            deployment: The deployment.
+        """
+        self._write(self._deployment(design, timed_as, deployment))
+
+    def _deployment(self, design: str, timed_as: str, deployment: Deployment) -> DeploymentRow:
+        return DeploymentRow(
+            design=design,
+            protocol=deployment.protocol,
+            device=self.device,
+            subject=deployment.subject,
+            timed_as=timed_as,
+            facts=dict(deployment.facts),
+        )
+
+    def add(
+        self,
+        design: str,
+        metric: str,
+        protocol: str,
+        reading: Reading,
+        deployment: Deployment | None = None,
+    ) -> None:
         """Write a number down; it is on disk when this returns.
 
         Args:
@@ -133,21 +213,25 @@ class Memory:
             metric: Name of the metric.
             protocol: Protocol id.
             reading: The number and its making.
+            deployment: For a timed metric what was timed. It is stored in the same transaction,
+                so that no design refers to a deployed network without a reading.
         """
-        with Session(self.engine) as session, session.begin():
-            session.add(
-                MeasurementRow(
-                    design=design,
-                    metric=metric,
-                    protocol=protocol,
-                    device=self.device,
-                    value=reading.value,
-                    low=reading.low,
-                    high=reading.high,
-                    samples=array.array("f", reading.samples).tobytes(),
-                    conditions=dict(reading.conditions),
-                )
-            )
+        row = MeasurementRow(
+            design=design,
+            subject=design if deployment is None else deployment.subject,
+            metric=metric,
+            protocol=protocol,
+            device=self.device,
+            value=reading.value,
+            low=reading.low,
+            high=reading.high,
+            samples=array.array("f", reading.samples).tobytes(),
+            conditions=dict(reading.conditions),
+        )
+        if deployment is None:
+            self._write(row)
+        else:
+            self._write(row, self._deployment(design, protocol, deployment))
 
 
 class KnownForms(MutableMapping[str, Choice]):

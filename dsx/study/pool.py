@@ -47,7 +47,7 @@ class Stored:
     """One stored reading.
 
     Args:
-        order: Readings of a higher one were taken later.
+        order: Number of the reading; readings of a higher number were taken later.
         metric: Name of the metric.
         seed: Of the training that it depends on, if it does.
         value: In the metric's unit.
@@ -135,18 +135,25 @@ def scatters_of(designs: Iterable[Grouped]) -> Scatters:
     Returns:
         By metric, where there are enough designs with several numbers.
     """
-    readings: dict[str, list[list[float]]] = defaultdict(list)
-    seeds: dict[str, list[list[float]]] = defaultdict(list)
+    # By the numbers of the readings: what designs with equal deployed networks share counts once.
+    readings: dict[str, dict[frozenset[int], list[float]]] = defaultdict(dict)
+    seeds: dict[str, dict[frozenset[int], list[float]]] = defaultdict(dict)
     for design in designs:
         for metric, of in design.items():
-            values = [[reading.value for reading in taken] for taken in of.values()]
-            readings[metric] += values
-            seeds[metric].append([statistics.median(own) for own in values])
+            for taken in of.values():
+                readings[metric][_numbers(taken)] = [reading.value for reading in taken]
+            seeds[metric][_numbers(itertools.chain(*of.values()))] = [
+                statistics.median(reading.value for reading in taken) for taken in of.values()
+            ]
     return Scatters(readings=_told(readings), seeds=_told(seeds))
 
 
-def _told(values: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, Scatter]:
-    found = {metric: joint(own) for metric, own in values.items()}
+def _numbers(readings: Iterable[Stored]) -> frozenset[int]:
+    return frozenset(reading.order for reading in readings)
+
+
+def _told(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Scatter]:
+    found = {metric: joint(own.values()) for metric, own in values.items()}
     return {
         metric: own
         for metric, own in found.items()
@@ -190,7 +197,11 @@ def _counting(readings: Sequence[Stored], since: int) -> Sequence[Stored]:
     newest = readings[-1]
     if not newest.timed:
         return [newest]
-    timed = [reading for reading in readings if reading.timed and reading.order >= since]
+    timed = [
+        reading
+        for reading in readings
+        if reading.timed and (reading.order >= since or not reading.learned)
+    ]
     calm = [reading for reading in timed if not (reading.wide or reading.busy)]
     return calm or timed or [newest]
 
@@ -221,6 +232,7 @@ def over_readings(readings: Sequence[Stored], scatter: Scatter | None = None) ->
         wide=any(reading.wide for reading in readings),
         busy=any(reading.busy for reading in readings),
         **chance_facts(readings[-1].conditions),
+        rests_on=_numbers(readings),
     )
 
 
@@ -270,6 +282,7 @@ def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value
         chance=values[-1].chance,
         at_chance=all(value.at_chance for value in values),
         constant=all(value.constant for value in values),
+        rests_on=frozenset().union(*(value.rests_on for value in values)),
     )
 
 

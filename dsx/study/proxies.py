@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -152,8 +153,15 @@ def _proxy(name: str, target: str, points: list[tuple[Value, Value]]) -> Proxy:
         designs=len(points),
         agreement=agreement(x, value),
         pairs=pairs(x, low, high),
-        ceiling=ceiling(value, low, high),
+        ceiling=ceiling(value, low, high, _same([measured for _, measured in points])),
     )
+
+
+def _same(values: list[Value]) -> NDArray[np.intp]:
+    """Number the values such that those which rest on the same readings have the same number."""
+    first: dict[object, int] = {}
+    keys = [value.rests_on or place for place, value in enumerate(values)]
+    return np.array([first.setdefault(key, place) for place, key in enumerate(keys)], dtype=np.intp)
 
 
 def _array(numbers: Iterable[float]) -> Numbers:

@@ -76,13 +76,17 @@ def agreement(x: Numbers, y: Numbers) -> Agreement:
     return Agreement(tau=tau(x, y), low=low, high=high, spearman=float(spearmanr(x, y).statistic))
 
 
-def ceiling(value: Numbers, low: Numbers, high: Numbers) -> float:
+def ceiling(
+    value: Numbers, low: Numbers, high: Numbers, same: NDArray[np.intp] | None = None
+) -> float:
     """Say how well two measurements of the same things would agree, by simulation.
 
     Args:
         value: (n,) measured numbers, n >= 3, not all the same.
         low: (n,) lower ends of their 95 % intervals.
         high: (n,) upper ends.
+        same: (n,) integers, equal for things that share one measurement, such as designs with
+            equal deployed networks; None if no two share any.
 
     Returns:
         The mean tau of two draws from normal distributions around the values, wide as the
@@ -92,6 +96,7 @@ def ceiling(value: Numbers, low: Numbers, high: Numbers) -> float:
 
     def drawn() -> Numbers:
         away = rng.standard_normal(len(value)) / _HALF_INTERVAL
+        away = away if same is None else away[same]
         return np.where(away < 0, value + away * (value - low), value + away * (high - value))
 
     return float(np.mean([tau(drawn(), drawn()) for _ in range(REPETITIONS)]))

@@ -8,17 +8,20 @@ from sqlalchemy.orm import Session
 from dsx.activity import activity
 from dsx.errors import StorageError, unknown
 from dsx.study.circumstances import (
+    alike,
     circumstances,
     data_notes,
     left_out,
     numbered,
+    repeated,
     uncounted,
 )
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
 from dsx.study.names import check_study_name
 from dsx.study.pool import Stored, pool_all
-from dsx.study.readings import load_readings
+from dsx.study.readings import DeployedAs, load_deployed, load_readings
+from dsx.study.repeated import load_agreement
 from dsx.study.tables import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
 
 _KEPT = {"kernel_shape": "keep"}
@@ -74,14 +77,20 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             .order_by(TrialRow.number)
         ).all()
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
-        readings = load_readings(session, study)
+        readings, deployed = load_readings(session, study), load_deployed(session, study)
         devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
         taken = {
             design: of[devices[design]] for design, of in readings.items() if design in devices
         }
         values = pool_all(taken, _units(study))
         entries = [
-            _entry(trial, design, devices[design.id], taken[design.id], values[design.id])
+            _entry(
+                trial,
+                design,
+                devices[design.id],
+                deployed.get((design.id, devices[design.id])),
+                values[design.id],
+            )
             for trial, design in trials
             if mix_devices or devices[design.id] == study.device
         ]
@@ -96,6 +105,8 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         conditions={
             **circumstances(study, facts, numbered(study, entries)),
             **left_out(len(trials) - len(entries)),
+            **alike(entries),
+            **repeated(load_agreement(engine, study.device, study)),
             **uncounted(readings[study.baseline][study.device]),
             **data_notes(readings[study.baseline][study.device]),
         },
@@ -162,11 +173,9 @@ def _entry(
     trial: TrialRow,
     design: DesignRow,
     device: str,
-    readings: Sequence[Stored],
+    deployed: DeployedAs | None,
     metrics: Mapping[str, Value],
 ) -> Entry:
-    deployed = (reading.conditions for reading in reversed(readings))
-    forms = next((facts["forms"] for facts in deployed if "forms" in facts), None)
     redesigned = {name for name, dials in design.spec.items() if dials != _KEPT}
     return Entry(
         id=design.id,
@@ -177,7 +186,8 @@ def _entry(
         words=design.words,
         redesigned=len(redesigned),
         fallbacks=None
-        if forms is None
-        else sum(form == "dense" and name in redesigned for name, form in forms.items()),
+        if deployed is None
+        else sum(form == "dense" and name in redesigned for name, form in deployed.forms.items()),
         device=device,
+        deployed=None if deployed is None else deployed.subject,
     )

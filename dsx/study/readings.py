@@ -1,17 +1,17 @@
 """Readings: what is stored of a study's designs, under its protocols and those of other seeds."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import CompoundSelect, Engine, Select, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
 from dsx.study.front import Value
 from dsx.study.pool import Stored, pool_all
-from dsx.study.tables import MeasurementRow, ProtocolRow, StudyRow, TrialRow
+from dsx.study.tables import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
 Readings = defaultdict[str, defaultdict[str, list[Stored]]]
 """Design id and device to the readings, the newest last; none where nothing was measured."""
@@ -25,10 +25,11 @@ def load_readings(session: Session, study: StudyRow) -> Readings:
         study: The study.
 
     Returns:
-        The readings under protocols of the study's families.
+        The readings under protocols of the study's families. Those of a deployed network are
+        listed for each design that runs as it, not only for the one they were taken for.
     """
     protocols = _protocols(session, study)
-    return _stored(session, _of_study(_without_samples(), study, list(protocols)), protocols)
+    return _stored(session, _counting(protocols, _drawn(study)), protocols)
 
 
 def load_under(engine: Engine, protocols: Collection[str]) -> Readings:
@@ -41,27 +42,96 @@ def load_under(engine: Engine, protocols: Collection[str]) -> Readings:
     Returns:
         The readings, of all devices.
     """
-    query = _without_samples().where(MeasurementRow.protocol.in_(protocols))
     with Session(engine) as session:
         rows = session.scalars(select(ProtocolRow).where(ProtocolRow.id.in_(protocols)))
-        return _stored(session, query.order_by(MeasurementRow.id), {row.id: row for row in rows})
+        return _stored(session, _counting(protocols), {row.id: row for row in rows})
 
 
-def _without_samples() -> Select[Any]:
-    """Ask for readings without their samples, which are most of the bytes and seldom needed."""
-    row = MeasurementRow
-    return select(
-        *(row.id, row.design, row.device, row.metric, row.protocol, row.value, row.low, row.high),
-        *(row.conditions, (func.length(row.samples) > 0).label("timed")),
+@dataclass(frozen=True, kw_only=True)
+class DeployedAs:
+    """Deployed network of a design on a device.
+
+    Args:
+        subject: Id of the deployed network.
+        forms: Form of each convolution that has a choice, by name.
+    """
+
+    subject: str
+    forms: Mapping[str, str]
+
+
+def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], DeployedAs]:
+    """Read what the designs that a study drew run as.
+
+    Args:
+        session: Session of the database.
+        study: The study.
+
+    Returns:
+        Design id and device to the deployed network.
+    """
+    # Those of the study's own training come last, in place of those of other seeds.
+    own = set(_own(study))
+    rows = session.scalars(
+        select(DeploymentRow)
+        .where(DeploymentRow.protocol.in_(_protocols(session, study)))
+        .where(DeploymentRow.design.in_(_drawn(study)))
     )
+    return {
+        (row.design, row.device): DeployedAs(subject=row.subject, forms=row.facts["forms"])
+        for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
+    }
 
 
-def _stored(session: Session, query: Select[Any], protocols: Mapping[str, ProtocolRow]) -> Readings:
+def _drawn(study: StudyRow) -> Select[Any]:
+    return select(TrialRow.design).where(TrialRow.study == study.name)
+
+
+def _counting(
+    protocols: Collection[str], designs: Select[Any] | None = None
+) -> CompoundSelect[Any]:
+    """Ask which readings count for which design (`of`), and under which protocol (`under`).
+
+    Args:
+        protocols: Ids of the protocols.
+        designs: Ids of the designs; None for all.
+    """
+    row, deployed = MeasurementRow, DeploymentRow
+    own = select(row.id, row.design.label("of"), row.protocol.label("under")).where(
+        row.protocol.in_(protocols), row.subject == row.design
+    )
+    shared = (
+        select(row.id, deployed.design.label("of"), deployed.protocol.label("under"))
+        .join(
+            deployed,
+            and_(
+                deployed.subject == row.subject,
+                deployed.timed_as == row.protocol,
+                deployed.device == row.device,
+            ),
+        )
+        .where(deployed.protocol.in_(protocols))
+    )
+    if designs is not None:
+        own, shared = own.where(row.design.in_(designs)), shared.where(deployed.design.in_(designs))
+    return union_all(own, shared)
+
+
+def _stored(
+    session: Session, counting: CompoundSelect[Any], protocols: Mapping[str, ProtocolRow]
+) -> Readings:
     # Parsed once a protocol, not once a reading.
     depends = {name: (row.seed, row.learned) for name, row in protocols.items()}
     found: Readings = defaultdict(lambda: defaultdict(list))
-    for taken in session.execute(query):
-        seed, learned = depends[taken.protocol]
+    row, counts = MeasurementRow, counting.subquery()
+    # Without their samples, which are most of the bytes and seldom needed.
+    query = select(
+        *(counts.c.of, counts.c.under, row.id, row.device, row.metric, row.value, row.low),
+        *(row.high, row.conditions, (func.length(row.samples) > 0).label("timed")),
+        (row.subject != row.design).label("deployed"),
+    )
+    for taken in session.execute(query.join(counts, counts.c.id == row.id).order_by(row.id)):
+        seed, learned = depends[taken.under]
         reading = Stored(
             order=taken.id,
             metric=taken.metric,
@@ -70,10 +140,11 @@ def _stored(session: Session, query: Select[Any], protocols: Mapping[str, Protoc
             low=taken.low,
             high=taken.high,
             timed=bool(taken.timed),
-            learned=learned,
+            # The id of a deployed network covers its shapes, so no training is involved.
+            learned=learned and not taken.deployed,
             conditions=taken.conditions,
         )
-        found[taken.design][taken.device].append(reading)
+        found[taken.of][taken.device].append(reading)
     return found
 
 
@@ -82,7 +153,9 @@ class Taken:
     """One stored number of a study, with its making.
 
     Args:
-        design: Design id.
+        design: Id of the design that it counts for.
+        subject: Id of what was measured: of the deployed network for a timed metric, else of the
+            design.
         device: Fingerprint of the device that it was taken on.
         metric: Name of the metric.
         seed: Of the training that it depends on, if it does.
@@ -95,6 +168,7 @@ class Taken:
     """
 
     design: str
+    subject: str
     device: str
     metric: str
     seed: int | None
@@ -118,13 +192,16 @@ def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
     """
     with Session(engine) as session:
         protocols = _protocols(session, study)
-        query = _of_study(select(MeasurementRow), study, list(protocols))
+        counts = _counting(protocols, _drawn(study)).subquery()
+        query = select(MeasurementRow, counts.c.of, counts.c.under)
+        query = query.join(counts, counts.c.id == MeasurementRow.id).order_by(MeasurementRow.id)
         return [
             Taken(
-                design=row.design,
+                design=design,
+                subject=row.subject,
                 device=row.device,
                 metric=row.metric,
-                seed=protocols[row.protocol].seed,
+                seed=protocols[under].seed,
                 value=row.value,
                 low=row.low,
                 high=row.high,
@@ -132,7 +209,7 @@ def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
                 taken_at=row.taken_at,
                 conditions=row.conditions,
             )
-            for row in session.scalars(query)
+            for row, design, under in session.execute(query)
         ]
 
 
@@ -167,10 +244,3 @@ def _protocols(session: Session, study: StudyRow) -> dict[str, ProtocolRow]:
     rows = session.scalars(select(ProtocolRow).where(ProtocolRow.metric.in_(study.metrics))).all()
     families = {row.family for row in rows if row.id in own}
     return {row.id: row for row in rows if row.family in families}
-
-
-def _of_study(query: Select[Any], study: StudyRow, protocols: Sequence[str]) -> Select[Any]:
-    drawn = select(TrialRow.design).where(TrialRow.study == study.name)
-    return query.where(
-        MeasurementRow.protocol.in_(protocols), MeasurementRow.design.in_(drawn)
-    ).order_by(MeasurementRow.id)

@@ -1,6 +1,6 @@
 """Retime: time designs of a study once more, in turn; the new readings join the old ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dsx.errors import WorkFailed
 from dsx.measure import Candidate
@@ -10,6 +10,7 @@ from dsx.study.evaluate import WAITING
 from dsx.study.front import Entry, Front
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
+from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.weights import Weights
 
@@ -36,28 +37,39 @@ def retime(
         doing: Told in a few words what is done.
 
     Returns:
-        The ids of those that were timed.
+        The ids of those that have a new reading. Of designs with the same deployed network one is
+        timed, and its reading counts for all of them.
     """
+    recall = Recall(memory=memory, plan=plan)
     forms = KnownForms(memory.engine, memory.device, memory)
     references = References(memory.engine, memory.device, memory)
-    timed = []
+    timed: list[str] = []
+    seen: set[str] = set()
     for start in range(0, len(designs), IN_TURN):
         group = designs[start : start + IN_TURN]
         doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
         built = [Candidate(plan.space, design, forms, references) for design in group]
         known = [candidate for candidate in built if _with_shapes(candidate, weights)]
-        readings = read_latencies(known, lambda: doing(WAITING))
-        for candidate, reading in zip(known, readings, strict=True):
-            design = candidate.design
-            memory.add(design.id, LATENCY, plan.protocol(LATENCY, design), reading)
-            timed.append(design.id)
+        fresh: dict[str, Candidate] = {}
+        for candidate in known:
+            if candidate.deployed_id not in seen:
+                fresh.setdefault(candidate.deployed_id, candidate)
+        readings = read_latencies(list(fresh.values()), lambda: doing(WAITING))
+        for candidate, reading in zip(fresh.values(), readings, strict=True):
+            recall.add(LATENCY, candidate, reading)
+        seen |= fresh.keys()
+        for candidate in known:
+            if fresh.get(candidate.deployed_id) is not candidate:
+                recall.share(LATENCY, candidate)
+            timed.append(candidate.design.id)
     return timed
 
 
 def marked(front: Front, device: str) -> list[Entry]:
     """List the designs whose latency matters and comes from bad conditions.
 
-    What may be on the front matters, and the baseline, which all designs are compared with.
+    What may be on the front matters, what keeps another design from being certain, and the
+    baseline, which all designs are compared with.
 
     Args:
         front: The front.
@@ -68,14 +80,26 @@ def marked(front: Front, device: str) -> list[Entry]:
         for; on the front first, then the baseline.
     """
     baseline = () if front.baseline_entry is None else (front.baseline_entry,)
-    matter = {entry.id: entry for entry in (*front.on_front, *baseline, *front.perhaps)}
+    some = (*front.on_front, *baseline, *front.perhaps, *front.doubters)
+    matter = {entry.id: entry for entry in some}
     return [
         entry
         for entry in matter.values()
-        if entry.device == device
-        and LATENCY in entry.metrics
-        and (entry.metrics[LATENCY].busy or entry.metrics[LATENCY].wide)
+        if entry.device == device and LATENCY in entry.metrics and entry.metrics[LATENCY].flagged
     ]
+
+
+def network_of(entry: Entry) -> str:
+    """Return the id of the deployed network of a design, or of the design if it has none."""
+    return entry.deployed or entry.id
+
+
+def distinct(entries: Iterable[Entry]) -> list[Entry]:
+    """Keep the first of the designs that run as the same deployed network."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        found.setdefault(network_of(entry), entry)
+    return list(found.values())
 
 
 def _with_shapes(candidate: Candidate, weights: Weights) -> bool:

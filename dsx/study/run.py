@@ -24,7 +24,7 @@ from dsx.study.memory import Memory
 from dsx.study.names import check_study_name
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
-from dsx.study.retime import marked, retime
+from dsx.study.retime import distinct, marked, retime
 from dsx.study.store import Draw, Store, one_line_errors
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
@@ -254,7 +254,7 @@ class _Run:
         time.sleep(QUIET_SECONDS)
         if busy.since(before)["busy"]:
             return
-        designs = [design_of(self.plan.space, entry) for entry in found[:MOST_MARKED]]
+        designs = [design_of(self.plan.space, entry) for entry in distinct(found)[:MOST_MARKED]]
         retime(designs, self.plan, self.memory, self.weights, self._doing)
         self._note_front()
         self._marked()

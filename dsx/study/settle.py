@@ -23,13 +23,14 @@ from dsx.space.space import build_space
 from dsx.study.begin import begin_study
 from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
-from dsx.study.evaluate import WAITING, in_one_line, read_metric
+from dsx.study.evaluate import WAITING, in_one_line, read_metric, share_reading
 from dsx.study.front import Entry, Front
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan, make_plan, plan_metrics
 from dsx.study.read import find_study, load_front
+from dsx.study.recall import Recall
 from dsx.study.references import References
-from dsx.study.retime import IN_TURN, LATENCY, marked, retime
+from dsx.study.retime import IN_TURN, LATENCY, distinct, marked, network_of, retime
 from dsx.study.store import one_line_errors
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
@@ -143,6 +144,8 @@ class _Settling:
     def _over(self, front: Front, end: float) -> str:
         """Say why nothing more is done; empty while something is to be done."""
         if not any(self._work(front).values()):
+            if any(_flagged(entry, front) for pair in front.contested for entry in pair):
+                return "what is still contested rests on flagged readings"
             if front.contested:
                 return "what is contested still is as good as equal"
             return "nothing is contested"
@@ -175,9 +178,9 @@ class _Settling:
         entries = [
             entry
             for entry, most in (rough | found).values()
-            if max(entry.metrics[LATENCY].readings, self.tries[entry.id]) < most
+            if max(entry.metrics[LATENCY].readings, self.tries[network_of(entry)]) < most
         ]
-        return sorted(entries, key=lambda entry: entry.metrics[LATENCY].readings)
+        return sorted(distinct(entries), key=lambda entry: entry.metrics[LATENCY].readings)
 
     def _in_turn(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
         """Choose whom to time in turn now: no more than there is time for, and the baseline.
@@ -188,7 +191,9 @@ class _Settling:
         each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
         room = min(max(round(seconds / each), 2), IN_TURN)
         chosen, baseline = entries[:room], front.baseline_entry
-        if baseline is None or baseline in chosen or baseline.device != self.memory.device:
+        if baseline is None or baseline.device != self.memory.device:
+            return chosen
+        if network_of(baseline) in map(network_of, chosen):
             return chosen
         least = min(entry.metrics[LATENCY].readings for entry in chosen)
         if baseline.metrics[LATENCY].readings > least:
@@ -213,7 +218,7 @@ class _Settling:
         designs = [design_of(self.plan.space, entry) for entry in entries]
         timed = retime(designs, self.plan, self.memory, self.weights, self.doing)
         # On a busy machine readings may not count, and without its weights a design has none.
-        self.tries.update(design.id for design in designs)
+        self.tries.update(map(network_of, entries))
         self.done["timing"] += len(timed)
 
     def _train(self, entry: Entry) -> None:
@@ -234,6 +239,7 @@ class _Settling:
         self.done["training"] += 1
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
+        recall = Recall(memory=self.memory, plan=plan)
         candidate = Candidate(
             plan.space,
             design,
@@ -243,8 +249,9 @@ class _Settling:
             waiting=lambda: self.doing(WAITING),
         )
         for name in self._names(plan, design):
-            reading = read_metric(name, plan.metrics[name], candidate)
-            self.memory.add(design.id, name, plan.protocol(name, design), reading)
+            if recall.timed(name) and share_reading(recall, name, candidate) is not None:
+                continue
+            recall.add(name, candidate, read_metric(name, plan.metrics[name], candidate))
 
     def _names(self, plan: Plan, design: Design) -> list[str]:
         """List what a training says anew: with learned shapes everything, accuracy first."""
@@ -291,6 +298,13 @@ def _overlapping(front: Front, names: Iterable[str]) -> list[Entry]:
     return [entries[design] for design, _ in pairs.most_common()]
 
 
+def _flagged(entry: Entry, front: Front) -> bool:
+    return any(entry.metrics[name].flagged for name in front.objectives)
+
+
 def _overlap(one: Entry, other: Entry, name: str) -> bool:
     a, b = one.metrics[name], other.metrics[name]
+    # Both run as the same network, so further readings cannot separate them.
+    if a.rests_on and a.rests_on == b.rests_on:
+        return False
     return not (a.exact and b.exact) and a.low <= b.high and b.low <= a.high

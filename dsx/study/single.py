@@ -1,14 +1,13 @@
 """Single: one design beside the baseline, each number looked up before it is measured."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import torch
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 from torch import Tensor
 
 from dsx.errors import DsxError, WorkFailed
@@ -25,8 +24,9 @@ from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import COUNTED, Plan, plan_metrics
 from dsx.study.pool import chance_facts, pool_all
 from dsx.study.readings import load_under
+from dsx.study.recall import Recall
 from dsx.study.references import References
-from dsx.study.tables import MeasurementRow, now
+from dsx.study.tables import now
 from dsx.study.wanted import choose_metrics
 
 LATENCY = "latency_ms"
@@ -187,14 +187,14 @@ class Single:
         values = self._values(plan, design)
         if design.learned and len(values) < len(plan.metrics):
             return {}
-        found = {}
-        for name, value in values.items():
-            protocol = plan.protocol(name, design)
-            reading = self.memory.find(design.id, name, protocol)
-            assert reading is not None, "pooled from nothing"
-            taken_at = self._taken_at(design.id, name, protocol)
-            found[name] = Number(value=value, reading=reading, taken_at=taken_at, stored=True)
-        return found
+        return {name: self._stored(plan, design, name, value) for name, value in values.items()}
+
+    def _stored(self, plan: Plan, design: Design, name: str, value: Value) -> Number:
+        recall = Recall(memory=self.memory, plan=plan)
+        reading = recall.find(name, design)
+        assert reading is not None, "pooled from nothing"
+        taken_at = recall.taken_at(name, design)
+        return Number(value=value, reading=reading, taken_at=taken_at, stored=True)
 
     def _values(self, plan: Plan, design: Design) -> dict[str, Value]:
         """Pool what the database holds of a design, as the front of a study does it."""
@@ -206,15 +206,6 @@ class Single:
             return {}
         units = {name: metric.unit for name, metric in plan.metrics.items()}
         return pool_all(own, units)[design.id]
-
-    def _taken_at(self, design: str, metric: str, protocol: str) -> datetime:
-        query = (
-            select(MeasurementRow.taken_at)
-            .filter_by(design=design, metric=metric, protocol=protocol, device=self.memory.device)
-            .order_by(MeasurementRow.id.desc())
-        )
-        with Session(self.memory.engine) as session:
-            return session.scalars(query.limit(1)).one()
 
     def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, Number]]) -> None:
         for one in self.designs:
@@ -238,22 +229,60 @@ class Single:
                     candidates[one.id] = self.candidate(self.space, one)
             open_ones = [candidates[one.id] for one in missing]
             with self.failing_in_one_line():
-                for one, reading in self._read(name, metric, open_ones):
-                    found[one.id][name] = self.add(plan, one, name, reading)
+                numbers = self._measure(plan, name, metric, open_ones)
+            for design, number in numbers.items():
+                found[design][name] = number
+
+    def _measure(
+        self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]
+    ) -> dict[str, Number]:
+        """Measure a metric of some candidates, each deployed network once."""
+        recall, alike = Recall(memory=self.memory, plan=plan), defaultdict(list)
+        for candidate in candidates:
+            timed = recall.timed(name)
+            alike[candidate.deployed_id if timed else candidate.design.id].append(candidate)
+        numbers = {}
+        for subject, (first, *_) in alike.items() if recall.timed(name) and not self.fresh else ():
+            if (known := self.share(plan, name, first)) is not None:
+                numbers[subject] = known
+        missing = {
+            first: subject for subject, (first, *_) in alike.items() if subject not in numbers
+        }
+        for candidate, reading in self._read(name, metric, list(missing)):
+            numbers[missing[candidate]] = self.add(plan, candidate, name, reading)
+        for _, *others in alike.values():
+            for other in others:
+                recall.share(name, other)
+        return {one.design.id: numbers[subject] for subject, ones in alike.items() for one in ones}
+
+    def share(self, plan: Plan, name: str, candidate: Candidate) -> Number | None:
+        """Look up a timed metric by the deployed network of a candidate.
+
+        Args:
+            plan: Plan with the protocol of the metric.
+            name: Name of the metric.
+            candidate: The candidate; it is deployed for this.
+
+        Returns:
+            The number, if the same deployed network was measured before.
+        """
+        if Recall(memory=self.memory, plan=plan).share(name, candidate) is None:
+            return None
+        value = self._values(plan, candidate.design)[name]
+        return self._stored(plan, candidate.design, name, value)
 
     def _read(
         self, name: str, metric: Metric, candidates: Sequence[Candidate]
-    ) -> Iterator[tuple[Design, Reading]]:
+    ) -> Iterator[tuple[Candidate, Reading]]:
         if candidates and metric.cost != "static":
             self.doing(f"measuring {name}")
         if name == LATENCY and candidates:
-            for candidate, reading in zip(candidates, self.time(candidates), strict=True):
-                yield candidate.design, reading
+            yield from zip(candidates, self.time(candidates), strict=True)
         else:
             for candidate in candidates:
                 if metric.cost == "trained":
                     self._restore(candidate)
-                yield candidate.design, metric.read(candidate)
+                yield candidate, metric.read(candidate)
 
     def time(self, candidates: Sequence[Candidate]) -> list[Reading]:
         """Time candidates in turn."""
@@ -285,12 +314,12 @@ class Single:
         if self.weights is not None and candidate.design is self.design:
             candidate.restore(self.weights)
 
-    def add(self, plan: Plan, design: Design, name: str, reading: Reading) -> Number:
+    def add(self, plan: Plan, candidate: Candidate, name: str, reading: Reading) -> Number:
         """Write a number down.
 
         Args:
             plan: Knows its protocol.
-            design: What was measured.
+            candidate: What was measured.
             name: Of the metric.
             reading: What it is.
 
@@ -301,7 +330,7 @@ class Single:
             TrialFailed: If it is none.
         """
         check_finite(name, reading)
-        self.memory.add(design.id, name, plan.protocol(name, design), reading)
+        Recall(memory=self.memory, plan=plan).add(name, candidate, reading)
         return Number(value=value_of(reading), reading=reading, taken_at=now(), stored=False)
 
     @contextmanager

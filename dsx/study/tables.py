@@ -79,11 +79,18 @@ class ProtocolRow(Base):
 
 
 class MeasurementRow(Base):
-    """One number and its making."""
+    """One reading with its conditions.
+
+    Attributes:
+        design: Id of the design for which the reading was taken.
+        subject: Id of what was measured: of the deployed network for a timed metric, else of the
+            design.
+    """
 
     __tablename__ = "dsx_measurements"
     id: Mapped[int] = mapped_column(primary_key=True)
     design: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
+    subject: Mapped[str]
     metric: Mapped[str]
     protocol: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
@@ -93,7 +100,28 @@ class MeasurementRow(Base):
     samples: Mapped[bytes] = mapped_column(LargeBinary)
     conditions: Mapped[dict[str, Any]]
     taken_at: Mapped[datetime] = mapped_column(default=now)
-    __table_args__ = (Index("dsx_measured", "design", "metric", "protocol", "device"),)
+    __table_args__ = (Index("dsx_measured", "subject", "metric", "protocol", "device"),)
+
+
+class DeploymentRow(Base):
+    """The deployed network that a design runs as; equal deployed networks share their readings.
+
+    Attributes:
+        protocol: Id of the settings under which the design was deployed. With learned shapes they
+            include the training.
+        subject: Id of the deployed network.
+        timed_as: Id of the protocol of its readings, which includes no training.
+        facts: Chosen forms and folded batch norms.
+    """
+
+    __tablename__ = "dsx_deployments"
+    design: Mapped[str] = mapped_column(ForeignKey(DesignRow.id), primary_key=True)
+    protocol: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id), primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
+    subject: Mapped[str]
+    timed_as: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
+    facts: Mapped[dict[str, Any]]
+    __table_args__ = (Index("dsx_deployed", "subject", "timed_as", "device"),)
 
 
 class FormRow(Base):

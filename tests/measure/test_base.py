@@ -1,10 +1,14 @@
 """A candidate on its way: built, deployed and trained once, each without harm to the others."""
 
+import re
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import nn
 
-from dsx.conv import DsxConv
+from dsx.conv import ConvSpec, DsxConv
+from dsx.conv.deploy import _choose
 from dsx.measure import Candidate
 from dsx.measure._base import DTYPES
 from tests.measure.candidates import SMALL, SPECS, candidate
@@ -91,3 +95,55 @@ def test_chosen_forms_are_handed_on() -> None:
     again = Candidate(first.space, first.design, known)
     assert {name: choice.form for name, choice in again.deployed.choices.items()} == forms
     assert set(known) == set(first.known)
+
+
+def in_form(form: str, text: str, specs: Mapping[str, ConvSpec] = SPECS) -> Candidate:
+    """Make a candidate whose slots are all deployed in one form where they can be."""
+    one = candidate(text, dict(specs))
+    candidates = _choose.candidates
+    with pytest.MonkeyPatch.context() as patch:
+        # The form is not left to the clock.
+        patch.setattr(
+            _choose,
+            "candidates",
+            lambda conv, native: {
+                name: built
+                for name, built in candidates(conv, native).items()
+                if name == (form if form in candidates(conv, native) else "dense")
+            },
+        )
+        _ = one.deployed
+    return one
+
+
+@pytest.mark.parametrize("layout", ["false", "true"])
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+def test_slots_that_fall_back_to_dense_run_as_the_baseline(layout: str, dtype: str) -> None:
+    text = SMALL.replace("batch: 1}", f"dtype: {dtype}, channels_last: {layout}}}")
+    dense, baseline = in_form("dense", text), candidate(text)
+    assert {choice.form for choice in dense.deployed.choices.values()} == {"dense"}
+    assert dense.design.id != baseline.design.id
+    assert dense.deployed_id == baseline.deployed_id
+    assert re.fullmatch("[0-9a-f]{32}", baseline.deployed_id)
+    grouped = in_form("grouped", text)
+    assert "grouped" in {choice.form for choice in grouped.deployed.choices.values()}
+    assert grouped.deployed_id != dense.deployed_id
+
+
+def test_the_deployed_network_is_the_same_before_and_after_training_with_any_seed() -> None:
+    found = set()
+    for text in (SMALL, SMALL.replace("seed: 0", "seed: 1")):
+        found.add(in_form("dense", text).deployed_id)
+        one = candidate(text, SPECS)
+        for parameter in one.network.parameters():
+            nn.init.normal_(parameter)
+        trained = in_form("dense", text)
+        trained.restore(one.network.state_dict())
+        del trained.deployed
+        found.add(trained.deployed_id)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("measure", ["batch: 2}", "dtype: bfloat16}", "channels_last: true}"])
+def test_another_input_is_another_deployed_network(measure: str) -> None:
+    assert candidate(SMALL.replace("batch: 1}", measure)).deployed_id != candidate().deployed_id

@@ -38,6 +38,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "words": "learned free shapes, 25% alive [rigid]",
         "redesigned": 4,
         "fallbacks": 1,
+        "deployed": None,
     }
 
 

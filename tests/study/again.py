@@ -14,6 +14,7 @@ from dsx.study import run
 from dsx.study.database import open_database
 from dsx.study.run import search
 from dsx.study.tables import MeasurementRow
+from tests.study.forms import let_forms_be
 from tests.study.looking import rows
 
 CALM = {"busy": False, "wide": False}
@@ -24,6 +25,7 @@ def searched(space: Path, folder: Path, trials: int = 3) -> str:
     storage = f"sqlite:///{folder}/studies/dsx.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "MOST_MARKED", 0)
+        let_forms_be(own=True, patch=patch)
         search(space, trials=trials, storage=storage)
     return storage
 

@@ -8,7 +8,14 @@ import pytest
 
 from dsx.study.run import search
 from tests.study.again import change, leave_open, searched
+from tests.study.forms import let_forms_be
 from tests.study.spaces import QUICK, STATIC, TINY
+
+
+@pytest.fixture(autouse=True)
+def own_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Select deployed forms independently of the clock, and not the dense one."""
+    let_forms_be(own=True, patch=monkeypatch)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from dsx.measure import this_device
 from dsx.study.database import open_database
 from dsx.study.memory import Memory
 from dsx.study.run import Progress
-from dsx.study.tables import Base, MeasurementRow, TrialRow
+from dsx.study.tables import Base, DeploymentRow, MeasurementRow, TrialRow
 
 Row = TypeVar("Row", bound=Base)
 
@@ -49,6 +49,11 @@ def moved(storage: str, study: str, designs: Collection[str]) -> str:
         session.execute(
             update(MeasurementRow)
             .where(MeasurementRow.design.in_(designs), MeasurementRow.design.in_(drawn))
+            .values(device=other)
+        )
+        session.execute(
+            update(DeploymentRow)
+            .where(DeploymentRow.design.in_(designs), DeploymentRow.design.in_(drawn))
             .values(device=other)
         )
     return other

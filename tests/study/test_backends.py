@@ -34,7 +34,7 @@ def known(single: Single, *backends: str) -> None:
         space = remeasured(single.space, backend=backend)
         metrics = {LATENCY: find(Metric, LATENCY)}
         plan = plan_metrics(space, metrics, single.memory, learned=False)
-        single.add(plan, single.design, LATENCY, exact(1.0))
+        single.add(plan, single.candidate(space, single.design), LATENCY, exact(1.0))
 
 
 def stored(lines: list[InBackend]) -> dict[str, bool]:

@@ -5,14 +5,22 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from dsx import front
 from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.measure._meters import absent_rapl
 from dsx.measure.clock import CpuClock
 from dsx.measure.sentinel import Sentinel
+from dsx.report.page import page
+from dsx.study.database import open_database
 from dsx.study.doctor import OPTIONAL, _cores, examine
 from dsx.study.references import MachineReferences
+from dsx.study.repeated import Agreement
+from dsx.study.tables import MeasurementRow
+from tests.study.again import copy_to
 
 
 def test_the_machine_is_described(storage: str) -> None:
@@ -60,7 +68,31 @@ def test_the_database_is_looked_at_and_not_made(
     said = f"no database at {storage}; `dsx search` makes one"
     assert examine(storage).findings["database"] == said
     assert list(tmp_path.iterdir()) == []
-    assert examine(finished).findings["database"] == f"{finished}, 2 studies"
+    found = examine(finished)
+    assert found.findings["database"] == f"{finished}, 2 studies"
+    assert found.findings["A/A check"] == "no deployed network has several readings yet"
+    assert found.repeated == Agreement()
+
+
+def test_readings_of_the_same_network_are_checked_against_each_other(
+    open_study: str, tmp_path: Path
+) -> None:
+    storage = copy_to(open_study, tmp_path)
+    engine = open_database(storage, create=True)
+    with Session(engine) as session, session.begin():
+        taken = session.scalars(select(MeasurementRow).where(MeasurementRow.samples != b""))
+        for number, row in enumerate(taken.all()):
+            facts = {c.name: getattr(row, c.name) for c in MeasurementRow.__table__.columns}
+            # The first network is read once more, far away from its first reading.
+            far = {"low": 999 * row.high, "value": 1e3 * row.high, "high": 1001 * row.high}
+            session.add(MeasurementRow(**facts | {"id": None} | ({} if number else far)))
+    found = examine(storage)
+    assert found.repeated == Agreement(networks=3, pairs=3, agreeing=2)
+    said = "2 of 3 pairs of readings of the same deployed network agree within their 95 % intervals"
+    assert found.findings["A/A check"] == said
+    shown = front("quick", storage=storage)
+    assert shown.conditions["A/A check"] == said
+    assert said in page(shown, "latency_ms", "accuracy")
 
 
 def test_no_password_is_shown() -> None:

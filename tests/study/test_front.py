@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from typing import Any
 
 import pytest
 
@@ -195,3 +196,38 @@ def test_a_number_outside_of_its_interval_is_our_own_mistake() -> None:
     outside = {"flops": Value(value=1.0, low=2.0, high=3.0), "accuracy": value(1.0)}
     with pytest.raises(AssertionError, match="outside of its interval"):
         front(dataclasses.replace(entry(1), metrics=outside))
+
+
+def timed(trial: int, ms: float, accuracy: float, **facts: Any) -> Entry:
+    """Make an entry with a latency that is known to 2 %."""
+    found = entry(trial, latency_ms=ms, accuracy=accuracy)
+    latency = Value(value=ms, low=0.98 * ms, high=1.02 * ms, **facts)
+    return dataclasses.replace(found, metrics={**found.metrics, "latency_ms": latency})
+
+
+LATENCY: dict[str, Direction] = {"latency_ms": "minimize", "accuracy": "maximize"}
+
+
+@pytest.mark.parametrize("flag", ["wide", "busy"])
+@pytest.mark.parametrize("slower", [1.1, 4.0, 100.0])
+def test_a_flagged_latency_makes_no_design_certain(flag: str, slower: float) -> None:
+    calm = front(timed(0, 1.0, 0.9), timed(1, slower, 0.9), **LATENCY)
+    assert list(calm.certainty.values()) == ["certain", "no"]
+    for flagged in ((0,), (1,), (0, 1)):
+        facts = [{flag: trial in flagged} for trial in (0, 1)]
+        found = front(timed(0, 1.0, 0.9, **facts[0]), timed(1, slower, 0.9, **facts[1]), **LATENCY)
+        assert "certain" not in found.certainty.values()
+        # One flagged reading of another network may well be a tenth off, but not a factor of 4.
+        assert found.certainty[found.entries[1].id] == ("perhaps" if slower == 1.1 else "no")
+        assert found.contested == [(found.entries[0], found.entries[1])]
+        assert found.entries[1] in found.doubters
+
+
+def test_designs_with_the_same_readings_have_one_latency() -> None:
+    shared: dict[str, Any] = {"rests_on": frozenset({7}), "busy": True}
+    better, worse = timed(0, 1.0, 0.9, **shared), timed(1, 1.0, 0.8, **shared)
+    found = front(better, worse, **LATENCY)
+    assert list(found.certainty.values()) == ["certain", "no"]
+    assert found.contested == [] and found.doubters == ()
+    equal = front(better, dataclasses.replace(worse, metrics=better.metrics), **LATENCY)
+    assert list(equal.certainty.values()) == ["certain", "certain"]

@@ -161,10 +161,10 @@ def test_what_many_designs_show_together_holds_for_each() -> None:
     rng = np.random.default_rng(7)
     truths = rng.uniform(1, 9, 40)
     designs = {
-        str(number): [read(truth * rng.normal(1, 0.05), 0.0, n) for n in range(2)]
+        str(number): [read(truth * rng.normal(1, 0.05), 0.0, 2 * number + n) for n in range(2)]
         for number, truth in enumerate(truths)
     }
-    designs["single"] = [read(3 * 1.05, 0.0)]
+    designs["single"] = [read(3 * 1.05, 0.0, 1000)]
     found = pool_all(designs, {})
     values = [found[str(number)]["latency_ms"] for number in range(40)]
     held = [holds(own, truth) for own, truth in zip(values, truths, strict=True)]
@@ -177,16 +177,29 @@ def test_what_many_designs_show_together_holds_for_each() -> None:
 
 
 def test_too_few_designs_say_nothing_about_others() -> None:
-    designs = {"a": [read(1.0, 0.01, 1), read(1.3, 0.01, 2)], "b": [read(2.0, 0.01, 1)]}
+    designs = {"a": [read(1.0, 0.01, 1), read(1.3, 0.01, 2)], "b": [read(2.0, 0.01, 3)]}
     assert pool_all(designs, {})["b"] == {"latency_ms": value(2.0, 0.01)}
+
+
+def test_readings_that_designs_share_say_once_how_far_readings_lie_apart() -> None:
+    shared = [read(1.0, 0.01, 1), read(1.3, 0.01, 2)]
+    designs = {**dict.fromkeys(map(str, range(9)), shared), "b": [read(2.0, 0.01, 3)]}
+    found = pool_all(designs, {})
+    # One deployed network with two readings, however many designs run as it.
+    assert found["b"] == {"latency_ms": value(2.0, 0.01)}
+    own = pooled(shared, {})
+    assert all(found[str(number)] == own for number in range(9))
+    assert found["0"]["latency_ms"].rests_on == {1, 2}
 
 
 def test_one_training_is_luck_too_once_others_show_it() -> None:
     twice = {
-        str(number): [read(0.9 + 0.02 * n, 0.01, n, "accuracy", seed=n) for n in range(2)]
+        str(number): [
+            read(0.9 + 0.02 * n, 0.01, 2 * number + n, "accuracy", seed=n) for n in range(2)
+        ]
         for number in range(6)
     }
-    found = pool_all({**twice, "once": [read(0.9, 0.01, 1, "accuracy", seed=0)]}, {})
+    found = pool_all({**twice, "once": [read(0.9, 0.01, 1000, "accuracy", seed=0)]}, {})
     once, two = found["once"]["accuracy"], found["0"]["accuracy"]
     assert (once.seeds, two.seeds) == (1, 2)
     assert once.high - once.value > 2.4 * 0.02 / math.sqrt(2) > two.high - two.value

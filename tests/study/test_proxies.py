@@ -1,5 +1,6 @@
 """Proxies: what counted numbers say about measured ones, by hand and in a real study."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,6 +44,26 @@ def test_four_of_ten_pairs_ordered_wrongly() -> None:
     assert found.misordered == 0.4
     assert found.agreement.tau == pytest.approx((6 - 4) / 10)
     assert found.ceiling == pytest.approx(1, abs=1e-3)
+
+
+def test_equal_deployed_networks_have_no_order_that_a_second_measurement_could_miss() -> None:
+    columns = {"latency_ms": [1.0, 1.0, 1.0, 3.0], "flops": [1.0, 2.0, 3.0, 4.0]}
+    apart = numbered(columns, 0.5)
+    shared = {
+        design: measured | {
+            "latency_ms": dataclasses.replace(
+                measured["latency_ms"], rests_on=frozenset({1 if number < 3 else 2})
+            )
+        }
+        for number, (design, measured) in enumerate(
+            (design, dict(measured)) for design, measured in apart.items()
+        )
+    }  # fmt: skip
+    one, other = only(shared), only(apart)
+    assert one.ceiling == pytest.approx(1)
+    assert other.ceiling is not None and other.ceiling < 0.8
+    assert one.agreement == other.agreement
+    assert one.pairs is not None and one.pairs.told_apart == 3
 
 
 def test_pairs_that_latency_cannot_tell_apart_do_not_count() -> None:

@@ -6,5 +6,16 @@ One file per form; see `_base.py` for what a form is and `_deploy.py` for how th
 from dsx.conv.deploy._base import Form
 from dsx.conv.deploy._choose import EAGER, Choice, Runner
 from dsx.conv.deploy._deploy import Deployed, deploy
+from dsx.conv.deploy._structure import Structure, structure, tensor_facts
 
-__all__ = ["EAGER", "Choice", "Deployed", "Form", "Runner", "deploy"]
+__all__ = [
+    "EAGER",
+    "Choice",
+    "Deployed",
+    "Form",
+    "Runner",
+    "Structure",
+    "deploy",
+    "structure",
+    "tensor_facts",
+]

@@ -110,11 +110,23 @@ def choose(
     module = None if choice is None else _build(conv, choice.form, native)
     # A form may have gone since the choice was stored.
     if choice is None or module is None:
-        forms = candidates(conv, native)
+        forms = {n: _laid_out(form, sample) for n, form in candidates(conv, native).items()}
         choice = _race(forms, sample, timer, runner)
         module = forms[choice.form]
         known[key] = choice
-    return module, choice
+    return _laid_out(module, sample), choice
+
+
+def _channels_last(sample: Tensor) -> bool:
+    return sample.is_contiguous(memory_format=torch.channels_last) and not sample.is_contiguous()
+
+
+def _laid_out(module: nn.Module, sample: Tensor) -> nn.Module:
+    """Lay the weights of ordinary convolutions out as their input, as those of the baseline are."""
+    for part in module.modules() if _channels_last(sample) else ():
+        if isinstance(part, nn.Conv2d):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module
 
 
 def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: Runner) -> Choice:
@@ -155,8 +167,7 @@ def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.n
         "parameters": sorted(name for name, _ in conv.named_parameters()),
         "input": list(sample.shape),
         "dtype": str(sample.dtype),
-        "channels_last": sample.is_contiguous(memory_format=torch.channels_last)
-        and not sample.is_contiguous(),
+        "channels_last": _channels_last(sample),
         "device": sample.device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -1,0 +1,137 @@
+"""Structure of a deployed network: everything its run time depends on except the weights' values.
+
+Two networks of equal structure run the same operators on tensors of the same shapes, in the same
+order. The values of tensors are no part of it, whether they are weights or index tables: they
+depend on the training and its seed, and change what is computed, not how much.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+_INTERNAL = frozenset(vars(nn.Module()))
+_PLAIN = (bool, int, float, str, type(None))
+_NAMED = (torch.dtype, torch.device, torch.memory_format, torch.layout, enum.Enum, type(...))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Structure:
+    """Description of a network.
+
+    Args:
+        facts: Plain JSON values, equal for networks of equal structure.
+        complete: Whether the facts determine what runs; false where torch.fx cannot follow the
+            network, a hook is attached to a module, or an attribute cannot be described.
+    """
+
+    facts: Any
+    complete: bool
+
+
+def structure(network: nn.Module) -> Structure:
+    """Describe a deployed network without running it.
+
+    Args:
+        network: `Deployed.network`: a flat graph, or any module where tracing failed.
+
+    Returns:
+        The description; names of nodes and modules are replaced by numbers.
+    """
+    description = _Description()
+    if isinstance(network, fx.GraphModule):
+        facts = description.graph(network)
+    else:
+        facts = description.module(network)
+        # The module's own code may do anything, depending on any value.
+        description.complete = False
+    return Structure(facts=facts, complete=description.complete)
+
+
+def tensor_facts(tensor: Tensor) -> list[Any]:
+    """Describe a tensor by shape, strides and dtype."""
+    return [list(tensor.shape), list(tensor.stride()), str(tensor.dtype)]
+
+
+class _Description:
+    """A description in progress.
+
+    Attributes:
+        complete: Whether everything so far could be described.
+    """
+
+    def __init__(self) -> None:
+        self.complete = True
+        self._modules: dict[nn.Module, int] = {}
+
+    def graph(self, network: fx.GraphModule) -> list[Any]:
+        """Describe the nodes of a flat graph in the order in which they run."""
+        numbers = {node: number for number, node in enumerate(network.graph.nodes)}
+        return [
+            [
+                node.op,
+                self._target(network, node),
+                self._value(node.args, numbers),
+                self._value(node.kwargs, numbers),
+            ]
+            for node in network.graph.nodes
+        ]
+
+    def module(self, module: nn.Module) -> list[Any]:
+        """Describe a module: its type, attributes, tensors and children."""
+        if module in self._modules:
+            return ["same module", self._modules[module]]
+        self._modules[module] = len(self._modules)
+        if module._forward_hooks or module._forward_pre_hooks:
+            self.complete = False
+        own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
+        tensors = {**module._parameters, **module._buffers}
+        return [
+            self._name(type(module)),
+            {name: self._value(value) for name, value in sorted(own.items())},
+            {name: self._value(tensor) for name, tensor in sorted(tensors.items())},
+            {name: self.module(child) for name, child in module.named_children()},
+        ]
+
+    def _target(self, network: fx.GraphModule, node: fx.Node) -> Any:
+        if node.op == "call_module":
+            return self.module(network.get_submodule(str(node.target)))
+        if node.op == "get_attr":
+            owner, _, name = str(node.target).rpartition(".")
+            return self._value(getattr(network.get_submodule(owner), name))
+        if node.op == "call_function":
+            return self._name(node.target)
+        return str(node.target) if node.op == "call_method" else None
+
+    def _value(self, value: Any, nodes: Mapping[fx.Node, int] | None = None) -> Any:
+        """Describe an argument or an attribute."""
+        if isinstance(value, _PLAIN):
+            return value
+        if isinstance(value, fx.Node) and nodes is not None:
+            return ["node", nodes[value]]
+        if isinstance(value, Tensor):
+            return ["tensor", *tensor_facts(value)]
+        if isinstance(value, tuple | list):
+            return [self._value(item, nodes) for item in value]
+        if isinstance(value, Mapping):
+            return ["mapping", *([str(k), self._value(v, nodes)] for k, v in value.items())]
+        if isinstance(value, slice):
+            ends = (value.start, value.stop, value.step)
+            return ["slice", *(self._value(end, nodes) for end in ends)]
+        if isinstance(value, _NAMED):
+            return [type(value).__name__, str(value)]
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            return [self._name(type(value)), self._value(fields)]
+        return self._name(value)
+
+    def _name(self, value: Any) -> str:
+        """Name a function or a class by where it is defined; anything else has no such name."""
+        name = getattr(value, "__qualname__", None)
+        if not isinstance(name, str) or "<" in name:
+            self.complete = False
+            return type(value).__name__
+        return f"{getattr(value, '__module__', None)}.{name}"

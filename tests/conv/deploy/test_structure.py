@@ -1,0 +1,188 @@
+"""Equal structure means equal operators on equal shapes, regardless of weights and process."""
+
+import copy
+import dataclasses
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from dsx.conv import ConvSpec, deploy
+from dsx.conv.deploy import Choice, structure
+from dsx.conv.deploy._choose import candidates, situation
+from dsx.conv.timing import Run
+from tests.conv.deploy import networks
+from tests.conv.deploy.networks import CORNERS, CROSS, HET, Hooked, Residual, Untraceable
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A convolution with everything around it that decides how fast it is."""
+
+    groups: int = 1
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
+    dilation: int = 1
+    bias: bool = True
+    padding_mode: str = "zeros"
+    outputs: int = 8
+    norm: bool = False
+    relu: bool = True
+    dtype: torch.dtype = torch.float32
+    layout: torch.memory_format = torch.contiguous_format
+
+    def facts(self, seed: int) -> Any:
+        """Describe the layer, with weights from a seed, as it is deployed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            conv = nn.Conv2d(
+                4, self.outputs, self.kernel, self.stride, self.padding, self.dilation,
+                groups=self.groups, bias=self.bias, padding_mode=self.padding_mode,  # type: ignore[arg-type]
+            )  # fmt: skip
+            # A norm before the convolution cannot be folded.
+            parts = [nn.BatchNorm2d(4)] if self.norm else []
+            network = nn.Sequential(*parts, conv, *([nn.ReLU()] if self.relu else []))
+            x = torch.randn(1, 4, 9, 9, dtype=self.dtype).contiguous(memory_format=self.layout)
+        network.to(self.dtype).to(memory_format=self.layout)  # type: ignore[call-overload]
+        found = structure(deploy(network, x, timer=grouped).network)
+        assert found.complete
+        return found.facts
+
+
+LAYERS = st.builds(
+    Layer,
+    groups=st.sampled_from([1, 4]), kernel=st.sampled_from([1, 3]), stride=st.sampled_from([1, 2]),
+    padding=st.sampled_from([0, 1]), dilation=st.sampled_from([1, 2]), bias=st.booleans(),
+    padding_mode=st.sampled_from(["zeros", "circular"]), outputs=st.sampled_from([4, 8]),
+    norm=st.booleans(), relu=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
+)  # fmt: skip
+
+
+def first(runs: Sequence[Run], seconds: float) -> list[float]:
+    """Let the first form be the fastest."""
+    return [float(number) for number in range(len(runs))]
+
+
+def grouped(runs: Sequence[Run], seconds: float) -> list[float]:
+    """Let every form but the dense one be the fastest."""
+    forms = [run.func for run in runs if isinstance(run, functools.partial)]
+    return [float(isinstance(form, nn.Conv2d) and form.groups == 1) for form in forms]
+
+
+def alike(one: Layer, other: Layer) -> bool:
+    """Check whether two layers are the same computation."""
+
+    def plain(layer: Layer) -> Layer:
+        # A dilation of one position, a padding with nothing.
+        dilation = 1 if layer.kernel == 1 else layer.dilation
+        mode = layer.padding_mode if layer.padding else "zeros"
+        return dataclasses.replace(layer, dilation=dilation, padding_mode=mode)
+
+    return plain(one) == plain(other)
+
+
+@settings(max_examples=20)
+@given(LAYERS, st.integers(0, 3), st.integers(0, 3))
+def test_the_weights_are_no_part_of_it(layer: Layer, one: int, other: int) -> None:
+    assert layer.facts(one) == layer.facts(other)
+
+
+@settings(max_examples=40)
+@given(LAYERS, LAYERS, st.sampled_from([field.name for field in dataclasses.fields(Layer)]))
+def test_equal_structure_is_the_same_computation(one: Layer, donor: Layer, field: str) -> None:
+    other = dataclasses.replace(one, **{field: getattr(donor, field)})
+    assert one.facts(0) != other.facts(0) or alike(one, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"groups": 4}, {"kernel": 1, "padding": 0}, {"stride": 2}, {"padding": 0}, {"dilation": 2},
+        {"bias": False}, {"padding_mode": "circular"}, {"outputs": 4}, {"norm": True},
+        {"relu": False}, {"dtype": torch.float64}, {"layout": torch.channels_last},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_whatever_changes_the_computation_changes_it(change: dict[str, Any]) -> None:
+    assert Layer(**change).facts(0) != Layer().facts(0)
+
+
+def deployed_as(form: str, spec: ConvSpec, seed: int = 0) -> Any:
+    """Describe a convolution that is deployed in a form."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        conv = networks.redesigned(spec, 8, 8, 3, padding=1).eval()
+        x = torch.randn(1, 8, 7, 7)
+    known = {situation(conv, x, native=False): Choice(form=form, seconds={})}  # type: ignore[arg-type]
+    deployed = deploy(conv, x, timer=first, known=known)
+    assert [choice.form for choice in deployed.choices.values()] == [form]
+    return json.dumps(structure(deployed.network).facts)
+
+
+@pytest.mark.parametrize("spec", [CROSS, CORNERS, HET, networks.SLIDING, networks.BINARY])
+def test_each_form_is_another_structure(spec: ConvSpec) -> None:
+    conv = networks.redesigned(spec, 8, 8, 3, padding=1).eval()
+    forms = list(candidates(conv, native=False))  # type: ignore[arg-type]
+    assert len(forms) > 1
+    assert len({deployed_as(form, spec) for form in forms}) == len(forms)
+
+
+def test_dense_forms_of_different_shapes_are_one_structure() -> None:
+    found = {deployed_as("dense", spec) for spec in (CROSS, CORNERS, HET, networks.SLIDING)}
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("make", [Untraceable, Hooked])
+def test_what_cannot_be_described_is_said(make: Callable[[], nn.Module]) -> None:
+    network = networks.ready(make())
+    x = torch.randn(2, 3, 9, 9, dtype=torch.float64)
+    assert not structure(deploy(network, x, timer=first).network).complete
+
+
+def test_an_attribute_that_is_an_object_cannot_be_described() -> None:
+    activation = nn.ReLU()
+    activation.secret = object()  # type: ignore[assignment]
+    deployed = deploy(nn.Sequential(nn.Conv2d(3, 4, 1), activation), torch.randn(1, 3, 5, 5))
+    assert not structure(deployed.network).complete
+
+
+def test_a_layer_called_twice_is_not_two_layers() -> None:
+    conv = nn.Conv2d(4, 4, 1)
+    x = torch.randn(1, 4, 5, 5)
+    twice, two = nn.Sequential(conv, conv), nn.Sequential(conv, copy.deepcopy(conv))
+    found = [structure(deploy(network, x).network).facts for network in (twice, two)]
+    assert found[0] != found[1]
+
+
+SCRIPT = """
+import json, torch
+from dsx.conv import deploy
+from dsx.conv.deploy import structure
+from tests.conv.deploy.networks import HET, Residual
+x = torch.randn(1, 3, 9, 9)
+network = Residual(HET).eval()
+first = lambda runs, seconds: list(range(len(runs)))
+print(json.dumps(structure(deploy(network, x, timer=first).network).facts, sort_keys=True))
+"""
+
+
+def test_it_is_the_same_in_every_process() -> None:
+    script = [sys.executable, "-W", "ignore", "-c", SCRIPT]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(script, capture_output=True, text=True, env=environment, check=True)
+    network = Residual(HET).eval()
+    here = structure(deploy(network, torch.randn(1, 3, 9, 9), timer=first).network)
+    assert here.complete
+    assert json.dumps(here.facts, sort_keys=True) == told.stdout.strip()
