@@ -3,13 +3,15 @@
 import os
 import random
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 import torch
+
+from tests.study.postgres import Server, start_server
 
 # Before anything asks for it: no test may read, or fill, the cache of whoever runs the tests. But
 # to list the fonts anew would take matplotlib seconds.
@@ -82,3 +84,17 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections.append(("random seed", f"DSX_TEST_SEED={SEED}"))
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; a test that stops it starts it again."""
+    server = start_server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres_storage(postgres: Server) -> str:
+    """An empty database of that server."""
+    return postgres.create_database()

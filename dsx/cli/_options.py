@@ -26,6 +26,14 @@ StorageOption = Annotated[
         help="Database, any SQLAlchemy URL.", envvar="DSX_STORAGE", metavar="URL", show_default=True
     ),
 ]
+StorageTimeoutOption = Annotated[
+    str,
+    typer.Option(
+        help="How long a database server that goes away is waited for: 90s, 10m, 2h.",
+        envvar="DSX_STORAGE_TIMEOUT",
+        metavar="TIME",
+    ),
+]
 FormatOption = Annotated[
     Format, typer.Option("--format", envvar="DSX_FORMAT", help="How results are printed.")
 ]
@@ -35,6 +43,7 @@ MixOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 
 # Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.
+DEFAULT_STORAGE_TIMEOUT = "10m"
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 
 

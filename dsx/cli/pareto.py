@@ -11,11 +11,13 @@ import typer
 from dsx.cli._duration import seconds
 from dsx.cli._options import (
     DEFAULT_STORAGE,
+    DEFAULT_STORAGE_TIMEOUT,
     Format,
     FormatOption,
     JsonOption,
     MixOption,
     StorageOption,
+    StorageTimeoutOption,
     StudyArgument,
     chosen_format,
     path_option,
@@ -52,6 +54,7 @@ def pareto(
         ),
     ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
+    storage_timeout: StorageTimeoutOption = DEFAULT_STORAGE_TIMEOUT,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -62,6 +65,7 @@ def pareto(
         _show_proxies(study, storage, plot, chosen_format(format, json), others)
         return
     limit = None if settle is None else seconds("--settle", settle)
+    patience = seconds("--storage-timeout", storage_timeout)
     from dsx.report.progress import working
     from dsx.report.result import print_front, print_message
     from dsx.report.view import axes
@@ -71,7 +75,7 @@ def pareto(
     axes(found, x, y)
     if limit is not None:
         # The newest study may be another one by the end.
-        _settle(found.study, limit, storage)
+        _settle(found.study, limit, storage, patience)
         found = _read(found.study, storage, mix_devices)
     with working("writing plots and tables"):
         written = _write(found, plot, x, y)
@@ -104,14 +108,14 @@ def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> l
     return [file]
 
 
-def _settle(study: str, limit: float, storage: str) -> None:
+def _settle(study: str, limit: float, storage: str, patience: float) -> None:
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.settled import said
     from dsx.study.settle import settle
 
     with working("reading the study") as doing, redirect_stdout(sys.stderr):
-        settled = settle(study, limit, storage=storage, doing=doing)
+        settled = settle(study, limit, storage=storage, storage_timeout=patience, doing=doing)
     print_message(said(settled))
 
 

@@ -10,11 +10,13 @@ from dsx.cli._again import command_line
 from dsx.cli._duration import seconds
 from dsx.cli._options import (
     DEFAULT_STORAGE,
+    DEFAULT_STORAGE_TIMEOUT,
     Format,
     FormatOption,
     JsonOption,
     MixOption,
     StorageOption,
+    StorageTimeoutOption,
     chosen_format,
 )
 
@@ -51,11 +53,13 @@ def search(
     ] = None,
     mix_devices: MixOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
+    storage_timeout: StorageTimeoutOption = DEFAULT_STORAGE_TIMEOUT,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Explore a space: build, measure and compare designs, and show the best trade-offs."""
     limit = None if timeout is None else seconds("--timeout", timeout)
+    patience = seconds("--storage-timeout", storage_timeout)
     from dsx.report.progress import SearchProgress, working
     from dsx.report.result import print_front, print_message
     from dsx.space import load_space
@@ -75,6 +79,7 @@ def search(
             storage=storage,
             timeout=limit,
             mix_devices=mix_devices,
+            storage_timeout=patience,
             report=progress.report,
         )
     print_front(found, chosen_format(format, json))

@@ -11,13 +11,14 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from dsx.activity import activity
 from dsx.errors import WorkFailed
+from dsx.locks import open_lock, try_lock
 
 FOLDER = Path("/tmp")
 """Not tempfile.gettempdir(): processes whose TMPDIR differ have to meet. Tests use another one."""
@@ -69,7 +70,7 @@ def exclusive(device: str, waiting: Callable[[], None] | None = None) -> Iterato
         _file(device, "device") as held,
     ):
         locks = (queue, gate, held)
-        if not all(_try(lock, fcntl.LOCK_EX) for lock in locks):
+        if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locks):
             if waiting is not None:
                 waiting()
             with activity("waiting until no other process times or trains on this device"):
@@ -100,7 +101,7 @@ def shared(device: str) -> Iterator[Callable[[], None]]:
     with _file(device, "gate") as gate, _file(device, "device") as held:
 
         def give_way() -> None:
-            if _try(gate, fcntl.LOCK_SH):
+            if try_lock(gate, fcntl.LOCK_SH):
                 fcntl.flock(gate, fcntl.LOCK_UN)
                 return
             if device.startswith("cuda"):
@@ -122,14 +123,6 @@ def shared(device: str) -> Iterator[Callable[[], None]]:
             _mine.shared.discard(device)
 
 
-def _try(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 @contextmanager
 def _file(device: str, name: str) -> Iterator[int]:
     """Open a lock; closing it frees it."""
@@ -145,18 +138,8 @@ def _file(device: str, name: str) -> Iterator[int]:
 
 
 def _open(path: Path) -> int:
-    # A lock needs no more than reading. Without O_CREAT first: in a folder like /tmp, Linux keeps
-    # users from opening the files of others with it.
-    flags = os.O_RDONLY | os.O_CLOEXEC
     try:
-        with suppress(FileNotFoundError):
-            return os.open(path, flags)
-        with suppress(FileExistsError):
-            made = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-            # Whatever the umask says: other users have to meet here.
-            os.fchmod(made, 0o644)
-            return made
-        return os.open(path, flags)
+        return open_lock(path)
     except OSError as error:
         raise WorkFailed(f"{path} keeps timings apart, but: {error}") from error
 

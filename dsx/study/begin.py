@@ -15,7 +15,13 @@ from dsx.study.tables import COMPLETE, REJECTED, StudyRow, TrialRow
 
 
 def begin_study(
-    name: str, plan: Plan, memory: Memory, seed: int, mix_devices: bool = False
+    name: str,
+    plan: Plan,
+    memory: Memory,
+    seed: int,
+    mix_devices: bool = False,
+    *,
+    engine: Engine,
 ) -> None:
     """Write a new study down, or check that this is still the one that was begun.
 
@@ -28,6 +34,7 @@ def begin_study(
         memory: Of this device, in the study's database.
         seed: Of the draws.
         mix_devices: Whether the study may have been begun on another device.
+        engine: The same database, for what may be written only while the study is held.
 
     Raises:
         StorageError: If the study was begun with another space, on another device, or by a dsx
@@ -37,34 +44,34 @@ def begin_study(
     with Session(memory.engine) as session:
         begun = session.get(StudyRow, name)
     if begun is not None and _differs(begun, plan) and _empty(memory.engine, name):
-        _forget(memory.engine, name)
+        _forget(engine, name)
     elif begun is not None:
         _check_same(begun, plan, memory, mix_devices)
         return
     memory.add_design(baseline, baseline.words(space.census))
-    memory.add_once(
-        StudyRow(
-            name=name,
-            space=space.name,
-            space_text=space.source.text,
-            device=memory.device,
-            seed=seed,
-            baseline=baseline.id,
-            objectives=dict(space.file.objectives),
-            metrics={
-                metric: {
-                    "unit": plan.metrics[metric].unit,
-                    "direction": plan.metrics[metric].direction,
-                    "stage": plan.metrics[metric].cost,
-                    "protocol": protocol,
-                    "learned_protocol": plan.learned.get(metric),
-                    "settings": dict(plan.settings[metric]),
-                }
-                for metric, protocol in plan.protocols.items()
-            },
-            reference={},
-        )
+    row = StudyRow(
+        name=name,
+        space=space.name,
+        space_text=space.source.text,
+        device=memory.device,
+        seed=seed,
+        baseline=baseline.id,
+        objectives=dict(space.file.objectives),
+        metrics={
+            metric: {
+                "unit": plan.metrics[metric].unit,
+                "direction": plan.metrics[metric].direction,
+                "stage": plan.metrics[metric].cost,
+                "protocol": protocol,
+                "learned_protocol": plan.learned.get(metric),
+                "settings": dict(plan.settings[metric]),
+            }
+            for metric, protocol in plan.protocols.items()
+        },
+        reference={},
     )
+    with Session(engine) as session, session.begin():
+        session.add(row)
 
 
 def _differs(begun: StudyRow, plan: Plan) -> str:
@@ -83,7 +90,7 @@ def _empty(engine: Engine, name: str) -> bool:
 
 def _forget(engine: Engine, name: str) -> None:
     """Forget a study; what was measured for it stays."""
-    forget(engine.url.render_as_string(hide_password=False), name)
+    forget(engine, name)
     with Session(engine) as session, session.begin():
         session.execute(delete(TrialRow).where(TrialRow.study == name))
         session.execute(delete(StudyRow).where(StudyRow.name == name))

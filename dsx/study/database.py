@@ -2,19 +2,21 @@
 
 import os
 import secrets
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy
-from filelock import FileLock
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, printable, quoted
 from dsx.secret import hidden
+from dsx.study.creation import creating
+from dsx.study.server import SERVER_SECONDS, addressed, engine_options, wait_for_server
 from dsx.study.tables import SCHEMA_VERSION, Base, DatabaseRow
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
@@ -56,13 +58,14 @@ def shown(url: URL) -> str:
     return hidden(printable(url.render_as_string(hide_password=True)))
 
 
-def open_database(storage: str, create: bool) -> Engine:
+def open_database(storage: str, create: bool, patience: float = SERVER_SECONDS) -> Engine:
     """Connect to a database.
 
     Args:
         storage: Any SQLAlchemy URL.
         create: Whether missing folders, files and tables are made. Without it the database is
             only read, and may lie where nothing can be written.
+        patience: Seconds for which a server that goes away later is waited for.
 
     Returns:
         The engine.
@@ -81,10 +84,12 @@ def open_database(storage: str, create: bool) -> Engine:
             file.parent.mkdir(parents=True, exist_ok=True)
         engine = tuned(url) if create or not file else _read_only(url, file)
         if create:
-            with table_lock(file):
+            with creating(engine, file):
                 Base.metadata.create_all(engine)
                 _identify(engine)
         missing = not sqlalchemy.inspect(engine).has_table("dsx_studies")
+        if engine.dialect.name != "sqlite":
+            wait_for_server(engine, patience)
     except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise StorageError(f"{shown(url)} cannot be opened: {plain(error)}") from error
     if missing:
@@ -109,18 +114,51 @@ def _identify(engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         if session.scalar(select(DatabaseRow)) is None:
             session.add(DatabaseRow(schema=SCHEMA_VERSION, id=secrets.token_hex(16)))
+        # A database that cannot be written to is refused here, before any work.
+        session.execute(update(DatabaseRow).values(id=DatabaseRow.id))
 
 
 def tuned(url: URL) -> Engine:
-    """Make an engine whose SQLite connections write ahead: readers go on while one writes."""
-    file = sqlite_file(url)
-    options: dict[str, Any] = {}
-    if file:
-        options["connect_args"] = {"timeout": BUSY_SECONDS}
-    engine = sqlalchemy.create_engine(url, **options)
+    """Create an engine; SQLite connections use a write-ahead log, so that readers never wait."""
+    url = addressed(url)
+    engine = sqlalchemy.create_engine(url, **options_for(url))
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", write_ahead)
     return engine
+
+
+def options_for(url: URL) -> dict[str, Any]:
+    """Return the keyword arguments of `create_engine` for a database."""
+    if url.get_backend_name() != "sqlite":
+        return engine_options(url)
+    return {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_file(url) else {}
+
+
+@contextmanager
+def transaction(engine: Engine, durable: bool) -> Iterator[Session]:
+    """Open a transaction that is committed at the end of the block.
+
+    A power cut, though no crash of the process, may undo the last transactions of SQLite with a
+    write-ahead log. A server decides by itself what it flushes (`synchronous_commit`).
+
+    Args:
+        engine: The database.
+        durable: Whether this transaction, and with it all earlier ones, has reached the disk then.
+
+    Yields:
+        The session.
+    """
+    flush = durable and engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        if flush:
+            connection.exec_driver_sql("PRAGMA synchronous=FULL")
+            connection.commit()
+        try:
+            with Session(connection) as session, session.begin():
+                yield session
+        finally:
+            if flush:
+                connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
 
 
 def _read_only(url: URL, file: Path) -> Engine:
@@ -159,12 +197,6 @@ def sqlite_file(url: URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or not name or name.startswith((":memory:", "file:")):
         return None
     return Path(name)
-
-
-def table_lock(file: Path | None) -> FileLock:
-    """Lock against other processes of this machine that make tables at the same moment."""
-    place = file.with_name(f"{file.name}.lock") if file else Path(tempfile.gettempdir(), "dsx.lock")
-    return FileLock(place, timeout=BUSY_SECONDS)
 
 
 def plain(error: BaseException) -> str:

@@ -73,7 +73,7 @@ class Evaluator:
             design: The baseline first; it is measured to the end whatever the constraints say.
 
         Returns:
-            What became of it; whatever was measured is on disk by then.
+            What became of it; whatever was measured is in the database by then.
         """
         try:
             return self._evaluate(design)

@@ -3,7 +3,9 @@
 import array
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
+import math
+import time
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +17,8 @@ from sqlalchemy.orm import Session
 from dsx.conv.deploy import Choice
 from dsx.measure import Device, Reading
 from dsx.space import Design
+from dsx.study.database import transaction
+from dsx.study.server import repeated_if_lost
 from dsx.study.tables import (
     Base,
     DeploymentRow,
@@ -23,7 +27,10 @@ from dsx.study.tables import (
     FormRow,
     MeasurementRow,
     ProtocolRow,
+    now,
 )
+
+FLUSH_SECONDS = 1.0
 
 
 def digest(facts: Any) -> str:
@@ -57,6 +64,7 @@ class Memory:
     def __init__(self, engine: Engine, device: Device) -> None:
         self.engine = engine
         self.device = device.fingerprint
+        self._flushed = -math.inf
         facts = {name: getattr(device, name) for name in device.__dataclass_fields__}
         self.add_once(DeviceRow(fingerprint=self.device, facts=facts))
 
@@ -206,7 +214,10 @@ class Memory:
         reading: Reading,
         deployment: Deployment | None = None,
     ) -> None:
-        """Write a number down; it is on disk when this returns.
+        """Commit a reading, which no end of this process can undo afterwards.
+
+        If the measurement took longer than a second, a power cut cannot undo it either; of quicker
+        ones it may undo those of the last second. A server that goes away is waited for.
 
         Args:
             design: Design id.
@@ -216,22 +227,45 @@ class Memory:
             deployment: For a timed metric what was timed. It is stored in the same transaction,
                 so that no design refers to a deployed network without a reading.
         """
-        row = MeasurementRow(
-            design=design,
-            subject=design if deployment is None else deployment.subject,
-            metric=metric,
-            protocol=protocol,
-            device=self.device,
-            value=reading.value,
-            low=reading.low,
-            high=reading.high,
-            samples=array.array("f", reading.samples).tobytes(),
-            conditions=dict(reading.conditions),
-        )
-        if deployment is None:
-            self._write(row)
-        else:
-            self._write(row, self._deployment(design, protocol, deployment))
+        row: dict[str, Any] = {
+            "design": design,
+            "subject": design if deployment is None else deployment.subject,
+            "metric": metric,
+            "protocol": protocol,
+            "device": self.device,
+            "taken_at": now(),
+            "value": reading.value,
+            "low": reading.low,
+            "high": reading.high,
+            "samples": array.array("f", reading.samples).tobytes(),
+            "conditions": dict(reading.conditions),
+        }
+        more = [] if deployment is None else [self._deployment(design, protocol, deployment)]
+        # A measurement of a second or longer started after the last flush. A flush includes all
+        # earlier commits.
+        durable = time.monotonic() - self._flushed >= FLUSH_SECONDS
+        repeated_if_lost(lambda: self._add(row, more, durable))
+        if durable:
+            self._flushed = time.monotonic()
+
+    def _add(self, row: Mapping[str, Any], more: Sequence[Base], durable: bool) -> None:
+        """Write a measurement and what belongs to it in one transaction."""
+        named = ("design", "metric", "protocol", "device", "taken_at")
+        # The connection may have broken after the commit, but before its answer.
+        written = select(MeasurementRow.id).filter_by(**{name: row[name] for name in named})
+        for last in (False, True):
+            try:
+                with transaction(self.engine, durable) as session:
+                    if session.scalar(written) is None:
+                        session.add(MeasurementRow(**row))
+                        for other in more:
+                            session.merge(other)
+            except IntegrityError:
+                # Another process wrote the deployment after it was looked for; now it is found.
+                if last:
+                    raise
+            else:
+                return
 
 
 class KnownForms(MutableMapping[str, Choice]):

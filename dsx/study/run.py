@@ -20,16 +20,17 @@ from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import Evaluator, Outcome
 from dsx.study.front import Entry, Front
+from dsx.study.lease import Lease, claim
 from dsx.study.memory import Memory
 from dsx.study.names import check_study_name
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
 from dsx.study.retime import distinct, marked, retime
+from dsx.study.server import SERVER_SECONDS, connection_lost
 from dsx.study.store import Draw, Store, one_line_errors
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
 from dsx.study.weights import Weights
-from dsx.study.worker import claim
 
 MOST_TRIALS, LARGEST_SEED = 1_000_000, 2**32 - 1
 MOST_DRAWS_PER_TRIAL = 20
@@ -40,6 +41,8 @@ NOTE_REST = 20
 """The front is found anew when so many times as long has passed as it took: that grows with it."""
 MOST_MARKED, QUIET_SECONDS = 16, 0.3
 """At the end so many designs are timed again, if the machine was quiet for so long."""
+MOST_RESUMES = 100
+"""After so many broken connections something else is wrong with the database."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,7 @@ def search(
     storage: str = DEFAULT_STORAGE,
     timeout: float | None = None,
     mix_devices: bool = False,
+    storage_timeout: float = SERVER_SECONDS,
     report: Report | None = None,
 ) -> Front:
     """Run a study, or go on with it, until enough designs are measured to the end.
@@ -93,6 +97,7 @@ def search(
         timeout: Seconds after which no new trial begins.
         mix_devices: Whether to go on with a study that was begun on another device, and to join
             the numbers of all its devices.
+        storage_timeout: Seconds for which a database server that goes away is waited for.
         report: Called whenever something is begun or done.
 
     Returns:
@@ -114,17 +119,31 @@ def search(
     name = loaded.name if study is None else study
     check_study_name(name, " (the name of the space; choose another with --study NAME)")
     torch.set_num_threads(loaded.file.measure.threads)
-    engine = open_database(storage, create=True)
+    engine = open_database(storage, True, storage_timeout)
     memory = Memory(engine, this_device())
-    with one_line_errors(storage), claim(engine, name):
+    end = None if timeout is None else time.monotonic() + timeout
+    with one_line_errors(storage), claim(engine, name) as lease:
         plan = make_plan(loaded, memory)
-        begin_study(name, plan, memory, seed, mix_devices)
-        run = _Run(name, plan, memory, storage, seed, trials, report or (lambda progress: None))
+        begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
+        report = report or (lambda progress: None)
+        _resume_if_lost(
+            lambda: _Run(name, plan, memory, lease, storage, seed, trials, report), lease, end
+        )
+        return load_front(engine, name, mix_devices)
+
+
+def _resume_if_lost(resume: Callable[[], "_Run"], lease: Lease, end: float | None) -> None:
+    """Run a study; if the connection to its server breaks, resume it as after a kill."""
+    for last in (False,) * (MOST_RESUMES - 1) + (True,):
         try:
-            run.run(timeout)
-        finally:
-            run.trials.interrupt()
-    return load_front(engine, name, mix_devices)
+            resume().run(end)
+        except Exception as error:
+            if last or not connection_lost(error):
+                # If another process runs the study, that is the reason.
+                lease.check()
+                raise
+        else:
+            return
 
 
 class _Run:
@@ -135,6 +154,7 @@ class _Run:
         name: str,
         plan: Plan,
         memory: Memory,
+        lease: Lease,
         storage: str,
         seed: int,
         wanted: int,
@@ -143,7 +163,8 @@ class _Run:
         self.name = name
         self.plan = plan
         self.memory = memory
-        self.engine: Engine = memory.engine
+        self.lease = lease
+        self.engine: Engine = lease.engine
         self.wanted = wanted
         self.report = report
         self.trials = Trials(self.engine, name)
@@ -154,12 +175,17 @@ class _Run:
         self.note_again = 0.0
         self.weights = Weights(self.engine, storage, name, plan.training)
         self.evaluator = Evaluator(plan, memory, self.weights, self._doing)
-        self.store = Store(storage, name, plan.space.file.objectives, seed)
+        self.store = Store(self.engine, name, plan.space.file.objectives, seed)
 
-    def run(self, timeout: float | None) -> None:
-        """Draw and measure until there is enough, or no more to be had."""
+    def run(self, end: float | None) -> None:
+        """Draw and measure until there is enough, no more to be had, or the time is up."""
+        try:
+            self._run(end)
+        finally:
+            self.trials.interrupt()
+
+    def _run(self, end: float | None) -> None:
         self._resume()
-        end = None if timeout is None else time.monotonic() + timeout
         at_random = False
         while not self._finished() and (end is None or time.monotonic() < end):
             self._doing("drawing")
@@ -287,6 +313,7 @@ class _Run:
             }
 
     def _doing(self, words: str) -> None:
+        self.lease.check_seen()
         self.report(
             Progress(
                 study=self.name,

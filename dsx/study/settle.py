@@ -25,16 +25,17 @@ from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import WAITING, in_one_line, read_metric, share_reading
 from dsx.study.front import Entry, Front
+from dsx.study.lease import Lease, claim
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan, make_plan, plan_metrics
 from dsx.study.read import find_study, load_front
 from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.retime import IN_TURN, LATENCY, distinct, marked, network_of, retime
+from dsx.study.server import SERVER_SECONDS
 from dsx.study.store import one_line_errors
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
-from dsx.study.worker import claim
 
 _LOG = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def settle(
     seconds: float,
     *,
     storage: str = DEFAULT_STORAGE,
+    storage_timeout: float = SERVER_SECONDS,
     doing: Callable[[str], None] = lambda words: None,
 ) -> Settled:
     """Measure contested designs of a study again.
@@ -80,6 +82,7 @@ def settle(
         study: Its name; None for the newest one.
         seconds: After which nothing new is begun.
         storage: Any SQLAlchemy URL.
+        storage_timeout: Seconds for which a database server that goes away is waited for.
         doing: Told in a few words what is done next.
 
     Returns:
@@ -91,15 +94,15 @@ def settle(
     """
     engine = open_database(storage, create=False)
     row = find_study(engine, study)
-    engine = open_database(storage, create=True)
+    engine = open_database(storage, True, storage_timeout)
     space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
     torch.set_num_threads(space.file.measure.threads)
     memory = Memory(engine, this_device())
-    with one_line_errors(storage), claim(engine, row.name):
+    with one_line_errors(storage), claim(engine, row.name) as lease:
         plan = make_plan(space, memory)
-        begin_study(row.name, plan, memory, row.seed)
+        begin_study(row.name, plan, memory, row.seed, engine=lease.engine)
         weights = Weights(engine, storage, row.name, plan.training)
-        return _Settling(row, plan, memory, weights, doing).run(seconds)
+        return _Settling(row, plan, memory, weights, lease, doing).run(seconds)
 
 
 class _Settling:
@@ -111,10 +114,11 @@ class _Settling:
         plan: Plan,
         memory: Memory,
         weights: Weights,
+        lease: Lease,
         doing: Callable[[str], None],
     ) -> None:
         self.study, self.plan, self.memory = study, plan, memory
-        self.weights, self.doing = weights, doing
+        self.weights, self.lease, self._say = weights, lease, doing
         self.engine: Engine = memory.engine
         self.trained_metrics = [n for n, m in plan.metrics.items() if m.cost == "trained"]
         self.spent = {"timing": 0.0, "training": 0.0}
@@ -129,6 +133,7 @@ class _Settling:
         front = load_front(self.engine, self.study.name)
         before = len(front.contested)
         while not (why := self._over(front, end)):
+            self.lease.check()
             self._step(front, end)
             front = load_front(self.engine, self.study.name)
         return Settled(
@@ -140,6 +145,11 @@ class _Settling:
             end=why,
             seconds=time.monotonic() - begin,
         )
+
+    def doing(self, words: str) -> None:
+        """Report the next activity, as long as this process holds the lease."""
+        self.lease.check_seen()
+        self._say(words)
 
     def _over(self, front: Front, end: float) -> str:
         """Say why nothing more is done; empty while something is to be done."""

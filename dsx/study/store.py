@@ -7,21 +7,15 @@ from contextlib import contextmanager
 
 import optuna
 from optuna.trial import Trial, TrialState
-from sqlalchemy import event
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import scoped_session, sessionmaker
 
 from dsx.errors import WorkFailed
 from dsx.space.dials import Value
 from dsx.space.schema import Direction
-from dsx.study.database import (
-    BUSY_SECONDS,
-    parse_url,
-    plain,
-    shown,
-    sqlite_file,
-    table_lock,
-    write_ahead,
-)
+from dsx.study.creation import creating
+from dsx.study.database import options_for, parse_url, plain, shown, sqlite_file
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -30,18 +24,18 @@ class Store:
     """Draws designs, and is told what became of them.
 
     Args:
-        storage: SQLAlchemy URL.
+        engine: The database.
         name: Of the study.
         directions: "minimize" or "maximize" by objective.
         seed: Of the draws.
     """
 
     def __init__(
-        self, storage: str, name: str, directions: Mapping[str, Direction], seed: int
+        self, engine: Engine, name: str, directions: Mapping[str, Direction], seed: int
     ) -> None:
         self._objectives = list(directions)
         self._seed = seed
-        with _opened(storage) as rdb:
+        with _opened(engine) as rdb:
             self._study = optuna.create_study(
                 study_name=name,
                 storage=rdb,
@@ -89,28 +83,29 @@ class Store:
         ]
 
 
-def forget(storage: str, name: str) -> None:
+def forget(engine: Engine, name: str) -> None:
     """Forget all draws of a study.
 
     Args:
-        storage: SQLAlchemy URL.
+        engine: The database.
         name: Of the study; it need not be there.
     """
-    with _opened(storage) as rdb:
+    with _opened(engine) as rdb:
         if name in optuna.get_all_study_names(rdb):
             optuna.delete_study(study_name=name, storage=rdb)
 
 
 @contextmanager
-def _opened(storage: str) -> Iterator[optuna.storages.RDBStorage]:
-    """Open Optuna's part of a database; its tables are made if they are not there."""
-    file = sqlite_file(parse_url(storage))
-    options = {"connect_args": {"timeout": BUSY_SECONDS}} if file else {}
-    with table_lock(file):
-        rdb = optuna.storages.RDBStorage(storage, engine_kwargs=options)
-        if file:
-            event.listen(rdb.engine, "connect", write_ahead)
-            rdb.engine.dispose()
+def _opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
+    """Open Optuna's part of a database; its tables are created if they do not exist."""
+    url = engine.url.render_as_string(hide_password=False)
+    with creating(engine, sqlite_file(engine.url)):
+        rdb = optuna.storages.RDBStorage(url, engine_kwargs=options_for(engine.url))
+        rdb.engine.dispose()
+        # All that Optuna writes goes through the engine of the study: it writes only while the
+        # lease is held, and waits for a server that has gone away.
+        rdb.engine = engine
+        rdb.scoped_session = scoped_session(sessionmaker(bind=engine))
         yield rdb
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
 
-from dsx.study.tables import COMPLETE, StudyRow, TrialRow, WorkerRow
-from dsx.study.worker import alive
+from dsx.study.presence import Presence
+from dsx.study.tables import COMPLETE, LeaseRow, StudyRow, TrialRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class StudyLine:
         begun_at: In UTC.
         draws: Trials of any end.
         complete: Designs measured to the end.
-        running: The process that runs it, as host:pid; empty if none does.
+        running: The process that runs it, as host:pid; empty if none does. One that was killed may
+            still be named until the study is resumed, unless it is proved to have ended.
     """
 
     name: str
@@ -35,10 +36,10 @@ def list_studies(engine: Engine) -> list[StudyLine]:
     """List the studies of a database, the newest last."""
     complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
     query = (
-        select(StudyRow, func.count(TrialRow.number), complete, WorkerRow)
+        select(StudyRow, func.count(TrialRow.number), complete, LeaseRow)
         .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
-        .outerjoin(WorkerRow, WorkerRow.study == StudyRow.name)
-        .group_by(StudyRow.name, WorkerRow.study)
+        .outerjoin(LeaseRow, LeaseRow.study == StudyRow.name)
+        .group_by(StudyRow.name, LeaseRow.study)
         .order_by(StudyRow.begun_at, StudyRow.name)
     )
     with Session(engine) as session:
@@ -49,13 +50,13 @@ def list_studies(engine: Engine) -> list[StudyLine]:
                 begun_at=row.begun_at,
                 draws=draws,
                 complete=done or 0,
-                running=_running(worker),
+                running=_running(engine, lease),
             )
-            for row, draws, done, worker in session.execute(query)
+            for row, draws, done, lease in session.execute(query)
         ]
 
 
-def _running(worker: WorkerRow | None) -> str:
-    if worker is None or not alive(worker.host, worker.pid, worker.started):
+def _running(engine: Engine, lease: LeaseRow | None) -> str:
+    if lease is None or Presence(engine, lease.study).has_ended(lease.token):
         return ""
-    return f"{worker.host}:{worker.pid}"
+    return f"{lease.host}:{lease.pid}"

@@ -192,14 +192,15 @@ class WeightFileRow(Base):
     __table_args__ = (Index("dsx_weight_files_of", "design", "training"),)
 
 
-class WorkerRow(Base):
-    """The process that runs a study."""
+class LeaseRow(Base):
+    """The right of one process to run a study; host and pid are for messages only."""
 
-    __tablename__ = "dsx_workers"
+    __tablename__ = "dsx_leases"
     study: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str]
+    counter: Mapped[int]
     host: Mapped[str]
     pid: Mapped[int]
-    started: Mapped[float]
 
 
 _SEEDED = ("train", "learned_shapes")

@@ -2,10 +2,11 @@
 
 import fcntl
 
-from dsx.measure.lock import _file, _try
+from dsx.locks import try_lock
+from dsx.measure.lock import _file
 
 
 def is_held(device: str) -> bool:
     """Say whether somebody times on a device now."""
     with _file(device, "gate") as gate:
-        return not _try(gate, fcntl.LOCK_SH)
+        return not try_lock(gate, fcntl.LOCK_SH)

@@ -30,7 +30,7 @@ class Server:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        # Not pytest's folder, which belongs to whoever runs the tests alone.
+        # Not pytest's folder, which only the user who runs the tests can open.
         self.folder = Path(tempfile.mkdtemp(prefix="dsx-postgres-", dir="/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self.folder, USER)
@@ -57,7 +57,7 @@ class Server:
 
         name = f"d{secrets.token_hex(8)}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name}")
         return self._address(name)
 
     def remove(self) -> None:

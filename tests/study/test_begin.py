@@ -63,8 +63,10 @@ def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_p
     # An objective more: Optuna's study has to be another one too.
     fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
     memory = Memory(open_database(storage, create=True), this_device())
-    begin_study("static", make_plan(load_space(fewer), memory), memory, seed=0)
-    Store(storage, "static", {"params": "minimize"}, seed=0)
+    begin_study(
+        "static", make_plan(load_space(fewer), memory), memory, seed=0, engine=memory.engine
+    )
+    Store(memory.engine, "static", {"params": "minimize"}, seed=0)
     found = search(STATIC, trials=2, storage=storage)
     assert list(found.objectives) == ["params", "flops"]
     assert len(found.entries) == 2

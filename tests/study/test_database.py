@@ -62,8 +62,15 @@ def test_a_reader_reads_while_another_writes(storage: str) -> None:
     ("storage", "problem"),
     [
         ("nothing", r"--storage: 'nothing' is not a database URL \(write sqlite:///path"),
-        ("oracle9://h/x", "oracle9://h/x cannot be opened: Can't load plugin"),
-        ("mysql://u:s3cret@h/x", r"mysql://u:\*\*\*@h/x cannot be opened: No module named"),
+        (
+            "mysql://u:s3cret@h/x",
+            r"'mysql' is no kind of database that dsx works with \(allowed: sqlite:///path",
+        ),
+        ("postgresql+nothing://u:s3cret@h/x", r"//u:\*\*\*@h/x cannot be opened: Can't load plug"),
+        (
+            "postgresql://u:s3cret@/x?host=/nowhere",
+            r"postgresql://u:\*\*\*@/x\?host=%2Fnowhere cannot be opened: connection",
+        ),
         ("sqlite:////dev/null/x.db", "cannot be opened: .*"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from dsx import front, search
-from dsx.study.tables import COMPLETE, INTERRUPTED, MeasurementRow, WorkerRow
+from dsx.study.tables import COMPLETE, INTERRUPTED, LeaseRow, MeasurementRow
 from tests.cli.running import END, INTERRUPT, KILL, dsx, start
 from tests.study.looking import Following, rows, states, trials, weight_files
 from tests.study.spaces import QUICK, STATIC, TINY
@@ -39,7 +39,7 @@ def check_end(storage: str, study: str, complete: int) -> None:
     assert designs <= {entry.id for entry in found.entries} | {
         row.design for row in trials(storage, study) if row.state == "rejected"
     }
-    assert rows(storage, WorkerRow) == []
+    assert rows(storage, LeaseRow) == []
     told = optuna.load_study(study_name=study, storage=storage).trials
     assert not [trial for trial in told if trial.state == TrialState.RUNNING]
     assert len([trial for trial in told if trial.state == TrialState.COMPLETE]) == complete
@@ -58,7 +58,7 @@ def test_ctrl_c_in_each_phase(storage: str, phase: str, complete: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(QUICK, trials=2, storage=storage, report=follow)
     before = numbers(storage)
-    assert rows(storage, WorkerRow) == []
+    assert rows(storage, LeaseRow) == []
     assert states(storage, "quick")["running"] == 0
     search(QUICK, trials=2, storage=storage)
     assert before.items() <= numbers(storage).items()

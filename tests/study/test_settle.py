@@ -15,13 +15,13 @@ from dsx.space.space import build_space
 from dsx.study import settle as module
 from dsx.study.database import open_database
 from dsx.study.evaluate import WAITING
+from dsx.study.lease import Intervals, claim
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.read import find_study
 from dsx.study.settle import Settled, reseeded, settle
-from dsx.study.tables import MeasurementRow, StudyRow, WorkerRow
+from dsx.study.tables import LeaseRow, MeasurementRow, StudyRow
 from dsx.study.weights import Weights
-from dsx.study.worker import claim
 from tests.cli.running import INTERRUPT, dsx, start, until
 from tests.study.again import change, copy_to, leave_open, let_machine_be, mark, readings, searched
 from tests.study.looking import measured, moved, rows
@@ -272,14 +272,18 @@ def test_only_the_seed_differs(storage: str) -> None:
 
 def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
     engine = open_database(storage, create=True)
-    with claim(engine, "quick"), pytest.raises(StorageError, match="is being run by process"):
+    often = Intervals(increment=0.1)
+    with (
+        claim(engine, "quick", often),
+        pytest.raises(StorageError, match="is being run by process"),
+    ):
         settle("quick", 0.0, storage=storage)
     other = moved(storage, "quick", [entry.id for entry in front("quick", storage=storage).entries])
     with Session(engine) as session, session.begin():
         session.execute(update(StudyRow).values(device=other))
     with pytest.raises(StorageError, match="was begun on another device"):
         settle("quick", 0.0, storage=storage)
-    assert rows(storage, WorkerRow) == []
+    assert rows(storage, LeaseRow) == []
 
 
 def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Path) -> None:
@@ -293,7 +297,7 @@ def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Pa
     assert line == (
         "dsx: interrupted; everything measured is saved. To go on: dsx pareto quick --settle 10m"
     )
-    assert rows(storage, WorkerRow) == []
+    assert rows(storage, LeaseRow) == []
     after = [row.id for row in rows(storage, MeasurementRow)]
     assert after[: len(before)] == before
     assert len(after) > len(before) + 3

@@ -23,8 +23,12 @@ def space() -> SearchSpace:
 
 @pytest.fixture
 def store(storage: str) -> Store:
-    open_database(storage, create=True)
-    return Store(storage, "s", {"params": "minimize", "accuracy": "maximize"}, seed=0)
+    return Store(
+        open_database(storage, create=True),
+        "s",
+        {"params": "minimize", "accuracy": "maximize"},
+        seed=0,
+    )
 
 
 def told(storage: str, study: str) -> optuna.Study:
@@ -92,18 +96,17 @@ def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
 def test_the_same_draw_gives_the_same_options(storage: str, space: SearchSpace) -> None:
     picks = []
     for name in ("one", "two"):
-        open_database(storage, create=True)
-        store = Store(storage, name, {"params": "minimize"}, seed=3)
+        store = Store(open_database(storage, create=True), name, {"params": "minimize"}, seed=3)
         picks.append(space.draw(store.ask(at_random=False).pick))
     assert picks[0] == picks[1]
 
 
 def test_after_a_resume_other_designs_are_drawn(storage: str, space: SearchSpace) -> None:
-    open_database(storage, create=True)
+    engine = open_database(storage, create=True)
     ids = []
     for _ in range(3):
         # A new store each time, as in a new process.
-        draw = Store(storage, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
+        draw = Store(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
         ids.append(space.draw(draw.pick).id)
         draw.complete({"params": 1.0}, {})
     assert len(set(ids)) == 3

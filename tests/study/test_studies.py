@@ -5,8 +5,8 @@ from pathlib import Path
 
 from dsx import search
 from dsx.study.database import open_database
+from dsx.study.lease import claim
 from dsx.study.studies import list_studies
-from dsx.study.worker import claim
 from tests.study.looking import trials
 from tests.study.spaces import STATIC
 

@@ -21,7 +21,7 @@ def engine(storage: str) -> Engine:
     """A database with the study `s`, whose baseline is the only design."""
     engine = open_database(storage, create=True)
     memory = Memory(engine, this_device())
-    begin_study("s", make_plan(load_space(STATIC), memory), memory, seed=0)
+    begin_study("s", make_plan(load_space(STATIC), memory), memory, seed=0, engine=memory.engine)
     return engine
 
 
