@@ -1,10 +1,25 @@
 """The `dsx` command: run the command line, and end as a command should whatever happens."""
 
-import _thread
 import os
+import sys
+
+# Anything may lie in the current folder, where `python -m dsx` looks before all other places, and
+# Python too for an empty entry of PYTHONPATH. A checkout that is not installed has to stay.
+if (
+    __name__ == "__main__"
+    and not sys.flags.safe_path
+    and __file__ != f"{sys.path[0]}/dsx/__main__.py"
+):
+    sys.path.pop(0)
+if "" in os.environ.get("PYTHONPATH", "-").split(os.pathsep):
+    # No pathlib yet: it could be found there, too.
+    here = os.getcwd()  # noqa: PTH109
+    if here in sys.path and __file__ != f"{here}/dsx/__main__.py":
+        sys.path.remove(here)
+
+import _thread
 import select
 import signal
-import sys
 import threading
 import traceback
 from types import FrameType, TracebackType
@@ -46,9 +61,6 @@ def main() -> None:
             signal.signal(number, stop)
     sys.unraisablehook = stop.unraisable
     sys.excepthook = _print_traceback
-    # A model may live in the folder dsx is called from; at the end, so that nothing there hides
-    # an installed package.
-    sys.path.append("")
     try:
         code = _run(stop)
     except BaseException:
@@ -59,10 +71,8 @@ def main() -> None:
     if code == 130:
         from dsx.cli import command_line
 
-        print(
-            "dsx: interrupted; everything measured is saved. To go on: "
-            f"{command_line(*sys.argv[1:])}",
-            file=sys.stderr,
+        _complain(
+            f"interrupted; everything measured is saved. To go on: {command_line(*sys.argv[1:])}"
         )
     _flush()
     sys.exit(code)
@@ -70,11 +80,14 @@ def main() -> None:
 
 def _run(stop: _Stop) -> int:
     from dsx.cli import State, run_command
-    from dsx.errors import DsxError, message_line
+    from dsx.errors import DsxError
+    from dsx.trust import restricted
 
     state = State()
     try:
-        return run_command(state)
+        # Nothing outside dsx is imported but what this call names.
+        with restricted(()):
+            return run_command(state)
     except BrokenPipeError:
         # Whoever read the results has read enough. But without its progress work stops on the way.
         return UNHEARD if _unheard() else 0
@@ -84,8 +97,15 @@ def _run(stop: _Stop) -> int:
             return 130
         if state.debug:
             raise
-        print(f"dsx: {message_line(str(error))}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
+
+
+def _complain(text: str) -> None:
+    """Print one line to stderr; names in it cannot break the line or command the terminal."""
+    from dsx.errors import message_line
+
+    print(f"dsx: {message_line(text)}", file=sys.stderr)
 
 
 def _print_traceback(

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from dsx.errors import DsxError, quoted, unknown
+from dsx.own_modules import name_module
+from dsx.trust import check_given
 
 T = TypeVar("T")
 
@@ -61,18 +63,20 @@ def load(path: str) -> object:
     """Import an attribute by its path.
 
     Args:
-        path: `package.module:attribute`.
+        path: `package.module:attribute`; the module is on `sys.path` or in the current folder.
 
     Returns:
         The attribute.
 
     Raises:
-        DsxError: If the path has another form, the module cannot be imported, or the attribute is
-            missing.
+        DsxError: If the path has another form, the user did not give it (see `dsx.trust`), the
+            module cannot be imported, or the attribute is missing.
     """
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute) or module_name.startswith("."):
         raise DsxError(f"{quoted(path)} is not an import path (write package.module:attribute)")
+    check_given(path)
+    name_module(module_name)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:

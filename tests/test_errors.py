@@ -13,6 +13,7 @@ from dsx.errors import (
     WorkFailed,
     did_you_mean,
     message_line,
+    printable,
     quoted,
     unknown,
 )
@@ -74,3 +75,15 @@ def test_of_a_long_message_the_beginning_and_the_end_are_kept() -> None:
 def test_of_many_allowed_names_the_first_and_the_nearest_are_listed() -> None:
     line = unknown("study", "n98x", [f"n{number}" for number in range(99)])
     assert line.endswith("n23, n24, n25, n26 and 79 more). Did you mean 'n98'?")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("caf\u00e9 \u4e2d", "caf\u00e9 \u4e2d"),
+        ("a\x1b[31m\n\r\t\x9b\x7f", r"a\x1b[31m\n\r\t\x9b\x7f"),
+        ("\u202e\u2066\u2028\ud800", r"\u202e\u2066\u2028\ud800"),
+    ],
+)
+def test_what_is_printed_is_one_line_that_commands_nothing(text: str, shown: str) -> None:
+    assert printable(text) == shown and shown.isprintable()

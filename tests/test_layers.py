@@ -11,8 +11,8 @@ import dsx
 ROOT = Path(dsx.__file__).parent
 LAYERS = [
     {"__main__"}, {"cli"}, {"report", "bench"}, {"study", "export"}, {"measure"}, {"train"},
-    {"space"}, {"data", "nets", "conv"}, {"lookup", "files", "locks", "activity"}, {"errors"},
-    {"secret"},
+    {"space"}, {"data", "nets", "conv"}, {"lookup", "files", "locks", "activity"},
+    {"own_modules", "trust"}, {"errors"}, {"secret"},
 ]  # fmt: skip
 """From the top down. `dsx/__init__.py` is above all: it offers their names."""
 

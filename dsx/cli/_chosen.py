@@ -4,10 +4,19 @@ from pathlib import Path
 
 from dsx.export import Bundle, export
 from dsx.measure import this_device
+from dsx.space import SearchSpace
 from dsx.study.choice import load_choice
 
 
-def export_chosen(storage: str, study: str | None, pick: str, out: Path, force: bool) -> Bundle:
+def export_chosen(
+    storage: str,
+    study: str | None,
+    pick: str,
+    out: Path,
+    force: bool,
+    space: SearchSpace | None,
+    trust: bool,
+) -> Bundle:
     """Export a design of a study.
 
     Args:
@@ -16,6 +25,8 @@ def export_chosen(storage: str, study: str | None, pick: str, out: Path, force: 
         pick: Which design, as `Front.pick` takes it.
         out: Folder to write.
         force: Whether an existing folder may be replaced.
+        space: The user's own space file of the study, if it was given.
+        trust: Whether code that only the database names may run.
 
     Returns:
         What was written.
@@ -24,7 +35,7 @@ def export_chosen(storage: str, study: str | None, pick: str, out: Path, force: 
         DsxError: If there is no such study or design, or the folder exists.
         WorkFailed: If the files do not compute what the search measured.
     """
-    choice = load_choice(storage, study, pick, this_device())
+    choice = load_choice(storage, study, pick, this_device(), space, trust)
     return export(
         choice.space,
         choice.design,

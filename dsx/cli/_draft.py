@@ -8,6 +8,7 @@ from dsx.errors import DsxError, quoted
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
 from dsx.space.source import read_source
+from dsx.trust import give
 
 MOST_NUMBERS = 100_000_000
 """In an image."""
@@ -27,6 +28,7 @@ def draft(model: str, arguments: str, shape: str | None) -> Draft:
     Raises:
         DsxError: If an option cannot be read, or the network cannot be used.
     """
+    give([model])
     return draft_space(model, _arguments(arguments), _shape(model, shape))
 
 

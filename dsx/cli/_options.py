@@ -1,12 +1,17 @@
 """Options that several commands share."""
 
+import sys
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dsx.errors import DsxError, quoted
+
+if TYPE_CHECKING:
+    from dsx.space import SearchSpace
 
 
 class Format(StrEnum):
@@ -42,6 +47,18 @@ MixOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 
+OwnSpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        help="Your space file of the study; needed where it names code outside dsx.",
+        metavar="FILE",
+    ),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Run code outside dsx that only the database names.")
+]
+
 # Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.
 DEFAULT_STORAGE_TIMEOUT = "10m"
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
@@ -71,6 +88,29 @@ def _usable(option: typer.CallbackParam, path: Path | None) -> Path | None:
     except OSError as error:
         raise DsxError(f"{option.opts[0]}: {quoted(path)}: {error.strerror}") from error
     return path
+
+
+def vouched(space: str | None, trust: bool) -> "SearchSpace | None":
+    """Permit the code that the user vouches for.
+
+    Args:
+        space: A space file whose code may run; None for none.
+        trust: Whether any code may run.
+
+    Returns:
+        The space, if one was given.
+
+    Raises:
+        SpaceError: If it does not hold together.
+    """
+    from dsx.space import load_space
+    from dsx.trust import give_all
+
+    if trust:
+        give_all()
+    # What the network's own code prints is no result.
+    with redirect_stdout(sys.stderr):
+        return None if space is None else load_space(space)
 
 
 def chosen_format(given: Format, as_json: bool) -> Format:

@@ -1,5 +1,6 @@
 """Bring together what `dsx measure` needs: the space, the design, and how it is measured."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from dsx.space.remeasured import remeasured
 from dsx.space.settings import outside, read_settings
 from dsx.study.choice import load_choice
 from dsx.study.single import Single
+from dsx.trust import give
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,8 @@ def asked(
     pick: str | None,
     storage: str,
     settings: Mapping[str, Any],
+    own: SearchSpace | None = None,
+    trust: bool = False,
 ) -> Asked:
     """Read what is to be measured.
 
@@ -65,6 +69,8 @@ def asked(
         pick: Which design of it; None for its knee, if there is a study.
         storage: Database of the study.
         settings: Keys of `measure` and what they shall be; None as the space says.
+        own: The user's own space file of the study, if it was given.
+        trust: Whether code that only the database names may run.
 
     Returns:
         The design.
@@ -74,7 +80,12 @@ def asked(
     """
     name = words[0] if words and "=" not in words[0] else None
     dials = words if name is None else words[1:]
+    # The import path of a shape follows its dial: kernel_shape:package.module:attribute.
+    settings_words = [item.strip() for word in dials for item in re.split("[=,()]", word)]
+    give([*settings_words, *(item.partition(":")[2] for item in settings_words)])
     if study is None and pick is None:
+        if own is not None or trust:
+            raise DsxError("--space and --trust: are about a design of a study: name it by --study")
         loaded = load_space(name or "digits")
         about, weights, base = {}, None, loaded.baseline
     else:
@@ -82,7 +93,7 @@ def asked(
             raise DsxError(
                 f"--study and --pick: have a space of their own; leave out {quoted(name)}"
             )
-        choice = load_choice(storage, study, pick or "knee", this_device())
+        choice = load_choice(storage, study, pick or "knee", this_device(), own, trust)
         loaded, base = choice.space, choice.design
         about, weights = {"study": choice.study, "trial": choice.trial}, choice.weights
     design = read_settings(loaded, dials, base.specs)

@@ -12,10 +12,13 @@ from dsx.cli._options import (
     Format,
     FormatOption,
     JsonOption,
+    OwnSpaceOption,
     StorageOption,
     StudyArgument,
+    TrustOption,
     chosen_format,
     path_option,
+    vouched,
 )
 
 
@@ -30,6 +33,8 @@ def export(
     ] = "knee",
     out: Annotated[Path, path_option("Folder to write.", "FOLDER")] = Path("chosen"),
     force: Annotated[bool, typer.Option("--force", help="Replace the folder.")] = False,
+    space: OwnSpaceOption = None,
+    trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -41,5 +46,6 @@ def export(
 
     # What the network's own code prints is no result.
     with working("exporting and checking"), redirect_stdout(sys.stderr):
-        bundle = export_chosen(storage, study, pick, out, force)
+        own = vouched(space, trust)
+        bundle = export_chosen(storage, study, pick, out, force, own, trust)
     print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

@@ -12,8 +12,11 @@ from dsx.cli._options import (
     Format,
     FormatOption,
     JsonOption,
+    OwnSpaceOption,
     StorageOption,
+    TrustOption,
     chosen_format,
+    vouched,
 )
 from dsx.errors import DsxError
 
@@ -96,6 +99,8 @@ def measure(
     dtype: DtypeOption = None,
     channels_last: LayoutOption = None,
     device: DeviceOption = None,
+    space: OwnSpaceOption = None,
+    trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -114,10 +119,13 @@ def measure(
     from dsx.cli._single import asked
     from dsx.report.progress import working
     from dsx.report.result import print_message
+    from dsx.trust import give
 
+    give([*(metric or ()), *(backend or ())])
     # What the network's own code prints is no result.
     with working("reading the space"), redirect_stdout(sys.stderr):
-        found = asked(words or (), study, pick, storage, settings)
+        own = vouched(space, trust)
+        found = asked(words or (), study, pick, storage, settings, own, trust)
     for note in found.notes:
         print_message(note)
     how = chosen_format(format, json)

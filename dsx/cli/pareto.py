@@ -16,15 +16,33 @@ from dsx.cli._options import (
     FormatOption,
     JsonOption,
     MixOption,
+    OwnSpaceOption,
     StorageOption,
     StorageTimeoutOption,
     StudyArgument,
+    TrustOption,
     chosen_format,
     path_option,
+    vouched,
 )
+from dsx.errors import DsxError
 
 if TYPE_CHECKING:
     from dsx.study.front import Front
+
+SettleOption = Annotated[
+    str | None,
+    typer.Option(
+        help="First measure contested designs again, for at most this time: 90s, 5m, 2h.",
+        metavar="TIME",
+    ),
+]
+ProxiesOption = Annotated[
+    bool,
+    typer.Option(
+        "--proxies", help="Show instead how well params, flops and bits stand for latency here."
+    ),
+]
 
 
 def pareto(
@@ -40,19 +58,10 @@ def pareto(
     x: Annotated[str | None, typer.Option(help="Metric along the plot.")] = None,
     y: Annotated[str | None, typer.Option(help="Metric up the plot.")] = None,
     mix_devices: MixOption = False,
-    settle: Annotated[
-        str | None,
-        typer.Option(
-            help="First measure contested designs again, for at most this time: 90s, 5m, 2h.",
-            metavar="TIME",
-        ),
-    ] = None,
-    proxies: Annotated[
-        bool,
-        typer.Option(
-            "--proxies", help="Show instead how well params, flops and bits stand for latency here."
-        ),
-    ] = False,
+    settle: SettleOption = None,
+    space: OwnSpaceOption = None,
+    trust: TrustOption = False,
+    proxies: ProxiesOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     storage_timeout: StorageTimeoutOption = DEFAULT_STORAGE_TIMEOUT,
     format: FormatOption = Format.TABLE,
@@ -61,11 +70,13 @@ def pareto(
     """Show the trade-offs of a study: the front as a table, a plot, and which designs to pick."""
     if proxies:
         others: dict[str, object] = {"--settle": settle, "--save": save, "--x": x, "--y": y}
-        others["--mix-devices"] = mix_devices
+        others |= {"--mix-devices": mix_devices, "--space": space, "--trust": trust}
         _show_proxies(study, storage, plot, chosen_format(format, json), others)
         return
     limit = None if settle is None else seconds("--settle", settle)
     patience = seconds("--storage-timeout", storage_timeout)
+    if limit is None and (space is not None or trust):
+        raise DsxError("--space and --trust: are about what --settle runs; without it nothing is")
     from dsx.report.progress import working
     from dsx.report.result import print_front, print_message
     from dsx.report.view import axes
@@ -75,7 +86,7 @@ def pareto(
     axes(found, x, y)
     if limit is not None:
         # The newest study may be another one by the end.
-        _settle(found.study, limit, storage, patience)
+        _settle(found.study, limit, storage, patience, space, trust)
         found = _read(found.study, storage, mix_devices)
     with working("writing plots and tables"):
         written = _write(found, plot, x, y)
@@ -108,21 +119,30 @@ def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> l
     return [file]
 
 
-def _settle(study: str, limit: float, storage: str, patience: float) -> None:
+def _settle(
+    study: str, limit: float, storage: str, patience: float, space: str | None, trust: bool
+) -> None:
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.settled import said
     from dsx.study.settle import settle
 
     with working("reading the study") as doing, redirect_stdout(sys.stderr):
-        settled = settle(study, limit, storage=storage, storage_timeout=patience, doing=doing)
-    print_message(said(settled))
+        settled = settle(
+            study,
+            limit,
+            storage=storage,
+            storage_timeout=patience,
+            doing=doing,
+            space=vouched(space, trust),
+            trust=trust,
+        )
+    print_message(*said(settled))
 
 
 def _show_proxies(
     study: str | None, storage: str, plot: Path | None, format: str, others: Mapping[str, object]
 ) -> None:
-    from dsx.errors import DsxError
     from dsx.report.plot import plot_proxies
     from dsx.report.progress import working
     from dsx.report.proxies import print_proxies

@@ -86,10 +86,11 @@ def search(
     if not found.on_front:
         print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
         raise typer.Exit(1)
-    _say_next(found, storage, mix_devices)
+    # Code outside dsx is run only if it is named again.
+    _say_next(found, storage, ["--space", space] if loaded.imports else [], mix_devices)
 
 
-def _say_next(found: "Front", storage: str, mix_devices: bool) -> None:
+def _say_next(found: "Front", storage: str, own: list[str], mix_devices: bool) -> None:
     from dsx.report.result import print_message
 
     place = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
@@ -100,8 +101,8 @@ def _say_next(found: "Front", storage: str, mix_devices: bool) -> None:
         return
     # By its words, a design is picked from those of the study's own device.
     pick = f"#{found.knee.trial}" if found.devices else "knee"
-    chosen = command_line("export", found.study, *place, "--pick", pick, "--out", "chosen")
-    print_message(f"Next: {following}\n      {chosen}")
+    chosen = command_line("export", found.study, *place, *own, "--pick", pick, "--out", "chosen")
+    print_message(f"Next: {following}", f"      {chosen}")
 
 
 def _check(storage: str, study: str | None) -> None:

@@ -78,7 +78,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     for note in _data_notes(loaded):
         print_message(note)
     if file is not None:
-        print_message(f"Wrote {file}\nNext: {command_line('search', str(file))}")
+        print_message(f"Wrote {file}", f"Next: {command_line('search', str(file))}")
     if problems:
         raise typer.Exit(1)
 
@@ -108,4 +108,4 @@ def _show_model(
         write(drafted.text, file)
     print_census(model, drafted.census, format)
     if file is not None:
-        print_message(f"Wrote {file}\nNext: {command_line('space', str(file))}")
+        print_message(f"Wrote {file}", f"Next: {command_line('space', str(file))}")

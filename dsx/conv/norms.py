@@ -1,6 +1,8 @@
 """What follows what in a network, and which convolutions a BN follows."""
 
 import copy
+import keyword
+import unicodedata
 from collections import Counter
 from typing import Any
 
@@ -29,11 +31,31 @@ def trace(network: nn.Module) -> fx.Graph | str:
         The graph, or the reason why torch.fx cannot follow the network.
     """
     try:
-        return _Tracer().trace(network)
+        graph = _Tracer().trace(network)
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except Exception as error:
         return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+    return _unsafe_name(graph) or graph
+
+
+def _unsafe_name(graph: fx.Graph) -> str:
+    """Name what torch.fx would not write as a name into generated code; "" if nothing."""
+    for node in graph.nodes:
+        path = node.target if isinstance(node.target, str) else ""
+        if not all(map(_writable, path.split("."))):
+            return f"{path!r} cannot be written as Python"
+        for name in node.kwargs:
+            if not name.isidentifier():
+                return f"the argument {name!r} cannot be written as Python"
+    return ""
+
+
+def _writable(name: str) -> bool:
+    """Check whether torch.fx can write a name as an attribute or between quotes."""
+    if name.isidentifier():
+        return not keyword.iskeyword(name) and unicodedata.normalize("NFKC", name) == name
+    return name.isprintable() and '"' not in name and "\\" not in name
 
 
 def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:

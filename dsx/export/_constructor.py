@@ -1,5 +1,6 @@
 """Write the Python that builds a module of torch.nn like a given one."""
 
+import ast
 import inspect
 from collections.abc import Iterator
 
@@ -53,7 +54,13 @@ def _arguments(module: nn.Module, short: bool) -> Iterator[str]:
 
 def _literal(value: object) -> str:
     text = repr(value)
-    return f'float("{text}")' if text in ("inf", "-inf", "nan") else text
+    if text in ("inf", "-inf", "nan"):
+        return f'float("{text}")'
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError) as error:
+        raise WorkFailed(f"model.py cannot hold the argument {text}") from error
+    return text
 
 
 def _builds(call: str, module: nn.Module) -> bool:

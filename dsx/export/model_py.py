@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, fx, nn
 
 from dsx.conv import Deployed
-from dsx.errors import WorkFailed
+from dsx.errors import WorkFailed, printable
 from dsx.export._base import Exporter
 from dsx.export._constructor import constructor
 
@@ -126,8 +126,15 @@ def _flat(network: fx.GraphModule) -> fx.GraphModule:
 
 def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
     """Keep a part under a name of its own: two dotted names may differ in a dot only."""
-    name = re.sub(r"\W", "_", target)
-    while hasattr(root, name) or keyword.iskeyword(name) or not name.isidentifier():
+    # ASCII only: Python reads some other letters as their plain forms. Names that begin with two
+    # underscores are changed inside a class.
+    name = re.sub(r"\W", "_", target, flags=re.ASCII)
+    while (
+        hasattr(root, name)
+        or keyword.iskeyword(name)
+        or not name.isidentifier()
+        or name.startswith("__")
+    ):
         name = f"part_{name}"
     if isinstance(part, nn.Module):
         root.add_module(name, part)
@@ -161,7 +168,7 @@ def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
     typed = r"\1: torch.Tensor) -> torch.Tensor:"
     forward = re.sub(r"(?m)^(def forward\(self, x)[^,\n]*:$", typed, forward)
     return _TEMPLATE.format(
-        headline="\n".join(textwrap.wrap(headline, 96)),
+        headline="\n".join(map(_in_docstring, textwrap.wrap(headline, 96))),
         weights=WEIGHTS,
         shape=", ".join(str(side) for side in sample.shape),
         dtype=sample.dtype,
@@ -169,6 +176,11 @@ def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
         init="\n".join(f"        {line}" for line in init),
         forward="\n".join(f"    {line}" if line else "" for line in forward.splitlines()) + "\n",
     )
+
+
+def _in_docstring(line: str) -> str:
+    """Write a line so that nothing in it ends or escapes the docstring around it."""
+    return printable(line).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
@@ -179,9 +191,17 @@ def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
         if name in ("inf", "nan"):
             yield f"from math import {name}"
         elif inspect.ismodule(value):
-            yield f"import {value.__name__} as {name}"
+            yield f"import {_dotted(value.__name__)} as {name}"
         else:
-            yield f"from {value.__module__} import {value.__name__} as {name}"
+            module, own = _dotted(value.__module__), _dotted(value.__name__)
+            yield f"from {module} import {own} as {name}"
+
+
+def _dotted(path: str) -> str:
+    """Check that a name is valid in an import."""
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise WorkFailed(f"model.py cannot import {path!r}")
+    return path
 
 
 EXPORTER = Exporter(write=write)

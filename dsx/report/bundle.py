@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dsx.report.console import console, spelled
+from dsx.report.escape import json_text
 from dsx.report.human import kind, title, told
 from dsx.report.listing import listing, print_rows
 from dsx.report.measured import Row, doubt_notes
@@ -33,7 +34,7 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
     """
     metrics = manifest["metrics"]
     if format == "json":
-        sys.stdout.write(json.dumps(manifest, indent=2) + "\n")
+        sys.stdout.write(json_text(json.dumps(manifest, indent=2)) + "\n")
         return
     if format == "csv":
         print_rows(

@@ -1,6 +1,10 @@
 """Where reports go (results to stdout, the rest to stderr), and the marks they share."""
 
+from typing import Any
+
 from rich.console import Console
+
+from dsx.errors import printable
 
 MARKS = {
     "knee": "★",
@@ -24,7 +28,14 @@ _ASCII = str.maketrans(
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to whoever ends the process; rich would hide which."""
+    """A console that prints text as it is, and leaves a closed pipe to whoever ends the process.
+
+    Each string is one line: a name in it can neither break the line nor command the terminal.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        safe = (printable(each) if isinstance(each, str) else each for each in objects)
+        super().print(*safe, **options)
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

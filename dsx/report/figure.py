@@ -19,7 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from dsx.errors import printable
 from dsx.report.axis import Axis
+from dsx.report.escape import readable
 from dsx.report.human import DOUBTS, doubts, human, tick, title
 from dsx.report.labels import Box, place
 from dsx.report.view import (
@@ -76,6 +78,9 @@ STYLE = {
     "grid.color": "#e8e8e8",
     "grid.linewidth": 0.6,
     "svg.hashsalt": "dsx",
+    # A name between dollar signs is no formula, and nothing for LaTeX to run.
+    "text.parse_math": False,
+    "text.usetex": False,
 }
 
 
@@ -90,6 +95,7 @@ def figure(front: Front, x: str, y: str) -> Figure:
     Returns:
         A figure of 6.4 x 4.4 inches; front, knee and baseline carry their trial numbers.
     """
+    front, x, y = readable(front), printable(x), printable(y)
     with style.context(STYLE):
         drawn = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
         _Picture(front=front, drawn=drawn, axes=drawn.add_subplot(), x=x, y=y).draw()

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from dsx.errors import printable
 from dsx.report.console import console
+from dsx.report.escape import cell, json_text
 
 SCHEMA_VERSION = 1
 
@@ -25,7 +27,7 @@ def print_rows(
     """
     if format == "json":
         document = {"schema_version": SCHEMA_VERSION, **about, name: list(rows)}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        sys.stdout.write(json_text(json.dumps(document, indent=2)) + "\n")
     elif not rows:
         sys.stdout.write("" if format == "csv" else f"no {name}\n")
     elif format == "csv":
@@ -33,7 +35,7 @@ def print_rows(
         writer.writeheader()
         # Truth as in JSON, not as in Python.
         writer.writerows(
-            {name: json.dumps(v) if isinstance(v, bool) else v for name, v in row.items()}
+            {name: json.dumps(v) if isinstance(v, bool) else cell(v) for name, v in row.items()}
             for row in rows
         )
     else:
@@ -47,5 +49,6 @@ def listing(rows: Sequence[Mapping[str, object]], right: Sequence[str] = ()) -> 
         number = name in right or all(isinstance(row[name], int | float) for row in rows)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+        cells = (f"{v:,}" if isinstance(v, int) else str(v) for v in row.values())
+        table.add_row(*map(printable, cells))
     return table

@@ -5,11 +5,12 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator
-from html import escape
 from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
 
+from dsx.errors import printable
+from dsx.report.escape import html, readable
 from dsx.report.human import DOUBTS, counted, kind, title, told
 from dsx.report.picks import picks
 from dsx.report.view import (
@@ -59,13 +60,14 @@ def page(front: Front, x: str, y: str) -> str:
     Returns:
         An HTML document that loads nothing from anywhere.
     """
+    front, x, y = readable(front), printable(x), printable(y)
     parts = {
-        "TITLE": escape(front.study),
-        "SUMMARY": escape(f"Space {front.space}: {tally(front)}."),
-        "PICKS": "<br>".join(escape(line) for line in picks(front).splitlines()),
+        "TITLE": html(front.study),
+        "SUMMARY": html(f"Space {front.space}: {tally(front)}."),
+        "PICKS": "<br>".join(html(line) for line in picks(front).splitlines()),
         "TABLE": _table(front),
         "CONDITIONS": "".join(
-            f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
+            f"<dt>{html(name)}</dt><dd>{html(text)}</dd>"
             for name, text in [*_notes(front), *front.conditions.items()]
         ),
         "PLOTLY": get_plotlyjs(),
@@ -105,7 +107,8 @@ def _metric(front: Front, name: str) -> dict[str, object]:
     unit = front.units.get(name, "")
     return {
         "title": title(name, unit),
-        "heading": described(front, name),
+        # Plotly reads a little HTML in the titles of its axes.
+        "heading": html(described(front, name)),
         "format": {"share": ".4~%", "count": ".4~s", "symbol": ""}[kind(unit)],
         "log": logarithmic(front, name),
     }
@@ -132,7 +135,7 @@ def _design(front: Front, entry: Entry, names: list[str]) -> dict[str, object]:
 
 def _hover(front: Front, entry: Entry) -> str:
     """What is read under the pointer, in the little HTML that Plotly knows."""
-    lines = [f"<b>#{entry.trial}</b> {entry.id}, {called(front, role(front, entry))}"]
+    lines = [f"<b>#{entry.trial}</b> {html(entry.id)}, {called(front, role(front, entry))}"]
     if front.devices:
         lines.append(f"measured on device {front.devices[entry.device]}")
     for name in metrics(front):
@@ -140,8 +143,8 @@ def _hover(front: Front, entry: Entry) -> str:
             unit = front.units.get(name, "")
             said = ratio(front, entry, name)
             figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
-            lines.append(f"{escape(title(name, unit))}: {figure}")
-    return "<br>".join([*lines, *map(escape, textwrap.wrap(entry.words, 60))])
+            lines.append(f"{html(f'{title(name, unit)}: {figure}')}")
+    return "<br>".join([*lines, *map(html, textwrap.wrap(entry.words, 60))])
 
 
 def _table(front: Front) -> str:
@@ -149,19 +152,19 @@ def _table(front: Front) -> str:
     heads = ["<th>trial</th>", "<th>id</th>"]
     for name in names:
         unit = front.units.get(name, "")
-        small = f"<small>{escape(counted(name, unit))}</small>"
-        heads.append(f'<th class="figure">{escape(title(name, unit))}{small}</th>')
+        small = f"<small>{html(counted(name, unit))}</small>"
+        heads.append(f'<th class="figure">{html(title(name, unit))}{small}</th>')
     heads += ['<th class="figure">dense</th>', "<th>design</th>"]
     rows = []
     for entry in listed(front):
         cells = [
             f'<td data-value="{entry.trial}">#{entry.trial}</td>',
-            f"<td><code>{ids[entry.id]}</code></td>",
+            f"<td><code>{html(ids[entry.id])}</code></td>",
             *(_cell(front, entry, name) for name in names),
             f'<td class="figure">{dense(entry)}</td>',
-            f"<td>{escape(entry.words)}{_remark(front, entry)}</td>",
+            f"<td>{html(entry.words)}{_remark(front, entry)}</td>",
         ]
-        rows.append(f'<tr id="{entry.id}" class="{role(front, entry)}">{"".join(cells)}</tr>')
+        rows.append(f'<tr id="{html(entry.id)}" class="{role(front, entry)}">{"".join(cells)}</tr>')
     return (
         f"<table><thead><tr>{''.join(heads)}</tr></thead>\n"
         f"<tbody>{chr(10).join(rows)}</tbody></table>"
@@ -175,7 +178,7 @@ def _cell(front: Front, entry: Entry, name: str) -> str:
     said = ratio(front, entry, name)
     shown = told(value, front.units.get(name, ""))
     small = f"<small>{said}</small>" if said else ""
-    return f'<td class="figure" data-value="{value.value}">{shown}{small}</td>'
+    return f'<td class="figure" data-value="{value.value}">{html(shown)}{small}</td>'
 
 
 def _remark(front: Front, entry: Entry) -> str:

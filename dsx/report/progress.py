@@ -108,7 +108,7 @@ class SearchProgress:
     ) -> None:
         self._context.close()
         if self._last is not None and error is None:
-            self._console.print(summary(self._last), soft_wrap=True)
+            self._console.print(*summary(self._last).splitlines(), sep="\n", soft_wrap=True)
 
     def report(self, progress: "run.Progress") -> None:
         """Show how far the search is."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
+from dsx.errors import printable
 from dsx.report.console import console
 from dsx.report.human import DOUBTS, title
 from dsx.report.listing import listing, print_rows
@@ -190,7 +191,7 @@ def _meaning(report: ProxyReport, proxy: Proxy) -> str:
 
 
 def _title(report: ProxyReport, name: str) -> str:
-    return title(name, report.front.units.get(name, ""))
+    return printable(title(name, report.front.units.get(name, "")))
 
 
 def _upper(text: str) -> str:

@@ -11,6 +11,7 @@ from matplotlib.axis import Axis as PlotAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from dsx.errors import printable
 from dsx.report.axis import Axis
 from dsx.report.figure import LOOKS, STYLE, TITLE_FONT, arms, handle
 from dsx.report.human import heading, tick
@@ -42,10 +43,11 @@ def proxy_figure(report: ProxyReport) -> Figure:
             panel = drawn.add_subplot(rows, columns, index + 1)
             _Panel(report=report, axes=panel, proxy=proxy).draw()
         _legend(drawn, report)
+        study = printable(report.front.study)
         # From here on the layout stands, and the title can be put where the panels begin.
-        drawn.suptitle(report.front.study, **TITLE_FONT)
+        drawn.suptitle(study, **TITLE_FONT)
         drawn.draw_without_rendering()
-        drawn.suptitle(report.front.study, x=drawn.axes[0].get_position().x0, **TITLE_FONT)
+        drawn.suptitle(study, x=drawn.axes[0].get_position().x0, **TITLE_FONT)
     return drawn
 
 
@@ -61,7 +63,7 @@ def _legend(drawn: Figure, report: ProxyReport) -> None:
     conditions = "; ".join(f"{name}: {text}" for name, text in report.front.conditions.items())
     legend = drawn.legend(
         handles=handles,
-        title=textwrap.fill(conditions, int(19 * drawn.get_figwidth())),
+        title=textwrap.fill(printable(conditions), int(19 * drawn.get_figwidth())),
         title_fontsize=7,
         loc="outside lower center",
         ncols=len(handles),
@@ -115,7 +117,7 @@ class _Panel:
     def _axis(self, axis: PlotAxis, name: str, values: Sequence[Value]) -> None:
         unit = self.report.front.units.get(name, "")
         numbers = [value.value for value in values]
-        axis.set_label_text(heading(name, unit))
+        axis.set_label_text(printable(heading(name, unit)))
         if far_apart(numbers):
             set_scale = self.axes.set_xscale if axis is self.axes.xaxis else self.axes.set_yscale
             set_scale("log")

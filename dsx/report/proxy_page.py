@@ -1,11 +1,11 @@
 """Proxies as one HTML file that works offline: a panel for each, and the sentences below."""
 
 import math
-from html import escape
 
 import plotly.graph_objects as graph
 from plotly.subplots import make_subplots
 
+from dsx.report.escape import html
 from dsx.report.human import heading, kind, title, told
 from dsx.report.proxies import DRAWN, columns_of, drawn_as, said_of, sentences
 from dsx.report.view import COLOURS, Role, far_apart
@@ -32,22 +32,22 @@ def proxy_page(report: ProxyReport) -> str:
         An HTML document that loads nothing from anywhere.
     """
     plot = _plot(report).to_html(full_html=False, include_plotlyjs=True, div_id="proxies")
-    study = escape(report.front.study)
-    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences(report))
+    study = html(report.front.study)
+    said = "".join(f"<p>{html(sentence)}</p>" for sentence in sentences(report))
     conditions = "; ".join(f"{name}: {text}" for name, text in report.front.conditions.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{study}: proxies</title></head>\n"
         '<body style="font-family: sans-serif; margin: 2rem; max-width: 80rem">'
         f"<h1>{study}</h1>\n{plot}\n{said}\n"
-        f'<p style="color: #555555">{escape(conditions)}</p></body></html>\n'
+        f'<p style="color: #555555">{html(conditions)}</p></body></html>\n'
     )
 
 
 def _plot(report: ProxyReport) -> graph.Figure:
     columns = columns_of(report)
     rows = math.ceil(len(report.proxies) / columns)
-    titles = [escape(said_of(report, proxy)) for proxy in report.proxies]
+    titles = [html(said_of(report, proxy)) for proxy in report.proxies]
     plot = make_subplots(rows=rows, cols=columns, subplot_titles=titles)
     legend: set[Role] = set()
     for index, proxy in enumerate(report.proxies):
@@ -75,9 +75,9 @@ def _trace(
     symbol, size = _SYMBOLS[role]
     units = report.front.units
     hover = [
-        f"<b>{design}</b><br>"
+        f"<b>{html(design)}</b><br>"
         + "<br>".join(
-            f"{escape(title(name, units.get(name, '')))}: {told(value, units.get(name, ''))}"
+            html(f"{title(name, units.get(name, ''))}: {told(value, units.get(name, ''))}")
             for name, value in zip((proxy.name, proxy.target), pair, strict=True)
         )
         for design, pair in points.items()
@@ -106,7 +106,7 @@ def _trace(
 def _axis(report: ProxyReport, name: str, values: list[Value]) -> dict[str, object]:
     unit = report.front.units.get(name, "")
     return {
-        "title": heading(name, unit),
+        "title": html(heading(name, unit)),
         "type": "log" if far_apart([value.value for value in values]) else "linear",
         "tickformat": {"share": ".4~%", "count": ".4~s", "symbol": ""}[kind(unit)],
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dsx.errors import DsxError
+from dsx.report.escape import cell, code, fenced, markdown, readable
 from dsx.report.findings import findings
 from dsx.report.picks import picks
 from dsx.report.plot import plot
@@ -98,19 +99,19 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
         writer.writerow(
             [
                 entry.trial,
-                number.design,
-                number.subject,
+                cell(number.design),
+                cell(number.subject),
                 json.dumps(entry.feasible),
-                number.device,
-                number.metric,
+                cell(number.device),
+                cell(number.metric),
                 number.seed,
                 number.value,
                 number.low,
                 number.high,
-                front.units.get(number.metric, ""),
+                cell(front.units.get(number.metric, "")),
                 number.samples,
                 f"{number.taken_at:%Y-%m-%dT%H:%M:%SZ}",
-                json.dumps(dict(number.conditions), sort_keys=True),
+                cell(json.dumps(dict(number.conditions), sort_keys=True)),
             ]
         )
     return out.getvalue()
@@ -118,29 +119,32 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
 
 def front_csv(front: Front) -> str:
     """Write the designs of the front only, a line each."""
+    # A name may hold commas, but no line break is left in it.
     lines = as_csv(front).splitlines(keepends=True)
-    rows = csv.DictReader(lines)
-    kept = [row["id"] for row in rows if row["on_front"] == "true"]
-    return lines[0] + "".join(line for line in lines[1:] if line.partition(",")[0] in kept)
+    rows = zip(lines[1:], csv.DictReader(lines), strict=True)
+    return lines[0] + "".join(line for line, row in rows if row["on_front"] == "true")
 
 
 def readme(front: Front) -> str:
     """Describe a study on one page: machine and versions, what was found, the front, the picks."""
+    front = readable(front)
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
     console.print(FrontTable(front))
     table = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
-    conditions = "\n".join(f"- {name}: {value}" for name, value in front.conditions.items())
+    conditions = "\n".join(
+        f"- {markdown(f'{name}: {value}')}" for name, value in front.conditions.items()
+    )
     found = findings(front)
-    paragraph = f"{textwrap.fill(found, WIDTH)}\n\n" if found else ""
+    paragraph = f"{textwrap.fill(markdown(found), WIDTH)}\n\n" if found else ""
     return (
-        f"# Study {front.study}\n\n"
-        f"Space `{front.space}`: {tally(front)}.\n\n"
+        f"# Study {markdown(front.study)}\n\n"
+        f"Space {code(front.space)}: {tally(front)}.\n\n"
         f"{conditions}\n\n"
         "![The front](front.svg)\n\n"
         f"{paragraph}"
-        f"```text\n{table}\n```\n\n"
-        f"```text\n{picks(front)}\n```\n\n"
+        f"{fenced(table)}\n\n"
+        f"{fenced(picks(front))}\n\n"
         "`space.yaml` is the space, `measurements.csv` holds every number with its interval and "
         "conditions, `study.json` every design, `front.csv` the front.\n"
     )

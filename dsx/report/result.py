@@ -2,7 +2,9 @@
 
 import sys
 
+from dsx.errors import printable
 from dsx.report.console import console
+from dsx.report.escape import readable
 from dsx.report.picks import picks
 from dsx.report.rows import as_csv, as_json
 from dsx.report.table import FrontTable
@@ -27,13 +29,18 @@ def print_front(
         sys.stdout.write(as_json(front) + "\n" if format == "json" else as_csv(front))
         return
     out = console()
+    front = readable(front)
     out.print(FrontTable(front))
     if front.on_front:
         if plotted:
-            out.print(TerminalPlot(front, x=x, y=y))
-        out.print(picks(front))
+            out.print(TerminalPlot(front, x=x and printable(x), y=y and printable(y)))
+        out.print(*picks(front).splitlines(), sep="\n")
 
 
-def print_message(text: str) -> None:
-    """Print a message to stderr."""
-    console(stderr=True).print(without_password(text), soft_wrap=True)
+def print_message(*lines: str) -> None:
+    """Print a message to stderr.
+
+    Args:
+        lines: The lines of the message, which may hold names from data.
+    """
+    console(stderr=True).print(*map(without_password, lines), sep="\n", soft_wrap=True)

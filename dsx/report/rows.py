@@ -5,6 +5,7 @@ import io
 import json
 import math
 
+from dsx.report.escape import cell, json_text
 from dsx.report.human import DOUBTS
 from dsx.report.view import metrics
 from dsx.study.chance import chance_notes
@@ -49,7 +50,8 @@ def document(front: Front) -> dict[str, object]:
 
 def as_json(front: Front) -> str:
     """Write the document of a front as JSON, to be read by people too."""
-    return json.dumps(document(front), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document(front), indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(text)
 
 
 def as_csv(front: Front) -> str:
@@ -75,8 +77,9 @@ def as_csv(front: Front) -> str:
     out = io.StringIO()
     fields = ["id", "trial", "on_front", "certainty", "feasible", *device, *columns, "words"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(_row(front, entry) for entry in front.entries)
+    heading = dict(zip(fields, fields, strict=True))
+    rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return out.getvalue()
 
 

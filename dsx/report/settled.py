@@ -3,7 +3,7 @@
 from dsx.study.settle import Settled
 
 
-def said(settled: Settled) -> str:
+def said(settled: Settled) -> list[str]:
     """Say what was done, and what came of it.
 
     Args:
@@ -18,4 +18,4 @@ def said(settled: Settled) -> str:
         f"trained {settled.trained} times with fresh seeds; it took {settled.seconds:.0f} s."
     ]
     lines += [f"{design}: {problem}" for design, problem in settled.failed.items()]
-    return "\n".join(lines)
+    return lines

@@ -30,7 +30,7 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     )
     print_slots(rows, space.census)
     for offer in offers(space):
-        out.print(offer.text(out.width), soft_wrap=True)
+        out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")

@@ -27,6 +27,7 @@ from dsx.space.rules import rule_choices
 from dsx.space.schema import SpaceFile, parse_space
 from dsx.space.source import Source, read_source
 from dsx.space.yaml_text import MOST_CHARACTERS
+from dsx.trust import give, import_paths
 
 T = TypeVar("T")
 
@@ -130,6 +131,11 @@ class SearchSpace:
         return network
 
     @property
+    def imports(self) -> frozenset[str]:
+        """Import paths that the file names, and all other text with a colon."""
+        return import_paths(self.source.content)
+
+    @property
     def missing(self) -> str | None:
         """The file of weights to begin with, where it is not there yet; a search needs it."""
         given = self.file.weights
@@ -199,7 +205,10 @@ def load_space(name: str | Path) -> SearchSpace:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SpaceError(f"{path}: cannot be read: it is not UTF-8 text") from error
-    return build_space(path.stem, str(name) if str(name).endswith(path.suffix) else path.name, text)
+    source = read_source(str(name) if str(name).endswith(path.suffix) else path.name, text)
+    # Naming the file runs what is in it, as with any program.
+    give(import_paths(source.content))
+    return _build_space(path.stem, source)
 
 
 def build_space(name: str, file: str, text: str) -> SearchSpace:
@@ -216,7 +225,10 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
     Raises:
         SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
     """
-    source = read_source(file, text)
+    return _build_space(name, read_source(file, text))
+
+
+def _build_space(name: str, source: Source) -> SearchSpace:
     content = parse_space(source)
     data = _open(content, source)
     for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():

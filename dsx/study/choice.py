@@ -1,6 +1,7 @@
 """Choice: one design of a study, with all that is needed to build it again."""
 
 from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -8,9 +9,12 @@ from torch import Tensor
 
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
+from dsx.errors import StorageError
 from dsx.measure import Device, Reading
 from dsx.space import Design, SearchSpace
+from dsx.space.source import read_source
 from dsx.space.space import build_space
+from dsx.study.begin import difference_of
 from dsx.study.database import open_database
 from dsx.study.front import Entry
 from dsx.study.memory import KnownForms
@@ -19,6 +23,7 @@ from dsx.study.readings import load_own
 from dsx.study.references import References
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights, training_id
+from dsx.trust import restricted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +53,14 @@ class StudyChoice:
     references: MutableMapping[str, float]
 
 
-def load_choice(storage: str, study: str | None, pick: str, device: Device) -> StudyChoice:
+def load_choice(
+    storage: str,
+    study: str | None,
+    pick: str,
+    device: Device,
+    space: SearchSpace | None = None,
+    trust: bool = False,
+) -> StudyChoice:
     """Find a design of a study.
 
     Args:
@@ -56,6 +68,9 @@ def load_choice(storage: str, study: str | None, pick: str, device: Device) -> S
         study: Name of the study; None for the newest.
         pick: Which design, as `Front.pick` takes it.
         device: This machine.
+        space: The space of the study, from a file of the user's; needed, or `trust`, where it
+            names code outside dsx.
+        trust: Whether code that only the database names may run.
 
     Returns:
         The choice.
@@ -66,19 +81,56 @@ def load_choice(storage: str, study: str | None, pick: str, device: Device) -> S
     engine = open_database(storage, create=False)
     row = find_study(engine, study)
     entry = _picked(engine, row, pick)
-    space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
+    with permitted(space, trust):
+        space = study_space(row, space)
+        design = design_of(space, entry)
     trained = {n: facts for n, facts in row.metrics.items() if facts.get("stage") == "trained"}
     training = training_id({name: facts["protocol"] for name, facts in trained.items()})
     return StudyChoice(
         study=row.name,
         trial=entry.trial,
         space=space,
-        design=design_of(space, entry),
+        design=design,
         weights=Weights(engine, storage, row.name, training).load(entry.id),
         metrics=_metrics(engine, row, entry),
         known=KnownForms(engine, device.fingerprint, memory=None),
         references=References(engine, device.fingerprint, memory=None),
     )
+
+
+def permitted(space: SearchSpace | None, trust: bool) -> AbstractContextManager[None]:
+    """Follow the import paths of a space alone, while a study is read from a database.
+
+    Args:
+        space: From a file of the user's; None for no path at all.
+        trust: Whether all paths are followed.
+    """
+    return restricted(None if trust else frozenset() if space is None else space.imports)
+
+
+def study_space(study: StudyRow, given: SearchSpace | None) -> SearchSpace:
+    """Find the space of a study.
+
+    Args:
+        study: The study.
+        given: The user's own file of it; None for what the database holds.
+
+    Returns:
+        The space that was given, or the one in the database.
+
+    Raises:
+        StorageError: If the study has another space than the one that was given.
+        SpaceError: If the space in the database does not hold together.
+    """
+    file = f"{study.space} (as study '{study.name}' has it)"
+    if given is None:
+        return build_space(study.space, file, study.space_text)
+    stored = read_source(file, study.space_text).content
+    if difference := difference_of(stored, given.source.content):
+        raise StorageError(
+            f"--space: {given.source.file} is not the space of study '{study.name}': {difference}"
+        )
+    return given
 
 
 def design_of(space: SearchSpace, entry: Entry) -> Design:

@@ -31,6 +31,7 @@ from dsx.study.store import Draw, Store, one_line_errors
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
 from dsx.study.weights import Weights
+from dsx.trust import restricted
 
 MOST_TRIALS, LARGEST_SEED = 1_000_000, 2**32 - 1
 MOST_DRAWS_PER_TRIAL = 20
@@ -122,7 +123,11 @@ def search(
     engine = open_database(storage, True, storage_timeout)
     memory = Memory(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
-    with one_line_errors(storage), claim(engine, name) as lease:
+    with (
+        restricted(loaded.imports),
+        one_line_errors(storage),
+        claim(engine, name) as lease,
+    ):
         plan = make_plan(loaded, memory)
         begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
         report = report or (lambda progress: None)

@@ -19,9 +19,8 @@ from dsx.activity import subject
 from dsx.errors import CheckpointError, TrialFailed
 from dsx.measure import Candidate, this_device
 from dsx.space import Design, SearchSpace
-from dsx.space.space import build_space
 from dsx.study.begin import begin_study
-from dsx.study.choice import design_of
+from dsx.study.choice import design_of, permitted, study_space
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import WAITING, in_one_line, read_metric, share_reading
 from dsx.study.front import Entry, Front
@@ -75,6 +74,8 @@ def settle(
     storage: str = DEFAULT_STORAGE,
     storage_timeout: float = SERVER_SECONDS,
     doing: Callable[[str], None] = lambda words: None,
+    space: SearchSpace | None = None,
+    trust: bool = False,
 ) -> Settled:
     """Measure contested designs of a study again.
 
@@ -84,6 +85,9 @@ def settle(
         storage: Any SQLAlchemy URL.
         storage_timeout: Seconds for which a database server that goes away is waited for.
         doing: Told in a few words what is done next.
+        space: The space of the study, from a file of the user's; needed, or `trust`, where it
+            names code outside dsx.
+        trust: Whether code that only the database names may run.
 
     Returns:
         The front, and what was done for it; every new number is in the database.
@@ -95,10 +99,10 @@ def settle(
     engine = open_database(storage, create=False)
     row = find_study(engine, study)
     engine = open_database(storage, True, storage_timeout)
-    space = build_space(row.space, f"{row.space} (as study '{row.name}' has it)", row.space_text)
-    torch.set_num_threads(space.file.measure.threads)
-    memory = Memory(engine, this_device())
-    with one_line_errors(storage), claim(engine, row.name) as lease:
+    with permitted(space, trust), one_line_errors(storage), claim(engine, row.name) as lease:
+        space = study_space(row, space)
+        torch.set_num_threads(space.file.measure.threads)
+        memory = Memory(engine, this_device())
         plan = make_plan(space, memory)
         begin_study(row.name, plan, memory, row.seed, engine=lease.engine)
         weights = Weights(engine, storage, row.name, plan.training)

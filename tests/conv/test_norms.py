@@ -124,3 +124,26 @@ def test_pairs_come_in_the_order_of_the_network() -> None:
     assert isinstance(graph, fx.Graph)
     expected = [(network.plain, network.norms[0]), (network.binary, network.norms[4])]
     assert pairs(network, graph) == expected
+
+
+class Named(nn.Module):
+    """Holds a convolution under any name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({name: conv()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts.values():
+            x = part(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    "name", ['a"), open("/dev/null"), ("', "a\\", "a\nb", "\x1b", "class", "\ufb01"]
+)
+def test_a_name_that_torch_would_write_into_code_is_not_followed(name: str) -> None:
+    reason = trace(Named(name).eval())
+    assert isinstance(reason, str) and reason.endswith("cannot be written as Python")
+    assert reason.isprintable()
+    assert isinstance(trace(Named("a b").eval()), fx.Graph)

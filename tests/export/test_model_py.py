@@ -1,5 +1,6 @@
 """model.py as a reader sees it, and its own reader of safetensors."""
 
+import ast
 import importlib.util
 import json
 import tempfile
@@ -15,6 +16,7 @@ from torch import nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._choose import candidates
+from dsx.errors import printable
 from dsx.export.model_py import MODEL, WEIGHTS, write
 from dsx.export.verify import load_exported
 from dsx.nets.small_cnn import SmallCnn
@@ -128,3 +130,60 @@ def test_any_combination_of_dials_is_exported_in_any_form(kind: str, data: st.Da
             torch.testing.assert_close(
                 load_exported(Path(folder))(case.x), expected, rtol=0, atol=1e-10
             )
+
+
+class Hostile(nn.Module):
+    """Parts under names that would be code, if they were written as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        names = ["a b", "x; import os", "\u2460", "\u00ff", "__mangled"]
+        self.parts = nn.ModuleDict({name: nn.Conv2d(1, 1, 1) for name in names})
+        self.register_module("__own", nn.Conv2d(1, 10, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for part in self.parts.values():
+            x = part(x)
+        out: torch.Tensor = self.get_submodule("__own")(x).mean((2, 3))
+        return out
+
+
+HEADLINES = [
+    'ends """\nopen("CANARY", "w")\n"""',
+    "ends \\",
+    'ends with a quote"',
+    "\\N{DIGIT ONE} \\x41 {headline} {0} %s",
+    "a\x1b[31m\x00\u202e\ud800b",
+]
+
+
+@pytest.mark.parametrize("headline", HEADLINES)
+def test_a_headline_is_text_whatever_it_holds(
+    headline: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sample = torch.randn(2, 1, 8, 8)
+    write(deploy(SmallCnn(width=4), sample), sample, headline, tmp_path)
+    mine, plain = (ast.parse((each / MODEL).read_text()) for each in (tmp_path, folder))
+    # Except for the docstring, the file is the same for every headline.
+    first = ast.get_docstring(mine, clean=False)
+    assert first is not None and first.startswith(" ".join(printable_words(headline)))
+    assert list(map(ast.dump, mine.body[1:])) == list(map(ast.dump, plain.body[1:]))
+    load_exported(tmp_path)
+    assert not (tmp_path / "CANARY").exists()
+
+
+def printable_words(headline: str) -> list[str]:
+    return printable(" ".join(headline.split())).split()
+
+
+def test_names_of_parts_are_names_whatever_they_hold(tmp_path: Path) -> None:
+    sample = torch.randn(2, 1, 4, 4)
+    network = Hostile().eval()
+    deployed = deploy(network, sample)
+    write(deployed, sample, "Hostile.", tmp_path)
+    tree = ast.parse((tmp_path / MODEL).read_text())
+    imports = {ast.unparse(each) for each in ast.walk(tree) if isinstance(each, ast.Import)}
+    assert imports == {"import json", "import math", "import torch"}
+    assert not any(isinstance(each, ast.Name) and each.id == "os" for each in ast.walk(tree))
+    torch.testing.assert_close(load_exported(tmp_path)(sample), network(sample))
