@@ -24,6 +24,9 @@ import threading
 import traceback
 from types import FrameType, TracebackType
 
+from dsx.errors import WorkFailed
+from dsx.streams import guard
+
 AGAIN_SECONDS = 0.01
 UNHEARD = 128 + signal.SIGPIPE
 """Exit code of a process that a closed pipe has ended."""
@@ -54,6 +57,7 @@ class _Stop:
 
 def main() -> None:
     """Run the command line of this process, and exit."""
+    guard()
     stop = _Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         # A shell script may have told its children to ignore it.
@@ -87,7 +91,10 @@ def _run(stop: _Stop) -> int:
     try:
         # Nothing outside dsx is imported but what this call names.
         with restricted(()):
-            return run_command(state)
+            code = run_command(state)
+        # Results are complete only if they have left this process.
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:
         # Whoever read the results has read enough. But without its progress work stops on the way.
         return UNHEARD if _unheard() else 0
@@ -125,12 +132,12 @@ def _unheard() -> bool:
 
 
 def _flush() -> None:
-    """Find out now, not while Python shuts down, that nobody reads the output (`| head -1`)."""
+    """Find out now, not while Python shuts down, that output cannot be written (`| head -1`)."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, WorkFailed):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -101,6 +101,43 @@ def message_line(text: str) -> str:
     return f"{line[:half]} ... {line[-half:]}"
 
 
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+"""What libraries say that have no error of their own for it: torch on the CPU, ONNX Runtime."""
+
+
+def out_of_memory(error: BaseException) -> str:
+    """Check whether an error says that memory ran out.
+
+    Args:
+        error: Any error.
+
+    Returns:
+        One line, "out of memory: ..."; empty if the error is about something else.
+    """
+    words = " ".join(str(error).split())
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    # By its name, since importing torch takes a second: torch.OutOfMemoryError.
+    known = not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"})
+    said = "RuntimeError" in kinds and any(phrase in words for phrase in _OUT_OF_MEMORY)
+    if not (known or said):
+        return ""
+    return words if words.startswith("out of memory") else f"out of memory: {words}".rstrip(": ")
+
+
+def raise_out_of_memory(error: BaseException) -> None:
+    """Raise an error for memory that ran out, before another error is blamed on the user's code.
+
+    Args:
+        error: What the user's code raised.
+
+    Raises:
+        MemoryError: If it says that memory ran out. It is no `DsxError`: nobody who words those on
+            their way up takes it for a fault in what they are about.
+    """
+    if words := out_of_memory(error):
+        raise MemoryError(words) from error
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Name the allowed word nearest to a misspelt one.
 

@@ -13,7 +13,7 @@ import pkgutil
 from pathlib import Path
 from typing import TypeVar
 
-from dsx.errors import DsxError, quoted, unknown
+from dsx.errors import DsxError, quoted, raise_out_of_memory, unknown
 from dsx.own_modules import name_module
 from dsx.trust import check_given
 
@@ -83,6 +83,7 @@ def load(path: str) -> object:
         raise DsxError(f"cannot import {quoted(module_name)} of {quoted(path)}: {error}") from error
     # The module's own code runs when it is imported, and can raise anything.
     except (Exception, SystemExit) as error:
+        raise_out_of_memory(error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DsxError(
             f"importing {quoted(module_name)} of {quoted(path)} fails: {reason}"

@@ -53,9 +53,9 @@ def check_given(path: str) -> None:
     known = _given.get()
     if known is not None and path not in known:
         raise DsxError(
-            f"{quoted(path)} is not imported, because that would run code that a database names and this "
-            "call does not (add --space FILE with your space file of the study, or --trust if you "
-            "trust the author of the database)"
+            f"{quoted(path)} is not imported, because that would run code that a database names "
+            "and this call does not (add --space FILE with your space file of the study, or "
+            "--trust if you trust the author of the database)"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dsx.cli import bench, doctor, export, ls, measure, pareto, search, space
+from dsx.cli._failing import failing_in_one_line
 from dsx.cli._given import check_not_empty, safe_message
 from dsx.errors import DsxError
 
@@ -65,7 +66,7 @@ for command in (
     bench.bench,
     doctor.doctor,
 ):
-    app.command()(command)
+    app.command()(failing_in_one_line(command))
 
 
 def run_command(state: State) -> int:

@@ -45,6 +45,10 @@ FormatOption = Annotated[
 MixOption = Annotated[
     bool, typer.Option("--mix-devices", help="Join the numbers of all devices, which may mislead.")
 ]
+AdoptOption = Annotated[
+    bool,
+    typer.Option("--adopt", help="Add dsx's tables to a database of Optuna or of another program."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 
 OwnSpaceOption = Annotated[

@@ -150,13 +150,8 @@ def _metrics(
 ) -> None:
     from dsx.report.measured import print_measured
     from dsx.report.progress import working
-    from dsx.study.store import one_line_errors
 
-    with (
-        working("reading the space") as tell,
-        redirect_stdout(sys.stderr),
-        one_line_errors(storage),
-    ):
+    with working("reading the space") as tell, redirect_stdout(sys.stderr):
         measured = found.single(storage, train, fresh, tell).measure(wanted)
     print_measured(found.space, found.design, measured, how, found.about)
 
@@ -164,13 +159,8 @@ def _metrics(
 def _layers(found: "Asked", storage: str, train: bool, how: Format) -> None:
     from dsx.report.layers import print_layers
     from dsx.report.progress import working
-    from dsx.study.store import one_line_errors
 
-    with (
-        working("reading the space") as tell,
-        redirect_stdout(sys.stderr),
-        one_line_errors(storage),
-    ):
+    with working("reading the space") as tell, redirect_stdout(sys.stderr):
         breakdowns = found.single(storage, train, True, tell).layers()
     print_layers(found.space, found.design, breakdowns, how, found.about)
 
@@ -181,12 +171,7 @@ def _backends(
     from dsx.report.backends import print_backends
     from dsx.report.progress import working
     from dsx.study.backends import compare_backends
-    from dsx.study.store import one_line_errors
 
-    with (
-        working("reading the space") as tell,
-        redirect_stdout(sys.stderr),
-        one_line_errors(storage),
-    ):
+    with working("reading the space") as tell, redirect_stdout(sys.stderr):
         lines = compare_backends(found.single(storage, train, fresh, tell), wanted)
     print_backends(found.space, found.design, lines, how, found.about)

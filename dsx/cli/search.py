@@ -11,6 +11,7 @@ from dsx.cli._duration import seconds
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     DEFAULT_STORAGE_TIMEOUT,
+    AdoptOption,
     Format,
     FormatOption,
     JsonOption,
@@ -52,6 +53,7 @@ def search(
         typer.Option(help="Begin no new trial after this time: 90s, 5m, 2h.", metavar="TIME"),
     ] = None,
     mix_devices: MixOption = False,
+    adopt: AdoptOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
     storage_timeout: StorageTimeoutOption = DEFAULT_STORAGE_TIMEOUT,
     format: FormatOption = Format.TABLE,
@@ -80,6 +82,7 @@ def search(
             timeout=limit,
             mix_devices=mix_devices,
             storage_timeout=patience,
+            adopt=adopt,
             report=progress.report,
         )
     print_front(found, chosen_format(format, json))

@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
+from dsx.errors import raise_out_of_memory
 
 Conv = nn.Conv2d | DsxConv
 
@@ -35,6 +36,7 @@ def trace(network: nn.Module) -> fx.Graph | str:
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except Exception as error:
+        raise_out_of_memory(error)
         return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
     return _unsafe_name(graph) or graph
 

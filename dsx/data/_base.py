@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dsx.data._split import Split
-from dsx.errors import DsxError, unknown
+from dsx.errors import DsxError, raise_out_of_memory, unknown
 from dsx.lookup import find, load
 
 T = TypeVar("T")
@@ -176,6 +176,7 @@ def _guarded(name: str, work: Callable[[], T]) -> T:
     except DsxError as error:
         raise DsxError(f"{name}: {error}") from error
     except (Exception, SystemExit) as error:
+        raise_out_of_memory(error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise DsxError(f"{name} fails: {reason}") from error
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dsx.data._pickled import read_arrays
-from dsx.errors import DsxError
+from dsx.errors import DsxError, raise_out_of_memory
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 IMAGE_SHAPE = (3, 32, 32)
@@ -202,6 +202,7 @@ def _errors_of(place: Path, kind: Kind) -> Iterator[None]:
     except DsxError:
         raise
     except Exception as error:
+        raise_out_of_memory(error)
         if isinstance(error, OSError) and error.strerror:
             raise DsxError(f"{place}: cannot be read: {error.strerror}") from error
         reason = " ".join(str(error).split()) or type(error).__name__

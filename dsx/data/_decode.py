@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, raise_out_of_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -91,6 +91,7 @@ class Decoder:
             return self._pixels(image)
         # Damaged bytes make Pillow raise nearly anything.
         except Exception as error:
+            raise_out_of_memory(error)
             raise _unreadable(place, error) from error
 
     def check(self, place: Place) -> None:
@@ -144,6 +145,7 @@ def _identified(place: Place, file: BinaryIO) -> "Image":
     except UnidentifiedImageError as error:
         raise _unreadable(place, "no format that Pillow knows") from error
     except Exception as error:
+        raise_out_of_memory(error)
         raise _unreadable(place, error) from error
 
 

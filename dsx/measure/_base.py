@@ -17,7 +17,7 @@ from dsx.conv import Cost, Deployed, DsxConv, deploy
 from dsx.conv.deploy import Choice, structure, tensor_facts
 from dsx.conv.timing import Run
 from dsx.data import Splits
-from dsx.errors import WorkFailed
+from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure import gpu
 from dsx.measure.backends import prepare, runner
 from dsx.measure.lock import lock_name, shared
@@ -271,6 +271,7 @@ class Candidate:
         try:
             self.network.load_state_dict(dict(weights))
         except RuntimeError as error:
+            raise_out_of_memory(error)
             del self.network  # some of it may have been filled
             problem = " ".join(str(error).split())
             raise WorkFailed(f"the weights are not of this network: {problem}") from error

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dsx.conv import DsxConv
 from dsx.conv.basis_maps import BasisMaps
 from dsx.conv.swap import swap
-from dsx.errors import WorkFailed
+from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure._base import Candidate, Metric, Reading
 
 COUNTED = (
@@ -125,6 +125,7 @@ def follow(network: nn.Module, sample: Tensor) -> Followed:
             counted, unsupported = _followed(network, sample)
         # The tracer runs the user's forward, and can fail on whatever it does.
         except Exception as error:
+            raise_out_of_memory(error)
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
             raise WorkFailed(f"the operator counter cannot follow the network: {reason}") from error
     unknown = {

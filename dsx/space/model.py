@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, raise_out_of_memory
 from dsx.nets import network_builder
 from dsx.space.network import copied, lazy, materialise, run
 from dsx.space.source import one_line
@@ -45,6 +45,7 @@ def build_model(
             raise
         # The user's own code, with the user's arguments: whatever it raises is about these.
         except (Exception, SystemExit) as error:
+            raise_out_of_memory(error)
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise DsxError(f"{name} cannot be built with these arguments: {reason}") from error
         check_network(name, network)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, raise_out_of_memory
 from dsx.space.source import one_line
 
 
@@ -29,6 +29,7 @@ def copied(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model)
     # Whatever the user's network holds says by itself why it cannot be copied.
     except Exception as error:
+        raise_out_of_memory(error)
         raise DsxError(f"the network cannot be copied: {one_line(error)}") from error
 
 
@@ -50,6 +51,7 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
             output = network(sample)
     # The user's own code, on an input of the data's shape: whatever it raises is about these.
     except (Exception, SystemExit) as error:
+        raise_out_of_memory(error)
         shape = " x ".join(str(side) for side in sample.shape)
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise DsxError(f"the network does not run on an input of {shape}: {reason}") from error

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dsx.errors import DsxError, quoted
+from dsx.errors import DsxError, quoted, raise_out_of_memory
 from dsx.files import open_regular
 from dsx.space.source import one_line
 
@@ -98,6 +98,7 @@ def _read_pickled(path: Path) -> Any:
         ) from error
     # A damaged file can make torch fail in many ways; all of them are about the file.
     except Exception as error:
+        raise_out_of_memory(error)
         # The first sentence; the next ones are about the source code of torch.
         reason = one_line(error).partition(". ")[0] or type(error).__name__
         raise DsxError(f"{path}: is damaged, or was not written by torch.save: {reason}") from error

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dsx.activity import activity
 from dsx.conv import ConvSpec, DsxConv
-from dsx.errors import DsxError
+from dsx.errors import DsxError, raise_out_of_memory
 from dsx.space.network import copied, run
 from dsx.space.redesign import redesign
 from dsx.space.slots import Slot
@@ -80,6 +80,7 @@ def _check_training(network: nn.Module, space: SearchSpace) -> None:
         output = twin(images)
     # The user's own code, in train mode: whatever it raises is about that.
     except Exception as error:
+        raise_out_of_memory(error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DsxError(f"the network does not run in train mode: {reason}") from error
     if not isinstance(output, Tensor):

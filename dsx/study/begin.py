@@ -10,7 +10,7 @@ from dsx.errors import StorageError
 from dsx.space.source import read_source
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan
-from dsx.study.store import forget
+from dsx.study.store import exists, forget
 from dsx.study.tables import COMPLETE, REJECTED, StudyRow, TrialRow
 
 
@@ -48,6 +48,11 @@ def begin_study(
     elif begun is not None:
         _check_same(begun, plan, memory, mix_devices)
         return
+    elif _foreign(memory.engine, name):
+        raise StorageError(
+            f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
+            "another name with --study NAME)"
+        )
     memory.add_design(baseline, baseline.words(space.census))
     row = StudyRow(
         name=name,
@@ -86,6 +91,13 @@ def _empty(engine: Engine, name: str) -> bool:
     )
     with Session(engine) as session:
         return session.scalar(query.limit(1)) is None
+
+
+def _foreign(engine: Engine, name: str) -> bool:
+    """Check whether a study of Optuna is not dsx's: there is no trace of it in dsx's tables."""
+    with Session(engine) as session:
+        drawn = session.scalar(select(TrialRow.number).where(TrialRow.study == name).limit(1))
+    return drawn is None and exists(engine, name)
 
 
 def _forget(engine: Engine, name: str) -> None:

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
-from dsx.errors import StorageError
+from dsx.errors import SpecError, StorageError
 from dsx.measure import Device, Reading
 from dsx.space import Design, SearchSpace
 from dsx.space.source import read_source
 from dsx.space.space import build_space
 from dsx.study.begin import difference_of
+from dsx.study.checked import DamagedRow
 from dsx.study.database import open_database
 from dsx.study.front import Entry
 from dsx.study.memory import KnownForms
@@ -142,8 +143,19 @@ def design_of(space: SearchSpace, entry: Entry) -> Design:
 
     Returns:
         Its design.
+
+    Raises:
+        DamagedRow: If the stored spec is not that of the design.
     """
-    return space.design({name: ConvSpec.from_json(spec) for name, spec in entry.spec.items()})
+    row = f"the database is damaged: dsx_designs, row id='{entry.id}': spec"
+    try:
+        specs = {name: ConvSpec.from_json(spec) for name, spec in entry.spec.items()}
+        design = space.design(specs)
+    except SpecError as error:
+        raise DamagedRow(f"{row}: {error}") from error
+    if design.id != entry.id:
+        raise DamagedRow(f"{row} is that of another design ({design.id})")
+    return design
 
 
 def _metrics(engine: Engine, study: StudyRow, entry: Entry) -> dict[str, Reading]:

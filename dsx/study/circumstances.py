@@ -8,6 +8,9 @@ from dsx.study.pool import Stored
 from dsx.study.repeated import Agreement
 from dsx.study.tables import StudyRow
 
+MOST_NAMED = 5
+"""Row numbers that a message lists."""
+
 Facts = Mapping[str, Mapping[str, Any]]
 """Fingerprint of a device to what is known of it."""
 
@@ -91,6 +94,32 @@ def alike(entries: Sequence[Entry]) -> dict[str, str]:
 def repeated(found: Agreement) -> dict[str, str]:
     """Describe the result of the A/A check, if there is any."""
     return {"A/A check": found.words} if found.networks else {}
+
+
+def damaged(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str]:
+    """Say which measurements are damaged, and which designs therefore lack an objective.
+
+    Args:
+        readings: Their row numbers in `dsx_measurements`.
+        trials: The trials of the designs.
+
+    Returns:
+        Name to words; empty where nothing is damaged.
+    """
+    said = []
+    if readings:
+        said.append(f"left out dsx_measurements, {_numbers('row', readings)}")
+    if trials:
+        lacking = _numbers("trial", trials)
+        said.append(f"{lacking} without all objectives (`dsx search` measures them again)")
+    return {"damaged": "; ".join(said)} if said else {}
+
+
+def _numbers(what: str, numbers: Sequence[int]) -> str:
+    """List some numbers, the first few of many."""
+    listed = ", ".join(map(str, numbers[:MOST_NAMED]))
+    more = f" and {len(numbers) - MOST_NAMED} more" if len(numbers) > MOST_NAMED else ""
+    return f"{what}{'' if len(numbers) == 1 else 's'} {listed}{more}"
 
 
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:

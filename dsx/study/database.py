@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, printable, quoted
 from dsx.secret import hidden
+from dsx.study.contents import check_owner, check_tables, check_version
 from dsx.study.creation import creating
 from dsx.study.server import SERVER_SECONDS, addressed, engine_options, wait_for_server
 from dsx.study.tables import SCHEMA_VERSION, Base, DatabaseRow
@@ -58,7 +59,9 @@ def shown(url: URL) -> str:
     return hidden(printable(url.render_as_string(hide_password=True)))
 
 
-def open_database(storage: str, create: bool, patience: float = SERVER_SECONDS) -> Engine:
+def open_database(
+    storage: str, create: bool, patience: float = SERVER_SECONDS, adopt: bool = False
+) -> Engine:
     """Connect to a database.
 
     Args:
@@ -66,14 +69,17 @@ def open_database(storage: str, create: bool, patience: float = SERVER_SECONDS) 
         create: Whether missing folders, files and tables are made. Without it the database is
             only read, and may lie where nothing can be written.
         patience: Seconds for which a server that goes away later is waited for.
+        adopt: Whether to create the tables also in a database that holds those of other programs.
 
     Returns:
         The engine.
 
     Raises:
-        StorageError: If the database cannot be opened; the password is never shown.
+        StorageError: If the database cannot be opened, keeps nothing, is of another program or of
+            another version of dsx, or lacks a column; the password is never shown.
     """
     url = parse_url(storage)
+    _refuse_memory(url)
     file = sqlite_file(url)
     try:
         if file and not create and not file.exists():
@@ -81,20 +87,80 @@ def open_database(storage: str, create: bool, patience: float = SERVER_SECONDS) 
         if file and file.is_dir():
             raise StorageError(f"{shown(url)} cannot be opened: it is a folder")
         if file and create:
+            _refuse_foreign_file(file, url, adopt)
+            _refuse_lone_log(file, url)
             file.parent.mkdir(parents=True, exist_ok=True)
         engine = tuned(url) if create or not file else _read_only(url, file)
         if create:
             with creating(engine, file):
-                Base.metadata.create_all(engine)
-                _identify(engine)
-        missing = not sqlalchemy.inspect(engine).has_table("dsx_studies")
+                _create_tables(engine, url, adopt)
+        missing = not _usable(engine, url)
         if engine.dialect.name != "sqlite":
             wait_for_server(engine, patience)
-    except (OSError, ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
+    # The driver of SQLite decodes what it finds in a damaged schema.
+    except (OSError, ImportError, UnicodeDecodeError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise StorageError(f"{shown(url)} cannot be opened: {plain(error)}") from error
     if missing:
         raise StorageError(f"{shown(url)} holds no studies of dsx; `dsx search` begins one")
     return engine
+
+
+def _create_tables(engine: Engine, url: URL, adopt: bool) -> None:
+    """Create the tables that are missing, unless the database is not dsx's."""
+    with _naming(url):
+        check_owner(engine, adopt)
+        check_version(engine)
+    Base.metadata.create_all(engine)
+    _identify(engine)
+
+
+def _usable(engine: Engine, url: URL) -> bool:
+    """Check whether the tables of dsx exist; raise an error if they cannot be used."""
+    with _naming(url):
+        usable = check_version(engine)
+        if usable:
+            check_tables(engine)
+    return usable
+
+
+@contextmanager
+def _naming(url: URL) -> Iterator[None]:
+    """Name the database in messages about its contents."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{shown(url)}: {error}") from error
+
+
+def _refuse_foreign_file(file: Path, url: URL, adopt: bool) -> None:
+    """Refuse a file of another program before a connection for writing changes its journal."""
+    if file.exists() and file.stat().st_size:
+        reader = _read_only(url, file)
+        with _naming(url):
+            check_owner(reader, adopt)
+        reader.dispose()
+
+
+def _refuse_lone_log(file: Path, url: URL) -> None:
+    """Refuse to create a file whose write-ahead log exists: SQLite would delete the log."""
+    log = file.with_name(f"{file.name}-wal")
+    empty = not file.exists() or not file.stat().st_size
+    if empty and log.exists() and log.stat().st_size:
+        raise StorageError(
+            f"{shown(url)} is missing or empty, but its log {log.name} is not: put the file back, "
+            "or move the log away"
+        )
+
+
+def _refuse_memory(url: URL) -> None:
+    """Refuse a database that is gone when the process ends."""
+    name = url.database or ":memory:"
+    in_memory = ":memory:" in name or "mode=memory" in name or url.query.get("mode") == "memory"
+    if url.get_backend_name() == "sqlite" and in_memory:
+        raise StorageError(
+            f"--storage: '{shown(url)}' is a database in memory, which keeps nothing "
+            "(write sqlite:///path/to/file.db)"
+        )
 
 
 def database_id(engine: Engine) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed
+from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed, out_of_memory
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
@@ -245,6 +245,8 @@ def check_finite(name: str, reading: Reading) -> None:
 def in_one_line(error: BaseException) -> str:
     """Give an error's message; its type too, where that says more."""
     words = " ".join(str(error).split())
+    if memory := out_of_memory(error):
+        return memory
     if isinstance(error, DsxError | RuntimeError | ValueError) and words:
         return words
     return f"{type(error).__name__}: {words}".rstrip(": ")

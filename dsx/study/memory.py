@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Row, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dsx.conv.deploy import Choice
 from dsx.measure import Device, Reading
 from dsx.space import Design
+from dsx.study.checked import DamagedRow, damage
 from dsx.study.database import transaction
+from dsx.study.readings import usable
 from dsx.study.server import repeated_if_lost
 from dsx.study.tables import (
     Base,
@@ -79,11 +81,22 @@ class Memory:
         except IntegrityError:
             # Another process wrote it after we had looked for it; now it is found.
             self._merge(*rows)
+        except DamagedRow:
+            for row in rows:
+                self._replace(row)
 
     def _merge(self, *rows: Base) -> None:
         with Session(self.engine) as session, session.begin():
             for row in rows:
                 session.merge(row)
+
+    def _replace(self, row: Base) -> None:
+        """Write a row over one that cannot be read."""
+        table = type(row).__table__
+        values = {column.name: getattr(row, column.name) for column in table.columns}
+        keys = [column == values[column.name] for column in table.primary_key]
+        with Session(self.engine) as session, session.begin():
+            session.execute(update(type(row)).where(*keys).values(**values))
 
     def facts(self, device: str) -> dict[str, Any]:
         """Give what is known of a device.
@@ -93,9 +106,15 @@ class Memory:
 
         Returns:
             Its facts, by name.
+
+        Raises:
+            DamagedRow: If the database does not know it.
         """
         with Session(self.engine) as session:
-            return session.get_one(DeviceRow, device).facts
+            row = session.get(DeviceRow, device)
+        if row is None:
+            raise DamagedRow(f"the database is damaged: dsx_devices has no row {device!r}")
+        return row.facts
 
     def add_design(self, design: Design, words: str) -> None:
         """Write down a design.
@@ -138,7 +157,7 @@ class Memory:
             protocol: Protocol id.
 
         Returns:
-            The newest reading taken on this device, if there is one.
+            The newest reading taken on this device, if there is one that is not damaged.
         """
         row = self._newest(subject, metric, protocol)
         if row is None:
@@ -155,22 +174,24 @@ class Memory:
         """Return the time in UTC at which the newest reading was taken; there must be one."""
         row = self._newest(subject, metric, protocol)
         assert row is not None, "no such reading"
-        return row.taken_at
+        taken_at: datetime = row.taken_at
+        return taken_at
 
-    def _newest(self, subject: str, metric: str, protocol: str) -> MeasurementRow | None:
+    def _newest(self, subject: str, metric: str, protocol: str) -> Row[Any] | None:
+        row = MeasurementRow
         query = (
-            select(MeasurementRow)
+            select(row.value, row.low, row.high, row.samples, row.conditions, row.taken_at)
             .where(
-                MeasurementRow.subject == subject,
-                MeasurementRow.metric == metric,
-                MeasurementRow.protocol == protocol,
-                MeasurementRow.device == self.device,
+                row.subject == subject,
+                row.metric == metric,
+                row.protocol == protocol,
+                row.device == self.device,
             )
-            .order_by(MeasurementRow.id.desc())
-            .limit(1)
+            .order_by(row.id.desc())
         )
         with Session(self.engine) as session:
-            return session.scalar(query)
+            found = session.execute(query)
+            return next((one for one in found if usable(one._mapping)), None)
 
     def deployed(self, design: str, protocol: str) -> str | None:
         """Look up which deployed network a design runs as on this device.
@@ -183,7 +204,11 @@ class Memory:
             The id of the deployed network, if the design was deployed before.
         """
         with Session(self.engine) as session:
-            row = session.get(DeploymentRow, (design, protocol, self.device))
+            try:
+                row = session.get(DeploymentRow, (design, protocol, self.device))
+            except DamagedRow:
+                # The design is deployed again, which replaces the row.
+                return None
             return None if row is None else row.subject
 
     def add_deployment(self, design: str, timed_as: str, deployment: Deployment) -> None:
@@ -279,10 +304,13 @@ class KnownForms(MutableMapping[str, Choice]):
 
     def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
         self._memory = memory
+        query = select(FormRow.situation, FormRow.form, FormRow.seconds)
         with Session(engine) as session:
-            rows = session.scalars(select(FormRow).where(FormRow.device == device))
             self._choices = {
-                row.situation: Choice(form=row.form, seconds=row.seconds) for row in rows
+                row.situation: Choice(form=row.form, seconds=row.seconds)
+                for row in session.execute(query.where(FormRow.device == device))
+                # What is left out is selected by timing once more, and written over.
+                if not damage(FormRow.__table__, row._mapping)
             }
 
     def __getitem__(self, situation: str) -> Choice:

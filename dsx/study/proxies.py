@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError
+from dsx.study.checked import damage
 from dsx.study.front import Front, Value
 from dsx.study.plan import COUNTED, PROJECTED
 from dsx.study.rank import Agreement, Numbers, Pairs, agreement, ceiling, pairs
@@ -177,5 +178,7 @@ def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
         .limit(1)
     )
     with Session(engine) as session:
-        conditions = session.scalar(query) or {}
-    return dict(conditions.get("unknown_operators", {}))
+        row = session.execute(query).first()
+    if row is None or damage(MeasurementRow.__table__, row._mapping):
+        return {}
+    return dict(row.conditions.get("unknown_operators", {}))

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from dsx.activity import activity
 from dsx.errors import StorageError, unknown
+from dsx.study.checked import DamagedRow
 from dsx.study.circumstances import (
+    Facts,
     alike,
     circumstances,
+    damaged,
     data_notes,
     left_out,
     numbered,
@@ -25,6 +28,12 @@ from dsx.study.repeated import load_agreement
 from dsx.study.tables import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
 
 _KEPT = {"kernel_shape": "keep"}
+
+
+def named_studies() -> Select[StudyRow]:
+    """Select the studies, the newest last; a damaged one without a name cannot be asked for."""
+    query = select(StudyRow).where(StudyRow.name.is_not(None))
+    return query.order_by(StudyRow.begun_at, StudyRow.name)
 
 
 def find_study(engine: Engine, name: str | None) -> StudyRow:
@@ -43,7 +52,7 @@ def find_study(engine: Engine, name: str | None) -> StudyRow:
     if name is not None:
         check_study_name(name)
     with Session(engine, expire_on_commit=False) as session:
-        rows = session.scalars(select(StudyRow).order_by(StudyRow.begun_at, StudyRow.name)).all()
+        rows = session.scalars(named_studies()).all()
     if not rows:
         raise StorageError("the database holds no study yet; `dsx search` begins one")
     if name is None:
@@ -70,12 +79,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
     """
     study = find_study(engine, name)
     with Session(engine) as session, activity("reading the study"):
-        trials = session.execute(
-            select(TrialRow, DesignRow)
-            .join(DesignRow, DesignRow.id == TrialRow.design)
-            .where(TrialRow.study == study.name, TrialRow.state == COMPLETE)
-            .order_by(TrialRow.number)
-        ).all()
+        trials = complete_trials(session, study)
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
         readings, deployed = load_readings(session, study), load_deployed(session, study)
         devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
@@ -83,7 +87,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             design: of[devices[design]] for design, of in readings.items() if design in devices
         }
         values = pool_all(taken, _units(study))
-        entries = [
+        joined = [
             _entry(
                 trial,
                 design,
@@ -94,24 +98,62 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             for trial, design in trials
             if mix_devices or devices[design.id] == study.device
         ]
+    whole = [entry for entry in joined if study.objectives.keys() <= entry.metrics.keys()]
+    _check(study, facts, whole)
     return Front(
         study=study.name,
         space=study.space,
         objectives=study.objectives,
         units=_units(study),
-        entries=tuple(entries),
+        entries=tuple(whole),
         baseline=study.baseline,
         reference=study.reference,
         conditions={
-            **circumstances(study, facts, numbered(study, entries)),
-            **left_out(len(trials) - len(entries)),
-            **alike(entries),
+            **circumstances(study, facts, numbered(study, whole)),
+            **left_out(len(trials) - len(joined)),
+            **damaged(readings.damaged, [entry.trial for entry in joined if entry not in whole]),
+            **alike(whole),
             **repeated(load_agreement(engine, study.device, study)),
             **uncounted(readings[study.baseline][study.device]),
             **data_notes(readings[study.baseline][study.device]),
         },
-        devices=numbered(study, entries),
+        devices=numbered(study, whole),
     )
+
+
+def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
+    """Read the trials of a study that were measured to the end, and their designs.
+
+    Args:
+        session: A session of the database.
+        study: The study.
+
+    Returns:
+        The trials in order.
+    """
+    rows = session.execute(
+        select(TrialRow, DesignRow)
+        .join(DesignRow, DesignRow.id == TrialRow.design)
+        .where(TrialRow.study == study.name, TrialRow.state == COMPLETE)
+        .order_by(TrialRow.number)
+    )
+    return [(trial, design) for trial, design in rows]
+
+
+def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
+    """Refuse a study whose row does not agree with other rows.
+
+    Raises:
+        DamagedRow: If its device is unknown, or a design has no reference point to compare with.
+    """
+    row = f"the database is damaged: dsx_studies, row name={study.name!r}:"
+    if study.device not in facts:
+        raise DamagedRow(f"{row} device {study.device!r} is not in dsx_devices")
+    missing = sorted(study.objectives.keys() - study.reference.keys())
+    if entries and missing:
+        raise DamagedRow(
+            f"{row} reference lacks {', '.join(missing)} (`dsx search` computes it again)"
+        )
 
 
 def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Value]]:

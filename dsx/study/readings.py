@@ -6,15 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Engine, Select, and_, func, select, union_all
+from sqlalchemy import CompoundSelect, Engine, Select, Subquery, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
+from dsx.study.checked import damage
 from dsx.study.front import Value
 from dsx.study.pool import Stored, pool_all
 from dsx.study.tables import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
-Readings = defaultdict[str, defaultdict[str, list[Stored]]]
-"""Design id and device to the readings, the newest last; none where nothing was measured."""
+SAMPLE_BYTES = 4
+
+
+class Readings(defaultdict[str, defaultdict[str, list[Stored]]]):
+    """Design id and device to the readings, the newest last; none where nothing was measured.
+
+    Attributes:
+        damaged: Row numbers of the readings that were left out because they cannot be used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda: defaultdict(list))
+        self.damaged: list[int] = []
 
 
 def load_readings(session: Session, study: StudyRow) -> Readings:
@@ -72,14 +84,16 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
     """
     # Those of the study's own training come last, in place of those of other seeds.
     own = set(_own(study))
-    rows = session.scalars(
-        select(DeploymentRow)
+    row = DeploymentRow
+    rows = session.execute(
+        select(row.design, row.device, row.protocol, row.subject, row.facts)
         .where(DeploymentRow.protocol.in_(_protocols(session, study)))
         .where(DeploymentRow.design.in_(_drawn(study)))
     )
     return {
         (row.design, row.device): DeployedAs(subject=row.subject, forms=row.facts["forms"])
         for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
+        if not damage(DeploymentRow.__table__, row._mapping)
     }
 
 
@@ -117,20 +131,28 @@ def _counting(
     return union_all(own, shared)
 
 
+def _without_samples(counts: Subquery) -> Select[Any]:
+    """Ask for readings without their samples, which are most of the bytes and seldom needed."""
+    row = MeasurementRow
+    query = select(
+        *(counts.c.of, counts.c.under, row.id, row.device, row.metric, row.value, row.low),
+        *(row.high, row.conditions, func.length(row.samples).label("bytes")),
+    )
+    return query.join(counts, counts.c.id == row.id).order_by(row.id)
+
+
 def _stored(
     session: Session, counting: CompoundSelect[Any], protocols: Mapping[str, ProtocolRow]
 ) -> Readings:
     # Parsed once a protocol, not once a reading.
     depends = {name: (row.seed, row.learned) for name, row in protocols.items()}
-    found: Readings = defaultdict(lambda: defaultdict(list))
+    found = Readings()
     row, counts = MeasurementRow, counting.subquery()
-    # Without their samples, which are most of the bytes and seldom needed.
-    query = select(
-        *(counts.c.of, counts.c.under, row.id, row.device, row.metric, row.value, row.low),
-        *(row.high, row.conditions, (func.length(row.samples) > 0).label("timed")),
-        (row.subject != row.design).label("deployed"),
-    )
-    for taken in session.execute(query.join(counts, counts.c.id == row.id).order_by(row.id)):
+    query = _without_samples(counts).add_columns((row.subject != row.design).label("deployed"))
+    for taken in session.execute(query):
+        if not usable(taken._mapping):
+            found.damaged.append(taken.id)
+            continue
         seed, learned = depends[taken.under]
         reading = Stored(
             order=taken.id,
@@ -139,13 +161,32 @@ def _stored(
             value=taken.value,
             low=taken.low,
             high=taken.high,
-            timed=bool(taken.timed),
+            timed=taken.bytes > 0,
             # The id of a deployed network covers its shapes, so no training is involved.
             learned=learned and not taken.deployed,
             conditions=taken.conditions,
         )
         found[taken.of][taken.device].append(reading)
     return found
+
+
+def usable(row: Mapping[Any, Any]) -> bool:
+    """Check whether a stored reading can be used.
+
+    Args:
+        row: Its values by the name of their column, and its samples or, as `bytes`, their length.
+
+    Returns:
+        False if a value is missing, not finite or of another type, the interval does not contain
+        the value, or the samples are not whole numbers of 4 bytes.
+    """
+    if damage(MeasurementRow.__table__, row):
+        return False
+    # Of samples that are NULL the database knows no length.
+    length = row["bytes"] if "bytes" in row else len(row["samples"])
+    if length is None or length % SAMPLE_BYTES:
+        return False
+    return bool(row["low"] <= row["value"] <= row["high"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,23 +234,25 @@ def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
     with Session(engine) as session:
         protocols = _protocols(session, study)
         counts = _counting(protocols, _drawn(study)).subquery()
-        query = select(MeasurementRow, counts.c.of, counts.c.under)
-        query = query.join(counts, counts.c.id == MeasurementRow.id).order_by(MeasurementRow.id)
+        query = _without_samples(counts).add_columns(
+            MeasurementRow.taken_at, MeasurementRow.subject
+        )
         return [
             Taken(
-                design=design,
+                design=row.of,
                 subject=row.subject,
                 device=row.device,
                 metric=row.metric,
-                seed=protocols[under].seed,
+                seed=protocols[row.under].seed,
                 value=row.value,
                 low=row.low,
                 high=row.high,
-                samples=len(row.samples) // 4,
+                samples=row.bytes // SAMPLE_BYTES,
                 taken_at=row.taken_at,
                 conditions=row.conditions,
             )
-            for row, design, under in session.execute(query)
+            for row in session.execute(query)
+            if usable(row._mapping)
         ]
 
 

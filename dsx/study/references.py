@@ -12,11 +12,12 @@ from typing import Annotated
 
 from platformdirs import user_cache_path
 from pydantic import Field, TypeAdapter, ValidationError
-from sqlalchemy import Engine, inspect, select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import WorkFailed
 from dsx.files import open_regular
+from dsx.study.checked import damage
 from dsx.study.memory import Memory
 from dsx.study.tables import SentinelRow
 
@@ -39,12 +40,7 @@ class References(MutableMapping[str, float]):
     def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
         self._device, self._memory = device, memory
         self._machine = MachineReferences(device)
-        self._known: dict[str, float] = {}
-        # A database of an older dsx that can only be read may lack the table.
-        if inspect(engine).has_table(SentinelRow.__tablename__):
-            with Session(engine) as session:
-                rows = session.scalars(select(SentinelRow).where(SentinelRow.device == device))
-                self._known = {row.situation: row.milliseconds for row in rows}
+        self._known = _stored(engine, device)
 
     def __getitem__(self, situation: str) -> float:
         if situation not in self._known:
@@ -57,16 +53,14 @@ class References(MutableMapping[str, float]):
 
     def _learn(self, situation: str, milliseconds: float) -> None:
         if self._memory is not None:
-            with Session(self._memory.engine) as session:
-                row = session.get(SentinelRow, (self._device, situation))
-            if row is None:
+            stored = _stored(self._memory.engine, self._device)
+            if situation not in stored:
                 row = SentinelRow(
                     device=self._device, situation=situation, milliseconds=milliseconds
                 )
                 self._memory.add_once(row)
-            else:
-                # Another machine of the same kind was first: numbers of one database compare.
-                milliseconds = row.milliseconds
+            # Another machine of the same kind was first: numbers of one database compare.
+            milliseconds = stored.get(situation, milliseconds)
         self._known[situation] = milliseconds
 
     def __delitem__(self, situation: str) -> None:
@@ -77,6 +71,17 @@ class References(MutableMapping[str, float]):
 
     def __len__(self) -> int:
         return len({**self._machine, **self._known})
+
+
+def _stored(engine: Engine, device: str) -> dict[str, float]:
+    """Read the references of a device; damaged ones are left out, and written over when needed."""
+    query = select(SentinelRow.situation, SentinelRow.milliseconds)
+    with Session(engine) as session:
+        return {
+            row.situation: row.milliseconds
+            for row in session.execute(query.where(SentinelRow.device == device))
+            if not damage(SentinelRow.__table__, row._mapping)
+        }
 
 
 class MachineReferences(MutableMapping[str, float]):

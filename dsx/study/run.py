@@ -19,15 +19,17 @@ from dsx.study.chance import chance_notes
 from dsx.study.choice import design_of
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import Evaluator, Outcome
+from dsx.study.failures import one_line_errors
 from dsx.study.front import Entry, Front
 from dsx.study.lease import Lease, claim
 from dsx.study.memory import Memory
 from dsx.study.names import check_study_name
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
+from dsx.study.repair import Repair
 from dsx.study.retime import distinct, marked, retime
 from dsx.study.server import SERVER_SECONDS, connection_lost
-from dsx.study.store import Draw, Store, one_line_errors
+from dsx.study.store import Draw, Store
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
 from dsx.study.weights import Weights
@@ -85,6 +87,7 @@ def search(
     timeout: float | None = None,
     mix_devices: bool = False,
     storage_timeout: float = SERVER_SECONDS,
+    adopt: bool = False,
     report: Report | None = None,
 ) -> Front:
     """Run a study, or go on with it, until enough designs are measured to the end.
@@ -99,6 +102,7 @@ def search(
         mix_devices: Whether to go on with a study that was begun on another device, and to join
             the numbers of all its devices.
         storage_timeout: Seconds for which a database server that goes away is waited for.
+        adopt: Whether to add the tables of dsx to a database of Optuna or of another program.
         report: Called whenever something is begun or done.
 
     Returns:
@@ -120,7 +124,7 @@ def search(
     name = loaded.name if study is None else study
     check_study_name(name, " (the name of the space; choose another with --study NAME)")
     torch.set_num_threads(loaded.file.measure.threads)
-    engine = open_database(storage, True, storage_timeout)
+    engine = open_database(storage, True, storage_timeout, adopt)
     memory = Memory(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
     with (
@@ -206,9 +210,12 @@ class _Run:
         """Take up what an interrupted run left, and know the baseline before all else."""
         self.trials.interrupt()
         baseline = self.plan.space.baseline
+        if self.trials.complete:
+            self.memory.add_design(baseline, baseline.words(self.plan.space.census))
+            self._note_baseline(self.evaluator.evaluate(baseline))
+        Repair(self.name, self.evaluator, self.trials, self.store, self._tell).run()
         known = baseline.id in self.trials.complete
         if known:
-            self._note_baseline(self.evaluator.evaluate(baseline))
             front = load_front(self.engine, self.name, mix_devices=True)
             self.front = len(front.on_front)
             self.notes += chance_notes(front)

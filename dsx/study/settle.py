@@ -23,6 +23,7 @@ from dsx.study.begin import begin_study
 from dsx.study.choice import design_of, permitted, study_space
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import WAITING, in_one_line, read_metric, share_reading
+from dsx.study.failures import one_line_errors
 from dsx.study.front import Entry, Front
 from dsx.study.lease import Lease, claim
 from dsx.study.memory import KnownForms, Memory
@@ -32,7 +33,6 @@ from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.retime import IN_TURN, LATENCY, distinct, marked, network_of, retime
 from dsx.study.server import SERVER_SECONDS
-from dsx.study.store import one_line_errors
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
 

@@ -187,12 +187,15 @@ class Single:
         values = self._values(plan, design)
         if design.learned and len(values) < len(plan.metrics):
             return {}
-        return {name: self._stored(plan, design, name, value) for name, value in values.items()}
+        found = {name: self._stored(plan, design, name, value) for name, value in values.items()}
+        return {name: number for name, number in found.items() if number is not None}
 
-    def _stored(self, plan: Plan, design: Design, name: str, value: Value) -> Number:
+    def _stored(self, plan: Plan, design: Design, name: str, value: Value) -> Number | None:
         recall = Recall(memory=self.memory, plan=plan)
         reading = recall.find(name, design)
-        assert reading is not None, "pooled from nothing"
+        if reading is None:
+            # Pooled from readings whose samples are damaged.
+            return None
         taken_at = recall.taken_at(name, design)
         return Number(value=value, reading=reading, taken_at=taken_at, stored=True)
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 import optuna
 from optuna.trial import Trial, TrialState
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from dsx.errors import WorkFailed
+from dsx.errors import StorageError
 from dsx.space.dials import Value
 from dsx.space.schema import Direction
 from dsx.study.creation import creating
-from dsx.study.database import options_for, parse_url, plain, shown, sqlite_file
+from dsx.study.database import options_for, shown, sqlite_file
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -36,12 +36,7 @@ class Store:
         self._objectives = list(directions)
         self._seed = seed
         with _opened(engine) as rdb:
-            self._study = optuna.create_study(
-                study_name=name,
-                storage=rdb,
-                directions=list(directions.values()),
-                load_if_exists=True,
-            )
+            self._study = _intact_study(rdb, name, list(directions.values()))
             with warnings.catch_warnings():
                 # Only names for Optuna's own plots: should it ever go, nothing here depends on it.
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -70,6 +65,20 @@ class Store:
         self._study.sampler = optuna.samplers.RandomSampler(seed) if at_random else _tpe(seed)
         return Draw(self._study, self._study.ask(), self._objectives)
 
+    @property
+    def count(self) -> int:
+        """The number of trials, and of the next one."""
+        return len(self._study.get_trials(deepcopy=False))
+
+    def params(self, number: int) -> dict[str, Value]:
+        """Return the options of a trial, as far as Optuna knows them.
+
+        Args:
+            number: Number of the trial.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        return dict(trials[number].params) if number < len(trials) else {}
+
     def unfinished(self) -> list["Draw"]:
         """Find the trials that a stopped process left running.
 
@@ -81,6 +90,68 @@ class Store:
             Draw(self._study, Trial(self._study, trial._trial_id), self._objectives)
             for trial in left
         ]
+
+
+def _intact_study(
+    rdb: optuna.storages.RDBStorage, name: str, directions: list[Direction]
+) -> optuna.Study:
+    """Open a study, or create it; one that somebody has damaged is created again, empty."""
+    if name in optuna.get_all_study_names(rdb):
+        study = optuna.load_study(study_name=name, storage=rdb)
+        if _intact(study, directions):
+            return study
+        _delete(rdb, name)
+    try:
+        return optuna.create_study(study_name=name, storage=rdb, directions=directions)
+    except optuna.exceptions.DuplicatedStudyError as error:
+        raise StorageError(
+            f"the database is damaged: the tables of Optuna hold parts of a study '{name}' that is "
+            "not there (use another database)"
+        ) from error
+
+
+def _intact(study: optuna.Study, directions: list[Direction]) -> bool:
+    try:
+        trials = study.get_trials(deepcopy=False)
+        known = [direction.name.lower() for direction in study.directions]
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        raise
+    # Optuna trusts its own tables: on other values it fails anywhere.
+    except Exception:
+        return False
+    return (
+        known == directions
+        and [trial.number for trial in trials] == list(range(len(trials)))
+        and all(
+            trial.values is not None and len(trial.values) == len(directions)
+            for trial in trials
+            if trial.state == TrialState.COMPLETE
+        )
+    )
+
+
+def _delete(rdb: optuna.storages.RDBStorage, name: str) -> None:
+    try:
+        optuna.delete_study(study_name=name, storage=rdb)
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        raise
+    except Exception as error:
+        problem = " ".join(str(error).split())
+        raise StorageError(
+            f"the database is damaged: Optuna can neither read nor delete its study '{name}': "
+            f"{problem} (begin another study with --study NAME)"
+        ) from error
+
+
+def exists(engine: Engine, name: str) -> bool:
+    """Check whether Optuna's tables have a study of a name.
+
+    Args:
+        engine: The database.
+        name: Name of the study.
+    """
+    with _opened(engine) as rdb:
+        return name in optuna.get_all_study_names(rdb)
 
 
 def forget(engine: Engine, name: str) -> None:
@@ -100,35 +171,20 @@ def _opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
     """Open Optuna's part of a database; its tables are created if they do not exist."""
     url = engine.url.render_as_string(hide_password=False)
     with creating(engine, sqlite_file(engine.url)):
-        rdb = optuna.storages.RDBStorage(url, engine_kwargs=options_for(engine.url))
+        try:
+            rdb = optuna.storages.RDBStorage(url, engine_kwargs=options_for(engine.url))
+        # So Optuna refuses tables of another version, or tables without one.
+        except (RuntimeError, AssertionError) as error:
+            problem = " ".join(str(error).split()) or "they have no version"
+            raise StorageError(
+                f"{shown(engine.url)}: the tables of Optuna cannot be used: {problem}"
+            ) from error
         rdb.engine.dispose()
         # All that Optuna writes goes through the engine of the study: it writes only while the
         # lease is held, and waits for a server that has gone away.
         rdb.engine = engine
         rdb.scoped_session = scoped_session(sessionmaker(bind=engine))
         yield rdb
-
-
-@contextmanager
-def one_line_errors(storage: str) -> Iterator[None]:
-    """Say in one line what a database complains of while a study runs (its disk is full, ...).
-
-    Args:
-        storage: SQLAlchemy URL.
-
-    Raises:
-        WorkFailed: In place of what the database driver raises.
-    """
-    try:
-        yield
-    except (OperationalError, optuna.exceptions.StorageInternalError) as error:
-        cause = error if isinstance(error, OperationalError) else error.__cause__
-        if not isinstance(cause, OperationalError):
-            raise
-        where = shown(parse_url(storage))
-        raise WorkFailed(
-            f"{where} failed: {plain(cause)} (everything measured before is saved)"
-        ) from error
 
 
 def _tpe(seed: int) -> optuna.samplers.BaseSampler:

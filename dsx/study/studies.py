@@ -38,6 +38,7 @@ def list_studies(engine: Engine) -> list[StudyLine]:
     query = (
         select(StudyRow, func.count(TrialRow.number), complete, LeaseRow)
         .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
+        .where(StudyRow.name.is_not(None))
         .outerjoin(LeaseRow, LeaseRow.study == StudyRow.name)
         .group_by(StudyRow.name, LeaseRow.study)
         .order_by(StudyRow.begun_at, StudyRow.name)

@@ -3,10 +3,26 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from pydantic import BaseModel, Field
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    event,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dsx.study.checked import Checked, refuse_damaged
 
 SCHEMA_VERSION = 1
 """Version of the layout of these tables."""
@@ -21,10 +37,71 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+State = Literal["running", "interrupted", "complete", "rejected", "failed", "repeated"]
+Objectives = Annotated[dict[str, Literal["minimize", "maximize"]], Field(min_length=1)]
+Lines = Checked(Text(), str)
+
+
+class DeviceFacts(BaseModel):
+    """The facts of a device that every version of dsx stores."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    torch: str
+
+
+class MetricFacts(BaseModel):
+    """What a study stores of one of its metrics."""
+
+    unit: str
+    direction: Literal["minimize", "maximize"]
+    stage: Literal["static", "timed", "projected", "trained"]
+    protocol: str
+    learned_protocol: str | None = None
+    settings: dict[str, Any]
+
+
+class DeploymentFacts(BaseModel):
+    """The facts of a deployment that reports read."""
+
+    forms: dict[str, str]
+
+
+class Conditions(BaseModel):
+    """The conditions of a measurement that reports read."""
+
+    wide: bool = False
+    busy: bool = False
+    forms: dict[str, str] = Field(default_factory=dict)
+    counted_by_operator: float = 0.0
+    unknown_operators: dict[str, int] = Field(default_factory=dict)
+
+
+def _object(kind: Any) -> Checked:
+    return Checked(JSON(), kind)
+
+
 class Base(DeclarativeBase):
     """Types that all tables share."""
 
-    type_annotation_map = {dict[str, Any]: JSON, str: String(255)}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        dict[str, Any]: _object(dict[str, Any]),
+        str: Checked(String(255), str),
+        int: Checked(Integer(), int),
+        float: Checked(Double(), Finite),
+        bool: Checked(Boolean(), bool),
+        bytes: Checked(LargeBinary(), bytes),
+        datetime: Checked(DateTime(), datetime),
+    }
+
+
+event.listen(Base, "load", refuse_damaged, propagate=True)
+event.listen(Base, "refresh", refuse_damaged, propagate=True)
 
 
 class DatabaseRow(Base):
@@ -40,7 +117,7 @@ class DeviceRow(Base):
 
     __tablename__ = "dsx_devices"
     fingerprint: Mapped[str] = mapped_column(primary_key=True)
-    facts: Mapped[dict[str, Any]]
+    facts: Mapped[dict[str, Any]] = mapped_column(_object(DeviceFacts))
 
 
 class DesignRow(Base):
@@ -50,8 +127,8 @@ class DesignRow(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     model: Mapped[str]
     model_args: Mapped[dict[str, Any]]
-    spec: Mapped[dict[str, Any]]
-    words: Mapped[str] = mapped_column(Text)
+    spec: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, dict[str, Any]]))
+    words: Mapped[str] = mapped_column(Lines)
 
 
 class ProtocolRow(Base):
@@ -97,8 +174,8 @@ class MeasurementRow(Base):
     value: Mapped[float]
     low: Mapped[float]
     high: Mapped[float]
-    samples: Mapped[bytes] = mapped_column(LargeBinary)
-    conditions: Mapped[dict[str, Any]]
+    samples: Mapped[bytes]
+    conditions: Mapped[dict[str, Any]] = mapped_column(_object(Conditions))
     taken_at: Mapped[datetime] = mapped_column(default=now)
     __table_args__ = (Index("dsx_measured", "subject", "metric", "protocol", "device"),)
 
@@ -120,7 +197,7 @@ class DeploymentRow(Base):
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
     subject: Mapped[str]
     timed_as: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
-    facts: Mapped[dict[str, Any]]
+    facts: Mapped[dict[str, Any]] = mapped_column(_object(DeploymentFacts))
     __table_args__ = (Index("dsx_deployed", "subject", "timed_as", "device"),)
 
 
@@ -129,10 +206,10 @@ class FormRow(Base):
 
     __tablename__ = "dsx_forms"
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
-    situation: Mapped[str] = mapped_column(String(64), primary_key=True)
+    situation: Mapped[str] = mapped_column(Checked(String(64), str), primary_key=True)
     facts: Mapped[dict[str, Any]]
     form: Mapped[str]
-    seconds: Mapped[dict[str, Any]]
+    seconds: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
 
 
 class SentinelRow(Base):
@@ -141,7 +218,7 @@ class SentinelRow(Base):
     __tablename__ = "dsx_sentinels"
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
     situation: Mapped[str] = mapped_column(primary_key=True)
-    milliseconds: Mapped[float]
+    milliseconds: Mapped[float] = mapped_column(Checked(Double(), Positive))
 
 
 class StudyRow(Base):
@@ -150,13 +227,13 @@ class StudyRow(Base):
     __tablename__ = "dsx_studies"
     name: Mapped[str] = mapped_column(primary_key=True)
     space: Mapped[str]
-    space_text: Mapped[str] = mapped_column(Text)
+    space_text: Mapped[str] = mapped_column(Lines)
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
     seed: Mapped[int]
     baseline: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
-    objectives: Mapped[dict[str, Any]]
-    metrics: Mapped[dict[str, Any]]
-    reference: Mapped[dict[str, Any]]
+    objectives: Mapped[dict[str, Any]] = mapped_column(_object(Objectives))
+    metrics: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, MetricFacts]))
+    reference: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
     begun_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -167,8 +244,8 @@ class TrialRow(Base):
     study: Mapped[str] = mapped_column(ForeignKey(StudyRow.name), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     design: Mapped[str | None] = mapped_column(ForeignKey(DesignRow.id))
-    state: Mapped[str]
-    reason: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(Checked(String(255), State))
+    reason: Mapped[str] = mapped_column(Lines, default="")
     feasible: Mapped[bool] = mapped_column(default=False)
     begun_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]

@@ -21,6 +21,8 @@ class Trials:
         seen: Designs that came to an end; they are not evaluated again.
         complete: Designs measured to the end in an earlier run.
         ends: What became of each draw of an earlier run that came to an end.
+        designs: Design id of each draw of an earlier run.
+        next: The number of the next draw, at least.
     """
 
     def __init__(self, engine: Engine, study: str) -> None:
@@ -33,6 +35,8 @@ class Trials:
         self.ends = {row.number: row.state for row in ended}
         self.seen = {row.design for row in ended if row.design and row.state != REPEATED}
         self.complete = {row.design for row in rows if row.state == COMPLETE}
+        self.designs = {row.number: row.design for row in rows}
+        self.next = max(self.designs, default=-1) + 1
 
     def begin(self, number: int, design: str) -> None:
         """Write down a draw before anything is measured.
@@ -59,6 +63,23 @@ class Trials:
     def repeat(self, number: int) -> None:
         """Write down that a draw gave a design that was drawn before."""
         self._close(number, REPEATED, "drawn before", False)
+
+    def replace(self, number: int, design: str, outcome: Outcome) -> None:
+        """Store the outcome of a trial that was evaluated once more; arguments as `end`."""
+        self.counts[self.ends[number]] -= 1
+        self.end(number, design, outcome)
+
+    def lose(self, number: int) -> None:
+        """Store that nobody knows any more what a trial drew, so that another one takes its place.
+
+        Args:
+            number: Number of the trial.
+        """
+        self.counts[self.ends[number]] -= 1
+        self._close(number, INTERRUPTED, "its design is lost", False)
+        self.complete.discard(self.designs[number])
+        if (lost := self.designs[number]) is not None:
+            self.seen.discard(lost)
 
     def interrupt(self) -> None:
         """Write down that whatever was running is no longer."""

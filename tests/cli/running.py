@@ -86,6 +86,7 @@ def start(
     err: Path | None = None,
     heed_permissions: bool = False,
     file_limit: int | None = None,
+    memory_limit: int | None = None,
     environment: Mapping[str, str] = NOTHING,
 ) -> Running:
     """Start `dsx`.
@@ -97,6 +98,7 @@ def start(
         err: The same for stderr.
         heed_permissions: Whether the permissions of files hold also for root.
         file_limit: Bytes that no file can grow beyond, as on a full disk.
+        memory_limit: Bytes of address space that the process can use.
         environment: Variables beside PATH and HOME.
 
     Returns:
@@ -114,6 +116,7 @@ def start(
         "err": str(err),
         "heed_permissions": heed_permissions,
         "file_limit": file_limit,
+        "memory_limit": memory_limit,
     }
     return Running(_ask(request), out, err)
 

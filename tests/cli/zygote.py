@@ -69,6 +69,8 @@ def _become(request: dict[str, Any]) -> None:
         _heed_permissions()
     if request["file_limit"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_limit"],) * 2)
+    if request["memory_limit"] is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (request["memory_limit"],) * 2)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -46,6 +46,28 @@ class Constant(SmallCnn):
         return logits * 0 + (torch.arange(logits.shape[1]) == 3)
 
 
+class Greedy(SmallCnn):
+    """Asks for more memory than any machine has.
+
+    Args:
+        when: "built", "run" (without gradients) or "trained".
+        how: "python" or "torch".
+    """
+
+    def __init__(self, when: str, how: str) -> None:
+        super().__init__(width=4)
+        self.when, self.how = when, how
+        self._ask("built")
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._ask("trained" if self.training else "run")
+        return super().forward(x)
+
+    def _ask(self, when: str) -> None:
+        if when == self.when:
+            _ = bytearray(2**50) if self.how == "python" else torch.empty(2**50)
+
+
 class Breaking(SmallCnn):
     """Fails in its fifth step once there is a file.
 

@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import optuna
 import pytest
 import sqlalchemy
 
@@ -11,7 +12,15 @@ from dsx.study.database import database_id, open_database, parse_url, sqlite_fil
 from dsx.study.tables import Base, StudyRow
 from tests.cli.running import INTERRUPT, dsx, one_line, start, until
 from tests.study.looking import rows
-from tests.study.spaces import STATIC
+from tests.study.spaces import STATIC, THREE
+
+IN_MEMORY = (
+    "sqlite://",
+    "sqlite:///",
+    "sqlite:///:memory:",
+    "sqlite:///file::memory:?uri=true",
+    "sqlite:///file:x?mode=memory&cache=shared&uri=true",
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -72,6 +81,7 @@ def test_a_reader_reads_while_another_writes(storage: str) -> None:
             r"postgresql://u:\*\*\*@/x\?host=%2Fnowhere cannot be opened: connection",
         ),
         ("sqlite:////dev/null/x.db", "cannot be opened: .*"),
+        *((url, "is a database in memory, which keeps nothing") for url in IN_MEMORY),
     ],
 )
 @pytest.mark.parametrize("create", [False, True])
@@ -184,3 +194,120 @@ def test_a_database_keeps_its_id(tmp_path: Path) -> None:
     assert database_id(open_database(one, create=True)) == first
     other = open_database(f"sqlite:///{tmp_path}/other.db", create=True)
     assert database_id(other) != first
+
+
+def _of_another_program(file: Path) -> str:
+    engine = sqlalchemy.create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE customers (name TEXT)")
+    return f"sqlite:///{file}"
+
+
+def _tables(storage: str) -> set[str]:
+    return set(sqlalchemy.inspect(sqlalchemy.create_engine(storage)).get_table_names())
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    storage = _of_another_program(tmp_path / "other.db")
+    before = (tmp_path / "other.db").read_bytes()
+    refusal = r"other\.db: it holds tables of another program \(customers\) and none of dsx"
+    with pytest.raises(StorageError, match=refusal):
+        open_database(storage, create=True)
+    refused = one_line(dsx("search", STATIC, "--storage", storage, folder=tmp_path), 2)
+    assert "or let dsx add its tables to this one: --adopt" in refused
+    measured = ("measure", STATIC, "--metric", "params", "--storage", storage)
+    assert "none of dsx" in one_line(dsx(*measured, folder=tmp_path), 2)
+    assert (tmp_path / "other.db").read_bytes() == before
+    assert names(tmp_path) == ["other.db"]
+
+
+def test_it_is_adopted_on_demand(tmp_path: Path) -> None:
+    storage = _of_another_program(tmp_path / "other.db")
+    arguments = ("search", THREE, "--trials", 1, "--storage", storage)
+    assert dsx(*arguments, "--adopt", folder=tmp_path).code == 0
+    assert {"customers", "dsx_studies", "studies"} <= _tables(storage)
+    # From then on it is dsx's too.
+    assert dsx(*arguments, folder=tmp_path).code == 0
+
+
+def test_a_database_of_optuna_is_adopted_on_demand(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    optuna.create_study(study_name="three", storage=storage).optimize(lambda trial: 1.0, 2)
+    arguments = ("search", THREE, "--trials", 1, "--storage", storage)
+    refused = one_line(dsx(*arguments, folder=tmp_path), 2)
+    assert "it holds tables of Optuna (alembic_version, studies, study_directions and " in refused
+    taken = dsx(*arguments, "--adopt", folder=tmp_path)
+    assert taken.code == 2 and "has an Optuna study 'three' that dsx did not create" in taken.err
+    assert len(optuna.load_study(study_name="three", storage=storage).trials) == 2
+    assert dsx(*arguments, "--study", "mine", folder=tmp_path).code == 0
+    assert set(optuna.get_all_study_names(storage)) == {"three", "mine"}
+
+
+def test_tables_with_the_names_of_optunas_are_not_adopted(tmp_path: Path) -> None:
+    storage = _of_another_program(tmp_path / "other.db")
+    with sqlalchemy.create_engine(storage).begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE trials (patient TEXT)")
+    with pytest.raises(StorageError, match="the table trials in it is neither of dsx nor of"):
+        open_database(storage, create=True, adopt=True)
+    assert _tables(storage) == {"customers", "trials"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        (2, r"schema 2, and this one knows schema 1 only \(update dsx\)"),
+        (0, r"schema 0, and this one knows schema 1 only \(use another database"),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_another_schema_version_is_refused(
+    storage: str, schema: int, problem: str, create: bool
+) -> None:
+    with open_database(storage, create=True).begin() as connection:
+        connection.exec_driver_sql(f"UPDATE dsx_database SET schema = {schema}")
+    with pytest.raises(StorageError, match=problem):
+        open_database(storage, create=create)
+
+
+def test_a_database_from_before_versions_is_refused(copied: str) -> None:
+    with open_database(copied, create=True).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE dsx_database")
+    for create in (False, True):
+        with pytest.raises(StorageError, match="of dsx that is older than schema versions"):
+            open_database(copied, create=create)
+    assert "dsx_database" not in _tables(copied)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 8])
+def test_creation_goes_on_where_it_was_interrupted(storage: str, kept: int) -> None:
+    tables = Base.metadata.sorted_tables
+    with open_database(storage, create=True).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM dsx_database")
+        for table in tables[kept:]:
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table.name}")
+    with pytest.raises(StorageError, match="holds no studies of dsx"):
+        open_database(storage, create=False)
+    assert len(database_id(open_database(storage, create=True))) == 32
+
+
+def test_a_column_that_cannot_be_filled_in_is_refused(storage: str) -> None:
+    with open_database(storage, create=True).begin() as connection:
+        connection.exec_driver_sql("DROP TABLE dsx_workers")
+        connection.exec_driver_sql(
+            "CREATE TABLE dsx_workers (study TEXT, host TEXT, pid INTEGER, started FLOAT, "
+            "badge TEXT NOT NULL)"
+        )
+    with pytest.raises(StorageError, match="dsx_workers has a column badge that dsx does not"):
+        open_database(storage, create=True)
+
+
+def test_a_log_without_its_file_is_kept(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/dsx.db"
+    log = tmp_path / "dsx.db-wal"
+    log.write_bytes(bytes(100))
+    for create_empty in (False, True):
+        if create_empty:
+            (tmp_path / "dsx.db").touch()
+        with pytest.raises(StorageError, match=r"its log dsx\.db-wal is not: put the file back"):
+            open_database(storage, create=True)
+    assert log.read_bytes() == bytes(100)

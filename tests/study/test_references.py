@@ -104,9 +104,14 @@ def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -
     assert MachineReferences(DEVICE) == {"a": 0.25}
 
 
-def test_a_database_without_the_table_knows_none(engine: Engine) -> None:
-    SentinelRow.__table__.drop(engine)  # type: ignore[attr-defined]
-    assert "a" not in References(engine, DEVICE, None)
+def test_a_damaged_one_is_replaced(engine: Engine, storage: str) -> None:
+    of(engine)["a"] = 0.25
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE dsx_sentinels SET milliseconds = 'soon'")
+    references = of(engine)
+    references["a"] = 0.5
+    assert references["a"] == 0.5
+    assert stored(storage) == {"a": 0.5}
 
 
 def test_one_is_never_forgotten(engine: Engine) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from dsx.errors import TrialFailed
+from dsx.errors import TrialFailed, raise_out_of_memory
 
 LONGEST = 200
 
@@ -59,6 +59,7 @@ def preparing(backend: str) -> Iterator[None]:
             yield
     # They raise whatever they please, of no common kind.
     except Exception as error:
+        raise_out_of_memory(error)
         raise TrialFailed(f"{backend} cannot take this network: {_reason(error)}") from error
     finally:
         logging.disable(before)

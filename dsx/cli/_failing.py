@@ -1,0 +1,38 @@
+"""What goes wrong outside of dsx while a command runs: one line, whatever the command."""
+
+import functools
+from collections.abc import Callable
+
+from dsx.errors import DsxError, WorkFailed, out_of_memory
+
+
+def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command.
+
+    Args:
+        command: The function of a command.
+
+    Returns:
+        A function with the same options, which raises `WorkFailed` where memory runs out, and a
+        `DsxError` where its database fails.
+    """
+
+    @functools.wraps(command)
+    def run(**options: object) -> None:
+        try:
+            command(**options)
+        except DsxError:
+            raise
+        except Exception as error:
+            if words := out_of_memory(error):
+                raise WorkFailed(words) from error
+            storage = options.get("storage")
+            if not isinstance(storage, str):
+                raise
+            # Imported here because it imports SQLAlchemy, and --help has to be fast.
+            from dsx.study.failures import one_line_errors
+
+            with one_line_errors(storage, saved=False):
+                raise
+
+    return run
