@@ -8,8 +8,10 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -37,7 +39,7 @@ def writing(path: Path, *, replace: bool) -> Iterator[Path]:
     """
     place = path.absolute()
     remove_abandoned(place)
-    partial, held = _temporary(place)
+    partial, held = create_locked(place, _create_file)
     try:
         yield partial
         sync(partial)
@@ -51,13 +53,25 @@ def writing(path: Path, *, replace: bool) -> Iterator[Path]:
         os.close(held)
 
 
-def _temporary(place: Path) -> tuple[Path, int]:
-    """Create a file beside a place, locked while this process lives: it is not abandoned."""
+def _create_file(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def create_locked(place: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
+    """Create a file or folder beside a place; it is not abandoned while this process lives.
+
+    Args:
+        place: The file or folder that it is to become.
+        create: Function that creates it at a path and returns an open descriptor of it.
+
+    Returns:
+        The path, and the locked descriptor.
+    """
     while True:
         partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}{SUFFIX}")
-        held = os.open(partial, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        held = create(partial)
         fcntl.flock(held, fcntl.LOCK_EX)
-        if os.fstat(held).st_nlink:
+        if partial.exists():
             return partial, held
         # Another process removed it before it was locked.
         os.close(held)
@@ -127,25 +141,77 @@ def sync(path: Path) -> None:
         os.close(opened)
 
 
-def remove_abandoned(place: Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote a file.
+def make_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, so that they survive a power cut.
 
     Args:
-        place: The file that they were to become.
+        folder: The folder, which may exist.
+
+    Raises:
+        OSError: If it cannot be created.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be created in a folder, before work is done for them.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: If it is missing or cannot be written.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes a set of files into a folder, and keep others waiting.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def remove_abandoned(place: Path) -> None:
+    """Remove the temporary files and folders of processes that were killed while they wrote.
+
+    Args:
+        place: The file or folder that they were to become.
     """
     pattern = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}{re.escape(SUFFIX)}")
-    # What is gone or not ours to remove is no obstacle to writing.
+    # What is gone or belongs to another user is no obstacle to writing.
     with suppress(OSError):
-        for file in place.parent.iterdir():
-            if pattern.fullmatch(file.name) and file.is_file() and not file.is_symlink():
-                _remove_if_abandoned(file)
+        for entry in place.parent.iterdir():
+            if pattern.fullmatch(entry.name) and not entry.is_symlink():
+                with suppress(OSError):
+                    _remove_if_abandoned(entry)
 
 
-def _remove_if_abandoned(file: Path) -> None:
-    held = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+def _remove_if_abandoned(entry: Path) -> None:
+    if not (entry.is_file() or entry.is_dir()):
+        return
+    held = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(BlockingIOError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.unlink(missing_ok=True)
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
     finally:
         os.close(held)

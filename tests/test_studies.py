@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dsx.report.record import check_folder
 from dsx.space.space import build_space
 
 STUDIES = sorted(
@@ -95,3 +96,8 @@ def test_closed_form_gives_the_counts_of_every_design(folder: Path) -> None:
         if len(pixels) <= 1:
             assert off["flops"] == sum(pixels) * off["params"]
         assert learned or not any(off.values())
+
+
+def test_dsx_may_replace_the_files(folder: Path) -> None:
+    # Otherwise docs/regenerate.py cannot save the study again.
+    check_folder(folder)

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import SEED
 from dsx.errors import WorkFailed
+from dsx.folders import scratch
 from dsx.study.database import open_database
 from dsx.study.read import find_study, load_values
 
@@ -36,7 +36,7 @@ def compare(space: str, at_once: int, trials: int) -> list[Figure]:
     Returns:
         How far the latencies lie apart.
     """
-    with TemporaryDirectory(prefix="dsx-bench-") as folder:
+    with scratch() as folder:
         first, *files, last = (Path(folder, f"{number}.db") for number in range(at_once + 2))
         (alone,) = search(space, [first], trials)
         together = search(space, files, trials)

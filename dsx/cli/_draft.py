@@ -1,9 +1,12 @@
 """Read what a space is drafted from, and write the draft."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dsx import files
 from dsx.errors import DsxError, quoted
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
@@ -32,21 +35,43 @@ def draft(model: str, arguments: str, shape: str | None) -> Draft:
     return draft_space(model, _arguments(arguments), _shape(model, shape))
 
 
+def check_file(file: Path) -> None:
+    """Check that a space file can be written, before work is done for it.
+
+    Args:
+        file: A .yaml file.
+
+    Raises:
+        DsxError: If the file exists, has another suffix, or cannot be written.
+    """
+    if file.suffix not in (".yaml", ".yml"):
+        raise DsxError(f"--write: {quoted(file)} is no name for a space file (allowed: *.yaml)")
+    with _one_line(file):
+        files.check_writable(file.parent)
+        files.remove_abandoned(file.absolute())
+        if file.exists() or file.is_symlink():
+            raise FileExistsError
+
+
 def write(text: str, file: Path) -> None:
-    """Write a space file where nothing stands yet.
+    """Write a space file if there is no file of that name yet.
 
     Args:
         text: Its content.
         file: A .yaml file.
 
     Raises:
-        DsxError: If the file exists, is called otherwise, or cannot be written.
+        DsxError: If the file exists, has another suffix, or cannot be written.
     """
-    if file.suffix not in (".yaml", ".yml"):
-        raise DsxError(f"--write: {quoted(file)} is no name for a space file (allowed: *.yaml)")
+    check_file(file)
+    with _one_line(file):
+        files.write(file, text, replace=False)
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
     try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
+        yield
     except FileExistsError as error:
         raise DsxError(f"--write: {quoted(file)} exists already (choose another name)") from error
     except OSError as error:

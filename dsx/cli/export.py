@@ -32,7 +32,7 @@ def export(
         ),
     ] = "knee",
     out: Annotated[Path, path_option("Folder to write.", "FOLDER")] = Path("chosen"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     space: OwnSpaceOption = None,
     trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,

@@ -78,6 +78,8 @@ def pareto(
     if limit is None and (space is not None or trust):
         raise DsxError("--space and --trust: are about what --settle runs; without it nothing is")
     from dsx.report.progress import working
+
+    _check_writable(plot, save)
     from dsx.report.result import print_front, print_message
     from dsx.report.view import axes
 
@@ -108,6 +110,18 @@ def _read(study: str | None, storage: str, mix_devices: bool) -> "Front":
 
     with working("reading the study"):
         return front(study, storage=storage, mix_devices=mix_devices)
+
+
+def _check_writable(plot: Path | None, save: Path | None) -> None:
+    """Check every file that is asked for before anything is measured or written."""
+    if plot is not None:
+        from dsx.report.plot import check_plot
+
+        check_plot(plot)
+    if save is not None:
+        from dsx.report.record import check_folder
+
+        check_folder(save)
 
 
 def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> list[Path]:
@@ -153,6 +167,7 @@ def _show_proxies(
     given = [name for name, value in others.items() if value]
     if given:
         raise DsxError(f"--proxies: does not go with {given[0]} (allowed: --plot, --format)")
+    _check_writable(plot, None)
     with working("comparing counted metrics with latency"):
         report = load_proxies(open_database(storage, create=False), study)
         if plot is not None:

@@ -60,13 +60,15 @@ def space(
 
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
-    from dsx.cli._draft import write
+    from dsx.cli._draft import check_file, write
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.space import print_space
     from dsx.space import load_space
     from dsx.study.plan import find_metrics, unmet
 
+    if file is not None:
+        check_file(file)
     # What the network's own code prints is no result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(name)
@@ -97,11 +99,13 @@ def _data_notes(space: "SearchSpace") -> Sequence[str]:
 def _show_model(
     model: str, arguments: str, shape: str | None, file: Path | None, format: Format
 ) -> None:
-    from dsx.cli._draft import draft, write
+    from dsx.cli._draft import check_file, draft, write
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.slots import print_census
 
+    if file is not None:
+        check_file(file)
     with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
     if file is not None:

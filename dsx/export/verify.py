@@ -3,7 +3,6 @@
 import importlib.util
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from torch import Tensor, nn
 
 from dsx.activity import activity
 from dsx.errors import WorkFailed
+from dsx.folders import scratch
 from dsx.measure import Candidate, Reading
 from dsx.measure.company import company
-from dsx.measure.flops import count
 from dsx.measure.rounds import time_in_turn
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
@@ -36,8 +35,8 @@ def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         WorkFailed: If the process fails.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        into, out = Path(temporary) / "inputs", Path(temporary) / "outputs"
+    with scratch() as temporary:
+        into, out = temporary / "inputs", temporary / "outputs"
         save_file({name: images.contiguous() for name, images in inputs.items()}, into)
         script = Path(__file__).with_name("_fresh.py")
         command = [sys.executable, "-IB", str(script), str(folder.resolve()), str(into), str(out)]
@@ -108,29 +107,3 @@ def latency_ms(candidate: Candidate, network: nn.Module) -> Reading:
             [run], candidate.space.file.measure, candidate.references, company(candidate.space)
         )
     return reading
-
-
-def held(network: nn.Module, sample: Tensor) -> dict[str, int]:
-    """Count what the exported files hold and compute, zeros of a dense form included.
-
-    Args:
-        network: As loaded from its files.
-        sample: An input.
-
-    Returns:
-        params: real numbers, and basis entries kept as bytes; bits: all of its tensors; flops:
-        multiply-adds of one image, left out where an operator is not known to the counter.
-    """
-    tensors = list(network.state_dict().values())
-    counts = {
-        "params": sum(tensor.numel() for tensor in tensors if _is_param(tensor)),
-        "bits": sum(8 * tensor.numel() * tensor.element_size() for tensor in tensors),
-    }
-    try:
-        return {**counts, "flops": count(network, sample[:1])}
-    except WorkFailed:
-        return counts
-
-
-def _is_param(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.dtype == torch.int8

@@ -54,6 +54,8 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         f"{outputs['largest_difference']:.1g} of the largest (allowed {outputs['tolerance']:g})",
         soft_wrap=True,
     )
+    for skipped in manifest["not_verified"]:
+        out.print(f"not verified: {skipped['check']}: {skipped['reason']}", soft_wrap=True)
     out.print(f"files: {', '.join([*manifest['files'], 'manifest.json'])}", soft_wrap=True)
 
 

@@ -3,10 +3,34 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dsx import files
 from dsx.errors import DsxError, unknown
+from dsx.ownership import check_replaceable, is_signed, signed, write_own
 from dsx.report.view import axes
 from dsx.study.front import Front
 from dsx.study.proxies import ProxyReport
+
+SUFFIXES = ".png", ".svg", ".html"
+
+
+def check_plot(path: str | Path) -> None:
+    """Check that a plot can be written, before work is done for it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DsxError: If the suffix is not known, the folder cannot be written, or a file is there that
+            dsx did not write or that was changed since.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise DsxError(f"{path}: {unknown('plot format', path.suffix, SUFFIXES)}")
+    try:
+        files.check_writable(path.parent)
+        check_replaceable(path, is_signed)
+    except OSError as error:
+        raise DsxError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def plot(front: Front, path: str | Path, *, x: str | None = None, y: str | None = None) -> None:
@@ -20,7 +44,8 @@ def plot(front: Front, path: str | Path, *, x: str | None = None, y: str | None 
         y: A metric or `trial`; None for the first maximised objective, or else the next one.
 
     Raises:
-        DsxError: If the suffix or a metric is not known, or the file cannot be written.
+        DsxError: If the suffix or a metric is not known, or the file cannot be written or must not
+            be replaced.
     """
     across, up = axes(front, x, y)
     renderers: dict[str, Callable[[], bytes]] = {
@@ -31,6 +56,19 @@ def plot(front: Front, path: str | Path, *, x: str | None = None, y: str | None 
     _write(Path(path), renderers)
 
 
+def svg(front: Front) -> bytes:
+    """Draw a front over its first objectives, as `plot` does.
+
+    Args:
+        front: The front.
+
+    Returns:
+        The content of an SVG file.
+    """
+    across, up = axes(front, None, None)
+    return signed(_picture(front, across, up, "svg"))
+
+
 def plot_proxies(report: ProxyReport, path: str | Path) -> None:
     """Draw what the counted numbers of a study are worth into a file.
 
@@ -39,7 +77,7 @@ def plot_proxies(report: ProxyReport, path: str | Path) -> None:
         path: Where to; the same suffixes as for a front.
 
     Raises:
-        DsxError: If the suffix is not known, or the file cannot be written.
+        DsxError: If the suffix is not known, or the file cannot be written or must not be replaced.
     """
     renderers: dict[str, Callable[[], bytes]] = {
         ".png": lambda: _proxy_picture(report, "png"),
@@ -50,11 +88,10 @@ def plot_proxies(report: ProxyReport, path: str | Path) -> None:
 
 
 def _write(path: Path, renderers: Mapping[str, Callable[[], bytes]]) -> None:
-    if path.suffix.lower() not in renderers:
-        raise DsxError(f"{path}: {unknown('plot format', path.suffix, renderers)}")
-    content = renderers[path.suffix.lower()]()
+    check_plot(path)
+    content = signed(renderers[path.suffix.lower()]())
     try:
-        path.write_bytes(content)
+        write_own(path, content, is_signed)
     except OSError as error:
         raise DsxError(f"cannot write {path}: {error.strerror or error}") from error
 

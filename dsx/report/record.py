@@ -4,17 +4,19 @@ import csv
 import io
 import json
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from dsx.errors import DsxError
+from dsx.report import archive
 from dsx.report.escape import cell, code, fenced, markdown, readable
 from dsx.report.findings import findings
 from dsx.report.picks import picks
-from dsx.report.plot import plot
-from dsx.report.rows import as_csv, as_json
+from dsx.report.plot import svg
+from dsx.report.rows import as_csv, document
 from dsx.report.table import FrontTable
 from dsx.report.view import tally
 from dsx.study.database import open_database
@@ -23,6 +25,22 @@ from dsx.study.read import find_study, load_front
 from dsx.study.readings import Taken, load_taken
 
 WIDTH = 100
+NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
+"""The files next to study.json."""
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a study can be saved in a folder, before work is done for it.
+
+    Args:
+        folder: The folder, which may be missing.
+
+    Raises:
+        DsxError: If it cannot be written, or holds a file of the same name that dsx did not write
+            or that was changed since.
+    """
+    with _one_line(folder):
+        archive.check(folder, NAMES)
 
 
 def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False) -> list[Path]:
@@ -35,30 +53,38 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
         mix_devices: Whether designs that were measured on other devices than the study's join in.
 
     Returns:
-        The files: space.yaml, measurements.csv (every number), study.json (every design),
-        front.csv (the front), front.svg, README.md.
+        The files: space.yaml, measurements.csv (every number), front.csv (the front), README.md,
+        front.svg, study.json (every design, and the hashes of these files).
 
     Raises:
-        DsxError: If the folder cannot be written.
+        DsxError: If the folder cannot be written, or holds a file of the same name that dsx did not
+            write or that was changed since.
     """
+    check_folder(folder)
     engine = open_database(storage, create=False)
     row, front = find_study(engine, study), load_front(engine, study, mix_devices)
     taken = load_taken(engine, row)
-    texts = {
-        "space.yaml": row.space_text,
-        "measurements.csv": measurements_csv(front, taken),
-        "study.json": as_json(front) + "\n",
-        "front.csv": front_csv(front),
-        "README.md": readme(front),
+    contents = {
+        "space.yaml": row.space_text.encode(),
+        "measurements.csv": measurements_csv(front, taken).encode(),
+        "front.csv": front_csv(front).encode(),
+        "README.md": readme(front).encode(),
+        "front.svg": svg(front),
     }
+    with _one_line(folder):
+        archive.write(folder, contents, document(front))
+    return [folder / name for name in (*contents, archive.RECORD)]
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
-        raise DsxError(f"--save: '{folder}' cannot be written: {error.strerror}") from error
-    plot(front, folder / "front.svg")
-    return [folder / name for name in (*texts, "front.svg")]
+        reason = error.strerror or error
+        raise DsxError(f"--save: '{folder}' cannot be written: {reason}") from error
+    except DsxError as error:
+        raise DsxError(f"--save: {error}") from error
 
 
 def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:

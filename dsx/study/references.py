@@ -5,7 +5,6 @@ this machine, which lies in the user's cache, so that numbers of several databas
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from dsx import files
 from dsx.errors import WorkFailed
 from dsx.files import open_regular
 from dsx.study.checked import damage
@@ -120,13 +120,11 @@ class MachineReferences(MutableMapping[str, float]):
 
 
 def _write(content: dict[str, dict[str, float]]) -> None:
-    """Write the file, which appears whole or not at all."""
+    """Write the file, which was read before: one that dsx did not write is an error there."""
     file = _file()
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
-            json.dump(content, partial, indent=2)
-        Path(partial.name).replace(file)
+        files.make_folder(file.parent)
+        files.write(file, json.dumps(content, indent=2), replace=True)
     except OSError as error:
         raise WorkFailed(f"{file} cannot be written: {error}") from error
 

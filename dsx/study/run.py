@@ -45,7 +45,7 @@ NOTE_REST = 20
 MOST_MARKED, QUIET_SECONDS = 16, 0.3
 """At the end so many designs are timed again, if the machine was quiet for so long."""
 MOST_RESUMES = 100
-"""After so many broken connections something else is wrong with the database."""
+"""With more broken connections than these, something else is wrong with the database."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,7 @@ def start(
     heed_permissions: bool = False,
     file_limit: int | None = None,
     memory_limit: int | None = None,
+    killed_at: int | None = None,
     environment: Mapping[str, str] = NOTHING,
 ) -> Running:
     """Start `dsx`.
@@ -99,6 +100,7 @@ def start(
         heed_permissions: Whether the permissions of files hold also for root.
         file_limit: Bytes that no file can grow beyond, as on a full disk.
         memory_limit: Bytes of address space that the process can use.
+        killed_at: Number of the file operation in the folder before which it is killed.
         environment: Variables beside PATH and HOME.
 
     Returns:
@@ -117,6 +119,7 @@ def start(
         "heed_permissions": heed_permissions,
         "file_limit": file_limit,
         "memory_limit": memory_limit,
+        "killed_at": killed_at,
     }
     return Running(_ask(request), out, err)
 

@@ -53,11 +53,14 @@ def test_what_cannot_be_is_one_line(used: Path, arguments: list[str], problem: s
 
 
 def test_ctrl_c_leaves_nothing_behind(used: Path, tmp_path: Path) -> None:
-    running = start("export", "--out", tmp_path / "chosen", folder=used)
-    until(lambda: any(tmp_path.iterdir()), "it has begun to write")
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    environment = {"TMPDIR": str(staging)}
+    running = start("export", "--out", tmp_path / "chosen", folder=used, environment=environment)
+    until(lambda: any(staging.glob(".dsx-*")), "the export has started")
     running.signal(INTERRUPT)
     ended = running.wait()
     assert (ended.code, ended.out) == (130, "")
     assert ended.err.startswith("dsx: interrupted; ")
     assert ended.err.endswith(f"dsx export --out {tmp_path / 'chosen'}\n")
-    assert list(tmp_path.iterdir()) == []
+    assert (list(tmp_path.iterdir()), list(staging.glob(".dsx-*"))) == ([staging], [])

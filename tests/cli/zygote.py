@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 # What a command would import: everything but what it does.
@@ -26,6 +27,7 @@ import dsx.report.result
 import dsx.report.space
 import dsx.study.doctor
 import dsx.study.run  # noqa: F401
+from tests.robustness.killing import kill_at
 
 
 def main() -> None:
@@ -77,6 +79,8 @@ def _become(request: dict[str, Any]) -> None:
     sys.argv = ["dsx", *request["arguments"]]
     sys.stdout, sys.stderr = _text(1), _text(2)
     sys.stdin = os.fdopen(0, closefd=False)
+    if request["killed_at"] is not None:
+        kill_at(request["killed_at"], Path(request["folder"]))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -56,3 +56,17 @@ class Foreign(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.rows(self.conv(x).mean(1))[0][:, -1]
         return out
+
+
+class Sorted(nn.Module):
+    """Uses an operator whose multiply-adds are not known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, padding=1)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).amax(2).flatten(1)
+        out: Tensor = self.head(torch.sort(x, 1)[0])
+        return out

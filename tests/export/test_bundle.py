@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,9 @@ def test_a_bfloat16_model_is_exported_as_such(searched: Searched, out: Path) -> 
     )
     assert "torch.bfloat16" in (out / "model.py").read_text()
     assert bundle.manifest["outputs"]["largest_difference"] > 0
+    skipped = {each["check"]: each["reason"] for each in bundle.manifest["not_verified"]}
+    reason = "the search measured in float32, and the files compute in bfloat16"
+    assert skipped["accuracy in bfloat16"] == reason
 
 
 def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> None:
@@ -151,6 +155,9 @@ def test_each_slot_may_have_another_convolution(tmp_path: Path) -> None:
     design = space.design(dict(zip(slots, specs, strict=False)))
     bundle = export(space, design, tmp_path / "chosen")
     assert bundle.manifest["forms"].keys() == set(slots[: len(specs)])
+    skipped = {each["check"]: each["reason"] for each in bundle.manifest["not_verified"]}
+    reason = "the search did not measure the accuracy of this design with these weights"
+    assert skipped["accuracy of the weights"] == reason
 
 
 BINARY = ConvSpec(binary_basis=2, splits=2, scale=True)
@@ -194,6 +201,28 @@ def test_awkward_networks_can_be_exported(out: Path, tmp_path: Path) -> None:
     assert bundle.manifest["outputs"]["largest_difference"] < 1e-5
 
 
+def test_an_operator_that_cannot_be_counted_is_listed(out: Path) -> None:
+    space = make_space("tests.export.networks:Sorted")
+    bundle = export(space, space.baseline, out)
+    skipped = {each["check"]: each["reason"] for each in bundle.manifest["not_verified"]}
+    reason = "the operator counter does not know aten::sort"
+    assert skipped["flops of the network, by operator"] == reason
+    assert skipped["flops of the exported files"] == reason
+    assert "exported" not in bundle.manifest["metrics"]["flops"]
+
+
+def test_what_the_files_are_not_measured_for_is_listed(searched: Searched, out: Path) -> None:
+    found = {**searched.metrics, "peak_memory_mb": exact(3.0)}
+    bundle = export(searched.space, searched.design, out, weights=searched.weights, searched=found)
+    assert bundle.manifest["not_verified"] == [
+        {
+            "check": "outputs of the other 208 images",
+            "reason": "at most 256 of each split are compared in a fresh process",
+        },
+        {"check": "peak_memory_mb", "reason": "the exported files are not measured for it"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
@@ -216,6 +245,19 @@ def test_shapes_of_another_training_are_found_out(out: Path) -> None:
     found = search(space, design)
     with pytest.raises(WorkFailed, match=r"the network has [\d,]+ flops, the search counted 1$"):
         export(space, design, out, weights=found.weights, searched={"flops": exact(1.0)})
+
+
+def test_learned_counts_that_the_search_does_not_have_are_listed(out: Path) -> None:
+    space = make_space()
+    slot = space.census.slots[-1].name
+    design = space.design({slot: ConvSpec(kernel_shape="learned", block_in=4, block_out=4)})
+    found = search(space, design)
+    bundle = export(space, design, out, weights=found.weights, searched=found.metrics)
+    reason = "kernel shapes are learned, and the search did not count this"
+    skipped = [
+        each["check"] for each in bundle.manifest["not_verified"] if each["reason"] == reason
+    ]
+    assert skipped == ["params after training", "flops after training", "bits after training"]
 
 
 def test_weights_of_another_network_are_refused(searched: Searched, out: Path) -> None:
@@ -256,13 +298,15 @@ def test_files_that_compute_something_else_are_found_out(
     assert list(out.parent.iterdir()) == []
 
 
-def test_a_folder_that_exists_is_kept_unless_forced(searched: Searched, out: Path) -> None:
-    out.mkdir()
-    (out / "mine").write_text("mine")
+def test_an_earlier_export_is_replaced_if_forced(searched: Searched, out: Path) -> None:
+    export(searched.space, searched.design, out, weights=searched.weights)
     with pytest.raises(DsxError, match=r"^--out: '.*chosen' exists already .* --force\)$"):
         export(searched.space, searched.design, out, weights=searched.weights)
-    assert [file.name for file in out.iterdir()] == ["mine"]
-    export(searched.space, searched.design, out, weights=searched.weights, force=True)
+    labels = {"study": "another"}
+    export(
+        searched.space, searched.design, out, weights=searched.weights, labels=labels, force=True
+    )
+    assert json.loads((out / "manifest.json").read_text())["study"] == "another"
     assert sorted(file.name for file in out.iterdir()) == FILES
     assert [file.name for file in out.parent.iterdir()] == ["chosen"]
 
@@ -274,8 +318,8 @@ def test_an_empty_folder_is_filled(searched: Searched, out: Path) -> None:
 
 
 def test_what_is_replaced_stays_until_the_new_is_checked(searched: Searched, out: Path) -> None:
-    out.mkdir()
-    (out / "mine").write_text("mine")
+    export(searched.space, searched.design, out, weights=searched.weights)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
     with pytest.raises(WorkFailed, match="outputs differ"):
         export(
             searched.space,
@@ -285,27 +329,39 @@ def test_what_is_replaced_stays_until_the_new_is_checked(searched: Searched, out
             force=True,
             exporter="tests.export.exporters:tampering",
         )
-    assert (out / "mine").read_text() == "mine"
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert [file.name for file in out.parent.iterdir()] == ["chosen"]
 
 
-def test_a_file_is_not_replaced(searched: Searched, out: Path) -> None:
-    out.write_text("mine")
-    for force, problem in ((False, "exists already"), (True, "is a file, not a folder")):
-        with pytest.raises(DsxError, match=problem):
-            export(searched.space, searched.design, out, force=force)
-    assert out.read_text() == "mine"
+def test_a_file_that_is_added_during_the_export_stays(searched: Searched, out: Path) -> None:
+    export(searched.space, searched.design, out, weights=searched.weights)
+    with pytest.raises(DsxError, match="'mine' is not from an export"):
+        export(
+            searched.space,
+            searched.design,
+            out,
+            weights=_Adding(searched.weights, out / "mine"),
+            force=True,
+        )
+    assert sorted(file.name for file in out.iterdir()) == sorted([*FILES, "mine"])
+    assert [file.name for file in out.parent.iterdir()] == ["chosen"]
 
 
-def test_the_folder_one_is_in_is_not_replaced(
-    searched: Searched, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (out / "inner").mkdir(parents=True)
-    monkeypatch.chdir(out / "inner")
-    for name in (".", "..", str(out)):
-        with pytest.raises(DsxError, match="is the folder you are in, or holds it"):
-            export(searched.space, searched.design, Path(name), force=True)
-    assert (out / "inner").is_dir()
+class _Adding(Mapping[str, torch.Tensor]):
+    """Weights that write a file when they are read, as a user might do during an export."""
+
+    def __init__(self, weights: dict[str, torch.Tensor], file: Path) -> None:
+        self._weights, self._file = weights, file
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        self._file.write_text("mine")
+        return self._weights[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
 
 
 def test_a_place_that_cannot_be_written_is_said(searched: Searched, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ MANIFEST: dict[str, Any] = {
         "peak_memory_mb": {"searched": 3.5, "unit": "MB"},
     },
     "outputs": {"images": 720, "largest_difference": 4.2e-7, "tolerance": 1e-3},
+    "not_verified": [{"check": "accuracy in bfloat16", "reason": "measured in [float32]"}],
     "files": {"design.yaml": "aa", "model.py": "bb"},
 }
 
@@ -47,7 +48,7 @@ def test_in_words(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     print_bundle(Path("chosen"), MANIFEST, "table")
-    first, *table, busy, counts, checked, files = capsys.readouterr().out.splitlines()
+    first, *table, busy, counts, checked, skipped, files = capsys.readouterr().out.splitlines()
     assert first == "chosen: 2x crosses [in turn]; 5 as is (design 0123456789ab)"
     assert [line.split() for line in table] == [
         ["metric", "searched", "exported"],
@@ -64,6 +65,7 @@ def test_in_words(
         "checked in a fresh process on 720 images: outputs differ by at most 4e-07 of the "
         "largest (allowed 0.001)"
     )
+    assert skipped == "not verified: accuracy in bfloat16: measured in [float32]"
     assert files == "files: design.yaml, model.py, manifest.json"
 
 

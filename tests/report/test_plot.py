@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dsx.errors import DsxError
-from dsx.report.plot import plot, plot_proxies
+from dsx.report.plot import check_plot, plot, plot_proxies
 from dsx.study.front import Front
 from dsx.study.proxies import ProxyReport
 
@@ -19,6 +19,24 @@ def test_formats(two: Front, tmp_path: Path, suffix: str, start: bytes) -> None:
     path = tmp_path / f"front{suffix}"
     plot(two, str(path))
     assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".html"])
+def test_a_plot_of_its_own_is_replaced_until_it_is_changed(
+    two: Front, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"front{suffix}"
+    plot(two, path)
+    once = path.read_bytes()
+    plot(two, path)
+    assert path.read_bytes() == once
+    path.write_bytes(changed := once.replace(b"e", b"o", 1))
+    problem = r"front.* exists, and dsx did not write it or it was changed since"
+    with pytest.raises(DsxError, match=problem):
+        check_plot(path)
+    with pytest.raises(DsxError, match=problem):
+        plot(two, path)
+    assert path.read_bytes() == changed
 
 
 @pytest.mark.parametrize(

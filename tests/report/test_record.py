@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dsx.errors import DsxError
-from dsx.report.record import save_study
+from dsx.report.record import NAMES, save_study
 from dsx.study.front import Front
 from dsx.study.read import front
 from dsx.study.run import search
@@ -79,14 +79,32 @@ def test_the_page_names_machine_front_and_picks(storage: str, found: Front, tmp_
     assert max(len(line) for line in page.split("```text")[1].splitlines()) <= 100
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
 def test_saving_again_replaces_and_leaves_other_files(storage: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "front.csv").write_text("old")
     save_study(storage, STUDY, tmp_path)
-    once = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    once = content(tmp_path)
     save_study(storage, STUDY, tmp_path)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == once
-    assert once["notes.txt"] == b"mine" and once["front.csv"] != b"old"
+    assert content(tmp_path) == once
+    assert once["notes.txt"] == b"mine"
+
+
+@pytest.mark.parametrize("name", [*NAMES, "study.json"])
+def test_a_file_of_the_user_is_named_and_stays(storage: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(DsxError, match=rf"^--save: '.*/{name}' exists, and dsx did not write it"):
+        save_study(storage, STUDY, tmp_path)
+    assert content(tmp_path) == {name: b"mine"}
+
+
+def test_a_study_replaces_what_another_study_wrote(storage: str, tmp_path: Path) -> None:
+    search(STATIC, study="another", trials=2, storage=storage)
+    save_study(storage, "another", tmp_path)
+    save_study(storage, STUDY, tmp_path)
+    assert json.loads((tmp_path / "study.json").read_text())["study"] == STUDY
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(storage: str, tmp_path: Path) -> None:

@@ -1,0 +1,205 @@
+"""Checks of an export against its network and the search, and which of them were skipped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dsx.data import Split
+from dsx.errors import WorkFailed
+from dsx.export import verify
+from dsx.measure import Candidate, Reading
+from dsx.measure.flops import count
+from dsx.train import predict
+
+COMPARED = 256
+"""Images of each split whose logits are compared in a fresh process."""
+
+_SEARCHED = torch.float32
+"""The dtype in which a search measures accuracy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A check that was not made.
+
+    Args:
+        check: The quantity that was not verified.
+        reason: The reason.
+    """
+
+    check: str
+    reason: str
+
+
+def check_weights(
+    candidate: Candidate, searched: Mapping[str, Reading], skipped: list[Skipped]
+) -> None:
+    """Classify the validation images as the search did: with the network itself, in float32.
+
+    Args:
+        candidate: The trained network.
+        searched: The readings of the search, by metric.
+        skipped: The list to which the checks that are not possible are added.
+
+    Raises:
+        WorkFailed: If a count or the accuracy differs from that of the search.
+    """
+    _check_learned(candidate, searched, skipped)
+    if "accuracy" not in searched:
+        reason = "the search did not measure the accuracy of this design with these weights"
+        skipped.append(Skipped(check="accuracy of the weights", reason=reason))
+        return
+    validation = candidate.splits.validation
+    hits = predict(candidate.network.eval(), validation) == validation.labels
+    accuracy = float(hits.double().mean())
+    # Rounding may decide the class of a single image.
+    before = searched["accuracy"].value
+    if abs(accuracy - before) > 1.5 / len(validation):
+        raise WorkFailed(
+            f"with these weights the validation accuracy is {accuracy:.4f}, "
+            f"the search measured {before:.4f}"
+        )
+
+
+def _check_learned(
+    candidate: Candidate, searched: Mapping[str, Reading], skipped: list[Skipped]
+) -> None:
+    """Compare counts that depend on the training: learned shapes may come from another one."""
+    if not candidate.design.learned:
+        return
+    for name, number in candidate.cost.numbers.items():
+        if name not in searched:
+            reason = "kernel shapes are learned, and the search did not count this"
+            skipped.append(Skipped(check=f"{name} after training", reason=reason))
+        elif searched[name].value != number:
+            raise WorkFailed(
+                f"with these weights the network has {number:,} {name}, "
+                f"the search counted {searched[name].value:,.0f}"
+            )
+
+
+def check_outputs(
+    candidate: Candidate, folder: Path, skipped: list[Skipped]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Compare the logits of a fresh process, and classify all images with the files.
+
+    Args:
+        candidate: The trained network.
+        folder: The exported files.
+        skipped: The list to which the checks that are not made are added.
+
+    Returns:
+        How far the outputs differ, and the accuracies by metric.
+
+    Raises:
+        WorkFailed: If the files do not run, or the outputs differ by more than is tolerated.
+    """
+    dtype = candidate.sample.dtype
+    network = candidate.at_work().eval()
+    parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
+    images = {name: _first_images(part).to(dtype) for name, part in parts.items()}
+    logits = verify.fresh_logits(folder, images)
+    with torch.inference_mode():
+        compared = [
+            verify.largest_difference(logits[name], network(images[name])) for name in parts
+        ]
+    exported = verify.load_exported(folder)
+    accuracies = {
+        name: float((predict(exported, part, dtype) == part.labels).double().mean())
+        for name, part in parts.items()
+    }
+    largest, tolerance = max(compared)
+    number = sum(map(len, images.values()))
+    _note_uncompared(number, sum(map(len, parts.values())), dtype, skipped)
+    return {
+        "images": number,
+        "largest_difference": largest,
+        "tolerance": tolerance,
+    }, accuracies
+
+
+def _note_uncompared(compared: int, of: int, dtype: torch.dtype, skipped: list[Skipped]) -> None:
+    if compared < of:
+        check = f"outputs of the other {of - compared:,} images"
+        reason = f"at most {COMPARED} of each split are compared in a fresh process"
+        skipped.append(Skipped(check=check, reason=reason))
+    if dtype != _SEARCHED:
+        name = str(dtype).removeprefix("torch.")
+        reason = f"the search measured in float32, and the files compute in {name}"
+        skipped.append(Skipped(check=f"accuracy in {name}", reason=reason))
+
+
+def _first_images(split: Split) -> Tensor:
+    some = torch.arange(min(len(split), COMPARED))
+    return torch.cat([images for images, _ in split.batches(some, COMPARED)])
+
+
+def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]:
+    """Count by closed form, and by the operators of the trained network if all are known.
+
+    Args:
+        candidate: The trained network.
+        skipped: The list to which the check is added if an operator is not known.
+
+    Returns:
+        The counts by metric.
+
+    Raises:
+        WorkFailed: If the two differ.
+    """
+    sample = torch.zeros(1, *candidate.space.data.image_shape)
+    try:
+        counted = count(candidate.network, sample)
+    except WorkFailed as error:
+        skipped.append(Skipped(check="flops of the network, by operator", reason=str(error)))
+        return candidate.cost.numbers
+    if counted != candidate.cost.flops:
+        raise WorkFailed(
+            f"the network's operators count {counted} flops, its design {candidate.cost.flops}"
+        )
+    return candidate.cost.numbers
+
+
+def held(network: nn.Module, sample: Tensor, skipped: list[Skipped]) -> dict[str, int]:
+    """Count what the exported files hold and compute, zeros of a dense form included.
+
+    Args:
+        network: As loaded from its files.
+        sample: An input.
+        skipped: The list to which flops are added if an operator is not known.
+
+    Returns:
+        params: real numbers, and basis entries kept as bytes; bits: all of its tensors; flops:
+        multiply-adds of one image, left out where an operator is not known to the counter.
+    """
+    tensors = list(network.state_dict().values())
+    counts = {
+        "params": sum(tensor.numel() for tensor in tensors if _is_param(tensor)),
+        "bits": sum(8 * tensor.numel() * tensor.element_size() for tensor in tensors),
+    }
+    try:
+        return {**counts, "flops": count(network, sample[:1])}
+    except WorkFailed as error:
+        skipped.append(Skipped(check="flops of the exported files", reason=str(error)))
+        return counts
+
+
+def _is_param(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.dtype == torch.int8
+
+
+def note_unmeasured(metrics: Mapping[str, Mapping[str, Any]], skipped: list[Skipped]) -> None:
+    """Add the metrics of the search that were not compared with those of the exported files.
+
+    Args:
+        metrics: Values by metric and source ("searched", "exported").
+        skipped: The list to which they are added.
+    """
+    for name, numbers in metrics.items():
+        if "searched" in numbers and "exported" not in numbers:
+            reason = "the exported files are not measured for it"
+            skipped.append(Skipped(check=name, reason=reason))

@@ -1,0 +1,99 @@
+"""Place of an export: a new or empty folder, or that of an unchanged earlier export."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from dsx import files, folders
+from dsx.errors import DsxError
+from dsx.ownership import is_regular, read_sealed, sha256
+
+MANIFEST = "manifest.json"
+
+
+def check_place(out: Path, force: bool) -> None:
+    """Check that an export can be written to a folder, before work is done for it.
+
+    Args:
+        out: The folder.
+        force: Whether an earlier export may be replaced.
+
+    Raises:
+        DsxError: If something else is there, or the folder cannot be written.
+    """
+    if out.is_symlink():
+        raise DsxError(f"--out: '{out}' is a symbolic link (choose a folder)")
+    place = out.resolve()
+    with _one_line(f"--out: '{out}'"):
+        if out.exists() and not out.is_dir():
+            raise DsxError(f"--out: '{out}' is a file, not a folder")
+        if Path.cwd().is_relative_to(place):
+            raise DsxError(f"--out: '{out}' is the folder you are in, or holds it (choose another)")
+        files.check_writable(next(path for path in place.parents if path.exists()))
+        files.remove_abandoned(place)
+        if out.exists():
+            _check_content(place, out, force)
+
+
+@contextmanager
+def appearing(out: Path, force: bool) -> Iterator[Path]:
+    """Write an export elsewhere, and put it in its place when it is complete.
+
+    Args:
+        out: The folder.
+        force: Whether an earlier export may be replaced.
+
+    Yields:
+        An empty folder in the system's temporary folder, which only its owner can read.
+
+    Raises:
+        DsxError: If something else is there, or the folder cannot be written.
+    """
+    with _one_line("the temporary folder (TMPDIR)"), folders.scratch() as folder:
+        yield folder
+        check_place(out, force)
+        with _one_line(f"--out: '{out}'"):
+            folders.put(folder, out.resolve(), lambda place: _check_content(place, out, force))
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise DsxError(f"{what} cannot be written: {error}") from error
+
+
+def _check_content(place: Path, out: Path, force: bool) -> None:
+    """Check that a folder is empty, or that it may be replaced and is an unchanged export."""
+    if not force and any(place.iterdir()):
+        raise DsxError(f"--out: '{out}' exists already (choose another, or replace it: --force)")
+    manifest = read_sealed(place / MANIFEST)
+    recorded = {} if manifest is None else manifest.get("files", {})
+    for entry in sorted(place.iterdir(), key=lambda entry: (entry.name != MANIFEST, entry.name)):
+        if entry.name == MANIFEST and manifest is not None:
+            continue
+        if is_regular(entry) and recorded.get(entry.name) == sha256(entry.read_bytes()):
+            continue
+        if manifest is not None and _is_cache(entry):
+            continue
+        raise DsxError(
+            f"--out: '{out}' is not replaced: '{entry.name}' is not from an export, or was changed "
+            "since (move it, or choose another folder)"
+        )
+
+
+def _is_cache(entry: Path) -> bool:
+    """Check whether an entry is the folder in which Python keeps model.py compiled."""
+    return (
+        entry.name == "__pycache__"
+        and entry.is_dir()
+        and not entry.is_symlink()
+        and all(
+            is_regular(file) and re.fullmatch(r"model\.[\w.-]+\.pyc", file.name)
+            for file in entry.iterdir()
+        )
+    )

@@ -1,0 +1,145 @@
+"""Places of an export: new, empty, or an unchanged earlier export, and nothing else."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsx.errors import DsxError
+from dsx.export.place import appearing, check_place
+from dsx.ownership import as_text, sealed, sha256
+
+FILES = {"model.py": b"network", "weights.safetensors": b"numbers"}
+
+
+def exported(folder: Path) -> Path:
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    manifest = sealed({"files": {name: sha256(content) for name, content in FILES.items()}})
+    (folder / "manifest.json").write_text(as_text(manifest))
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    found = (file for file in folder.rglob("*") if file.is_file())
+    return {str(file.relative_to(folder)): file.read_bytes() for file in found}
+
+
+def test_an_earlier_export_may_be_replaced(tmp_path: Path) -> None:
+    out = exported(tmp_path / "out")
+    check_place(out, force=True)
+    # Python writes this one where model.py is imported.
+    (out / "__pycache__").mkdir()
+    (out / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
+    with appearing(out, force=True) as folder:
+        (folder / "new").write_text("new")
+    assert (content(out), [entry.name for entry in tmp_path.iterdir()]) == (
+        {"new": b"new"},
+        ["out"],
+    )
+
+
+def add(name: str) -> Callable[[Path], object]:
+    def change(out: Path) -> None:
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("mine")
+
+    return change
+
+
+def link_model(out: Path) -> None:
+    (out.parent / "elsewhere").write_bytes(FILES["model.py"])
+    (out / "model.py").unlink()
+    (out / "model.py").symlink_to("../elsewhere")
+
+
+def edit_manifest(out: Path) -> None:
+    manifest = json.loads((out / "manifest.json").read_text())
+    (out / "manifest.json").write_text(as_text({**manifest, "notes": "mine"}))
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a file more": (add("notes.txt"), "notes.txt"),
+    "a hidden file": (add(".env"), ".env"),
+    "a folder more": (add("data/mine"), "data"),
+    "a changed file": (add("model.py"), "model.py"),
+    "a changed manifest": (edit_manifest, "manifest.json"),
+    "a foreign manifest": (add("manifest.json"), "manifest.json"),
+    "no manifest": (lambda out: (out / "manifest.json").unlink(), "model.py"),
+    "a link": (link_model, "model.py"),
+    "a foreign cache": (add("__pycache__/mine.pyc"), "__pycache__"),
+    "a database": (add("dsx.db"), "dsx.db"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_folder_that_holds_anything_else_stays(name: str, tmp_path: Path) -> None:
+    change, named = WRONG[name]
+    out = exported(tmp_path / "out")
+    change(out)
+    before = content(out)
+    problem = rf"^--out: '.*/out' is not replaced: '{named}' is not from an export, or was changed "
+    with pytest.raises(DsxError, match=problem):
+        check_place(out, force=True)
+    with pytest.raises(DsxError, match=problem), appearing(out, force=True) as folder:
+        (folder / "new").write_text("new")
+    assert content(out) == before
+
+
+def test_without_force_nothing_is_replaced(tmp_path: Path) -> None:
+    out = exported(tmp_path / "out")
+    with pytest.raises(DsxError, match=r"exists already \(choose another, or replace it: --force"):
+        check_place(out, force=False)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_or_a_link_is_not_replaced(force: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    exported(tmp_path / "export")
+    (tmp_path / "link").symlink_to("export")
+    (tmp_path / "dangling").symlink_to("nothing")
+    problems = {
+        "file": "is a file, not a folder",
+        "link": "is a symbolic link",
+        "dangling": "is a symbolic link",
+    }
+    for name, problem in problems.items():
+        with pytest.raises(DsxError, match=rf"^--out: '.*/{name}' {problem}"):
+            check_place(tmp_path / name, force)
+
+
+def test_a_folder_below_a_link_is_written_where_the_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with appearing(tmp_path / "link" / "out", force=False) as folder:
+        (folder / "new").write_text("new")
+    assert content(tmp_path / "real") == {"out/new": b"new"}
+
+
+def test_the_folder_one_is_in_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "out" / "inner")
+    for name in (".", "..", "", str(tmp_path / "out")):
+        with pytest.raises(DsxError, match="is the folder you are in, or holds it"):
+            check_place(Path(name), force=True)
+
+
+def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), appearing(tmp_path / "a" / "b", force=False) as folder:
+        (folder / "half").write_text("")
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+    assert not folder.exists()
+
+
+def test_a_temporary_folder_that_disappears_is_one_line(tmp_path: Path) -> None:
+    problem = r"^the temporary folder \(TMPDIR\) cannot be written: .*No such file"
+    with pytest.raises(DsxError, match=problem), appearing(tmp_path / "out", force=False) as folder:
+        shutil.rmtree(folder)
+        (folder / "half").write_text("")
+    assert list(tmp_path.iterdir()) == []
