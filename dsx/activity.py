@@ -1,4 +1,4 @@
-"""Activities: what this process is working on, and how far it is, for whoever displays it.
+"""Activities: the work in progress of this process, for a display of progress.
 
 Work that can take seconds announces itself here, wherever it is called from; it need not know
 whether it is displayed. An activity inside another one is the more specific of the two.
@@ -18,9 +18,9 @@ class Activity:
     """A piece of work in progress.
 
     Args:
-        name: What is done, such as "training".
+        name: Name of the work, such as "training".
         total: Number of units in all of the work; None where it is not known.
-        unit: What is counted, such as "epoch"; empty for a plain share.
+        unit: Unit of `total`, such as "epoch"; empty for a plain share.
         done: Number of units completed, which may be a fraction.
         started: `time.monotonic` at its start.
     """
@@ -61,9 +61,9 @@ def activity(name: str, total: float | None = None, unit: str = "") -> Iterator[
     """Announce a piece of work for as long as it takes.
 
     Args:
-        name: What is done, such as "training".
+        name: Name of the work, such as "training".
         total: Number of units in all of the work.
-        unit: What is counted, such as "epoch".
+        unit: Unit of `total`, such as "epoch".
 
     Yields:
         The activity, to be advanced.
@@ -92,7 +92,7 @@ def subject(name: str) -> Iterator[None]:
 
 
 def current() -> Activity | None:
-    """Return the most specific activity; None where there is none."""
+    """Return the most specific activity; None without any."""
     return _active[-1] if _active else None
 
 
@@ -106,8 +106,8 @@ def each(items: Sequence[T], name: str, unit: str = "") -> Iterator[T]:
 
     Args:
         items: The items.
-        name: What is done with them.
-        unit: What one of them is.
+        name: Name of the work.
+        unit: Unit of the number of items, such as "slot".
 
     Yields:
         The items.

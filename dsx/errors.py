@@ -1,4 +1,4 @@
-"""What can go wrong for a user, each as one clear line."""
+"""Errors of the user, each as one clear line."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ MOST_NAMES = 20
 
 
 class DsxError(Exception):
-    """Something the user can mend: printed as one line, never as a traceback."""
+    """An error that the user can correct: printed as one line, never as a traceback."""
 
     exit_code = 2
 
@@ -23,7 +23,7 @@ class SpecError(DsxError):
 
 
 class SpaceError(DsxError):
-    """A search space that does not hold together; says file, line and key."""
+    """A search space that is not valid; names file, line and key."""
 
 
 class StorageError(DsxError):
@@ -102,11 +102,11 @@ def message_line(text: str) -> str:
 
 
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
-"""What libraries say that have no error of their own for it: torch on the CPU, ONNX Runtime."""
+"""Messages of libraries without an error class for it: torch on the CPU, ONNX Runtime."""
 
 
 def out_of_memory(error: BaseException) -> str:
-    """Check whether an error says that memory ran out.
+    """Check whether an error is about memory that ran out.
 
     Args:
         error: Any error.
@@ -128,11 +128,11 @@ def raise_out_of_memory(error: BaseException) -> None:
     """Raise an error for memory that ran out, before another error is blamed on the user's code.
 
     Args:
-        error: What the user's code raised.
+        error: Error that the user's code raised.
 
     Raises:
-        MemoryError: If it says that memory ran out. It is no `DsxError`: nobody who words those on
-            their way up takes it for a fault in what they are about.
+        MemoryError: If memory ran out. It is not a `DsxError`, because handlers of those add that
+            the space file or its network is at fault.
     """
     if words := out_of_memory(error):
         raise MemoryError(words) from error

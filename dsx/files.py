@@ -21,14 +21,14 @@ SUFFIX = ".dsx-part"
 
 @contextmanager
 def writing(path: Path, *, replace: bool) -> Iterator[Path]:
-    """Write a file under a temporary name beside its place, and rename it when it is complete.
+    """Write a file under a temporary name next to its place, and rename it when it is complete.
 
     What a killed process left of an earlier attempt is removed.
 
     Args:
         path: The file; its folder exists.
-        replace: Whether a file that is there may be replaced. Whoever says so has to know that
-            dsx wrote it.
+        replace: Whether an existing file may be replaced; the caller has to know that dsx wrote
+            it.
 
     Yields:
         The temporary file, which exists and is empty.
@@ -78,7 +78,7 @@ def create_locked(place: Path, create: Callable[[Path], int]) -> tuple[Path, int
 
 
 def _appear(partial: Path, place: Path) -> None:
-    """Give a file its name unless there is one, also if it has appeared in the meantime."""
+    """Rename a file unless the name is taken, even if it was taken in the meantime."""
     try:
         os.link(partial, place)
     except OSError as error:

@@ -3,40 +3,63 @@
 import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 from dsx.errors import WorkFailed
 
+# Subclasses of the text stream, not of the file below it: an interrupt between a write of that and
+# the buffer above it would let the same text be written twice.
 
-class _Results(io.FileIO):
+
+class _Results(io.TextIOWrapper):
     """Standard output: a write that fails ends the command. A closed pipe is not a failure here."""
 
-    def write(self, data: Any) -> int:
+    def write(self, text: str) -> int:
         try:
-            return super().write(data)
+            return super().write(text)
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise WorkFailed(f"stdout cannot be written: {error.strerror}") from error
+            raise _failed(error) from error
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _failed(error) from error
 
 
-class _Messages(io.FileIO):
+class _Messages(io.TextIOWrapper):
     """Standard error: progress that cannot be written does not stop the work that it is about."""
 
-    def write(self, data: Any) -> int:
+    def write(self, text: str) -> int:
         try:
-            return super().write(data)
+            return super().write(text)
         except BrokenPipeError:
             raise
         except OSError:
-            return len(data)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
+
+
+def _failed(error: OSError) -> WorkFailed:
+    return WorkFailed(f"stdout cannot be written: {error.strerror}")
 
 
 def guard() -> None:
     """Replace `sys.stdout` and `sys.stderr` by streams whose failures have one meaning.
 
     A stream that the caller closed (`>&-`) is opened on the null device, so that no database gets
-    its number and with it whatever a library prints. What is written to such a stdout fails.
+    its number, and with it the output of libraries. What is written to such a stdout fails.
     """
     for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
@@ -44,15 +67,16 @@ def guard() -> None:
         except OSError:
             # The lowest free number, which is this one.
             os.open(os.devnull, mode)
-    sys.stdout = _text(_Results(1, "w", closefd=False), sys.stdout)
-    sys.stderr = _text(_Messages(2, "w", closefd=False), sys.stderr)
+    sys.stdout = _over(_Results, 1, sys.stdout)
+    sys.stderr = _over(_Messages, 2, sys.stderr)
 
 
-def _text(raw: io.FileIO, like: TextIO | None) -> TextIO:
+def _over(kind: type[io.TextIOWrapper], number: int, like: TextIO | None) -> TextIO:
     """Open a text stream that encodes as another one, which is None if it was closed."""
-    return io.TextIOWrapper(
+    raw = io.FileIO(number, "w", closefd=False)
+    return kind(
         io.BufferedWriter(raw),
         encoding="utf-8" if like is None else like.encoding,
         errors="backslashreplace" if like is None else like.errors,
-        line_buffering=raw.fileno() == 2 or raw.isatty(),
+        line_buffering=number == 2 or raw.isatty(),
     )

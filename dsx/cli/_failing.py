@@ -1,4 +1,4 @@
-"""What goes wrong outside of dsx while a command runs: one line, whatever the command."""
+"""Failures outside of dsx while a command runs: one line on stderr, in every command."""
 
 import functools
 from collections.abc import Callable

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dsx.study import run
 
 LINES = 10
-"""So many lines at most tell how many designs of a search are measured."""
+"""Largest number of lines that report how many designs of a search are measured."""
 FIRST_SECONDS, LAST_SECONDS = 2.0, 120.0
 """In a pipe, the first line on a step comes after so long; later ones at intervals that double."""
 BAR = 24
@@ -68,8 +68,8 @@ def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[Callabl
     """Show what is done for as long as a command works.
 
     Args:
-        name: What is done where no more specific activity is announced.
-        first_seconds: In a pipe, how long a step takes before a line tells of it.
+        name: Description of the work, shown unless a more specific activity is announced.
+        first_seconds: In a pipe, seconds before a line reports a step.
 
     Yields:
         To be called with what is done next, in place of the name.
@@ -149,7 +149,7 @@ def _search_bar(out: Console) -> Progress:
 
 
 class _Description(ProgressColumn):
-    """The current activity, beside the bar of a search."""
+    """The current activity, next to the bar of a search."""
 
     def render(self, task: Task) -> Text:
         step = current()
@@ -164,7 +164,7 @@ def _display(out: Console, first_seconds: float) -> AbstractContextManager[objec
 
 
 def _line() -> RenderableType:
-    """Render the current activity: what is done, beside a bar that pulses without a total."""
+    """Render the current activity: what is done, next to a bar that pulses without a total."""
     step = current()
     if step is None:
         return Text()
@@ -221,7 +221,7 @@ def dated(out: Console, text: str) -> None:
 
 
 def summary(progress: "run.Progress") -> str:
-    """Say how a search ended, and what is left to do."""
+    """Describe how a search ended, and what remains to be done."""
     words = {
         "complete": "measured to the end",
         "rejected": "rejected by a constraint",

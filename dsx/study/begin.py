@@ -40,7 +40,6 @@ def begin_study(
         StorageError: If the study was begun with another space, on another device, or by a dsx
             that measured otherwise.
     """
-    space, baseline = plan.space, plan.space.baseline
     with Session(memory.engine) as session:
         begun = session.get(StudyRow, name)
     if begun is not None and _differs(begun, plan) and _empty(memory.engine, name):
@@ -53,14 +52,21 @@ def begin_study(
             f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
             "another name with --study NAME)"
         )
-    memory.add_design(baseline, baseline.words(space.census))
-    row = StudyRow(
+    baseline = plan.space.baseline
+    memory.add_design(baseline, baseline.words(plan.space.census))
+    with Session(engine) as session, session.begin():
+        session.add(_row(name, plan, memory.device, seed))
+
+
+def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
+    space = plan.space
+    return StudyRow(
         name=name,
         space=space.name,
         space_text=space.source.text,
-        device=memory.device,
+        device=device,
         seed=seed,
-        baseline=baseline.id,
+        baseline=space.baseline.id,
         objectives=dict(space.file.objectives),
         metrics={
             metric: {
@@ -75,8 +81,6 @@ def begin_study(
         },
         reference={},
     )
-    with Session(engine) as session, session.begin():
-        session.add(row)
 
 
 def _differs(begun: StudyRow, plan: Plan) -> str:

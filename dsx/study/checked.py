@@ -1,11 +1,11 @@
-"""Rows of a database, checked when they are read: whoever can write to the file can damage them.
+"""Rows of a database, checked when they are read: other programs and disks can damage them.
 
 Every column has a type of this module. A value that is not of that type becomes `Unreadable`
 instead of an error of the database driver. Then there are two ways to read:
 
 - Whole rows (`select(StudyRow)`): one with an unreadable value raises `DamagedRow`.
-- Columns (`select(MeasurementRow.value, ...)`): `damage` says what is wrong with a row, so that the
-  caller can leave it out.
+- Columns (`select(MeasurementRow.value, ...)`): `damage` returns what is wrong with a row, so that
+  the caller can leave it out.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ class DamagedRow(StorageError):
 
 @dataclass(frozen=True)
 class Unreadable:
-    """What stands in place of a value that its column cannot hold.
+    """The replacement of a value that is not of the type of its column.
 
     Args:
         raw: The value as the database driver gives it.
@@ -44,7 +44,7 @@ class Checked(TypeDecorator[Any]):
 
     Args:
         impl: The type of the column in the database.
-        kind: What a value has to be: any type that pydantic knows.
+        kind: Type of a valid value: any type that pydantic supports.
     """
 
     impl: TypeEngine[Any] | type[TypeEngine[Any]] = TypeEngine
@@ -84,10 +84,10 @@ class Checked(TypeDecorator[Any]):
 
 
 def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
-    """Say what is wrong with a row.
+    """Return what is wrong with a row.
 
     Args:
-        table: Its table.
+        table: Table of the row.
         values: Some of its values by the name of their column; names of other things are ignored.
 
     Returns:

@@ -97,10 +97,10 @@ def repeated(found: Agreement) -> dict[str, str]:
 
 
 def damaged(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str]:
-    """Say which measurements are damaged, and which designs therefore lack an objective.
+    """Return which measurements are damaged, and which designs therefore lack an objective.
 
     Args:
-        readings: Their row numbers in `dsx_measurements`.
+        readings: Row numbers of the measurements in `dsx_measurements`.
         trials: The trials of the designs.
 
     Returns:

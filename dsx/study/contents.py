@@ -20,7 +20,7 @@ def check_owner(engine: Engine, adopt: bool) -> None:
 
     Args:
         engine: The database, before dsx's tables are created in it.
-        adopt: Whether to add dsx's tables beside those of other programs.
+        adopt: Whether to add dsx's tables next to those of other programs.
 
     Raises:
         StorageError: If the database holds tables, but none of dsx, and `adopt` is not set; if it
@@ -55,7 +55,7 @@ def check_version(engine: Engine) -> bool:
         False if dsx's tables are not there yet, or not all of them.
 
     Raises:
-        StorageError: If it was written by another version of dsx, and says by which.
+        StorageError: If it was written by another version of dsx; names its schema.
     """
     inspector = sqlalchemy.inspect(engine)
     versions: list[int] = []

@@ -40,7 +40,7 @@ def one_line_errors(storage: str, saved: bool = True) -> Iterator[None]:
 def _cause(error: Exception) -> DBAPIError | None:
     """Return the error of the driver that is no mistake of dsx.
 
-    Drivers raise OperationalError and InternalError for what lies outside the program (disk, locks,
+    Drivers raise OperationalError and InternalError for failures outside the program (disk, locks,
     connections), and a plain DatabaseError for a file that is damaged. Their other errors are about
     the statements and values that they are given: those of dsx, whose mistakes stay visible.
     """

@@ -122,7 +122,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
 
 
 def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
-    """Read the trials of a study that were measured to the end, and their designs.
+    """Read the completed trials of a study, and their designs.
 
     Args:
         session: A session of the database.

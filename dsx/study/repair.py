@@ -1,7 +1,7 @@
-"""Repair of a study whose tables do not agree, because somebody changed or lost a part of them.
+"""Repair of a study whose tables do not agree, because a part of them was changed or lost.
 
-`dsx_trials` says which designs a study has. A design without all of its measurements is measured
-again, and a trial that Optuna does not have any more is told to it again, under its number.
+`dsx_trials` holds the designs of a study. A design without all of its measurements is measured
+again, and a trial that Optuna does not have any more is added to it again, under its number.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Repair:
         evaluator: Measures what is missing; the baseline is known to it.
         trials: The trials of the study.
         store: Optuna's side of the study.
-        tell: Tells Optuna the outcome of a trial.
+        tell: Passes the outcome of a trial to Optuna.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Repair:
         ]
 
     def _design(self, number: int) -> Design | None:
-        """Find the design of a trial by its row, or by what Optuna knows of the trial."""
+        """Find the design of a trial by its row, or by its parameters in Optuna."""
         identity = self.trials.designs[number]
         with Session(self.engine) as session:
             spec = session.scalar(select(DesignRow.spec).where(DesignRow.id == identity))

@@ -114,12 +114,7 @@ def search(
             study was begun with another space or on another device.
         WorkFailed: If the baseline cannot be measured, or the database fails on the way.
     """
-    if study is not None:
-        check_study_name(study)
-    if not 1 <= trials <= MOST_TRIALS:
-        raise DsxError(f"--trials: {trials} (allowed: 1 to {MOST_TRIALS})")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise DsxError(f"--seed: {seed} (allowed: 0 to {LARGEST_SEED})")
+    _check(study, trials, seed)
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study
     check_study_name(name, " (the name of the space; choose another with --study NAME)")
@@ -127,11 +122,7 @@ def search(
     engine = open_database(storage, True, storage_timeout, adopt)
     memory = Memory(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
-    with (
-        restricted(loaded.imports),
-        one_line_errors(storage),
-        claim(engine, name) as lease,
-    ):
+    with restricted(loaded.imports), one_line_errors(storage), claim(engine, name) as lease:
         plan = make_plan(loaded, memory)
         begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
         report = report or (lambda progress: None)
@@ -139,6 +130,15 @@ def search(
             lambda: _Run(name, plan, memory, lease, storage, seed, trials, report), lease, end
         )
         return load_front(engine, name, mix_devices)
+
+
+def _check(study: str | None, trials: int, seed: int) -> None:
+    if study is not None:
+        check_study_name(study)
+    if not 1 <= trials <= MOST_TRIALS:
+        raise DsxError(f"--trials: {trials} (allowed: 1 to {MOST_TRIALS})")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise DsxError(f"--seed: {seed} (allowed: 0 to {LARGEST_SEED})")
 
 
 def _resume_if_lost(resume: Callable[[], "_Run"], lease: Lease, end: float | None) -> None:

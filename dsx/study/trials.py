@@ -70,7 +70,7 @@ class Trials:
         self.end(number, design, outcome)
 
     def lose(self, number: int) -> None:
-        """Store that nobody knows any more what a trial drew, so that another one takes its place.
+        """Store that the design of a trial is lost, so that another trial takes its place.
 
         Args:
             number: Number of the trial.

@@ -1,4 +1,4 @@
-"""What the tests of robustness share: a table of the cases tried, by kind, at the end of a run."""
+"""A table of the cases that the tests of robustness tried, by kind, at the end of a run."""
 
 from collections import Counter
 from collections.abc import Callable

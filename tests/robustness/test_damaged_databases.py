@@ -46,7 +46,7 @@ def damaged(sound: Path, folder: Path, damage: Damage) -> None:
 
 
 def right(ended: Ended) -> bool:
-    """Check that a command ended as it should whatever its database holds."""
+    """Check that a command ended as it should with a database in any state."""
     lines = ended.err.splitlines()
     said = [line for line in lines if line.startswith("dsx: ")]
     return (

@@ -1,4 +1,4 @@
-"""Values are checked when they are read, in rows and in columns, and whatever their type."""
+"""Values are checked when they are read, in rows and in columns and of every type."""
 
 import sqlite3
 from contextlib import closing

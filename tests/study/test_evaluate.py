@@ -79,7 +79,7 @@ def test_a_design_that_breaks_a_trained_constraint_is_complete_but_infeasible(
     [
         ("nan", "training diverged: the loss is nan in epoch 1"),
         ("RuntimeError", "out of memory: no 2 GiB left"),
-        ("MemoryError", "MemoryError: out of memory: no 2 GiB left"),
+        ("MemoryError", "out of memory: no 2 GiB left"),
         ("KeyError", "KeyError: 'out of memory:\\nno 2 GiB left'"),
     ],
 )
