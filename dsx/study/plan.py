@@ -177,9 +177,12 @@ def plan_metrics(
     Returns:
         The plan.
     """
-    # Code of one's own changes from one day to the next, under the same name.
-    own = {"network": fingerprint(space)} if ":" in space.file.model else {}
-    settings = {name: {**metric.protocol(space), **own} for name, metric in metrics.items()}
+    # One network takes images of several sizes, and computes more for larger ones.
+    common: dict[str, Any] = {"image_shape": list(space.data.image_shape)}
+    if ":" in space.file.model:
+        # The user's code can change while its import path stays the same.
+        common["network"] = fingerprint(space)
+    settings = {name: {**metric.protocol(space), **common} for name, metric in metrics.items()}
     return Plan(
         space=space,
         metrics=metrics,

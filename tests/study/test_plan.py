@@ -176,3 +176,15 @@ def test_what_a_backend_cannot_do_is_said_with_its_line(
     changed = varied(TIMED, tmp_path, lines[place], f"{lines[place]}\nmeasure: {{{settings}}}")
     with pytest.raises(SpaceError, match=rf":{place + 2}: {problem}"):
         plan_of(changed, storage)
+
+
+def test_numbers_of_other_image_sizes_are_not_mistaken_for_these(
+    storage: str, tmp_path: Path
+) -> None:
+    small = plan_of(STATIC, storage)
+    old = "{width: 4}\ndata: digits"
+    large = plan_of(
+        varied(STATIC, tmp_path, old, "{width: 4, in_channels: 3}\ndata: cifar10"), storage
+    )
+    assert small.protocols.keys() == large.protocols.keys()
+    assert set(small.protocols.values()).isdisjoint(large.protocols.values())
