@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import (
+    DATED,
     INTERRUPT,
     dsx,
     fresh,
@@ -169,7 +170,7 @@ def test_a_closed_pipe_is_no_error_of_ours(tmp_path: Path, arguments: list[str])
 
 
 def test_work_that_a_closed_pipe_stops_on_its_way_does_not_look_done(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m dsx search {STATIC} --trials 30 2>&1 | head -1; "
+    command = f"{sys.executable} -m dsx search {STATIC} --trials 30 2>&1 | grep -m1 ' 3/30 '; "
     done = subprocess.run(
         ["bash", "-c", command + "exit ${PIPESTATUS[0]}"],
         cwd=tmp_path,
@@ -178,7 +179,8 @@ def test_work_that_a_closed_pipe_stops_on_its_way_does_not_look_done(tmp_path: P
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == ("0/30 designs, 0 on the front\n", "")
+    assert DATED.match(done.stdout) and done.stdout.count("\n") == 1
+    assert done.stderr == ""
     assert done.returncode == 141
     # What was measured is there.
     assert dsx("pareto", folder=tmp_path).code == 0
@@ -209,7 +211,7 @@ def test_a_traceback_is_shown_on_demand_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["postgresql://u:s3/cret@h:no/d", "nosuch://h/d?password=s3/cret"])
 def test_a_traceback_holds_no_password(tmp_path: Path, url: str) -> None:
     ended = dsx("--debug", "ls", "--storage", url, folder=tmp_path)
-    assert "Traceback" in ended.err and "StorageError" in ended.err and "***" in ended.err
+    assert "Traceback" in ended.err and "StorageError" in ended.err
     assert "s3" not in ended.err and "cret" not in ended.err
 
 
@@ -242,7 +244,8 @@ def test_it_runs_from_any_folder_whatever_lies_there(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')")
     process = fresh("space", "--json", folder=tmp_path)
     out, err = process.communicate()
-    assert (process.returncode, err, out[:1]) == (0, "", "{")
+    messages = [line for line in err.splitlines() if not DATED.match(line)]
+    assert (process.returncode, messages, out[:1]) == (0, [], "{")
 
 
 @pytest.mark.slow

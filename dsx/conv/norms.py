@@ -31,14 +31,19 @@ def trace(network: nn.Module) -> fx.Graph | str:
     Returns:
         The graph, or the reason why torch.fx cannot follow the network.
     """
+    graph = _graph(network)
+    return graph if isinstance(graph, str) else _unsafe_name(graph) or graph
+
+
+def _graph(network: nn.Module) -> fx.Graph | str:
+    """Trace a network that need not be written as code."""
     try:
-        graph = _Tracer().trace(network)
+        return _Tracer().trace(network)
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except Exception as error:
         raise_out_of_memory(error)
         return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-    return _unsafe_name(graph) or graph
 
 
 def _unsafe_name(graph: fx.Graph) -> str:
@@ -150,14 +155,15 @@ def untraced(network: nn.Module) -> str | None:
     Returns:
         The reason; None where it can be followed.
     """
-    _, graph = _traced(network)
+    twin, _ = _traced(network)
+    graph = trace(twin)
     return graph if isinstance(graph, str) else None
 
 
 def _traced(network: nn.Module) -> tuple[nn.Module, fx.Graph | str]:
     # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
     twin = copy.deepcopy(network).eval()
-    return twin, trace(twin)
+    return twin, _graph(twin)
 
 
 def _originals(network: nn.Module, twin: nn.Module, found: set[Any]) -> set[nn.Module]:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dsx.errors import DsxError, quoted, raise_out_of_memory
+from dsx.errors import DsxError, raise_out_of_memory, short
 from dsx.files import open_regular
 from dsx.space.source import one_line
 
@@ -74,7 +74,7 @@ def weights_path(file: str) -> Path:
     # A user that does not exist; a name that is too long.
     except (RuntimeError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DsxError(f"{quoted(file)}: {reason}") from error
+        raise DsxError(f"{short(file)}: cannot be read: {reason}") from error
     return path
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from dsx.errors import StorageError, WorkFailed
+from dsx.errors import DsxError, StorageError, WorkFailed
 
 SERVER_SECONDS = 600.0
 """Default time to wait for a server that has gone away."""
@@ -146,15 +146,18 @@ def connection_lost(error: BaseException) -> bool:
     """Check whether an error is that of a connection that broke, or could not be opened.
 
     Args:
-        error: An error of SQLAlchemy, or one of Optuna that was raised from it.
+        error: An error of SQLAlchemy, or one that was raised while it was handled.
 
     Returns:
         Whether the server went away; always false for SQLite.
     """
-    for found in (error, error.__cause__):
+    found: BaseException | None = error
+    # An error of dsx means that it gave up. Optuna may raise several errors after the first one.
+    while found is not None and not isinstance(error, DsxError):
         if isinstance(found, DBAPIError) and not isinstance(found.orig, sqlite3.Error):
             no_statement = isinstance(found, OperationalError) and found.statement is None
             return found.connection_invalidated or no_statement
+        found = found.__cause__ or found.__context__
     return False
 
 

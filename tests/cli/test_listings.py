@@ -87,7 +87,7 @@ def test_doctor_describes_the_machine(used: Path) -> None:
 
 
 def test_doctor_hides_passwords(tmp_path: Path) -> None:
-    environment = {"DSX_STORAGE": "mysql://u:s3cret@h/x"}
+    environment = {"DSX_STORAGE": "postgresql://u:s3cret@127.0.0.1:1/x"}
     ended = dsx("doctor", folder=tmp_path, environment=environment)
     assert ended.code == 0
-    assert "mysql://u:***@h/x" in ended.out and "s3cret" not in ended.out + ended.err
+    assert "postgresql://u:***@127.0.0.1:1/x" in ended.out and "s3cret" not in ended.out + ended.err

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -76,6 +77,8 @@ def _become(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    # A fresh process would read TMPDIR.
+    tempfile.tempdir = None
     sys.argv = ["dsx", *request["arguments"]]
     sys.stdout, sys.stderr = _text(1), _text(2)
     sys.stdin = os.fdopen(0, closefd=False)

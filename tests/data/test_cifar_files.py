@@ -263,10 +263,10 @@ def test_an_error_without_words_is_named_by_its_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(stream: object) -> None:
-        raise MemoryError
+        raise EOFError
 
     monkeypatch.setattr("dsx.data._cifar_files.read_arrays", full)
-    with pytest.raises(DsxError, match=r"is damaged, or not of CIFAR-10: MemoryError$"):
+    with pytest.raises(DsxError, match=r"is damaged, or not of CIFAR-10: EOFError$"):
         read(unpacked(tmp_path))
 
 

@@ -19,7 +19,7 @@ NAMES: Columns = {
     "dsx_studies": ["name", "space", "device", "baseline"],
     "dsx_trials": ["study", "design", "reason"],
     "dsx_designs": ["id", "words", "model"],
-    "dsx_measurements": ["design", "device", "metric"],
+    "dsx_measurements": ["design", "subject", "device", "metric"],
     "dsx_devices": ["fingerprint"],
     "dsx_protocols": ["metric"],
 }
@@ -49,6 +49,13 @@ def poison(database: Path, keep: tuple[str, ...] = ()) -> None:
                 (text,) = connection.execute(f"SELECT {column} FROM dsx_studies").fetchone()
                 renamed = {f"{ALL}{name}": value for name, value in json.loads(text).items()}
                 connection.execute(f"UPDATE dsx_studies SET {column} = ?", [json.dumps(renamed)])
+
+
+def rename(database: Path, name: str) -> None:
+    """Give the study of a database another name."""
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE dsx_studies SET name = ?", [name])
+        connection.execute("UPDATE dsx_trials SET study = ?", [name])
 
 
 def _hostile(facts: dict[str, object], keep_names: bool) -> dict[str, object]:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from dsx import search
-from dsx.errors import DsxError, WorkFailed
+from dsx.errors import DsxError, WorkFailed, short
 from dsx.measure import Candidate, this_device
 from dsx.space import load_space
 from dsx.space.pretrained import read_weights, take_weights
@@ -271,7 +271,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
     ("name", "problem"),
     [
         ("x" * 300 + ".pt", "cannot be read: File name too long"),
-        ("~nobody-of-this-name/x.pt", "there is no such file (looked for in "),
+        ("~nobody-of-this-name/x.pt", "cannot be read: Could not determine home directory"),
         ("a\0b.pt", "cannot be read: embedded null byte"),
         ("/etc/hostname/x.pt", "there is no such file (looked for in "),
     ],
@@ -279,7 +279,11 @@ def test_weights_of_a_user_are_refused_in_one_line(
 def test_a_name_that_cannot_be_is_one_line(name: str, problem: str, tally: Tally) -> None:
     with pytest.raises(DsxError, match=r"^[^\n]+$") as caught:
         read_weights(name)
-    check(tally, str(caught.value).startswith(f"{name}: {problem}"), caught.value)
+    check(
+        tally,
+        str(caught.value).startswith((f"{name}: {problem}", f"{short(name)}: {problem}")),
+        caught.value,
+    )
 
 
 def refused(ended: Ended, code: int, start: str) -> bool:
@@ -306,12 +310,12 @@ def test_unreadable_weights_of_a_user_are_refused(
     file = folder / "tiny.safetensors"
     shutil.copy(users / file.name, file)
     space = varied(TINY, tmp_path, "data: digits", f"data: digits\nweights: {file}")
-    start = f"{space}:5: weights: {file}: cannot be read: Permission denied"
+    start = f"{space}:5: weights: "
     for closed in (file, folder):
         closed.chmod(0)
         ended = dsx("search", space, "--trials", 1, folder=tmp_path, heed_permissions=True)
         closed.chmod(0o700)
-        check(tally, refused(ended, 2, start), ended)
+        check(tally, refused(ended, 2, start) and "cannot be read: Permission" in ended.err, ended)
 
 
 @cases(ANY)

@@ -193,7 +193,7 @@ def test_weights_that_are_no_file_are_refused(
     make: Callable[[Path], None], name: str, tally: Tally, tmp_path: Path
 ) -> None:
     make(tmp_path / name)
-    with pytest.raises(DsxError, match=f"/{name}: is no regular file$"):
+    with pytest.raises(DsxError, match=f"/{name}: cannot be read: Not a regular file$"):
         read_weights(str(tmp_path / name))
     tally(KIND, True)
 

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.running import Ended, dsx, on_terminal
+from tests.cli.running import Ended, dsx, on_terminal, one_line
 from tests.robustness.conftest import Tally
-from tests.robustness.hostile import ALL, ESCAPES, harmless, poison, quiet
+from tests.robustness.hostile import ALL, ESCAPES, harmless, poison, quiet, rename
 from tests.study.spaces import STATIC
 
 KIND = "hostile names and code"
@@ -140,13 +140,19 @@ def test_pictures_are_drawn_and_well_formed(hostile: Path, tmp_path: Path, tally
 
 
 def test_a_saved_study_is_harmless(hostile: Path, tmp_path: Path, tally: Tally) -> None:
-    ended = dsx("pareto", "--save", tmp_path / "kept", folder=hostile)
+    folder = tmp_path / "copy"
+    shutil.copytree(hostile, folder)
+    # No command takes a study of a hostile name.
+    refused = dsx("pareto", "--save", tmp_path / "kept", folder=folder)
+    settle_tally(tally, one_line(refused, 2).startswith("invalid study name "), refused)
+    rename(folder / "studies" / "dsx.db", "fine")
+    ended = dsx("pareto", "--save", tmp_path / "kept", folder=folder)
     assert ended.code == 0, ended
     page = (tmp_path / "kept" / "README.md").read_text()
     prose = re.sub(r"(`{3,})text\n.*?\n\1\n|(`+) ?.*? ?\2(?!`)", "", page, flags=re.DOTALL)
     title = page.splitlines()[0]
     right = harmless(page) and "<script" not in title and "<img" not in prose
-    settle_tally(tally, right and title.startswith("# Study =cmd()"), page)
+    settle_tally(tally, right and "=cmd()" in page, page)
     json.loads((tmp_path / "kept" / "study.json").read_text())
     for name in ("front.csv", "measurements.csv"):
         settle_tally(tally, _safe((tmp_path / "kept" / name).read_text()), name)

@@ -23,7 +23,7 @@ MANY = 2000
 
 def until_begun(running: Running) -> None:
     """Wait until a search reports its first line."""
-    until(lambda: "0/" in running.err, "the search has started")
+    until(lambda: " designs, " in running.err, "the search has started")
 
 
 def check_whole(folder: Path, trials: int) -> None:

@@ -21,7 +21,7 @@ TRIALS = 12
 def progress(running: Running) -> int:
     """Designs that a search has said to be complete."""
     lines = [line for line in running.err.splitlines() if " designs, " in line]
-    return int(lines[-1].partition("/")[0]) if lines else -1
+    return int(lines[-1].partition("/")[0].split()[-1]) if lines else -1
 
 
 def check_end(storage: str, study: str) -> None:

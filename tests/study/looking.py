@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import inspect, select, update
 from sqlalchemy.orm import Session
 
+from dsx.activity import Activity, activity
 from dsx.measure import this_device
 from dsx.study.database import open_database
 from dsx.study.memory import Memory
@@ -84,3 +87,17 @@ class Following:
     def last(self) -> str:
         """What the search said last."""
         return self.told[-1].doing
+
+
+def trained(patch: pytest.MonkeyPatch) -> list[Activity]:
+    """Return a list to which every training is added that starts from now on."""
+    found: list[Activity] = []
+
+    @contextmanager
+    def noted(name: str, total: float | None = None, unit: str = "") -> Iterator[Activity]:
+        with activity(name, total, unit) as started:
+            found.append(started)
+            yield started
+
+    patch.setattr("dsx.train.loop.activity", noted)
+    return found

@@ -17,7 +17,7 @@ from dsx.space.space import build_space
 from dsx.study.backends import InBackend, compare_backends
 from dsx.study.plan import plan_metrics
 from dsx.study.single import LATENCY, Single
-from tests.study.looking import Following, measured
+from tests.study.looking import Following, measured, trained
 from tests.study.spaces import LEARNED, TIMED
 
 TRAIN = "train: {epochs: 1, batch_size: 128, learning_rate: 0.2}"
@@ -86,13 +86,13 @@ def test_a_backend_that_cannot_be_used_is_one_line(
     assert str(caught.value).startswith(problem)
 
 
-def test_learned_shapes_are_trained_first(storage: str) -> None:
+def test_learned_shapes_are_trained_first(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     space = quick(LEARNED)
     design = space.design({"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4)})
     with pytest.raises(DsxError, match=r"^the design has learned shapes"):
         compare_backends(Single(space, design, storage), ["onnxruntime"])
-    said: list[str] = []
-    single = Single(space, design, storage, train=True, doing=said.append)
+    trainings = trained(monkeypatch)
+    single = Single(space, design, storage, train=True)
     (line,) = compare_backends(single, ["eager"])
     assert line.number is not None
-    assert said.count("training, 100% done") == 1
+    assert len(trainings) == 1

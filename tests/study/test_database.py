@@ -292,12 +292,12 @@ def test_creation_goes_on_where_it_was_interrupted(storage: str, kept: int) -> N
 
 def test_a_column_that_cannot_be_filled_in_is_refused(storage: str) -> None:
     with open_database(storage, create=True).begin() as connection:
-        connection.exec_driver_sql("DROP TABLE dsx_workers")
+        connection.exec_driver_sql("DROP TABLE dsx_leases")
         connection.exec_driver_sql(
-            "CREATE TABLE dsx_workers (study TEXT, host TEXT, pid INTEGER, started FLOAT, "
-            "badge TEXT NOT NULL)"
+            "CREATE TABLE dsx_leases (study TEXT, token TEXT, counter INTEGER, host TEXT, "
+            "pid INTEGER, badge TEXT NOT NULL)"
         )
-    with pytest.raises(StorageError, match="dsx_workers has a column badge that dsx does not"):
+    with pytest.raises(StorageError, match="dsx_leases has a column badge that dsx does not"):
         open_database(storage, create=True)
 
 

@@ -141,13 +141,6 @@ def test_what_is_no_number_is_not_stored(
     assert {row.metric for row in rows(storage, MeasurementRow)} == {"params", "flops", "bits"}
 
 
-def test_memory_that_runs_out_is_said(storage: str, tmp_path: Path) -> None:
-    batch = "objectives: {accuracy: maximize, latency_ms"
-    space = varied(TIMED, tmp_path, batch, f"measure: {{batch: 1_000_000_000_000}}\n{batch}")
-    with pytest.raises(WorkFailed, match=r"^the baseline cannot be measured: [^\n]*memory"):
-        search(space, trials=1, storage=storage)
-
-
 RIGID = {
     f"stages.{stage}.{conv}": ConvSpec(
         kernel_shape="learned", density=0.25, rigid=True, block_in=4, block_out=2

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 
 from dsx.errors import StorageError, WorkFailed
 from dsx.measure import Reading, this_device
@@ -117,6 +117,14 @@ def test_a_broken_connection_is_told_from_other_errors(engine: Engine) -> None:
     wrapped = RuntimeError("x")
     wrapped.__cause__ = broken.value
     assert connection_lost(wrapped)
+    # As Optuna raises it after it has tried again in the same transaction.
+    pending = PendingRollbackError("x")
+    pending.__context__ = broken.value
+    wrapped.__cause__ = pending
+    assert connection_lost(wrapped)
+    given_up = WorkFailed("x")
+    given_up.__cause__ = broken.value
+    assert not connection_lost(given_up)
 
 
 def test_work_that_lost_its_connection_is_repeated(engine: Engine) -> None:
