@@ -58,6 +58,8 @@ def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> No
 def test_the_conditions_say_on_what_and_how(storage: str) -> None:
     found = search(TIMED, trials=2, storage=storage)
     conditions = dict(found.conditions)
+    # Where the machine was too loaded at first, a network has several readings.
+    conditions.pop("A/A check", None)
     assert conditions.keys() == {
         *("device", "versions", "backend", "batch", "dtype", "threads", "deploy", "begun")
     }
