@@ -23,7 +23,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dsx.activity import Activity, activity, current, current_subject
+from dsx.errors import printable
 from dsx.report.console import console
+from dsx.secret import without_password
 
 if TYPE_CHECKING:
     from dsx.study import run
@@ -53,7 +55,8 @@ def described(step: Activity) -> str:
         parts.append(f"{step.done / step.total:.0%}")
     if (left := step.seconds_left) is not None:
         parts.append(f"{duration(left)} left")
-    return ", ".join(parts)
+    # A name may quote data or an address.
+    return without_password(printable(", ".join(parts)))
 
 
 def duration(seconds: float) -> str:

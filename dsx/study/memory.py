@@ -5,12 +5,12 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, select, update
+from sqlalchemy import Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -71,24 +71,18 @@ class Memory:
         self.add_once(DeviceRow(fingerprint=self.device, facts=facts))
 
     def add_once(self, row: Base) -> None:
-        """Write a row whose key says all of its content, unless it is there."""
-        self._write(row)
-
-    def _write(self, *rows: Base) -> None:
-        """Write rows in one transaction; a row of a known key replaces the stored one."""
+        """Write a row; one with the same key is replaced."""
         try:
-            self._merge(*rows)
+            self._merge(row)
         except IntegrityError:
             # Another process wrote it after we had looked for it; now it is found.
-            self._merge(*rows)
+            self._merge(row)
         except DamagedRow:
-            for row in rows:
-                self._replace(row)
+            self._replace(row)
 
-    def _merge(self, *rows: Base) -> None:
+    def _merge(self, row: Base) -> None:
         with Session(self.engine) as session, session.begin():
-            for row in rows:
-                session.merge(row)
+            session.merge(row)
 
     def _replace(self, row: Base) -> None:
         """Write a row over one that cannot be read."""
@@ -219,17 +213,17 @@ class Memory:
             timed_as: Id of the protocol of the network's readings, of which there must be one.
             deployment: The deployment.
         """
-        self._write(self._deployment(design, timed_as, deployment))
+        self.add_once(DeploymentRow(**self._deployment(design, timed_as, deployment)))
 
-    def _deployment(self, design: str, timed_as: str, deployment: Deployment) -> DeploymentRow:
-        return DeploymentRow(
-            design=design,
-            protocol=deployment.protocol,
-            device=self.device,
-            subject=deployment.subject,
-            timed_as=timed_as,
-            facts=dict(deployment.facts),
-        )
+    def _deployment(self, design: str, timed_as: str, deployment: Deployment) -> dict[str, Any]:
+        return {
+            "design": design,
+            "protocol": deployment.protocol,
+            "device": self.device,
+            "subject": deployment.subject,
+            "timed_as": timed_as,
+            "facts": dict(deployment.facts),
+        }
 
     def add(
         self,
@@ -265,16 +259,18 @@ class Memory:
             "samples": array.array("f", reading.samples).tobytes(),
             "conditions": dict(reading.conditions),
         }
-        more = [] if deployment is None else [self._deployment(design, protocol, deployment)]
+        deployed = None if deployment is None else self._deployment(design, protocol, deployment)
         # A measurement of a second or longer started after the last flush. A flush includes all
         # earlier commits.
         durable = time.monotonic() - self._flushed >= FLUSH_SECONDS
-        repeated_if_lost(lambda: self._add(row, more, durable))
+        repeated_if_lost(lambda: self._add(row, deployed, durable))
         if durable:
             self._flushed = time.monotonic()
 
-    def _add(self, row: Mapping[str, Any], more: Sequence[Base], durable: bool) -> None:
-        """Write a measurement and what belongs to it in one transaction."""
+    def _add(
+        self, row: Mapping[str, Any], deployed: Mapping[str, Any] | None, durable: bool
+    ) -> None:
+        """Write a measurement and the deployment that was measured in one transaction."""
         named = ("design", "metric", "protocol", "device", "taken_at")
         # The connection may have broken after the commit, but before its answer.
         written = select(MeasurementRow.id).filter_by(**{name: row[name] for name in named})
@@ -283,10 +279,15 @@ class Memory:
                 with transaction(self.engine, durable) as session:
                     if session.scalar(written) is None:
                         session.add(MeasurementRow(**row))
-                        for other in more:
-                            session.merge(other)
+                        if deployed is not None:
+                            # Not merged, since that reads the stored row, which may be damaged.
+                            key = {
+                                name: deployed[name] for name in ("design", "protocol", "device")
+                            }
+                            session.execute(delete(DeploymentRow).filter_by(**key))
+                            session.execute(insert(DeploymentRow).values(**deployed))
             except IntegrityError:
-                # Another process wrote the deployment after it was looked for; now it is found.
+                # Another process wrote the deployment in the meantime; now it is deleted first.
                 if last:
                     raise
             else:

@@ -149,3 +149,8 @@ def test_an_activity_is_described(step: Activity, line: str) -> None:
 )
 def test_durations_have_the_unit_that_suits_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_description_cannot_command_a_terminal_or_show_a_password() -> None:
+    step = Activity(name="preparing \x1b[31m postgresql://u:s3cret@h/d")
+    assert described(step) == r"preparing \x1b[31m postgresql://u:***@h/d"

@@ -12,7 +12,7 @@ from dsx.lookup import find
 from dsx.measure import Device, Metric, Reading, this_device
 from dsx.space import load_space
 from dsx.study.database import open_database
-from dsx.study.memory import KnownForms, Memory, digest
+from dsx.study.memory import Deployment, KnownForms, Memory, digest
 from dsx.study.tables import DesignRow, DeviceRow, FormRow, ProtocolRow
 from tests.study.looking import rows
 from tests.study.spaces import STATIC, TINY
@@ -162,3 +162,21 @@ def test_numbers_belong_to_designs_that_are_known(memory: Memory, protocol: str)
         memory.add("unknown", "accuracy", protocol, READING)
     with memory.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT * FROM dsx_measurements").all() == []
+
+
+def test_a_damaged_deployment_is_replaced_and_no_reading_is_lost(storage: str) -> None:
+    memory = Memory(open_database(storage, create=True), this_device())
+    design = load_space(STATIC).baseline
+    memory.add_design(design, "words")
+    protocol = memory.add_protocol("latency_ms", {})
+    one, other = (
+        Deployment(subject=subject, protocol=protocol, facts={"forms": {}}) for subject in "ab"
+    )
+    memory.add(design.id, "latency_ms", protocol, dataclasses.replace(READING, value=1.75), one)
+    with memory.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE dsx_deployments SET facts = 'nonsense'")
+    assert memory.deployed(design.id, protocol) is None
+    memory.add(design.id, "latency_ms", protocol, READING, other)
+    assert memory.deployed(design.id, protocol) == "b"
+    found = memory.find("b", "latency_ms", protocol)
+    assert found is not None and found.value == 2.0
