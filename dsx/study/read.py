@@ -80,6 +80,8 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
     study = find_study(engine, name)
     with Session(engine) as session, activity("reading the study"):
         trials = complete_trials(session, study)
+        # Read after the trials: a search writes the reference before the first of them is complete.
+        study = find_study(engine, study.name)
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
         readings, deployed = load_readings(session, study), load_deployed(session, study)
         devices = {design.id: _device(study, readings[design.id]) for _, design in trials}

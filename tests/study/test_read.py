@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from dsx import front, search
 from dsx.errors import StorageError
@@ -11,8 +13,8 @@ from dsx.measure import Reading, this_device
 from dsx.space import load_space
 from dsx.study.database import open_database
 from dsx.study.memory import Memory
-from dsx.study.read import find_study, load_values
-from dsx.study.tables import COMPLETE
+from dsx.study.read import find_study, load_front, load_values
+from dsx.study.tables import COMPLETE, StudyRow
 from tests.study.looking import moved, trials
 from tests.study.spaces import STATIC, TIMED, varied
 
@@ -53,6 +55,24 @@ def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> No
         assert entry.redesigned == len(entry.spec) - len(kept)
         assert entry.fallbacks is None
         assert entry.words
+
+
+def test_a_front_read_while_the_first_design_is_completed_has_its_reference(storage: str) -> None:
+    search(STATIC, trials=1, storage=storage)
+    with Session(open_database(storage, create=True)) as session, session.begin():
+        reference = dict(session.get_one(StudyRow, "static").reference)
+        session.get_one(StudyRow, "static").reference = {}
+    engine = open_database(storage, create=False)
+
+    def complete(*arguments: object) -> None:
+        if "FROM dsx_studies" not in str(arguments[2]):
+            return
+        with Session(open_database(storage, create=True)) as session, session.begin():
+            session.get_one(StudyRow, "static").reference = reference
+
+    event.listen(engine, "after_cursor_execute", complete)
+    found = load_front(engine, "static")
+    assert len(found.entries) == 1 and found.reference == reference
 
 
 def test_the_conditions_say_on_what_and_how(storage: str) -> None:

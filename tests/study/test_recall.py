@@ -79,7 +79,10 @@ def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> Non
     other = space.design({names[-1]: ConvSpec(kernel_shape="point")})
     third = Single(space, other, storage).measure([LATENCY])
     assert len(latencies(storage)) == 2
-    assert third.design[LATENCY].stored and third.design[LATENCY].value.readings == 2
+    assert third.design[LATENCY].stored
+    conditions = [row.conditions for row in latencies(storage)]
+    calm = [of for of in conditions if not (of["wide"] or of["busy"])]
+    assert third.design[LATENCY].value.readings == (len(calm) or 2)
 
 
 def test_learned_shapes_that_fall_back_run_as_the_baseline(storage: str, tmp_path: Path) -> None:
