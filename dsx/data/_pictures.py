@@ -1,6 +1,6 @@
 """From encoded pictures to splits: decoded once into memory, or again and again from disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 
 from dsx.activity import activity
 from dsx.data._arguments import amount, given_normalisation, whole
-from dsx.data._base import Splits
+from dsx.data._base import Data, Splits
 from dsx.data._decode import Decoder, Place
 from dsx.data._parts import Numbers
 from dsx.data._split import Normalisation, Split, TensorSplit
@@ -64,6 +64,21 @@ class Handling:
             memory=amount("memory", memory),
             workers=whole("workers", workers, 1),
         )
+
+    def data(
+        self, classes: int, load: Callable[[], Splits], inspect: Callable[[], list[str]]
+    ) -> Data:
+        """Describe data whose pictures are handled like this.
+
+        Args:
+            classes: Number of classes.
+            load: Function that loads the splits.
+            inspect: Function that returns what a user should know about the files.
+
+        Returns:
+            The data.
+        """
+        return Data(load=load, image_shape=self.decoder.shape, classes=classes, inspect=inspect)
 
     def fits(self, pictures: int) -> bool:
         """Whether so many pictures are decoded into memory."""

@@ -99,12 +99,7 @@ class _Folder:
     shares: Shares
 
     def data(self) -> Data:
-        return Data(
-            load=self.load,
-            image_shape=self.handling.decoder.shape,
-            classes=self.classes,
-            inspect=self.inspect,
-        )
+        return self.handling.data(self.classes, self.load, self.inspect)
 
     def load(self) -> Splits:
         found, parts = self._divided()

@@ -8,7 +8,7 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from dsx.errors import CheckpointError, WorkFailed
+from dsx.errors import CheckpointError, WorkFailed, raise_out_of_memory
 from dsx.files import open_regular, writing
 
 VERSION = 1
@@ -93,15 +93,16 @@ def _state(file: BinaryIO) -> State:
     try:
         with ZipFile(file) as content:
             # Torch does not verify the checksums itself.
-            damaged = content.testzip()
+            if content.testzip() is not None:
+                raise BadZipFile
         file.seek(0)
         state: State = torch.load(file, map_location="cpu", weights_only=True)
-        whole = damaged is None and state["version"] == VERSION
+        if state["version"] != VERSION:
+            raise BadZipFile
     # The content of a damaged file can lead to any error: an offset in it to an OSError.
     except Exception as error:
+        raise_out_of_memory(error)
         raise BadZipFile from error
-    if not whole:
-        raise BadZipFile
     return state
 
 

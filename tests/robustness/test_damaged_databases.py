@@ -17,6 +17,7 @@ KIND = "damaged databases"
 SEARCH = ("search", QUICK, "--trials", 3)
 READ = [
     ("ls",),
+    ("doctor",),
     ("pareto",),
     ("pareto", "--save", "saved"),
     ("pareto", "--proxies"),

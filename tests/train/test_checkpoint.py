@@ -331,6 +331,29 @@ def test_a_turned_bit_in_any_offset_is_found_or_does_not_matter(
     assert found > 60
 
 
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from dsx.train.checkpoint import is_checkpoint
+(pages, *_) = Path("/proc/self/statm").read_text().split()
+limit = int(pages) * resource.getpagesize() + 2**26
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    print(is_checkpoint(Path(sys.argv[1])))
+except MemoryError as error:
+    print(error)
+"""
+
+
+def test_a_checkpoint_that_does_not_fit_in_memory_is_not_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    write(file, {"about": {}, "weights": torch.zeros(2**26)})
+    said = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(file)], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.startswith("out of memory"), said
+
+
 @pytest.mark.parametrize("content", [{}, {"version": 0}, {"version": 99}, [1, 2], torch.zeros(3)])
 def test_files_that_are_something_else_are_refused(content: object, tmp_path: Path) -> None:
     file = tmp_path / "a.pt"
