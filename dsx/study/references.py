@@ -6,6 +6,7 @@ this machine, which lies in the user's cache, so that numbers of several databas
 
 import json
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -98,19 +99,16 @@ class MachineReferences(MutableMapping[str, float]):
         return _read().get(self._device, {})[situation]
 
     def __setitem__(self, situation: str, milliseconds: float) -> None:
-        content = _read()
-        content.setdefault(self._device, {})[situation] = milliseconds
-        _write(content)
+        with _changing() as content:
+            content.setdefault(self._device, {})[situation] = milliseconds
 
     def __delitem__(self, situation: str) -> None:
         raise TypeError("numbers were corrected with this reference; it is not forgotten")
 
     def forget(self) -> dict[str, float]:
         """Forget them all, and give them; databases keep theirs."""
-        content = _read()
-        known = content.pop(self._device, {})
-        _write(content)
-        return known
+        with _changing() as content:
+            return content.pop(self._device, {})
 
     def __iter__(self) -> Iterator[str]:
         return iter(_read().get(self._device, {}))
@@ -119,12 +117,16 @@ class MachineReferences(MutableMapping[str, float]):
         return len(_read().get(self._device, {}))
 
 
-def _write(content: dict[str, dict[str, float]]) -> None:
-    """Write the file, which was read before: one that dsx did not write is an error there."""
+@contextmanager
+def _changing() -> Iterator[Content]:
+    """Read the file and write it at the end of the block, while other processes wait."""
     file = _file()
     try:
         files.make_folder(file.parent)
-        files.write(file, json.dumps(content, indent=2), replace=True)
+        with files.locked(file.parent):
+            content = _read()
+            yield content
+            files.write(file, json.dumps(content, indent=2), replace=True)
     except OSError as error:
         raise WorkFailed(f"{file} cannot be written: {error}") from error
 

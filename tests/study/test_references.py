@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: P
     assert json.loads(file.read_text()) == {DEVICE: {"a": 0.25}}
     assert [other.name for other in file.parent.iterdir()] == [FILE]
     assert MachineReferences(DEVICE) == {"a": 0.25}
+
+
+def test_what_several_processes_learn_at_once_is_kept() -> None:
+    def learn(first: int) -> None:
+        for number in range(first, 40, 4):
+            MachineReferences(DEVICE)[str(number)] = 0.25
+
+    # A lock belongs to an open file, so that threads exclude one another as processes do.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(learn, range(4)))
+    assert len(MachineReferences(DEVICE)) == 40
 
 
 def test_who_learns_later_takes_over_what_the_database_has(
