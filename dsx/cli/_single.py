@@ -38,7 +38,12 @@ class Asked:
     weights: Mapping[str, Tensor] | None
 
     def single(
-        self, storage: str, train: bool, fresh: bool, doing: Callable[[str], None]
+        self,
+        storage: str,
+        train: bool,
+        fresh: bool,
+        patience: float,
+        doing: Callable[[str], None],
     ) -> Single:
         """Open the database for it."""
         return Single(
@@ -48,6 +53,7 @@ class Asked:
             train=train,
             fresh=fresh,
             weights=self.weights,
+            storage_timeout=patience,
             doing=doing,
         )
 

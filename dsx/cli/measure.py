@@ -1,19 +1,24 @@
 """dsx measure: one design, beside the baseline."""
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dsx.cli._duration import seconds
 from dsx.cli._options import (
     DEFAULT_STORAGE,
+    DEFAULT_STORAGE_TIMEOUT,
     Format,
     FormatOption,
     JsonOption,
     OwnSpaceOption,
     StorageOption,
+    StorageTimeoutOption,
     TrustOption,
     chosen_format,
     vouched,
@@ -22,6 +27,10 @@ from dsx.errors import DsxError
 
 if TYPE_CHECKING:
     from dsx.cli._single import Asked
+    from dsx.study.single import Single
+
+    Opening = Callable[[Callable[[str], None]], Single]
+    """Opens the database, given a function that is told what is done next."""
 
 
 class Dtype(StrEnum):
@@ -102,11 +111,13 @@ def measure(
     space: OwnSpaceOption = None,
     trust: TrustOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
+    storage_timeout: StorageTimeoutOption = DEFAULT_STORAGE_TIMEOUT,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Measure one design beside the baseline: every metric, where the time goes, or backends."""
     _check_combination(layers, list(metric or ()), list(backend or ()))
+    patience = seconds("--storage-timeout", storage_timeout)
     settings = {
         "batch": batch,
         "threads": threads,
@@ -129,12 +140,13 @@ def measure(
     for note in found.notes:
         print_message(note)
     how = chosen_format(format, json)
+    single = partial(found.single, storage, train, fresh or layers, patience)
     if layers:
-        _layers(found, storage, train, how)
+        _layers(found, single, how)
     elif backend:
-        _backends(found, storage, train, fresh, backend, how)
+        _backends(found, single, backend, how)
     else:
-        _metrics(found, storage, train, fresh, list(metric or ()), how)
+        _metrics(found, single, list(metric or ()), how)
 
 
 def _check_combination(layers: bool, metric: list[str], backend: list[str]) -> None:
@@ -145,33 +157,29 @@ def _check_combination(layers: bool, metric: list[str], backend: list[str]) -> N
         raise DsxError("--layers: clocks the slots in eager alone; leave out --backend")
 
 
-def _metrics(
-    found: "Asked", storage: str, train: bool, fresh: bool, wanted: list[str], how: Format
-) -> None:
+def _metrics(found: "Asked", single: "Opening", wanted: list[str], how: Format) -> None:
     from dsx.report.measured import print_measured
     from dsx.report.progress import working
 
     with working("reading the space") as tell, redirect_stdout(sys.stderr):
-        measured = found.single(storage, train, fresh, tell).measure(wanted)
+        measured = single(tell).measure(wanted)
     print_measured(found.space, found.design, measured, how, found.about)
 
 
-def _layers(found: "Asked", storage: str, train: bool, how: Format) -> None:
+def _layers(found: "Asked", single: "Opening", how: Format) -> None:
     from dsx.report.layers import print_layers
     from dsx.report.progress import working
 
     with working("reading the space") as tell, redirect_stdout(sys.stderr):
-        breakdowns = found.single(storage, train, True, tell).layers()
+        breakdowns = single(tell).layers()
     print_layers(found.space, found.design, breakdowns, how, found.about)
 
 
-def _backends(
-    found: "Asked", storage: str, train: bool, fresh: bool, wanted: list[str], how: Format
-) -> None:
+def _backends(found: "Asked", single: "Opening", wanted: list[str], how: Format) -> None:
     from dsx.report.backends import print_backends
     from dsx.report.progress import working
     from dsx.study.backends import compare_backends
 
     with working("reading the space") as tell, redirect_stdout(sys.stderr):
-        lines = compare_backends(found.single(storage, train, fresh, tell), wanted)
+        lines = compare_backends(single(tell), wanted)
     print_backends(found.space, found.design, lines, how, found.about)

@@ -26,6 +26,7 @@ from dsx.study.pool import chance_facts, pool_all
 from dsx.study.readings import load_under
 from dsx.study.recall import Recall
 from dsx.study.references import References
+from dsx.study.server import SERVER_SECONDS
 from dsx.study.tables import now
 from dsx.study.wanted import choose_metrics
 
@@ -77,6 +78,7 @@ class Single:
         train: Whether it may be trained.
         fresh: Whether what the database knows is measured again.
         weights: Of an earlier training of the design; in their place none is needed.
+        storage_timeout: Seconds for which a database server that goes away is waited for.
         doing: Told in a few words what is done next.
     """
 
@@ -89,13 +91,14 @@ class Single:
         train: bool = False,
         fresh: bool = False,
         weights: Mapping[str, Tensor] | None = None,
+        storage_timeout: float = SERVER_SECONDS,
         doing: Callable[[str], None] = lambda words: None,
     ) -> None:
         self.space, self.design = space, design
         self.train, self.fresh = train, fresh
         self.weights = None if train and fresh else weights
         self.doing = doing
-        engine = open_database(storage, create=True)
+        engine = open_database(storage, True, storage_timeout)
         self.memory = Memory(engine, this_device())
         self.forms = KnownForms(engine, self.memory.device, self.memory)
         self.references = References(engine, self.memory.device, self.memory)

@@ -109,6 +109,10 @@ def numbers() -> Iterator[BadInput]:
     for value in times:
         yield BadInput(words=["search", "--timeout", value], match="--timeout: '.*' is not a time")
         yield BadInput(words=["pareto", "--settle", value], match="--settle: '.*' is not a time")
+    for command in ("search", "pareto", "measure"):
+        for value in ("5d", "-1s", LONG):
+            words = [command, "--storage-timeout", value]
+            yield BadInput(words=words, match="--storage-timeout: '.*' is not a time")
     for value in ("0", "-4", "1.5", huge, "x"):
         yield BadInput(words=["measure", "tiny.yaml", "--batch", value], match="--batch")
         yield BadInput(words=["measure", "tiny.yaml", "--threads", value], match="--threads")

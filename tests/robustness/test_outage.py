@@ -8,12 +8,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from dsx.study.tables import COMPLETE, LeaseRow, MeasurementRow
+from dsx.errors import StorageError
+from dsx.study.tables import COMPLETE, DeviceRow, LeaseRow, MeasurementRow
 from tests.cli.running import Running, dsx, start, until
 from tests.robustness.conftest import Tally
 from tests.study.looking import measured, rows, states
 from tests.study.postgres import Server
-from tests.study.spaces import STATIC, TINY
+from tests.study.spaces import QUICK, STATIC, TINY
 
 TRIALS = 12
 
@@ -22,6 +23,14 @@ def progress(running: Running) -> int:
     """Designs that a search has said to be complete."""
     lines = [line for line in running.err.splitlines() if " designs, " in line]
     return int(lines[-1].partition("/")[0].split()[-1]) if lines else -1
+
+
+def begun(storage: str) -> bool:
+    """Check whether a command has opened a new database, and found its device."""
+    try:
+        return bool(rows(storage, DeviceRow))
+    except StorageError:
+        return False
 
 
 def check_end(storage: str, study: str) -> None:
@@ -100,3 +109,25 @@ def test_a_server_that_stays_away_ends_a_search_in_one_line(
     assert len(rows(postgres_storage, LeaseRow)) == 1
     resumed = dsx("search", STATIC, "--trials", 3, "--storage", postgres_storage, folder=tmp_path)
     assert resumed.code in (0, 1) and "waiting for up to 15 s" in resumed.err, resumed
+
+
+@pytest.mark.long
+def test_a_server_that_stays_away_ends_a_measurement_in_one_line(
+    tmp_path: Path, postgres: Server, postgres_storage: str, tally: Tally
+) -> None:
+    running = start(
+        *("measure", QUICK, "--metric", "latency_ms", "--fresh", "--storage", postgres_storage),
+        *("--storage-timeout", "1s"),
+        folder=tmp_path,
+    )
+    until(lambda: begun(postgres_storage), "the database has its tables")
+    postgres.stop("fast")
+    try:
+        ended = running.wait()
+    finally:
+        postgres.start()
+    *_, line = ended.err.splitlines()
+    right = ended.code == 1 and line.startswith("dsx: postgresql://")
+    tally("liveness", right)
+    assert right and "Traceback" not in ended.err, ended
+    assert "tries again for up to 1 s" in ended.err, ended
