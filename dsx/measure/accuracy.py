@@ -30,7 +30,7 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
     Returns:
         The share that is classified rightly, with its binomial interval. Its conditions hold
         `chance`, the share of the most frequent class, which constant predictions reach;
-        `exceeds_chance`, whether the interval is above it; and the notes of the data.
+        `better_than_chance`, the side of it that is better; and the notes of the data.
     """
     splits = candidate.splits
     split = splits.validation
@@ -42,7 +42,7 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
     conditions: dict[str, Any] = {
         "images": len(split),
         "chance": chance,
-        "exceeds_chance": low > chance,
+        "better_than_chance": "above",
         "predicted_classes": int(torch.unique(predicted).numel()),
     }
     if splits.notes:

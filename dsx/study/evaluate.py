@@ -80,7 +80,7 @@ class Evaluator:
         except CheckpointError as error:
             # It is not needed: the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
-            self.weights.drop_checkpoint(design.id)
+            self.weights.renew_checkpoint(design.id)
             return self._evaluate(design)
 
     def _evaluate(self, design: Design) -> Outcome:

@@ -35,7 +35,7 @@ class Value:
         wide: Whether the interval is wider than was asked for, because the time was spent.
         busy: Whether the machine was busy with other work meanwhile.
         chance: Value that constant predictions reach; None for a metric without predictions.
-        at_chance: Whether the value is not better than that with 95 % confidence.
+        better_than_chance: On which side of `chance` better values are.
         constant: Whether the predictions behind the value are constant.
         rests_on: Numbers of the readings behind it, no part of its equality. Two designs with
             equal deployed networks have the same readings.
@@ -49,7 +49,7 @@ class Value:
     wide: bool = False
     busy: bool = False
     chance: float | None = None
-    at_chance: bool = False
+    better_than_chance: Literal["above", "below"] = "above"
     constant: bool = False
     rests_on: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
@@ -57,6 +57,14 @@ class Value:
     def flagged(self) -> bool:
         """Whether the number rests on unconverged or noisy readings, for lack of better ones."""
         return self.wide or self.busy
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the value is not better than `chance` with 95 % confidence."""
+        if self.chance is None:
+            return False
+        above = self.better_than_chance == "above"
+        return self.low <= self.chance if above else self.high >= self.chance
 
     @property
     def exact(self) -> bool:

@@ -80,6 +80,15 @@ class Memory:
         except DamagedRow:
             self._replace(row)
 
+    def add_new(self, row: Base) -> bool:
+        """Write a row unless there is one with the same key; return whether it was written."""
+        try:
+            with Session(self.engine) as session, session.begin():
+                session.add(row)
+        except IntegrityError:
+            return False
+        return True
+
     def _merge(self, row: Base) -> None:
         with Session(self.engine) as session, session.begin():
             session.merge(row)

@@ -241,15 +241,16 @@ def chance_facts(conditions: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         conditions: Conditions of the reading. Any metric may set `chance` (what constant
-            predictions reach), `exceeds_chance` (whether the interval is on the better side of it)
+            predictions reach), `better_than_chance` ("above", which is the default, or "below")
             and `predicted_classes`.
     """
     chance = conditions.get("chance")
     if not isinstance(chance, float | int):
         return {}
+    below = conditions.get("better_than_chance") == "below"
     return {
         "chance": chance,
-        "at_chance": conditions.get("exceeds_chance") is False,
+        "better_than_chance": "below" if below else "above",
         "constant": conditions.get("predicted_classes") == 1,
     }
 
@@ -280,7 +281,7 @@ def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value
         wide=any(value.wide for value in values),
         busy=any(value.busy for value in values),
         chance=values[-1].chance,
-        at_chance=all(value.at_chance for value in values),
+        better_than_chance=values[-1].better_than_chance,
         constant=all(value.constant for value in values),
         rests_on=frozenset().union(*(value.rests_on for value in values)),
     )

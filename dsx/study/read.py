@@ -146,11 +146,12 @@ def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
     """Refuse a study whose row does not agree with other rows.
 
     Raises:
-        DamagedRow: If its device is unknown, or a design has no reference point to compare with.
+        DamagedRow: If a device is unknown, or a design has no reference point to compare with.
     """
+    for device in (study.device, *(entry.device for entry in entries)):
+        if device not in facts:
+            raise DamagedRow(f"the database is damaged: dsx_devices has no row {device!r}")
     row = f"the database is damaged: dsx_studies, row name={study.name!r}:"
-    if study.device not in facts:
-        raise DamagedRow(f"{row} device {study.device!r} is not in dsx_devices")
     missing = sorted(study.objectives.keys() - study.reference.keys())
     if entries and missing:
         raise DamagedRow(

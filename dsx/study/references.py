@@ -54,15 +54,25 @@ class References(MutableMapping[str, float]):
 
     def _learn(self, situation: str, milliseconds: float) -> None:
         if self._memory is not None:
-            stored = _stored(self._memory.engine, self._device)
-            if situation not in stored:
-                row = SentinelRow(
-                    device=self._device, situation=situation, milliseconds=milliseconds
-                )
-                self._memory.add_once(row)
-            # Another machine of the same kind was first: numbers of one database compare.
-            milliseconds = stored.get(situation, milliseconds)
+            milliseconds = self._agreed(self._memory, situation, milliseconds)
         self._known[situation] = milliseconds
+
+    def _agreed(self, memory: Memory, situation: str, milliseconds: float) -> float:
+        """Store a reference unless another process was first; return the stored one."""
+
+        def row() -> SentinelRow:
+            return SentinelRow(device=self._device, situation=situation, milliseconds=milliseconds)
+
+        stored = _stored(memory.engine, self._device)
+        if situation not in stored:
+            if memory.add_new(row()):
+                return milliseconds
+            stored = _stored(memory.engine, self._device)
+        if situation not in stored:
+            # The row is damaged.
+            memory.add_once(row())
+        # Numbers of one database compare, also of several machines of the same kind.
+        return stored.get(situation, milliseconds)
 
     def __delitem__(self, situation: str) -> None:
         raise TypeError("numbers were corrected with this reference; it is not forgotten")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from dsx.study.readings import usable
 from dsx.study.tables import DeploymentRow, MeasurementRow, StudyRow, TrialRow
 
 
@@ -101,11 +102,14 @@ def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -
         study: A study whose designs are checked; None for all that the database holds.
 
     Returns:
-        The result over all timed metrics that have samples.
+        The result over all timed metrics that have samples, without damaged readings.
     """
     row = MeasurementRow
     query = (
-        select(row.subject, row.protocol, row.value, row.low, row.high, row.conditions)
+        select(
+            *(row.subject, row.protocol, row.value, row.low, row.high, row.conditions),
+            func.length(row.samples).label("bytes"),
+        )
         .where(row.device == device, row.subject != row.design, func.length(row.samples) > 0)
         .order_by(row.id)
     )
@@ -117,6 +121,8 @@ def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -
     found: dict[tuple[str, str], list[Repeat]] = defaultdict(list)
     with Session(engine) as session:
         for taken in session.execute(query):
+            if not usable(taken._mapping):
+                continue
             flagged = bool(taken.conditions.get("wide") or taken.conditions.get("busy"))
             found[taken.subject, taken.protocol].append(
                 Repeat(value=taken.value, low=taken.low, high=taken.high, flagged=flagged)

@@ -192,9 +192,9 @@ class _Settling:
         entries = [
             entry
             for entry, most in (rough | found).values()
-            if max(entry.metrics[LATENCY].readings, self.tries[network_of(entry)]) < most
+            if max(_readings(entry), self.tries[network_of(entry)]) < most
         ]
-        return sorted(distinct(entries), key=lambda entry: entry.metrics[LATENCY].readings)
+        return sorted(distinct(entries), key=_readings)
 
     def _in_turn(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
         """Choose whom to time in turn now: no more than there is time for, and the baseline.
@@ -209,8 +209,7 @@ class _Settling:
             return chosen
         if network_of(baseline) in map(network_of, chosen):
             return chosen
-        least = min(entry.metrics[LATENCY].readings for entry in chosen)
-        if baseline.metrics[LATENCY].readings > least:
+        if _readings(baseline) > min(map(_readings, chosen)):
             return chosen
         return [*chosen[: IN_TURN - 1], baseline]
 
@@ -244,7 +243,7 @@ class _Settling:
         except CheckpointError as error:
             # It is not needed: the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
-            self.weights.drop_checkpoint(design.id, plan.training)
+            self.weights.renew_checkpoint(design.id, plan.training)
             return
         # What this training does wrong is no reason to give up the others.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
@@ -286,6 +285,12 @@ class _Settling:
             ]
             if None in known:
                 return plan, seed
+
+
+def _readings(entry: Entry) -> int:
+    """Count the readings behind a latency; a damaged one may be missing."""
+    latency = entry.metrics.get(LATENCY)
+    return 0 if latency is None else latency.readings
 
 
 def reseeded(space: SearchSpace, seed: int) -> SearchSpace:

@@ -229,7 +229,7 @@ class StudyRow(Base):
     space: Mapped[str]
     space_text: Mapped[str] = mapped_column(Lines)
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(Checked(BigInteger(), int))
     baseline: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
     objectives: Mapped[dict[str, Any]] = mapped_column(_object(Objectives))
     metrics: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, MetricFacts]))
@@ -264,7 +264,7 @@ class WeightFileRow(Base):
     training: Mapped[str]
     file: Mapped[str]
     # Both are null for a checkpoint, whose content changes while the training proceeds.
-    size: Mapped[int | None] = mapped_column(BigInteger)
+    size: Mapped[int | None] = mapped_column(Checked(BigInteger(), int))
     sha256: Mapped[str | None]
     __table_args__ = (Index("dsx_weight_files_of", "design", "training"),)
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from torch import Tensor, nn
 
 from dsx.errors import WorkFailed
-from dsx.files import write
+from dsx.files import make_folder, write
 from dsx.study.database import database_id, parse_url, sqlite_file
 from dsx.study.memory import digest
 from dsx.study.tables import WeightFileRow
@@ -116,6 +116,19 @@ class Weights:
             return self.files.path(rows[0])
         return self.files.path(self.files.record(self.study, design, training, CHECKPOINT, None))
 
+    def renew_checkpoint(self, design: str, training: str | None = None) -> None:
+        """Give up the file of an unfinished training for one of another name.
+
+        One that cannot be deleted, since it may be unreadable, stays where it is.
+
+        Args:
+            design: Design id.
+            training: Id of the training, if it is not that of the study.
+        """
+        training = self.training if training is None else training
+        self.drop_checkpoint(design, training)
+        self.files.record(self.study, design, training, CHECKPOINT, None)
+
     def drop_checkpoint(self, design: str, training: str | None = None) -> None:
         """Delete the file of an unfinished training; a damaged one is only left behind.
 
@@ -159,7 +172,7 @@ class Weights:
         row = self.files.record(self.study, design, self.training, SAFETENSORS, content)
         path = self.files.path(row)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write(path, content, replace=False)
         except OSError as error:
             raise WorkFailed(f"{path} cannot be written: {error}") from error

@@ -9,7 +9,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 
 from dsx.errors import CheckpointError, WorkFailed, raise_out_of_memory
-from dsx.files import open_regular, writing
+from dsx.files import make_folder, open_regular, writing
 
 VERSION = 1
 State = Mapping[str, Any]
@@ -27,7 +27,7 @@ def write(path: Path, state: State) -> None:
         WorkFailed: If it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         # `read` has refused whatever dsx did not write.
         with writing(path, replace=True) as partial, partial.open("wb") as file:
             torch.save({"version": VERSION, **state}, file)
@@ -97,8 +97,10 @@ def _state(file: BinaryIO) -> State:
                 raise BadZipFile
         file.seek(0)
         state: State = torch.load(file, map_location="cpu", weights_only=True)
-        if state["version"] != VERSION:
+        about = state["about"]
+        if state["version"] != VERSION or not isinstance(about["train"], dict):
             raise BadZipFile
+        _ = state["ended"]
     # The content of a damaged file can lead to any error: an offset in it to an OSError.
     except Exception as error:
         raise_out_of_memory(error)

@@ -63,7 +63,7 @@ def test_accuracy_is_the_share_of_hits_on_the_validation_split() -> None:
     assert reading.conditions == {
         "images": 360,
         "chance": max(validation.labels.tolist().count(label) for label in range(10)) / 360,
-        "exceeds_chance": True,
+        "better_than_chance": "above",
         "predicted_classes": len(set(predicted.tolist())),
         "losses": one.losses,
     }

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ POINTS = re.compile(r"[0-9] pt")
 MODEL = "model: small_cnn\nmodel_args: {width: 4}"
 
 
-BAD = Value(value=0.1, low=0.07, high=0.13, chance=0.12, at_chance=True)
+BAD = Value(value=0.1, low=0.07, high=0.13, chance=0.12)
 
 
 @pytest.fixture(scope="module")
@@ -120,23 +121,37 @@ def test_designs_better_than_chance_have_a_knee_though_the_baseline_does_not() -
     assert "same class" not in note
 
 
+def stored(
+    value: float, conditions: Mapping[str, object], half: float = 0.1, seed: int = 0
+) -> Stored:
+    return Stored(
+        order=1, metric="m", seed=seed, value=value, low=value - half, high=value + half,
+        conditions=conditions,
+    )  # fmt: skip
+
+
 def test_readings_of_any_metric_say_what_chance_is() -> None:
-    conditions = {"chance": 0.3, "exceeds_chance": False, "predicted_classes": 1}
-    stored = Stored(order=1, metric="m", seed=0, value=0.2, low=0.1, high=0.3,
-                    conditions=conditions)  # fmt: skip
-    bad = over_readings([stored])
+    conditions = {"chance": 0.3, "better_than_chance": "above", "predicted_classes": 1}
+    bad = over_readings([stored(0.2, conditions)])
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)
-    good = dataclasses.replace(bad, at_chance=False, constant=False)
-    pooled = over_seeds([bad, good])
-    assert (pooled.chance, pooled.at_chance, pooled.constant) == (0.3, False, False)
-    assert over_seeds([bad, bad]).at_chance
+    good = over_readings([stored(0.9, {**conditions, "predicted_classes": 2})])
+    assert (good.chance, good.at_chance, good.constant) == (0.3, False, False)
+    # Of an error rate, less is better.
+    below = {"chance": 0.7, "better_than_chance": "below"}
+    assert over_readings([stored(0.7, below)]).at_chance
+    assert not over_readings([stored(0.1, below)]).at_chance
+
+
+def test_the_pooled_interval_decides_whether_seeds_are_better_than_chance() -> None:
+    lucky = over_readings([stored(0.121, {"chance": 0.1}, half=0.02)])
+    others = [over_readings([stored(0.1, {"chance": 0.1}, half=0.02)]) for _ in range(9)]
+    assert not lucky.at_chance and over_seeds([lucky, *others]).at_chance
+    several = [over_readings([stored(0.3, {"chance": 0.1}, half=0.02)]) for _ in range(9)]
+    assert not over_seeds([*several, *others[:1]]).at_chance
 
 
 @pytest.mark.parametrize(
-    "conditions",
-    [{}, {"chance": None}, {"chance": "x", "exceeds_chance": False}, {"exceeds_chance": False}],
+    "conditions", [{}, {"chance": None}, {"chance": "x"}, {"better_than_chance": "above"}]
 )
 def test_a_reading_without_a_chance_is_not_at_chance(conditions: dict[str, object]) -> None:
-    stored = Stored(order=1, metric="m", seed=0, value=0.2, low=0.1, high=0.3,
-                    conditions=conditions)  # fmt: skip
-    assert not over_readings([stored]).at_chance
+    assert not over_readings([stored(0.2, conditions)]).at_chance

@@ -1,6 +1,8 @@
 """A study read back: what the search returned, and which study is meant."""
 
 import dataclasses
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,17 @@ def test_a_front_read_while_the_first_design_is_completed_has_its_reference(stor
     event.listen(engine, "after_cursor_execute", complete)
     found = load_front(engine, "static")
     assert len(found.entries) == 1 and found.reference == reference
+
+
+def test_a_device_without_a_row_is_named(storage: str) -> None:
+    one, two = (entry.id for entry in search(STATIC, trials=2, storage=storage).entries)
+    other = moved(storage, "static", [two])
+    with closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as connection:
+        connection.execute("DELETE FROM dsx_devices WHERE fingerprint = ?", [other])
+        connection.commit()
+    assert [entry.id for entry in front("static", storage=storage).entries] == [one]
+    with pytest.raises(StorageError, match=f"damaged: dsx_devices has no row '{other}'"):
+        front("static", storage=storage, mix_devices=True)
 
 
 def test_the_conditions_say_on_what_and_how(storage: str) -> None:

@@ -7,7 +7,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
 
 from dsx.errors import WorkFailed
 from dsx.measure import lock, sentinel, this_device
@@ -76,6 +77,20 @@ def test_who_learns_later_takes_over_what_the_database_has(
     assert late["a"] == 0.25
     assert stored(storage) == {"a": 0.25}
     assert MachineReferences(DEVICE) == {"a": 0.5}
+
+
+def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engine: Engine) -> None:
+    late, other = of(engine), open_database(storage, create=True)
+
+    def be_first(*arguments: object) -> None:
+        if "INSERT INTO dsx_sentinels" in str(arguments[2]):
+            with Session(other) as session, session.begin():
+                session.add(SentinelRow(device=DEVICE, situation="a", milliseconds=0.25))
+
+    event.listen(engine, "before_cursor_execute", be_first)
+    late["a"] = 0.5
+    assert late["a"] == 0.25
+    assert stored(storage) == {"a": 0.25}
 
 
 def test_the_database_comes_first(storage: str, engine: Engine) -> None:

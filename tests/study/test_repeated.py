@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from dsx.measure import Reading, this_device
 from dsx.space import load_space
@@ -76,6 +77,11 @@ def test_stored_readings_are_checked_by_network_protocol_and_device(storage: str
     assert load_agreement(memory.engine, memory.device) == Agreement()
     add(1.05)
     add(2.0, busy=True)
-    assert load_agreement(memory.engine, memory.device) == Agreement(
-        networks=1, pairs=1, agreeing=1, flagged_pairs=2
-    )
+    expected = Agreement(networks=1, pairs=1, agreeing=1, flagged_pairs=2)
+    assert load_agreement(memory.engine, memory.device) == expected
+    # Damaged readings are left out.
+    for column in ("value = 'x'", "conditions = '[1]'", "conditions = '{'"):
+        add(9.0)
+        with memory.engine.begin() as connection:
+            connection.execute(text(f"UPDATE dsx_measurements SET {column} WHERE value = 9.0"))
+        assert load_agreement(memory.engine, memory.device) == expected

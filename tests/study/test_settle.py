@@ -179,6 +179,32 @@ def test_the_baseline_keeps_pace_with_what_is_compared_with_it(
     assert readings(storage)[baseline] >= 3
 
 
+def test_a_baseline_whose_latency_is_damaged_is_timed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=1)
+    space = varied(
+        QUICK, tmp_path, OBJECTIVES,
+        "objectives: {params: minimize, flops: minimize}\nconstraints: {latency_ms: '<= 9000'}",
+    )  # fmt: skip
+    storage = searched(space, tmp_path)
+    baseline = front("quick", storage=storage).baseline
+
+    def damage(row: MeasurementRow) -> None:
+        if row.metric == "latency_ms":
+            row.conditions = {**row.conditions, "wide": True}
+            row.samples = b"x" if row.design == baseline else row.samples
+
+    def timed() -> bool:
+        entry = front("quick", storage=storage).baseline_entry
+        return entry is not None and "latency_ms" in entry.metrics
+
+    change(storage, damage)
+    assert not timed()
+    settled(storage)
+    assert timed()
+
+
 def test_no_more_is_timed_in_turn_than_there_is_time_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

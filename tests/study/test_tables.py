@@ -1,8 +1,10 @@
 """Protocols: which of them differ in nothing but the training seed."""
 
 import pytest
+from sqlalchemy.dialects import postgresql
 
-from dsx.study.tables import ProtocolRow
+from dsx.study.run import LARGEST_SEED
+from dsx.study.tables import ProtocolRow, StudyRow
 
 TRAIN = {"epochs": 6, "seed": 3}
 
@@ -48,6 +50,11 @@ def test_only_the_seed_differs(
 )
 def test_more_than_the_seed_differs(settings: dict[str, object], other: dict[str, object]) -> None:
     assert row(**settings).family != row(**other).family
+
+
+def test_every_seed_that_a_search_takes_fits_into_its_column() -> None:
+    kind = StudyRow.__table__.columns["seed"].type.compile(postgresql.dialect())
+    assert (LARGEST_SEED, kind) == (2**32 - 1, "BIGINT")
 
 
 def test_what_depends_on_no_seed_has_none() -> None:

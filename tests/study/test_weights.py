@@ -161,6 +161,13 @@ def test_a_checkpoint_has_one_place_until_it_is_dropped(storage: str) -> None:
     assert len(rows(storage, WeightFileRow)) == 1
 
 
+def test_a_checkpoint_that_cannot_be_read_is_given_up_for_another(storage: str) -> None:
+    weights = weights_of(storage, "s")
+    place = weights.checkpoint("abc")
+    weights.renew_checkpoint("abc")
+    assert weights.checkpoint("abc") == weights.checkpoint("abc") != place
+
+
 def test_two_databases_in_one_folder_share_nothing(tmp_path: Path) -> None:
     one, two = (weights_of(f"sqlite:///{tmp_path}/{name}.db", "s") for name in ("one", "two"))
     for value, weights in enumerate((one, two)):

@@ -354,7 +354,9 @@ def test_a_checkpoint_that_does_not_fit_in_memory_is_not_damaged(tmp_path: Path)
     assert said.stdout.startswith("out of memory"), said
 
 
-@pytest.mark.parametrize("content", [{}, {"version": 0}, {"version": 99}, [1, 2], torch.zeros(3)])
+@pytest.mark.parametrize(
+    "content", [{}, {"version": 0}, {"version": 1}, {"version": 99}, [1, 2], torch.zeros(3)]
+)
 def test_files_that_are_something_else_are_refused(content: object, tmp_path: Path) -> None:
     file = tmp_path / "a.pt"
     torch.save(content, file)
