@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 # More threads on busy cores are slower by orders of magnitude, and never the same twice.
 torch.set_num_threads(1)
+
+# A shell lets the processes that it starts in the background ignore Ctrl-C, and these let theirs.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = bool(os.environ.get("CI"))
 SEED = int(os.environ.get("DSX_TEST_SEED") or (0 if IN_CI else random.getrandbits(32)))

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from dsx.activity import activity
-from dsx.errors import StorageError, unknown
+from dsx.errors import StorageError, quoted, unknown
 from dsx.study.checked import DamagedRow
 from dsx.study.circumstances import (
     Facts,
@@ -81,7 +81,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
     with Session(engine) as session, activity("reading the study"):
         trials = complete_trials(session, study)
         # Read after the trials: a search writes the reference before the first of them is complete.
-        study = find_study(engine, study.name)
+        study = _read_again(session, study)
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
         readings, deployed = load_readings(session, study), load_deployed(session, study)
         devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
@@ -121,6 +121,13 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         },
         devices=numbered(study, whole),
     )
+
+
+def _read_again(session: Session, study: StudyRow) -> StudyRow:
+    found = session.get(StudyRow, study.name)
+    if found is None:
+        raise StorageError(f"study {quoted(study.name)} was begun again in the meantime")
+    return found
 
 
 def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:

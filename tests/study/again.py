@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dsx.measure import busy
+from dsx.measure import busy, rounds
+from dsx.measure.estimate import Estimate
 from dsx.study import run
 from dsx.study.database import open_database
 from dsx.study.run import search
@@ -77,6 +78,8 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
 
 
 def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
-    """Let the machine look busy, or quiet, whatever it is."""
-    real = busy.since
-    patch.setattr(busy, "since", lambda *looks: {**real(*looks), "busy": is_busy})
+    """Let the machine look busy, or quiet, whatever it is; no reading is flagged otherwise."""
+    since, estimated = busy.since, rounds._Rounds._estimate
+    patch.setattr(busy, "since", lambda *looks: {**since(*looks), "busy": is_busy})
+    patch.setattr(rounds._Rounds, "_estimate", lambda *given: (estimated(*given)[0], True))
+    patch.setattr(Estimate, "width", 0.0)
