@@ -17,6 +17,7 @@ from dsx.errors import StorageError, printable, quoted
 from dsx.secret import hidden
 from dsx.study.contents import check_owner, check_tables, check_version
 from dsx.study.creation import creating
+from dsx.study.open_connections import track
 from dsx.study.server import SERVER_SECONDS, addressed, engine_options, wait_for_server
 from dsx.study.tables import SCHEMA_VERSION, Base, DatabaseRow
 
@@ -190,6 +191,7 @@ def tuned(url: URL) -> Engine:
     engine = sqlalchemy.create_engine(url, **options_for(url))
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", write_ahead)
+    track(engine)
     return engine
 
 

@@ -41,6 +41,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dsx.errors import StorageError, WorkFailed
 from dsx.study.database import tuned
+from dsx.study.open_connections import roll_back_open
 from dsx.study.presence import Presence
 from dsx.study.tables import LeaseRow
 
@@ -158,6 +159,7 @@ class Lease:
 
     def release(self) -> None:
         """End the lease, so that another process need not wait for it."""
+        roll_back_open(self._plain)
         self._ended.set()
         self._heart.join(RELEASE_SECONDS)
         self._presence.withdraw()

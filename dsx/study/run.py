@@ -24,6 +24,7 @@ from dsx.study.front import Entry, Front
 from dsx.study.lease import Lease, claim
 from dsx.study.memory import Memory
 from dsx.study.names import check_study_name
+from dsx.study.open_connections import roll_back_open
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
 from dsx.study.repair import Repair
@@ -191,6 +192,7 @@ class _Run:
         try:
             self._run(end)
         finally:
+            roll_back_open(self.engine)
             self.trials.interrupt()
 
     def _run(self, end: float | None) -> None:
