@@ -9,8 +9,8 @@ import numpy as np
 
 from dsx.data._folder_files import Found
 from dsx.data._parts import PARTS, Numbers
-from dsx.data._walk import open_regular
 from dsx.errors import DsxError, did_you_mean
+from dsx.files import open_regular
 
 
 def read_split(file: Path, root: Path, found: Found) -> dict[str, Numbers]:

@@ -17,7 +17,7 @@ from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
 from dsx.data._digests import digests_of
 from dsx.data._duplicates import duplicates
-from dsx.data._folder_files import FilePlace, Found, pictures
+from dsx.data._folder_files import FilePlace, Found, images
 from dsx.data._folder_files import classes as classes_of
 from dsx.data._folder_split import read_split
 from dsx.data._parts import Numbers, Shares, divide
@@ -117,7 +117,7 @@ class _Folder:
         return self._notes(*self._divided())
 
     def _divided(self) -> tuple[Found, dict[str, Numbers]]:
-        found = pictures(self.root)
+        found = images(self.root)
         if len(found.names) != self.classes:
             raise DsxError(
                 f"{self.root}: has {len(found.names)} classes (classes: {self.classes} are stated)"
