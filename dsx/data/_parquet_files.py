@@ -1,12 +1,12 @@
 """Find Parquet files, and read their rows."""
 
 import functools
-import hashlib
 import io
 import json
-import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,11 +14,17 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from dsx.data._parts import WORDS, Numbers
-from dsx.data._walk import Walk
+from dsx.data._walk import File, Walk, unreadable
 from dsx.errors import DsxError
 
 GROUP_MIB = 32
 """Size of a row group from which a single picture can still be read in good time."""
+
+BATCH = 16
+"""Images that are hashed at once."""
+
+BUFFER = 2**20
+"""Bytes of a file that are read at once."""
 
 GROUPS = 4
 """Row groups that are kept: enough for a few threads that go through the rows."""
@@ -73,16 +79,10 @@ class RowPlace(NamedTuple):
 
     def open(self) -> BinaryIO:
         """Open the picture's bytes."""
-        data = self.content()
+        data = content_of(read_group(self.file, self.column, self.group)[self.offset])
         if data is None:
             raise DsxError(f"{self}: has no picture")
         return io.BytesIO(data)
-
-    def content(self) -> bytes | None:
-        """Read the bytes of the image; None if the row has none."""
-        value = read_group(self.file, self.column, self.group)[self.offset].as_py()
-        data: bytes | None = value.get("bytes") if isinstance(value, dict) else value
-        return data
 
     def __str__(self) -> str:
         return f"{self.file}: row {self.row}"
@@ -103,11 +103,53 @@ def read_group(file: str, column: str, group: int) -> Any:
     Raises:
         OSError: If it cannot be read.
     """
+    with _opened(file) as opened:
+        return opened.read_row_group(group, columns=[column], use_threads=False)[column]
+
+
+def read_batches(file: Path, column: str, group: int) -> Iterator[Any]:
+    """Read the images of a row group of any size, a few at a time.
+
+    Args:
+        file: The Parquet file.
+        column: Name of the column of the images.
+        group: Number of the row group.
+
+    Yields:
+        Arrays of pyarrow with the next rows.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    # By default the whole row group would be read at once.
+    with _opened(file, buffer_size=BUFFER, pre_buffer=False) as opened:
+        for batch in opened.iter_batches(
+            BATCH, row_groups=[group], columns=[column], use_threads=False
+        ):
+            yield batch.column(0)
+
+
+@contextmanager
+def _opened(file: str | Path, **options: Any) -> Iterator[Any]:
     try:
-        with _arrow().ParquetFile(file) as opened:
-            return opened.read_row_group(group, columns=[column], use_threads=False)[column]
+        with _arrow().ParquetFile(file, **options) as opened:
+            yield opened
     except ValueError as error:  # what pyarrow says of damaged bytes
         raise OSError(" ".join(str(error).split())) from error
+
+
+def content_of(value: Any) -> bytes | None:
+    """Return the bytes of an image.
+
+    Args:
+        value: One of pyarrow's scalars, from a column of images.
+
+    Returns:
+        The bytes; None if the row has none.
+    """
+    value = value.as_py()
+    data: bytes | None = value.get("bytes") if isinstance(value, dict) else value
+    return data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,22 +185,6 @@ class Table:
             for offset in range(rows):
                 yield RowPlace(file, self.name, self.size, self.columns.image, group, offset, row)
                 row += 1
-
-    def digests(self) -> list[str]:
-        """Hash the image of each row.
-
-        Returns:
-            A digest for each row; that of a row without an image is unique.
-
-        Raises:
-            OSError: If the file cannot be read.
-        """
-        found = []
-        for place in self.places():
-            data = place.content()
-            digest = hashlib.sha256(data).hexdigest() if data is not None else str(place)
-            found.append(digest)
-        return found
 
     def check_groups(self) -> None:
         """Refuse row groups so large that reading a single picture takes too long."""
@@ -221,29 +247,43 @@ def open_tables(root: Path, columns: Columns) -> tuple[list[Table], str]:
         DsxError: If there are none, one cannot be read, lacks a column, or belongs to no part.
     """
     walk = Walk(root)
-    if root.is_file():
-        files = {root: root.stat()}
-    else:
-        files = dict(sorted(walk.files([root], {".parquet"})[0])) if root.exists() else {}
-    if not files:
-        raise DsxError(
-            f"{root}: there are no .parquet files (put those of the data set there)"
-            + (f"; {walk}" if walk.skipped else "")
-        )
-    outer = root.parent if root.is_file() else root
-    names = {file: file.relative_to(outer).as_posix() for file in files}
-    parts = {file: _part(name) for file, name in names.items()}
-    divided = root.is_dir() and any(parts.values())
-    for file, part in parts.items():
+    single = _single(root)
+    files = [single] if single else _listed(walk)
+    outer = root.parent if single else root
+    parts = {file.name: None if single else _part(file.name) for file in files}
+    divided = any(parts.values())
+    for name, part in parts.items():
         if divided and not part:
-            raise DsxError(f"{file}: belongs to no part (allowed in its path: {', '.join(WORDS)})")
+            allowed = ", ".join(WORDS)
+            raise DsxError(f"{outer / name}: belongs to no part (allowed in its path: {allowed})")
     if divided and "train" not in parts.values():
         raise DsxError(f"{root}: no file is for training (allowed: 'train' in its path)")
-    tables = [
-        _open(file, found, names[file], (parts[file] if divided else None) or "train", columns)
-        for file, found in files.items()
-    ]
+    tables = [_open(outer, file, parts[file.name] or "train", columns) for file in files]
     return tables, str(walk)
+
+
+def _single(root: Path) -> File | None:
+    """Describe the only file of a data set; None if it is a folder, or nothing."""
+    try:
+        status = root.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable(root, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return File(root.name, status.st_size, status.st_mtime_ns)
+
+
+def _listed(walk: Walk) -> list[File]:
+    """List the files of a folder, in alphabetical order of their paths."""
+    (files,) = walk.files([""], {".parquet"}) if walk.root.exists() else ([],)
+    if not files:
+        raise DsxError(
+            f"{walk.root}: there are no .parquet files (put those of the data set there)"
+            + (f"; {walk}" if walk.skipped else "")
+        )
+    return sorted(files, key=lambda file: file.name.split("/"))
 
 
 def _part(name: str) -> str | None:
@@ -251,7 +291,8 @@ def _part(name: str) -> str | None:
     return next((WORDS[word] for word in words if word in WORDS), None)
 
 
-def _open(file: Path, found: os.stat_result, name: str, part: str, columns: Columns) -> Table:
+def _open(outer: Path, found: File, part: str, columns: Columns) -> Table:
+    file = outer / found.name
     try:
         with _arrow().ParquetFile(file) as opened:
             schema, metadata = opened.schema_arrow, opened.metadata
@@ -261,9 +302,9 @@ def _open(file: Path, found: os.stat_result, name: str, part: str, columns: Colu
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     return Table(
         file=file,
-        name=name,
-        size=found.st_size,
-        modified=found.st_mtime_ns,
+        name=found.name,
+        size=found.size,
+        modified=found.modified,
         part=part,
         columns=columns,
         class_names=_class_names(schema, columns.label),

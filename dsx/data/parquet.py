@@ -12,9 +12,8 @@ import numpy as np
 
 from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
-from dsx.data._digests import digests_of
-from dsx.data._duplicates import LIMIT, duplicates
 from dsx.data._parquet_files import Columns, Table, open_tables, read_group
+from dsx.data._parquet_groups import duplicate_rows
 from dsx.data._parts import Numbers, Shares, divide
 from dsx.data._pictures import Handling
 from dsx.errors import DsxError
@@ -113,10 +112,7 @@ class _Files:
 
     def inspect(self) -> list[str]:
         tables, skipped = open_tables(self.root, self.columns)
-        try:
-            return self._notes(tables, skipped, self._divided(tables)[1])
-        finally:
-            read_group.cache_clear()
+        return self._notes(tables, skipped, self._divided(tables)[1])
 
     def _divided(self, tables: Sequence[Table]) -> tuple[Numbers, dict[str, Numbers]]:
         names = _class_names(tables) or [str(label) for label in range(self.classes)]
@@ -139,16 +135,7 @@ class _Files:
     def _notes(
         self, tables: Sequence[Table], skipped: str, parts: Mapping[str, Numbers]
     ) -> list[str]:
-        images = sum(sum(table.groups) for table in tables)
-        if images > LIMIT:
-            # The sizes of the images are not known without reading all of the files.
-            found = f"not checked for duplicates: more than {LIMIT:,} images in Parquet files"
-        else:
-            column, workers = self.columns.image, self.handling.workers
-            own = digests_of(self.root, tables, Table.digests, workers, of=column)
-            digests = [digest for of_table in own for digest in of_table]
-            sizes = np.zeros(images, dtype=np.int64)
-            found = duplicates(parts, sizes, lambda numbers: [digests[n] for n in numbers])
+        found = duplicate_rows(self.root, tables, parts, self.handling.workers)
         return [note for note in (f"{self.root}: {skipped}" if skipped else "", found) if note]
 
 
