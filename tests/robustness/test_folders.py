@@ -186,12 +186,36 @@ def test_what_cannot_be_read_is_refused_in_one_line(
     assert words in str(caught.value)
 
 
-def test_what_may_not_be_read_is_refused_in_one_line(tally: Tally, tmp_path: Path) -> None:
-    root = write_folder(tmp_path / "root", PARTS)
+def forbid(root: Path) -> None:
     (root / "train/ant/inner").mkdir(mode=0)
-    file = space(tmp_path, "folder", "{root: root}")
+
+
+def link_into_forbidden(root: Path) -> None:
+    (root / "inner").mkdir(mode=0)
+    (root / "train/ant/x.jpg").symlink_to(root / "inner" / "x.jpg")
+
+
+@pytest.mark.parametrize(
+    ("data", "make", "arguments", "place"),
+    [
+        ("folder", forbid, "{root: root}", "root/train/ant/inner"),
+        ("folder", link_into_forbidden, "{root: root, classes: 2}", "root/train/ant/x.jpg"),
+        ("parquet", forbid, "{root: root/train/ant/inner}", "root/train/ant/inner"),
+        ("parquet", forbid, "{root: root/train/ant/inner/x}", "root/train/ant/inner/x"),
+    ],
+)
+def test_what_may_not_be_read_is_refused_in_one_line(
+    data: str,
+    make: Callable[[Path], None],
+    arguments: str,
+    place: str,
+    tally: Tally,
+    tmp_path: Path,
+) -> None:
+    make(write_folder(tmp_path / "root", PARTS))
+    file = space(tmp_path, data, arguments)
     ended = dsx("search", file, "--trials", 1, folder=tmp_path, heed_permissions=True)
-    words = "root/train/ant/inner: cannot be read: Permission denied"
+    words = f"{place}: cannot be read: Permission denied"
     tally(KIND, words in ended.err)
     assert words in one_line(ended, 2)
 
