@@ -73,7 +73,7 @@ class Data:
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
-        """Know what is known of loaded splits.
+        """Describe loaded splits.
 
         Args:
             splits: The splits.

@@ -32,7 +32,7 @@ def open_cifar(
     mean: Sequence[float] | None,
     deviation: Sequence[float] | None,
 ) -> Data:
-    """Know CIFAR-10 or CIFAR-100; the files are not looked at before they are loaded.
+    """Open CIFAR-10 or CIFAR-100, whose files are not read before they are loaded.
 
     Args:
         kind: Which of the two.

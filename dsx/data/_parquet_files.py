@@ -18,7 +18,7 @@ from dsx.data._walk import File, Walk, unreadable
 from dsx.errors import DsxError
 
 GROUP_MIB = 32
-"""Size of a row group from which a single picture can still be read in good time."""
+"""Size of a row group from which a single image can still be read in good time."""
 
 BATCH = 16
 """Images that are hashed at once."""
@@ -35,7 +35,7 @@ class Columns:
     """Names of the columns.
 
     Args:
-        image: Of the pictures.
+        image: Of the images.
         label: Of the labels.
 
     Raises:
@@ -52,13 +52,13 @@ class Columns:
 
 
 class RowPlace(NamedTuple):
-    """A picture in a row of a Parquet file.
+    """An image in a row of a Parquet file.
 
     Args:
         file: The file.
         name: Its path in the data set.
         size: Its size in bytes.
-        column: Column of the pictures.
+        column: Column of the images.
         group: Number of the row group.
         offset: Number of the row in its group.
         row: Number of the row in the file.
@@ -78,10 +78,10 @@ class RowPlace(NamedTuple):
         return f"{self.name}:{self.size}:{self.row}"
 
     def open(self) -> BinaryIO:
-        """Open the picture's bytes."""
+        """Open the image's bytes."""
         data = content_of(read_group(self.file, self.column, self.group)[self.offset])
         if data is None:
-            raise DsxError(f"{self}: has no picture")
+            raise DsxError(f"{self}: has no image")
         return io.BytesIO(data)
 
     def __str__(self) -> str:
@@ -90,11 +90,11 @@ class RowPlace(NamedTuple):
 
 @functools.lru_cache(maxsize=GROUPS)
 def read_group(file: str, column: str, group: int) -> Any:
-    """Read the pictures of a row group, which is kept for a while.
+    """Read the images of a row group, which is kept for a while.
 
     Args:
         file: The Parquet file.
-        column: Column of the pictures.
+        column: Column of the images.
         group: Number of the row group.
 
     Returns:
@@ -179,7 +179,7 @@ class Table:
     group_bytes: list[int]
 
     def places(self) -> Iterator[RowPlace]:
-        """Say where each picture lies, row by row."""
+        """Say where each image lies, row by row."""
         file, row = str(self.file), 0
         for group, rows in enumerate(self.groups):
             for offset in range(rows):
@@ -187,13 +187,13 @@ class Table:
                 row += 1
 
     def check_groups(self) -> None:
-        """Refuse row groups so large that reading a single picture takes too long."""
+        """Refuse row groups so large that reading a single image takes too long."""
         largest = max(self.group_bytes, default=0) / 2**20
         if largest > GROUP_MIB:
             raise DsxError(
                 f"{self.file}: has a row group of {largest:,.0f} MiB, too much to read for one "
-                f"picture (allowed: {GROUP_MIB} MiB; write the file with 100 rows in a group, or "
-                "give `memory` for all pictures)"
+                f"image (allowed: {GROUP_MIB} MiB; write the file with 100 rows in a group, or "
+                "give `memory` for all images)"
             )
 
     def largest_label(self) -> int:
@@ -324,7 +324,7 @@ def _check_columns(file: Path, schema: Any, columns: Columns) -> None:
     if types.is_struct(image) and image.get_field_index("bytes") >= 0:
         image = image.field("bytes").type
     if not (types.is_binary(image) or types.is_large_binary(image)):
-        allowed = "the bytes of a picture, or a struct with them as `bytes`"
+        allowed = "the bytes of an image, or a struct with them as `bytes`"
         raise DsxError(f"{file}: column '{columns.image}' holds {image} (allowed: {allowed})")
     label = schema.field(columns.label).type
     if not types.is_integer(label):

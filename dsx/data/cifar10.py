@@ -18,7 +18,7 @@ def open_cifar10(
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
 ) -> Data:
-    """Know CIFAR-10.
+    """Open CIFAR-10.
 
     Args:
         root: The published archive (python or binary version), the unpacked folder, or a folder

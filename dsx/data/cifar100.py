@@ -18,7 +18,7 @@ def open_cifar100(
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
 ) -> Data:
-    """Know CIFAR-100. The labels are the 100 fine ones.
+    """Open CIFAR-100. The labels are the 100 fine ones.
 
     Args:
         root: The published archive (python or binary version), the unpacked folder, or a folder

@@ -1,4 +1,4 @@
-"""Parquet: pictures in the rows of Parquet files, as on the Hugging Face Hub.
+"""Parquet: images in the rows of Parquet files, as on the Hugging Face Hub.
 
 Source: Q. Lhoest et al., Datasets: A Community Library for Natural Language Processing, EMNLP
 (2021); the layout is that of the library's `ImageFolder` and `push_to_hub`.
@@ -34,29 +34,29 @@ def open_parquet(
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
 ) -> Data:
-    """Know the pictures of Parquet files.
+    """Open the images of Parquet files.
 
     A file belongs to the part that the words of its path name: `data/train-00000-of-00005.parquet`,
     `validation.parquet`, `test/0000.parquet`. Without a part for test, half of the validation
-    pictures are for test; without one for validation, a share of the training pictures is for
+    images are for test; without one for validation, a share of the training images is for
     validation.
 
     Args:
         root: A file, or a folder with files at any depth.
         size: Rows and columns of what the network takes.
-        channels: 3 for RGB, to which grey pictures are converted; 1 for grey.
+        channels: 3 for RGB, to which grey images are converted; 1 for grey.
         classes: How many there are; the files are then not looked at before they are loaded. Else
             as many as the files name, or one more than the largest label.
-        image_column: Column of the pictures: a struct with the field `bytes`, or plain bytes.
+        image_column: Column of the images: a struct with the field `bytes`, or plain bytes.
         label_column: Column of the labels: whole numbers from 0.
         validation: Share of each class, where it is drawn.
         test: Share of each class, where it is drawn.
         split_seed: Of what is drawn.
-        memory: GiB that the decoded pictures may take in memory; more are decoded anew, each
+        memory: GiB that the decoded images may take in memory; more are decoded anew, each
             time they are needed.
         workers: Threads that decode.
         mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
-            up to 2,000 of the training pictures.
+            up to 2,000 of the training images.
         deviation: Of each channel, likewise.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Pictures in folders: layouts, splits, and what is wrong with some."""
+"""Images in folders: layouts, splits, and what is wrong with some."""
 
 import os
 import shutil
@@ -158,13 +158,13 @@ GOOD = ["ant/0000.jpg,train", "bee/0000.jpg,train", "ant/0001.jpg,validation", "
         ([*GOOD, "ant/0002.jpg,tran"], r"FILE:5: part 'tran' \(allowed: train, validation, test\)."
          " Did you mean 'train'"),
         (["path,split", *GOOD], r"FILE:1: part 'split' \(allowed: train, validation, test\)\.$"),
-        ([*GOOD, "ant/0009.jpg,train"], "FILE:5: no picture 'ant/0009.jpg' in a class of ROOT$"),
-        ([*GOOD, "../root/ant/0002.jpg,test"], "FILE:5: no picture '../root/ant/0002.jpg' in a"),
-        ([*GOOD, "/ant/0002.jpg,test"], "FILE:5: no picture '/ant/0002.jpg' in a class"),
+        ([*GOOD, "ant/0009.jpg,train"], "FILE:5: no image 'ant/0009.jpg' in a class of ROOT$"),
+        ([*GOOD, "../root/ant/0002.jpg,test"], "FILE:5: no image '../root/ant/0002.jpg' in a"),
+        ([*GOOD, "/ant/0002.jpg,test"], "FILE:5: no image '/ant/0002.jpg' in a class"),
         ([*GOOD, "", "ant/0001.jpg,test"], "FILE:6: 'ant/0001.jpg' is named a second time$"),
         ([*GOOD, '"ant'], "split: FILE: is no CSV file in UTF-8: unexpected end of data$"),
-        (GOOD[:3], "FILE: no picture is for test$"),
-        ([GOOD[0], *GOOD[2:]], "FILE: class 'bee' has no pictures to train on$"),
+        (GOOD[:3], "FILE: no image is for test$"),
+        ([GOOD[0], *GOOD[2:]], "FILE: class 'bee' has no images to train on$"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named(lines: list[str], message: str, tmp_path: Path) -> None:
@@ -272,9 +272,9 @@ WRONG: list[tuple[Make, str]] = [
     (lambda folder: write_folder(folder, {**PARTED, "val/fox": 2}),
      "DIR/val/fox: no such class in DIR/train$"),
     (lambda folder: write_folder(folder, {"ant": 4, "bee": 1}),
-     "class 'bee': 1 pictures in train .allowed: enough to draw some for validation and test"),
+     "class 'bee': 1 images in train .allowed: enough to draw some for validation and test"),
     (lambda folder: write_folder(folder, {"train/ant": 4, "val/ant": 1}),
-     "class 'ant': 1 pictures in validation .allowed: enough to draw some for test, and keep"),
+     "class 'ant': 1 images in validation .allowed: enough to draw some for test, and keep"),
     (dangling, r"DIR/eel: has no images; skipped 1 broken link \(eel/gone.jpg\)$"),
     (lambda folder: Path(write_folder(folder), "ant", "0000.jpg"),
      "DIR/ant/0000.jpg: cannot be read: Not a directory$"),

@@ -1,4 +1,4 @@
-"""Pictures in memory and from disk give the same batches."""
+"""Images in memory and from disk give the same batches."""
 
 from typing import Any
 
