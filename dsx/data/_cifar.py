@@ -38,9 +38,9 @@ def open_cifar(
         kind: Which of the two.
         root: The archive, the unpacked folder, or a folder that holds either.
         validation: Images that are drawn from the published training images.
-        split_seed: Of the draw.
-        mean: Of each channel, in units from 0 to 1, or None.
-        deviation: Of each channel, likewise.
+        split_seed: Random seed of the draw.
+        mean: Mean of each channel, in units from 0 to 1, or None.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.

@@ -75,7 +75,7 @@ class Decoder:
         """Decode an image.
 
         Args:
-            place: Where it lies.
+            place: Location of the image.
 
         Returns:
             (channels, size, size).
@@ -98,7 +98,7 @@ class Decoder:
         """Look at the head of an image's file only.
 
         Args:
-            place: Where it lies.
+            place: Location of the image.
 
         Raises:
             DsxError: If it is no image; names it.

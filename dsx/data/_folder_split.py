@@ -19,7 +19,7 @@ def read_split(file: Path, root: Path, found: Found) -> dict[str, Numbers]:
     Args:
         file: The file.
         root: Folder of the images.
-        found: What is in there.
+        found: The images in the folder.
 
     Returns:
         Numbers of the images of each part, in rising order.

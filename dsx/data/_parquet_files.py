@@ -35,8 +35,8 @@ class Columns:
     """Names of the columns.
 
     Args:
-        image: Of the images.
-        label: Of the labels.
+        image: Column of the images.
+        label: Column of the labels.
 
     Raises:
         DsxError: If one is no name.
@@ -56,8 +56,8 @@ class RowPlace(NamedTuple):
 
     Args:
         file: The file.
-        name: Its path in the data set.
-        size: Its size in bytes.
+        name: Path of the file in the data set.
+        size: Size of the file in bytes.
         column: Column of the images.
         group: Number of the row group.
         offset: Number of the row in its group.
@@ -158,12 +158,12 @@ class Table:
 
     Args:
         file: The file.
-        name: Its path in the data set, with slashes.
+        name: Path of the file in the data set, with slashes.
         size: Size of the file in bytes.
         modified: Modification time of the file in nanoseconds.
         part: The part that it belongs to.
-        columns: Names of its columns.
-        class_names: What the file says of its labels, or nothing.
+        columns: Names of the columns.
+        class_names: Names of the classes that the file states, which may be none.
         groups: Rows of each row group.
         group_bytes: Size of each row group, unpacked.
     """
@@ -204,7 +204,7 @@ class Table:
         """Read the labels.
 
         Args:
-            classes: How many classes there are.
+            classes: Number of classes.
 
         Returns:
             Label of each row.

@@ -24,7 +24,7 @@ class Shares:
     Args:
         validation: Share for validation.
         test: Share for test.
-        seed: Of the draw.
+        seed: Random seed of the draw.
 
     Raises:
         DsxError: If these are no such numbers, or nothing is left to train on.
@@ -54,8 +54,8 @@ def divide(
     Args:
         found: Numbers of the images of each part that was found; at least `train`.
         labels: Class of each image.
-        names: Of the classes.
-        shares: How much is drawn.
+        names: Names of the classes.
+        shares: Shares of each class that are drawn.
 
     Returns:
         Numbers of the images of all three parts, each in rising order.

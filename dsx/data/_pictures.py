@@ -24,8 +24,8 @@ class Handling:
     """What is done with images, wherever they come from.
 
     Args:
-        decoder: What becomes of each.
-        normalisation: Of its pixels; None: that of the training images.
+        decoder: Decoder of the images.
+        normalisation: Normalisation of the pixels; None for that of the training images.
         memory: GiB that the decoded images of all splits may take; more are streamed.
         workers: Threads that decode.
     """
@@ -47,8 +47,8 @@ class Handling:
             channels: 3 for RGB, 1 for grey.
             memory: GiB that the decoded images may take.
             workers: Threads that decode.
-            mean: Of each channel, in units from 0 to 1, or None.
-            deviation: Of each channel, or None.
+            mean: Mean of each channel, in units from 0 to 1, or None.
+            deviation: Standard deviation of each channel, or None.
 
         Returns:
             The handling.
@@ -90,7 +90,7 @@ class Handling:
         """Make the splits.
 
         Args:
-            places: Where each image lies.
+            places: Location of each image.
             labels: Class of each image.
             parts: Numbers of the images of each split.
 

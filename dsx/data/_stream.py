@@ -34,10 +34,10 @@ class StreamSplit(Split):
     """Images that lie on disk.
 
     Args:
-        places: Where each of the N images lies.
+        places: Location of each of the N images.
         labels: (N,) int64.
-        decoder: What becomes of an image.
-        normalisation: Of its pixels.
+        decoder: Decoder of the images.
+        normalisation: Normalisation of the pixels.
         workers: Threads that decode.
     """
 
@@ -84,8 +84,8 @@ def decoded(
     """Decode batches of images.
 
     Args:
-        batches: Where the images of each batch lie.
-        decoder: What becomes of them.
+        batches: Locations of the images of each batch.
+        decoder: Decoder of the images.
         workers: Threads that decode.
         pinned: Whether the batches lie in memory that a GPU reads directly.
         step: Activity to be advanced by the number of decoded images.
@@ -111,8 +111,8 @@ def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
     """Look at the heads of the files of images.
 
     Args:
-        places: Where the images lie.
-        decoder: What will become of them.
+        places: Locations of the images.
+        decoder: Decoder of the images.
         workers: Threads that look.
 
     Raises:

@@ -56,18 +56,18 @@ def open_folder(
         root: The folder.
         size: Rows and columns of what the network takes.
         channels: 3 for RGB, to which grey images are converted; 1 for grey.
-        classes: How many there are; the folder is then not looked at before it is loaded.
+        classes: Number of classes; if it is given, the folder is not read before it is loaded.
         split: A CSV file with lines `class/image.jpg,train` (or `validation`, or `test`), the
             paths as they are in `root`; images that it does not name are left out.
         validation: Share of each class, where it is drawn.
         test: Share of each class, where it is drawn.
-        split_seed: Of what is drawn.
+        split_seed: Random seed of the draw.
         memory: GiB that the decoded images may take in memory; more are decoded anew, each
             time they are needed.
         workers: Threads that decode.
-        mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
-            up to 2,000 of the training images.
-        deviation: Of each channel, likewise.
+        mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
+            that of up to 2,000 of the training images.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.

@@ -45,19 +45,19 @@ def open_parquet(
         root: A file, or a folder with files at any depth.
         size: Rows and columns of what the network takes.
         channels: 3 for RGB, to which grey images are converted; 1 for grey.
-        classes: How many there are; the files are then not looked at before they are loaded. Else
-            as many as the files name, or one more than the largest label.
+        classes: Number of classes; if it is given, the files are not read before they are loaded.
+            By default as many as the files name, or one more than the largest label.
         image_column: Column of the images: a struct with the field `bytes`, or plain bytes.
         label_column: Column of the labels: whole numbers from 0.
         validation: Share of each class, where it is drawn.
         test: Share of each class, where it is drawn.
-        split_seed: Of what is drawn.
+        split_seed: Random seed of the draw.
         memory: GiB that the decoded images may take in memory; more are decoded anew, each
             time they are needed.
         workers: Threads that decode.
-        mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
-            up to 2,000 of the training images.
-        deviation: Of each channel, likewise.
+        mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
+            that of up to 2,000 of the training images.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.
