@@ -107,12 +107,11 @@ def read_group(file: str, column: str, group: int) -> Any:
         return opened.read_row_group(group, columns=[column], use_threads=False)[column]
 
 
-def read_batches(file: Path, column: str, group: int) -> Iterator[Any]:
+def read_batches(table: "Table", group: int) -> Iterator[Any]:
     """Read the images of a row group of any size, a few at a time.
 
     Args:
-        file: The Parquet file.
-        column: Name of the column of the images.
+        table: The Parquet file.
         group: Number of the row group.
 
     Yields:
@@ -121,10 +120,12 @@ def read_batches(file: Path, column: str, group: int) -> Iterator[Any]:
     Raises:
         OSError: If it cannot be read.
     """
-    # By default the whole row group would be read at once.
-    with _opened(file, buffer_size=BUFFER, pre_buffer=False) as opened:
+    # By default the metadata would be read again, which takes longer the more row groups there are,
+    # and the whole row group would be read at once.
+    options = {"metadata": table.metadata, "buffer_size": BUFFER, "pre_buffer": False}
+    with _opened(table.file, **options) as opened:
         for batch in opened.iter_batches(
-            BATCH, row_groups=[group], columns=[column], use_threads=False
+            BATCH, row_groups=[group], columns=[table.columns.image], use_threads=False
         ):
             yield batch.column(0)
 
@@ -166,6 +167,7 @@ class Table:
         class_names: Names of the classes that the file states, which may be none.
         groups: Rows of each row group.
         group_bytes: Size of each row group, unpacked.
+        metadata: Metadata of the file as pyarrow describes them.
     """
 
     file: Path
@@ -177,6 +179,7 @@ class Table:
     class_names: list[str]
     groups: list[int]
     group_bytes: list[int]
+    metadata: Any
 
     def places(self) -> Iterator[RowPlace]:
         """Say where each image lies, row by row."""
@@ -310,6 +313,7 @@ def _open(outer: Path, found: File, part: str, columns: Columns) -> Table:
         class_names=_class_names(schema, columns.label),
         groups=[group.num_rows for group in groups],
         group_bytes=[group.total_byte_size for group in groups],
+        metadata=metadata,
     )
 
 

@@ -52,10 +52,10 @@ class Group:
             A digest for each row; that of a row without an image is unique.
 
         Raises:
-            OSError: If the file cannot be read, or has changed.
+            OSError: If the file cannot be read or does not hold the rows that it states.
         """
         found: list[str] = []
-        for batch in read_batches(self.table.file, self.table.columns.image, self.number):
+        for batch in read_batches(self.table, self.number):
             for value in batch:
                 data = content_of(value)
                 none = f"{self.name}: row {len(found)}"

@@ -4,6 +4,7 @@ import json
 import os
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +106,29 @@ def test_a_row_group_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_row_group_that_has_changed_meanwhile_is_named(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.parquet", words("a", 3), group=10)
-    (group,) = groups(file)
-    write(file, words("a", 2), group=10)
+def test_a_row_group_with_another_number_of_rows_than_stated_is_an_error(tmp_path: Path) -> None:
+    (group,) = groups(write(tmp_path / "a.parquet", words("a", 2), group=10))
     with pytest.raises(OSError, match="has 2 rows instead of 3"):
+        replace(group, table=replace(group.table, groups=[3])).digests()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1", bytes(5000)])
+def test_a_file_that_changes_meanwhile_is_an_error(content: bytes | None, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.parquet", words("a", 30), group=10)
+    *_, group = groups(file)
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(OSError, match=r"."):
         group.digests()
+
+
+def test_the_metadata_of_a_file_are_read_once(tmp_path: Path) -> None:
+    # Reading them takes longer the more row groups there are.
+    file = write(tmp_path / "a.parquet", words("a", 30), group=10)
+    *_, group = groups(file)
+    expected = group.digests()
+    # The metadata are at the end of the file.
+    file.write_bytes(file.read_bytes()[:-50] + bytes(50))
+    assert group.digests() == expected
 
 
 @pytest.fixture
