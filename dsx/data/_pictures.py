@@ -80,8 +80,13 @@ class Handling:
         """
         return Data(load=load, image_shape=self.decoder.shape, classes=classes, inspect=inspect)
 
-    def fits(self, images: int) -> bool:
-        """Whether so many images are decoded into memory."""
+    def fits(self, parts: Mapping[str, Numbers]) -> bool:
+        """Check whether the images of all splits are decoded into memory.
+
+        Args:
+            parts: Numbers of the images of each split.
+        """
+        images = sum(map(len, parts.values()))
         return images * int(np.prod(self.decoder.shape)) <= self.memory * 2**30
 
     def splits(
@@ -100,7 +105,7 @@ class Handling:
         Raises:
             DsxError: If images cannot be decoded; names them.
         """
-        make = self._in_memory if self.fits(sum(map(len, parts.values()))) else self._streamed
+        make = self._in_memory if self.fits(parts) else self._streamed
         made = make(
             {part: [places[number] for number in numbers] for part, numbers in parts.items()},
             {part: torch.from_numpy(labels[numbers]) for part, numbers in parts.items()},

@@ -52,7 +52,8 @@ class _Content(NamedTuple):
 class Walk:
     """A walk over the folders of a data set.
 
-    A link to a folder is followed after all real folders have been read, and only if its target has
+    The folders whose files are wanted may be links; none of them may be inside another. Inside them
+    a link to a folder is followed after all real folders have been read, and only if its target has
     not been read and does not contain the data set. So the result depends neither on the order of
     names nor on cycles.
 

@@ -104,7 +104,7 @@ class _Folder:
     def load(self) -> Splits:
         found, parts = self._divided()
         handling = self.handling
-        if not handling.fits(sum(map(len, parts.values()))):
+        if not handling.fits(parts):
             _stream.check(
                 [found.places[number] for part in parts.values() for number in part],
                 handling.decoder,

@@ -100,15 +100,15 @@ class _Files:
     def load(self) -> Splits:
         tables, skipped = open_tables(self.root, self.columns)
         labels, parts = self._divided(tables)
-        if not self.handling.fits(sum(map(len, parts.values()))):
+        if not self.handling.fits(parts):
             for table in tables:
                 table.check_groups()
         places = [place for table in tables for place in table.places()]
         try:
             splits = self.handling.splits(places, labels, parts)
-            return replace(splits, notes=self._notes(tables, skipped, parts))
         finally:
             read_group.cache_clear()
+        return replace(splits, notes=self._notes(tables, skipped, parts))
 
     def inspect(self) -> list[str]:
         tables, skipped = open_tables(self.root, self.columns)
