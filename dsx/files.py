@@ -17,6 +17,14 @@ from io import BufferedReader
 from pathlib import Path
 
 SUFFIX = ".dsx-part"
+_SPECIAL = {
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFDIR: "folder",
+}
+"""Kinds of files that are not regular files; reading some of them never ends."""
 
 
 @contextmanager
@@ -118,11 +126,35 @@ def open_regular(path: Path) -> BufferedReader:
     Raises:
         OSError: If the file cannot be opened or is not a regular file.
     """
+    # Checked before it is opened, because opening some devices has effects, and afterwards,
+    # because the file may have been replaced in between. O_NONBLOCK keeps a FIFO from waiting.
+    _refuse_special(path, path.stat())
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(opened).st_mode):
+    try:
+        _refuse_special(path, os.fstat(opened))
+    except OSError:
         os.close(opened)
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        raise
     return os.fdopen(opened, "rb")
+
+
+def _refuse_special(path: Path, status: os.stat_result) -> None:
+    if kind := special_kind(status):
+        raise OSError(errno.EINVAL, f"a {kind}, not a regular file", str(path))
+
+
+def special_kind(status: os.stat_result) -> str:
+    """Name the kind of a file that is not a regular file.
+
+    Args:
+        status: Status of the file.
+
+    Returns:
+        The kind, such as "FIFO"; an empty string for a regular file.
+    """
+    if stat.S_ISREG(status.st_mode):
+        return ""
+    return _SPECIAL.get(stat.S_IFMT(status.st_mode), "special file")
 
 
 def sync(path: Path) -> None:

@@ -85,8 +85,26 @@ def test_only_regular_files_are_opened_and_nothing_is_waited_for(tmp_path: Path)
         with open_regular(tmp_path / name) as file:
             assert file.read() == b"content"
     os.mkfifo(tmp_path / "pipe")
-    for place in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(OSError, match="Not a regular file"):
-            open_regular(place)
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    special = {".": "folder", "pipe": "FIFO", "zero": "device", "/dev/tty": "device"}
+    for name, kind in special.items():
+        with pytest.raises(OSError, match=f"a {kind}, not a regular file"):
+            open_regular(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="none"):
         open_regular(tmp_path / "none")
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").touch()
+    opened = os.open
+
+    def too_late(path: Path, flags: int) -> int:
+        path.unlink()
+        os.mkfifo(path)
+        return opened(path, flags)
+
+    monkeypatch.setattr(os, "open", too_late)
+    with pytest.raises(OSError, match="a FIFO, not a regular file"):
+        open_regular(tmp_path / "a")

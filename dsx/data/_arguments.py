@@ -15,7 +15,7 @@ def whole(name: str, value: object, least: int, most: int | None = None) -> int:
     """Check a whole number.
 
     Args:
-        name: Of the argument.
+        name: Name of the argument.
         value: As given.
         least: The smallest that is allowed.
         most: The largest that is allowed, if there is one.
@@ -61,9 +61,9 @@ def given_normalisation(mean: object, deviation: object, channels: int) -> Norma
     """Check a normalisation that is given, as published ones are, in units from 0 to 1.
 
     Args:
-        mean: Of each channel, or None.
-        deviation: Of each channel, or None.
-        channels: How many there are.
+        mean: Mean of each channel, or None.
+        deviation: Standard deviation of each channel, or None.
+        channels: Number of channels.
 
     Returns:
         The normalisation of uint8 pixels, or None if none is given.

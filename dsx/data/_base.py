@@ -22,9 +22,9 @@ class Splits:
     """The three fixed parts of a dataset.
 
     Args:
-        train: What the weights are trained on.
-        validation: What accuracy is measured on during a search.
-        test: What no search ever sees; only an export reads it.
+        train: Images on which the weights are trained.
+        validation: Images on which the accuracy is measured during a search.
+        test: Images that no search ever sees; only an export reads them.
         notes: Sentences about faults of the files that do not make them useless, such as validation
             images that are training images too.
 
@@ -73,7 +73,7 @@ class Data:
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
-        """Know what is known of loaded splits.
+        """Describe loaded splits.
 
         Args:
             splits: The splits.
@@ -141,7 +141,7 @@ def open_data(name: str, arguments: Mapping[str, Any]) -> Data:
     Args:
         name: A file in `dsx/data`, or `package.module:callable` for any callable that returns
             Splits or Data.
-        arguments: What it is called with.
+        arguments: Arguments with which it is called.
 
     Returns:
         The data.

@@ -32,15 +32,15 @@ def open_cifar(
     mean: Sequence[float] | None,
     deviation: Sequence[float] | None,
 ) -> Data:
-    """Know CIFAR-10 or CIFAR-100; the files are not looked at before they are loaded.
+    """Open CIFAR-10 or CIFAR-100, whose files are not read before they are loaded.
 
     Args:
         kind: Which of the two.
         root: The archive, the unpacked folder, or a folder that holds either.
         validation: Images that are drawn from the published training images.
-        split_seed: Of the draw.
-        mean: Of each channel, in units from 0 to 1, or None.
-        deviation: Of each channel, likewise.
+        split_seed: Random seed of the draw.
+        mean: Mean of each channel, in units from 0 to 1, or None.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.

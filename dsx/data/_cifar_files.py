@@ -31,8 +31,8 @@ class Kind:
 
     Args:
         name: As published.
-        stem: What the names of its folders and archives begin with.
-        folders: What they go on with: the pickled one and the binary one.
+        stem: Beginning of the names of its folders and archives.
+        folders: The rest of the names: of the pickled version and of the binary one.
         train: Batches of the training images.
         test: The batch of the test images.
         label: Key of the labels in a pickled batch.

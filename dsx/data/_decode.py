@@ -1,4 +1,4 @@
-"""Decode pictures: from a file's bytes to the square of pixels that a network takes."""
+"""Decode images: from a file's bytes to the square of pixels that a network takes."""
 
 import functools
 import io
@@ -22,14 +22,14 @@ UNSAFE = frozenset({"EPS"})
 
 
 class Place(Protocol):
-    """Where the bytes of one picture lie; as text, what a message calls it."""
+    """Where the bytes of one image lie; as text, what a message calls it."""
 
     @property
     def identity(self) -> str:
-        """What changes when another picture lies there: its name in the data set, a size."""
+        """What changes when another image lies there: its name in the data set, a size."""
 
     def open(self) -> BinaryIO:
-        """Open the bytes of the picture's file."""
+        """Open the bytes of the image's file."""
 
 
 @functools.cache
@@ -50,10 +50,10 @@ def formats() -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """What becomes of a picture.
+    """What becomes of an image.
 
     It is turned upright as its EXIF data say; of an animation the first frame is taken.
-    Transparent pictures are laid on white, 16-bit ones keep their upper 8 bits, and every kind
+    Transparent images are laid on white, 16-bit ones keep their upper 8 bits, and every kind
     of colours becomes RGB or grey. Then a square from its centre is resampled (bilinear, with
     antialiasing) to the size wanted: 7/8 of the shorter side, or all of it where 7/8 would be
     fewer pixels than wanted. What has the size wanted is left as it is.
@@ -72,10 +72,10 @@ class Decoder:
         return self.channels, self.size, self.size
 
     def decode(self, place: Place) -> Pixels:
-        """Decode a picture.
+        """Decode an image.
 
         Args:
-            place: Where it lies.
+            place: Location of the image.
 
         Returns:
             (channels, size, size).
@@ -95,13 +95,13 @@ class Decoder:
             raise _unreadable(place, error) from error
 
     def check(self, place: Place) -> None:
-        """Look at the head of a picture's file only.
+        """Look at the head of an image's file only.
 
         Args:
-            place: Where it lies.
+            place: Location of the image.
 
         Raises:
-            DsxError: If it is no picture; names it.
+            DsxError: If it is no image; names it.
         """
         with _opened(place) as file:
             _identified(place, file)
@@ -154,7 +154,7 @@ def _unreadable(place: Place, reason: object) -> DsxError:
 
 
 def _eight_bits(image: "Image") -> "Image":
-    """Bring deep and transparent pictures to 8 opaque bits a channel."""
+    """Bring deep and transparent images to 8 opaque bits a channel."""
     from PIL import Image
 
     if image.mode == "F":

@@ -13,7 +13,8 @@ from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
 
 from dsx import files
-from dsx.errors import DsxError
+from dsx.activity import activity
+from dsx.data._walk import unreadable
 
 _Content = dict[str, tuple[int, int, list[str]]]
 _CONTENT = TypeAdapter(_Content)
@@ -21,11 +22,11 @@ _CONTENT = TypeAdapter(_Content)
 
 
 class File(Protocol):
-    """A file of a data set; `modified` is its modification time in nanoseconds."""
+    """A file of a data set, or a part of one that is hashed by itself; as text, its location."""
 
     @property
     def name(self) -> str:
-        """Path of the file in the data set."""
+        """Path of the file in the data set; of a part of it, a name that begins with the path."""
 
     @property
     def size(self) -> int:
@@ -35,8 +36,15 @@ class File(Protocol):
     def modified(self) -> int:
         """Modification time of the file in nanoseconds."""
 
+    @property
+    def images(self) -> int:
+        """Number of images in the file, each of which has a digest."""
+
 
 F = TypeVar("F", bound=File)
+
+CHUNK = 1024
+"""Largest number of files that wait for a thread."""
 
 
 def digests_of(
@@ -60,15 +68,31 @@ def digests_of(
     cache = cache_file(root, of)
     known = _read(cache)
     new = [file for file in given if not _is_known(known, file)]
-    with ThreadPoolExecutor(workers, thread_name_prefix="dsx-digest") as pool:
-        computed = pool.map(_guarded(compute), new)
-        known |= {
-            _key(file): (file.size, file.modified, digests)
-            for file, digests in zip(new, computed, strict=True)
-        }
     if new:
-        _write(cache, known)
+        try:
+            _compute(new, compute, workers, known)
+        finally:
+            # Also after an error or an interruption, so that the work done so far is not lost.
+            _write(cache, known)
     return [known[_key(file)][2] for file in given]
+
+
+def _compute(
+    new: Sequence[F], compute: Callable[[F], list[str]], workers: int, known: _Content
+) -> None:
+    """Compute the digests of files, and add each to those that are known when it is complete."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="dsx-digest")
+    try:
+        with activity("comparing images", sum(file.images for file in new), "image") as step:
+            # In chunks, because a future takes more memory than the digest of an image.
+            for first in range(0, len(new), CHUNK):
+                chunk = new[first : first + CHUNK]
+                computed = pool.map(_guarded(compute), chunk)
+                for file, digests in zip(chunk, computed, strict=True):
+                    known[_key(file)] = (file.size, file.modified, digests)
+                    step.advance(step.done + file.images)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def cache_file(root: Path, of: str = "") -> Path:
@@ -88,8 +112,9 @@ def _key(file: File) -> str:
 
 
 def _is_known(known: _Content, file: File) -> bool:
-    size, modified, _ = known.get(_key(file), (None, None, []))
-    return (size, modified) == (file.size, file.modified)
+    size, modified, digests = known.get(_key(file), (None, None, []))
+    # The number of digests can be wrong only if the cache is damaged.
+    return (size, modified, len(digests)) == (file.size, file.modified, file.images)
 
 
 def _guarded(compute: Callable[[F], list[str]]) -> Callable[[F], list[str]]:
@@ -97,7 +122,7 @@ def _guarded(compute: Callable[[F], list[str]]) -> Callable[[F], list[str]]:
         try:
             return compute(file)
         except OSError as error:
-            raise DsxError(f"{file}: cannot be read: {error.strerror or error}") from error
+            raise unreadable(str(file), error) from error
 
     return guarded
 

@@ -1,4 +1,4 @@
-"""Read which picture of a folder is for training, validation or test."""
+"""Read which image of a folder is for training, validation or test."""
 
 import csv
 import io
@@ -9,24 +9,24 @@ import numpy as np
 
 from dsx.data._folder_files import Found
 from dsx.data._parts import PARTS, Numbers
-from dsx.data._walk import open_regular
 from dsx.errors import DsxError, did_you_mean
+from dsx.files import open_regular
 
 
 def read_split(file: Path, root: Path, found: Found) -> dict[str, Numbers]:
-    """Read a CSV file with lines `class/picture.jpg,train`.
+    """Read a CSV file with lines `class/image.jpg,train`.
 
     Args:
         file: The file.
-        root: Folder of the pictures.
-        found: What is in there.
+        root: Folder of the images.
+        found: The images in the folder.
 
     Returns:
-        Numbers of the pictures of each part, in rising order.
+        Numbers of the images of each part, in rising order.
 
     Raises:
         DsxError: If the file cannot be read, a line of it is wrong, or a part or the training
-            pictures of a class are missing.
+            images of a class are missing.
     """
     if found.divided:
         raise DsxError(f"split: {root} is already divided into {', '.join(found.parts)}")
@@ -60,7 +60,7 @@ def _note(
         raise DsxError(f"{where}: part '{part}' (allowed: {', '.join(PARTS)}).{near}")
     number = numbers.get(posixpath.normpath(name))
     if number is None:
-        raise DsxError(f"{where}: no picture '{name}' in a class of {root}")
+        raise DsxError(f"{where}: no image '{name}' in a class of {root}")
     if number in part_of:
         raise DsxError(f"{where}: '{name}' is named a second time")
     part_of[number] = part
@@ -69,8 +69,8 @@ def _note(
 def _check_complete(file: Path, found: Found, part_of: dict[int, str]) -> None:
     for part in PARTS:
         if part not in part_of.values():
-            raise DsxError(f"{file}: no picture is for {part}")
+            raise DsxError(f"{file}: no image is for {part}")
     trained = {found.labels[number] for number, part in part_of.items() if part == "train"}
     for label, name in enumerate(found.names):
         if label not in trained:
-            raise DsxError(f"{file}: class '{name}' has no pictures to train on")
+            raise DsxError(f"{file}: class '{name}' has no images to train on")

@@ -1,12 +1,12 @@
 """Find Parquet files, and read their rows."""
 
 import functools
-import hashlib
 import io
 import json
-import os
 import re
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,11 +14,17 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from dsx.data._parts import WORDS, Numbers
-from dsx.data._walk import Walk
+from dsx.data._walk import File, Walk, unreadable
 from dsx.errors import DsxError
 
 GROUP_MIB = 32
-"""Size of a row group from which a single picture can still be read in good time."""
+"""Size of a row group from which a single image can still be read in good time."""
+
+BATCH = 16
+"""Images that are hashed at once."""
+
+BUFFER = 2**20
+"""Bytes of a file that are read at once."""
 
 GROUPS = 4
 """Row groups that are kept: enough for a few threads that go through the rows."""
@@ -29,8 +35,8 @@ class Columns:
     """Names of the columns.
 
     Args:
-        image: Of the pictures.
-        label: Of the labels.
+        image: Column of the images.
+        label: Column of the labels.
 
     Raises:
         DsxError: If one is no name.
@@ -46,13 +52,13 @@ class Columns:
 
 
 class RowPlace(NamedTuple):
-    """A picture in a row of a Parquet file.
+    """An image in a row of a Parquet file.
 
     Args:
         file: The file.
-        name: Its path in the data set.
-        size: Its size in bytes.
-        column: Column of the pictures.
+        name: Path of the file in the data set.
+        size: Size of the file in bytes.
+        column: Column of the images.
         group: Number of the row group.
         offset: Number of the row in its group.
         row: Number of the row in the file.
@@ -72,17 +78,11 @@ class RowPlace(NamedTuple):
         return f"{self.name}:{self.size}:{self.row}"
 
     def open(self) -> BinaryIO:
-        """Open the picture's bytes."""
-        data = self.content()
+        """Open the image's bytes."""
+        data = content_of(read_group(self.file, self.column, self.group)[self.offset])
         if data is None:
-            raise DsxError(f"{self}: has no picture")
+            raise DsxError(f"{self}: has no image")
         return io.BytesIO(data)
-
-    def content(self) -> bytes | None:
-        """Read the bytes of the image; None if the row has none."""
-        value = read_group(self.file, self.column, self.group)[self.offset].as_py()
-        data: bytes | None = value.get("bytes") if isinstance(value, dict) else value
-        return data
 
     def __str__(self) -> str:
         return f"{self.file}: row {self.row}"
@@ -90,11 +90,11 @@ class RowPlace(NamedTuple):
 
 @functools.lru_cache(maxsize=GROUPS)
 def read_group(file: str, column: str, group: int) -> Any:
-    """Read the pictures of a row group, which is kept for a while.
+    """Read the images of a row group, which is kept for a while.
 
     Args:
         file: The Parquet file.
-        column: Column of the pictures.
+        column: Column of the images.
         group: Number of the row group.
 
     Returns:
@@ -103,11 +103,54 @@ def read_group(file: str, column: str, group: int) -> Any:
     Raises:
         OSError: If it cannot be read.
     """
+    with _opened(file) as opened:
+        return opened.read_row_group(group, columns=[column], use_threads=False)[column]
+
+
+def read_batches(table: "Table", group: int) -> Iterator[Any]:
+    """Read the images of a row group of any size, a few at a time.
+
+    Args:
+        table: The Parquet file.
+        group: Number of the row group.
+
+    Yields:
+        Arrays of pyarrow with the next rows.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    # By default the metadata would be read again, which takes longer the more row groups there are,
+    # and the whole row group would be read at once.
+    options = {"metadata": table.metadata, "buffer_size": BUFFER, "pre_buffer": False}
+    with _opened(table.file, **options) as opened:
+        for batch in opened.iter_batches(
+            BATCH, row_groups=[group], columns=[table.columns.image], use_threads=False
+        ):
+            yield batch.column(0)
+
+
+@contextmanager
+def _opened(file: str | Path, **options: Any) -> Iterator[Any]:
     try:
-        with _arrow().ParquetFile(file) as opened:
-            return opened.read_row_group(group, columns=[column], use_threads=False)[column]
+        with _arrow().ParquetFile(file, **options) as opened:
+            yield opened
     except ValueError as error:  # what pyarrow says of damaged bytes
         raise OSError(" ".join(str(error).split())) from error
+
+
+def content_of(value: Any) -> bytes | None:
+    """Return the bytes of an image.
+
+    Args:
+        value: One of pyarrow's scalars, from a column of images.
+
+    Returns:
+        The bytes; None if the row has none.
+    """
+    value = value.as_py()
+    data: bytes | None = value.get("bytes") if isinstance(value, dict) else value
+    return data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +159,15 @@ class Table:
 
     Args:
         file: The file.
-        name: Its path in the data set, with slashes.
+        name: Path of the file in the data set, with slashes.
         size: Size of the file in bytes.
         modified: Modification time of the file in nanoseconds.
         part: The part that it belongs to.
-        columns: Names of its columns.
-        class_names: What the file says of its labels, or nothing.
+        columns: Names of the columns.
+        class_names: Names of the classes that the file states, which may be none.
         groups: Rows of each row group.
         group_bytes: Size of each row group, unpacked.
+        metadata: Metadata of the file as pyarrow describes them.
     """
 
     file: Path
@@ -135,39 +179,24 @@ class Table:
     class_names: list[str]
     groups: list[int]
     group_bytes: list[int]
+    metadata: Any
 
     def places(self) -> Iterator[RowPlace]:
-        """Say where each picture lies, row by row."""
+        """Say where each image lies, row by row."""
         file, row = str(self.file), 0
         for group, rows in enumerate(self.groups):
             for offset in range(rows):
                 yield RowPlace(file, self.name, self.size, self.columns.image, group, offset, row)
                 row += 1
 
-    def digests(self) -> list[str]:
-        """Hash the image of each row.
-
-        Returns:
-            A digest for each row; that of a row without an image is unique.
-
-        Raises:
-            OSError: If the file cannot be read.
-        """
-        found = []
-        for place in self.places():
-            data = place.content()
-            digest = hashlib.sha256(data).hexdigest() if data is not None else str(place)
-            found.append(digest)
-        return found
-
     def check_groups(self) -> None:
-        """Refuse row groups so large that reading a single picture takes too long."""
+        """Refuse row groups so large that reading a single image takes too long."""
         largest = max(self.group_bytes, default=0) / 2**20
         if largest > GROUP_MIB:
             raise DsxError(
                 f"{self.file}: has a row group of {largest:,.0f} MiB, too much to read for one "
-                f"picture (allowed: {GROUP_MIB} MiB; write the file with 100 rows in a group, or "
-                "give `memory` for all pictures)"
+                f"image (allowed: {GROUP_MIB} MiB; write the file with 100 rows in a group, or "
+                "give `memory` for all images)"
             )
 
     def largest_label(self) -> int:
@@ -178,7 +207,7 @@ class Table:
         """Read the labels.
 
         Args:
-            classes: How many classes there are.
+            classes: Number of classes.
 
         Returns:
             Label of each row.
@@ -221,29 +250,43 @@ def open_tables(root: Path, columns: Columns) -> tuple[list[Table], str]:
         DsxError: If there are none, one cannot be read, lacks a column, or belongs to no part.
     """
     walk = Walk(root)
-    if root.is_file():
-        files = {root: root.stat()}
-    else:
-        files = dict(sorted(walk.files([root], {".parquet"})[0])) if root.exists() else {}
-    if not files:
-        raise DsxError(
-            f"{root}: there are no .parquet files (put those of the data set there)"
-            + (f"; {walk}" if walk.skipped else "")
-        )
-    outer = root.parent if root.is_file() else root
-    names = {file: file.relative_to(outer).as_posix() for file in files}
-    parts = {file: _part(name) for file, name in names.items()}
-    divided = root.is_dir() and any(parts.values())
-    for file, part in parts.items():
+    single = _single(root)
+    files = [single] if single else _listed(walk)
+    outer = root.parent if single else root
+    parts = {file.name: None if single else _part(file.name) for file in files}
+    divided = any(parts.values())
+    for name, part in parts.items():
         if divided and not part:
-            raise DsxError(f"{file}: belongs to no part (allowed in its path: {', '.join(WORDS)})")
+            allowed = ", ".join(WORDS)
+            raise DsxError(f"{outer / name}: belongs to no part (allowed in its path: {allowed})")
     if divided and "train" not in parts.values():
         raise DsxError(f"{root}: no file is for training (allowed: 'train' in its path)")
-    tables = [
-        _open(file, found, names[file], (parts[file] if divided else None) or "train", columns)
-        for file, found in files.items()
-    ]
+    tables = [_open(outer, file, parts[file.name] or "train", columns) for file in files]
     return tables, str(walk)
+
+
+def _single(root: Path) -> File | None:
+    """Describe the only file of a data set; None if it is a folder, or nothing."""
+    try:
+        status = root.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable(root, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return File(root.name, status.st_size, status.st_mtime_ns)
+
+
+def _listed(walk: Walk) -> list[File]:
+    """List the files of a folder, in alphabetical order of their paths."""
+    (files,) = walk.files([""], {".parquet"}) if walk.root.exists() else ([],)
+    if not files:
+        raise DsxError(
+            f"{walk.root}: there are no .parquet files (put those of the data set there)"
+            + (f"; {walk}" if walk.skipped else "")
+        )
+    return sorted(files, key=lambda file: file.name.split("/"))
 
 
 def _part(name: str) -> str | None:
@@ -251,7 +294,8 @@ def _part(name: str) -> str | None:
     return next((WORDS[word] for word in words if word in WORDS), None)
 
 
-def _open(file: Path, found: os.stat_result, name: str, part: str, columns: Columns) -> Table:
+def _open(outer: Path, found: File, part: str, columns: Columns) -> Table:
+    file = outer / found.name
     try:
         with _arrow().ParquetFile(file) as opened:
             schema, metadata = opened.schema_arrow, opened.metadata
@@ -261,14 +305,15 @@ def _open(file: Path, found: os.stat_result, name: str, part: str, columns: Colu
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     return Table(
         file=file,
-        name=name,
-        size=found.st_size,
-        modified=found.st_mtime_ns,
+        name=found.name,
+        size=found.size,
+        modified=found.modified,
         part=part,
         columns=columns,
         class_names=_class_names(schema, columns.label),
         groups=[group.num_rows for group in groups],
         group_bytes=[group.total_byte_size for group in groups],
+        metadata=metadata,
     )
 
 
@@ -283,7 +328,7 @@ def _check_columns(file: Path, schema: Any, columns: Columns) -> None:
     if types.is_struct(image) and image.get_field_index("bytes") >= 0:
         image = image.field("bytes").type
     if not (types.is_binary(image) or types.is_large_binary(image)):
-        allowed = "the bytes of a picture, or a struct with them as `bytes`"
+        allowed = "the bytes of an image, or a struct with them as `bytes`"
         raise DsxError(f"{file}: column '{columns.image}' holds {image} (allowed: {allowed})")
     label = schema.field(columns.label).type
     if not types.is_integer(label):

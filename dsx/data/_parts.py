@@ -1,4 +1,4 @@
-"""Divide pictures into training, validation and test."""
+"""Divide images into training, validation and test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Shares:
     Args:
         validation: Share for validation.
         test: Share for test.
-        seed: Of the draw.
+        seed: Random seed of the draw.
 
     Raises:
         DsxError: If these are no such numbers, or nothing is left to train on.
@@ -48,20 +48,20 @@ def divide(
     """Complete the parts that were found.
 
     What is there as a part stays one. If only the test part is missing, it is half of the
-    validation pictures; whatever else is missing is a share of the training pictures. What is
-    drawn is drawn within each class, at random but always alike, at least one picture of each.
+    validation images; whatever else is missing is a share of the training images. What is
+    drawn is drawn within each class, at random but always alike, at least one image of each.
 
     Args:
-        found: Numbers of the pictures of each part that was found; at least `train`.
-        labels: Class of each picture.
-        names: Of the classes.
-        shares: How much is drawn.
+        found: Numbers of the images of each part that was found; at least `train`.
+        labels: Class of each image.
+        names: Names of the classes.
+        shares: Shares of each class that are drawn.
 
     Returns:
-        Numbers of the pictures of all three parts, each in rising order.
+        Numbers of the images of all three parts, each in rising order.
 
     Raises:
-        DsxError: If a part is empty, or a class has too few pictures, or none to train on.
+        DsxError: If a part is empty, or a class has too few images, or none to train on.
     """
     for part, numbers in found.items():
         if not len(numbers):
@@ -80,13 +80,13 @@ def divide(
     for part in PARTS[1:]:
         for label in np.unique(labels[parts[part]]):
             if label not in trained:
-                raise DsxError(f"class '{names[label]}' has {part} pictures, but none to train on")
+                raise DsxError(f"class '{names[label]}' has {part} images, but none to train on")
     return {part: np.sort(parts[part]) for part in PARTS}
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """Draws shares of pictures, class by class."""
+    """Draws shares of images, class by class."""
 
     labels: Numbers
     names: Sequence[str]
@@ -99,14 +99,14 @@ class _Draw:
         for label in np.unique(self.labels[numbers]):
             members = numbers[self.labels[numbers] == label]
             # The legacy generator promises the same numbers in every NumPy release; one for each
-            # class, so that a picture more in one leaves the others as they are.
+            # class, so that an image more in one leaves the others as they are.
             members = np.random.RandomState([self.seed, label]).permutation(members)
             counts = {
                 part: max(1, round(part_of * len(members))) for part, part_of in shares.items()
             }
             if sum(counts.values()) >= len(members):
                 raise DsxError(
-                    f"class '{self.names[label]}': {len(members)} pictures in {rest} (allowed: "
+                    f"class '{self.names[label]}': {len(members)} images in {rest} (allowed: "
                     f"enough to draw some for {' and '.join(counts)}, and keep some)"
                 )
             for part, count in counts.items():

@@ -1,4 +1,4 @@
-"""From encoded pictures to splits: decoded once into memory, or again and again from disk."""
+"""From encoded images to splits: decoded once into memory, or again and again from disk."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from dsx.data._stream import StreamSplit, decoded
 from dsx.errors import DsxError
 
 SAMPLE = 2000
-"""Training pictures of which the mean and the deviation are taken, at most."""
+"""Training images of which the mean and the deviation are taken, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Handling:
-    """What is done with pictures, wherever they come from.
+    """What is done with images, wherever they come from.
 
     Args:
-        decoder: What becomes of each.
-        normalisation: Of its pixels; None: that of the training pictures.
-        memory: GiB that the decoded pictures of all splits may take; more are streamed.
+        decoder: Decoder of the images.
+        normalisation: Normalisation of the pixels; None for that of the training images.
+        memory: GiB that the decoded images of all splits may take; more are streamed.
         workers: Threads that decode.
     """
 
@@ -45,10 +45,10 @@ class Handling:
         Args:
             size: Rows and columns of what the network takes.
             channels: 3 for RGB, 1 for grey.
-            memory: GiB that the decoded pictures may take.
+            memory: GiB that the decoded images may take.
             workers: Threads that decode.
-            mean: Of each channel, in units from 0 to 1, or None.
-            deviation: Of each channel, or None.
+            mean: Mean of each channel, in units from 0 to 1, or None.
+            deviation: Standard deviation of each channel, or None.
 
         Returns:
             The handling.
@@ -68,7 +68,7 @@ class Handling:
     def data(
         self, classes: int, load: Callable[[], Splits], inspect: Callable[[], list[str]]
     ) -> Data:
-        """Describe data whose pictures are handled like this.
+        """Describe data whose images are handled like this.
 
         Args:
             classes: Number of classes.
@@ -80,9 +80,14 @@ class Handling:
         """
         return Data(load=load, image_shape=self.decoder.shape, classes=classes, inspect=inspect)
 
-    def fits(self, pictures: int) -> bool:
-        """Whether so many pictures are decoded into memory."""
-        return pictures * int(np.prod(self.decoder.shape)) <= self.memory * 2**30
+    def fits(self, parts: Mapping[str, Numbers]) -> bool:
+        """Check whether the images of all splits are decoded into memory.
+
+        Args:
+            parts: Numbers of the images of each split.
+        """
+        images = sum(map(len, parts.values()))
+        return images * int(np.prod(self.decoder.shape)) <= self.memory * 2**30
 
     def splits(
         self, places: Sequence[Place], labels: Numbers, parts: Mapping[str, Numbers]
@@ -90,17 +95,17 @@ class Handling:
         """Make the splits.
 
         Args:
-            places: Where each picture lies.
-            labels: Class of each picture.
-            parts: Numbers of the pictures of each split.
+            places: Location of each image.
+            labels: Class of each image.
+            parts: Numbers of the images of each split.
 
         Returns:
             The splits: all in memory if they fit there, else all streamed.
 
         Raises:
-            DsxError: If pictures cannot be decoded; names them.
+            DsxError: If images cannot be decoded; names them.
         """
-        make = self._in_memory if self.fits(sum(map(len, parts.values()))) else self._streamed
+        make = self._in_memory if self.fits(parts) else self._streamed
         made = make(
             {part: [places[number] for number in numbers] for part, numbers in parts.items()},
             {part: torch.from_numpy(labels[numbers]) for part, numbers in parts.items()},
@@ -143,6 +148,6 @@ class Handling:
 
 
 def sample(count: int) -> list[int]:
-    """Draw the numbers of a few pictures, always the same ones, in rising order."""
+    """Draw the numbers of a few images, always the same ones, in rising order."""
     chosen: list[int] = np.sort(np.random.RandomState(0).permutation(count)[:SAMPLE]).tolist()
     return chosen

@@ -38,7 +38,7 @@ class Split(ABC):
         Args:
             order: Numbers of the images, (M,) int64; any of them, in any order.
             size: Images in a batch; the last one may have fewer.
-            device: Where the batches are wanted.
+            device: Device on which the batches are wanted.
 
         Yields:
             Images (B, C, H, W) float32, normalised as the network takes them, and labels (B,).
@@ -55,8 +55,8 @@ class Normalisation:
     """Mean 0 and deviation 1 in each channel, over the training images.
 
     Args:
-        mean: Of each channel, in the units of the stored pixels.
-        deviation: Of each channel.
+        mean: Mean of each channel, in the units of the stored pixels.
+        deviation: Standard deviation of each channel.
 
     Raises:
         DsxError: If there is not one of each for a channel, or one is not a number to divide by.
@@ -118,7 +118,7 @@ class TensorSplit(Split):
         images: (N, C, H, W); of a float type as the network takes them, kept as float32, or
             uint8 pixels with their normalisation.
         labels: (N,) of a whole-number type, kept as int64.
-        normalisation: Of the images, in their units; None where nothing is left to be done.
+        normalisation: Normalisation of the images, in their units; None if they need none.
 
     Raises:
         DsxError: If the images or the labels are something else, or do not fit each other.

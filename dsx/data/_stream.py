@@ -1,4 +1,4 @@
-"""Pictures that are decoded when they are needed, or once, by several threads.
+"""Images that are decoded when they are needed, or once, by several threads.
 
 Threads, not processes: Pillow decodes and resamples without Python's lock, so that they scale as
 well, and nothing has to be started, sent, shared or ended.
@@ -26,18 +26,18 @@ AHEAD = 3
 """Batches that are being decoded while one is worked on."""
 
 SLICE = 8
-"""Pictures that a thread decodes at once: few, so that all threads work on the next batch."""
+"""Images that a thread decodes at once: few, so that all threads work on the next batch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StreamSplit(Split):
-    """Pictures that lie on disk.
+    """Images that lie on disk.
 
     Args:
-        places: Where each of the N pictures lies.
+        places: Location of each of the N images.
         labels: (N,) int64.
-        decoder: What becomes of a picture.
-        normalisation: Of its pixels.
+        decoder: Decoder of the images.
+        normalisation: Normalisation of the pixels.
         workers: Threads that decode.
     """
 
@@ -50,10 +50,10 @@ class StreamSplit(Split):
     def batches(
         self, order: Tensor, size: int, device: torch.device | str = "cpu"
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through pictures in an order; the next batches are decoded meanwhile.
+        """Go through images in an order; the next batches are decoded meanwhile.
 
         Raises:
-            DsxError: If a picture cannot be decoded; names it.
+            DsxError: If an image cannot be decoded; names it.
         """
         chunks = torch.split(order.cpu(), size)
         wanted = ([self.places[number] for number in chunk.tolist()] for chunk in chunks)
@@ -66,7 +66,7 @@ class StreamSplit(Split):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of the pictures' names, sizes and labels, and the decoding."""
+        """Twelve hexadecimal digits of the images' names, sizes and labels, and the decoding."""
         digest = hashlib.sha256(repr((self.decoder, self.normalisation)).encode())
         for place in self.places:
             digest.update(place.identity.encode("utf-8", "surrogateescape") + b"\0")
@@ -81,20 +81,20 @@ def decoded(
     pinned: bool = False,
     step: Activity | None = None,
 ) -> Generator[Tensor]:
-    """Decode batches of pictures.
+    """Decode batches of images.
 
     Args:
-        batches: Where the pictures of each batch lie.
-        decoder: What becomes of them.
+        batches: Locations of the images of each batch.
+        decoder: Decoder of the images.
         workers: Threads that decode.
         pinned: Whether the batches lie in memory that a GPU reads directly.
-        step: Activity to be advanced by the number of decoded pictures.
+        step: Activity to be advanced by the number of decoded images.
 
     Yields:
         (B, C, H, W) uint8.
 
     Raises:
-        DsxError: If pictures cannot be decoded; names them.
+        DsxError: If images cannot be decoded; names them.
     """
     waiting: deque[tuple[Tensor, list[Future[list[str]]]]] = deque()
     with _threads(workers) as pool:
@@ -108,15 +108,15 @@ def decoded(
 
 
 def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
-    """Look at the heads of the files of pictures.
+    """Look at the heads of the files of images.
 
     Args:
-        places: Where the pictures lie.
-        decoder: What will become of them.
+        places: Locations of the images.
+        decoder: Decoder of the images.
         workers: Threads that look.
 
     Raises:
-        DsxError: If some are no pictures; names them.
+        DsxError: If some are no images; names them.
     """
     with _threads(workers) as pool, activity("checking images", len(places), "image") as step:
         _wait(_start(pool, places, decoder, None), step)
@@ -148,7 +148,7 @@ def _start(
 
 
 def _work(places: Sequence[Place], decoder: Decoder, pixels: Pixels | None) -> list[str]:
-    """Decode pictures into memory, or only check them; say what is wrong with some."""
+    """Decode images into memory, or only check them; say what is wrong with some."""
     problems = []
     for number, place in enumerate(places):
         try:

@@ -1,33 +1,59 @@
 """A walk over the folders of a data set: each folder is read once, and regular files only."""
 
+import errno
 import os
-import stat
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
-from dsx.errors import DsxError
+from dsx.activity import activity
+from dsx.errors import DsxError, printable
+from dsx.files import special_kind
 
 REPEATED, BROKEN = "repeated folder", "broken link"
-_SPECIAL = {
-    stat.S_IFIFO: "FIFO",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFCHR: "device",
-    stat.S_IFBLK: "device",
-    stat.S_IFDIR: "folder",
-}
-"""Kinds of entries that are no regular files; reading some of them never ends."""
+
+NAMED = 3
+"""Largest number of skipped entries of one kind that are named."""
+
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors of a link that leads nowhere: to nothing, through a file, or to itself."""
 
 Identity = tuple[int, int]
 """Device and inode, which no link changes."""
 
 
+class File(NamedTuple):
+    """A regular file of a data set.
+
+    Args:
+        name: Path of the file relative to the root, with slashes.
+        size: Size of the file in bytes.
+        modified: Modification time of the file in nanoseconds.
+    """
+
+    name: str
+    size: int
+    modified: int
+
+
+class _Content(NamedTuple):
+    """What is directly in a folder: its files, and the names of its folders and of links to some.
+
+    All names are relative to the root of the data set.
+    """
+
+    files: list[File]
+    folders: list[str]
+    links: list[str]
+
+
 class Walk:
     """A walk over the folders of a data set.
 
-    A link to a folder is followed after all real folders have been read, and only if its target has
+    The folders whose files are wanted may be links; none of them may be inside another. Inside them
+    a link to a folder is followed after all real folders have been read, and only if its target has
     not been read and does not contain the data set. So the result depends neither on the order of
     names nor on cycles.
 
@@ -35,172 +61,177 @@ class Walk:
         root: Folder of the data set.
 
     Attributes:
-        skipped: Number of entries that were not read, by kind.
+        skipped: Paths of the entries that were not read, relative to the root, by kind.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.skipped: Counter[str] = Counter()
+        self.skipped: defaultdict[str, set[str]] = defaultdict(set)
         real = Path(os.path.realpath(root))
         self._read: set[Identity] = set()
-        self._tops: dict[Identity, Path] = {}
+        self._tops: dict[Identity, str] = {}
         for folder in (real, *real.parents):
             # An error is reported when the folder is read.
             with suppress(OSError):
                 self._read.add(_identity(folder.stat()))
 
     def __str__(self) -> str:
-        kinds = [f"{n} {kind}{'s' * (n > 1)}" for kind, n in sorted(self.skipped.items())]
-        return f"skipped {', '.join(kinds)}" if kinds else ""
+        kinds = (_counted(kind, names) for kind, names in sorted(self.skipped.items()))
+        return f"skipped {', '.join(kinds)}" if self.skipped else ""
 
-    def folders(self, folder: Path) -> list[str]:
+    def folders(self, folder: str = "") -> list[str]:
         """List the folders in a folder, without hidden ones and links to what contains them.
 
         Args:
-            folder: The outer folder.
+            folder: Path of the outer folder relative to the root; by default the root.
 
         Returns:
-            Names in alphabetical order.
+            Paths relative to the root, in alphabetical order.
 
         Raises:
-            DsxError: If it cannot be read.
+            DsxError: If the folder cannot be read.
         """
-        with _errors_of(folder):
-            self._read.add(_identity(folder.stat()))
-        names = []
-        for entry in _entries(folder):
-            path = folder / entry.name
-            with _errors_of(path):
-                if not path.is_dir():
-                    continue
-                if entry.is_symlink() and _identity(path.stat()) in self._read:
-                    self.skipped[REPEATED] += 1
-                    continue
-            names.append(entry.name)
-        return names
+        self._read.add(self._identity_of(folder))
+        content = self._content(folder, ())
+        for name in content.links:
+            if self._identity_of(name) in self._read:
+                self.skipped[REPEATED].add(name)
+            else:
+                content.folders.append(name)
+        return sorted(content.folders)
 
     def files(
-        self, folders: Sequence[Path], suffixes: Collection[str]
-    ) -> list[list[tuple[Path, os.stat_result]]]:
+        self, folders: Sequence[str], suffixes: Collection[str], unit: str = "file"
+    ) -> list[list[File]]:
         """Find the regular files at any depth in some folders, without hidden ones.
 
         Args:
-            folders: Folders of which none contains another.
+            folders: Paths of the folders relative to the root.
             suffixes: Suffixes of the files, in lower case.
+            unit: Name of one file in the announced activity, such as "image".
 
         Returns:
             For each folder its files: those in the folder itself first, in alphabetical order.
 
         Raises:
-            DsxError: If two of the folders are the same, or something cannot be read.
+            DsxError: If one of the folders is the same as another or inside it, or something cannot
+                be read.
         """
-        found: list[list[tuple[Path, os.stat_result]]] = [[] for _ in folders]
-        waiting, links = deque[tuple[int, Path]](), deque[tuple[int, Path]]()
-        for number, folder in enumerate(folders):
-            self._claim(folder)
-            waiting.append((number, folder))
-        while waiting or links:
-            number, folder = waiting.popleft() if waiting else links.popleft()
-            if not self._is_new(folder):
-                self.skipped[REPEATED] += 1
-                continue
-            for entry in _entries(folder):
-                path, link = folder / entry.name, entry.is_symlink()
-                with _errors_of(path):
-                    if path.is_dir() if link else entry.is_dir():
-                        (links if link else waiting).append((number, path))
-                    elif path.suffix.lower() not in suffixes:
-                        self.skipped[BROKEN] += link and not path.exists()
-                    elif file := self._regular(path):
-                        found[number].append((path, file))
-        # A Counter keeps kinds that were counted zero times.
-        self.skipped = +self.skipped
-        return [sorted(files, key=_place_in_order) for files in found]
+        self._claim(folders)
+        found: list[list[tuple[list[str], list[File]]]] = [[] for _ in folders]
+        waiting, links = deque(enumerate(folders)), deque[tuple[int, str]]()
+        with activity(f"listing the {unit}s", unit=unit) as step:
+            while waiting or links:
+                number, folder = waiting.popleft() if waiting else links.popleft()
+                if not self._is_new(folder):
+                    self.skipped[REPEATED].add(folder)
+                    continue
+                content = self._content(folder, suffixes)
+                waiting += ((number, name) for name in content.folders)
+                links += ((number, name) for name in content.links)
+                found[number].append((folder.split("/"), content.files))
+                step.advance(step.done + len(content.files))
+        return [[file for _, files in sorted(each) for file in files] for each in found]
 
-    def _claim(self, folder: Path) -> None:
-        with _errors_of(folder):
-            identity = _identity(folder.stat())
-        if identity in self._tops:
-            raise DsxError(f"{folder}: is the same folder as {self._tops[identity]}")
-        self._tops[identity] = folder
-        self._read.add(identity)
+    def _claim(self, folders: Sequence[str]) -> None:
+        """Note the folders to begin with, of which each has its files for itself."""
+        real: dict[str, str] = {}
+        for folder in folders:
+            identity = self._identity_of(folder)
+            if identity in self._tops:
+                first = self.root / self._tops[identity]
+                raise DsxError(f"{self.root / folder}: is the same folder as {first}")
+            self._tops[identity] = folder
+            real[os.path.realpath(self.root / folder)] = folder
+        self._read |= set(self._tops)
+        for path, folder in real.items():
+            for outer in map(str, Path(path).parents):
+                if outer in real:
+                    raise DsxError(f"{self.root / folder}: is inside {self.root / real[outer]}")
 
-    def _is_new(self, folder: Path) -> bool:
+    def _is_new(self, folder: str) -> bool:
         """Check whether a folder has not been read; one of those to begin with is new once."""
-        with _errors_of(folder):
-            identity = _identity(folder.stat())
+        identity = self._identity_of(folder)
         if self._tops.get(identity) == folder:
             return True
         known = identity in self._read
         self._read.add(identity)
         return not known
 
-    def _regular(self, path: Path) -> os.stat_result | None:
-        found = path.stat()
-        if kind := _special(found):
-            self.skipped[kind] += 1
-            return None
-        return found
+    def _content(self, folder: str, suffixes: Collection[str]) -> _Content:
+        content = _Content([], [], [])
+        prefix = f"{folder}/" if folder else ""
+        for entry in _entries(self.root / folder):
+            try:
+                self._add(content, entry, prefix + entry.name, suffixes)
+            except OSError as error:
+                raise unreadable(entry.path, error) from error
+        for found in content:
+            found.sort()
+        return content
+
+    def _add(
+        self, content: _Content, entry: os.DirEntry[str], name: str, suffixes: Collection[str]
+    ) -> None:
+        link = entry.is_symlink()
+        _, dot, suffix = entry.name.rpartition(".")
+        if link and _is_broken(entry):
+            self.skipped[BROKEN].add(name)
+        elif entry.is_dir():
+            (content.links if link else content.folders).append(name)
+        elif (dot + suffix).lower() in suffixes:
+            status = entry.stat()
+            if kind := special_kind(status):
+                self.skipped[kind].add(name)
+            else:
+                content.files.append(File(name, status.st_size, status.st_mtime_ns))
+
+    def _identity_of(self, folder: str) -> Identity:
+        path = self.root / folder
+        try:
+            return _identity(path.stat())
+        except OSError as error:
+            raise unreadable(path, error) from error
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file without waiting for a writer or a device.
+def unreadable(path: Path | str, error: OSError) -> DsxError:
+    """Describe in one line that a file or folder cannot be read.
 
     Args:
-        path: The file.
+        path: The file or folder.
+        error: The error of the operating system, or of a library in several lines.
 
     Returns:
-        The opened file.
-
-    Raises:
-        OSError: If it cannot be opened, or is no regular file.
+        The error to be raised.
     """
-    # Looked at before it is opened, which has effects on some devices; and afterwards, since it may
-    # have been replaced. Without O_NONBLOCK, opening a FIFO waits for a writer.
-    _refuse_special(path.stat())
-    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    reason = " ".join(str(error.strerror or error).split())
+    return DsxError(f"{path}: cannot be read: {reason}")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Go through what is in a folder, without hidden entries."""
     try:
-        _refuse_special(os.fstat(opened))
-    except OSError:
-        os.close(opened)
-        raise
-    return os.fdopen(opened, "rb")
-
-
-def _refuse_special(found: os.stat_result) -> None:
-    if kind := _special(found):
-        raise OSError(0, f"a {kind}, not a regular file")
-
-
-def _special(found: os.stat_result) -> str:
-    """Name the kind of what is no regular file; an empty string for a regular one."""
-    if stat.S_ISREG(found.st_mode):
-        return ""
-    return _SPECIAL.get(stat.S_IFMT(found.st_mode), "special file")
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """List what is in a folder in alphabetical order, without hidden entries."""
-    with _errors_of(folder), os.scandir(folder) as entries:
-        return sorted(
-            (entry for entry in entries if not entry.name.startswith(".")),
-            key=lambda entry: entry.name,
-        )
-
-
-def _place_in_order(file: tuple[Path, os.stat_result]) -> list[tuple[bool, str]]:
-    """Sort the files of a folder by name, and those of its folders after them."""
-    *folders, name = file[0].parts
-    return [*((True, folder) for folder in folders), (False, name)]
-
-
-def _identity(found: os.stat_result) -> Identity:
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    try:
-        yield
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
     except OSError as error:
-        raise DsxError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise unreadable(folder, error) from error
+
+
+def _is_broken(link: os.DirEntry[str]) -> bool:
+    try:
+        link.stat()
+    except OSError as error:
+        if error.errno not in _NOWHERE:
+            raise
+        return True
+    return False
+
+
+def _counted(kind: str, names: Collection[str]) -> str:
+    shown = [printable(name) for name in sorted(names)[:NAMED]]
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{len(names):,} {kind}{'s' * (len(names) > 1)} ({', '.join(shown)}{more})"
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino

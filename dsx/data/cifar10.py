@@ -18,16 +18,16 @@ def open_cifar10(
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
 ) -> Data:
-    """Know CIFAR-10.
+    """Open CIFAR-10.
 
     Args:
         root: The published archive (python or binary version), the unpacked folder, or a folder
             that holds either.
         validation: Images that are drawn from the training images, at random but always alike.
-        split_seed: Of the draw.
-        mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
-            the training images.
-        deviation: Of each channel, likewise.
+        split_seed: Random seed of the draw.
+        mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
+            that of the training images.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.

@@ -44,7 +44,7 @@ def load() -> Splits:
 
 
 def open_digits() -> Data:
-    """Know the digits."""
+    """Open the digits."""
     return Data(load=load, image_shape=(1, 8, 8), classes=10)
 
 

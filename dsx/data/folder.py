@@ -1,4 +1,4 @@
-"""Folder: pictures of any format, one folder per class.
+"""Folder: images of any format, one folder per class.
 
 Source: the layout of J. Deng et al., ImageNet: A Large-Scale Hierarchical Image Database, CVPR
 (2009), as torchvision's ImageFolder reads it; the square of 7/8 of the shorter side is that of
@@ -17,7 +17,7 @@ from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
 from dsx.data._digests import digests_of
 from dsx.data._duplicates import duplicates
-from dsx.data._folder_files import FilePlace, Found, pictures
+from dsx.data._folder_files import FilePlace, Found, images
 from dsx.data._folder_files import classes as classes_of
 from dsx.data._folder_split import read_split
 from dsx.data._parts import Numbers, Shares, divide
@@ -42,12 +42,12 @@ def open_folder(
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
 ) -> Data:
-    """Know the pictures of a folder.
+    """Open a folder of images.
 
-    The classes are the folders in `root`, in alphabetical order, each with pictures at any depth.
+    The classes are the folders in `root`, in alphabetical order, each with images at any depth.
     Or `root` holds `train`, and `val` (or `valid`, `validation`) or `test` or both, with the same
-    folders in each: without `test`, half of the validation pictures are for test; without `val`,
-    a share of the training pictures is for validation.
+    folders in each: without `test`, half of the validation images are for test; without `val`,
+    a share of the training images is for validation.
 
     Only regular files are read, and each folder is read once, regardless of links. Skipped entries,
     and images of several parts, are counted in the notes of the splits.
@@ -55,19 +55,19 @@ def open_folder(
     Args:
         root: The folder.
         size: Rows and columns of what the network takes.
-        channels: 3 for RGB, to which grey pictures are converted; 1 for grey.
-        classes: How many there are; the folder is then not looked at before it is loaded.
-        split: A CSV file with lines `class/picture.jpg,train` (or `validation`, or `test`), the
-            paths as they are in `root`; pictures that it does not name are left out.
+        channels: 3 for RGB, to which grey images are converted; 1 for grey.
+        classes: Number of classes; if it is given, the folder is not read before it is loaded.
+        split: A CSV file with lines `class/image.jpg,train` (or `validation`, or `test`), the
+            paths as they are in `root`; images that it does not name are left out.
         validation: Share of each class, where it is drawn.
         test: Share of each class, where it is drawn.
-        split_seed: Of what is drawn.
-        memory: GiB that the decoded pictures may take in memory; more are decoded anew, each
+        split_seed: Random seed of the draw.
+        memory: GiB that the decoded images may take in memory; more are decoded anew, each
             time they are needed.
         workers: Threads that decode.
-        mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
-            up to 2,000 of the training pictures.
-        deviation: Of each channel, likewise.
+        mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
+            that of up to 2,000 of the training images.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.
@@ -104,7 +104,7 @@ class _Folder:
     def load(self) -> Splits:
         found, parts = self._divided()
         handling = self.handling
-        if not handling.fits(sum(map(len, parts.values()))):
+        if not handling.fits(parts):
             _stream.check(
                 [found.places[number] for part in parts.values() for number in part],
                 handling.decoder,
@@ -117,7 +117,7 @@ class _Folder:
         return self._notes(*self._divided())
 
     def _divided(self) -> tuple[Found, dict[str, Numbers]]:
-        found = pictures(self.root)
+        found = images(self.root)
         if len(found.names) != self.classes:
             raise DsxError(
                 f"{self.root}: has {len(found.names)} classes (classes: {self.classes} are stated)"

@@ -1,4 +1,4 @@
-"""Parquet: pictures in the rows of Parquet files, as on the Hugging Face Hub.
+"""Parquet: images in the rows of Parquet files, as on the Hugging Face Hub.
 
 Source: Q. Lhoest et al., Datasets: A Community Library for Natural Language Processing, EMNLP
 (2021); the layout is that of the library's `ImageFolder` and `push_to_hub`.
@@ -12,9 +12,8 @@ import numpy as np
 
 from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
-from dsx.data._digests import digests_of
-from dsx.data._duplicates import LIMIT, duplicates
 from dsx.data._parquet_files import Columns, Table, open_tables, read_group
+from dsx.data._parquet_groups import duplicate_rows
 from dsx.data._parts import Numbers, Shares, divide
 from dsx.data._pictures import Handling
 from dsx.errors import DsxError
@@ -35,30 +34,30 @@ def open_parquet(
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
 ) -> Data:
-    """Know the pictures of Parquet files.
+    """Open the images of Parquet files.
 
     A file belongs to the part that the words of its path name: `data/train-00000-of-00005.parquet`,
     `validation.parquet`, `test/0000.parquet`. Without a part for test, half of the validation
-    pictures are for test; without one for validation, a share of the training pictures is for
+    images are for test; without one for validation, a share of the training images is for
     validation.
 
     Args:
         root: A file, or a folder with files at any depth.
         size: Rows and columns of what the network takes.
-        channels: 3 for RGB, to which grey pictures are converted; 1 for grey.
-        classes: How many there are; the files are then not looked at before they are loaded. Else
-            as many as the files name, or one more than the largest label.
-        image_column: Column of the pictures: a struct with the field `bytes`, or plain bytes.
+        channels: 3 for RGB, to which grey images are converted; 1 for grey.
+        classes: Number of classes; if it is given, the files are not read before they are loaded.
+            By default as many as the files name, or one more than the largest label.
+        image_column: Column of the images: a struct with the field `bytes`, or plain bytes.
         label_column: Column of the labels: whole numbers from 0.
         validation: Share of each class, where it is drawn.
         test: Share of each class, where it is drawn.
-        split_seed: Of what is drawn.
-        memory: GiB that the decoded pictures may take in memory; more are decoded anew, each
+        split_seed: Random seed of the draw.
+        memory: GiB that the decoded images may take in memory; more are decoded anew, each
             time they are needed.
         workers: Threads that decode.
-        mean: Of each channel, in units from 0 to 1, as pretrained weights want it; else that of
-            up to 2,000 of the training pictures.
-        deviation: Of each channel, likewise.
+        mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
+            that of up to 2,000 of the training images.
+        deviation: Standard deviation of each channel, likewise.
 
     Returns:
         The data.
@@ -101,22 +100,19 @@ class _Files:
     def load(self) -> Splits:
         tables, skipped = open_tables(self.root, self.columns)
         labels, parts = self._divided(tables)
-        if not self.handling.fits(sum(map(len, parts.values()))):
+        if not self.handling.fits(parts):
             for table in tables:
                 table.check_groups()
         places = [place for table in tables for place in table.places()]
         try:
             splits = self.handling.splits(places, labels, parts)
-            return replace(splits, notes=self._notes(tables, skipped, parts))
         finally:
             read_group.cache_clear()
+        return replace(splits, notes=self._notes(tables, skipped, parts))
 
     def inspect(self) -> list[str]:
         tables, skipped = open_tables(self.root, self.columns)
-        try:
-            return self._notes(tables, skipped, self._divided(tables)[1])
-        finally:
-            read_group.cache_clear()
+        return self._notes(tables, skipped, self._divided(tables)[1])
 
     def _divided(self, tables: Sequence[Table]) -> tuple[Numbers, dict[str, Numbers]]:
         names = _class_names(tables) or [str(label) for label in range(self.classes)]
@@ -139,16 +135,7 @@ class _Files:
     def _notes(
         self, tables: Sequence[Table], skipped: str, parts: Mapping[str, Numbers]
     ) -> list[str]:
-        images = sum(sum(table.groups) for table in tables)
-        if images > LIMIT:
-            # The sizes of the images are not known without reading all of the files.
-            found = f"not checked for duplicates: more than {LIMIT:,} images in Parquet files"
-        else:
-            column, workers = self.columns.image, self.handling.workers
-            own = digests_of(self.root, tables, Table.digests, workers, of=column)
-            digests = [digest for of_table in own for digest in of_table]
-            sizes = np.zeros(images, dtype=np.int64)
-            found = duplicates(parts, sizes, lambda numbers: [digests[n] for n in numbers])
+        found = duplicate_rows(self.root, tables, parts, self.handling.workers)
         return [note for note in (f"{self.root}: {skipped}" if skipped else "", found) if note]
 
 

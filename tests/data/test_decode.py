@@ -1,4 +1,4 @@
-"""From the bytes of a picture to the pixels that a network takes."""
+"""From the bytes of an image to the pixels that a network takes."""
 
 import io
 from dataclasses import dataclass

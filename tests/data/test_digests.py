@@ -1,11 +1,14 @@
 """Digests are computed once for each content, as far as size and modification time tell."""
 
+import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from dsx.activity import current
+from dsx.data import _digests as module
 from dsx.data._digests import cache_file, digests_of
 from dsx.errors import DsxError
 
@@ -18,6 +21,7 @@ class OneFile:
     name: str
     size: int
     modified: int
+    images: int = 1
 
     @classmethod
     def of(cls, path: Path) -> "OneFile":
@@ -79,6 +83,65 @@ def test_a_damaged_cache_is_replaced(content: bytes, root: Path) -> None:
     cache_file(root).write_bytes(content)
     assert digests(root) == ALL
     assert digests(root) == (ALL[0], [])
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_an_entry_with_another_number_of_digests_is_unknown(number: int, root: Path) -> None:
+    file = replace(OneFile.of(root / "1"), images=2)
+    digests_of(root, [file], lambda _: ["a", "b"], 1)
+    assert digests_of(root, [file], lambda _: [], 1) == [["a", "b"]]
+    content = json.loads(cache_file(root).read_bytes())
+    content["1"][2] = ["c"] * number
+    cache_file(root).write_text(json.dumps(content))
+    assert digests_of(root, [file], lambda _: ["a", "b"], 1) == [["a", "b"]]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
+def test_what_was_computed_before_an_error_is_kept(error: type[BaseException], root: Path) -> None:
+    def compute(file: OneFile) -> list[str]:
+        if file.name == "2":
+            raise error("no")
+        return [file.name]
+
+    given = [OneFile.of(path) for path in sorted(root.iterdir())]
+    with pytest.raises((error, DsxError), match=r"^no$|/2: cannot be read: no$"):
+        digests_of(root, given, compute, 1)
+    assert list(json.loads(cache_file(root).read_bytes())) == ["0", "1"]
+    assert digests_of(root, given[:2], lambda _: [], 1) == [["0"], ["1"]]
+
+
+def test_nothing_more_is_computed_after_an_error(root: Path) -> None:
+    started = []
+
+    def compute(file: OneFile) -> list[str]:
+        started.append(file)
+        raise OSError("no")
+
+    given = [replace(OneFile.of(root / "1"), name=str(number)) for number in range(500)]
+    with pytest.raises(DsxError, match="/1: cannot be read: no"):
+        digests_of(root, given, compute, 1)
+    assert len(started) < 500
+
+
+def test_the_number_of_compared_images_is_announced(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", 2)
+    seen = []
+
+    def compute(file: OneFile) -> list[str]:
+        shown = current()
+        assert shown is not None
+        seen.append((shown.name, shown.total, shown.unit, shown.done))
+        return ["a"] * file.images
+
+    given = [replace(OneFile.of(path), images=2) for path in sorted(root.iterdir())]
+    digests_of(root, given, compute, 1)
+    # The first two wait together.
+    assert seen[2] == ("comparing images", 6, "image", 4)
+    assert current() is None
+    digests_of(root, given, compute, 1)
+    assert len(seen) == 3
 
 
 def test_without_a_place_for_the_cache_digests_are_computed_again(root: Path) -> None:

@@ -10,7 +10,12 @@ from dsx.data._duplicates import LIMIT, SAMPLE, duplicates
 Content = Sequence[bytes]
 
 
-def said(train: Content, validation: Content, test: Content = ()) -> tuple[str, list[int]]:
+def said(
+    train: Content,
+    validation: Content,
+    test: Content = (),
+    readable: dict[str, list[int]] | None = None,
+) -> tuple[str, list[int]]:
     """Return the sentence, and the numbers of the images that were hashed."""
     content = [*train, *validation, *test]
     ends = np.cumsum([0, len(train), len(validation), len(test)])
@@ -23,7 +28,10 @@ def said(train: Content, validation: Content, test: Content = ()) -> tuple[str, 
         return [content[number].hex() for number in numbers]
 
     sizes = np.array([len(each) for each in content])
-    return duplicates(parts, sizes, digests), hashed
+    if readable is None:
+        return duplicates(parts, sizes, digests), hashed
+    drawn = {part: np.array(numbers) for part, numbers in readable.items()}
+    return duplicates(parts, sizes, digests, drawn), hashed
 
 
 @pytest.mark.parametrize(
@@ -63,3 +71,38 @@ def test_a_large_data_set_is_sampled_and_the_sentence_says_so() -> None:
     )
     assert int(count.replace(",", "")) == pytest.approx(SAMPLE / 2, abs=150)
     assert len(hashed) < 1.1 * LIMIT
+
+
+def test_training_images_that_are_left_out_are_stated() -> None:
+    train = [b"%06d" % number for number in range(3 * LIMIT)]
+    sentence, hashed = said(train, train[: 2 * SAMPLE], [b"t"])
+    count, _, rest = sentence.partition(" of ")
+    assert rest == (
+        "a sample of 2,000 of the 4,000 validation images are training images too (compared with a "
+        "sample of 50,000 of the 150,000 training images), "
+        "0 of the 1 test images are training images too"
+    )
+    assert int(count) == pytest.approx(SAMPLE / 3, abs=150)
+    assert len(hashed) <= LIMIT + SAMPLE
+
+
+def test_training_images_of_another_size_are_not_left_out() -> None:
+    train = [*(b"%06d" % number for number in range(LIMIT + 10)), b"other", b"size"]
+    sentence, _ = said(train, train[:2], [b"t"])
+    assert " of the 2 validation images are training images too (compared with a sample of " in (
+        sentence
+    )
+    assert "50,000 of the 50,010 training images of equal size), 0 of the 1 test" in sentence
+
+
+def test_only_readable_images_are_hashed_and_the_sentence_says_so() -> None:
+    train = [b"%06d" % number for number in range(LIMIT)]
+    validation = train[:10]
+    readable = {"train": [3, 4, 5], "validation": [LIMIT + 4, LIMIT + 9], "test": [LIMIT + 10]}
+    sentence, hashed = said(train, validation, train[:1], readable)
+    assert sentence == (
+        "1 of a sample of 2 of the 10 validation images are training images too (compared with a "
+        "sample of 3 of the 50,000 training images), 0 of the 1 test images are training images "
+        "too (compared with a sample of 3 of the 50,000 training images)"
+    )
+    assert hashed == sorted(number for numbers in readable.values() for number in numbers)

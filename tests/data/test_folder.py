@@ -1,4 +1,4 @@
-"""Pictures in folders: layouts, splits, and what is wrong with some."""
+"""Images in folders: layouts, splits, and what is wrong with some."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from dsx.data import Data, Split, Splits, TensorSplit, open_data
-from dsx.data._folder_files import pictures
+from dsx.data._folder_files import images
 from dsx.data._stream import StreamSplit
 from dsx.errors import DsxError
 from tests.data.writers import write_folder
@@ -43,7 +43,7 @@ def test_classes_are_folders_in_alphabetical_order(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for number in range(4):
             Image.new("L", (24, 24), shade).save(tmp_path / name / f"{number}.png")
-    assert pictures(tmp_path).names == ["10", "9", "a", "b", "c"]
+    assert images(tmp_path).names == ["10", "9", "a", "b", "c"]
     train = load(tmp_path).train
     assert isinstance(train, TensorSplit)
     shades = train.images[:, :, 0, 0].tolist()
@@ -64,7 +64,7 @@ def test_pictures_lie_at_any_depth_and_hidden_ones_are_left_out(tmp_path: Path) 
     (root / "bee" / "notes.txt").write_bytes(b"?")
     (root / "bee" / "UPPER.JPG").write_bytes((root / "bee" / "0000.jpg").read_bytes())
     (root / "README.jpg").write_bytes(b"?")
-    assert [place.name for place in pictures(root).places] == [
+    assert [place.name for place in images(root).places] == [
         "ant/a/b/0000.jpg", "ant/a/b/0001.jpg", "ant/a/b/0002.jpg", "bee/0000.jpg",
         "bee/0001.jpg", "bee/0002.jpg", "bee/0003.jpg", "bee/UPPER.JPG",
     ]  # fmt: skip
@@ -158,13 +158,13 @@ GOOD = ["ant/0000.jpg,train", "bee/0000.jpg,train", "ant/0001.jpg,validation", "
         ([*GOOD, "ant/0002.jpg,tran"], r"FILE:5: part 'tran' \(allowed: train, validation, test\)."
          " Did you mean 'train'"),
         (["path,split", *GOOD], r"FILE:1: part 'split' \(allowed: train, validation, test\)\.$"),
-        ([*GOOD, "ant/0009.jpg,train"], "FILE:5: no picture 'ant/0009.jpg' in a class of ROOT$"),
-        ([*GOOD, "../root/ant/0002.jpg,test"], "FILE:5: no picture '../root/ant/0002.jpg' in a"),
-        ([*GOOD, "/ant/0002.jpg,test"], "FILE:5: no picture '/ant/0002.jpg' in a class"),
+        ([*GOOD, "ant/0009.jpg,train"], "FILE:5: no image 'ant/0009.jpg' in a class of ROOT$"),
+        ([*GOOD, "../root/ant/0002.jpg,test"], "FILE:5: no image '../root/ant/0002.jpg' in a"),
+        ([*GOOD, "/ant/0002.jpg,test"], "FILE:5: no image '/ant/0002.jpg' in a class"),
         ([*GOOD, "", "ant/0001.jpg,test"], "FILE:6: 'ant/0001.jpg' is named a second time$"),
         ([*GOOD, '"ant'], "split: FILE: is no CSV file in UTF-8: unexpected end of data$"),
-        (GOOD[:3], "FILE: no picture is for test$"),
-        ([GOOD[0], *GOOD[2:]], "FILE: class 'bee' has no pictures to train on$"),
+        (GOOD[:3], "FILE: no image is for test$"),
+        ([GOOD[0], *GOOD[2:]], "FILE: class 'bee' has no images to train on$"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named(lines: list[str], message: str, tmp_path: Path) -> None:
@@ -253,28 +253,29 @@ def with_folder(name: str, counts: dict[str, int]) -> Make:
 
 
 def dangling(folder: Path) -> Path:
-    (write_folder(folder) / "ant" / "gone.jpg").symlink_to(folder / "nowhere")
+    (write_folder(folder) / "eel").mkdir()
+    (folder / "eel" / "gone.jpg").symlink_to(folder / "nowhere")
     return folder
 
 
 PARTED = {"train/ant": 4, "val/ant": 4}
 WRONG: list[tuple[Make, str]] = [
-    (lambda folder: folder / "none", r"DIR/none: there is no such folder \(put a folder of pictures"
+    (lambda folder: folder / "none", r"DIR/none: there is no such folder \(put a folder of images"
      " for each class there, or the folders train and val with a folder for each class in both"),
-    (lambda folder: folder, r"DIR: has no folders \(allowed: a folder of pictures for each class"),
+    (lambda folder: folder, r"DIR: has no folders \(allowed: a folder of images for each class"),
     (with_file("ant/x.jpg", b"?") , "DIR/ant/x.jpg: cannot be decoded: no format that Pillow"),
     (with_file("ant/x.jpg", b""), r"DIR/ant/x.jpg: is empty \(0 bytes\)$"),
-    (with_folder("bird", {"ant": 4}), "DIR/bird: has no pictures$"),
-    (with_folder("val/bee", {**PARTED, "train/bee": 2}), "DIR/val/bee: has no pictures$"),
+    (with_folder("bird", {"ant": 4}), "DIR/bird: has no images$"),
+    (with_folder("val/bee", {**PARTED, "train/bee": 2}), "DIR/val/bee: has no images$"),
     (with_folder("test", PARTED), "DIR/test: has no folders"),
     (with_folder("valid", PARTED), "DIR: has both 'val' and 'valid' for validation$"),
     (lambda folder: write_folder(folder, {**PARTED, "val/fox": 2}),
      "DIR/val/fox: no such class in DIR/train$"),
     (lambda folder: write_folder(folder, {"ant": 4, "bee": 1}),
-     "class 'bee': 1 pictures in train .allowed: enough to draw some for validation and test"),
+     "class 'bee': 1 images in train .allowed: enough to draw some for validation and test"),
     (lambda folder: write_folder(folder, {"train/ant": 4, "val/ant": 1}),
-     "class 'ant': 1 pictures in validation .allowed: enough to draw some for test, and keep"),
-    (dangling, "DIR/ant/gone.jpg: cannot be read: No such file or directory$"),
+     "class 'ant': 1 images in validation .allowed: enough to draw some for test, and keep"),
+    (dangling, r"DIR/eel: has no images; skipped 1 broken link \(eel/gone.jpg\)$"),
     (lambda folder: Path(write_folder(folder), "ant", "0000.jpg"),
      "DIR/ant/0000.jpg: cannot be read: Not a directory$"),
 ]  # fmt: skip
@@ -362,4 +363,4 @@ def test_labels_follow_the_pictures(tmp_path: Path) -> None:
     for part in load(root, memory=0).parts.values():
         named = [Path(name).parent.name for name in files(part)]
         assert [["ant", "bee", "cat"].index(name) for name in named] == part.labels.tolist()
-    assert np.bincount(pictures(root).labels).tolist() == [5, 6, 7]
+    assert np.bincount(images(root).labels).tolist() == [5, 6, 7]

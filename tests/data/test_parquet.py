@@ -1,4 +1,4 @@
-"""Pictures in Parquet files: layouts, columns, and what is wrong with some."""
+"""Images in Parquet files: layouts, columns, and what is wrong with some."""
 
 import sys
 from collections.abc import Callable
@@ -209,7 +209,7 @@ WRONG: list[tuple[Make, str]] = [
     (written("a.parquet", [0, 1], columns=("image", "fine_label")),
      r"DIR/a.parquet: label_column: no column 'label' \(allowed: image, fine_label\)$"),
     (typed(pa.array(["x", "y"]), pa.array([0, 1])),
-     r"DIR/a.parquet: column 'image' holds string \(allowed: the bytes of a picture, or a struct"),
+     r"DIR/a.parquet: column 'image' holds string \(allowed: the bytes of an image, or a struct"),
     (typed(pa.array([{"path": "x"}] * 2), pa.array([0, 1])),
      r"DIR/a.parquet: column 'image' holds struct<path: string> \(allowed"),
     (typed(BYTES, pa.array(["a", "b"])),
@@ -222,7 +222,7 @@ WRONG: list[tuple[Make, str]] = [
     (written("a.parquet", []), "the train split is empty$"),
     (both(written("train.parquet", [0]), written("val.parquet", [])),
      "the validation split is empty$"),
-    (with_picture(None), "DIR/a.parquet: row 13: has no picture$"),
+    (with_picture(None), "DIR/a.parquet: row 13: has no image$"),
     (with_picture(b""), r"DIR/a.parquet: row 13: is empty \(0 bytes\)$"),
     (with_picture(b"?"), "DIR/a.parquet: row 13: cannot be decoded: no format that Pillow knows$"),
     (both(written("train.parquet", [0]), written("others.parquet", [0])),
@@ -230,10 +230,10 @@ WRONG: list[tuple[Make, str]] = [
     (both(written("test.parquet", [0]), written("val.parquet", [0])),
      r"DIR: no file is for training \(allowed: 'train' in its path\)$"),
     (both(written("train.parquet", [0, 2]), written("test.parquet", [1]),
-          written("val.parquet", [0])), "class '1' has test pictures, but none to train on$"),
+          written("val.parquet", [0])), "class '1' has test images, but none to train on$"),
     (both(written("train.parquet", [0, 2], names=["ant", "bee", "cat"]),
           written("val.parquet", [0, 2])),
-     "class 'ant': 1 pictures in validation .allowed: enough to draw some for test, and keep"),
+     "class 'ant': 1 images in validation .allowed: enough to draw some for test, and keep"),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Which pictures are for training, validation and test."""
+"""Which images are for training, validation and test."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_a_draw_divides_each_class_by_the_shares(
     wanted = Shares(validation=validation, test=test, seed=seed)
     most = sum(max(1, round(share * min(counts))) for share in (validation, test))
     if most >= min(counts):
-        with pytest.raises(DsxError, match=r"^class '\w+': \d+ pictures in train \(allowed: "):
+        with pytest.raises(DsxError, match=r"^class '\w+': \d+ images in train \(allowed: "):
             divide({"train": everything}, labels, NAMES, wanted)
         return
     parts = divide({"train": everything}, labels, NAMES, wanted)
@@ -117,16 +117,16 @@ def test_few_pictures_are_enough_for_one_of_each() -> None:
 @pytest.mark.parametrize(
     ("given_parts", "labels", "message"),
     [
-        ({"train": np.arange(7)}, classes(5, 2), "class 'bee': 2 pictures in train .allowed: enough"
+        ({"train": np.arange(7)}, classes(5, 2), "class 'bee': 2 images in train .allowed: enough"
          " to draw some for validation and test, and keep some"),
         ({"train": np.arange(2), "test": numbers(2, 3)}, numbers(0, 1, 0, 1),
-         "class 'ant': 1 pictures in train .allowed: enough to draw some for validation, and keep"),
+         "class 'ant': 1 images in train .allowed: enough to draw some for validation, and keep"),
         ({"train": np.arange(2), "validation": numbers(2, 3)}, numbers(0, 1, 0, 1),
-         "class 'ant': 1 pictures in validation .allowed: enough to draw some for test, and keep"),
+         "class 'ant': 1 images in validation .allowed: enough to draw some for test, and keep"),
         ({"train": numbers(0), "validation": numbers(1), "test": numbers(2)}, numbers(0, 2, 1),
-         "class 'cat' has validation pictures, but none to train on$"),
+         "class 'cat' has validation images, but none to train on$"),
         ({"train": numbers(0), "validation": numbers(1), "test": numbers(2)}, numbers(0, 0, 1),
-         "class 'bee' has test pictures, but none to train on$"),
+         "class 'bee' has test images, but none to train on$"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_divided_is_refused(

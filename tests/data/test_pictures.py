@@ -1,4 +1,4 @@
-"""Pictures in memory and from disk give the same batches."""
+"""Images in memory and from disk give the same batches."""
 
 from typing import Any
 
@@ -57,8 +57,8 @@ def test_pictures_and_labels_stay_together() -> None:
 
 def test_what_fits_into_memory_is_put_there() -> None:
     whole = 60 * 3 * 16 * 16
-    assert handling(memory=whole / 2**30).fits(60)
-    assert not handling(memory=(whole - 1) / 2**30).fits(60)
+    assert handling(memory=whole / 2**30).fits(PARTS)
+    assert not handling(memory=(whole - 1) / 2**30).fits(PARTS)
     assert isinstance(splits(memory=whole / 2**30).train, TensorSplit)
     assert isinstance(splits(memory=(whole - 1) / 2**30).train, StreamSplit)
 

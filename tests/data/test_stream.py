@@ -1,4 +1,4 @@
-"""Pictures that are decoded when they are needed: order, threads, what goes wrong."""
+"""Images that are decoded when they are needed: order, threads, what goes wrong."""
 
 import io
 import threading

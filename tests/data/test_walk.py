@@ -2,12 +2,14 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dsx.data._walk import BROKEN, REPEATED, Walk, open_regular
+from dsx.activity import current
+from dsx.data._walk import BROKEN, REPEATED, Walk
 from dsx.errors import DsxError
 
 
@@ -19,11 +21,10 @@ def write(root: Path, *names: str) -> Path:
 
 
 def walk(root: Path, *folders: str) -> tuple[list[list[str]], dict[str, int]]:
-    """List the .jpg files of some folders of a root, and what was skipped."""
+    """List the .jpg files of some folders of a root, and count what was skipped."""
     own = Walk(root)
-    found = own.files([root / folder for folder in folders], {".jpg"})
-    names = [[path.relative_to(root).as_posix() for path, _ in files] for files in found]
-    return names, dict(own.skipped)
+    names = [[file.name for file in files] for files in own.files(folders, {".jpg"})]
+    return names, {kind: len(skipped) for kind, skipped in own.skipped.items()}
 
 
 def test_files_come_before_folders_in_alphabetical_order(tmp_path: Path) -> None:
@@ -91,18 +92,26 @@ def test_what_is_no_regular_file_is_skipped_and_not_opened(
     make(tmp_path / "a" / "2.jpg")
     make(tmp_path / "a" / "ignored.txt")
     assert walk(tmp_path, "a") == ([["a/1.jpg"]], {kind: 1})
-    with pytest.raises(OSError, match=f"a {kind}, not a regular file"):
-        open_regular(tmp_path / "a" / "2.jpg")
 
 
-def test_links_that_lead_nowhere_are_skipped_but_pictures_must_be_there(tmp_path: Path) -> None:
+BROKEN_TARGETS = ["/nowhere", "2.jpg", "1.jpg/inside", "x" * 300]
+
+
+@pytest.mark.parametrize("target", BROKEN_TARGETS)
+@pytest.mark.parametrize("name", ["2.jpg", "2", "2.txt"])
+def test_links_that_lead_nowhere_are_skipped(target: str, name: str, tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg")
-    (tmp_path / "a" / "gone").symlink_to("/nowhere")
-    (tmp_path / "a" / "self").symlink_to("self")
-    assert walk(tmp_path, "a") == ([["a/1.jpg"]], {BROKEN: 2})
-    (tmp_path / "a" / "2.jpg").symlink_to("2.jpg")
-    with pytest.raises(DsxError, match=r"^.*/a/2.jpg: cannot be read: Too many levels of symb"):
-        walk(tmp_path, "a")
+    (tmp_path / "a" / name).symlink_to(target.replace("2.jpg", name))
+    assert walk(tmp_path, "a") == ([["a/1.jpg"]], {BROKEN: 1})
+
+
+@pytest.mark.parametrize("target", BROKEN_TARGETS)
+def test_a_folder_that_is_a_broken_link_is_skipped(target: str, tmp_path: Path) -> None:
+    write(tmp_path, "a/1.jpg", "1.jpg")
+    (tmp_path / "b").symlink_to(target.replace("2.jpg", "b"))
+    own = Walk(tmp_path)
+    assert own.folders() == ["a"]
+    assert str(own) == "skipped 1 broken link (b)"
 
 
 def test_two_names_of_one_folder_are_refused(tmp_path: Path) -> None:
@@ -112,18 +121,57 @@ def test_two_names_of_one_folder_are_refused(tmp_path: Path) -> None:
         walk(tmp_path, "a", "b")
 
 
-def test_what_was_skipped_is_said_in_a_few_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["a/sub", "a/sub/deep", "outside"])
+def test_a_folder_inside_another_is_refused(target: str, tmp_path: Path) -> None:
+    root = write(tmp_path, "root/a/1.jpg", "root/a/sub/deep/2.jpg") / "root"
+    (root / "outside").symlink_to("a/sub")
+    (root / "c").symlink_to(target)
+    own = Walk(root)
+    assert own.folders() == ["a", "c", "outside"]
+    with pytest.raises(DsxError, match=f"^{root}/c: is inside {root}/a$"):
+        own.files(["a", "c"], {".jpg"})
+
+
+def test_a_folder_around_another_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, "out/in/1.jpg", "out/2.jpg", "root/a/3.jpg") / "root"
+    (root / "b").symlink_to(tmp_path / "out" / "in")
+    (root / "c").symlink_to(tmp_path / "out")
+    with pytest.raises(DsxError, match=f"^{root}/b: is inside {root}/c$"):
+        walk(root, "a", "b", "c")
+
+
+def test_what_was_skipped_is_counted_once_and_named(tmp_path: Path) -> None:
+    write(tmp_path, "a/1.jpg")
     own = Walk(tmp_path)
     assert str(own) == ""
-    own.skipped.update({"FIFO": 1, REPEATED: 12, BROKEN: 2})
-    assert str(own) == "skipped 1 FIFO, 2 broken links, 12 repeated folders"
+    os.mkfifo(tmp_path / "a" / "2.jpg")
+    for number in range(3):
+        (tmp_path / "a" / f"{number}").symlink_to("/nowhere")
+    (tmp_path / "loop\n").symlink_to(".")
+    for _ in range(2):
+        assert own.folders() == ["a"]
+    assert str(own) == r"skipped 1 repeated folder (loop\n)"
+    own.files(["a"], {".jpg"})
+    words = "skipped 1 FIFO (a/2.jpg), 3 broken links (a/0, a/1, a/2), 1 repeated folder"
+    assert str(own).startswith(words)
+    for number in range(3, 2000):
+        own.skipped[BROKEN].add(f"a/{number}")
+    assert ", 2,000 broken links (a/0, a/1, a/10 and 1,997 more), 1 rep" in str(own)
 
 
-def test_a_regular_file_is_opened(tmp_path: Path) -> None:
-    write(tmp_path, "a.jpg")
-    with open_regular(tmp_path / "a.jpg") as file:
-        assert file.read() == b"a.jpg"
-    with pytest.raises(FileNotFoundError, match="No such file"):
-        open_regular(tmp_path / "b.jpg")
-    with pytest.raises(OSError, match="a folder, not a regular file"):
-        open_regular(tmp_path)
+def test_the_walk_announces_how_many_files_it_has_found(tmp_path: Path) -> None:
+    write(tmp_path, "a/1.jpg", "a/b/2.jpg", "a/b/3.jpg", "a/n.txt")
+    seen = []
+
+    class Watched(Walk):
+        """A walk that notes the activity before each folder."""
+
+        def _content(self, folder: str, suffixes: Collection[str]) -> Any:
+            shown = current()
+            assert shown is not None
+            seen.append((shown.name, shown.unit, shown.done))
+            return super()._content(folder, suffixes)
+
+    Watched(tmp_path).files(["a"], {".jpg"}, unit="image")
+    assert seen == [("listing the images", "image", 0), ("listing the images", "image", 1)]
+    assert current() is None

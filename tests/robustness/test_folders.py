@@ -52,6 +52,14 @@ def special(make: Callable[[Path], None], name: str) -> Callable[[Path], None]:
     return lambda root: make(root / name)
 
 
+def made(folder: str, make: Callable[[Path], None]) -> Callable[[Path], None]:
+    def make_both(root: Path) -> None:
+        (root / folder).mkdir()
+        make(root)
+
+    return make_both
+
+
 PARTS = {"train/ant": 10, "train/bee": 10, "val/ant": 10, "val/bee": 10, "test/ant": 2}
 CASES: list[tuple[Callable[[Path], None], str]] = [
     (lambda root: None, ""),
@@ -62,8 +70,12 @@ CASES: list[tuple[Callable[[Path], None], str]] = [
     (link(".", "train/self"), "skipped 1 repeated folder"),
     (link("..", "val/root"), "skipped 1 repeated folder"),
     (link("../../train/ant", "val/ant/more"), "skipped 1 repeated folder"),
-    (link("/nowhere", "val/ant/gone"), "skipped 1 broken link"),
-    (special(os.mkfifo, "train/ant/x.jpg"), "skipped 1 FIFO"),
+    (link("/nowhere", "val/ant/gone"), "skipped 1 broken link (val/ant/gone)"),
+    (link("/nowhere", "train/ant/x.jpg"), "skipped 1 broken link (train/ant/x.jpg)"),
+    (link("x.jpg", "train/ant/x.jpg"), "skipped 1 broken link (train/ant/x.jpg)"),
+    (link("/nowhere", "train/cat"), "skipped 1 broken link (train/cat)"),
+    (link("cat", "train/cat", "other", "valid"), "skipped 3 broken links (other, train/cat, valid"),
+    (special(os.mkfifo, "train/ant/x.jpg"), "skipped 1 FIFO (train/ant/x.jpg)"),
     (special(make_socket, "train/ant/x.jpg"), "skipped 1 socket"),
     (link("/dev/zero", "train/ant/x.jpg"), "skipped 1 device"),
     (link("/dev/tty", "train/ant/x.jpg"), "skipped 1 device"),
@@ -124,8 +136,8 @@ def test_equal_images_of_parquet_files_are_counted(tally: Tally, tmp_path: Path)
     os.mkfifo(tmp_path / "more.parquet")
     (tmp_path / "loop").symlink_to(".")
     notes = open_data("parquet", {"root": str(tmp_path), "size": 8}).splits.notes
-    words = f"{tmp_path}: skipped 1 FIFO, 1 repeated folder; 10 of the 10 validation images are"
-    right = "; ".join(notes).startswith(words)
+    skipped = f"{tmp_path}: skipped 1 FIFO (more.parquet), 1 repeated folder (loop)"
+    right = notes[0] == skipped and notes[1].startswith("10 of the 10 validation images are")
     tally(KIND, right)
     assert right, notes
 
@@ -137,15 +149,21 @@ def space(folder: Path, data: str, arguments: str, classes: int = 2) -> str:
 
 REFUSED: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("folder", link("ant", "train/cat"), "{root: root}", "train/cat: is the same folder as"),
-    ("folder", link("/nowhere", "train/ant/x.jpg"), "{root: root}", "x.jpg: cannot be read: No su"),
-    ("folder", link("x.jpg", "train/ant/x.jpg"), "{root: root}", "x.jpg: cannot be read: Too many"),
+    ("folder", made("test/bee", link("/nowhere", "test/bee/x.jpg")), "{root: root}",
+     "test/bee: has no images; skipped 1 broken link (test/bee/x.jpg)"),
+    ("folder", made("train/ant/sub", link("ant/sub", "train/cat")), "{root: root}",
+     "train/cat: is inside root/train/ant"),
+    ("folder", lambda root: None, f"{{root: {'a' * 300}}}", "cannot be read: File name too long"),
+    ("parquet", lambda root: None, f"{{root: {'a' * 300}}}", "cannot be read: File name too long"),
+    ("parquet", lambda root: None, "{root: root/train/ant/0000.jpg/x}", "read: Not a directory"),
+    ("cifar10", lambda root: None, f"{{root: {'a' * 300}}}", "cannot be read: File name too long"),
     ("folder", special(os.mkfifo, "s.csv"), "{root: root/train, split: root/s.csv}",
      "split: root/s.csv: cannot be read: a FIFO, not a regular file"),
     ("folder", special(os.mkfifo, "x"), "{root: root/x}", "root/x: cannot be read: Not a dir"),
     ("folder", link("/dev/zero", "s.csv"), "{root: root/train, split: root/s.csv}",
      "split: root/s.csv: cannot be read: a device, not a regular file"),
     ("parquet", special(os.mkfifo, "a.parquet"), "{root: root}",
-     "there are no .parquet files (put those of the data set there); skipped 1 FIFO"),
+     "there are no .parquet files (put those of the data set there); skipped 1 FIFO (a.parquet)"),
     ("parquet", special(os.mkfifo, "a"), "{root: root/a}", "root/a: cannot be read: Not a dir"),
     ("parquet", link("/dev/zero", "a.parquet"), "{root: root/a.parquet}", "Not a directory"),
     ("cifar10", special(os.mkfifo, "cifar-10-python.tar.gz"), "{root: root}", "Not a directory"),
@@ -168,12 +186,36 @@ def test_what_cannot_be_read_is_refused_in_one_line(
     assert words in str(caught.value)
 
 
-def test_what_may_not_be_read_is_refused_in_one_line(tally: Tally, tmp_path: Path) -> None:
-    root = write_folder(tmp_path / "root", PARTS)
+def forbid(root: Path) -> None:
     (root / "train/ant/inner").mkdir(mode=0)
-    file = space(tmp_path, "folder", "{root: root}")
+
+
+def link_into_forbidden(root: Path) -> None:
+    (root / "inner").mkdir(mode=0)
+    (root / "train/ant/x.jpg").symlink_to(root / "inner" / "x.jpg")
+
+
+@pytest.mark.parametrize(
+    ("data", "make", "arguments", "place"),
+    [
+        ("folder", forbid, "{root: root}", "root/train/ant/inner"),
+        ("folder", link_into_forbidden, "{root: root, classes: 2}", "root/train/ant/x.jpg"),
+        ("parquet", forbid, "{root: root/train/ant/inner}", "root/train/ant/inner"),
+        ("parquet", forbid, "{root: root/train/ant/inner/x}", "root/train/ant/inner/x"),
+    ],
+)
+def test_what_may_not_be_read_is_refused_in_one_line(
+    data: str,
+    make: Callable[[Path], None],
+    arguments: str,
+    place: str,
+    tally: Tally,
+    tmp_path: Path,
+) -> None:
+    make(write_folder(tmp_path / "root", PARTS))
+    file = space(tmp_path, data, arguments)
     ended = dsx("search", file, "--trials", 1, folder=tmp_path, heed_permissions=True)
-    words = "root/train/ant/inner: cannot be read: Permission denied"
+    words = f"{place}: cannot be read: Permission denied"
     tally(KIND, words in ended.err)
     assert words in one_line(ended, 2)
 
@@ -193,7 +235,7 @@ def test_weights_that_are_no_file_are_refused(
     make: Callable[[Path], None], name: str, tally: Tally, tmp_path: Path
 ) -> None:
     make(tmp_path / name)
-    with pytest.raises(DsxError, match=f"/{name}: cannot be read: Not a regular file$"):
+    with pytest.raises(DsxError, match=f"/{name}: cannot be read: a (FIFO|device), not a"):
         read_weights(str(tmp_path / name))
     tally(KIND, True)
 
@@ -204,7 +246,7 @@ def test_the_faults_of_the_data_are_reported_by_each_command(tmp_path: Path) -> 
     os.mkfifo(root / "train/ant/x.jpg")
     file = space(tmp_path, "folder", "{root: root, size: 8}")
     notes = [
-        "root: skipped 1 FIFO",
+        "root: skipped 1 FIFO (train/ant/x.jpg)",
         "8 of the 28 validation images are training images too",
     ]
     shown = dsx("space", file, folder=tmp_path)
