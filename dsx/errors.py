@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from dsx.secret import hidden, without_password
+from dsx.secret import hidden, hidden_in_name, without_url_password
 
 LONGEST_VALUE = 60
 LONGEST_MESSAGE = 300
@@ -76,7 +76,8 @@ def short(value: object) -> str:
     Returns:
         The value as printable text, without passwords, and shortened.
     """
-    text = hidden(printable(str(value)))
+    hide = hidden_in_name if isinstance(value, Path) else hidden
+    text = hide(printable(str(value)))
     return f"{text[:LONGEST_VALUE]}..." if len(text) > LONGEST_VALUE else text
 
 
@@ -94,7 +95,7 @@ def message_line(text: str) -> str:
     Returns:
         One printable line without passwords; of a long one the beginning and the end.
     """
-    line = without_password(printable(" ".join(text.split())))
+    line = without_url_password(printable(" ".join(text.split())))
     if len(line) <= LONGEST_MESSAGE:
         return line
     half = (LONGEST_MESSAGE - len(" ... ")) // 2

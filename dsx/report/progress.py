@@ -24,8 +24,8 @@ from rich.text import Text
 
 from dsx.activity import Activity, activity, current, current_subject
 from dsx.errors import printable
-from dsx.report.console import console
-from dsx.secret import without_password
+from dsx.report.console import console, displaying
+from dsx.secret import without_url_password
 
 if TYPE_CHECKING:
     from dsx.study import run
@@ -56,7 +56,7 @@ def described(step: Activity) -> str:
     if (left := step.seconds_left) is not None:
         parts.append(f"{duration(left)} left")
     # A name may quote data or an address.
-    return without_password(printable(", ".join(parts)))
+    return without_url_password(printable(", ".join(parts)))
 
 
 def duration(seconds: float) -> str:
@@ -79,7 +79,7 @@ def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[Callabl
     """
     out = console(stderr=True)
 
-    with activity(name) as whole, _display(out, first_seconds):
+    with activity(name) as whole, displaying(out), _display(out, first_seconds):
         yield whole.rename
 
 
@@ -95,6 +95,7 @@ class SearchProgress:
 
     def __enter__(self) -> "SearchProgress":
         self._whole = self._context.enter_context(activity("starting"))
+        self._context.enter_context(displaying(self._console))
         if self._console.is_terminal:
             self._bar = _search_bar(self._console)
             self._task = self._bar.add_task("", total=None, front=0, visible=False)
