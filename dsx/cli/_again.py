@@ -5,6 +5,8 @@ import shlex
 
 from dsx.secret import hidden
 
+STORAGE_VARIABLE = "DSX_STORAGE"
+
 
 def command_line(*words: str) -> str:
     """Write a call of dsx as a shell takes it.
@@ -16,6 +18,33 @@ def command_line(*words: str) -> str:
         The line; the password of a database in it is blotted out.
     """
     return shlex.join(["dsx", *map(_shown, words)])
+
+
+def storage_words(storage: str, default: str) -> list[str]:
+    """Name the database in a call of dsx, if that is needed and possible.
+
+    Args:
+        storage: The database.
+        default: The database that needs no name.
+
+    Returns:
+        The option and its value; nothing if the environment names the database or has to, because
+        its password is not printed.
+    """
+    known = os.environ.get(STORAGE_VARIABLE, default)
+    return [] if storage == known or hidden(storage) != storage else ["--storage", storage]
+
+
+def lacks_password(storage: str) -> bool:
+    """Check whether a call of dsx can name a database only if its user sets a variable first.
+
+    Args:
+        storage: The database.
+
+    Returns:
+        Whether its URL has a password, and is not that of the variable.
+    """
+    return storage != os.environ.get(STORAGE_VARIABLE) and hidden(storage) != storage
 
 
 def _shown(word: str) -> str:

@@ -22,7 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dsx.activity import Activity, activity, current, current_subject
+from dsx.activity import Activity, active, activity, current, current_subject
 from dsx.errors import printable
 from dsx.report.console import console, displaying
 from dsx.secret import without_url_password
@@ -112,7 +112,12 @@ class SearchProgress:
     ) -> None:
         self._context.close()
         if self._last is not None and error is None:
-            self._console.print(*summary(self._last).splitlines(), sep="\n", soft_wrap=True)
+            self._console.print(summary(self._last), soft_wrap=True)
+
+    @property
+    def marked(self) -> int:
+        """The number of latencies that should be measured again, as last reported."""
+        return 0 if self._last is None else self._last.marked
 
     def report(self, progress: "run.Progress") -> None:
         """Show how far the search is."""
@@ -195,18 +200,24 @@ class _Lines:
         self._thread.join()
 
     def _watch(self) -> None:
-        shown: tuple[str, float] | None = None
+        # The last interval of each step that was shown and is not over.
+        intervals: dict[tuple[str, float], float] = {}
         wait = self._first
         while not self._over.wait(wait):
-            step = current()
-            age = 0.0 if step is None else time.monotonic() - step.started
-            if step is None or age < self._first:
-                wait = self._first - age
+            steps = {(step.name, step.started): step for step in active()}
+            now = time.monotonic()
+            old = [key for key in steps if now - key[1] >= self._first]
+            if not old:
+                wait = self._first - max((now - began for _, began in steps), default=0.0)
                 continue
-            step_shown = step.name, step.started
+            # The most specific one of those that take long: inside it, much that is short may
+            # happen one after the other.
+            shown = old[-1]
             # The longer a step takes, the less often a reader wants to hear of it.
-            wait = min(2 * wait, LAST_SECONDS) if step_shown == shown else 2 * self._first
-            shown = step_shown
+            wait = min(2 * intervals.get(shown, self._first), LAST_SECONDS)
+            intervals = {key: last for key, last in intervals.items() if key in steps}
+            intervals[shown] = wait
+            step = steps[shown]
             try:
                 dated(self._out, described(step))
             except BrokenPipeError:
@@ -225,7 +236,7 @@ def dated(out: Console, text: str) -> None:
 
 
 def summary(progress: "run.Progress") -> str:
-    """Describe how a search ended, and what remains to be done."""
+    """Describe how a search ended."""
     words = {
         "complete": "measured to the end",
         "rejected": "rejected by a constraint",
@@ -234,12 +245,17 @@ def summary(progress: "run.Progress") -> str:
         "interrupted": "interrupted",
     }
     parts = [f"{n} {words[state]}" for state, n in progress.counts.items() if n and state in words]
-    line = f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
-    if not progress.marked:
-        return line
-    one = progress.marked == 1
-    many = "1 latency that matters is" if one else f"{progress.marked} latencies that matter are"
-    return (
-        f"{line}\n{many} marked (a busy machine, or a wide interval): "
-        f"`dsx pareto {progress.study} --settle 2m` measures again"
-    )
+    return f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
+
+
+def marked_note(marked: int) -> str:
+    """Say how many latencies should be measured again, and why.
+
+    Args:
+        marked: Number of latencies from bad conditions, of designs that may be on the front.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    many = "1 latency that matters is" if marked == 1 else f"{marked} latencies that matter are"
+    return f"{many} marked (a busy machine, or a wide interval)"
