@@ -82,7 +82,8 @@ def read_sealed(file: Path) -> dict[str, Any] | None:
         file: A JSON file.
 
     Returns:
-        The document, or None if there is none, dsx did not write it, or it was changed since.
+        The document, in which "files" and "replaced" map names to hashes if they are there; None if
+        there is none, dsx did not write it, or it was changed since.
 
     Raises:
         OSError: If it cannot be read.
@@ -95,7 +96,12 @@ def read_sealed(file: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(document, dict) or sealed(document)[SEAL] != document.get(SEAL):
         return None
-    return document
+    recorded = [document[key] for key in ("files", "replaced") if key in document]
+    return document if all(map(_is_text_by_text, recorded)) else None
+
+
+def _is_text_by_text(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
 def is_regular(file: Path) -> bool:

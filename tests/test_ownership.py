@@ -75,6 +75,16 @@ def test_a_sealed_document_is_recognised_until_it_changes(changed, tmp_path: Pat
     assert read_sealed(file) is None
 
 
+@pytest.mark.parametrize("key", ["files", "replaced"])
+@pytest.mark.parametrize("recorded", [["a"], "a", None, 1, {"a": 1}, {"a": ["b"]}])
+def test_a_sealed_document_of_another_form_is_not_recognised(
+    key: str, recorded: object, tmp_path: Path
+) -> None:
+    file = tmp_path / "record.json"
+    file.write_text(as_text(sealed({key: recorded})), encoding="utf-8")
+    assert read_sealed(file) is None
+
+
 def test_only_regular_files_of_its_own_are_replaced(tmp_path: Path) -> None:
     own = signed(b"<svg/>")
     (tmp_path / "own").write_bytes(own)

@@ -28,13 +28,17 @@ StudyArgument = Annotated[
 StorageOption = Annotated[
     str,
     typer.Option(
-        help="Database, any SQLAlchemy URL.", envvar="DSX_STORAGE", metavar="URL", show_default=True
+        help="Database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        envvar="DSX_STORAGE",
+        metavar="URL",
+        show_default=True,
     ),
 ]
 StorageTimeoutOption = Annotated[
     str,
     typer.Option(
-        help="How long a database server that goes away is waited for: 90s, 10m, 2h.",
+        help="How long a search, a measurement or --settle waits for a database server that goes "
+        "away: 90s, 10m, 2h.",
         envvar="DSX_STORAGE_TIMEOUT",
         metavar="TIME",
     ),
@@ -63,9 +67,9 @@ TrustOption = Annotated[
     bool, typer.Option("--trust", help="Run code outside dsx that only the database names.")
 ]
 
+DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 # Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.
 DEFAULT_STORAGE_TIMEOUT = "10m"
-DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 
 
 def path_option(text: str, metavar: str) -> Any:

@@ -23,6 +23,7 @@ from dsx.cli._options import (
 
 if TYPE_CHECKING:
     from dsx.space import SearchSpace
+    from dsx.study.front import Front
 
 
 SeedOption = Annotated[
@@ -62,7 +63,6 @@ def search(
     limit = None if timeout is None else seconds("--timeout", timeout)
     patience = seconds("--storage-timeout", storage_timeout)
     from dsx.report.progress import SearchProgress, working
-    from dsx.report.result import print_front, print_message
     from dsx.space import load_space
     from dsx.study.run import search as run
 
@@ -87,10 +87,16 @@ def search(
     # Code outside dsx is run only if it is named again.
     own = ["--space", space] if loaded.imports else []
     following = NextCommands(found.study, storage, own, mix_devices)
-    if progress.marked or found.on_front:
+    _show(found, progress.marked, following, chosen_format(format, json))
+
+
+def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> None:
+    from dsx.report.result import print_front, print_message
+
+    if marked or found.on_front:
         following.say_password()
-    following.say_marked(progress.marked)
-    print_front(found, chosen_format(format, json))
+    following.say_marked(marked)
+    print_front(found, how)
     if not found.on_front:
         print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
         raise typer.Exit(1)
