@@ -1,7 +1,9 @@
 """Errors of the user, each as one clear line."""
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dsx.secret import hidden, hidden_in_name, without_url_password
@@ -86,6 +88,24 @@ def quoted(value: object) -> str:
     return f"'{short(value)}'"
 
 
+@contextmanager
+def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
+    """Name an option and a path in the error about a file that cannot be written.
+
+    Args:
+        what: The option.
+        path: Its value; a temporary file that the error names means nothing to the user.
+
+    Raises:
+        DsxError: If the body raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DsxError(f"{what}: '{path}' cannot be written: {reason}") from error
+
+
 def message_line(text: str) -> str:
     """Reduce a message to the one line that is printed.
 
@@ -120,7 +140,9 @@ def out_of_memory(error: BaseException) -> str:
     # By its name, since importing torch takes a second: torch.OutOfMemoryError.
     known = not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"})
     said = "RuntimeError" in kinds and any(phrase in words for phrase in _OUT_OF_MEMORY)
-    if not (known or said):
+    # A process that cannot be started, for example.
+    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if not (known or said or refused):
         return ""
     return words if words.startswith("out of memory") else f"out of memory: {words}".rstrip(": ")
 

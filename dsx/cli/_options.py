@@ -1,14 +1,14 @@
 """Options that several commands share."""
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dsx.errors import DsxError, quoted
+from dsx.errors import unwritable_in_one_line
 
 if TYPE_CHECKING:
     from dsx.space import SearchSpace
@@ -87,14 +87,11 @@ def path_option(text: str, metavar: str) -> Any:
 
 def _usable(option: typer.CallbackParam, path: Path | None) -> Path | None:
     """Refuse a path to be written that no file system could have, such as one that is too long."""
-    try:
-        if path is not None:
-            path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+    if path is not None:
         # The command that writes the file reports a missing folder.
-        return path
-    except OSError as error:
-        raise DsxError(f"{option.opts[0]}: {quoted(path)}: {error.strerror}") from error
+        missing = suppress(FileNotFoundError, NotADirectoryError)
+        with unwritable_in_one_line(option.opts[0], path), missing:
+            path.lstat()
     return path
 
 

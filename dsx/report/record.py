@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, WorkFailed, unwritable_in_one_line
 from dsx.report import archive
 from dsx.report.escape import cell, code, fenced, markdown, readable
 from dsx.report.findings import findings
@@ -83,13 +83,14 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
 
 @contextmanager
 def _one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise DsxError(f"--save: '{folder}' cannot be written: {reason}") from error
-    except DsxError as error:
-        raise DsxError(f"--save: {error}") from error
+    with unwritable_in_one_line("--save", folder):
+        try:
+            yield
+        except WorkFailed:
+            # About another process, not about the value.
+            raise
+        except DsxError as error:
+            raise DsxError(f"--save: {error}") from error
 
 
 def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:

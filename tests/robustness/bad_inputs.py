@@ -196,7 +196,8 @@ def paths() -> Iterator[BadInput]:
     yield BadInput(words=["space", "link.yaml"], match="no such file")
     for place in ("front.txt", "front", "studies", "no/such/front.html", f"{LONG}.html"):
         yield BadInput(
-            words=["pareto", "--plot", place], match="no plot format|cannot write|--plot: "
+            words=["pareto", "--plot", place],
+            match="no plot format|--plot: '.*' cannot be written: ",
         )
     yield BadInput(words=["pareto", "--plot", f"{'x/' * 3000}a.html"], match="--plot")
     for place in ("/dev/null", "/dev/null/x", LONG, "x/" * 3000, "/proc/1/nothing"):
