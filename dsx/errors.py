@@ -94,7 +94,7 @@ def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
 
     Args:
         what: The option.
-        path: Its value; a temporary file that the error names means nothing to the user.
+        path: The value of the option; the name of a temporary file means nothing to the user.
 
     Raises:
         DsxError: If the body raises an OSError.

@@ -25,7 +25,7 @@ SUFFIX = ".dsx-part"
 LONGEST_STEM = 100
 """Bytes of a name that is part of temporary names."""
 LOCK_SECONDS = 60.0
-"""How long a set of files that another process writes is waited for."""
+"""Limit of the wait for another process that writes a set of files."""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from dsx.errors import DsxError
 
 SEAL = "sha256"
 _TAIL = 200
-"""Bytes at the end of a file that hold the hash, and whatever is behind it."""
+"""Bytes at the end of a file that hold the hash and all that follows it."""
 _MARKED = re.compile(rb"dsx[ \0]sha256 [0-9a-f]{64}")
 _SEALED = re.compile(rb'"sha256": "[0-9a-f]{64}"\s*\}\s*$')
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"

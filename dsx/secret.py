@@ -8,7 +8,7 @@ import re
 
 _NAMES = "password|passwd|passphrase|pwd|secret|token|credential"
 _KEYS = "password|passwd|passphrase|pwd|passfile|sslpassword"
-"""Keys of a connection string, which stand by themselves: `host=h password=...`."""
+"""Keys of a connection string, in which no other character precedes them: `host=h password=...`."""
 _PARAMETER = re.compile(
     rf"((?:[?&]\w{{0,20}}(?:{_NAMES})\w{{0,20}}|(?<![\w.])(?:{_KEYS}))=)(?!\*\*\*\W*$).*",
     re.IGNORECASE | re.DOTALL,
@@ -16,7 +16,7 @@ _PARAMETER = re.compile(
 _USER = re.compile(r"[^:]*://[^:]*:|[^:]*:(?!//)")
 """Everything up to the name of the user, with or without `scheme://`."""
 _SCHEME = ":/"
-"""Of a URL; pathlib leaves one slash of two."""
+"""The end of the scheme of a URL; pathlib leaves one slash of two."""
 _NO_PORT = re.compile(r"(://[^:@/\[]*:)(?!\*|\d+(?!\w)).+", re.DOTALL)
 """Text after `host:` that is not a port may be the password of a URL that lacks its host."""
 

@@ -1,4 +1,4 @@
-"""Print the commands that go on with a study once a search has ended."""
+"""Print the commands that continue a study once a search has ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NextCommands:
-    """Commands that go on with a study.
+    """Commands that continue a study.
 
     Args:
-        study: Its name.
-        storage: Its database.
-        own: Options that name the code outside dsx again, which is run only then.
+        study: Name of the study.
+        storage: Database of the study.
+        own: Options that name the user's code again, which is not run without them.
         mix_devices: Whether the numbers of all devices are joined.
     """
 
@@ -34,7 +34,7 @@ class NextCommands:
         return command_line(name, self.study, *place, *mixed, *words)
 
     def say_password(self) -> None:
-        """Say what the commands need in place of a password, which they do not show."""
+        """Print what the commands need in place of a password, which they do not show."""
         from dsx.report.result import print_message
 
         if lacks_password(self.storage):
@@ -44,7 +44,7 @@ class NextCommands:
             )
 
     def say_marked(self, marked: int) -> None:
-        """Say how the latencies from bad conditions are measured again, if there are any."""
+        """Print how the latencies from bad conditions are measured again, if there are any."""
         from dsx.report.progress import marked_note
         from dsx.report.result import print_message
 
@@ -53,12 +53,12 @@ class NextCommands:
             print_message(f"{marked_note(marked)}; to measure again: {command}")
 
     def say_next(self, found: "Front") -> None:
-        """Say how the front is plotted, and how its knee is exported."""
+        """Print the commands that plot the front and export its knee."""
         from dsx.report.result import print_message
 
         lines = [f"Next: {self.command('pareto', '--plot', 'front.html')}"]
         if found.has_knee:
-            # By its words, a design is picked from those of the study's own device.
+            # A pick by name considers only designs measured on the study's own device.
             pick = f"#{found.knee.trial}" if found.devices else "knee"
             chosen = self.command("export", *self.own, "--pick", pick, "--out", "chosen")
             lines.append(f"      {chosen}")

@@ -63,10 +63,10 @@ class Base:
     """The design that dials are applied to.
 
     Args:
-        space: Its space.
+        space: Search space of the design.
         design: The design.
         about: Where it is from, as plain JSON values.
-        weights: Its trained weights, where a study keeps them.
+        weights: Trained weights of the design, where a study keeps them.
     """
 
     space: SearchSpace

@@ -155,7 +155,7 @@ def measure(
 
 
 def _parsed(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """Tell the name of a space, if one is given, from the dials after it."""
+    """Split the words into the name of a space, if one is given, and the dials after it."""
     named = bool(words) and "=" not in words[0]
     return (words[0], words[1:]) if named else (None, words)
 

@@ -249,7 +249,7 @@ def summary(progress: "run.Progress") -> str:
 
 
 def marked_note(marked: int) -> str:
-    """Say how many latencies should be measured again, and why.
+    """Describe how many latencies should be measured again, and why.
 
     Args:
         marked: Number of latencies from bad conditions, of designs that may be on the front.

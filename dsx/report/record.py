@@ -31,7 +31,7 @@ COLUMNS = (
     "trial", "design", "subject", "feasible", "device", "metric", "seed", "value", "low", "high",
     "unit", "samples", "taken_at", "conditions",
 )  # fmt: skip
-"""Of measurements.csv."""
+"""The columns of measurements.csv."""
 
 
 def check_folder(folder: Path) -> None:

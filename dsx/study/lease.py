@@ -131,7 +131,7 @@ class Lease:
 
     @contextmanager
     def _announced(self, holder: LeaseRow) -> Iterator[None]:
-        """Say what this process waits for, for as long as it waits."""
+        """Announce what this process waits for, for as long as it waits."""
         _log.warning(
             "study '%s' is held by process %s on %s; waiting for up to %g s to see whether that "
             "process is alive",

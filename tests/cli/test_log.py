@@ -30,7 +30,7 @@ def test_a_hostile_host_in_a_lease_cannot_command_a_terminal(tmp_path: Path) -> 
         columns = "study, token, host, pid, counter"
         connection.execute(f"INSERT INTO dsx_leases ({columns}) VALUES (?, ?, ?, ?, ?)", lease)
     running = start("search", STATIC, "--trials", 2, folder=tmp_path)
-    until(lambda: "that process is alive" in running.err, "it says why it waits")
+    until(lambda: "that process is alive" in running.err, "it reports why it waits")
     running.signal(KILL)
     ended = running.wait()
     (line,) = ended.err.splitlines()

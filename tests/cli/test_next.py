@@ -20,7 +20,7 @@ def command(storage: str, *own: str, mix_devices: bool = False) -> str:
         (None, SERVER, ""),
         (SERVER, SERVER, ""),
         ("sqlite:///a.db", "sqlite:///a.db", ""),
-        # The default has to be named where a variable says otherwise.
+        # The default has to be named where a variable names another database.
         ("sqlite:///a.db", DEFAULT, f" --storage {DEFAULT}"),
     ],
 )
