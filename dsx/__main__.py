@@ -74,19 +74,21 @@ def main() -> None:
         code = 130
     if code == 130:
         from dsx.cli import command_line
+        from dsx.errors import printable
 
-        _complain(
-            f"interrupted; everything measured is saved. To go on: {command_line(*sys.argv[1:])}"
-        )
+        # Not shortened: it is to be run.
+        again = printable(command_line(*sys.argv[1:]))
+        print(f"dsx: interrupted; everything measured is saved. To go on: {again}", file=sys.stderr)
     _flush()
     sys.exit(code)
 
 
 def _run(stop: _Stop) -> int:
-    from dsx.cli import State, run_command
+    from dsx.cli import State, run_command, show_log_messages
     from dsx.errors import DsxError
     from dsx.trust import restricted
 
+    show_log_messages()
     state = State()
     try:
         # Nothing outside dsx is imported but what this call names.

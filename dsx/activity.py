@@ -91,9 +91,16 @@ def subject(name: str) -> Iterator[None]:
         _subjects.remove(name)
 
 
+def active() -> Sequence[Activity]:
+    """Return all activities, each followed by those inside it."""
+    return tuple(_active)
+
+
 def current() -> Activity | None:
     """Return the most specific activity; None without any."""
-    return _active[-1] if _active else None
+    # Another thread may end the last one in between.
+    found = active()
+    return found[-1] if found else None
 
 
 def current_subject() -> str:

@@ -1,10 +1,12 @@
 """Errors of the user, each as one clear line."""
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from dsx.secret import hidden, without_password
+from dsx.secret import hidden, hidden_in_name, without_url_password
 
 LONGEST_VALUE = 60
 LONGEST_MESSAGE = 300
@@ -76,13 +78,32 @@ def short(value: object) -> str:
     Returns:
         The value as printable text, without passwords, and shortened.
     """
-    text = hidden(printable(str(value)))
+    hide = hidden_in_name if isinstance(value, Path) else hidden
+    text = hide(printable(str(value)))
     return f"{text[:LONGEST_VALUE]}..." if len(text) > LONGEST_VALUE else text
 
 
 def quoted(value: object) -> str:
     """Quote a value from outside for a message; see `short`."""
     return f"'{short(value)}'"
+
+
+@contextmanager
+def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
+    """Name an option and a path in the error about a file that cannot be written.
+
+    Args:
+        what: The option.
+        path: The value of the option; the name of a temporary file means nothing to the user.
+
+    Raises:
+        DsxError: If the body raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DsxError(f"{what}: '{path}' cannot be written: {reason}") from error
 
 
 def message_line(text: str) -> str:
@@ -94,7 +115,7 @@ def message_line(text: str) -> str:
     Returns:
         One printable line without passwords; of a long one the beginning and the end.
     """
-    line = without_password(printable(" ".join(text.split())))
+    line = without_url_password(printable(" ".join(text.split())))
     if len(line) <= LONGEST_MESSAGE:
         return line
     half = (LONGEST_MESSAGE - len(" ... ")) // 2
@@ -119,7 +140,9 @@ def out_of_memory(error: BaseException) -> str:
     # By its name, since importing torch takes a second: torch.OutOfMemoryError.
     known = not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"})
     said = "RuntimeError" in kinds and any(phrase in words for phrase in _OUT_OF_MEMORY)
-    if not (known or said):
+    # A process that cannot be started, for example.
+    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if not (known or said or refused):
         return ""
     return words if words.startswith("out of memory") else f"out of memory: {words}".rstrip(": ")
 

@@ -5,6 +5,7 @@ Files from outside are read without waiting for anybody: a named pipe is refused
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -16,6 +17,10 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
+from dsx.activity import activity
+from dsx.errors import WorkFailed
+from dsx.locks import try_lock, wait_for_lock
+
 SUFFIX = ".dsx-part"
 _SPECIAL = {
     stat.S_IFIFO: "FIFO",
@@ -25,6 +30,10 @@ _SPECIAL = {
     stat.S_IFDIR: "folder",
 }
 """Kinds of files that are not regular files; reading some of them never ends."""
+LONGEST_STEM = 100
+"""Bytes of a name that is part of temporary names."""
+LOCK_SECONDS = 60.0
+"""Limit of the wait for another process that writes a set of files."""
 
 
 @contextmanager
@@ -76,13 +85,34 @@ def create_locked(place: Path, create: Callable[[Path], int]) -> tuple[Path, int
         The path, and the locked descriptor.
     """
     while True:
-        partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}{SUFFIX}")
+        partial = temporary_name(place)
         held = create(partial)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if partial.exists():
+        if try_lock(held, fcntl.LOCK_EX) and partial.exists():
             return partial, held
-        # Another process removed it before it was locked.
+        # Another process removes it, because it was not locked yet.
         os.close(held)
+
+
+def temporary_name(place: Path) -> Path:
+    """Return a new name for what is to be renamed to a place; `remove_abandoned` knows it.
+
+    Args:
+        place: The file or folder that it is to become.
+
+    Returns:
+        A path in the same folder.
+    """
+    return place.with_name(f"{_stem(place)}{secrets.token_hex(4)}{SUFFIX}")
+
+
+def _stem(place: Path) -> str:
+    """Begin the temporary names of a place: by its name, or the hash of a long one.
+
+    A file system may allow no more than 255 bytes, or 143 where it encrypts names.
+    """
+    name = os.fsencode(place.name)
+    own = place.name if len(name) <= LONGEST_STEM else hashlib.sha256(name).hexdigest()
+    return f".{own}."
 
 
 def _appear(partial: Path, place: Path) -> None:
@@ -202,18 +232,26 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Wait until no other process writes a set of files into a folder, and keep others waiting.
 
     Args:
         folder: The folder.
+        seconds: How long to wait.
 
     Raises:
         OSError: If it cannot be read.
+        WorkFailed: If another process still writes to it after that time.
     """
     held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        if not try_lock(held, fcntl.LOCK_EX):
+            with activity(f"waiting for another process that is writing to '{folder}'"):
+                ended = wait_for_lock(held, seconds)
+            if not ended:
+                raise WorkFailed(
+                    f"another process is writing to '{folder}' (waited for {seconds:g} s)"
+                )
         yield
     finally:
         os.close(held)
@@ -225,7 +263,7 @@ def remove_abandoned(place: Path) -> None:
     Args:
         place: The file or folder that they were to become.
     """
-    pattern = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}{re.escape(SUFFIX)}")
+    pattern = re.compile(rf"{re.escape(_stem(place))}[0-9a-f]{{8}}{re.escape(SUFFIX)}")
     # What is gone or belongs to another user is no obstacle to writing.
     with suppress(OSError):
         for entry in place.parent.iterdir():
@@ -239,8 +277,7 @@ def _remove_if_abandoned(entry: Path) -> None:
         return
     held = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with suppress(BlockingIOError):
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_lock(held, fcntl.LOCK_EX):
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:

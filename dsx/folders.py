@@ -3,14 +3,13 @@
 import ctypes
 import errno
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dsx.files import SUFFIX, create_locked, make_folder, remove_abandoned, sync
+from dsx.files import create_locked, make_folder, remove_abandoned, sync, temporary_name
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -117,7 +116,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 def _exchange_by_renaming(one: Path, other: Path) -> None:
     """Exchange two folders in three steps; for a moment there is none at the second place."""
-    aside = other.with_name(f".{other.name}.{secrets.token_hex(4)}{SUFFIX}")
+    aside = temporary_name(other)
     other.rename(aside)
     one.rename(other)
     aside.rename(one)

@@ -58,6 +58,27 @@ def try_lock(file: int, kind: int) -> bool:
     return True
 
 
+def wait_for_lock(file: int, seconds: float) -> bool:
+    """Lock an open file exclusively.
+
+    Args:
+        file: The open file.
+        seconds: How long to wait for another process that holds it.
+
+    Returns:
+        Whether it is locked now.
+
+    Raises:
+        OSError: If the file system has no locks.
+    """
+    end = time.monotonic() + seconds
+    while not try_lock(file, fcntl.LOCK_EX):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    return True
+
+
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
     """Hold a lock file exclusively.
@@ -72,11 +93,8 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     """
     file = open_lock(path)
     try:
-        end = time.monotonic() + seconds
-        while not try_lock(file, fcntl.LOCK_EX):
-            if time.monotonic() >= end:
-                raise TimeoutError(f"another process has held {path} for {seconds:g} s")
-            time.sleep(_LOOK_SECONDS)
+        if not wait_for_lock(file, seconds):
+            raise TimeoutError(f"another process has held {path} for {seconds:g} s")
         yield
     finally:
         os.close(file)

@@ -6,6 +6,8 @@ in a JSON document next to them, with a hash of each file and one of the documen
 
 import hashlib
 import json
+import os
+import re
 import stat
 import struct
 import zlib
@@ -17,6 +19,10 @@ from dsx import files
 from dsx.errors import DsxError
 
 SEAL = "sha256"
+_TAIL = 200
+"""Bytes at the end of a file that hold the hash and all that follows it."""
+_MARKED = re.compile(rb"dsx[ \0]sha256 [0-9a-f]{64}")
+_SEALED = re.compile(rb'"sha256": "[0-9a-f]{64}"\s*\}\s*$')
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -44,6 +50,43 @@ def is_signed(content: bytes) -> bool:
     marked = content.removesuffix(end)
     unmarked = marked[: -len(_mark(content))] + end
     return signed(unmarked) == content
+
+
+def is_signed_file(file: Path) -> bool:
+    """Check whether a file is unchanged since its content was signed.
+
+    Args:
+        file: A regular file of any size; only one with a hash at its end is read as a whole.
+
+    Returns:
+        Whether it is.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    return _MARKED.search(_tail(file)) is not None and is_signed(file.read_bytes())
+
+
+def digest(file: Path) -> str:
+    """Return the hash of a file as `sha256` does, without holding its content in memory.
+
+    Args:
+        file: A regular file.
+
+    Returns:
+        Hexadecimal digits.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with files.open_regular(file) as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _tail(file: Path) -> bytes:
+    with files.open_regular(file) as opened:
+        opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL))
+        return opened.read()
 
 
 def _end(content: bytes) -> bytes:
@@ -82,12 +125,14 @@ def read_sealed(file: Path) -> dict[str, Any] | None:
         file: A JSON file.
 
     Returns:
-        The document, or None if there is none, dsx did not write it, or it was changed since.
+        The document, in which "files" and "replaced" map names to hashes if they are there; None if
+        there is none, dsx did not write it, or it was changed since.
 
     Raises:
         OSError: If it cannot be read.
     """
-    if not is_regular(file):
+    # The seal is the last entry. Without one, a file may be of any size.
+    if not is_regular(file) or not _SEALED.search(_tail(file)):
         return None
     try:
         document = json.loads(file.read_bytes())
@@ -95,7 +140,12 @@ def read_sealed(file: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(document, dict) or sealed(document)[SEAL] != document.get(SEAL):
         return None
-    return document
+    recorded = [document[key] for key in ("files", "replaced") if key in document]
+    return document if all(map(_is_text_by_text, recorded)) else None
+
+
+def _is_text_by_text(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
 def is_regular(file: Path) -> bool:
@@ -106,12 +156,12 @@ def is_regular(file: Path) -> bool:
         return False
 
 
-def check_replaceable(file: Path, is_own: Callable[[bytes], bool]) -> None:
+def check_replaceable(file: Path, is_own: Callable[[Path], bool]) -> None:
     """Check that no file is at a path, or one that may be replaced.
 
     Args:
         file: The path.
-        is_own: Function that returns whether dsx wrote a file, given its content.
+        is_own: Function that returns whether dsx wrote a regular file, which may be of any size.
 
     Raises:
         DsxError: If something else is there.
@@ -121,20 +171,20 @@ def check_replaceable(file: Path, is_own: Callable[[bytes], bool]) -> None:
         return
     if not is_regular(file):
         raise DsxError(f"'{file}' exists and is not a regular file (choose another place)")
-    if not is_own(file.read_bytes()):
+    if not is_own(file):
         raise DsxError(
             f"'{file}' exists, and dsx did not write it or it was changed since "
             "(choose another place, or remove it)"
         )
 
 
-def write_own(file: Path, content: bytes, is_own: Callable[[bytes], bool]) -> None:
+def write_own(file: Path, content: bytes, is_own: Callable[[Path], bool]) -> None:
     """Write a file, and replace only one that dsx wrote.
 
     Args:
         file: The file; its folder exists.
         content: The content.
-        is_own: Function that returns whether dsx wrote a file, given its content.
+        is_own: Function that returns whether dsx wrote a regular file, which may be of any size.
 
     Raises:
         DsxError: If another file is there.

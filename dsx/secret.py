@@ -1,11 +1,22 @@
-"""Passwords of databases are never printed, not even where a URL is malformed."""
+"""Passwords of databases are never printed, not even where a URL is malformed.
+
+A file or a slot may have a name that resembles a part of a URL. Where a text or value is known to
+name such things, only what has a scheme, or is a parameter of a database, counts as a password.
+"""
 
 import re
 
 _NAMES = "password|passwd|passphrase|pwd|secret|token|credential"
-_PARAMETER = re.compile(rf"((?:{_NAMES})\w{{0,20}}=)(?!\*\*\*\W*$).*", re.IGNORECASE | re.DOTALL)
+_KEYS = "password|passwd|passphrase|pwd|passfile|sslpassword"
+"""Keys of a connection string, in which no other character precedes them: `host=h password=...`."""
+_PARAMETER = re.compile(
+    rf"((?:[?&]\w{{0,20}}(?:{_NAMES})\w{{0,20}}|(?<![\w.])(?:{_KEYS}))=)(?!\*\*\*\W*$).*",
+    re.IGNORECASE | re.DOTALL,
+)
 _USER = re.compile(r"[^:]*://[^:]*:|[^:]*:(?!//)")
 """Everything up to the name of the user, with or without `scheme://`."""
+_SCHEME = ":/"
+"""The end of the scheme of a URL; pathlib leaves one slash of two."""
 _NO_PORT = re.compile(r"(://[^:@/\[]*:)(?!\*|\d+(?!\w)).+", re.DOTALL)
 """Text after `host:` that is not a port may be the password of a URL that lacks its host."""
 
@@ -20,6 +31,31 @@ def without_password(text: str) -> str:
         The text; what is between white space is taken for one URL.
     """
     return re.sub(r"\S+", lambda word: hidden(word[0]), text)
+
+
+def without_url_password(text: str) -> str:
+    """Replace passwords in a text of dsx itself, whose words may be the names of files.
+
+    Args:
+        text: Any text that quotes no database driver.
+
+    Returns:
+        The text; `a:b@c` stays, for want of a scheme.
+    """
+    return re.sub(r"\S+", lambda word: hidden_in_name(word[0]), text)
+
+
+def hidden_in_name(name: str) -> str:
+    """Replace the password in what is meant as the name of a file, unless it has no scheme.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The name as `hidden` returns it if it has a scheme; otherwise without parameters such as
+        `password=...` only.
+    """
+    return hidden(name) if _SCHEME in name else _PARAMETER.sub(r"\1***", name)
 
 
 def hidden(value: str) -> str:

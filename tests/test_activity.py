@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dsx.activity import activity, current, current_subject, each, subject
+from dsx.activity import active, activity, current, current_subject, each, subject
 
 
 def test_the_innermost_activity_is_the_current_one() -> None:
@@ -12,6 +12,7 @@ def test_the_innermost_activity_is_the_current_one() -> None:
     with activity("searching") as outer:
         with activity("training", 30, "epoch") as inner:
             assert current() is inner
+            assert active() == (outer, inner)
         assert current() is outer
     assert current() is None
 

@@ -4,11 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from dsx.files import SUFFIX, open_regular, write, writing
+from dsx.activity import active
+from dsx.errors import WorkFailed
+from dsx.files import SUFFIX, create_locked, locked, open_regular, remove_abandoned, write, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -61,6 +64,35 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -
     assert left.endswith(SUFFIX)
     write(tmp_path / "a", "whole", replace=True)
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, "x" * 101, "x" * 100])
+def test_a_long_name_leaves_room_for_a_temporary_one(tmp_path: Path, name: str) -> None:
+    def create(path: Path) -> int:
+        path.touch()
+        return os.open(path, os.O_RDONLY)
+
+    partial, held = create_locked(tmp_path / name, create)
+    assert len(os.fsencode(partial.name)) <= 143
+    os.close(held)
+    remove_abandoned(tmp_path / f"{name[:-1]}y")
+    assert names(tmp_path) == [partial.name]
+    write(tmp_path / name, "whole", replace=False)
+    assert names(tmp_path) == [name]
+
+
+def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
+    begun: list[str] = []
+    with locked(tmp_path):
+        looking = threading.Timer(0.1, lambda: begun.extend(step.name for step in active()))
+        looking.start()
+        problem = rf"^another process is writing to '{tmp_path}' \(waited for 0\.3 s\)$"
+        with pytest.raises(WorkFailed, match=problem), locked(tmp_path, 0.3):
+            raise AssertionError("held twice")
+        looking.join()
+    assert begun == [f"waiting for another process that is writing to '{tmp_path}'"]
+    with locked(tmp_path, 0):
+        pass
 
 
 def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(dsx.__file__).parent
 LAYERS = [
     {"__main__"}, {"cli"}, {"report", "bench"}, {"study", "export"}, {"measure"}, {"train"},
     {"space"}, {"data", "nets", "conv"}, {"folders", "ownership"},
-    {"lookup", "files", "locks", "activity", "streams"},
+    {"lookup", "files", "streams"}, {"locks", "activity"},
     {"own_modules", "trust"}, {"errors"}, {"secret"},
 ]  # fmt: skip
 """From the top down. `dsx/__init__.py` is above all: it offers their names."""

@@ -1,6 +1,7 @@
 """The process: how it ends, whatever happens to it and wherever it is called."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -143,6 +144,17 @@ def test_the_command_to_go_on_is_the_one_that_was_given(tmp_path: Path) -> None:
     running.signal(INTERRUPT)
     *_, line = running.wait().err.splitlines()
     assert line == f"{AGAIN} {TINY} --trials 30 --storage '{storage}'"
+
+
+def test_a_long_command_to_go_on_is_printed_whole(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/{'/'.join(['a  folder' * 9] * 4)}/x.db"
+    arguments = ("search", TINY, "--trials", "30", "--storage", storage)
+    running = start(*arguments, folder=tmp_path)
+    until(lambda: "0/30" in running.err, "it has begun")
+    running.signal(INTERRUPT)
+    *_, line = running.wait().err.splitlines()
+    command = line.partition("To go on: ")[2]
+    assert shlex.split(command) == ["dsx", *map(str, arguments)]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,12 @@ from dsx.errors import DsxError
 from dsx.ownership import (
     as_text,
     check_replaceable,
+    digest,
     is_signed,
+    is_signed_file,
     read_sealed,
     sealed,
+    sha256,
     signed,
     write_own,
 )
@@ -35,9 +38,15 @@ CONTENTS = {"png": PNG, "svg": b"<svg/>\n", "html": b"<!doctype html>\n<p>x</p>"
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS.keys())
-def test_a_signed_file_is_recognised_until_a_byte_changes(content: bytes) -> None:
+def test_a_signed_file_is_recognised_until_a_byte_changes(content: bytes, tmp_path: Path) -> None:
     own = signed(content)
     assert is_signed(own) and not is_signed(content)
+    (tmp_path / "own").write_bytes(own)
+    (tmp_path / "changed").write_bytes(b"x" + own)
+    (tmp_path / "unsigned").write_bytes(content)
+    assert [is_signed_file(tmp_path / name) for name in ("own", "changed", "unsigned")] == [
+        True, False, False,
+    ]  # fmt: skip
     for place in range(len(own)):
         changed = own[:place] + bytes([own[place] ^ 1]) + own[place + 1 :]
         assert not is_signed(changed), place
@@ -75,6 +84,16 @@ def test_a_sealed_document_is_recognised_until_it_changes(changed, tmp_path: Pat
     assert read_sealed(file) is None
 
 
+@pytest.mark.parametrize("key", ["files", "replaced"])
+@pytest.mark.parametrize("recorded", [["a"], "a", None, 1, {"a": 1}, {"a": ["b"]}])
+def test_a_sealed_document_of_another_form_is_not_recognised(
+    key: str, recorded: object, tmp_path: Path
+) -> None:
+    file = tmp_path / "record.json"
+    file.write_text(as_text(sealed({key: recorded})), encoding="utf-8")
+    assert read_sealed(file) is None
+
+
 def test_only_regular_files_of_its_own_are_replaced(tmp_path: Path) -> None:
     own = signed(b"<svg/>")
     (tmp_path / "own").write_bytes(own)
@@ -84,23 +103,38 @@ def test_only_regular_files_of_its_own_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("own", "absent"):
-        check_replaceable(tmp_path / name, is_signed)
+        check_replaceable(tmp_path / name, is_signed_file)
     problems = {
         "mine": "exists, and dsx did not write it or it was changed since",
         **dict.fromkeys(("link", "dangling", "folder", "pipe"), "exists and is not a regular file"),
     }
     for name, problem in problems.items():
         with pytest.raises(DsxError, match=rf"^'.*/{name}' {problem}"):
-            write_own(tmp_path / name, own, is_signed)
+            write_own(tmp_path / name, own, is_signed_file)
     assert (tmp_path / "mine").read_bytes() == b"mine"
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*problems, "own"])
+
+
+def test_a_foreign_file_of_any_size_is_not_read(tmp_path: Path) -> None:
+    for name in ("study.json", "front.svg"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(2**43)
+    assert read_sealed(tmp_path / "study.json") is None
+    with pytest.raises(DsxError, match="dsx did not write it"):
+        check_replaceable(tmp_path / "front.svg", is_signed_file)
+
+
+def test_a_file_is_hashed_as_its_content_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(PNG)
+    assert digest(tmp_path / "a") == sha256(PNG)
 
 
 def test_a_file_that_appears_while_another_is_written_stays(tmp_path: Path) -> None:
     file = tmp_path / "a.svg"
 
-    def is_own(content: bytes) -> bool:
+    def is_own(path: Path) -> bool:
         # It is called for the old file first, and for what is there when the new one is complete.
+        content = path.read_bytes()
         file.write_bytes(b"mine")
         return content == signed(b"old")
 

@@ -37,3 +37,13 @@ def test_the_wheel_holds_no_tests_and_no_database(names: list[str]) -> None:
     folders = {name.partition("/")[0] for name in names}
     assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"dsx"}
     assert not [name for name in names if name.endswith((".db", ".safetensors", ".lock"))]
+
+
+@pytest.mark.parametrize("words", [["--lonng"], ["--long", "x"], [""]])
+def test_what_the_check_does_not_know_is_refused(words: list[str]) -> None:
+    script = ROOT / ".ci" / "run"
+    done = subprocess.run([script, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr == f".ci/run: '{' '.join(words)}' is not known (allowed: nothing, or --long)\n"
+    )

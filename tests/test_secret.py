@@ -1,12 +1,14 @@
 """No password is printed, also not where a URL is malformed."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dsx.cli import command_line
 from dsx.errors import StorageError, message_line, quoted
-from dsx.secret import hidden, without_password
+from dsx.secret import hidden, hidden_in_name, without_password, without_url_password
 from dsx.study.database import parse_url, shown
 
 PASSWORDS = st.text("abcXYZ0189-_.!$%/@:?#&='\"\\(), ~^+;\n\t\x1b\u202e", min_size=1, max_size=90)
@@ -89,7 +91,42 @@ def test_all_else_stays(text: str) -> None:
     assert without_password(text) == text
 
 
-@pytest.mark.parametrize("text", ["x" * 200_000, ":" * 200_000, "://a:" * 50_000, "pwd" * 60_000])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stages.0.token_mixer=depthwise", "stages.0.password=keep", "secret_branch=keep",
+        "layer1=kernel_shape:cross,groups:4", "token.0.conv=scc,groups:2",
+    ],
+)  # fmt: skip
+def test_the_name_of_a_slot_is_no_parameter_of_a_database(name: str) -> None:
+    assert quoted(name) == f"'{name}'"
+    assert message_line(f"{quoted(name)} matches no slot") == f"'{name}' matches no slot"
+    assert command_line("measure", name) == f"dsx measure {name}"
+
+
+def test_the_name_of_a_file_is_no_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "a:b/run@home.yaml"
+    assert without_url_password(f"Wrote {name}") == f"Wrote {name}"
+    assert message_line(f"{quoted(Path(name))} is there") == f"'{name}' is there"
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir()
+    Path(name).touch()
+    assert command_line("search", name) == f"dsx search {name}"
+
+
+@given(st.sampled_from([form for form in FORMS if "://" in form]), PASSWORDS, PASSWORDS)
+def test_nor_does_a_url_in_place_of_a_file_show_its_password(
+    form: str, before: str, after: str
+) -> None:
+    value = form.format(f"{before}{MARK}{after}")
+    assert MARK not in quoted(Path(value))
+    assert MARK not in hidden_in_name(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 200_000, ":" * 200_000, "://a:" * 50_000, "pwd" * 60_000, "?" * 200_000, "?a&" * 60_000],
+)
 def test_a_long_text_takes_no_time(text: str) -> None:
     assert len(without_password(text)) <= len(text) + 3
 

@@ -2,5 +2,6 @@
 
 from dsx.cli._again import command_line
 from dsx.cli._app import State, app, run_command
+from dsx.cli._log import show_log_messages
 
-__all__ = ["State", "app", "command_line", "run_command"]
+__all__ = ["State", "app", "command_line", "run_command", "show_log_messages"]

@@ -69,6 +69,17 @@ for command in (
     app.command()(failing_in_one_line(command))
 
 
+def _switches() -> frozenset[str]:
+    """Return the options of all commands that take no value."""
+    group = typer.main.get_command(app)
+    commands = [group, *getattr(group, "commands", {}).values()]
+    options = [option for command in commands for option in command.params]
+    switches = [
+        each for each in options if isinstance(each, typer.core.TyperOption) and each.is_flag
+    ]
+    return frozenset(name for each in switches for name in (*each.opts, *each.secondary_opts))
+
+
 def run_command(state: State) -> int:
     """Run the command line of this process.
 
@@ -82,7 +93,7 @@ def run_command(state: State) -> int:
         DsxError: If the command line, or what it names, is not as it should be.
         BrokenPipeError: If nobody reads what it prints.
     """
-    check_not_empty(sys.argv[1:], os.environ)
+    check_not_empty(sys.argv[1:], os.environ, _switches)
     try:
         return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
     except SystemExit as error:

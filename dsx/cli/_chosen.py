@@ -20,7 +20,7 @@ def export_chosen(
     """Export a design of a study.
 
     Args:
-        storage: Any SQLAlchemy URL.
+        storage: sqlite:///FILE or postgresql://USER@HOST/NAME.
         study: Name of the study; None for the newest.
         pick: Which design, as `Front.pick` takes it.
         out: Folder to write.

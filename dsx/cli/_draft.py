@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dsx import files
-from dsx.errors import DsxError, quoted
+from dsx.errors import DsxError, quoted, unwritable_in_one_line
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
 from dsx.space.source import read_source
@@ -70,12 +70,11 @@ def write(text: str, file: Path) -> None:
 
 @contextmanager
 def _one_line(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError as error:
-        raise DsxError(f"--write: {quoted(file)} exists already (choose another name)") from error
-    except OSError as error:
-        raise DsxError(f"--write: {quoted(file)} cannot be written: {error.strerror}") from error
+    with unwritable_in_one_line("--write", file):
+        try:
+            yield
+        except FileExistsError as error:
+            raise DsxError(f"--write: '{file}' exists already (choose another name)") from error
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -1,20 +1,23 @@
 """The raw words of the command line: refused where empty, and quoted safely in messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 
 from dsx.errors import DsxError, short
 
-VARIABLES = ("DSX_STORAGE", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED")
+VARIABLES = ("DSX_STORAGE", "DSX_STORAGE_TIMEOUT", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED")
 """Variables with a value; DSX_DEBUG is a switch, which an empty value turns off."""
 
 
-def check_not_empty(words: Sequence[str], environment: Mapping[str, str]) -> None:
+def check_not_empty(
+    words: Sequence[str], environment: Mapping[str, str], switches: Callable[[], Collection[str]]
+) -> None:
     """Refuse empty values, which are those of unset shell variables and never a default.
 
     Args:
         words: Command line without the name of the program.
         environment: Variables of the process.
+        switches: Function that returns the options that take no value.
 
     Raises:
         DsxError: If an argument, the value of an option or a variable of dsx is empty.
@@ -23,7 +26,8 @@ def check_not_empty(words: Sequence[str], environment: Mapping[str, str]) -> Non
     for before, word in pairwise(["", *words]):
         option, equals, value = word.partition("=")
         if not word.strip():
-            empty.append(before if before.startswith("--") else "an argument")
+            valued = before.startswith("--") and before != "--" and before not in switches()
+            empty.append(before if valued else "an argument")
         elif option.startswith("--") and equals and not value.strip():
             empty.append(option)
     if empty:

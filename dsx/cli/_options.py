@@ -1,14 +1,14 @@
 """Options that several commands share."""
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dsx.errors import DsxError, quoted
+from dsx.errors import unwritable_in_one_line
 
 if TYPE_CHECKING:
     from dsx.space import SearchSpace
@@ -28,13 +28,17 @@ StudyArgument = Annotated[
 StorageOption = Annotated[
     str,
     typer.Option(
-        help="Database, any SQLAlchemy URL.", envvar="DSX_STORAGE", metavar="URL", show_default=True
+        help="Database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        envvar="DSX_STORAGE",
+        metavar="URL",
+        show_default=True,
     ),
 ]
 StorageTimeoutOption = Annotated[
     str,
     typer.Option(
-        help="How long a database server that goes away is waited for: 90s, 10m, 2h.",
+        help="How long a search, a measurement or --settle waits for a database server that goes "
+        "away: 90s, 10m, 2h.",
         envvar="DSX_STORAGE_TIMEOUT",
         metavar="TIME",
     ),
@@ -63,9 +67,9 @@ TrustOption = Annotated[
     bool, typer.Option("--trust", help="Run code outside dsx that only the database names.")
 ]
 
+DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 # Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.
 DEFAULT_STORAGE_TIMEOUT = "10m"
-DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 
 
 def path_option(text: str, metavar: str) -> Any:
@@ -83,14 +87,11 @@ def path_option(text: str, metavar: str) -> Any:
 
 def _usable(option: typer.CallbackParam, path: Path | None) -> Path | None:
     """Refuse a path to be written that no file system could have, such as one that is too long."""
-    try:
-        if path is not None:
-            path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
+    if path is not None:
         # The command that writes the file reports a missing folder.
-        return path
-    except OSError as error:
-        raise DsxError(f"{option.opts[0]}: {quoted(path)}: {error.strerror}") from error
+        missing = suppress(FileNotFoundError, NotADirectoryError)
+        with unwritable_in_one_line(option.opts[0], path), missing:
+            path.lstat()
     return path
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dsx.errors import DsxError, quoted
+from dsx.errors import DsxError
 from dsx.measure import this_device
 from dsx.measure.backends import refusal
 from dsx.measure.device import crowded
@@ -58,23 +58,56 @@ class Asked:
         )
 
 
-def asked(
-    words: Sequence[str],
-    study: str | None,
-    pick: str | None,
-    storage: str,
-    settings: Mapping[str, Any],
-    own: SearchSpace | None = None,
-    trust: bool = False,
-) -> Asked:
-    """Read what is to be measured.
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The design that dials are applied to.
 
     Args:
-        words: A space, and settings of dials.
-        study: Name of the study that the design is from; None for the newest, if there is a pick.
-        pick: Which design of it; None for its knee, if there is a study.
+        space: Search space of the design.
+        design: The design.
+        about: Where it is from, as plain JSON values.
+        weights: Trained weights of the design, where a study keeps them.
+    """
+
+    space: SearchSpace
+    design: Design
+    about: Mapping[str, object]
+    weights: Mapping[str, Tensor] | None
+
+
+def start_of(name: str, dials: Sequence[str]) -> Base:
+    """Take the baseline of a space.
+
+    Args:
+        name: The space.
+        dials: Settings of dials, whose import paths may be followed.
+
+    Returns:
+        The baseline.
+
+    Raises:
+        SpaceError: If the space does not hold together.
+    """
+    _give_paths(dials)
+    space = load_space(name)
+    return Base(space=space, design=space.baseline, about={}, weights=None)
+
+
+def chosen(
+    study: str | None,
+    pick: str | None,
+    dials: Sequence[str],
+    storage: str,
+    own: SearchSpace | None,
+    trust: bool,
+) -> Base:
+    """Take a design of a study.
+
+    Args:
+        study: Name of the study; None for the newest.
+        pick: Which design of it; None for its knee.
+        dials: Settings of dials, whose import paths may be followed.
         storage: Database of the study.
-        settings: Keys of `measure` and what they shall be; None as the space says.
         own: The user's own space file of the study, if it was given.
         trust: Whether code that only the database names may run.
 
@@ -82,39 +115,51 @@ def asked(
         The design.
 
     Raises:
-        DsxError: If a space, a study, a design, a setting of dials or of `measure` cannot be.
+        DsxError: If there is no such study or design.
     """
-    name = words[0] if words and "=" not in words[0] else None
-    dials = words if name is None else words[1:]
+    _give_paths(dials)
+    choice = load_choice(storage, study, pick or "knee", this_device(), own, trust)
+    return Base(
+        space=choice.space,
+        design=choice.design,
+        about={"study": choice.study, "trial": choice.trial},
+        weights=choice.weights,
+    )
+
+
+def _give_paths(dials: Sequence[str]) -> None:
     # The import path of a shape follows its dial: kernel_shape:package.module:attribute.
-    settings_words = [item.strip() for word in dials for item in re.split("[=,()]", word)]
-    give([*settings_words, *(item.partition(":")[2] for item in settings_words)])
-    if study is None and pick is None:
-        if own is not None or trust:
-            raise DsxError("--space and --trust: are about a design of a study: name it by --study")
-        loaded = load_space(name or "digits")
-        about, weights, base = {}, None, loaded.baseline
-    else:
-        if name is not None:
-            raise DsxError(
-                f"--study and --pick: have a space of their own; leave out {quoted(name)}"
-            )
-        choice = load_choice(storage, study, pick or "knee", this_device(), own, trust)
-        loaded, base = choice.space, choice.design
-        about, weights = {"study": choice.study, "trial": choice.trial}, choice.weights
-    design = read_settings(loaded, dials, base.specs)
-    space = remeasured(loaded, **settings)
+    words = [item.strip() for dial in dials for item in re.split("[=,()]", dial)]
+    give([*words, *(item.partition(":")[2] for item in words)])
+
+
+def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Asked:
+    """Apply dials and settings to a design.
+
+    Args:
+        base: The design.
+        dials: Settings of dials.
+        settings: Keys of `measure` and what they shall be; None as the space says.
+
+    Returns:
+        What is to be measured.
+
+    Raises:
+        DsxError: If a setting of dials or of `measure` cannot be.
+    """
+    design = read_settings(base.space, dials, base.design.specs)
+    space = remeasured(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)
-    if design.id != base.id or settings.get("threads") is not None:
-        # They are of another design, or sums in another order could have led elsewhere.
-        weights = None
+    # Otherwise the weights are of another design, or sums in another order could have led
+    # elsewhere.
+    same = design.id == base.design.id and settings.get("threads") is None
     return Asked(
         space=space,
         design=design,
-        about={**about, "outside": outside(loaded, design)},
+        about={**base.about, "outside": outside(base.space, design)},
         notes=_notes(space, design),
-        weights=weights,
+        weights=base.weights if same else None,
     )
 
 

@@ -1,7 +1,7 @@
 """dsx measure: one design, beside the baseline."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from enum import StrEnum
 from functools import partial
@@ -23,7 +23,7 @@ from dsx.cli._options import (
     chosen_format,
     vouched,
 )
-from dsx.errors import DsxError
+from dsx.errors import DsxError, quoted
 
 if TYPE_CHECKING:
     from dsx.cli._single import Asked
@@ -116,7 +116,9 @@ def measure(
     json: JsonOption = False,
 ) -> None:
     """Measure one design beside the baseline: every metric, where the time goes, or backends."""
+    name, dials = _parsed(words or ())
     _check_combination(layers, list(metric or ()), list(backend or ()))
+    _check_origin(name, study is not None or pick is not None, space is not None or trust)
     patience = seconds("--storage-timeout", storage_timeout)
     settings = {
         "batch": batch,
@@ -127,7 +129,7 @@ def measure(
         # Alone with --layers it says what the slots are clocked in.
         "backend": backend[0] if backend and layers else None,
     }
-    from dsx.cli._single import asked
+    from dsx.cli._single import asked, chosen, start_of
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.trust import give
@@ -135,8 +137,11 @@ def measure(
     give([*(metric or ()), *(backend or ())])
     # What the network's own code prints is no result.
     with working("reading the space"), redirect_stdout(sys.stderr):
-        own = vouched(space, trust)
-        found = asked(words or (), study, pick, storage, settings, own, trust)
+        if study is None and pick is None:
+            base = start_of(name or "digits", dials)
+        else:
+            base = chosen(study, pick, dials, storage, vouched(space, trust), trust)
+        found = asked(base, dials, settings)
     for note in found.notes:
         print_message(note)
     how = chosen_format(format, json)
@@ -147,6 +152,20 @@ def measure(
         _backends(found, single, backend, how)
     else:
         _metrics(found, single, list(metric or ()), how)
+
+
+def _parsed(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Split the words into the name of a space, if one is given, and the dials after it."""
+    named = bool(words) and "=" not in words[0]
+    return (words[0], words[1:]) if named else (None, words)
+
+
+def _check_origin(name: str | None, of_study: bool, vouching: bool) -> None:
+    """Check where the design is from, before any code of a space file runs."""
+    if vouching and not of_study:
+        raise DsxError("--space and --trust: are about a design of a study: name it by --study")
+    if name is not None and of_study:
+        raise DsxError(f"--study and --pick: have a space of their own; leave out {quoted(name)}")
 
 
 def _check_combination(layers: bool, metric: list[str], backend: list[str]) -> None:
@@ -161,7 +180,7 @@ def _metrics(found: "Asked", single: "Opening", wanted: list[str], how: Format) 
     from dsx.report.measured import print_measured
     from dsx.report.progress import working
 
-    with working("reading the space") as tell, redirect_stdout(sys.stderr):
+    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
         measured = single(tell).measure(wanted)
     print_measured(found.space, found.design, measured, how, found.about)
 
@@ -170,7 +189,7 @@ def _layers(found: "Asked", single: "Opening", how: Format) -> None:
     from dsx.report.layers import print_layers
     from dsx.report.progress import working
 
-    with working("reading the space") as tell, redirect_stdout(sys.stderr):
+    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
         breakdowns = single(tell).layers()
     print_layers(found.space, found.design, breakdowns, how, found.about)
 
@@ -180,6 +199,6 @@ def _backends(found: "Asked", single: "Opening", wanted: list[str], how: Format)
     from dsx.report.progress import working
     from dsx.study.backends import compare_backends
 
-    with working("reading the space") as tell, redirect_stdout(sys.stderr):
+    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
         lines = compare_backends(single(tell), wanted)
     print_backends(found.space, found.design, lines, how, found.about)

@@ -68,13 +68,13 @@ def pareto(
     json: JsonOption = False,
 ) -> None:
     """Show the trade-offs of a study: the front as a table, a plot, and which designs to pick."""
+    patience = seconds("--storage-timeout", storage_timeout)
     if proxies:
         others: dict[str, object] = {"--settle": settle, "--save": save, "--x": x, "--y": y}
         others |= {"--mix-devices": mix_devices, "--space": space, "--trust": trust}
         _show_proxies(study, storage, plot, chosen_format(format, json), others)
         return
     limit = None if settle is None else seconds("--settle", settle)
-    patience = seconds("--storage-timeout", storage_timeout)
     if limit is None and (space is not None or trust):
         raise DsxError("--space and --trust: are about what --settle runs; without it nothing is")
     from dsx.report.progress import working

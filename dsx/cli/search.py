@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dsx.cli._again import command_line
 from dsx.cli._duration import seconds
+from dsx.cli._next import NextCommands
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     DEFAULT_STORAGE_TIMEOUT,
@@ -63,7 +63,6 @@ def search(
     limit = None if timeout is None else seconds("--timeout", timeout)
     patience = seconds("--storage-timeout", storage_timeout)
     from dsx.report.progress import SearchProgress, working
-    from dsx.report.result import print_front, print_message
     from dsx.space import load_space
     from dsx.study.run import search as run
 
@@ -85,27 +84,23 @@ def search(
             adopt=adopt,
             report=progress.report,
         )
-    print_front(found, chosen_format(format, json))
+    # Code outside dsx is run only if it is named again.
+    own = ["--space", space] if loaded.imports else []
+    following = NextCommands(found.study, storage, own, mix_devices)
+    _show(found, progress.marked, following, chosen_format(format, json))
+
+
+def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> None:
+    from dsx.report.result import print_front, print_message
+
+    if marked or found.on_front:
+        following.say_password()
+    following.say_marked(marked)
+    print_front(found, how)
     if not found.on_front:
         print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
         raise typer.Exit(1)
-    # Code outside dsx is run only if it is named again.
-    _say_next(found, storage, ["--space", space] if loaded.imports else [], mix_devices)
-
-
-def _say_next(found: "Front", storage: str, own: list[str], mix_devices: bool) -> None:
-    from dsx.report.result import print_message
-
-    place = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
-    mixed = ["--mix-devices"] if mix_devices else []
-    following = command_line("pareto", found.study, *place, *mixed, "--plot", "front.html")
-    if not found.has_knee:
-        print_message(f"Next: {following}")
-        return
-    # By its words, a design is picked from those of the study's own device.
-    pick = f"#{found.knee.trial}" if found.devices else "knee"
-    chosen = command_line("export", found.study, *place, *own, "--pick", pick, "--out", "chosen")
-    print_message(f"Next: {following}", f"      {chosen}")
+    following.say_next(found)
 
 
 def _check(storage: str, study: str | None) -> None:

@@ -14,7 +14,7 @@ from dsx.conv.deploy import Choice
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
-from dsx.export.place import MANIFEST, appearing, check_place
+from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
 from dsx.lookup import find
 from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.ownership import as_text, sealed, sha256
@@ -80,10 +80,12 @@ def export(
         skipped: list[Skipped] = []
         checks.check_weights(candidate, searched or {}, skipped)
         headline = f"{design.words(space.census)} in {space.file.model} (design {design.id})."
-        writer.write(candidate.deployed, candidate.sample, headline, folder)
-        (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
+        with writing_temporary():
+            writer.write(candidate.deployed, candidate.sample, headline, folder)
+            (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
         manifest = sealed(_manifest(candidate, folder, searched or {}, labels or {}, skipped))
-        (folder / MANIFEST).write_text(as_text(manifest), encoding="utf-8")
+        with writing_temporary():
+            (folder / MANIFEST).write_text(as_text(manifest), encoding="utf-8")
     return Bundle(folder=out, manifest=manifest)
 
 

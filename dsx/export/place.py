@@ -1,15 +1,16 @@
 """Place of an export: a new or empty folder, or that of an unchanged earlier export."""
 
 import re
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from dsx import files, folders
-from dsx.errors import DsxError
-from dsx.ownership import is_regular, read_sealed, sha256
+from dsx.errors import DsxError, unwritable_in_one_line
+from dsx.ownership import digest, is_regular, read_sealed
 
 MANIFEST = "manifest.json"
 
@@ -27,7 +28,7 @@ def check_place(out: Path, force: bool) -> None:
     if out.is_symlink():
         raise DsxError(f"--out: '{out}' is a symbolic link (choose a folder)")
     place = out.resolve()
-    with _one_line(f"--out: '{out}'"):
+    with unwritable_in_one_line("--out", out):
         if out.exists() and not out.is_dir():
             raise DsxError(f"--out: '{out}' is a file, not a folder")
         if Path.cwd().is_relative_to(place):
@@ -52,19 +53,27 @@ def appearing(out: Path, force: bool) -> Iterator[Path]:
     Raises:
         DsxError: If something else is there, or the folder cannot be written.
     """
-    with _one_line("the temporary folder (TMPDIR)"), folders.scratch() as folder:
+    with ExitStack() as stack:
+        with writing_temporary():
+            folder = stack.enter_context(folders.scratch())
         yield folder
         check_place(out, force)
-        with _one_line(f"--out: '{out}'"):
+        with unwritable_in_one_line("--out", out):
             folders.put(folder, out.resolve(), lambda place: _check_content(place, out, force))
 
 
 @contextmanager
-def _one_line(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise DsxError(f"{what} cannot be written: {error}") from error
+def writing_temporary() -> Iterator[None]:
+    """Name the system's temporary folder in the error about a file that cannot be written to it.
+
+    Raises:
+        DsxError: If the body raises an error about files.
+    """
+    with unwritable_in_one_line("the temporary folder (TMPDIR)", Path(tempfile.gettempdir())):
+        try:
+            yield
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def _check_content(place: Path, out: Path, force: bool) -> None:
@@ -76,7 +85,9 @@ def _check_content(place: Path, out: Path, force: bool) -> None:
     for entry in sorted(place.iterdir(), key=lambda entry: (entry.name != MANIFEST, entry.name)):
         if entry.name == MANIFEST and manifest is not None:
             continue
-        if is_regular(entry) and recorded.get(entry.name) == sha256(entry.read_bytes()):
+        # The name first: a file that is not recorded may be of any size.
+        known = recorded.get(entry.name)
+        if known is not None and is_regular(entry) and known == digest(entry):
             continue
         if manifest is not None and _is_cache(entry):
             continue

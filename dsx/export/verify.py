@@ -4,6 +4,7 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from dsx.activity import activity
 from dsx.errors import WorkFailed
+from dsx.export.place import writing_temporary
 from dsx.folders import scratch
 from dsx.measure import Candidate, Reading
 from dsx.measure.company import company
@@ -35,9 +37,11 @@ def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         WorkFailed: If the process fails.
     """
-    with scratch() as temporary:
-        into, out = temporary / "inputs", temporary / "outputs"
-        save_file({name: images.contiguous() for name, images in inputs.items()}, into)
+    with ExitStack() as stack:
+        with writing_temporary():
+            temporary = stack.enter_context(scratch())
+            into, out = temporary / "inputs", temporary / "outputs"
+            save_file({name: images.contiguous() for name, images in inputs.items()}, into)
         script = Path(__file__).with_name("_fresh.py")
         command = [sys.executable, "-IB", str(script), str(folder.resolve()), str(into), str(out)]
         with activity("running the exported model in a fresh process"):

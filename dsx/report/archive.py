@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from dsx import files
-from dsx.ownership import as_text, check_replaceable, is_signed, read_sealed, sealed, sha256
+from dsx.ownership import (
+    as_text,
+    check_replaceable,
+    digest,
+    is_signed_file,
+    read_sealed,
+    sealed,
+    sha256,
+)
 
 RECORD = "study.json"
 
@@ -47,29 +55,30 @@ def write(folder: Path, contents: Mapping[str, bytes], document: Mapping[str, An
     """
     files.make_folder(folder)
     with files.locked(folder):
-        replaced = {name: sha256(content) for name, content in _present(folder, contents).items()}
+        replaced = _present(folder, contents)
         record = {**document, "files": {name: sha256(new) for name, new in contents.items()}}
         started = sealed({**record, "replaced": replaced})
         _write_together(folder, {**contents, RECORD: as_text(started).encode()})
         _write_together(folder, {RECORD: as_text(sealed(record)).encode()})
 
 
-def _present(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Read the files that are there, after checking that each of them may be replaced."""
+def _present(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Hash the files that are there, after checking that each of them may be replaced."""
     record = read_sealed(folder / RECORD)
     found = {}
     for name in (RECORD, *names):
         check_replaceable(folder / name, functools.partial(_is_own, record, name))
         if (folder / name).exists():
-            found[name] = (folder / name).read_bytes()
+            found[name] = digest(folder / name)
     return found
 
 
-def _is_own(record: Mapping[str, Any] | None, name: str, content: bytes) -> bool:
+def _is_own(record: Mapping[str, Any] | None, name: str, file: Path) -> bool:
     if name == RECORD:
         return record is not None
-    recorded = [(record or {}).get(key, {}).get(name) for key in ("files", "replaced")]
-    return sha256(content) in recorded or is_signed(content)
+    known = [(record or {}).get(key, {}).get(name) for key in ("files", "replaced")]
+    # The name first: a file that is not recorded may be of any size.
+    return (any(known) and digest(file) in known) or is_signed_file(file)
 
 
 def _write_together(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -1,5 +1,7 @@
 """Where reports go (results to stdout, the rest to stderr), and the marks they share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -51,6 +53,28 @@ def console(*, stderr: bool = False) -> Console:
         A console; without a terminal it writes no control codes, 80 columns unless COLUMNS says so.
     """
     return _Console(stderr=stderr, highlight=False, emoji=False, markup=False)
+
+
+_displaying: list[Console] = []
+
+
+@contextmanager
+def displaying(out: Console) -> Iterator[None]:
+    """Print all messages to a console while it shows a bar, which another one would print into.
+
+    Args:
+        out: The console.
+    """
+    _displaying.append(out)
+    try:
+        yield
+    finally:
+        _displaying.remove(out)
+
+
+def message_console() -> Console:
+    """Return the console that messages are printed to: that of the running bar, if there is one."""
+    return _displaying[-1] if _displaying else console(stderr=True)
 
 
 def spelled(text: str, ascii_only: bool) -> str:

@@ -143,7 +143,7 @@ def _hover(front: Front, entry: Entry) -> str:
             unit = front.units.get(name, "")
             said = ratio(front, entry, name)
             figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
-            lines.append(f"{html(f'{title(name, unit)}: {figure}')}")
+            lines.append(html(f"{title(name, unit)}: {figure}"))
     return "<br>".join([*lines, *map(html, textwrap.wrap(entry.words, 60))])
 
 

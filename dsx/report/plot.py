@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dsx import files
-from dsx.errors import DsxError, unknown
-from dsx.ownership import check_replaceable, is_signed, signed, write_own
+from dsx.errors import DsxError, unknown, unwritable_in_one_line
+from dsx.ownership import check_replaceable, is_signed_file, signed, write_own
 from dsx.report.view import axes
 from dsx.study.front import Front
 from dsx.study.proxies import ProxyReport
@@ -26,11 +26,9 @@ def check_plot(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DsxError(f"{path}: {unknown('plot format', path.suffix, SUFFIXES)}")
-    try:
+    with unwritable_in_one_line("--plot", path):
         files.check_writable(path.parent)
-        check_replaceable(path, is_signed)
-    except OSError as error:
-        raise DsxError(f"cannot write {path}: {error.strerror or error}") from error
+        check_replaceable(path, is_signed_file)
 
 
 def plot(front: Front, path: str | Path, *, x: str | None = None, y: str | None = None) -> None:
@@ -90,10 +88,8 @@ def plot_proxies(report: ProxyReport, path: str | Path) -> None:
 def _write(path: Path, renderers: Mapping[str, Callable[[], bytes]]) -> None:
     check_plot(path)
     content = signed(renderers[path.suffix.lower()]())
-    try:
-        write_own(path, content, is_signed)
-    except OSError as error:
-        raise DsxError(f"cannot write {path}: {error.strerror or error}") from error
+    with unwritable_in_one_line("--plot", path):
+        write_own(path, content, is_signed_file)
 
 
 def _picture(front: Front, x: str, y: str, suffix: str) -> bytes:

@@ -22,10 +22,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dsx.activity import Activity, activity, current, current_subject
+from dsx.activity import Activity, active, activity, current, current_subject
 from dsx.errors import printable
-from dsx.report.console import console
-from dsx.secret import without_password
+from dsx.report.console import console, displaying
+from dsx.secret import without_url_password
 
 if TYPE_CHECKING:
     from dsx.study import run
@@ -56,7 +56,7 @@ def described(step: Activity) -> str:
     if (left := step.seconds_left) is not None:
         parts.append(f"{duration(left)} left")
     # A name may quote data or an address.
-    return without_password(printable(", ".join(parts)))
+    return without_url_password(printable(", ".join(parts)))
 
 
 def duration(seconds: float) -> str:
@@ -79,7 +79,7 @@ def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[Callabl
     """
     out = console(stderr=True)
 
-    with activity(name) as whole, _display(out, first_seconds):
+    with activity(name) as whole, displaying(out), _display(out, first_seconds):
         yield whole.rename
 
 
@@ -95,6 +95,7 @@ class SearchProgress:
 
     def __enter__(self) -> "SearchProgress":
         self._whole = self._context.enter_context(activity("starting"))
+        self._context.enter_context(displaying(self._console))
         if self._console.is_terminal:
             self._bar = _search_bar(self._console)
             self._task = self._bar.add_task("", total=None, front=0, visible=False)
@@ -111,7 +112,12 @@ class SearchProgress:
     ) -> None:
         self._context.close()
         if self._last is not None and error is None:
-            self._console.print(*summary(self._last).splitlines(), sep="\n", soft_wrap=True)
+            self._console.print(summary(self._last), soft_wrap=True)
+
+    @property
+    def marked(self) -> int:
+        """The number of latencies that should be measured again, as last reported."""
+        return 0 if self._last is None else self._last.marked
 
     def report(self, progress: "run.Progress") -> None:
         """Show how far the search is."""
@@ -194,18 +200,24 @@ class _Lines:
         self._thread.join()
 
     def _watch(self) -> None:
-        shown: tuple[str, float] | None = None
+        # The last interval of each step that was shown and is not over.
+        intervals: dict[tuple[str, float], float] = {}
         wait = self._first
         while not self._over.wait(wait):
-            step = current()
-            age = 0.0 if step is None else time.monotonic() - step.started
-            if step is None or age < self._first:
-                wait = self._first - age
+            steps = {(step.name, step.started): step for step in active()}
+            now = time.monotonic()
+            old = [key for key in steps if now - key[1] >= self._first]
+            if not old:
+                wait = self._first - max((now - began for _, began in steps), default=0.0)
                 continue
-            step_shown = step.name, step.started
+            # The most specific one of those that take long: inside it, much that is short may
+            # happen one after the other.
+            shown = old[-1]
             # The longer a step takes, the less often a reader wants to hear of it.
-            wait = min(2 * wait, LAST_SECONDS) if step_shown == shown else 2 * self._first
-            shown = step_shown
+            wait = min(2 * intervals.get(shown, self._first), LAST_SECONDS)
+            intervals = {key: last for key, last in intervals.items() if key in steps}
+            intervals[shown] = wait
+            step = steps[shown]
             try:
                 dated(self._out, described(step))
             except BrokenPipeError:
@@ -224,7 +236,7 @@ def dated(out: Console, text: str) -> None:
 
 
 def summary(progress: "run.Progress") -> str:
-    """Describe how a search ended, and what remains to be done."""
+    """Describe how a search ended."""
     words = {
         "complete": "measured to the end",
         "rejected": "rejected by a constraint",
@@ -233,12 +245,17 @@ def summary(progress: "run.Progress") -> str:
         "interrupted": "interrupted",
     }
     parts = [f"{n} {words[state]}" for state, n in progress.counts.items() if n and state in words]
-    line = f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
-    if not progress.marked:
-        return line
-    one = progress.marked == 1
-    many = "1 latency that matters is" if one else f"{progress.marked} latencies that matter are"
-    return (
-        f"{line}\n{many} marked (a busy machine, or a wide interval): "
-        f"`dsx pareto {progress.study} --settle 2m` measures again"
-    )
+    return f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
+
+
+def marked_note(marked: int) -> str:
+    """Describe how many latencies should be measured again, and why.
+
+    Args:
+        marked: Number of latencies from bad conditions, of designs that may be on the front.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    many = "1 latency that matters is" if marked == 1 else f"{marked} latencies that matter are"
+    return f"{many} marked (a busy machine, or a wide interval)"

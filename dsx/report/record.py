@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, WorkFailed, unwritable_in_one_line
 from dsx.report import archive
 from dsx.report.escape import cell, code, fenced, markdown, readable
 from dsx.report.findings import findings
@@ -20,13 +20,18 @@ from dsx.report.rows import as_csv, document
 from dsx.report.table import FrontTable
 from dsx.report.view import tally
 from dsx.study.database import open_database
-from dsx.study.front import Front
+from dsx.study.front import Entry, Front
 from dsx.study.read import find_study, load_front
 from dsx.study.readings import Taken, load_taken
 
 WIDTH = 100
 NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
 """The files next to study.json."""
+COLUMNS = (
+    "trial", "design", "subject", "feasible", "device", "metric", "seed", "value", "low", "high",
+    "unit", "samples", "taken_at", "conditions",
+)  # fmt: skip
+"""The columns of measurements.csv."""
 
 
 def check_folder(folder: Path) -> None:
@@ -47,7 +52,7 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
     """Write a study's folder; files of an earlier record are replaced, others stay.
 
     Args:
-        storage: Any SQLAlchemy URL.
+        storage: sqlite:///FILE or postgresql://USER@HOST/NAME.
         study: Name of the study.
         folder: Made if it is missing.
         mix_devices: Whether designs that were measured on other devices than the study's join in.
@@ -78,13 +83,14 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
 
 @contextmanager
 def _one_line(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise DsxError(f"--save: '{folder}' cannot be written: {reason}") from error
-    except DsxError as error:
-        raise DsxError(f"--save: {error}") from error
+    with unwritable_in_one_line("--save", folder):
+        try:
+            yield
+        except WorkFailed:
+            # About another process, not about the value.
+            raise
+        except DsxError as error:
+            raise DsxError(f"--save: {error}") from error
 
 
 def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
@@ -100,47 +106,33 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
     trials = {entry.id: entry for entry in front.entries}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "trial",
-            "design",
-            "subject",
-            "feasible",
-            "device",
-            "metric",
-            "seed",
-            "value",
-            "low",
-            "high",
-            "unit",
-            "samples",
-            "taken_at",
-            "conditions",
-        ]
-    )
+    writer.writerow(COLUMNS)
     for number in taken:
         entry = trials.get(number.design)
-        if entry is None or entry.device != number.device:
-            continue
-        writer.writerow(
-            [
-                entry.trial,
-                cell(number.design),
-                cell(number.subject),
-                json.dumps(entry.feasible),
-                cell(number.device),
-                cell(number.metric),
-                number.seed,
-                number.value,
-                number.low,
-                number.high,
-                cell(front.units.get(number.metric, "")),
-                number.samples,
-                f"{number.taken_at:%Y-%m-%dT%H:%M:%SZ}",
-                cell(json.dumps(dict(number.conditions), sort_keys=True)),
-            ]
-        )
+        if entry is not None and entry.device == number.device:
+            unit = front.units.get(number.metric, "")
+            writer.writerow(_row(entry, number, unit))
     return out.getvalue()
+
+
+def _row(entry: Entry, number: Taken, unit: str) -> list[object]:
+    """Return a reading of a design as the fields of a line; see `COLUMNS`."""
+    return [
+        entry.trial,
+        cell(number.design),
+        cell(number.subject),
+        json.dumps(entry.feasible),
+        cell(number.device),
+        cell(number.metric),
+        number.seed,
+        number.value,
+        number.low,
+        number.high,
+        cell(unit),
+        number.samples,
+        f"{number.taken_at:%Y-%m-%dT%H:%M:%SZ}",
+        cell(json.dumps(dict(number.conditions), sort_keys=True)),
+    ]
 
 
 def front_csv(front: Front) -> str:

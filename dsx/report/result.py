@@ -3,13 +3,13 @@
 import sys
 
 from dsx.errors import printable
-from dsx.report.console import console
+from dsx.report.console import console, message_console
 from dsx.report.escape import readable
 from dsx.report.picks import picks
 from dsx.report.rows import as_csv, as_json
 from dsx.report.table import FrontTable
 from dsx.report.terminal import TerminalPlot
-from dsx.secret import without_password
+from dsx.secret import without_url_password
 from dsx.study.front import Front
 
 
@@ -43,4 +43,4 @@ def print_message(*lines: str) -> None:
     Args:
         lines: The lines of the message, which may hold names from data.
     """
-    console(stderr=True).print(*map(without_password, lines), sep="\n", soft_wrap=True)
+    message_console().print(*map(without_url_password, lines), sep="\n", soft_wrap=True)

@@ -22,7 +22,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from dsx.activity import activity
 from dsx.errors import StorageError, WorkFailed
 from dsx.study.database import tuned
 from dsx.study.open_connections import roll_back_open
@@ -102,6 +103,12 @@ class Lease:
         Raises:
             StorageError: If another process holds it; names that process.
         """
+        with ExitStack() as announced:
+            self._acquire(announced)
+        self._presence.show(self.token)
+        self._heart.start()
+
+    def _acquire(self, announced: ExitStack) -> None:
         watched: LeaseRow | None = None
         waited = last = 0.0
         while not self._replace(watched, waited):
@@ -109,7 +116,8 @@ class Lease:
             if found is None or watched is None:
                 watched, waited, last = found, 0.0, time.monotonic()
                 if found is not None and not self._presence.has_ended(found.token):
-                    self._announce(found)
+                    announced.close()
+                    announced.enter_context(self._announced(found))
             elif (found.token, found.counter) != (watched.token, watched.counter):
                 raise StorageError(
                     f"study '{self.study}' is being run by process {found.pid} on {found.host} "
@@ -121,15 +129,17 @@ class Lease:
             # holder may have been unable to increment its counter.
             now = time.monotonic()
             waited, last = waited + min(now - last, 2 * self.intervals.look), now
-        self._presence.show(self.token)
-        self._heart.start()
 
-    def _announce(self, holder: LeaseRow) -> None:
+    @contextmanager
+    def _announced(self, holder: LeaseRow) -> Iterator[None]:
+        """Announce what this process waits for, for as long as it waits."""
         _log.warning(
             "study '%s' is held by process %s on %s; waiting for up to %g s to see whether that "
             "process is alive",
             *(self.study, holder.pid, holder.host, self.intervals.takeover),
         )
+        with activity(f"waiting to see whether process {holder.pid} on {holder.host} is alive"):
+            yield
 
     def _replace(self, watched: LeaseRow | None, waited: float) -> bool:
         """Take the lease if it is free, or its holder is dead, and no other process is faster."""

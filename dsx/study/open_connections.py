@@ -2,8 +2,8 @@
 
 A Ctrl-C that arrives inside SQLAlchemy can leave a connection in the middle of a transaction, for
 as long as the traceback of the interrupt refers to it. Even if SQLAlchemy closes the connection,
-SQLite keeps its locks until the last cursor is gone, to which the traceback refers too. This process
-would then wait for itself with the next thing that it writes.
+SQLite keeps its locks until the last cursor is gone, to which the traceback refers too. This
+process would then wait for itself with the next thing that it writes.
 """
 
 import sqlite3

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from dsx.activity import activity
 from dsx.errors import DsxError, StorageError, WorkFailed
 
 SERVER_SECONDS = 600.0
@@ -107,26 +108,34 @@ class _Waiting:
 
     def connect(self, attempt: Callable[[], Any], refused: type[Exception]) -> Any:
         """Try until it works."""
-        begin, announced = time.monotonic(), False
-        while True:
-            try:
-                connection = attempt()
-            except refused as error:
-                cause = " ".join(str(error).split())
-                if time.monotonic() - begin >= self.seconds:
-                    raise WorkFailed(f"{self.where} cannot be reached: {cause}") from error
-                if not announced:
-                    _log.warning(
-                        "%s cannot be reached; dsx tries again for up to %s and keeps what it has "
-                        "measured (%s)",
-                        *(self.where, _words(self.seconds), cause),
-                    )
-                    announced = True
+        begin = time.monotonic()
+        try:
+            return attempt()
+        except refused as error:
+            cause = self._checked(error, begin)
+        _log.warning(
+            "%s cannot be reached; dsx tries again for up to %s and keeps what it has "
+            "measured (%s)",
+            *(self.where, _words(self.seconds), cause),
+        )
+        with activity(f"waiting for {self.where}"):
+            while True:
                 self._sleep(begin)
-            else:
-                if announced:
-                    _log.warning("%s can be reached again", self.where)
-                return connection
+                try:
+                    connection = attempt()
+                except refused as error:
+                    self._checked(error, begin)
+                else:
+                    break
+        _log.warning("%s can be reached again", self.where)
+        return connection
+
+    def _checked(self, error: Exception, begin: float) -> str:
+        """Return why the server cannot be reached, unless the time is over."""
+        cause = " ".join(str(error).split())
+        if time.monotonic() - begin >= self.seconds:
+            raise WorkFailed(f"{self.where} cannot be reached: {cause}") from error
+        return cause
 
     def _sleep(self, begin: float) -> None:
         try:

@@ -1,8 +1,11 @@
 """Empty values are refused, and what the parser quotes is printed safely."""
 
 import pytest
+import typer
 
-from dsx.cli._given import check_not_empty, safe_message
+from dsx.cli import app
+from dsx.cli._app import _switches
+from dsx.cli._given import VARIABLES, check_not_empty, safe_message
 from dsx.errors import DsxError
 
 
@@ -15,6 +18,11 @@ from dsx.errors import DsxError
         (["search", ""], {}, "an argument"),
         ([""], {}, "an argument"),
         (["ls"], {"DSX_STORAGE": ""}, "DSX_STORAGE"),
+        (["search"], {"DSX_STORAGE_TIMEOUT": ""}, "DSX_STORAGE_TIMEOUT"),
+        (["export", "--force", ""], {}, "an argument"),
+        (["measure", "--no-channels-last", ""], {}, "an argument"),
+        (["--debug", ""], {}, "an argument"),
+        (["measure", "--", ""], {}, "an argument"),
         (["ls"], {"DSX_SEED": "1", "DSX_TRIALS": " "}, "DSX_TRIALS"),
     ],
 )
@@ -22,12 +30,23 @@ def test_an_empty_value_is_refused(
     words: list[str], environment: dict[str, str], where: str
 ) -> None:
     with pytest.raises(DsxError, match=rf"^{where}: the value is empty \(leave it out, or give"):
-        check_not_empty(words, environment)
+        check_not_empty(words, environment, _switches)
+
+
+def test_every_variable_of_an_option_with_a_value_is_checked() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    options = [option for command in group.commands.values() for option in command.params]
+    switches = _switches()
+    named = {option.envvar for option in options if switches.isdisjoint(option.opts)}
+    assert named - {None} == set(VARIABLES)
 
 
 @pytest.mark.parametrize("words", [[], ["ls"], ["measure", "digits", "stem=keep"], ["--", "x"]])
 def test_all_else_is_left_to_the_parser(words: list[str]) -> None:
-    check_not_empty(words, {"DSX_DEBUG": "", "OTHER": "", "DSX_STORAGE": "sqlite:///x.db"})
+    check_not_empty(
+        words, {"DSX_DEBUG": "", "OTHER": "", "DSX_STORAGE": "sqlite:///x.db"}, _switches
+    )
 
 
 def test_words_in_a_message_are_printable_and_hold_no_password() -> None:

@@ -90,6 +90,9 @@ def test_a_design_of_a_study(used: Path) -> None:
         (["--dtype", "float16"], "Invalid value for '--dtype': "),
         (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
         (["digits", "--study", "x"], "--study and --pick: have a space of their own; leave out"),
+        # The file does not exist, but is not looked for.
+        (["digits", "--space", "v.yaml"], "--space and --trust: are about a design of a study: "),
+        (["digits", "--pick", "#1", "--space", "v.yaml"], "--study and --pick: have a space of "),
     ],
 )
 def test_what_cannot_be_is_one_line(words: list[str], problem: str, tmp_path: Path) -> None:

@@ -74,7 +74,12 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
     [
         (["tny"], "no study called 'tny' (allowed: static, tiny). Did you mean 'tiny'?"),
         (["--plot", "front.pgn"], "front.pgn: no plot format called '.pgn'"),
-        (["--plot", "nowhere/front.png"], "cannot write nowhere/front.png: "),
+        (
+            ["--plot", "nowhere/front.png"],
+            "--plot: 'nowhere/front.png' cannot be written: ",
+        ),
+        (["--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
+        (["--proxies", "--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
         (["--proxies"], "study 'tiny' has 0 designs with latency_ms, and to compare orders takes "),
         (["--proxies", "--save", "x"], "--proxies: does not go with --save (allowed: --plot, "),

@@ -1,16 +1,20 @@
 """Places of an export: new, empty, or an unchanged earlier export, and nothing else."""
 
+import errno
 import json
+import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dsx.errors import DsxError
-from dsx.export.place import appearing, check_place
+from dsx.errors import DsxError, out_of_memory
+from dsx.export.place import appearing, check_place, writing_temporary
 from dsx.ownership import as_text, sealed, sha256
 
+TEMPORARY = rf"the temporary folder \(TMPDIR\): '{re.escape(tempfile.gettempdir())}'"
 FILES = {"model.py": b"network", "weights.safetensors": b"numbers"}
 
 
@@ -138,8 +142,44 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_temporary_folder_that_disappears_is_one_line(tmp_path: Path) -> None:
-    problem = r"^the temporary folder \(TMPDIR\) cannot be written: .*No such file"
+    problem = rf"^{TEMPORARY} cannot be written: No such file or directory$"
     with pytest.raises(DsxError, match=problem), appearing(tmp_path / "out", force=False) as folder:
         shutil.rmtree(folder)
-        (folder / "half").write_text("")
+        with writing_temporary():
+            (folder / "half").write_text("")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    problem = r"^the temporary folder \(TMPDIR\): '.*/missing' cannot be written: No such file"
+    with pytest.raises(DsxError, match=problem), appearing(tmp_path / "out", force=False):
+        raise AssertionError("there is no folder")
+
+
+def test_an_error_of_the_work_itself_is_not_about_the_temporary_folder(tmp_path: Path) -> None:
+    """A process that cannot be started, for example."""
+    failure = OSError(errno.ENOMEM, "Cannot allocate memory")
+    raises = pytest.raises(OSError, match="Cannot allocate memory")
+    with raises as raised, appearing(tmp_path / "out", force=False):
+        raise failure
+    assert raised.value is failure
+    assert out_of_memory(failure) == "out of memory: [Errno 12] Cannot allocate memory"
+
+
+def test_no_temporary_name_is_in_the_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "x"
+    problem = rf"^--out: '{out}' cannot be written: Not a directory$"
+    with pytest.raises(DsxError, match=problem):
+        check_place(out, force=False)
+
+
+def test_a_foreign_file_of_any_size_is_not_read(tmp_path: Path) -> None:
+    out = exported(tmp_path / "out")
+    with (out / "huge").open("wb") as file:
+        file.truncate(2**43)
+    with pytest.raises(DsxError, match="'huge' is not from an export"):
+        check_place(out, force=True)

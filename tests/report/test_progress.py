@@ -1,13 +1,22 @@
 """Where a search stands: lines without a terminal, a summary in the end."""
 
 import dataclasses
+import math
 import re
 import time
 
 import pytest
 
-from dsx.activity import Activity, activity, subject
-from dsx.report.progress import LINES, SearchProgress, described, duration, summary, working
+from dsx.activity import Activity, activity, each, subject
+from dsx.report.progress import (
+    LINES,
+    SearchProgress,
+    described,
+    duration,
+    marked_note,
+    summary,
+    working,
+)
 from dsx.study.run import Progress
 
 DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", re.MULTILINE)
@@ -81,13 +90,12 @@ def test_a_summary_counts_what_became_of_the_draws() -> None:
 @pytest.mark.parametrize(
     ("marked", "many"), [(1, "1 latency that matters is"), (7, "7 latencies that matter are")]
 )
-def test_a_summary_says_what_is_to_be_measured_again(marked: int, many: str) -> None:
-    progress = dataclasses.replace(at(4, 4, "finished"), marked=marked)
-    assert summary(progress).splitlines() == [
-        "finished: 4 measured to the end",
-        f"{many} marked (a busy machine, or a wide interval): "
-        "`dsx pareto s --settle 2m` measures again",
-    ]
+def test_what_is_to_be_measured_again_is_counted(marked: int, many: str) -> None:
+    with SearchProgress() as progress:
+        assert progress.marked == 0
+        progress.report(dataclasses.replace(at(4, 4, "finished"), marked=marked))
+    assert progress.marked == marked
+    assert marked_note(marked) == f"{many} marked (a busy machine, or a wide interval)"
 
 
 def test_a_summary_of_nothing_is_no_list() -> None:
@@ -109,8 +117,26 @@ def test_long_work_is_announced_in_a_pipe_less_and_less_often(
         while err.count("\n") < 3 and time.monotonic() < end:
             time.sleep(0.01)
             err += capsys.readouterr().err
-    assert undated(err).splitlines()[:3] == ["training #5, epoch 1 of 30"] * 3
+    # The outer activity takes long a moment before the inner one does.
+    *_, second, third = undated(err).splitlines()[:3]
+    assert second == third == "training #5, epoch 1 of 30"
     assert all(DATED.match(line) for line in err.splitlines())
+
+
+@pytest.mark.timing
+def test_work_of_many_short_steps_is_announced_too_and_less_and_less_often(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, start = 0.1, time.monotonic()
+    with working("starting", first_seconds=first):
+        for _ in each(range(20), "timing", "slot"):
+            with activity("preparing"):
+                time.sleep(first / 2)
+    lines = undated(capsys.readouterr().err).splitlines()
+    outer = [line for line in lines if line.startswith("timing, slot ")]
+    # After 1, 3, 7, 15, ... times the first interval.
+    most = math.log2((time.monotonic() - start) / first + 1)
+    assert 1 <= len(outer) <= most
 
 
 def test_on_a_terminal_there_is_a_bar(

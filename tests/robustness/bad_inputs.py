@@ -113,6 +113,8 @@ def numbers() -> Iterator[BadInput]:
         for value in ("5d", "-1s", LONG):
             words = [command, "--storage-timeout", value]
             yield BadInput(words=words, match="--storage-timeout: '.*' is not a time")
+    words = ["pareto", "--proxies", "--storage-timeout", "5d"]
+    yield BadInput(words=words, match="--storage-timeout: '5d' is not a time")
     for value in ("0", "-4", "1.5", huge, "x"):
         yield BadInput(words=["measure", "tiny.yaml", "--batch", value], match="--batch")
         yield BadInput(words=["measure", "tiny.yaml", "--threads", value], match="--threads")
@@ -194,7 +196,8 @@ def paths() -> Iterator[BadInput]:
     yield BadInput(words=["space", "link.yaml"], match="no such file")
     for place in ("front.txt", "front", "studies", "no/such/front.html", f"{LONG}.html"):
         yield BadInput(
-            words=["pareto", "--plot", place], match="no plot format|cannot write|--plot: "
+            words=["pareto", "--plot", place],
+            match="no plot format|--plot: '.*' cannot be written: ",
         )
     yield BadInput(words=["pareto", "--plot", f"{'x/' * 3000}a.html"], match="--plot")
     for place in ("/dev/null", "/dev/null/x", LONG, "x/" * 3000, "/proc/1/nothing"):

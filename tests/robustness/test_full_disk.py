@@ -15,14 +15,20 @@ from tests.study.spaces import QUICK, STATIC
 
 KIND = "commands on a full disk"
 FILES = {
-    "pareto --plot": (["pareto", "static", "--plot", "front.html"], "cannot write front.html: "),
-    "pareto --plot .svg": (["pareto", "static", "--plot", "front.svg"], "cannot write front.svg: "),
+    "pareto --plot": (
+        ["pareto", "static", "--plot", "front.html"],
+        "--plot: 'front.html' cannot be written: ",
+    ),
+    "pareto --plot .svg": (
+        ["pareto", "static", "--plot", "front.svg"],
+        "--plot: 'front.svg' cannot be written: ",
+    ),
     "pareto --save": (["pareto", "static", "--save", "kept"], "--save: 'kept' cannot be written: "),
     "space --write": (
         ["space", "--model", "small_cnn", "--write", "draft.yaml"],
         "--write: 'draft.yaml' cannot be written: ",
     ),
-    "export": (["export", "quick"], "the temporary folder (TMPDIR) cannot be written: "),
+    "export": (["export", "quick"], "the temporary folder (TMPDIR): '"),
     "doctor --calibrate": (["doctor", "--calibrate"], "{cache} cannot be written: "),
 }
 """Words after `dsx`, and the start of the line."""

@@ -28,6 +28,7 @@ def test_names_that_are_not_allowed(name: str) -> None:
     ) as error:
         check_study_name(name)
     assert str(error.value).isprintable()
+    assert str(error.value).endswith("the end none of .lock, .db, .db-wal, .db-shm, .db-journal)")
 
 
 @given(st.text())

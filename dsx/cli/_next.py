@@ -1,0 +1,65 @@
+"""Print the commands that continue a study once a search has ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dsx.cli._again import command_line, lacks_password, storage_words
+from dsx.cli._options import DEFAULT_STORAGE
+
+if TYPE_CHECKING:
+    from dsx.study.front import Front
+
+
+@dataclass(frozen=True)
+class NextCommands:
+    """Commands that continue a study.
+
+    Args:
+        study: Name of the study.
+        storage: Database of the study.
+        own: Options that name the user's code again, which is not run without them.
+        mix_devices: Whether the numbers of all devices are joined.
+    """
+
+    study: str
+    storage: str
+    own: Sequence[str]
+    mix_devices: bool
+
+    def command(self, name: str, *words: str) -> str:
+        """Write a command about the study."""
+        place = storage_words(self.storage, DEFAULT_STORAGE)
+        mixed = ["--mix-devices"] if self.mix_devices and name == "pareto" else []
+        return command_line(name, self.study, *place, *mixed, *words)
+
+    def say_password(self) -> None:
+        """Print what the commands need in place of a password, which they do not show."""
+        from dsx.report.result import print_message
+
+        if lacks_password(self.storage):
+            print_message(
+                "The commands below need DSX_STORAGE, set to the URL of the database with its "
+                "password, which is not printed."
+            )
+
+    def say_marked(self, marked: int) -> None:
+        """Print how the latencies from bad conditions are measured again, if there are any."""
+        from dsx.report.progress import marked_note
+        from dsx.report.result import print_message
+
+        if marked:
+            command = self.command("pareto", "--settle", "2m", *self.own)
+            print_message(f"{marked_note(marked)}; to measure again: {command}")
+
+    def say_next(self, found: "Front") -> None:
+        """Print the commands that plot the front and export its knee."""
+        from dsx.report.result import print_message
+
+        lines = [f"Next: {self.command('pareto', '--plot', 'front.html')}"]
+        if found.has_knee:
+            # A pick by name considers only designs measured on the study's own device.
+            pick = f"#{found.knee.trial}" if found.devices else "knee"
+            chosen = self.command("export", *self.own, "--pick", pick, "--out", "chosen")
+            lines.append(f"      {chosen}")
+        print_message(*lines)

@@ -1,0 +1,64 @@
+"""The commands that are printed after a search can be run as they are."""
+
+import pytest
+
+from dsx.cli._next import NextCommands
+
+DEFAULT = "sqlite:///studies/dsx.db"
+SERVER = "postgresql://u:s3cret@h/d"
+
+
+def command(storage: str, *own: str, mix_devices: bool = False) -> str:
+    return NextCommands("s", storage, own, mix_devices).command("pareto", "--plot", "a.png")
+
+
+@pytest.mark.parametrize(
+    ("variable", "storage", "place"),
+    [
+        (None, DEFAULT, ""),
+        (None, "sqlite:///a b.db", " --storage 'sqlite:///a b.db'"),
+        (None, SERVER, ""),
+        (SERVER, SERVER, ""),
+        ("sqlite:///a.db", "sqlite:///a.db", ""),
+        # The default has to be named where a variable names another database.
+        ("sqlite:///a.db", DEFAULT, f" --storage {DEFAULT}"),
+    ],
+)
+def test_the_database_is_named_unless_a_variable_does_that(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, storage: str, place: str
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("DSX_STORAGE", variable)
+    assert command(storage) == f"dsx pareto s{place} --plot a.png"
+
+
+@pytest.mark.parametrize(("variable", "said"), [(None, True), (SERVER, False)])
+def test_a_password_on_the_command_line_is_not_repeated_but_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str | None,
+    said: bool,
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("DSX_STORAGE", variable)
+    NextCommands("s", SERVER, [], False).say_password()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "The commands below need DSX_STORAGE, set to the URL of the database with its password, "
+        "which is not printed.\n"
+        if said
+        else ""
+    )
+
+
+def test_marked_latencies_are_measured_again_in_the_same_database_with_the_same_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    following = NextCommands("s", "sqlite:///a.db", ["--space", "my.yaml"], True)
+    following.say_marked(0)
+    following.say_marked(1)
+    assert capsys.readouterr().err == (
+        "1 latency that matters is marked (a busy machine, or a wide interval); to measure again: "
+        "dsx pareto s --storage sqlite:///a.db --mix-devices --settle 2m --space my.yaml\n"
+    )
