@@ -1,7 +1,7 @@
 """Protocols: which of them differ in nothing but the training seed."""
 
 import pytest
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import make_url
 
 from dsx.study.run import LARGEST_SEED
 from dsx.study.tables import ProtocolRow, StudyRow
@@ -53,7 +53,8 @@ def test_more_than_the_seed_differs(settings: dict[str, object], other: dict[str
 
 
 def test_every_seed_that_a_search_takes_fits_into_its_column() -> None:
-    kind = StudyRow.__table__.columns["seed"].type.compile(postgresql.dialect())
+    postgresql = make_url("postgresql+psycopg://").get_dialect()()
+    kind = StudyRow.__table__.columns["seed"].type.compile(postgresql)
     assert (LARGEST_SEED, kind) == (2**32 - 1, "BIGINT")
 
 
