@@ -13,7 +13,13 @@ from dsx.study.plan import find_metrics, unmet
 from tests.data.writers import write_cifar
 
 SPACES = shipped_spaces()
-SEARCHED = ["cifar10-mobilenet", "cifar10-resnet18", "cifar10-vgg16", "dsxplore-vgg11"]
+SEARCHED = [
+    pytest.param("cifar10-mobilenet", marks=pytest.mark.long),
+    pytest.param("cifar10-resnet18", marks=pytest.mark.long),
+    pytest.param("cifar10-vgg16", marks=pytest.mark.long),
+    "dsxplore-vgg11",
+]
+"""Each takes half a minute."""
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 

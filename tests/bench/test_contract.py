@@ -17,7 +17,11 @@ def test_a_benchmark_says_what_it_measures(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names(Bench))
+@pytest.mark.parametrize(
+    "name",
+    # It takes a minute even where it is only tried.
+    [pytest.param(n, marks=[pytest.mark.long] * (n == "latency")) for n in names(Bench)],
+)
 def test_a_benchmark_can_be_tried(name: str) -> None:
     told: list[str] = []
     rows = find(Bench, name).run(True, told.append)

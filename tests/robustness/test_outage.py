@@ -48,7 +48,7 @@ def check_end(storage: str, study: str) -> None:
     ("space", "mode", "seconds"),
     [
         (STATIC, "immediate", 2),
-        (TINY, "fast", 2),
+        pytest.param(TINY, "fast", 2, marks=pytest.mark.long),
         pytest.param(STATIC, "fast", 60, marks=pytest.mark.long),
         pytest.param(TINY, "immediate", 60, marks=pytest.mark.long),
     ],
@@ -84,6 +84,7 @@ def test_a_search_waits_for_its_server(
     check_end(postgres_storage, space.stem)
 
 
+@pytest.mark.long
 def test_a_server_that_stays_away_ends_a_search_in_one_line(
     tmp_path: Path, postgres: Server, postgres_storage: str, tally: Tally
 ) -> None:

@@ -15,6 +15,7 @@ EPOCHS = 40
 """A training that takes longer than a second, on any machine."""
 
 
+@pytest.mark.long
 def test_a_training_is_flushed_before_it_is_reported(tmp_path: Path, tally: Tally) -> None:
     space = varied(TINY, tmp_path, "epochs: 1", f"epochs: {EPOCHS}")
     trace = tmp_path / "trace"

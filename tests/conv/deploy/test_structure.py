@@ -179,6 +179,7 @@ print(json.dumps(structure(deploy(network, x, timer=first).network).facts, sort_
 """
 
 
+@pytest.mark.long
 def test_it_is_the_same_in_every_process() -> None:
     script = [sys.executable, "-W", "ignore", "-c", SCRIPT]
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
