@@ -91,7 +91,7 @@ def test_a_link_to_what_was_written_is_read_but_not_deleted(
 
 def test_only_undamaged_checkpoints_are_deleted(files: WeightFiles) -> None:
     row = files.record("s", "abc", "p", ".training", None)
-    write(files.path(row), {"about": {}, "x": torch.zeros(3)})
+    write(files.path(row), {"about": {"train": {}}, "ended": False, "x": torch.zeros(3)})
     files.dispose(row)
     assert not files.path(row).exists()
     row = files.record("s", "abc", "p", ".training", None)
