@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dsx.cli import show_log_messages
+from dsx.report.console import _displaying
 from dsx.report.progress import working
 from tests.cli.running import KILL, dsx, start, until
 from tests.robustness.hostile import ALL, harmless
@@ -17,8 +18,11 @@ from tests.study.spaces import STATIC
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
+    """Tests before this one leave neither a running bar nor a disabled logger behind."""
     log = logging.getLogger("dsx")
     before = log.handlers, log.propagate
+    assert not _displaying
+    assert log.getChild("study").isEnabledFor(logging.WARNING)
     yield
     log.handlers, log.propagate = before
 
