@@ -247,6 +247,7 @@ def test_shapes_of_another_training_are_found_out(out: Path) -> None:
         export(space, design, out, weights=found.weights, searched={"flops": exact(1.0)})
 
 
+@pytest.mark.long
 def test_learned_counts_that_the_search_does_not_have_are_listed(out: Path) -> None:
     space = make_space()
     slot = space.census.slots[-1].name
@@ -333,6 +334,7 @@ def test_what_is_replaced_stays_until_the_new_is_checked(searched: Searched, out
     assert [file.name for file in out.parent.iterdir()] == ["chosen"]
 
 
+@pytest.mark.long
 def test_a_file_that_is_added_during_the_export_stays(searched: Searched, out: Path) -> None:
     export(searched.space, searched.design, out, weights=searched.weights)
     with pytest.raises(DsxError, match="'mine' is not from an export"):

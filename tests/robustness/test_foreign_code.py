@@ -45,7 +45,12 @@ RUNNING = (
 )
 
 
-@pytest.mark.parametrize("arguments", RUNNING, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize(
+    "arguments",
+    # An export takes a quarter of a minute.
+    [pytest.param(each, marks=[pytest.mark.long] * (each[0] == "export")) for each in RUNNING],
+    ids=lambda arguments: arguments[0],
+)
 def test_code_of_a_stored_study_is_run_only_if_somebody_vouches_for_it(
     folder: Path, tally: Tally, arguments: list[str]
 ) -> None:

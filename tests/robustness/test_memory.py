@@ -34,7 +34,7 @@ def test_a_network_that_asks_for_too_much(
     assert "Traceback" not in ended.err and ended.err.count("dsx: ") == 1
 
 
-@pytest.mark.parametrize("command", ["space", "search"])
+@pytest.mark.parametrize("command", ["space", pytest.param("search", marks=pytest.mark.long)])
 def test_a_network_that_is_too_large_for_this_machine(
     command: str, tmp_path: Path, tally: Tally
 ) -> None:

@@ -35,7 +35,7 @@ def start_at_once(folder: Path, storage: str, names: Sequence[str]) -> list[str]
 
 
 @pytest.mark.parametrize(
-    ("rounds", "processes"), [(1, 8), pytest.param(7, 16, marks=pytest.mark.long)]
+    ("rounds", "processes"), [(1, 4), pytest.param(7, 16, marks=pytest.mark.long)]
 )
 def test_first_starts_on_a_server_do_not_race(
     tmp_path: Path, postgres: Server, rounds: int, processes: int
