@@ -102,8 +102,9 @@ def cache_file(root: Path, of: str = "") -> Path:
         root: Folder of the data set.
         of: Name of the digested part of each file.
     """
-    place = hashlib.sha256(os.fsencode(root.resolve()) + b"\0" + of.encode()).hexdigest()[:16]
-    return user_cache_path("dsx") / "digests" / f"{place}.json"
+    place = os.fsencode(os.path.realpath(root)) + b"\0" + of.encode()
+    name = hashlib.sha256(place).hexdigest()[:16]
+    return user_cache_path("dsx") / "digests" / f"{name}.json"
 
 
 def _key(file: File) -> str:

@@ -1,5 +1,6 @@
 """Place of an export: a new or empty folder, or that of an unchanged earlier export."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def check_place(out: Path, force: bool) -> None:
     """
     if out.is_symlink():
         raise DsxError(f"--out: '{out}' is a symbolic link (choose a folder)")
-    place = out.resolve()
+    place = _target(out)
     with unwritable_in_one_line("--out", out):
         if out.exists() and not out.is_dir():
             raise DsxError(f"--out: '{out}' is a file, not a folder")
@@ -37,6 +38,11 @@ def check_place(out: Path, force: bool) -> None:
         files.remove_abandoned(place)
         if out.exists():
             _check_content(place, out, force)
+
+
+def _target(out: Path) -> Path:
+    # Not Path.resolve, which raises an error that is no OSError for a link to itself.
+    return Path(os.path.realpath(out))
 
 
 @contextmanager
@@ -59,7 +65,7 @@ def appearing(out: Path, force: bool) -> Iterator[Path]:
         yield folder
         check_place(out, force)
         with unwritable_in_one_line("--out", out):
-            folders.put(folder, out.resolve(), lambda place: _check_content(place, out, force))
+            folders.put(folder, _target(out), lambda place: _check_content(place, out, force))
 
 
 @contextmanager

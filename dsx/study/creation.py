@@ -4,6 +4,7 @@ The lock is located where the tables are: next to the file of a SQLite database,
 database of a server, which machines without a common folder share.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,8 @@ def creating(engine: Engine, file: Path | None) -> Iterator[None]:
     """
     if file is not None:
         # Next to the file itself: a process that opens a symbolic link to it shares this lock.
-        place = file.resolve()
+        # Not Path.resolve, which raises an error that is no OSError for a link to itself.
+        place = Path(os.path.realpath(file))
         with locked(place.with_name(f"{place.name}.lock"), WAIT_SECONDS):
             yield
     elif engine.dialect.name == "sqlite":

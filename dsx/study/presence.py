@@ -12,14 +12,13 @@ holder that was stopped but lives, or one whose forked children live on.
 
 import fcntl
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import Engine
 
-from dsx.files import SUFFIX
+from dsx.files import remove_abandoned, temporary_name
 from dsx.locks import try_lock
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -51,6 +50,7 @@ class Presence:
             return
         # Where the file cannot be written or locked, nothing is proved later on.
         with suppress(OSError):
+            remove_abandoned(self._file)
             self._held = _locked_file(self._file, content)
 
     def withdraw(self) -> None:
@@ -90,7 +90,7 @@ class Presence:
 
 def _locked_file(place: Path, content: bytes) -> int:
     """Create a file that no other process ever sees unlocked; return it open."""
-    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}{SUFFIX}")
+    partial = temporary_name(place)
     file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         os.fchmod(file, 0o644)
@@ -124,4 +124,4 @@ def database_file(engine: Engine) -> Path | None:
         return None
     with engine.connect() as connection:
         (_, _, name), *_ = connection.exec_driver_sql("PRAGMA database_list").all()
-    return Path(name).resolve() if name else None
+    return Path(os.path.realpath(name)) if name else None

@@ -17,7 +17,8 @@ from dsx.space.schema import Direction
 from dsx.study.creation import creating
 from dsx.study.database import options_for, shown, sqlite_file
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+# What it warns about and cannot handle itself ends as an error, which dsx reports in one line.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Store:

@@ -82,7 +82,12 @@ def test_every_command_reads_or_refuses_a_damaged_database(
         check(dsx(*command, folder=tmp_path), tally, f"{command}")
 
 
-SOME = ("one measurement row is missing", "Optuna's trials are deleted")
+SOME = (
+    "one measurement row is missing",
+    "Optuna's trials are deleted",
+    "no column trials.state",
+    "a link to itself",
+)
 
 
 @pytest.mark.parametrize(

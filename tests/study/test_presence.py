@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
+from dsx.files import temporary_name
 from dsx.study.database import open_database
 from dsx.study.presence import BOOT_ID, Presence, database_file
 from tests.measure.crowd import Other
@@ -45,6 +46,13 @@ def test_a_holder_has_ended_when_it_was_killed_and_not_before(storage: str, engi
     assert Presence(engine, "s").has_ended(TOKEN)
     assert not Presence(engine, "s").has_ended("another token")
     assert not Presence(engine, "another").has_ended(TOKEN)
+
+
+def test_what_a_killed_process_left_of_the_file_is_removed(engine: Engine, file: Path) -> None:
+    left = temporary_name(file)
+    left.touch()
+    Presence(engine, "s").show(TOKEN)
+    assert file.exists() and not left.exists()
 
 
 def test_it_is_read_also_by_who_only_reads(storage: str, engine: Engine) -> None:
