@@ -28,6 +28,8 @@ from dsx.errors import WorkFailed
 from dsx.streams import guard
 
 AGAIN_SECONDS = 0.01
+_MEASURING = frozenset({"search", "measure", "--settle"})
+"""Commands and options that save what they measure."""
 UNHEARD = 128 + signal.SIGPIPE
 """Exit code of a process that a closed pipe has ended."""
 
@@ -78,7 +80,9 @@ def main() -> None:
 
         # Not shortened: it is to be run.
         again = printable(command_line(*sys.argv[1:]))
-        print(f"dsx: interrupted; everything measured is saved. To go on: {again}", file=sys.stderr)
+        resumes = _MEASURING.intersection(sys.argv[1:])
+        done = "; everything measured is saved. To go on" if resumes else ". To start again"
+        print(f"dsx: interrupted{done}: {again}", file=sys.stderr)
     _flush()
     sys.exit(code)
 

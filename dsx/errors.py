@@ -88,6 +88,9 @@ def quoted(value: object) -> str:
     return f"'{short(value)}'"
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
     """Name an option and a path in the error about a file that cannot be written.
@@ -97,13 +100,15 @@ def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
         path: The value of the option; the name of a temporary file means nothing to the user.
 
     Raises:
-        DsxError: If the body raises an OSError.
+        WorkFailed: If the body raises an OSError, and the disk is full.
+        DsxError: If the body raises another OSError.
     """
     try:
         yield
     except OSError as error:
+        kind = WorkFailed if error.errno in _FULL else DsxError
         reason = error.strerror or error
-        raise DsxError(f"{what}: '{path}' cannot be written: {reason}") from error
+        raise kind(f"{what}: '{path}' cannot be written: {reason}") from error
 
 
 def message_line(text: str) -> str:

@@ -100,7 +100,7 @@ def pareto(
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
     if not found.on_front:
-        print_message("No design meets all constraints yet.")
+        print_message(f"{found.why_empty}.")
         raise typer.Exit(1)
 
 

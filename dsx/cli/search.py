@@ -98,7 +98,8 @@ def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> 
     following.say_marked(marked)
     print_front(found, how)
     if not found.on_front:
-        print_message("No design meets all constraints yet: raise --trials, or loosen one of them.")
+        advice = ": raise --trials, or loosen one of them" if found.entries else ""
+        print_message(f"{found.why_empty}{advice}.")
         raise typer.Exit(1)
     following.say_next(found)
 

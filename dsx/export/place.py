@@ -1,5 +1,6 @@
 """Place of an export: a new or empty folder, or that of an unchanged earlier export."""
 
+import errno
 import os
 import re
 import tempfile
@@ -79,7 +80,10 @@ def writing_temporary() -> Iterator[None]:
         try:
             yield
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            # It has no number of its own, only words such as "File too large (os error 27)".
+            number = re.search(r"os error (\d+)", str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code) if number else str(error)) from error
 
 
 def _check_content(place: Path, out: Path, force: bool) -> None:

@@ -178,7 +178,7 @@ class _View:
     def notes(self, layout: _Layout) -> Iterator[Text | Padding]:
         front = self.front
         if not front.on_front:
-            yield Text("No design meets the constraints.", style="yellow")
+            yield Text(f"{front.why_empty}.", style="yellow")
         for note in chance_notes(front):
             yield Text(note, style="yellow")
         if _gains_nothing(front.on_front):

@@ -100,7 +100,8 @@ def damaged(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str]:
     """Return which measurements are damaged, and which designs therefore lack an objective.
 
     Args:
-        readings: Row numbers of the measurements in `dsx_measurements`.
+        readings: Row numbers of the measurements in `dsx_measurements`; one that counts for several
+            designs may be there more than once.
         trials: The trials of the designs.
 
     Returns:
@@ -108,7 +109,8 @@ def damaged(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str]:
     """
     said = []
     if readings:
-        said.append(f"left out dsx_measurements, {_numbers('row', readings)}")
+        rows = _numbers("row", sorted(set(readings)))
+        said.append(f"left out dsx_measurements, {rows}")
     if trials:
         lacking = _numbers("trial", trials)
         said.append(f"{lacking} without all objectives (`dsx search` measures them again)")

@@ -289,9 +289,18 @@ class Front:
             f"{trials[0] if trials else '#12'}).{did_you_mean(name, [*words, *trials])}"
         )
 
+    @property
+    def why_empty(self) -> str:
+        """The reason why no design is on the front, as a sentence without its full stop."""
+        if self.entries:
+            return "No design meets the constraints"
+        if damaged := self.conditions.get("damaged"):
+            return f"No design has all of its measurements: {damaged}"
+        return "No design is measured to the end yet"
+
     def _some_front(self) -> tuple[Entry, ...]:
         if not self.on_front:
-            raise WorkFailed(f"no design of study '{self.study}' meets the constraints")
+            raise WorkFailed(f"study '{self.study}' has no front: {self.why_empty}")
         return self.on_front
 
     @property

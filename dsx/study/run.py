@@ -184,6 +184,7 @@ class _Run:
         self.notes = list(plan.space.splits.notes) if uses_data else []
         self.note_again = 0.0
         self.weights = Weights(self.engine, storage, name, plan.training)
+        self.weights.check_folder()
         self.evaluator = Evaluator(plan, memory, self.weights, self._doing)
         self.store = Store(self.engine, name, plan.space.file.objectives, seed)
 

@@ -106,6 +106,7 @@ def settle(
         plan = make_plan(space, memory)
         begin_study(row.name, plan, memory, row.seed, engine=lease.engine)
         weights = Weights(engine, storage, row.name, plan.training)
+        weights.check_folder()
         return _Settling(row, plan, memory, weights, lease, doing).run(seconds)
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from sqlalchemy import Engine
 from torch import Tensor, nn
 
-from dsx.errors import WorkFailed
+from dsx.errors import StorageError, WorkFailed
 from dsx.files import make_folder, write
 from dsx.study.database import database_id, parse_url, sqlite_file
 from dsx.study.memory import digest
@@ -35,6 +35,20 @@ class Weights:
         self.files = WeightFiles(engine, study_folder(storage, study).parent)
         # Processes that use one server can run in different folders.
         self._scattered = sqlite_file(parse_url(storage)) is None
+
+    def check_folder(self) -> None:
+        """Check that the files can have their folder, before a training takes its time.
+
+        Raises:
+            StorageError: If a file is in the place of the folder.
+        """
+        folder = self.files.root / self.study
+        for path in (folder, folder / "weights"):
+            if self.training and path.exists() and not path.is_dir():
+                raise StorageError(
+                    f"'{path}' is a file, and trained weights need a folder there (move the file, "
+                    "or choose another name with --study NAME)"
+                )
 
     def save(self, design: str, network: nn.Module) -> None:
         """Write a trained network's weights; the file appears whole or not at all.

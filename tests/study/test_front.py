@@ -150,7 +150,7 @@ def test_a_wrong_pick_names_the_right_ones(name: str, complaint: str) -> None:
 @pytest.mark.parametrize("name", ["knee", "flops"])
 def test_nothing_feasible_is_said(name: str) -> None:
     found = front(entry(0, flops=1, accuracy=1, feasible=False))
-    with pytest.raises(WorkFailed, match="no design of study 'digits-1' meets the constraints"):
+    with pytest.raises(WorkFailed, match="'digits-1' has no front: No design meets the constra"):
         found.pick(name)
     assert found.pick("baseline").trial == 0
 
@@ -231,3 +231,12 @@ def test_designs_with_the_same_readings_have_one_latency() -> None:
     assert found.contested == [] and found.doubters == ()
     equal = front(better, dataclasses.replace(worse, metrics=better.metrics), **LATENCY)
     assert list(equal.certainty.values()) == ["certain", "certain"]
+
+
+def test_why_a_front_is_empty_is_told_apart() -> None:
+    nothing = dataclasses.replace(front(entry(0, flops=1, accuracy=1)), entries=())
+    assert nothing.why_empty == "No design is measured to the end yet"
+    damaged = dataclasses.replace(nothing, conditions={"damaged": "left out row 4"})
+    assert damaged.why_empty == "No design has all of its measurements: left out row 4"
+    infeasible = front(entry(0, flops=1, accuracy=1, feasible=False))
+    assert infeasible.why_empty == "No design meets the constraints"

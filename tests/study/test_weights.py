@@ -10,14 +10,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dsx import search
-from dsx.errors import WorkFailed
+from dsx.errors import StorageError, WorkFailed
 from dsx.files import open_regular
 from dsx.space import load_space
 from dsx.study.database import database_id, open_database
-from dsx.study.tables import WeightFileRow
+from dsx.study.tables import MeasurementRow, WeightFileRow
 from dsx.study.weights import Weights, study_folder, training_id
 from tests.study.looking import rows, weight_files
-from tests.study.spaces import ONE, TIMED, TINY, varied
+from tests.study.spaces import ONE, STATIC, TIMED, TINY, varied
 
 
 def network(value: float = 1.0) -> nn.Module:
@@ -215,6 +215,19 @@ def test_a_folder_that_cannot_be_made_is_said(storage: str, tmp_path: Path) -> N
     (tmp_path / "s").touch()
     with pytest.raises(WorkFailed, match=r"abc\.\w+\.safetensors cannot be written: "):
         weights_of(storage, "s").save("abc", network())
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny/weights"])
+def test_a_file_in_the_place_of_the_folder_is_named_before_anything_is_trained(
+    storage: str, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(StorageError, match=f"^'{tmp_path / name}' is a file, and trained weights"):
+        search(TINY, trials=1, storage=storage)
+    assert rows(storage, MeasurementRow) == []
+    # Where nothing is trained, no folder is needed.
+    assert len(search(STATIC, study="tiny", trials=1, storage=storage).entries) == 1
 
 
 @pytest.mark.parametrize(
