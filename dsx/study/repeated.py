@@ -58,6 +58,12 @@ class Agreement:
         """Description of the result."""
         if not self.networks:
             return "no deployed network has several readings yet"
+        if not self.pairs:
+            return (
+                f"{self.flagged_agreeing} of {self.flagged_pairs} pairs of readings of the same "
+                "deployed network, all of them with a flagged reading, agree within their 95 % "
+                "intervals"
+            )
         said = f"{self.agreeing} of {self.pairs} pairs of readings of the same deployed network "
         said += "agree within their 95 % intervals"
         if not self.flagged_pairs:

@@ -41,6 +41,11 @@ def test_pairs_are_of_one_network_and_flagged_ones_are_counted_apart() -> None:
         "1 of 3 pairs of readings of the same deployed network agree within their 95 % "
         "intervals; with a flagged reading 0 of 1"
     )
+    only = agreement([[around(1.0), around(3.0, flagged=True)]])
+    assert only.words == (
+        "0 of 1 pairs of readings of the same deployed network, all of them with a flagged "
+        "reading, agree within their 95 % intervals"
+    )
     assert agreement([[around(1.0)], []]).words == "no deployed network has several readings yet"
 
 
