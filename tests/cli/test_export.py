@@ -61,6 +61,6 @@ def test_ctrl_c_leaves_nothing_behind(used: Path, tmp_path: Path) -> None:
     running.signal(INTERRUPT)
     ended = running.wait()
     assert (ended.code, ended.out) == (130, "")
-    assert ended.err.startswith("dsx: interrupted; ")
+    assert ended.err.startswith("dsx: interrupted. To start again: dsx export ")
     assert ended.err.endswith(f"dsx export --out {tmp_path / 'chosen'}\n")
     assert (list(tmp_path.iterdir()), list(staging.glob(".dsx-*"))) == ([staging], [])
