@@ -28,8 +28,6 @@ from dsx.errors import WorkFailed
 from dsx.streams import guard
 
 AGAIN_SECONDS = 0.01
-_MEASURING = frozenset({"search", "measure", "--settle"})
-"""Commands and options that save what they measure."""
 UNHEARD = 128 + signal.SIGPIPE
 """Exit code of a process that a closed pipe has ended."""
 
@@ -75,13 +73,13 @@ def main() -> None:
             raise
         code = 130
     if code == 130:
-        from dsx.cli import command_line
+        from dsx.cli import command_line, saves_measurements
         from dsx.errors import printable
 
         # Not shortened: it is to be run.
         again = printable(command_line(*sys.argv[1:]))
-        resumes = _MEASURING.intersection(sys.argv[1:])
-        done = "; everything measured is saved. To go on" if resumes else ". To start again"
+        saved = saves_measurements(sys.argv[1:])
+        done = "; everything measured is saved. To go on" if saved else ". To start again"
         print(f"dsx: interrupted{done}: {again}", file=sys.stderr)
     _flush()
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 
 from dsx.secret import hidden
 
@@ -18,6 +19,17 @@ def command_line(*words: str) -> str:
         The line; the password of a database in it is blotted out.
     """
     return shlex.join(["dsx", *map(_shown, words)])
+
+
+def saves_measurements(words: Sequence[str]) -> bool:
+    """Check whether a call of dsx saves each measurement as soon as it is made.
+
+    Args:
+        words: The words after `dsx`.
+    """
+    command = next((word for word in words if not word.startswith("-")), "")
+    settles = any(word.partition("=")[0] == "--settle" for word in words)
+    return command in ("search", "measure") or (command == "pareto" and settles)
 
 
 def storage_words(storage: str, default: str) -> list[str]:

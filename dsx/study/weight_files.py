@@ -8,6 +8,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Engine, delete, select
@@ -111,11 +112,11 @@ class WeightFiles:
         """
         path = self.path(row)
         try:
-            remove_abandoned(path)
-            if self._is_as_written(row):
-                path.unlink()
-        except FileNotFoundError:
-            pass  # It was never written, or it was deleted by hand.
+            # The file may never have been written, or have been deleted by hand.
+            with suppress(FileNotFoundError):
+                remove_abandoned(path)
+                if self._is_as_written(row):
+                    path.unlink()
         except OSError as error:
             self._report(path, f"cannot be deleted: {error.strerror}")
             return

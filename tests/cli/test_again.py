@@ -2,10 +2,11 @@
 
 import shlex
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsx.cli._again import command_line
+from dsx.cli._again import command_line, saves_measurements
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="@:", exclude_categories=["C"]))))
@@ -16,3 +17,20 @@ def test_a_shell_reads_it_as_it_was(words: list[str]) -> None:
 def test_no_password_is_shown() -> None:
     line = command_line("search", "--storage=postgresql://u:s3cret@h/x", "a b.yaml")
     assert line == "dsx search '--storage=postgresql://u:***@h/x' 'a b.yaml'"
+
+
+@pytest.mark.parametrize(
+    ("line", "saves"),
+    [
+        ("search digits", True),
+        ("--debug measure digits", True),
+        ("pareto digits --settle 5m", True),
+        ("pareto --settle=5m", True),
+        ("pareto search", False),
+        ("export --out measure", False),
+        ("space digits", False),
+        ("--version", False),
+    ],
+)
+def test_only_commands_that_measure_save_measurements(line: str, saves: bool) -> None:
+    assert saves_measurements(line.split()) == saves

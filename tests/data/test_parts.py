@@ -106,7 +106,10 @@ def test_without_validation_pictures_some_training_pictures_are() -> None:
 
 def test_a_class_that_is_not_everywhere_is_no_mistake() -> None:
     given_parts = {"train": numbers(0, 2, 4), "validation": numbers(1), "test": numbers(3)}
-    divide(given_parts, numbers(0, 0, 1, 1, 2), NAMES, shares())
+    parts = divide(given_parts, numbers(0, 0, 1, 1, 2), NAMES, shares())
+    assert {part: of.tolist() for part, of in parts.items()} == {
+        part: of.tolist() for part, of in given_parts.items()
+    }
 
 
 def test_few_pictures_are_enough_for_one_of_each() -> None:

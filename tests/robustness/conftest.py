@@ -22,6 +22,12 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
     return count
 
 
+def check_case(tally: Tally, kind: str, right: bool, what: object) -> None:
+    """Count a case, and fail with what was found if it is wrong."""
+    tally(kind, right)
+    assert right, what
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table: kind, cases tried, cases right."""
     tried: Counter[str] = Counter()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import dsx, fresh, one_line
-from tests.robustness.conftest import Tally
+from tests.robustness.conftest import Tally, check_case
 from tests.study.spaces import STATIC, varied
 
 KIND = "hostile names and code"
@@ -33,11 +33,6 @@ def folder(own: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(own, tmp_path / "folder"))
 
 
-def settle_tally(tally: Tally, right: bool, what: object) -> None:
-    tally(KIND, right)
-    assert right, what
-
-
 RUNNING = (
     ["export", "--out", "chosen"],
     ["measure", "--study", "static", "--metric", "params"],
@@ -57,11 +52,11 @@ def test_code_of_a_stored_study_is_run_only_if_somebody_vouches_for_it(
     refusal = one_line(dsx(*arguments, folder=folder), 2)
     right = refusal.startswith("static (as study 'static' has it):2: model: 'canary:Net' is not ")
     right = right and "add --space FILE" in refusal and "or --trust" in refusal
-    settle_tally(tally, right and not (folder / "CANARY").exists(), refusal)
+    check_case(tally, KIND, right and not (folder / "CANARY").exists(), refusal)
     for more in (["--space", "static.yaml"], ["--trust"]):
         (folder / "CANARY").unlink(missing_ok=True)
         ended = dsx(*arguments, *more, folder=folder)
-        settle_tally(tally, ended.code == 0 and (folder / "CANARY").exists(), ended)
+        check_case(tally, KIND, ended.code == 0 and (folder / "CANARY").exists(), ended)
         shutil.rmtree(folder / "chosen", ignore_errors=True)
 
 
@@ -72,10 +67,10 @@ def test_a_file_vouches_for_its_own_space_only(folder: Path, tally: Tally) -> No
         expected = (
             "--space: static.yaml is not the space of study 'static': model_args.width was 4, is 5"
         )
-        settle_tally(tally, refusal == expected, refusal)
+        check_case(tally, KIND, refusal == expected, refusal)
     (folder / "CANARY").unlink()
     refusal = one_line(dsx("export", "--space", "digits", folder=folder), 2)
-    settle_tally(tally, not (folder / "CANARY").exists(), refusal)
+    check_case(tally, KIND, not (folder / "CANARY").exists(), refusal)
 
 
 def test_nothing_is_run_for_what_is_only_shown(folder: Path, tally: Tally) -> None:
@@ -85,7 +80,7 @@ def test_nothing_is_run_for_what_is_only_shown(folder: Path, tally: Tally) -> No
     ):  # fmt: skip
         ended = dsx(*arguments, folder=folder)
         right = "Traceback" not in ended.err and not (folder / "CANARY").exists()
-        settle_tally(tally, right, ended)
+        check_case(tally, KIND, right, ended)
 
 
 PLANTED = {
@@ -122,7 +117,7 @@ def test_whatever_a_stored_space_names_is_refused(
         # To count parameters, neither the metrics of the space nor its backend are looked up.
         needed = where not in ("metric", "backend") or arguments[0] != "measure"
         right = right and (ended.code == 2 or not needed)
-        settle_tally(tally, right, ended)
+        check_case(tally, KIND, right, ended)
 
 
 def test_a_shape_that_only_a_stored_design_names_is_refused(
@@ -139,7 +134,7 @@ def test_a_shape_that_only_a_stored_design_names_is_refused(
         ended = dsx(*arguments, folder=folder)
         shown = arguments[0] == "pareto"
         right = ended.code == (0 if shown else 2) and not (folder / "CANARY").exists()
-        settle_tally(tally, right, ended)
+        check_case(tally, KIND, right, ended)
 
 
 def test_nothing_in_the_current_folder_stands_in_for_a_package(
@@ -167,7 +162,7 @@ def test_nothing_in_the_current_folder_stands_in_for_a_package(
     )
     _, err = process.communicate()
     right = process.returncode == 0 and not (tmp_path / "CANARY").exists()
-    settle_tally(tally, right, err)
+    check_case(tally, KIND, right, err)
 
 
 def test_a_model_path_does_not_become_code_of_the_export(tmp_path: Path, tally: Tally) -> None:
@@ -178,4 +173,4 @@ def test_a_model_path_does_not_become_code_of_the_export(tmp_path: Path, tally: 
     assert dsx("search", space.name, "--trials", 2, folder=tmp_path).code == 0
     ended = dsx("export", "--space", space.name, "--out", "chosen", folder=tmp_path)
     right = ended.code == 0 and not list(tmp_path.rglob("CANARY"))
-    settle_tally(tally, right, ended)
+    check_case(tally, KIND, right, ended)

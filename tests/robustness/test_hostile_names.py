@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.cli.running import Ended, dsx, on_terminal, one_line
-from tests.robustness.conftest import Tally
+from tests.robustness.conftest import Tally, check_case
 from tests.robustness.hostile import ALL, ESCAPES, harmless, poison, quiet, rename
 from tests.study.spaces import STATIC
 
@@ -34,11 +34,6 @@ def hostile(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(clean, folder)
     poison(folder / "studies" / "dsx.db")
     return folder
-
-
-def settle_tally(tally: Tally, right: bool, what: object) -> None:
-    tally(KIND, right)
-    assert right, what
 
 
 @pytest.mark.parametrize(
@@ -74,23 +69,23 @@ def test_commands_print_what_can_be_printed(
     right = quiet(ended) and ended.code in (0, 1, 2)
     if ended.code == 2:
         right = right and ended.err.count("\n") == 1
-    settle_tally(tally, right, ended)
+    check_case(tally, KIND, right, ended)
 
 
 def test_the_front_is_shown_whole(hostile: Path, tally: Tally) -> None:
     ended = dsx("pareto", folder=hostile)
     # Markup of rich is text, too.
     right = ended.code == 0 and "[/nope]" in ended.out.replace("\n", "")
-    settle_tally(tally, right, ended)
+    check_case(tally, KIND, right, ended)
     document = dsx("pareto", "--json", folder=hostile).json
-    settle_tally(tally, document["study"] == f"{ALL}static", document["study"])
+    check_case(tally, KIND, document["study"] == f"{ALL}static", document["study"])
 
 
 def test_a_terminal_gets_no_sequence_of_a_name(hostile: Path, tally: Tally) -> None:
     for arguments in (["pareto"], ["ls"]):
         code, shown = on_terminal("out", *arguments, folder=hostile)
         right = code == 0 and not any(each in shown for each in ("\x1b]", "\x9b", "\x07", "\u202e"))
-        settle_tally(tally, right, shown)
+        check_case(tally, KIND, right, shown)
 
 
 class _Tags(HTMLParser):
@@ -125,7 +120,7 @@ def test_pages_hold_no_tag_of_a_name(
             pages.append(file.read_text())
         for page in pages[1:]:
             right = _tags(page) == _tags(pages[0]) and harmless(_without_scripts(page))
-            settle_tally(tally, right, _tags(page))
+            check_case(tally, KIND, right, _tags(page))
 
 
 def _without_scripts(page: str) -> str:
@@ -135,7 +130,7 @@ def _without_scripts(page: str) -> str:
 def test_pictures_are_drawn_and_well_formed(hostile: Path, tmp_path: Path, tally: Tally) -> None:
     file = tmp_path / "front.svg"
     ended = dsx("pareto", "--plot", file, folder=hostile)
-    settle_tally(tally, ended.code == 0 and quiet(ended), ended)
+    check_case(tally, KIND, ended.code == 0 and quiet(ended), ended)
     ElementTree.fromstring(file.read_text())
 
 
@@ -144,7 +139,7 @@ def test_a_saved_study_is_harmless(hostile: Path, tmp_path: Path, tally: Tally) 
     shutil.copytree(hostile, folder)
     # No command takes a study of a hostile name.
     refused = dsx("pareto", "--save", tmp_path / "kept", folder=folder)
-    settle_tally(tally, one_line(refused, 2).startswith("invalid study name "), refused)
+    check_case(tally, KIND, one_line(refused, 2).startswith("invalid study name "), refused)
     rename(folder / "studies" / "dsx.db", "fine")
     ended = dsx("pareto", "--save", tmp_path / "kept", folder=folder)
     assert ended.code == 0, ended
@@ -152,17 +147,17 @@ def test_a_saved_study_is_harmless(hostile: Path, tmp_path: Path, tally: Tally) 
     prose = re.sub(r"(`{3,})text\n.*?\n\1\n|(`+) ?.*? ?\2(?!`)", "", page, flags=re.DOTALL)
     title = page.splitlines()[0]
     right = harmless(page) and "<script" not in title and "<img" not in prose
-    settle_tally(tally, right and "=cmd()" in page, page)
+    check_case(tally, KIND, right and "=cmd()" in page, page)
     json.loads((tmp_path / "kept" / "study.json").read_text())
     for name in ("front.csv", "measurements.csv"):
-        settle_tally(tally, _safe((tmp_path / "kept" / name).read_text()), name)
+        check_case(tally, KIND, _safe((tmp_path / "kept" / name).read_text()), name)
 
 
 @pytest.mark.parametrize("command", ["ls", "pareto"])
 def test_no_cell_is_a_formula(hostile: Path, tally: Tally, command: str) -> None:
     ended = dsx(command, "--format", "csv", folder=hostile)
     assert ended.code == 0 and "=cmd()" in ended.out, ended
-    settle_tally(tally, _safe(ended.out), ended.out)
+    check_case(tally, KIND, _safe(ended.out), ended.out)
 
 
 def _safe(text: str) -> bool:
@@ -206,7 +201,7 @@ def test_the_slots_of_a_network_may_be_called_anything(
     name = ALL.replace(".", "")
     arguments = ["--model", "named:Named", "--model-args", json.dumps({"name": name})]
     ended = dsx("space", *arguments, "--input", "1x8x8", "--format", format, folder=tmp_path)
-    settle_tally(tally, quiet(ended) and ended.code == 0, ended)
+    check_case(tally, KIND, quiet(ended) and ended.code == 0, ended)
 
 
 def test_a_space_file_may_be_called_anything(tmp_path: Path, tally: Tally) -> None:
@@ -214,10 +209,10 @@ def test_a_space_file_may_be_called_anything(tmp_path: Path, tally: Tally) -> No
     shutil.copy(STATIC, file)
     for format in ("table", "json", "csv"):
         ended = dsx("space", file, "--format", format, folder=tmp_path)
-        settle_tally(tally, quiet(ended) and ended.code == 0, ended)
+        check_case(tally, KIND, quiet(ended) and ended.code == 0, ended)
 
 
 def test_the_command_to_go_on_is_one_line(tmp_path: Path, tally: Tally) -> None:
     ended: Ended = dsx("search", "no\x1b[31m\nsuch", folder=tmp_path)
     right = ended.err.startswith("dsx: no search space called 'no\\x1b[31m\\nsuch'")
-    settle_tally(tally, right and quiet(ended), ended)
+    check_case(tally, KIND, right and quiet(ended), ended)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from dsx.errors import StorageError
 from dsx.study.tables import COMPLETE, DeviceRow, LeaseRow, MeasurementRow
-from tests.cli.running import Running, dsx, start, until
+from tests.cli.running import Ended, Running, dsx, start, until
 from tests.robustness.conftest import Tally
 from tests.study.looking import measured, rows, states
 from tests.study.postgres import Server
@@ -23,6 +23,15 @@ def progress(running: Running) -> int:
     """Designs that a search has said to be complete."""
     lines = [line for line in running.err.splitlines() if " designs, " in line]
     return int(lines[-1].partition("/")[0].split()[-1]) if lines else -1
+
+
+def ended_without(postgres: Server, running: Running) -> Ended:
+    """Stop a server until a process has ended."""
+    postgres.stop("fast")
+    try:
+        return running.wait()
+    finally:
+        postgres.start()
 
 
 def begun(storage: str) -> bool:
@@ -94,11 +103,7 @@ def test_a_server_that_stays_away_ends_a_search_in_one_line(
         environment={"DSX_STORAGE_TIMEOUT": "1s"},
     )
     until(lambda: progress(running) >= 0, "the search has started")
-    postgres.stop("fast")
-    try:
-        ended = running.wait()
-    finally:
-        postgres.start()
+    ended = ended_without(postgres, running)
     *_, line = ended.err.splitlines()
     right = (
         ended.code == 1 and line.startswith("dsx: postgresql://") and "cannot be reached" in line
@@ -122,11 +127,7 @@ def test_a_server_that_stays_away_ends_a_measurement_in_one_line(
         folder=tmp_path,
     )
     until(lambda: begun(postgres_storage), "the database has its tables")
-    postgres.stop("fast")
-    try:
-        ended = running.wait()
-    finally:
-        postgres.start()
+    ended = ended_without(postgres, running)
     *_, line = ended.err.splitlines()
     right = ended.code == 1 and line.startswith("dsx: postgresql://")
     tally("liveness", right)

@@ -37,6 +37,7 @@ def test_an_engine_without_open_connections_is_left_alone(storage: str) -> None:
     with engine.connect() as connection:
         connection.invalidate()
         roll_back_open(engine)
+    assert len(rows(storage, DatabaseRow)) == 1
 
 
 def test_a_closed_connection_with_an_open_cursor_keeps_no_lock(storage: str) -> None:
