@@ -20,3 +20,5 @@ def show_log_messages() -> None:
     log = logging.getLogger("dsx")
     log.handlers = [_Handler()]
     log.propagate = False
+    # Else a library that sets the root logger's level hides them.
+    log.setLevel(logging.WARNING)

@@ -51,6 +51,8 @@ def preparing(backend: str) -> Iterator[None]:
         TrialFailed: For any error of the exporter.
     """
     before = logging.root.manager.disable
+    # OpenVINO sets these, and leaves them as they are if it fails.
+    level, filters, handlers = logging.root.level, [*logging.root.filters], [*logging.root.handlers]
     logging.disable(logging.WARNING)
     try:
         # Exporters warn of what concerns their authors, and of packages that they can do without.
@@ -63,6 +65,8 @@ def preparing(backend: str) -> Iterator[None]:
         raise TrialFailed(f"{backend} cannot take this network: {_reason(error)}") from error
     finally:
         logging.disable(before)
+        logging.root.setLevel(level)
+        logging.root.filters, logging.root.handlers = filters, handlers
 
 
 def _reason(error: BaseException) -> str:

@@ -1,12 +1,13 @@
 """OpenVINO: discreet, in the precision and with the threads it is given."""
 
+import logging
 import os
 import sys
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dsx.conv.timing import Run
 from dsx.errors import TrialFailed
@@ -24,6 +25,23 @@ def test_nothing_is_said_or_reported(capfd: pytest.CaptureFixture[str]) -> None:
     prepare("openvino", small(X), X, threads=1)()
     assert capfd.readouterr() == ("", "")
     assert sys.modules["openvino_telemetry"] is None
+
+
+class Unconvertible(nn.Module):
+    """OpenVINO does not know addition by index along two dimensions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.index_add(1, torch.tensor([0, 1]), x[:, :2])
+
+
+def test_the_root_logger_is_unchanged_after_a_failure() -> None:
+    def state() -> tuple[object, ...]:
+        return logging.root.level, logging.root.filters[:], logging.root.handlers[:]
+
+    before = state()
+    with pytest.raises(TrialFailed, match="openvino cannot take this network"):
+        prepare("openvino", Unconvertible(), X, threads=1)
+    assert state() == before
 
 
 @pytest.mark.parametrize(
