@@ -42,6 +42,10 @@ class TrialFailed(WorkFailed):
     """One candidate failed (training diverged, memory ran out); the study goes on."""
 
 
+class NotCounted(TrialFailed):
+    """A network whose multiply-adds cannot be counted, though it may run."""
+
+
 class CheckpointError(DsxError):
     """A file from which a training cannot be resumed.
 

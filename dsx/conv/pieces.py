@@ -144,7 +144,7 @@ class SumOfPieces(nn.Module):
         super().__init__()
         self.geometry = geometry
         self.pieces = nn.ModuleList(pieces)
-        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self.register_buffer("bias", None if bias is None else bias.detach()[:, None, None].clone())
         order = [piece.order for piece in pieces]
         self.register_buffer("outputs", torch.cat(order) if order else None)
 
@@ -159,7 +159,7 @@ class SumOfPieces(nn.Module):
             # In the dtype that the pieces have, which autocast may have lowered.
             parts = torch.cat([piece(input) for piece in self.pieces], 1)
             total = parts.new_zeros(shape).index_add(1, self.outputs, parts)
-        return total if self.bias is None else total + self.bias[:, None, None]
+        return total if self.bias is None else total + self.bias
 
 
 def counting_form(

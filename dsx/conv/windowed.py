@@ -119,7 +119,21 @@ def spread(weight: Tensor, channels: Tensor, in_channels: int) -> Tensor:
     Returns:
         (Cout, Cin, h, w) with zeros outside the windows.
     """
+    return spread_by(weight, channels[:, :, None, None], in_channels)
+
+
+def spread_by(weight: Tensor, index: Tensor, in_channels: int) -> Tensor:
+    """Write windowed weights over all input channels, by an index of the rank of the weight.
+
+    Args:
+        weight: (Cout, gw, h, w).
+        index: The input channel behind each weight column, (Cout, gw, 1, 1).
+        in_channels: Cin.
+
+    Returns:
+        (Cout, Cin, h, w) with zeros outside the windows.
+    """
     # Number by number: torch.fx cannot unpack a shape.
     shape = (weight.shape[0], in_channels, weight.shape[2], weight.shape[3])
     dense = weight.new_zeros(shape)
-    return dense.scatter(1, channels[:, :, None, None].expand_as(weight), weight)
+    return dense.scatter(1, index.expand_as(weight), weight)

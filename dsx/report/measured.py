@@ -1,5 +1,6 @@
 """Print what is known of one design, beside the baseline."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -38,9 +39,10 @@ def print_measured(
     out = console()
     ascii_only = out.options.ascii_only
     out.print(heading(space, design), soft_wrap=True)
-    shown = [_shown(row, found, ascii_only) for row in rows]
+    news = _without_repeats(found)
+    shown = [_shown(row, found, ascii_only) for row in rows if row["metric"] in news.metrics]
     out.print(listing(shown, right=("this design", "baseline", "ratio")))
-    for line in _notes(found):
+    for line in _notes(news):
         out.print(line, style="dim", soft_wrap=True)
     out.print(conditions(space), style="dim", soft_wrap=True)
 
@@ -117,6 +119,23 @@ def _row(name: str, found: Measured) -> Row:
         of = standing.value.value
         row["ratio"] = own.value.value / of if of and not standing.value.at_chance else None
     return row
+
+
+def _without_repeats(found: Measured) -> Measured:
+    """Leave out counts of the deployed network that are those of the design, here as there."""
+    metrics = {
+        name: metric
+        for name, metric in found.metrics.items()
+        if not _repeats(name, name.removeprefix("deployed_"), found)
+    }
+    return dataclasses.replace(found, metrics=metrics)
+
+
+def _repeats(name: str, designed: str, found: Measured) -> bool:
+    if name == designed or designed not in found.metrics:
+        return False
+    known = [numbers for numbers in (found.design, found.baseline) if numbers]
+    return all(numbers[name].value == numbers[designed].value for numbers in known)
 
 
 def _shown(row: Row, found: Measured, ascii_only: bool) -> Row:

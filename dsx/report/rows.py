@@ -97,6 +97,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "redesigned": entry.redesigned,
         "fallbacks": entry.fallbacks,
         "deployed": entry.deployed,
+        "deployed_counts": dict(entry.deployed_counts),
     }
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsx.report.console import MARKS, spelled
+from dsx.report.deployed import deployed_notes
 from dsx.report.human import DOUBTS, counted, doubts, human, human_interval, of_seeds, title
 from dsx.report.view import (
     dense,
@@ -198,6 +199,7 @@ class _View:
         if unlisted(front):
             more = f"{unlisted(front)} more designs are perhaps on the front (--json lists all)."
             yield self._text(more, "dim")
+        yield from (self._text(note, "dim") for note in deployed_notes(front))
         for name, condition in front.conditions.items():
             yield self._text(f"{name}: {condition}", "dim")
 

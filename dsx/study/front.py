@@ -87,6 +87,7 @@ class Entry:
         fallbacks: How many of these are deployed in their dense form; None if not deployed.
         device: Fingerprint of the device that all its numbers are from.
         deployed: Id of the deployed network that it runs as there; None if not deployed.
+        deployed_counts: Params and flops of that network by metric, as far as they are known.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Entry:
     fallbacks: int | None
     device: str = ""
     deployed: str | None = None
+    deployed_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -242,4 +242,5 @@ def _entry(
         else sum(form == "dense" and name in redesigned for name, form in deployed.forms.items()),
         device=device,
         deployed=None if deployed is None else deployed.subject,
+        deployed_counts={} if deployed is None else deployed.counts,
     )

@@ -66,10 +66,20 @@ class DeployedAs:
     Args:
         subject: Id of the deployed network.
         forms: Form of each convolution that has a choice, by name.
+        params: Numbers that the network holds; None where they were not counted.
+        flops: Multiply-adds of the network; None where they were not counted.
     """
 
     subject: str
     forms: Mapping[str, str]
+    params: int | None
+    flops: int | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Params and flops of the deployed network by metric, as far as they are known."""
+        known = {"params": self.params, "flops": self.flops}
+        return {name: number for name, number in known.items() if number is not None}
 
 
 def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], DeployedAs]:
@@ -91,7 +101,12 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
         .where(DeploymentRow.design.in_(_drawn(study)))
     )
     return {
-        (row.design, row.device): DeployedAs(subject=row.subject, forms=row.facts["forms"])
+        (row.design, row.device): DeployedAs(
+            subject=row.subject,
+            forms=row.facts["forms"],
+            params=row.facts.get("deployed_params"),
+            flops=row.facts.get("deployed_flops"),
+        )
         for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
         if not damage(DeploymentRow.__table__, row._mapping)
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dsx.measure import Candidate, Reading
+from dsx.measure.deployed_flops import deployed_counts
 from dsx.space import Design
 from dsx.study.memory import Deployment, Memory
 from dsx.study.plan import Plan
@@ -94,5 +95,5 @@ class Recall:
         return Deployment(
             subject=candidate.deployed_id,
             protocol=self.plan.protocol(name, candidate.design),
-            facts=candidate.deployment,
+            facts={**candidate.deployment, **deployed_counts(candidate)},
         )

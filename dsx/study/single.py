@@ -10,7 +10,7 @@ import torch
 from sqlalchemy.exc import SQLAlchemyError
 from torch import Tensor
 
-from dsx.errors import DsxError, WorkFailed
+from dsx.errors import DsxError, NotCounted, WorkFailed
 from dsx.lookup import find
 from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.layers import Breakdown, break_down, check_clocked
@@ -133,7 +133,9 @@ class Single:
         plan = plan_metrics(self.space, more, self.memory, self.design.learned)
         found = {one.id: self.look_up(plan, one) for one in self.designs}
         self._check_training(plan, found)
-        self._fill(plan, found)
+        uncounted = self._fill(plan, found, wanted)
+        metrics = {name: metric for name, metric in metrics.items() if name not in uncounted}
+        absent = absent | uncounted
         shown = [{name: of[name] for name in metrics} for of in found.values()]
         baseline = shown[1] if len(shown) > 1 else {}
         return Measured(metrics=metrics, design=shown[0], baseline=baseline, absent=absent)
@@ -225,19 +227,33 @@ class Single:
                     problem = f"{name} of {whose} is known after training only: add --train"
                     raise DsxError(f"--metric: {problem}")
 
-    def _fill(self, plan: Plan, found: Mapping[str, dict[str, Number]]) -> None:
-        """Measure what is missing, one metric after another."""
+    def _fill(
+        self, plan: Plan, found: Mapping[str, dict[str, Number]], wanted: Sequence[str]
+    ) -> dict[str, str]:
+        """Measure what is missing, one metric after another.
+
+        Returns:
+            Why metrics that were not asked for by name cannot be counted, by name.
+        """
         candidates: dict[str, Candidate] = {}
+        uncounted: dict[str, str] = {}
         for name, metric in plan.metrics.items():
             missing = [one for one in self.designs if name not in found[one.id]]
             for one in missing:
                 if one.id not in candidates:
                     candidates[one.id] = self.candidate(self.space, one)
             open_ones = [candidates[one.id] for one in missing]
-            with self.failing_in_one_line():
-                numbers = self._measure(plan, name, metric, open_ones)
+            try:
+                with self.failing_in_one_line():
+                    numbers = self._measure(plan, name, metric, open_ones)
+            except NotCounted as error:
+                if name in wanted:
+                    raise
+                uncounted[name] = str(error)
+                continue
             for design, number in numbers.items():
                 found[design][name] = number
+        return uncounted
 
     def _measure(
         self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]

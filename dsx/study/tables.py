@@ -70,6 +70,8 @@ class DeploymentFacts(BaseModel):
     """The facts of a deployment that reports read."""
 
     forms: dict[str, str]
+    deployed_params: int | None = None
+    deployed_flops: int | None = None
 
 
 class Conditions(BaseModel):

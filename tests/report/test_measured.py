@@ -7,8 +7,12 @@ import json
 
 import pytest
 
+from dsx.lookup import find
+from dsx.measure import Metric
+from dsx.measure._base import exact
 from dsx.report.measured import conditions, heading, print_measured
-from tests.report.single import crossed, measured, space
+from dsx.study.single import Measured
+from tests.report.single import crossed, measured, number, space
 
 ABOUT = {"study": "mine", "outside": ["stem.0"]}
 
@@ -35,6 +39,31 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         "deployed as 1x shifted, 1x dense",
         "batch 8, float32, 2 threads, eager, portable, cpu",
     ]
+
+
+def with_deployed(flops: int) -> Measured:
+    """Add the multiply-adds of the deployed networks, of the design with its zeros."""
+    found = measured()
+    return dataclasses.replace(
+        found,
+        metrics={**found.metrics, "deployed_flops": find(Metric, "deployed_flops")},
+        design={**found.design, "deployed_flops": number(exact(flops))},
+        baseline={**found.baseline, "deployed_flops": number(exact(62_000_000))},
+    )
+
+
+def test_counts_of_the_deployed_network_are_shown_where_they_differ(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    of = space()
+    print_measured(of, crossed(of), with_deployed(31_000_000), "table", ABOUT)
+    assert "deployed flops " not in capsys.readouterr().out
+    print_measured(of, crossed(of), with_deployed(62_000_000), "table", ABOUT)
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("deployed flops "))
+    assert line.split() == ["deployed", "flops", "62.0", "M", "62.0", "M", "100%", "now"]
+    print_measured(of, crossed(of), with_deployed(31_000_000), "json", ABOUT)
+    names = [row["metric"] for row in json.loads(capsys.readouterr().out)["metrics"]]
+    assert "deployed_flops" in names
 
 
 def test_the_baseline_alone_has_nothing_beside_it(capsys: pytest.CaptureFixture[str]) -> None:

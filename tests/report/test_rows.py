@@ -39,6 +39,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "redesigned": 4,
         "fallbacks": 1,
         "deployed": None,
+        "deployed_counts": {},
     }
 
 

@@ -51,6 +51,11 @@ def test_designs_that_fall_back_to_dense_are_timed_once(storage: str) -> None:
     assert [(v.value, v.low, v.high) for v in values] == [(row.value, row.low, row.high)] * 3
     assert {entry.deployed for entry in found.entries} == {row.subject}
     assert [(e.fallbacks, e.redesigned) for e in found.entries] == [(0, 0), (2, 2), (2, 2)]
+    # The networks compute what the baseline computes, whatever their designs promise.
+    flops = {entry.deployed_counts["flops"] for entry in found.entries}
+    assert flops == {found.entries[0].metrics["flops"].value}
+    assert all(e.metrics["flops"].value < min(flops) for e in found.entries[1:])
+    assert all(e.deployed_counts["params"] > e.metrics["params"].value for e in found.entries[1:])
     assert found.conditions["deployed networks"].startswith("3 designs run as 1 different network")
     # A latency that two designs share orders neither before the other.
     best = max(entry.metrics["accuracy"].value for entry in found.entries)

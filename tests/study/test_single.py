@@ -21,10 +21,12 @@ from dsx.study.choice import load_choice
 from dsx.study.database import open_database
 from dsx.study.single import Measured, Single
 from dsx.study.tables import MeasurementRow
+from tests.space.texts import ruled
 from tests.study.looking import Following, measured, rows, trained
 from tests.study.spaces import LEARNED, TIMED, TINY, varied
 
 CHEAP = {"bits", "flops", "params", "latency_ms", "peak_memory_mb"}
+CHEAP |= {"deployed_flops", "deployed_params"}
 QUICK = "train: {epochs: 1, batch_size: 128, learning_rate: 0.2}\nmeasure: {budget_seconds: 0.05}"
 TRAIN = "train: {epochs: 1, batch_size: 128, learning_rate: 0.2}"
 CROSS = ConvSpec(kernel_shape="cross")
@@ -238,6 +240,19 @@ def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
         Single(space, space.baseline, storage, doing=stop).measure([])
     kept = {metric for _, metric in taken(storage)}
     assert kept == CHEAP - {"peak_memory_mb"}
+
+
+def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -> None:
+    model = "tests.measure.test_deployed_flops:Unfollowed"
+    text = ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
+    of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))
+    found = Single(of, of.baseline, storage).measure([])
+    reason = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    assert found.absent["deployed_flops"] == reason
+    assert "deployed_flops" not in found.metrics
+    assert found.metrics.keys() == found.design.keys() >= {"deployed_params", "latency_ms"}
+    with pytest.raises(WorkFailed, match="cannot follow the network"):
+        Single(of, of.baseline, storage).measure(["deployed_flops"])
 
 
 def test_layers_of_a_design_and_the_baseline(storage: str) -> None:

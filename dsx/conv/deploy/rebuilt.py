@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from dsx.conv._base import DsxConv
 from dsx.conv.binary import BinaryConv2d
 from dsx.conv.deploy._base import Form
-from dsx.conv.windowed import spread
+from dsx.conv.windowed import spread_by
 
 
 class Rebuilt(nn.Module):
@@ -16,7 +16,6 @@ class Rebuilt(nn.Module):
         conv: A convolution with a binary basis.
     """
 
-    basis: Tensor
     chosen: Tensor
     columns: Tensor | None
     factor: Tensor | None
@@ -26,14 +25,18 @@ class Rebuilt(nn.Module):
         super().__init__()
         self.geometry, self.box = conv.geometry, conv.frame.box
         self.groups = 1 if conv.frame.step is not None else conv.frame.groups
-        scale, mask, bias = conv.scale, conv.mask, conv.bias
+        scale, mask, bias, columns = conv.scale, conv.mask, conv.bias, conv.columns
         factor = None if mask is None else mask.to(conv.basis_proxy.dtype)
         if scale is not None:
             own = scale.detach()[:, None, None, None]
             factor = own if factor is None else own * factor
+        # A parameter: torch.fx computes with buffers alone when it traces, and the stacked kernel
+        # would be stored in place of the basis.
+        basis = conv.basis.detach().to(torch.int8)
+        self.basis = nn.Parameter(basis, requires_grad=False)
         for name, value in (
-            ("basis", conv.basis.detach().to(torch.int8)), ("chosen", conv.chosen.flatten()),
-            ("columns", conv.columns), ("factor", factor),
+            ("chosen", conv.chosen.flatten()),
+            ("columns", None if columns is None else columns[:, :, None, None]), ("factor", factor),
             ("bias", None if bias is None else bias.detach().clone()),
         ):  # fmt: skip
             self.register_buffer(name, value)
@@ -45,7 +48,7 @@ class Rebuilt(nn.Module):
         weight = filters.reshape(outputs, -1, self.box.height, self.box.width).type_as(input)
         weight = weight if self.factor is None else weight * self.factor
         if self.columns is not None:
-            weight = spread(weight, self.columns, inputs)
+            weight = spread_by(weight, self.columns, inputs)
         return self.geometry.convolve(input, weight, self.bias, self.box, self.groups)
 
 

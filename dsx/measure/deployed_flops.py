@@ -1,0 +1,78 @@
+"""Deployed flops: multiply-adds of the deployed network, products with stored zeros included.
+
+Counted as `flops` are, for one image, but by following the operators that run: a dense form
+multiplies the dead weights of its kernel too.
+"""
+
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from dsx.errors import NotCounted, WorkFailed
+from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._settings import run_settings
+from dsx.measure.deployed_params import count_params
+from dsx.measure.flops import Followed, follow
+from dsx.space import SearchSpace
+
+PROTOCOL = {"version": 1}
+
+# Following a network takes a good part of a second, and several metrics ask for the result.
+_FOLLOWED: "weakref.WeakKeyDictionary[nn.Module, Followed]" = weakref.WeakKeyDictionary()
+
+
+def read(candidate: Candidate) -> Reading:
+    """Follow the operators of the deployed network, and name those that are not counted.
+
+    Raises:
+        NotCounted: If the network cannot be followed.
+    """
+    try:
+        found = _follow(candidate)
+    except WorkFailed as error:
+        raise NotCounted(str(error)) from error
+    unknown = {"unknown_operators": dict(found.unknown)} if found.unknown else {}
+    return Reading(
+        value=found.counted,
+        low=found.counted,
+        high=found.counted,
+        conditions={**candidate.deployment, **unknown},
+    )
+
+
+def _follow(candidate: Candidate) -> Followed:
+    network = candidate.deployed.network
+    if network not in _FOLLOWED:
+        _FOLLOWED[network] = follow(network, candidate.sample[:1])
+    return _FOLLOWED[network]
+
+
+def deployed_counts(candidate: Candidate) -> dict[str, Any]:
+    """Count what the deployed network of a candidate holds and computes.
+
+    Args:
+        candidate: The candidate; it is deployed for this.
+
+    Returns:
+        `deployed_params` and `deployed_flops`, or the reason why the latter are not known as
+        `deployed_flops_not_counted`.
+    """
+    deployed = candidate.deployed
+    found: dict[str, Any] = {"deployed_params": count_params(deployed.network, deployed.choices)}
+    try:
+        found["deployed_flops"] = _follow(candidate).counted
+    except WorkFailed as error:
+        found["deployed_flops_not_counted"] = str(error)
+    return found
+
+
+def protocol(space: SearchSpace) -> Mapping[str, Any]:
+    """Return the settings of a run, on which the choice of the forms depends."""
+    return {**PROTOCOL, **run_settings(space.file.measure)}
+
+
+METRIC = Metric(
+    unit="multiply-adds", direction="minimize", cost="timed", read=read, protocol=protocol
+)

@@ -1,0 +1,33 @@
+"""Notes about deployed networks that compute or hold something else than their designs."""
+
+from collections.abc import Iterator
+
+from dsx.report.human import human
+from dsx.report.view import listed
+from dsx.study.front import Entry, Front
+
+
+def deployed_notes(front: Front) -> Iterator[str]:
+    """Describe the listed designs whose deployed network has other counts than the design.
+
+    Args:
+        front: The front.
+
+    Yields:
+        One line that names each of them, such as "#38: 2.97 M flops (designed 1.20 M)"; nothing if
+        all agree or none was deployed.
+    """
+    lines = [f"#{entry.trial}: {said}" for entry in listed(front) if (said := _difference(entry))]
+    if lines:
+        yield "deployed (batch norms folded, dense forms with their zeros): " + "; ".join(lines)
+
+
+def _difference(entry: Entry) -> str:
+    """Describe the counts that differ, flops first."""
+    parts = []
+    for name in ("flops", "params"):
+        designed, deployed = entry.metrics.get(name), entry.deployed_counts.get(name)
+        if designed is None or deployed is None or designed.value == deployed:
+            continue
+        parts.append(f"{human(deployed, '')} {name} (designed {human(designed.value, '')})")
+    return ", ".join(parts)
