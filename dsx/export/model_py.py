@@ -15,6 +15,7 @@ from dsx.conv import Deployed
 from dsx.errors import WorkFailed, printable
 from dsx.export._base import Exporter
 from dsx.export._constructor import constructor
+from dsx.export._pack import FUNCTIONS, Packed, pack, wrapped
 
 MODEL, WEIGHTS = "model.py", "weights.safetensors"
 
@@ -52,7 +53,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     header.pop("__metadata__", None)
     dtypes = {{"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16,
               "F16": torch.float16, "I64": torch.int64, "I32": torch.int32, "I8": torch.int8,
-              "BOOL": torch.bool}}
+              "U8": torch.uint8, "BOOL": torch.bool}}
     tensors = {{}}
     for name, entry in header.items():
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
@@ -62,10 +63,20 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+{functions}def unpack(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Make the tensors of the deployed network from those of the design, which the file holds."""
+    state = {{}}
+{unpack}
+    return {{name: tensor.contiguous() for name, tensor in state.items()}}
+
+
 def load(weights: Path | str = Path(__file__).with_name("{weights}")) -> Model:
     """Build the network and fill in its weights."""
     model = Model()
-    model.load_state_dict(read_safetensors(Path(weights)), assign=True)
+    try:
+        model.load_state_dict(unpack(read_safetensors(Path(weights))), assign=True)
+    except KeyError as error:
+        raise RuntimeError(f"Missing key {{error}} in {{weights}}") from error
     return model.eval().requires_grad_(False)
 
 
@@ -96,17 +107,20 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
             f"model.py needs a network that torch.fx can follow, this one it cannot: "
             f"{deployed.untraced}"
         )
-    flat = _flat(deployed.network)
-    # Cloned, since safetensors refuses one tensor under two names.
-    state = {name: tensor.contiguous().clone() for name, tensor in flat.state_dict().items()}
+    flat, targets = _flat(deployed.network)
+    packed = pack(deployed, flat, targets)
     # Not save_file, whose files only their owner can read.
-    (folder / WEIGHTS).write_bytes(save(state))
-    (folder / MODEL).write_text(source(flat, sample, headline), encoding="utf-8")
+    (folder / WEIGHTS).write_bytes(save(dict(packed.stored)))
+    (folder / MODEL).write_text(source(flat, packed, sample, headline), encoding="utf-8")
     return [folder / MODEL, folder / WEIGHTS]
 
 
-def _flat(network: fx.GraphModule) -> fx.GraphModule:
-    """Hold every part directly, under a name that can stand behind `self.`; call the input x."""
+def _flat(network: fx.GraphModule) -> tuple[fx.GraphModule, dict[str, str]]:
+    """Hold every part directly, under a name that can stand behind `self.`; call the input x.
+
+    Returns:
+        The network, and the name in it of each part to the name that the part had before.
+    """
     graph, root = fx.Graph(), nn.Module()
     values: dict[fx.Node, fx.Node] = {}
     names: dict[str, str] = {}
@@ -121,7 +135,7 @@ def _flat(network: fx.GraphModule) -> fx.GraphModule:
         args = fx.node.map_arg(node.args, values.__getitem__)
         kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
         values[node] = graph.create_node(node.op, target, args, kwargs, name)
-    return fx.GraphModule(root, graph)
+    return fx.GraphModule(root, graph), {own: target for target, own in names.items()}
 
 
 def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
@@ -143,11 +157,12 @@ def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
     return name
 
 
-def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
+def source(flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str) -> str:
     """Write a flat network as Python.
 
     Args:
         flat: Every part of it lies directly in the module.
+        packed: What is stored of it.
         sample: An input.
         headline: First line of the file.
 
@@ -174,6 +189,8 @@ def source(flat: fx.GraphModule, sample: Tensor, headline: str) -> str:
         dtype=sample.dtype,
         imports="".join(f"{line}\n" for line in _imports(code)),
         init="\n".join(f"        {line}" for line in init),
+        functions="".join(f"{inspect.getsource(FUNCTIONS[name])}\n\n" for name in packed.functions),
+        unpack="\n".join(wrapped(line, "    ") for line in packed.lines),
         forward="\n".join(f"    {line}" if line else "" for line in forward.splitlines()) + "\n",
     )
 

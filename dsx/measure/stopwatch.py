@@ -55,7 +55,9 @@ def clocked(
     rows = {name: row for row, name in enumerate(slots)}
     if isinstance(deployed.network, fx.GraphModule):
         network = _with_laps(deployed.network, rows, watch)
-        whole = Deployed(network, deployed.choices, deployed.folded, deployed.untraced).eval()
+        whole = Deployed(
+            network, deployed.choices, deployed.folded, deployed.untraced, deployed.designed
+        ).eval()
         return lambda: nullcontext(whole)
     modules = {deployed.network.get_submodule(name): row for name, row in rows.items()}
     return lambda: _changed(deployed, modules, watch)

@@ -34,12 +34,20 @@ class Deployed(nn.Module):
         choices: Mapping[str, Choice],
         folded: int,
         untraced: str | None,
+        designed: nn.Module,
     ) -> None:
         super().__init__()
         self.network = network
         self.choices = dict(choices)
         self.folded = folded
         self.untraced = untraced
+        # In a tuple, since it is no part of what runs.
+        self._designed = (designed,)
+
+    @property
+    def designed(self) -> nn.Module:
+        """The network before deployment, whose tensors are those of the design."""
+        return self._designed[0]
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the deployed network."""
@@ -87,7 +95,7 @@ def deploy(
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
-    return Deployed(network.requires_grad_(False), choices, folded, untraced).eval()
+    return Deployed(network.requires_grad_(False), choices, folded, untraced, model).eval()
 
 
 def _grouped(holder: nn.Module, untouched: set[nn.Module]) -> dict[nn.Module, nn.Module]:
