@@ -53,7 +53,7 @@ def pack(deployed: Deployed, flat: fx.GraphModule, targets: Mapping[str, str]) -
         targets: Name of each part in `flat` to its name in the deployed network.
 
     Returns:
-        What is stored. Whatever is no plain function of the design is stored as it is.
+        What is stored. Any tensor that is no function of the design is stored unchanged.
     """
     packing = _Packing(deployed, flat, targets)
     for name, module in packing.convolutions():
@@ -95,7 +95,7 @@ class _Packing:
         self.dtype = max(reals, key=ROUNDING.__getitem__, default=torch.float64)
 
     def _target(self, name: str) -> str:
-        """Give the name in the deployed network of a tensor of the flat one."""
+        """Return the name in the deployed network of a tensor of the flat one."""
         if name in self.targets:
             return self.targets[name]
         part, _, own = name.partition(".")
@@ -203,7 +203,7 @@ class _Packing:
         return lines, stored
 
     def packed(self) -> Packed:
-        """Give the result, with real numbers in 32 bits where that loses nothing."""
+        """Return the result, with real numbers in 32 bits where that loses nothing."""
         reals = {name: t for name, t in self.stored.items() if t.is_floating_point()}
         dtypes = {tensor.dtype for tensor in reals.values()}
         lossless = all(torch.equal(t.float().to(t.dtype), t) for t in reals.values())
@@ -265,8 +265,8 @@ def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """Measure how far tensors are from those of the deployed network.
 
     Returns:
-        The largest difference as a part of the largest number in its tensor; infinite if numbers,
-        shapes or dtypes of the tensors differ, or whole numbers in them.
+        The largest difference as a part of the largest number in its tensor; infinite if their
+        number, shapes or dtypes differ, or integers in them.
     """
     if len(found) != len(expected):
         return math.inf

@@ -29,7 +29,7 @@ PER_OUTPUT = " * factor[:, None, None, None]"
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a convolution is stored and unpacked.
+    """The way in which a convolution is stored and unpacked.
 
     Args:
         stored: The tensors in the file, by name.
@@ -43,10 +43,10 @@ class Recipe:
 
 
 def pack_bits(numbers: Tensor, width: int) -> Tensor:
-    """Pack whole numbers one after the other, the highest bit first.
+    """Pack integers one after the other, the highest bit first.
 
     Args:
-        numbers: Of any shape, from 0 to 2**width - 1.
+        numbers: Integers from 0 to 2**width - 1, of any shape.
         width: Bits of each.
 
     Returns:
@@ -184,7 +184,7 @@ class _Writer:
         self.lines.append(line)
 
     def _supports(self, name: str, conv: WindowedConv2d) -> None:
-        """Write the kernel shapes, and which weight has which, by a formula where there is one."""
+        """Write the kernel shapes, and a formula for the shape of each weight, or a table."""
         layout, pictures = conv.frame, ", ".join(map(_picture, conv.frame.supports))
         self.lines.append(f"shapes = kernel_shapes({pictures})")
         rule = _rule(conv, layout)
@@ -321,7 +321,7 @@ def _crop(box: Box, conv: DsxConv) -> str:
 
 
 def _rule(conv: WindowedConv2d, layout: Layout) -> str | None:
-    """Write the formula for the shape of each weight; None where there is none."""
+    """Write the formula for the shape of each weight; None if it has none."""
     outputs = torch.arange(conv.out_channels)[:, None]
     shapes = len(layout.supports)
     if torch.equal(layout.which, (outputs % shapes).expand_as(layout.which)):

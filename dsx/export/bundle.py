@@ -14,6 +14,8 @@ from dsx.conv.deploy import Choice
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
+from dsx.export.contents import contents
+from dsx.export.model_py import WEIGHTS
 from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
 from dsx.lookup import find
 from dsx.measure import Candidate, Metric, Reading, this_device
@@ -118,13 +120,15 @@ def _manifest(
     exported = verify.load_exported(folder)
     timed = verify.latency_ms(candidate, exported)
     designed = checks.checked_cost(candidate, skipped)
+    checks.check_shares(candidate)
+    stored = contents(candidate.deployed.designed, folder / WEIGHTS)
     metrics: dict[str, dict[str, Any]] = {
         **{name: {"designed": value} for name, value in designed.items()},
         **{name: {"exported": value} for name, value in accuracies.items()},
         "latency_ms": {"exported": timed.value, **_doubts(timed)},
     }
-    for name, number in checks.held(exported, candidate.sample, skipped).items():
-        metrics[name]["exported"] = number
+    for name, number in checks.held(candidate, exported, stored, skipped).items():
+        metrics.setdefault(name, {})["exported"] = number
     for name, reading in searched.items():
         # A count is a count: what the search said of it is what the design says.
         if "designed" not in metrics.setdefault(name, {}):
@@ -143,6 +147,7 @@ def _manifest(
         "not_verified": [asdict(each) for each in skipped],
         "forms": {name: choice.form for name, choice in candidate.deployed.choices.items()},
         "folded_norms": candidate.deployed.folded,
+        "weights": stored.to_json(),
         "measure": candidate.space.file.measure.model_dump(),
         "device": asdict(this_device()),
         "files": {file.name: sha256(file.read_bytes()) for file in sorted(folder.iterdir())},

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
+from dsx.export.contents import Contents, shares
 from dsx.measure import Candidate, Reading
+from dsx.measure.deployed_params import count_params
 from dsx.measure.flops import count
 from dsx.train import predict
 
@@ -164,32 +166,49 @@ def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]
     return candidate.cost.numbers
 
 
-def held(network: nn.Module, sample: Tensor, skipped: list[Skipped]) -> dict[str, int]:
-    """Count what the exported files hold and compute, zeros of a dense form included.
+def held(
+    candidate: Candidate, exported: nn.Module, found: Contents, skipped: list[Skipped]
+) -> dict[str, int]:
+    """Count what the exported files hold and compute.
 
     Args:
-        network: As loaded from its files.
-        sample: An input.
+        candidate: The network that was exported.
+        exported: The same, as loaded from its files.
+        found: The contents of its file of weights.
         skipped: The list to which flops are added if an operator is not known.
 
     Returns:
-        params: real numbers, and basis entries kept as bytes; bits: all of its tensors; flops:
-        multiply-adds of one image, left out where an operator is not known to the counter.
+        params and bits: what the file holds of those of the design; deployed_params and
+        deployed_flops: those of the network that the files run, zeros of a dense form included,
+        the last left out where an operator is not known to the counter.
     """
-    tensors = list(network.state_dict().values())
+    deployed = candidate.deployed
     counts = {
-        "params": sum(tensor.numel() for tensor in tensors if _is_param(tensor)),
-        "bits": sum(8 * tensor.numel() * tensor.element_size() for tensor in tensors),
+        "params": found.params,
+        "bits": found.bits,
+        "deployed_params": count_params(deployed.network, deployed.choices),
     }
     try:
-        return {**counts, "flops": count(network, sample[:1])}
+        return {**counts, "deployed_flops": count(exported, candidate.sample[:1])}
     except WorkFailed as error:
         skipped.append(Skipped(check="flops of the exported files", reason=str(error)))
         return counts
 
 
-def _is_param(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.dtype == torch.int8
+def check_shares(candidate: Candidate) -> None:
+    """Check that the tensors of a design together cost what the design costs.
+
+    Args:
+        candidate: The network that was exported.
+
+    Raises:
+        WorkFailed: If they cost something else.
+    """
+    total = sum(share.bits for share in shares(candidate.network).values())
+    if total != candidate.cost.bits:
+        raise WorkFailed(
+            f"the network's tensors take {total:,} bits, its design {candidate.cost.bits:,}"
+        )
 
 
 def note_unmeasured(metrics: Mapping[str, Mapping[str, Any]], skipped: list[Skipped]) -> None:

@@ -48,12 +48,12 @@ def sliding_windows(outputs: int, inputs: int, groups: int, step: int) -> torch.
 
 
 def cyclic(channels: torch.Tensor, shapes: int) -> torch.Tensor:
-    """Give output o the shape o mod `shapes`, for all its channels: (Cout, gw)."""
+    """Select shape o mod `shapes` for all channels of output o: (Cout, gw)."""
     return (torch.arange(len(channels))[:, None] % shapes).expand_as(channels)
 
 
 def heterogeneous(channels: torch.Tensor, period: int) -> torch.Tensor:
-    """Give output o the shape 0 in each channel o + i * `period`, else 1: (Cout, gw)."""
+    """Select shape 0 for channels o + i * `period` of output o, shape 1 for others: (Cout, gw)."""
     return ((channels - torch.arange(len(channels))[:, None]) % period != 0).long()
 
 
@@ -65,7 +65,7 @@ def learned_shapes(
     Blocks are (output blocks, input blocks, K, K) boolean; outputs that are not enabled are full.
     """
     rows = blocks.repeat_interleave(block_out, 0)[: len(enabled)] | ~enabled[:, None, None, None]
-    shapes, which = rows.flatten(0, 1).unique(dim=0, return_inverse=True)
+    shapes, which = torch.unique(rows.flatten(0, 1), dim=0, return_inverse=True)
     which = which.reshape(rows.shape[:2])
     return shapes, which.repeat_interleave(block_in, 1)[:, :inputs]
 
@@ -98,7 +98,8 @@ def spread(weight: torch.Tensor, channels: torch.Tensor, inputs: int) -> torch.T
 
 def by_group(numbers: torch.Tensor, groups: int) -> torch.Tensor:
     """Sort interleaved outputs by group: output i * groups + g goes to group g."""
-    return numbers.unflatten(0, (-1, groups)).transpose(0, 1).flatten(0, 1)
+    rows = numbers.reshape(len(numbers) // groups, groups, *numbers.shape[1:])
+    return rows.transpose(0, 1).flatten(0, 1)
 
 
 def split(
@@ -109,13 +110,13 @@ def split(
     inputs: int,
 ) -> list[torch.Tensor]:
     """Cut a convolution into small grouped ones, each of outputs with equally many channels of one
-    kernel shape, on the bounding box of the shape; then say where their outputs go."""
+    kernel shape, on the bounding box of the shape; the last is the order of their outputs."""
     found: list[torch.Tensor] = []
     orders = []
     for number, shape in enumerate(shapes):
         chosen, rows, columns = which == number, shape.any(1).nonzero(), shape.any(0).nonzero()
         counts = chosen.sum(1)
-        for count in counts.unique().tolist() if shape.any() else []:
+        for count in torch.unique(counts).tolist() if shape.any() else []:
             if count == 0:
                 continue
             outputs = (counts == count).nonzero().flatten()
@@ -124,8 +125,8 @@ def split(
                 :, :, int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1
             ]
             read = channels[outputs[:, None], places]
-            windows, owner = read.unique(dim=0, return_inverse=True)
-            if len(owner.bincount().unique()) > 1:  # each output is a group of its own
+            windows, owner = torch.unique(read, dim=0, return_inverse=True)
+            if len(torch.unique(owner.bincount())) > 1:  # each output is a group of its own
                 windows, owner = read, torch.arange(len(read))
             order = owner.argsort(stable=True)
             select = windows.flatten()
@@ -142,8 +143,8 @@ def split(
 def shifted(
     weight: torch.Tensor, shapes: torch.Tensor, which: torch.Tensor, groups: int
 ) -> list[torch.Tensor]:
-    """List the weights of each kernel position, (groups, outputs, gw), for the outputs of each
-    kernel shape in turn; then the order of the outputs, if they are not in order."""
+    """List the weights of each kernel position, (groups, outputs, gw), one kernel shape after the
+    other; then the order of the outputs, if they are not in order."""
     found, members = [], []
     for number, shape in enumerate(shapes):
         outputs = (which[:, 0] == number).nonzero().reshape(groups, -1)
@@ -159,8 +160,8 @@ def shifted(
 def window_gemm(
     weight: torch.Tensor, channels: torch.Tensor, inputs: int, step: int
 ) -> list[torch.Tensor]:
-    """Lay the filters out as one matrix for each window, filled up with zeros; then say where each
-    output comes from."""
+    """Lay the filters out as one matrix for each window, filled up with zeros; the second
+    tensor has the row of each output."""
     between = math.gcd(step, inputs)
     window = channels[:, 0] // between
     order = window.argsort(stable=True)
@@ -184,10 +185,11 @@ def maps_merge(
     """List the channels of all pieces, if they are not in order, the different filters on their
     shapes, and the maps that each output adds up."""
     outputs, splits = chosen.shape
-    pieces, read = channels.reshape(outputs * splits, -1).unique(dim=0, return_inverse=True)
-    patterns, pattern = which.reshape(outputs * splits, -1).unique(dim=0, return_inverse=True)
+    cut, shape_of = (table.reshape(outputs * splits, -1) for table in (channels, which))
+    pieces, read = torch.unique(cut, dim=0, return_inverse=True)
+    patterns, pattern = torch.unique(shape_of, dim=0, return_inverse=True)
     pairs = torch.stack([chosen.flatten(), pattern])
-    taken, filter_of = pairs.unique(dim=1, return_inverse=True)
+    taken, filter_of = torch.unique(pairs, dim=1, return_inverse=True)
     filters = basis[taken[0]] * shapes[patterns[taken[1]]]
     select = pieces.flatten()
     found = [] if torch.equal(select, torch.arange(inputs)) else [select]

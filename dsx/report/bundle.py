@@ -19,9 +19,14 @@ Numbers = Mapping[str, Any]
 _COLUMNS = "searched", "exported"
 
 _COUNTED = (
-    "counts: searched are live weights; exported is what the files hold, where batch norms are "
-    "folded and a dense form keeps the zeros of its kernel"
+    "counts: searched are live weights; exported is what the files hold of them (what is not "
+    "stored is listed in manifest.json)"
 )
+_DEPLOYED = (
+    "deployed: what the files compute and compute with once they are loaded, where batch norms are "
+    "folded and a dense form has the zeros of its kernel"
+)
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None:
@@ -44,9 +49,13 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
     out = console()
     out.print(f"{folder}: {manifest['words']} (design {manifest['design']})", soft_wrap=True)
     ascii_only = out.options.ascii_only
-    shown = [_shown(name, numbers, ascii_only) for name, numbers in metrics.items()]
+    shown = [
+        _shown(name, numbers, ascii_only)
+        for name, numbers in metrics.items()
+        if not _repeats(name, metrics)
+    ]
     out.print(listing(shown, right=("searched", "exported")))
-    for line in _notes(metrics):
+    for line in [*_notes(metrics), *_sizes(manifest)]:
         out.print(line, style="dim", soft_wrap=True)
     outputs = manifest["outputs"]
     out.print(
@@ -95,5 +104,43 @@ def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
     found = [_number(numbers, column) for numbers in metrics.values() for column in _COLUMNS]
     yield from doubt_notes([value for value in found if value is not None])
     counts = [numbers for numbers in metrics.values() if "designed" in numbers]
-    if any(numbers["designed"] != numbers.get("exported") for numbers in counts):
+    if any(
+        numbers["designed"] != numbers.get("exported", numbers["designed"]) for numbers in counts
+    ):
         yield _COUNTED
+    if any(name.startswith("deployed_") and not _repeats(name, metrics) for name in metrics):
+        yield _DEPLOYED
+
+
+def _repeats(name: str, metrics: Mapping[str, Numbers]) -> bool:
+    """Check whether a count of the deployed network is that of the design, and was not searched."""
+    designed = metrics.get(name.removeprefix("deployed_"), {}).get("designed")
+    own = metrics[name]
+    return name.startswith("deployed_") and "searched" not in own and own["exported"] == designed
+
+
+def _sizes(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Describe the file of weights; nothing for a manifest from before sizes were recorded."""
+    found = manifest.get("weights")
+    if found is None:
+        return
+    groups = {"running statistics": 0, "other": 0}
+    parts = []
+    for entry in found["overhead"]:
+        if entry["name"] == "header of the file":
+            parts.append(f"{entry['bytes']:,} its header")
+        else:
+            running = entry["name"].endswith(_RUNNING)
+            groups["running statistics" if running else "other"] += entry["bytes"]
+    parts += [f"{size:,} {name}" for name, size in groups.items() if size]
+    yield (
+        f"weights.safetensors: {found['payload_bytes']:,} bytes for {found['payload_bits']:,} bits "
+        f"of the design, and {found['overhead_bytes']:,} more ({', '.join(parts)}); "
+        "manifest.json lists them"
+    )
+    reasons: dict[str, list[str]] = {}
+    for entry in found["not_stored"]:
+        reasons.setdefault(entry["reason"], []).append(entry["tensor"])
+    for reason, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"not stored: {names[0]}{more} ({reason})"

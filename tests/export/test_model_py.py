@@ -16,7 +16,9 @@ from torch import nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._choose import candidates
+from dsx.conv.learned import LearnedConv2d
 from dsx.errors import printable
+from dsx.export.contents import contents
 from dsx.export.model_py import MODEL, WEIGHTS, write
 from dsx.export.verify import load_exported
 from dsx.nets.small_cnn import SmallCnn
@@ -130,6 +132,13 @@ def test_any_combination_of_dials_is_exported_in_any_form(kind: str, data: st.Da
             torch.testing.assert_close(
                 load_exported(Path(folder))(case.x), expected, rtol=0, atol=1e-10
             )
+            found = contents(deployed.designed, Path(folder) / WEIGHTS)
+            cost = module.cost((1, 1))
+            assert (found.missing, found.params, found.bits) == ({}, cost.params, cost.bits)
+            not_enabled = isinstance(module, LearnedConv2d) and not module.enabled.all()
+            # The numbers of these convolutions need 64 bits.
+            more = {name for name in found.overhead if not name.endswith(", beyond its share")}
+            assert more == {"header of the file", *(["0.enabled"] * not_enabled)}
 
 
 class Hostile(nn.Module):

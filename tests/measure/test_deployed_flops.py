@@ -49,7 +49,7 @@ def test_what_a_deployment_says() -> None:
 
 
 class Unfollowed(networks.Tiny):
-    """Fails where a tracer looks on, and decides by its input, so that it stays as it is."""
+    """Fails under a tracer, and branches on its input, so that torch.fx cannot follow it."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]

@@ -85,3 +85,49 @@ def test_csv_holds_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert rows[1] == {"metric": "accuracy", "searched": "0.98", "exported": "0.9805555"}
     assert [row["metric"] for row in rows] == list(MANIFEST["metrics"])
+
+
+DEPLOYED = {
+    "flops": {"designed": 31, "unit": "multiply-adds"},
+    "params": {"designed": 12, "exported": 12, "unit": ""},
+    "deployed_flops": {"exported": 62, "unit": "multiply-adds"},
+    "deployed_params": {"exported": 12, "unit": ""},
+}
+SIZES = {
+    "payload": [{"tensor": "conv.weight", "params": 12, "bits": 384, "bytes": 48}],
+    "not_stored": [
+        {"tensor": "aux.weight", "reason": "the deployed network does not use it"},
+        {"tensor": "aux.bias", "reason": "the deployed network does not use it"},
+    ],
+    "overhead": [
+        {"name": "header of the file", "bytes": 1200},
+        {"name": "bn.running_mean", "bytes": 16},
+        {"name": "bn.running_var", "bytes": 16},
+        {"name": "shift", "bytes": 4},
+    ],
+    "payload_bits": 384,
+    "payload_bytes": 48,
+    "overhead_bytes": 1236,
+}
+
+
+def test_what_runs_is_shown_where_it_is_more_than_the_design(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_bundle(Path("chosen"), {**MANIFEST, "metrics": DEPLOYED}, "table")
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["deployed", "flops", "62"] in rows
+    assert "deployed params" not in out
+    assert "deployed: what the files compute" in out
+    assert "counts:" not in out
+
+
+def test_the_file_of_weights_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    print_bundle(Path("chosen"), {**MANIFEST, "weights": SIZES}, "table")
+    out = capsys.readouterr().out.splitlines()
+    assert (
+        "weights.safetensors: 48 bytes for 384 bits of the design, and 1,236 more (1,200 its "
+        "header, 32 running statistics, 4 other); manifest.json lists them"
+    ) in out
+    assert "not stored: aux.weight and 1 more (the deployed network does not use it)" in out
