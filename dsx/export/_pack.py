@@ -16,7 +16,8 @@ from torch import Tensor, fx, nn
 from dsx.conv import Deployed, DsxConv
 from dsx.errors import printable
 from dsx.export import unpacking
-from dsx.export._recipes import Recipe, literal, read, recipe
+from dsx.export._norms import Norm, norms
+from dsx.export._recipes import FORMS, STAGED, Recipe, literal, read, recipe
 
 WIDTH = 96
 FUNCTIONS = {name: value for name, value in vars(unpacking).items() if inspect.isfunction(value)}
@@ -25,8 +26,6 @@ ROUNDING = {
     torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03, torch.float16: 4e-3,
 }  # fmt: skip
 """Largest difference of an unpacked number, as a part of the largest in its tensor."""
-
-_PARTS = ("running_mean", "running_var", "weight", "bias", "eps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +88,7 @@ class _Packing:
         self.done: set[str] = set()
         self.stored: dict[str, Tensor] = {}
         self.lines: list[str] = []
+        self.known = dict(_tensors(self.designed))
         self.norms = dict(self._folded_norms())
         reals = [t.dtype for t in self.flat.values() if t.is_floating_point()]
         # The coarsest, where a network has several.
@@ -101,15 +101,12 @@ class _Packing:
         part, _, own = name.partition(".")
         return f"{self.targets[part]}.{own}"
 
-    def _folded_norms(self) -> Iterator[tuple[str, nn.Module]]:
+    def _folded_norms(self) -> Iterator[tuple[str, Norm]]:
         """List the batch norms of the design that the deployed network has no more."""
         left = set(map(self._target, self.flat))
-        for name, module in self.designed.named_modules():
-            known = all(hasattr(module, part) for part in _PARTS)
-            if not known or not isinstance(module.running_mean, Tensor):
-                continue
-            if not left & {f"{name}.{part}" for part in _PARTS}:
-                yield name, module
+        for name, norm in norms(self.designed).items():
+            if left.isdisjoint(norm.names):
+                yield name, norm
 
     def convolutions(self) -> Iterator[tuple[str, nn.Module]]:
         """List the convolutions that were deployed in a form, or may have a batch norm folded."""
@@ -128,28 +125,35 @@ class _Packing:
         if not part.names:
             return
         form = self.choices[name].form if name in self.choices else "conv"
-        near = self._near(name, conv)
-        try:
-            found = self._best(name, conv, form, part, [*near[:1], None])
-            found = found or self._best(name, conv, form, part, near[1:])
-        except KeyError:  # a form from outside dsx, whose tensors are stored as they are
+        if form.removeprefix(STAGED) not in FORMS:
+            # A form from outside dsx, whose tensors are stored unchanged.
             return
+        near = self._near(name, conv)
+        found = self._best(name, conv, form, part, [*near[:1], None])
+        found = found or self._best(name, conv, form, part, near[1:])
         if found is not None:
             own, norm = found
+            self.stored |= self._stored_of(norm)
             self._add(name, form, own, part)
             self.norms.pop(norm or "", None)
 
     def _best(
-        self, name: str, conv: nn.Module, form: str, part: _Part, norms: Sequence[str | None]
+        self, name: str, conv: nn.Module, form: str, part: _Part, tried: Sequence[str | None]
     ) -> tuple[Recipe, str | None] | None:
         """Find the batch norm with which the recipe of a convolution gives its deployed tensors."""
         best, least = None, ROUNDING[self.dtype]
-        for norm in norms:
-            own = recipe(name, conv, form, None if norm is None else (norm, self.norms[norm]))
-            difference = _difference(_run(own), part.tensors)
+        for norm in tried:
+            own = recipe(name, conv, form, None if norm is None else self.norms[norm])
+            stored = {**own.stored, **self._stored_of(norm)}
+            difference = _difference(_run(own, stored), part.tensors)
             if difference <= least:
                 best, least = (own, norm), difference
         return best
+
+    def _stored_of(self, norm: str | None) -> dict[str, Tensor]:
+        """Return the tensors of a batch norm."""
+        names = [] if norm is None else self.norms[norm].names
+        return {name: self.known[name].detach() for name in names}
 
     def _part(self, name: str) -> _Part:
         part = _Part()
@@ -163,10 +167,13 @@ class _Packing:
     def _near(self, name: str, conv: nn.Module) -> list[str]:
         """List the batch norms that may follow a convolution, the likeliest first."""
         order = {own: place for place, (own, _) in enumerate(self.designed.named_modules())}
-        own = [n for n, norm in self.norms.items() if len(norm.running_mean) == conv.out_channels]  # type: ignore[arg-type]
-        return sorted(
-            own, key=lambda norm: (order[norm] < order[name], abs(order[norm] - order[name]))
-        )
+
+        def rank(norm: str) -> tuple[bool, int]:
+            after = order.get(norm.rpartition(".")[0], len(order)) - order[name]
+            return after < 0, abs(after)
+
+        fitting = [n for n, norm in self.norms.items() if norm.channels == conv.out_channels]
+        return sorted(fitting, key=rank)
 
     def _add(self, name: str, form: str, found: Recipe, part: _Part) -> None:
         self.stored |= found.stored
@@ -179,13 +186,12 @@ class _Packing:
 
     def add_rest(self) -> None:
         """Store everything else under the names of the design, each tensor once."""
-        known = dict(_tensors(self.designed))
         first: dict[int, str] = {}
         for name, tensor in self.flat.items():
             if name in self.done:
                 continue
             own = self._target(name)
-            standing = known.get(own)
+            standing = self.known.get(own)
             if standing is not None and torch.equal(standing, tensor):
                 own = first.setdefault(id(standing), own)
             self.stored[own] = tensor
@@ -252,9 +258,9 @@ def _used(flat: fx.GraphModule, targets: Mapping[str, str]) -> Iterator[tuple[st
                 yield name, tensor
 
 
-def _run(found: Recipe) -> list[Tensor]:
+def _run(found: Recipe, stored: Mapping[str, Tensor]) -> list[Tensor]:
     """Run a recipe as model.py does."""
-    space = {**FUNCTIONS, "torch": torch, "stored": dict(found.stored)}
+    space = {**FUNCTIONS, "torch": torch, "stored": stored}
     exec("\n".join([*found.lines, f"result = {found.result}"]), space)
     result = space["result"]
     assert isinstance(result, list)

@@ -22,8 +22,13 @@ from dsx.conv.separable import SeparableConv2d
 from dsx.conv.shapes import shape_and_number
 from dsx.conv.spec import standing_spec
 from dsx.conv.windowed import WindowedConv2d
+from dsx.export._norms import Norm
 
 STAGED = "depthwise + "
+FORMS = (
+    "conv", "dense", "box", "grouped", "split", "shifted", "window_gemm", "maps_merge", "rebuilt",
+)  # fmt: skip
+"""The deployed forms that have a recipe; `conv` is an nn.Conv2d that is deployed unchanged."""
 PER_OUTPUT = " * factor[:, None, None, None]"
 
 
@@ -68,46 +73,29 @@ def literal(text: str) -> str:
     return ascii(text) if "'" in plain or '"' in plain else f'"{plain}"'
 
 
-def batch_norm(name: str, norm: nn.Module) -> tuple[str, dict[str, Tensor]]:
-    """Write the Python that reads a batch norm as `factor` and `shift`.
-
-    Args:
-        name: Name of the batch norm in the network.
-        norm: The batch norm: running statistics, eps, and weight and bias or neither.
-
-    Returns:
-        The line, and the tensors to be stored.
-    """
-    parts = ("running_mean", "running_var", "weight", "bias")
-    stored = {
-        f"{name}.{part}": tensor.detach()
-        for part in parts
-        if isinstance(tensor := getattr(norm, part), Tensor)
-    }
-    eps = float(norm.eps)  # type: ignore[arg-type]
-    return f"factor, shift = batch_norm(stored, {literal(name)}, {eps!r})", stored
+def batch_norm(norm: Norm) -> str:
+    """Write the Python that reads a batch norm as `factor` and `shift`."""
+    if norm.module is not None:
+        return f"factor, shift = batch_norm(stored, {literal(norm.module)}, {norm.eps!r})"
+    parts = ("None" if name is None else read(name) for name in norm.tensors.values())
+    return f"factor, shift = factor_and_shift({norm.eps!r}, {', '.join(parts)})"
 
 
-def recipe(name: str, conv: nn.Module, form: str, norm: tuple[str, nn.Module] | None) -> Recipe:
+def recipe(name: str, conv: nn.Module, form: str, norm: Norm | None) -> Recipe:
     """Write the recipe of a convolution.
 
     Args:
         name: Name of the convolution in the network.
         conv: The convolution as it was trained: of dsx, or an nn.Conv2d.
-        form: Name of its deployed form; `conv` for an nn.Conv2d that is deployed as it is.
-        norm: Name and module of the batch norm that was folded into it.
+        form: One of `FORMS`; of a separable convolution also `depthwise + <form>`.
+        norm: The batch norm that was folded into it, whose tensors are stored too.
 
     Returns:
         The recipe.
-
-    Raises:
-        KeyError: If there is no recipe for the form.
     """
     writer = _Writer(form)
     if norm is not None:
-        line, stored = batch_norm(*norm)
-        writer.lines.append(line)
-        writer.stored |= stored
+        writer.lines.append(batch_norm(norm))
     result = writer.convolution(name, conv, folded=norm is not None)
     return Recipe(stored=writer.stored, lines=tuple(writer.lines), result=result)
 

@@ -14,12 +14,22 @@ def batch_norm(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Write a batch norm as a factor and a shift of each channel."""
     mean, variance = stored[f"{name}.running_mean"], stored[f"{name}.running_var"]
+    weight, bias = stored.get(f"{name}.weight"), stored.get(f"{name}.bias")
+    return factor_and_shift(eps, mean, variance, weight, bias)
+
+
+def factor_and_shift(
+    eps: float,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Write the arguments of a batch norm as a factor and a shift of each channel."""
     factor = (variance.double() + eps).rsqrt()
-    if f"{name}.weight" in stored:
-        factor = factor * stored[f"{name}.weight"].double()
+    factor = factor if weight is None else factor * weight.double()
     shift = -mean.double() * factor
-    if f"{name}.bias" in stored:
-        shift = shift + stored[f"{name}.bias"].double()
+    shift = shift if bias is None else shift + bias.double()
     return factor.to(mean.dtype), shift.to(mean.dtype)
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from dsx.conv import ConvSpec, deploy, preset
+from dsx.conv import ConvSpec, Deployed, deploy, preset
 from dsx.conv.binary import BinaryConv2d
 from dsx.conv.deploy import Form
 from dsx.conv.presets import preset_names
@@ -171,6 +172,44 @@ def test_numbers_that_need_more_than_32_bits_are_overhead(tmp_path: Path) -> Non
             parameter.add_(1e-12)
     found = exported(network, tmp_path, "dense", IMAGES.double())
     assert found.overhead["head.weight, beyond its share"] == 4 * 16 * 10
+
+
+class Functional(Net):
+    """The same network, whose first batch norm is a call on tensors with names of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.bn1
+        self.gain, self.offset = (nn.Parameter(torch.ones(16)) for _ in range(2))
+        self.register_buffer("mean", torch.zeros(16))
+        self.register_buffer("variance", torch.ones(16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        mean, variance = self.get_buffer("mean"), self.get_buffer("variance")
+        x = torch.relu(F.batch_norm(x, mean, variance, self.gain, self.offset, eps=1e-3))
+        x = torch.relu(self.bn2(self.second(x)))
+        x = self.alone(torch.relu(self.third(x)))
+        out: Tensor = self.head(self.fourth(x).mean((2, 3)))
+        return out
+
+
+def test_a_folded_call_of_batch_norm_is_stored_as_its_arguments(tmp_path: Path) -> None:
+    """However a batch norm was found when it was folded, its tensors are those of the design."""
+    network, same = stirred(Net()), stirred(Functional())
+    same.load_state_dict(network.state_dict(), strict=False)
+    for name, own in (("gain", "weight"), ("offset", "bias")):
+        same.get_parameter(name).copy_(network.get_parameter(f"bn1.{own}"))
+    same.get_buffer("mean").copy_(network.get_buffer("bn1.running_mean"))
+    same.get_buffer("variance").copy_(network.get_buffer("bn1.running_var") + 1e-5 - 1e-3)
+    known = deploy(network, IMAGES, known=Always("dense"))
+    deployed = Deployed(known.network, known.choices, known.folded, None, same)
+    write(deployed, IMAGES, "A network.", tmp_path)
+    found = contents(same, tmp_path / WEIGHTS)
+    assert found.missing == {}
+    assert found.bits == census(same, IMAGES).cost({}).bits
+    assert {"mean", "variance"} <= found.overhead.keys()
+    torch.testing.assert_close(load_exported(tmp_path)(IMAGES), same(IMAGES), rtol=1e-4, atol=1e-4)
 
 
 class Tied(Net):

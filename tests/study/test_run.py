@@ -257,3 +257,23 @@ def test_names_that_could_not_be_folders_are_refused(storage: str, name: str) ->
 def test_no_trials_are_refused(storage: str) -> None:
     with pytest.raises(DsxError, match=r"--trials: 0 \(allowed: 1 to "):
         search(STATIC, trials=0, storage=storage)
+
+
+def test_what_runs_can_be_an_objective_and_a_constraint(storage: str, tmp_path: Path) -> None:
+    """With dense forms a constraint that every design seems to meet is met by none."""
+    objectives = "objectives: {params: minimize, flops: minimize}\n"
+    old = f'{objectives}constraints: {{flops: "<= 80%"}}'
+    new = (
+        "objectives: {params: minimize, deployed_flops: minimize}\n"
+        'constraints: {deployed_params: "<= 80%"}'
+    )
+    found = search(varied(STATIC, tmp_path, old, new), trials=4, storage=storage)
+    baseline = found.baseline_entry
+    assert baseline is not None
+    limit = 0.8 * baseline.metrics["deployed_params"].value
+    assert len(found.entries) == 4
+    for entry in found.entries:
+        assert entry.metrics["deployed_flops"].exact
+        counts = {name: entry.metrics[f"deployed_{name}"].value for name in ("params", "flops")}
+        assert counts == entry.deployed_counts
+        assert entry.feasible == (counts["params"] <= limit)
