@@ -10,6 +10,17 @@ from dsx.conv.cost import Cost
 from dsx.conv.geometry import Geometry
 from dsx.conv.spec import ConvSpec
 
+ATTRIBUTES = (
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "padding",
+    "padding_mode",
+    "dilation",
+)
+"""Attributes of nn.Conv2d that the code of a network may read from what stands in its place."""
+
 
 class DsxConv(nn.Module, abc.ABC):
     """A drop-in for the nn.Conv2d it replaces, with the dials of a canonical spec.

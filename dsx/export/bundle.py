@@ -143,6 +143,7 @@ def _manifest(
         "not_verified": [asdict(each) for each in skipped],
         "forms": {name: choice.form for name, choice in candidate.deployed.choices.items()},
         "folded_norms": candidate.deployed.folded,
+        "unfolded_norms": candidate.deployed.unfolded,
         "measure": candidate.space.file.measure.model_dump(),
         "device": asdict(this_device()),
         "files": {file.name: sha256(file.read_bytes()) for file in sorted(folder.iterdir())},

@@ -159,6 +159,7 @@ class Candidate:
         return {
             "forms": {name: choice.form for name, choice in self.deployed.choices.items()},
             "folded_norms": self.deployed.folded,
+            "unfolded_norms": self.deployed.unfolded,
             "untraced": self.deployed.untraced,
         }
 

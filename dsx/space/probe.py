@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dsx.activity import activity
 from dsx.conv import ConvSpec, DsxConv
 from dsx.errors import DsxError, raise_out_of_memory
+from dsx.space.deployable import check_deployed
 from dsx.space.network import copied, run
 from dsx.space.redesign import redesign
 from dsx.space.slots import Slot
@@ -17,20 +18,21 @@ from dsx.space.space import SearchSpace
 
 
 def probe(space: SearchSpace) -> None:
-    """Redesign all slots that may be, and see that each is called as before; train one step.
+    """Redesign all slots that may be, see that each is called as before; train and deploy it.
 
     Args:
         space: The space.
 
     Raises:
-        SpaceError: If the network goes around a redesigned slot, fails with one, or cannot be
-            trained.
+        SpaceError: If the network goes around a redesigned slot, fails with one, cannot be
+            trained, or does not compute the same once it is deployed.
     """
     try:
         with torch.random.fork_rng(), activity("checking that the network can be redesigned"):
             network = space.network(fresh=True)
             _check_training(network, space)
-            _check_slots(network, space)
+            small = _check_slots(network, space)
+            check_deployed(small, _images(space))
     except DsxError as error:
         raise space.source.error(("model",), str(error)) from error
 
@@ -92,7 +94,8 @@ def _check_training(network: nn.Module, space: SearchSpace) -> None:
         raise DsxError("the network's output does not depend on any weight that can be trained")
 
 
-def _check_slots(network: nn.Module, space: SearchSpace) -> None:
+def _check_slots(network: nn.Module, space: SearchSpace) -> nn.Module:
+    """Redesign all slots that may be, and see that each is called as before."""
     slots = {slot.name: slot for choices in space.choices for slot in choices.slots}
     specs: dict[str, ConvSpec] = {}
     for choices in space.choices:
@@ -104,16 +107,19 @@ def _check_slots(network: nn.Module, space: SearchSpace) -> None:
     def note(conv: nn.Module, given: object, out: Tensor) -> None:
         images[names[conv]][out.shape[-2], out.shape[-1]] += out[..., 0, 0, 0].numel()
 
+    hooks = []
     for name, spec in specs.items():
         conv = small.get_submodule(name)
         if not spec.keeps:
             assert isinstance(conv, DsxConv)
-            conv.register_forward_hook(note)
+            hooks.append(conv.register_forward_hook(note))
     sample = torch.zeros(2, *space.data.image_shape)
     try:
         run(small, sample)
     except DsxError as error:
         raise DsxError(f"with redesigned slots {error}") from error
+    for hook in hooks:
+        hook.remove()
     for name, spec in specs.items():
         if not spec.keeps and images[name] != _expected(slots[name], len(sample)):
             rule = f"{{match: '{name}', keep: true}}"
@@ -121,6 +127,7 @@ def _check_slots(network: nn.Module, space: SearchSpace) -> None:
                 f"its code goes around {name} once that is redesigned (does it ask for the type of "
                 f"its modules?): keep the slot by a rule before the others: {rule}"
             )
+    return small
 
 
 def _expected(slot: Slot, batch: int) -> "Counter[tuple[int, int]]":

@@ -5,6 +5,7 @@ from typing import Any
 
 from dsx.study.front import Entry
 from dsx.study.pool import Stored
+from dsx.study.readings import DeployedAs
 from dsx.study.repeated import Agreement
 from dsx.study.tables import StudyRow
 
@@ -89,6 +90,19 @@ def alike(entries: Sequence[Entry]) -> dict[str, str]:
         "deployed networks": f"{len(deployed)} designs run as {networks} different networks; "
         "designs that run as the same network share its latency"
     }
+
+
+def unfolded(baseline: DeployedAs | None) -> dict[str, str]:
+    """Say how many batch norms the deployed baseline still computes, if there are any."""
+    if baseline is None or not baseline.unfolded:
+        return {}
+    return {"batch norms": unfolded_words(baseline.folded, baseline.unfolded)}
+
+
+def unfolded_words(folded: int, unfolded: int) -> str:
+    """Say how many batch norms of a deployed network are not folded: "3 of 40 are not folded"."""
+    verb = "is" if unfolded == 1 else "are"
+    return f"{unfolded} of {folded + unfolded} {verb} not folded into a convolution for timing"
 
 
 def repeated(found: Agreement) -> dict[str, str]:

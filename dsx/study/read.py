@@ -18,6 +18,7 @@ from dsx.study.circumstances import (
     numbered,
     repeated,
     uncounted,
+    unfolded,
 )
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
@@ -115,6 +116,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             **left_out(len(trials) - len(joined)),
             **damaged(readings.damaged, [entry.trial for entry in joined if entry not in whole]),
             **alike(whole),
+            **unfolded(deployed.get((study.baseline, study.device))),
             **repeated(load_agreement(engine, study.device, study)),
             **uncounted(readings[study.baseline][study.device]),
             **data_notes(readings[study.baseline][study.device]),

@@ -66,10 +66,14 @@ class DeployedAs:
     Args:
         subject: Id of the deployed network.
         forms: Form of each convolution that has a choice, by name.
+        folded: Batch norms folded into a convolution.
+        unfolded: Batch norms that the deployed network still computes.
     """
 
     subject: str
     forms: Mapping[str, str]
+    folded: int = 0
+    unfolded: int = 0
 
 
 def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], DeployedAs]:
@@ -91,7 +95,12 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
         .where(DeploymentRow.design.in_(_drawn(study)))
     )
     return {
-        (row.design, row.device): DeployedAs(subject=row.subject, forms=row.facts["forms"])
+        (row.design, row.device): DeployedAs(
+            subject=row.subject,
+            forms=row.facts["forms"],
+            folded=row.facts.get("folded_norms", 0),
+            unfolded=row.facts.get("unfolded_norms", 0),
+        )
         for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
         if not damage(DeploymentRow.__table__, row._mapping)
     }

@@ -70,6 +70,8 @@ class DeploymentFacts(BaseModel):
     """The facts of a deployment that reports read."""
 
     forms: dict[str, str]
+    folded_norms: int = 0
+    unfolded_norms: int = 0
 
 
 class Conditions(BaseModel):

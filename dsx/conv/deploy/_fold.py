@@ -2,14 +2,38 @@
 
 import operator
 
+import torch
+import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsx.conv._base import DsxConv
-from dsx.conv.norms import pairs
+from dsx.conv.functional import affine_as_norms, as_modules
+from dsx.conv.idle import drop_idle, is_idle
+from dsx.conv.norms import BatchNorm, called, pairs, torch_type
 from dsx.conv.swap import swap
 
-_IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
+
+def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:
+    """Write a trace with torch's own modules where it computes what they do, in place.
+
+    Args:
+        network: In eval mode.
+        graph: Its trace.
+        untouched: Modules that must stay as they are.
+    """
+    for module in network.modules():
+        base = torch_type(module)
+        if base is not None and not isinstance(module, DsxConv):
+            module.__class__ = base
+    drop_idle(network, graph)
+    as_modules(network, graph)
+    calls = called(network, graph)
+
+    def foldable(conv: nn.Module) -> bool:
+        return calls[conv] == 1 and _foldable(conv) and conv not in untouched
+
+    affine_as_norms(network, graph, foldable)
 
 
 def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> int:
@@ -26,15 +50,23 @@ def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Modu
     replacements: dict[nn.Module, nn.Module] = {}
     for conv, norm in pairs(network, graph):
         settled = norm.running_mean is not None and not norm.training
-        if settled and untouched.isdisjoint((conv, norm)):
+        if settled and _foldable(conv) and untouched.isdisjoint((conv, norm)):
             replacements |= _folded(conv, norm)
     swap(network, replacements)
     return sum(isinstance(new, nn.Identity) for new in replacements.values())
 
 
-def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, nn.Module]:
-    if isinstance(conv, nn.Conv2d):
-        return {conv: fuse_conv_bn_eval(conv, norm), norm: nn.Identity()}
+def _foldable(conv: nn.Module) -> bool:
+    """Exclude grouped transposed convolutions, whose output channels lie along two dimensions."""
+    transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
+    return not (transposed and conv.groups != 1)
+
+
+def _folded(conv: nn.Module, norm: BatchNorm) -> dict[nn.Module, nn.Module]:
+    if not isinstance(conv, DsxConv):
+        assert isinstance(conv, nn.modules.conv._ConvNd)
+        transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
+        return {conv: fuse_conv_bn_eval(conv, norm, transposed), norm: nn.Identity()}
     assert norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
@@ -65,10 +97,30 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
         if node.op not in ("call_module", "get_attr"):
             continue
         part = operator.attrgetter(str(node.target))(flat)
-        if isinstance(part, _IDLE):
+        if is_idle(part):
             node.replace_all_uses_with(node.all_input_nodes[0])
             flat.graph.erase_node(node)
         else:
             node.target = str(node.target).removeprefix("0.")
             parts[node.target] = part
     return fx.GraphModule(parts, flat.graph)
+
+
+def batch_norms(network: nn.Module) -> int:
+    """Count the batch norms that a deployed network computes.
+
+    Args:
+        network: A flat graph, or any module where torch.fx cannot follow it.
+
+    Returns:
+        Their number.
+    """
+    if not isinstance(network, fx.GraphModule):
+        return sum(isinstance(module, BatchNorm) for module in network.modules())
+    return sum(_is_norm(node, network) for node in network.graph.nodes)
+
+
+def _is_norm(node: fx.Node, network: nn.Module) -> bool:
+    if node.op == "call_module":
+        return isinstance(network.get_submodule(str(node.target)), BatchNorm)
+    return node.target in (F.batch_norm, torch.batch_norm)
