@@ -84,7 +84,7 @@ def test_nothing_is_said_of_batch_norms_if_all_are_folded(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_bundle(Path("chosen"), {**MANIFEST, "unfolded_norms": 0}, "table")
-    assert "batch norms" not in capsys.readouterr().out
+    assert "batch norms:" not in capsys.readouterr().out
 
 
 def test_json_is_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:
