@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.constants import Constants, Varies
+from dsx.conv.shape_reads import data_users
 
 _STATISTICS = ("running_mean", "running_var")
 _NORM_ARGUMENTS: Mapping[object, tuple[str, ...]] = {
@@ -156,7 +157,8 @@ def _applied(
     Returns:
         That user, the constant (channels,) and its node; the node given where it is none.
     """
-    user = next(iter(node.users)) if len(node.users) == 1 else node
+    users = data_users(node)
+    user = users[0] if len(users) == 1 else node
     if user.target not in targets or len(user.args) != 2 or user.kwargs:
         return node, None, None
     other = user.args[1] if user.args[0] is node else user.args[0]

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from dsx.conv._base import DsxConv
 from dsx.conv.functional import as_modules
 from dsx.conv.idle import drop_idle
+from dsx.conv.shape_reads import data_users, drop_shape_checks
 from dsx.errors import raise_out_of_memory
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -155,11 +156,10 @@ def called(network: nn.Module, graph: fx.Graph) -> Counter[nn.Module]:
 
 
 def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[nn.Module, BatchNorm] | None:
-    if len(node.users) != 1:
+    users = data_users(node)
+    if len(users) != 1 or users[0].op != "call_module":
         return None
-    follower = next(iter(node.users))
-    if follower.op != "call_module":
-        return None
+    follower = users[0]
     conv, norm = modules[str(node.target)], modules[str(follower.target)]
     for kind, norms in _NORM_TYPES.items():
         if isinstance(conv, kind) and isinstance(norm, norms):
@@ -181,6 +181,7 @@ def normed(network: nn.Module) -> set[nn.Module]:
     if isinstance(graph, str):
         return set()
     names = {module: name for name, module in twin.named_modules()}
+    drop_shape_checks(graph)
     drop_idle(twin, graph)
     as_modules(twin, graph)
     found = [names.get(conv) for conv, _ in pairs(twin, graph)]

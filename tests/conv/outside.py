@@ -30,6 +30,15 @@ class NormAct(nn.BatchNorm2d):
         return F.silu(x)
 
 
+class Checked(NormAct):
+    """Checks the number of dimensions, and uses the size of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        check = f"expected four dimensions, not {x.ndim}"
+        torch._assert(x.ndim == 4, check)  # type: ignore[no-untyped-call]
+        return super().forward(x).reshape(x.shape[0], x.shape[1], x.size(2), -1)
+
+
 class Builtin(nn.BatchNorm2d):
     """A batch norm by torch's own operator."""
 
@@ -104,6 +113,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "nn.BatchNorm2d": nn.BatchNorm2d,
     "nn.SyncBatchNorm": nn.SyncBatchNorm,
     "norm and activation": NormAct,
+    "checked": Checked,
     "torch.batch_norm": Builtin,
     "plain subclass": Plain,
     "buffers": Statistics,

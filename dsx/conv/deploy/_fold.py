@@ -11,6 +11,7 @@ from dsx.conv._base import DsxConv
 from dsx.conv.functional import affine_as_norms, as_modules
 from dsx.conv.idle import drop_idle, is_idle
 from dsx.conv.norms import BatchNorm, called, pairs, torch_type
+from dsx.conv.shape_reads import drop_shape_checks
 from dsx.conv.swap import swap
 
 
@@ -26,6 +27,7 @@ def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) ->
         base = torch_type(module)
         if base is not None and not isinstance(module, DsxConv):
             module.__class__ = base
+    drop_shape_checks(graph)
     drop_idle(network, graph)
     as_modules(network, graph)
     calls = called(network, graph)
