@@ -86,13 +86,19 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
 
 def _changes_own_tensors(graph: fx.Graph) -> bool:
     """Say whether the network writes into a tensor that does not come from its input."""
-    from_input: set[fx.Node] = set()
+    varying = from_input(graph)
+    return any(
+        _writes(node) and not varying.issuperset(node.all_input_nodes[:1]) for node in graph.nodes
+    )
+
+
+def from_input(graph: fx.Graph) -> set[fx.Node]:
+    """List the nodes of a trace whose values depend on the input."""
+    found: set[fx.Node] = set()
     for node in graph.nodes:
-        if node.op == "placeholder" or not from_input.isdisjoint(node.all_input_nodes):
-            from_input.add(node)
-        if _writes(node) and not from_input.issuperset(node.all_input_nodes[:1]):
-            return True
-    return False
+        if node.op == "placeholder" or not found.isdisjoint(node.all_input_nodes):
+            found.add(node)
+    return found
 
 
 def _writes(node: fx.Node) -> bool:

@@ -41,9 +41,24 @@ def as_modules(network: nn.Module, graph: fx.Graph) -> None:
         if node.target is F.conv2d:
             _replace(node, _CONV_ARGUMENTS, _conv2d, network, constants)
         names = _NORM_ARGUMENTS.get(node.target)
-        if names and node.args and _conv_of(node.args[0], network) is not None:
+        if names and node.args and _follows_convs(node.args[0], network):
             _replace(node, names, _batch_norm, network, constants)
     constants.erase_unused()
+
+
+def concatenated(node: object) -> list[fx.Node]:
+    """List the nodes whose results a node concatenates along the channels; none if it does not."""
+    if not isinstance(node, fx.Node) or node.target not in (torch.cat, torch.concat):
+        return []
+    given = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
+    parts = given["tensors"]
+    assert isinstance(parts, list | tuple)
+    return [part for part in parts if isinstance(part, fx.Node)] if given.get("dim") == 1 else []
+
+
+def _follows_convs(node: object, network: nn.Module) -> bool:
+    parts: list[object] = [*concatenated(node)]
+    return all(conv_of(part, network) for part in parts or [node])
 
 
 def _replace(
@@ -61,17 +76,31 @@ def _replace(
 
 def _put(node: fx.Node, image: fx.Node, module: nn.Module, network: nn.Module, owner: str) -> None:
     """Let a module compute what a node computes; it is held by the module of the tensors."""
-    parent, name = network.get_submodule(owner), type(module).__name__.lower()
-    while hasattr(parent, name):
-        name = f"{name}_"
-    parent.add_module(name, module)
     with node.graph.inserting_before(node):
-        called = node.graph.call_module(f"{owner}.{name}" if owner else name, (image,))
+        called = node.graph.call_module(hold(module, network, owner), (image,))
     node.replace_all_uses_with(called)
     node.graph.erase_node(node)
 
 
-def _conv_of(node: object, network: nn.Module) -> nn.Module | None:
+def hold(module: nn.Module, network: nn.Module, owner: str) -> str:
+    """Add a module to a network.
+
+    Args:
+        module: The module.
+        network: The network.
+        owner: Dotted name of the module that holds it.
+
+    Returns:
+        The dotted name that it has there.
+    """
+    parent, name = network.get_submodule(owner), type(module).__name__.lower()
+    while hasattr(parent, name):
+        name = f"{name}_"
+    parent.add_module(name, module)
+    return f"{owner}.{name}" if owner else name
+
+
+def conv_of(node: object, network: nn.Module) -> nn.Module | None:
     """Give the two-dimensional convolution that a node calls; None where it does other things."""
     if not isinstance(node, fx.Node) or node.op != "call_module":
         return None
@@ -135,7 +164,7 @@ def affine_as_norms(
     """
     constants = Constants(network, graph)
     for node in list(graph.nodes):
-        conv = _conv_of(node, network)
+        conv = conv_of(node, network)
         if conv is None or not foldable(conv):
             continue
         channels = int(conv.out_channels)  # type: ignore[arg-type]

@@ -15,6 +15,8 @@ from tests.conv.outside import CONVS, NORMS, randomise
 
 X = torch.randn(2, 4, 7, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
+AFFINE = "frozen", "layer scale"
+
 
 def counts(network: nn.Module) -> tuple[int, int]:
     """Deploy, check that the outputs are the same, and give the folded and unfolded batch norms."""
@@ -30,16 +32,18 @@ def counts(network: nn.Module) -> tuple[int, int]:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("conv", CONVS)
 def test_every_pair_is_folded(conv: str, norm: str) -> None:
-    network = nn.Sequential(CONVS[conv](4, 6, 3), NORMS[norm](6))
-    assert counts(randomise(network)) == (1, 0)
+    network = randomise(nn.Sequential(CONVS[conv](4, 6, 3), NORMS[norm](6)))
+    # Frozen ones and layer scales are no batch norms by what they compute.
+    assert counts(network) == (0 if norm in AFFINE else 1, 0)
+    deployed = deploy(network, X).network
+    assert isinstance(deployed, fx.GraphModule)
+    assert not any(node.name.startswith(("mul", "add")) for node in deployed.graph.nodes)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_what_follows_no_convolution_is_counted(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.Sigmoid(), NORMS[norm](6))
-    # Frozen ones and layer scales are no batch norms by what they compute.
-    remaining = 0 if norm in ("frozen", "layer scale") else 1
-    assert counts(randomise(network)) == (0, remaining)
+    assert counts(randomise(network)) == (0, 0 if norm in AFFINE else 1)
 
 
 def test_idle_calls_between_them_do_not_matter() -> None:
@@ -54,6 +58,29 @@ def test_idle_calls_between_them_do_not_matter() -> None:
     assert isinstance(deployed, fx.GraphModule)
     called = [node.op for node in deployed.graph.nodes]
     assert called == ["placeholder", "call_module", "call_function", "output"]
+
+
+class Concatenated(nn.Module):
+    """Two convolutions, concatenated along one dimension, before a batch norm."""
+
+    def __init__(self, norm: str, dim: int, again: bool = False) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(4, 2, 3), outside.SamePadding(4, 4, 4)
+        self.dim, self.norm, self.again = dim, NORMS[norm](6 if dim == 1 else 4), again
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [self.first(x), self.second(x)]
+        if self.dim == 2:
+            parts = [torch.cat(parts, 1)[:, :4]] * 2
+        out: Tensor = self.norm(torch.cat(parts, dim=self.dim))
+        return out + parts[0].mean() if self.again else out
+
+
+@pytest.mark.parametrize("norm", ["nn.BatchNorm2d", "norm and activation", "plain subclass"])
+def test_a_batch_norm_behind_concatenated_convolutions_is_folded_once(norm: str) -> None:
+    assert counts(randomise(Concatenated(norm, 1))) == (1, 0)
+    assert counts(randomise(Concatenated(norm, 1, again=True))) == (0, 1)
+    assert counts(randomise(Concatenated(norm, 2))) == (0, 1)
 
 
 class Twice(nn.Module):
@@ -139,8 +166,7 @@ def test_a_functional_grouped_convolution_gets_a_form() -> None:
 def test_a_batch_norm_that_follows_by_function_makes_a_scale_superfluous(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), NORMS[norm](6), nn.Conv2d(6, 4, 1))
     state = list(network.state_dict())
-    frozen = norm in ("frozen", "layer scale")
-    assert normed(network) == (set() if frozen else {network[0]})
+    assert normed(network) == (set() if norm in AFFINE else {network[0]})
     assert list(network.state_dict()) == state
 
 

@@ -24,7 +24,7 @@ class Deployed(nn.Module):
     Attributes:
         network: A flat torch.fx.GraphModule where the network can be traced.
         choices: The chosen form of each dsx convolution, and of each grouped nn.Conv2d, by name.
-        folded: BNs folded into the convolution before them.
+        folded: BNs folded into the convolutions before them.
         unfolded: BNs that the network still computes.
         untraced: Why torch.fx cannot follow the network, so that no BN is folded; else None.
     """
@@ -80,10 +80,11 @@ def deploy(
         holder = nn.Sequential(copy.deepcopy(model).eval())
         graph = trace(holder)
         untouched = bound(holder, graph)
+        present = batch_norms(holder, graph)
         if not isinstance(graph, str):
             normalise(holder, graph, untouched)
             swap(holder, _grouped(holder, untouched))
-        folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
+            fold_batch_norms(holder, graph, untouched)
         # The graph may call modules in which the network's own code calls functions.
         whole = holder if isinstance(graph, str) else fx.GraphModule(holder, graph)
         seen_by = list(_inputs(whole, sample, untouched).items())
@@ -93,6 +94,7 @@ def deploy(
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
+    folded = present - batch_norms(network)
     return Deployed(network.requires_grad_(False), choices, folded, untraced).eval()
 
 

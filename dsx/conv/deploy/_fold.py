@@ -8,6 +8,8 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsx.conv._base import DsxConv
+from dsx.conv.concatenated import split_norms
+from dsx.conv.constants import from_input
 from dsx.conv.functional import affine_as_norms, as_modules
 from dsx.conv.idle import drop_idle, is_idle
 from dsx.conv.norms import BatchNorm, called, pairs, torch_type
@@ -32,22 +34,20 @@ def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) ->
     as_modules(network, graph)
     calls = called(network, graph)
 
-    def foldable(conv: nn.Module) -> bool:
-        return calls[conv] == 1 and _foldable(conv) and conv not in untouched
+    def foldable(module: nn.Module) -> bool:
+        return calls[module] == 1 and _foldable(module) and module not in untouched
 
+    split_norms(network, graph, foldable)
     affine_as_norms(network, graph, foldable)
 
 
-def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> int:
+def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:
     """Fold every BN that directly and only follows a convolution, in place.
 
     Args:
         network: In eval mode; folded BNs become nn.Identity.
         graph: Its trace.
         untouched: Modules that must stay as they are.
-
-    Returns:
-        How many were folded.
     """
     replacements: dict[nn.Module, nn.Module] = {}
     for conv, norm in pairs(network, graph):
@@ -55,7 +55,6 @@ def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Modu
         if settled and _foldable(conv) and untouched.isdisjoint((conv, norm)):
             replacements |= _folded(conv, norm)
     swap(network, replacements)
-    return sum(isinstance(new, nn.Identity) for new in replacements.values())
 
 
 def _foldable(conv: nn.Module) -> bool:
@@ -108,18 +107,22 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
     return fx.GraphModule(parts, flat.graph)
 
 
-def batch_norms(network: nn.Module) -> int:
-    """Count the batch norms that a deployed network computes.
+def batch_norms(network: nn.Module, graph: fx.Graph | str | None = None) -> int:
+    """Count the batch norms that a network computes.
 
     Args:
-        network: A flat graph, or any module where torch.fx cannot follow it.
+        network: The network.
+        graph: Its trace, or the reason why there is none; a flat graph is its own.
 
     Returns:
-        Their number.
+        Their number, by function in a trace, else by module.
     """
-    if not isinstance(network, fx.GraphModule):
+    if graph is None and isinstance(network, fx.GraphModule):
+        graph = network.graph
+    if not isinstance(graph, fx.Graph):
         return sum(isinstance(module, BatchNorm) for module in network.modules())
-    return sum(_is_norm(node, network) for node in network.graph.nodes)
+    # Those that work on weights are constants.
+    return sum(_is_norm(node, network) for node in from_input(graph))
 
 
 def _is_norm(node: fx.Node, network: nn.Module) -> bool:
