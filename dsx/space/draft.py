@@ -51,10 +51,12 @@ class Draft:
     """A space file for a network.
 
     Args:
+        network: The network, with fresh weights.
         census: Of the network.
         text: The file.
     """
 
+    network: nn.Module
     census: Census
     text: str
 
@@ -91,7 +93,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         train=_train(network, shape),
     )
     rules = "".join(_rule(match, slots) for match, slots in _matches(found))
-    return Draft(census=found, text=head + rules + _TAIL)
+    return Draft(network=network, census=found, text=head + rules + _TAIL)
 
 
 def _train(network: nn.Module, shape: tuple[int, ...]) -> str:

@@ -14,9 +14,10 @@ aten = torch.ops.aten
 # data about, make constants, pool, normalise or resize. What counts as well, and what nobody has
 # thought about, is not here. Composite operators are here because fvcore sees them.
 FREE = frozenset([
-    "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "trace", "linalg_norm",
-    "linalg_vector_norm", "frobenius_norm", "clamp_min", "clamp_max",
-    "masked_fill", "glu", "floor_divide", "softmax", "log_softmax", "masked_softmax",
+    "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "trace", "kron", "outer",
+    "linalg_norm", "linalg_vector_norm", "frobenius_norm", "clamp_min", "clamp_max",
+    "mT", "mH", "numpy_T", "chunk", "unsafe_chunk", "masked_fill", "glu",
+    "floor_divide", "softmax", "log_softmax", "masked_softmax",
     "cat", "stack", "flatten", "unflatten", "unfold", "im2col", "col2im", "reshape", "view_as",
     "expand_as", "narrow", "movedim", "repeat", "repeat_interleave", "tile", "flip", "roll",
     "rot90", "alias", "clone", "copy", "to_copy", "contiguous", "set", "resize", "take", "put",
