@@ -4,6 +4,7 @@ import copy
 import keyword
 import unicodedata
 from collections import Counter
+from numbers import Number
 from typing import Any
 
 from torch import fx, nn
@@ -11,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
 from dsx.errors import raise_out_of_memory
+from dsx.plain import plain
 
 Conv = nn.Conv2d | DsxConv
 
@@ -20,6 +22,10 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, DsxConv) or super().is_leaf_module(m, module_qualified_name)
+
+    def create_arg(self, a: Any) -> fx.node.Argument:
+        # torch takes the numbers of numpy, torch.fx does not.
+        return super().create_arg(plain(a) if isinstance(a, Number) else a)
 
 
 def trace(network: nn.Module) -> fx.Graph | str:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
+from dsx.plain import plain
 from dsx.space.census import Census, census
 from dsx.space.model import build_model, check_alone, check_arguments
 from dsx.space.network import copied
@@ -76,7 +77,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         DsxError: If the network cannot be built, does not run, or gives no numbers per image.
     """
     check_arguments(arguments)
-    shape = tuple(image_shape)
+    arguments, shape = plain(arguments), plain(tuple(image_shape))
     network = build_model(model, arguments, shape)
     found = census(network, torch.zeros(2, *shape))
     check_alone(copied(network).eval(), shape)

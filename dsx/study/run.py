@@ -13,6 +13,7 @@ from dsx.activity import subject
 from dsx.errors import DsxError, WorkFailed
 from dsx.measure import busy, this_device
 from dsx.measure.flops import space_notes
+from dsx.plain import plain
 from dsx.space import SearchSpace, load_space
 from dsx.space.choices import KEEPS
 from dsx.study.begin import begin_study
@@ -116,6 +117,7 @@ def search(
             study was begun with another space or on another device.
         WorkFailed: If the baseline cannot be measured, or the database fails on the way.
     """
+    trials, seed, timeout = plain((trials, seed, timeout))
     _check(study, trials, seed)
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study

@@ -38,3 +38,10 @@ def test_logits_are_taken_out_of_an_object() -> None:
 def test_an_object_without_logits_is_refused() -> None:
     with pytest.raises(DsxError, match=r"^the network returns a tuple, not one tensor$"):
         run(networks.TwoOutputs(), DIGITS)
+
+
+def test_a_copy_has_numbers_of_python() -> None:
+    copy, given = copied(networks.Widths()), networks.Widths()
+    assert repr(copy) == repr(networks.plain_widths()) != repr(given)
+    # What the network's own code reads stays as it is.
+    assert type(copy.pool) is type(given.pool)
