@@ -67,7 +67,7 @@ class Data:
         inspect: Returns the notes of the splits without decoding any image.
 
     Raises:
-        DsxError: If the image shape is not three whole numbers, or there is no class.
+        DsxError: If the image shape is not three positive integers, or there is no class.
     """
 
     load: Callable[[], Splits]
@@ -81,9 +81,9 @@ class Data:
         object.__setattr__(self, "image_shape", tuple(shape) if isinstance(shape, list) else shape)
         if not _are_whole(self.image_shape, 3):
             given = f"image_shape: {short(self.image_shape)}"
-            raise DsxError(f"{given} (allowed: three whole numbers: channels, rows, columns)")
+            raise DsxError(f"{given} (allowed: three positive integers: channels, rows, columns)")
         if not _are_whole((self.classes,), 1):
-            raise DsxError(f"classes: {short(self.classes)} (allowed: a whole number from 1)")
+            raise DsxError(f"classes: {short(self.classes)} (allowed: a positive integer)")
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
@@ -124,7 +124,7 @@ class Data:
 
 
 def _are_whole(values: object, number: int) -> bool:
-    """Check whether there are so many whole numbers from 1."""
+    """Check whether a value is a tuple of N positive integers."""
     return (
         isinstance(values, tuple)
         and len(values) == number

@@ -56,7 +56,7 @@ def network_notes(network: nn.Module, census: Census) -> list[str]:
 
     Args:
         network: The network, in any mode; it is copied.
-        census: Census of the network.
+        census: Slots and costs of the network.
 
     Returns:
         Sentences; empty if every operator is known and both counters agree.
@@ -89,7 +89,7 @@ def notes(flops: float, conditions: Mapping[str, Any]) -> list[str]:
     unknown = conditions.get("unknown_operators", {})
     if unknown:
         said.append(
-            f"flops leave out operators that nobody counts: {_listed(unknown)}; if they multiply, "
+            f"flops leave out operators that are not counted: {_listed(unknown)}; if they multiply, "
             "the true flops of every design are higher, also those of the baseline that relative "
             "constraints refer to"
         )
@@ -101,7 +101,7 @@ def _listed(operators: Mapping[str, int]) -> str:
 
 
 def _checked(network: nn.Module, census: Census, flops: int) -> dict[str, Any]:
-    """Count a network by following its operators, or say why that cannot be done."""
+    """Count a network by following its operators, or give the reason why that cannot be done."""
     unknown = {"unknown_operators": dict(census.uncounted)} if census.uncounted else {}
     try:
         found = follow(network, torch.zeros(1, *census.input_shape))
@@ -302,7 +302,7 @@ def _count_recurrent(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
     # Packed sequences come with their batch sizes, in one dimension less.
     packed = len(get_shape(inputs[1]) or []) == 1
     weights = inputs[3 if packed else 2].node().inputs()
-    # Biases are vectors, and add nothing that is counted.
+    # Biases are vectors, and only added.
     numbers = sum(math.prod(shape) for shape in map(get_shape, weights) if len(shape) == 2)
     return Counter(recurrent=numbers * math.prod(get_shape(inputs[0])[:-1]))
 

@@ -19,7 +19,7 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
         model: Its name.
         census: What it is made of.
         format: "table", "json" or "csv".
-        notes: What there is to say about the count of its flops.
+        notes: Sentences about the count of its flops.
     """
     rows = [slot_row(slot) for slot in census.slots]
     about = {

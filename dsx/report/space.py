@@ -20,7 +20,7 @@ def print_space(
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
-        notes: What there is to say about the count of the baseline's flops.
+        notes: Sentences about the count of the baseline's flops.
     """
     rows = slot_rows(space)
     if format != "table":

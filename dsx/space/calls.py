@@ -31,7 +31,7 @@ class Calls:
     Args:
         modules: The convolutions and linear layers in the order of their first call, with the
             shapes of each call.
-        flops: Multiply-adds of the operators by the innermost of these modules that was at work;
+        flops: Multiply-adds of the operators by the innermost of these modules that was running;
             by None where there was none.
         uncounted: Operators that are neither counted nor known to be free: name to how many times.
         convolutions: How many convolutions were computed by none of the modules.
@@ -48,13 +48,13 @@ class Calls:
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the operators of a network by the module that is at work."""
+    """Counts the operators of a network by the module that is running."""
 
     def __init__(self, known: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.known = known
         self.unknown = False
-        self.at_work: list[nn.Module] = []
+        self.running: list[nn.Module] = []
         self.flops: Counter[nn.Module | None] = Counter()
         self.uncounted: Counter[str] = Counter()
         self.convolutions = 0
@@ -74,7 +74,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = func(*args, **given)
         self.unknown |= any(isinstance(a, nn.Parameter) and id(a) not in self.known for a in args)
         count = multiply_adds(func, args, given, out)
-        module = self.at_work[-1] if self.at_work else None
+        module = self.running[-1] if self.running else None
         if count is None:
             self.uncounted[operator_name(func)] += 1
         else:
@@ -104,12 +104,12 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
     returned: list[object] = []
 
     def enter(module: nn.Module, args: object) -> None:
-        counter.at_work.append(module)
+        counter.running.append(module)
 
     def leave(
         module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
     ) -> None:
-        counter.at_work.pop()
+        counter.running.pop()
         if isinstance(output, Tensor):  # a subclass may return anything
             into = (*given, *named.values())[0]
             modules.setdefault(module, []).append((into.shape, output.shape))

@@ -151,7 +151,7 @@ def _slot(name: str, conv: nn.Conv2d, calls: list[Call], batch: int, scaled: boo
 
 
 def _rest(network: nn.Module, flops: int, found: Mapping[nn.Conv2d, Slot]) -> Cost:
-    """Count all but the slots, of which the operators take so many multiply-adds."""
+    """Count all but the slots, given the multiply-adds of their operators."""
     convs = _redesigned(network)
     own = [conv.cost((1, 1)) for conv in convs]
     plain = (

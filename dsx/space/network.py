@@ -39,7 +39,7 @@ def with_plain_numbers(network: nn.Module) -> nn.Module:
     """Convert the widths, kernel sizes and other numbers that modules of torch hold into Python's.
 
     Args:
-        network: Any network; changed in place. Attributes of its own classes stay as they are.
+        network: Any network; changed in place. Attributes of its own classes are unchanged.
 
     Returns:
         The network.

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
 aten = torch.ops.aten
-# Operators that do no multiply-adds by the convention of `flops`, beside those that torch tags as
-# working on each element by itself or as reductions, and beside views: they sum up, compare, move
-# data about, make constants, pool, normalise or resize. What counts as well, and what nobody has
-# thought about, is not here. Composite operators are here because fvcore sees them.
+# Operators that do no multiply-adds by the convention of `flops`, in addition to those that torch
+# tags as working on each element by itself or as reductions, and to views: they sum up, compare,
+# move data about, make constants, pool, normalise or resize. What counts as well, and what is not
+# known, is not here. Composite operators are here because fvcore sees them.
 FREE = frozenset([
     "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "trace", "kron", "outer",
     "linalg_norm", "linalg_vector_norm", "frobenius_norm", "clamp_min", "clamp_max",
@@ -84,7 +84,7 @@ def is_free(name: str) -> bool:
 
 
 def _is_elementwise(name: str) -> bool:
-    """Check whether torch says that an operator works on elements, sums up or makes a view."""
+    """Check whether torch marks an operator as elementwise, a reduction or a view."""
     for known in (name, name.rstrip("_")):
         packet = getattr(aten, known, None)
         if packet is None:

@@ -126,7 +126,7 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
 
 
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
-    """Say which operators of the baseline nobody counts, and whether the check disagrees."""
+    """Return which operators of the baseline are not counted, and whether the check disagrees."""
     flops = next((reading for reading in reversed(baseline) if reading.metric == "flops"), None)
     if flops is None:
         return {}

@@ -1,6 +1,7 @@
 """Which convolutions a BN follows, and nothing else."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,8 +154,10 @@ def test_a_name_that_torch_would_write_into_code_is_not_followed(name: str) -> N
 def test_numbers_of_numpy_are_followed() -> None:
     class Sliced(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            sides = (np.int64(2), np.int64(2))
-            return nn.functional.max_pool2d(x, sides)[:, : np.int64(3)] * np.float32(0.5)
+            sides: Any = (np.int64(2), np.int64(2))
+            half: Any = np.float32(0.5)
+            out: Tensor = nn.functional.max_pool2d(x, sides)[:, : np.int64(3)] * half
+            return out
 
     graph = trace(Sliced())
     assert isinstance(graph, fx.Graph)

@@ -1,5 +1,6 @@
 """Datasets by name, with arguments: dsx's own, and the user's."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -228,13 +229,13 @@ def test_numbers_may_be_those_of_numpy(shape: Any) -> None:
     [
         (
             {"image_shape": (4, 4)},
-            r"image_shape: \(4, 4\) \(allowed: three whole numbers: channels",
+            r"image_shape: \(4, 4\) \(allowed: three positive integers: channels",
         ),
-        ({"image_shape": (1, 4, 0)}, "image_shape: .* three whole numbers"),
-        ({"classes": 3.5}, r"classes: 3.5 \(allowed: a whole number from 1\)"),
+        ({"image_shape": (1, 4, 0)}, "image_shape: .* three positive integers"),
+        ({"classes": 3.5}, r"classes: 3.5 \(allowed: a positive integer\)"),
         ({"classes": np.int64(0)}, "classes: 0"),
     ],
 )
 def test_other_shapes_and_classes_are_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DsxError, match=problem):
-        Data(**({"load": splits, "image_shape": (1, 4, 4), "classes": 3} | changes))
+        dataclasses.replace(as_data(), **changes)

@@ -104,5 +104,6 @@ def test_a_network_that_gives_no_numbers_for_classes_is_refused() -> None:
 
 
 def test_arguments_and_shape_may_be_numbers_of_numpy() -> None:
-    drafted = draft_space("small_cnn", {"width": np.int64(4)}, np.array([1, 8, 8]))
+    channels: Any = np.int64(1)
+    drafted = draft_space("small_cnn", {"width": np.int64(4)}, (channels, 8, 8))
     assert drafted.text == draft_space("small_cnn", {"width": 4}, (1, 8, 8)).text

@@ -44,7 +44,8 @@ class Own(nn.Module):
         self.weights = nn.ParameterList([nn.Parameter(torch.ones(shape)) for shape in shapes])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.compute(x, *self.weights)
+        out: Tensor = self.compute(x, *self.weights)
+        return out
 
 
 class Packed(nn.Module):
@@ -112,7 +113,7 @@ class Frozen(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.inference_mode():
-            out = self.linear(x)
+            out: Tensor = self.linear(x)
         return out.clone()
 
 
@@ -253,7 +254,8 @@ class Subclassed(networks.Tiny):
             found: Any = self.conv(self.mix(x))
         except NotImplementedError:
             found = F.conv2d(self.mix(x), self.conv.weight, padding=1)
-        return found[0] if isinstance(found, tuple) else found
+        out: Tensor = found[0] if isinstance(found, tuple) else found
+        return out
 
 
 @pytest.mark.parametrize(
@@ -268,6 +270,20 @@ def test_subclasses_are_counted_by_what_they_compute(kind: type[nn.Conv2d], flop
         assert follow(network.eval(), IMAGES[:1]).counted == flops
     slots = ["mix", "conv"] if kind is nn.Conv2d else ["mix"]
     assert [slot.name for slot in found.slots] == slots
+
+
+def test_a_slot_with_a_patched_part_of_its_forward_is_left_alone() -> None:
+    network = Subclassed(nn.Conv2d)
+
+    def twice(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(F.conv2d(x, weight, bias, padding=1), weight, bias, padding=1)
+
+    network.conv._conv_forward = twice  # type: ignore[method-assign, assignment]
+    found = census(network, IMAGES)
+    assert found.left_alone == {
+        "conv": "more hangs on it than a weight and a bias, and would be lost"
+    }
+    assert found.cost({}).flops == 78_416
 
 
 def test_a_network_for_batches_alone_is_counted_by_its_share() -> None:
@@ -293,7 +309,7 @@ def test_operators_that_are_not_known_are_named() -> None:
     assert found.uncounted == {"dsx_tests::product": 1}
     (note,) = network_notes(network, found)
     assert note.startswith(
-        "flops leave out operators that nobody counts: dsx_tests::product (1); if they multiply"
+        "flops leave out operators that are not counted: dsx_tests::product (1); if they multiply"
     )
     assert counts(Own(torch.cdist, (5, 64)), 5)[1].uncounted == {"aten::_cdist_forward": 1}
 

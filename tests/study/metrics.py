@@ -59,7 +59,7 @@ def _sized(number: Callable[[float], Any]) -> Metric:
     )
 
 
-numpy_float, numpy_int, tensor = map(_sized, (np.float32, np.int64, torch.tensor))
+numpy_float, numpy_int, tensor = _sized(np.float32), _sized(np.int64), _sized(torch.tensor)
 bare = Metric(
     unit="",
     direction="minimize",

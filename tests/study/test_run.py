@@ -260,9 +260,9 @@ def test_no_trials_are_refused(storage: str) -> None:
         search(STATIC, trials=0, storage=storage)
 
 
-def test_operators_that_nobody_counts_are_named_before_the_first_trial(storage: str) -> None:
+def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage: str) -> None:
     text = ruled("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
     told: list[Progress] = []
     search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
     (note,) = next(progress.notes for progress in told if not progress.counts.get(COMPLETE))
-    assert note.startswith("note on flops: flops leave out operators that nobody counts: aten::_ff")
+    assert note.startswith("note on flops: flops leave out operators that are not counted: aten::")

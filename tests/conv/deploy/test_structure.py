@@ -192,9 +192,9 @@ def test_it_is_the_same_in_every_process() -> None:
 
 
 def test_numbers_of_numpy_are_described() -> None:
+    numpy_side: Any = np.int64(3)
     found, same = (
-        structure(fx.symbolic_trace(nn.Sequential(nn.MaxPool2d(number(3)))))
-        for number in (np.int64, int)
+        structure(fx.symbolic_trace(nn.Sequential(nn.MaxPool2d(side)))) for side in (numpy_side, 3)
     )
     assert found == same
     assert found.complete
