@@ -89,9 +89,9 @@ def notes(flops: float, conditions: Mapping[str, Any]) -> list[str]:
     unknown = conditions.get("unknown_operators", {})
     if unknown:
         said.append(
-            f"flops leave out operators that are not counted: {_listed(unknown)}; if they multiply, "
-            "the true flops of every design are higher, also those of the baseline that relative "
-            "constraints refer to"
+            f"flops leave out operators that are not counted: {_listed(unknown)}; if they "
+            "multiply, the true flops of every design are higher, also those of the baseline that "
+            "relative constraints refer to"
         )
     return said
 
