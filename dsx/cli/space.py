@@ -61,6 +61,7 @@ def space(
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.cli._draft import check_file, write
+    from dsx.measure.flops import space_notes
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.space import print_space
@@ -74,9 +75,10 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         loaded = load_space(name)
         find_metrics(loaded)
         problems = unmet(loaded)
+        notes = space_notes(loaded)
     if file is not None:
         write(loaded.source.text, file)
-    print_space(loaded, problems, format)
+    print_space(loaded, problems, format, notes)
     for note in _data_notes(loaded):
         print_message(note)
     if file is not None:
@@ -100,6 +102,7 @@ def _show_model(
     model: str, arguments: str, shape: str | None, file: Path | None, format: Format
 ) -> None:
     from dsx.cli._draft import check_file, draft, write
+    from dsx.measure.flops import network_notes
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.slots import print_census
@@ -108,8 +111,9 @@ def _show_model(
         check_file(file)
     with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
+        notes = network_notes(drafted.network, drafted.census)
     if file is not None:
         write(drafted.text, file)
-    print_census(model, drafted.census, format)
+    print_census(model, drafted.census, format, notes)
     if file is not None:
         print_message(f"Wrote {file}", f"Next: {command_line('space', str(file))}")

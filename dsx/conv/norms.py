@@ -5,6 +5,8 @@ import keyword
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
+from numbers import Number
+from typing import Any
 
 from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
@@ -14,6 +16,7 @@ from dsx.conv.functional import as_modules
 from dsx.conv.idle import drop_idle
 from dsx.conv.shape_reads import data_users, drop_shape_checks
 from dsx.errors import raise_out_of_memory
+from dsx.plain import plain
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
@@ -40,10 +43,18 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, DsxConv):
             return True
-        # A forward that was set on the object says what it computes, not its type.
-        if "forward" in vars(m):
+        if _patched(m):
             return False
         return torch_type(m) is not None or super().is_leaf_module(m, module_qualified_name)
+
+    def create_arg(self, a: Any) -> fx.node.Argument:
+        # torch takes the numbers of numpy, torch.fx does not.
+        return super().create_arg(plain(a) if isinstance(a, Number) else a)
+
+
+def _patched(module: nn.Module) -> bool:
+    """Say whether methods were set on the object itself: then its type does not say all."""
+    return any(callable(getattr(type(module), name, None)) for name in vars(module))
 
 
 def torch_type(module: nn.Module) -> type[nn.Module] | None:
@@ -59,7 +70,7 @@ def torch_type(module: nn.Module) -> type[nn.Module] | None:
     types = type(module).__mro__
     base = next(kind for kind in types if kind.__module__.startswith("torch.nn."))
     own = types[: types.index(base)]
-    if not own or base is nn.Module or module._modules or "forward" in vars(module):
+    if not own or base is nn.Module or module._modules or _patched(module):
         return None
     changed = {name for kind in own for name in vars(kind) if hasattr(base, name)}
     return base if changed <= _OVERRIDABLE else None

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dsx.data._split import Split
-from dsx.errors import DsxError, raise_out_of_memory, unknown
+from dsx.errors import DsxError, raise_out_of_memory, short, unknown
 from dsx.lookup import find, load
+from dsx.plain import plain_fields
 
 T = TypeVar("T")
 
@@ -64,12 +65,25 @@ class Data:
         image_shape: Channels, rows, columns.
         classes: Number of classes.
         inspect: Returns the notes of the splits without decoding any image.
+
+    Raises:
+        DsxError: If the image shape is not three positive integers, or there is no class.
     """
 
     load: Callable[[], Splits]
     image_shape: tuple[int, int, int]
     classes: int
     inspect: Callable[[], Sequence[str]] = lambda: ()
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+        shape = self.image_shape
+        object.__setattr__(self, "image_shape", tuple(shape) if isinstance(shape, list) else shape)
+        if not _are_whole(self.image_shape, 3):
+            given = f"image_shape: {short(self.image_shape)}"
+            raise DsxError(f"{given} (allowed: three positive integers: channels, rows, columns)")
+        if not _are_whole((self.classes,), 1):
+            raise DsxError(f"classes: {short(self.classes)} (allowed: a positive integer)")
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
@@ -107,6 +121,15 @@ class Data:
                 given, allowed = (" x ".join(map(str, s)) for s in (shape, self.image_shape))
                 raise DsxError(f"the {name} split has images of {given} (allowed: {allowed})")
         return splits
+
+
+def _are_whole(values: object, number: int) -> bool:
+    """Check whether a value is a tuple of N positive integers."""
+    return (
+        isinstance(values, tuple)
+        and len(values) == number
+        and all(type(value) is int and value >= 1 for value in values)
+    )
 
 
 def _check_labels(name: str, labels: object) -> None:

@@ -22,6 +22,7 @@ from dsx.measure import gpu
 from dsx.measure.backends import prepare, runner
 from dsx.measure.lock import lock_name, shared
 from dsx.measure.race import timer
+from dsx.plain import plain_fields
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.schema import Measure
 from dsx.train import chosen_precision, train
@@ -46,6 +47,9 @@ class Reading:
     high: float
     samples: Sequence[float] = ()
     conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
 
 def layout(measure: Measure) -> torch.memory_format:

@@ -12,13 +12,14 @@ _COUNTS = ("params", "flops")
 _CLOSE = ("channels", "output")
 
 
-def print_census(model: str, census: Census, format: str) -> None:
+def print_census(model: str, census: Census, format: str, notes: Sequence[str] = ()) -> None:
     """Print the slots of a network to stdout.
 
     Args:
         model: Its name.
         census: What it is made of.
         format: "table", "json" or "csv".
+        notes: Sentences about the count of its flops.
     """
     rows = [slot_row(slot) for slot in census.slots]
     about = {
@@ -28,6 +29,8 @@ def print_census(model: str, census: Census, format: str) -> None:
         "cost": asdict(census.cost({})),
         "left_alone": dict(census.left_alone),
         "untraced": census.untraced,
+        "uncounted": dict(census.uncounted),
+        "flops_notes": list(notes),
     }
     if format != "table":
         print_rows(rows, format, about, "slots")
@@ -40,6 +43,8 @@ def print_census(model: str, census: Census, format: str) -> None:
         ("params", cost.params, ""), ("flops", cost.flops, ""), ("bits", cost.bits, "bit")
     ):  # fmt: skip
         console().print(f"{name}: {human(number, unit)}")
+    for note in notes:
+        console().print(flops_note(note), soft_wrap=True)
 
 
 def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:
@@ -69,6 +74,11 @@ def untraced_note(reason: str) -> str:
         "note: torch.fx cannot follow the network, so no batch norm is folded for timing and "
         f"`dsx export` cannot write a model.py ({reason})"
     )
+
+
+def flops_note(words: str) -> str:
+    """Return a note on the count of flops as it is printed."""
+    return f"note on flops: {words}"
 
 
 def slot_row(slot: Slot) -> dict[str, object]:

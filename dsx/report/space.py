@@ -1,27 +1,30 @@
 """Print what a search space holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import print_rows
 from dsx.report.offers import left_out, offers
-from dsx.report.slots import print_slots, slot_row
+from dsx.report.slots import flops_note, print_slots, slot_row
 from dsx.space import SearchSpace
 
 
-def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> None:
+def print_space(
+    space: SearchSpace, unmet: Mapping[str, str], format: str, notes: Sequence[str] = ()
+) -> None:
     """Print a space to stdout.
 
     Args:
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
+        notes: Sentences about the count of the baseline's flops.
     """
     rows = slot_rows(space)
     if format != "table":
-        print_rows(rows, format, _about(space, unmet), "slots")
+        print_rows(rows, format, _about(space, unmet) | {"flops_notes": list(notes)}, "slots")
         return
     out = console()
     file = space.file
@@ -32,6 +35,8 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     for offer in offers(space):
         out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
+    for note in notes:
+        out.print(flops_note(note), soft_wrap=True)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
@@ -95,6 +100,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         "missing": space.missing,
         "left_alone": dict(space.census.left_alone),
         "untraced": space.census.untraced,
+        "uncounted": dict(space.census.uncounted),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }
 

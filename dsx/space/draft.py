@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
+from dsx.plain import plain
 from dsx.space.census import Census, census
 from dsx.space.model import build_model, check_alone, check_arguments
 from dsx.space.network import copied
@@ -51,10 +52,12 @@ class Draft:
     """A space file for a network.
 
     Args:
+        network: The network, with fresh weights.
         census: Of the network.
         text: The file.
     """
 
+    network: nn.Module
     census: Census
     text: str
 
@@ -74,7 +77,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         DsxError: If the network cannot be built, does not run, or gives no numbers per image.
     """
     check_arguments(arguments)
-    shape = tuple(image_shape)
+    arguments, shape = plain(arguments), plain(tuple(image_shape))
     network = build_model(model, arguments, shape)
     found = census(network, torch.zeros(2, *shape))
     check_alone(copied(network).eval(), shape)
@@ -91,7 +94,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         train=_train(network, shape),
     )
     rules = "".join(_rule(match, slots) for match, slots in _matches(found))
-    return Draft(census=found, text=head + rules + _TAIL)
+    return Draft(network=network, census=found, text=head + rules + _TAIL)
 
 
 def _train(network: nn.Module, shape: tuple[int, ...]) -> str:

@@ -64,7 +64,12 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
     if _hooked(conv):
         return "hooks hang on it, and would be lost"
-    if "forward" in vars(conv) or conv._modules or conv._buffers or len(conv._parameters) > 2:
+    if (
+        {"forward", "_conv_forward"} & vars(conv).keys()
+        or conv._modules
+        or conv._buffers
+        or len(conv._parameters) > 2
+    ):
         return "more hangs on it than a weight and a bias, and would be lost"
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):

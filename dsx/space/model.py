@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from dsx.errors import DsxError, raise_out_of_memory
 from dsx.nets import network_builder
-from dsx.space.network import copied, lazy, materialise, run
+from dsx.plain import plain
+from dsx.space.network import copied, lazy, materialise, run, with_plain_numbers
 from dsx.space.source import one_line
 
 
@@ -40,7 +41,7 @@ def build_model(
         torch.manual_seed(seed)
         try:
             # Copies: what is built may change its arguments, or be the same module every time.
-            network = builder(**copy.deepcopy(dict(arguments)))
+            network = builder(**copy.deepcopy(plain(arguments)))
         except DsxError:
             raise
         # The user's own code, with the user's arguments: whatever it raises is about these.
@@ -52,7 +53,7 @@ def build_model(
         if not lazy(network):
             return copied(network)
         materialise(network, torch.zeros(1, *image_shape))
-    return network
+    return with_plain_numbers(network)
 
 
 def check_network(name: str, network: object) -> None:
@@ -90,7 +91,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         DsxError: If one of them is none of JSON's values.
     """
     try:
-        json.dumps(dict(arguments), allow_nan=False)
+        json.dumps(plain(arguments), allow_nan=False)
     except (TypeError, ValueError) as error:
         allowed = "only words, finite numbers, true, false, null and lists of them"
         raise DsxError(f"{allowed}: {error}") from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsx.measure.flops import notes
 from dsx.study.front import Entry
 from dsx.study.pool import Stored
 from dsx.study.readings import DeployedAs
@@ -139,19 +140,9 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
 
 
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
-    """Say where the operators of the baseline count otherwise than its modules, or cannot count."""
+    """Return which operators of the baseline are not counted, and whether the check disagrees."""
     flops = next((reading for reading in reversed(baseline) if reading.metric == "flops"), None)
     if flops is None:
         return {}
-    said = []
-    counted = flops.conditions.get("counted_by_operator", flops.value)
-    if counted != flops.value:
-        said.append(
-            f"the baseline's operators count {counted:,}, dsx {flops.value:,.0f}: the network has "
-            "products that are neither of a module nor of two matrices"
-        )
-    unknown = flops.conditions.get("unknown_operators", {})
-    if unknown:
-        named = ", ".join(f"{name} ({times})" for name, times in unknown.items())
-        said.append(f"the baseline has operators that nobody counts: {named}")
+    said = notes(flops.value, flops.conditions)
     return {"flops": "; ".join(said)} if said else {}

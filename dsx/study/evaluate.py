@@ -210,6 +210,8 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
     """
     with _failing_as_trial(candidate):
         reading = metric.read(candidate)
+    if not isinstance(reading, Reading):
+        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Reading")
     check_finite(name, reading)
     return reading
 
@@ -238,6 +240,8 @@ def check_finite(name: str, reading: Reading) -> None:
         TrialFailed: If it, or an end of its interval, is infinite or NaN.
     """
     for number in (reading.value, reading.low, reading.high):
+        if not isinstance(number, int | float):
+            raise TrialFailed(f"{name} is {number!r}, which is not a number")
         if not math.isfinite(number):
             raise TrialFailed(f"{name} is {number}")
 

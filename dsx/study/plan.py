@@ -9,6 +9,7 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES, Stage, training_facts
 from dsx.measure.backends import refusal
+from dsx.plain import plain
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe
 from dsx.study.memory import Memory
@@ -182,7 +183,9 @@ def plan_metrics(
     if ":" in space.file.model:
         # The user's code can change while its import path stays the same.
         common["network"] = fingerprint(space)
-    settings = {name: {**metric.protocol(space), **common} for name, metric in metrics.items()}
+    settings = {
+        name: plain({**metric.protocol(space), **common}) for name, metric in metrics.items()
+    }
     return Plan(
         space=space,
         metrics=metrics,

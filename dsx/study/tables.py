@@ -82,6 +82,7 @@ class Conditions(BaseModel):
     forms: dict[str, str] = Field(default_factory=dict)
     counted_by_operator: float = 0.0
     unknown_operators: dict[str, int] = Field(default_factory=dict)
+    unknown_to_check: dict[str, int] = Field(default_factory=dict)
 
 
 def _object(kind: Any) -> Checked:

@@ -109,3 +109,12 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
 def test_what_cannot_be_gives_one_line(words: list[Any], problem: str, tmp_path: Path) -> None:
     assert one_line(dsx("space", *words, folder=tmp_path), 2).startswith(problem)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
+    asked = ("space", "--model", "tests.space.networks:Strange", "--input", "1x8x8")
+    named = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
+    assert f"note on flops: {named}" in dsx(*asked, folder=tmp_path).out
+    document = dsx(*asked, "--json", folder=tmp_path).json
+    assert document["uncounted"] == {"aten::_fft_r2c": 1}
+    assert document["flops_notes"][0].startswith(named)

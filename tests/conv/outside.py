@@ -159,6 +159,14 @@ def patched(*arguments: int) -> nn.Module:
     return conv
 
 
+def patched_inside(*arguments: int) -> nn.Module:
+    """Give a convolution of which another method was set on the object."""
+    conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
+    computes = conv._conv_forward
+    conv._conv_forward = lambda x, weight, bias: computes(x, weight * 2, bias)  # type: ignore[method-assign]
+    return conv
+
+
 CONVS: dict[str, Callable[..., nn.Module]] = {
     "nn.Conv2d": nn.Conv2d,
     "grouped": lambda a, b, k: nn.Conv2d(a, b, k, groups=2),
@@ -168,4 +176,5 @@ CONVS: dict[str, Callable[..., nn.Module]] = {
     "padding in words": lambda a, b, k: SamePadding(a, b, k, stride=2, groups=2, bias=False),
     "standardised": Standardised,
     "overridden": Overridden,
+    "patched inside": patched_inside,
 }

@@ -1,12 +1,16 @@
 """Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import random as chance
 from types import MethodType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dsx.data import Data, open_data
 
 
 class Tangle(nn.Module):
@@ -470,3 +474,42 @@ ONE = Wrapped()
 def the_same() -> nn.Module:
     """Give the same network each time."""
     return ONE
+
+
+class Widths(nn.Module):
+    """A network with numbers of one type in all of its modules, as width schedules give them.
+
+    Args:
+        number: Type of the numbers.
+    """
+
+    def __init__(self, number: Callable[[int], int] = np.int64) -> None:  # type: ignore[assignment]
+        super().__init__()
+        one, eight, three = number(1), number(8), number(3)
+        self.first = nn.Conv2d(one, eight, three, padding=one, padding_mode="reflect")
+        sides = (three, three)
+        self.grouped = nn.Conv2d(eight, eight, sides, one, sides, three, groups=number(4))
+        self.depthwise = nn.Conv2d(eight, eight, three, padding="same", groups=eight)
+        self.norm = nn.BatchNorm2d(eight)
+        self.head = nn.Linear(eight, number(10))
+        self.pool = number(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.depthwise(torch.relu(self.grouped(torch.relu(self.first(x))))))
+        out: Tensor = self.head(F.max_pool2d(x, self.pool).mean((2, 3)))
+        return out
+
+
+def plain_widths() -> nn.Module:
+    """A network of the same sizes, in numbers of Python."""
+    return Widths(int)
+
+
+def numpy_data() -> Data:
+    """The digits, described with numbers of numpy."""
+    digits = open_data("digits", {})
+    return Data(
+        load=digits.load,
+        image_shape=np.array(digits.image_shape),  # type: ignore[arg-type]
+        classes=np.int64(digits.classes),  # type: ignore[arg-type]
+    )

@@ -1,8 +1,10 @@
 """One design through its metrics: cheap before dear, and what goes wrong on the way."""
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sqlalchemy import delete
@@ -13,13 +15,15 @@ from dsx.conv import ConvSpec
 from dsx.errors import SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
 from dsx.measure._base import exact
-from dsx.space import load_space, redesign
+from dsx.space import SearchSpace, load_space, redesign
 from dsx.study.database import open_database
 from dsx.study.evaluate import Evaluator
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow
 from dsx.study.weights import Weights
+from tests.space.texts import ruled
+from tests.space.texts import space as build
 from tests.study.looking import Following, measured, rows, states, trials, weight_files
 from tests.study.spaces import LEARNED, TIMED, TINY, varied
 
@@ -287,3 +291,37 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
         protocols = {protocol for design, _, protocol in stored if design == entry.id}
         plain = {protocol for design, _, protocol in stored if design == found.baseline}
         assert len(protocols) == 4 and protocols.isdisjoint(plain)
+
+
+def with_metrics(*names: str) -> SearchSpace:
+    """Build a space of a network and data with numbers of numpy."""
+    text = ruled("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
+    wanted = ", ".join(f"'tests.study.metrics:{name}': minimize" for name in names)
+    for old, new in (
+        ("{width: 8}", "{}"),
+        ("data: digits", "data: tests.space.networks:numpy_data"),
+        ("params: minimize", f"params: minimize, {wanted}"),
+    ):
+        text = text.replace(old, new)
+    return build(text)
+
+
+def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str) -> None:
+    space = with_metrics("numpy_float", "numpy_int", "tensor")
+    found = search(space, trials=3, storage=storage, seed=np.int64(1))  # type: ignore[arg-type]
+    assert states(storage, "tested")[COMPLETE] == 3
+    for entry in found.entries:
+        values = [entry.metrics[name].value for name in space.file.objectives]
+        assert values == [values[0]] * 4
+    conditions = {json.dumps(row.conditions) for row in rows(storage, MeasurementRow)
+                  if row.metric.endswith("numpy_int")}  # fmt: skip
+    assert conditions == {'{"low": 1, "flag": true}'}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("bare", "bare returns a float32, not a Reading"), ("text", "is '3', which is not a number")],
+)
+def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: str) -> None:
+    with pytest.raises(WorkFailed, match=problem):
+        search(with_metrics(name), trials=1, storage=storage)
