@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
@@ -54,7 +55,7 @@ def check_weights(
         skipped.append(Skipped(check="accuracy of the weights", reason=reason))
         return
     validation = candidate.splits.validation
-    hits = predict(candidate.network.eval(), validation) == validation.labels
+    hits = predict(set_mode(candidate.network, False), validation) == validation.labels
     accuracy = float(hits.double().mean())
     # Rounding may decide the class of a single image.
     before = searched["accuracy"].value
@@ -99,7 +100,7 @@ def check_outputs(
         WorkFailed: If the files do not run, or the outputs differ by more than is tolerated.
     """
     dtype = candidate.sample.dtype
-    network = candidate.at_work().eval()
+    network = set_mode(candidate.at_work(), False)
     parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
     images = {name: _first_images(part).to(dtype) for name, part in parts.items()}
     logits = verify.fresh_logits(folder, images)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError
 from dsx.space.census import Census, census
 from dsx.space.model import build_model, check_alone, check_arguments
@@ -77,7 +78,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
     shape = tuple(image_shape)
     network = build_model(model, arguments, shape)
     found = census(network, torch.zeros(2, *shape))
-    check_alone(copied(network).eval(), shape)
+    check_alone(set_mode(copied(network), False), shape)
     if len(found.output_shape) != 1:
         sides = " x ".join(map(str, found.output_shape)) or "one number"
         raise DsxError(f"{model} returns {sides} for an image, not one number for each class")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import dsx
 from dsx.activity import activity
 from dsx.conv import ConvSpec, Cost
+from dsx.conv.network_calls import set_mode
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
 from dsx.nets import network_builder
@@ -270,7 +271,7 @@ def _census(network: nn.Module, data: Data, content: SpaceFile) -> Census:
     sample = torch.zeros(2, *data.image_shape)
     found = census(network, sample, kept=content.weights is not None)
     if content.measure.batch == 1:
-        check_alone(copied(network).eval(), data.image_shape)
+        check_alone(set_mode(copied(network), False), data.image_shape)
     return found
 
 

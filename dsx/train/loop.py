@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dsx.activity import activity
 from dsx.conv import Shaping
+from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.schema import Train
@@ -124,7 +125,7 @@ class _Training:
 
     def steps(self) -> Iterator[bool]:
         """Go through the steps that are left; says after each whether an epoch is over."""
-        self.network.train()
+        set_mode(self.network, True)
         with activity("training", self.settings.epochs, "epoch") as progress:
             progress.advance(self.step / self.epoch_steps)
             while self.step < self.total:
@@ -186,7 +187,7 @@ class _Training:
     def finish(self) -> None:
         """End the training: shapes are final, and the network is ready to be used."""
         self.shaping.advance(1.0)
-        self.network.eval()
+        set_mode(self.network, False)
 
     def state(self) -> dict[str, Any]:
         """Write the training down, after `settle`."""
