@@ -65,6 +65,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.report.result import print_message
     from dsx.report.space import print_space
     from dsx.space import load_space
+    from dsx.space.probe import probe
     from dsx.study.plan import find_metrics, unmet
 
     if file is not None:
@@ -74,9 +75,10 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         loaded = load_space(name)
         find_metrics(loaded)
         problems = unmet(loaded)
+        notes = (*loaded.notes, *probe(loaded))
     if file is not None:
         write(loaded.source.text, file)
-    print_space(loaded, problems, format)
+    print_space(loaded, problems, format, notes)
     for note in _data_notes(loaded):
         print_message(note)
     if file is not None:
@@ -110,6 +112,6 @@ def _show_model(
         drafted = draft(model, arguments, shape)
     if file is not None:
         write(drafted.text, file)
-    print_census(model, drafted.census, format)
+    print_census(model, drafted.census, format, drafted.notes)
     if file is not None:
         print_message(f"Wrote {file}", f"Next: {command_line('space', str(file))}")

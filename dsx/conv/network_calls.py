@@ -4,6 +4,7 @@ torch's own `train`, `eval` and `to` return the module; overridden ones often re
 """
 
 import copy
+import itertools
 from typing import Any, TypeVar
 
 import torch
@@ -58,9 +59,17 @@ def move(
         The same network, whatever its own method returns.
 
     Raises:
-        DsxError: If its own method fails, or leaves a weight of another dtype.
+        DsxError: If its own method fails or leaves a weight of another dtype, or a tensor is complex
+            and the dtype another one.
     """
-    wanted: dict[str, Any] = {"device": device, "dtype": dtype, "memory_format": layout}
+    # A network that is of the dtype keeps its complex numbers: torch would drop what is imaginary.
+    held = itertools.chain(network.parameters(), network.buffers())
+    converted = any(t.is_floating_point() and t.dtype != dtype for t in held)
+    if dtype is not None and converted:
+        _check_real(network, dtype)
+    wanted: dict[str, Any] = {
+        "device": device, "dtype": dtype if converted else None, "memory_format": layout
+    }  # fmt: skip
     try:
         network.to(**{key: value for key, value in wanted.items() if value is not None})
     # The user's own code: whatever it raises is about that.
@@ -106,6 +115,13 @@ def duplicate(network: nn.Module) -> nn.Module:
     if twin is network or any(id(parameter) in own for parameter in twin.parameters()):
         raise DsxError("its __deepcopy__ returns a network that shares its weights")
     return twin
+
+
+def _check_real(network: nn.Module, dtype: torch.dtype) -> None:
+    for name, tensor in itertools.chain(network.named_parameters(), network.named_buffers()):
+        if tensor.is_complex():
+            kind = str(dtype).removeprefix("torch.")
+            raise DsxError(f"{name} is complex, and torch cannot convert it to {kind}")
 
 
 def _takes_mode(error: Exception) -> bool:

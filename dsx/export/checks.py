@@ -12,6 +12,7 @@ from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
+from dsx.export._fresh import BATCH
 from dsx.measure import Candidate, Reading
 from dsx.measure.flops import count
 from dsx.train import predict
@@ -106,7 +107,8 @@ def check_outputs(
     logits = verify.fresh_logits(folder, images)
     with torch.inference_mode():
         compared = [
-            verify.largest_difference(logits[name], network(images[name])) for name in parts
+            verify.largest_difference(logits[name], _in_batches(network, images[name]))
+            for name in parts
         ]
     exported = verify.load_exported(folder)
     accuracies = {
@@ -121,6 +123,11 @@ def check_outputs(
         "largest_difference": largest,
         "tolerance": tolerance,
     }, accuracies
+
+
+def _in_batches(network: nn.Module, images: Tensor) -> Tensor:
+    """Run a network in the batches of the fresh process, on which batch statistics depend."""
+    return torch.cat([network(part) for part in torch.split(images, BATCH)])
 
 
 def _note_uncompared(compared: int, of: int, dtype: torch.dtype, skipped: list[Skipped]) -> None:

@@ -24,6 +24,7 @@ from dsx.measure.lock import lock_name, shared
 from dsx.measure.race import timer
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.schema import Measure
+from dsx.space.state import restore
 from dsx.train import chosen_precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -268,7 +269,7 @@ class Candidate:
         # All of it is replaced, so that the weights to begin with are not needed any more.
         self.network = redesign(self.space.network(fresh=True), self.design.changed)
         try:
-            self.network.load_state_dict(dict(weights))
+            restore(self.network, weights)
         except RuntimeError as error:
             raise_out_of_memory(error)
             del self.network  # some of it may have been filled

@@ -1,6 +1,6 @@
 """Print what a search space holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from dsx.report.console import console
@@ -11,17 +11,20 @@ from dsx.report.slots import print_slots, slot_row
 from dsx.space import SearchSpace
 
 
-def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> None:
+def print_space(
+    space: SearchSpace, unmet: Mapping[str, str], format: str, notes: Sequence[str] = ()
+) -> None:
     """Print a space to stdout.
 
     Args:
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
+        notes: What the user should know about the network and its weights, as sentences.
     """
     rows = slot_rows(space)
     if format != "table":
-        print_rows(rows, format, _about(space, unmet), "slots")
+        print_rows(rows, format, _about(space, unmet, notes), "slots")
         return
     out = console()
     file = space.file
@@ -39,6 +42,8 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
         out.print(
             f"not there yet: the weights {space.missing}; a search needs them", soft_wrap=True
         )
+    for note in notes:
+        out.print(f"note: {note}", soft_wrap=True)
     for slots, label, reason in left_out(space):
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
@@ -78,7 +83,7 @@ def _print_costs(space: SearchSpace) -> None:
         console().print(note, soft_wrap=True)
 
 
-def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
+def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:
     least, most = space.cost_range()
     return {
         "space": space.name,
@@ -93,6 +98,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
         "missing": space.missing,
+        "notes": list(notes),
         "left_alone": dict(space.census.left_alone),
         "untraced": space.census.untraced,
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},

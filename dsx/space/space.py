@@ -20,7 +20,7 @@ from dsx.nets import network_builder
 from dsx.space.census import Census, census
 from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
-from dsx.space.model import build_model, check_alone, check_arguments, unwrap_logits
+from dsx.space.model import build_with_notes, check_alone, check_arguments, unwrap_logits
 from dsx.space.network import copied
 from dsx.space.pretrained import digest, read_weights, take_weights, weights_path
 from dsx.space.recipe import fitted
@@ -44,6 +44,7 @@ class SearchSpace:
         data: Known, and loaded once it is needed.
         census: The network's slots and costs.
         choices: What each slot, or each group of slots that share a setting, may become.
+        built_notes: What the user should know about how the network is built.
     """
 
     name: str
@@ -52,6 +53,7 @@ class SearchSpace:
     data: Data
     census: Census
     choices: tuple[Choices, ...]
+    built_notes: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> Design:
@@ -123,13 +125,18 @@ class SearchSpace:
         Returns:
             The network; fresh weights are those that the training seed gives.
         """
-        network = _build(self.file, self.source, self.data)
+        network, _ = _build(self.file, self.source, self.data)
         if self.file.weights is not None and not fresh:
             state, skip = self.weights, self.file.weights.skip
             _named(self.source, "weights", lambda: take_weights(network, state, skip))
         if self.census.wrapped:
             unwrap_logits(network)
         return network
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how the network and its weights are read."""
+        return self.built_notes
 
     @property
     def imports(self) -> frozenset[str]:
@@ -235,7 +242,7 @@ def _build_space(name: str, source: Source) -> SearchSpace:
     for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():
         raise source.error(("train", "augment", key), problem)
     with activity("building the network"):
-        network = _build(content, source, data)
+        network, notes = _build(content, source, data)
         trained = fitted(content.train, network, data.image_shape)
     content = content.model_copy(update={"train": trained})
     with activity("counting parameters and FLOPs of the network"):
@@ -251,6 +258,7 @@ def _build_space(name: str, source: Source) -> SearchSpace:
         data=data,
         census=found,
         choices=tuple(rule_choices(content.slots, source, found)),
+        built_notes=notes,
     )
     if space.missing is None and content.weights is not None:
         space.network()
@@ -292,12 +300,13 @@ def _data_key(content: SpaceFile) -> str:
     return "data_args" if "data_args" in content.model_fields_set else "data"
 
 
-def _build(content: SpaceFile, source: Source, data: Data) -> nn.Module:
+def _build(content: SpaceFile, source: Source, data: Data) -> tuple[nn.Module, tuple[str, ...]]:
     _named(source, "model", lambda: network_builder(content.model))
     key = "model_args" if "model_args" in content.model_fields_set else "model"
     _named(source, key, lambda: check_arguments(content.model_args))
     seed, shape = content.train.seed, data.image_shape
-    return _named(source, key, lambda: build_model(content.model, content.model_args, shape, seed))
+    name, arguments = content.model, content.model_args
+    return _named(source, key, lambda: build_with_notes(name, arguments, shape, seed))
 
 
 def _space_path(name: str) -> Path:

@@ -15,6 +15,7 @@ from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.schema import Train
+from dsx.space.state import ENCODED, restore, state_of
 from dsx.train.allocator import keep_freed_memory
 from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write
@@ -197,7 +198,7 @@ class _Training:
             "step": self.step,
             "losses": list(self.losses),
             "sum": self._sum,
-            "network": self.network.state_dict(),
+            "network": state_of(self.network),
             "optimizers": self.optimizers.state(),
             "shaping": self.shaping.state(),
             "random": random_state(self.device),
@@ -208,7 +209,7 @@ class _Training:
         state = read(checkpoint, self._about())
         if state is None:
             return
-        self.network.load_state_dict(state["network"])
+        restore(self.network, state["network"])
         self.shaping.restore(state["shaping"])
         # Anew: shapes that a shorter training has frozen are settled decisions from now on.
         self.optimizers = Optimizers(self.network, self.settings, self.total)
@@ -218,7 +219,11 @@ class _Training:
 
     def _about(self) -> dict[str, Any]:
         """Say what training this is."""
-        tensors = [f"{n} {[*t.shape]} {t.dtype}" for n, t in self.network.state_dict().items()]
+        tensors = [
+            # The bytes of another value can have another length after each step.
+            n if n.endswith(ENCODED) else f"{n} {[*t.shape]} {t.dtype}"
+            for n, t in state_of(self.network).items()
+        ]
         settings = self.settings.model_dump(exclude={"augment"})
         changes = self.settings.augment.model_dump()
         return {
