@@ -59,8 +59,8 @@ def move(
         The same network, whatever its own method returns.
 
     Raises:
-        DsxError: If its own method fails or leaves a weight of another dtype, or a tensor is complex
-            and the dtype another one.
+        DsxError: If its own method fails or leaves a weight of another dtype, or a complex
+            tensor would have to be converted.
     """
     # A network that is of the dtype keeps its complex numbers: torch would drop what is imaginary.
     held = itertools.chain(network.parameters(), network.buffers())

@@ -98,6 +98,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
         "missing": space.missing,
+        "weights": None if space.weights_taken is None else asdict(space.weights_taken),
         "notes": list(notes),
         "left_alone": dict(space.census.left_alone),
         "untraced": space.census.untraced,

@@ -19,7 +19,7 @@ another order differ by less."""
 RERUNS = 8
 """Runs of a network that changes its state in eval mode: what it counts may matter late."""
 NOISE = 0.1
-"""Deviation of what is added to weights, so that a head that begins with zeros depends on images."""
+"""Deviation of what is added to weights, so that a head of zeros depends on the image."""
 
 
 class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -129,7 +129,9 @@ def _equal(tensor: Tensor, other: Tensor | None) -> bool:
 
 
 def _why_not_repeatable(operators: Sequence[str], changed: Sequence[str]) -> str:
-    start = "gives other outputs for the same images when it is run again in eval mode: "
+    start = (
+        "the network gives other outputs for the same images when it is run again in eval mode: "
+    )
     if operators:
         named = ", ".join(operators)
         advice = "let it draw in train mode only (if self.training)"

@@ -10,14 +10,14 @@ from torch.nn import functional as F
 from dsx.conv.network_calls import move, set_mode
 from dsx.errors import DsxError, SpaceError, raise_out_of_memory
 from dsx.space.network import copied, run
-from dsx.space.schema import Measure, Train
+from dsx.space.schema import Train
 from dsx.space.space import SearchSpace
 
 FEW = 2
 """Images with which a network is run where the space does not say how many."""
 MOST_NUMBERS = 1 << 22
-"""Pixel values of a batch with which a network is tried out; one of the space may be too large to be
-run before anything else is known to work."""
+"""Pixel values of a batch with which a network is tried out; that of the space may be too large to
+be run before anything else is known to work."""
 _HINTS = {
     "channels_last": "in that layout .view needs .contiguous() before it; .reshape and .flatten "
     "work in any",

@@ -101,8 +101,12 @@ def check_network(network: nn.Module) -> None:
     Raises:
         DsxError: If its weights cannot be trained, or not be stored.
     """
-    if isinstance(network, torch.jit.ScriptModule):
-        raise DsxError("is compiled by torch.jit: give the nn.Module that it was made from")
+    for name, module in network.named_modules():
+        # A copy of one cannot be trained: its weights are computed from those of the original.
+        if isinstance(module, torch.jit.ScriptModule):
+            subject = f"its module {name} is" if name else "is"
+            problem = "compiled by torch.jit: give the nn.Module that it was made from"
+            raise DsxError(f"{subject} {problem}")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise DsxError("has no weight that can be trained (requires_grad is False everywhere)")
     for name, parameter in network.named_parameters():

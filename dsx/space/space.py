@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import dsx
 from dsx.activity import activity
@@ -22,11 +22,12 @@ from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
 from dsx.space.model import build_with_notes, check_alone, check_arguments, unwrap_logits
 from dsx.space.network import copied
-from dsx.space.pretrained import digest, read_weights, take_weights, weights_path
+from dsx.space.pretrained import WeightsTaken, digest, read_weights, take_weights, weights_path
 from dsx.space.recipe import fitted
 from dsx.space.rules import rule_choices
-from dsx.space.schema import SpaceFile, parse_space
+from dsx.space.schema import SpaceFile, Weights, parse_space
 from dsx.space.source import Source, read_source
+from dsx.space.state_dicts import Named, StateDict
 from dsx.space.yaml_text import MOST_CHARACTERS
 from dsx.trust import give, import_paths
 
@@ -127,16 +128,36 @@ class SearchSpace:
         """
         network, _ = _build(self.file, self.source, self.data)
         if self.file.weights is not None and not fresh:
-            state, skip = self.weights, self.file.weights.skip
-            _named(self.source, "weights", lambda: take_weights(network, state, skip))
+            self._take_weights(network, self.file.weights)
         if self.census.wrapped:
             unwrap_logits(network)
         return network
 
+    def _take_weights(self, network: nn.Module, given: Weights) -> Named:
+        state, skip, prefix = self.weights, given.skip, given.prefix
+        return _named(self.source, "weights", lambda: take_weights(network, state, skip, prefix))
+
+    @functools.cached_property
+    def weights_taken(self) -> WeightsTaken | None:
+        """What is taken of the file of weights; None without one, or if it is not there yet."""
+        given = self.file.weights
+        if given is None or self.missing is not None:
+            return None
+        network, _ = _build(self.file, self.source, self.data)
+        named = self._take_weights(network, given)
+        return WeightsTaken(
+            file=given.file,
+            key=self.weights.key,
+            prefix=named.prefix,
+            ignored=named.ignored,
+            wrapping=named.wrapping,
+        )
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how the network and its weights are read."""
-        return self.built_notes
+        taken = self.weights_taken
+        return self.built_notes if taken is None else (*self.built_notes, *taken.notes)
 
     @property
     def imports(self) -> frozenset[str]:
@@ -153,13 +174,13 @@ class SearchSpace:
         return None if path.exists() else given.file
 
     @functools.cached_property
-    def weights(self) -> Mapping[str, Tensor]:
+    def weights(self) -> StateDict:
         """State dict that the network begins with, read when first asked for; may be empty."""
         given = self.file.weights
         return (
-            {}
+            StateDict()
             if given is None
-            else _named(self.source, "weights", lambda: read_weights(given.file))
+            else _named(self.source, "weights", lambda: read_weights(given.file, given.key))
         )
 
     @functools.cached_property
@@ -179,6 +200,8 @@ class SearchSpace:
         }
         if self.file.weights is not None:
             facts["weights"] = [digest(self.weights), *self.file.weights.skip]
+            if self.file.weights.prefix is not None:
+                facts["weights_prefix"] = self.file.weights.prefix
         return facts
 
 

@@ -312,3 +312,10 @@ KEPT: list[nn.Module] = []
 def kept() -> nn.Module:
     """Give a network that exists already."""
     return KEPT[-1]
+
+
+def scripted_part() -> nn.Module:
+    """Build a network of which a convolution is compiled by torch.jit."""
+    network = Odd()
+    network.body[3] = torch.jit.script(network.body[3])
+    return network

@@ -13,7 +13,7 @@ from tests.space import odd_networks
 from tests.space.networks import Drawing, OneByOne, ReturnsNothing, Tiny
 
 IMAGES = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-AGAIN = "gives other outputs for the same images when it is run again in eval mode: "
+AGAIN = "the network gives other outputs for the same images when it is run again in eval mode: "
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_other_networks_are_as_they_are(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
+        ("scripted", "is compiled by torch.jit: give the nn.Module that it was made from"),
+        ("scripted_part", "its module body.3 is compiled by torch.jit: give the nn.Module"),
         ("exported", "is a program of torch.export: give the nn.Module that it was made from"),
         ("FullyShardedDataParallel", "its weights are sharded (FSDP): give the nn.Module"),
         ("SparseWeight", "its weight table is sparse, and dsx stores dense weights"),
