@@ -85,8 +85,8 @@ def _chosen(content: Mapping[object, object], found: Mapping[str, Tensors], key:
     for part in key.split("."):
         there = there.get(part) if isinstance(there, Mapping) else None
     if there is not None:
-        raise DsxError(f"weights.key: {printable(key)} holds no state dict, {_kinds(there)}")
-    raise DsxError(f"weights.key: {unknown('state dict', key, filter(None, found))}")
+        raise DsxError(f"key: {printable(key)} holds no state dict, {_kinds(there)}")
+    raise DsxError(f"key: {unknown('state dict', key, filter(None, found))}")
 
 
 def _state_dicts(content: Mapping[object, object], path: str) -> Iterator[tuple[str, Tensors]]:
@@ -241,5 +241,5 @@ def _no_such_prefix(prefix: str, state: Mapping[str, Tensor]) -> str:
     listed = ", ".join(printable(top) for top in list(tops)[:SHOWN]) or "none"
     near = did_you_mean(prefix.rstrip("."), starts)
     return (
-        f"weights.prefix: no weight has a name under {printable(prefix)} (allowed: {listed}).{near}"
+        f"prefix: no weight has a name under {printable(prefix)} (allowed: {listed}).{near}"
     )

@@ -73,11 +73,11 @@ def test_of_several_none_is_taken_silently(plain: str, average: str) -> None:
         (
             {"model": STATE, "model_ema": OTHER},
             "model_emma",
-            "weights.key: no state dict called 'model_emma' (allowed: model, model_ema). Did you "
+            "key: no state dict called 'model_emma' (allowed: model, model_ema). Did you "
             "mean 'model_ema'?",
         ),
         (STATE, "model", "the file is a state dict itself; leave out weights.key"),
-        ({"model": STATE, "epoch": 3}, "epoch", "weights.key: epoch holds no state dict, but a "
+        ({"model": STATE, "epoch": 3}, "epoch", "key: epoch holds no state dict, but a "
          "value of type int"),
         ({"epoch": 3, "args": {}}, None, "holds no state dict (a dict of plain tensors by name), "
          "but the entries epoch (int), args (dict)"),
@@ -151,7 +151,7 @@ def test_a_prefix_that_is_given_says_which_weights_are_meant(prefix: str) -> Non
 
 def test_a_prefix_that_no_name_has_is_refused() -> None:
     problem = (
-        "weights.prefix: no weight has a name under module.encoder_g (allowed: module). Did you "
+        "prefix: no weight has a name under module.encoder_g (allowed: module). Did you "
         "mean 'module.encoder_q'?"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
