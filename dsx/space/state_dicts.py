@@ -240,6 +240,4 @@ def _no_such_prefix(prefix: str, state: Mapping[str, Tensor]) -> str:
     tops = dict.fromkeys(start.split(".")[0] for start in starts)
     listed = ", ".join(printable(top) for top in list(tops)[:SHOWN]) or "none"
     near = did_you_mean(prefix.rstrip("."), starts)
-    return (
-        f"prefix: no weight has a name under {printable(prefix)} (allowed: {listed}).{near}"
-    )
+    return f"prefix: no weight has a name under {printable(prefix)} (allowed: {listed}).{near}"

@@ -40,7 +40,7 @@ def test_a_network_of_the_user_stays_wrapped() -> None:
     network = nn.Sequential(nn.DataParallel(odd_networks.Odd()))
     odd_networks.KEPT.append(network)
     build_model(f"{HERE}:kept", {}, SHAPE)
-    assert isinstance(odd_networks.KEPT.pop()[0], nn.DataParallel)
+    assert isinstance(odd_networks.KEPT.pop().get_submodule("0"), nn.DataParallel)
 
 
 @pytest.mark.parametrize("name", ["Odd", "traced"])
