@@ -52,8 +52,8 @@ def move(
     Args:
         network: Any network.
         device: Where its tensors shall be; None leaves them where they are.
-        dtype: What its real numbers shall be; None leaves them as they are.
-        layout: Memory layout of its 4-dimensional weights; None leaves them as they are.
+        dtype: What its real numbers shall be; None leaves them unchanged.
+        layout: Memory layout of its 4-dimensional weights; None leaves them unchanged.
 
     Returns:
         The same network, whatever its own method returns.

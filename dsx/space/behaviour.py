@@ -45,7 +45,7 @@ def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
     """Check that the output of a network is a function of its weights and its input.
 
     Args:
-        network: The network; it is left as it is.
+        network: The network; it is unchanged.
         images: At least two different images, (B, C, H, W).
 
     Returns:
@@ -110,7 +110,7 @@ def _check_norms(network: nn.Module) -> None:
 
 
 def _check_repeatable(network: nn.Module, images: Tensor) -> Tensor:
-    """Run a network again on the same images; gives its output."""
+    """Run a network again on the same images and return its output."""
     before = {name: tensor.clone() for name, tensor in state_of(network).items()}
     with _Draws() as draws:
         output = run(network, images)
@@ -181,7 +181,7 @@ def _add_noise(network: nn.Module) -> None:
 
 
 def _batch_notes(network: nn.Module, images: Tensor, output: Tensor) -> list[str]:
-    """Say if the output for an image depends on the others, as with batch statistics."""
+    """State if the output for an image depends on the others, as with batch statistics."""
     companions = torch.cat([images[:1], 3 * images[1:] + 1])
     if output.dim() == 0 or _same(run(network, companions)[:1], output[:1]):
         return []

@@ -30,7 +30,7 @@ def check_measured(network: nn.Module, space: SearchSpace) -> None:
     """Run a network in eval mode as it will be measured.
 
     Args:
-        network: The network; it is left as it is.
+        network: The network; it is unchanged.
         space: The space.
 
     Raises:
@@ -105,7 +105,7 @@ def check_trained(network: nn.Module, space: SearchSpace) -> nn.Module:
     """Run a copy of a network forward and backward in train mode, as it will be trained.
 
     Args:
-        network: The network; it is left as it is.
+        network: The network; it is unchanged.
         space: The space.
 
     Returns:

@@ -31,7 +31,7 @@ from dsx.space.state_dicts import (
 SAFE, PICKLED = (".safetensors",), (".pt", ".pth", ".bin", ".ckpt", ".tar")
 SHOWN = 3
 _SAFE_CLASSES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
-"""Classes that files often hold beside weights, and that run no code when they are read."""
+"""Classes that files often hold alongside weights, and that run no code when they are read."""
 
 
 def read_weights(file: str, key: str | None = None) -> StateDict:
@@ -173,7 +173,7 @@ def _may_lack(name: str) -> bool:
 def _problems(
     own: Mapping[str, Tensor], given: Mapping[str, Tensor], wanted: Sequence[str]
 ) -> list[str]:
-    """Say which weights are missing, unknown, or of another shape."""
+    """List which weights are missing, unknown, or of another shape."""
     # Tied weights may be there under one of their names only.
     there = {own[name].data_ptr() for name in given if name in own}
     problems = [
@@ -196,8 +196,8 @@ def _another_architecture(
     if found:
         listed = ", ".join(map(short, found[:SHOWN]))
         return (
-            f"all weights of the network are there under {listed} beside others: say which to take "
-            f"(weights: {{file: ..., prefix: {short(found[0])}}})"
+            f"all weights of the network are there under {listed} alongside others: specify "
+            f"which to take (weights: {{file: ..., prefix: {short(found[0])}}})"
         )
     more = f", and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     return (

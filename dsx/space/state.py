@@ -18,7 +18,7 @@ ENCODED = ":encoded"
 
 
 def state_of(network: nn.Module) -> dict[str, Tensor]:
-    """Give the state dict of a network as tensors.
+    """Return the state dict of a network as tensors.
 
     Args:
         network: Any network.
@@ -93,9 +93,9 @@ def _tensor(name: str, value: object) -> Tensor:
     except Exception as error:
         raise_out_of_memory(error)
         raise DsxError(
-            f"its state dict holds a {type(value).__name__} beside tensors ({short(name)}), which "
-            "cannot be stored safely: let get_extra_state return tensors, numbers, strings, lists "
-            "or dicts"
+            f"its state dict holds a {type(value).__name__} alongside tensors ({short(name)}), "
+            "which cannot be stored safely: let get_extra_state return tensors, numbers, strings, "
+            "lists or dicts"
         ) from error
     return found
 

@@ -18,7 +18,7 @@ _BOOKKEEPING = re.compile(
 )
 """Beginnings of keys under which trainings keep tensors that are not a network's."""
 _COUNTERS = ("n_averaged", "steps", "num_updates", "decay")
-"""What averages of weights (EMA, SWA) count, beside the weights."""
+"""What averages of weights (EMA, SWA) count, alongside the weights."""
 _WRAPPING = frozenset({"module", "_orig_mod"})
 """What torch's wrappers for several devices and for compiled networks put into names."""
 
@@ -65,7 +65,7 @@ def state_dict_in(content: object, key: str | None) -> StateDict:
         raise DsxError(f"holds no state dict (a dict of plain tensors by name), {_kinds(content)}")
     listed = ", ".join(f"{name} ({_number(state)})" for name, state in _first(likely))
     raise DsxError(
-        f"holds {len(likely)} state dicts: {listed}: say which (weights: {{file: ..., key: "
+        f"holds {len(likely)} state dicts: {listed}: specify which (weights: {{file: ..., key: "
         f"{next(iter(likely))}}})"
     )
 
@@ -113,7 +113,7 @@ def _is_bookkeeping(path: str) -> bool:
 
 
 def _kinds(content: object) -> str:
-    """Say what there is in place of a state dict."""
+    """State what there is in place of a state dict."""
     if not isinstance(content, Mapping):
         return f"but a value of type {type(content).__name__}"
     others = {name: value for name, value in content.items() if not _is_entry(name, value)}

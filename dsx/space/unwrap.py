@@ -14,7 +14,7 @@ def unwrap(network: nn.Module) -> tuple[nn.Module, list[str]]:
     """Take a network out of the wrappers around it.
 
     Args:
-        network: Any network; it is left as it is.
+        network: Any network; it is unchanged.
 
     Returns:
         The network inside, and the wrappers that were taken off, from the outside in.
@@ -52,7 +52,7 @@ def unwrap_parts(network: nn.Module) -> list[str]:
 
 
 def wrapper_note(wrappers: list[str], parts: list[str]) -> list[str]:
-    """Say what was taken off.
+    """State what was taken off.
 
     Args:
         wrappers: Of the network itself.

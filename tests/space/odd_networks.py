@@ -149,7 +149,7 @@ class PartOfState(Odd):
 
 
 class Extra(Odd):
-    """A dict beside the tensors of the state dict, which changes in training."""
+    """A dict alongside the tensors of the state dict, which changes in training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Extra(Odd):
 
 
 class ExtraObject(Odd):
-    """An object beside the tensors of the state dict."""
+    """An object alongside the tensors of the state dict."""
 
     def get_extra_state(self) -> Any:
         """Return an object that only its own code can read."""

@@ -1,4 +1,4 @@
-"""What modules keep beside tensors: stored as tensors, and read without running code."""
+"""What modules keep alongside tensors: stored as tensors, and read without running code."""
 
 import re
 
@@ -32,7 +32,7 @@ def test_plain_values_come_back(value: object) -> None:
 
 
 def test_what_cannot_be_stored_safely_is_refused() -> None:
-    problem = "its state dict holds a type beside tensors (_extra_state), which cannot be stored"
+    problem = "its state dict holds a type alongside tensors (_extra_state), which cannot be stored"
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         state_of(ExtraObject())
     with pytest.raises(DsxError, match=r"^its state_dict\(\) returns a NoneType, not a dict$"):

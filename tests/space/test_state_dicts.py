@@ -58,7 +58,7 @@ def test_the_only_state_dict_is_taken_and_named(key: str) -> None:
 def test_of_several_none_is_taken_silently(plain: str, average: str) -> None:
     content = {plain: STATE, average: OTHER, "epoch": 3}
     problem = (
-        f"holds 2 state dicts: {plain} (5 tensors), {average} (5 tensors): say which (weights: "
+        f"holds 2 state dicts: {plain} (5 tensors), {average} (5 tensors): specify which (weights: "
         f"{{file: ..., key: {plain}}})"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
@@ -133,8 +133,8 @@ MOCO = {
 
 def test_of_several_prefixes_none_is_taken_silently() -> None:
     problem = (
-        "all weights of the network are there under module.encoder_q., module.encoder_k. beside "
-        "others: say which to take (weights: {file: ..., prefix: module.encoder_q.})"
+        "all weights of the network are there under module.encoder_q., module.encoder_k. alongside "
+        "others: specify which to take (weights: {file: ..., prefix: module.encoder_q.})"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
         take_weights(Tiny(), MOCO, [])

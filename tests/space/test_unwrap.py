@@ -56,7 +56,10 @@ def test_other_networks_are_as_they_are(name: str) -> None:
         ("exported", "is a program of torch.export: give the nn.Module that it was made from"),
         ("FullyShardedDataParallel", "its weights are sharded (FSDP): give the nn.Module"),
         ("SparseWeight", "its weight table is sparse, and dsx stores dense weights"),
-        ("ExtraObject", "its state dict holds a type beside tensors (_extra_state), which cannot"),
+        (
+            "ExtraObject",
+            "its state dict holds a type alongside tensors (_extra_state), which cannot",
+        ),
         ("NoState", "its state_dict() returns a NoneType, not a dict"),
     ],
 )
