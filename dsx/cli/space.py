@@ -66,6 +66,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.report.result import print_message
     from dsx.report.space import print_space
     from dsx.space import load_space
+    from dsx.space.probe import probe
     from dsx.study.plan import find_metrics, unmet
 
     if file is not None:
@@ -75,7 +76,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         loaded = load_space(name)
         find_metrics(loaded)
         problems = unmet(loaded)
-        notes = space_notes(loaded)
+        notes = (*loaded.notes, *probe(loaded), *space_notes(loaded))
     if file is not None:
         write(loaded.source.text, file)
     print_space(loaded, problems, format, notes)
@@ -111,7 +112,7 @@ def _show_model(
         check_file(file)
     with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
-        notes = network_notes(drafted.network, drafted.census)
+        notes = (*drafted.notes, *network_notes(drafted.network, drafted.census))
     if file is not None:
         write(drafted.text, file)
     print_census(model, drafted.census, format, notes)

@@ -1,6 +1,5 @@
 """What follows what in a network, and which convolutions a BN follows."""
 
-import copy
 import keyword
 import unicodedata
 from collections import Counter
@@ -14,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from dsx.conv._base import DsxConv
 from dsx.conv.functional import as_modules
 from dsx.conv.idle import drop_idle
+from dsx.conv.network_calls import duplicate, set_mode
 from dsx.conv.shape_reads import data_users, drop_shape_checks
 from dsx.errors import raise_out_of_memory
 from dsx.plain import plain
@@ -229,5 +229,5 @@ def untraced(network: nn.Module) -> str | None:
 
 def _traced(network: nn.Module) -> tuple[nn.Module, fx.Graph | str]:
     # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
-    twin = copy.deepcopy(network).eval()
+    twin = set_mode(duplicate(network), False)
     return twin, _graph(twin)

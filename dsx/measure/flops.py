@@ -3,7 +3,6 @@
 This is fvcore's convention less BN and pooling; torch's own counter says twice as much.
 """
 
-import copy
 import math
 import warnings
 from collections import Counter
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from dsx.activity import activity
 from dsx.conv import DsxConv
 from dsx.conv.basis_maps import BasisMaps
+from dsx.conv.network_calls import duplicate
 from dsx.conv.swap import swap
 from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure._base import Candidate, Metric, Reading
@@ -179,7 +179,7 @@ def _followed(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int
     """Count the operators that are known; count how often each of the others turns up."""
     from fvcore.nn import FlopCountAnalysis
 
-    holder = nn.Sequential(copy.deepcopy(network)).eval()
+    holder = nn.Sequential(duplicate(network)).eval()
     swap(
         holder,
         {part: part.counting_form() for part in holder.modules() if isinstance(part, DsxConv)},

@@ -19,7 +19,7 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
         model: Its name.
         census: What it is made of.
         format: "table", "json" or "csv".
-        notes: Sentences about the count of its flops.
+        notes: What the user should know about the network, as sentences.
     """
     rows = [slot_row(slot) for slot in census.slots]
     about = {
@@ -30,7 +30,7 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
         "left_alone": dict(census.left_alone),
         "untraced": census.untraced,
         "uncounted": dict(census.uncounted),
-        "flops_notes": list(notes),
+        "notes": list(notes),
     }
     if format != "table":
         print_rows(rows, format, about, "slots")
@@ -44,7 +44,7 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
     ):  # fmt: skip
         console().print(f"{name}: {human(number, unit)}")
     for note in notes:
-        console().print(flops_note(note), soft_wrap=True)
+        console().print(f"note: {note}", soft_wrap=True)
 
 
 def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:
@@ -74,11 +74,6 @@ def untraced_note(reason: str) -> str:
         "note: torch.fx cannot follow the network, so no batch norm is folded for timing and "
         f"`dsx export` cannot write a model.py ({reason})"
     )
-
-
-def flops_note(words: str) -> str:
-    """Return a note on the count of flops as it is printed."""
-    return f"note on flops: {words}"
 
 
 def slot_row(slot: Slot) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import print_rows
 from dsx.report.offers import left_out, offers
-from dsx.report.slots import flops_note, print_slots, slot_row
+from dsx.report.slots import print_slots, slot_row
 from dsx.space import SearchSpace
 
 
@@ -20,11 +20,11 @@ def print_space(
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
-        notes: Sentences about the count of the baseline's flops.
+        notes: What the user should know about the network and its weights, as sentences.
     """
     rows = slot_rows(space)
     if format != "table":
-        print_rows(rows, format, _about(space, unmet) | {"flops_notes": list(notes)}, "slots")
+        print_rows(rows, format, _about(space, unmet, notes), "slots")
         return
     out = console()
     file = space.file
@@ -35,8 +35,6 @@ def print_space(
     for offer in offers(space):
         out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
-    for note in notes:
-        out.print(flops_note(note), soft_wrap=True)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
@@ -44,6 +42,8 @@ def print_space(
         out.print(
             f"not there yet: the weights {space.missing}; a search needs them", soft_wrap=True
         )
+    for note in notes:
+        out.print(f"note: {note}", soft_wrap=True)
     for slots, label, reason in left_out(space):
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
@@ -83,7 +83,7 @@ def _print_costs(space: SearchSpace) -> None:
         console().print(note, soft_wrap=True)
 
 
-def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
+def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:
     least, most = space.cost_range()
     return {
         "space": space.name,
@@ -98,6 +98,8 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
         "missing": space.missing,
+        "weights": None if space.weights_taken is None else asdict(space.weights_taken),
+        "notes": list(notes),
         "left_alone": dict(space.census.left_alone),
         "untraced": space.census.untraced,
         "uncounted": dict(space.census.uncounted),

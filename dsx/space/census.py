@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv
 from dsx.conv.cost import REAL_BITS
 from dsx.conv.geometry import Geometry
+from dsx.conv.network_calls import set_mode
 from dsx.conv.norms import normed, untraced
 from dsx.errors import DsxError
 from dsx.space.calls import Call, Calls, watch
@@ -111,7 +112,7 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     """
     if not len(sample):
         raise DsxError("the sample holds no image")
-    network = copied(model).eval()
+    network = set_mode(copied(model), False)
     scaleless = set() if kept else normed(network)
     seen = watch(network, sample)
     alone = left_alone(network, seen)

@@ -1,6 +1,5 @@
 """What dsx does to a network that it knows nothing of: copy it, run it, complete it."""
 
-import copy
 import itertools
 from numbers import Number
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from dsx.conv.network_calls import duplicate, set_mode
 from dsx.errors import DsxError, raise_out_of_memory
 from dsx.plain import plain
 from dsx.space.source import one_line
@@ -28,7 +28,7 @@ def copied(model: nn.Module) -> nn.Module:
     if lazy(model):
         raise DsxError("the network is built lazily: run it once on an input first")
     try:
-        return with_plain_numbers(copy.deepcopy(model))
+        return with_plain_numbers(duplicate(model))
     # Whatever the user's network holds says by itself why it cannot be copied.
     except Exception as error:
         raise_out_of_memory(error)
@@ -105,5 +105,5 @@ def materialise(network: nn.Module, sample: Tensor) -> None:
     """
     if lazy(network):
         training = network.training
-        run(network.eval(), sample)
-        network.train(training)
+        run(set_mode(network, False), sample)
+        set_mode(network, training)

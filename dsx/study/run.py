@@ -184,8 +184,8 @@ class _Run:
         self.front = self.marked = 0
         # The protocol of such a metric has loaded the data already.
         uses_data = any(metric.cost in ("projected", "trained") for metric in plan.metrics.values())
-        self.notes = list(plan.space.splits.notes) if uses_data else []
-        self.notes += [f"note on flops: {words}" for words in space_notes(plan.space)]
+        self.notes = [*plan.notes, *(plan.space.splits.notes if uses_data else ())]
+        self.notes += space_notes(plan.space)
         self.note_again = 0.0
         self.weights = Weights(self.engine, storage, name, plan.training)
         self.weights.check_folder()

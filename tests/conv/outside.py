@@ -163,7 +163,7 @@ def patched_inside(*arguments: int) -> nn.Module:
     """Give a convolution of which another method was set on the object."""
     conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
     computes = conv._conv_forward
-    conv._conv_forward = lambda x, weight, bias: computes(x, weight * 2, bias)  # type: ignore[method-assign]
+    conv._conv_forward = lambda x, weight, bias: computes(x, weight * 2, bias)  # type: ignore[method-assign, assignment]
     return conv
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import random as chance
 from types import MethodType
+from typing import Any
 
 import numpy as np
 import torch
@@ -513,3 +514,39 @@ def numpy_data() -> Data:
         image_shape=np.array(digits.image_shape),  # type: ignore[arg-type]
         classes=np.int64(digits.classes),  # type: ignore[arg-type]
     )
+
+
+class ReturnsNothing(Tiny):
+    """A network whose own methods return nothing and whose BN is never trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+
+    def features(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(super().features(x))
+        return out
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        """Set the mode of all but the BN."""
+        super().train(mode)
+        self.norm.eval()
+
+    def eval(self) -> None:  # type: ignore[override]
+        """Set the mode."""
+        super().eval()
+
+    def to(self, *args: Any, **named: Any) -> None:  # type: ignore[override]
+        """Move the tensors."""
+        super().to(*args, **named)
+
+    def requires_grad_(self, requires_grad: bool = True) -> None:  # type: ignore[override]
+        """Set whether weights have gradients."""
+        super().requires_grad_(requires_grad)
+
+
+class ReturnsNothingUntraced(ReturnsNothing):
+    """The same, where torch.fx cannot follow it, so that it is deployed as it is."""
+
+    def features(self, x: Tensor) -> Tensor:
+        return super().features(x if x.sum() > -1e9 else -x)

@@ -265,4 +265,4 @@ def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage
     told: list[Progress] = []
     search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
     (note,) = next(progress.notes for progress in told if not progress.counts.get(COMPLETE))
-    assert note.startswith("note on flops: flops leave out operators that are not counted: aten::")
+    assert note.startswith("flops leave out operators that are not counted: aten::")

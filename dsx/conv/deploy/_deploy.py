@@ -1,6 +1,5 @@
 """Deploy a whole network."""
 
-import copy
 import functools
 from collections.abc import Mapping, MutableMapping
 
@@ -12,6 +11,7 @@ from dsx.conv._base import ATTRIBUTES, DsxConv
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.fixed import FixedConv2d
+from dsx.conv.network_calls import duplicate, freeze, set_mode
 from dsx.conv.norms import bound, trace
 from dsx.conv.spec import standing_spec
 from dsx.conv.swap import swap
@@ -77,7 +77,7 @@ def deploy(
     # Tensors made in inference mode could never again be changed or trained through.
     with torch.inference_mode(False), torch.no_grad():
         # Held by another module the network has just one input, and may itself be a convolution.
-        holder = nn.Sequential(copy.deepcopy(model).eval())
+        holder = nn.Sequential(set_mode(duplicate(model), False))
         graph = trace(holder)
         untouched = bound(holder, graph)
         present = batch_norms(holder, graph)
@@ -95,7 +95,7 @@ def deploy(
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
     folded = present - batch_norms(network)
-    return Deployed(network.requires_grad_(False), choices, folded, untraced).eval()
+    return Deployed(freeze(network), choices, folded, untraced).eval()
 
 
 class _DropIn(nn.Sequential):
