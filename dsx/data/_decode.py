@@ -48,6 +48,11 @@ def formats() -> dict[str, tuple[str, ...]]:
     }
 
 
+def suffixes() -> set[str]:
+    """Return the suffixes of files that Pillow can read, in lower case."""
+    return {suffix for of_format in formats().values() for suffix in of_format}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
     """What becomes of an image.

@@ -87,7 +87,10 @@ def _check_training(network: nn.Module, space: SearchSpace) -> None:
         raise DsxError(f"the network returns a {type(output).__name__} in train mode, not a tensor")
     if tuple(output.shape) != (len(images), space.data.classes):
         shape = " x ".join(map(str, output.shape))
-        raise DsxError(f"the network returns {shape} for {len(images)} images in train mode")
+        raise DsxError(
+            f"the network returns {shape} for {len(images)} images in train mode, the data has "
+            f"{space.data.counted_classes}"
+        )
     if not output.requires_grad:
         raise DsxError("the network's output does not depend on any weight that can be trained")
 

@@ -111,7 +111,9 @@ def test_classes_are_those_that_the_file_names(tmp_path: Path) -> None:
     assert opened(tmp_path / "named.parquet").classes == 5
     assert opened(tmp_path / "numbered.parquet").classes == 3
     assert opened(tmp_path / "numbered.parquet", classes=4).classes == 4
-    with pytest.raises(DsxError, match=r"^.*: names 5 classes \(classes: 6 are stated\)$"):
+    with pytest.raises(
+        DsxError, match=r"cat, dog, eel\): names 5 classes \(classes: 6 are stated\)$"
+    ):
         load(tmp_path / "named.parquet", classes=6)
 
 
@@ -129,6 +131,27 @@ def test_the_largest_label_of_all_files_counts(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train-0.parquet", LABELS)
     write_parquet(tmp_path / "train-1.parquet", [*LABELS, 6, 6, 6])
     assert opened(tmp_path).classes == 7
+
+
+def test_the_contents_are_known_without_decoding(tmp_path: Path) -> None:
+    for name, labels in (("Training-0", LABELS), ("training-1", LABELS), ("eval", LABELS[:6])):
+        write_parquet(tmp_path / f"{name}.parquet", labels, names=["ant", "bee", "cat"])
+    data = opened(tmp_path)
+    assert data.counted_classes == "3 classes (ant, bee, cat)"
+    assert data.contents is not None
+    assert [(part.images_per_class, part.source) for part in data.contents().splits.values()] == [
+        ([16, 16, 16], "Training-0.parquet, training-1.parquet"),
+        ([1, 1, 1], "the other half of eval.parquet"),
+        ([1, 1, 1], "half of eval.parquet, drawn from each class"),
+    ]
+
+
+def test_a_path_that_names_two_parts_is_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train" / "test-0.parquet", LABELS)
+    with pytest.raises(
+        DsxError, match=r"/train/test-0.parquet: belongs to several parts, test and"
+    ):
+        opened(tmp_path)
 
 
 def test_columns_can_have_other_names(tmp_path: Path) -> None:
