@@ -1,4 +1,4 @@
-"""What a data set holds: its classes, and the images of each split and where they come from."""
+"""The contents of a data set: its classes, the images of each split, and their source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class SplitContents:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a data set holds.
+    """The contents of a data set.
 
     Args:
         classes: Names of the classes.

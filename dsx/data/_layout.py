@@ -21,7 +21,7 @@ NO_CLASSES = frozenset({
 """Names of folders that separate images from their labels, in lower case."""
 
 UNCLASSIFIED, OTHER = "unclassified image", "other folder"
-"""What is said of images beside the folders of classes, and of folders beside those of parts."""
+"""Skipped images next to the folders of classes, and skipped folders next to those of parts."""
 
 STATE = "state parts: {train: FOLDER, test: FOLDER}, or parts: {} if each folder is a class"
 
@@ -98,7 +98,7 @@ def find_layout(walk: Walk, stated: Mapping[str, str] | None) -> Layout:
 
     Raises:
         DsxError: If a folder cannot be read or holds no classes, or the names and the content of
-            the folders do not say what is a part and what is a class.
+            the folders leave open which are parts and which are classes.
     """
     parts = _recognised_parts(walk) if stated is None else stated
     outer = parts or {"train": ""}
@@ -124,7 +124,7 @@ def _recognised_parts(walk: Walk) -> dict[str, str]:
         else:
             found[part] = name
     if found and others:
-        # What lies beside several parts that hold folders of classes is certainly no class.
+        # A folder next to several parts that hold folders of classes is certainly no class.
         if not ("train" in found and len(found) > 1 and _hold_classes(walk, found.values())):
             raise DsxError(
                 f"{walk.root}: {named(list(found.values()))} may be parts, but not "
@@ -177,7 +177,7 @@ def after(walk: Walk) -> str:
 
 
 def _check_classes(walk: Walk, outer: str, folders: Sequence[str]) -> None:
-    """Refuse folders that are probably no classes: nothing tells what else they are."""
+    """Refuse folders that are probably no classes, but whose meaning is not known."""
     names = [class_of(folder) for folder in folders]
     where = walk.root / outer
     inside = {folder: walk.glance(folder, suffixes()) for folder in folders[:LOOKED_INTO]}
@@ -215,7 +215,7 @@ def _check_not_shared(
 
 
 def _refuse_single(walk: Walk, outer: str, folder: str) -> None:
-    """Refuse a folder that holds nothing but another one, and name the one to be given instead."""
+    """Refuse a folder that only holds another one, and name the one to be given instead."""
     inner = folder
     while (content := walk.glance(inner, suffixes())).is_wrapper and len(content.folders) == 1:
         inner = f"{inner}/{content.folders[0]}"

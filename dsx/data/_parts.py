@@ -20,7 +20,7 @@ _PART_OF = {
     "eval": "validation", "evaluation": "validation", "testing": "test", "tst": "test",
 }  # fmt: skip
 PART_NAMES = ", ".join(_PART_OF)
-"""What a folder or a file may call a part, for messages."""
+"""Names of parts for messages."""
 
 _NAME = re.compile(
     rf"({'|'.join(sorted(_PART_OF, key=len, reverse=True))})s?"

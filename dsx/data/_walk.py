@@ -44,7 +44,7 @@ class File(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """What is directly in a folder, at a glance.
+    """Folders and images that are directly in a folder.
 
     Args:
         folders: Names of its folders, in alphabetical order, without links.

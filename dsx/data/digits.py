@@ -48,7 +48,7 @@ def load() -> Splits:
 def open_digits() -> Data:
     """Open the digits."""
     names = numbered(10)
-    sources = dict.fromkeys(PARTS, "drawn at random, always alike")
+    sources = dict.fromkeys(PARTS, "drawn at random with a fixed seed")
     return Data(
         load=load,
         image_shape=(1, 8, 8),

@@ -45,6 +45,7 @@ def open_folder(
     workers: int = 2,
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
+    pixel_range: Sequence[float] | None = None,
 ) -> Data:
     """Open a folder of images.
 
@@ -54,8 +55,7 @@ def open_folder(
     without one for validation, a share of the training images is for validation. A layout that
     could mean two things is refused until `parts` states what is meant.
 
-    Only regular files are read, and each folder is read once, regardless of links. Skipped entries,
-    and images of several parts, are counted in the notes of the splits.
+    Each folder is read once, regardless of links. The notes of the splits count skipped entries.
 
     Args:
         root: The folder.
@@ -75,6 +75,7 @@ def open_folder(
         mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
             that of up to 2,000 of the training images.
         deviation: Standard deviation of each channel, likewise.
+        pixel_range: Black and white of pixels of over 8 bits; by default of the training images.
 
     Returns:
         The data.
@@ -87,7 +88,7 @@ def open_folder(
         given_classes=None if classes is None else whole("classes", classes, 1),
         stated=stated_parts(parts),
         split=None if split is None else path("split", split),
-        handling=Handling.of(size, channels, memory, workers, mean, deviation),
+        handling=Handling.of(size, channels, memory, workers, mean, deviation, pixel_range),
         shares=Shares(validation=validation, test=test, seed=split_seed),
     ).data()
 
@@ -127,7 +128,7 @@ class _Folder:
                 handling.workers,
             )
         splits = handling.splits(found.places, np.array(found.labels), parts)
-        return replace(splits, notes=self._notes(found, parts))
+        return replace(splits, notes=[*splits.notes, *self._notes(found, parts)])
 
     def inspect(self) -> list[str]:
         return self._notes(*self._inspected)

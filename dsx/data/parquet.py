@@ -35,6 +35,7 @@ def open_parquet(
     workers: int = 2,
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
+    pixel_range: Sequence[float] | None = None,
 ) -> Data:
     """Open the images of Parquet files.
 
@@ -60,6 +61,8 @@ def open_parquet(
         mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
             that of up to 2,000 of the training images.
         deviation: Standard deviation of each channel, likewise.
+        pixel_range: Values of black and white of pixels of more than 8 bits; by default as many
+            bits as the training images need.
 
     Returns:
         The data.
@@ -71,7 +74,7 @@ def open_parquet(
         root=path("root", root),
         columns=Columns(image=image_column, label=label_column),
         given_classes=None if classes is None else whole("classes", classes, 1),
-        handling=Handling.of(size, channels, memory, workers, mean, deviation),
+        handling=Handling.of(size, channels, memory, workers, mean, deviation, pixel_range),
         shares=Shares(validation=validation, test=test, seed=split_seed),
     ).data()
 
@@ -127,7 +130,7 @@ class _Files:
             splits = self.handling.splits(places, read.labels, read.parts)
         finally:
             read_group.cache_clear()
-        return replace(splits, notes=self._notes(read))
+        return replace(splits, notes=[*splits.notes, *self._notes(read)])
 
     def inspect(self) -> list[str]:
         return self._notes(self._inspected)

@@ -22,7 +22,7 @@ def print_space(
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
-        contents: What the data hold, where that is known.
+        contents: Contents of the data, if they are known.
     """
     rows = slot_rows(space)
     if format != "table":

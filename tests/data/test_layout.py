@@ -1,4 +1,4 @@
-"""Layouts of folders: recognised, or refused in one line that says what to state."""
+"""Layouts of folders: recognised, or refused in one line that names what to state."""
 
 import re
 from collections.abc import Mapping

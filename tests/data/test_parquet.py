@@ -14,6 +14,7 @@ from dsx.data import Data, Split, Splits, TensorSplit, _parquet_files, open_data
 from dsx.data._parquet_files import read_group
 from dsx.data._stream import StreamSplit
 from dsx.errors import DsxError
+from tests.data.test_deep import png16
 from tests.data.writers import pictures, png, write_parquet
 
 LABELS = [0, 1, 2, 1, 0, 2] * 4
@@ -152,6 +153,17 @@ def test_a_path_that_names_two_parts_is_refused(tmp_path: Path) -> None:
         DsxError, match=r"/train/test-0.parquet: belongs to several parts, test and"
     ):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("memory", [0, 2])
+def test_deep_pictures_of_low_values_are_read(memory: float, tmp_path: Path) -> None:
+    values = pictures(LABELS, 24)
+    images = [png16(pixels.transpose(1, 2, 0)) for pixels in values]
+    write_parquet(tmp_path / "a.parquet", LABELS, images)
+    splits = load(tmp_path, memory=memory)
+    assert "over [0, 255], the range of the training images" in splits.notes[0]
+    ((pixels, _),) = splits.train.batches(torch.arange(18), 18)
+    assert pixels.std() > 0.9
 
 
 def test_columns_can_have_other_names(tmp_path: Path) -> None:
