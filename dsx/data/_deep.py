@@ -1,6 +1,6 @@
 """Pixels of more than 8 bits: their values, and the range that becomes 0 to 255.
 
-Such a file does not say which value is white: a camera of 12 bits writes up to 4,095 into 16 bits,
+Such a file does not state which value is white: a camera of 12 bits writes up to 4,095 into 16 bits,
 and a program that means 8 bits writes up to 255. So one range is taken for a whole data set.
 """
 
@@ -52,7 +52,7 @@ class PixelRange:
 
     @property
     def identity(self) -> tuple[float, float]:
-        """What the pixels depend on."""
+        """Numbers on which the pixels depend."""
         return self.black, self.white
 
     def __str__(self) -> str:
@@ -288,7 +288,7 @@ def eight_bits(values: Values, mode: str, pixel_range: PixelRange) -> "Image":
     channels: list[Values] = [pixel_range.to_bytes(colours(values, mode))]
     if mode in ("LA", "RGBA"):
         opacity = values[..., -1:]
-        # Opaque everywhere is written as 255 or 4,095 too, by programs that mean so many bits.
+        # Opaque everywhere is written as 255 or 4,095 too, by programs that mean 8 or 12 bits.
         opaque = opacity.min() == opacity.max() > 0
         channels.append(np.full_like(channels[0][..., :1], 255) if opaque else opacity >> 8)
     pixels = np.concatenate(channels, axis=2).astype(np.uint8)

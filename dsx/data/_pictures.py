@@ -21,7 +21,7 @@ SAMPLE = 2000
 """Training images of which the mean and the deviation are taken, at most."""
 
 LEAST_LEVELS = 4
-"""Of 256 levels, those between which 99 % of the pixels have to be, unless the range is stated."""
+"""Smallest number of levels of 256 that 99 % of the pixels span, unless the range is stated."""
 
 LOOKED_AT = 200
 """Training images, at most, whose depth and whose levels are looked at."""
@@ -150,7 +150,7 @@ class Handling:
         return replace(self, decoder=replace(self.decoder, pixel_range=found.range()))
 
     def _check_levels(self, train: torch.Tensor) -> None:
-        """Refuse a range that nobody states if it leaves too little of the training images."""
+        """Refuse a range that is not stated if it leaves too little of the training images."""
         pixel_range = self.decoder.pixel_range
         if pixel_range is None or pixel_range.stated:
             return

@@ -97,7 +97,7 @@ def decoded(
         (B, C, H, W) uint8.
 
     Raises:
-        UnknownRange: If pixels have more than 8 bits, and the decoder knows no range.
+        UnknownRange: If pixels have more than 8 bits, and the decoder has no range.
         DsxError: If images cannot be decoded; names them.
     """
     waiting: deque[tuple[Tensor, list[Future[list[str]]]]] = deque()

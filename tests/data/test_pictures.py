@@ -156,7 +156,7 @@ def test_one_range_is_taken_of_all_training_pictures(memory: float, given: dict[
     (note,) = splits.notes
     assert "over [0, 4095], " in note
     ((pixels, _),) = splits.train.batches(torch.arange(40), 40)
-    # One factor for all of them: a dark picture is still dark.
+    # One factor for all of them: a dark image is still dark.
     assert pixels[7].mean() > pixels[np.arange(40) != 7].max()
 
 
