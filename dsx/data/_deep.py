@@ -1,7 +1,7 @@
 """Pixels of more than 8 bits: their values, and the range that becomes 0 to 255.
 
-Such a file does not state which value is white: a camera of 12 bits writes up to 4,095 into 16 bits,
-and a program that means 8 bits writes up to 255. So one range is taken for a whole data set.
+Such a file does not state which value is white: a camera of 12 bits writes up to 4,095 into 16
+bits, and a program that means 8 bits writes up to 255. So one range is taken for a whole data set.
 """
 
 import io
