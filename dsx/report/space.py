@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from dsx.data import Contents, counted_classes, named
+from dsx.errors import printable
 from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import print_rows
@@ -12,7 +14,11 @@ from dsx.space import SearchSpace
 
 
 def print_space(
-    space: SearchSpace, unmet: Mapping[str, str], format: str, notes: Sequence[str] = ()
+    space: SearchSpace,
+    unmet: Mapping[str, str],
+    format: str,
+    notes: Sequence[str] = (),
+    contents: Contents | None = None,
 ) -> None:
     """Print a space to stdout.
 
@@ -21,10 +27,12 @@ def print_space(
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
         notes: What the user should know about the network and its weights, as sentences.
+        contents: Contents of the data, if they are known.
     """
     rows = slot_rows(space)
     if format != "table":
-        print_rows(rows, format, _about(space, unmet, notes), "slots")
+        held = {"contents": None if contents is None else contents.to_json()}
+        print_rows(rows, format, _about(space, unmet, notes) | held, "slots")
         return
     out = console()
     file = space.file
@@ -35,6 +43,8 @@ def print_space(
     for offer in offers(space):
         out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
+    if contents is not None:
+        _print_contents(contents)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
@@ -81,6 +91,19 @@ def _print_costs(space: SearchSpace) -> None:
     if most.expected:
         note = "(expected for learned shapes: counted at their target density)"
         console().print(note, soft_wrap=True)
+
+
+def _print_contents(contents: Contents) -> None:
+    out = console()
+    out.print(f"data: {counted_classes(len(contents.classes), contents.classes)}", soft_wrap=True)
+    for part, split in contents.splits.items():
+        images = "image" if split.images == 1 else "images"
+        names = zip(contents.classes, split.images_per_class, strict=True)
+        lacking = [name for name, count in names if not count]
+        none = f", none of {named(lacking)}" if lacking else ""
+        out.print(
+            f"  {part}: {split.images:,} {images}{none} ({printable(split.source)})", soft_wrap=True
+        )
 
 
 def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dsx.conv.network_calls import move, set_mode
+from dsx.data import Data
 from dsx.errors import DsxError, SpaceError, raise_out_of_memory
 from dsx.space.network import copied, run
 from dsx.space.schema import Train
@@ -129,7 +130,7 @@ def check_trained(network: nn.Module, space: SearchSpace) -> nn.Module:
         images = torch.randn(conditions["images"], *space.data.image_shape, generator=generator)
         layout = torch.channels_last if conditions["channels_last"] else torch.contiguous_format
         reduced = conditions["precision"] == "bfloat16"
-        return _step(network, _laid_out(images, layout), space.data.classes, reduced)
+        return _step(network, _laid_out(images, layout), space.data, reduced)
 
     try:
         return attempt(wanted)
@@ -158,7 +159,7 @@ def _smallest_part(train: Train) -> int:
     return len(parts[-1])
 
 
-def _step(network: nn.Module, images: Tensor, classes: int, reduced: bool) -> nn.Module:
+def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.Module:
     twin = set_mode(copied(network), True)
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
@@ -170,9 +171,12 @@ def _step(network: nn.Module, images: Tensor, classes: int, reduced: bool) -> nn
         raise DsxError(f"the network does not run in train mode: {reason}") from error
     if not isinstance(output, Tensor):
         raise DsxError(f"the network returns a {type(output).__name__} in train mode, not a tensor")
-    if tuple(output.shape) != (len(images), classes):
+    if tuple(output.shape) != (len(images), data.classes):
         shape = " x ".join(map(str, output.shape))
-        raise DsxError(f"the network returns {shape} for {len(images)} images in train mode")
+        raise DsxError(
+            f"the network returns {shape} for {len(images)} images in train mode, the data has "
+            f"{data.counted_classes}"
+        )
     if not output.requires_grad:
         raise DsxError("the network's output does not depend on any weight that can be trained")
     labels = torch.zeros(len(images), dtype=torch.long)

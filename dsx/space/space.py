@@ -272,7 +272,7 @@ def _build_space(name: str, source: Source) -> SearchSpace:
         found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
-        problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"
+        problem = f"returns {numbers} numbers for an image, the data has {data.counted_classes}"
         raise source.error(("model",), problem + _also(data))
     space = SearchSpace(
         name=name,
