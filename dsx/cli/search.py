@@ -118,10 +118,13 @@ def _check(storage: str, study: str | None) -> None:
 
 def _say_notes(space: "SearchSpace") -> None:
     from dsx.measure.device import crowded
+    from dsx.report.offers import left_out_note
     from dsx.report.result import print_message
     from dsx.report.slots import untraced_note
 
     if space.census.untraced is not None:
         print_message(untraced_note(space.census.untraced))
+    if note := left_out_note(space):
+        print_message(note)
     if note := crowded(space.file.measure.threads):
         print_message(note)

@@ -77,7 +77,7 @@ def _failed(session: Session, study: StudyRow) -> FailedStudy:
             study=study.name,
             number=row.number,
             design=row.design or "",
-            words=words.get(row.design, ""),
+            words=words.get(row.design or "", ""),
             reason=row.reason,
             traceback=tracebacks.get(row.number, ""),
         )

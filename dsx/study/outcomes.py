@@ -1,11 +1,10 @@
 """Reader of the outcomes of the trials of a study, and of their reasons."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx.study.checked import damage
@@ -19,6 +18,22 @@ from dsx.study.tables import (
     TrialDetailRow,
     TrialRow,
 )
+
+
+class ReadTrial(NamedTuple):
+    """A trial of a study.
+
+    Attributes:
+        number: Number of the trial.
+        design: Id of its design; None if the design is lost.
+        state: State of the trial.
+        reason: Reason of that state in one line; may be empty.
+    """
+
+    number: int
+    design: str | None
+    state: str
+    reason: str
 
 
 def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
@@ -65,7 +80,7 @@ def slot_names(session: Session, study: StudyRow) -> tuple[str, ...]:
     return tuple(spec) if isinstance(spec, dict) else ()
 
 
-def read_trials(session: Session, study: str) -> tuple[list[Row[Any]], int]:
+def read_trials(session: Session, study: str) -> tuple[list[ReadTrial], int]:
     """Read the trials of a study.
 
     Args:
@@ -73,13 +88,13 @@ def read_trials(session: Session, study: str) -> tuple[list[Row[Any]], int]:
         study: Name of the study.
 
     Returns:
-        Number, design, state and reason of each trial in order, and the number of trials that are
-        left out because their row is damaged.
+        The trials in order, and the number of trials that are left out because their row is
+        damaged.
     """
     row = TrialRow
     query = select(row.number, row.design, row.state, row.reason).where(row.study == study)
-    rows: Sequence[Row[Any]] = session.execute(query.order_by(row.number)).all()
-    sound = [found for found in rows if not damage(TrialRow.__table__, found._mapping)]
+    rows = session.execute(query.order_by(row.number)).all()
+    sound = [ReadTrial(*found) for found in rows if not damage(TrialRow.__table__, found._mapping)]
     return sound, len(rows) - len(sound)
 
 
@@ -104,7 +119,7 @@ def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
     return {each.number: each[1] for each in found if not damage(row.__table__, each._mapping)}
 
 
-def _baseline_failure(ended: list[Row[Any]], baseline: str) -> str:
+def _baseline_failure(ended: list[ReadTrial], baseline: str) -> str:
     """Return the reason of the last failure of a baseline that is not measured."""
     own = [row for row in ended if row.design == baseline]
     if not own or any(row.state == COMPLETE for row in own):

@@ -237,3 +237,9 @@ def test_which_constraint_stops_most_candidates_is_shown(tmp_path: Path) -> None
     notes = [line for line in ended.err.splitlines() if "candidates violate a constraint" in line]
     assert len(notes) == 1 and " x params (first: #" in notes[0], ended
     assert notes[0] in " ".join(ended.out.split())
+
+
+def test_options_that_are_left_out_are_counted_before_the_search(tmp_path: Path) -> None:
+    space = varied(STATIC, tmp_path, "groups: [1, 2]", "groups: [1, 2, 3]")
+    ended = dsx("search", space, "--trials", 2, folder=tmp_path)
+    assert ended.err.startswith("note: 1 option is left out for slots that cannot take them, the ")

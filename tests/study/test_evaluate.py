@@ -108,12 +108,12 @@ def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         search(space, trials=3, storage=storage, report=follow)
     failed = [row for row in trials(storage, "tiny") if row.state == FAILED]
-    assert [row.reason for row in failed] == 2 * ["KeyError: 'a\\udc80b'"]
+    assert [row.reason for row in failed] == 2 * ["TypeError: a\\udc80b"]
     details = {row.number: row.traceback for row in rows(storage, TrialDetailRow)}
     assert sorted(details) == [row.number for row in failed]
     for traceback in details.values():
         assert 'tests/study/metrics.py", line ' in traceback
-        assert traceback.endswith("KeyError: 'a\\udc80b'\n")
+        assert traceback.endswith("TypeError: a\\udc80b\n")
 
 
 def test_of_a_very_long_traceback_the_end_is_stored(
