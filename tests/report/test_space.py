@@ -158,13 +158,13 @@ def test_what_the_data_hold_is_said(space: SearchSpace, capsys: pytest.CaptureFi
             "test": SplitContents(images_per_class=[1, 0, 0, 0, 0, 0], source="folder 'Testing'"),
         },
     )
-    print_space(space, {}, "table", contents)
+    print_space(space, {}, "table", contents=contents)
     assert (
         "data: 6 classes (ant, bee\\x1b, cat, dog, eel and 1 more)\n"
         "  train: 1,200 images (folder 'Training')\n"
         "  test: 1 image, none of bee\\x1b, cat, dog, eel, fox (folder 'Testing')\n"
     ) in capsys.readouterr().out
-    print_space(space, {}, "json", contents)
+    print_space(space, {}, "json", contents=contents)
     held = json.loads(capsys.readouterr().out)["contents"]
     assert held["classes"] == names
     assert held["splits"]["test"] == {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dsx.conv import DsxConv
 from dsx.measure import Candidate, Metric, Reading
 
 
@@ -68,3 +69,15 @@ bare = Metric(
     protocol=lambda space: {},
 )
 text = _metric_of([Reading(value="3", low=3.0, high=3.0)])  # type: ignore[arg-type]
+
+
+def _fragile(candidate: Candidate) -> Reading:
+    if any(isinstance(module, DsxConv) for module in candidate.network.modules()):
+        # Half of a surrogate pair, which no database stores.
+        raise TypeError("a\udc80b")
+    return Reading(value=3.0, low=3.0, high=3.0)
+
+
+fragile = Metric(
+    unit="", direction="minimize", cost="static", read=_fragile, protocol=lambda space: {}
+)

@@ -20,7 +20,7 @@ from dsx.study.database import open_database
 from dsx.study.evaluate import Evaluator
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
-from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow
+from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow, TrialDetailRow
 from dsx.study.weights import Weights
 from tests.space.texts import ruled
 from tests.space.texts import space as build
@@ -50,6 +50,10 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
     for row in ends:
         if row.state == COMPLETE:
             assert {"accuracy", "latency_ms"} < metrics_of(storage, row.design)
+    details = {row.number: row.violations for row in rows(storage, TrialDetailRow)}
+    for row in rejected:
+        assert details[row.number].keys() == {"params"}
+        assert details[row.number]["params"] > 0
 
 
 def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
@@ -100,6 +104,34 @@ def test_a_failing_design_is_stored_with_its_reason_and_the_study_goes_on(
     assert states(storage, "tiny")[COMPLETE] == 1
     for row in failed:
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
+
+
+def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Path) -> None:
+    space = varied(TINY, tmp_path, "params: minimize", "'tests.study.metrics:fragile': minimize")
+    follow = Following(lambda told: told.counts.get(FAILED, 0) == 2)
+    with pytest.raises(KeyboardInterrupt):
+        search(space, trials=3, storage=storage, report=follow)
+    failed = [row for row in trials(storage, "tiny") if row.state == FAILED]
+    assert [row.reason for row in failed] == 2 * ["TypeError: a\\udc80b"]
+    details = {row.number: row.traceback for row in rows(storage, TrialDetailRow)}
+    assert sorted(details) == [row.number for row in failed]
+    for traceback in details.values():
+        assert 'tests/study/metrics.py", line ' in traceback
+        assert traceback.endswith("TypeError: a\\udc80b\n")
+
+
+def test_of_a_very_long_traceback_the_end_is_stored(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsx.study.evaluate.LONGEST_TRACEBACK", 200)
+    model = "model: small_cnn\nmodel_args: {width: 4}"
+    space = varied(TINY, tmp_path, model, FRAGILE % ("KeyError", "false"))
+    follow = Following(lambda told: told.counts.get(FAILED, 0) == 1)
+    with pytest.raises(KeyboardInterrupt):
+        search(space, trials=3, storage=storage, report=follow)
+    (row,) = rows(storage, TrialDetailRow)
+    first, *lines = row.traceback.splitlines()
+    assert first == "..." and len(row.traceback) <= 204 and lines[-1].startswith("KeyError: ")
 
 
 def test_a_baseline_that_raises_in_train_mode_is_refused_before_any_trial(
