@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dsx.conv import DsxConv
 from dsx.errors import DsxError
+from dsx.space.closures import function_with_module
 from dsx.space.network import run, wrapped
 from dsx.space.operators import is_composite, multiply_adds, operator_name
 
@@ -35,6 +36,7 @@ class Calls:
             by None where there was none.
         uncounted: Operators that are neither counted nor known to be free: name to how many times.
         convolutions: How many convolutions were computed by none of the modules.
+        weights: Identities of the parameters with which these convolutions computed.
         output: Of the network.
         wrapped: Whether it came in an object that holds logits beside other things.
     """
@@ -43,6 +45,7 @@ class Calls:
     flops: Mapping[nn.Module | None, int]
     uncounted: Mapping[str, int]
     convolutions: int
+    weights: frozenset[int]
     output: Tensor
     wrapped: bool
 
@@ -58,6 +61,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.flops: Counter[nn.Module | None] = Counter()
         self.uncounted: Counter[str] = Counter()
         self.convolutions = 0
+        self.weights: set[int] = set()
 
     def __torch_dispatch__(
         self,
@@ -79,7 +83,9 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.uncounted[operator_name(func)] += 1
         else:
             self.flops[module] += count
-        self.convolutions += module is None and func is torch.ops.aten.convolution.default
+        if module is None and func is torch.ops.aten.convolution.default:
+            self.convolutions += 1
+            self.weights.add(id(args[1]))
         return out
 
 
@@ -124,25 +130,34 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         output = run(network, sample)
     for hook in hooks:
         hook.remove()
-    _check_weights([name for name, _ in network.named_parameters() if name not in known], counter)
+    _check_weights(network, list(known), counter)
     _check_precision(dtypes - {sample.dtype})
     return Calls(
         modules=modules,
         flops=counter.flops,
         uncounted=dict(sorted(counter.uncounted.items())),
         convolutions=counter.convolutions,
+        weights=frozenset(counter.weights),
         output=output,
         wrapped=wrapped(returned[-1]),
     )
 
 
-def _check_weights(added: list[str], counter: _Counter) -> None:
+def _check_weights(network: nn.Module, known: list[str], counter: _Counter) -> None:
+    added = [name for name, _ in network.named_parameters() if name not in known]
     if added:
         raise DsxError(
             f"the network makes weights in its first forward pass ({added[0]}), which no optimiser "
             "would know: make them in __init__, or use torch's lazy modules"
         )
     if counter.unknown:
+        function = function_with_module(network)
+        if function is not None:
+            raise DsxError(
+                f"the network keeps a function in '{function}' that uses another module by itself "
+                "(a lambda with self?), so that a copy of the network computes with the weights of "
+                "the original: make the function a method"
+            )
         raise DsxError(
             "the network computes with weights that it does not register, so that they are neither "
             "trained nor saved (modules in a plain list or dict? nn.ModuleList and nn.ModuleDict "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import random as chance
 from types import MethodType
 from typing import Any
@@ -550,3 +551,52 @@ class ReturnsNothingUntraced(ReturnsNothing):
 
     def features(self, x: Tensor) -> Tensor:
         return super().features(x if x.sum() > -1e9 else -x)
+
+
+def applied(module: nn.Module, x: Tensor) -> Tensor:
+    """Call a module."""
+    out: Tensor = module(x)
+    return out
+
+
+class KeepsFunction(nn.Module):
+    """Keeps a function that uses the network itself.
+
+    Args:
+        way: How the function is kept.
+    """
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+        steps: dict[str, Callable[[Tensor], Tensor]] = {
+            "lambda": lambda x: self.conv(x),
+            "default": lambda x, conv=self.conv: conv(x),
+            "partial": partial(applied, self.conv),
+            "inner": lambda x: (lambda y: self.conv(y))(x),
+            "method": self.convolved,
+        }
+        self.steps = [steps[way]]
+
+    def convolved(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.steps[0](x).mean((2, 3)))
+        return out
+
+
+class CallsForward(nn.Module):
+    """Calls the forward of one convolution, and uses the weight of another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+        self.third, self.unused = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(self.first.forward(x), self.second.weight)
+        out: Tensor = self.head(self.third(x).mean((2, 3)))
+        return out
