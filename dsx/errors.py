@@ -28,6 +28,10 @@ class SpaceError(DsxError):
     """A search space that is not valid; names file, line and key."""
 
 
+class DataMissing(DsxError):
+    """Data that are not there yet; a space can be shown without them."""
+
+
 class StorageError(DsxError):
     """A database that cannot be opened, or a study in it that cannot be used."""
 

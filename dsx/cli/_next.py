@@ -52,6 +52,16 @@ class NextCommands:
             command = self.command("pareto", "--settle", "2m", *self.own)
             print_message(f"{marked_note(marked)}; to measure again: {command}")
 
+    def say_outcomes(self, found: "Front") -> None:
+        """Print why candidates failed or violate a constraint, and how all failures are listed."""
+        from dsx.report.outcomes import outcome_notes
+        from dsx.report.result import print_message
+
+        for note in outcome_notes(found.outcomes):
+            print_message(note)
+        if found.outcomes.failed:
+            print_message(f"Tracebacks: {self.command('ls', '--failed')}")
+
     def say_next(self, found: "Front") -> None:
         """Print the commands that plot the front and export its knee."""
         from dsx.report.result import print_message

@@ -1,4 +1,8 @@
-"""dsx ls: the studies of a database."""
+"""dsx ls: the studies of a database, and their failed trials."""
+
+from typing import Annotated
+
+import typer
 
 from dsx.cli._options import (
     DEFAULT_STORAGE,
@@ -11,25 +15,28 @@ from dsx.cli._options import (
 
 
 def ls(
+    study: Annotated[
+        str | None, typer.Argument(help="Name of the study; left out: all of the database.")
+    ] = None,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="List the failed trials with their reasons and tracebacks."),
+    ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """List the studies of a database."""
-    from dsx.report.listing import print_rows
+    """List the studies of a database, or their failed trials."""
+    from dsx.report.failed import print_failed
+    from dsx.report.studies import print_studies
     from dsx.study.database import open_database, parse_url, shown
+    from dsx.study.failed_trials import load_failed
     from dsx.study.studies import list_studies
 
-    rows = [
-        {
-            "study": line.name,
-            "space": line.space,
-            "designs": line.complete,
-            "draws": line.draws,
-            "begun": f"{line.begun_at:%Y-%m-%dT%H:%MZ}",
-            "running": line.running,
-        }
-        for line in list_studies(open_database(storage, create=False))
-    ]
+    engine = open_database(storage, create=False)
     about = {"storage": shown(parse_url(storage))}
-    print_rows(rows, chosen_format(format, json), about, "studies")
+    how = chosen_format(format, json)
+    if failed:
+        print_failed(load_failed(engine, study), how, about)
+    else:
+        print_studies(list_studies(engine, study), how, about)

@@ -99,8 +99,24 @@ def pareto(
     print_front(found, chosen_format(format, json), plotted=True, x=x, y=y)
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
-    if not found.on_front:
-        print_message(f"{found.why_empty}.")
+    _end(found, chosen_format(format, json))
+
+
+def _end(front: "Front", how: Format) -> None:
+    """Print on stderr what the results do not say, and end as the study did.
+
+    Raises:
+        typer.Exit: If the front is empty, or all candidates failed.
+    """
+    from dsx.report.outcomes import outcome_notes
+    from dsx.report.result import print_message
+
+    if how == Format.CSV or front.outcomes.all_failed:
+        for note in outcome_notes(front.outcomes):
+            print_message(note)
+    if not front.on_front:
+        print_message(f"{front.why_empty}.")
+    if not front.on_front or front.outcomes.all_failed:
         raise typer.Exit(1)
 
 

@@ -93,13 +93,15 @@ def search(
 def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> None:
     from dsx.report.result import print_front, print_message
 
-    if marked or found.on_front:
+    if marked or found.on_front or found.outcomes.failed:
         following.say_password()
     following.say_marked(marked)
     print_front(found, how)
+    following.say_outcomes(found)
     if not found.on_front:
         advice = ": raise --trials, or loosen one of them" if found.entries else ""
         print_message(f"{found.why_empty}{advice}.")
+    if not found.on_front or found.outcomes.all_failed:
         raise typer.Exit(1)
     following.say_next(found)
 
@@ -116,10 +118,13 @@ def _check(storage: str, study: str | None) -> None:
 
 def _say_notes(space: "SearchSpace") -> None:
     from dsx.measure.device import crowded
+    from dsx.report.offers import left_out_note
     from dsx.report.result import print_message
     from dsx.report.slots import untraced_note
 
     if space.census.untraced is not None:
         print_message(untraced_note(space.census.untraced))
+    if note := left_out_note(space):
+        print_message(note)
     if note := crowded(space.file.measure.threads):
         print_message(note)

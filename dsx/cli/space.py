@@ -10,9 +10,10 @@ import typer
 
 from dsx.cli._again import command_line
 from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
-from dsx.errors import DsxError, quoted
+from dsx.errors import DataMissing, DsxError, quoted
 
 if TYPE_CHECKING:
+    from dsx.data import Contents
     from dsx.space import SearchSpace
 
 
@@ -61,10 +62,12 @@ def space(
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.cli._draft import check_file, write
+    from dsx.measure.flops import space_notes
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.space import print_space
     from dsx.space import load_space
+    from dsx.space.probe import probe
     from dsx.study.plan import find_metrics, unmet
 
     if file is not None:
@@ -74,10 +77,12 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         loaded = load_space(name)
         find_metrics(loaded)
         problems = unmet(loaded)
+        notes = (*loaded.notes, *probe(loaded), *space_notes(loaded))
     if file is not None:
         write(loaded.source.text, file)
-    print_space(loaded, problems, format)
-    for note in _data_notes(loaded):
+    contents, data_notes = _inspected(loaded)
+    print_space(loaded, problems, format, notes, contents)
+    for note in data_notes:
         print_message(note)
     if file is not None:
         print_message(f"Wrote {file}", f"Next: {command_line('search', str(file))}")
@@ -85,21 +90,27 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         raise typer.Exit(1)
 
 
-def _data_notes(space: "SearchSpace") -> Sequence[str]:
+def _inspected(space: "SearchSpace") -> "tuple[Contents | None, Sequence[str]]":
+    """Look at the data without decoding images: what they hold, and notes about the files."""
     from dsx.report.progress import working
 
     try:
         with working("checking the images"), redirect_stdout(sys.stderr):
-            return space.data.inspect()
-    except DsxError as error:
+            contents = None if space.data.contents is None else space.data.contents()
+            return contents, space.data.inspect()
+    except DataMissing as error:
         # A space can be shown without its data, which only a search needs.
-        return [f"The data cannot be checked: {error}"]
+        return None, [f"The data cannot be checked: {error}"]
+    except DsxError as error:
+        key = "data_args" if space.file.data_args else "data"
+        raise space.source.error((key,), str(error)) from error
 
 
 def _show_model(
     model: str, arguments: str, shape: str | None, file: Path | None, format: Format
 ) -> None:
     from dsx.cli._draft import check_file, draft, write
+    from dsx.measure.flops import network_notes
     from dsx.report.progress import working
     from dsx.report.result import print_message
     from dsx.report.slots import print_census
@@ -108,8 +119,9 @@ def _show_model(
         check_file(file)
     with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
+        notes = (*drafted.notes, *network_notes(drafted.network, drafted.census))
     if file is not None:
         write(drafted.text, file)
-    print_census(model, drafted.census, format)
+    print_census(model, drafted.census, format, notes)
     if file is not None:
         print_message(f"Wrote {file}", f"Next: {command_line('space', str(file))}")

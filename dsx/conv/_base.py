@@ -9,6 +9,18 @@ from torch import Tensor, nn
 from dsx.conv.cost import Cost
 from dsx.conv.geometry import Geometry
 from dsx.conv.spec import ConvSpec
+from dsx.plain import plain
+
+ATTRIBUTES = (
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "padding",
+    "padding_mode",
+    "dilation",
+)
+"""Attributes of nn.Conv2d that the code of a network may read from what stands in its place."""
 
 
 class DsxConv(nn.Module, abc.ABC):
@@ -35,13 +47,13 @@ class DsxConv(nn.Module, abc.ABC):
         self.spec = spec
         self.geometry = Geometry.of(like)
         self.has_bias = like.bias is not None
-        self.in_channels = like.in_channels
-        self.out_channels = like.out_channels
-        self.kernel_size = like.kernel_size
-        self.stride = like.stride
-        self.padding = like.padding
+        self.in_channels = self.geometry.in_channels
+        self.out_channels = self.geometry.out_channels
+        self.kernel_size = self.geometry.kernel_size
+        self.stride = self.geometry.stride
+        self.padding = plain(like.padding)
         self.padding_mode = like.padding_mode
-        self.dilation = like.dilation
+        self.dilation = self.geometry.dilation
 
     @abc.abstractmethod
     def dense_weight(self) -> Tensor:

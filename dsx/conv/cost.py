@@ -8,6 +8,7 @@ from dsx.conv.basis import basis_count
 from dsx.conv.geometry import Geometry
 from dsx.conv.layout import layout
 from dsx.conv.spec import ConvSpec
+from dsx.plain import plain_fields
 
 REAL_BITS = 32
 RIGID_BITS = 4
@@ -30,6 +31,9 @@ class Cost:
     flops: int
     bits: int
     expected: bool = False
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
     @property
     def numbers(self) -> dict[str, int]:

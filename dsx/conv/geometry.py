@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsx.plain import plain_fields
+
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
@@ -45,6 +47,9 @@ class Geometry:
     padding: tuple[int, int, int, int]
     dilation: tuple[int, int]
     padding_mode: str
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "Geometry":

@@ -1,25 +1,79 @@
 """What follows what in a network, and which convolutions a BN follows."""
 
-import copy
 import keyword
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
+from numbers import Number
 from typing import Any
 
 from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
+from dsx.conv.functional import as_modules
+from dsx.conv.idle import drop_idle
+from dsx.conv.network_calls import duplicate, set_mode
+from dsx.conv.shape_reads import data_users, drop_shape_checks
 from dsx.errors import raise_out_of_memory
+from dsx.plain import plain
 
-Conv = nn.Conv2d | DsxConv
+BatchNorm = nn.modules.batchnorm._BatchNorm
+_NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
+    nn.Conv1d: (nn.BatchNorm1d, nn.SyncBatchNorm),
+    nn.Conv2d: (nn.BatchNorm2d, nn.SyncBatchNorm),
+    nn.Conv3d: (nn.BatchNorm3d, nn.SyncBatchNorm),
+    nn.ConvTranspose1d: (nn.BatchNorm1d, nn.SyncBatchNorm),
+    nn.ConvTranspose2d: (nn.BatchNorm2d, nn.SyncBatchNorm),
+    nn.ConvTranspose3d: (nn.BatchNorm3d, nn.SyncBatchNorm),
+    DsxConv: (nn.BatchNorm2d, nn.SyncBatchNorm),
+}
+"""The batch norms of a convolution's dimensions."""
+_OVERRIDABLE = frozenset([
+    "__init__", "__module__", "__doc__", "__annotations__", "__constants__", "__repr__",
+    "__firstlineno__", "__static_attributes__", "extra_repr", "reset_parameters",
+    "reset_running_stats", "train", "_check_input_dim",
+])  # fmt: skip
+"""What a subclass may define anew and still compute what its base does."""
 
 
 class _Tracer(fx.Tracer):
-    """Takes dsx convolutions as they are, like torch's own modules."""
+    """Takes dsx convolutions as they are, like the modules of torch and plain subclasses."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, DsxConv) or super().is_leaf_module(m, module_qualified_name)
+        if isinstance(m, DsxConv):
+            return True
+        if _patched(m):
+            return False
+        return torch_type(m) is not None or super().is_leaf_module(m, module_qualified_name)
+
+    def create_arg(self, a: Any) -> fx.node.Argument:
+        # torch takes the numbers of numpy, torch.fx does not.
+        return super().create_arg(plain(a) if isinstance(a, Number) else a)
+
+
+def _patched(module: nn.Module) -> bool:
+    """Say whether methods were set on the object itself: then its type does not say all."""
+    return any(callable(getattr(type(module), name, None)) for name in vars(module))
+
+
+def torch_type(module: nn.Module) -> type[nn.Module] | None:
+    """Give the class of torch.nn whose computation a subclass inherits unchanged.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        The class; None for a module of torch.nn itself, and for one that computes its own way or
+        holds other modules.
+    """
+    types = type(module).__mro__
+    base = next(kind for kind in types if kind.__module__.startswith("torch.nn."))
+    own = types[: types.index(base)]
+    if not own or base is nn.Module or module._modules or _patched(module):
+        return None
+    changed = {name for kind in own for name in vars(kind) if hasattr(base, name)}
+    return base if changed <= _OVERRIDABLE else None
 
 
 def trace(network: nn.Module) -> fx.Graph | str:
@@ -88,34 +142,41 @@ def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
     return found
 
 
-def pairs(network: nn.Module, graph: fx.Graph) -> list[tuple[Conv, nn.BatchNorm2d]]:
+def pairs(network: nn.Module, graph: fx.Graph) -> list[tuple[nn.Module, BatchNorm]]:
     """List each convolution with the BN that directly and only follows it.
 
     Args:
         network: The network.
-        graph: Its trace.
+        graph: Its trace; functional calls in it are in no pair, see `as_modules`.
 
     Returns:
         The pairs. A module that is called twice is in none: it has another neighbour at its other
         call.
     """
     modules = dict(network.named_modules(remove_duplicate=False))
-    called = [node for node in graph.nodes if node.op == "call_module"]
-    calls = Counter(modules[node.target] for node in called)
-    found = [pair for node in called if (pair := _pair(node, modules))]
+    nodes = [node for node in graph.nodes if node.op == "call_module"]
+    found = [pair for node in nodes if (pair := _pair(node, modules))]
+    calls = called(network, graph)
     return [(conv, norm) for conv, norm in found if calls[conv] == calls[norm] == 1]
 
 
-def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[Conv, nn.BatchNorm2d] | None:
-    if len(node.users) != 1:
+def called(network: nn.Module, graph: fx.Graph) -> Counter[nn.Module]:
+    """Count how often each module is called in a trace."""
+    nodes = (node for node in graph.nodes if node.op == "call_module")
+    return Counter(network.get_submodule(str(node.target)) for node in nodes)
+
+
+def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[nn.Module, BatchNorm] | None:
+    users = data_users(node)
+    if len(users) != 1 or users[0].op != "call_module":
         return None
-    follower = next(iter(node.users))
-    if follower.op != "call_module":
-        return None
+    follower = users[0]
     conv, norm = modules[str(node.target)], modules[str(follower.target)]
-    if not isinstance(conv, Conv) or not isinstance(norm, nn.BatchNorm2d):
-        return None
-    return conv, norm
+    for kind, norms in _NORM_TYPES.items():
+        if isinstance(conv, kind) and isinstance(norm, norms):
+            assert isinstance(norm, BatchNorm)
+            return conv, norm
+    return None
 
 
 def normed(network: nn.Module) -> set[nn.Module]:
@@ -125,12 +186,17 @@ def normed(network: nn.Module) -> set[nn.Module]:
         network: Any network that can be copied; it is left as it is.
 
     Returns:
-        Its nn.Conv2d and dsx convolutions; none where torch.fx cannot follow the network.
+        Its convolutions; none where torch.fx cannot follow the network.
     """
     twin, graph = _traced(network)
     if isinstance(graph, str):
         return set()
-    return _originals(network, twin, {conv for conv, _ in pairs(twin, graph)})
+    names = {module: name for name, module in twin.named_modules()}
+    drop_shape_checks(graph)
+    drop_idle(twin, graph)
+    as_modules(twin, graph)
+    found = [names.get(conv) for conv, _ in pairs(twin, graph)]
+    return {network.get_submodule(name) for name in found if name is not None}
 
 
 def untouchable(network: nn.Module) -> set[nn.Module]:
@@ -143,7 +209,8 @@ def untouchable(network: nn.Module) -> set[nn.Module]:
         Its modules.
     """
     twin, graph = _traced(network)
-    return _originals(network, twin, bound(twin, graph))
+    found = bound(twin, graph)
+    return {network.get_submodule(name) for name, m in twin.named_modules() if m in found}
 
 
 def untraced(network: nn.Module) -> str | None:
@@ -162,9 +229,5 @@ def untraced(network: nn.Module) -> str | None:
 
 def _traced(network: nn.Module) -> tuple[nn.Module, fx.Graph | str]:
     # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
-    twin = copy.deepcopy(network).eval()
+    twin = set_mode(duplicate(network), False)
     return twin, _graph(twin)
-
-
-def _originals(network: nn.Module, twin: nn.Module, found: set[Any]) -> set[nn.Module]:
-    return {network.get_submodule(name) for name, m in twin.named_modules() if m in found}

@@ -8,6 +8,7 @@ from typing import Any
 
 from dsx.conv.spec import ConvSpec
 from dsx.errors import SpecError, unknown
+from dsx.plain import written
 
 
 def preset(name: str, /, **arguments: Any) -> ConvSpec:
@@ -32,7 +33,7 @@ def preset(name: str, /, **arguments: Any) -> ConvSpec:
     if name not in _PRESETS:
         raise SpecError(unknown("preset", name, _PRESETS))
     try:
-        return _PRESETS[name](**arguments)
+        return _PRESETS[name](**{dial: written(value) for dial, value in arguments.items()})
     except TypeError as error:
         raise SpecError(f"preset {name}: {_plain(error)}") from error
 

@@ -34,17 +34,17 @@ class SeparableConv2d(DsxConv):
         super().__init__(spec, like)
         on_device = {"device": like.weight.device, "dtype": like.weight.dtype}
         self.depthwise = bare_conv2d(
-            like.in_channels,
-            like.in_channels,
-            like.kernel_size,
-            like.stride,
-            like.padding,
-            like.dilation,
-            groups=like.in_channels,
-            padding_mode=like.padding_mode,
+            self.in_channels,
+            self.in_channels,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            groups=self.in_channels,
+            padding_mode=self.padding_mode,
             **on_device,
         )
-        stage = bare_conv2d(like.in_channels, like.out_channels, 1, bias=False, **on_device)
+        stage = bare_conv2d(self.in_channels, self.out_channels, 1, bias=False, **on_device)
         # The depthwise stage keeps the variance of its input, the pointwise stage does the rest.
         positions = self.depthwise.weight[0].numel()
         uniform_(self.depthwise.weight, 1 / positions)

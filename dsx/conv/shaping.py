@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.learned import FROZEN_FROM, LearnedConv2d
+from dsx.conv.network_calls import set_mode
 
 WARM_UP = 0.1
 """Part of a training after which all outputs are enabled."""
@@ -166,7 +167,7 @@ def _output_pixels(network: nn.Module, sample: Tensor) -> dict[LearnedConv2d, in
     hooks = [layer.register_forward_hook(note) for layer in pixels]
     modes = {module: module.training for module in network.modules()}
     with torch.no_grad():
-        network.eval()(sample)
+        set_mode(network, False)(sample)
     for module, training in modes.items():
         module.training = training
     for hook in hooks:

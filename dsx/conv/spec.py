@@ -16,6 +16,7 @@ from dsx.conv.canonical import (
 from dsx.conv.shapes import shape_and_number
 from dsx.conv.window import ratio, window_channels
 from dsx.errors import SpecError, unknown
+from dsx.plain import plain, plain_fields, written
 
 LEARNED = "learned"
 DENSITY = 0.25
@@ -71,6 +72,9 @@ class ConvSpec:
     separable: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("channel_stride", "density"):
+            object.__setattr__(self, name, written(getattr(self, name)))
+        plain_fields(self)
         _check_types(self)
         _check_combination(self)
 
@@ -96,7 +100,8 @@ class ConvSpec:
         Raises:
             SpecError: If these dials cannot be set on this slot; says why.
         """
-        return _at(self, slot.in_channels, slot.out_channels, tuple(slot.kernel_size), slot.groups)
+        kernel = tuple(slot.kernel_size)
+        return _at(self, *plain((slot.in_channels, slot.out_channels, kernel, slot.groups)))
 
     def scaled(self, default: bool) -> "ConvSpec":
         """Decide on the scale of a binary basis where the dials leave it open.

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from dsx.data._contents import Contents, counted_classes, numbered
 from dsx.data._split import Split
-from dsx.errors import DsxError, raise_out_of_memory, unknown
+from dsx.errors import DataMissing, DsxError, raise_out_of_memory, short, unknown
 from dsx.lookup import find, load
+from dsx.plain import plain_fields
 
 T = TypeVar("T")
 
@@ -64,12 +66,30 @@ class Data:
         image_shape: Channels, rows, columns.
         classes: Number of classes.
         inspect: Returns the notes of the splits without decoding any image.
+        class_names: Names of the classes; empty if they are not known before the data are loaded.
+        contents: Returns what the splits hold without decoding any image; None if that is not
+            known before the data are loaded.
+
+    Raises:
+        DsxError: If the image shape is not three positive integers, or there is no class.
     """
 
     load: Callable[[], Splits]
     image_shape: tuple[int, int, int]
     classes: int
     inspect: Callable[[], Sequence[str]] = lambda: ()
+    class_names: Sequence[str] = ()
+    contents: Callable[[], Contents] | None = None
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+        shape = self.image_shape
+        object.__setattr__(self, "image_shape", tuple(shape) if isinstance(shape, list) else shape)
+        if not _are_whole(self.image_shape, 3):
+            given = f"image_shape: {short(self.image_shape)}"
+            raise DsxError(f"{given} (allowed: three positive integers: channels, rows, columns)")
+        if not _are_whole((self.classes,), 1):
+            raise DsxError(f"classes: {short(self.classes)} (allowed: a positive integer)")
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
@@ -87,7 +107,19 @@ class Data:
         for name, part in splits.parts.items():
             _check_labels(name, part.labels)
         classes = 1 + max(int(part.labels.max()) for part in (splits.train, splits.validation))
-        return cls(load=lambda: splits, image_shape=_shape(splits.train), classes=classes)
+        names = numbered(classes)
+        sources = {name: f"Splits.{name}" for name in splits.parts}
+        return cls(
+            load=lambda: splits,
+            image_shape=_shape(splits.train),
+            classes=classes,
+            contents=lambda: contents_of(splits, names, sources),
+        )
+
+    @property
+    def counted_classes(self) -> str:
+        """The number of classes, and their names where they are known, for messages."""
+        return counted_classes(self.classes, self.class_names)
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -101,12 +133,36 @@ class Data:
                 if not 0 <= label < self.classes:
                     raise DsxError(
                         f"the {name} split has the label {label} (allowed: 0 to "
-                        f"{self.classes - 1}, since there are {self.classes} classes)"
+                        f"{self.classes - 1}, since there are {self.counted_classes})"
                     )
             if (shape := _shape(part)) != tuple(self.image_shape):
                 given, allowed = (" x ".join(map(str, s)) for s in (shape, self.image_shape))
                 raise DsxError(f"the {name} split has images of {given} (allowed: {allowed})")
         return splits
+
+
+def _are_whole(values: object, number: int) -> bool:
+    """Check whether a value is a tuple of N positive integers."""
+    return (
+        isinstance(values, tuple)
+        and len(values) == number
+        and all(type(value) is int and value >= 1 for value in values)
+    )
+
+
+def contents_of(splits: Splits, names: Sequence[str], sources: Mapping[str, str]) -> Contents:
+    """Describe loaded splits.
+
+    Args:
+        splits: The splits.
+        names: Names of the classes.
+        sources: Where the images of each split come from.
+
+    Returns:
+        The contents.
+    """
+    labels = {name: part.labels.cpu().numpy() for name, part in splits.parts.items()}
+    return Contents.of(names, labels, sources)
 
 
 def _check_labels(name: str, labels: object) -> None:
@@ -166,6 +222,7 @@ def open_data(name: str, arguments: Mapping[str, Any]) -> Data:
         opened,
         load=lambda: _guarded(name, opened.load),
         inspect=lambda: _guarded(name, opened.inspect),
+        contents=opened.contents and functools.partial(_guarded, name, opened.contents),
     )
 
 
@@ -173,6 +230,8 @@ def _guarded(name: str, work: Callable[[], T]) -> T:
     """Run the user's own code on the user's own data: whatever it raises is about these."""
     try:
         return work()
+    except DataMissing as error:
+        raise DataMissing(f"{name}: {error}") from error
     except DsxError as error:
         raise DsxError(f"{name}: {error}") from error
     except (Exception, SystemExit) as error:

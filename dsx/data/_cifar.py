@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsx.data._arguments import given_normalisation, path, whole
-from dsx.data._base import Data, Splits
+from dsx.data._base import Data, Splits, contents_of
 from dsx.data._cifar_files import IMAGE_SHAPE, Kind, read_batches
 from dsx.data._split import Normalisation, TensorSplit
 from dsx.errors import DsxError
@@ -55,7 +55,18 @@ def open_cifar(
         normalisation=given_normalisation(mean, deviation, IMAGE_SHAPE[0]),
     )
     load = functools.partial(_load, kind, arguments)
-    return Data(load=load, image_shape=IMAGE_SHAPE, classes=kind.classes)
+    sources = {
+        "train": "the rest of the published training images",
+        "validation": "drawn from the published training images",
+        "test": "the published test images",
+    }
+    return Data(
+        load=load,
+        image_shape=IMAGE_SHAPE,
+        classes=kind.classes,
+        class_names=kind.class_names,
+        contents=lambda: contents_of(load(), kind.class_names, sources),
+    )
 
 
 def _load(kind: Kind, arguments: _Arguments) -> Splits:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dsx.data._pickled import read_arrays
-from dsx.errors import DsxError, raise_out_of_memory
+from dsx.errors import DataMissing, DsxError, raise_out_of_memory
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 IMAGE_SHAPE = (3, 32, 32)
@@ -37,7 +37,7 @@ class Kind:
         test: The batch of the test images.
         label: Key of the labels in a pickled batch.
         label_bytes: Bytes before an image in a binary batch; the last of them is its label.
-        classes: Number of classes.
+        class_names: Names of the classes, as published.
     """
 
     name: str
@@ -47,7 +47,12 @@ class Kind:
     test: str
     label: str
     label_bytes: int
-    classes: int
+    class_names: tuple[str, ...]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
 
     @property
     def batches(self) -> tuple[str, ...]:
@@ -61,6 +66,17 @@ class Kind:
         return [f"{self.stem}-{end}" for end in self.folders] + archives
 
 
+_CIFAR100_NAMES = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+    crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
+    keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain
+    mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain
+    plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+    skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+    television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
 CIFAR10 = Kind(
     name="CIFAR-10",
     stem="cifar-10",
@@ -69,8 +85,10 @@ CIFAR10 = Kind(
     test="test_batch",
     label="labels",
     label_bytes=1,
-    classes=10,
-)
+    class_names=(
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    ),
+)  # fmt: skip
 CIFAR100 = Kind(
     name="CIFAR-100",
     stem="cifar-100",
@@ -79,7 +97,7 @@ CIFAR100 = Kind(
     test="test",
     label="fine_labels",
     label_bytes=2,
-    classes=100,
+    class_names=tuple(_CIFAR100_NAMES.split()),
 )
 
 
@@ -131,7 +149,7 @@ def _place(kind: Kind, root: Path) -> Path:
     # Also those of the other dataset, to be told so.
     if any(_has_batches(root, each) for each in (CIFAR10, CIFAR100)):
         return root
-    raise DsxError(
+    raise DataMissing(
         f"{root}: no {kind.name} is there (put {' or '.join(kind.places)} there, from {PAGE})"
     )
 

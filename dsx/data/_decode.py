@@ -4,12 +4,21 @@ import functools
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from dsx.data._deep import (
+    Extent,
+    PixelRange,
+    UnknownRange,
+    colours,
+    depth,
+    eight_bits,
+    values_of,
+)
 from dsx.errors import DsxError, raise_out_of_memory
 
 if TYPE_CHECKING:
@@ -48,23 +57,31 @@ def formats() -> dict[str, tuple[str, ...]]:
     }
 
 
+def suffixes() -> set[str]:
+    """Return the suffixes of files that Pillow can read, in lower case."""
+    return {suffix for of_format in formats().values() for suffix in of_format}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
     """What becomes of an image.
 
     It is turned upright as its EXIF data say; of an animation the first frame is taken.
-    Transparent images are laid on white, 16-bit ones keep their upper 8 bits, and every kind
-    of colours becomes RGB or grey. Then a square from its centre is resampled (bilinear, with
-    antialiasing) to the size wanted: 7/8 of the shorter side, or all of it where 7/8 would be
-    fewer pixels than wanted. What has the size wanted is left as it is.
+    Transparent images are laid on white, pixels of more than 8 bits are brought to 8 by one range
+    for all images, and every kind of colours becomes RGB or grey. Then a square from its centre is
+    resampled (bilinear, with antialiasing) to the size wanted: 7/8 of the shorter side, or all of
+    it where 7/8 would be fewer pixels than wanted. An image of the size wanted is unchanged.
 
     Args:
         size: Rows and columns of the result.
         channels: 3 for RGB, 1 for grey.
+        pixel_range: Range of pixels of more than 8 bits; None if it is not known.
     """
 
     size: int
     channels: int
+    # Not in the text, which fingerprints of images of 8 bits contain.
+    pixel_range: PixelRange | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -81,18 +98,43 @@ class Decoder:
             (channels, size, size).
 
         Raises:
+            UnknownRange: If its pixels have more than 8 bits, and the range is not known.
             DsxError: If it cannot be read; names it.
         """
-        with _opened(place) as file:
-            # At once: a file on a slow disk, or far away, is then asked for once.
-            data = file.read()
-        image = _identified(place, io.BytesIO(data))
-        try:
+        data, image = _read(place)
+        found = depth(image)
+        if found and self.pixel_range is None:
+            raise UnknownRange(
+                f"{place}: cannot be decoded: {found}, whose range is not known (state the values "
+                "of black and white, such as pixel_range: [0, 4095])"
+            )
+        with _decoding(place):
+            if found and self.pixel_range is not None:
+                image = eight_bits(*values_of(image, data), self.pixel_range)
             return self._pixels(image)
-        # Damaged bytes make Pillow raise nearly anything.
-        except Exception as error:
-            raise_out_of_memory(error)
-            raise _unreadable(place, error) from error
+
+    def extent(self, place: Place) -> Extent | None:
+        """Find the extent of the pixels of an image.
+
+        Args:
+            place: Location of the image.
+
+        Returns:
+            The extent; None if the pixels have 8 bits at most, so that their range is known.
+
+        Raises:
+            DsxError: If it cannot be read; names it.
+        """
+        data, image = _read(place)
+        if not depth(image):
+            return None
+        with _decoding(place):
+            return Extent.of(colours(*values_of(image, data)))
+
+    def is_deep(self, place: Place) -> bool:
+        """Check whether the pixels of an image have more than 8 bits; arguments as `check`."""
+        with _opened(place) as file:
+            return bool(depth(_identified(place, file)))
 
     def check(self, place: Place) -> None:
         """Look at the head of an image's file only.
@@ -113,7 +155,7 @@ class Decoder:
         # the rows and columns wanted are left.
         image.draft(None, (3 * self.size, 3 * self.size))
         ImageOps.exif_transpose(image, in_place=True)
-        image = _eight_bits(image)
+        image = _opaque(image)
         mode = "RGB" if self.channels == 3 else "L"
         if image.mode != mode:
             image = image.convert(mode)
@@ -124,6 +166,23 @@ class Decoder:
         box = (left, top, left + side, top + side)
         image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         return np.asarray(image).reshape(self.size, self.size, self.channels).transpose(2, 0, 1)
+
+
+def _read(place: Place) -> "tuple[bytes, Image]":
+    with _opened(place) as file:
+        # At once: a file on a slow disk, or far away, is then asked for once.
+        data = file.read()
+    return data, _identified(place, io.BytesIO(data))
+
+
+@contextmanager
+def _decoding(place: Place) -> Iterator[None]:
+    try:
+        yield
+    # Damaged bytes make Pillow raise nearly anything.
+    except Exception as error:
+        raise_out_of_memory(error)
+        raise _unreadable(place, error) from error
 
 
 @contextmanager
@@ -153,17 +212,10 @@ def _unreadable(place: Place, reason: object) -> DsxError:
     return DsxError(f"{place}: cannot be decoded: {' '.join(str(reason).split())}")
 
 
-def _eight_bits(image: "Image") -> "Image":
-    """Bring deep and transparent images to 8 opaque bits a channel."""
+def _opaque(image: "Image") -> "Image":
+    """Lay a transparent image on white."""
     from PIL import Image
 
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is not known")
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise ValueError("32-bit pixels, whose range is not known")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
     if image.has_transparency_data:
         paper = Image.new("RGBA", image.size, "white")
         paper.alpha_composite(image.convert("RGBA"))

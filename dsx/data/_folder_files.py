@@ -1,13 +1,15 @@
 """Find the images of a folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from dsx.data._decode import formats
-from dsx.data._parts import WORDS, Numbers
+from dsx.data._decode import suffixes
+from dsx.data._layout import after, class_of, find_layout
+from dsx.data._parts import Numbers
 from dsx.data._walk import Walk
 from dsx.errors import DsxError
 from dsx.files import open_regular
@@ -55,7 +57,7 @@ class Found:
         places: Location of each image.
         labels: Class of each image.
         parts: Numbers of the images of each part; all are for training if there are no parts.
-        divided: Whether the folder has parts.
+        folders: Folder of each part relative to the root; empty if the folder has no parts.
         skipped: Description of what was not read; empty if everything was.
     """
 
@@ -63,106 +65,61 @@ class Found:
     places: list[FilePlace]
     labels: list[int]
     parts: dict[str, Numbers]
-    divided: bool
+    folders: Mapping[str, str]
     skipped: str
 
 
-def classes(root: Path) -> list[str]:
+def classes(root: Path, stated: Mapping[str, str] | None = None) -> list[str]:
     """List the classes of a folder.
 
     Args:
         root: Folder of the data set.
+        stated: Folder of each part, if it is stated; see `find_layout`.
 
     Returns:
         Names in alphabetical order.
 
     Raises:
-        DsxError: If the folder cannot be read or has no classes, or two folders are for the same
-            part.
+        DsxError: If the folder cannot be read or has no classes, or its layout is not clear.
     """
-    walk = Walk(root)
-    return [_class(folder) for folder in _class_folders(walk, _part_folders(walk).get("train", ""))]
+    return find_layout(Walk(root), stated).names
 
 
-def _class(folder: str) -> str:
-    return folder.rpartition("/")[2]
-
-
-def _part_folders(walk: Walk) -> dict[str, str]:
-    """Find the folders of parts; none if the folders in the root are classes."""
-    found: dict[str, str] = {}
-    for name in _folders(walk, ""):
-        if part := WORDS.get(name):
-            if part in found:
-                raise DsxError(f"{walk.root}: has both '{found[part]}' and '{name}' for {part}")
-            found[part] = name
-    return found if "train" in found and len(found) > 1 else {}
-
-
-def _folders(walk: Walk, folder: str) -> list[str]:
-    try:
-        return walk.folders(folder)
-    except DsxError as error:
-        if not isinstance(error.__cause__, FileNotFoundError):
-            raise
-        raise DsxError(
-            f"{walk.root / folder}: there is no such folder (put a folder of images for each class "
-            "there, or the folders train and val with a folder for each class in both)"
-        ) from error
-
-
-def _class_folders(walk: Walk, folder: str) -> list[str]:
-    found = _folders(walk, folder)
-    if not found:
-        raise DsxError(
-            f"{walk.root / folder}: has no folders (allowed: a folder of images for each class)"
-            + _after(walk)
-        )
-    return found
-
-
-def _after(walk: Walk) -> str:
-    """Name what was skipped, after a message about what is missing."""
-    return f"; {walk}" if walk.skipped else ""
-
-
-def images(root: Path) -> Found:
+def images(root: Path, stated: Mapping[str, str] | None = None) -> Found:
     """Find all images.
 
     Args:
         root: Folder of the data set.
+        stated: Folder of each part, if it is stated; see `find_layout`.
 
     Returns:
         The images, part by part, class by class, in alphabetical order.
 
     Raises:
-        DsxError: If the folder or a class in it has none.
+        DsxError: If the folder or a class in it has none, or its layout is not clear.
     """
     walk = Walk(root)
-    divided = _part_folders(walk)
-    outer = divided or {"train": ""}
-    tops = [(part, top) for part, folder in outer.items() for top in _class_folders(walk, folder)]
-    names = [_class(folder) for part, folder in tops if part == "train"]
-    numbers = {name: number for number, name in enumerate(names)}
-    for _, folder in tops:
-        if _class(folder) not in numbers:
-            raise DsxError(f"{root / folder}: no such class in {root / outer['train']}")
-    suffixes = {suffix for of_format in formats().values() for suffix in of_format}
-    listed = walk.files([folder for _, folder in tops], suffixes, unit="image")
+    layout = find_layout(walk, stated)
+    numbers = {name: number for number, name in enumerate(layout.names)}
+    for _, folder in layout.classes:
+        if class_of(folder) not in numbers:
+            train = root / layout.parts["train"]
+            raise DsxError(f"{root / folder}: no such class in {train}")
+    listed = walk.files([folder for _, folder in layout.classes], suffixes(), unit="image")
     places: list[FilePlace] = []
     labels: list[int] = []
-    parts: dict[str, list[int]] = {part: [] for part in outer}
-    for (part, folder), files in zip(tops, listed, strict=True):
+    parts: dict[str, list[int]] = {part: [] for part, _ in layout.classes}
+    for (part, folder), files in zip(layout.classes, listed, strict=True):
         if not files:
-            raise DsxError(f"{root / folder}: has no images{_after(walk)}")
+            raise DsxError(f"{root / folder}: has no images{after(walk)}")
         parts[part] += range(len(places), len(places) + len(files))
         places += (FilePlace(str(root), *file) for file in files)
-        labels += [numbers[_class(folder)]] * len(files)
+        labels += [numbers[class_of(folder)]] * len(files)
     return Found(
-        names=names,
+        names=layout.names,
         places=places,
         labels=labels,
         parts={part: np.array(of_part, dtype=np.int64) for part, of_part in parts.items()},
-        divided=bool(divided),
+        folders=layout.parts,
         skipped=str(walk),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dsx.data._folder_files import Found
-from dsx.data._parts import PARTS, Numbers
+from dsx.data._parts import PARTS, Numbers, part_of
 from dsx.errors import DsxError, did_you_mean
 from dsx.files import open_regular
 
@@ -28,49 +28,49 @@ def read_split(file: Path, root: Path, found: Found) -> dict[str, Numbers]:
         DsxError: If the file cannot be read, a line of it is wrong, or a part or the training
             images of a class are missing.
     """
-    if found.divided:
+    if found.folders:
         raise DsxError(f"split: {root} is already divided into {', '.join(found.parts)}")
     numbers = {place.name: number for number, place in enumerate(found.places)}
-    part_of: dict[int, str] = {}
+    given: dict[int, str] = {}
     try:
         with io.TextIOWrapper(open_regular(file), encoding="utf-8-sig", newline="") as stream:
             lines = csv.reader(stream, strict=True)
             for line in filter(None, lines):
-                _note(line, f"{file}:{lines.line_num}", numbers, part_of, root)
+                _note(line, f"{file}:{lines.line_num}", numbers, given, root)
     except OSError as error:
         raise DsxError(f"split: {file}: cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DsxError(f"split: {file}: is no CSV file in UTF-8: {error}") from error
-    _check_complete(file, found, part_of)
+    _check_complete(file, found, given)
     return {
-        part: np.array(sorted(n for n, of in part_of.items() if of == part), dtype=np.int64)
+        part: np.array(sorted(n for n, of in given.items() if of == part), dtype=np.int64)
         for part in PARTS
     }
 
 
 def _note(
-    line: list[str], where: str, numbers: dict[str, int], part_of: dict[int, str], root: Path
+    line: list[str], where: str, numbers: dict[str, int], given: dict[int, str], root: Path
 ) -> None:
     if len(line) != 2:
         raise DsxError(f"{where}: {len(line)} columns (allowed: path,{' or '.join(PARTS)})")
-    name, part = (word.strip() for word in line)
-    part = "validation" if part in ("val", "valid") else part  # as folders are called
-    if part not in PARTS:
-        near = did_you_mean(part, PARTS)
-        raise DsxError(f"{where}: part '{part}' (allowed: {', '.join(PARTS)}).{near}")
+    name, word = (word.strip() for word in line)
+    part = part_of(word)
+    if part is None:
+        near = did_you_mean(word, PARTS)
+        raise DsxError(f"{where}: part '{word}' (allowed: {', '.join(PARTS)}).{near}")
     number = numbers.get(posixpath.normpath(name))
     if number is None:
         raise DsxError(f"{where}: no image '{name}' in a class of {root}")
-    if number in part_of:
+    if number in given:
         raise DsxError(f"{where}: '{name}' is named a second time")
-    part_of[number] = part
+    given[number] = part
 
 
-def _check_complete(file: Path, found: Found, part_of: dict[int, str]) -> None:
+def _check_complete(file: Path, found: Found, given: dict[int, str]) -> None:
     for part in PARTS:
-        if part not in part_of.values():
+        if part not in given.values():
             raise DsxError(f"{file}: no image is for {part}")
-    trained = {found.labels[number] for number, part in part_of.items() if part == "train"}
+    trained = {found.labels[number] for number, part in given.items() if part == "train"}
     for label, name in enumerate(found.names):
         if label not in trained:
             raise DsxError(f"{file}: class '{name}' has no images to train on")

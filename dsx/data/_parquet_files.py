@@ -3,7 +3,6 @@
 import functools
 import io
 import json
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from dsx.data._parts import WORDS, Numbers
+from dsx.data._parts import PART_NAMES, Numbers, parts_in
 from dsx.data._walk import File, Walk, unreadable
-from dsx.errors import DsxError
+from dsx.errors import DataMissing, DsxError
 
 GROUP_MIB = 32
 """Size of a row group from which a single image can still be read in good time."""
@@ -253,12 +252,13 @@ def open_tables(root: Path, columns: Columns) -> tuple[list[Table], str]:
     single = _single(root)
     files = [single] if single else _listed(walk)
     outer = root.parent if single else root
-    parts = {file.name: None if single else _part(file.name) for file in files}
+    parts = {file.name: None if single else _part(outer, file.name) for file in files}
     divided = any(parts.values())
     for name, part in parts.items():
         if divided and not part:
-            allowed = ", ".join(WORDS)
-            raise DsxError(f"{outer / name}: belongs to no part (allowed in its path: {allowed})")
+            raise DsxError(
+                f"{outer / name}: belongs to no part (allowed in its path: {PART_NAMES})"
+            )
     if divided and "train" not in parts.values():
         raise DsxError(f"{root}: no file is for training (allowed: 'train' in its path)")
     tables = [_open(outer, file, parts[file.name] or "train", columns) for file in files]
@@ -282,16 +282,22 @@ def _listed(walk: Walk) -> list[File]:
     """List the files of a folder, in alphabetical order of their paths."""
     (files,) = walk.files([""], {".parquet"}) if walk.root.exists() else ([],)
     if not files:
-        raise DsxError(
+        raise DataMissing(
             f"{walk.root}: there are no .parquet files (put those of the data set there)"
             + (f"; {walk}" if walk.skipped else "")
         )
     return sorted(files, key=lambda file: file.name.split("/"))
 
 
-def _part(name: str) -> str | None:
-    words = re.split(r"[^a-z]+", name.lower())
-    return next((WORDS[word] for word in words if word in WORDS), None)
+def _part(outer: Path, name: str) -> str | None:
+    """Find the part that the path of a file names; None if it names none."""
+    found = parts_in(name.removesuffix(".parquet"))
+    if len(found) > 1:
+        both = " and ".join(sorted(found))
+        raise DsxError(
+            f"{outer / name}: belongs to several parts, {both} (allowed: one in its path)"
+        )
+    return next(iter(found), None)
 
 
 def _open(outer: Path, found: File, part: str, columns: Columns) -> Table:
@@ -352,5 +358,5 @@ def _arrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise DsxError("Parquet files need pyarrow (pip install 'dsx[parquet]')") from error
+        raise DataMissing("Parquet files need pyarrow (pip install 'dsx[parquet]')") from error
     return pyarrow.parquet

@@ -1,5 +1,6 @@
 """Divide images into training, validation and test."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,14 +8,54 @@ import numpy as np
 import numpy.typing as npt
 
 from dsx.data._arguments import share, whole
+from dsx.data._contents import named
 from dsx.errors import DsxError
 
 Numbers = npt.NDArray[np.int64]
 
 PARTS = ("train", "validation", "test")
-WORDS = {"train": "train", "validation": "validation", "val": "validation",
-         "valid": "validation", "test": "test"}  # fmt: skip
-"""What a folder or a file may call a part."""
+_PART_OF = {
+    "train": "train", "validation": "validation", "val": "validation", "valid": "validation",
+    "test": "test", "training": "train", "trn": "train", "dev": "validation",
+    "eval": "validation", "evaluation": "validation", "testing": "test", "tst": "test",
+}  # fmt: skip
+PART_NAMES = ", ".join(_PART_OF)
+"""Names of parts for messages."""
+
+_NAME = re.compile(
+    rf"({'|'.join(sorted(_PART_OF, key=len, reverse=True))})s?"
+    r"(?:[ _.-]*(?:data[ _.-]*sets?|data|sets?|splits?|images?|imgs?|pictures?|photos?|files?))?"
+    r"[ _.-]*[0-9]*"
+)
+
+
+def part_of(name: str) -> str | None:
+    """Recognise what a folder, a file or a table calls a part, in upper or lower case.
+
+    A name is that of a part if it is one of a few words, which "set", "data", "images" and the like
+    and a number may follow: `Training`, `test_set`, `val2017`.
+
+    Args:
+        name: The name, without folders and suffix.
+
+    Returns:
+        The part; None if the name is not that of a part.
+    """
+    found = _NAME.fullmatch(name.lower())
+    return found and _PART_OF[found[1]]
+
+
+def parts_in(name: str) -> set[str]:
+    """Find the parts that the single words of a name stand for: `seg_train`, `train-00000`.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The parts.
+    """
+    parts = map(part_of, re.split(r"[^a-z]+", name.lower()))
+    return {part for part in parts if part}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,3 +155,47 @@ class _Draw:
                 members = members[count:]
             drawn[rest].append(members)
         return {part: np.concatenate(each) for part, each in drawn.items()}
+
+
+def sources(found: Mapping[str, str], shares: Shares) -> dict[str, str]:
+    """Describe where the images of each part come from, as `divide` completes them.
+
+    Args:
+        found: Description of each part that was found, such as "folder 'train'".
+        shares: Shares of each class that are drawn.
+
+    Returns:
+        Description of each of the three parts.
+    """
+    described = dict(found)
+    if "validation" in found and "test" not in found:
+        described["test"] = f"half of {found['validation']}, drawn from each class"
+        described["validation"] = f"the other half of {found['validation']}"
+    wanted = {"validation": shares.validation, "test": shares.test}
+    for part, share_of in wanted.items():
+        if part not in described:
+            described[part] = f"{share_of:.3g} of {found['train']}, drawn from each class"
+            described["train"] = f"the rest of {found['train']}"
+    return {part: described[part] for part in PARTS}
+
+
+def missing_classes(
+    parts: Mapping[str, Numbers], labels: Numbers, names: Sequence[str]
+) -> list[str]:
+    """Name the classes that training or validation lacks, so that a search cannot judge them.
+
+    Args:
+        parts: Numbers of the images of each part.
+        labels: Class of each image.
+        names: Names of the classes.
+
+    Returns:
+        One sentence for each of these two parts that lacks classes.
+    """
+    found = []
+    for part in PARTS[:2]:
+        counts = np.bincount(labels[parts[part]], minlength=len(names))
+        if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
+            some = f"{len(missing):,} of the {len(names):,} classes ({named(missing)})"
+            found.append(f"the {part} split has no images of {some}")
+    return found

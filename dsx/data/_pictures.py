@@ -1,7 +1,8 @@
 """From encoded images to splits: decoded once into memory, or again and again from disk."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,13 +11,20 @@ from dsx.activity import activity
 from dsx.data._arguments import amount, given_normalisation, whole
 from dsx.data._base import Data, Splits
 from dsx.data._decode import Decoder, Place
+from dsx.data._deep import UnknownRange, given_range
 from dsx.data._parts import Numbers
 from dsx.data._split import Normalisation, Split, TensorSplit
-from dsx.data._stream import StreamSplit, decoded
+from dsx.data._stream import StreamSplit, decoded, extent
 from dsx.errors import DsxError
 
 SAMPLE = 2000
 """Training images of which the mean and the deviation are taken, at most."""
+
+LEAST_LEVELS = 4
+"""Smallest number of levels of 256 that 99 % of the pixels span, unless the range is stated."""
+
+LOOKED_AT = 200
+"""Training images, at most, whose depth and whose levels are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,7 @@ class Handling:
     @classmethod
     def of(
         cls, size: object, channels: object, memory: object, workers: object, mean: object,
-        deviation: object,
+        deviation: object, pixel_range: object = None,
     ) -> "Handling":  # fmt: skip
         """Check the arguments of a space.
 
@@ -49,6 +57,7 @@ class Handling:
             workers: Threads that decode.
             mean: Mean of each channel, in units from 0 to 1, or None.
             deviation: Standard deviation of each channel, or None.
+            pixel_range: Values of black and white of pixels of more than 8 bits, or None.
 
         Returns:
             The handling.
@@ -59,7 +68,11 @@ class Handling:
         if type(channels) is not int or channels not in (1, 3):
             raise DsxError(f"channels: {channels!r} (allowed: 1 for grey, 3 for colour)")
         return cls(
-            decoder=Decoder(size=whole("size", size, 1), channels=channels),
+            decoder=Decoder(
+                size=whole("size", size, 1),
+                channels=channels,
+                pixel_range=given_range(pixel_range),
+            ),
             normalisation=given_normalisation(mean, deviation, channels),
             memory=amount("memory", memory),
             workers=whole("workers", workers, 1),
@@ -105,12 +118,51 @@ class Handling:
         Raises:
             DsxError: If images cannot be decoded; names them.
         """
-        make = self._in_memory if self.fits(parts) else self._streamed
-        made = make(
-            {part: [places[number] for number in numbers] for part, numbers in parts.items()},
-            {part: torch.from_numpy(labels[numbers]) for part, numbers in parts.items()},
+        in_memory = self.fits(parts)
+        of_parts = {part: [places[n] for n in numbers] for part, numbers in parts.items()}
+        of_labels = {part: torch.from_numpy(labels[numbers]) for part, numbers in parts.items()}
+
+        def make(handling: Handling) -> dict[str, Split]:
+            how = handling._in_memory if in_memory else handling._streamed
+            return how(of_parts, of_labels)
+
+        notes = []
+        try:
+            made = make(self)
+        except UnknownRange as error:
+            # Only now, so that images of 8 bits are decoded once.
+            ranged = self._ranged(of_parts["train"], error)
+            made = make(ranged)
+            notes.append(
+                "pixels of more than 8 bits are read from black to white over "
+                f"{ranged.decoder.pixel_range}, the range of the training images (pixel_range in "
+                "data_args states another one)"
+            )
+        return Splits(
+            train=made["train"], validation=made["validation"], test=made["test"], notes=notes
         )
-        return Splits(train=made["train"], validation=made["validation"], test=made["test"])
+
+    def _ranged(self, train: Sequence[Place], error: UnknownRange) -> "Handling":
+        """Take the range of the training images, which no other image and no order changes."""
+        found = extent(train, self.decoder, self.workers)
+        if found is None:
+            raise DsxError(f"{error}; no training image has such pixels") from error
+        return replace(self, decoder=replace(self.decoder, pixel_range=found.range()))
+
+    def _check_levels(self, train: torch.Tensor) -> None:
+        """Refuse a range that is not stated if it leaves too little of the training images."""
+        pixel_range = self.decoder.pixel_range
+        if pixel_range is None or pixel_range.stated:
+            return
+        some = train[:: math.ceil(len(train) / LOOKED_AT)].numpy()
+        below = np.cumsum(np.bincount(some.flatten(), minlength=256)) / some.size
+        low, high = np.searchsorted(below, (0.005, 0.995)).tolist()
+        if high - low < LEAST_LEVELS:
+            raise DsxError(
+                f"pixels over {pixel_range}, the range of the training images, hardly differ in 8 "
+                f"bits: 99 % of them have one of {high - low + 1} values of 256 (state the range "
+                "that matters, such as pixel_range: [0, 4095])"
+            )
 
     def _in_memory(
         self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
@@ -118,9 +170,9 @@ class Handling:
         with activity("decoding images", sum(map(len, places.values())), "image") as step:
             whole_parts = decoded(places.values(), self.decoder, self.workers, step=step)
             pixels = dict(zip(places, whole_parts, strict=True))
-        normalisation = self.normalisation or Normalisation.of(
-            pixels["train"][sample(len(pixels["train"]))]
-        )
+        some = pixels["train"][sample(len(pixels["train"]))]
+        self._check_levels(some)
+        normalisation = self.normalisation or Normalisation.of(some)
         return {
             part: TensorSplit(images=pixels[part], labels=labels[part], normalisation=normalisation)
             for part in places
@@ -129,12 +181,20 @@ class Handling:
     def _streamed(
         self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
     ) -> dict[str, Split]:
+        train = places["train"]
+        chosen = [train[number] for number in sample(len(train))]
+        if self.normalisation is not None:
+            # Whether a range is needed, and whether it is a good one, is known from a few.
+            chosen = chosen[:: math.ceil(len(chosen) / LOOKED_AT)]
+            if not any(map(self.decoder.is_deep, chosen)):
+                chosen = []
         normalisation = self.normalisation
-        if normalisation is None:
-            some = [places["train"][number] for number in sample(len(places["train"]))]
-            with activity("decoding images", len(some), "image") as step:
-                (pixels,) = decoded([some], self.decoder, self.workers, step=step)
-            normalisation = Normalisation.of(pixels)
+        if chosen:
+            with activity("decoding images", len(chosen), "image") as step:
+                (pixels,) = decoded([chosen], self.decoder, self.workers, step=step)
+            self._check_levels(pixels)
+            normalisation = normalisation or Normalisation.of(pixels)
+        assert normalisation is not None
         return {
             part: StreamSplit(
                 places=places[part],

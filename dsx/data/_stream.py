@@ -19,6 +19,7 @@ from torch import Tensor
 from dsx.activity import Activity, activity
 from dsx.data._arguments import together
 from dsx.data._decode import Decoder, Pixels, Place, formats
+from dsx.data._deep import Extent, UnknownRange
 from dsx.data._split import Normalisation, Split
 from dsx.errors import DsxError
 
@@ -68,6 +69,8 @@ class StreamSplit(Split):
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the images' names, sizes and labels, and the decoding."""
         digest = hashlib.sha256(repr((self.decoder, self.normalisation)).encode())
+        if self.decoder.pixel_range is not None:
+            digest.update(repr(self.decoder.pixel_range.identity).encode())
         for place in self.places:
             digest.update(place.identity.encode("utf-8", "surrogateescape") + b"\0")
         digest.update(self.labels.numpy().data)
@@ -94,6 +97,7 @@ def decoded(
         (B, C, H, W) uint8.
 
     Raises:
+        UnknownRange: If pixels have more than 8 bits, and the decoder has no range.
         DsxError: If images cannot be decoded; names them.
     """
     waiting: deque[tuple[Tensor, list[Future[list[str]]]]] = deque()
@@ -120,6 +124,45 @@ def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
     """
     with _threads(workers) as pool, activity("checking images", len(places), "image") as step:
         _wait(_start(pool, places, decoder, None), step)
+
+
+def extent(places: Sequence[Place], decoder: Decoder, workers: int) -> Extent | None:
+    """Find the extent of the pixels of images.
+
+    Args:
+        places: Locations of the images.
+        decoder: Decoder of the images.
+        workers: Threads that decode.
+
+    Returns:
+        The extent of all pixels of more than 8 bits; None if there are none.
+
+    Raises:
+        DsxError: If some images cannot be decoded; names them.
+    """
+    found: Extent | None = None
+    problems: list[str] = []
+    slices = [places[at : at + SLICE] for at in range(0, len(places), SLICE)]
+    words = "finding the range of the pixels"
+    with _threads(workers) as pool, activity(words, len(places), "image") as step:
+        for some, wrong in pool.map(functools.partial(_extent, decoder), slices):
+            problems += wrong
+            for each in some:
+                found = each if found is None else found | each
+            step.advance(step.done + SLICE)
+    if problems:
+        raise DsxError(together(problems))
+    return found
+
+
+def _extent(decoder: Decoder, places: Sequence[Place]) -> tuple[list[Extent], list[str]]:
+    found, problems = [], []
+    for place in places:
+        try:
+            found.append(decoder.extent(place))
+        except DsxError as error:
+            problems.append(str(error))
+    return [each for each in found if each is not None], problems
 
 
 @contextmanager
@@ -156,6 +199,9 @@ def _work(places: Sequence[Place], decoder: Decoder, pixels: Pixels | None) -> l
                 decoder.check(place)
             else:
                 np.copyto(pixels[number], decoder.decode(place))
+        except UnknownRange:
+            # Not about this image: the caller finds the range, and begins again.
+            raise
         except DsxError as error:
             problems.append(str(error))
     return problems

@@ -14,6 +14,11 @@ from dsx.files import special_kind
 
 REPEATED, BROKEN = "repeated folder", "broken link"
 
+SYSTEM = frozenset({
+    "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found",
+})  # fmt: skip
+"""Folders that archivers and file systems leave behind, which are treated as hidden."""
+
 NAMED = 3
 """Largest number of skipped entries of one kind that are named."""
 
@@ -36,6 +41,23 @@ class File(NamedTuple):
     name: str
     size: int
     modified: int
+
+
+class Glance(NamedTuple):
+    """Folders and images that are directly in a folder.
+
+    Args:
+        folders: Names of its folders, in alphabetical order, without links.
+        images: Names of its files with one of the suffixes, in alphabetical order.
+    """
+
+    folders: list[str]
+    images: list[str]
+
+    @property
+    def is_wrapper(self) -> bool:
+        """Whether there are folders and no images."""
+        return bool(self.folders) and not self.images
 
 
 class _Content(NamedTuple):
@@ -99,6 +121,32 @@ class Walk:
             else:
                 content.folders.append(name)
         return sorted(content.folders)
+
+    def glance(self, folder: str, suffixes: Collection[str]) -> Glance:
+        """Look at what is directly in a folder, which counts as neither read nor skipped.
+
+        Args:
+            folder: Path of the folder relative to the root.
+            suffixes: Suffixes of images, in lower case.
+
+        Returns:
+            Its folders and images.
+
+        Raises:
+            DsxError: If the folder cannot be read.
+        """
+        found = Glance([], [])
+        for entry in _entries(self.root / folder):
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    found.folders.append(entry.name)
+                elif Path(entry.name).suffix.lower() in suffixes and not _is_broken(entry):
+                    found.images.append(entry.name)
+            except OSError as error:
+                raise unreadable(entry.path, error) from error
+        found.folders.sort()
+        found.images.sort()
+        return found
 
     def files(
         self, folders: Sequence[str], suffixes: Collection[str], unit: str = "file"
@@ -212,7 +260,11 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Go through what is in a folder, without hidden entries."""
     try:
         with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
+            yield from (
+                entry
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name not in SYSTEM
+            )
     except OSError as error:
         raise unreadable(folder, error) from error
 

@@ -9,7 +9,9 @@ import functools
 import numpy as np
 import torch
 
-from dsx.data._base import Data, Dataset, Splits
+from dsx.data._base import Data, Dataset, Splits, contents_of
+from dsx.data._contents import numbered
+from dsx.data._parts import PARTS
 from dsx.data._split import TensorSplit
 
 VALIDATION = TEST = 360
@@ -45,7 +47,15 @@ def load() -> Splits:
 
 def open_digits() -> Data:
     """Open the digits."""
-    return Data(load=load, image_shape=(1, 8, 8), classes=10)
+    names = numbered(10)
+    sources = dict.fromkeys(PARTS, "drawn at random with a fixed seed")
+    return Data(
+        load=load,
+        image_shape=(1, 8, 8),
+        classes=10,
+        class_names=names,
+        contents=lambda: contents_of(load(), names, sources),
+    )
 
 
 DATASET = Dataset(open=open_digits)

@@ -4,7 +4,8 @@ Source: Q. Lhoest et al., Datasets: A Community Library for Natural Language Pro
 (2021); the layout is that of the library's `ImageFolder` and `push_to_hub`.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import numpy as np
 
 from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
+from dsx.data._contents import Contents, named, numbered
 from dsx.data._parquet_files import Columns, Table, open_tables, read_group
 from dsx.data._parquet_groups import duplicate_rows
-from dsx.data._parts import Numbers, Shares, divide
+from dsx.data._parts import PARTS, Numbers, Shares, divide, missing_classes, sources
 from dsx.data._pictures import Handling
-from dsx.errors import DsxError
+from dsx.errors import DsxError, printable
 
 
 def open_parquet(
@@ -33,6 +35,7 @@ def open_parquet(
     workers: int = 2,
     mean: Sequence[float] | None = None,
     deviation: Sequence[float] | None = None,
+    pixel_range: Sequence[float] | None = None,
 ) -> Data:
     """Open the images of Parquet files.
 
@@ -58,6 +61,8 @@ def open_parquet(
         mean: Mean of each channel, in units from 0 to 1, as pretrained weights want it; by default
             that of up to 2,000 of the training images.
         deviation: Standard deviation of each channel, likewise.
+        pixel_range: Values of black and white of pixels of more than 8 bits; by default as many
+            bits as the training images need.
 
     Returns:
         The data.
@@ -65,19 +70,12 @@ def open_parquet(
     Raises:
         DsxError: If an argument is not allowed, or the classes cannot be counted.
     """
-    place = path("root", root)
-    columns = Columns(image=image_column, label=label_column)
-    handling = Handling.of(size, channels, memory, workers, mean, deviation)
-    shares = Shares(validation=validation, test=test, seed=split_seed)
-    if classes is None:
-        tables, _ = open_tables(place, columns)
-        classes = len(_class_names(tables) or range(1 + max(t.largest_label() for t in tables)))
     return _Files(
-        root=place,
-        columns=columns,
-        classes=whole("classes", classes, 1),
-        handling=handling,
-        shares=shares,
+        root=path("root", root),
+        columns=Columns(image=image_column, label=label_column),
+        given_classes=None if classes is None else whole("classes", classes, 1),
+        handling=Handling.of(size, channels, memory, workers, mean, deviation, pixel_range),
+        shares=Shares(validation=validation, test=test, seed=split_seed),
     ).data()
 
 
@@ -87,38 +85,78 @@ def _class_names(tables: Sequence[Table]) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Rows:
+    tables: list[Table]
+    skipped: str
+    names: Sequence[str]
+    labels: Numbers
+    parts: dict[str, Numbers]
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Files:
     root: Path
     columns: Columns
-    classes: int
+    given_classes: int | None
     handling: Handling
     shares: Shares
 
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """Names of the classes, which are not looked up if their number is given."""
+        if self.given_classes is not None:
+            return []
+        tables, _ = open_tables(self.root, self.columns)
+        return _class_names(tables) or numbered(1 + max(t.largest_label() for t in tables))
+
+    @property
+    def classes(self) -> int:
+        return len(self.names) if self.given_classes is None else self.given_classes
+
     def data(self) -> Data:
-        return self.handling.data(self.classes, self.load, self.inspect)
+        return replace(
+            self.handling.data(self.classes, self.load, self.inspect),
+            class_names=self.names,
+            contents=self.contents,
+        )
 
     def load(self) -> Splits:
-        tables, skipped = open_tables(self.root, self.columns)
-        labels, parts = self._divided(tables)
-        if not self.handling.fits(parts):
-            for table in tables:
+        read = self._divided()
+        if not self.handling.fits(read.parts):
+            for table in read.tables:
                 table.check_groups()
-        places = [place for table in tables for place in table.places()]
+        places = [place for table in read.tables for place in table.places()]
         try:
-            splits = self.handling.splits(places, labels, parts)
+            splits = self.handling.splits(places, read.labels, read.parts)
         finally:
             read_group.cache_clear()
-        return replace(splits, notes=self._notes(tables, skipped, parts))
+        return replace(splits, notes=[*splits.notes, *self._notes(read)])
 
     def inspect(self) -> list[str]:
-        tables, skipped = open_tables(self.root, self.columns)
-        return self._notes(tables, skipped, self._divided(tables)[1])
+        return self._notes(self._inspected)
 
-    def _divided(self, tables: Sequence[Table]) -> tuple[Numbers, dict[str, Numbers]]:
-        names = _class_names(tables) or [str(label) for label in range(self.classes)]
+    def contents(self) -> Contents:
+        read = self._inspected
+        files = {
+            part: [printable(table.name) for table in read.tables if table.part == part]
+            for part in PARTS
+        }
+        described = sources({part: named(of) for part, of in files.items() if of}, self.shares)
+        of_parts = {part: read.labels[numbers] for part, numbers in read.parts.items()}
+        return Contents.of(read.names, of_parts, described)
+
+    @functools.cached_property
+    def _inspected(self) -> _Rows:
+        """The rows and parts for a look at them, which reads the labels once."""
+        return self._divided()
+
+    def _divided(self) -> _Rows:
+        tables, skipped = open_tables(self.root, self.columns)
+        names = _class_names(tables) or numbered(self.classes)
         if len(names) != self.classes:
             raise DsxError(
-                f"{self.root}: names {len(names)} classes (classes: {self.classes} are stated)"
+                f"{self.root} ({named(names)}): names {len(names)} classes (classes: "
+                f"{self.classes} are stated)"
             )
         labels = [table.labels(self.classes) for table in tables]
         ends = np.cumsum([len(each) for each in labels])
@@ -130,13 +168,19 @@ class _Files:
             for part in {table.part for table in tables}
         }  # fmt: skip
         joined = np.concatenate(labels)
-        return joined, divide(found, joined, names, self.shares)
+        return _Rows(
+            tables=tables,
+            skipped=skipped,
+            names=names,
+            labels=joined,
+            parts=divide(found, joined, names, self.shares),
+        )
 
-    def _notes(
-        self, tables: Sequence[Table], skipped: str, parts: Mapping[str, Numbers]
-    ) -> list[str]:
-        found = duplicate_rows(self.root, tables, parts, self.handling.workers)
-        return [note for note in (f"{self.root}: {skipped}" if skipped else "", found) if note]
+    def _notes(self, read: _Rows) -> list[str]:
+        skipped = f"{self.root}: {read.skipped}" if read.skipped else ""
+        missing = "; ".join(missing_classes(read.parts, read.labels, read.names))
+        found = duplicate_rows(self.root, read.tables, read.parts, self.handling.workers)
+        return [note for note in (skipped, missing, found) if note]
 
 
 DATASET = Dataset(open=open_parquet)

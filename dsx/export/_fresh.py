@@ -5,24 +5,42 @@
 INPUTS is a safetensors file of image batches; OUTPUTS gets the logits under the same names.
 """
 
+import builtins
 import importlib.util
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 BATCH = 64
 
 
-class _NoDsx:
-    """Makes any import of dsx an error: the files have to stand on their own."""
+def _allow_torch_only() -> None:
+    """Make every import of model.py an error that is neither of torch nor of Python itself.
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name.partition(".")[0] == "dsx":
-            raise ImportError("an exported model must not need dsx")
+    What torch itself imports is torch's affair, and may be imported already: so it is checked who
+    imports, not what is found.
+    """
+    import_anything = builtins.__import__
+
+    def import_checked(
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        root, by = name.partition(".")[0], (globals or {}).get("__name__")
+        if by == "model" and root != "torch" and root not in sys.stdlib_module_names:
+            raise ImportError(f"an exported model must need torch only, and imports {name}")
+        return import_anything(name, globals, locals, fromlist, level)
+
+    builtins.__import__ = import_checked
 
 
 def main(folder: str, inputs: str, outputs: str) -> None:
     """Load the model, classify the inputs, write the logits."""
-    sys.meta_path.insert(0, _NoDsx())
+    _allow_torch_only()
     spec = importlib.util.spec_from_file_location("model", Path(folder) / "model.py")
     assert spec is not None and spec.loader is not None
     model = importlib.util.module_from_spec(spec)

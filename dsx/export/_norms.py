@@ -39,6 +39,17 @@ class Norm:
         return [name for name in self.tensors.values() if name is not None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """Something folded into a convolution that is no batch norm of the design by itself.
+
+    Args:
+        stored: Factor and shift of each output channel, by the names under which they are stored.
+    """
+
+    stored: Mapping[str, Tensor]
+
+
 def norms(network: nn.Module) -> dict[str, Norm]:
     """List the batch norms of a network.
 

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from dsx.conv import Deployed, DsxConv
 from dsx.errors import printable
 from dsx.export import unpacking
-from dsx.export._norms import Norm, norms
+from dsx.export._norms import Factors, Norm, norms
 from dsx.export._recipes import FORMS, STAGED, Recipe, literal, read, recipe
 
 WIDTH = 96
@@ -26,6 +26,9 @@ ROUNDING = {
     torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03, torch.float16: 4e-3,
 }  # fmt: skip
 """Largest difference of an unpacked number, as a part of the largest in its tensor."""
+
+_Folded = Norm | Factors | None
+"""What may be folded into a convolution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class _Packing:
     def __init__(
         self, deployed: Deployed, flat: fx.GraphModule, targets: Mapping[str, str]
     ) -> None:
-        self.choices = deployed.choices
+        self.choices, self.folds = deployed.choices, deployed.folds
         self.designed = _on_cpu(deployed.designed)
         self.targets = targets
         self.flat = {name: tensor.detach().cpu() for name, tensor in _used(flat, targets)}
@@ -130,29 +133,40 @@ class _Packing:
             return
         near = self._near(name, conv)
         found = self._best(name, conv, form, part, [*near[:1], None])
-        found = found or self._best(name, conv, form, part, near[1:])
+        found = found or self._best(name, conv, form, part, [*near[1:], *self._factors(name)])
         if found is not None:
             own, norm = found
             self.stored |= self._stored_of(norm)
             self._add(name, form, own, part)
-            self.norms.pop(norm or "", None)
+            if isinstance(norm, Norm):
+                del self.norms[norm.names[0]]
 
     def _best(
-        self, name: str, conv: nn.Module, form: str, part: _Part, tried: Sequence[str | None]
-    ) -> tuple[Recipe, str | None] | None:
+        self, name: str, conv: nn.Module, form: str, part: _Part, tried: Sequence[_Folded]
+    ) -> tuple[Recipe, _Folded] | None:
         """Find the batch norm with which the recipe of a convolution gives its deployed tensors."""
         best, least = None, ROUNDING[self.dtype]
         for norm in tried:
-            own = recipe(name, conv, form, None if norm is None else self.norms[norm])
-            stored = {**own.stored, **self._stored_of(norm)}
-            difference = _difference(_run(own, stored), part.tensors)
+            own = recipe(name, conv, form, norm)
+            difference = _difference(
+                _run(own, {**own.stored, **self._stored_of(norm)}), part.tensors
+            )
             if difference <= least:
                 best, least = (own, norm), difference
         return best
 
-    def _stored_of(self, norm: str | None) -> dict[str, Tensor]:
-        """Return the tensors of a batch norm."""
-        names = [] if norm is None else self.norms[norm].names
+    def _factors(self, name: str) -> list[Factors]:
+        """List what was folded into a convolution, be it one batch norm or a part of one."""
+        if name not in self.folds:
+            return []
+        own = zip(("factor", "shift"), self.folds[name], strict=True)
+        return [Factors(stored={f"{name}.{part}": tensor.cpu() for part, tensor in own})]
+
+    def _stored_of(self, norm: _Folded) -> dict[str, Tensor]:
+        """Return the tensors of what was folded."""
+        if isinstance(norm, Factors):
+            return dict(norm.stored)
+        names = [] if norm is None else norm.names
         return {name: self.known[name].detach() for name in names}
 
     def _part(self, name: str) -> _Part:
@@ -164,7 +178,7 @@ class _Packing:
                 part.tensors.append(tensor)
         return part
 
-    def _near(self, name: str, conv: nn.Module) -> list[str]:
+    def _near(self, name: str, conv: nn.Module) -> list[Norm]:
         """List the batch norms that may follow a convolution, the likeliest first."""
         order = {own: place for place, (own, _) in enumerate(self.designed.named_modules())}
 
@@ -173,7 +187,7 @@ class _Packing:
             return after < 0, abs(after)
 
         fitting = [n for n, norm in self.norms.items() if norm.channels == conv.out_channels]
-        return sorted(fitting, key=rank)
+        return [self.norms[norm] for norm in sorted(fitting, key=rank)]
 
     def _add(self, name: str, form: str, found: Recipe, part: _Part) -> None:
         self.stored |= found.stored

@@ -22,7 +22,7 @@ from dsx.conv.separable import SeparableConv2d
 from dsx.conv.shapes import shape_and_number
 from dsx.conv.spec import standing_spec
 from dsx.conv.windowed import WindowedConv2d
-from dsx.export._norms import Norm
+from dsx.export._norms import Factors, Norm
 
 STAGED = "depthwise + "
 FORMS = (
@@ -73,22 +73,24 @@ def literal(text: str) -> str:
     return ascii(text) if "'" in plain or '"' in plain else f'"{plain}"'
 
 
-def batch_norm(norm: Norm) -> str:
-    """Write the Python that reads a batch norm as `factor` and `shift`."""
+def batch_norm(norm: Norm | Factors) -> str:
+    """Write the Python that reads what was folded as `factor` and `shift`."""
+    if isinstance(norm, Factors):
+        return f"factor, shift = {', '.join(map(read, norm.stored))}"
     if norm.module is not None:
         return f"factor, shift = batch_norm(stored, {literal(norm.module)}, {norm.eps!r})"
     parts = ("None" if name is None else read(name) for name in norm.tensors.values())
     return f"factor, shift = factor_and_shift({norm.eps!r}, {', '.join(parts)})"
 
 
-def recipe(name: str, conv: nn.Module, form: str, norm: Norm | None) -> Recipe:
+def recipe(name: str, conv: nn.Module, form: str, norm: Norm | Factors | None) -> Recipe:
     """Write the recipe of a convolution.
 
     Args:
         name: Name of the convolution in the network.
         conv: The convolution as it was trained: of dsx, or an nn.Conv2d.
         form: One of `FORMS`; of a separable convolution also `depthwise + <form>`.
-        norm: The batch norm that was folded into it, whose tensors are stored too.
+        norm: The batch norm, or the factors, folded into it; their tensors are stored too.
 
     Returns:
         The recipe.

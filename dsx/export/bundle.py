@@ -148,6 +148,7 @@ def _manifest(
         "forms": {name: choice.form for name, choice in candidate.deployed.choices.items()},
         "folded_norms": candidate.deployed.folded,
         "weights": stored.to_json(),
+        "unfolded_norms": candidate.deployed.unfolded,
         "measure": candidate.space.file.measure.model_dump(),
         "device": asdict(this_device()),
         "files": {file.name: sha256(file.read_bytes()) for file in sorted(folder.iterdir())},

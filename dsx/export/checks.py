@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
+from dsx.export._fresh import BATCH
 from dsx.export.contents import Contents, shares
 from dsx.measure import Candidate, Reading
 from dsx.measure.deployed_params import count_params
@@ -56,7 +58,7 @@ def check_weights(
         skipped.append(Skipped(check="accuracy of the weights", reason=reason))
         return
     validation = candidate.splits.validation
-    hits = predict(candidate.network.eval(), validation) == validation.labels
+    hits = predict(set_mode(candidate.network, False), validation) == validation.labels
     accuracy = float(hits.double().mean())
     # Rounding may decide the class of a single image.
     before = searched["accuracy"].value
@@ -101,13 +103,14 @@ def check_outputs(
         WorkFailed: If the files do not run, or the outputs differ by more than is tolerated.
     """
     dtype = candidate.sample.dtype
-    network = candidate.at_work().eval()
+    network = set_mode(candidate.at_work(), False)
     parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
     images = {name: _first_images(part).to(dtype) for name, part in parts.items()}
     logits = verify.fresh_logits(folder, images)
     with torch.inference_mode():
         compared = [
-            verify.largest_difference(logits[name], network(images[name])) for name in parts
+            verify.largest_difference(logits[name], _in_batches(network, images[name]))
+            for name in parts
         ]
     exported = verify.load_exported(folder)
     accuracies = {
@@ -122,6 +125,11 @@ def check_outputs(
         "largest_difference": largest,
         "tolerance": tolerance,
     }, accuracies
+
+
+def _in_batches(network: nn.Module, images: Tensor) -> Tensor:
+    """Run a network in the batches of the fresh process, on which batch statistics depend."""
+    return torch.cat([network(part) for part in torch.split(images, BATCH)])
 
 
 def _note_uncompared(compared: int, of: int, dtype: torch.dtype, skipped: list[Skipped]) -> None:

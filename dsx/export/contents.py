@@ -19,7 +19,7 @@ from dsx.conv.learned import LearnedConv2d
 from dsx.conv.separable import SeparableConv2d
 from dsx.conv.windowed import WindowedConv2d
 
-NOT_NEEDED = "the deployed network does not use it"
+NOT_NEEDED = "the deployed network does not have it: it is not used, or folded into other tensors"
 AS_DEPLOYED = "stored as the tensors of its deployed form"
 
 

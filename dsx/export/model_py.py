@@ -4,6 +4,7 @@ import inspect
 import keyword
 import operator
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -208,9 +209,9 @@ def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
         if name in ("inf", "nan"):
             yield f"from math import {name}"
         elif inspect.ismodule(value):
-            yield f"import {_dotted(value.__name__)} as {name}"
+            yield f"import {_known(value.__name__, name)} as {name}"
         else:
-            module, own = _dotted(value.__module__), _dotted(value.__name__)
+            module, own = _known(value.__module__, value.__name__), _dotted(value.__name__)
             yield f"from {module} import {own} as {name}"
 
 
@@ -219,6 +220,17 @@ def _dotted(path: str) -> str:
     if not all(part.isidentifier() for part in path.split(".")):
         raise WorkFailed(f"model.py cannot import {path!r}")
     return path
+
+
+def _known(module: str, name: str) -> str:
+    """Check that a module is of torch or of Python itself."""
+    root = module.partition(".")[0]
+    if root != "torch" and root not in sys.stdlib_module_names:
+        raise WorkFailed(
+            f"model.py needs torch and nothing else, and the network calls {module}.{name}, which "
+            "torch.fx does not look into (torch.fx.wrap)"
+        )
+    return _dotted(module)
 
 
 EXPORTER = Exporter(write=write)

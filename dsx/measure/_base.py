@@ -1,6 +1,5 @@
 """What a metric is, and the candidate it is measured on."""
 
-import copy
 import functools
 import hashlib
 import json
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from dsx.conv import Cost, Deployed, DsxConv, deploy
 from dsx.conv.deploy import Choice, structure, tensor_facts
+from dsx.conv.network_calls import duplicate, move, set_mode
 from dsx.conv.timing import Run
 from dsx.data import Splits
 from dsx.errors import WorkFailed, raise_out_of_memory
@@ -22,8 +22,10 @@ from dsx.measure import gpu
 from dsx.measure.backends import prepare, runner
 from dsx.measure.lock import lock_name, shared
 from dsx.measure.race import timer
+from dsx.plain import plain_fields
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.schema import Measure
+from dsx.space.state import restore
 from dsx.train import chosen_precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -46,6 +48,9 @@ class Reading:
     high: float
     samples: Sequence[float] = ()
     conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
 
 def layout(measure: Measure) -> torch.memory_format:
@@ -159,6 +164,7 @@ class Candidate:
         return {
             "forms": {name: choice.form for name, choice in self.deployed.choices.items()},
             "folded_norms": self.deployed.folded,
+            "unfolded_norms": self.deployed.unfolded,
             "untraced": self.deployed.untraced,
         }
 
@@ -203,13 +209,12 @@ class Candidate:
     def at_work(self) -> nn.Module:
         """Copy the network as it will be at work, decisions unchanged: see `sample`."""
         # A copy: there and back again, a smaller dtype would round the weights to be trained.
-        network = copy.deepcopy(self.network)
+        network = duplicate(self.network)
         for module in network.modules():
             if isinstance(module, DsxConv):
                 module.settle()
-        network.to(self.sample.device, self.sample.dtype)
-        # torch's own annotation wants a tensor here.
-        return network.to(memory_format=layout(self.space.file.measure))  # type: ignore[call-overload,no-any-return]
+        move(network, self.sample.device, self.sample.dtype)
+        return move(network, layout=layout(self.space.file.measure))
 
     @functools.cached_property
     def splits(self) -> Splits:
@@ -227,7 +232,7 @@ class Candidate:
         """
         if not self._trained:
             # Trained where that is fast; measured where it will be at work.
-            self.network.to(training_device())
+            move(self.network, training_device())
             with self.at_leisure() as give_way:
                 self.losses = train(
                     self.network,
@@ -236,9 +241,9 @@ class Candidate:
                     checkpoint=self.checkpoint,
                     give_way=give_way,
                 )
-            self.network.to("cpu")
+            move(self.network, "cpu")
             self._trained = True
-        return self.network.eval()
+        return set_mode(self.network, False)
 
     @contextmanager
     def at_leisure(self) -> Iterator[Callable[[], None]]:
@@ -269,7 +274,7 @@ class Candidate:
         # All of it is replaced, so that the weights to begin with are not needed any more.
         self.network = redesign(self.space.network(fresh=True), self.design.changed)
         try:
-            self.network.load_state_dict(dict(weights))
+            restore(self.network, weights)
         except RuntimeError as error:
             raise_out_of_memory(error)
             del self.network  # some of it may have been filled

@@ -5,13 +5,16 @@ take their statistics anew first, without which the number says little.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 from dsx.activity import activity
+from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.measure._base import Candidate, Metric, Reading
 from dsx.measure.accuracy import share_of_hits
@@ -27,8 +30,23 @@ def read(candidate: Candidate) -> Reading:
         with torch.random.fork_rng(), candidate.at_leisure() as give_way:
             # Dropout is at work while statistics are taken.
             torch.manual_seed(candidate.space.file.train.seed)
-            update_bn(_some(candidate.splits.train, give_way), network)
-    return share_of_hits(candidate, network.eval())
+            with _frozen_norms_kept(network):
+                update_bn(_some(candidate.splits.train, give_way), network)
+    return share_of_hits(candidate, set_mode(network, False))
+
+
+@contextmanager
+def _frozen_norms_kept(network: nn.Module) -> Iterator[None]:
+    """Keep the statistics of batch norms that stay in eval mode while the network is trained.
+
+    `update_bn` resets those of all batch norms, and these would not be estimated again.
+    """
+    set_mode(network, True)
+    frozen = [m for m in network.modules() if isinstance(m, _BatchNorm) and not m.training]
+    before = [{name: tensor.clone() for name, tensor in m.state_dict().items()} for m in frozen]
+    yield
+    for norm, state in zip(frozen, before, strict=True):
+        norm.load_state_dict(state)
 
 
 def _some(split: Split, give_way: Callable[[], None]) -> Iterator[Tensor]:

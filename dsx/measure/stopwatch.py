@@ -56,7 +56,12 @@ def clocked(
     if isinstance(deployed.network, fx.GraphModule):
         network = _with_laps(deployed.network, rows, watch)
         whole = Deployed(
-            network, deployed.choices, deployed.folded, deployed.untraced, deployed.designed
+            network,
+            deployed.choices,
+            deployed.folded,
+            deployed.untraced,
+            deployed.designed,
+            deployed.folds,
         ).eval()
         return lambda: nullcontext(whole)
     modules = {deployed.network.get_submodule(name): row for name, row in rows.items()}

@@ -11,6 +11,7 @@ from dsx.report.escape import json_text
 from dsx.report.human import kind, title, told
 from dsx.report.listing import listing, print_rows
 from dsx.report.measured import Row, doubt_notes
+from dsx.study.circumstances import unfolded_words
 from dsx.study.front import Value
 
 Numbers = Mapping[str, Any]
@@ -63,6 +64,9 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         f"{outputs['largest_difference']:.1g} of the largest (allowed {outputs['tolerance']:g})",
         soft_wrap=True,
     )
+    if manifest["unfolded_norms"]:
+        remaining = unfolded_words(manifest["folded_norms"], manifest["unfolded_norms"])
+        out.print(f"batch norms: {remaining}", soft_wrap=True)
     for skipped in manifest["not_verified"]:
         out.print(f"not verified: {skipped['check']}: {skipped['reason']}", soft_wrap=True)
     out.print(f"files: {', '.join([*manifest['files'], 'manifest.json'])}", soft_wrap=True)

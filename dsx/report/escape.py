@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from dsx.errors import printable
 from dsx.study.front import Front
+from dsx.study.reasons import Outcomes
 
 
 def readable(front: Front) -> Front:
@@ -40,9 +41,19 @@ def readable(front: Front) -> Front:
         reference={printable(name): number for name, number in front.reference.items()},
         conditions={printable(name): printable(text) for name, text in front.conditions.items()},
         devices={printable(name): number for name, number in front.devices.items()},
+        outcomes=_readable_outcomes(front.outcomes),
     )
     # What was computed for a front stays with the object.
     return front if shown == front else shown
+
+
+def _readable_outcomes(outcomes: Outcomes) -> Outcomes:
+    return replace(
+        outcomes,
+        failures=tuple(replace(each, text=printable(each.text)) for each in outcomes.failures),
+        violations=tuple(replace(each, text=printable(each.text)) for each in outcomes.violations),
+        baseline_failure=printable(outcomes.baseline_failure),
+    )
 
 
 def html(text: str) -> str:

@@ -9,6 +9,7 @@ from dsx.report.console import console, spelled
 from dsx.report.human import DOUBTS, counted, relative, title, told
 from dsx.report.listing import listing, print_rows
 from dsx.space import Design, SearchSpace
+from dsx.study.circumstances import unfolded_words
 from dsx.study.front import Value
 from dsx.study.single import Measured, Number
 
@@ -176,6 +177,7 @@ def _notes(found: Measured) -> Iterator[str]:
     forms = _forms(found)
     if forms:
         yield forms
+    yield from _unfolded(found)
 
 
 def _sources(numbers: Mapping[str, Number]) -> str:
@@ -190,6 +192,16 @@ def _sources(numbers: Mapping[str, Number]) -> str:
         if own
     ]
     return "; ".join(parts)
+
+
+def _unfolded(found: Measured) -> Iterator[str]:
+    """Say how many batch norms the deployed network still computes."""
+    for number in found.design.values():
+        remaining = number.reading.conditions.get("unfolded_norms")
+        if remaining:
+            folded = number.reading.conditions["folded_norms"]
+            yield f"batch norms: {unfolded_words(folded, remaining)}"
+            return
 
 
 def _forms(found: Measured) -> str:

@@ -113,6 +113,19 @@ def left_out(space: SearchSpace) -> list[tuple[str, str, str]]:
     ]
 
 
+def left_out_note(space: SearchSpace) -> str | None:
+    """Count the options that are left out of a space, in one line; None if there are none."""
+    found = left_out(space)
+    if not found:
+        return None
+    _, label, reason = found[0]
+    options = "1 option is" if len(found) == 1 else f"{len(found)} options are"
+    return (
+        f"note: {options} left out for slots that cannot take them, the first: {label} ({reason}); "
+        "`dsx space` lists all"
+    )
+
+
 def _together(found: Iterable[tuple[Choices, T]]) -> list[tuple[T, list[Choices]]]:
     """Put together the choices of each rule of which the same is found."""
     groups: dict[tuple[str, T], list[Choices]] = {}

@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from dsx.errors import printable
 from dsx.report.escape import html, readable
 from dsx.report.human import DOUBTS, counted, kind, title, told
+from dsx.report.outcomes import other_trials, outcome_notes
 from dsx.report.picks import picks
 from dsx.report.view import (
     COLOURS,
@@ -194,6 +195,7 @@ def _remark(front: Front, entry: Entry) -> str:
 
 def _notes(front: Front) -> Iterator[tuple[str, str]]:
     """Say what the marks in the table mean, and what is not in it."""
+    yield from (("candidates", note) for note in outcome_notes(front.outcomes))
     yield from (("chance", note) for note in chance_notes(front))
     shown = [value for entry in listed(front) for value in entry.metrics.values()]
     for name, (sign, words) in DOUBTS.items():
@@ -203,3 +205,5 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
         yield "perhaps", "the intervals leave open whether the design is on the front"
     if unlisted(front):
         yield "left out of the table", f"{unlisted(front)} more designs, perhaps on the front"
+    if trials := other_trials(front.outcomes):
+        yield "trials", trials

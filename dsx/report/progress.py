@@ -25,6 +25,7 @@ from rich.text import Text
 from dsx.activity import Activity, active, activity, current, current_subject
 from dsx.errors import printable
 from dsx.report.console import console, displaying
+from dsx.report.outcomes import counted_states
 from dsx.secret import without_url_password
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SearchProgress:
         self._console = console(stderr=True)
         self._context = ExitStack()
         self._last: run.Progress | None = None
-        self._printed = -1
+        self._printed = (-1, 0)
         self._noted = 0
 
     def __enter__(self) -> "SearchProgress":
@@ -98,7 +99,7 @@ class SearchProgress:
         self._context.enter_context(displaying(self._console))
         if self._console.is_terminal:
             self._bar = _search_bar(self._console)
-            self._task = self._bar.add_task("", total=None, front=0, visible=False)
+            self._task = self._bar.add_task("", total=None, front="0", visible=False)
             self._context.enter_context(self._bar)
         else:
             self._context.enter_context(_Lines(self._console, FIRST_SECONDS))
@@ -133,16 +134,24 @@ class SearchProgress:
             self._task,
             completed=progress.complete,
             total=progress.trials,
-            front=progress.front,
+            front=f"{progress.front}{_failed(progress)}",
             visible=True,
         )
 
     def _print_sometimes(self, progress: "run.Progress") -> None:
-        step = progress.complete * LINES // progress.trials
+        # A search whose candidates all fail reports that, too, at intervals that double.
+        failed = progress.counts.get("failed", 0).bit_length()
+        step = progress.complete * LINES // progress.trials, failed
         if step != self._printed:
             self._printed = step
             done = f"{progress.complete}/{progress.trials} designs"
-            dated(self._console, f"{done}, {progress.front} on the front")
+            dated(self._console, f"{done}, {progress.front} on the front{_failed(progress)}")
+
+
+def _failed(progress: "run.Progress") -> str:
+    """Count the failed trials, for the end of a line about a search; empty if there are none."""
+    failed = progress.counts.get("failed", 0)
+    return f", {failed} failed" if failed else ""
 
 
 def _search_bar(out: Console) -> Progress:
@@ -166,7 +175,7 @@ class _Description(ProgressColumn):
 
 
 def _display(out: Console, first_seconds: float) -> AbstractContextManager[object]:
-    """Display the current activity until the context ends."""
+    """Display the current activity until the context outcomes."""
     if out.is_terminal:
         return Live(get_renderable=_line, console=out, refresh_per_second=8, transient=True)
     return _Lines(out, first_seconds)
@@ -237,15 +246,7 @@ def dated(out: Console, text: str) -> None:
 
 def summary(progress: "run.Progress") -> str:
     """Describe how a search ended."""
-    words = {
-        "complete": "measured to the end",
-        "rejected": "rejected by a constraint",
-        "failed": "failed",
-        "repeated": "drawn again",
-        "interrupted": "interrupted",
-    }
-    parts = [f"{n} {words[state]}" for state, n in progress.counts.items() if n and state in words]
-    return f"{progress.doing}: {', '.join(parts) or 'nothing was drawn'}"
+    return f"{progress.doing}: {counted_states(progress.counts) or 'nothing was drawn'}"
 
 
 def marked_note(marked: int) -> str:

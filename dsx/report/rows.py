@@ -7,6 +7,7 @@ import math
 
 from dsx.report.escape import cell, json_text
 from dsx.report.human import DOUBTS
+from dsx.report.outcomes import outcome_notes, outcomes_json
 from dsx.report.view import metrics
 from dsx.study.chance import chance_notes
 from dsx.study.front import Entry, Front, Value
@@ -42,7 +43,8 @@ def document(front: Front) -> dict[str, object]:
         "knee": front.knee.id if front.has_knee else None,
         "reference": {name: _plain(number) for name, number in front.reference.items()},
         "at_chance": list(front.at_chance),
-        "notes": chance_notes(front),
+        "notes": [*outcome_notes(front.outcomes), *chance_notes(front)],
+        **outcomes_json(front.outcomes),
         "hypervolume": _plain(front.hypervolume),
         "designs": [_design(front, entry) for entry in front.entries],
     }

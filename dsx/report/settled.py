@@ -10,12 +10,16 @@ def said(settled: Settled) -> list[str]:
         settled: What `dsx.study.settle` gives.
 
     Returns:
-        A line, and one more for each design that could not be trained.
+        A line, one more about designs that could not be timed, if there are any, and one more for
+        each design that could not be trained.
     """
     lines = [
         f"{settled.end}: {settled.before} contested pairs before, "
         f"{len(settled.front.contested)} now; designs were timed {settled.timed} times and "
         f"trained {settled.trained} times with fresh seeds; it took {settled.seconds:.0f} s."
     ]
+    if untimed := len(settled.untimed):
+        designs = "1 design" if untimed == 1 else f"{untimed} designs"
+        lines.append(f"not timed: {designs} with learned shapes whose weights are not kept")
     lines += [f"{design}: {problem}" for design, problem in settled.failed.items()]
     return lines

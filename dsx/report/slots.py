@@ -12,13 +12,14 @@ _COUNTS = ("params", "flops")
 _CLOSE = ("channels", "output")
 
 
-def print_census(model: str, census: Census, format: str) -> None:
+def print_census(model: str, census: Census, format: str, notes: Sequence[str] = ()) -> None:
     """Print the slots of a network to stdout.
 
     Args:
         model: Its name.
         census: What it is made of.
         format: "table", "json" or "csv".
+        notes: What the user should know about the network, as sentences.
     """
     rows = [slot_row(slot) for slot in census.slots]
     about = {
@@ -28,6 +29,8 @@ def print_census(model: str, census: Census, format: str) -> None:
         "cost": asdict(census.cost({})),
         "left_alone": dict(census.left_alone),
         "untraced": census.untraced,
+        "uncounted": dict(census.uncounted),
+        "notes": list(notes),
     }
     if format != "table":
         print_rows(rows, format, about, "slots")
@@ -40,6 +43,8 @@ def print_census(model: str, census: Census, format: str) -> None:
         ("params", cost.params, ""), ("flops", cost.flops, ""), ("bits", cost.bits, "bit")
     ):  # fmt: skip
         console().print(f"{name}: {human(number, unit)}")
+    for note in notes:
+        console().print(f"note: {note}", soft_wrap=True)
 
 
 def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:

@@ -1,8 +1,10 @@
 """Print what a search space holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from dsx.data import Contents, counted_classes, named
+from dsx.errors import printable
 from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import print_rows
@@ -11,17 +13,26 @@ from dsx.report.slots import print_slots, slot_row
 from dsx.space import SearchSpace
 
 
-def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> None:
+def print_space(
+    space: SearchSpace,
+    unmet: Mapping[str, str],
+    format: str,
+    notes: Sequence[str] = (),
+    contents: Contents | None = None,
+) -> None:
     """Print a space to stdout.
 
     Args:
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
+        notes: What the user should know about the network and its weights, as sentences.
+        contents: Contents of the data, if they are known.
     """
     rows = slot_rows(space)
     if format != "table":
-        print_rows(rows, format, _about(space, unmet), "slots")
+        held = {"contents": None if contents is None else contents.to_json()}
+        print_rows(rows, format, _about(space, unmet, notes) | held, "slots")
         return
     out = console()
     file = space.file
@@ -32,6 +43,8 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
     for offer in offers(space):
         out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
+    if contents is not None:
+        _print_contents(contents)
     for name, bound in space.source.content.get("constraints", {}).items():
         verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
@@ -39,6 +52,8 @@ def print_space(space: SearchSpace, unmet: Mapping[str, str], format: str) -> No
         out.print(
             f"not there yet: the weights {space.missing}; a search needs them", soft_wrap=True
         )
+    for note in notes:
+        out.print(f"note: {note}", soft_wrap=True)
     for slots, label, reason in left_out(space):
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
 
@@ -78,7 +93,20 @@ def _print_costs(space: SearchSpace) -> None:
         console().print(note, soft_wrap=True)
 
 
-def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
+def _print_contents(contents: Contents) -> None:
+    out = console()
+    out.print(f"data: {counted_classes(len(contents.classes), contents.classes)}", soft_wrap=True)
+    for part, split in contents.splits.items():
+        images = "image" if split.images == 1 else "images"
+        names = zip(contents.classes, split.images_per_class, strict=True)
+        lacking = [name for name, count in names if not count]
+        none = f", none of {named(lacking)}" if lacking else ""
+        out.print(
+            f"  {part}: {split.images:,} {images}{none} ({printable(split.source)})", soft_wrap=True
+        )
+
+
+def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:
     least, most = space.cost_range()
     return {
         "space": space.name,
@@ -93,8 +121,11 @@ def _about(space: SearchSpace, unmet: Mapping[str, str]) -> dict[str, object]:
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
         "missing": space.missing,
+        "weights": None if space.weights_taken is None else asdict(space.weights_taken),
+        "notes": list(notes),
         "left_alone": dict(space.census.left_alone),
         "untraced": space.census.untraced,
+        "uncounted": dict(space.census.uncounted),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }
 

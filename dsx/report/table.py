@@ -19,6 +19,7 @@ from rich.text import Text
 from dsx.report.console import MARKS, spelled
 from dsx.report.deployed import deployed_notes
 from dsx.report.human import DOUBTS, counted, doubts, human, human_interval, of_seeds, title
+from dsx.report.outcomes import other_trials, outcome_notes
 from dsx.report.view import (
     dense,
     hollow,
@@ -180,8 +181,8 @@ class _View:
         front = self.front
         if not front.on_front:
             yield Text(f"{front.why_empty}.", style="yellow")
-        for note in chance_notes(front):
-            yield Text(note, style="yellow")
+        for note in [*outcome_notes(front.outcomes), *chance_notes(front)]:
+            yield self._text(note, "yellow")
         if _gains_nothing(front.on_front):
             warning = (
                 "All redesigned slots are deployed in their dense form: on this device none is "
@@ -200,6 +201,8 @@ class _View:
             more = f"{unlisted(front)} more designs are perhaps on the front (--json lists all)."
             yield self._text(more, "dim")
         yield from (self._text(note, "dim") for note in deployed_notes(front))
+        if trials := other_trials(front.outcomes):
+            yield self._text(f"trials: {trials}", "dim")
         for name, condition in front.conditions.items():
             yield self._text(f"{name}: {condition}", "dim")
 

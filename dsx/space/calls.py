@@ -1,6 +1,7 @@
-"""Watch a network run: which modules are called, and what is computed outside of them."""
+"""Watch a network run: which modules are called, and what their operators compute."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from dsx.conv import DsxConv
 from dsx.errors import DsxError
+from dsx.space.closures import function_with_module
 from dsx.space.network import run, wrapped
+from dsx.space.operators import is_composite, multiply_adds, operator_name
 
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+CONVOLUTIONS = (
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
+)  # fmt: skip
 _COUNTED = (nn.Linear, *CONVOLUTIONS, DsxConv)
 Call = tuple[torch.Size, torch.Size]
 """Shapes that went in and came out."""
@@ -29,29 +32,36 @@ class Calls:
     Args:
         modules: The convolutions and linear layers in the order of their first call, with the
             shapes of each call.
-        outside: Multiply-adds of convolutions and matrix products that no such module does.
-        convolutions: How many convolutions were among them.
+        flops: Multiply-adds of the operators by the innermost of these modules that was running;
+            by None where there was none.
+        uncounted: Operators that are neither counted nor known to be free: name to how many times.
+        convolutions: How many convolutions were computed by none of the modules.
+        weights: Identities of the parameters with which these convolutions computed.
         output: Of the network.
         wrapped: Whether it came in an object that holds logits beside other things.
     """
 
     modules: Mapping[nn.Module, list[Call]]
-    outside: int
+    flops: Mapping[nn.Module | None, int]
+    uncounted: Mapping[str, int]
     convolutions: int
+    weights: frozenset[int]
     output: Tensor
     wrapped: bool
 
 
-class _Outside(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what is computed while no counted module is at work."""
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operators of a network by the module that is running."""
 
     def __init__(self, known: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.known = known
         self.unknown = False
-        self.inside = 0
-        self.flops = 0
+        self.running: list[nn.Module] = []
+        self.flops: Counter[nn.Module | None] = Counter()
+        self.uncounted: Counter[str] = Counter()
         self.convolutions = 0
+        self.weights: set[int] = set()
 
     def __torch_dispatch__(
         self,
@@ -60,13 +70,22 @@ class _Outside(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        if is_composite(func):
+            # Such as nn.Linear in torch.inference_mode, where nothing decomposes it.
+            with self:
+                return func.decompose(*args, **given)
+        out = func(*args, **given)
         self.unknown |= any(isinstance(a, nn.Parameter) and id(a) not in self.known for a in args)
-        count: Callable[..., int] | None = flop_registry.get(func._overloadpacket)
-        if count is not None and not self.inside:
-            # torch counts a multiplication and an addition as two.
-            self.flops += count(*args, **(kwargs or {}), out_val=out) // 2
-            self.convolutions += func._overloadpacket is torch.ops.aten.convolution
+        count = multiply_adds(func, args, given, out)
+        module = self.running[-1] if self.running else None
+        if count is None:
+            self.uncounted[operator_name(func)] += 1
+        else:
+            self.flops[module] += count
+        if module is None and func is torch.ops.aten.convolution.default:
+            self.convolutions += 1
+            self.weights.add(id(args[1]))
         return out
 
 
@@ -85,18 +104,18 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
             that it makes on the way, or computes in another precision than that of its weights.
     """
     modules: dict[nn.Module, list[Call]] = {}
-    outside = _Outside({id(p) for p in network.parameters()})
+    counter = _Counter({id(p) for p in network.parameters()})
     known = dict(network.named_parameters())
     dtypes: set[torch.dtype] = set()
     returned: list[object] = []
 
     def enter(module: nn.Module, args: object) -> None:
-        outside.inside += 1
+        counter.running.append(module)
 
     def leave(
         module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
     ) -> None:
-        outside.inside -= 1
+        counter.running.pop()
         if isinstance(output, Tensor):  # a subclass may return anything
             into = (*given, *named.values())[0]
             modules.setdefault(module, []).append((into.shape, output.shape))
@@ -105,29 +124,40 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
     hooks = [network.register_forward_hook(lambda _, given, output: returned.append(output))]
     for module in _counted(network):
         hooks.append(module.register_forward_pre_hook(enter, prepend=True))
-        hooks.append(module.register_forward_hook(leave, with_kwargs=True))
-    with _as_matrix_products(), outside:
+        # Also where its error is caught by the network: what follows is not computed by it.
+        hooks.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
+    with _as_matrix_products(), counter:
         output = run(network, sample)
     for hook in hooks:
         hook.remove()
-    _check_weights([name for name, _ in network.named_parameters() if name not in known], outside)
+    _check_weights(network, list(known), counter)
     _check_precision(dtypes - {sample.dtype})
     return Calls(
         modules=modules,
-        outside=outside.flops,
-        convolutions=outside.convolutions,
+        flops=counter.flops,
+        uncounted=dict(sorted(counter.uncounted.items())),
+        convolutions=counter.convolutions,
+        weights=frozenset(counter.weights),
         output=output,
         wrapped=wrapped(returned[-1]),
     )
 
 
-def _check_weights(added: list[str], outside: _Outside) -> None:
+def _check_weights(network: nn.Module, known: list[str], counter: _Counter) -> None:
+    added = [name for name, _ in network.named_parameters() if name not in known]
     if added:
         raise DsxError(
             f"the network makes weights in its first forward pass ({added[0]}), which no optimiser "
             "would know: make them in __init__, or use torch's lazy modules"
         )
-    if outside.unknown:
+    if counter.unknown:
+        function = function_with_module(network)
+        if function is not None:
+            raise DsxError(
+                f"the network keeps a function in '{function}' that uses another module by itself "
+                "(a lambda with self?), so that a copy of the network computes with the weights of "
+                "the original: make the function a method"
+            )
         raise DsxError(
             "the network computes with weights that it does not register, so that they are neither "
             "trained nor saved (modules in a plain list or dict? nn.ModuleList and nn.ModuleDict "

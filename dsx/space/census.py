@@ -1,20 +1,24 @@
 """Census: the slots of a network, what it has beside them, and what all of it costs."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv
 from dsx.conv.cost import REAL_BITS
 from dsx.conv.geometry import Geometry
+from dsx.conv.network_calls import set_mode
 from dsx.conv.norms import normed, untraced
 from dsx.errors import DsxError
-from dsx.space.calls import TRANSPOSED, Call, Calls, watch
+from dsx.space.calls import Call, Calls, watch
 from dsx.space.left_alone import left_alone
 from dsx.space.network import copied
 from dsx.space.slots import Slot
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +28,12 @@ class Census:
     Args:
         slots: In the order of the first call.
         left_alone: Why each other convolution is no slot, by name.
-        rest: Cost of everything else: other convolutions, linear layers, BN.
+        rest: Cost of everything else: other convolutions, linear layers, BN; flops by operator.
         input_shape: Of one image: channels, rows, columns.
         output_shape: Of the network, for a batch of one.
         wrapped: Whether the network returns an object that holds its logits.
+        uncounted: Operators of the network that are neither counted nor known to do no
+            multiply-adds: name to how many times; `flops` leave them out.
         untraced: Why torch.fx cannot follow the network; None where it can.
     """
 
@@ -37,6 +43,7 @@ class Census:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     wrapped: bool = False
+    uncounted: Mapping[str, int] = field(default_factory=dict)
     untraced: str | None = None
 
     def cost(self, specs: Mapping[str, ConvSpec]) -> Cost:
@@ -105,7 +112,7 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     """
     if not len(sample):
         raise DsxError("the sample holds no image")
-    network = copied(model).eval()
+    network = set_mode(copied(model), False)
     scaleless = set() if kept else normed(network)
     seen = watch(network, sample)
     alone = left_alone(network, seen)
@@ -119,10 +126,11 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     return Census(
         slots=tuple(found.values()),
         left_alone=alone,
-        rest=_rest(network, seen, found, batch),
+        rest=_rest(network, _flops(network, sample, seen, found), found),
         input_shape=tuple(sample.shape[1:]),
         output_shape=tuple(seen.output.shape[1:]),
         wrapped=seen.wrapped,
+        uncounted=seen.uncounted,
         untraced=untraced(network),
     )
 
@@ -143,8 +151,8 @@ def _slot(name: str, conv: nn.Conv2d, calls: list[Call], batch: int, scaled: boo
     )
 
 
-def _rest(network: nn.Module, seen: Calls, found: Mapping[nn.Conv2d, Slot], batch: int) -> Cost:
-    """Count all but the slots."""
+def _rest(network: nn.Module, flops: int, found: Mapping[nn.Conv2d, Slot]) -> Cost:
+    """Count all but the slots, given the multiply-adds of their operators."""
     convs = _redesigned(network)
     own = [conv.cost((1, 1)) for conv in convs]
     plain = (
@@ -152,30 +160,38 @@ def _rest(network: nn.Module, seen: Calls, found: Mapping[nn.Conv2d, Slot], batc
         - sum(map(_numbers, convs))
         - sum(slot.cost().params for slot in found.values())
     )
-    modules = seen.modules.items()
-    flops = sum(_flops(module, calls, batch) for module, calls in modules if module not in found)
     return Cost(
         params=plain + sum(cost.params for cost in own),
-        flops=flops + seen.outside // batch,
+        flops=flops,
         bits=REAL_BITS * plain + sum(cost.bits for cost in own),
     )
 
 
-def _flops(module: nn.Module, calls: list[Call], batch: int) -> int:
-    """Multiply-adds of one image in a counted module that is not a slot."""
-    if isinstance(module, DsxConv):
-        return (
-            sum(module.cost((out[-2], out[-1])).flops * out[:-3].numel() for _, out in calls)
-            // batch
-        )
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    # Each weight meets every output pixel once; in a transposed convolution every input pixel.
-    if isinstance(module, TRANSPOSED):
-        pixels = sum(into.numel() for into, _ in calls) // module.in_channels
-    else:
-        pixels = sum(out.numel() for _, out in calls) // weight.shape[0]
-    return weight.numel() * pixels // batch
+def _flops(network: nn.Module, sample: Tensor, seen: Calls, found: Mapping[nn.Conv2d, Slot]) -> int:
+    """Count the multiply-adds of one image outside the slots, by operator.
+
+    What depends on the weights alone is computed once for all images of a batch, so that one image
+    is run by itself; of a network that cannot do this, each image has an equal share.
+    """
+    batch = len(sample)
+    if batch > 1:
+        try:
+            seen, batch = watch(network, sample[:1]), 1
+        except DsxError:
+            _LOG.info("the network runs on no single image; flops are those of an image of several")
+    # Those of a dsx convolution are known by closed form: of its training form, operators say more.
+    redesigned = sum(
+        module.cost((out[-2], out[-1])).flops * out[:-3].numel()
+        for module, calls in seen.modules.items()
+        if isinstance(module, DsxConv)
+        for _, out in calls
+    )
+    others = sum(
+        count
+        for module, count in seen.flops.items()
+        if not isinstance(module, DsxConv) and module not in found
+    )
+    return (redesigned + others) // batch
 
 
 def _redesigned(network: nn.Module) -> list[DsxConv]:

@@ -17,6 +17,7 @@ _WANTED = {
     "list_type": "a list",
     "dict_type": "keys with values",
     "too_short": "at least one",
+    "string_too_short": "at least {min_length} character",
     "greater_than_equal": "{ge} or more",
     "greater_than": "more than {gt}",
     "less_than_equal": "{le} or less",

@@ -9,6 +9,7 @@ from typing import Any
 
 from dsx.conv import KEEP, ConvSpec, words
 from dsx.errors import SpecError, unknown
+from dsx.plain import plain_fields
 from dsx.space.census import Census
 
 
@@ -25,6 +26,9 @@ class Design:
     model: str
     model_args: Mapping[str, Any]
     specs: Mapping[str, ConvSpec]
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
     @classmethod
     def of(

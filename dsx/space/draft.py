@@ -11,9 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError
+from dsx.plain import plain
+from dsx.space.behaviour import check_behaviour
 from dsx.space.census import Census, census
-from dsx.space.model import build_model, check_alone, check_arguments
+from dsx.space.model import build_with_notes, check_alone, check_arguments
 from dsx.space.network import copied
 from dsx.space.recipe import is_normalised, plain_recipe
 from dsx.space.slots import Slot
@@ -51,12 +54,16 @@ class Draft:
     """A space file for a network.
 
     Args:
+        network: The network, with fresh weights.
         census: Of the network.
         text: The file.
+        notes: What the user should know about the network, as sentences.
     """
 
+    network: nn.Module
     census: Census
     text: str
+    notes: tuple[str, ...] = ()
 
 
 def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[int]) -> Draft:
@@ -74,10 +81,12 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         DsxError: If the network cannot be built, does not run, or gives no numbers per image.
     """
     check_arguments(arguments)
-    shape = tuple(image_shape)
-    network = build_model(model, arguments, shape)
+    arguments, shape = plain(arguments), plain(tuple(image_shape))
+    network, notes = build_with_notes(model, arguments, shape)
     found = census(network, torch.zeros(2, *shape))
-    check_alone(copied(network).eval(), shape)
+    check_alone(set_mode(copied(network), False), shape)
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    notes = (*notes, *check_behaviour(network, images))
     if len(found.output_shape) != 1:
         sides = " x ".join(map(str, found.output_shape)) or "one number"
         raise DsxError(f"{model} returns {sides} for an image, not one number for each class")
@@ -91,7 +100,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         train=_train(network, shape),
     )
     rules = "".join(_rule(match, slots) for match, slots in _matches(found))
-    return Draft(census=found, text=head + rules + _TAIL)
+    return Draft(network=network, census=found, text=head + rules + _TAIL, notes=notes)
 
 
 def _train(network: nn.Module, shape: tuple[int, ...]) -> str:

@@ -32,7 +32,7 @@ def left_alone(network: nn.Module, calls: Calls) -> dict[str, str]:
             continue
         reason = obstacle(module, held)
         if not reason and module not in calls.modules:
-            reason = "is not called in a forward pass"
+            reason = _uncalled(module, calls)
         if not reason and module in read:
             reason = "the network's own code reads its weights"
         if reason:
@@ -41,6 +41,15 @@ def left_alone(network: nn.Module, calls: Calls) -> dict[str, str]:
         number = f"{calls.convolutions} convolution{'s' if calls.convolutions > 1 else ''}"
         found[FUNCTIONAL] = f"{number} computed by no nn.Module that the network registers"
     return found
+
+
+def _uncalled(conv: nn.Module, calls: Calls) -> str:
+    if id(conv._parameters["weight"]) not in calls.weights:
+        return "is not called in a forward pass"
+    return (
+        "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
+        "by a function)"
+    )
 
 
 def holders(network: nn.Module) -> Holders:
@@ -64,7 +73,12 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
     if _hooked(conv):
         return "hooks hang on it, and would be lost"
-    if "forward" in vars(conv) or conv._modules or conv._buffers or len(conv._parameters) > 2:
+    if (
+        {"forward", "_conv_forward"} & vars(conv).keys()
+        or conv._modules
+        or conv._buffers
+        or len(conv._parameters) > 2
+    ):
         return "more hangs on it than a weight and a bias, and would be lost"
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):

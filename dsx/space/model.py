@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from dsx.errors import DsxError, raise_out_of_memory
 from dsx.nets import network_builder
-from dsx.space.network import copied, lazy, materialise, run
+from dsx.plain import plain
+from dsx.space.network import copied, lazy, materialise, run, with_plain_numbers
 from dsx.space.source import one_line
+from dsx.space.state import state_of
+from dsx.space.unwrap import unwrap, unwrap_parts, wrapper_note
 
 
 def build_model(
@@ -35,12 +38,35 @@ def build_model(
         DsxError: If there is no such network, it cannot be built, or what is built is no network
             that dsx can train.
     """
+    return build_with_notes(name, arguments, image_shape, seed)[0]
+
+
+def build_with_notes(
+    name: str,
+    arguments: Mapping[str, Any],
+    image_shape: tuple[int, ...],
+    seed: int = 0,
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """Build a network as `build_model` does.
+
+    Args:
+        name: A file in `dsx/nets`, or `package.module:callable`.
+        arguments: What it is built with; plain JSON values.
+        image_shape: Channels, rows, columns of an image, for networks that are built lazily.
+        seed: Of the fresh weights.
+
+    Returns:
+        The network, and what the user should know about it.
+
+    Raises:
+        DsxError: As `build_model` does.
+    """
     builder = network_builder(name)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
             # Copies: what is built may change its arguments, or be the same module every time.
-            network = builder(**copy.deepcopy(dict(arguments)))
+            built = builder(**copy.deepcopy(plain(arguments)))
         except DsxError:
             raise
         # The user's own code, with the user's arguments: whatever it raises is about these.
@@ -48,30 +74,46 @@ def build_model(
             raise_out_of_memory(error)
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise DsxError(f"{name} cannot be built with these arguments: {reason}") from error
-        check_network(name, network)
-        if not lazy(network):
-            return copied(network)
-        materialise(network, torch.zeros(1, *image_shape))
-    return network
+        network, wrappers = _checked(name, built)
+        if lazy(network):
+            materialise(network, torch.zeros(1, *image_shape))
+        else:
+            network = copied(network)
+        parts = unwrap_parts(network)
+    state_of(network)
+    return with_plain_numbers(network), tuple(wrapper_note(wrappers, parts))
 
 
-def check_network(name: str, network: object) -> None:
+def _checked(name: str, built: object) -> tuple[nn.Module, list[str]]:
+    if not isinstance(built, nn.Module):
+        # A program of torch.export, for example.
+        raise DsxError(f"{name} returns a {type(built).__name__}, not a nn.Module")
+    network, wrappers = unwrap(built)
+    check_network(network)
+    return network, wrappers
+
+
+def check_network(network: nn.Module) -> None:
     """Refuse what dsx cannot train.
 
     Args:
-        name: Of the model.
         network: As its code built it.
 
     Raises:
-        DsxError: If it is no network, or its weights are not float32.
+        DsxError: If its weights cannot be trained, or not be stored.
     """
-    if not isinstance(network, nn.Module):
-        raise DsxError(f"{name} returns a {type(network).__name__}, not a nn.Module")
-    if isinstance(network, torch.jit.ScriptModule):
-        raise DsxError("is compiled by torch.jit: give the nn.Module that it was made from")
+    for name, module in network.named_modules():
+        # A copy of one cannot be trained: its weights are computed from those of the original.
+        if isinstance(module, torch.jit.ScriptModule):
+            subject = f"its module {name} is" if name else "is"
+            problem = "compiled by torch.jit: give the nn.Module that it was made from"
+            raise DsxError(f"{subject} {problem}")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise DsxError("has no weight that can be trained (requires_grad is False everywhere)")
     for name, parameter in network.named_parameters():
+        if parameter.layout != torch.strided or parameter.is_meta:
+            kind = "on the meta device" if parameter.is_meta else "sparse"
+            raise DsxError(f"its weight {name} is {kind}, and dsx stores dense weights")
         if parameter.is_floating_point() and parameter.dtype != torch.float32:
             kind = str(parameter.dtype).removeprefix("torch.")
             raise DsxError(
@@ -90,7 +132,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         DsxError: If one of them is none of JSON's values.
     """
     try:
-        json.dumps(dict(arguments), allow_nan=False)
+        json.dumps(plain(arguments), allow_nan=False)
     except (TypeError, ValueError) as error:
         allowed = "only words, finite numbers, true, false, null and lists of them"
         raise DsxError(f"{allowed}: {error}") from error

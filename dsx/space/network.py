@@ -1,13 +1,15 @@
 """What dsx does to a network that it knows nothing of: copy it, run it, complete it."""
 
-import copy
 import itertools
+from numbers import Number
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from dsx.conv.network_calls import duplicate, set_mode
 from dsx.errors import DsxError, raise_out_of_memory
+from dsx.plain import plain
 from dsx.space.source import one_line
 
 
@@ -18,7 +20,7 @@ def copied(model: nn.Module) -> nn.Module:
         model: Any network.
 
     Returns:
-        The copy.
+        The copy; the modules of torch in it hold Python's own numbers.
 
     Raises:
         DsxError: If it holds what cannot be copied, or weights that have no shape yet.
@@ -26,11 +28,29 @@ def copied(model: nn.Module) -> nn.Module:
     if lazy(model):
         raise DsxError("the network is built lazily: run it once on an input first")
     try:
-        return copy.deepcopy(model)
+        return with_plain_numbers(duplicate(model))
     # Whatever the user's network holds says by itself why it cannot be copied.
     except Exception as error:
         raise_out_of_memory(error)
         raise DsxError(f"the network cannot be copied: {one_line(error)}") from error
+
+
+def with_plain_numbers(network: nn.Module) -> nn.Module:
+    """Convert the widths, kernel sizes and other numbers that modules of torch hold into Python's.
+
+    Args:
+        network: Any network; changed in place. Attributes of its own classes are unchanged.
+
+    Returns:
+        The network.
+    """
+    for module in network.modules():
+        if not type(module).__module__.startswith("torch.nn."):
+            continue
+        for name, value in vars(module).items():
+            if not name.startswith("_") and isinstance(value, Number | tuple | list):
+                vars(module)[name] = plain(value)
+    return network
 
 
 def run(network: nn.Module, sample: Tensor) -> Tensor:
@@ -85,5 +105,5 @@ def materialise(network: nn.Module, sample: Tensor) -> None:
     """
     if lazy(network):
         training = network.training
-        run(network.eval(), sample)
-        network.train(training)
+        run(set_mode(network, False), sample)
+        set_mode(network, training)

@@ -1,10 +1,13 @@
 """Pretrained: weights from a file, loaded without running any code that it may hold."""
 
+import argparse
 import fnmatch
 import hashlib
 import pickle
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +19,34 @@ from torch import Tensor, nn
 from dsx.errors import DsxError, raise_out_of_memory, short
 from dsx.files import open_regular
 from dsx.space.source import one_line
+from dsx.space.state import ENCODED, decoded, state_of
+from dsx.space.state_dicts import (
+    Named,
+    StateDict,
+    fitting_prefixes,
+    named_for,
+    state_dict_in,
+)
 
-SAFE, PICKLED = (".safetensors",), (".pt", ".pth", ".bin")
-_WRAPPINGS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.")
-"""What torch's wrappers for several devices and for compiled networks put before each name."""
+SAFE, PICKLED = (".safetensors",), (".pt", ".pth", ".bin", ".ckpt", ".tar")
 SHOWN = 3
+_SAFE_CLASSES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
+"""Classes that files often hold alongside weights, and that run no code when they are read."""
 
 
-def read_weights(file: str) -> dict[str, Tensor]:
+def read_weights(file: str, key: str | None = None) -> StateDict:
     """Read a state dict.
 
     Args:
         file: A .safetensors file, or one that torch.save wrote of a state dict, by itself or
-            under the key `state_dict`, `model_state_dict` or `model`.
+            inside what a training script keeps.
+        key: The entry of the file that holds the state dict; None for the only one there is.
 
     Returns:
-        Tensors by name.
+        Tensors by name, and the entry that they were in.
 
     Raises:
-        DsxError: If there is no such file, or it holds something else.
+        DsxError: If there is no such file, it holds no state dict, or several and no key.
     """
     path = weights_path(file)
     kind = path.suffix.lower()
@@ -53,7 +64,11 @@ def read_weights(file: str) -> dict[str, Tensor]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DsxError(f"{file}: cannot be read: {reason}") from error
-    return _read_safe(path) if kind in SAFE else _unwrapped(file, _read_pickled(path))
+    content = _read_safe(path) if kind in SAFE else _read_pickled(path)
+    try:
+        return state_dict_in(content, key)
+    except DsxError as error:
+        raise DsxError(f"{file}: {error}") from error
 
 
 def weights_path(file: str) -> Path:
@@ -90,11 +105,15 @@ def _read_pickled(path: Path) -> Any:
         with warnings.catch_warnings():
             # About how the file is pickled; what is wrong with it is an error.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_SAFE_CLASSES):
+                return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # Torch's advice is to trust the file; its message names the first class it refuses.
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        named = f"; it needs {short(found[1])}" if found else ""
         raise DsxError(
-            f"{path}: holds more than tensors, or is damaged; unpickling it could run any code "
-            "(save the network's state_dict() alone, best as .safetensors)"
+            f"{path}: holds more than tensors, or is damaged{named}; unpickling it could run any "
+            "code (save the network's state_dict() alone, best as .safetensors)"
         ) from error
     # A damaged file can make torch fail in many ways; all of them are about the file.
     except Exception as error:
@@ -104,39 +123,29 @@ def _read_pickled(path: Path) -> Any:
         raise DsxError(f"{path}: is damaged, or was not written by torch.save: {reason}") from error
 
 
-def _unwrapped(file: str, content: Any) -> dict[str, Tensor]:
-    """Find the state dict in what a training script saved."""
-    for key in _WRAPPINGS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(map(_is_plain, content, content.values())):
-        raise DsxError(f"{file}: holds no state dict (a dict of plain tensors by name)")
-    return dict(content)
-
-
-def _is_plain(name: object, value: object) -> bool:
-    return (
-        isinstance(name, str)
-        and isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_quantized or value.is_meta or value.is_complex())
-    )
-
-
-def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence[str]) -> None:
+def take_weights(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    skip: Sequence[str],
+    prefix: str | None = None,
+) -> Named:
     """Give a network the weights of a state dict, in place.
 
     Args:
         network: The network; all of it has to be there, but for what is skipped.
         state: Tensors by name.
         skip: Wildcards of names that keep their fresh weights.
+        prefix: What stands before the names to be taken; None for what all names have in common,
+            as far as the names of the network do not have it.
+
+    Returns:
+        The weights under the names of the network, and what was taken off or left out.
 
     Raises:
-        DsxError: If the state dict is that of another architecture, or contains NaN; names the
-            weights.
+        DsxError: If the state dict is that of another architecture, or contains NaN or infinite
+            numbers; names the weights.
     """
-    own = network.state_dict()
-    state = _without_wrappers(state, own)
+    own = state_of(network)
     for wildcard in skip:
         if not fnmatch.filter(own, wildcard):
             raise DsxError(f"skip: '{wildcard}' matches no weight of the network")
@@ -144,47 +153,102 @@ def take_weights(network: nn.Module, state: Mapping[str, Tensor], skip: Sequence
     def kept(name: str) -> bool:
         return not any(fnmatch.fnmatchcase(name, wildcard) for wildcard in skip)
 
-    given = {name: tensor for name, tensor in state.items() if kept(name)}
+    named = named_for(own, state, prefix)
+    given = {name: tensor for name, tensor in named.state.items() if kept(name)}
+    wanted = [name for name in own if kept(name) and not _may_lack(name)]
+    problems = _problems(own, given, wanted)
+    if problems:
+        raise DsxError(_another_architecture(problems, wanted, state, prefix))
+    for name, tensor in given.items():
+        _check_numbers(name, tensor, own[name])
+    network.load_state_dict(decoded(given), strict=False)
+    return named
+
+
+def _may_lack(name: str) -> bool:
+    """Check whether old files may lack an entry: a count of batches, or what is no tensor."""
+    return name.endswith(("num_batches_tracked", ENCODED))
+
+
+def _problems(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], wanted: Sequence[str]
+) -> list[str]:
+    """List which weights are missing, unknown, or of another shape."""
     # Tied weights may be there under one of their names only.
     there = {own[name].data_ptr() for name in given if name in own}
-    # Counts batches, weighs nothing; old files do not have it.
-    wanted = [n for n in own if kept(n) and not n.endswith("num_batches_tracked")]
     problems = [
         f"{name} is missing"
         for name in wanted
         if name not in given and own[name].data_ptr() not in there
     ]
     problems += [f"{name} is unknown" for name in given if name not in own]
-    problems += [
+    return problems + [
         f"{name} is {_shape(tensor)}, not {_shape(own[name])}"
         for name, tensor in given.items()
-        if name in own and tensor.shape != own[name].shape
+        if name in own and tensor.shape != own[name].shape and not name.endswith(ENCODED)
     ]
-    if problems:
-        more = f", and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise DsxError(
-            f"the weights are of another architecture: {'; '.join(problems[:SHOWN])}{more} "
-            "(to leave some weights fresh: weights: {file: ..., skip: 'fc.*'})"
+
+
+def _another_architecture(
+    problems: Sequence[str], wanted: Sequence[str], state: Mapping[str, Tensor], prefix: str | None
+) -> str:
+    found = fitting_prefixes(wanted, state) if prefix is None else []
+    if found:
+        listed = ", ".join(map(short, found[:SHOWN]))
+        return (
+            f"all weights of the network are there under {listed} alongside others: specify "
+            f"which to take (weights: {{file: ..., prefix: {short(found[0])}}})"
         )
-    for name, tensor in given.items():
-        if tensor.to(own[name].dtype).isnan().any():
-            raise DsxError(f"the weights are damaged: {name} contains NaN")
-    network.load_state_dict(given, strict=False)
+    more = f", and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return (
+        f"the weights are of another architecture: {'; '.join(problems[:SHOWN])}{more} "
+        "(to leave some weights fresh: weights: {file: ..., skip: 'fc.*'})"
+    )
 
 
-def _without_wrappers(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what torch's wrappers put before all names, unless the network has it too."""
-    found = dict(state)
-    while found and not own.keys() & found.keys():
-        prefix = next((p for p in _PREFIXES if all(n.startswith(p) for n in found)), None)
-        if prefix is None:
-            break
-        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
-    return found
+def _check_numbers(name: str, tensor: Tensor, own: Tensor) -> None:
+    """Refuse NaN, and infinite numbers that the network does not have itself (in a mask)."""
+    converted = tensor.to(own.dtype)
+    if name.endswith(ENCODED) or not converted.is_floating_point():
+        return
+    if converted.isnan().any():
+        raise DsxError(f"the weights are damaged: {name} contains NaN")
+    if (converted.isinf() & ~own.isinf()).any():
+        raise DsxError(f"the weights are damaged: {name} contains infinite numbers")
 
 
 def _shape(tensor: Tensor) -> str:
     return " x ".join(map(str, tensor.shape)) or "one number"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsTaken:
+    """What was taken of a file of weights.
+
+    Args:
+        file: Path of the file.
+        key: The entry of the file that holds the state dict; empty if the file is one.
+        prefix: What was taken off all names; empty if nothing was.
+        ignored: Names that were left out: they count, or do not begin with the prefix.
+        wrapping: Whether names of torch's wrappers were taken out of the middle of names.
+    """
+
+    file: str
+    key: str
+    prefix: str
+    ignored: tuple[str, ...]
+    wrapping: bool
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence; none if the file is the state dict, with the names of the network."""
+        done = [f"taken from the entry {short(self.key)}"] if self.key else []
+        done += [f"without the prefix {short(self.prefix)} of their names"] if self.prefix else []
+        done += ["without 'module' and '_orig_mod' inside their names"] if self.wrapping else []
+        if self.ignored:
+            more = f" and {len(self.ignored) - 1} more" if len(self.ignored) > 1 else ""
+            done.append(f"leaving out {short(self.ignored[0].removesuffix(ENCODED))}{more}")
+        return [f"weights of {short(self.file)}: {', '.join(done)}"] if done else []
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

@@ -9,30 +9,49 @@ from torch import Tensor, nn
 
 from dsx.activity import activity
 from dsx.conv import ConvSpec, DsxConv
-from dsx.errors import DsxError, raise_out_of_memory
-from dsx.space.network import copied, run
+from dsx.conv.network_calls import set_mode
+from dsx.errors import DsxError, SpaceError
+from dsx.space.behaviour import check_behaviour, check_state
+from dsx.space.conditions import check_measured, check_trained
+from dsx.space.deployable import check_deployed
+from dsx.space.network import run
 from dsx.space.redesign import redesign
 from dsx.space.slots import Slot
 from dsx.space.space import SearchSpace
 
 
-def probe(space: SearchSpace) -> None:
-    """Redesign all slots that may be, and see that each is called as before; train one step.
+def probe(space: SearchSpace) -> tuple[str, ...]:
+    """Check everything that is taken for granted of a network, before it is measured.
+
+    It is run in eval mode, as it will be measured, and as it will be trained; then all slots that
+    may be redesigned are, each has to be called as before, and the result is deployed.
 
     Args:
         space: The space.
 
+    Returns:
+        What the user should know about the network, as sentences.
+
     Raises:
-        SpaceError: If the network goes around a redesigned slot, fails with one, or cannot be
-            trained.
+        SpaceError: If the network is random in eval mode, does not run as `measure` says, cannot
+            be trained or stored, goes around a redesigned slot, fails with one, or does not
+            compute the same once it is deployed.
     """
     try:
         with torch.random.fork_rng(), activity("checking that the network can be redesigned"):
-            network = space.network(fresh=True)
-            _check_training(network, space)
-            _check_slots(network, space)
+            network, images = space.network(fresh=True), _images(space)
+            notes = check_behaviour(network, images)
+            check_measured(network, space)
+            check_state(network, check_trained(network, space), images)
+            check_deployed(_check_slots(network, space), images)
+            if space.missing is None and space.file.weights is not None:
+                notes = check_behaviour(space.network(), images)
+    # It names the key already.
+    except SpaceError:
+        raise
     except DsxError as error:
         raise space.source.error(("model",), str(error)) from error
+    return tuple(notes)
 
 
 def fingerprint(space: SearchSpace) -> str:
@@ -53,7 +72,7 @@ def fingerprint(space: SearchSpace) -> str:
     torch.set_num_threads(1)  # sums in one order
     try:
         for training in (False, True):
-            first, again = (_seeded(network.train(training), space) for _ in range(2))
+            first, again = (_seeded(set_mode(network, training), space) for _ in range(2))
             # One that draws from elsewhere than torch is never the same: its modules have to do.
             if first == again:
                 digest.update(first)
@@ -73,47 +92,32 @@ def _images(space: SearchSpace) -> Tensor:
     return torch.randn(2, *space.data.image_shape, generator=generator)
 
 
-def _check_training(network: nn.Module, space: SearchSpace) -> None:
-    """Run forward and backward in train mode, where a network may do other things."""
-    images, twin = _images(space), copied(network).train()
-    try:
-        output = twin(images)
-    # The user's own code, in train mode: whatever it raises is about that.
-    except Exception as error:
-        raise_out_of_memory(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DsxError(f"the network does not run in train mode: {reason}") from error
-    if not isinstance(output, Tensor):
-        raise DsxError(f"the network returns a {type(output).__name__} in train mode, not a tensor")
-    if tuple(output.shape) != (len(images), space.data.classes):
-        shape = " x ".join(map(str, output.shape))
-        raise DsxError(f"the network returns {shape} for {len(images)} images in train mode")
-    if not output.requires_grad:
-        raise DsxError("the network's output does not depend on any weight that can be trained")
-
-
-def _check_slots(network: nn.Module, space: SearchSpace) -> None:
+def _check_slots(network: nn.Module, space: SearchSpace) -> nn.Module:
+    """Redesign all slots that may be, and see that each is called as before."""
     slots = {slot.name: slot for choices in space.choices for slot in choices.slots}
     specs: dict[str, ConvSpec] = {}
     for choices in space.choices:
         specs |= next((s for s in choices.settings() if not all(k.keeps for k in s.values())), {})
-    small = redesign(network, specs).eval()
+    small = set_mode(redesign(network, specs), False)
     names = {module: name for name, module in small.named_modules()}
     images: dict[str, Counter[tuple[int, int]]] = {name: Counter() for name in specs}
 
     def note(conv: nn.Module, given: object, out: Tensor) -> None:
         images[names[conv]][out.shape[-2], out.shape[-1]] += out[..., 0, 0, 0].numel()
 
+    hooks = []
     for name, spec in specs.items():
         conv = small.get_submodule(name)
         if not spec.keeps:
             assert isinstance(conv, DsxConv)
-            conv.register_forward_hook(note)
+            hooks.append(conv.register_forward_hook(note))
     sample = torch.zeros(2, *space.data.image_shape)
     try:
         run(small, sample)
     except DsxError as error:
         raise DsxError(f"with redesigned slots {error}") from error
+    for hook in hooks:
+        hook.remove()
     for name, spec in specs.items():
         if not spec.keeps and images[name] != _expected(slots[name], len(sample)):
             rule = f"{{match: '{name}', keep: true}}"
@@ -121,6 +125,7 @@ def _check_slots(network: nn.Module, space: SearchSpace) -> None:
                 f"its code goes around {name} once that is redesigned (does it ask for the type of "
                 f"its modules?): keep the slot by a rule before the others: {rule}"
             )
+    return small
 
 
 def _expected(slot: Slot, batch: int) -> "Counter[tuple[int, int]]":

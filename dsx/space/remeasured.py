@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError
 from dsx.space.model import check_alone
 from dsx.space.schema import Measure
@@ -25,7 +26,7 @@ def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:
     given = {key: value for key, value in settings.items() if value is not None}
     measure = Measure.model_validate({**space.file.measure.model_dump(), **given})
     if measure.batch == 1 and space.file.measure.batch > 1:
-        network = space.network(fresh=True).eval()
+        network = set_mode(space.network(fresh=True), False)
         try:
             check_alone(network, space.data.image_shape)
         except DsxError as error:

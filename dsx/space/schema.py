@@ -218,6 +218,8 @@ class Weights(_Part):
     """Trained weights to begin with."""
 
     file: str
+    key: Annotated[str, Field(min_length=1)] | None = None
+    prefix: Annotated[str, Field(min_length=1)] | None = None
     skip: Annotated[list[str], Options] = []
 
 

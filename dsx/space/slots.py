@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv, spec_cost, standing_spec
 from dsx.conv.geometry import Geometry
+from dsx.plain import plain_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,9 @@ class Slot:
     bias: bool
     out_hw: tuple[tuple[int, int], ...]
     scaled: bool = True
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
 
     @property
     def in_channels(self) -> int:

@@ -8,24 +8,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import dsx
 from dsx.activity import activity
 from dsx.conv import ConvSpec, Cost
+from dsx.conv.network_calls import set_mode
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
 from dsx.nets import network_builder
 from dsx.space.census import Census, census
 from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
-from dsx.space.model import build_model, check_alone, check_arguments, unwrap_logits
+from dsx.space.model import build_with_notes, check_alone, check_arguments, unwrap_logits
 from dsx.space.network import copied
-from dsx.space.pretrained import digest, read_weights, take_weights, weights_path
+from dsx.space.pretrained import WeightsTaken, digest, read_weights, take_weights, weights_path
 from dsx.space.recipe import fitted
 from dsx.space.rules import rule_choices
-from dsx.space.schema import SpaceFile, parse_space
+from dsx.space.schema import SpaceFile, Weights, parse_space
 from dsx.space.source import Source, read_source
+from dsx.space.state_dicts import Named, StateDict
 from dsx.space.yaml_text import MOST_CHARACTERS
 from dsx.trust import give, import_paths
 
@@ -43,6 +45,7 @@ class SearchSpace:
         data: Known, and loaded once it is needed.
         census: The network's slots and costs.
         choices: What each slot, or each group of slots that share a setting, may become.
+        built_notes: What the user should know about how the network is built.
     """
 
     name: str
@@ -51,6 +54,7 @@ class SearchSpace:
     data: Data
     census: Census
     choices: tuple[Choices, ...]
+    built_notes: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> Design:
@@ -122,13 +126,38 @@ class SearchSpace:
         Returns:
             The network; fresh weights are those that the training seed gives.
         """
-        network = _build(self.file, self.source, self.data)
+        network, _ = _build(self.file, self.source, self.data)
         if self.file.weights is not None and not fresh:
-            state, skip = self.weights, self.file.weights.skip
-            _named(self.source, "weights", lambda: take_weights(network, state, skip))
+            self._take_weights(network, self.file.weights)
         if self.census.wrapped:
             unwrap_logits(network)
         return network
+
+    def _take_weights(self, network: nn.Module, given: Weights) -> Named:
+        state, skip, prefix = self.weights, given.skip, given.prefix
+        return _named(self.source, "weights", lambda: take_weights(network, state, skip, prefix))
+
+    @functools.cached_property
+    def weights_taken(self) -> WeightsTaken | None:
+        """What is taken of the file of weights; None without one, or if it is not there yet."""
+        given = self.file.weights
+        if given is None or self.missing is not None:
+            return None
+        network, _ = _build(self.file, self.source, self.data)
+        named = self._take_weights(network, given)
+        return WeightsTaken(
+            file=given.file,
+            key=self.weights.key,
+            prefix=named.prefix,
+            ignored=named.ignored,
+            wrapping=named.wrapping,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how the network and its weights are read."""
+        taken = self.weights_taken
+        return self.built_notes if taken is None else (*self.built_notes, *taken.notes)
 
     @property
     def imports(self) -> frozenset[str]:
@@ -145,13 +174,13 @@ class SearchSpace:
         return None if path.exists() else given.file
 
     @functools.cached_property
-    def weights(self) -> Mapping[str, Tensor]:
+    def weights(self) -> StateDict:
         """State dict that the network begins with, read when first asked for; may be empty."""
         given = self.file.weights
         return (
-            {}
+            StateDict()
             if given is None
-            else _named(self.source, "weights", lambda: read_weights(given.file))
+            else _named(self.source, "weights", lambda: read_weights(given.file, given.key))
         )
 
     @functools.cached_property
@@ -171,6 +200,8 @@ class SearchSpace:
         }
         if self.file.weights is not None:
             facts["weights"] = [digest(self.weights), *self.file.weights.skip]
+            if self.file.weights.prefix is not None:
+                facts["weights_prefix"] = self.file.weights.prefix
         return facts
 
 
@@ -234,14 +265,14 @@ def _build_space(name: str, source: Source) -> SearchSpace:
     for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():
         raise source.error(("train", "augment", key), problem)
     with activity("building the network"):
-        network = _build(content, source, data)
+        network, notes = _build(content, source, data)
         trained = fitted(content.train, network, data.image_shape)
     content = content.model_copy(update={"train": trained})
     with activity("counting parameters and FLOPs of the network"):
         found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"
-        problem = f"returns {numbers} numbers for an image, the data has {data.classes} classes"
+        problem = f"returns {numbers} numbers for an image, the data has {data.counted_classes}"
         raise source.error(("model",), problem + _also(data))
     space = SearchSpace(
         name=name,
@@ -250,6 +281,7 @@ def _build_space(name: str, source: Source) -> SearchSpace:
         data=data,
         census=found,
         choices=tuple(rule_choices(content.slots, source, found)),
+        built_notes=notes,
     )
     if space.missing is None and content.weights is not None:
         space.network()
@@ -270,7 +302,7 @@ def _census(network: nn.Module, data: Data, content: SpaceFile) -> Census:
     sample = torch.zeros(2, *data.image_shape)
     found = census(network, sample, kept=content.weights is not None)
     if content.measure.batch == 1:
-        check_alone(copied(network).eval(), data.image_shape)
+        check_alone(set_mode(copied(network), False), data.image_shape)
     return found
 
 
@@ -291,12 +323,13 @@ def _data_key(content: SpaceFile) -> str:
     return "data_args" if "data_args" in content.model_fields_set else "data"
 
 
-def _build(content: SpaceFile, source: Source, data: Data) -> nn.Module:
+def _build(content: SpaceFile, source: Source, data: Data) -> tuple[nn.Module, tuple[str, ...]]:
     _named(source, "model", lambda: network_builder(content.model))
     key = "model_args" if "model_args" in content.model_fields_set else "model"
     _named(source, key, lambda: check_arguments(content.model_args))
     seed, shape = content.train.seed, data.image_shape
-    return _named(source, key, lambda: build_model(content.model, content.model_args, shape, seed))
+    name, arguments = content.model, content.model_args
+    return _named(source, key, lambda: build_with_notes(name, arguments, shape, seed))
 
 
 def _space_path(name: str) -> Path:

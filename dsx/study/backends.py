@@ -9,6 +9,7 @@ from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
+from dsx.space.state import state_of
 from dsx.study.plan import Plan, plan_metrics
 from dsx.study.single import LATENCY, Number, Single
 
@@ -121,7 +122,7 @@ class _Comparison:
         for name in missing:
             candidate = single.candidate(self.spaces[name], single.design)
             if single.design.learned and trained is not None:
-                candidate.restore(trained.trained().state_dict())
+                candidate.restore(state_of(trained.trained()))
             trained = trained or candidate
             single.doing(f"preparing {name}")
             try:

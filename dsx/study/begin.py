@@ -11,7 +11,7 @@ from dsx.space.source import read_source
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan
 from dsx.study.store import exists, forget
-from dsx.study.tables import COMPLETE, REJECTED, StudyRow, TrialRow
+from dsx.study.tables import COMPLETE, REJECTED, StudyRow, TrialDetailRow, TrialRow
 
 
 def begin_study(
@@ -108,6 +108,7 @@ def _forget(engine: Engine, name: str) -> None:
     """Forget a study; what was measured for it stays."""
     forget(engine, name)
     with Session(engine) as session, session.begin():
+        session.execute(delete(TrialDetailRow).where(TrialDetailRow.study == name))
         session.execute(delete(TrialRow).where(TrialRow.study == name))
         session.execute(delete(StudyRow).where(StudyRow.name == name))
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsx.measure.flops import notes
 from dsx.study.front import Entry
 from dsx.study.pool import Stored
+from dsx.study.readings import DeployedAs
 from dsx.study.repeated import Agreement
 from dsx.study.tables import StudyRow
 
@@ -91,6 +93,19 @@ def alike(entries: Sequence[Entry]) -> dict[str, str]:
     }
 
 
+def unfolded(baseline: DeployedAs | None) -> dict[str, str]:
+    """Say how many batch norms the deployed baseline still computes, if there are any."""
+    if baseline is None or not baseline.unfolded:
+        return {}
+    return {"batch norms": unfolded_words(baseline.folded, baseline.unfolded)}
+
+
+def unfolded_words(folded: int, unfolded: int) -> str:
+    """Say how many batch norms of a deployed network are not folded: "3 of 40 are not folded"."""
+    verb = "is" if unfolded == 1 else "are"
+    return f"{unfolded} of {folded + unfolded} {verb} not folded into a convolution for timing"
+
+
 def repeated(found: Agreement) -> dict[str, str]:
     """Describe the result of the A/A check, if there is any."""
     return {"A/A check": found.words} if found.networks else {}
@@ -125,19 +140,9 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
 
 
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
-    """Say where the operators of the baseline count otherwise than its modules, or cannot count."""
+    """Return which operators of the baseline are not counted, and whether the check disagrees."""
     flops = next((reading for reading in reversed(baseline) if reading.metric == "flops"), None)
     if flops is None:
         return {}
-    said = []
-    counted = flops.conditions.get("counted_by_operator", flops.value)
-    if counted != flops.value:
-        said.append(
-            f"the baseline's operators count {counted:,}, dsx {flops.value:,.0f}: the network has "
-            "products that are neither of a module nor of two matrices"
-        )
-    unknown = flops.conditions.get("unknown_operators", {})
-    if unknown:
-        named = ", ".join(f"{name} ({times})" for name, times in unknown.items())
-        said.append(f"the baseline has operators that nobody counts: {named}")
+    said = notes(flops.value, flops.conditions)
     return {"flops": "; ".join(said)} if said else {}

@@ -2,13 +2,21 @@
 
 import logging
 import math
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed, out_of_memory
+from dsx.errors import (
+    CheckpointError,
+    DsxError,
+    TrialFailed,
+    WorkFailed,
+    out_of_memory,
+    printable,
+)
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
 from dsx.study.memory import KnownForms, Memory
@@ -20,27 +28,37 @@ from dsx.study.weights import Weights
 
 _LOG = logging.getLogger(__name__)
 
+LONGEST_TRACEBACK = 20_000
+"""Characters of a traceback that are stored."""
+
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What became of a design.
+    """The outcome of the evaluation of a design.
 
     Args:
-        state: "complete" if it was measured to the end, "rejected" if it broke a constraint
-            before, "failed" if something in it went wrong.
-        reason: Why it was rejected or failed.
-        values: What was measured, by metric.
-        excesses: By how much each constraint is broken, as far as known; positive is broken.
+        state: "complete" if all metrics were measured, "rejected" if the design violated a
+            constraint before that, "failed" if an error occurred.
+        reason: Reason of a rejection or failure, in one line.
+        values: Measured values by metric.
+        excesses: Violation of each constraint, as far as known; positive if it is violated.
+        traceback: Traceback of the failure; empty if it did not fail.
     """
 
     state: str
     reason: str = ""
     values: dict[str, float] = field(default_factory=dict)
     excesses: dict[str, float] = field(default_factory=dict)
+    traceback: str = ""
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """The amount by which the value of each violated constraint exceeds its bound."""
+        return {name: excess for name, excess in self.excesses.items() if excess > 0}
 
     @property
     def feasible(self) -> bool:
-        """Whether the design was measured to the end and keeps all constraints."""
+        """Whether the design is completed and violates no constraint."""
         return self.state == COMPLETE and all(excess <= 0 for excess in self.excesses.values())
 
 
@@ -91,7 +109,9 @@ class Evaluator:
         # the memory at hand. Anything else is our own mistake and goes up.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
             outcome.state = FAILED
-            outcome.reason = in_one_line(error)
+            outcome.reason = printable(in_one_line(error))
+            outcome.traceback = _traceback(error)
+            _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
         # Where it was interrupted instead, it is gone on with from there.
         self.weights.drop_checkpoint(design.id)
         return outcome
@@ -110,7 +130,8 @@ class Evaluator:
         stages = self.plan.stages(design)
         if design.learned and not self._worthwhile(candidate, outcome):
             return
-        anew = design.learned and self._anew(candidate)
+        with _failing_as_trial(candidate):
+            anew = design.learned and self._anew(candidate)
         for stage, names in stages:
             for name in names:
                 outcome.values[name] = self._reading(candidate, name, anew).value
@@ -155,7 +176,7 @@ class Evaluator:
     def _broken(self, outcome: Outcome, values: Mapping[str, float]) -> str:
         """Note by how much each constraint is broken, and name those that are."""
         outcome.excesses = self.plan.excesses(values, self.baseline)
-        return ", ".join(name for name, excess in outcome.excesses.items() if excess > 0)
+        return ", ".join(outcome.violations)
 
     def _reading(self, candidate: Candidate, name: str, anew: bool) -> Reading:
         design, metric = candidate.design, self.plan.metrics[name]
@@ -188,7 +209,7 @@ def share_reading(recall: Recall, name: str, candidate: Candidate) -> Reading | 
         The newest reading of the same deployed network, if there is one.
 
     Raises:
-        TrialFailed: If anything goes wrong in a network that is not dsx's.
+        TrialFailed: If anything goes wrong with code that is not dsx's.
     """
     with _failing_as_trial(candidate):
         return recall.share(name, candidate)
@@ -206,10 +227,12 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
         A reading that is a number.
 
     Raises:
-        TrialFailed: If it is none, or anything goes wrong in a network that is not dsx's.
+        TrialFailed: If it is none, or anything goes wrong with code that is not dsx's.
     """
     with _failing_as_trial(candidate):
         reading = metric.read(candidate)
+    if not isinstance(reading, Reading):
+        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Reading")
     check_finite(name, reading)
     return reading
 
@@ -221,8 +244,9 @@ def _failing_as_trial(candidate: Candidate) -> Iterator[None]:
     except (DsxError, SQLAlchemyError):
         raise
     except Exception as error:
-        # In a network that is not dsx's, any error is about that network.
-        if ":" not in candidate.space.file.model:
+        # With a network, metric, data set, backend or kernel shape that is not dsx's, any error is
+        # about that.
+        if not candidate.space.imports:
             raise
         raise TrialFailed(in_one_line(error)) from error
 
@@ -238,8 +262,22 @@ def check_finite(name: str, reading: Reading) -> None:
         TrialFailed: If it, or an end of its interval, is infinite or NaN.
     """
     for number in (reading.value, reading.low, reading.high):
+        if not isinstance(number, int | float):
+            raise TrialFailed(f"{name} is {number!r}, which is not a number")
         if not math.isfinite(number):
             raise TrialFailed(f"{name} is {number}")
+
+
+def _traceback(error: BaseException) -> str:
+    """Write the traceback of an error; of a very long one the end, where the cause is."""
+    # A `TrialFailed` only repeats the error behind it in one line.
+    origin = error.__cause__ if isinstance(error, TrialFailed) else None
+    lines = "".join(traceback.format_exception(origin or error))
+    # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
+    text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+    if len(text) <= LONGEST_TRACEBACK:
+        return text
+    return f"...\n{text[-LONGEST_TRACEBACK:].partition(chr(10))[2]}"
 
 
 def in_one_line(error: BaseException) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
 from dsx.study.certainty import Certainty, Costs, certainties, contested_pairs, doubters
 from dsx.study.dominance import Values, dominate, hypervolume, non_dominated, to_ideal
+from dsx.study.reasons import Outcomes
 
 Direction = Literal["minimize", "maximize"]
 
@@ -118,6 +119,7 @@ class Front:
         conditions: What the numbers were measured under, for people to read.
         devices: Fingerprint to number of the devices whose numbers are mixed, the study's first;
             empty where they are all from one.
+        outcomes: Outcomes of the trials of the study.
     """
 
     study: str
@@ -129,6 +131,7 @@ class Front:
     reference: Mapping[str, float]
     conditions: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, int] = field(default_factory=dict)
+    outcomes: Outcomes = field(default_factory=Outcomes)
 
     def __post_init__(self) -> None:
         assert self.objectives, "a front needs an objective"
@@ -298,6 +301,8 @@ class Front:
             return "No design meets the constraints"
         if damaged := self.conditions.get("damaged"):
             return f"No design has all of its measurements: {damaged}"
+        if failure := self.outcomes.baseline_failure:
+            return f"No design is completed, because the baseline failed: {failure}"
         return "No design is measured to the end yet"
 
     def _some_front(self) -> tuple[Entry, ...]:

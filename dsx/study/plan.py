@@ -1,5 +1,6 @@
 """Plan: which metrics a study measures, in which order, and what bounds them."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES, Stage, training_facts
 from dsx.measure.backends import refusal
+from dsx.plain import plain
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe
 from dsx.study.memory import Memory
@@ -30,6 +32,7 @@ class Plan:
         protocols: Protocol id of each.
         learned: The same for designs with learned shapes, of which every number depends on the
             training; empty where the space has none.
+        notes: What the user should know about the network and its weights, as sentences.
     """
 
     space: SearchSpace
@@ -37,6 +40,7 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]]
     protocols: Mapping[str, str]
     learned: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def training(self) -> str:
@@ -159,8 +163,9 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
     metrics = find_metrics(space)
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
-    probe(space)
-    return plan_metrics(space, metrics, memory, space.learned)
+    notes = (*space.notes, *probe(space))
+    plan = plan_metrics(space, metrics, memory, space.learned)
+    return dataclasses.replace(plan, notes=notes)
 
 
 def plan_metrics(
@@ -182,7 +187,9 @@ def plan_metrics(
     if ":" in space.file.model:
         # The user's code can change while its import path stays the same.
         common["network"] = fingerprint(space)
-    settings = {name: {**metric.protocol(space), **common} for name, metric in metrics.items()}
+    settings = {
+        name: plain({**metric.protocol(space), **common}) for name, metric in metrics.items()
+    }
     return Plan(
         space=space,
         metrics=metrics,

@@ -18,10 +18,12 @@ from dsx.study.circumstances import (
     numbered,
     repeated,
     uncounted,
+    unfolded,
 )
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
 from dsx.study.names import check_study_name
+from dsx.study.outcomes import load_outcomes
 from dsx.study.pool import Stored, pool_all
 from dsx.study.readings import DeployedAs, load_deployed, load_readings
 from dsx.study.repeated import load_agreement
@@ -84,6 +86,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         study = _read_again(session, study)
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
         readings, deployed = load_readings(session, study), load_deployed(session, study)
+        outcomes = load_outcomes(session, study)
         devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
         taken = {
             design: of[devices[design]] for design, of in readings.items() if design in devices
@@ -115,11 +118,13 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             **left_out(len(trials) - len(joined)),
             **damaged(readings.damaged, [entry.trial for entry in joined if entry not in whole]),
             **alike(whole),
+            **unfolded(deployed.get((study.baseline, study.device))),
             **repeated(load_agreement(engine, study.device, study)),
             **uncounted(readings[study.baseline][study.device]),
             **data_notes(readings[study.baseline][study.device]),
         },
         devices=numbered(study, whole),
+        outcomes=outcomes,
     )
 
 

@@ -68,12 +68,16 @@ class DeployedAs:
         forms: Form of each convolution that has a choice, by name.
         params: Numbers that the network holds; None where they were not counted.
         flops: Multiply-adds of the network; None where they were not counted.
+        folded: Batch norms folded into a convolution.
+        unfolded: Batch norms that the deployed network still computes.
     """
 
     subject: str
     forms: Mapping[str, str]
     params: int | None
     flops: int | None
+    folded: int = 0
+    unfolded: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -106,6 +110,8 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
             forms=row.facts["forms"],
             params=row.facts.get("deployed_params"),
             flops=row.facts.get("deployed_flops"),
+            folded=row.facts.get("folded_norms", 0),
+            unfolded=row.facts.get("unfolded_norms", 0),
         )
         for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
         if not damage(DeploymentRow.__table__, row._mapping)

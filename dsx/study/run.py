@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from dsx.activity import subject
 from dsx.errors import DsxError, WorkFailed
 from dsx.measure import busy, this_device
+from dsx.measure.flops import space_notes
+from dsx.plain import plain
 from dsx.space import SearchSpace, load_space
 from dsx.space.choices import KEEPS
 from dsx.study.begin import begin_study
@@ -115,6 +117,7 @@ def search(
             study was begun with another space or on another device.
         WorkFailed: If the baseline cannot be measured, or the database fails on the way.
     """
+    trials, seed, timeout = plain((trials, seed, timeout))
     _check(study, trials, seed)
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study
@@ -181,7 +184,8 @@ class _Run:
         self.front = self.marked = 0
         # The protocol of such a metric has loaded the data already.
         uses_data = any(metric.cost in ("projected", "trained") for metric in plan.metrics.values())
-        self.notes = list(plan.space.splits.notes) if uses_data else []
+        self.notes = [*plan.notes, *(plan.space.splits.notes if uses_data else ())]
+        self.notes += space_notes(plan.space)
         self.note_again = 0.0
         self.weights = Weights(self.engine, storage, name, plan.training)
         self.weights.check_folder()

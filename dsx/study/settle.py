@@ -54,6 +54,8 @@ class Settled:
         timed: How often a design was timed.
         trained: How often a design was trained.
         failed: What went wrong, by design id.
+        untimed: Ids of the designs with learned shapes that were not timed, because the study does
+            not keep their weights.
         end: Why it ended.
         seconds: How long it took; what is begun is finished, so it may be more than was given.
     """
@@ -63,6 +65,7 @@ class Settled:
     timed: int
     trained: int
     failed: dict[str, str]
+    untimed: frozenset[str] = frozenset()
     end: str
     seconds: float
 
@@ -129,6 +132,7 @@ class _Settling:
         self.spent = {"timing": 0.0, "training": 0.0}
         self.done: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
+        self.untimed: set[str] = set()
         self.tries: Counter[str] = Counter()
 
     def run(self, seconds: float) -> Settled:
@@ -147,6 +151,7 @@ class _Settling:
             timed=self.done["timing"],
             trained=self.done["training"],
             failed=self.failed,
+            untimed=frozenset(self.untimed),
             end=why,
             seconds=time.monotonic() - begin,
         )
@@ -234,6 +239,7 @@ class _Settling:
         # On a busy machine readings may not count, and without its weights a design has none.
         self.tries.update(map(network_of, entries))
         self.done["timing"] += len(timed)
+        self.untimed |= {design.id for design in designs} - set(timed)
 
     def _train(self, entry: Entry) -> None:
         design = design_of(self.plan.space, entry)

@@ -367,9 +367,9 @@ class Single:
         except (DsxError, SQLAlchemyError):
             raise
         except Exception as error:
-            # In a network that is not dsx's, any error is about that network.
+            # With code that is not dsx's, any error is about that code.
             expected = isinstance(error, RuntimeError | ValueError | MemoryError)
-            if not expected and ":" not in self.space.file.model:
+            if not expected and not self.space.imports:
                 raise
             raise WorkFailed(in_one_line(error)) from error
 

@@ -6,7 +6,10 @@ from datetime import datetime
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
 
+from dsx.study.outcomes import load_outcomes
 from dsx.study.presence import Presence
+from dsx.study.read import find_study
+from dsx.study.reasons import Outcomes
 from dsx.study.tables import COMPLETE, LeaseRow, StudyRow, TrialRow
 
 
@@ -19,7 +22,8 @@ class StudyLine:
         space: Name of its space.
         begun_at: In UTC.
         draws: Trials of any end.
-        complete: Designs measured to the end.
+        complete: Number of completed designs.
+        outcomes: Outcomes of the trials.
         running: The process that runs it, as host:pid; empty if none does. One that was killed may
             still be named until the study is resumed, unless it is proved to have ended.
     """
@@ -29,11 +33,23 @@ class StudyLine:
     begun_at: datetime
     draws: int
     complete: int
+    outcomes: Outcomes
     running: str
 
 
-def list_studies(engine: Engine) -> list[StudyLine]:
-    """List the studies of a database, the newest last."""
+def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
+    """List the studies of a database, the newest last.
+
+    Args:
+        engine: The database.
+        name: Name of the only study to list; None for all studies.
+
+    Returns:
+        A line for each study.
+
+    Raises:
+        StorageError: If there is no such study.
+    """
     complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
     query = (
         select(StudyRow, func.count(TrialRow.number), complete, LeaseRow)
@@ -43,6 +59,8 @@ def list_studies(engine: Engine) -> list[StudyLine]:
         .group_by(StudyRow.name, LeaseRow.study)
         .order_by(StudyRow.begun_at, StudyRow.name)
     )
+    if name is not None:
+        query = query.where(StudyRow.name == find_study(engine, name).name)
     with Session(engine) as session:
         return [
             StudyLine(
@@ -51,6 +69,7 @@ def list_studies(engine: Engine) -> list[StudyLine]:
                 begun_at=row.begun_at,
                 draws=draws,
                 complete=done or 0,
+                outcomes=load_outcomes(session, row),
                 running=_running(engine, lease),
             )
             for row, draws, done, lease in session.execute(query)

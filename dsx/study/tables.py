@@ -27,6 +27,9 @@ from dsx.study.checked import Checked, refuse_damaged
 SCHEMA_VERSION = 1
 """Version of the layout of these tables."""
 
+OPTIONAL = "optional"
+"""Key in the `info` of a table that a database may lack while it is only read."""
+
 # What can become of a draw.
 RUNNING, INTERRUPTED = "running", "interrupted"
 COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
@@ -72,6 +75,8 @@ class DeploymentFacts(BaseModel):
     forms: dict[str, str]
     deployed_params: int | None = None
     deployed_flops: int | None = None
+    folded_norms: int = 0
+    unfolded_norms: int = 0
 
 
 class Conditions(BaseModel):
@@ -82,6 +87,7 @@ class Conditions(BaseModel):
     forms: dict[str, str] = Field(default_factory=dict)
     counted_by_operator: float = 0.0
     unknown_operators: dict[str, int] = Field(default_factory=dict)
+    unknown_to_check: dict[str, int] = Field(default_factory=dict)
 
 
 def _object(kind: Any) -> Checked:
@@ -251,6 +257,23 @@ class TrialRow(Base):
     feasible: Mapped[bool] = mapped_column(default=False)
     begun_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
+
+
+class TrialDetailRow(Base):
+    """Details of a trial that failed or violates a constraint; no row for any other trial.
+
+    Attributes:
+        traceback: Traceback of the failure; empty for a trial that did not fail.
+        violations: Violated constraint to the amount by which its value exceeds the bound.
+    """
+
+    __tablename__ = "dsx_trial_details"
+    study: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    traceback: Mapped[str] = mapped_column(Lines, default="")
+    violations: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Positive]))
+    # Databases of this schema version that were created before this table existed lack it.
+    __table_args__ = {"info": {OPTIONAL: True}}  # noqa: RUF012
 
 
 class WeightFileRow(Base):

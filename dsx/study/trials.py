@@ -1,12 +1,20 @@
-"""Trials: what a study has drawn, and what became of each draw."""
+"""The trials of a study, and the outcome of each."""
 
 from collections import Counter
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from dsx.study.evaluate import Outcome
-from dsx.study.tables import COMPLETE, INTERRUPTED, REPEATED, RUNNING, TrialRow, now
+from dsx.study.tables import (
+    COMPLETE,
+    INTERRUPTED,
+    REPEATED,
+    RUNNING,
+    TrialDetailRow,
+    TrialRow,
+    now,
+)
 
 
 class Trials:
@@ -17,7 +25,7 @@ class Trials:
         study: Name of the study.
 
     Attributes:
-        counts: Draws by what became of them.
+        counts: Number of trials by state.
         seen: Designs that came to an end; they are not evaluated again.
         complete: Designs measured to the end in an earlier run.
         ends: What became of each draw of an earlier run that came to an end.
@@ -57,12 +65,12 @@ class Trials:
             design: Design id.
             outcome: Its end.
         """
-        self._close(number, outcome.state, outcome.reason, outcome.feasible)
+        self._close(number, outcome)
         self.seen.add(design)
 
     def repeat(self, number: int) -> None:
         """Write down that a draw gave a design that was drawn before."""
-        self._close(number, REPEATED, "drawn before", False)
+        self._close(number, Outcome(state=REPEATED, reason="drawn before"))
 
     def replace(self, number: int, design: str, outcome: Outcome) -> None:
         """Store the outcome of a trial that was evaluated once more; arguments as `end`."""
@@ -76,7 +84,7 @@ class Trials:
             number: Number of the trial.
         """
         self.counts[self.ends[number]] -= 1
-        self._close(number, INTERRUPTED, "its design is lost", False)
+        self._close(number, Outcome(state=INTERRUPTED, reason="its design is lost"))
         self.complete.discard(self.designs[number])
         if (lost := self.designs[number]) is not None:
             self.seen.discard(lost)
@@ -91,11 +99,27 @@ class Trials:
             )
         self.counts[INTERRUPTED] += self.counts.pop(RUNNING, 0)
 
-    def _close(self, number: int, state: str, reason: str, feasible: bool) -> None:
+    def _close(self, number: int, outcome: Outcome) -> None:
         with Session(self._engine) as session, session.begin():
             row = session.get_one(TrialRow, (self._study, number))
-            row.state, row.reason, row.feasible, row.ended_at = state, reason, feasible, now()
-        self.counts[state] += 1
+            row.state, row.reason, row.feasible = outcome.state, outcome.reason, outcome.feasible
+            row.ended_at = now()
+            self._detail(session, number, outcome)
+        self.counts[outcome.state] += 1
+
+    def _detail(self, session: Session, number: int, outcome: Outcome) -> None:
+        """Replace the details of a trial, which may have been evaluated before."""
+        detail = TrialDetailRow
+        session.execute(delete(detail).where(detail.study == self._study, detail.number == number))
+        if outcome.traceback or outcome.violations:
+            session.add(
+                TrialDetailRow(
+                    study=self._study,
+                    number=number,
+                    traceback=outcome.traceback,
+                    violations=outcome.violations,
+                )
+            )
 
     @property
     def draws(self) -> int:

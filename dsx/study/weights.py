@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dsx.errors import StorageError, WorkFailed
 from dsx.files import make_folder, write
+from dsx.space.state import state_of
 from dsx.study.database import database_id, parse_url, sqlite_file
 from dsx.study.memory import digest
 from dsx.study.tables import WeightFileRow
@@ -63,7 +64,7 @@ class Weights:
         # Cloned, since safetensors refuses one tensor under two names.
         state = {
             name: tensor.clone(memory_format=torch.contiguous_format)
-            for name, tensor in network.state_dict().items()
+            for name, tensor in state_of(network).items()
         }
         facts = {
             "design": design,

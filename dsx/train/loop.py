@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from dsx.activity import activity
 from dsx.conv import Shaping
+from dsx.conv.network_calls import set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.schema import Train
+from dsx.space.state import ENCODED, restore, state_of
 from dsx.train.allocator import keep_freed_memory
 from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write
@@ -124,7 +126,7 @@ class _Training:
 
     def steps(self) -> Iterator[bool]:
         """Go through the steps that are left; says after each whether an epoch is over."""
-        self.network.train()
+        set_mode(self.network, True)
         with activity("training", self.settings.epochs, "epoch") as progress:
             progress.advance(self.step / self.epoch_steps)
             while self.step < self.total:
@@ -186,7 +188,7 @@ class _Training:
     def finish(self) -> None:
         """End the training: shapes are final, and the network is ready to be used."""
         self.shaping.advance(1.0)
-        self.network.eval()
+        set_mode(self.network, False)
 
     def state(self) -> dict[str, Any]:
         """Write the training down, after `settle`."""
@@ -196,7 +198,7 @@ class _Training:
             "step": self.step,
             "losses": list(self.losses),
             "sum": self._sum,
-            "network": self.network.state_dict(),
+            "network": state_of(self.network),
             "optimizers": self.optimizers.state(),
             "shaping": self.shaping.state(),
             "random": random_state(self.device),
@@ -207,7 +209,7 @@ class _Training:
         state = read(checkpoint, self._about())
         if state is None:
             return
-        self.network.load_state_dict(state["network"])
+        restore(self.network, state["network"])
         self.shaping.restore(state["shaping"])
         # Anew: shapes that a shorter training has frozen are settled decisions from now on.
         self.optimizers = Optimizers(self.network, self.settings, self.total)
@@ -217,7 +219,11 @@ class _Training:
 
     def _about(self) -> dict[str, Any]:
         """Say what training this is."""
-        tensors = [f"{n} {[*t.shape]} {t.dtype}" for n, t in self.network.state_dict().items()]
+        tensors = [
+            # The bytes of another value can have another length after each step.
+            n if n.endswith(ENCODED) else f"{n} {[*t.shape]} {t.dtype}"
+            for n, t in state_of(self.network).items()
+        ]
         settings = self.settings.model_dump(exclude={"augment"})
         changes = self.settings.augment.model_dump()
         return {

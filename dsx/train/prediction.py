@@ -13,7 +13,7 @@ BATCH = 512
 
 def device_of(network: nn.Module) -> torch.device:
     """Say where a network is: where its first parameter is, or on the CPU."""
-    first = next(network.parameters(), None)
+    first = next(iter(network.parameters()), None)
     return torch.device("cpu") if first is None else first.device
 
 

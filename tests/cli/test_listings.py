@@ -58,6 +58,17 @@ def test_ls_lists_the_studies(used: Path) -> None:
     assert [line.split()[0] for line in lines] == ["static", "tiny"]
 
 
+def test_ls_lists_one_study_and_no_failures_where_there_are_none(used: Path) -> None:
+    document = dsx("ls", "tiny", "--json", folder=used).json
+    assert [(row["study"], row["failed"]) for row in document["studies"]] == [("tiny", 0)]
+    assert document["studies"][0]["failures"] == []
+    assert dsx("ls", "--failed", folder=used).out == "no failed trials\n"
+    assert dsx("ls", "tiny", "--failed", "--json", folder=used).json["failed"] == []
+    for more in ([], ["--failed"]):
+        refusal = one_line(dsx("ls", "tinny", *more, folder=used), 2)
+        assert refusal == "no study called 'tinny' (allowed: static, tiny). Did you mean 'tiny'?"
+
+
 @pytest.mark.parametrize("name", ["table", "json", "csv"])
 def test_ls_of_an_empty_database_is_empty(tmp_path: Path, name: str) -> None:
     hopeless = varied(STATIC, tmp_path, "<= 80%", "<= 1%")

@@ -172,3 +172,74 @@ def test_a_failing_baseline_is_one_line(tmp_path: Path) -> None:
     assert line == (
         "dsx: the baseline cannot be measured: training diverged: the loss is nan in epoch 1"
     )
+
+
+FAILING = """
+from dsx.conv import DsxConv
+from dsx.nets.small_cnn import SmallCnn
+
+class Net(SmallCnn):
+    def __init__(self):
+        super().__init__(width=4)
+
+    def forward(self, x):
+        slots = [module for module in self.modules() if isinstance(module, DsxConv)]
+        if self.training and slots and %s:
+            raise KeyError(f"no shape of {len(slots)} slots")
+        return super().forward(x)
+"""
+
+
+def failing(folder: Path, fails: str) -> Path:
+    """Write a space whose redesigned networks fail in training under a condition."""
+    (folder / "failing.py").write_text(FAILING % fails)
+    model = "model: small_cnn\nmodel_args: {width: 4}"
+    return varied(TINY, folder, model, "model: 'failing:Net'")
+
+
+def test_where_every_candidate_fails_the_reason_is_shown_and_the_exit_code_is_1(
+    tmp_path: Path,
+) -> None:
+    note = "All 11 candidates failed: 11 x KeyError: 'no shape of 6 slots' (first: #1)"
+    space = failing(tmp_path, "True")
+    ended = dsx("search", space.name, "--trials", 4, folder=tmp_path)
+    assert (ended.code, ended.out.count(note)) == (1, 1), ended
+    assert ended.err.endswith(f"{note}\nTracebacks: dsx ls tiny --failed\n"), ended
+    assert "1/4 designs, 1 on the front, 8 failed\n" in ended.progress
+    again = dsx("search", space.name, "--trials", 4, "--json", folder=tmp_path)
+    assert again.code == 1 and note in again.err
+    (failure,) = again.json["failures"]
+    assert (failure["reason"], failure["count"]) == ("KeyError: 'no shape of 6 slots'", 11)
+    assert again.json["candidates"]["complete"] == 0
+    for arguments in ([], ["--json"], ["--format", "csv"], ["--plot", "front.html"]):
+        ended = dsx("pareto", *arguments, folder=tmp_path)
+        assert (ended.code, ended.err.count(note)) == (1, 1), ended
+        assert ended.out.count(note) == ("--format" not in arguments)
+    assert "KeyError: &#x27;no shape" in (tmp_path / "front.html").read_text()
+    assert note in dsx("ls", folder=tmp_path).out
+    listed = dsx("ls", "tiny", "--failed", folder=tmp_path)
+    assert listed.code == 0 and "failing.py" in listed.out, listed
+    failed = dsx("ls", "--failed", "--json", folder=tmp_path).json["failed"]
+    assert len(failed) == 11 and all("failing.py" in row["traceback"] for row in failed)
+
+
+def test_where_some_candidates_fail_the_search_has_succeeded(tmp_path: Path) -> None:
+    space = failing(tmp_path, "slots[0].spec.groups == 2")
+    ended = dsx("search", space.name, "--trials", 12, folder=tmp_path)
+    assert ended.code == 0, ended
+    assert " candidates failed: " in ended.out and "x KeyError: 'no shape of 6 sl" in ended.out
+    assert "Tracebacks: dsx ls tiny --failed\nNext: dsx pareto tiny" in ended.err
+
+
+def test_which_constraint_stops_most_candidates_is_shown(tmp_path: Path) -> None:
+    space = varied(STATIC, tmp_path, '{flops: "<= 80%"}', '{flops: "<= 80%", params: "<= 42%"}')
+    ended = dsx("search", space, "--trials", 3, folder=tmp_path)
+    notes = [line for line in ended.err.splitlines() if "candidates violate a constraint" in line]
+    assert len(notes) == 1 and " x params (first: #" in notes[0], ended
+    assert notes[0] in " ".join(ended.out.split())
+
+
+def test_options_that_are_left_out_are_counted_before_the_search(tmp_path: Path) -> None:
+    space = varied(STATIC, tmp_path, "groups: [1, 2]", "groups: [1, 2, 3]")
+    ended = dsx("search", space, "--trials", 2, folder=tmp_path)
+    assert ended.err.startswith("note: 1 option is left out for slots that cannot take them, the ")

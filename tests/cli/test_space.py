@@ -7,6 +7,7 @@ import pytest
 
 from dsx.space import load_space
 from tests.cli.running import dsx, one_line
+from tests.data.writers import write_folder
 
 TANGLE = "tests.space.networks:Tangle"
 
@@ -109,3 +110,64 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
 def test_what_cannot_be_gives_one_line(words: list[Any], problem: str, tmp_path: Path) -> None:
     assert one_line(dsx("space", *words, folder=tmp_path), 2).startswith(problem)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
+    asked = ("space", "--model", "tests.space.networks:Strange", "--input", "1x8x8")
+    named = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
+    assert f"note: {named}" in dsx(*asked, folder=tmp_path).out
+    document = dsx(*asked, "--json", folder=tmp_path).json
+    assert document["uncounted"] == {"aten::_fft_r2c": 1}
+    assert document["notes"][-1].startswith(named)
+
+
+SPACE = """
+model: small_cnn
+model_args: {{width: 4, in_channels: 3, classes: {classes}}}
+data: folder
+data_args: {{root: {root}, size: 8{more}}}
+slots: [{{match: "*", kernel_shape: [full, cross]}}]
+objectives: {{params: minimize}}
+"""
+
+
+def space_file(folder: Path, root: str, more: str = "", classes: int = 2) -> str:
+    text = SPACE.format(root=root, more=more, classes=classes)
+    (folder / "mine.yaml").write_text(text)
+    return "mine.yaml"
+
+
+def test_classes_and_splits_are_shown(tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets", {"Training/cat": 10, "Training/dog": 10, "Testing/cat": 3})
+    ended = dsx("space", space_file(tmp_path, "pets"), folder=tmp_path)
+    assert ended.code == 0
+    assert (
+        "data: 2 classes (cat, dog)\n"
+        "  train: 18 images (the rest of folder 'Training')\n"
+        "  validation: 2 images (0.1 of folder 'Training', drawn from each class)\n"
+        "  test: 3 images, none of dog (folder 'Testing')\n"
+    ) in ended.out
+
+
+def test_another_number_of_classes_is_named_with_the_classes(tmp_path: Path) -> None:
+    write_folder(tmp_path / "pets", {"cat": 4, "dog": 4})
+    ended = dsx("space", space_file(tmp_path, "pets", classes=3), folder=tmp_path)
+    assert one_line(ended, 2).startswith(
+        "mine.yaml:2: model: returns 3 numbers for an image, the data has 2 classes (cat, dog)"
+    )
+
+
+def test_an_unclear_layout_is_refused_even_if_the_number_of_classes_is_stated(
+    tmp_path: Path,
+) -> None:
+    write_folder(tmp_path / "pets", {"fold1/cat": 4, "fold2/cat": 4})
+    ended = dsx("space", space_file(tmp_path, "pets", ", classes: 2"), folder=tmp_path)
+    assert one_line(ended, 2).startswith(
+        "mine.yaml:5: data_args: pets: all of fold1, fold2 have the folders cat: are they parts"
+    )
+
+
+def test_a_space_is_shown_without_its_data(tmp_path: Path) -> None:
+    ended = dsx("space", space_file(tmp_path, "none", ", classes: 2"), folder=tmp_path)
+    assert ended.code == 0
+    assert ended.err.startswith("The data cannot be checked: none: there is no such folder")

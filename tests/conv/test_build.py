@@ -1,14 +1,17 @@
 """From a spec and a nn.Conv2d to the module that replaces it."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import KEEP, ConvSpec, build, dense_weight, from_conv2d, preset
+from dsx.conv import KEEP, ConvSpec, DsxConv, build, dense_weight, from_conv2d, preset
 from dsx.conv.binary import BinaryConv2d
 from dsx.conv.fixed import FixedConv2d
 from dsx.conv.learned import LearnedConv2d
@@ -153,3 +156,23 @@ def test_the_module_shows_its_dials() -> None:
     module = build(ConvSpec(kernel_shape="cross", groups=2), nn.Conv2d(4, 8, 3, padding=1))
     for part in ("4, 8, kernel_size=(3, 3)", "kernel_shape='cross'", "groups=2", "'block'"):
         assert part in repr(module)
+
+
+def seeded(spec: ConvSpec, slot: nn.Conv2d) -> DsxConv:
+    torch.manual_seed(0)
+    return build(spec, slot)
+
+
+@pytest.mark.parametrize("dials", [{"groups": 2}, {"separable": True}, {"kernel_shape": "learned"}])
+def test_a_convolution_with_numbers_of_numpy_is_replaced(dials: dict[str, Any]) -> None:
+    def slot(number: Callable[[int], Any]) -> nn.Conv2d:
+        return nn.Conv2d(number(8), number(4), number(3), padding=number(1), dilation=number(2))
+
+    built, same = (seeded(ConvSpec(**dials), slot(number)) for number in (np.int64, int))
+    assert repr(vars(built)["geometry"]) == repr(same.geometry)
+    assert all(
+        repr(getattr(built, name)) == repr(getattr(same, name))
+        for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+    )
+    sides: Any = (np.int64(5), np.int64(5))
+    assert repr(built.cost(sides)) == repr(same.cost((5, 5)))

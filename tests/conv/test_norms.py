@@ -1,7 +1,9 @@
 """Which convolutions a BN follows, and nothing else."""
 
 import copy
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, fx, nn
@@ -147,3 +149,16 @@ def test_a_name_that_torch_would_write_into_code_is_not_followed(name: str) -> N
     assert isinstance(reason, str) and reason.endswith("cannot be written as Python")
     assert reason.isprintable()
     assert isinstance(trace(Named("a b").eval()), fx.Graph)
+
+
+def test_numbers_of_numpy_are_followed() -> None:
+    class Sliced(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            sides: Any = (np.int64(2), np.int64(2))
+            half: Any = np.float32(0.5)
+            out: Tensor = nn.functional.max_pool2d(x, sides)[:, : np.int64(3)] * half
+            return out
+
+    graph = trace(Sliced())
+    assert isinstance(graph, fx.Graph)
+    assert "np." not in graph.python_code("self").src

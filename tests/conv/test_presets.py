@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -111,3 +112,10 @@ def test_own_arguments_of_a_preset_come_first() -> None:
 def test_a_dial_that_a_preset_sets_is_refused() -> None:
     with pytest.raises(SpecError, match=r"^preset scc: sets 'kernel_shape' itself$"):
         preset("scc", kernel_shape="full")
+
+
+def test_arguments_may_be_numbers_of_numpy() -> None:
+    assert preset("scc", groups=np.int64(2), overlap=np.float32(0.3)) == preset(
+        "scc", groups=2, overlap=0.3
+    )
+    assert preset("hetconv", p=np.int64(4)) == preset("hetconv", p=4)

@@ -4,7 +4,9 @@ import json
 from dataclasses import FrozenInstanceError
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -117,3 +119,28 @@ def test_keep_is_what_stands_there(kernel: Any, groups: int) -> None:
     assert KEEP.at(slot) == KEEP == standing_spec(slot).at(slot)
     assert ConvSpec(groups=groups).at(slot) == KEEP
     assert ConvSpec(groups=4).at(slot) != KEEP
+
+
+def test_numbers_of_numpy_and_tensors_are_dials_too() -> None:
+    spec = ConvSpec(
+        kernel_shape=np.str_("cross"),
+        groups=np.int64(8),  # type: ignore[arg-type]
+        channel_stride=np.float32(0.1),  # type: ignore[arg-type]
+        binary_basis=torch.tensor(4),  # type: ignore[arg-type]
+        splits=np.uint8(2),  # type: ignore[arg-type]
+        scale=np.bool_(True),  # type: ignore[arg-type]
+    )
+    dials = {"kernel_shape": "cross", "groups": 8, "channel_stride": 0.1, "binary_basis": 4,
+             "splits": 2, "scale": True}  # fmt: skip
+    assert json.dumps(spec.to_json()) == json.dumps(dials)
+    assert ConvSpec(density=np.float32(0.3), kernel_shape="learned").density == 0.3  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="groups: 0 is neither a whole number from 1 nor 'all'"):
+        ConvSpec(groups=np.int64(0))  # type: ignore[arg-type]
+
+
+def test_the_canonical_form_has_numbers_of_python() -> None:
+    conv = nn.Conv2d(np.int64(16), np.int64(8), np.int64(3), groups=np.int64(2))  # type: ignore[arg-type]
+    assert json.dumps(ConvSpec(groups=4).at(conv).to_json()) == json.dumps(
+        {"groups": 4, "channel_stride": "block"}
+    )
+    assert json.dumps(standing_spec(conv).to_json())

@@ -1,8 +1,10 @@
 """Datasets by name, with arguments: dsx's own, and the user's."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -213,3 +215,27 @@ def test_a_fingerprint_is_of_what_a_search_sees() -> None:
     assert splits().fingerprint != splits(3).fingerprint
     turned = splits(train=part([0]), validation=part([0, 1, 2]))
     assert splits().fingerprint != turned.fingerprint
+
+
+@pytest.mark.parametrize("shape", [np.array([1, 4, 4]), [1, 4, np.int64(4)], torch.Size((1, 4, 4))])
+def test_numbers_may_be_those_of_numpy(shape: Any) -> None:
+    data = Data(load=splits, image_shape=shape, classes=np.int64(3))  # type: ignore[arg-type]
+    assert repr((data.image_shape, data.classes)) == "((1, 4, 4), 3)"
+    assert data.splits.train.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"image_shape": (4, 4)},
+            r"image_shape: \(4, 4\) \(allowed: three positive integers: channels",
+        ),
+        ({"image_shape": (1, 4, 0)}, "image_shape: .* three positive integers"),
+        ({"classes": 3.5}, r"classes: 3.5 \(allowed: a positive integer\)"),
+        ({"classes": np.int64(0)}, "classes: 0"),
+    ],
+)
+def test_other_shapes_and_classes_are_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DsxError, match=problem):
+        dataclasses.replace(as_data(), **changes)

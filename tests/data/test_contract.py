@@ -72,6 +72,17 @@ def test_splits_are_what_is_known_before_they_are_loaded(data: Data) -> None:
     assert set(data.splits.train.labels.tolist()) == set(range(data.classes))
 
 
+def test_contents_are_those_of_the_splits(data: Data) -> None:
+    assert data.contents is not None
+    contents = data.contents()
+    assert len(contents.classes) == data.classes
+    assert list(data.class_names) in ([], list(contents.classes))
+    for name, split in data.splits.parts.items():
+        counts = torch.bincount(split.labels, minlength=data.classes)
+        assert contents.splits[name].images_per_class == counts.tolist()
+        assert contents.splits[name].source
+
+
 def test_training_images_are_normalised(data: Data) -> None:
     found = images(data.splits.train).double()
     assert found.mean().abs() < 1e-3

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from dsx.data._decode import UNSAFE, Decoder, formats
+from dsx.data._deep import given_range
 from dsx.errors import DsxError
 
 ROWS, COLUMNS = np.mgrid[:40, :40] * 6
@@ -123,13 +124,14 @@ def test_cmyk_becomes_rgb() -> None:
     assert abs(found.astype(int) - PICTURE.transpose(2, 0, 1)).max() <= 1
 
 
-def test_of_16_bits_the_upper_8_are_kept() -> None:
+def test_16_bits_are_brought_to_8_by_the_range() -> None:
     deep = np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40
     for channels in (1, 3):
         for kind in ("png", "tiff", "ppm"):
             pixels = deep.astype(np.int32) if kind == "ppm" else deep
-            found = decode(encoded(Image.fromarray(pixels), kind), 40, channels)
-            assert (abs(found.astype(int) - (deep >> 8)) <= 1).all()
+            place = encoded(Image.fromarray(pixels), kind)
+            decoder = Decoder(size=40, channels=channels, pixel_range=given_range([0, 65535]))
+            assert (abs(decoder.decode(place).astype(int) - (deep >> 8)) <= 1).all()
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "tiff"])

@@ -1,7 +1,6 @@
 """Images in folders: layouts, splits, and what is wrong with some."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,9 +107,46 @@ def test_without_a_validation_folder_training_pictures_are_for_validation(tmp_pa
 
 
 def test_a_class_may_be_called_like_a_part(tmp_path: Path) -> None:
-    assert opened(write_folder(tmp_path, {"train": 4, "car": 4})).classes == 2
-    shutil.rmtree(tmp_path / "train")
-    assert opened(write_folder(tmp_path, {"test": 4})).classes == 2
+    root = write_folder(tmp_path, {"train": 4, "car": 4, "test": 4})
+    with pytest.raises(DsxError, match=": test, train may be parts, but not car: which folders"):
+        opened(root)
+    data = opened(root, parts={})
+    assert data.class_names == ["car", "test", "train"]
+    assert sizes(data.splits) == [6, 3, 3]
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"train/ant": 4, "val/ant": 4})
+    with pytest.raises(DsxError, match=r": has only the class 'ant' \(allowed: two or more\)$"):
+        load(root)
+
+
+def test_the_contents_are_known_without_decoding(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"Training/ant": 10, "Training/bee": 20, "Testing/bee": 4})
+    (root / "Training" / "ant" / "broken.png").write_bytes(b"?")
+    data = opened(root)
+    assert data.counted_classes == "2 classes (ant, bee)"
+    assert data.contents is not None
+    contents = data.contents()
+    assert contents.classes == ["ant", "bee"]
+    assert [(part.images_per_class, part.source) for part in contents.splits.values()] == [
+        ([10, 18], "the rest of folder 'Training'"),
+        ([1, 2], "0.1 of folder 'Training', drawn from each class"),
+        ([0, 4], "folder 'Testing'"),
+    ]
+
+
+def test_the_contents_name_the_file_that_tells_the_parts(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "root", {"ant": 2, "bee": 4})
+    lines = ["ant/0000.jpg,TRAIN", "bee/0000.jpg,training", "bee/0002.jpg,val", "bee/0003.jpg,test"]
+    data = opened(root, split=split_file(tmp_path, lines))
+    assert data.contents is not None
+    splits = data.contents().splits
+    assert {part: split.images_per_class for part, split in splits.items()} == {
+        "train": [1, 1], "validation": [0, 1], "test": [0, 1],
+    }  # fmt: skip
+    assert {split.source for split in splits.values()} == {"file 'split.csv'"}
+    assert "the validation split has no images of 1 of the 2 classes (ant)" in data.inspect()
 
 
 def split_file(folder: Path, lines: list[str]) -> str:
@@ -324,7 +360,7 @@ def test_a_picture_that_is_left_out_may_be_broken(tmp_path: Path) -> None:
 
 def test_another_number_of_classes_than_stated_is_refused(tmp_path: Path) -> None:
     data = opened(write_folder(tmp_path), classes=4)
-    with pytest.raises(DsxError, match=f"^{tmp_path}: has 3 classes .classes: 4 are stated"):
+    with pytest.raises(DsxError, match=r"has 3 classes \(classes: 4 are stated\): ant"):
         _ = data.splits
 
 

@@ -14,6 +14,7 @@ from dsx.data import Data, Split, Splits, TensorSplit, _parquet_files, open_data
 from dsx.data._parquet_files import read_group
 from dsx.data._stream import StreamSplit
 from dsx.errors import DsxError
+from tests.data.test_deep import png16
 from tests.data.writers import pictures, png, write_parquet
 
 LABELS = [0, 1, 2, 1, 0, 2] * 4
@@ -111,7 +112,9 @@ def test_classes_are_those_that_the_file_names(tmp_path: Path) -> None:
     assert opened(tmp_path / "named.parquet").classes == 5
     assert opened(tmp_path / "numbered.parquet").classes == 3
     assert opened(tmp_path / "numbered.parquet", classes=4).classes == 4
-    with pytest.raises(DsxError, match=r"^.*: names 5 classes \(classes: 6 are stated\)$"):
+    with pytest.raises(
+        DsxError, match=r"cat, dog, eel\): names 5 classes \(classes: 6 are stated\)$"
+    ):
         load(tmp_path / "named.parquet", classes=6)
 
 
@@ -129,6 +132,38 @@ def test_the_largest_label_of_all_files_counts(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train-0.parquet", LABELS)
     write_parquet(tmp_path / "train-1.parquet", [*LABELS, 6, 6, 6])
     assert opened(tmp_path).classes == 7
+
+
+def test_the_contents_are_known_without_decoding(tmp_path: Path) -> None:
+    for name, labels in (("Training-0", LABELS), ("training-1", LABELS), ("eval", LABELS[:6])):
+        write_parquet(tmp_path / f"{name}.parquet", labels, names=["ant", "bee", "cat"])
+    data = opened(tmp_path)
+    assert data.counted_classes == "3 classes (ant, bee, cat)"
+    assert data.contents is not None
+    assert [(part.images_per_class, part.source) for part in data.contents().splits.values()] == [
+        ([16, 16, 16], "Training-0.parquet, training-1.parquet"),
+        ([1, 1, 1], "the other half of eval.parquet"),
+        ([1, 1, 1], "half of eval.parquet, drawn from each class"),
+    ]
+
+
+def test_a_path_that_names_two_parts_is_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train" / "test-0.parquet", LABELS)
+    with pytest.raises(
+        DsxError, match=r"/train/test-0.parquet: belongs to several parts, test and"
+    ):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("memory", [0, 2])
+def test_deep_pictures_of_low_values_are_read(memory: float, tmp_path: Path) -> None:
+    values = pictures(LABELS, 24)
+    images = [png16(pixels.transpose(1, 2, 0)) for pixels in values]
+    write_parquet(tmp_path / "a.parquet", LABELS, images)
+    splits = load(tmp_path, memory=memory)
+    assert "over [0, 255], the range of the training images" in splits.notes[0]
+    ((pixels, _),) = splits.train.batches(torch.arange(18), 18)
+    assert pixels.std() > 0.9
 
 
 def test_columns_can_have_other_names(tmp_path: Path) -> None:

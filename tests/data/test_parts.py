@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsx.data._parts import PARTS, Numbers, Shares, divide
+from dsx.data._parts import (
+    PARTS,
+    Numbers,
+    Shares,
+    divide,
+    missing_classes,
+    part_of,
+    parts_in,
+    sources,
+)
 from dsx.errors import DsxError
 
 NAMES = ["ant", "bee", "cat"]
@@ -151,3 +160,46 @@ def test_what_cannot_be_divided_is_refused(
 def test_wrong_shares_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DsxError, match=f"^{message}"):
         shares(**changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("train", "train"), ("TRAINING", "train"), ("Train_Set", "train"), ("trainset", "train"),
+        ("train-images", "train"), ("training data", "train"), ("train2017", "train"),
+        ("trn", "train"), ("val", "validation"), ("valid", "validation"), ("dev", "validation"),
+        ("Validation_Data_Set", "validation"), ("eval", "validation"), ("tests", "test"),
+        ("testing", "test"), ("tst", "test"), ("test_images_2", "test"), ("trainer", None),
+        ("train_station", None), ("seg_train", None), ("valley", None), ("testimony", None),
+        ("", None), ("set", None), ("images", None),
+    ],
+)  # fmt: skip
+def test_names_of_parts_are_recognised(name: str, part: str | None) -> None:
+    assert part_of(name) == part
+
+
+def test_parts_are_found_among_words() -> None:
+    assert parts_in("seg_train/TEST-0.x") == {"train", "test"}
+    assert parts_in("trainers and valleys") == set()
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"train": "A"}, ("the rest of A", "0.1 of A, drawn from each class",
+                          "0.25 of A, drawn from each class")),
+        ({"train": "A", "test": "C"}, ("the rest of A", "0.1 of A, drawn from each class", "C")),
+        ({"train": "A", "validation": "B"}, ("A", "the other half of B",
+                                             "half of B, drawn from each class")),
+        ({"train": "A", "validation": "B", "test": "C"}, ("A", "B", "C")),
+    ],
+)  # fmt: skip
+def test_sources_say_what_is_drawn(found: dict[str, str], expected: tuple[str, ...]) -> None:
+    assert sources(found, shares(test=0.25)) == dict(zip(PARTS, expected, strict=True))
+
+
+def test_classes_without_images_for_a_search_are_named() -> None:
+    parts = {"train": numbers(0, 1), "validation": numbers(2), "test": numbers(3)}
+    assert missing_classes(parts, numbers(0, 1, 0, 0), ["ant", "bee"]) == [
+        "the validation split has no images of 1 of the 2 classes (bee)"
+    ]

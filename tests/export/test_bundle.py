@@ -283,7 +283,7 @@ def test_files_that_compute_something_else_are_found_out(
     problems = {
         "tampering": r"outputs differ by [0-9.e+-]+ of the largest logit \(allowed: 0\.001\)",
         "not_a_number": "outputs differ by nan",
-        "needing_dsx": "does not run in a fresh process: .*must not need dsx",
+        "needing_dsx": "does not run in a fresh process: .*must need torch only, and imports dsx",
         "silent": "does not run in a fresh process: .*No such file",
     }
     with pytest.raises(WorkFailed, match=problems[exporter]):

@@ -14,7 +14,7 @@ from dsx.conv import ConvSpec, Deployed, deploy, preset
 from dsx.conv.binary import BinaryConv2d
 from dsx.conv.deploy import Form
 from dsx.conv.presets import preset_names
-from dsx.export.contents import contents, shares
+from dsx.export.contents import NOT_NEEDED, contents, shares
 from dsx.export.model_py import WEIGHTS, write
 from dsx.export.verify import load_exported
 from dsx.lookup import names
@@ -203,13 +203,48 @@ def test_a_folded_call_of_batch_norm_is_stored_as_its_arguments(tmp_path: Path) 
     same.get_buffer("mean").copy_(network.get_buffer("bn1.running_mean"))
     same.get_buffer("variance").copy_(network.get_buffer("bn1.running_var") + 1e-5 - 1e-3)
     known = deploy(network, IMAGES, known=Always("dense"))
-    deployed = Deployed(known.network, known.choices, known.folded, None, same)
+    deployed = Deployed(known.network, known.choices, known.folded, None, same, known.folds)
     write(deployed, IMAGES, "A network.", tmp_path)
     found = contents(same, tmp_path / WEIGHTS)
     assert found.missing == {}
     assert found.bits == census(same, IMAGES).cost({}).bits
     assert {"mean", "variance"} <= found.overhead.keys()
     torch.testing.assert_close(load_exported(tmp_path)(IMAGES), same(IMAGES), rtol=1e-4, atol=1e-4)
+
+
+class Joined(nn.Module):
+    """One batch norm behind two convolutions side by side, each with a part of its channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(8, 6, 3, padding=1, bias=False)
+        self.two = nn.Conv2d(8, 10, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.bn(torch.cat([self.one(x), self.two(x)], 1)))
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+def test_parts_of_a_folded_batch_norm_are_stored_with_each_convolution(tmp_path: Path) -> None:
+    spec = ConvSpec(kernel_shape="cross", binary_basis=4, splits=2)
+    network = stirred(redesign(Joined(), {"one": spec}))
+    deployed = deploy(network, IMAGES, known=Always("dense"))
+    assert deployed.folded == 1
+    found = exported(network, tmp_path, "dense")
+    assert {"one.basis", "one.selection"} <= found.payload.keys()
+    # The batch norm is there as factors of the first, and in the weights of the second.
+    assert found.missing == dict.fromkeys(("bn.weight", "bn.bias"), NOT_NEEDED)
+    header = "header of the file"
+    assert {name: size for name, size in found.overhead.items() if name != header} == {
+        "one.factor": 24, "one.shift": 24, "two.bias": 40,
+    }  # fmt: skip
+    expected = network(IMAGES)
+    torch.testing.assert_close(
+        load_exported(tmp_path)(IMAGES), expected, rtol=0, atol=1e-5 * float(expected.abs().max())
+    )
 
 
 class Tied(Net):
@@ -234,7 +269,7 @@ def test_a_weight_with_two_names_is_stored_once_and_a_spare_one_not_at_all(
     found = exported(network, tmp_path, "dense")
     assert "fourth.weight" in found.payload and "fifth.weight" not in load_file(tmp_path / WEIGHTS)
     unused = {"spare.weight", "spare.bias", "alone.weight", "alone.bias"}
-    assert found.missing == dict.fromkeys(unused, "the deployed network does not use it")
+    assert found.missing == dict.fromkeys(unused, NOT_NEEDED)
     assert (
         sum(share.bits for share in shares(network).values())
         == census(network, IMAGES).cost({}).bits

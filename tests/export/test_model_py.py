@@ -12,15 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._choose import candidates
 from dsx.conv.learned import LearnedConv2d
-from dsx.errors import printable
+from dsx.errors import WorkFailed, printable
 from dsx.export.contents import contents
 from dsx.export.model_py import MODEL, WEIGHTS, write
-from dsx.export.verify import load_exported
+from dsx.export.verify import fresh_logits, load_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.conv.strategies import KINDS, cases, trained
 from tests.export.always import Always
@@ -196,3 +196,44 @@ def test_names_of_parts_are_names_whatever_they_hold(tmp_path: Path) -> None:
     assert imports == {"import json", "import math", "import torch"}
     assert not any(isinstance(each, ast.Name) and each.id == "os" for each in ast.walk(tree))
     torch.testing.assert_close(load_exported(tmp_path)(sample), network(sample))
+
+
+@torch.fx.wrap
+def stochastic_depth(x: Tensor, p: float, mode: str, training: bool) -> Tensor:
+    """Do nothing in eval mode, like the function of torchvision that torch.fx does not follow."""
+    return x * torch.rand(1) if training and p and mode else x
+
+
+@torch.fx.wrap
+def halved(x: Tensor) -> Tensor:
+    """Compute something that torch.fx does not follow."""
+    return x / 2
+
+
+class Wrapping(nn.Module):
+    """Calls functions of another module than torch."""
+
+    def __init__(self, *, needed: bool) -> None:
+        super().__init__()
+        self.conv, self.needed = nn.Conv2d(1, 4, 3), needed
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = stochastic_depth(self.conv(x), 0.5, "row", self.training)
+        return halved(x) if self.needed else x
+
+
+def test_functions_that_do_nothing_in_eval_mode_are_dropped(tmp_path: Path) -> None:
+    sample = torch.randn(2, 1, 8, 8)
+    network = Wrapping(needed=False).eval()
+    write(deploy(network, sample), sample, "Wrapping.", tmp_path)
+    text = (tmp_path / MODEL).read_text()
+    assert "stochastic_depth" not in text
+    torch.testing.assert_close(fresh_logits(tmp_path, {"x": sample})["x"], network(sample))
+
+
+def test_functions_of_other_packages_are_refused(tmp_path: Path) -> None:
+    sample = torch.randn(2, 1, 8, 8)
+    network = deploy(Wrapping(needed=True), sample)
+    problem = r"needs torch and nothing else, and the network calls tests\.export\..*halved"
+    with pytest.raises(WorkFailed, match=problem):
+        write(network, sample, "Wrapping.", tmp_path)

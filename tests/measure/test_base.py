@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv
 from dsx.conv.deploy import _choose
 from dsx.measure import Candidate
 from dsx.measure._base import DTYPES
 from tests.measure.candidates import SMALL, SPECS, candidate
+from tests.space.texts import ruled
 
 
 def state(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -147,3 +148,16 @@ def test_the_deployed_network_is_the_same_before_and_after_training_with_any_see
 @pytest.mark.parametrize("measure", ["batch: 2}", "dtype: bfloat16}", "channels_last: true}"])
 def test_another_input_is_another_deployed_network(measure: str) -> None:
     assert candidate(SMALL.replace("batch: 1}", measure)).deployed_id != candidate().deployed_id
+
+
+@pytest.mark.parametrize("name", ["ReturnsNothing", "ReturnsNothingUntraced"])
+def test_a_network_whose_methods_return_nothing_is_measured_and_trained(name: str) -> None:
+    rule = "{match: 'conv', kernel_shape: [full, cross]}"
+    text = ruled(rule, model=f"tests.space.networks:{name}").replace("{width: 8}", "{}")
+    measured = candidate(text, {"conv": ConvSpec(kernel_shape="cross")})
+    assert measured.deployed(measured.sample).shape == (1, 10)
+    trained = measured.trained()
+    assert not trained.training
+    statistics = trained.get_submodule("norm").running_mean
+    assert isinstance(statistics, Tensor)
+    assert not statistics.any()

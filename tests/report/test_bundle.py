@@ -37,6 +37,8 @@ MANIFEST: dict[str, Any] = {
         "peak_memory_mb": {"searched": 3.5, "unit": "MB"},
     },
     "outputs": {"images": 720, "largest_difference": 4.2e-7, "tolerance": 1e-3},
+    "folded_norms": 5,
+    "unfolded_norms": 2,
     "not_verified": [{"check": "accuracy in bfloat16", "reason": "measured in [float32]"}],
     "files": {"design.yaml": "aa", "model.py": "bb"},
 }
@@ -48,7 +50,9 @@ def test_in_words(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     print_bundle(Path("chosen"), MANIFEST, "table")
-    first, *table, busy, counts, checked, skipped, files = capsys.readouterr().out.splitlines()
+    first, *table, busy, counts, checked, norms, skipped, files = (
+        capsys.readouterr().out.splitlines()
+    )
     assert first == "chosen: 2x crosses [in turn]; 5 as is (design 0123456789ab)"
     assert [line.split() for line in table] == [
         ["metric", "searched", "exported"],
@@ -65,6 +69,7 @@ def test_in_words(
         "checked in a fresh process on 720 images: outputs differ by at most 4e-07 of the "
         "largest (allowed 0.001)"
     )
+    assert norms == "batch norms: 2 of 7 are not folded into a convolution for timing"
     assert skipped == "not verified: accuracy in bfloat16: measured in [float32]"
     assert files == "files: design.yaml, model.py, manifest.json"
 
@@ -73,6 +78,13 @@ def test_counts_that_are_the_same_need_no_words(capsys: pytest.CaptureFixture[st
     same = {"params": {"designed": 1234567, "exported": 1234567, "unit": ""}}
     print_bundle(Path("chosen"), {**MANIFEST, "metrics": same}, "table")
     assert "counts:" not in capsys.readouterr().out
+
+
+def test_nothing_is_said_of_batch_norms_if_all_are_folded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_bundle(Path("chosen"), {**MANIFEST, "unfolded_norms": 0}, "table")
+    assert "batch norms:" not in capsys.readouterr().out
 
 
 def test_json_is_the_manifest(capsys: pytest.CaptureFixture[str]) -> None:

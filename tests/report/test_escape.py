@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from dsx.report.escape import cell, code, fenced, html, json_text, markdown, readable
 from dsx.study.front import Front
+from dsx.study.reasons import Outcomes, Reason
 
 TEXTS = st.text(st.characters() | st.sampled_from("\x1b\x9b\n\r\t\u202e\u2028<>&\"'`=+-@$|*_[]\\"))
 
@@ -73,3 +75,11 @@ def test_json_stays_the_same_document(document: dict[str, str], ascii_only: bool
 
 def test_a_front_of_printable_names_is_left_as_it_is(two: Front) -> None:
     assert readable(two) is two
+
+
+def test_reasons_are_made_printable(two: Front) -> None:
+    evil = (Reason(text="\x1b[2J", trials=(1,)),)
+    outcomes = Outcomes(failures=evil, violations=evil, baseline_failure="\x07")
+    found = readable(replace(two, outcomes=outcomes)).outcomes
+    assert found.failures == found.violations == (Reason(text="\\x1b[2J", trials=(1,)),)
+    assert found.baseline_failure == "\\x07"

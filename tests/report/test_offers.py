@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dsx.conv import ConvSpec
-from dsx.report.offers import Offer, left_out, offers
+from dsx.report.offers import Offer, left_out, left_out_note, offers
 from dsx.space import SearchSpace
 from dsx.space.space import build_space
 
@@ -145,3 +145,15 @@ def test_what_is_left_out_names_the_slots_and_the_first_reason() -> None:
             "stages.0.conv1: groups = 8 does not divide the 4 input channels (allowed: 1, 2, 4)",
         ),
     ]
+
+
+def test_options_that_are_left_out_are_counted() -> None:
+    assert left_out_note(space("{match: '*', groups: [1, 2]}")) is not None
+    assert left_out_note(space("{match: 'stages.*', groups: [1, 2]}")) is None
+    note = left_out_note(space("{match: 'stages.*', groups: [1, 2, 3, 5]}"))
+    assert note is not None
+    assert note.startswith("note: 2 options are left out for slots that cannot take them, the fir")
+    assert (
+        "the first: groups 3 (stages.0.conv1: groups = 3 does not divide " in note
+        and note.endswith("; `dsx space` lists all")
+    )

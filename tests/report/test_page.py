@@ -10,6 +10,7 @@ import pytest
 from dsx.report.page import page
 from dsx.report.view import axes
 from dsx.study.front import Front
+from dsx.study.reasons import Outcomes, Reason
 
 
 def written(front: Front) -> str:
@@ -151,3 +152,15 @@ def test_doubts_seeds_and_devices_are_read(doubtful: Front, crowd: Front) -> Non
     designs = data(written(doubtful))["designs"]
     assert "<br>measured on device 2<br>" in designs[4]["hover"]  # type: ignore[index]
     assert "left out of the table 4 more designs, perhaps on the front" in Tags(written(crowd)).said
+
+
+def test_why_candidates_failed_is_below_the_table(two: Front) -> None:
+    outcomes = Outcomes(
+        counts={"complete": 9, "failed": 2},
+        complete=8,
+        failed=2,
+        failures=(Reason(text="KeyError: <script>", trials=(3, 11)),),
+    )
+    text = page(replace(two, outcomes=outcomes), *axes(two))
+    assert "<dd>2 candidates failed: 2 x KeyError: &lt;script&gt; (first: #3)</dd>" in text
+    assert "<dt>trials</dt><dd>9 measured to the end, 2 failed</dd>" in text

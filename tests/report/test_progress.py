@@ -180,3 +180,16 @@ def test_durations_have_the_unit_that_suits_them(seconds: float, text: str) -> N
 def test_a_description_cannot_command_a_terminal_or_show_a_password() -> None:
     step = Activity(name="preparing \x1b[31m postgresql://u:s3cret@h/d")
     assert described(step) == r"preparing \x1b[31m postgresql://u:***@h/d"
+
+
+def test_failures_are_counted_on_the_way_also_while_nothing_else_happens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with SearchProgress() as progress:
+        for failed in range(6):
+            progress.report(at(1, 3, failed=failed))
+    *lines, _ = undated(capsys.readouterr().err).splitlines()
+    assert lines == [
+        "1/3 designs, 1 on the front",
+        *(f"1/3 designs, 1 on the front, {failed} failed" for failed in (1, 2, 4)),
+    ]

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 from dsx.report.rows import as_csv, as_json, document
 from dsx.study.front import Front
+from dsx.study.reasons import Outcomes, Reason
 
 
 def test_the_document_holds_what_it_promises(two: Front) -> None:
@@ -116,3 +118,12 @@ def test_csv_tells_what_stands_behind_a_number_and_the_device(doubtful: Front) -
     assert (first["latency_ms_busy"], second["latency_ms_busy"]) == ("false", "true")
     assert rows[4]["accuracy_readings"] == "4"
     assert [row["device"][0] for row in rows] == list("aaaabaaaa")
+
+
+def test_what_failed_is_in_the_document(two: Front) -> None:
+    outcomes = Outcomes(failed=1, failures=(Reason(text="KeyError: 3", trials=(7,)),))
+    read = json.loads(as_json(replace(two, outcomes=outcomes)))
+    assert read["failures"] == [{"reason": "KeyError: 3", "count": 1, "first": 7, "trials": [7]}]
+    assert read["candidates"]["failed"] == 1
+    assert read["notes"] == ["1 candidate failed: 1 x KeyError: 3 (first: #7)"]
+    assert document(two)["failures"] == [] == document(two)["violations"]

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from dsx.data import Contents
+from dsx.data._contents import SplitContents
 from dsx.report.offers import offers
 from dsx.report.space import print_space, slot_rows
 from dsx.space import SearchSpace
@@ -145,3 +147,28 @@ def test_weights_that_are_not_there_yet_are_named(capsys: pytest.CaptureFixture[
     text = TEXT.replace("data: digits", "data: digits\nweights: none.pt")
     print_space(build_space("mine", "mine.yaml", text), {}, "table")
     assert "not there yet: the weights none.pt; a search needs them\n" in capsys.readouterr().out
+
+
+def test_what_the_data_hold_is_said(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["ant", "bee\x1b", "cat", "dog", "eel", "fox"]
+    contents = Contents(
+        classes=names,
+        splits={
+            "train": SplitContents(images_per_class=[200] * 6, source="folder 'Training'"),
+            "test": SplitContents(images_per_class=[1, 0, 0, 0, 0, 0], source="folder 'Testing'"),
+        },
+    )
+    print_space(space, {}, "table", contents=contents)
+    assert (
+        "data: 6 classes (ant, bee\\x1b, cat, dog, eel and 1 more)\n"
+        "  train: 1,200 images (folder 'Training')\n"
+        "  test: 1 image, none of bee\\x1b, cat, dog, eel, fox (folder 'Testing')\n"
+    ) in capsys.readouterr().out
+    print_space(space, {}, "json", contents=contents)
+    held = json.loads(capsys.readouterr().out)["contents"]
+    assert held["classes"] == names
+    assert held["splits"]["test"] == {
+        "images": 1, "images_per_class": [1, 0, 0, 0, 0, 0], "source": "folder 'Testing'",
+    }  # fmt: skip
+    print_space(space, {}, "json")
+    assert json.loads(capsys.readouterr().out)["contents"] is None

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dsx.report.table import FrontTable
 from dsx.study.front import Entry, Front
+from dsx.study.reasons import Outcomes, Reason
 
 WIDTHS = (30, 40, 60, 80, 100, 120, 200)
 
@@ -224,3 +225,23 @@ def test_mixed_devices_are_numbered(doubtful: Front, three: Front) -> None:
     assert row(text, 3).split()[1:4] == ["#3", "4584e0", "1"]
     assert "device 2: EPYC" in text
     assert " device " not in shown(three, 120).splitlines()[1]
+
+
+OUTCOMES = Outcomes(
+    counts={"complete": 9, "failed": 2, "repeated": 4},
+    complete=8,
+    failed=2,
+    failures=(Reason(text="KeyError: [bold]\n", trials=(3, 11)),),
+)
+
+
+def test_why_candidates_failed_is_below_the_front(two: Front) -> None:
+    lines = shown(replace(two, outcomes=OUTCOMES), 120).splitlines()
+    assert "2 candidates failed: 2 x KeyError: [bold] (first: #3)" in lines
+    assert "trials: 9 measured to the end, 2 failed, 4 drawn again" in lines
+
+
+def test_a_front_of_a_failed_baseline_has_its_reason(two: Front) -> None:
+    outcomes = Outcomes(baseline_failure="training diverged")
+    text = shown(replace(two, entries=(), outcomes=outcomes), 120)
+    assert "No design is completed, because the baseline failed: training diverged." in text

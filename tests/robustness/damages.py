@@ -244,6 +244,7 @@ TABLES = [
             ("dsx_measurements", True),
             ("dsx_designs", True),
             ("dsx_trials", True),
+            ("dsx_trial_details", True),
             ("dsx_studies", True),
             ("dsx_protocols", True),
             ("dsx_devices", True),

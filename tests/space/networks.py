@@ -1,12 +1,18 @@
 """Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import random as chance
 from types import MethodType
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from dsx.data import Data, open_data
 
 
 class Tangle(nn.Module):
@@ -470,3 +476,127 @@ ONE = Wrapped()
 def the_same() -> nn.Module:
     """Give the same network each time."""
     return ONE
+
+
+class Widths(nn.Module):
+    """A network with numbers of one type in all of its modules, as width schedules give them.
+
+    Args:
+        number: Type of the numbers.
+    """
+
+    def __init__(self, number: Callable[[int], int] = np.int64) -> None:  # type: ignore[assignment]
+        super().__init__()
+        one, eight, three = number(1), number(8), number(3)
+        self.first = nn.Conv2d(one, eight, three, padding=one, padding_mode="reflect")
+        sides = (three, three)
+        self.grouped = nn.Conv2d(eight, eight, sides, one, sides, three, groups=number(4))
+        self.depthwise = nn.Conv2d(eight, eight, three, padding="same", groups=eight)
+        self.norm = nn.BatchNorm2d(eight)
+        self.head = nn.Linear(eight, number(10))
+        self.pool = number(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.depthwise(torch.relu(self.grouped(torch.relu(self.first(x))))))
+        out: Tensor = self.head(F.max_pool2d(x, self.pool).mean((2, 3)))
+        return out
+
+
+def plain_widths() -> nn.Module:
+    """A network of the same sizes, in numbers of Python."""
+    return Widths(int)
+
+
+def numpy_data() -> Data:
+    """The digits, described with numbers of numpy."""
+    digits = open_data("digits", {})
+    return Data(
+        load=digits.load,
+        image_shape=np.array(digits.image_shape),  # type: ignore[arg-type]
+        classes=np.int64(digits.classes),  # type: ignore[arg-type]
+    )
+
+
+class ReturnsNothing(Tiny):
+    """A network whose own methods return nothing and whose BN is never trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4)
+
+    def features(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(super().features(x))
+        return out
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        """Set the mode of all but the BN."""
+        super().train(mode)
+        self.norm.eval()
+
+    def eval(self) -> None:  # type: ignore[override]
+        """Set the mode."""
+        super().eval()
+
+    def to(self, *args: Any, **named: Any) -> None:  # type: ignore[override]
+        """Move the tensors."""
+        super().to(*args, **named)
+
+    def requires_grad_(self, requires_grad: bool = True) -> None:  # type: ignore[override]
+        """Set whether weights have gradients."""
+        super().requires_grad_(requires_grad)
+
+
+class ReturnsNothingUntraced(ReturnsNothing):
+    """The same, where torch.fx cannot follow it, so that it is deployed as it is."""
+
+    def features(self, x: Tensor) -> Tensor:
+        return super().features(x if x.sum() > -1e9 else -x)
+
+
+def applied(module: nn.Module, x: Tensor) -> Tensor:
+    """Call a module."""
+    out: Tensor = module(x)
+    return out
+
+
+class KeepsFunction(nn.Module):
+    """Keeps a function that uses the network itself.
+
+    Args:
+        way: How the function is kept.
+    """
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+        steps: dict[str, Callable[[Tensor], Tensor]] = {
+            "lambda": lambda x: self.conv(x),
+            "default": lambda x, conv=self.conv: conv(x),
+            "partial": partial(applied, self.conv),
+            "inner": lambda x: (lambda y: self.conv(y))(x),
+            "method": self.convolved,
+        }
+        self.steps = [steps[way]]
+
+    def convolved(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.steps[0](x).mean((2, 3)))
+        return out
+
+
+class CallsForward(nn.Module):
+    """Calls the forward of one convolution, and uses the weight of another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+        self.third, self.unused = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(self.first.forward(x), self.second.weight)
+        out: Tensor = self.head(self.third(x).mean((2, 3)))
+        return out

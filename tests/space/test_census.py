@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from dsx.errors import DsxError
 from dsx.measure.flops import count
 from dsx.space import redesign, slots
 from dsx.space.census import census
+from dsx.space.design import Design
 from tests.space import networks
 from tests.space.networks import TANGLE_SLOTS, Tangle, Tiny
 
@@ -312,3 +314,13 @@ def test_logits_are_taken_out_of_an_object() -> None:
     found = census(networks.Wrapped(), DIGITS)
     assert (found.output_shape, found.wrapped) == ((10,), True)
     assert not census(Tiny(), DIGITS).wrapped
+
+
+def test_numbers_of_numpy_make_the_same_slots() -> None:
+    found, plain = census(networks.Widths(), DIGITS), census(networks.plain_widths(), DIGITS)
+    assert repr(found) == repr(plain)
+    assert found.untraced is None
+    specs = {slot.name: ConvSpec(groups=2, binary_basis=4) for slot in found.slots[1:]}
+    design = Design.of("mine", {"width": np.int64(8)}, found, specs)
+    same = Design.of("mine", {"width": 8}, plain, specs)
+    assert (repr(design), design.id) == (repr(same), same.id)

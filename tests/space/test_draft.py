@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dsx.errors import DsxError
@@ -100,3 +101,9 @@ def test_a_network_that_gives_no_numbers_for_classes_is_refused() -> None:
     with pytest.raises(DsxError, match="returns 2 x 8 x 8 for an image, not one number for each"):
         draft_space("torch.nn:Conv2d", {"in_channels": 1, "out_channels": 2, "kernel_size": 1},
                     (1, 8, 8))  # fmt: skip
+
+
+def test_arguments_and_shape_may_be_numbers_of_numpy() -> None:
+    channels: Any = np.int64(1)
+    drafted = draft_space("small_cnn", {"width": np.int64(4)}, (channels, 8, 8))
+    assert drafted.text == draft_space("small_cnn", {"width": 4}, (1, 8, 8)).text

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -87,3 +88,11 @@ def test_logits_are_unwrapped_under_the_same_names() -> None:
     unwrap_logits(network)
     x = torch.randn(2, *SHAPE)
     assert torch.equal(network(x), plain(x))
+
+
+def test_arguments_may_be_numbers_of_numpy() -> None:
+    arguments = {"width": np.int64(4)}
+    check_arguments(arguments)
+    network = build_model("small_cnn", arguments, (1, 8, 8))
+    assert repr(network) == repr(build_model("small_cnn", {"width": 4}, (1, 8, 8)))
+    assert "np.int64" not in repr(build_model("tests.space.networks:Widths", {}, (1, 8, 8)))

@@ -1,5 +1,6 @@
 """Running, copying and completing networks that dsx knows nothing of."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,3 +39,10 @@ def test_logits_are_taken_out_of_an_object() -> None:
 def test_an_object_without_logits_is_refused() -> None:
     with pytest.raises(DsxError, match=r"^the network returns a tuple, not one tensor$"):
         run(networks.TwoOutputs(), DIGITS)
+
+
+def test_a_copy_has_numbers_of_python() -> None:
+    copy, given = copied(networks.Widths()), networks.Widths()
+    assert repr(copy) == repr(networks.plain_widths()) != repr(given)
+    # What the network's own code reads is unchanged.
+    assert isinstance(copy.pool, np.int64)

@@ -1,5 +1,6 @@
 """Weights from files: any kind that is safe, and nothing that runs code."""
 
+import argparse
 import os
 import pickle
 import re
@@ -16,6 +17,7 @@ from dsx.errors import DsxError
 from dsx.space.pretrained import digest, read_weights, take_weights
 from tests.space import networks
 from tests.space.networks import Tiny
+from tests.space.odd_networks import Extra
 
 STATE = {name: tensor.detach() for name, tensor in Tiny().state_dict().items()}
 WRITERS: dict[str, Callable[[Path], None]] = {
@@ -145,7 +147,7 @@ def test_half_precision_weights_are_taken_as_float32() -> None:
         (changed(head__bias=torch.zeros(7)), "head.bias is 7, not 10 (to leave"),
         (changed(head__bias=torch.tensor(1.0)), "head.bias is one number, not 10"),
         (
-            {f"net.{name}": tensor for name, tensor in STATE.items()},
+            {f"{name}_": tensor for name, tensor in STATE.items()},
             "mix.weight is missing; mix.bias is missing; conv.weight is missing, and 7 more",
         ),
     ],
@@ -211,3 +213,56 @@ def test_an_empty_file_is_called_empty(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     with pytest.raises(DsxError, match=r": is empty \(0 bytes\)$"):
         read_weights(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (float("nan"), "head.bias contains NaN"),
+        (float("inf"), "head.bias contains infinite numbers"),
+        (1e300, "head.bias contains infinite numbers"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused(number: float, problem: str) -> None:
+    bias = STATE["head.bias"].double().index_fill(0, torch.tensor([3]), number)
+    with pytest.raises(DsxError, match=f"^the weights are damaged: {problem}$"):
+        take_weights(Tiny(), changed(head__bias=bias), [])
+
+
+def test_infinite_numbers_of_the_network_itself_are_taken() -> None:
+    network = Tiny()
+    mask = torch.tensor([0.0, -torch.inf])
+    network.register_buffer("mask", mask)
+    take_weights(network, {**STATE, "mask": mask}, [])
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "model_best.pth.tar"])
+def test_files_of_other_endings_are_read(name: str, tmp_path: Path) -> None:
+    content = {
+        "state_dict": {f"model.{key}": tensor for key, tensor in STATE.items()},
+        "optimizer_states": [{"state": {0: {"step": torch.ones(1)}}}],
+        "args": argparse.Namespace(lr=0.1),
+    }
+    torch.save(content, tmp_path / name)
+    state = read_weights(str(tmp_path / name))
+    assert state.key == "state_dict"
+    network = Tiny()
+    assert take_weights(network, state, []).prefix == "model."
+    assert torch.equal(network.conv.weight, STATE["conv.weight"])
+
+
+def test_the_class_that_a_file_needs_is_named(tmp_path: Path) -> None:
+    torch.save({"model": Tiny()}, tmp_path / "w.pt")
+    problem = (
+        r"w\.pt: holds more than tensors, or is damaged; it needs tests\.space\.networks\.Tiny"
+    )
+    with pytest.raises(DsxError, match=problem):
+        read_weights(str(tmp_path / "w.pt"))
+
+
+def test_values_beside_tensors_are_taken(tmp_path: Path) -> None:
+    network, other = Extra(), Extra()
+    network.steps = 7
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    take_weights(other, read_weights(str(tmp_path / "w.pt")), [])
+    assert other.steps == 7

@@ -374,9 +374,13 @@ def test_a_parsed_file_does_not_change() -> None:
         (ruled("{match: '*', keep: true, preset: scc}"), "7: slots.0.keep: slots that are kept "
          "take no preset and no dials"),
         (changed("data: digits", "data: digits\nweights: 3"), "4: weights: 3 does not fit "
-         "(allowed: the keys file, skip)"),
+         "(allowed: the keys file, key, prefix, skip)"),
         (changed("data: digits", "data: digits\nweights: {skip: a}"), "4: weights: the key 'file' "
          "is missing"),
+        (changed("data: digits", "data: digits\nweights: {file: a, prefx: b}"), "4: weights.prefx: "
+         "unknown key (allowed: file, key, prefix, skip). Did you mean 'prefix'?"),
+        (changed("data: digits", "data: digits\nweights: {file: a, key: ''}"), "4: weights.key: '' "
+         "does not fit (allowed: at least 1 character)"),
         (changed("data: digits", "data: digits\ndata_args: [1]"), "4: data_args: [1] does not fit "
          "(allowed: keys with values)"),
         (changed("data: digits", "data: digits\ndata_args: {a: 1}"), "4: data_args: digits: no "

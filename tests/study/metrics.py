@@ -1,7 +1,13 @@
 """Metrics that measure what no metric should."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import torch
+
+from dsx.conv import DsxConv
 from dsx.measure import Candidate, Metric, Reading
 
 
@@ -27,4 +33,51 @@ value_inf, low_inf, high_inf = (_counted(end, math.inf) for end in ("value", "lo
 # No number at first, one from then on.
 late = _metric_of(
     [Reading(value=math.nan, low=0.0, high=0.0), Reading(value=1.0, low=1.0, high=1.0)]
+)
+
+
+def _sized(number: Callable[[float], Any]) -> Metric:
+    """Make a metric that returns and depends on numbers of another library."""
+
+    def read(candidate: Candidate) -> Reading:
+        value = number(candidate.cost.params)
+        conditions = {"low": number(1), "flag": np.bool_(True)}
+        samples = np.array([1, 2], dtype=np.float32)
+        return Reading(
+            value=value,
+            low=value,
+            high=value,
+            samples=samples,  # type: ignore[arg-type]
+            conditions=conditions,
+        )
+
+    return Metric(
+        unit="",
+        direction="minimize",
+        cost="static",
+        read=read,
+        protocol=lambda space: {"version": np.int64(1)},
+    )
+
+
+numpy_float, numpy_int, tensor = _sized(np.float32), _sized(np.int64), _sized(torch.tensor)
+bare = Metric(
+    unit="",
+    direction="minimize",
+    cost="static",
+    read=lambda candidate: np.float32(3),  # type: ignore[arg-type, return-value]
+    protocol=lambda space: {},
+)
+text = _metric_of([Reading(value="3", low=3.0, high=3.0)])  # type: ignore[arg-type]
+
+
+def _fragile(candidate: Candidate) -> Reading:
+    if any(isinstance(module, DsxConv) for module in candidate.network.modules()):
+        # Half of a surrogate pair, which no database stores.
+        raise TypeError("a\udc80b")
+    return Reading(value=3.0, low=3.0, high=3.0)
+
+
+fragile = Metric(
+    unit="", direction="minimize", cost="static", read=_fragile, protocol=lambda space: {}
 )

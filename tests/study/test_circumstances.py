@@ -6,9 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from dsx.study.circumstances import circumstances, left_out, numbered, uncounted
+from dsx.study.circumstances import circumstances, left_out, numbered, uncounted, unfolded
 from dsx.study.front import Entry
 from dsx.study.pool import Stored
+from dsx.study.readings import DeployedAs
 from dsx.study.tables import StudyRow
 
 FACTS = {
@@ -76,6 +77,15 @@ def test_how_many_are_left_out_is_said() -> None:
     assert left_out(0) == {}
     assert left_out(1)["left out"].startswith("1 design was measured on other devices only")
     assert left_out(2)["left out"].startswith("2 designs were measured")
+
+
+def test_batch_norms_that_remain_are_counted() -> None:
+    assert unfolded(None) == {}
+    deployed = DeployedAs(subject="a", forms={}, folded=3)
+    assert unfolded(deployed) == {}
+    assert unfolded(dataclasses.replace(deployed, unfolded=1)) == {
+        "batch norms": "1 of 4 is not folded into a convolution for timing"
+    }
 
 
 def test_what_only_the_operators_count_is_said() -> None:

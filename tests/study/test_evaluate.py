@@ -1,8 +1,10 @@
 """One design through its metrics: cheap before dear, and what goes wrong on the way."""
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sqlalchemy import delete
@@ -13,13 +15,15 @@ from dsx.conv import ConvSpec
 from dsx.errors import SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
 from dsx.measure._base import exact
-from dsx.space import load_space, redesign
+from dsx.space import SearchSpace, load_space, redesign
 from dsx.study.database import open_database
 from dsx.study.evaluate import Evaluator
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
-from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow
+from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow, TrialDetailRow
 from dsx.study.weights import Weights
+from tests.space.texts import ruled
+from tests.space.texts import space as build
 from tests.study.looking import Following, measured, rows, states, trials, weight_files
 from tests.study.spaces import LEARNED, TIMED, TINY, varied
 
@@ -46,6 +50,10 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
     for row in ends:
         if row.state == COMPLETE:
             assert {"accuracy", "latency_ms"} < metrics_of(storage, row.design)
+    details = {row.number: row.violations for row in rows(storage, TrialDetailRow)}
+    for row in rejected:
+        assert details[row.number].keys() == {"params"}
+        assert details[row.number]["params"] > 0
 
 
 def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
@@ -96,6 +104,34 @@ def test_a_failing_design_is_stored_with_its_reason_and_the_study_goes_on(
     assert states(storage, "tiny")[COMPLETE] == 1
     for row in failed:
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
+
+
+def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Path) -> None:
+    space = varied(TINY, tmp_path, "params: minimize", "'tests.study.metrics:fragile': minimize")
+    follow = Following(lambda told: told.counts.get(FAILED, 0) == 2)
+    with pytest.raises(KeyboardInterrupt):
+        search(space, trials=3, storage=storage, report=follow)
+    failed = [row for row in trials(storage, "tiny") if row.state == FAILED]
+    assert [row.reason for row in failed] == 2 * ["TypeError: a\\udc80b"]
+    details = {row.number: row.traceback for row in rows(storage, TrialDetailRow)}
+    assert sorted(details) == [row.number for row in failed]
+    for traceback in details.values():
+        assert 'tests/study/metrics.py", line ' in traceback
+        assert traceback.endswith("TypeError: a\\udc80b\n")
+
+
+def test_of_a_very_long_traceback_the_end_is_stored(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsx.study.evaluate.LONGEST_TRACEBACK", 200)
+    model = "model: small_cnn\nmodel_args: {width: 4}"
+    space = varied(TINY, tmp_path, model, FRAGILE % ("KeyError", "false"))
+    follow = Following(lambda told: told.counts.get(FAILED, 0) == 1)
+    with pytest.raises(KeyboardInterrupt):
+        search(space, trials=3, storage=storage, report=follow)
+    (row,) = rows(storage, TrialDetailRow)
+    first, *lines = row.traceback.splitlines()
+    assert first == "..." and len(row.traceback) <= 204 and lines[-1].startswith("KeyError: ")
 
 
 def test_a_baseline_that_raises_in_train_mode_is_refused_before_any_trial(
@@ -287,3 +323,37 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
         protocols = {protocol for design, _, protocol in stored if design == entry.id}
         plain = {protocol for design, _, protocol in stored if design == found.baseline}
         assert len(protocols) == 4 and protocols.isdisjoint(plain)
+
+
+def with_metrics(*names: str) -> SearchSpace:
+    """Build a space of a network and data with numbers of numpy."""
+    text = ruled("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
+    wanted = ", ".join(f"'tests.study.metrics:{name}': minimize" for name in names)
+    for old, new in (
+        ("{width: 8}", "{}"),
+        ("data: digits", "data: tests.space.networks:numpy_data"),
+        ("params: minimize", f"params: minimize, {wanted}"),
+    ):
+        text = text.replace(old, new)
+    return build(text)
+
+
+def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str) -> None:
+    space = with_metrics("numpy_float", "numpy_int", "tensor")
+    found = search(space, trials=3, storage=storage, seed=np.int64(1))  # type: ignore[arg-type]
+    assert states(storage, "tested")[COMPLETE] == 3
+    for entry in found.entries:
+        values = [entry.metrics[name].value for name in space.file.objectives]
+        assert values == [values[0]] * 4
+    conditions = {json.dumps(row.conditions) for row in rows(storage, MeasurementRow)
+                  if row.metric.endswith("numpy_int")}  # fmt: skip
+    assert conditions == {'{"low": 1, "flag": true}'}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("bare", "bare returns a float32, not a Reading"), ("text", "is '3', which is not a number")],
+)
+def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: str) -> None:
+    with pytest.raises(WorkFailed, match=problem):
+        search(with_metrics(name), trials=1, storage=storage)

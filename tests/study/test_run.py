@@ -12,8 +12,9 @@ from dsx.space import load_space
 from dsx.study import run
 from dsx.study.evaluate import WAITING
 from dsx.study.read import front
-from dsx.study.run import MOST_DRAWS_PER_TRIAL
+from dsx.study.run import MOST_DRAWS_PER_TRIAL, Progress
 from dsx.study.tables import COMPLETE, INTERRUPTED, REJECTED, REPEATED, MeasurementRow, StudyRow
+from tests.space.texts import ruled, space
 from tests.study.again import change, leave_open, let_machine_be, readings
 from tests.study.looking import Following, measured, rows, states, trials
 from tests.study.spaces import QUICK, STATIC, THREE, TINY, varied
@@ -277,3 +278,11 @@ def test_what_runs_can_be_an_objective_and_a_constraint(storage: str, tmp_path: 
         counts = {name: entry.metrics[f"deployed_{name}"].value for name in ("params", "flops")}
         assert counts == entry.deployed_counts
         assert entry.feasible == (counts["params"] <= limit)
+
+
+def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage: str) -> None:
+    text = ruled("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
+    told: list[Progress] = []
+    search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
+    (note,) = next(progress.notes for progress in told if not progress.counts.get(COMPLETE))
+    assert note.startswith("flops leave out operators that are not counted: aten::")

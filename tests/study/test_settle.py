@@ -354,3 +354,19 @@ def test_dsx_pareto_settles_and_says_so(storage: str, tmp_path: Path) -> None:
     assert [after[name] - before[name] for name in ("latency_ms", "accuracy")] == [
         int(number) for number in said.groups()
     ]
+
+
+def test_designs_whose_weights_are_not_kept_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=1)
+    kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
+    space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
+    timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
+    space.write_text(f"{space.read_text()}{timed}\n")
+    storage = searched(space, tmp_path, trials=2)
+    baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
+    change(storage, mark(baseline, learned, busy=True))
+    for file in tmp_path.rglob(f"{learned}.*.safetensors"):
+        file.unlink()
+    assert settled(storage).untimed == {learned}

@@ -1,17 +1,17 @@
 """Deploy a whole network."""
 
-import copy
 import functools
 from collections.abc import Mapping, MutableMapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from dsx.activity import each
-from dsx.conv._base import DsxConv
+from dsx.conv._base import ATTRIBUTES, DsxConv
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
-from dsx.conv.deploy._fold import flatten, fold_batch_norms
+from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.fixed import FixedConv2d
+from dsx.conv.network_calls import duplicate, freeze, set_mode
 from dsx.conv.norms import bound, trace
 from dsx.conv.spec import standing_spec
 from dsx.conv.swap import swap
@@ -24,7 +24,9 @@ class Deployed(nn.Module):
     Attributes:
         network: A flat torch.fx.GraphModule where the network can be traced.
         choices: The chosen form of each dsx convolution, and of each grouped nn.Conv2d, by name.
-        folded: BNs folded into the convolution before them.
+        folded: BNs folded into the convolutions before them.
+        unfolded: BNs that the network still computes.
+        folds: Factor and shift, (Cout,) each, that each dsx convolution took over, by name.
         untraced: Why torch.fx cannot follow the network, so that no BN is folded; else None.
     """
 
@@ -35,14 +37,17 @@ class Deployed(nn.Module):
         folded: int,
         untraced: str | None,
         designed: nn.Module,
+        folds: Mapping[str, tuple[Tensor, Tensor]],
     ) -> None:
         super().__init__()
         self.network = network
         self.choices = dict(choices)
         self.folded = folded
+        self.unfolded = batch_norms(network)
         self.untraced = untraced
         # In a tuple, since it is no part of what runs.
         self._designed = (designed,)
+        self.folds = dict(folds)
 
     @property
     def designed(self) -> nn.Module:
@@ -80,22 +85,44 @@ def deploy(
     timer, known = timer or medians, {} if known is None else known
     replacements: dict[nn.Module, nn.Module] = {}
     choices = {}
+    folds: dict[str, tuple[Tensor, Tensor]] = {}
     # Tensors made in inference mode could never again be changed or trained through.
     with torch.inference_mode(False), torch.no_grad():
         # Held by another module the network has just one input, and may itself be a convolution.
-        holder = nn.Sequential(copy.deepcopy(model).eval())
+        holder = nn.Sequential(set_mode(duplicate(model), False))
         graph = trace(holder)
         untouched = bound(holder, graph)
+        present = batch_norms(holder, graph)
         if not isinstance(graph, str):
+            normalise(holder, graph, untouched)
             swap(holder, _grouped(holder, untouched))
-        folded = 0 if isinstance(graph, str) else fold_batch_norms(holder, graph, untouched)
-        seen_by = list(_inputs(holder, sample, untouched).items())
+            taken = fold_batch_norms(holder, graph, untouched)
+            names = {conv: name.partition(".")[2] for name, conv in holder.named_modules()}
+            folds = {names[conv]: factors for conv, factors in taken.items()}
+        # The graph may call modules in which the network's own code calls functions.
+        whole = holder if isinstance(graph, str) else fx.GraphModule(holder, graph)
+        seen_by = list(_inputs(whole, sample, untouched).items())
         for conv, (name, seen) in each(seen_by, "selecting deployed forms", "convolution"):
-            replacements[conv], choices[name] = choose(conv, seen, timer, known, native, runner)
+            form, choices[name] = choose(conv, seen, timer, known, native, runner)
+            replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
-    return Deployed(network.requires_grad_(False), choices, folded, untraced, model).eval()
+    folded = present - batch_norms(network)
+    return Deployed(freeze(network), choices, folded, untraced, model, folds).eval()
+
+
+class _DropIn(nn.Sequential):
+    """A form with the attributes of the convolution, which its own convolutions may not have."""
+
+
+def _drop_in(form: nn.Module, conv: DsxConv) -> nn.Module:
+    """Give a form the attributes of its convolution, for the code of a network to read."""
+    own = {name: getattr(conv, name) for name in ATTRIBUTES}
+    if any(getattr(form, name, value) != value for name, value in own.items()):
+        form = _DropIn(form)
+    vars(form).update(own)
+    return form
 
 
 def _grouped(holder: nn.Module, untouched: set[nn.Module]) -> dict[nn.Module, nn.Module]:
@@ -124,24 +151,24 @@ def _stages(holder: nn.Module) -> set[nn.Module]:
 
 
 def _inputs(
-    holder: nn.Sequential, sample: Tensor, untouched: set[nn.Module]
+    whole: nn.Module, sample: Tensor, untouched: set[nn.Module]
 ) -> dict[DsxConv, tuple[str, Tensor]]:
     """Run once and note the name and the largest input of each dsx convolution to replace."""
     seen: dict[DsxConv, tuple[str, Tensor]] = {}
     hooks = []
-    stages = _stages(holder)
+    stages = _stages(whole)
 
     def note(conv: DsxConv, args: tuple[Tensor, ...], named: dict[str, Tensor], name: str) -> None:
         x = args[0] if args else named["input"]
         if conv not in seen or x.numel() > seen[conv][1].numel():
             seen[conv] = (name, x.detach().clone(memory_format=torch.preserve_format))
 
-    for path, module in holder.named_modules():
+    for path, module in whole.named_modules():
         if isinstance(module, DsxConv) and module not in stages | untouched:
             name = path.partition(".")[2]
             noting = functools.partial(note, name=name)
             hooks.append(module.register_forward_pre_hook(noting, with_kwargs=True))
-    holder(sample)
+    whole(sample)
     for hook in hooks:
         hook.remove()
     return seen

@@ -2,17 +2,48 @@
 
 import operator
 
-from torch import fx, nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsx.conv._base import DsxConv
-from dsx.conv.norms import pairs
+from dsx.conv.concatenated import split_norms
+from dsx.conv.constants import from_input
+from dsx.conv.functional import affine_as_norms, as_modules
+from dsx.conv.idle import drop_idle, is_idle
+from dsx.conv.norms import BatchNorm, called, pairs, torch_type
+from dsx.conv.shape_reads import drop_shape_checks
 from dsx.conv.swap import swap
 
-_IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
+
+def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:
+    """Write a trace with torch's own modules where it computes what they do, in place.
+
+    Args:
+        network: In eval mode.
+        graph: Its trace.
+        untouched: Modules that must stay as they are.
+    """
+    for module in network.modules():
+        base = torch_type(module)
+        if base is not None and not isinstance(module, DsxConv):
+            module.__class__ = base
+    drop_shape_checks(graph)
+    drop_idle(network, graph)
+    as_modules(network, graph)
+    calls = called(network, graph)
+
+    def foldable(module: nn.Module) -> bool:
+        return calls[module] == 1 and _foldable(module) and module not in untouched
+
+    split_norms(network, graph, foldable)
+    affine_as_norms(network, graph, foldable)
 
 
-def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> int:
+def fold_batch_norms(
+    network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]
+) -> dict[nn.Module, tuple[Tensor, Tensor]]:
     """Fold every BN that directly and only follows a convolution, in place.
 
     Args:
@@ -21,20 +52,38 @@ def fold_batch_norms(network: nn.Module, graph: fx.Graph, untouched: set[nn.Modu
         untouched: Modules that must stay as they are.
 
     Returns:
-        How many were folded.
+        Factor and shift of each output channel, (Cout,) each, that dsx convolutions took over.
     """
     replacements: dict[nn.Module, nn.Module] = {}
+    taken: dict[nn.Module, tuple[Tensor, Tensor]] = {}
     for conv, norm in pairs(network, graph):
         settled = norm.running_mean is not None and not norm.training
-        if settled and untouched.isdisjoint((conv, norm)):
+        if not settled or not _foldable(conv) or not untouched.isdisjoint((conv, norm)):
+            continue
+        if isinstance(conv, DsxConv):
+            taken[conv] = _factors(norm)
+            conv.scale_outputs(*taken[conv])
+            replacements[norm] = nn.Identity()
+        else:
             replacements |= _folded(conv, norm)
     swap(network, replacements)
-    return sum(isinstance(new, nn.Identity) for new in replacements.values())
+    return taken
 
 
-def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, nn.Module]:
-    if isinstance(conv, nn.Conv2d):
-        return {conv: fuse_conv_bn_eval(conv, norm), norm: nn.Identity()}
+def _foldable(conv: nn.Module) -> bool:
+    """Exclude grouped transposed convolutions, whose output channels lie along two dimensions."""
+    transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
+    return not (transposed and conv.groups != 1)
+
+
+def _folded(conv: nn.Module, norm: BatchNorm) -> dict[nn.Module, nn.Module]:
+    assert isinstance(conv, nn.modules.conv._ConvNd)
+    transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
+    return {conv: fuse_conv_bn_eval(conv, norm, transposed), norm: nn.Identity()}
+
+
+def _factors(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Write a BN as a factor and a shift of each channel."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
@@ -43,8 +92,7 @@ def _folded(conv: nn.Conv2d | DsxConv, norm: nn.BatchNorm2d) -> dict[nn.Module, 
     if norm.bias is not None:
         shift = shift + norm.bias.double()
     dtype = norm.running_mean.dtype
-    conv.scale_outputs(scale.detach().to(dtype), shift.detach().to(dtype))
-    return {norm: nn.Identity()}
+    return scale.detach().to(dtype), shift.detach().to(dtype)
 
 
 def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
@@ -65,10 +113,34 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
         if node.op not in ("call_module", "get_attr"):
             continue
         part = operator.attrgetter(str(node.target))(flat)
-        if isinstance(part, _IDLE):
+        if is_idle(part):
             node.replace_all_uses_with(node.all_input_nodes[0])
             flat.graph.erase_node(node)
         else:
             node.target = str(node.target).removeprefix("0.")
             parts[node.target] = part
     return fx.GraphModule(parts, flat.graph)
+
+
+def batch_norms(network: nn.Module, graph: fx.Graph | str | None = None) -> int:
+    """Count the batch norms that a network computes.
+
+    Args:
+        network: The network.
+        graph: Its trace, or the reason why there is none; a flat graph is its own.
+
+    Returns:
+        Their number, by function in a trace, else by module.
+    """
+    if graph is None and isinstance(network, fx.GraphModule):
+        graph = network.graph
+    if not isinstance(graph, fx.Graph):
+        return sum(isinstance(module, BatchNorm) for module in network.modules())
+    # Those that work on weights are constants.
+    return sum(_is_norm(node, network) for node in from_input(graph))
+
+
+def _is_norm(node: fx.Node, network: nn.Module) -> bool:
+    if node.op == "call_module":
+        return isinstance(network.get_submodule(str(node.target)), BatchNorm)
+    return node.target in (F.batch_norm, torch.batch_norm)

@@ -8,10 +8,13 @@ depend on the training and its seed, and change what is computed, not how much.
 import dataclasses
 import enum
 from collections.abc import Mapping
+from numbers import Number
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+
+from dsx.plain import plain
 
 _INTERNAL = frozenset(vars(nn.Module()))
 _PLAIN = (bool, int, float, str, type(None))
@@ -108,6 +111,8 @@ class _Description:
 
     def _value(self, value: Any, nodes: Mapping[fx.Node, int] | None = None) -> Any:
         """Describe an argument or an attribute."""
+        if isinstance(value, Number):
+            value = plain(value)
         if isinstance(value, _PLAIN):
             return value
         if isinstance(value, fx.Node) and nodes is not None:

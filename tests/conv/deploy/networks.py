@@ -124,6 +124,35 @@ class Untraceable(nn.Module):
         return out
 
 
+class PaddingItself(nn.Module):
+    """Pads as TensorFlow does: how much depends on the image and on what the convolution says."""
+
+    def __init__(self, spec: ConvSpec) -> None:
+        super().__init__()
+        self.conv = redesigned(spec, 4, 8, 3, stride=2)
+        self.plain = redesigned(spec, 8, 8, 5, dilation=2)
+        self.depthwise = nn.Conv2d(8, 8, 3, groups=8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([x, x[:, :1]], 1)
+        for conv in (self.conv, self.plain, self.depthwise):
+            assert conv.padding == (0, 0) and conv.padding_mode == "zeros"
+            assert x.shape[1] == conv.in_channels
+            step, reach, kernel = (
+                cast(tuple[int, int], getattr(conv, name))[0]
+                for name in ("stride", "dilation", "kernel_size")
+            )
+            ends = []
+            for side in x.shape[:1:-1]:
+                more = max((-(-side // step) - 1) * step + (kernel - 1) * reach + 1 - side, 0)
+                ends += [more // 2, more - more // 2]
+            if sum(ends) > 0:
+                x = nn.functional.pad(x, ends)
+            x = conv(x)
+            assert x.shape[1] == conv.out_channels
+        return x
+
+
 class Peeking(nn.Module):
     """A forward that reads what it may read of the convolutions it calls."""
 

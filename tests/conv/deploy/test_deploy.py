@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.conv import Deployed, DsxConv, build, deploy
+from dsx.conv import ConvSpec, Deployed, DsxConv, build, deploy
 from dsx.conv.deploy import Choice
 from dsx.conv.timing import Run, medians
 from tests.conv.deploy import networks
@@ -27,6 +27,7 @@ from tests.conv.deploy.networks import (
     Flagged,
     Forked,
     Hooked,
+    PaddingItself,
     Peeking,
     Residual,
     Shared,
@@ -124,6 +125,17 @@ def test_a_traceable_network_becomes_a_flat_graph_of_torch_parts(name: str) -> N
         assert own or holds_parts_only, type(module)
 
 
+FORMS_OF = {
+    "cross": CROSS,
+    "point": ConvSpec(kernel_shape="point"),
+    "corners": CORNERS,
+    "het": HET,
+    "sliding": SLIDING,
+    "block": BLOCK,
+    "separable": SEPARABLE,
+    "binary": BINARY,
+    "learned": LEARNED,
+}
 FOLDED = {
     "cross": 5,
     "binary": 5,
@@ -147,6 +159,15 @@ def test_batch_norms_are_folded_where_they_can_be(name: str) -> None:
     before = sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     after = sum(isinstance(module, nn.BatchNorm2d) for module in deployed.modules())
     assert after == before - deployed.folded
+
+
+@pytest.mark.parametrize("name", [*FORMS_OF])
+def test_every_form_has_the_attributes_of_the_convolution(name: str) -> None:
+    network, x = ready(PaddingItself(FORMS_OF[name])), image()
+    for number in range(6):
+        deployed = deploy(network, x, timer=Favour(number))
+        assert deployed.untraced is not None
+        torch.testing.assert_close(deployed(x), outputs(network, x), rtol=1e-10, atol=1e-10)
 
 
 def test_a_network_that_cannot_be_traced_says_why() -> None:

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import fx, nn
 
 from dsx.conv import ConvSpec, deploy
 from dsx.conv.deploy import Choice, structure, tensor_facts
@@ -188,3 +189,12 @@ def test_it_is_the_same_in_every_process() -> None:
     here = structure(deploy(network, torch.randn(1, 3, 9, 9), timer=first).network)
     assert here.complete
     assert json.dumps(here.facts, sort_keys=True) == told.stdout.strip()
+
+
+def test_numbers_of_numpy_are_described() -> None:
+    numpy_side: Any = np.int64(3)
+    found, same = (
+        structure(fx.symbolic_trace(nn.Sequential(nn.MaxPool2d(side)))) for side in (numpy_side, 3)
+    )
+    assert found == same
+    assert found.complete

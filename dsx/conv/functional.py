@@ -1,0 +1,210 @@
+"""Functional convolutions and batch norms of a trace, written as the modules of torch.nn.
+
+A subclass with a forward of its own is traced as calls of torch.nn.functional on its tensors. What
+such a call computes decides whether it can be folded, not the type of the module that makes it.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from dsx.conv._base import DsxConv
+from dsx.conv.constants import Constants, Varies
+from dsx.conv.shape_reads import data_users
+
+_STATISTICS = ("running_mean", "running_var")
+_NORM_ARGUMENTS: Mapping[object, tuple[str, ...]] = {
+    F.batch_norm: ("input", *_STATISTICS, "weight", "bias", "training", "momentum", "eps"),
+    torch.batch_norm: ("input", "weight", "bias", *_STATISTICS, "training", "momentum", "eps"),
+}
+_CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_MULTIPLY = (operator.mul, torch.mul, torch.multiply, "mul")
+_ADD = (operator.add, torch.add, "add")
+Build = Callable[[Mapping[str, Any]], nn.Module | None]
+
+
+def as_modules(network: nn.Module, graph: fx.Graph) -> None:
+    """Replace functional convolutions, and the batch norms behind convolutions, in place.
+
+    Args:
+        network: In eval mode; the new modules are added to it.
+        graph: Its trace, which calls them afterwards.
+    """
+    constants = Constants(network, graph)
+    for node in list(graph.nodes):
+        if node.op != "call_function":
+            continue
+        if node.target is F.conv2d:
+            _replace(node, _CONV_ARGUMENTS, _conv2d, network, constants)
+        names = _NORM_ARGUMENTS.get(node.target)
+        if names and node.args and _follows_convs(node.args[0], network):
+            _replace(node, names, _batch_norm, network, constants)
+    constants.erase_unused()
+
+
+def concatenated(node: object) -> list[fx.Node]:
+    """List the nodes whose results a node concatenates along the channels; none if it does not."""
+    if not isinstance(node, fx.Node) or node.target not in (torch.cat, torch.concat):
+        return []
+    given = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
+    parts = given["tensors"]
+    assert isinstance(parts, list | tuple)
+    return [part for part in parts if isinstance(part, fx.Node)] if given.get("dim") == 1 else []
+
+
+def _follows_convs(node: object, network: nn.Module) -> bool:
+    parts: list[object] = [*concatenated(node)]
+    return all(conv_of(part, network) for part in parts or [node])
+
+
+def _replace(
+    node: fx.Node, names: tuple[str, ...], build: Build, network: nn.Module, constants: Constants
+) -> None:
+    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    image = given.pop("input")
+    try:
+        module = build(constants.value(given))
+    except Varies:
+        return
+    if module is not None and isinstance(image, fx.Node):
+        _put(node, image, module, network, constants.owner(given))
+
+
+def _put(node: fx.Node, image: fx.Node, module: nn.Module, network: nn.Module, owner: str) -> None:
+    """Let a module compute what a node computes; it is held by the module of the tensors."""
+    with node.graph.inserting_before(node):
+        called = node.graph.call_module(hold(module, network, owner), (image,))
+    node.replace_all_uses_with(called)
+    node.graph.erase_node(node)
+
+
+def hold(module: nn.Module, network: nn.Module, owner: str) -> str:
+    """Add a module to a network.
+
+    Args:
+        module: The module.
+        network: The network.
+        owner: Dotted name of the module that holds it.
+
+    Returns:
+        The dotted name that it has there.
+    """
+    parent, name = network.get_submodule(owner), type(module).__name__.lower()
+    while hasattr(parent, name):
+        name = f"{name}_"
+    parent.add_module(name, module)
+    return f"{owner}.{name}" if owner else name
+
+
+def conv_of(node: object, network: nn.Module) -> nn.Module | None:
+    """Give the two-dimensional convolution that a node calls; None where it does other things."""
+    if not isinstance(node, fx.Node) or node.op != "call_module":
+        return None
+    module = network.get_submodule(str(node.target))
+    return module if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DsxConv) else None
+
+
+def _batch_norm(given: Mapping[str, Any]) -> nn.Module | None:
+    """Build a batch norm; None where it uses the statistics of the batch."""
+    mean, variance = given.get("running_mean"), given.get("running_var")
+    if mean is None or variance is None or given.get("training", False) is not False:
+        return None
+    norm = nn.BatchNorm2d(len(mean), eps=given.get("eps", 1e-5))
+    norm.running_mean, norm.running_var = mean, variance
+    weight, bias = given.get("weight"), given.get("bias")
+    norm.weight = _fixed(torch.ones_like(mean) if weight is None else weight)
+    norm.bias = _fixed(torch.zeros_like(mean) if bias is None else bias)
+    return norm.eval()
+
+
+def _conv2d(given: Mapping[str, Any]) -> nn.Module:
+    weight, bias, groups = given["weight"], given.get("bias"), given.get("groups", 1)
+    padding = given.get("padding", 0)
+    conv = nn.Conv2d(
+        weight.shape[1] * groups,
+        weight.shape[0],
+        tuple(weight.shape[2:]),
+        _pair(given.get("stride", 1)),
+        padding if isinstance(padding, str) else _pair(padding),
+        _pair(given.get("dilation", 1)),
+        groups,
+        bias is not None,
+        device="meta",
+    )
+    conv.weight = _fixed(weight)
+    if bias is not None:
+        conv.bias = _fixed(bias)
+    return conv.eval()
+
+
+def _fixed(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.detach(), requires_grad=False)
+
+
+def _pair(number: Any) -> tuple[int, int]:
+    first, *rest = number if isinstance(number, tuple | list) else (number,)
+    return int(first), int(rest[0] if rest else first)
+
+
+def affine_as_norms(
+    network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Module], bool]
+) -> None:
+    """Write a constant factor and summand per channel behind a convolution as a batch norm.
+
+    A frozen batch norm is traced as these two, and so is a layer scale.
+
+    Args:
+        network: In eval mode; the batch norms are added to it.
+        graph: Its trace, which calls them afterwards.
+        foldable: Whether a convolution may be folded into.
+    """
+    constants = Constants(network, graph)
+    for node in list(graph.nodes):
+        conv = conv_of(node, network)
+        if conv is None or not foldable(conv):
+            continue
+        channels = int(conv.out_channels)  # type: ignore[arg-type]
+        scaled, scale, scale_from = _applied(node, _MULTIPLY, channels, constants)
+        shifted, shift, shift_from = _applied(scaled, _ADD, channels, constants)
+        if shifted is not node:
+            owner = constants.owner((scale_from, shift_from))
+            _put(shifted, node, _affine(scale, shift), network, owner)
+            if scaled not in (node, shifted):
+                graph.erase_node(scaled)
+    constants.erase_unused()
+
+
+def _applied(
+    node: fx.Node, targets: tuple[object, ...], channels: int, constants: Constants
+) -> tuple[fx.Node, Tensor | None, object]:
+    """Find the only user of a node, if it applies a constant per channel by one of the functions.
+
+    Returns:
+        That user, the constant (channels,) and its node; the node given where it is none.
+    """
+    users = data_users(node)
+    user = users[0] if len(users) == 1 else node
+    if user.target not in targets or len(user.args) != 2 or user.kwargs:
+        return node, None, None
+    other = user.args[1] if user.args[0] is node else user.args[0]
+    try:
+        value = constants.value(other)
+    except Varies:
+        return node, None, None
+    shapes = ((channels, 1, 1), (1, channels, 1, 1))
+    if not isinstance(value, Tensor) or tuple(value.shape) not in shapes:
+        return node, None, None
+    return user, value.detach().reshape(channels), other
+
+
+def _affine(scale: Tensor | None, shift: Tensor | None) -> nn.Module:
+    like = scale if scale is not None else shift
+    assert like is not None
+    norm = nn.BatchNorm2d(len(like), eps=0.0).to(like)
+    norm.weight = _fixed(torch.ones_like(like) if scale is None else scale)
+    norm.bias = _fixed(torch.zeros_like(like) if shift is None else shift)
+    return norm.eval()

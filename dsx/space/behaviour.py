@@ -1,0 +1,198 @@
+"""Behaviour: what dsx takes for granted of a network in eval mode, checked on a few images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dsx.conv.network_calls import set_mode
+from dsx.errors import DsxError
+from dsx.space.network import copied, run
+from dsx.space.state import restore, state_of
+
+TOLERANCE = 1e-4
+"""Difference of two outputs that are taken for equal, as a part of the largest number: sums in
+another order differ by less."""
+RERUNS = 8
+"""Runs of a network that changes its state in eval mode: what it counts may matter late."""
+NOISE = 0.1
+"""Deviation of what is added to weights, so that a head of zeros depends on the image."""
+
+
+class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the operators that draw random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operators: dict[str, None] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.operators[str(func.overloadpacket)] = None
+        return func(*args, **(kwargs or {}))
+
+
+def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
+    """Check that the output of a network is a function of its weights and its input.
+
+    Args:
+        network: The network; it is unchanged.
+        images: At least two different images, (B, C, H, W).
+
+    Returns:
+        What the user should know about it, as sentences.
+
+    Raises:
+        DsxError: If the network in eval mode is random or changes, gives no finite numbers, or
+            ignores its input, or if its state dict does not hold what training changes.
+    """
+    twin = set_mode(copied(network), False)
+    _check_norms(twin)
+    output = _check_repeatable(twin, images)
+    _check_finite(twin, images, output)
+    _check_input(network, images, output)
+    return _batch_notes(twin, images, output)
+
+
+def check_state(network: nn.Module, trained: nn.Module, images: Tensor) -> None:
+    """Check that a state dict carries over all that a training changes.
+
+    Args:
+        network: The network as it was before.
+        trained: A copy that has made a step in train mode; it is changed.
+        images: (B, C, H, W).
+
+    Raises:
+        DsxError: If the network computes something else with the state of the other one.
+    """
+    _add_noise(trained)
+    other = copied(network)
+    try:
+        restore(other, state_of(trained))
+    # The user's own code, or torch on what that returns.
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DsxError(f"it cannot load its own state_dict(): {reason}") from error
+    outputs = [run(set_mode(each, False), images) for each in (trained, other)]
+    if not _same(*outputs):
+        raise DsxError(
+            "its state_dict() does not hold all that training changes, so that a trained network "
+            "could not be stored (a buffer with persistent=False, or an attribute that the forward "
+            "changes? use a buffer that is persistent)"
+        )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    largest = float(torch.nan_to_num(other).abs().max()) if other.numel() else 0.0
+    return torch.allclose(one, other, rtol=0.0, atol=TOLERANCE * largest, equal_nan=True)
+
+
+def _check_norms(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        if isinstance(module, _NormBase) and module.training and module.track_running_stats:
+            raise DsxError(
+                f"its batch norm {name} is in train mode after eval(), so that each image that is "
+                "classified changes its statistics: let train(mode) and eval() pass the mode on"
+            )
+
+
+def _check_repeatable(network: nn.Module, images: Tensor) -> Tensor:
+    """Run a network again on the same images and return its output."""
+    before = {name: tensor.clone() for name, tensor in state_of(network).items()}
+    with _Draws() as draws:
+        output = run(network, images)
+    after = state_of(network)
+    changed = [name for name, tensor in before.items() if not _equal(tensor, after.get(name))]
+    for _ in range(RERUNS if changed else 1):
+        if not _same(run(network, images), output):
+            raise DsxError(_why_not_repeatable(list(draws.operators), changed))
+    return output
+
+
+def _equal(tensor: Tensor, other: Tensor | None) -> bool:
+    if other is None or tensor.shape != other.shape:
+        return False
+    return torch.equal(torch.nan_to_num(tensor), torch.nan_to_num(other))
+
+
+def _why_not_repeatable(operators: Sequence[str], changed: Sequence[str]) -> str:
+    start = (
+        "the network gives other outputs for the same images when it is run again in eval mode: "
+    )
+    if operators:
+        named = ", ".join(operators)
+        advice = "let it draw in train mode only (if self.training)"
+        if any("dropout" in name or "bernoulli" in name for name in operators):
+            advice = "F.dropout drops in eval mode too, unless it is given training=self.training"
+        return f"{start}{named} draws random numbers; {advice}"
+    if changed:
+        return f"{start}each run changes {changed[0]}; let it change in train mode only"
+    return (
+        f"{start}no operator of torch draws random numbers, so its forward may use random or "
+        "numpy.random, or an attribute that it changes; let it do so in train mode only"
+    )
+
+
+def _check_finite(network: nn.Module, images: Tensor, output: Tensor) -> None:
+    # Images may be known to be positive: a logarithm of a negative number is no mistake then.
+    if torch.isfinite(output).all():
+        return
+    others = (images.abs(), images.sigmoid(), torch.zeros_like(images))
+    if not any(torch.isfinite(run(network, other)).all() for other in others):
+        what = "NaN" if output.isnan().any() else "infinite numbers"
+        raise DsxError(f"its output contains {what} in eval mode, whatever the image")
+
+
+def _check_input(network: nn.Module, images: Tensor, output: Tensor) -> None:
+    if not _alike(output):
+        return
+    # Weights that begin with zeros hide the image, until they are trained.
+    noisy = set_mode(copied(network), False)
+    _add_noise(noisy)
+    if _alike(run(noisy, images)):
+        raise DsxError("its output does not depend on the image: it is the same for any two images")
+
+
+def _alike(output: Tensor) -> bool:
+    """Check whether all outputs of a batch are equal, to the last digit."""
+    return output.dim() > 0 and len(output) > 1 and bool((output == output[:1]).all())
+
+
+def _add_noise(network: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.is_floating_point():
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.add_(noise.to(parameter), alpha=NOISE)
+
+
+def _batch_notes(network: nn.Module, images: Tensor, output: Tensor) -> list[str]:
+    """State if the output for an image depends on the others, as with batch statistics."""
+    companions = torch.cat([images[:1], 3 * images[1:] + 1])
+    if output.dim() == 0 or _same(run(network, companions)[:1], output[:1]):
+        return []
+    norms = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, _NormBase) and module.running_mean is None
+    ]
+    named = f"{len(norms)} norms without running statistics, such as {norms[0]}, " if norms else ""
+    why = f"{named}compute the statistics of the batch" if norms else "its code mixes images"
+    return [
+        f"in eval mode the output for an image depends on the other images of its batch ({why}), "
+        "so that accuracy depends on how images are batched"
+    ]

@@ -1,0 +1,180 @@
+"""Layers as networks from outside dsx have them: they compute what torch.nn does, their own way."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def randomise(network: nn.Module) -> nn.Module:
+    """Give every tensor of the batch norms numbers of their own; a fresh one folds in any case."""
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(getattr(module, "running_var", None), Tensor):
+            for name in ("running_mean", "weight", "bias"):
+                tensor = getattr(module, name, None)
+                if tensor is not None:
+                    nn.init.normal_(tensor.data, generator=generator)
+            nn.init.uniform_(module.running_var, 0.5, 2, generator=generator)  # type: ignore[arg-type]
+    return network.double().eval()
+
+
+class NormAct(nn.BatchNorm2d):
+    """A batch norm with an activation in it, in the manner of timm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        training = self.training or (self.running_mean is None and self.running_var is None)
+        mean = self.running_mean if not self.training or self.track_running_stats else None
+        x = F.batch_norm(x, mean, self.running_var, self.weight, self.bias, training, 0.1, self.eps)
+        return F.silu(x)
+
+
+class Checked(NormAct):
+    """Checks the number of dimensions, and uses the size of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        check = f"expected four dimensions, not {x.ndim}"
+        torch._assert(x.ndim == 4, check)  # type: ignore[no-untyped-call]
+        return super().forward(x).reshape(x.shape[0], x.shape[1], x.size(2), -1)
+
+
+class Builtin(nn.BatchNorm2d):
+    """A batch norm by torch's own operator."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = torch.batch_norm(
+            x, self.weight, self.bias, self.running_mean, self.running_var,
+            self.training, 0.1, self.eps, False,
+        )  # fmt: skip
+        return out
+
+
+class Plain(nn.BatchNorm2d):
+    """Adds nothing to what it inherits."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-3)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+class Statistics(nn.Module):
+    """A batch norm without a factor, in no class of torch."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, eps=1e-2)
+
+
+class Frozen(nn.Module):
+    """A batch norm as factor and summand, in the manner of torchvision's detection networks."""
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = (self.weight * (self.running_var + 1e-5).rsqrt()).reshape(1, -1, 1, 1)
+        return x * scale + (
+            self.bias.reshape(1, -1, 1, 1) - self.running_mean.view(1, -1, 1, 1) * scale
+        )
+
+
+class LayerScale(nn.Module):
+    """A factor per channel, in front."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.linspace(0.5, 2, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.gamma.unsqueeze(-1).unsqueeze(-1) * x
+        return out
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "nn.BatchNorm2d": nn.BatchNorm2d,
+    "nn.SyncBatchNorm": nn.SyncBatchNorm,
+    "norm and activation": NormAct,
+    "checked": Checked,
+    "torch.batch_norm": Builtin,
+    "plain subclass": Plain,
+    "buffers": Statistics,
+    "frozen": Frozen,
+    "layer scale": LayerScale,
+}
+
+
+class SamePadding(nn.Conv2d):
+    """Pads as TensorFlow does, and convolves by a function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, 1, 0, 1))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class PlainConv(nn.Conv2d):
+    """Adds nothing to what it inherits."""
+
+
+class Standardised(nn.Conv2d):
+    """Standardises its weight in each call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = F.batch_norm(
+            self.weight.reshape(1, self.out_channels, -1), None, None, training=True
+        ).reshape_as(self.weight)
+        return F.conv2d(x, weight, self.bias, padding=self.padding)
+
+
+class Overridden(nn.Conv2d):
+    """Computes its own way with the forward it inherits."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        out: Tensor = super()._conv_forward(input, weight * 2, bias)
+        return out
+
+
+def patched(*arguments: int) -> nn.Module:
+    """Give a convolution whose forward was set on the object, and is another function."""
+    conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
+    conv.forward = lambda x: F.conv2d(x, conv.weight, conv.bias) * 2  # type: ignore[method-assign, assignment]
+    return conv
+
+
+def patched_inside(*arguments: int) -> nn.Module:
+    """Give a convolution of which another method was set on the object."""
+    conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
+    computes = conv._conv_forward
+    conv._conv_forward = lambda x, weight, bias: computes(x, weight * 2, bias)  # type: ignore[method-assign, assignment]
+    return conv
+
+
+CONVS: dict[str, Callable[..., nn.Module]] = {
+    "nn.Conv2d": nn.Conv2d,
+    "grouped": lambda a, b, k: nn.Conv2d(a, b, k, groups=2),
+    "transposed": nn.ConvTranspose2d,
+    "same padding": SamePadding,
+    "plain subclass": PlainConv,
+    "padding in words": lambda a, b, k: SamePadding(a, b, k, stride=2, groups=2, bias=False),
+    "standardised": Standardised,
+    "overridden": Overridden,
+    "patched inside": patched_inside,
+}

@@ -1,0 +1,206 @@
+"""What a network computes decides what is folded, not the types of its modules."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from dsx.conv import deploy
+from dsx.conv.functional import as_modules
+from dsx.conv.norms import normed, torch_type, trace
+from tests.conv import outside
+from tests.conv.outside import CONVS, NORMS, randomise
+
+X = torch.randn(2, 4, 7, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+AFFINE = "frozen", "layer scale"
+
+
+def counts(network: nn.Module) -> tuple[int, int]:
+    """Deploy, check that the outputs are the same, and give the folded and unfolded batch norms."""
+    with torch.no_grad():
+        expected = network(X)
+    assert expected.isfinite().all() and expected.flatten(2).std(-1).min() > 1e-6
+    deployed = deploy(network, X)
+    torch.testing.assert_close(deployed(X), expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(deployed(-X), network(-X).detach(), rtol=1e-10, atol=1e-10)
+    return deployed.folded, deployed.unfolded
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("conv", CONVS)
+def test_every_pair_is_folded(conv: str, norm: str) -> None:
+    network = randomise(nn.Sequential(CONVS[conv](4, 6, 3), NORMS[norm](6)))
+    # Frozen ones and layer scales are no batch norms by what they compute.
+    assert counts(network) == (0 if norm in AFFINE else 1, 0)
+    deployed = deploy(network, X).network
+    assert isinstance(deployed, fx.GraphModule)
+    assert not any(node.name.startswith(("mul", "add")) for node in deployed.graph.nodes)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_what_follows_no_convolution_is_counted(norm: str) -> None:
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.Sigmoid(), NORMS[norm](6))
+    assert counts(randomise(network)) == (0, 0 if norm in AFFINE else 1)
+
+
+def test_idle_calls_between_them_do_not_matter() -> None:
+    class Idle(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.dropout(F.dropout2d(x, 0.5, self.training), training=self.training)
+
+    between = (nn.Identity(), nn.Dropout(), nn.Dropout3d(), Idle())
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), *between, outside.NormAct(6))
+    assert counts(randomise(network)) == (1, 0)
+    deployed = deploy(network, X).network
+    assert isinstance(deployed, fx.GraphModule)
+    called = [node.op for node in deployed.graph.nodes]
+    assert called == ["placeholder", "call_module", "call_function", "output"]
+
+
+class Concatenated(nn.Module):
+    """Two convolutions, concatenated along one dimension, before a batch norm."""
+
+    def __init__(self, norm: str, dim: int, again: bool = False) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(4, 2, 3), outside.SamePadding(4, 4, 4)
+        self.dim, self.norm, self.again = dim, NORMS[norm](6 if dim == 1 else 4), again
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [self.first(x), self.second(x)]
+        if self.dim == 2:
+            parts = [torch.cat(parts, 1)[:, :4]] * 2
+        out: Tensor = self.norm(torch.cat(parts, dim=self.dim))
+        return out + parts[0].mean() if self.again else out
+
+
+@pytest.mark.parametrize("norm", ["nn.BatchNorm2d", "norm and activation", "plain subclass"])
+def test_a_batch_norm_behind_concatenated_convolutions_is_folded_once(norm: str) -> None:
+    assert counts(randomise(Concatenated(norm, 1))) == (1, 0)
+    assert counts(randomise(Concatenated(norm, 1, again=True))) == (0, 1)
+    assert counts(randomise(Concatenated(norm, 2))) == (0, 1)
+
+
+class Twice(nn.Module):
+    """The convolution, or its result, is used a second time."""
+
+    def __init__(self, way: str, norm: str) -> None:
+        super().__init__()
+        self.conv, self.norm, self.way = nn.Conv2d(4, 4, 1), NORMS[norm](4), way
+
+    def forward(self, x: Tensor) -> Tensor:
+        once = self.conv(x)
+        if self.way == "result":
+            out: Tensor = self.norm(once) + once
+        elif self.way == "called":
+            out = self.norm(self.conv(torch.sigmoid(once)))
+        elif self.way == "weight":
+            out = self.norm(once) + F.conv2d(x, self.conv.weight)
+        return out
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("way", ["result", "called", "weight"])
+def test_what_is_used_twice_is_not_folded(way: str, norm: str) -> None:
+    folded, _ = counts(randomise(Twice(way, norm)))
+    assert folded == 0
+
+
+class Changing(nn.Module):
+    """Its statistics change, or are drawn anew, in each call."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv, self.way = nn.Conv2d(4, 4, 1), way
+        self.mean = nn.Parameter(torch.zeros(4), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean: Tensor = self.mean
+        variance = torch.ones_like(mean)
+        if self.way == "counted":
+            mean.add_(1)
+        elif self.way == "random":
+            mean = mean + torch.randn_like(mean)
+        elif self.way == "of the image":
+            mean = x.mean((0, 2, 3))
+        return F.batch_norm(self.conv(x), mean, variance)
+
+
+@pytest.mark.parametrize("way", ["counted", "random", "of the image"])
+def test_only_constants_are_folded(way: str) -> None:
+    deployed = deploy(Changing(way).double(), X)
+    assert (deployed.folded, deployed.unfolded) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, outside.NormAct])
+def test_statistics_of_the_batch_are_not_folded(kind: type[nn.BatchNorm2d]) -> None:
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), kind(6, track_running_stats=False))
+    assert counts(network.double().eval()) == (0, 1)
+
+
+def test_a_forward_that_was_set_on_a_convolution_counts() -> None:
+    assert counts(randomise(nn.Sequential(outside.patched(4, 6, 3), nn.BatchNorm2d(6)))) == (0, 1)
+
+
+def test_one_dimension_and_three() -> None:
+    pairs = nn.Sequential(
+        nn.Flatten(2), nn.Conv1d(4, 3, 3), nn.BatchNorm1d(3), nn.ConvTranspose1d(3, 4, 2),
+        nn.BatchNorm1d(4), nn.Unflatten(2, (1, 1, 41)), nn.Conv3d(4, 4, 1), nn.BatchNorm3d(4),
+    )  # fmt: skip
+    assert counts(randomise(pairs)) == (3, 0)
+
+
+def test_a_grouped_transposed_convolution_is_left() -> None:
+    network = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, groups=2), nn.BatchNorm2d(4))
+    assert counts(randomise(network)) == (0, 1)
+
+
+def test_a_functional_grouped_convolution_gets_a_form() -> None:
+    deployed = deploy(nn.Sequential(outside.SamePadding(4, 4, 3, groups=4)).double(), X)
+    assert list(deployed.choices) == ["0.conv2d"]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_batch_norm_that_follows_by_function_makes_a_scale_superfluous(norm: str) -> None:
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), NORMS[norm](6), nn.Conv2d(6, 4, 1))
+    state = list(network.state_dict())
+    assert normed(network) == (set() if norm in AFFINE else {network[0]})
+    assert list(network.state_dict()) == state
+
+
+def test_the_network_is_left_as_it_is() -> None:
+    network = nn.Sequential(CONVS["same padding"](4, 6, 3), outside.NormAct(6))
+    randomise(network)
+    before = copy.deepcopy(network.state_dict())
+    deploy(network, X)
+    assert [type(part) for part in network] == [outside.SamePadding, outside.NormAct]
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (nn.Conv2d(1, 1, 1), None),
+        (outside.PlainConv(1, 1, 1), nn.Conv2d),
+        (outside.Plain(1), nn.BatchNorm2d),
+        (outside.Overridden(1, 1, 1), None),
+        (outside.SamePadding(1, 1, 1), None),
+        (type("Block", (nn.Sequential,), {})(nn.ReLU()), None),
+        (type("Pool", (nn.MaxPool2d,), {"helper": lambda self: 1})(2), nn.MaxPool2d),
+        (outside.Statistics(1), None),
+    ],
+)
+def test_a_subclass_that_computes_the_same_is_known(module: nn.Module, expected: object) -> None:
+    assert torch_type(module) is expected
+
+
+def test_names_of_new_modules_are_free() -> None:
+    norm = outside.NormAct(4)
+    norm.add_module("batchnorm2d", nn.Identity())
+    network = randomise(nn.Sequential(nn.Conv2d(4, 4, 1), norm))
+    graph = trace(network)
+    assert isinstance(graph, fx.Graph)
+    as_modules(network, graph)
+    assert isinstance(network.get_submodule("1.batchnorm2d_"), nn.BatchNorm2d)

@@ -1,0 +1,321 @@
+"""Networks for digits that break what dsx takes for granted, each in one way."""
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
+
+
+class Odd(nn.Module):
+    """Two convolutions and a batch norm, with nothing odd yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()),
+            *(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        )
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.body(x))
+        return out
+
+
+class Dropping(Odd):
+    """Dropout that eval mode does not switch off."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(super().forward(x), 0.3)
+
+
+class Noisy(Odd):
+    """Noise on the image in any mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + torch.randn_like(x))
+
+
+class Chance(Odd):
+    """Random numbers of Python in any mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * random.random()
+
+
+class Counting(Odd):
+    """A count of calls that changes nothing before the fourth call."""
+
+    last = 4.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.calls: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) * (2 if self.calls >= self.last else 1)
+
+
+class CountingOnly(Counting):
+    """A count of calls that changes nothing."""
+
+    last = float("inf")
+
+
+class Constant(Odd):
+    """The image is not looked at."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.ones_like(x))
+
+
+class ZeroHead(Odd):
+    """A head that begins with zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.zeros_(self.head.weight)
+
+
+class NoNumber(Odd):
+    """NaN for any image."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * float("nan")
+
+
+class Logarithm(Odd):
+    """NaN for images that are not positive."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.log(x + 1e-3))
+
+
+class AlwaysTraining(Odd):
+    """A train() that ignores the mode."""
+
+    def train(self, mode: bool = True) -> "AlwaysTraining":
+        """Stay in train mode."""
+        return super().train(True)
+
+
+class BatchStatistics(Odd):
+    """A batch norm that keeps no running statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[1] = nn.BatchNorm2d(4, track_running_stats=False)
+
+
+class Mixing(Odd):
+    """Code that mixes the images of a batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean(0, keepdim=True))
+
+
+class Forgetting(Odd):
+    """A buffer that training changes and the state dict leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("steps", torch.zeros(()), persistent=False)
+        self.steps: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.steps += 1
+        return super().forward(x) + self.steps * torch.arange(10)
+
+
+class NoState(Odd):
+    """A state_dict() that returns nothing."""
+
+    def state_dict(self, *args: Any, **named: Any) -> Any:
+        """Return nothing."""
+
+
+class PartOfState(Odd):
+    """A state_dict() that returns a part."""
+
+    def state_dict(self, *args: Any, **named: Any) -> Any:
+        """Return the head's."""
+        return self.head.state_dict()
+
+
+class Extra(Odd):
+    """A dict alongside the tensors of the state dict, which changes in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
+        return super().forward(x) + self.steps
+
+    def get_extra_state(self) -> Any:
+        """Return the steps, in words whose length changes."""
+        return {"steps": self.steps, "words": "x" * self.steps}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over the steps."""
+        self.steps = state["steps"]
+
+
+class ExtraObject(Odd):
+    """An object alongside the tensors of the state dict."""
+
+    def get_extra_state(self) -> Any:
+        """Return an object that only its own code can read."""
+        return Odd
+
+    def set_extra_state(self, state: Any) -> None:
+        """Do nothing."""
+
+
+class Complex(Odd):
+    """A complex buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("turn", torch.full((4,), 1j))
+        self.turn: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head((self.body(x) * self.turn * -1j).real)
+        return out
+
+
+class SparseGradient(Odd):
+    """An embedding with sparse gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(2, 10, sparse=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = super().forward(x) + self.table(torch.zeros(len(x), dtype=torch.long))
+        return out
+
+
+class SparseWeight(Odd):
+    """A sparse parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.eye(4).to_sparse())
+
+
+class Viewing(Odd):
+    """A view that needs contiguous images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4 * 64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.body[:5](x).view(len(x), -1))
+        return out
+
+
+class FloatConstant(Odd):
+    """A constant of float32 in the forward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + torch.full((1,), 0.5))
+
+
+class NormedVector(Odd):
+    """A batch norm of vectors, which one image alone cannot train."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.norm(self.body(x)))
+        return out
+
+
+class Overwriting(Odd):
+    """A forward that overwrites what its gradients need."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.sigmoid(self.body(x))
+        out: Tensor = self.head(features)
+        features.zero_()
+        return out
+
+
+def compiled() -> nn.Module:
+    """Build a compiled network."""
+    return torch.compile(Odd())  # type: ignore[return-value]
+
+
+def parallel() -> nn.Module:
+    """Build a network in DataParallel."""
+    return nn.DataParallel(Odd())
+
+
+def averaged() -> nn.Module:
+    """Build an average of compiled networks."""
+    return AveragedModel(compiled())
+
+
+def parallel_part() -> nn.Module:
+    """Build a network of which a part is in DataParallel."""
+    network = Odd()
+    network.body = nn.DataParallel(network.body)  # type: ignore[assignment]
+    return network
+
+
+def compiled_part() -> nn.Module:
+    """Build a network of which a part is compiled."""
+    network = Odd()
+    network.body = torch.compile(network.body)  # type: ignore[assignment]
+    return network
+
+
+PROGRAM = torch.zeros(2, 1, 8, 8)
+
+
+def exported() -> nn.Module:
+    """Build a program of torch.export."""
+    return torch.export.export(Odd().eval(), (PROGRAM,)).module()
+
+
+class FullyShardedDataParallel(Odd):
+    """What the wrapper of torch is called, which needs several processes."""
+
+
+def traced() -> nn.Module:
+    """Build a network that torch.fx has written."""
+    return torch.fx.symbolic_trace(Odd())
+
+
+def scripted() -> nn.Module:
+    """Build a network compiled by torch.jit."""
+    script: nn.Module = torch.jit.script(Odd())
+    return script
+
+
+KEPT: list[nn.Module] = []
+"""Networks that `kept` gives as they are."""
+
+
+def kept() -> nn.Module:
+    """Give a network that exists already."""
+    return KEPT[-1]
+
+
+def scripted_part() -> nn.Module:
+    """Build a network of which a convolution is compiled by torch.jit."""
+    network = Odd()
+    network.body[3] = torch.jit.script(network.body[3])
+    return network

@@ -1,0 +1,39 @@
+"""What modules keep alongside tensors: stored as tensors, and read without running code."""
+
+import re
+
+import pytest
+import torch
+
+from dsx.errors import DsxError
+from dsx.space.state import decoded, encoded, restore, state_of
+from tests.space.odd_networks import Extra, ExtraObject, NoState, Odd
+
+
+def test_plain_state_is_as_it_is() -> None:
+    network = Odd()
+    assert state_of(network).keys() == network.state_dict().keys()
+    assert decoded(state_of(network)).keys() == network.state_dict().keys()
+
+
+def test_extra_state_is_carried_over() -> None:
+    network, other = Extra(), Extra()
+    network.steps = 5
+    state = state_of(network)
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
+    restore(other, state)
+    assert other.steps == 5
+    assert torch.equal(other.head.weight, network.head.weight)
+
+
+@pytest.mark.parametrize("value", [None, 3, "words", [1.5, {"a": (True, b"bytes")}], {}])
+def test_plain_values_come_back(value: object) -> None:
+    assert decoded(encoded({"a._extra_state": value})) == {"a._extra_state": value}
+
+
+def test_what_cannot_be_stored_safely_is_refused() -> None:
+    problem = "its state dict holds a type alongside tensors (_extra_state), which cannot be stored"
+    with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
+        state_of(ExtraObject())
+    with pytest.raises(DsxError, match=r"^its state_dict\(\) returns a NoneType, not a dict$"):
+        state_of(NoState())
