@@ -48,8 +48,8 @@ the first over the second. A latency with ~ is from a busy machine, or has a wid
 _SEARCHES = """
 ## Searches
 
-A search of four designs without training: the baseline, and three designs in which all
-convolutions have one kernel shape (full or cross) and one number of groups (1, 2 or 4).
+A search of four designs without training: the baseline, and three designs in which each convolution
+has a kernel shape (full or cross) and a number of groups (1, 2 or 4) that are chosen at random.
 
 {table}
 """

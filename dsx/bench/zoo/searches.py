@@ -58,9 +58,7 @@ def _space(architecture: Architecture, budget_seconds: float) -> str:
         "data": f"{builders}:pixels",
         "data_args": {"channels": channels, "side": side, "classes": classes},
         "measure": {"budget_seconds": budget_seconds},
-        "slots": [
-            {"match": "*", "share": "rule", "kernel_shape": ["full", "cross"], "groups": [1, 2, 4]}
-        ],
+        "slots": [{"match": "*", "kernel_shape": ["full", "cross"], "groups": [1, 2, 4]}],
         "objectives": {"latency_ms": "minimize", "flops": "minimize", "params": "minimize"},
     }
     return yaml.safe_dump(content, sort_keys=False)
