@@ -19,7 +19,7 @@ from dsx.bench.zoo.saved import Findings, Saved
 from dsx.bench.zoo.searches import search_apart
 from dsx.bench.zoo.worker import examine_apart
 
-BUDGET_SECONDS, QUICK_SECONDS = 1.0, 0.02
+BUDGET_SECONDS, QUICK_SECONDS = 0.75, 0.02
 """Seconds for timing one network."""
 
 

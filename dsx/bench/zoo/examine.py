@@ -103,8 +103,8 @@ class Examination:
             "flops_published": None if known is None else known.flops,
             "slots": len(found.slots),
             "left_alone": len(found.left_alone),
-            "untraced": found.untraced,
         }
+        self.untraced = found.untraced
         if found.wrapped:
             unwrap_logits(self.network)
 
@@ -112,7 +112,14 @@ class Examination:
         self.deployed: Deployed = deploy(self.network, self.sample, timer(self.measure))
         norms = count_norms(self.network, self.sample)
         left = count_norms(self.deployed, self.sample)
-        self.findings |= {"norms": norms, "norms_folded": norms - left, "norms_left": left}
+        untraced = self.deployed.untraced
+        self.findings |= {
+            "norms": norms,
+            "norms_folded": norms - left,
+            "norms_left": left,
+            "untraced": untraced,
+            "trace_agrees": (untraced is None) == (self.untraced is None),
+        }
         if (reported := self.deployed.folded) != norms - left:
             raise WorkFailed(
                 f"the deployed network says that {reported} batch norms are folded, and runs "

@@ -1,7 +1,7 @@
-"""Random values for batch norms, so that folding them wrongly changes the output.
+"""Random values for all that a fresh network holds constant, so that errors change the output.
 
 A fresh batch norm subtracts 0 and divides by 1: it is folded correctly even by code that ignores
-its statistics.
+its statistics. A classifier whose weights are zero returns zero, whatever went wrong before.
 """
 
 import functools
@@ -18,6 +18,8 @@ LEAST_VARIANCE, MOST_VARIANCE = 0.5, 2.0
 
 def randomise(network: nn.Module, images: Tensor) -> None:
     """Set mean, variance, weight and bias of each batch norm to random values, in place.
+
+    Weights of other layers that are constant get random values as well.
 
     The means lie around the means of what arrives on the given images, and the weights around the
     value that brings its deviation to 1. Otherwise activations would vanish or overflow in deep
@@ -41,6 +43,9 @@ def randomise(network: nn.Module, images: Tensor) -> None:
 
     hooks = [norm.register_forward_pre_hook(settle) for _, norm in _norms(network)]
     with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() > 1 and weight.min() == weight.max():
+                weight.normal_(0.0, weight[0].numel() ** -0.5, generator=generator)
         network(images)
         for hook in hooks:
             hook.remove()

@@ -37,6 +37,7 @@ def row(architecture: Architecture, findings: Findings) -> Row:
         "params_equal": _params_equal(findings),
         "flops_equal": _equal(findings, "flops", "flops_counted"),
         "outputs_equal": _outputs_equal(findings),
+        "trace_agrees": _word(findings.get("trace_agrees")),
         "eager_ms": eager and round(eager, 4),
         "deployed_ms": deployed and round(deployed, 4),
         "speedup": eager and deployed and round(eager / deployed, 3),

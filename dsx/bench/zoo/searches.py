@@ -6,8 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from dsx.bench.zoo.catalogue import Architecture
 from dsx.folders import scratch
 
@@ -49,7 +47,7 @@ def search_apart(
 
 
 def _space(architecture: Architecture, budget_seconds: float) -> str:
-    """Write the space file of a search."""
+    """Write the space file of a search: JSON, which is YAML too."""
     builders = "dsx.bench.zoo.libraries"
     side, channels, classes = architecture.side, architecture.channels, architecture.classes
     content = {
@@ -61,7 +59,7 @@ def _space(architecture: Architecture, budget_seconds: float) -> str:
         "slots": [{"match": "*", "kernel_shape": ["full", "cross"], "groups": [1, 2, 4]}],
         "objectives": {"latency_ms": "minimize", "flops": "minimize", "params": "minimize"},
     }
-    return yaml.safe_dump(content, sort_keys=False)
+    return json.dumps(content, indent=2)
 
 
 def described(front: Mapping[str, Any]) -> str:

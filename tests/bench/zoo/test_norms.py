@@ -56,7 +56,8 @@ def test_a_batch_norm_that_does_not_run_gets_values_too() -> None:
     network = deep(1)
     network.forward = lambda images: images  # type: ignore[method-assign]
     randomise(network, torch.randn(4, 3, 8, 8))
-    assert isinstance(norm := network[1], nn.BatchNorm2d)
+    norm = network[1]
+    assert isinstance(norm, nn.BatchNorm2d)
     assert not torch.equal(norm.weight, torch.ones(8))
 
 
@@ -69,6 +70,15 @@ class _Subclass(nn.BatchNorm2d):
             input, self.running_mean, self.running_var, self.weight, self.bias
         )
         return normed.relu()
+
+
+def test_weights_that_are_constant_get_values_too() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Flatten(), nn.Linear(512, 10)).eval()
+    head = network[2]
+    assert isinstance(head, nn.Linear)
+    nn.init.zeros_(head.weight)
+    randomise(network, torch.randn(4, 3, 8, 8))
+    assert 0.02 < head.weight.std() < 0.08
 
 
 def test_a_constant_output_is_refused() -> None:
