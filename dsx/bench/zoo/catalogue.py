@@ -17,8 +17,8 @@ class Architecture:
         side: Height and width in pixels of the images on which the network is deployed and timed.
         channels: Number of channels of an image.
         classes: Number of classes.
-        published: Published numbers; None if the library publishes them with its weights, or
-            nobody does.
+        published: Published numbers; None if there are none, or the library stores them with
+            its weights.
         task: Class of transformers for a task, without its prefix.
         arguments: Arguments of the configuration, of transformers alone.
         search: Whether a short search is run on the network.

@@ -28,9 +28,9 @@ from dsx.space.model import unwrap_logits
 from dsx.space.schema import Measure
 
 Findings = dict[str, Any]
-"""What is known of a network by name, as plain JSON values."""
+"""The findings about a network by name, as plain JSON values."""
 Report = Callable[[str], None]
-"""Told the step that begins."""
+"""Receives the name of the step that begins."""
 
 STEPS = ("building", "counting", "deploying", "comparing", "writing", "timing")
 IMAGES = 4
@@ -41,12 +41,12 @@ class Examination:
     """The examination of one network.
 
     Attributes:
-        findings: What is known so far.
+        findings: The findings so far.
 
     Args:
         architecture: Architecture that is built and examined.
         budget_seconds: Seconds for timing the network in one form.
-        report: Function that is told each step.
+        report: Function that receives the name of each step.
     """
 
     def __init__(self, architecture: Architecture, budget_seconds: float, report: Report) -> None:
@@ -59,7 +59,7 @@ class Examination:
         """Go through all steps; the first one that fails is the last one.
 
         Returns:
-            What is known; `failed` names the step that failed and the reason.
+            The findings; `failed` names the step that failed and the reason.
         """
         begin = time.perf_counter()
         torch.set_num_threads(self.measure.threads)
@@ -122,7 +122,7 @@ class Examination:
         }
         if (reported := self.deployed.folded) != norms - left:
             raise WorkFailed(
-                f"the deployed network says that {reported} batch norms are folded, and runs "
+                f"the deployed network reports {reported} folded batch norms, and runs "
                 f"{norms - left} less"
             )
 
@@ -158,7 +158,7 @@ class Examination:
 
 
 def _multiply_adds(network: nn.Module, image: Tensor) -> int:
-    """Count with torch's own counter, which counts multiplications and additions apart."""
+    """Count with torch's own counter, which counts a multiplication and an addition as two."""
     with (
         torch.no_grad(),
         FlopCounterMode(display=False) as counter,

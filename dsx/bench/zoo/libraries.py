@@ -42,7 +42,7 @@ def missing_packages() -> Sequence[str]:
 
 
 def check_installed(packages: Sequence[str]) -> None:
-    """Refuse to go on without packages of the extra `zoo`.
+    """Check that packages of the extra `zoo` are installed.
 
     Args:
         packages: Names of the packages that are needed.
@@ -88,7 +88,7 @@ def _define_missing_operators() -> torch.library.Library | None:
         try:
             torch.ops.load_library(compiled.origin)  # type: ignore[no-untyped-call]
         except OSError:
-            # Built for another torch: torchvision itself goes on without it, too.
+            # Built for another torch: torchvision itself continues without it, too.
             compiled = None
     if compiled is not None:
         return None
@@ -182,7 +182,7 @@ def published(architecture: Architecture) -> Published | None:
         architecture: Architecture that may be looked up in its library.
 
     Returns:
-        The numbers; None if nobody publishes any.
+        The numbers; None if there are none.
     """
     if architecture.library == "torchvision":
         return _published_by_torchvision(architecture.name)

@@ -1,7 +1,7 @@
 """Random values for all that a fresh network holds constant, so that errors change the output.
 
 A fresh batch norm subtracts 0 and divides by 1: it is folded correctly even by code that ignores
-its statistics. A classifier whose weights are zero returns zero, whatever went wrong before.
+its statistics. A classifier whose weights are zero returns zero, regardless of any error before it.
 """
 
 import functools
@@ -21,7 +21,7 @@ def randomise(network: nn.Module, images: Tensor) -> None:
 
     Weights of other layers that are constant get random values as well.
 
-    The means lie around the means of what arrives on the given images, and the weights around the
+    The means are drawn around the means of what arrives on the given images, and the weights around the
     value that brings its deviation to 1. Otherwise activations would vanish or overflow in deep
     networks, and no comparison of outputs would show anything.
 
@@ -57,7 +57,7 @@ def randomise(network: nn.Module, images: Tensor) -> None:
 
 
 def _norms(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """List the modules that hold statistics, whatever class they are of."""
+    """List the modules that hold statistics, of any class."""
     for name, module in network.named_modules():
         if isinstance(getattr(module, "running_var", None), Tensor):
             yield name, module

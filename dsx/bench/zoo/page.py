@@ -39,9 +39,9 @@ to be neither constant nor infinite. *Norms* are the batch norms that run in one
 counted by operator, and *left* those that still run in the deployed network. *Difference* is the
 largest difference of an output of the deployed network on four images, as a part of the largest
 output. *model.py*: whether it was written and gives the same outputs (up to {tolerance}) in a fresh
-process without dsx; the reason stands below. *Eager* is the latency of the network itself and
-*deployed* that of the deployed network (batch 1, float32, one thread, timed in turn); *speedup* is
-the first over the second. A latency with ~ is from a busy machine, or has a wide interval.
+process without dsx; the reasons are listed below. *Eager* is the latency of the network itself and
+*deployed* that of the deployed network (batch 1, float32, one thread, interleaved); *speedup* is
+the first over the second. A latency with ~ is flagged as noisy or unconverged.
 
 {deployed}
 {reasons}{searches}"""
@@ -204,7 +204,7 @@ def _name(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    """Write a text that stands in a cell of a table."""
+    """Escape a text for a cell of a table."""
     return text.replace("|", "\\|")
 
 

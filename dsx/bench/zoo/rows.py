@@ -22,7 +22,7 @@ def row(architecture: Architecture, findings: Findings) -> Row:
 
     Args:
         architecture: Architecture of the network.
-        findings: What its examination found.
+        findings: Findings of its examination.
 
     Returns:
         The row; an empty string stands for what is not known.

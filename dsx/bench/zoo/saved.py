@@ -40,7 +40,7 @@ class Saved:
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        """What the findings depend on: any change of dsx itself makes others."""
+        """Facts on which the findings depend: any change of dsx makes others."""
         digest = hashlib.sha256()
         for source in sorted(Path(dsx.__path__[0]).rglob("*.py")):
             digest.update(source.read_bytes())

@@ -26,13 +26,13 @@ def examine_apart(
     Args:
         architecture: Architecture that is built and examined.
         budget_seconds: Seconds for timing the network in one form.
-        report: Function that is told each step.
+        report: Function that receives the name of each step.
         most_seconds: Seconds after which the process is killed.
 
     Returns:
-        The findings; `failed` says why there are no others.
+        The findings; `failed` is the reason why there are no others.
     """
-    # Spawned, not forked: nothing of this process is in it.
+    # Spawned, not forked: it inherits no state of this process.
     context = multiprocessing.get_context("spawn")
     with scratch() as folder:
         log = folder / "log"

@@ -1,4 +1,4 @@
-"""Searches on a network of the zoo: what the sentence about one says."""
+"""Searches on a network of the zoo, and the sentence that describes one."""
 
 from typing import Any
 
