@@ -21,8 +21,8 @@ def randomise(network: nn.Module, images: Tensor) -> None:
 
     Weights of other layers that are constant get random values as well.
 
-    The means are drawn around the means of what arrives on the given images, and the weights around the
-    value that brings its deviation to 1. Otherwise activations would vanish or overflow in deep
+    The means are drawn around the means of what arrives on the given images, and the weights around
+    the value that brings its deviation to 1. Otherwise activations would vanish or overflow in deep
     networks, and no comparison of outputs would show anything.
 
     Args:
