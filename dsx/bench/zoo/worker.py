@@ -43,7 +43,7 @@ def examine_apart(
         process.start()
         theirs.close()
         try:
-            return _received(ours, log, report, time.monotonic() + most_seconds)
+            return _received(ours, log, report, most_seconds)
         finally:
             process.kill()
             process.join()
@@ -51,8 +51,9 @@ def examine_apart(
 
 
 def _received(
-    connection: Connection, log: Path, report: Callable[[str], None], end: float
+    connection: Connection, log: Path, report: Callable[[str], None], most_seconds: float
 ) -> dict[str, Any]:
+    end = time.monotonic() + most_seconds
     while connection.poll(max(0.0, end - time.monotonic())):
         try:
             message = connection.recv()
@@ -63,7 +64,7 @@ def _received(
             findings: dict[str, Any] = message
             return findings
         report(message)
-    return {"failed": "took too long"}
+    return {"failed": f"took more than {most_seconds:.0f} s"}
 
 
 def _serve(
