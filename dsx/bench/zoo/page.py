@@ -174,9 +174,10 @@ def _reasons(rows: Sequence[Row]) -> str:
         if row["trace_agrees"] == "no":
             words = "the analysis and the deployment disagree whether torch.fx follows the network"
             found.append((_name(row), words))
-        if row["norms_left"] and row["untraced"] != "":
-            found.append((_name(row), f"no batch norm is folded: {row['untraced']}"))
-        if row["model_py"] not in ("", "written"):
+        if row["untraced"] != "":
+            words = f"torch.fx cannot follow it (no fold, no model.py): {row['untraced']}"
+            found.append((_name(row), words))
+        elif row["model_py"] not in ("", "written"):
             found.append((_name(row), f"no model.py: {row['model_py']}"))
     if not found:
         return ""
