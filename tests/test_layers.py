@@ -35,6 +35,9 @@ IMPORTERS = {
     "onnxruntime": ["measure/backends/onnxruntime.py"],
     "onnxscript": ["measure/backends/onnxruntime.py"],
     "openvino": ["measure/backends/openvino.py"],
+    "timm": ["bench/zoo/libraries.py"],
+    "torchvision": ["bench/zoo/libraries.py"],
+    "transformers": ["bench/zoo/libraries.py"],
 }
 FACTS = {"", "__version__", "__path__", "__file__"}
 """What any layer may ask of the package itself."""

@@ -29,7 +29,8 @@ def saves_measurements(words: Sequence[str]) -> bool:
     """
     command = next((word for word in words if not word.startswith("-")), "")
     settles = any(word.partition("=")[0] == "--settle" for word in words)
-    return command in ("search", "measure") or (command == "pareto" and settles)
+    bench = command == "bench" and "networks" in words and "--quick" not in words
+    return bench or command in ("search", "measure") or (command == "pareto" and settles)
 
 
 def storage_words(storage: str, default: str) -> list[str]:

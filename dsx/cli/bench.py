@@ -1,10 +1,15 @@
 """dsx bench: how fast dsx is on this device."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format
+from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
+from dsx.errors import DsxError, quoted
+
+if TYPE_CHECKING:
+    from dsx.bench import Bench
 
 
 def bench(
@@ -14,24 +19,48 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Try whether it runs; the numbers mean nothing.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        path_option(
+            "Write the results as this page.  [networks: docs/networks.md; with --quick: none]",
+            "FILE",
+        ),
+    ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Measure how fast dsx is on this device, on an otherwise idle machine."""
     from dsx.bench import Bench
+    from dsx.cli._page import check_page, write_page
     from dsx.lookup import find, names
     from dsx.report.listing import print_rows
     from dsx.report.progress import working
+    from dsx.report.result import print_message
 
     if name is None:
         known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
         print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
     found, how = find(Bench, name), chosen_format(format, json)
+    file = _page_file(name, found, page, quick)
+    if file is not None:
+        check_page(name, file)
     with working("running the benchmark") as tell:
         rows = found.run(quick, tell)
+    if file is not None and found.page is not None:
+        write_page(name, file, found.page.write(rows))
+        print_message(f"Wrote {file}")
     if how is Format.TABLE:
         for row in rows:
             typer.echo(found.say(row))
     else:
         print_rows(rows, how, {"bench": name, "quick": quick}, "results")
+
+
+def _page_file(name: str, bench: "Bench", given: Path | None, quick: bool) -> Path | None:
+    """Return the path of the page to write; None if there is none."""
+    if given is not None and bench.page is None:
+        raise DsxError(f"--page: the benchmark {quoted(name)} has no page")
+    if given is not None or bench.page is None or quick:
+        return given
+    return Path(bench.page.file)

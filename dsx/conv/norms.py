@@ -188,14 +188,14 @@ def normed(network: nn.Module) -> set[nn.Module]:
     Returns:
         Its convolutions; none where torch.fx cannot follow the network.
     """
-    twin, graph = _traced(network)
+    twin, holder, graph = _traced(network)
     if isinstance(graph, str):
         return set()
     names = {module: name for name, module in twin.named_modules()}
     drop_shape_checks(graph)
-    drop_idle(twin, graph)
-    as_modules(twin, graph)
-    found = [names.get(conv) for conv, _ in pairs(twin, graph)]
+    drop_idle(holder, graph)
+    as_modules(holder, graph)
+    found = [names.get(conv) for conv, _ in pairs(holder, graph)]
     return {network.get_submodule(name) for name in found if name is not None}
 
 
@@ -208,8 +208,8 @@ def untouchable(network: nn.Module) -> set[nn.Module]:
     Returns:
         Its modules.
     """
-    twin, graph = _traced(network)
-    found = bound(twin, graph)
+    twin, holder, graph = _traced(network)
+    found = bound(holder, graph)
     return {network.get_submodule(name) for name, m in twin.named_modules() if m in found}
 
 
@@ -222,12 +222,13 @@ def untraced(network: nn.Module) -> str | None:
     Returns:
         The reason; None where it can be followed.
     """
-    twin, _ = _traced(network)
-    graph = trace(twin)
+    graph = trace(_traced(network)[1])
     return graph if isinstance(graph, str) else None
 
 
-def _traced(network: nn.Module) -> tuple[nn.Module, fx.Graph | str]:
+def _traced(network: nn.Module) -> tuple[nn.Module, nn.Module, fx.Graph | str]:
+    """Trace a copy of a network inside another module, which calls it with an image only."""
     # A network may keep what it is given, and here it is given stand-ins: that stays in the copy.
     twin = set_mode(duplicate(network), False)
-    return twin, _graph(twin)
+    holder = nn.Sequential(twin)
+    return twin, holder, _graph(holder)

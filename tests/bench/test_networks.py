@@ -1,12 +1,15 @@
-"""Networks: the same designs each time, deployed and timed."""
+"""Networks: the same designs each time, deployed and timed; public ones, in turn and saved."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
+from dsx.bench import networks as public
 from dsx.bench._networks import Networks, drawn, networks
 from dsx.bench.latency import TINY
+from dsx.bench.zoo.catalogue import Architecture
+from dsx.bench.zoo.saved import Saved
 from dsx.measure import lock
 from dsx.space import load_space
 
@@ -50,3 +53,31 @@ def test_designs_that_fall_back_everywhere_are_counted(three: Networks) -> None:
         for situation, choice in three.known.items()
     }
     assert networks(TINY.space, 3, 0.02, dense).alike == 3
+
+
+SMALL = Architecture(library="dsx", name="small_cnn", side=8, channels=1, classes=10)
+LOST = Architecture(library="dsx", name="small_cnm", side=8)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(public, "ZOO", (SMALL, LOST))
+    return tmp_path
+
+
+def test_findings_from_before_an_interruption_are_not_made_again(zoo: Path) -> None:
+    Saved().save({each.label: {"failed": f"of {each.name}"} for each in (SMALL, LOST)})
+    told: list[str] = []
+    rows = public.run(False, told.append)
+    assert [row["failed"] for row in rows] == ["of small_cnn", "of small_cnm"]
+    assert told == [] and not Saved().file.exists()
+
+
+@pytest.mark.slow
+def test_a_network_that_fails_stops_no_other_one(zoo: Path) -> None:
+    Saved().save({SMALL.label: {"params": 1, "params_counted": 1, "params_published": None}})
+    told: list[str] = []
+    _, lost = public.run(False, told.append)
+    assert told == ["dsx small_cnm, network 2 of 2"]
+    assert str(lost["failed"]).startswith("building: DsxError: no net called 'small_cnm'")

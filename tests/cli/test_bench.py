@@ -18,7 +18,10 @@ def test_without_a_name_it_lists_what_there_is(tmp_path: Path) -> None:
 
 def test_a_benchmark_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     refusal = one_line(dsx("bench", "trian", folder=tmp_path), 2)
-    assert refusal == "no bench called 'trian' (allowed: latency, train). Did you mean 'train'?"
+    assert (
+        refusal
+        == "no bench called 'trian' (allowed: latency, networks, train). Did you mean 'train'?"
+    )
 
 
 def test_a_comparison_is_a_sentence() -> None:
@@ -33,3 +36,18 @@ def test_a_comparison_is_a_sentence() -> None:
         "same settings: 819 against 803 images/s; goal >= 0.95: met"
     )
     assert find(Bench, "train").say({**row, "met": "no"}).endswith("missed")
+
+
+def test_only_a_benchmark_with_a_page_takes_one(tmp_path: Path) -> None:
+    refusal = one_line(dsx("bench", "train", "--page", "a.md", folder=tmp_path), 2)
+    assert refusal == "--page: the benchmark 'train' has no page"
+
+
+def test_a_file_that_is_no_page_is_not_replaced_and_nothing_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "networks.md").write_text("# Mine\n")
+    refusal = one_line(dsx("bench", "networks", folder=tmp_path), 2)
+    assert refusal == (
+        "--page: 'docs/networks.md' exists and is no page of this benchmark (choose another name)"
+    )
+    assert (tmp_path / "docs" / "networks.md").read_text() == "# Mine\n"

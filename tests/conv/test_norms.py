@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv import ConvSpec, build
-from dsx.conv.norms import normed, pairs, trace
+from dsx.conv.norms import normed, pairs, trace, untraced
 
 
 def conv() -> nn.Conv2d:
@@ -99,6 +99,23 @@ class Stubborn(nn.Sequential):
         y = self[0](x)
         out: Tensor = self[1](y)
         return out + y if self.by == "training" and self.training else out
+
+
+class Optional(nn.Module):
+    """Has an argument that decides what it does, and that nobody gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = conv(), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor, halved: bool = False) -> Tensor:
+        out: Tensor = self.norm(self.conv(x))
+        return out / 2 if halved else out
+
+
+def test_optional_arguments_have_their_defaults() -> None:
+    assert names(Optional()) == ["conv"]
+    assert untraced(Optional()) is None
 
 
 def test_of_a_network_that_cannot_be_followed_nothing_is_normed() -> None:

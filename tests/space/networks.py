@@ -569,7 +569,7 @@ class KeepsFunction(nn.Module):
     def __init__(self, way: str) -> None:
         super().__init__()
         self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
-        steps: dict[str, Callable[[Tensor], Tensor]] = {
+        steps: dict[str, Any] = {
             "lambda": lambda x: self.conv(x),
             "default": lambda x, conv=self.conv: conv(x),
             "partial": partial(applied, self.conv),

@@ -1,0 +1,1 @@
+"""The zoo: public architectures that `dsx bench networks` examines, and how it examines them."""

@@ -1,0 +1,135 @@
+"""Random values for all that a fresh network holds constant, so that errors change the output.
+
+A fresh batch norm subtracts 0 and divides by 1: it is folded correctly even by code that ignores
+its statistics. A classifier whose weights are zero returns zero, regardless of any error before it.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dsx.errors import WorkFailed
+
+LEAST_VARIANCE, MOST_VARIANCE = 0.5, 2.0
+
+
+def randomise(network: nn.Module, images: Tensor) -> None:
+    """Set mean, variance, weight and bias of each batch norm to random values, in place.
+
+    Weights of other layers that are constant get random values as well.
+
+    The means are drawn around the means of what arrives on the given images, and the weights around
+    the value that brings its deviation to 1. Otherwise activations would vanish or overflow in deep
+    networks, and no comparison of outputs would show anything.
+
+    Args:
+        network: A network in eval mode.
+        images: Batch of images, (N, C, H, W).
+
+    Raises:
+        WorkFailed: If the output of a batch norm, or of the network, is constant or not finite
+            on the images.
+    """
+    generator = torch.Generator().manual_seed(0)
+    done: set[nn.Module] = set()
+
+    def settle(norm: nn.Module, arrived: tuple[Tensor, ...]) -> None:
+        if norm not in done:
+            done.add(norm)
+            _randomise(norm, arrived[0], generator)
+
+    hooks = [norm.register_forward_pre_hook(settle) for _, norm in _norms(network)]
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() > 1 and weight.min() == weight.max():
+                weight.normal_(0.0, weight[0].numel() ** -0.5, generator=generator)
+        network(images)
+        for hook in hooks:
+            hook.remove()
+        for _, norm in _norms(network):
+            if norm not in done:
+                channels = norm.get_buffer("running_mean").numel()
+                _randomise(norm, torch.randn(8, channels, generator=generator), generator)
+    _check_activations(network, images)
+
+
+def _norms(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """List the modules that hold statistics, of any class."""
+    for name, module in network.named_modules():
+        if isinstance(getattr(module, "running_var", None), Tensor):
+            yield name, module
+
+
+def _randomise(norm: nn.Module, arrived: Tensor, generator: torch.Generator) -> None:
+    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    channels = len(mean)
+    others = [axis for axis in range(arrived.dim()) if axis != 1]
+    own_mean, deviation = arrived.mean(others), arrived.std()
+    mean.copy_(own_mean + 0.5 * deviation * torch.randn(channels, generator=generator))
+    spread = torch.rand(channels, generator=generator)
+    variance.copy_(LEAST_VARIANCE + (MOST_VARIANCE - LEAST_VARIANCE) * spread)
+    if isinstance(weight := getattr(norm, "weight", None), Tensor):
+        factor = 0.5 + torch.rand(channels, generator=generator)
+        sign = torch.randint(0, 2, (channels,), generator=generator) * 2 - 1
+        weight.copy_(sign * factor / deviation)
+    if isinstance(bias := getattr(norm, "bias", None), Tensor):
+        bias.copy_(0.5 * torch.randn(channels, generator=generator))
+
+
+def _check_activations(network: nn.Module, images: Tensor) -> None:
+    """Check that what leaves each batch norm, and the network, is neither constant nor infinite."""
+    useless: list[str] = []
+
+    def check(name: str, module: nn.Module, given: object, output: object) -> None:
+        if isinstance(output, Tensor) and not _varies(output):
+            useless.append(name)
+
+    hooks = [
+        norm.register_forward_hook(functools.partial(check, name)) for name, norm in _norms(network)
+    ]
+    with torch.no_grad():
+        check("the network", network, images, network(images))
+    for hook in hooks:
+        hook.remove()
+    if useless:
+        raise WorkFailed(
+            f"the output of {useless[0]} is constant or not finite: comparing outputs would "
+            "show nothing"
+        )
+
+
+def _varies(values: Tensor) -> bool:
+    return bool(values.isfinite().all()) and bool(values.min() < values.max())
+
+
+class _NormCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the batch norms that run, by operator."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: int = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        # Weight standardisation calls the same operator, on weights and without statistics.
+        if "batch_norm" in func.name() and isinstance(args[3], Tensor):
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def count_norms(network: nn.Module, images: Tensor) -> int:
+    """Count the batch norms that a network computes, whether modules or functions do it.
+
+    Args:
+        network: A network in eval mode.
+        images: Batch of images, (N, C, H, W).
+
+    Returns:
+        Number of batch norms of one forward pass.
+    """
+    counter = _NormCounter()
+    with torch.no_grad(), counter:
+        network(images)
+    return counter.count

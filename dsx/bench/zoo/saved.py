@@ -1,0 +1,85 @@
+"""Findings that are saved as they come, so that an interrupted benchmark can be continued."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+import dsx
+from dsx import files
+from dsx.bench.zoo.libraries import PACKAGES
+from dsx.errors import WorkFailed
+from dsx.measure import this_device
+
+Findings = Mapping[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of torch and of the libraries of the zoo; empty where one is missing."""
+    found = {}
+    for name in ("torch", *PACKAGES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+class Saved:
+    """The findings of a benchmark that is not complete, in the user's cache."""
+
+    @cached_property
+    def file(self) -> Path:
+        """The file."""
+        return user_cache_path("dsx") / "networks.json"
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        """Facts on which the findings depend: any change of dsx makes others."""
+        digest = hashlib.sha256()
+        for source in sorted(Path(dsx.__path__[0]).rglob("*.py")):
+            digest.update(source.read_bytes())
+        device = this_device().fingerprint
+        return {"dsx": digest.hexdigest(), "versions": versions(), "device": device}
+
+    def load(self) -> dict[str, Findings]:
+        """Return the findings by network; none if they are about another version of anything.
+
+        Raises:
+            WorkFailed: If the file cannot be read.
+        """
+        try:
+            content = json.loads(self.file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise WorkFailed(f"{self.file} cannot be read (delete it): {error}") from error
+        if not isinstance(content, dict) or content.get("facts") != self._facts:
+            return {}
+        findings: dict[str, Findings] = content["findings"]
+        return findings
+
+    def save(self, findings: Mapping[str, Findings]) -> None:
+        """Write all findings.
+
+        Args:
+            findings: Findings by network.
+
+        Raises:
+            WorkFailed: If the file cannot be written.
+        """
+        content = {"facts": self._facts, "findings": dict(findings)}
+        try:
+            files.make_folder(self.file.parent)
+            files.write(self.file, json.dumps(content, indent=1), replace=True)
+        except OSError as error:
+            raise WorkFailed(f"{self.file} cannot be written: {error}") from error
+
+    def remove(self) -> None:
+        """Delete the file: the benchmark is complete."""
+        self.file.unlink(missing_ok=True)
