@@ -74,8 +74,8 @@ class DeployedAs:
 
     subject: str
     forms: Mapping[str, str]
-    params: int | None
-    flops: int | None
+    params: int | None = None
+    flops: int | None = None
     folded: int = 0
     unfolded: int = 0
 
