@@ -59,13 +59,13 @@ def main() -> None:
     """Run the command line of this process, and exit."""
     guard()
     stop = _Stop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A shell script may have told its children to ignore it.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
     sys.unraisablehook = stop.unraisable
     sys.excepthook = _print_traceback
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # A shell script may have told its children to ignore it.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, stop)
         code = _run(stop)
     except BaseException:
         # Stopped in the middle of an import, some libraries raise errors of their own.

@@ -76,7 +76,9 @@ FILES = st.fixed_dictionaries(
         ),
     },
     optional={
-        "model_args": st.dictionaries(NAMES, st.integers() | NAMES, max_size=2),
+        "model_args": st.dictionaries(
+            NAMES, st.integers(-(2**63) + 1, 2**63 - 1) | NAMES, max_size=2
+        ),
         "train": st.fixed_dictionaries(
             {}, optional={"epochs": st.integers(1, 300), "learning_rate": st.floats(1e-6, 10)}
         ),
