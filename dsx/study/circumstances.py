@@ -74,6 +74,19 @@ def left_out(designs: int) -> dict[str, str]:
     return {"left out": f"{were} measured on other devices only (--mix-devices joins them)"}
 
 
+def about_baseline(readings: Sequence[Stored], deployed: DeployedAs | None) -> dict[str, str]:
+    """Return the notes that come from the baseline of a study.
+
+    Args:
+        readings: The readings of the baseline.
+        deployed: What it runs as; None if it was never deployed.
+
+    Returns:
+        Name to words.
+    """
+    return {**unfolded(deployed), **uncounted(readings), **data_notes(readings)}
+
+
 def data_notes(baseline: Sequence[Stored]) -> dict[str, str]:
     """Return the notes about the data that the newest reading of the baseline holds, if any."""
     noted = (reading.conditions.get("data_notes") for reading in reversed(baseline))

@@ -10,15 +10,13 @@ from dsx.errors import StorageError, quoted, unknown
 from dsx.study.checked import DamagedRow
 from dsx.study.circumstances import (
     Facts,
+    about_baseline,
     alike,
     circumstances,
     damaged,
-    data_notes,
     left_out,
     numbered,
     repeated,
-    uncounted,
-    unfolded,
 )
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.front import Entry, Front, Value
@@ -87,22 +85,8 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
         readings, deployed = load_readings(session, study), load_deployed(session, study)
         outcomes = load_outcomes(session, study)
-        devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
-        taken = {
-            design: of[devices[design]] for design, of in readings.items() if design in devices
-        }
-        values = pool_all(taken, _units(study))
-        joined = [
-            _entry(
-                trial,
-                design,
-                devices[design.id],
-                deployed.get((design.id, devices[design.id])),
-                values[design.id],
-            )
-            for trial, design in trials
-            if mix_devices or devices[design.id] == study.device
-        ]
+        entries = _entries(study, trials, readings, deployed)
+    joined = [entry for entry in entries if mix_devices or entry.device == study.device]
     whole = [entry for entry in joined if study.objectives.keys() <= entry.metrics.keys()]
     _check(study, facts, whole)
     return Front(
@@ -118,14 +102,37 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
             **left_out(len(trials) - len(joined)),
             **damaged(readings.damaged, [entry.trial for entry in joined if entry not in whole]),
             **alike(whole),
-            **unfolded(deployed.get((study.baseline, study.device))),
             **repeated(load_agreement(engine, study.device, study)),
-            **uncounted(readings[study.baseline][study.device]),
-            **data_notes(readings[study.baseline][study.device]),
+            **about_baseline(
+                readings[study.baseline][study.device],
+                deployed.get((study.baseline, study.device)),
+            ),
         },
         devices=numbered(study, whole),
         outcomes=outcomes,
     )
+
+
+def _entries(
+    study: StudyRow,
+    trials: Sequence[tuple[TrialRow, DesignRow]],
+    readings: Mapping[str, Mapping[str, Sequence[Stored]]],
+    deployed: Mapping[tuple[str, str], DeployedAs],
+) -> list[Entry]:
+    """Pool the readings of each design, on the device that all of its numbers are from."""
+    devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
+    taken = {design: of[devices[design]] for design, of in readings.items() if design in devices}
+    values = pool_all(taken, _units(study))
+    return [
+        _entry(
+            trial,
+            design,
+            devices[design.id],
+            deployed.get((design.id, devices[design.id])),
+            values[design.id],
+        )
+        for trial, design in trials
+    ]
 
 
 def _read_again(session: Session, study: StudyRow) -> StudyRow:
