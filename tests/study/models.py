@@ -87,11 +87,11 @@ class Breaking(SmallCnn):
         return super().forward(x)
 
 
-class Functional(SmallCnn):
-    """Multiplies a matrix and a vector, which dsx does not count and fvcore does."""
+class Transforming(SmallCnn):
+    """Computes a Fourier transform, which nobody counts."""
 
     def __init__(self) -> None:
         super().__init__(width=4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + (x.flatten(1)[:, :10] @ x.new_ones(10))[:, None]
+        return super().forward(x) + torch.fft.rfft(x.flatten(1)).real.mean(1, keepdim=True)
