@@ -94,4 +94,5 @@ class Transforming(SmallCnn):
         super().__init__(width=4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + torch.fft.rfft(x.flatten(1)).real.mean(1, keepdim=True)
+        out: Tensor = super().forward(x) + torch.fft.rfft(x.flatten(1)).real.mean(1, keepdim=True)
+        return out
