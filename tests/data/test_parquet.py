@@ -283,8 +283,8 @@ def test_what_is_wrong_is_named(make: Make, message: str, memory: float, tmp_pat
 
 def test_a_broken_picture_of_a_stream_is_named_when_it_is_decoded(tmp_path: Path) -> None:
     with_picture(b"?")(tmp_path)
-    splits = load(tmp_path, memory=0, mean=[0.5] * 3, deviation=[0.5] * 3)
     with pytest.raises(DsxError, match=r"a.parquet: row 13: cannot be decoded: no format that P"):
+        splits = load(tmp_path, memory=0, mean=[0.5] * 3, deviation=[0.5] * 3)
         for part in splits.parts.values():
             list(part.batches(torch.arange(len(part)), 2))
 

@@ -301,6 +301,6 @@ def test_a_wildcard_that_matches_only_what_is_left_alone_says_why() -> None:
 def test_a_wrong_number_of_classes_says_where_it_may_come_from() -> None:
     text = changed("{width: 8}", "{width: 8, classes: 7}")
     assert complaint(text) == (
-        "tested.yaml:1: model: returns 7 numbers for an image, the data has 10 classes (the "
-        "largest label is 9)"
+        "tested.yaml:1: model: returns 7 numbers for an image, the data has 10 classes (0, "
+        "1, 2, 3, 4 and 5 more) (the largest label is 9)"
     )
