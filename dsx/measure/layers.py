@@ -11,9 +11,10 @@ of these the medians.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -70,12 +71,14 @@ class Breakdown:
         plain: A whole pass without a stopwatch.
         clocked: A whole pass with it, its cost included.
         passes: How many passes with the stopwatch count.
+        deployment: How the network is deployed, as plain JSON values.
     """
 
     layers: tuple[Layer, ...]
     plain: Span
     clocked: Span
     passes: int
+    deployment: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ms(self) -> float:
@@ -202,7 +205,13 @@ def _breakdown(subject: _Subject) -> Breakdown:
         form = choices[slot.name].form if slot.name in choices else PLAIN
         layers.append(Layer(slot=slot.name, form=form, ms=span, calls=len(slot.out_hw)))
     layers.append(Layer(slot=None, form="", ms=spans[-1], calls=1))
-    return Breakdown(layers=tuple(layers), plain=plain, clocked=whole, passes=len(with_it))
+    return Breakdown(
+        layers=tuple(layers),
+        plain=plain,
+        clocked=whole,
+        passes=len(with_it),
+        deployment=subject.candidate.deployment,
+    )
 
 
 def _calm(passes: Sequence[_Pass]) -> list[_Pass]:

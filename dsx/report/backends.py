@@ -11,6 +11,7 @@ from dsx.report.measured import (
     conditions,
     doubt_notes,
     heading,
+    norm_notes,
     number_row,
     taken,
 )
@@ -48,7 +49,8 @@ def print_backends(
     shown = [_shown(line, standing, out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
     values = [line.number.value for line in lines if line.number is not None]
-    for line in doubt_notes(values):
+    known = [line.number.reading.conditions for line in lines if line.number is not None]
+    for line in (*doubt_notes(values), *norm_notes(known)):
         out.print(line, style="dim", soft_wrap=True)
     for backend in lines:
         if backend.number is None:

@@ -6,7 +6,7 @@ from dsx.measure.layers import PLAIN, Breakdown, Layer, Span
 from dsx.report.console import console, spelled
 from dsx.report.human import human, human_interval, relative
 from dsx.report.listing import listing, print_rows
-from dsx.report.measured import Row, about_design, conditions, heading
+from dsx.report.measured import Row, about_design, conditions, heading, norm_notes
 from dsx.space import Design, SearchSpace
 from dsx.study.front import Value
 
@@ -54,6 +54,8 @@ def print_layers(
         out.print(_note(name, breakdown), style="dim", soft_wrap=True)
     if len(found) > 1 and _all_plain(found):
         out.print(f"the baseline's slots are all deployed as {PLAIN}", style="dim", soft_wrap=True)
+    for line in norm_notes(breakdown.deployment for breakdown in found[:1]):
+        out.print(line, style="dim", soft_wrap=True)
     out.print(conditions(space), style="dim", soft_wrap=True)
 
 

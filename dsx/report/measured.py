@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from dsx.report.console import console, spelled
 from dsx.report.human import DOUBTS, counted, relative, title, told
@@ -177,7 +178,7 @@ def _notes(found: Measured) -> Iterator[str]:
     forms = _forms(found)
     if forms:
         yield forms
-    yield from _unfolded(found)
+    yield from norm_notes(number.reading.conditions for number in found.design.values())
 
 
 def _sources(numbers: Mapping[str, Number]) -> str:
@@ -194,13 +195,15 @@ def _sources(numbers: Mapping[str, Number]) -> str:
     return "; ".join(parts)
 
 
-def _unfolded(found: Measured) -> Iterator[str]:
-    """Say how many batch norms the deployed network still computes."""
-    for number in found.design.values():
-        remaining = number.reading.conditions.get("unfolded_norms")
-        if remaining:
-            folded = number.reading.conditions["folded_norms"]
-            yield f"batch norms: {unfolded_words(folded, remaining)}"
+def norm_notes(conditions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Say how many batch norms a deployed network still computes.
+
+    Args:
+        conditions: Conditions of its readings; the first that know of such batch norms count.
+    """
+    for known in conditions:
+        if known.get("unfolded_norms"):
+            yield f"batch norms: {unfolded_words(known['folded_norms'], known['unfolded_norms'])}"
             return
 
 

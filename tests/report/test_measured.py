@@ -119,3 +119,11 @@ def test_numbers_from_the_database_say_since_when(capsys: pytest.CaptureFixture[
 
 def test_conditions_name_what_the_network_is_run_with() -> None:
     assert conditions(space()) == "batch 8, float32, 2 threads, eager, portable, cpu"
+
+
+def test_batch_norms_that_remain_are_noted_once() -> None:
+    folded = {"folded_norms": 3, "unfolded_norms": 0}
+    unfolded = {"folded_norms": 2, "unfolded_norms": 1}
+    assert list(norm_notes([{}, folded])) == []
+    said = "batch norms: 1 of 3 is not folded into a convolution for timing"
+    assert list(norm_notes([{}, unfolded, unfolded])) == [said]
