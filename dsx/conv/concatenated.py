@@ -13,7 +13,7 @@ def split_norms(network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Modu
 
     Args:
         network: In eval mode; the new batch norms are added to it.
-        graph: Its trace, which calls them afterwards.
+        graph: Trace of the network, which calls them afterwards.
         foldable: Whether a module may be folded, and is called only once.
     """
     for node in list(graph.nodes):
@@ -47,7 +47,7 @@ def _split(parts: list[fx.Node], norm: nn.BatchNorm2d, network: nn.Module, owner
 
 
 def _slice(norm: nn.BatchNorm2d, channels: slice) -> nn.BatchNorm2d:
-    """Give the batch norm of some of the channels."""
+    """Return the batch norm of some of the channels."""
     assert norm.running_mean is not None and norm.running_var is not None
     own = nn.BatchNorm2d(len(norm.running_mean[channels]), eps=norm.eps, affine=norm.affine)
     own.running_mean, own.running_var = norm.running_mean[channels], norm.running_var[channels]

@@ -18,7 +18,7 @@ class Constants:
 
     Args:
         network: The network, in eval mode.
-        graph: Its trace.
+        graph: Trace of the network.
     """
 
     def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
@@ -85,7 +85,7 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
 
 
 def _changes_own_tensors(graph: fx.Graph) -> bool:
-    """Say whether the network writes into a tensor that does not come from its input."""
+    """Check whether the network writes into a tensor that does not come from its input."""
     varying = from_input(graph)
     return any(
         _writes(node) and not varying.issuperset(node.all_input_nodes[:1]) for node in graph.nodes
@@ -102,7 +102,7 @@ def from_input(graph: fx.Graph) -> set[fx.Node]:
 
 
 def _writes(node: fx.Node) -> bool:
-    """Say whether a node changes its first argument, by torch's rule of naming."""
+    """Check whether a node changes its first argument, by torch's rule of naming."""
     if node.op not in ("call_function", "call_method"):
         return False
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")

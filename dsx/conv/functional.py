@@ -32,7 +32,7 @@ def as_modules(network: nn.Module, graph: fx.Graph) -> None:
 
     Args:
         network: In eval mode; the new modules are added to it.
-        graph: Its trace, which calls them afterwards.
+        graph: Trace of the network, which calls them afterwards.
     """
     constants = Constants(network, graph)
     for node in list(graph.nodes):
@@ -101,7 +101,7 @@ def hold(module: nn.Module, network: nn.Module, owner: str) -> str:
 
 
 def conv_of(node: object, network: nn.Module) -> nn.Module | None:
-    """Give the two-dimensional convolution that a node calls; None where it does other things."""
+    """Return the two-dimensional convolution that a node calls; None where it does other things."""
     if not isinstance(node, fx.Node) or node.op != "call_module":
         return None
     module = network.get_submodule(str(node.target))
@@ -159,7 +159,7 @@ def affine_as_norms(
 
     Args:
         network: In eval mode; the batch norms are added to it.
-        graph: Its trace, which calls them afterwards.
+        graph: Trace of the network, which calls them afterwards.
         foldable: Whether a convolution may be folded into.
     """
     constants = Constants(network, graph)

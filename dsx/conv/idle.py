@@ -19,7 +19,7 @@ def drop_idle(network: nn.Module, graph: fx.Graph) -> None:
 
     Args:
         network: In eval mode.
-        graph: Its trace.
+        graph: Trace of the network.
     """
     for node in list(graph.nodes):
         if node.op == "call_module":
@@ -32,12 +32,12 @@ def drop_idle(network: nn.Module, graph: fx.Graph) -> None:
 
 
 def is_idle(module: nn.Module) -> bool:
-    """Say whether a module does nothing in eval mode, by its type."""
+    """Check whether a module does nothing in eval mode, by its type."""
     return isinstance(module, nn.Identity | nn.modules.dropout._DropoutNd)
 
 
 def _returns_its_input(node: fx.Node) -> bool:
-    """Say whether a function that is told not to train returns the very tensor it is given.
+    """Check whether a function in eval mode returns the tensor that it takes.
 
     Dropout and stochastic depth are such functions, wherever they are defined.
     """
@@ -57,7 +57,7 @@ def _returns_its_input(node: fx.Node) -> bool:
 
 
 def _training(node: fx.Node) -> object:
-    """Give the argument of a function that tells it whether the network trains."""
+    """Return the argument of a function for the mode of the network."""
     if node.target in _BUILT_IN:
         return node.args[2] if len(node.args) > 2 else node.kwargs.get("train")
     assert callable(node.target)

@@ -23,7 +23,7 @@ def set_mode(network: M, training: bool) -> M:
         training: Whether to put it into train mode.
 
     Returns:
-        The same network, whatever its own method returns.
+        The same network, regardless of what its own method returns.
 
     Raises:
         DsxError: If its own method fails.
@@ -33,7 +33,7 @@ def set_mode(network: M, training: bool) -> M:
             network.train(True)
         else:
             network.eval()
-    # The user's own code: whatever it raises is about that.
+    # The user's own code: any exception is about that.
     except Exception as error:
         name = "train" if training else "eval"
         advice = "" if _takes_mode(error) else " (torch calls it as train(mode))"
@@ -52,11 +52,11 @@ def move(
     Args:
         network: Any network.
         device: Where its tensors shall be; None leaves them where they are.
-        dtype: What its real numbers shall be; None leaves them unchanged.
+        dtype: Type of the real numbers; None leaves them unchanged.
         layout: Memory layout of its 4-dimensional weights; None leaves them unchanged.
 
     Returns:
-        The same network, whatever its own method returns.
+        The same network, regardless of what its own method returns.
 
     Raises:
         DsxError: If its own method fails or leaves a weight of another dtype, or a complex
@@ -72,7 +72,7 @@ def move(
     }  # fmt: skip
     try:
         network.to(**{key: value for key, value in wanted.items() if value is not None})
-    # The user's own code: whatever it raises is about that.
+    # The user's own code: any exception is about that.
     except Exception as error:
         raise _failure(network, "to", error, "") from error
     for name, parameter in network.named_parameters():

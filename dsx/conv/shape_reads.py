@@ -1,4 +1,4 @@
-"""What a traced network reads of its tensors beside their numbers, such as their shapes."""
+"""Reads of the properties of a tensor in a trace, such as its shape, as opposed to its numbers."""
 
 import torch
 from torch import fx
@@ -8,7 +8,7 @@ _METHODS = ("size", "dim", "ndimension", "numel", "stride", "is_floating_point",
 
 
 def reads_shape(node: fx.Node) -> bool:
-    """Say whether a node reads something of a tensor that does not depend on its numbers."""
+    """Check whether a node reads something of a tensor that does not depend on its numbers."""
     if node.op == "call_function" and node.target is getattr:
         return node.args[1] in _ATTRIBUTES
     return node.op == "call_method" and node.target in _METHODS
@@ -32,7 +32,7 @@ def drop_shape_checks(graph: fx.Graph) -> None:
 
 
 def _from_shapes(node: fx.Node) -> bool:
-    """Say whether a value is computed from shapes alone."""
+    """Check whether a value is computed from shapes alone."""
     if reads_shape(node):
         return True
     computed = node.op in ("call_function", "call_method") and bool(node.all_input_nodes)

@@ -28,7 +28,7 @@ ROUNDING = {
 """Largest difference of an unpacked number, as a part of the largest in its tensor."""
 
 _Folded = Norm | Factors | None
-"""What may be folded into a convolution."""
+"""Modules that may be folded into a convolution."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from dsx.space.schema import Train
 from dsx.space.space import SearchSpace
 
 FEW = 2
-"""Images with which a network is run where the space does not say how many."""
+"""Number of images with which a network is run if the space specifies none."""
 MOST_NUMBERS = 1 << 22
 """Pixel values of a batch with which a network is tried out; that of the space may be too large to
 be run before anything else is known to work."""
@@ -72,7 +72,7 @@ def _run(
 
 
 def _laid_out(images: Tensor, layout: torch.memory_format) -> Tensor:
-    # Written anew: one channel lies in either layout, and torch would take it for the other.
+    # Copied: one channel lies in either layout, and torch would take it for the other.
     return torch.empty_like(images, memory_format=layout).copy_(images)
 
 
@@ -164,7 +164,7 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
             output = twin(images)
-    # The user's own code, in train mode: whatever it raises is about that.
+    # The user's own code, in train mode: any exception is about that.
     except Exception as error:
         raise_out_of_memory(error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""The state of a network as tensors alone, whatever its modules keep beside them.
+"""The state of a network as tensors alone, including what modules keep in addition to tensors.
 
 `get_extra_state` of a module may return anything. Values that are no tensors are stored as bytes
 that `torch.load` reads without running code.
@@ -69,7 +69,7 @@ def decoded(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give a network the state that `state_of` has taken of one like it, in place.
+    """Return a network the state that `state_of` has taken of one like it, in place.
 
     Args:
         network: The network.

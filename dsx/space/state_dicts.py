@@ -18,9 +18,9 @@ _BOOKKEEPING = re.compile(
 )
 """Beginnings of keys under which trainings keep tensors that are not a network's."""
 _COUNTERS = ("n_averaged", "steps", "num_updates", "decay")
-"""What averages of weights (EMA, SWA) count, alongside the weights."""
+"""Counters that averages of weights (EMA, SWA) store alongside the weights."""
 _WRAPPING = frozenset({"module", "_orig_mod"})
-"""What torch's wrappers for several devices and for compiled networks put into names."""
+"""Parts of names that torch's wrappers for several devices and compiled networks add."""
 
 
 Tensors = dict[str, Tensor]
@@ -40,7 +40,7 @@ def state_dict_in(content: object, key: str | None) -> StateDict:
     """Find the state dict in what a training script has saved.
 
     Args:
-        content: What the file holds.
+        content: Content of the file.
         key: The entry that holds the state dict, such as `state_dict_ema`; keys inside others are
             joined by dots. None for the only one there is.
 
@@ -48,7 +48,7 @@ def state_dict_in(content: object, key: str | None) -> StateDict:
         The state dict.
 
     Raises:
-        DsxError: If there is none, or there are several and no key says which.
+        DsxError: If there is none, or there are several and no key selects one.
     """
     if not isinstance(content, Mapping):
         raise DsxError(f"holds no state dict, {_kinds(content)}")
@@ -145,7 +145,7 @@ class Named:
 
     Args:
         state: Tensors by name.
-        prefix: What was taken off all names; may be empty.
+        prefix: Prefix that was removed from all names; may be empty.
         ignored: Names that were left out.
         wrapping: Whether names of torch's wrappers were taken out of the middle of names.
     """
@@ -157,12 +157,12 @@ class Named:
 
 
 def named_for(own: Iterable[str], state: Mapping[str, Tensor], prefix: str | None) -> Named:
-    """Take off what stands before all names, so that they are those of a network.
+    """Remove a prefix from all names, so that they are those of a network.
 
     Args:
         own: Names in the network.
         state: Tensors by name.
-        prefix: What stands before the names to be taken, with or without a dot at its end; all
+        prefix: Prefix of the names to be used, with or without a dot at its end; all
             others are left out. None for what all names have in common, as far as it helps.
 
     Returns:

@@ -55,7 +55,7 @@ def wrapper_note(wrappers: list[str], parts: list[str]) -> list[str]:
     """State what was taken off.
 
     Args:
-        wrappers: Of the network itself.
+        wrappers: Wrappers of the network itself.
         parts: Modules of it with their wrappers.
 
     Returns:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def randomise(network: nn.Module) -> nn.Module:
-    """Give every tensor of the batch norms numbers of their own; a fresh one folds in any case."""
+    """Fill every tensor of the batch norms with random numbers; a fresh one folds in any case."""
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(getattr(module, "running_var", None), Tensor):
@@ -153,14 +153,14 @@ class Overridden(nn.Conv2d):
 
 
 def patched(*arguments: int) -> nn.Module:
-    """Give a convolution whose forward was set on the object, and is another function."""
+    """Return a convolution whose forward was set on the object, and is another function."""
     conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
     conv.forward = lambda x: F.conv2d(x, conv.weight, conv.bias) * 2  # type: ignore[method-assign, assignment]
     return conv
 
 
 def patched_inside(*arguments: int) -> nn.Module:
-    """Give a convolution of which another method was set on the object."""
+    """Return a convolution of which another method was set on the object."""
     conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
     computes = conv._conv_forward
     conv._conv_forward = lambda x, weight, bias: computes(x, weight * 2, bias)  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""Which values of a trace are constants."""
+"""Constants are recognised in a trace, and nothing else is."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a network computes decides what is folded, not the types of its modules."""
+"""Batch norms are folded by the computation of a network, not by the types of its modules."""
 
 import copy
 
@@ -109,7 +109,7 @@ def test_what_is_used_twice_is_not_folded(way: str, norm: str) -> None:
 
 
 class Changing(nn.Module):
-    """Its statistics change, or are drawn anew, in each call."""
+    """Has statistics that change, or are random, in each call."""
 
     def __init__(self, way: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which calls do nothing in eval mode."""
+"""Calls that do nothing in eval mode are recognised."""
 
 from collections.abc import Callable
 

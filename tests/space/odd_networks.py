@@ -291,7 +291,7 @@ def exported() -> nn.Module:
 
 
 class FullyShardedDataParallel(Odd):
-    """What the wrapper of torch is called, which needs several processes."""
+    """Name of the wrapper of torch that needs several processes."""
 
 
 def traced() -> nn.Module:
@@ -310,7 +310,7 @@ KEPT: list[nn.Module] = []
 
 
 def kept() -> nn.Module:
-    """Give a network that exists already."""
+    """Return a network that exists already."""
     return KEPT[-1]
 
 

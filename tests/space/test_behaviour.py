@@ -1,4 +1,4 @@
-"""What is taken for granted of a network in eval mode: networks without it are refused in words."""
+"""Networks that violate the assumptions about eval mode are refused with a description."""
 
 import re
 

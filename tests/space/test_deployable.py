@@ -1,4 +1,4 @@
-"""What a search could not time is refused before its first trial."""
+"""A network that cannot be timed is refused before the first trial."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ class Reading(nn.Module):
 
 
 def images() -> Tensor:
-    """Give two images."""
+    """Return two images."""
     return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 

@@ -1,4 +1,4 @@
-"""What modules keep alongside tensors: stored as tensors, and read without running code."""
+"""Extra state of modules is stored as tensors, and read without running code."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which state dict of a file is meant, and under which names a network finds its weights."""
+"""The state dict of a file is selected, and its names are matched with those of a network."""
 
 import re
 from collections.abc import Mapping
