@@ -63,7 +63,7 @@ def main() -> None:
     sys.excepthook = _print_traceback
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # A shell script may have told its children to ignore it.
+            # A shell script may have set its children to ignore it.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, stop)
         code = _run(stop)

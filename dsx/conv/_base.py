@@ -20,7 +20,7 @@ ATTRIBUTES = (
     "padding_mode",
     "dilation",
 )
-"""Attributes of nn.Conv2d that the code of a network may read from what stands in its place."""
+"""Attributes of nn.Conv2d that the code of a network may read from a module that replaces it."""
 
 
 class DsxConv(nn.Module, abc.ABC):

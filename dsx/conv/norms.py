@@ -34,7 +34,7 @@ _OVERRIDABLE = frozenset([
     "__firstlineno__", "__static_attributes__", "extra_repr", "reset_parameters",
     "reset_running_stats", "train", "_check_input_dim",
 ])  # fmt: skip
-"""What a subclass may define anew and still compute what its base does."""
+"""Names that a subclass may override without computing anything else than its base."""
 
 
 class _Tracer(fx.Tracer):
@@ -53,12 +53,12 @@ class _Tracer(fx.Tracer):
 
 
 def _patched(module: nn.Module) -> bool:
-    """Say whether methods were set on the object itself: then its type does not say all."""
+    """Check whether methods were set on the object itself: then its type does not say all."""
     return any(callable(getattr(type(module), name, None)) for name in vars(module))
 
 
 def torch_type(module: nn.Module) -> type[nn.Module] | None:
-    """Give the class of torch.nn whose computation a subclass inherits unchanged.
+    """Return the class of torch.nn whose computation a subclass inherits unchanged.
 
     Args:
         module: Any module.
@@ -124,7 +124,7 @@ def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
 
     Args:
         network: Any network.
-        graph: Its trace, or the reason why there is none.
+        graph: Trace of the network, or the reason why there is none.
 
     Returns:
         Those that hooks hang on, that compute their weights from others (weight norm), or whose
@@ -147,7 +147,7 @@ def pairs(network: nn.Module, graph: fx.Graph) -> list[tuple[nn.Module, BatchNor
 
     Args:
         network: The network.
-        graph: Its trace; functional calls in it are in no pair, see `as_modules`.
+        graph: Trace of the network; functional calls in it are in no pair, see `as_modules`.
 
     Returns:
         The pairs. A module that is called twice is in none: it has another neighbour at its other

@@ -117,7 +117,7 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
 
 
 def _flat(network: fx.GraphModule) -> tuple[fx.GraphModule, dict[str, str]]:
-    """Hold every part directly, under a name that can stand behind `self.`; call the input x.
+    """Hold every part directly, under a name that is valid after `self.`; call the input x.
 
     Returns:
         The network, and the name in it of each part to the name that the part had before.
@@ -163,7 +163,7 @@ def source(flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str) 
 
     Args:
         flat: Every part of it lies directly in the module.
-        packed: What is stored of it.
+        packed: Stored content of the network.
         sample: An input.
         headline: First line of the file.
 

@@ -196,10 +196,10 @@ def _sources(numbers: Mapping[str, Number]) -> str:
 
 
 def norm_notes(conditions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Say how many batch norms a deployed network still computes.
+    """Describe how many batch norms a deployed network still computes.
 
     Args:
-        conditions: Conditions of its readings; the first that know of such batch norms count.
+        conditions: Conditions of its readings; the first that hold such a count are used.
     """
     for known in conditions:
         if known.get("unfolded_norms"):

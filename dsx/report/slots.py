@@ -19,7 +19,7 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
         model: Its name.
         census: What it is made of.
         format: "table", "json" or "csv".
-        notes: What the user should know about the network, as sentences.
+        notes: Notes for the user about the network, as sentences.
     """
     rows = [slot_row(slot) for slot in census.slots]
     about = {

@@ -26,7 +26,7 @@ def print_space(
         space: The space.
         unmet: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
-        notes: What the user should know about the network and its weights, as sentences.
+        notes: Notes for the user about the network and its weights, as sentences.
         contents: Contents of the data, if they are known.
     """
     rows = slot_rows(space)

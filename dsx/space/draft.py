@@ -57,7 +57,7 @@ class Draft:
         network: The network, with fresh weights.
         census: Of the network.
         text: The file.
-        notes: What the user should know about the network, as sentences.
+        notes: Notes for the user about the network, as sentences.
     """
 
     network: nn.Module

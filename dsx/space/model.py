@@ -29,7 +29,7 @@ def build_model(
         name: A file in `dsx/nets`, or `package.module:callable`.
         arguments: What it is built with; plain JSON values.
         image_shape: Channels, rows, columns of an image, for networks that are built lazily.
-        seed: Of the fresh weights.
+        seed: Seed of the fresh weights.
 
     Returns:
         The network, all of its weights there.

@@ -135,8 +135,8 @@ def take_weights(
         network: The network; all of it has to be there, but for what is skipped.
         state: Tensors by name.
         skip: Wildcards of names that keep their fresh weights.
-        prefix: What stands before the names to be taken; None for what all names have in common,
-            as far as the names of the network do not have it.
+        prefix: Prefix of the names to be used; None for the common prefix of all names, unless the
+            names of the network share it.
 
     Returns:
         The weights under the names of the network, and what was taken off or left out.
@@ -223,12 +223,12 @@ def _shape(tensor: Tensor) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsTaken:
-    """What was taken of a file of weights.
+    """Weights that were read from a file.
 
     Args:
         file: Path of the file.
         key: The entry of the file that holds the state dict; empty if the file is one.
-        prefix: What was taken off all names; empty if nothing was.
+        prefix: Prefix that was removed from all names; empty if there was none.
         ignored: Names that were left out: they count, or do not begin with the prefix.
         wrapping: Whether names of torch's wrappers were taken out of the middle of names.
     """

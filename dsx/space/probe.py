@@ -33,7 +33,7 @@ def probe(space: SearchSpace) -> tuple[str, ...]:
         What the user should know about the network, as sentences.
 
     Raises:
-        SpaceError: If the network is random in eval mode, does not run as `measure` says, cannot
+        SpaceError: If the network is random in eval mode, does not run under `measure`, cannot
             be trained or stored, goes around a redesigned slot, fails with one, or does not
             compute the same once it is deployed.
     """

@@ -45,7 +45,7 @@ class SearchSpace:
         data: Known, and loaded once it is needed.
         census: The network's slots and costs.
         choices: What each slot, or each group of slots that share a setting, may become.
-        built_notes: What the user should know about how the network is built.
+        built_notes: Notes for the user about how the network is built.
     """
 
     name: str
@@ -139,7 +139,7 @@ class SearchSpace:
 
     @functools.cached_property
     def weights_taken(self) -> WeightsTaken | None:
-        """What is taken of the file of weights; None without one, or if it is not there yet."""
+        """Weights that were read from the file; None without a file, or if it is missing."""
         given = self.file.weights
         if given is None or self.missing is not None:
             return None
@@ -155,7 +155,7 @@ class SearchSpace:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know about how the network and its weights are read."""
+        """Notes for the user about how the network and its weights are read."""
         taken = self.weights_taken
         return self.built_notes if taken is None else (*self.built_notes, *taken.notes)
 

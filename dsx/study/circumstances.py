@@ -67,7 +67,7 @@ def numbered(study: StudyRow, entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def left_out(designs: int) -> dict[str, str]:
-    """Say how many designs are missing because they were measured on other devices."""
+    """Describe how many designs are missing because they were measured on other devices."""
     if not designs:
         return {}
     were = "1 design was" if designs == 1 else f"{designs} designs were"
@@ -79,7 +79,7 @@ def about_baseline(readings: Sequence[Stored], deployed: DeployedAs | None) -> d
 
     Args:
         readings: The readings of the baseline.
-        deployed: What it runs as; None if it was never deployed.
+        deployed: Deployed network of the baseline; None if it was never deployed.
 
     Returns:
         Name to words.
@@ -107,14 +107,14 @@ def alike(entries: Sequence[Entry]) -> dict[str, str]:
 
 
 def unfolded(baseline: DeployedAs | None) -> dict[str, str]:
-    """Say how many batch norms the deployed baseline still computes, if there are any."""
+    """Describe how many batch norms the deployed baseline still computes, if there are any."""
     if baseline is None or not baseline.unfolded:
         return {}
     return {"batch norms": unfolded_words(baseline.folded, baseline.unfolded)}
 
 
 def unfolded_words(folded: int, unfolded: int) -> str:
-    """Say how many batch norms of a deployed network are not folded: "3 of 40 are not folded"."""
+    """Describe how many batch norms of a deployed network are not folded: "3 of 40 are not folded"."""
     verb = "is" if unfolded == 1 else "are"
     return f"{unfolded} of {folded + unfolded} {verb} not folded into a convolution for timing"
 

@@ -32,7 +32,7 @@ class Plan:
         protocols: Protocol id of each.
         learned: The same for designs with learned shapes, of which every number depends on the
             training; empty where the space has none.
-        notes: What the user should know about the network and its weights, as sentences.
+        notes: Notes for the user about the network and its weights, as sentences.
     """
 
     space: SearchSpace

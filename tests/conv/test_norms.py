@@ -102,7 +102,7 @@ class Stubborn(nn.Sequential):
 
 
 class Optional(nn.Module):
-    """Has an argument that decides what it does, and that nobody gives."""
+    """Has an optional argument that changes the result."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -117,7 +117,7 @@ class _DropIn(nn.Sequential):
 
 
 def _drop_in(form: nn.Module, conv: DsxConv) -> nn.Module:
-    """Give a form the attributes of its convolution, for the code of a network to read."""
+    """Copy to a form the attributes of its convolution, for the code of a network to read."""
     own = {name: getattr(conv, name) for name in ATTRIBUTES}
     if any(getattr(form, name, value) != value for name, value in own.items()):
         form = _DropIn(form)

@@ -22,8 +22,8 @@ def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) ->
 
     Args:
         network: In eval mode.
-        graph: Its trace.
-        untouched: Modules that must stay as they are.
+        graph: Trace of the network.
+        untouched: Modules that must remain unchanged.
     """
     for module in network.modules():
         base = torch_type(module)
@@ -48,8 +48,8 @@ def fold_batch_norms(
 
     Args:
         network: In eval mode; folded BNs become nn.Identity.
-        graph: Its trace.
-        untouched: Modules that must stay as they are.
+        graph: Trace of the network.
+        untouched: Modules that must remain unchanged.
 
     Returns:
         Factor and shift of each output channel, (Cout,) each, that dsx convolutions took over.
@@ -71,7 +71,7 @@ def fold_batch_norms(
 
 
 def _foldable(conv: nn.Module) -> bool:
-    """Exclude grouped transposed convolutions, whose output channels lie along two dimensions."""
+    """Exclude grouped transposed convolutions, with output channels along two dimensions."""
     transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
     return not (transposed and conv.groups != 1)
 
@@ -100,7 +100,7 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
 
     Args:
         holder: Holds the network, with its forms in place.
-        graph: Its trace from before they came in.
+        graph: Trace of the network from before they came in.
 
     Returns:
         A fx.GraphModule of torch's own parts, under the names that they have in the network.
@@ -127,7 +127,7 @@ def batch_norms(network: nn.Module, graph: fx.Graph | str | None = None) -> int:
 
     Args:
         network: The network.
-        graph: Its trace, or the reason why there is none; a flat graph is its own.
+        graph: Trace of the network, or the reason why there is none; a flat graph is its own.
 
     Returns:
         Their number, by function in a trace, else by module.

@@ -51,7 +51,7 @@ def preparing(backend: str) -> Iterator[None]:
         TrialFailed: For any error of the exporter.
     """
     before = logging.root.manager.disable
-    # OpenVINO sets these, and leaves them as they are if it fails.
+    # OpenVINO sets these, and does not restore them if it fails.
     level, filters, handlers = logging.root.level, [*logging.root.filters], [*logging.root.handlers]
     logging.disable(logging.WARNING)
     try:
