@@ -114,7 +114,7 @@ def unfolded(baseline: DeployedAs | None) -> dict[str, str]:
 
 
 def unfolded_words(folded: int, unfolded: int) -> str:
-    """Describe how many batch norms of a deployed network are not folded: "3 of 40 are not folded"."""
+    """Describe the unfolded batch norms of a deployed network: "3 of 40 are not folded"."""
     verb = "is" if unfolded == 1 else "are"
     return f"{unfolded} of {folded + unfolded} {verb} not folded into a convolution for timing"
 

@@ -125,7 +125,7 @@ class Untraceable(nn.Module):
 
 
 class PaddingItself(nn.Module):
-    """Pads as TensorFlow does: how much depends on the image and on the attributes of the convolution."""
+    """Pads as TensorFlow does: by the image and by the attributes of the convolution."""
 
     def __init__(self, spec: ConvSpec) -> None:
         super().__init__()
