@@ -80,10 +80,10 @@ class DeploymentFacts(BaseModel):
 
 
 class Conditions(BaseModel):
-    """The conditions of a measurement that reports read."""
+    """The conditions of a measurement that reports read; None if it was too short to tell."""
 
-    wide: bool = False
-    busy: bool = False
+    wide: bool | None = False
+    busy: bool | None = False
     forms: dict[str, str] = Field(default_factory=dict)
     counted_by_operator: float = 0.0
     unknown_operators: dict[str, int] = Field(default_factory=dict)

@@ -43,7 +43,7 @@ class Constant(SmallCnn):
 
     def forward(self, x: Tensor) -> Tensor:
         logits = super().forward(x)
-        return logits * 0 + (torch.arange(logits.shape[1]) == 3)
+        return logits.sigmoid() / 2 + (torch.arange(logits.shape[1]) == 3)
 
 
 class Greedy(SmallCnn):

@@ -3,8 +3,9 @@
 import pytest
 from sqlalchemy.engine import make_url
 
+from dsx.measure.busy import look, since
 from dsx.study.run import LARGEST_SEED
-from dsx.study.tables import ProtocolRow, StudyRow
+from dsx.study.tables import Conditions, ProtocolRow, StudyRow
 
 TRAIN = {"epochs": 6, "seed": 3}
 
@@ -60,3 +61,9 @@ def test_every_seed_that_a_search_takes_fits_into_its_column() -> None:
 
 def test_what_depends_on_no_seed_has_none() -> None:
     assert row(batch=1, train="as it is").seed is None
+
+
+def test_conditions_of_a_reading_too_short_to_be_judged_are_valid() -> None:
+    judged = since(look())
+    assert judged["busy"] is None
+    assert Conditions.model_validate({**judged, "wide": True}).busy is None
