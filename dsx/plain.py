@@ -30,13 +30,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
+        items = [plain(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     dimensions = getattr(value, "ndim", None)
     if isinstance(dimensions, int) and hasattr(value, "tolist"):
         # Of no dimensions, it is a single number.
         found = value.tolist()
         return float(found) if type(found) is type(value) else found
-    for kind, own in ((Integral, int), (float, float), (str, str)):
+    # Not str(value): that of an enumeration is the name of its member.
+    for kind, own in ((Integral, int), (float, float), (str, str.__str__)):
         if isinstance(value, kind):
             return own(value)
     return value

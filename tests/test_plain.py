@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,6 +15,15 @@ from dsx.plain import plain, plain_fields, written
 
 class Size(IntEnum):
     SMALL = 3
+
+
+class Mode(str, Enum):  # noqa: UP042 - its str() is "Mode.FAST"
+    FAST = "fast"
+
+
+class Pair(NamedTuple):
+    one: int
+    other: float
 
 
 NUMBERS = [
@@ -32,6 +41,8 @@ NUMBERS = [
     (torch.tensor(True), True),
     (torch.Size([2, 3]), (2, 3)),
     (Size.SMALL, 3),
+    (Mode.FAST, "fast"),
+    (Pair(np.int64(1), np.float32(2.0)), Pair(1, 2.0)),  # type: ignore[arg-type]
     ({"a": [np.int64(1), (np.float32(2.0),)]}, {"a": [1, (2.0,)]}),
 ]
 

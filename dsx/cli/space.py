@@ -81,7 +81,8 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     if file is not None:
         write(loaded.source.text, file)
     contents, data_notes = _inspected(loaded)
-    print_space(loaded, problems, format, notes, contents)
+    said = notes if format == "table" else (*notes, *data_notes)
+    print_space(loaded, problems, format, said, contents)
     for note in data_notes:
         print_message(note)
     if file is not None:

@@ -109,12 +109,9 @@ class Data:
         classes = 1 + max(int(part.labels.max()) for part in (splits.train, splits.validation))
         names = numbered(classes)
         sources = {name: f"Splits.{name}" for name in splits.parts}
-        return cls(
-            load=lambda: splits,
-            image_shape=_shape(splits.train),
-            classes=classes,
-            contents=lambda: contents_of(splits, names, sources),
-        )
+        data = cls(load=lambda: splits, image_shape=_shape(splits.train), classes=classes)
+        # By way of the property, which checks the labels.
+        return replace(data, contents=lambda: contents_of(data.splits, names, sources))
 
     @property
     def counted_classes(self) -> str:

@@ -188,7 +188,8 @@ def _has_16_bit_colours(image: "Image") -> bool:
         return bool(max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))) > 8)
     if image.format == "JPEG2000":
         return _bits_of_jpeg2000(image) > 8
-    return any(";16" in _raw_mode(tile) for tile in tiles)
+    # A pixel of "BGR;16" has 16 bits, its colours have five or six.
+    return any(";16" in (mode := _raw_mode(tile)) and mode != "BGR;16" for tile in tiles)
 
 
 def _bits_of_jpeg2000(image: Any) -> int:
@@ -269,6 +270,14 @@ def colours(values: Values, mode: str) -> Values:
     return values[..., :-1] if mode in ("LA", "RGBA") else values
 
 
+def _opacity(values: Values, pixel_range: PixelRange) -> Values:
+    """Convert the opacity to 8 bits: programs that mean 8 or 12 bits write it in as many, too."""
+    if values.min() == values.max() > 0:
+        return np.full_like(values, 255)
+    white = pixel_range.white if values.max() <= pixel_range.white else 65535
+    return np.rint(values * (255 / white))
+
+
 def eight_bits(values: Values, mode: str, pixel_range: PixelRange) -> "Image":
     """Make an image of 8 bits.
 
@@ -287,9 +296,6 @@ def eight_bits(values: Values, mode: str, pixel_range: PixelRange) -> "Image":
 
     channels: list[Values] = [pixel_range.to_bytes(colours(values, mode))]
     if mode in ("LA", "RGBA"):
-        opacity = values[..., -1:]
-        # Opaque everywhere is written as 255 or 4,095 too, by programs that mean 8 or 12 bits.
-        opaque = opacity.min() == opacity.max() > 0
-        channels.append(np.full_like(channels[0][..., :1], 255) if opaque else opacity >> 8)
+        channels.append(_opacity(values[..., -1:], pixel_range))
     pixels = np.concatenate(channels, axis=2).astype(np.uint8)
     return Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())

@@ -120,7 +120,8 @@ def _recognised_parts(walk: Walk) -> dict[str, str]:
         if part is None:
             others.append(name)
         elif part in found:
-            raise DsxError(f"{walk.root}: has both '{found[part]}' and '{name}' for {part}")
+            both = f"has both '{found[part]}' and '{name}' for {part}"
+            raise DsxError(f"{walk.root}: {both} ({STATE})")
         else:
             found[part] = name
     if found and others:

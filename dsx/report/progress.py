@@ -175,7 +175,7 @@ class _Description(ProgressColumn):
 
 
 def _display(out: Console, first_seconds: float) -> AbstractContextManager[object]:
-    """Display the current activity until the context outcomes."""
+    """Display the current activity until the context ends."""
     if out.is_terminal:
         return Live(get_renderable=_line, console=out, refresh_per_second=8, transient=True)
     return _Lines(out, first_seconds)

@@ -21,8 +21,6 @@ CONVOLUTIONS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
 )  # fmt: skip
 _COUNTED = (nn.Linear, *CONVOLUTIONS, DsxConv)
-Call = tuple[torch.Size, torch.Size]
-"""Shapes that went in and came out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ class Calls:
         wrapped: Whether it came in an object that holds logits beside other things.
     """
 
-    modules: Mapping[nn.Module, list[Call]]
+    modules: Mapping[nn.Module, list[torch.Size]]
     flops: Mapping[nn.Module | None, int]
     uncounted: Mapping[str, int]
     convolutions: int
@@ -103,7 +101,7 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         DsxError: If the network does not run on the sample, has weights that torch does not see or
             that it makes on the way, or computes in another precision than that of its weights.
     """
-    modules: dict[nn.Module, list[Call]] = {}
+    modules: dict[nn.Module, list[torch.Size]] = {}
     counter = _Counter({id(p) for p in network.parameters()})
     known = dict(network.named_parameters())
     dtypes: set[torch.dtype] = set()
@@ -112,20 +110,17 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
     def enter(module: nn.Module, args: object) -> None:
         counter.running.append(module)
 
-    def leave(
-        module: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
-    ) -> None:
+    def leave(module: nn.Module, given: object, output: object) -> None:
         counter.running.pop()
         if isinstance(output, Tensor):  # a subclass may return anything
-            into = (*given, *named.values())[0]
-            modules.setdefault(module, []).append((into.shape, output.shape))
+            modules.setdefault(module, []).append(output.shape)
             dtypes.add(output.dtype)
 
     hooks = [network.register_forward_hook(lambda _, given, output: returned.append(output))]
     for module in _counted(network):
         hooks.append(module.register_forward_pre_hook(enter, prepend=True))
         # Also where its error is caught by the network: what follows is not computed by it.
-        hooks.append(module.register_forward_hook(leave, with_kwargs=True, always_call=True))
+        hooks.append(module.register_forward_hook(leave, always_call=True))
     with _as_matrix_products(), counter:
         output = run(network, sample)
     for hook in hooks:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from dsx.conv import KEEP, ConvSpec, Cost, DsxConv
@@ -13,7 +14,7 @@ from dsx.conv.geometry import Geometry
 from dsx.conv.network_calls import set_mode
 from dsx.conv.norms import normed, untraced
 from dsx.errors import DsxError
-from dsx.space.calls import Call, Calls, watch
+from dsx.space.calls import Calls, watch
 from dsx.space.left_alone import left_alone
 from dsx.space.network import copied
 from dsx.space.slots import Slot
@@ -135,10 +136,10 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     )
 
 
-def _slot(name: str, conv: nn.Conv2d, calls: list[Call], batch: int, scaled: bool) -> Slot:
+def _slot(name: str, conv: nn.Conv2d, calls: list[torch.Size], batch: int, scaled: bool) -> Slot:
     # A network may fold parts of an image into the batch, or go through the batch in parts.
     images: Counter[tuple[int, int]] = Counter()
-    for _, out in calls:
+    for out in calls:
         images[out[-2], out[-1]] += out[:-3].numel()
     out_hw = [size for size, number in images.items() for _ in range(max(1, number // batch))]
     return Slot(
@@ -184,7 +185,7 @@ def _flops(network: nn.Module, sample: Tensor, seen: Calls, found: Mapping[nn.Co
         module.cost((out[-2], out[-1])).flops * out[:-3].numel()
         for module, calls in seen.modules.items()
         if isinstance(module, DsxConv)
-        for _, out in calls
+        for out in calls
     )
     others = sum(
         count

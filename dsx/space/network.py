@@ -48,9 +48,15 @@ def with_plain_numbers(network: nn.Module) -> nn.Module:
         if not type(module).__module__.startswith("torch.nn."):
             continue
         for name, value in vars(module).items():
-            if not name.startswith("_") and isinstance(value, Number | tuple | list):
+            if not name.startswith("_") and _holds_numbers(value):
                 vars(module)[name] = plain(value)
     return network
+
+
+def _holds_numbers(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(isinstance(item, Number) for item in value)
+    return isinstance(value, Number)
 
 
 def run(network: nn.Module, sample: Tensor) -> Tensor:

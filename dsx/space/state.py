@@ -29,7 +29,13 @@ def state_of(network: nn.Module) -> dict[str, Tensor]:
     Raises:
         DsxError: If its own `state_dict` returns something else, or a value cannot be stored.
     """
-    found: Any = network.state_dict()
+    try:
+        found: Any = network.state_dict()
+    # The user's own code, in state_dict() or get_extra_state(): any exception is about that.
+    except Exception as error:
+        raise_out_of_memory(error)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DsxError(f"its state_dict() fails: {reason}") from error
     if not isinstance(found, Mapping):
         raise DsxError(f"its state_dict() returns a {type(found).__name__}, not a dict")
     return encoded(found)

@@ -47,7 +47,8 @@ def unwrap_parts(network: nn.Module) -> list[str]:
                 inner, wrappers = unwrap(child)
                 setattr(parent, name, inner)
                 found.append(f"{'.'.join(filter(None, (path, name)))} ({', '.join(wrappers)})")
-                found += [f"{path}{name}.{part}" for part in unwrap_parts(inner)]
+                own = ".".join(filter(None, (path, name)))
+                found += [f"{own}.{part}" for part in unwrap_parts(inner)]
     return found
 
 

@@ -239,3 +239,10 @@ def test_numbers_may_be_those_of_numpy(shape: Any) -> None:
 def test_other_shapes_and_classes_are_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DsxError, match=problem):
         dataclasses.replace(as_data(), **changes)
+
+
+def test_contents_are_checked_as_the_splits_are() -> None:
+    opened = Data.of(splits(test=part([-1])))
+    assert opened.contents is not None
+    with pytest.raises(DsxError, match="the test split has the label -1"):
+        opened.contents()

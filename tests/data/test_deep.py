@@ -170,6 +170,16 @@ def test_opaque_is_opaque_whatever_number_says_so(opacity: int) -> None:
     assert (found == values[..., :3]).all()
 
 
+@pytest.mark.parametrize("white", [255, 4095, 65535])
+def test_opacity_has_the_bits_of_the_colours(white: int) -> None:
+    values = np.full((8, 8, 2), white)
+    values[:4, :, 0] = 0
+    values[0, 0, 1] = 0
+    decoder = Decoder(size=8, channels=1, pixel_range=given_range([0, white]))
+    (found,) = decoder.decode(Bytes(png16(values)))
+    assert found[0, 0] == 255 and (found[1:4] == 0).all() and (found[4:] == 255).all()
+
+
 def test_transparent_deep_pixels_are_laid_on_white() -> None:
     values = np.full((8, 8, 2), 255)
     values[:, :4, 0] = 7

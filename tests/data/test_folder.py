@@ -304,7 +304,7 @@ WRONG: list[tuple[Make, str]] = [
     (with_folder("bird", {"ant": 4}), "DIR/bird: has no images$"),
     (with_folder("val/bee", {**PARTED, "train/bee": 2}), "DIR/val/bee: has no images$"),
     (with_folder("test", PARTED), "DIR/test: has no folders"),
-    (with_folder("valid", PARTED), "DIR: has both 'val' and 'valid' for validation$"),
+    (with_folder("valid", PARTED), "DIR: has both 'val' and 'valid' for validation \\(state"),
     (lambda folder: write_folder(folder, {**PARTED, "val/fox": 2}),
      "DIR/val/fox: no such class in DIR/train$"),
     (lambda folder: write_folder(folder, {"ant": 4, "bee": 1}),

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,6 +45,20 @@ class Chance(Odd):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * random.random()
+
+
+class Seldom(Odd):
+    """Random in every third call or so, in any mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (2 if torch.rand(()) < 0.3 else 1)
+
+
+class SeldomPython(Odd):
+    """The same, by a generator of numpy."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (2 if np.random.rand() < 0.3 else 1)
 
 
 class Counting(Odd):

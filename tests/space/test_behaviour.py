@@ -1,7 +1,9 @@
 """Networks that violate the assumptions about eval mode are refused with a description."""
 
+import random
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +35,15 @@ def test_a_function_of_weights_and_image_passes_and_is_left_alone(kind: type[Tin
     assert check_behaviour(network, IMAGES) == []
     assert network.training
     assert all(torch.equal(network.state_dict()[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("kind", [odd_networks.Seldom, odd_networks.SeldomPython])
+def test_what_is_seldom_random_is_noticed(kind: type[Tiny]) -> None:
+    before = np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
+    with pytest.raises(DsxError, match="gives other outputs for the same images"):
+        check_behaviour(kind(), IMAGES)
+    assert (before[0] == np.random.get_state()[1]).all()  # type: ignore[index]
+    assert before[1] == random.getstate()
 
 
 @pytest.mark.parametrize(

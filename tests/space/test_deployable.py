@@ -85,3 +85,19 @@ def test_a_network_that_computes_something_else_is_refused(change: str, problem:
     network = redesign(Fickle(change), SPECS).eval()
     with pytest.raises(DsxError, match=problem):
         check_deployed(network, images())
+
+
+class Logarithm(nn.Module):
+    """Gives no number for negative images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x.log())
+        return out
+
+
+def test_what_is_no_number_in_both_is_equal() -> None:
+    check_deployed(redesign(Logarithm(), SPECS).eval(), images())

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from torch import nn
 
 from dsx.errors import DsxError
 from dsx.space.state import decoded, encoded, restore, state_of
@@ -37,3 +38,16 @@ def test_what_cannot_be_stored_safely_is_refused() -> None:
         state_of(ExtraObject())
     with pytest.raises(DsxError, match=r"^its state_dict\(\) returns a NoneType, not a dict$"):
         state_of(NoState())
+
+
+class Failing(nn.Module):
+    """Has extra state that it cannot give."""
+
+    def get_extra_state(self) -> object:
+        return self.cache
+
+
+def test_a_state_dict_that_fails_is_refused_in_one_line() -> None:
+    problem = r"^its state_dict\(\) fails: AttributeError: 'Failing' object has no"
+    with pytest.raises(DsxError, match=problem):
+        state_of(Failing())
