@@ -18,11 +18,14 @@ def split_norms(network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Modu
     """
     for node in list(graph.nodes):
         norm = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None or not node.args:
+        if not isinstance(norm, nn.BatchNorm2d) or not node.args:
+            continue
+        if norm.running_mean is None or norm.training:
             continue
         whole, owner = node.args[0], str(node.target).rpartition(".")[0]
         parts = concatenated(whole)
-        if not parts or data_users(whole) != [node] or not foldable(norm):
+        once = len(set(parts)) == len(parts) > 0
+        if not once or data_users(whole) != [node] or not foldable(norm):
             continue
         if all(data_users(part) == [whole] and _may(part, network, foldable) for part in parts):
             _split(parts, norm, network, owner)

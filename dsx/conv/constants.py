@@ -26,6 +26,7 @@ class Constants:
         self._graph = graph
         self._used: dict[fx.Node, None] = {}
         self._changing = _changes_own_tensors(graph)
+        self._parameters: dict[int, tuple[Tensor, nn.Parameter]] = {}
 
     def value(self, argument: Any) -> Any:
         """Compute an argument of a node.
@@ -41,6 +42,12 @@ class Constants:
                 changes.
         """
         return fx.node.map_arg(argument, self._node)
+
+    def parameter(self, tensor: Tensor) -> nn.Parameter:
+        """Return a tensor as a parameter without gradient, the same one for the same tensor."""
+        made = nn.Parameter(tensor.detach(), requires_grad=False)
+        # The tensor is kept, too, so that no other one gets its identity.
+        return self._parameters.setdefault(id(tensor), (tensor, made))[1]
 
     def owner(self, argument: Any) -> str:
         """Name the module that holds the first tensor that an argument is computed from."""

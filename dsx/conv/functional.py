@@ -35,10 +35,11 @@ def as_modules(network: nn.Module, graph: fx.Graph) -> None:
         graph: Trace of the network, which calls them afterwards.
     """
     constants = Constants(network, graph)
+    called = {str(node.target) for node in graph.nodes if node.op == "call_module"}
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
-        if node.target is F.conv2d:
+        if node.target is F.conv2d and not _is_weight_of(node.args[1:2], called):
             _replace(node, _CONV_ARGUMENTS, _conv2d, network, constants)
         names = _NORM_ARGUMENTS.get(node.target)
         if names and node.args and _follows_convs(node.args[0], network):
@@ -61,15 +62,26 @@ def _follows_convs(node: object, network: nn.Module) -> bool:
     return all(conv_of(part, network) for part in parts or [node])
 
 
+def _is_weight_of(weight: object, called: set[str]) -> bool:
+    """Say whether a weight is that of a module which is called itself, too."""
+    (node,) = weight if isinstance(weight, tuple) and weight else (None,)
+    direct = isinstance(node, fx.Node) and node.op == "get_attr"
+    return direct and str(node.target).rpartition(".")[0] in called
+
+
 def _replace(
     node: fx.Node, names: tuple[str, ...], build: Build, network: nn.Module, constants: Constants
 ) -> None:
     given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
     image = given.pop("input")
     try:
-        module = build(constants.value(given))
+        values = constants.value(given)
     except Varies:
         return
+    module = build(values)
+    for part in ("weight", "bias") if module is not None else ():
+        if isinstance(values.get(part), Tensor):
+            setattr(module, part, constants.parameter(values[part]))
     if module is not None and isinstance(image, fx.Node):
         _put(node, image, module, network, constants.owner(given))
 
@@ -93,6 +105,8 @@ def hold(module: nn.Module, network: nn.Module, owner: str) -> str:
     Returns:
         The dotted name that it has there.
     """
+    # What a trace computes in advance lies in the outermost module, whose part 0 is the network.
+    owner = "0" if not owner and hasattr(network, "0") else owner
     parent, name = network.get_submodule(owner), type(module).__name__.lower()
     while hasattr(parent, name):
         name = f"{name}_"
@@ -113,7 +127,7 @@ def _batch_norm(given: Mapping[str, Any]) -> nn.Module | None:
     mean, variance = given.get("running_mean"), given.get("running_var")
     if mean is None or variance is None or given.get("training", False) is not False:
         return None
-    norm = nn.BatchNorm2d(len(mean), eps=given.get("eps", 1e-5))
+    norm = nn.BatchNorm2d(len(mean), eps=float(given.get("eps", 1e-5)))
     norm.running_mean, norm.running_var = mean, variance
     weight, bias = given.get("weight"), given.get("bias")
     norm.weight = _fixed(torch.ones_like(mean) if weight is None else weight)
@@ -168,18 +182,25 @@ def affine_as_norms(
         if conv is None or not foldable(conv):
             continue
         channels = int(conv.out_channels)  # type: ignore[arg-type]
-        scaled, scale, scale_from = _applied(node, _MULTIPLY, channels, constants)
-        shifted, shift, shift_from = _applied(scaled, _ADD, channels, constants)
+        dtype = next(conv.parameters()).dtype
+        scaled, scale, scale_from = _applied(node, _MULTIPLY, channels, dtype, constants)
+        shifted, shift, shift_from = _applied(scaled, _ADD, channels, dtype, constants)
         if shifted is not node:
             owner = constants.owner((scale_from, shift_from))
             _put(shifted, node, _affine(scale, shift), network, owner)
             if scaled not in (node, shifted):
+                # Reads of its shape; that of the convolution is the same.
+                scaled.replace_all_uses_with(node)
                 graph.erase_node(scaled)
     constants.erase_unused()
 
 
 def _applied(
-    node: fx.Node, targets: tuple[object, ...], channels: int, constants: Constants
+    node: fx.Node,
+    targets: tuple[object, ...],
+    channels: int,
+    dtype: torch.dtype,
+    constants: Constants,
 ) -> tuple[fx.Node, Tensor | None, object]:
     """Find the only user of a node, if it applies a constant per channel by one of the functions.
 
@@ -197,6 +218,9 @@ def _applied(
         return node, None, None
     shapes = ((channels, 1, 1), (1, channels, 1, 1))
     if not isinstance(value, Tensor) or tuple(value.shape) not in shapes:
+        return node, None, None
+    # Another type of numbers could change that of the result.
+    if value.dtype != dtype:
         return node, None, None
     return user, value.detach().reshape(channels), other
 

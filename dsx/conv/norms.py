@@ -32,7 +32,7 @@ _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
 _OVERRIDABLE = frozenset([
     "__init__", "__module__", "__doc__", "__annotations__", "__constants__", "__repr__",
     "__firstlineno__", "__static_attributes__", "extra_repr", "reset_parameters",
-    "reset_running_stats", "train", "_check_input_dim",
+    "reset_running_stats", "train",
 ])  # fmt: skip
 """Names that a subclass may override without computing anything else than its base."""
 
@@ -72,7 +72,10 @@ def torch_type(module: nn.Module) -> type[nn.Module] | None:
     own = types[: types.index(base)]
     if not own or base is nn.Module or module._modules or _patched(module):
         return None
-    changed = {name for kind in own for name in vars(kind) if hasattr(base, name)}
+    # An attribute may be a property of the subclass.
+    known = {name for kind in base.__mro__ for name in getattr(kind, "__annotations__", ())}
+    known |= {*vars(module), *module._parameters, *module._buffers}
+    changed = {name for kind in own for name in vars(kind) if hasattr(base, name) or name in known}
     return base if changed <= _OVERRIDABLE else None
 
 

@@ -1,12 +1,12 @@
 """Batch norms of a network, whether they are modules or calls of a function."""
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from dsx.conv.network_calls import duplicate, set_mode
 from dsx.conv.norms import trace
 
 _ARGUMENTS = ("running_mean", "running_var", "weight", "bias")
@@ -60,7 +60,7 @@ def norms(network: nn.Module) -> dict[str, Norm]:
         By the name of the running mean, in the order of the modules; calls of F.batch_norm last.
     """
     found = {norm.names[0]: norm for norm in _modules(network)}
-    graph = trace(copy.deepcopy(network).eval())
+    graph = trace(set_mode(duplicate(network), False))
     for norm in () if isinstance(graph, str) else _calls(network, graph):
         found.setdefault(norm.names[0], norm)
     return found
@@ -73,7 +73,7 @@ def _modules(network: nn.Module) -> Iterator[Norm]:
         # Not by type: networks have classes of their own for it.
         if not isinstance(mean, Tensor) or not isinstance(held["running_var"], Tensor):
             continue
-        if not isinstance(eps, float):
+        if not isinstance(eps, float | int):
             continue
         tensors = {
             part: f"{name}.{part}" if isinstance(tensor, Tensor) else None

@@ -217,7 +217,9 @@ class _Packing:
         first: dict[int, str] = {}
         for name, parameter in self.designed.named_parameters(remove_duplicate=False):
             own = first.setdefault(id(parameter), name)
-            if name != own and name in stored and own in stored:
+            tied = name != own and name in stored and own in stored
+            # What is folded into one of them may have made them different.
+            if tied and torch.equal(stored[name], stored[own]):
                 del stored[name]
                 lines = [line.replace(read(name), read(own)) for line in lines]
         return lines, stored

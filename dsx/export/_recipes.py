@@ -78,9 +78,9 @@ def batch_norm(norm: Norm | Factors) -> str:
     if isinstance(norm, Factors):
         return f"factor, shift = {', '.join(map(read, norm.stored))}"
     if norm.module is not None:
-        return f"factor, shift = batch_norm(stored, {literal(norm.module)}, {norm.eps!r})"
+        return f"factor, shift = batch_norm(stored, {literal(norm.module)}, {float(norm.eps)!r})"
     parts = ("None" if name is None else read(name) for name in norm.tensors.values())
-    return f"factor, shift = factor_and_shift({norm.eps!r}, {', '.join(parts)})"
+    return f"factor, shift = factor_and_shift({float(norm.eps)!r}, {', '.join(parts)})"
 
 
 def recipe(name: str, conv: nn.Module, form: str, norm: Norm | Factors | None) -> Recipe:

@@ -271,8 +271,12 @@ def _count_einsum(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
     words = sides.split(",")
     if len(words) != 2 or "." in sides:
         return Counter(einsum=einsum_flop_jit(inputs, outputs))
-    sizes = {letter: size for word, shape in zip(words, shapes, strict=True)
-             for letter, size in zip(word, shape, strict=True)}  # fmt: skip
+    if "->" not in inputs[0].toIValue():
+        out = "".join(letter for letter in sides if sides.count(letter) == 1 and letter != ",")
+    sizes: dict[str, int] = {}
+    for word, shape in zip(words, shapes, strict=True):
+        for letter, size in zip(word, shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
     common = set(words[0]) & set(words[1])
     # What only one side has and the output has not is summed up before.
     return Counter(einsum=math.prod(sizes[letter] for letter in common | set(out))

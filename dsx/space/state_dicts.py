@@ -13,6 +13,7 @@ from dsx.space.state import ENCODED, encoded
 DEEPEST = 4
 """Levels of keys below which no state dict is looked for."""
 SHOWN = 8
+_AVERAGED = re.compile(r"(^|[._])ema|averag|shadow|(^|[._])swa([._]|$)")
 _BOOKKEEPING = re.compile(
     r"(optim|lr_|sched|scaler|amp$|rng|random|loss|criterion|metric|args$|hyper|callbacks|loops)"
 )
@@ -61,8 +62,9 @@ def state_dict_in(content: object, key: str | None) -> StateDict:
     if len(likely) == 1:
         ((only, state),) = likely.items()
         return _with_key(state, only)
-    if not likely:
+    if not found:
         raise DsxError(f"holds no state dict (a dict of plain tensors by name), {_kinds(content)}")
+    likely = likely or found
     listed = ", ".join(f"{name} ({_number(state)})" for name, state in _first(likely))
     raise DsxError(
         f"holds {len(likely)} state dicts: {listed}: specify which (weights: {{file: ..., key: "
@@ -109,6 +111,9 @@ def _is_entry(name: object, value: object) -> bool:
 
 
 def _is_bookkeeping(path: str) -> bool:
+    # Lightning keeps averages of weights among its callbacks.
+    if _AVERAGED.search(path.lower()):
+        return False
     return any(_BOOKKEEPING.match(part.lower()) for part in path.split("."))
 
 

@@ -178,3 +178,39 @@ CONVS: dict[str, Callable[..., nn.Module]] = {
     "overridden": Overridden,
     "patched inside": patched_inside,
 }
+
+
+class ByProperty(nn.Conv2d):
+    """Standardises its weight by a property."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel)
+        self.raw = self._parameters.pop("weight")
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]
+        """Return the weight, whose mean is zero."""
+        assert self.raw is not None
+        out: Tensor = self.raw - self.raw.mean((1, 2, 3), keepdim=True)
+        return out
+
+
+class AnyDimensions(nn.modules.batchnorm._BatchNorm):
+    """A batch norm for inputs of any number of dimensions."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        return
+
+
+class HookedByClass(nn.Conv2d):
+    """A convolution whose hook uses an attribute of its class."""
+
+    gain = 2.0
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel)
+        self.register_forward_hook(lambda module, given, out: out * module.gain)
+
+
+NORMS["any dimensions"] = AnyDimensions
+CONVS["by property"] = ByProperty

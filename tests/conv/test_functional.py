@@ -1,5 +1,7 @@
 """Batch norms are folded by the computation of a network, not by the types of its modules."""
 
+from __future__ import annotations
+
 import copy
 
 import pytest
@@ -8,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from dsx.conv import deploy
+from dsx.conv.deploy._fold import normalise
 from dsx.conv.functional import as_modules
 from dsx.conv.norms import normed, torch_type, trace
 from tests.conv import outside
@@ -184,7 +187,9 @@ def test_the_network_is_left_as_it_is() -> None:
     [
         (nn.Conv2d(1, 1, 1), None),
         (outside.PlainConv(1, 1, 1), nn.Conv2d),
-        (outside.Plain(1), nn.BatchNorm2d),
+        (type("Same", (nn.BatchNorm2d,), {})(1), nn.BatchNorm2d),
+        (outside.Plain(1), None),
+        (outside.ByProperty(1, 1, 1), None),
         (outside.Overridden(1, 1, 1), None),
         (outside.SamePadding(1, 1, 1), None),
         (type("Block", (nn.Sequential,), {})(nn.ReLU()), None),
@@ -204,3 +209,92 @@ def test_names_of_new_modules_are_free() -> None:
     assert isinstance(graph, fx.Graph)
     as_modules(network, graph)
     assert isinstance(network.get_submodule("1.batchnorm2d_"), nn.BatchNorm2d)
+
+
+class Calling(nn.Module):
+    """Holds a few parts, and computes one of several things with them."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv2d, self.other = nn.Conv2d(4, 6, 3), nn.Conv2d(4, 6, 3)
+        self.norm = nn.BatchNorm2d(12 if way == "the same twice" else 6)
+        self.register_buffer("kernel", torch.randn(1, 1, 3, 3))
+        self.register_buffer("mask", torch.arange(6).reshape(6, 1, 1) > 2)
+        self.scale = nn.Parameter(torch.rand(1, 6, 1, 1))
+        self.shift = nn.Parameter(torch.rand(1, 6, 1, 1))
+        self.kernel: Tensor
+        self.mask: Tensor
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv2d(x)
+        if self.way == "in place":
+            return F.rrelu(out, inplace=True)
+        if self.way == "computed in advance":
+            return F.conv2d(out, self.kernel.repeat(6, 6, 1, 1))
+        if self.way == "the same twice":
+            return self.norm(torch.cat([out, out], 1))  # type: ignore[no-any-return]
+        if self.way == "mask":
+            return out * self.mask + out
+        if self.way == "shape between":
+            out = out * self.scale
+            batch = out.shape[0]
+            return (out + self.shift).reshape(batch, -1, 4, 5)
+        if self.way == "dilated":
+            return out[..., 1:-1, 1:-1] + F.conv2d(x, self.conv2d.weight, dilation=2)
+        return out
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["in place", "computed in advance", "the same twice", "mask", "shape between", "dilated"],
+)
+def test_what_is_computed_stays_the_same(way: str) -> None:
+    torch.manual_seed(0)
+    counts(randomise(Calling(way)))
+
+
+class Mode(nn.Module):
+    """A batch norm behind concatenated convolutions, or a dropout, that stays in train mode."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(4, 3, 1), nn.Conv2d(4, 3, 1)
+        self.last = nn.BatchNorm2d(6) if kind == "norm" else nn.Dropout(1.0)
+
+    def train(self, mode: bool = True) -> Mode:
+        super().train(mode)
+        self.last.train()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(torch.cat([self.one(x), self.two(x)], 1))
+        return out
+
+
+@pytest.mark.parametrize("kind", ["norm", "dropout"])
+def test_a_module_in_train_mode_is_neither_folded_nor_dropped(kind: str) -> None:
+    network = Mode(kind).double().eval()
+    graph = trace(nn.Sequential(network))
+    assert isinstance(graph, fx.Graph)
+    holder = nn.Sequential(network)
+    normalise(holder, graph, set())
+    assert any(str(node.target) == "0.last" for node in graph.nodes)
+
+
+def test_a_hook_may_use_the_class_of_its_module() -> None:
+    assert counts(nn.Sequential(outside.HookedByClass(4, 6, 3)).double().eval()) == (0, 0)
+
+
+def test_a_weight_that_several_calls_use_is_one_parameter() -> None:
+    class Dilations(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 4, 3, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            one = F.conv2d(x, self.weight, padding=1)
+            return one + F.conv2d(x, self.weight, padding=2, dilation=2)
+
+    deployed = deploy(Dilations().double(), X)
+    assert len(list(deployed.parameters())) == 1

@@ -168,6 +168,9 @@ COUNTED: dict[str, tuple[nn.Module, int, int]] = {
     ),
     "bmm": (Own(lambda x: torch.bmm(x, x.mT)), 8, 8 * 8 * 64),
     "einsum": (Own(lambda x, w: torch.einsum("btc,cd->btd", x, w), (64, 7)), 7, 8 * 64 * 7),
+    "einsum without an arrow": (
+        Own(lambda x, w: torch.einsum("abc,cd", x, w), (64, 7)), 7, 8 * 64 * 7
+    ),
     "einsum without a sum": (Own(lambda x, w: torch.einsum("btc,c->btc", x, w), (64,)), 64, 0),
     "a vector": (Own(lambda x, w: (x @ w)[..., None], (64,)), 1, 8 * 64),
     "in place": (Own(lambda x, w: x.new_zeros(len(x), 8, 5).baddbmm_(x, w.expand(len(x), 64, 5)),

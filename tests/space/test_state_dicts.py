@@ -156,3 +156,17 @@ def test_a_prefix_that_no_name_has_is_refused() -> None:
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
         take_weights(Tiny(), MOCO, [], "module.encoder_g")
+
+
+def test_averages_of_weights_among_callbacks_are_named() -> None:
+    state = {"conv.weight": torch.ones(2)}
+    content = {"state_dict": state, "callbacks": {"EMA": {"ema_state_dict": state}}}
+    problem = r"holds 2 state dicts: state_dict \(1 tensor\), callbacks\.EMA\.ema_state_dict"
+    with pytest.raises(DsxError, match=problem):
+        state_dict_in(content, None)
+
+
+def test_what_may_be_bookkeeping_is_named_where_there_is_nothing_else() -> None:
+    content = {"hypernet": {"conv.weight": torch.ones(2)}, "optimizer": {"exp": torch.ones(2)}}
+    with pytest.raises(DsxError, match=r"hypernet \(1 tensor\).*specify which"):
+        state_dict_in(content, None)

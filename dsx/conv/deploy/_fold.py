@@ -27,7 +27,7 @@ def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) ->
     """
     for module in network.modules():
         base = torch_type(module)
-        if base is not None and not isinstance(module, DsxConv):
+        if base is not None and not isinstance(module, DsxConv) and module not in untouched:
             module.__class__ = base
     drop_shape_checks(graph)
     drop_idle(network, graph)
@@ -73,7 +73,7 @@ def fold_batch_norms(
 def _foldable(conv: nn.Module) -> bool:
     """Exclude grouped transposed convolutions, with output channels along two dimensions."""
     transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
-    return not (transposed and conv.groups != 1)
+    return not (conv.training or (transposed and conv.groups != 1))
 
 
 def _folded(conv: nn.Module, norm: BatchNorm) -> dict[nn.Module, nn.Module]:
@@ -95,6 +95,13 @@ def _factors(norm: BatchNorm) -> tuple[Tensor, Tensor]:
     return scale.detach().to(dtype), shift.detach().to(dtype)
 
 
+class _FlatTracer(fx.Tracer):
+    """Takes plain subclasses as they are, which are left where hooks are attached to them."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return torch_type(m) is not None or super().is_leaf_module(m, module_qualified_name)
+
+
 def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
     """Write a deployed network as one flat graph without idle modules.
 
@@ -107,7 +114,7 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
     """
     # Not the network's own code again: it may read what a form has not (a stride, a padding).
     whole = fx.GraphModule(holder, graph)
-    flat = fx.GraphModule(whole, fx.Tracer().trace(whole))
+    flat = fx.GraphModule(whole, _FlatTracer().trace(whole))
     parts = {}
     for node in list(flat.graph.nodes):
         if node.op not in ("call_module", "get_attr"):
