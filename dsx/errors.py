@@ -77,6 +77,18 @@ def printable(text: str) -> str:
     )
 
 
+def with_type(error: BaseException) -> str:
+    """Describe an exception in one line.
+
+    Args:
+        error: The exception.
+
+    Returns:
+        Its type and its message as printable text.
+    """
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
 def short(value: object) -> str:
     """Write a value from outside for a message.
 

@@ -16,6 +16,7 @@ from dsx.errors import (
     printable,
     quoted,
     unknown,
+    with_type,
 )
 
 
@@ -87,3 +88,16 @@ def test_of_many_allowed_names_the_first_and_the_nearest_are_listed() -> None:
 )
 def test_what_is_printed_is_one_line_that_commands_nothing(text: str, shown: str) -> None:
     assert printable(text) == shown and shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("two\n  lines"), "ValueError: two lines"),
+        (KeyError("a\x1b"), "KeyError: 'a\\x1b'"),
+        (AssertionError(), "AssertionError:"),
+        (OSError("\x1b[2J"), "OSError: \\x1b[2J"),
+    ],
+)
+def test_an_exception_is_described_in_one_printable_line(error: Exception, text: str) -> None:
+    assert with_type(error) == text

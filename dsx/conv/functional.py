@@ -4,6 +4,7 @@ A subclass with a forward of its own is traced as calls of torch.nn.functional o
 such a call computes decides whether it can be folded, not the type of the module that makes it.
 """
 
+import itertools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -182,7 +183,8 @@ def affine_as_norms(
         if conv is None or not foldable(conv):
             continue
         channels = int(conv.out_channels)  # type: ignore[arg-type]
-        dtype = next(conv.parameters()).dtype
+        # A frozen convolution may hold its weight as a buffer.
+        dtype = next(itertools.chain(conv.parameters(), conv.buffers())).dtype
         scaled, scale, scale_from = _applied(node, _MULTIPLY, channels, dtype, constants)
         shifted, shift, shift_from = _applied(scaled, _ADD, channels, dtype, constants)
         if shifted is not node:

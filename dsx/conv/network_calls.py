@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from dsx.errors import DsxError, raise_out_of_memory
+from dsx.errors import DsxError, raise_out_of_memory, with_type
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -130,6 +130,5 @@ def _takes_mode(error: Exception) -> bool:
 
 def _failure(network: nn.Module, method: str, error: Exception, advice: str) -> DsxError:
     raise_out_of_memory(error)
-    words = " ".join(str(error).split())
     kind = type(network).__name__
-    return DsxError(f"{method}() of {kind} fails: {type(error).__name__}: {words}{advice}")
+    return DsxError(f"{method}() of {kind} fails: {with_type(error)}{advice}")

@@ -5,19 +5,14 @@ multiplies the dead weights of its kernel too.
 """
 
 import weakref
-from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from dsx.errors import NotCounted, WorkFailed
 from dsx.measure._base import Candidate, Metric, Reading
-from dsx.measure._settings import run_settings
-from dsx.measure.deployed_params import count_params
+from dsx.measure.deployed_params import count_params, protocol
 from dsx.measure.flops import Followed, follow
-from dsx.space import SearchSpace
-
-PROTOCOL = {"version": 1}
 
 # Following a network takes a good part of a second, and several metrics ask for the result.
 _FOLLOWED: "weakref.WeakKeyDictionary[nn.Module, Followed]" = weakref.WeakKeyDictionary()
@@ -66,11 +61,6 @@ def deployed_counts(candidate: Candidate) -> dict[str, Any]:
     except WorkFailed as error:
         found["deployed_flops_not_counted"] = str(error)
     return found
-
-
-def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """Return the settings of a run, on which the choice of the forms depends."""
-    return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
 METRIC = Metric(

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dsx.conv.network_calls import set_mode
-from dsx.errors import DsxError, raise_out_of_memory
+from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.space.network import copied, run
 from dsx.space.state import restore, state_of
 
@@ -86,8 +86,7 @@ def check_state(network: nn.Module, trained: nn.Module, images: Tensor) -> None:
         raise
     except Exception as error:
         raise_out_of_memory(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DsxError(f"it cannot load its own state_dict(): {reason}") from error
+        raise DsxError(f"it cannot load its own state_dict(): {with_type(error)}") from error
     outputs = [run(set_mode(each, False), images) for each in (trained, other)]
     if not _same(*outputs):
         raise DsxError(

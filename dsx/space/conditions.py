@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from dsx.conv.network_calls import move, set_mode
 from dsx.data import Data
-from dsx.errors import DsxError, SpaceError, raise_out_of_memory
+from dsx.errors import DsxError, SpaceError, raise_out_of_memory, with_type
 from dsx.space.network import copied, run
 from dsx.space.schema import Train
 from dsx.space.space import SearchSpace
@@ -167,8 +167,7 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
     # The user's own code, in train mode: any exception is about that.
     except Exception as error:
         raise_out_of_memory(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DsxError(f"the network does not run in train mode: {reason}") from error
+        raise DsxError(f"the network does not run in train mode: {with_type(error)}") from error
     if not isinstance(output, Tensor):
         raise DsxError(f"the network returns a {type(output).__name__} in train mode, not a tensor")
     if tuple(output.shape) != (len(images), data.classes):
@@ -185,8 +184,8 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
     # The user's own backward, or torch on what the forward has changed in place.
     except Exception as error:
         raise_out_of_memory(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DsxError(f"no gradients can be computed for the network: {reason}") from error
+        problem = f"no gradients can be computed for the network: {with_type(error)}"
+        raise DsxError(problem) from error
     for name, parameter in twin.named_parameters():
         if parameter.grad is not None and parameter.grad.layout != torch.strided:
             raise DsxError(f"the gradient of {name} is sparse: build its module with sparse=False")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.errors import DsxError, raise_out_of_memory, short
+from dsx.errors import DsxError, raise_out_of_memory, short, with_type
 
 ENCODED = ":encoded"
 """The end of the name of a tensor whose bytes stand for a value that is no tensor."""
@@ -34,8 +34,7 @@ def state_of(network: nn.Module) -> dict[str, Tensor]:
     # The user's own code, in state_dict() or get_extra_state(): any exception is about that.
     except Exception as error:
         raise_out_of_memory(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DsxError(f"its state_dict() fails: {reason}") from error
+        raise DsxError(f"its state_dict() fails: {with_type(error)}") from error
     if not isinstance(found, Mapping):
         raise DsxError(f"its state_dict() returns a {type(found).__name__}, not a dict")
     return encoded(found)
@@ -75,7 +74,7 @@ def decoded(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Return a network the state that `state_of` has taken of one like it, in place.
+    """Load a state that `state_of` returned into a network, in place.
 
     Args:
         network: The network.

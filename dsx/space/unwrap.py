@@ -46,8 +46,8 @@ def unwrap_parts(network: nn.Module) -> list[str]:
             if child is not None and _inside(child) is not None:
                 inner, wrappers = unwrap(child)
                 setattr(parent, name, inner)
-                found.append(f"{'.'.join(filter(None, (path, name)))} ({', '.join(wrappers)})")
                 own = ".".join(filter(None, (path, name)))
+                found.append(f"{own} ({', '.join(wrappers)})")
                 found += [f"{own}.{part}" for part in unwrap_parts(inner)]
     return found
 

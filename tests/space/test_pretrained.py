@@ -234,6 +234,7 @@ def test_infinite_numbers_of_the_network_itself_are_taken() -> None:
     mask = torch.tensor([0.0, -torch.inf])
     network.register_buffer("mask", mask)
     take_weights(network, {**STATE, "mask": mask}, [])
+    assert torch.equal(network.get_buffer("mask"), mask)
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "model_best.pth.tar"])

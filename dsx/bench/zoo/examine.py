@@ -14,7 +14,7 @@ from dsx.bench.zoo.libraries import build, operator_that_is_missing, published
 from dsx.bench.zoo.norms import count_norms, randomise
 from dsx.bench.zoo.rows import TOLERANCE
 from dsx.conv.deploy import Deployed, deploy
-from dsx.errors import WorkFailed, raise_out_of_memory
+from dsx.errors import WorkFailed, raise_out_of_memory, with_type
 from dsx.export import Exporter
 from dsx.export.verify import fresh_logits
 from dsx.folders import scratch
@@ -196,11 +196,9 @@ def _written(deployed: Deployed, images: Tensor, expected: Tensor) -> str:
 
 
 def _reason(step: str, error: Exception) -> str:
-    if operator := operator_that_is_missing(error):
-        return f"not runnable: calls {operator}, whose compiled code does not load here"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, Exception) and (operator := operator_that_is_missing(cause)):
             return f"not runnable: calls {operator}, whose compiled code does not load here"
         cause = cause.__cause__
-    return f"{step}: {type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{step}: {with_type(error)}"
