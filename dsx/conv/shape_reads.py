@@ -3,15 +3,17 @@
 import torch
 from torch import fx
 
-_ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires_grad")
-_METHODS = ("size", "dim", "ndimension", "numel", "stride", "is_floating_point", "is_contiguous")
+ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires_grad")
+"""Attributes of a tensor that do not depend on its numbers."""
+METHODS = ("size", "dim", "ndimension", "numel", "stride", "is_floating_point", "is_contiguous")
+"""Methods of a tensor whose results do not depend on its numbers."""
 
 
 def reads_shape(node: fx.Node) -> bool:
     """Check whether a node reads something of a tensor that does not depend on its numbers."""
     if node.op == "call_function" and node.target is getattr:
-        return node.args[1] in _ATTRIBUTES
-    return node.op == "call_method" and node.target in _METHODS
+        return node.args[1] in ATTRIBUTES
+    return node.op == "call_method" and node.target in METHODS
 
 
 def data_users(node: fx.Node) -> list[fx.Node]:

@@ -54,7 +54,8 @@ def main(folder: str, inputs: str, outputs: str) -> None:
     with torch.inference_mode():
         # In parts: all images of a split at once may not fit into memory.
         logits = {
-            name: torch.cat([network(part) for part in torch.split(images, BATCH)])
+            # A single part keeps its own memory layout, which a file cannot hold.
+            name: torch.cat([network(part) for part in torch.split(images, BATCH)]).contiguous()
             for name, images in load_file(inputs).items()
         }
     save_file(logits, outputs)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from dsx.conv.network_calls import duplicate, set_mode
-from dsx.conv.norms import trace
+from dsx.conv.tracing import follow
 
 _ARGUMENTS = ("running_mean", "running_var", "weight", "bias")
 _TRAINING, _EPS = 5, 7
@@ -50,17 +49,18 @@ class Factors:
     stored: Mapping[str, Tensor]
 
 
-def norms(network: nn.Module) -> dict[str, Norm]:
+def norms(network: nn.Module, images: Tensor) -> dict[str, Norm]:
     """List the batch norms of a network.
 
     Args:
         network: Any network; it is left unchanged.
+        images: A batch.
 
     Returns:
         By the name of the running mean, in the order of the modules; calls of F.batch_norm last.
     """
     found = {norm.names[0]: norm for norm in _modules(network)}
-    graph = trace(set_mode(duplicate(network), False))
+    graph = follow(network, images).graph
     for norm in () if isinstance(graph, str) else _calls(network, graph):
         found.setdefault(norm.names[0], norm)
     return found
@@ -109,5 +109,6 @@ def _at(node: fx.Node, position: int, default: object) -> object:
 
 def _name(argument: object) -> str | None:
     if isinstance(argument, fx.Node) and argument.op == "get_attr":
-        return str(argument.target)
+        # The trace is that of a module whose part 0 is the network.
+        return str(argument.target).removeprefix("0.")
     return None

@@ -46,18 +46,21 @@ class Packed:
     functions: Sequence[str]
 
 
-def pack(deployed: Deployed, flat: fx.GraphModule, targets: Mapping[str, str]) -> Packed:
+def pack(
+    deployed: Deployed, flat: fx.GraphModule, targets: Mapping[str, str], sample: Tensor
+) -> Packed:
     """Pack a deployed network.
 
     Args:
         deployed: The network, and the one that it was deployed from.
         flat: The network, with every part directly in the module.
         targets: Name of each part in `flat` to its name in the deployed network.
+        sample: An input.
 
     Returns:
         What is stored. Any tensor that is no function of the design is stored unchanged.
     """
-    packing = _Packing(deployed, flat, targets)
+    packing = _Packing(deployed, flat, targets, sample)
     for name, module in packing.convolutions():
         packing.add_convolution(name, module)
     packing.add_rest()
@@ -79,10 +82,15 @@ class _Packing:
         deployed: The network.
         flat: The same, flat.
         targets: Name of each part in `flat` to its name in the deployed network.
+        sample: An input.
     """
 
     def __init__(
-        self, deployed: Deployed, flat: fx.GraphModule, targets: Mapping[str, str]
+        self,
+        deployed: Deployed,
+        flat: fx.GraphModule,
+        targets: Mapping[str, str],
+        sample: Tensor,
     ) -> None:
         self.choices, self.folds = deployed.choices, deployed.folds
         self.designed = _on_cpu(deployed.designed)
@@ -92,7 +100,7 @@ class _Packing:
         self.stored: dict[str, Tensor] = {}
         self.lines: list[str] = []
         self.known = dict(_tensors(self.designed))
-        self.norms = dict(self._folded_norms())
+        self.norms = dict(self._folded_norms(sample.cpu()))
         reals = [t.dtype for t in self.flat.values() if t.is_floating_point()]
         # The coarsest, where a network has several.
         self.dtype = max(reals, key=ROUNDING.__getitem__, default=torch.float64)
@@ -104,10 +112,10 @@ class _Packing:
         part, _, own = name.partition(".")
         return f"{self.targets[part]}.{own}"
 
-    def _folded_norms(self) -> Iterator[tuple[str, Norm]]:
+    def _folded_norms(self, images: Tensor) -> Iterator[tuple[str, Norm]]:
         """List the batch norms of the design that the deployed network has no more."""
         left = set(map(self._target, self.flat))
-        for name, norm in norms(self.designed).items():
+        for name, norm in norms(self.designed, images).items():
             if left.isdisjoint(norm.names):
                 yield name, norm
 

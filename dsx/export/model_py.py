@@ -26,7 +26,7 @@ Needs torch and nothing else:
 
     from model import load
     network = load()          # with the weights of {weights}, in eval mode
-    logits = network(images)  # {shape}
+    logits = network(images)  # {shape}{only}
 """
 
 import json
@@ -109,10 +109,12 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
             f"{deployed.untraced}"
         )
     flat, targets = _flat(deployed.network)
-    packed = pack(deployed, flat, targets)
+    packed = pack(deployed, flat, targets, sample)
     # Not save_file, whose files only their owner can read.
     (folder / WEIGHTS).write_bytes(save(dict(packed.stored)))
-    (folder / MODEL).write_text(source(flat, packed, sample, headline), encoding="utf-8")
+    (folder / MODEL).write_text(
+        source(flat, packed, sample, headline, deployed.sized), encoding="utf-8"
+    )
     return [folder / MODEL, folder / WEIGHTS]
 
 
@@ -158,7 +160,9 @@ def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
     return name
 
 
-def source(flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str) -> str:
+def source(
+    flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str, sized: bool = False
+) -> str:
     """Write a flat network as Python.
 
     Args:
@@ -166,6 +170,7 @@ def source(flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str) 
         packed: Stored content of the network.
         sample: An input.
         headline: First line of the file.
+        sized: Whether the network is right for images of the size of the sample only.
 
     Returns:
         The file's text.
@@ -183,16 +188,29 @@ def source(flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str) 
     forward = re.sub(r";  (?:\w+ = )+None", "", code.src.strip())
     typed = r"\1: torch.Tensor) -> torch.Tensor:"
     forward = re.sub(r"(?m)^(def forward\(self, x)[^,\n]*:$", typed, forward)
+    if sized:
+        forward = re.sub(r"(?m)^(def forward\(.*)$", rf"\1\n{_check_size(sample)}", forward)
     return _TEMPLATE.format(
         headline="\n".join(map(_in_docstring, textwrap.wrap(headline, 96))),
         weights=WEIGHTS,
         shape=", ".join(str(side) for side in sample.shape),
+        only=", for images of this size only" if sized else "",
         dtype=sample.dtype,
         imports="".join(f"{line}\n" for line in _imports(code)),
         init="\n".join(f"        {line}" for line in init),
         functions="".join(f"{inspect.getsource(FUNCTIONS[name])}\n\n" for name in packed.functions),
         unpack="\n".join(wrapped(line, "    ") for line in packed.lines),
         forward="\n".join(f"    {line}" if line else "" for line in forward.splitlines()) + "\n",
+    )
+
+
+def _check_size(sample: Tensor) -> str:
+    """Write the code that refuses images of another size than that of the sample."""
+    sides = tuple(sample.shape[1:])
+    message = f"each image must have the shape {sides}, not "
+    return (
+        f"    if tuple(x.shape[1:]) != {sides}:\n"
+        f'        raise ValueError(f"{message}{{tuple(x.shape[1:])}}")'
     )
 
 

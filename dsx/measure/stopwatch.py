@@ -62,6 +62,7 @@ def clocked(
             deployed.untraced,
             deployed.designed,
             deployed.folds,
+            deployed.sized,
         ).eval()
         return lambda: nullcontext(whole)
     modules = {deployed.network.get_submodule(name): row for name, row in rows.items()}

@@ -114,9 +114,9 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     if not len(sample):
         raise DsxError("the sample holds no image")
     network = set_mode(copied(model), False)
-    scaleless = set() if kept else normed(network)
+    scaleless = set() if kept else normed(network, sample)
     seen = watch(network, sample)
-    alone = left_alone(network, seen)
+    alone = left_alone(network, sample, seen)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
     found = {
@@ -132,7 +132,7 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
         output_shape=tuple(seen.output.shape[1:]),
         wrapped=seen.wrapped,
         uncounted=seen.uncounted,
-        untraced=untraced(network),
+        untraced=untraced(network, sample),
     )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv.norms import untouchable
@@ -15,17 +15,18 @@ FUNCTIONAL = "(no module)"
 Holders = Mapping[int, int]
 
 
-def left_alone(network: nn.Module, calls: Calls) -> dict[str, str]:
+def left_alone(network: nn.Module, images: Tensor, calls: Calls) -> dict[str, str]:
     """Say why convolutions of a network are no slots.
 
     Args:
         network: In eval mode.
+        images: A batch.
         calls: What happened when it ran.
 
     Returns:
         The reason by module name, in the network's order.
     """
-    read, held = untouchable(network), holders(network)
+    read, held = untouchable(network, images), holders(network)
     found = {}
     for name, module in network.named_modules():
         if not isinstance(module, CONVOLUTIONS):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv.constants import Constants, Varies
-from dsx.conv.norms import trace
+from dsx.conv.tracing import trace
 
 
 class Computing(nn.Module):

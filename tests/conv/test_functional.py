@@ -12,7 +12,8 @@ from torch import Tensor, fx, nn
 from dsx.conv import deploy
 from dsx.conv.deploy._fold import normalise
 from dsx.conv.functional import as_modules
-from dsx.conv.norms import normed, torch_type, trace
+from dsx.conv.norms import normed
+from dsx.conv.tracing import torch_type, trace
 from tests.conv import outside
 from tests.conv.outside import CONVS, NORMS, randomise
 

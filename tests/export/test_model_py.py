@@ -237,3 +237,36 @@ def test_functions_of_other_packages_are_refused(tmp_path: Path) -> None:
     problem = r"needs torch and nothing else, and the network calls tests\.export\..*halved"
     with pytest.raises(WorkFailed, match=problem):
         write(network, sample, "Wrapping.", tmp_path)
+
+
+class Sized(nn.Module):
+    """Pads by the size of its images, and returns logits that do not lie in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 4, 3, stride=2), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = [side % 2 for side in x.shape[:1:-1]]
+        x = nn.functional.pad(x, [0, sides[0], 0, sides[1]]) if sum(sides) else x
+        out: Tensor = self.norm(self.conv(x)).mean(3).transpose(1, 2)
+        return out
+
+
+def test_a_network_that_reads_the_size_of_its_images_is_written_for_that_size(
+    tmp_path: Path,
+) -> None:
+    network, images = Sized().eval(), torch.randn(3, 1, 8, 7)
+    deployed = deploy(network, images[:1])
+    assert (deployed.folded, deployed.unfolded, deployed.sized) == (1, 0, True)
+    write(deployed, images[:1], "Sized.", tmp_path)
+    text = (tmp_path / MODEL).read_text()
+    assert "# 1, 1, 8, 7, for images of this size only\n" in text
+    torch.testing.assert_close(fresh_logits(tmp_path, {"x": images})["x"], network(images))
+    problem = r"^each image must have the shape \(1, 8, 7\), not \(1, 7, 7\)$"
+    with pytest.raises(ValueError, match=problem):
+        load_exported(tmp_path)(torch.zeros(2, 1, 7, 7))
+
+
+def test_a_network_for_images_of_any_size_says_nothing_of_it(folder: Path) -> None:
+    assert "size" not in (folder / MODEL).read_text()

@@ -11,11 +11,12 @@ from dsx.conv._base import ATTRIBUTES, DsxConv
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.fixed import FixedConv2d
-from dsx.conv.network_calls import duplicate, freeze, set_mode
-from dsx.conv.norms import bound, trace
+from dsx.conv.network_calls import freeze
+from dsx.conv.norms import bound
 from dsx.conv.spec import standing_spec
 from dsx.conv.swap import swap
 from dsx.conv.timing import Timer, medians
+from dsx.conv.tracing import follow, writable
 
 
 class Deployed(nn.Module):
@@ -28,6 +29,7 @@ class Deployed(nn.Module):
         unfolded: BNs that the network still computes.
         folds: Factor and shift, (Cout,) each, that each dsx convolution took over, by name.
         untraced: Why torch.fx cannot follow the network, so that no BN is folded; else None.
+        sized: Whether it holds for images of the size of the sample only.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Deployed(nn.Module):
         untraced: str | None,
         designed: nn.Module,
         folds: Mapping[str, tuple[Tensor, Tensor]],
+        sized: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
@@ -45,6 +48,7 @@ class Deployed(nn.Module):
         self.folded = folded
         self.unfolded = batch_norms(network)
         self.untraced = untraced
+        self.sized = sized
         # In a tuple, since it is no part of what runs.
         self._designed = (designed,)
         self.folds = dict(folds)
@@ -88,9 +92,8 @@ def deploy(
     folds: dict[str, tuple[Tensor, Tensor]] = {}
     # Tensors made in inference mode could never again be changed or trained through.
     with torch.inference_mode(False), torch.no_grad():
-        # Held by another module the network has just one input, and may itself be a convolution.
-        holder = nn.Sequential(set_mode(duplicate(model), False))
-        graph = trace(holder)
+        traced = follow(model, sample)
+        holder, graph = traced.holder, writable(traced.graph)
         untouched = bound(holder, graph)
         present = batch_norms(holder, graph)
         if not isinstance(graph, str):
@@ -109,7 +112,9 @@ def deploy(
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
     folded = present - batch_norms(network)
-    return Deployed(freeze(network), choices, folded, untraced, model, folds).eval()
+    sized = traced.sized and untraced is None
+    network = freeze(network)
+    return Deployed(network, choices, folded, untraced, model, folds, sized).eval()
 
 
 class _DropIn(nn.Sequential):

@@ -12,9 +12,10 @@ from dsx.conv.concatenated import split_norms
 from dsx.conv.constants import from_input
 from dsx.conv.functional import affine_as_norms, as_modules
 from dsx.conv.idle import drop_idle, is_idle
-from dsx.conv.norms import BatchNorm, called, pairs, torch_type
+from dsx.conv.norms import BatchNorm, called, pairs
 from dsx.conv.shape_reads import drop_shape_checks
 from dsx.conv.swap import swap
+from dsx.conv.tracing import torch_type
 
 
 def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:

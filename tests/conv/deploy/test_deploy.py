@@ -161,13 +161,24 @@ def test_batch_norms_are_folded_where_they_can_be(name: str) -> None:
     assert after == before - deployed.folded
 
 
+@pytest.mark.parametrize("by_numbers", [False, True], ids=["traced", "untraced"])
 @pytest.mark.parametrize("name", [*FORMS_OF])
-def test_every_form_has_the_attributes_of_the_convolution(name: str) -> None:
-    network, x = ready(PaddingItself(FORMS_OF[name])), image()
+def test_every_form_has_the_attributes_of_the_convolution(name: str, by_numbers: bool) -> None:
+    network, x = ready(PaddingItself(FORMS_OF[name], by_numbers)), image()
     for number in range(6):
         deployed = deploy(network, x, timer=Favour(number))
-        assert deployed.untraced is not None
+        assert (deployed.untraced is not None, deployed.sized) == (by_numbers, not by_numbers)
         torch.testing.assert_close(deployed(x), outputs(network, x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_a_network_that_reads_the_size_of_its_images_is_deployed_for_batches_of_any_length(
+    number: int,
+) -> None:
+    network = ready(PaddingItself(CROSS, by_numbers=False))
+    deployed = deploy(network, image(), timer=Favour(0))
+    images = image(number)
+    torch.testing.assert_close(deployed(images), outputs(network, images), rtol=1e-10, atol=1e-10)
 
 
 def test_a_network_that_cannot_be_traced_says_why() -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
-from dsx.conv.norms import bound, trace
+from dsx.conv.norms import bound
+from dsx.conv.tracing import trace
 from tests.conv.close import assert_equal
 from tests.conv.deploy.networks import CORNERS, SEPARABLE, SLIDING, ready, redesigned
 

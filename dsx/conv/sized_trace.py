@@ -1,0 +1,149 @@
+"""A tracer for networks whose code reads the size of its images, which is then fixed.
+
+torch.fx follows a network on stand-ins that know nothing of the tensors for which they stand.
+Here each knows two of them, computed from batches of different lengths: what does not depend on
+the length of the batch, such as the height of an image, is a plain number to the network's code.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.proxy import Attribute, TraceError
+
+from dsx.conv.shape_reads import ATTRIBUTES, METHODS
+
+LENGTHS = (2, 5)
+"""Images in the two batches: a number that grows with either is seldom the same for both."""
+
+
+class SizedTracer(fx.Tracer):
+    """Computes each value on two batches while it traces.
+
+    Args:
+        images: A batch of at least one image.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        # Concatenation keeps the memory layout.
+        self._batches = [torch.cat([images[:1]] * length) for length in LENGTHS]
+        self._computing = False
+
+    def proxy(self, node: fx.Node) -> "_Sized":
+        return _Sized(node, self)
+
+    def create_proxy(
+        self, kind: str, target: Any, args: Any, kwargs: Any, *others: Any, **named: Any
+    ) -> Any:
+        values = self._values(kind, target, args, kwargs)
+
+        def record() -> _Sized:
+            return self._stand_in(values, kind, target, args, kwargs, *others, **named)
+
+        fixed = kind == "call_method" and target in METHODS
+        return _plain(values, record) if fixed else record()
+
+    def attribute(self, proxy: "_Sized", name: str) -> Any:
+        """Read an attribute of a tensor that does not depend on its numbers.
+
+        Args:
+            proxy: Stands for the tensor.
+            name: Of the attribute.
+
+        Returns:
+            Its value, or a stand-in where it depends on the number of images.
+        """
+        values = [getattr(value, name) for value in proxy.values]
+        return _plain(
+            values, lambda: self._stand_in(values, "call_function", getattr, (proxy, name), {})
+        )
+
+    def _stand_in(self, values: Sequence[Any], *node: Any, **named: Any) -> "_Sized":
+        made = super().create_proxy(*node, **named)
+        assert isinstance(made, _Sized)
+        made.values = values
+        return made
+
+    def _values(self, kind: str, target: Any, args: Any, kwargs: Any) -> Sequence[Any]:
+        """Compute what a node does, once for each batch."""
+        if kind == "placeholder":
+            return self._batches
+        self._computing = True
+        try:
+            with torch.no_grad():
+                return [
+                    self._compute(kind, target, *fx.node.map_aggregate((args, kwargs), known))
+                    for known in map(_value, range(len(LENGTHS)))
+                ]
+        finally:
+            self._computing = False
+
+    def _compute(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
+        if kind == "call_function":
+            return target(*args, **kwargs)
+        if kind == "call_method":
+            return getattr(args[0], target)(*args[1:], **kwargs)
+        part = operator.attrgetter(target)(self.root)
+        return part(*args, **kwargs) if kind == "call_module" else part
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if self._computing:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        if self._computing:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        assert isinstance(obj, _Sized)
+        return (operator.getitem(obj, place) for place in range(len(obj)))
+
+
+class _Sized(fx.Proxy):
+    """Stands for two values of a network, `values`, one of each batch."""
+
+    tracer: SizedTracer
+    values: Sequence[Any] = ()
+
+    def __getattr__(self, k: str) -> Any:
+        if k in ATTRIBUTES and all(isinstance(value, Tensor) for value in self.values):
+            return self.tracer.attribute(self, k)
+        return _SizedAttribute(self, k)
+
+    def __len__(self) -> int:
+        first, second = map(len, self.values)
+        if first != second:
+            raise TraceError("its length depends on the number of images in a batch")
+        return first
+
+
+class _SizedAttribute(Attribute, _Sized):
+    """Stands for an attribute, which becomes a node where it is more than a method to call."""
+
+    def __init__(self, root: _Sized, attr: str) -> None:
+        super().__init__(root, attr)
+        self.values = [getattr(value, attr) for value in root.values]
+
+
+def _value(batch: int) -> Callable[[Any], Any]:
+    """Return a function that gives the value for which a stand-in stands in a batch."""
+    return lambda given: given.values[batch] if isinstance(given, _Sized) else given
+
+
+def _plain(values: Sequence[Any], record: Callable[[], _Sized]) -> Any:
+    """Write values as a plain one where they agree, else as a stand-in, tuples part by part."""
+    first, second = values
+    if first == second:
+        return first
+    whole = record()
+    if not isinstance(first, tuple):
+        return whole
+    pairs = enumerate(zip(first, second, strict=True))
+    return tuple(
+        one if one == other else operator.getitem(whole, place) for place, (one, other) in pairs
+    )

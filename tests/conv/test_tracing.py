@@ -1,0 +1,84 @@
+"""The trace of a network is a graph that can be written as Python, or the reason for none."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+from dsx.conv.tracing import follow, trace, writable
+
+
+class Named(nn.Module):
+    """Holds a convolution under any name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({name: nn.Conv2d(4, 4, 3)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts.values():
+            x = part(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    "name", ['a"), open("/dev/null"), ("', "a\\", "a\nb", "\x1b", "class", "\ufb01"]
+)
+def test_a_name_that_torch_would_write_into_code_is_not_followed(name: str) -> None:
+    reason = writable(trace(Named(name).eval()))
+    assert isinstance(reason, str) and reason.endswith("cannot be written as Python")
+    assert reason.isprintable()
+    assert isinstance(writable(trace(Named("a b").eval())), fx.Graph)
+
+
+def test_numbers_of_numpy_are_followed() -> None:
+    class Sliced(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            sides: Any = (np.int64(2), np.int64(2))
+            half: Any = np.float32(0.5)
+            out: Tensor = nn.functional.max_pool2d(x, sides)[:, : np.int64(3)] * half
+            return out
+
+    graph = trace(Sliced())
+    assert isinstance(graph, fx.Graph)
+    assert "np." not in graph.python_code("self").src
+
+
+class Keeping(nn.Module):
+    """Keeps what it is given, and reads the size of its images or something else of them.
+
+    Args:
+        by: What it reads.
+    """
+
+    def __init__(self, by: str) -> None:
+        super().__init__()
+        self.by = by
+        self.norm = nn.BatchNorm2d(4)
+        self.seen: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.seen is None:
+            self.seen = x
+        read = {"nothing": True, "size": x.shape[2] > 3, "numbers": x.sum() > 0}[self.by]
+        return self.norm(self.seen if read else -x) if read else x
+
+
+@pytest.mark.parametrize(
+    ("by", "followed", "sized"),
+    [("nothing", True, False), ("size", True, True), ("numbers", False, False)],
+)
+def test_a_network_that_reads_the_size_of_its_images_is_followed_for_that_size(
+    by: str, followed: bool, sized: bool
+) -> None:
+    network = Keeping(by).train()
+    traced = follow(network, torch.randn(1, 4, 6, 5))
+    assert (isinstance(traced.graph, fx.Graph), traced.sized) == (followed, sized)
+    assert isinstance(follow(network).graph, fx.Graph) == (by == "nothing")
+    assert network.seen is None and network.training
+    copied = traced.holder[0]
+    assert isinstance(copied, Keeping)
+    # Without a trace the copy runs by itself, and must hold no stand-in.
+    assert not copied.training and (followed or copied.seen is None)
