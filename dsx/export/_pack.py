@@ -135,7 +135,8 @@ class _Packing:
         part = self._part(name)
         if not part.names:
             return
-        form = self.choices[name].form if name in self.choices else "conv"
+        own_name = self._deployed_name(name)
+        form = self.choices[own_name].form if own_name in self.choices else "conv"
         if form.removeprefix(STAGED) not in FORMS:
             # A form from outside dsx, whose tensors are stored unchanged.
             return
@@ -148,6 +149,14 @@ class _Packing:
             self._add(name, form, own, part)
             if isinstance(norm, Norm):
                 del self.norms[norm.names[0]]
+
+    def _deployed_name(self, name: str) -> str:
+        """Return the name under which a form was chosen for a convolution.
+
+        What a subclass computes by a call of F.conv2d is deployed as a part of it.
+        """
+        inner = [other for other in self.choices if other.startswith(f"{name}.")]
+        return inner[0] if name not in self.choices and len(inner) == 1 else name
 
     def _best(
         self, name: str, conv: nn.Module, form: str, part: _Part, tried: Sequence[_Folded]
@@ -165,9 +174,10 @@ class _Packing:
 
     def _factors(self, name: str) -> list[Factors]:
         """List what was folded into a convolution, be it one batch norm or a part of one."""
-        if name not in self.folds:
+        folds = self.folds.get(self._deployed_name(name))
+        if folds is None:
             return []
-        own = zip(("factor", "shift"), self.folds[name], strict=True)
+        own = zip(("factor", "shift"), folds, strict=True)
         return [Factors(stored={f"{name}.{part}": tensor.cpu() for part, tensor in own})]
 
     def _stored_of(self, norm: _Folded) -> dict[str, Tensor]:

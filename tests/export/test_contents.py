@@ -212,6 +212,34 @@ def test_a_folded_call_of_batch_norm_is_stored_as_its_arguments(tmp_path: Path) 
     torch.testing.assert_close(load_exported(tmp_path)(IMAGES), same(IMAGES), rtol=1e-4, atol=1e-4)
 
 
+class Same(nn.Conv2d):
+    """Pads by the size of its images before it convolves, as convolutions of timm do."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        sides = [side % 2 for side in input.shape[:1:-1]]
+        padded = F.pad(input, [1, sides[0], 1, sides[1]]) if sum(sides) else input
+        return F.conv2d(
+            padded, self.weight, self.bias, self.stride, groups=self.groups, dilation=self.dilation
+        )
+
+
+@pytest.mark.parametrize("form", ["dense", "grouped", "split", "shifted"])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_a_call_of_a_convolution_is_stored_as_its_weight(
+    groups: int, form: str, tmp_path: Path
+) -> None:
+    """Whatever form of a subclass is deployed, its tensors are those of the design."""
+    convs = [Same(8, 8, 3, groups=groups, bias=groups == 2), nn.BatchNorm2d(8)]
+    network = stirred(nn.Sequential(*convs, nn.ReLU(), nn.Flatten()))
+    found = exported(network, tmp_path, form)
+    assert (found.missing, found.bits) == ({}, census(network, IMAGES).cost({}).bits)
+    statistics = {"header of the file", "1.running_mean", "1.running_var"}
+    assert found.overhead.keys() == statistics
+    torch.testing.assert_close(
+        load_exported(tmp_path)(IMAGES), network(IMAGES), rtol=1e-4, atol=1e-4
+    )
+
+
 class Joined(nn.Module):
     """One batch norm behind two convolutions side by side, each with a part of its channels."""
 
