@@ -105,7 +105,9 @@ def outcomes_json(outcomes: Outcomes) -> dict[str, object]:
 
     Returns:
         `trials`, state to number; `candidates`, the designs other than the baseline that were
-        evaluated; `failures` and `violations`, the reasons with the numbers of their trials.
+        evaluated; `failures` and `violations`, the reasons with the numbers of their trials;
+        `baseline_failure`, the reason for which the baseline failed, if it did; `damaged_trials`,
+        the number of trials whose row of the database cannot be used.
     """
     return {
         "trials": {state: outcomes.counts.get(state, 0) for state in _STATES},
@@ -120,6 +122,8 @@ def outcomes_json(outcomes: Outcomes) -> dict[str, object]:
         "violations": [
             {"constraint": reason.text, **_trials(reason)} for reason in outcomes.violations
         ],
+        "baseline_failure": without_url_password(outcomes.baseline_failure) or None,
+        "damaged_trials": outcomes.damaged,
     }
 
 

@@ -111,3 +111,11 @@ def test_programs_get_every_count_and_every_reason_in_full() -> None:
         {"reason": long.text, "count": 1, "first": 3, "trials": [3]},
     ]
     assert found["violations"] == []
+    assert (found["baseline_failure"], found["damaged_trials"]) == (None, 0)
+
+
+def test_programs_get_why_the_baseline_failed_and_how_many_trials_are_damaged() -> None:
+    failure = "no connection to postgresql://u:s3cret@h/d"
+    found = outcomes_json(Outcomes(baseline_failure=failure, damaged=2))
+    assert found["baseline_failure"] == "no connection to postgresql://u:***@h/d"
+    assert found["damaged_trials"] == 2
