@@ -4,8 +4,6 @@ A subclass with a forward of its own is traced as calls of torch.nn.functional o
 such a call computes decides whether it can be folded, not the type of the module that makes it.
 """
 
-import itertools
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +13,6 @@ from torch import Tensor, fx, nn
 
 from dsx.conv._base import DsxConv
 from dsx.conv.constants import Constants, Varies
-from dsx.conv.shape_reads import data_users
 
 _STATISTICS = ("running_mean", "running_var")
 _NORM_ARGUMENTS: Mapping[object, tuple[str, ...]] = {
@@ -23,8 +20,6 @@ _NORM_ARGUMENTS: Mapping[object, tuple[str, ...]] = {
     torch.batch_norm: ("input", "weight", "bias", *_STATISTICS, "training", "momentum", "eps"),
 }
 _CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-_MULTIPLY = (operator.mul, torch.mul, torch.multiply, "mul")
-_ADD = (operator.add, torch.add, "add")
 Build = Callable[[Mapping[str, Any]], nn.Module | None]
 
 
@@ -84,11 +79,19 @@ def _replace(
         if isinstance(values.get(part), Tensor):
             setattr(module, part, constants.parameter(values[part]))
     if module is not None and isinstance(image, fx.Node):
-        _put(node, image, module, network, constants.owner(given))
+        put(node, image, module, network, constants.owner(given))
 
 
-def _put(node: fx.Node, image: fx.Node, module: nn.Module, network: nn.Module, owner: str) -> None:
-    """Let a module compute what a node computes; it is held by the module of the tensors."""
+def put(node: fx.Node, image: fx.Node, module: nn.Module, network: nn.Module, owner: str) -> None:
+    """Let a module compute what a node computes, in place.
+
+    Args:
+        node: Node that is replaced.
+        image: Argument of the module.
+        module: The module.
+        network: Holds the module afterwards.
+        owner: Dotted name of the module that holds it.
+    """
     with node.graph.inserting_before(node):
         called = node.graph.call_module(hold(module, network, owner), (image,))
     node.replace_all_uses_with(called)
@@ -131,8 +134,8 @@ def _batch_norm(given: Mapping[str, Any]) -> nn.Module | None:
     norm = nn.BatchNorm2d(len(mean), eps=float(given.get("eps", 1e-5)))
     norm.running_mean, norm.running_var = mean, variance
     weight, bias = given.get("weight"), given.get("bias")
-    norm.weight = _fixed(torch.ones_like(mean) if weight is None else weight)
-    norm.bias = _fixed(torch.zeros_like(mean) if bias is None else bias)
+    norm.weight = fixed(torch.ones_like(mean) if weight is None else weight)
+    norm.bias = fixed(torch.zeros_like(mean) if bias is None else bias)
     return norm.eval()
 
 
@@ -150,87 +153,17 @@ def _conv2d(given: Mapping[str, Any]) -> nn.Module:
         bias is not None,
         device="meta",
     )
-    conv.weight = _fixed(weight)
+    conv.weight = fixed(weight)
     if bias is not None:
-        conv.bias = _fixed(bias)
+        conv.bias = fixed(bias)
     return conv.eval()
 
 
-def _fixed(tensor: Tensor) -> nn.Parameter:
+def fixed(tensor: Tensor) -> nn.Parameter:
+    """Return a tensor as a parameter without gradient."""
     return nn.Parameter(tensor.detach(), requires_grad=False)
 
 
 def _pair(number: Any) -> tuple[int, int]:
     first, *rest = number if isinstance(number, tuple | list) else (number,)
     return int(first), int(rest[0] if rest else first)
-
-
-def affine_as_norms(
-    network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Module], bool]
-) -> None:
-    """Write a constant factor and summand per channel behind a convolution as a batch norm.
-
-    A frozen batch norm is traced as these two, and so is a layer scale.
-
-    Args:
-        network: In eval mode; the batch norms are added to it.
-        graph: Trace of the network, which calls them afterwards.
-        foldable: Whether a convolution may be folded into.
-    """
-    constants = Constants(network, graph)
-    for node in list(graph.nodes):
-        conv = conv_of(node, network)
-        if conv is None or not foldable(conv):
-            continue
-        channels = int(conv.out_channels)  # type: ignore[arg-type]
-        # A frozen convolution may hold its weight as a buffer.
-        dtype = next(itertools.chain(conv.parameters(), conv.buffers())).dtype
-        scaled, scale, scale_from = _applied(node, _MULTIPLY, channels, dtype, constants)
-        shifted, shift, shift_from = _applied(scaled, _ADD, channels, dtype, constants)
-        if shifted is not node:
-            owner = constants.owner((scale_from, shift_from))
-            _put(shifted, node, _affine(scale, shift), network, owner)
-            if scaled not in (node, shifted):
-                # Reads of its shape; that of the convolution is the same.
-                scaled.replace_all_uses_with(node)
-                graph.erase_node(scaled)
-    constants.erase_unused()
-
-
-def _applied(
-    node: fx.Node,
-    targets: tuple[object, ...],
-    channels: int,
-    dtype: torch.dtype,
-    constants: Constants,
-) -> tuple[fx.Node, Tensor | None, object]:
-    """Find the only user of a node, if it applies a constant per channel by one of the functions.
-
-    Returns:
-        That user, the constant (channels,) and its node; the node given where it is none.
-    """
-    users = data_users(node)
-    user = users[0] if len(users) == 1 else node
-    if user.target not in targets or len(user.args) != 2 or user.kwargs:
-        return node, None, None
-    other = user.args[1] if user.args[0] is node else user.args[0]
-    try:
-        value = constants.value(other)
-    except Varies:
-        return node, None, None
-    shapes = ((channels, 1, 1), (1, channels, 1, 1))
-    if not isinstance(value, Tensor) or tuple(value.shape) not in shapes:
-        return node, None, None
-    # Another type of numbers could change that of the result.
-    if value.dtype != dtype:
-        return node, None, None
-    return user, value.detach().reshape(channels), other
-
-
-def _affine(scale: Tensor | None, shift: Tensor | None) -> nn.Module:
-    like = scale if scale is not None else shift
-    assert like is not None
-    norm = nn.BatchNorm2d(len(like), eps=0.0).to(like)
-    norm.weight = _fixed(torch.ones_like(like) if scale is None else scale)
-    norm.bias = _fixed(torch.zeros_like(like) if shift is None else shift)
-    return norm.eval()

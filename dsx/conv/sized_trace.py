@@ -17,6 +17,8 @@ from dsx.conv.shape_reads import ATTRIBUTES, METHODS
 
 LENGTHS = (2, 5)
 """Images in the two batches: a number that grows with either is seldom the same for both."""
+_SIZES = ("shape", "size", "numel", "stride", "is_contiguous")
+"""Attributes and methods of a tensor that depend on its size."""
 
 
 class SizedTracer(fx.Tracer):
@@ -24,6 +26,10 @@ class SizedTracer(fx.Tracer):
 
     Args:
         images: A batch of at least one image.
+
+    Attributes:
+        reads_size: Whether the network reads the size of a tensor, beside its rank and dtype, so
+            that the trace holds for images of one size only.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -31,6 +37,7 @@ class SizedTracer(fx.Tracer):
         # Concatenation keeps the memory layout.
         self._batches = [torch.cat([images[:1]] * length) for length in LENGTHS]
         self._computing = False
+        self.reads_size = False
 
     def proxy(self, node: fx.Node) -> "_Sized":
         return _Sized(node, self)
@@ -43,8 +50,10 @@ class SizedTracer(fx.Tracer):
         def record() -> _Sized:
             return self._stand_in(values, kind, target, args, kwargs, *others, **named)
 
-        fixed = kind == "call_method" and target in METHODS
-        return _plain(values, record) if fixed else record()
+        if kind != "call_method" or target not in METHODS:
+            return record()
+        self.reads_size |= target in _SIZES
+        return _plain(values, record)
 
     def attribute(self, proxy: "_Sized", name: str) -> Any:
         """Read an attribute of a tensor that does not depend on its numbers.
@@ -57,6 +66,7 @@ class SizedTracer(fx.Tracer):
             Its value, or a stand-in where it depends on the number of images.
         """
         values = [getattr(value, name) for value in proxy.values]
+        self.reads_size |= name in _SIZES
         return _plain(
             values, lambda: self._stand_in(values, "call_function", getattr, (proxy, name), {})
         )

@@ -102,8 +102,8 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
     graph, sized = trace(holder), False
     if isinstance(graph, str) and images is not None:
         # A network may keep what it is given, and a trace gives it stand-ins.
-        holder = _holder(network)
-        graph, sized = trace(holder, images), True
+        holder, tracer = _holder(network), _SizedTracer(images)
+        graph, sized = _run(tracer, holder), tracer.reads_size
     if isinstance(graph, str):
         return Traced(_holder(network), graph, False)
     return Traced(holder, graph, sized)
@@ -125,7 +125,10 @@ def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
     Returns:
         The graph, or the reason why torch.fx cannot follow the network.
     """
-    tracer = _Tracer() if images is None else _SizedTracer(images)
+    return _run(_Tracer() if images is None else _SizedTracer(images), network)
+
+
+def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
     try:
         return tracer.trace(network)
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable

@@ -39,6 +39,37 @@ class Checked(NormAct):
         return super().forward(x).reshape(x.shape[0], x.shape[1], x.size(2), -1)
 
 
+class Inherited(nn.BatchNorm2d):
+    """A batch norm with an activation behind the computation that it inherits."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(super().forward(input))
+
+
+class Guarded(NormAct):
+    """Branches by the number of dimensions, the number of channels and a side of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.shape[1] != self.num_features:
+            raise ValueError("expected images")
+        assert isinstance(x.size(-1), int) and len(x.shape) == x.ndim
+        dims = tuple(range(2, x.dim()))
+        return super().forward(x).flatten(2).view(x.shape[:2] + tuple(x.size(d) for d in dims))
+
+
+class Formula(nn.BatchNorm2d):
+    """A batch norm as its formula."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training:
+            return super().forward(input)
+        assert self.running_mean is not None and self.running_var is not None
+        per_channel = (1, -1, 1, 1)
+        deviation = torch.sqrt(self.running_var.view(per_channel) + self.eps)
+        normal = (input - self.running_mean.view(per_channel)) / deviation
+        return 2 * (normal * self.weight.view(per_channel) + self.bias.view(per_channel)) - 0.5
+
+
 class Builtin(nn.BatchNorm2d):
     """A batch norm by torch's own operator."""
 
@@ -114,6 +145,9 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "nn.SyncBatchNorm": nn.SyncBatchNorm,
     "norm and activation": NormAct,
     "checked": Checked,
+    "inherited computation and activation": Inherited,
+    "guarded": Guarded,
+    "formula": Formula,
     "torch.batch_norm": Builtin,
     "plain subclass": Plain,
     "buffers": Statistics,

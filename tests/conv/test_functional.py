@@ -19,7 +19,7 @@ from tests.conv.outside import CONVS, NORMS, randomise
 
 X = torch.randn(2, 4, 7, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
-AFFINE = "frozen", "layer scale"
+AFFINE = "frozen", "formula", "layer scale"
 
 
 def counts(network: nn.Module) -> tuple[int, int]:
@@ -156,9 +156,12 @@ def test_one_dimension_and_three() -> None:
     assert counts(randomise(pairs)) == (3, 0)
 
 
-def test_a_grouped_transposed_convolution_is_left() -> None:
-    network = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, groups=2), nn.BatchNorm2d(4))
-    assert counts(randomise(network)) == (0, 1)
+@pytest.mark.parametrize("bias", [False, True])
+def test_transposed_convolutions_in_groups(bias: bool) -> None:
+    convs = [nn.ConvTranspose2d(4, 6, 2, groups=2, bias=bias), nn.BatchNorm2d(6)]
+    assert counts(randomise(nn.Sequential(*convs))) == (1, 0)
+    row = [nn.Flatten(2), nn.ConvTranspose1d(4, 4, 3, groups=4, bias=bias), nn.BatchNorm1d(4)]
+    assert counts(randomise(nn.Sequential(*row))) == (1, 0)
 
 
 def test_a_functional_grouped_convolution_gets_a_form() -> None:
@@ -170,7 +173,7 @@ def test_a_functional_grouped_convolution_gets_a_form() -> None:
 def test_a_batch_norm_that_follows_by_function_makes_a_scale_superfluous(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), NORMS[norm](6), nn.Conv2d(6, 4, 1))
     state = list(network.state_dict())
-    assert normed(network) == (set() if norm in AFFINE else {network[0]})
+    assert normed(network, X.float()) == (set() if norm in AFFINE else {network[0]})
     assert list(network.state_dict()) == state
 
 

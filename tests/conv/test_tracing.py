@@ -62,13 +62,25 @@ class Keeping(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.seen is None:
             self.seen = x
-        read = {"nothing": True, "size": x.shape[2] > 3, "numbers": x.sum() > 0}[self.by]
+        read = {
+            "nothing": lambda: True,
+            "rank": lambda: x.dim() == 4 and x.ndim == 4 and x.dtype.is_floating_point,
+            "size": lambda: x.shape[2] > 3,
+            "method": lambda: x.size(2) > 3,
+            "numbers": lambda: x.sum() > 0,
+        }[self.by]()
         return self.norm(self.seen if read else -x) if read else x
 
 
 @pytest.mark.parametrize(
     ("by", "followed", "sized"),
-    [("nothing", True, False), ("size", True, True), ("numbers", False, False)],
+    [
+        ("nothing", True, False),
+        ("rank", True, False),
+        ("size", True, True),
+        ("method", True, True),
+        ("numbers", False, False),
+    ],
 )
 def test_a_network_that_reads_the_size_of_its_images_is_followed_for_that_size(
     by: str, followed: bool, sized: bool

@@ -1,5 +1,6 @@
 """Fold each BN of a traced network into the convolution before it."""
 
+import copy
 import operator
 
 import torch
@@ -8,9 +9,10 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dsx.conv._base import DsxConv
+from dsx.conv.affine import affine_as_norms
 from dsx.conv.concatenated import split_norms
 from dsx.conv.constants import from_input
-from dsx.conv.functional import affine_as_norms, as_modules
+from dsx.conv.functional import as_modules
 from dsx.conv.idle import drop_idle, is_idle
 from dsx.conv.norms import BatchNorm, called, pairs
 from dsx.conv.shape_reads import drop_shape_checks
@@ -72,15 +74,27 @@ def fold_batch_norms(
 
 
 def _foldable(conv: nn.Module) -> bool:
-    """Exclude grouped transposed convolutions, with output channels along two dimensions."""
-    transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
-    return not (conv.training or (transposed and conv.groups != 1))
+    return not conv.training
 
 
 def _folded(conv: nn.Module, norm: BatchNorm) -> dict[nn.Module, nn.Module]:
     assert isinstance(conv, nn.modules.conv._ConvNd)
     transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
+    if transposed and conv.groups > 1:
+        return {conv: _folded_groups(conv, norm), norm: nn.Identity()}
     return {conv: fuse_conv_bn_eval(conv, norm, transposed), norm: nn.Identity()}
+
+
+def _folded_groups(conv: nn.modules.conv._ConvNd, norm: BatchNorm) -> nn.Module:
+    """Fold a BN into a grouped transposed convolution, of shape (Cin, Cout / groups, ...)."""
+    folded = copy.deepcopy(conv)
+    factor, shift = _factors(norm)
+    apart = conv.weight.reshape(conv.groups, -1, *conv.weight.shape[1:])
+    scale = factor.reshape(conv.groups, 1, -1, *[1] * (conv.weight.dim() - 2))
+    folded.weight = nn.Parameter((apart * scale).flatten(0, 1), requires_grad=False)
+    bias = shift if conv.bias is None else conv.bias * factor + shift
+    folded.bias = nn.Parameter(bias, requires_grad=False)
+    return folded
 
 
 def _factors(norm: BatchNorm) -> tuple[Tensor, Tensor]:

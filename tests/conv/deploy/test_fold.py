@@ -47,7 +47,6 @@ def test_a_folded_pair_is_the_same_function(name: str, affine: bool) -> None:
         nn.Sequential(nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)),
         nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.BatchNorm2d(4)),
         nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)),
-        nn.Sequential(nn.ConvTranspose2d(4, 4, 1, groups=2), nn.BatchNorm2d(4)),
         nn.Sequential(nn.Conv2d(4, 4, 1), nn.InstanceNorm2d(4)),
     ],
 )

@@ -1,0 +1,121 @@
+"""Constant factors and summands per channel behind a convolution, written as a batch norm."""
+
+import itertools
+import operator
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, fx, nn
+
+from dsx.conv.constants import Constants, Varies
+from dsx.conv.functional import conv_of, fixed, put
+from dsx.conv.shape_reads import data_users
+
+_STEPS: Mapping[str, tuple[object, ...]] = {
+    "multiply": (operator.mul, torch.mul, torch.multiply, "mul", "multiply"),
+    "divide": (operator.truediv, torch.div, torch.divide, torch.true_divide, "div", "divide"),
+    "add": (operator.add, torch.add, "add"),
+    "subtract": (operator.sub, torch.sub, torch.subtract, "sub", "subtract"),
+}
+"""Functions and methods of each step."""
+
+
+def affine_as_norms(
+    network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Module], bool]
+) -> None:
+    """Write constant factors and summands per channel behind a convolution as a batch norm.
+
+    A frozen batch norm is traced as these, and so is one written as its formula, or a layer scale.
+
+    Args:
+        network: In eval mode; the batch norms are added to it.
+        graph: Trace of the network, which calls them afterwards.
+        foldable: Whether a convolution may be folded into.
+    """
+    constants = Constants(network, graph)
+    for node in list(graph.nodes):
+        conv = conv_of(node, network)
+        if conv is None or not foldable(conv):
+            continue
+        # A frozen convolution may hold its weight as a buffer.
+        dtype = next(itertools.chain(conv.parameters(), conv.buffers())).dtype
+        chain = _Affine(int(conv.out_channels), dtype, constants)  # type: ignore[arg-type]
+        chain.follow(node)
+        if chain.owners:
+            *inner, last = chain.nodes
+            put(last, node, chain.norm(), network, constants.owner(chain.owners))
+            for each in reversed(inner):
+                # Reads of its shape; that of the convolution is the same.
+                each.replace_all_uses_with(node)
+                graph.erase_node(each)
+    constants.erase_unused()
+
+
+class _Affine:
+    """What a chain of nodes computes of each channel: a factor and a summand.
+
+    Args:
+        channels: Number of channels.
+        dtype: Of the numbers; constants of another one could change that of the result.
+        constants: Values of the trace.
+
+    Attributes:
+        nodes: The nodes of the chain, the first one first.
+        owners: Arguments with one number for each channel.
+    """
+
+    def __init__(self, channels: int, dtype: torch.dtype, constants: Constants) -> None:
+        self.shapes = ((channels, 1, 1), (1, channels, 1, 1))
+        self.dtype, self.constants = dtype, constants
+        self.factor: Tensor | float = 1.0
+        self.summand: Tensor | float = 0.0
+        self.nodes: list[fx.Node] = []
+        self.owners: list[object] = []
+
+    def follow(self, node: fx.Node) -> None:
+        """Add the only user of a node, if it applies a constant, and then that user's."""
+        users = data_users(node)
+        if len(users) != 1 or len(users[0].args) != 2 or users[0].kwargs:
+            return
+        user, step = (
+            users[0],
+            next((s for s, names in _STEPS.items() if users[0].target in names), ""),
+        )
+        first = user.args[0] is node
+        other = user.args[1] if first else user.args[0]
+        value = self._constant(other)
+        if value is None or not (first or step in ("multiply", "add")):
+            return
+        if step in ("multiply", "divide"):
+            value = value if step == "multiply" else 1 / value
+            self.factor, self.summand = self.factor * value, self.summand * value
+        elif step:
+            self.summand = self.summand + (value if step == "add" else -value)
+        else:
+            return
+        self.nodes.append(user)
+        if isinstance(other, fx.Node):
+            self.owners.append(other)
+        self.follow(user)
+
+    def _constant(self, argument: object) -> Tensor | float | None:
+        """Compute an argument; None if it is not one number, or one for each channel."""
+        if isinstance(argument, int | float):
+            return float(argument)
+        try:
+            value = self.constants.value(argument)
+        except Varies:
+            return None
+        if not isinstance(value, Tensor) or tuple(value.shape) not in self.shapes:
+            return None
+        return value.detach().flatten().double() if value.dtype == self.dtype else None
+
+    def norm(self) -> nn.Module:
+        """Return the batch norm that computes the same."""
+        (channels, *_), _ = self.shapes
+        like = next(each for each in (self.factor, self.summand) if isinstance(each, Tensor))
+        norm = nn.BatchNorm2d(channels, eps=0.0).to(like.device, self.dtype)
+        for name, each in (("weight", self.factor), ("bias", self.summand)):
+            numbers = each if isinstance(each, Tensor) else torch.full_like(like, each)
+            setattr(norm, name, fixed(numbers.to(self.dtype)))
+        return norm.eval()
