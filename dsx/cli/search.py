@@ -20,6 +20,7 @@ from dsx.cli._options import (
     StorageTimeoutOption,
     chosen_format,
 )
+from dsx.errors import DsxError
 
 if TYPE_CHECKING:
     from dsx.space import SearchSpace
@@ -70,7 +71,8 @@ def search(
     # What the network's own code prints is no result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(space)
-    _say_notes(loaded)
+        notes = _writing_notes(loaded)
+    _say_notes(loaded, notes)
     with SearchProgress() as progress, redirect_stdout(sys.stderr):
         found = run(
             loaded,
@@ -116,7 +118,17 @@ def _check(storage: str, study: str | None) -> None:
         check_study_name(study)
 
 
-def _say_notes(space: "SearchSpace") -> None:
+def _writing_notes(space: "SearchSpace") -> tuple[str, ...]:
+    from dsx.export import writing_notes
+
+    try:
+        return writing_notes(space.network(fresh=True), space.data.image_shape)
+    # The search itself checks the network and says what is wrong with it.
+    except DsxError:
+        return ()
+
+
+def _say_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
     from dsx.measure.device import crowded
     from dsx.report.offers import left_out_note
     from dsx.report.result import print_message
@@ -124,6 +136,8 @@ def _say_notes(space: "SearchSpace") -> None:
 
     if space.census.untraced is not None:
         print_message(untraced_note(space.census.untraced))
+    for told in notes:
+        print_message(f"note: {told}")
     if note := left_out_note(space):
         print_message(note)
     if note := crowded(space.file.measure.threads):

@@ -62,6 +62,7 @@ def space(
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.cli._draft import check_file, write
+    from dsx.export import writing_notes
     from dsx.measure.flops import space_notes
     from dsx.report.progress import working
     from dsx.report.result import print_message
@@ -78,6 +79,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
         find_metrics(loaded)
         problems = unmet(loaded)
         notes = (*loaded.notes, *probe(loaded), *space_notes(loaded))
+        notes += writing_notes(loaded.network(fresh=True), loaded.data.image_shape)
     if file is not None:
         write(loaded.source.text, file)
     contents, data_notes = _inspected(loaded)
@@ -111,6 +113,7 @@ def _show_model(
     model: str, arguments: str, shape: str | None, file: Path | None, format: Format
 ) -> None:
     from dsx.cli._draft import check_file, draft, write
+    from dsx.export import writing_notes
     from dsx.measure.flops import network_notes
     from dsx.report.progress import working
     from dsx.report.result import print_message
@@ -121,6 +124,7 @@ def _show_model(
     with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
         notes = (*drafted.notes, *network_notes(drafted.network, drafted.census))
+        notes += writing_notes(drafted.network, drafted.census.input_shape)
     if file is not None:
         write(drafted.text, file)
     print_census(model, drafted.census, format, notes)

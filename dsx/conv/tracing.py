@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from dsx.conv._base import DsxConv
 from dsx.conv.network_calls import duplicate, set_mode
@@ -111,7 +113,26 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
 
 def _holder(network: nn.Module) -> nn.Sequential:
     # Held by another module the network has just one input, and may itself be a convolution.
-    return nn.Sequential(set_mode(duplicate(network), False))
+    holder = nn.Sequential(set_mode(duplicate(network), False))
+    for module in filter(is_parametrized, [*holder.modules()]):
+        _compute_weights(module)
+    return holder
+
+
+def _compute_weights(module: nn.Module) -> None:
+    """Hold a weight that is computed from others (weight norm) as a parameter, in place."""
+    # Not `remove_parametrizations`, which changes the class that the copy shares with the original.
+    with torch.no_grad():
+        parts = module.get_submodule("parametrizations").named_children()
+        computed = {name: getattr(module, name).clone() for name, _ in parts}
+    module.__class__ = type_before_parametrizations(module)
+    del module._modules["parametrizations"]
+    others = dict(module._parameters)
+    module._parameters.clear()
+    for name, tensor in computed.items():
+        setattr(module, name, nn.Parameter(tensor))
+    # A weight comes before its bias, as in a convolution that never had another one.
+    module._parameters.update(others)
 
 
 def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:

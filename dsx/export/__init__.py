@@ -2,5 +2,6 @@
 
 from dsx.export._base import Exporter
 from dsx.export.bundle import Bundle, export
+from dsx.export.model_py import writing_notes
 
-__all__ = ["Bundle", "Exporter", "export"]
+__all__ = ["Bundle", "Exporter", "export", "writing_notes"]

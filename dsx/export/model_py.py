@@ -9,10 +9,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, fx, nn
 
-from dsx.conv import Deployed
+from dsx.conv import Deployed, deploy
 from dsx.errors import WorkFailed, printable
 from dsx.export._base import Exporter
 from dsx.export._constructor import constructor
@@ -116,6 +117,33 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
         source(flat, packed, sample, headline, deployed.sized), encoding="utf-8"
     )
     return [folder / MODEL, folder / WEIGHTS]
+
+
+def writing_notes(network: nn.Module, image_shape: Sequence[int]) -> tuple[str, ...]:
+    """Say before any search that no model.py can be written of a network, and why.
+
+    Args:
+        network: The network, before any design is chosen; it is left as it is.
+        image_shape: Of one image: channels, rows, columns.
+
+    Returns:
+        One sentence; none if a model.py can be written, and for a network that torch.fx cannot
+        follow, which has a note of its own.
+
+    Raises:
+        DsxError: If the network does not run on such images.
+    """
+    sample = torch.zeros(1, *image_shape)
+    # No matter which forms are the fastest.
+    deployed = deploy(network, sample, timer=lambda runs, _: [*map(float, range(len(runs)))])
+    if not isinstance(deployed.network, fx.GraphModule):
+        return ()
+    flat, _ = _flat(deployed.network)
+    try:
+        source(flat, Packed(stored={}, lines=(), functions=()), sample, "")
+    except WorkFailed as error:
+        return (f"`dsx export` cannot write a model.py of the network: {error}",)
+    return ()
 
 
 def _flat(network: fx.GraphModule) -> tuple[fx.GraphModule, dict[str, str]]:

@@ -121,6 +121,26 @@ def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
     assert document["notes"][-1].startswith(named)
 
 
+UNWRITABLE = (
+    "`dsx export` cannot write a model.py of the network: model.py cannot tell with which "
+    "arguments a nn.LSTM was made"
+)
+
+
+def test_a_network_that_cannot_be_written_is_named_before_any_search(tmp_path: Path) -> None:
+    model = "tests.export.networks:Foreign"
+    asked = ("space", "--model", model, "--input", "1x8x8")
+    assert f"note: {UNWRITABLE}\n" in dsx(*asked, folder=tmp_path).out
+    file = tmp_path / "foreign.yaml"
+    slots = '{match: "*", kernel_shape: [full, cross]}'
+    file.write_text(
+        f"model: {model}\ndata: digits\nslots: [{slots}]\nobjectives: {{params: minimize}}\n"
+    )
+    assert UNWRITABLE in dsx("space", "foreign.yaml", "--json", folder=tmp_path).json["notes"]
+    searched = dsx("search", "foreign.yaml", "--trials", 2, folder=tmp_path)
+    assert (searched.code, searched.err.count(f"note: {UNWRITABLE}\n")) == (0, 1)
+
+
 SPACE = """
 model: small_cnn
 model_args: {{width: 4, in_channels: 3, classes: {classes}}}

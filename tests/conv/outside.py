@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import orthogonal, weight_norm
 
 
 def randomise(network: nn.Module) -> nn.Module:
@@ -248,3 +249,5 @@ class HookedByClass(nn.Conv2d):
 
 NORMS["any dimensions"] = AnyDimensions
 CONVS["by property"] = ByProperty
+CONVS["weight norm"] = lambda a, b, k: weight_norm(nn.Conv2d(a, b, k, groups=2))
+CONVS["orthogonal"] = lambda a, b, k: orthogonal(nn.Conv2d(a, b, k))

@@ -1,11 +1,13 @@
 """The trace of a network is a graph that can be written as Python, or the reason for none."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from dsx.conv.tracing import follow, trace, writable
 
@@ -62,13 +64,14 @@ class Keeping(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.seen is None:
             self.seen = x
-        read = {
+        reads: dict[str, Callable[[], Any]] = {
             "nothing": lambda: True,
             "rank": lambda: x.dim() == 4 and x.ndim == 4 and x.dtype.is_floating_point,
             "size": lambda: x.shape[2] > 3,
             "method": lambda: x.size(2) > 3,
             "numbers": lambda: x.sum() > 0,
-        }[self.by]()
+        }
+        read = reads[self.by]()
         return self.norm(self.seen if read else -x) if read else x
 
 
@@ -94,3 +97,23 @@ def test_a_network_that_reads_the_size_of_its_images_is_followed_for_that_size(
     assert isinstance(copied, Keeping)
     # Without a trace the copy runs by itself, and must hold no stand-in.
     assert not copied.training and (followed or copied.seen is None)
+
+
+def test_a_weight_that_is_computed_from_others_is_computed_in_the_copy_only() -> None:
+    network = nn.Sequential(
+        weight_norm(nn.Conv2d(4, 4, 3)), weight_norm(nn.LSTM(4, 4), "bias_hh_l0")
+    )
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    traced = follow(network[:1])
+    conv = traced.holder[0].get_submodule("0")
+    assert type(conv) is nn.Conv2d and set(dict(conv.named_parameters())) == {"weight", "bias"}
+    weight = network[0].weight
+    assert isinstance(weight, Tensor)
+    assert torch.equal(conv.weight, weight)
+    lstm = follow(network[1]).holder[0]
+    assert type(lstm) is nn.LSTM
+    x = torch.randn(2, 3, 4)
+    assert torch.equal(lstm(x)[0], network[1](x)[0])
+    after = network.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())

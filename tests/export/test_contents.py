@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
 
 from dsx.conv import ConvSpec, Deployed, deploy, preset
 from dsx.conv.binary import BinaryConv2d
@@ -235,6 +236,20 @@ def test_a_call_of_a_convolution_is_stored_as_its_weight(
     assert (found.missing, found.bits) == ({}, census(network, IMAGES).cost({}).bits)
     statistics = {"header of the file", "1.running_mean", "1.running_var"}
     assert found.overhead.keys() == statistics
+    torch.testing.assert_close(
+        load_exported(tmp_path)(IMAGES), network(IMAGES), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_weight_that_is_computed_from_others_is_stored_as_it_is_used(tmp_path: Path) -> None:
+    parts = [weight_norm(nn.Conv2d(8, 8, 3)), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()]
+    network = stirred(nn.Sequential(*parts))
+    found = exported(network, tmp_path, "dense")
+    assert found.payload.keys() == {"0.bias", "1.weight", "1.bias"}
+    assert set(found.missing) == {f"0.parametrizations.weight.original{k}" for k in (0, 1)}
+    statistics = {"header of the file", "1.running_mean", "1.running_var"}
+    assert found.overhead.keys() == {*statistics, "0.weight"}
+    assert found.overhead["0.weight"] == 4 * 8 * 8 * 9
     torch.testing.assert_close(
         load_exported(tmp_path)(IMAGES), network(IMAGES), rtol=1e-4, atol=1e-4
     )
