@@ -19,6 +19,9 @@ ATTRIBUTES = (
     "padding",
     "padding_mode",
     "dilation",
+    "groups",
+    "transposed",
+    "output_padding",
 )
 """Attributes of nn.Conv2d that the code of a network may read from a module that replaces it."""
 
@@ -34,8 +37,9 @@ class DsxConv(nn.Module, abc.ABC):
         spec: The dials.
         geometry: Channels, kernel, stride, padding and dilation as numbers.
         has_bias: Whether the convolution replaced had a bias.
-        in_channels, out_channels, kernel_size, stride, padding, padding_mode, dilation: As in
-            nn.Conv2d.
+        in_channels, out_channels, kernel_size, stride, padding, padding_mode, dilation, transposed,
+            output_padding: As in nn.Conv2d.
+        groups: Number of groups of the spec.
         DECISIONS: Names of the parameters of which only sign or order counts, and the part of a
             training after which they are settled.
     """
@@ -54,6 +58,8 @@ class DsxConv(nn.Module, abc.ABC):
         self.padding = plain(like.padding)
         self.padding_mode = like.padding_mode
         self.dilation = self.geometry.dilation
+        self.groups = int(spec.groups)
+        self.transposed, self.output_padding = False, (0, 0)
 
     @abc.abstractmethod
     def dense_weight(self) -> Tensor:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -115,17 +116,27 @@ def _check_slots(network: nn.Module, space: SearchSpace) -> nn.Module:
     try:
         run(small, sample)
     except DsxError as error:
-        raise DsxError(f"with redesigned slots {error}") from error
+        raise DsxError(f"with redesigned slots {error}{_remedy(error.__cause__, names)}") from error
     for hook in hooks:
         hook.remove()
     for name, spec in specs.items():
         if not spec.keeps and images[name] != _expected(slots[name], len(sample)):
-            rule = f"{{match: '{name}', keep: true}}"
             raise DsxError(
                 f"its code goes around {name} once that is redesigned (does it ask for the type of "
-                f"its modules?): keep the slot by a rule before the others: {rule}"
+                f"its modules?): {_keeping(name)}"
             )
     return small
+
+
+def _remedy(error: BaseException | None, names: Mapping[nn.Module, str]) -> str:
+    """Say which slot to keep where the code of a network reads what a redesigned one has not."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, DsxConv):
+        return f"; {_keeping(names[error.obj])}"
+    return ""
+
+
+def _keeping(slot: str) -> str:
+    return f"keep the slot by a rule before the others: {{match: '{slot}', keep: true}}"
 
 
 def _expected(slot: Slot, batch: int) -> "Counter[tuple[int, int]]":

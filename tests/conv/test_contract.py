@@ -146,9 +146,12 @@ def test_attributes_are_those_of_the_convolution_replaced(kind: str, data: st.Da
     module = build(case.spec, case.conv)
     for name in (
         "in_channels", "out_channels", "kernel_size", "stride", "padding", "padding_mode",
-        "dilation",
+        "dilation", "transposed", "output_padding",
     ):  # fmt: skip
         assert getattr(module, name) == getattr(case.conv, name), name
+    # A network may shuffle channels by the groups that it finds.
+    spec = case.spec.at(case.conv)
+    assert module.groups == (case.conv.groups if spec.keeps else spec.groups)
     assert module.dense_weight().shape == (
         case.conv.out_channels, case.conv.in_channels, *case.conv.kernel_size
     )  # fmt: skip

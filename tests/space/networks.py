@@ -440,6 +440,16 @@ class Reading(Tiny):
         return super().features(x.to(self.conv.weight.dtype))
 
 
+class Shuffling(Tiny):
+    """Shuffles channels by the number of groups that it finds in a convolution, as ShuffleNet."""
+
+    def features(self, x: Tensor) -> Tensor:
+        assert not self.conv.transposed and not any(self.conv.output_padding)
+        x = super().features(x)
+        apart = x.reshape(len(x), self.conv.groups, -1, *x.shape[2:])
+        return apart.transpose(1, 2).flatten(1, 2)
+
+
 class Loud(Tiny):
     """A network that prints."""
 

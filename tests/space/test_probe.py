@@ -41,13 +41,24 @@ def test_all_dials_together_pass() -> None:
          "{match: 'conv', keep: true}"),
         ("Auxiliary", "the network returns a tuple in train mode, not a tensor"),
         ("Reading", "with redesigned slots the network does not run on an input of 2 x 1 x 8 x 8: "
-         "AttributeError: 'SeparableConv2d' object has no attribute 'weight'"),
+         "AttributeError: 'SeparableConv2d' object has no attribute 'weight'; keep the slot by a "
+         "rule before the others: {match: 'conv', keep: true}"),
     ],
 )  # fmt: skip
 def test_a_network_that_would_spoil_a_search_is_refused(model: str, problem: str) -> None:
     rule = "{match: 'conv', separable: true}" if model == "Reading" else RULE
     with pytest.raises(SpaceError, match=f"1: model: {re.escape(problem)}"):
         probe(space(of(model, rule)))
+
+
+def test_a_network_that_shuffles_channels_by_the_groups_of_its_convolutions_passes() -> None:
+    rule = "{match: '*', groups: [1, 2, 4], kernel_shape: [full, cross], binary_basis: [0, 4]}"
+    loaded = space(of("Shuffling", rule))
+    assert probe(loaded) == ()
+    offered = {
+        spec.groups for choices in loaded.choices for s in choices.settings() for spec in s.values()
+    }
+    assert {1, 2, 4} <= offered
 
 
 def test_a_fingerprint_does_not_hang_on_the_training_seed() -> None:
