@@ -28,6 +28,8 @@ NOISE = 0.1
 class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the operators that draw random numbers."""
 
+    supports_higher_order_operators = True
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operators: dict[str, None] = {}
@@ -39,7 +41,8 @@ class _Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        # Those of higher order have no tags.
+        if torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()):
             self.operators[str(func.overloadpacket)] = None
         return func(*args, **(kwargs or {}))
 

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dsx.conv import DsxConv
 from dsx.errors import DsxError
 from dsx.space.closures import function_with_module
-from dsx.space.network import run, wrapped
+from dsx.space.network import run, uses_compiler, wrapped
 from dsx.space.operators import is_composite, multiply_adds, operator_name
 
 CONVOLUTIONS = (
@@ -51,6 +51,8 @@ class Calls:
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operators of a network by the module that is running."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, known: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.known = known
@@ -73,6 +75,10 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # Such as nn.Linear in torch.inference_mode, where nothing decomposes it.
             with self:
                 return func.decompose(*args, **given)
+        if func is torch.ops.higher_order.cond:
+            condition, if_true, if_false, operands = args
+            with self:
+                return (if_true if condition else if_false)(*operands)
         out = func(*args, **given)
         self.unknown |= any(isinstance(a, nn.Parameter) and id(a) not in self.known for a in args)
         count = multiply_adds(func, args, given, out)
@@ -101,6 +107,18 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         DsxError: If the network does not run on the sample, has weights that torch does not see or
             that it makes on the way, or computes in another precision than that of its weights.
     """
+    known = uses_compiler()
+    try:
+        return _watch(network, sample)
+    except DsxError:
+        # What a network compiles on the way (torch.cond) cannot be watched; now `run` will not.
+        if known or not uses_compiler():
+            raise
+        torch.compiler.reset()
+        return _watch(network, sample)
+
+
+def _watch(network: nn.Module, sample: Tensor) -> Calls:
     modules: dict[nn.Module, list[torch.Size]] = {}
     counter = _Counter({id(p) for p in network.parameters()})
     known = dict(network.named_parameters())
@@ -121,10 +139,12 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         hooks.append(module.register_forward_pre_hook(enter, prepend=True))
         # Also where its error is caught by the network: what follows is not computed by it.
         hooks.append(module.register_forward_hook(leave, always_call=True))
-    with _as_matrix_products(), counter:
-        output = run(network, sample)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with _as_matrix_products(), counter:
+            output = run(network, sample)
+    finally:
+        for hook in hooks:
+            hook.remove()
     _check_weights(network, list(known), counter)
     _check_precision(dtypes - {sample.dtype})
     return Calls(

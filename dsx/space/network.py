@@ -1,6 +1,8 @@
 """What dsx does to a network that it knows nothing of: copy it, run it, complete it."""
 
 import itertools
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Number
 
 import torch
@@ -11,6 +13,8 @@ from dsx.conv.network_calls import duplicate, set_mode
 from dsx.errors import DsxError, raise_out_of_memory
 from dsx.plain import plain
 from dsx.space.source import one_line
+
+_COMPILERS = frozenset(["torch._dynamo", "torch.nn.attention.flex_attention"])
 
 
 def copied(model: nn.Module) -> nn.Module:
@@ -73,7 +77,7 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
         DsxError: If it does not run on the sample, or returns something else.
     """
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _uncompiled():
             output = network(sample)
     # The user's own code, on an input of the data's shape: whatever it raises is about these.
     except (Exception, SystemExit) as error:
@@ -86,6 +90,20 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
     if not isinstance(output, Tensor):
         raise DsxError(f"the network returns a {type(output).__name__}, not one tensor")
     return output
+
+
+def uses_compiler() -> bool:
+    """Check whether the code of a network, or dsx, has loaded what compiles parts of networks."""
+    return not _COMPILERS.isdisjoint(sys.modules)
+
+
+def _uncompiled() -> AbstractContextManager[None]:
+    """Run operators of higher order without compiling them, where a network may have some.
+
+    Nothing else can watch what a network compiles on the way. Loading the compiler takes seconds.
+    """
+    stance: AbstractContextManager[None] = nullcontext()
+    return torch.compiler.set_stance("force_eager") if uses_compiler() else stance
 
 
 def wrapped(output: object) -> bool:

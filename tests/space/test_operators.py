@@ -1,5 +1,7 @@
 """Multiply-adds by operator, against formulas by hand and against two other counters."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -336,3 +338,48 @@ def test_two_counters_that_disagree_are_both_shown() -> None:
 )  # fmt: skip
 def test_what_is_free(name: str, free: bool) -> None:
     assert is_free(name) is free
+
+
+HIGHER = """
+import torch
+from torch.nn.attention.flex_attention import flex_attention
+from dsx.space.behaviour import check_behaviour
+from dsx.space.census import census
+from tests.space.test_operators import Around, Higher
+from torch import nn
+
+def attend(x):
+    return flex_attention(x[:, None], x[:, None], x[:, None])[:, 0]
+
+def choose(x):
+    twice = lambda x: (x @ x.transpose(1, 2) @ x).contiguous()
+    return torch.cond(x.sum() > -1e9, twice, lambda x: x.sin().contiguous(), (x,))
+
+for compute in (choose, attend):
+    network = Around(Higher(compute), 64).eval()
+    nn.init.ones_(network.conv.weight)
+    found = census(network, torch.ones(2, 1, 8, 8))
+    notes = check_behaviour(network, torch.randn(2, 1, 8, 8))
+    print(found.rest.flops, dict(found.uncounted), notes)
+"""
+
+
+class Higher(nn.Module):
+    """A middle part that computes a function."""
+
+    def __init__(self, compute: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.compute = compute
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.compute(x)
+
+
+def test_operators_of_higher_order_are_counted_by_what_they_compute() -> None:
+    """In a fresh process: the first of them loads what compiles it."""
+    command = [sys.executable, "-W", "ignore", "-c", HIGHER]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # Eight tokens of 64 numbers: two products.
+    flops = 2 * 8 * 8 * 64 + 64 * HEAD
+    assert done.stdout.splitlines() == [f"{flops} {{}} []"] * 2
