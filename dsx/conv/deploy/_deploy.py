@@ -107,14 +107,16 @@ def deploy(
         seen_by = list(_inputs(whole, sample, untouched).items())
         for conv, (name, seen) in each(seen_by, "selecting deployed forms", "convolution"):
             form, choices[name] = choose(conv, seen, timer, known, native, runner)
-            replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
+            replacements[conv] = (_drop_in(form, conv) if isinstance(graph, str) else form).eval()
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None
-    network = freeze(network)
-    return Deployed(network, choices, folded, untraced, model, folds, sized).eval()
+    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized)
+    # Not eval(): a network may keep a part of it in train mode.
+    deployed.training = network.training = False
+    return deployed
 
 
 class _DropIn(nn.Sequential):

@@ -181,6 +181,30 @@ def test_a_network_that_reads_the_size_of_its_images_is_deployed_for_batches_of_
     torch.testing.assert_close(deployed(images), outputs(network, images), rtol=1e-10, atol=1e-10)
 
 
+class Adapting(nn.Module):
+    """Keeps a batch norm in train mode, which its own eval() cannot change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+
+    def train(self, mode: bool = True) -> "Adapting":
+        super().train(mode)
+        self.norm.train()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.conv(x))
+        return out
+
+
+def test_a_part_that_stays_in_train_mode_stays_so_when_deployed() -> None:
+    network, x = ready(Adapting()), image()
+    deployed = deploy(network, x)
+    assert (deployed.folded, deployed.unfolded, deployed.training) == (0, 1, False)
+    torch.testing.assert_close(deployed(x), outputs(network, x), rtol=1e-10, atol=1e-10)
+
+
 def test_a_network_that_cannot_be_traced_says_why() -> None:
     deployed = deploy(ready(Untraceable()), image(), timer=Favour(0))
     assert deployed.untraced is not None
