@@ -95,6 +95,8 @@ def deploy(
         traced = follow(model, sample)
         holder, graph = traced.holder, writable(traced.graph)
         untouched = bound(holder, graph)
+        # A network may keep a part of it in train mode.
+        staying = [module for module in holder.modules() if module.training]
         present = batch_norms(holder, graph)
         if not isinstance(graph, str):
             normalise(holder, graph, untouched)
@@ -107,15 +109,15 @@ def deploy(
         seen_by = list(_inputs(whole, sample, untouched).items())
         for conv, (name, seen) in each(seen_by, "selecting deployed forms", "convolution"):
             form, choices[name] = choose(conv, seen, timer, known, native, runner)
-            replacements[conv] = (_drop_in(form, conv) if isinstance(graph, str) else form).eval()
+            replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
     untraced = graph if isinstance(graph, str) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None
-    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized)
-    # Not eval(): a network may keep a part of it in train mode.
-    deployed.training = network.training = False
+    deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized).eval()
+    for module in staying:
+        module.training = True
     return deployed
 
 

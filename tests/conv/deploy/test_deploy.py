@@ -146,7 +146,7 @@ FOLDED = {
     "forked": 0,
     "untraceable": 0,
     "peeking": 0,
-    "hooked": 0,
+    "hooked": 1,
     "tied": 2,
 }
 
