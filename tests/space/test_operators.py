@@ -348,7 +348,8 @@ FREE_FAMILIES = re.compile(
 )
 PRODUCTS = re.compile(
     r"(\w+_)?(mm|bmm|baddbmm|addbmm|addmm|matmul|mv|addmv|dot|conv(_transpose)?[123]d|"
-    r"convolution\w*|linear|einsum|bilinear|gru|lstm|rnn|cdist|pdist|fft_[a-z]?fft\w*|svd|qr|inv|solve|cholesky|det|eigh?)"
+    r"convolution\w*|linear|einsum|bilinear|gru|lstm|rnn|cdist|pdist|fft_[a-z]?fft\w*|"
+    r"svd|qr|inv|solve|cholesky|det|eigh?)"
 )
 
 
