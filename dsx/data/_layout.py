@@ -4,15 +4,20 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import permutations
+from typing import NoReturn
 
 from dsx.data._contents import named
 from dsx.data._decode import suffixes
-from dsx.data._parts import PARTS, part_of, parts_in
+from dsx.data._parts import PART_NAMES, PARTS, counterparts, part_of, parts_in
 from dsx.data._walk import Glance, Walk
 from dsx.errors import DataMissing, DsxError, printable, short
 
 LOOKED_INTO = 20
-"""Class folders whose content is looked at: parts that are taken for classes are few."""
+"""Class folders whose content is looked at: parts that are taken for classes are few.
+
+Among more folders than these, a few that are named like parts by chance are classes.
+"""
 
 NO_CLASSES = frozenset({
     "image", "images", "img", "imgs", "jpegimages", "label", "labels", "annotation", "annotations",
@@ -70,15 +75,30 @@ def stated_parts(value: object) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for key, folder in value.items():
         part = part_of(key) if isinstance(key, str) else None
-        if part is None or part in found:
-            problem = "is no part" if part is None else "is a part that is stated twice"
-            raise DsxError(f"parts: '{short(key)}' {problem} {allowed}")
+        if part is None:
+            raise DsxError(
+                f"parts: '{short(key)}' is no name of a part (allowed: {PART_NAMES}, also with "
+                "an ending such as s, _set or 2017)"
+            )
+        if part in found:
+            raise DsxError(f"parts: '{short(key)}' is a part that is stated twice {allowed}")
         if not isinstance(folder, str) or not _is_inside(folder):
             raise DsxError(f"parts: {key}: {short(folder)} (allowed: a folder inside the root)")
         found[part] = posixpath.normpath(folder)
     if found and "train" not in found:
         raise DsxError(f"parts: no folder for train {allowed}")
+    _check_apart(found)
     return found
+
+
+def _check_apart(stated: Mapping[str, str]) -> None:
+    """Refuse parts that share images, because one of their folders is or holds the other."""
+    for (part, folder), (other, outer) in permutations(stated.items(), 2):
+        if f"{folder}/".startswith(f"{outer}/"):
+            problem = f"the folder of {part}, {short(folder)}, lies in that of {other}"
+            if folder == outer:
+                problem = f"{part} and {other} both name the folder {short(folder)}"
+            raise DsxError(f"parts: {problem} (allowed: folders that share no images)")
 
 
 def _is_inside(folder: str) -> bool:
@@ -125,12 +145,13 @@ def _recognised_parts(walk: Walk) -> dict[str, str]:
         else:
             found[part] = name
     if found and others:
+        # Training images that are in no folders of classes, next to many folders, are a class.
+        hold_classes = _hold_classes(walk, found.values())
+        if list(found) == ["train"] and len(others) >= LOOKED_INTO and not hold_classes:
+            return {}
         # A folder next to several parts that hold folders of classes is certainly no class.
-        if not ("train" in found and len(found) > 1 and _hold_classes(walk, found.values())):
-            raise DsxError(
-                f"{walk.root}: {named(list(found.values()))} may be parts, but not "
-                f"{named(others)}: which folders are parts, which are classes? ({STATE})"
-            )
+        if not ("train" in found and len(found) > 1 and hold_classes):
+            _ask_which(walk, list(found.values()), others)
         walk.skipped[OTHER].update(others)
     if found and "train" not in found:
         raise DsxError(
@@ -138,6 +159,16 @@ def _recognised_parts(walk: Walk) -> dict[str, str]:
             f"a folder train; or {STATE})"
         )
     return found
+
+
+def _ask_which(walk: Walk, parts: Sequence[str], others: Sequence[str]) -> NoReturn:
+    """Refuse folders of which some are named like parts."""
+    like = "is named like a part" if len(parts) == 1 else "are named like parts"
+    others_are = "is" if len(others) == 1 else "are"
+    raise DsxError(
+        f"{walk.root}: {named(parts)} {like}, but {named(others)} {others_are} not: which folders "
+        f"are parts, which are classes? ({STATE})"
+    )
 
 
 def _hold_classes(walk: Walk, folders: Iterable[str]) -> bool:
@@ -189,16 +220,34 @@ def _check_classes(walk: Walk, outer: str, folders: Sequence[str]) -> None:
             f"{where}: folders called {named(strange)} are not taken for classes (allowed: a "
             f"folder of images for each class; found: {named(names)}; or {STATE})"
         )
-    if set.union(*map(parts_in, names)) > {"train"} and (not outer or all(map(part_of, names))):
+    if _are_like_parts(names, alone=not outer):
         raise DsxError(f"{where}: are the folders {named(names)} parts or classes? ({STATE})")
     for folder, content in inside.items():
-        if content.folders and all(map(part_of, content.folders)):
+        if content.folders and (
+            all(map(part_of, content.folders)) or _are_counterparts(content.folders)
+        ):
             raise DsxError(
                 f"{walk.root / folder}: has {named(content.folders)}, but parts inside of a class "
                 f"are not read (allowed: train/{short(class_of(folder))} and so on; or parts: {{}} "
                 "to draw the parts from all images of each class)"
             )
     _check_not_shared(walk, outer, names, list(inside.values()))
+
+
+def _are_like_parts(names: Sequence[str], *, alone: bool) -> bool:
+    """Check whether folders are named like parts, which they may be where there are no others."""
+    if _are_counterparts(names):
+        return True
+    words = [parts_in(name) for name in names]
+    if not set.union(*words) > {"train"} or not (alone or all(map(part_of, names))):
+        return False
+    return len(names) <= LOOKED_INTO or 2 * sum(map(bool, words)) >= len(names)
+
+
+def _are_counterparts(names: Sequence[str]) -> bool:
+    """Check whether some of a few folders, or most of many, differ in the word for a part only."""
+    found = counterparts(names)
+    return bool(found) and (len(names) <= LOOKED_INTO or 2 * len(found) >= len(names))
 
 
 def _check_not_shared(

@@ -1,7 +1,8 @@
 """Divide images into training, validation and test."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,39 @@ def parts_in(name: str) -> set[str]:
     """
     parts = map(part_of, re.split(r"[^a-z]+", name.lower()))
     return {part for part in parts if part}
+
+
+_INSIDE = _PART_OF | {
+    "trainval": "train", "validate": "validation", "evaluate": "validation",
+    "validierung": "validation", "evaluierung": "validation",
+}  # fmt: skip
+"""Words for parts inside of longer words, of which some occur only there."""
+_WORD = re.compile(rf"({'|'.join(sorted(_INSIDE, key=len, reverse=True))})s?")
+_OTHER_WORDS = frozenset({"able", "ed", "ee", "ees", "er", "ers", "or", "ors"})
+"""Endings that make another word of one for a part: trainer and tester are no parts."""
+
+
+def counterparts(names: Iterable[str]) -> set[str]:
+    """Find the names that differ in the word for a part only: `trainA`, `testA`.
+
+    The word may stand anywhere in the name (`Trainingsdaten`, `Testdaten`; `myTrain`, `myTest`).
+    Signs other than letters make no difference, and neither does the case.
+
+    Args:
+        names: Names, none of them twice.
+
+    Returns:
+        The names that have a counterpart, which stands for another part, among the others.
+    """
+    alike: defaultdict[tuple[str, str], defaultdict[str, set[str]]]
+    alike = defaultdict(lambda: defaultdict(set))
+    for name in names:
+        word = "".join(filter(str.isalpha, name.lower()))
+        for found in _WORD.finditer(word):
+            before, after = word[: found.start()], word[found.end() :]
+            if after not in _OTHER_WORDS:
+                alike[before, after][_INSIDE[found[1]]].add(name)
+    return set().union(*(set().union(*of.values()) for of in alike.values() if len(of) > 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,10 @@ from torch.utils.flop_counter import flop_registry
 aten = torch.ops.aten
 # Operators that do no multiply-adds by the convention of `flops`, in addition to those that torch
 # tags as working on each element by itself or as reductions, and to views: they sum up, compare,
-# move data about, make constants, pool, normalise or resize. What counts as well, and what is not
-# known, is not here. Composite operators are here because fvcore sees them.
+# quantise, move data about, make constants and random numbers, pool, normalise, resize, or compute
+# a loss from two outputs. What counts as well, and what is not known, is not here: products of
+# matrices, distances of all pairs, Fourier transforms, decompositions. Composite operators and
+# aliases are here because fvcore sees them.
 FREE = frozenset([
     "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "trace", "kron", "outer",
     "linalg_norm", "linalg_vector_norm", "frobenius_norm", "clamp_min", "clamp_max",
@@ -61,6 +63,60 @@ FREE = frozenset([
     "upsample_bilinear2d", "upsample_bilinear2d_aa", "upsample_bicubic2d",
     "upsample_bicubic2d_aa", "upsample_trilinear3d", "grid_sampler", "grid_sampler_2d",
     "grid_sampler_3d",
+    "fake_quantize_per_tensor_affine", "fake_quantize_per_tensor_affine_cachemask",
+    "fake_quantize_per_tensor_affine_cachemask_tensor_qparams", "fake_quantize_per_channel_affine",
+    "fake_quantize_per_channel_affine_cachemask", "fake_quantize_learnable_per_tensor_affine",
+    "fake_quantize_learnable_per_channel_affine", "fused_moving_avg_obs_fake_quant",
+    "fused_moving_avg_obs_fq_helper", "fused_moving_avg_obs_fq_helper_functional",
+    "choose_qparams_per_tensor", "choose_qparams_optimized", "quantize_per_tensor",
+    "quantize_per_tensor_dynamic", "quantize_per_channel", "dequantize", "int_repr", "q_scale",
+    "q_zero_point", "q_per_channel_axis", "q_per_channel_scales", "q_per_channel_zero_points",
+    "qscheme", "saturate_weight_to_fp16", "make_per_tensor_quantized_tensor",
+    "make_per_channel_quantized_tensor", "empty_quantized", "empty_affine_quantized",
+    "empty_per_channel_affine_quantized", "quantized_batch_norm", "quantized_max_pool1d",
+    "quantized_max_pool2d", "quantized_max_pool3d",
+    "pad_circular", "pad_enum", "pad_sequence", "pack_sequence", "nested_to_padded_tensor",
+    "to_padded_tensor", "concat", "concatenate", "hstack", "vstack", "dstack", "column_stack",
+    "row_stack", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors", "meshgrid",
+    "cartesian_prod", "combinations", "one_hot", "diag", "diagflat", "fill_diagonal", "fliplr",
+    "flipud", "take_along_dim", "narrow_copy", "unsafe_masked_index_put_accumulate", "resize_as",
+    "resize_output", "sum_to_size", "type_as", "lazy_clone", "argwhere", "nonzero_numpy",
+    "cast_Byte", "cast_Char", "cast_Double", "cast_Float", "cast_Half", "cast_Int", "cast_Long",
+    "cast_Short", "chalf", "tensor", "item", "is_nonzero", "size", "dim", "shape_as_tensor",
+    "dim_arange", "reshape_from_tensor", "to_dense", "to_mkldnn", "mkldnn_reshape",
+    "mkldnn_transpose", "mkldnn_reorder_conv2d_weight", "mkldnn_reorder_conv3d_weight",
+    "binomial", "cauchy", "geometric", "log_normal", "normal_functional", "standard_gamma",
+    "sample_dirichlet", "philox_normal", "philox_uniform", "sobol_engine_draw",
+    "feature_alpha_dropout", "fused_dropout", "rrelu_with_noise_functional", "masked_scale",
+    "bartlett_window", "blackman_window", "kaiser_window",
+    "and", "or", "xor", "iand", "ior", "ixor", "rshift", "irshift", "absolute", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "divide", "fix", "greater",
+    "greater_equal", "less", "less_equal", "multiply", "negative", "not_equal", "subtract",
+    "add_relu", "degrees", "radians", "modf", "diff", "gradient", "trapezoid", "trapz",
+    "cumulative_trapezoid", "addr", "ger", "cross", "linalg_cross", "vander", "linalg_vander",
+    "foreach_powsum", "isclose",
+    "nanmean", "quantile", "nanquantile", "msort", "cummax_helper", "cummin_helper", "histogram",
+    "histogramdd", "histogramdd_bin_edges", "histogramdd_from_bin_cts",
+    "histogramdd_from_bin_tensors", "dist", "pairwise_distance", "cosine_similarity", "native_norm",
+    "norm_except_dim",
+    "rms_norm", "fused_rms_norm", "cudnn_batch_norm", "miopen_batch_norm", "batch_norm_impl_index",
+    "batch_norm_stats", "batch_norm_elemt", "batch_norm_update_stats", "batch_norm_gather_stats",
+    "batch_norm_gather_stats_with_counts", "batch_norm_with_update_functional",
+    "native_batch_norm_legit_functional", "native_channel_shuffle", "mkldnn_adaptive_avg_pool2d",
+    "mkldnn_max_pool2d", "mkldnn_max_pool3d", "max_pool1d_with_indices", "upsample_lanczos2d_aa",
+    "cudnn_grid_sampler", "cudnn_affine_grid_generator", "grid_sampler_2d_cpu_fallback",
+    "l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss", "kl_div", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "nll_loss", "nll_loss_forward", "nll_loss2d",
+    "nll_loss2d_forward", "nll_loss_nd", "cross_entropy_loss", "soft_margin_loss",
+    "margin_ranking_loss", "hinge_embedding_loss", "poisson_nll_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_margin_loss_forward", "triplet_margin_loss",
+    "cosine_embedding_loss",
+    "aminmax", "unique_dim_consecutive", "pin_memory", "to_cpu", "isreal", "flatten_dense_tensors",
+    "unflatten_dense_tensors", "padded_dense_to_jagged_forward", "jagged_to_padded_dense_forward",
+    "philox_key_fold_in", "philox_key_split", "functional_assert_async",
+    "functional_assert_scalar", "sym_constrain_range", "sym_constrain_range_for_size",
+    "functional_sym_constrain_range", "functional_sym_constrain_range_for_size", "sym_size",
+    "sym_numel", "sym_stride", "sym_storage_offset",
 ])  # fmt: skip
 
 Given = Mapping[str, Any]
@@ -79,16 +135,21 @@ def is_free(name: str) -> bool:
     namespace, _, own = name.partition("::")
     if namespace != "aten":
         return False
+    # On a list of tensors (`_foreach_relu`), an operator does what it does on each of them, and on
+    # views that are copies (`permute_copy`) as little as on views.
+    variants = (own, own.removeprefix("_foreach_"), own.removesuffix("_copy"))
     # An operator, the one that works in place (`relu_`) and a private variant do the same.
-    return own.strip("_") in FREE or _is_elementwise(own)
+    return any(name.strip("_") in FREE or _is_elementwise(name) for name in variants)
 
 
 def _is_elementwise(name: str) -> bool:
-    """Check whether torch marks an operator as elementwise, a reduction or a view."""
+    """Check whether torch marks an operator as elementwise, special, a reduction or a view."""
     for known in (name, name.rstrip("_")):
         packet = getattr(aten, known, None)
         if packet is None:
             continue
+        if known.startswith("special_"):  # torch.special: functions of each number, or reductions
+            return True
         for overload in packet.overloads():
             operator = getattr(packet, overload)
             tags = {torch.Tag.pointwise, torch.Tag.reduction} & set(operator.tags)

@@ -108,7 +108,9 @@ def test_without_a_validation_folder_training_pictures_are_for_validation(tmp_pa
 
 def test_a_class_may_be_called_like_a_part(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"train": 4, "car": 4, "test": 4})
-    with pytest.raises(DsxError, match=": test, train may be parts, but not car: which folders"):
+    with pytest.raises(
+        DsxError, match=": test, train are named like parts, but car is not: which folders"
+    ):
         opened(root)
     data = opened(root, parts={})
     assert data.class_names == ["car", "test", "train"]

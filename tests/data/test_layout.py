@@ -33,6 +33,10 @@ def found(root: Path, stated: Mapping[str, str] | None = None) -> Layout:
     return find_layout(Walk(root), stated)
 
 
+MANY = [f"n{number}" for number in range(300)]
+"""As many classes as data sets of pictures from the web have."""
+
+
 @pytest.mark.parametrize(
     ("folders", "parts"),
     [
@@ -51,6 +55,15 @@ def found(root: Path, stated: Mapping[str, str] | None = None) -> Layout:
         (["cat/a", "cat/b", "dog/c"], {}),
         (["train_station", "train_interior", "valley"], {}),
         (["car", "trainer", "tester"], {}),
+        (["trainers", "testers"], {}),
+        (["trained", "tested"], {}),
+        (["testudo", "vallhund"], {}),
+        (["tractor", "trainer", "valley"], {}),
+        (["testudo", "train_station", "trainer"], {}),
+        (["latest", "strain", "valley"], {}),
+        # Of many folders, a few are named like parts by chance.
+        ([*MANY, "train"], {}),
+        ([*MANY, "bullet_train", "crash_test", "retest", "retrain"], {}),
     ],
 )  # fmt: skip
 def test_a_clear_layout_is_recognised(
@@ -70,10 +83,13 @@ ASK = r"state parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each fol
 @pytest.mark.parametrize(
     ("folders", "problem"),
     [
-        (["cat", "dog", "test"], f"ROOT: test may be parts, but not cat, dog: which .* .{ASK}"),
-        (["cat", "dog", "train"], f"ROOT: train may be parts, but not cat, dog: .*{ASK}"),
-        ([*both("train"), "catA"], f"ROOT: train may be parts, but not catA: .*{ASK}"),
-        (["train", "test", "cat"], f"ROOT: test, train may be parts, but not cat: .*{ASK}"),
+        (["cat", "dog", "test"], f"ROOT: test is named like a part, but cat, dog are .*{ASK}"),
+        (["cat", "dog", "train"], f"ROOT: train is named like a part, but cat, dog are .*{ASK}"),
+        ([*both("train"), "catA"], f"ROOT: train is named like a part, but catA is n.*{ASK}"),
+        (["train", "test", "cat"], f"ROOT: test, train are named like parts, but cat is n.*{ASK}"),
+        ([*MANY, "test"], f"ROOT: test is named like a part, but n0, n1, .*{ASK}"),
+        ([*MANY, *both("train")], f"ROOT: train is named like a part, but n0, n1, .*{ASK}"),
+        ([*MANY, "train", "test"], f"ROOT: test, train are named like parts, but n0, .*{ASK}"),
         (both("val", "test"), f"ROOT: has test, val, but no folder for training .*{ASK}"),
         (both("Train", "train"), "ROOT: has both 'Train' and 'train' for train \\(state"),
         (both("train", "valid", "dev"), "ROOT: has both 'dev' and 'valid' for valid.* \\(state"),
@@ -84,6 +100,7 @@ ASK = r"state parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each fol
         (["images/train", "images/val", "labels/train/"], "ROOT: folders called images, labels"),
         (["train/images", "train/labels/", "val/images"], "ROOT/train: folders called images, "),
         (["train/train", "train/val"], "ROOT/train: are the folders train, val parts or classes"),
+        (["cat/trainX", "cat/testX", "dog/a"], "ROOT/cat: has testX, trainX, but parts inside of"),
         (["cat/train", "cat/test", "dog/train"], "ROOT/cat: has test, train, but parts inside of "
          r"a class are not read \(allowed: train/cat and so on; or parts: \{\} to draw"),
         (both("pets/train", "pets/test"), "ROOT: has only the folder 'pets'; its content is test, "
@@ -105,6 +122,35 @@ def test_a_layout_that_could_mean_two_things_is_refused(
         make(root, name) if name != "." else (root / "1.png").touch()
     with pytest.raises(DsxError, match=f"^{problem.replace('ROOT', re.escape(str(root)))}"):
         found(root)
+
+
+@pytest.mark.parametrize("inside", ["", "/cat"])
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["trainA", "trainB", "testA", "testB"],
+        ["trainA", "trainB", "testA", "testB", "samples"],
+        ["trainX", "testX"],
+        ["train224x224", "valid224x224", "test224x224"],
+        ["trainHR", "trainLR", "validHR", "validLR"],
+        ["trainvalA", "testA"],
+        ["valA", "testA"],
+        ["Trainingsdaten", "Testdaten"],
+        ["Trainingsbilder", "Validierungsbilder"],
+        ["myTrain", "myTest"],
+        ["01Xtrain", "02Xtest"],
+        ["train (1)", "test (1)"],
+        ["train_processed", "test_processed"],
+        [f"{part}{number:02}X" for part in ("train", "test") for number in range(20)],
+    ],
+)
+def test_other_spellings_of_parts_are_asked_about(
+    folders: list[str], inside: str, tmp_path: Path
+) -> None:
+    make(tmp_path, *(f"{folder}{inside}" for folder in folders))
+    match = rf"^{tmp_path}: are the folders {re.escape(min(folders))}, .* parts or classes\? .{ASK}"
+    with pytest.raises(DsxError, match=match):
+        found(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +206,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
             {"train": "Training", "test": "b/Testing"},
         ),
         ({"train": "a", "val": "..b"}, {"train": "a", "validation": "..b"}),
+        ({"Train": "a", "tests": "ab"}, {"train": "a", "test": "ab"}),
     ],
 )
 def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -> None:
@@ -170,13 +217,25 @@ def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -
     ("given", "problem"),
     [
         ("Training", r"parts: Training \(allowed: \{train: FOLDER, validation: FOLDER, test: FOL"),
-        ({"pictures": "a"}, r"parts: 'pictures' is no part \(allowed: "),
-        ({1: "a"}, r"parts: '1' is no part \(allowed: "),
+        (
+            {"pictures": "a"},
+            r"parts: 'pictures' is no name of a part \(allowed: train, validation, val, valid, "
+            r"test, .*tst, also with an ending such as s, _set or 2017\)$",
+        ),
+        ({1: "a"}, r"parts: '1' is no name of a part \(allowed: "),
         (
             {"train": "a", "val": "b", "valid": "c"},
             r"parts: 'valid' is a part that is stated twice",
         ),
         ({"test": "a"}, r"parts: no folder for train \(allowed: .* at least train; or \{\}"),
+        (
+            {"train": "a", "test": "./a/"},
+            r"parts: train and test both name the folder a \(allowed: folders that share no images",
+        ),
+        (
+            {"test": "a/b", "train": "a"},
+            r"parts: the folder of test, a/b, lies in that of train \(allowed: folders that share",
+        ),
         ({"train": 3}, r"parts: train: 3 \(allowed: a folder inside the root\)$"),
         ({"train": "../a"}, r"parts: train: \.\./a \(allowed: a folder inside the root\)$"),
         ({"train": "/a"}, r"parts: train: /a \(allowed: a folder inside the root\)$"),

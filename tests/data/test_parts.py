@@ -11,6 +11,7 @@ from dsx.data._parts import (
     PARTS,
     Numbers,
     Shares,
+    counterparts,
     divide,
     missing_classes,
     part_of,
@@ -203,3 +204,20 @@ def test_classes_without_images_for_a_search_are_named() -> None:
     assert missing_classes(parts, numbers(0, 1, 0, 0), ["ant", "bee"]) == [
         "the validation split has no images of 1 of the 2 classes (bee)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["trainA", "testA", "trainB"], {"trainA", "testA"}),
+        (["Trainingsdaten", "TEST_daten", "daten"], {"Trainingsdaten", "TEST_daten"}),
+        (["contestTrain", "contestTest", "contest"], {"contestTrain", "contestTest"}),
+        (["trainX", "trainingX"], set()),
+        (["valA", "devA"], set()),
+        (["trainer", "tester", "developer", "evaluator", "validator"], set()),
+        (["testudo", "vallhund", "valley", "trainee", "oval"], set()),
+        ([], set()),
+    ],
+)
+def test_counterparts_differ_in_the_word_for_a_part_only(names: list[str], found: set[str]) -> None:
+    assert counterparts(names) == found

@@ -1,5 +1,6 @@
 """Multiply-adds by operator, against formulas by hand and against two other counters."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -329,9 +330,48 @@ def test_two_counters_that_disagree_are_both_shown() -> None:
     ]
 
 
+def quantised(x: Tensor, scale: Tensor) -> Tensor:
+    """Quantise a tensor as a whole, with scales that are tensors, by channel, and its copy."""
+    zeros = torch.zeros(len(scale), dtype=torch.int32)
+    whole = torch.fake_quantize_per_tensor_affine(x, 0.1, 0, -128, 127)
+    whole = torch.fake_quantize_per_tensor_affine(whole, scale[:1], zeros[:1], -128, 127)
+    parts = torch.fake_quantize_per_channel_affine(whole, scale, zeros, 1, -128, 127)
+    return torch.quantize_per_tensor(parts, 0.1, 0, torch.qint8).dequantize()
+
+
+def test_quantising_multiplies_nothing() -> None:
+    network, found = counts(Own(quantised, (8,)), 64)
+    assert (found.rest.flops, network_notes(network, found)) == (64 * HEAD, [])
+
+
+FREE_FAMILIES = re.compile(
+    r"_?(fake_quantize|quantize_per|q_|philox_(normal|uniform)|special_|foreach_(?!mm)|pad_|cast_"
+    r"|l1_|smooth_l1|mse_|nll_|(max|avg|adaptive_\w+)_pool|\w*norm_legit|(arc|a)(cos|sin|tan))"
+)
+PRODUCTS = re.compile(
+    r"(\w+_)?(mm|bmm|baddbmm|addbmm|addmm|matmul|mv|addmv|dot|conv(_transpose)?[123]d|"
+    r"convolution\w*|linear|einsum|bilinear|gru|lstm|rnn|cdist|pdist|fft_[a-z]?fft\w*|"
+    r"svd|qr|inv|solve|cholesky|det|eigh?)"
+)
+
+
+def test_all_operators_of_a_family_are_free_or_none_is() -> None:
+    names = {schema.name.removeprefix("aten::") for schema in torch._C._jit_get_all_schemas()
+             if schema.name.startswith("aten::")}  # fmt: skip
+    assert len(names) > 1000
+    for name in sorted(names):
+        if FREE_FAMILIES.match(name) and "backward" not in name:
+            assert is_free(f"aten::{name}"), name
+        if PRODUCTS.fullmatch(name.strip("_")):
+            assert not is_free(f"aten::{name}"), name
+
+
 @pytest.mark.parametrize(
     ("name", "free"),
     [("aten::relu_", True), ("aten::_softmax", True), ("aten::view", True), ("aten::mean", True),
+     ("aten::_foreach_mul_", True), ("aten::_foreach_mm", False), ("aten::permute_copy", True),
+     ("aten::special_ndtr", True), ("aten::special_no_such_function", False),
+     ("aten::fused_moving_avg_obs_fake_quant", True), ("aten::__and__", True),
      ("aten::mm", False), ("aten::_fft_r2c", False), ("aten::linalg_inv_ex", False),
      ("aten::_linalg_svd", False), ("aten::no_such_operator", False), ("mine::relu", False),
      ("prim::PythonOp", False)],
