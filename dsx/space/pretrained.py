@@ -1,13 +1,12 @@
 """Pretrained: weights from a file, loaded without running any code that it may hold."""
 
-import argparse
 import fnmatch
 import hashlib
 import pickle
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dsx.errors import DsxError, raise_out_of_memory, short
+from dsx.errors import DsxError, quoted, raise_out_of_memory, short
 from dsx.files import open_regular
+from dsx.space.file_kinds import Kind, kind_of
+from dsx.space.plain_values import PLAIN_VALUES
 from dsx.space.source import one_line
 from dsx.space.state import ENCODED, decoded, state_of
 from dsx.space.state_dicts import (
@@ -30,8 +31,8 @@ from dsx.space.state_dicts import (
 
 SAFE, PICKLED = (".safetensors",), (".pt", ".pth", ".bin", ".ckpt", ".tar")
 SHOWN = 3
-_SAFE_CLASSES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
-"""Classes that files often hold alongside weights, and that run no code when they are read."""
+MOST_PATTERNS = 8
+"""Patterns that an error lists as the advice for `skip`; more would be no advice."""
 
 
 def read_weights(file: str, key: str | None = None) -> StateDict:
@@ -39,7 +40,7 @@ def read_weights(file: str, key: str | None = None) -> StateDict:
 
     Args:
         file: A .safetensors file, or one that torch.save wrote of a state dict, by itself or
-            inside what a training script keeps.
+            inside what a training script keeps. Its content decides which of both it is.
         key: The entry of the file that holds the state dict; None for the only one there is.
 
     Returns:
@@ -49,14 +50,13 @@ def read_weights(file: str, key: str | None = None) -> StateDict:
         DsxError: If there is no such file, it holds no state dict, or several and no key.
     """
     path = weights_path(file)
-    kind = path.suffix.lower()
-    if kind not in SAFE + PICKLED:
+    suffix = path.suffix.lower()
+    if suffix not in SAFE + PICKLED:
         allowed = ", ".join(SAFE + PICKLED)
         raise DsxError(f"{file}: not a kind of weight file that is known (allowed: {allowed})")
     try:
         with open_regular(path) as opened:
-            if not opened.read(1):
-                raise DsxError(f"{file}: is empty (0 bytes)")
+            kind = kind_of(opened, file)
     except (FileNotFoundError, NotADirectoryError) as error:
         problem = f"there is no such file (looked for in {Path.cwd()})"
         raise DsxError(f"{file}: {problem}") from error
@@ -64,7 +64,10 @@ def read_weights(file: str, key: str | None = None) -> StateDict:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DsxError(f"{file}: cannot be read: {reason}") from error
-    content = _read_safe(path) if kind in SAFE else _read_pickled(path)
+    except DsxError as error:
+        raise DsxError(f"{file}: {error}") from error
+    safe = kind is Kind.SAFE or (kind is Kind.UNKNOWN and suffix in SAFE)
+    content = _read_safe(path) if safe else _read_pickled(path)
     try:
         return state_dict_in(content, key)
     except DsxError as error:
@@ -105,8 +108,9 @@ def _read_pickled(path: Path) -> Any:
         with warnings.catch_warnings():
             # About how the file is pickled; what is wrong with it is an error.
             warnings.simplefilter("ignore")
-            with torch.serialization.safe_globals(_SAFE_CLASSES):
-                return torch.load(path, map_location="cpu", weights_only=True)
+            # The open file: by its name, torch would take the content for another kind.
+            with open_regular(path) as opened, torch.serialization.safe_globals(PLAIN_VALUES):
+                return torch.load(opened, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # Torch's advice is to trust the file; its message names the first class it refuses.
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -119,8 +123,10 @@ def _read_pickled(path: Path) -> Any:
     except Exception as error:
         raise_out_of_memory(error)
         # The first sentence; the next ones are about the source code of torch.
-        reason = one_line(error).partition(". ")[0] or type(error).__name__
-        raise DsxError(f"{path}: is damaged, or was not written by torch.save: {reason}") from error
+        reason = one_line(error).partition(". ")[0]
+        # Not the bare number or name with which a look-up inside torch failed.
+        told = f": {reason}" if " " in reason else ""
+        raise DsxError(f"{path}: is damaged, or was not written by torch.save{told}") from error
 
 
 def take_weights(
@@ -134,7 +140,7 @@ def take_weights(
     Args:
         network: The network; all of it has to be there, but for what is skipped.
         state: Tensors by name.
-        skip: Wildcards of names that keep their fresh weights.
+        skip: Wildcards of names that keep their fresh weights, or that only the state dict has.
         prefix: Prefix of the names to be used; None for the common prefix of all names, unless the
             names of the network share it.
 
@@ -142,27 +148,57 @@ def take_weights(
         The weights under the names of the network, and what was taken off or left out.
 
     Raises:
-        DsxError: If the state dict is that of another architecture, or contains NaN or infinite
-            numbers; names the weights.
+        DsxError: If the state dict is that of another architecture, contains NaN or infinite
+            numbers, or numbers of another kind; names the weights.
     """
     own = state_of(network)
-    for wildcard in skip:
-        if not fnmatch.filter(own, wildcard):
-            raise DsxError(f"skip: '{wildcard}' matches no weight of the network")
-
-    def kept(name: str) -> bool:
-        return not any(fnmatch.fnmatchcase(name, wildcard) for wildcard in skip)
-
-    named = named_for(own, state, prefix)
-    given = {name: tensor for name, tensor in named.state.items() if kept(name)}
-    wanted = [name for name in own if kept(name) and not _may_lack(name)]
+    named = _without_skipped(own, state, skip, prefix)
+    given = named.state
+    wanted = [name for name in own if not _matches(name, skip) and not _may_lack(name)]
     problems = _problems(own, given, wanted)
     if problems:
-        raise DsxError(_another_architecture(problems, wanted, state, prefix))
+        others = fitting_prefixes(wanted, state) if prefix is None else []
+        # What has been taken off already is no advice.
+        others = [other for other in others if other != named.prefix]
+        fault = (
+            _under_prefixes(others) if others else _another_architecture(problems, own, given, skip)
+        )
+        raise DsxError(fault)
     for name, tensor in given.items():
-        _check_numbers(name, tensor, own[name])
+        if not name.endswith(ENCODED):
+            _check_kind(name, tensor, own[name])
+            _check_numbers(name, tensor, own[name])
     network.load_state_dict(decoded(given), strict=False)
     return named
+
+
+def _without_skipped(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], skip: Sequence[str], prefix: str | None
+) -> Named:
+    """Leave out what is skipped, under the names of the network or those of the file."""
+    named = named_for(own, state, prefix)
+    # Wildcards of names that only the file has; they may keep a common prefix from being found.
+    foreign = [wildcard for wildcard in skip if not _matched(own, wildcard)]
+    for wildcard in foreign:
+        if not _matched(named.state, wildcard) and not _matched(state, wildcard):
+            raise DsxError(f"skip: {quoted(wildcard)} matches no weight of the network or the file")
+    rest = {name: tensor for name, tensor in state.items() if not _matches(name, foreign)}
+    if 0 < len(rest) < len(state):
+        named = named_for(own, rest, prefix)
+    kept = {name: tensor for name, tensor in named.state.items() if not _matches(name, skip)}
+    skipped = [name for name in state if name not in rest]
+    skipped += [name for name in named.state if name not in kept and name not in own]
+    ignored = tuple(dict.fromkeys((*named.ignored, *skipped)))
+    return replace(named, state=kept, ignored=ignored)
+
+
+def _matches(name: str, wildcards: Iterable[str]) -> bool:
+    plain = name.removesuffix(ENCODED)
+    return any(fnmatch.fnmatchcase(plain, wildcard) for wildcard in wildcards)
+
+
+def _matched(names: Iterable[str], wildcard: str) -> bool:
+    return any(_matches(name, [wildcard]) for name in names)
 
 
 def _may_lack(name: str) -> bool:
@@ -172,49 +208,108 @@ def _may_lack(name: str) -> bool:
 
 def _problems(
     own: Mapping[str, Tensor], given: Mapping[str, Tensor], wanted: Sequence[str]
-) -> list[str]:
-    """List which weights are missing, unknown, or of another shape."""
+) -> dict[str, str]:
+    """Describe which weights are missing, unknown, or of another shape, by name."""
     # Tied weights may be there under one of their names only.
     there = {own[name].data_ptr() for name in given if name in own}
-    problems = [
-        f"{name} is missing"
+    problems = {
+        name: "is missing"
         for name in wanted
         if name not in given and own[name].data_ptr() not in there
-    ]
-    problems += [f"{name} is unknown" for name in given if name not in own]
-    return problems + [
-        f"{name} is {_shape(tensor)}, not {_shape(own[name])}"
+    }
+    problems |= {name: "is unknown" for name in given if name not in own}
+    return problems | {
+        name: f"is {_shape(tensor)}, not {_shape(own[name])}"
         for name, tensor in given.items()
         if name in own and tensor.shape != own[name].shape and not name.endswith(ENCODED)
-    ]
+    }
+
+
+def _under_prefixes(found: Sequence[str]) -> str:
+    listed = ", ".join(map(short, found[:SHOWN]))
+    return (
+        f"all weights of the network are there under {listed} alongside others: specify "
+        f"which to take (weights: {{file: ..., prefix: {short(found[0])}}})"
+    )
 
 
 def _another_architecture(
-    problems: Sequence[str], wanted: Sequence[str], state: Mapping[str, Tensor], prefix: str | None
+    problems: Mapping[str, str],
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    skip: Sequence[str],
 ) -> str:
-    found = fitting_prefixes(wanted, state) if prefix is None else []
-    if found:
-        listed = ", ".join(map(short, found[:SHOWN]))
-        return (
-            f"all weights of the network are there under {listed} alongside others: specify "
-            f"which to take (weights: {{file: ..., prefix: {short(found[0])}}})"
-        )
-    more = f", and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    return (
-        f"the weights are of another architecture: {'; '.join(problems[:SHOWN])}{more} "
-        "(to leave some weights fresh: weights: {file: ..., skip: 'fc.*'})"
+    listed = "; ".join(
+        f"{short(name.removesuffix(ENCODED))} {what}"
+        for name, what in list(problems.items())[:SHOWN]
     )
+    more = f", and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    # Counts of batches have the same shape in all networks.
+    weights = [name for name in own if not _may_lack(name)]
+    fitting = [name for name in weights if name in given and name not in problems]
+    patterns = [*skip, *_patterns(problems, fitting)]
+    told = f"the weights are of another architecture: {listed}{more}"
+    if not fitting or len(patterns) > MOST_PATTERNS:
+        return f"{told} ({len(fitting)} of {len(weights)} weights of the network fit)"
+    value = ", ".join(f"'{pattern}'" for pattern in patterns)
+    if len(patterns) > 1:
+        value = f"[{value}]"
+    return f"{told} (to leave out what does not fit: weights: {{file: ..., skip: {value}}})"
+
+
+def _patterns(problems: Iterable[str], fitting: Sequence[str]) -> list[str]:
+    """List few wildcards that match all names with a problem, and no name that fits."""
+    groups: dict[str, list[str]] = {}
+    for name in problems:
+        plain = name.removesuffix(ENCODED)
+        # The shortest one above the name that no fitting name has.
+        parts = plain.split(".")
+        starts = (".".join(parts[: number + 1]) + "." for number in range(len(parts) - 1))
+        free = (start for start in starts if not any(other.startswith(start) for other in fitting))
+        groups.setdefault(next(free, plain), []).append(plain)
+    return [
+        _pattern(names[0]) if len(names) == 1 else f"{_pattern(start)}*"
+        for start, names in groups.items()
+    ]
+
+
+def _pattern(name: str) -> str:
+    """Let any character stand for those that mean something in wildcards or in YAML."""
+    return re.sub(r"[^\w.\-]", "?", name)
+
+
+def _check_kind(name: str, tensor: Tensor, own: Tensor) -> None:
+    """Refuse quantised numbers without their scale, and numbers that would be rounded."""
+    if tensor.dtype == own.dtype:
+        return
+    kinds = f"{short(name)} holds {_dtype(tensor)} in the file and {_dtype(own)} in the network"
+    if own.is_floating_point() or own.is_complex():
+        # Floating-point numbers of one byte come with a scale as integers do.
+        if not tensor.is_floating_point() or tensor.element_size() == 1:
+            raise DsxError(
+                f"{kinds}: numbers that are quantised need their scale (save the weights as "
+                "floating-point numbers)"
+            )
+        return
+    # Floating-point numbers of one byte cannot be compared themselves.
+    given = tensor.double() if tensor.is_floating_point() else tensor
+    if not torch.equal(given.to(own.dtype).to(given.dtype), given):
+        raise DsxError(f"{kinds}, which cannot hold all its numbers (fractions, or too large)")
 
 
 def _check_numbers(name: str, tensor: Tensor, own: Tensor) -> None:
     """Refuse NaN, and infinite numbers that the network does not have itself (in a mask)."""
     converted = tensor.to(own.dtype)
-    if name.endswith(ENCODED) or not converted.is_floating_point():
+    if not converted.is_floating_point():
         return
     if converted.isnan().any():
         raise DsxError(f"the weights are damaged: {name} contains NaN")
     if (converted.isinf() & ~own.isinf()).any():
         raise DsxError(f"the weights are damaged: {name} contains infinite numbers")
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _shape(tensor: Tensor) -> str:
@@ -229,7 +324,8 @@ class WeightsTaken:
         file: Path of the file.
         key: The entry of the file that holds the state dict; empty if the file is one.
         prefix: Prefix that was removed from all names; empty if there was none.
-        ignored: Names that were left out: they count, or do not begin with the prefix.
+        ignored: Names that were left out: they count, do not begin with the prefix, or are skipped
+            and not of the network.
         wrapping: Whether names of torch's wrappers were taken out of the middle of names.
     """
 

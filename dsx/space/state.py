@@ -8,6 +8,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +54,7 @@ def encoded(state: Mapping[str, Any]) -> dict[str, Tensor]:
         DsxError: If a value cannot be read again without running code.
     """
     return {
-        name if isinstance(value, Tensor) else f"{name}{ENCODED}": _tensor(name, value)
+        name if isinstance(value, Tensor) else f"{name}{ENCODED}": _tensor(name, _plain(value))
         for name, value in state.items()
     }
 
@@ -84,6 +85,11 @@ def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         RuntimeError: If it is the state of another network.
     """
     network.load_state_dict(decoded(state))
+
+
+def _plain(value: object) -> object:
+    """Convert a number of numpy, which is stored as one of Python."""
+    return value.item() if isinstance(value, np.number | np.bool_) else value
 
 
 def _tensor(name: str, value: object) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -133,10 +134,73 @@ def test_a_network_takes_the_weights() -> None:
 
 
 def test_half_precision_weights_are_taken_as_float32() -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        network = Tiny()
+        take_weights(network, {name: t.to(dtype) for name, t in STATE.items()}, [])
+        assert network.conv.weight.dtype == torch.float32
+        assert torch.equal(network.conv.weight, STATE["conv.weight"].to(dtype).float())
+
+
+QUANTISED = [
+    torch.bool, torch.uint8, torch.int8, torch.int32, torch.int64, torch.float8_e4m3fn,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", QUANTISED, ids=str)
+def test_quantised_weights_without_their_scale_are_refused(dtype: torch.dtype) -> None:
+    network, name = Tiny(), str(dtype).removeprefix("torch.")
+    problem = f"head.bias holds {name} in the file and float32 in the network: numbers that are "
+    state = changed(head__bias=torch.ones(10).to(dtype))
+    with pytest.raises(DsxError, match=f"^{re.escape(problem)}") as caught:
+        take_weights(network, state, [])
+    assert "\n" not in str(caught.value)
+    assert not torch.equal(network.conv.weight, STATE["conv.weight"])
+    take_weights(network, state, ["head.bias"])
+    assert torch.equal(network.conv.weight, STATE["conv.weight"])
+
+
+def counting(dtype: torch.dtype) -> nn.Module:
+    """Build a network with an integer or boolean buffer."""
     network = Tiny()
-    take_weights(network, {name: t.half() for name, t in STATE.items()}, [])
-    assert network.conv.weight.dtype == torch.float32
-    assert torch.equal(network.conv.weight, STATE["conv.weight"].half().float())
+    network.register_buffer("counts", torch.zeros(2).to(dtype))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [
+        (torch.int64, torch.tensor([3, 4], dtype=torch.int64)),
+        (torch.int64, torch.tensor([3, 4], dtype=torch.int32)),
+        (torch.int64, torch.tensor([3.0, 4.0])),
+        (torch.int64, torch.tensor([3.0, 4.0], dtype=torch.bfloat16)),
+        (torch.int64, torch.tensor([3.0, 4.0]).to(torch.float8_e4m3fn)),
+        (torch.int8, torch.tensor([3, 4])),
+        (torch.bool, torch.tensor([0, 1], dtype=torch.uint8)),
+    ],
+)
+def test_whole_numbers_for_integer_buffers_are_taken(own: torch.dtype, given: Tensor) -> None:
+    network = counting(own)
+    take_weights(network, {**STATE, "counts": given}, [])
+    assert torch.equal(network.get_buffer("counts"), given.to(own))
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [
+        (torch.int64, torch.tensor([3.5, 4.0])),
+        (torch.int64, torch.tensor([torch.nan, 4.0])),
+        (torch.int64, torch.tensor([torch.inf, 4.0], dtype=torch.float16)),
+        (torch.int8, torch.tensor([3, 400])),
+        (torch.bool, torch.tensor([0.0, 0.5])),
+    ],
+)
+def test_numbers_that_an_integer_buffer_cannot_hold_are_refused(
+    own: torch.dtype, given: Tensor
+) -> None:
+    kinds = [str(dtype).removeprefix("torch.") for dtype in (given.dtype, own)]
+    problem = f"counts holds {kinds[0]} in the file and {kinds[1]} in the network, which cannot"
+    with pytest.raises(DsxError, match=f"^{problem}"):
+        take_weights(counting(own), {**STATE, "counts": given}, [])
 
 
 @pytest.mark.parametrize(
@@ -166,6 +230,62 @@ def test_what_is_skipped_stays_fresh() -> None:
     take_weights(network, changed(head__bias=torch.zeros(7), head__weight=None), ["head.*"])
     assert torch.equal(network.head.weight, fresh)
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "net.model."])
+def test_entries_that_only_the_file_has_may_be_skipped(prefix: str) -> None:
+    network = Tiny()
+    state = {f"{prefix}{name}": t for name, t in changed(aux__weight=torch.ones(3)).items()}
+    named = take_weights(network, state, ["aux.*"])
+    assert torch.equal(network.conv.weight, STATE["conv.weight"])
+    assert (named.prefix, named.ignored) == (prefix, ("aux.weight",))
+
+
+def test_skipped_entries_of_the_file_hide_no_prefix() -> None:
+    network = Tiny()
+    state = {f"net.{name}": t for name, t in STATE.items()} | {"loss.weight": torch.ones(3)}
+    named = take_weights(network, state, ["loss.*"])
+    assert torch.equal(network.conv.weight, STATE["conv.weight"])
+    assert (named.prefix, named.ignored) == ("net.", ("loss.weight",))
+    # Left out already, because a prefix is given.
+    assert take_weights(Tiny(), state, ["loss.*"], "net").ignored == ("loss.weight",)
+
+
+NOT_FITTING: list[tuple[dict[str, Tensor], list[str], str]] = [
+    (changed(aux__weight=torch.ones(3)), [], "'aux.weight'"),
+    (changed(aux__a__weight=torch.ones(3), aux__b__bias=torch.ones(3)), [], "'aux.*'"),
+    (changed(conv__extra=torch.ones(3)), [], "'conv.extra'"),
+    (changed(extra=torch.ones(3)), [], "'extra'"),
+    (changed(head__bias=None), [], "'head.bias'"),
+    (changed(head__bias=torch.ones(7)), [], "'head.bias'"),
+    (changed(head__bias=torch.ones(7), head__weight=torch.ones(7, 3)), [], "'head.*'"),
+    (
+        changed(head__bias=None, conv__weight=torch.ones(1), aux__weight=torch.ones(3)),
+        [],
+        "['head.bias', 'aux.weight', 'conv.weight']",
+    ),
+    (changed(head__bias=None, aux__weight=torch.ones(3)), ["aux.*"], "['aux.*', 'head.bias']"),
+    ({**STATE, "it's [odd]: *.weight": torch.ones(3)}, [], "'it?s??odd????.weight'"),
+]
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(("state", "skip", "advice"), NOT_FITTING)
+def test_the_advice_of_what_to_skip_works(
+    prefix: str, state: dict[str, Tensor], skip: list[str], advice: str
+) -> None:
+    state = {f"{prefix}{name}": tensor for name, tensor in state.items()}
+    told = f"(to leave out what does not fit: weights: {{file: ..., skip: {advice}}})"
+    with pytest.raises(DsxError, match=f"{re.escape(told)}$"):
+        take_weights(Tiny(), state, skip)
+    followed = yaml.safe_load(advice)
+    take_weights(Tiny(), state, [followed] if isinstance(followed, str) else followed)
+
+
+def test_no_advice_is_given_where_nothing_would_be_left() -> None:
+    problem = r"and 7 more \(0 of 5 weights of the network fit\)$"
+    with pytest.raises(DsxError, match=problem):
+        take_weights(Tiny(), {f"{name}_": tensor for name, tensor in STATE.items()}, [])
 
 
 def test_a_count_of_batches_may_be_missing() -> None:
@@ -199,7 +319,9 @@ def test_a_prefix_that_the_network_has_itself_stays() -> None:
 
 
 def test_a_wildcard_that_skips_nothing_is_a_mistake() -> None:
-    with pytest.raises(DsxError, match=r"^skip: 'haed\.\*' matches no weight of the network$"):
+    with pytest.raises(
+        DsxError, match=r"^skip: 'haed\.\*' matches no weight of the network or the file$"
+    ):
         take_weights(Tiny(), STATE, ["haed.*"])
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -30,6 +31,13 @@ def test_extra_state_is_carried_over() -> None:
 @pytest.mark.parametrize("value", [None, 3, "words", [1.5, {"a": (True, b"bytes")}], {}])
 def test_plain_values_come_back(value: object) -> None:
     assert decoded(encoded({"a._extra_state": value})) == {"a._extra_state": value}
+
+
+@pytest.mark.parametrize("value", [np.float64(0.5), np.int64(3), np.bool_(True)])
+def test_numbers_of_numpy_come_back_as_those_of_python(value: np.generic) -> None:
+    found = decoded(encoded({"a._extra_state": value}))["a._extra_state"]
+    assert found == value
+    assert type(found) in {float, int, bool}
 
 
 def test_what_cannot_be_stored_safely_is_refused() -> None:
