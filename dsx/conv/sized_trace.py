@@ -119,6 +119,8 @@ class _Sized(fx.Proxy):
 
     tracer: SizedTracer
     values: Sequence[Any] = ()
+    # Lets a number of numpy on the left leave the operation to the right.
+    __array_ufunc__ = None
 
     def __getattr__(self, k: str) -> Any:
         if k in ATTRIBUTES and all(isinstance(value, Tensor) for value in self.values):

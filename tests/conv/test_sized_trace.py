@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -67,6 +69,12 @@ def in_place(x: Tensor) -> Tensor:
     return x
 
 
+def scales(x: Tensor) -> Tensor:
+    """Compute with numbers of numpy on either side."""
+    two, one, half = (cast(Any, number) for number in (np.float64(2), np.int64(1), np.float32(0.5)))
+    return cast(Tensor, two * x + one - half * (two - x))
+
+
 class Computing(nn.Module):
     """Computes a function; torch.fx follows what it does.
 
@@ -101,7 +109,8 @@ class Attending(nn.Module):
 
 
 FOLLOWED = {
-    compute.__name__: compute for compute in (branches, loops, pads, windows, counts, in_place)
+    compute.__name__: compute
+    for compute in (branches, loops, pads, windows, counts, in_place, scales)
 }
 
 
