@@ -67,8 +67,7 @@ class _Affine:
     def __init__(self, channels: int, dtype: torch.dtype, constants: Constants) -> None:
         self.shapes = ((channels, 1, 1), (1, channels, 1, 1))
         self.dtype, self.constants = dtype, constants
-        self.factor: Tensor | float = 1.0
-        self.summand: Tensor | float = 0.0
+        self.factor, self.summand = _number(1.0), _number(0.0)
         self.nodes: list[fx.Node] = []
         self.owners: list[object] = []
 
@@ -77,31 +76,30 @@ class _Affine:
         users = data_users(node)
         if len(users) != 1 or len(users[0].args) != 2 or users[0].kwargs:
             return
-        user, step = (
-            users[0],
-            next((s for s, names in _STEPS.items() if users[0].target in names), ""),
-        )
+        user = users[0]
+        step = next((step for step, names in _STEPS.items() if user.target in names), None)
         first = user.args[0] is node
         other = user.args[1] if first else user.args[0]
         value = self._constant(other)
-        if value is None or not (first or step in ("multiply", "add")):
+        if step is None or value is None or not (first or step in ("multiply", "add")):
+            return
+        value = {"divide": 1 / value, "subtract": -value}.get(step, value)
+        # A weight that is infinite makes sums that are not numbers.
+        if not value.isfinite().all():
             return
         if step in ("multiply", "divide"):
-            value = value if step == "multiply" else 1 / value
             self.factor, self.summand = self.factor * value, self.summand * value
-        elif step:
-            self.summand = self.summand + (value if step == "add" else -value)
         else:
-            return
+            self.summand = self.summand + value
         self.nodes.append(user)
         if isinstance(other, fx.Node):
             self.owners.append(other)
         self.follow(user)
 
-    def _constant(self, argument: object) -> Tensor | float | None:
+    def _constant(self, argument: object) -> Tensor | None:
         """Compute an argument; None if it is not one number, or one for each channel."""
         if isinstance(argument, int | float):
-            return float(argument)
+            return _number(argument)
         try:
             value = self.constants.value(argument)
         except Varies:
@@ -113,9 +111,14 @@ class _Affine:
     def norm(self) -> nn.Module:
         """Return the batch norm that computes the same."""
         (channels, *_), _ = self.shapes
-        like = next(each for each in (self.factor, self.summand) if isinstance(each, Tensor))
-        norm = nn.BatchNorm2d(channels, eps=0.0).to(like.device, self.dtype)
+        device = (self.factor + self.summand).device
+        norm = nn.BatchNorm2d(channels, eps=0.0).to(device, self.dtype)
         for name, each in (("weight", self.factor), ("bias", self.summand)):
-            numbers = each if isinstance(each, Tensor) else torch.full_like(like, each)
-            setattr(norm, name, fixed(numbers.to(self.dtype)))
+            numbers = each.to(device, self.dtype).expand(channels).clone()
+            setattr(norm, name, fixed(numbers))
         return norm.eval()
+
+
+def _number(number: float) -> Tensor:
+    # Without dimensions it goes with tensors on any device.
+    return torch.tensor(number, dtype=torch.float64)

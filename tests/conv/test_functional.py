@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -62,6 +63,47 @@ def test_idle_calls_between_them_do_not_matter() -> None:
     assert isinstance(deployed, fx.GraphModule)
     called = [node.op for node in deployed.graph.nodes]
     assert called == ["placeholder", "call_module", "call_function", "output"]
+
+
+class Chained(nn.Module):
+    """A convolution, a chain of constants on its result, and uses of what lies between them."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.conv, self.way = nn.Conv2d(4, 6, 3), way
+        self.gain = nn.Parameter(torch.linspace(1, 2, 6)[:, None, None])
+        self.shift = nn.Parameter(torch.linspace(-1, 1, 6).view(1, 6, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        scaled: Tensor = y if self.way == "numbers" else y * self.gain
+        out: dict[str, Callable[[], Tensor]] = {
+            "numbers": lambda: (y * 2 + 1) / 4,
+            "reversed": lambda: 3 - scaled,
+            "zero": lambda: scaled / 0.0,
+            "between": lambda: scaled / 2 + scaled.mean(),
+            "sizes": lambda: torch.divide(scaled.sub(self.shift), self.gain).reshape(
+                *scaled.size()
+            ),
+            "chain": lambda: ((scaled - self.shift) * self.gain / 2 + self.shift) * 3,
+        }
+        return out[self.way]()
+
+
+@pytest.mark.parametrize(
+    ("way", "left"),
+    [("chain", 0), ("sizes", 0), ("numbers", 3), ("reversed", 1), ("between", 2), ("zero", 1)],
+)
+def test_constants_per_channel_are_folded_up_to_another_use(way: str, left: int) -> None:
+    network = Chained(way).double().eval()
+    deployed = deploy(network, X)
+    torch.testing.assert_close(
+        deployed(X), network(X).detach(), rtol=1e-10, atol=1e-10, equal_nan=True
+    )
+    assert isinstance(deployed.network, fx.GraphModule)
+    steps = ("mul", "add", "sub", "rsub", "truediv", "divide")
+    names = [node.name.rstrip("_0123456789") for node in deployed.network.graph.nodes]
+    assert sum(name.removeprefix("_0_") in steps for name in names) == left
 
 
 class Concatenated(nn.Module):
