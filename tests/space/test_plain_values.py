@@ -114,7 +114,11 @@ CALLS: list[tuple[Callable[..., Any], tuple[object, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "arguments"), CALLS, ids=[str(f) for f, _ in CALLS])
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    CALLS,
+    ids=[getattr(f, "__qualname__", type(f).__name__) for f, _ in CALLS],
+)
 def test_calls_of_anything_else_are_refused(
     function: Callable[..., Any], arguments: tuple[object, ...], tmp_path: Path
 ) -> None:
