@@ -251,7 +251,7 @@ def test_a_mistake_of_ours_shows_where(tmp_path: Path) -> None:
     # A constraint on a metric whose code is broken in a network that is dsx's own.
     (tmp_path / "broken.py").write_text(
         "from dsx.measure import Metric\n"
-        "METRIC = Metric(unit='', direction='minimize', cost='static', read=lambda c: c.nothing,\n"
+        "METRIC = Metric(unit='', direction='minimize', stage='static', read=lambda c: c.nothing,\n"
         "                protocol=lambda space: {})\n"
     )
     space = varied(STATIC, tmp_path, "params: minimize", "'broken:METRIC': minimize")

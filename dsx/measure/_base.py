@@ -285,27 +285,56 @@ class Candidate:
 
 Stage = Literal["static", "timed", "projected", "trained"]
 STAGES: tuple[Stage, ...] = ("static", "timed", "projected", "trained")
+Noise = Literal["exact", "sampled", "seeded"]
+Refinement = Literal["none", "re-measure", "retrain"]
+_USUAL_NOISE: Mapping[Stage, Noise] = {
+    "static": "exact", "timed": "sampled", "projected": "exact", "trained": "seeded"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A measured quantity.
+    """A measured quantity, and everything that the rest of dsx has to know of it.
 
     Args:
         unit: Of its values; empty for a plain count.
         direction: Which way is better.
-        cost: What has to happen before it is known: nothing, a deployed network, one that has
+        stage: What has to happen before it is known: nothing, a deployed network, one that has
             classified images as it was built, a trained one.
         read: Measures one candidate.
         protocol: What of a space the number depends on, as plain JSON values; numbers with
             another protocol are other numbers.
+        noise: By what two measurements of one design differ: by nothing, by the moment, by the
+            seed of the training; by default what is usual at that stage.
+        closed_form: Reads the metric off the cost of a design; None if only `read` tells it.
+        always: Whether it is measured in every space that has what it needs.
+        read_in_turn: Measures several candidates so that a drift of the machine hits all alike;
+            called with them and with what is told that the device is not free. None if they are
+            measured one by one.
+        lacks: Says what a space lacks for it, in words that follow the metric's name; an empty
+            string where nothing.
         absent: Says why it cannot be measured on this machine for a space, in words that follow
             the metric's name; an empty string where it can.
     """
 
     unit: str
     direction: Literal["minimize", "maximize"]
-    cost: Stage
+    stage: Stage
     read: Callable[[Candidate], Reading]
     protocol: Callable[[SearchSpace], Mapping[str, Any]]
+    noise: Noise | None = None
+    closed_form: Callable[[Cost], float] | None = None
+    always: bool = False
+    read_in_turn: (
+        Callable[[Sequence[Candidate], Callable[[], None] | None], list[Reading]] | None
+    ) = None
+    lacks: Callable[[SearchSpace], str] = lambda space: ""
     absent: Callable[[SearchSpace], str] = lambda space: ""
+
+    @property
+    def refinement(self) -> Refinement:
+        """How its value becomes more certain; what is read after a training, by another one."""
+        noise = self.noise or _USUAL_NOISE[self.stage]
+        if noise == "exact":
+            return "none"
+        return "retrain" if noise == "seeded" or self.stage == "trained" else "re-measure"

@@ -76,4 +76,6 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {"version": 2, **training_facts(space)}
 
 
-METRIC = Metric(unit="fraction", direction="maximize", cost="trained", read=read, protocol=protocol)
+METRIC = Metric(
+    unit="fraction", direction="maximize", stage="trained", read=read, protocol=protocol
+)

@@ -11,7 +11,9 @@ def read(candidate: Candidate) -> Reading:
 METRIC = Metric(
     unit="bit",
     direction="minimize",
-    cost="static",
+    stage="static",
     read=read,
     protocol=lambda space: {"version": 1},
+    closed_form=lambda cost: cost.bits,
+    always=True,
 )

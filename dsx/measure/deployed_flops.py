@@ -64,5 +64,10 @@ def deployed_counts(candidate: Candidate) -> dict[str, Any]:
 
 
 METRIC = Metric(
-    unit="multiply-adds", direction="minimize", cost="timed", read=read, protocol=protocol
+    unit="multiply-adds",
+    direction="minimize",
+    stage="timed",
+    noise="exact",
+    read=read,
+    protocol=protocol,
 )

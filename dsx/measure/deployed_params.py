@@ -49,4 +49,6 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
-METRIC = Metric(unit="", direction="minimize", cost="timed", read=read, protocol=protocol)
+METRIC = Metric(
+    unit="", direction="minimize", stage="timed", noise="exact", read=read, protocol=protocol
+)

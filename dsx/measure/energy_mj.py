@@ -123,5 +123,5 @@ def absent(space: SearchSpace) -> str:
 
 
 METRIC = Metric(
-    unit="mJ", direction="minimize", cost="timed", read=read, protocol=protocol, absent=absent
+    unit="mJ", direction="minimize", stage="timed", read=read, protocol=protocol, absent=absent
 )

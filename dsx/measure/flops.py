@@ -314,7 +314,9 @@ def _count_recurrent(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 METRIC = Metric(
     unit="multiply-adds",
     direction="minimize",
-    cost="static",
+    stage="static",
     read=read,
     protocol=lambda space: {"version": 1},
+    closed_form=lambda cost: cost.flops,
+    always=True,
 )

@@ -27,4 +27,11 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {**PROTOCOL, **measure.model_dump(), "packages": versions(measure.backend)}
 
 
-METRIC = Metric(unit="ms", direction="minimize", cost="timed", read=read, protocol=protocol)
+METRIC = Metric(
+    unit="ms",
+    direction="minimize",
+    stage="timed",
+    read=read,
+    read_in_turn=read_latencies,
+    protocol=protocol,
+)

@@ -9,5 +9,11 @@ def read(candidate: Candidate) -> Reading:
 
 
 METRIC = Metric(
-    unit="", direction="minimize", cost="static", read=read, protocol=lambda space: {"version": 1}
+    unit="",
+    direction="minimize",
+    stage="static",
+    read=read,
+    protocol=lambda space: {"version": 1},
+    closed_form=lambda cost: cost.params,
+    always=True,
 )

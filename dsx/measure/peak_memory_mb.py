@@ -55,5 +55,11 @@ def absent(space: SearchSpace) -> str:
 
 
 METRIC = Metric(
-    unit="MB", direction="minimize", cost="timed", read=read, protocol=protocol, absent=absent
+    unit="MB",
+    direction="minimize",
+    stage="timed",
+    noise="exact",
+    read=read,
+    protocol=protocol,
+    absent=absent,
 )

@@ -69,6 +69,17 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {"version": 1, "batch_norm_images": IMAGES, "seed": seed, **facts}
 
 
+def lacks(space: SearchSpace) -> str:
+    """Say that a space without weights to begin with has nothing to project."""
+    return "" if space.file.weights is not None else "needs weights to begin with (weights: FILE)"
+
+
 METRIC = Metric(
-    unit="fraction", direction="maximize", cost="projected", read=read, protocol=protocol
+    unit="fraction",
+    direction="maximize",
+    stage="projected",
+    read=read,
+    protocol=protocol,
+    always=True,
+    lacks=lacks,
 )

@@ -3,7 +3,6 @@
 from dsx.report.human import human, of_seeds, title
 from dsx.report.view import ratio, short_ids
 from dsx.study.front import Entry, Front
-from dsx.study.plan import PROJECTED
 
 
 def picks(front: Front) -> str:
@@ -40,7 +39,8 @@ def _numbers(front: Front, entry: Entry) -> str:
         part = f"{title(name, unit)} {human(value.value, unit)}{of_seeds(value)}"
         said = ratio(front, entry, name)
         parts.append(f"{part} ({said})" if said else part)
-    projected = entry.metrics.get(PROJECTED)
-    if projected is not None and PROJECTED not in front.objectives:
-        parts.append(f"before training {human(projected.value, front.units[PROJECTED])} accurate")
+    for name in front.at_stage("projected"):
+        if name in entry.metrics and name not in front.objectives:
+            unit = front.units.get(name, "")
+            parts.append(f"{title(name, unit)} {human(entry.metrics[name].value, unit)}")
     return ", ".join(parts)

@@ -5,6 +5,8 @@ from dataclasses import asdict
 
 from dsx.data import Contents, counted_classes, named
 from dsx.errors import printable
+from dsx.lookup import find
+from dsx.measure import Metric
 from dsx.report.console import console
 from dsx.report.human import human
 from dsx.report.listing import print_rows
@@ -46,7 +48,8 @@ def print_space(
     if contents is not None:
         _print_contents(contents)
     for name, bound in space.source.content.get("constraints", {}).items():
-        verdict = unmet.get(name, "can be met" if name in _COUNTED else "known once measured")
+        known = find(Metric, name).closed_form is not None
+        verdict = unmet.get(name, "can be met" if known else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
     if space.missing is not None:
         out.print(
@@ -56,9 +59,6 @@ def print_space(
         out.print(f"note: {note}", soft_wrap=True)
     for slots, label, reason in left_out(space):
         out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
-
-
-_COUNTED = ("params", "flops", "bits")
 
 
 def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
@@ -80,9 +80,9 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
 
 def _print_costs(space: SearchSpace) -> None:
     least, most = space.cost_range()
-    standing = asdict(space.cost(space.baseline))
-    for name, unit in (("params", ""), ("flops", ""), ("bits", "bit")):
-        low, high = asdict(least)[name], asdict(most)[name]
+    standing = space.cost(space.baseline).numbers
+    for name, low in least.numbers.items():
+        high, unit = most.numbers[name], find(Metric, name).unit
         console().print(
             f"{name}: baseline {human(standing[name], unit)}, designs from {human(low, unit)} "
             f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})",

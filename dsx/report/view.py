@@ -8,7 +8,6 @@ from dsx.errors import DsxError, unknown
 from dsx.report.console import HOLLOW, MARKS
 from dsx.report.human import heading, relative
 from dsx.study.front import Entry, Front, Value
-from dsx.study.plan import PROJECTED
 
 Role = Literal["knee", "front", "unsure", "baseline", "perhaps", "dominated", "infeasible"]
 """What a design is in its front; "unsure" is on it and "perhaps" is off it, both but perhaps."""
@@ -28,7 +27,6 @@ COLOURS: dict[Role, str] = {
 """Colours of Okabe and Ito, which are told apart with any colour vision, on grey."""
 
 _FAR = 50.0
-_FIRST = (PROJECTED, "flops", "params", "bits")
 _SHORTEST_ID = 6
 _MOST_PERHAPS = 10
 """So many designs that are perhaps on the front stand in a table, the likeliest."""
@@ -44,9 +42,10 @@ def metrics(front: Front) -> list[str]:
         Names of metrics that at least one design has.
     """
     found = {name for entry in front.entries for name in entry.metrics}
-    rest = found - front.objectives.keys()
-    known = [name for name in _FIRST if name in rest]
-    return [*front.objectives, *known, *sorted(rest.difference(known))]
+    # Those before a training say most, and what is counted more than what is timed.
+    known = [name for stage in ("projected", "static") for name in front.at_stage(stage)]
+    order = dict.fromkeys([*front.objectives, *known, *sorted(found)])
+    return [name for name in order if name in found or name in front.objectives]
 
 
 def ranked(front: Front) -> list[Entry]:

@@ -7,13 +7,17 @@ from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
+from dsx.measure.side_by_side import read_latencies
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
 from dsx.space.state import state_of
+from dsx.study.evaluate import WAITING
 from dsx.study.plan import Plan, plan_metrics
-from dsx.study.single import LATENCY, Number, Single
+from dsx.study.single import Number, Single
 
 ALL, EAGER = "all", "eager"
+LATENCY = "latency_ms"
+"""The metric that backends are compared by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +110,7 @@ class _Comparison:
                     found[name] = number
                     del ready[name]
             single.doing("timing in all of them")
-            readings = single.time(list(ready.values()))
+            readings = read_latencies(list(ready.values()), lambda: single.doing(WAITING))
         for (name, candidate), reading in zip(ready.items(), readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found

@@ -72,7 +72,8 @@ def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
             metric: {
                 "unit": plan.metrics[metric].unit,
                 "direction": plan.metrics[metric].direction,
-                "stage": plan.metrics[metric].cost,
+                "stage": plan.metrics[metric].stage,
+                "refinement": plan.metrics[metric].refinement,
                 "protocol": protocol,
                 "learned_protocol": plan.learned.get(metric),
                 "settings": dict(plan.settings[metric]),

@@ -13,6 +13,9 @@ from dsx.study.tables import StudyRow
 MOST_NAMED = 5
 """Row numbers that a message lists."""
 
+_BY_OPERATOR = frozenset(["counted_by_operator", "not_counted_by_operator"])
+"""Conditions of a reading that was checked by following the operators of the baseline."""
+
 Facts = Mapping[str, Mapping[str, Any]]
 """Fingerprint of a device to what is known of it."""
 
@@ -28,7 +31,8 @@ def circumstances(study: StudyRow, facts: Facts, numbers: Mapping[str, int]) -> 
     Returns:
         Name to words.
     """
-    settings = study.metrics.get("latency_ms", {}).get("settings", {})
+    timed = [facts for facts in study.metrics.values() if facts.get("stage") == "timed"]
+    settings = {name: value for facts in timed for name, value in facts["settings"].items()}
     timing = ("backend", "batch", "dtype", "threads", "deploy")
     return {
         **_devices(study, facts, numbers),
@@ -154,8 +158,7 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
 
 def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
     """Return which operators of the baseline are not counted, and whether the check disagrees."""
-    flops = next((reading for reading in reversed(baseline) if reading.metric == "flops"), None)
-    if flops is None:
-        return {}
-    said = notes(flops.value, flops.conditions)
-    return {"flops": "; ".join(said)} if said else {}
+    counted = [each for each in baseline if not _BY_OPERATOR.isdisjoint(each.conditions)]
+    newest = {reading.metric: reading for reading in counted}
+    found = {name: notes(reading.value, reading.conditions) for name, reading in newest.items()}
+    return {name: "; ".join(said) for name, said in found.items() if said}

@@ -145,7 +145,7 @@ class Evaluator:
 
     def _worthwhile(self, candidate: Candidate, outcome: Outcome) -> bool:
         """Say whether a design with learned shapes is worth its training, as far as can be seen."""
-        expected = self.plan.space.cost(candidate.design).numbers
+        expected = self.plan.expected(self.plan.space.cost(candidate.design))
         broken = self._broken(outcome, expected)
         if broken:
             outcome.state = REJECTED
@@ -167,7 +167,7 @@ class Evaluator:
         except WorkFailed:
             # Of a network that has changed since.
             return True
-        counts = candidate.cost.numbers
+        counts = self.plan.expected(candidate.cost)
         return any(
             reading is not None and reading.value != counts.get(name, reading.value)
             for name, reading in known.items()
@@ -185,12 +185,12 @@ class Evaluator:
             self.doing("deploying")
             known = share_reading(self.recall, name, candidate)
         if known is not None:
-            if metric.cost == "trained":
+            if metric.stage == "trained":
                 self.weights.adopt(design.id)
             return known
-        self.doing(_DOING[metric.cost])
+        self.doing(_DOING[metric.stage])
         reading = read_metric(name, metric, candidate)
-        if metric.cost == "trained":
+        if metric.stage == "trained":
             # First the weights: a number without its weights could not be exported.
             self.weights.save(design.id, candidate.trained())
         self.recall.add(name, candidate, reading)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -73,6 +73,18 @@ class Value:
         return self.low == self.high
 
 
+class MetricKind(NamedTuple):
+    """What a study says of one of its metrics.
+
+    Attributes:
+        stage: What has to happen before its value is known.
+        refinement: How its value becomes more certain.
+    """
+
+    stage: str
+    refinement: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One measured design of a study.
@@ -113,6 +125,7 @@ class Front:
         space: The search space's name.
         objectives: Objective to direction, in the order of the space.
         units: Metric to unit.
+        kinds: Metric to stage and refinement.
         entries: The measured designs, all different, in trial order.
         baseline: The design id of the baseline.
         reference: Objective to the reference of the hypervolume, in its natural sign.
@@ -132,6 +145,7 @@ class Front:
     conditions: Mapping[str, str] = field(default_factory=dict)
     devices: Mapping[str, int] = field(default_factory=dict)
     outcomes: Outcomes = field(default_factory=Outcomes)
+    kinds: Mapping[str, MetricKind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.objectives, "a front needs an objective"
@@ -192,6 +206,15 @@ class Front:
             for name in self.objectives
             if self.on_front and all(entry.metrics[name].at_chance for entry in self.on_front)
         )
+
+    def at_stage(self, stage: str) -> list[str]:
+        """List the metrics of a stage."""
+        return [name for name, kind in self.kinds.items() if kind.stage == stage]
+
+    def refined_by(self, refinement: str) -> list[str]:
+        """List the metrics whose values become more certain in a way, objectives first."""
+        names = dict.fromkeys([*self.objectives, *self.kinds])
+        return [n for n in names if n in self.kinds and self.kinds[n].refinement == refinement]
 
     @property
     def has_knee(self) -> bool:

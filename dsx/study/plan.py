@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsx.conv import Cost
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Metric
@@ -15,10 +16,6 @@ from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe
 from dsx.study.memory import Memory
 from dsx.study.weights import training_id
-
-COUNTED = ("params", "flops", "bits")
-PROJECTED = "projected_accuracy"
-"""Says something where weights are kept; there it is always measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +42,16 @@ class Plan:
     @property
     def training(self) -> str:
         """The id of the training that the study's metrics need; empty if none needs one."""
-        trained = [name for name, metric in self.metrics.items() if metric.cost == "trained"]
+        trained = [name for name, metric in self.metrics.items() if metric.stage == "trained"]
         return training_id({name: self.protocols[name] for name in trained})
+
+    def expected(self, cost: Cost) -> dict[str, float]:
+        """Read off a cost what is known of a design before anything is measured."""
+        return {
+            name: metric.closed_form(cost)
+            for name, metric in self.metrics.items()
+            if metric.closed_form is not None
+        }
 
     def protocol(self, name: str, design: Design) -> str:
         """Give the protocol of a metric for a design."""
@@ -63,7 +68,7 @@ class Plan:
         """
         order = (STAGES[-1], *STAGES[:-1]) if design.learned else STAGES
         return [
-            (stage, [name for name, metric in self.metrics.items() if metric.cost == stage])
+            (stage, [name for name, metric in self.metrics.items() if metric.stage == stage])
             for stage in order
         ]
 
@@ -93,8 +98,8 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
         space: The space.
 
     Returns:
-        The metrics by name: those that can be counted, objectives, constraints, and where weights
-        are kept what they are worth before training; cheap ones first.
+        The metrics by name: those that are always measured, objectives and constraints; cheap
+        ones first.
 
     Raises:
         SpaceError: If a metric is unknown, cannot be had on this machine, or needs weights that
@@ -111,20 +116,21 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
             wanted[name] = find(Metric, name)
         except DsxError as error:
             raise space.source.error((key, name), str(error)) from error
-        if name == PROJECTED and space.file.weights is None:
-            problem = "needs weights to begin with (weights: FILE)"
+        if problem := wanted[name].lacks(space) or wanted[name].absent(space):
             raise space.source.error((key, name), problem)
-        if problem := wanted[name].absent(space):
-            raise space.source.error((key, name), problem)
-    always = COUNTED if space.file.weights is None else (*COUNTED, PROJECTED)
-    found = {name: find(Metric, name) for name in names(Metric) if name in always} | wanted
+    known = {name: find(Metric, name) for name in names(Metric)}
+    always = {name: m for name, m in known.items() if m.always and not m.lacks(space)}
+    found = always | wanted
     return {
-        name: found[name] for stage in STAGES for name in sorted(found) if found[name].cost == stage
+        name: found[name]
+        for stage in STAGES
+        for name in sorted(found)
+        if found[name].stage == stage
     }
 
 
 def unmet(space: SearchSpace) -> dict[str, str]:
-    """Find the constraints on counted metrics that no design of a space can meet.
+    """Find the constraints on metrics with a closed form that no design of a space can meet.
 
     Args:
         space: The space.
@@ -136,9 +142,10 @@ def unmet(space: SearchSpace) -> dict[str, str]:
     baseline = space.cost(space.baseline)
     problems = {}
     for name, bound in space.file.constraints.items():
-        if name not in COUNTED:
+        closed_form = find(Metric, name).closed_form
+        if closed_form is None:
             continue
-        best, standing = getattr(least if bound.at_most else most, name), getattr(baseline, name)
+        best, standing = closed_form(least if bound.at_most else most), closed_form(baseline)
         if bound.excess(best, standing) > 0:
             share = f"{best / standing:.1%} of the baseline" if standing else str(best)
             word = "smallest" if bound.at_most else "largest"

@@ -10,15 +10,10 @@ from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError
 from dsx.study.checked import damage
-from dsx.study.front import Front, Value
-from dsx.study.plan import COUNTED, PROJECTED
+from dsx.study.front import Front, MetricKind, Value
 from dsx.study.rank import Agreement, Numbers, Pairs, agreement, ceiling, pairs
 from dsx.study.read import find_study, load_front, load_values
 from dsx.study.tables import MeasurementRow, StudyRow
-
-LATENCY = "latency_ms"
-PROXIES = {**dict.fromkeys((*COUNTED, "peak_memory_mb"), LATENCY), PROJECTED: "accuracy"}
-"""What is cheap to know, and the dear number that it stands for."""
 
 LEAST = 3
 """Fewer designs have no order to speak of."""
@@ -94,20 +89,40 @@ def load_proxies(engine: Engine, name: str | None) -> ProxyReport:
         StorageError: If there is no such study, or too few of its designs were measured.
     """
     study = find_study(engine, name)
-    numbers = load_values(engine, study)
+    numbers, front = load_values(engine, study), load_front(engine, study.name)
     return ProxyReport(
-        front=load_front(engine, study.name),
+        front=front,
         numbers=numbers,
-        proxies=compare(numbers, study.name),
+        proxies=compare(numbers, front.kinds, study.name),
         unknown_operators=_unknown_operators(engine, study),
     )
 
 
-def compare(numbers: Numbered, study: str) -> tuple[Proxy, ...]:
+def stand_ins(kinds: Mapping[str, MetricKind]) -> list[tuple[str, str]]:
+    """List each metric that is cheap to know with a dear one that it may stand for.
+
+    Args:
+        kinds: Stage and refinement of each metric.
+
+    Returns:
+        Pairs: what is counted, and what is exact of a deployed network, for what is timed; what is
+        read before a training for what is read after it.
+    """
+    timed = [n for n, kind in kinds.items() if kind == MetricKind("timed", "re-measure")]
+    trained = [name for name, kind in kinds.items() if kind.stage == "trained"]
+    exact = MetricKind("timed", "none")
+    counted = [n for n, kind in kinds.items() if kind.stage == "static" or kind == exact]
+    projected = [name for name, kind in kinds.items() if kind.stage == "projected"]
+    pairs = [(counted, timed), (projected, trained)]
+    return [(name, target) for cheap, dear in pairs for target in dear for name in cheap]
+
+
+def compare(numbers: Numbered, kinds: Mapping[str, MetricKind], study: str) -> tuple[Proxy, ...]:
     """Compare each proxy with what it stands for.
 
     Args:
         numbers: Of each design.
+        kinds: Stage and refinement of each metric.
         study: Its name, for the error.
 
     Returns:
@@ -116,19 +131,23 @@ def compare(numbers: Numbered, study: str) -> tuple[Proxy, ...]:
     Raises:
         StorageError: If there are none.
     """
-    found = {name: _points(numbers, name, target) for name, target in PROXIES.items()}
-    proxies = [
-        _proxy(name, PROXIES[name], list(points.values()))
-        for name, points in found.items()
-        if len(points) >= LEAST
-    ]
-    if not proxies:
-        timed = sum(LATENCY in measured for measured in numbers.values())
+    pairs = stand_ins(kinds)
+    found = {pair: list(_points(numbers, *pair).values()) for pair in pairs}
+    proxies = [_proxy(*pair, points) for pair, points in found.items() if len(points) >= LEAST]
+    if proxies:
+        return tuple(proxies)
+    if not pairs:
         raise StorageError(
-            f"study '{study}' has {timed} designs with {LATENCY}, and to compare orders takes at "
-            f"least {LEAST} (a study measures {LATENCY} if it is an objective or a constraint)"
+            f"study '{study}' measures nothing that is timed, and nothing both before and after a "
+            "training, for which another metric could stand (a study measures what is an objective "
+            "or a constraint)"
         )
-    return tuple(proxies)
+    most = max(map(len, found.values()))
+    targets = " or ".join(dict.fromkeys(target for _, target in pairs))
+    raise StorageError(
+        f"study '{study}' has {most} designs with {targets}, and to compare orders takes at least "
+        f"{LEAST}"
+    )
 
 
 def _points(numbers: Numbered, name: str, target: str) -> dict[str, tuple[Value, Value]]:
@@ -170,15 +189,19 @@ def _array(numbers: Iterable[float]) -> Numbers:
 
 
 def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
+    protocols = {str(facts["protocol"]) for facts in study.metrics.values()}
     query = (
-        select(MeasurementRow.conditions)
+        select(MeasurementRow.metric, MeasurementRow.conditions)
         .where(MeasurementRow.design == study.baseline, MeasurementRow.device == study.device)
-        .where(MeasurementRow.metric == "flops")
-        .order_by(MeasurementRow.id.desc())
-        .limit(1)
+        .where(MeasurementRow.protocol.in_(protocols))
+        .order_by(MeasurementRow.id)
     )
     with Session(engine) as session:
-        row = session.execute(query).first()
-    if row is None or damage(MeasurementRow.__table__, row._mapping):
-        return {}
-    return dict(row.conditions.get("unknown_operators", {}))
+        rows = session.execute(query).all()
+    sound = [row for row in rows if not damage(MeasurementRow.__table__, row._mapping)]
+    # The newest reading of each metric counts.
+    newest = {row.metric: row.conditions for row in sound}
+    found: dict[str, int] = {}
+    for conditions in newest.values():
+        found |= conditions.get("unknown_operators", {})
+    return found

@@ -19,7 +19,7 @@ from dsx.study.circumstances import (
     repeated,
 )
 from dsx.study.database import DEFAULT_STORAGE, open_database
-from dsx.study.front import Entry, Front, Value
+from dsx.study.front import Entry, Front, MetricKind, Value
 from dsx.study.names import check_study_name
 from dsx.study.outcomes import load_outcomes
 from dsx.study.pool import Stored, pool_all
@@ -94,6 +94,10 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
         space=study.space,
         objectives=study.objectives,
         units=_units(study),
+        kinds={
+            name: MetricKind(facts["stage"], facts["refinement"])
+            for name, facts in study.metrics.items()
+        },
         entries=tuple(whole),
         baseline=study.baseline,
         reference=study.reference,

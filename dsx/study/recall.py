@@ -28,7 +28,7 @@ class Recall:
 
     def timed(self, name: str) -> bool:
         """Check whether a metric is measured on the deployed network."""
-        return self.plan.metrics[name].cost == "timed"
+        return self.plan.metrics[name].stage == "timed"
 
     def find(self, name: str, design: Design) -> Reading | None:
         """Look up a number without building the design.

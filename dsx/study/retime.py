@@ -1,12 +1,11 @@
-"""Retime: time designs of a study once more, in turn; the new readings join the old ones."""
+"""Retime: time designs of a study once more; the new readings join the old ones."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 from dsx.errors import WorkFailed
-from dsx.measure import Candidate
-from dsx.measure.side_by_side import read_latencies
+from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
-from dsx.study.evaluate import WAITING
+from dsx.study.evaluate import WAITING, read_metric
 from dsx.study.front import Entry, Front
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
@@ -14,22 +13,23 @@ from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.weights import Weights
 
-LATENCY = "latency_ms"
 IN_TURN = 8
 """Designs that are timed in turn at once; more of them would hold too much memory."""
 
 
 def retime(
     designs: Sequence[Design],
+    names: Sequence[str],
     plan: Plan,
     memory: Memory,
     weights: Weights,
     doing: Callable[[str], None],
 ) -> list[str]:
-    """Time designs again.
+    """Measure timed metrics of designs again.
 
     Args:
         designs: Of the study.
+        names: Metrics of the study that become more certain when they are measured again.
         plan: Of the study.
         memory: Of this device, in the study's database.
         weights: Of the study; a design with learned shapes whose weights it does not keep is left
@@ -54,19 +54,30 @@ def retime(
         for candidate in known:
             if candidate.deployed_id not in seen:
                 fresh.setdefault(candidate.deployed_id, candidate)
-        readings = read_latencies(list(fresh.values()), lambda: doing(WAITING))
-        for candidate, reading in zip(fresh.values(), readings, strict=True):
-            recall.add(LATENCY, candidate, reading)
+        for name in names:
+            shared = recall.timed(name)
+            read = list(fresh.values()) if shared else known
+            readings = _read(name, plan.metrics[name], read, doing)
+            for candidate, reading in zip(read, readings, strict=True):
+                recall.add(name, candidate, reading)
+            for candidate in known if shared else ():
+                if fresh.get(candidate.deployed_id) is not candidate:
+                    recall.share(name, candidate)
         seen |= fresh.keys()
-        for candidate in known:
-            if fresh.get(candidate.deployed_id) is not candidate:
-                recall.share(LATENCY, candidate)
-            timed.append(candidate.design.id)
+        timed += [candidate.design.id for candidate in known]
     return timed
 
 
+def _read(
+    name: str, metric: Metric, candidates: Sequence[Candidate], doing: Callable[[str], None]
+) -> list[Reading]:
+    if metric.read_in_turn is not None:
+        return metric.read_in_turn(candidates, lambda: doing(WAITING))
+    return [read_metric(name, metric, candidate) for candidate in candidates]
+
+
 def marked(front: Front, device: str) -> list[Entry]:
-    """List the designs whose latency matters and comes from bad conditions.
+    """List the designs with a value that matters, was timed, and comes from bad conditions.
 
     What may be on the front matters, what keeps another design from being certain, and the
     baseline, which all designs are compared with.
@@ -76,17 +87,33 @@ def marked(front: Front, device: str) -> list[Entry]:
         device: Fingerprint of the device that they can be timed on.
 
     Returns:
-        Those whose latency was taken on a busy machine, or has a wider interval than was asked
+        Those with a value that was taken on a busy machine, or has a wider interval than was asked
         for; on the front first, then the baseline.
     """
     baseline = () if front.baseline_entry is None else (front.baseline_entry,)
     some = (*front.on_front, *baseline, *front.perhaps, *front.doubters)
     matter = {entry.id: entry for entry in some}
-    return [
-        entry
-        for entry in matter.values()
-        if entry.device == device and LATENCY in entry.metrics and entry.metrics[LATENCY].flagged
-    ]
+    return [entry for entry in matter.values() if entry.device == device and _flagged(front, entry)]
+
+
+def to_time(front: Front, entries: Iterable[Entry]) -> list[str]:
+    """List the metrics that designs are timed for: objectives, and values from bad conditions.
+
+    Args:
+        front: The front.
+        entries: Designs of it.
+
+    Returns:
+        Names of metrics that become more certain when they are measured again.
+    """
+    rough = {name for entry in entries for name in _flagged(front, entry)}
+    names = front.refined_by("re-measure")
+    return [name for name in names if name in front.objectives or name in rough]
+
+
+def _flagged(front: Front, entry: Entry) -> list[str]:
+    names = [name for name in front.refined_by("re-measure") if name in entry.metrics]
+    return [name for name in names if entry.metrics[name].flagged]
 
 
 def network_of(entry: Entry) -> str:

@@ -30,7 +30,7 @@ from dsx.study.open_connections import roll_back_open
 from dsx.study.plan import Plan, make_plan
 from dsx.study.read import load_front
 from dsx.study.repair import Repair
-from dsx.study.retime import distinct, marked, retime
+from dsx.study.retime import distinct, marked, retime, to_time
 from dsx.study.server import SERVER_SECONDS, connection_lost
 from dsx.study.store import Draw, Store
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
@@ -183,7 +183,9 @@ class _Run:
         self.trials = Trials(self.engine, name)
         self.front = self.marked = 0
         # The protocol of such a metric has loaded the data already.
-        uses_data = any(metric.cost in ("projected", "trained") for metric in plan.metrics.values())
+        uses_data = any(
+            metric.stage in ("projected", "trained") for metric in plan.metrics.values()
+        )
         self.notes = [*plan.notes, *(plan.space.splits.notes if uses_data else ())]
         self.notes += space_notes(plan.space)
         self.note_again = 0.0
@@ -299,14 +301,18 @@ class _Run:
         time.sleep(QUIET_SECONDS)
         if busy.since(before)["busy"]:
             return
-        designs = [design_of(self.plan.space, entry) for entry in distinct(found)[:MOST_MARKED]]
-        retime(designs, self.plan, self.memory, self.weights, self._doing)
+        entries = distinct(found)[:MOST_MARKED]
+        designs = [design_of(self.plan.space, entry) for entry in entries]
+        names = to_time(self._whole_front(), entries)
+        retime(designs, names, self.plan, self.memory, self.weights, self._doing)
         self._note_front()
         self._marked()
 
+    def _whole_front(self) -> Front:
+        return load_front(self.engine, self.name, mix_devices=True)
+
     def _marked(self) -> list[Entry]:
-        front = load_front(self.engine, self.name, mix_devices=True)
-        found = marked(front, self.memory.device)
+        found = marked(self._whole_front(), self.memory.device)
         self.marked = len(found)
         return found
 

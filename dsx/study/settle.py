@@ -31,7 +31,7 @@ from dsx.study.plan import Plan, make_plan, plan_metrics
 from dsx.study.read import find_study, load_front
 from dsx.study.recall import Recall
 from dsx.study.references import References
-from dsx.study.retime import IN_TURN, LATENCY, distinct, marked, network_of, retime
+from dsx.study.retime import IN_TURN, distinct, marked, network_of, retime, to_time
 from dsx.study.server import SERVER_SECONDS
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
@@ -128,7 +128,7 @@ class _Settling:
         self.study, self.plan, self.memory = study, plan, memory
         self.weights, self.lease, self._say = weights, lease, doing
         self.engine: Engine = memory.engine
-        self.trained_metrics = [n for n, m in plan.metrics.items() if m.cost == "trained"]
+        self.trained_metrics = [n for n, m in plan.metrics.items() if m.stage == "trained"]
         self.spent = {"timing": 0.0, "training": 0.0}
         self.done: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
@@ -180,7 +180,7 @@ class _Settling:
         kind = min(work, key=lambda kind: self.spent[kind])
         begin = time.monotonic()
         if kind == "timing":
-            self._time(self._in_turn(front, work[kind], end - begin))
+            self._time(front, self._in_turn(front, work[kind], end - begin))
         else:
             entry = work[kind][0]
             with subject(f"#{entry.trial}"):
@@ -193,14 +193,14 @@ class _Settling:
         Also those whose latency is from bad conditions, whether they are contested or not.
         """
         rough = {entry.id: (entry, MOST_ROUGH) for entry in marked(front, self.memory.device)}
-        names = [LATENCY] if LATENCY in front.objectives else []
+        names = [name for name in front.refined_by("re-measure") if name in front.objectives]
         found = {entry.id: (entry, MOST_READINGS) for entry in _overlapping(front, names)}
         entries = [
             entry
             for entry, most in (rough | found).values()
-            if max(_readings(entry), self.tries[network_of(entry)]) < most
+            if max(_readings(front, entry), self.tries[network_of(entry)]) < most
         ]
-        return sorted(distinct(entries), key=_readings)
+        return sorted(distinct(entries), key=lambda entry: _readings(front, entry))
 
     def _in_turn(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
         """Choose whom to time in turn now: no more than there is time for, and the baseline.
@@ -215,7 +215,7 @@ class _Settling:
             return chosen
         if network_of(baseline) in map(network_of, chosen):
             return chosen
-        if _readings(baseline) > min(map(_readings, chosen)):
+        if _readings(front, baseline) > min(_readings(front, entry) for entry in chosen):
             return chosen
         return [*chosen[: IN_TURN - 1], baseline]
 
@@ -233,9 +233,10 @@ class _Settling:
         ]
         return sorted(entries, key=seeds)
 
-    def _time(self, entries: list[Entry]) -> None:
+    def _time(self, front: Front, entries: list[Entry]) -> None:
         designs = [design_of(self.plan.space, entry) for entry in entries]
-        timed = retime(designs, self.plan, self.memory, self.weights, self.doing)
+        names = to_time(front, entries)
+        timed = retime(designs, names, self.plan, self.memory, self.weights, self.doing)
         # On a busy machine readings may not count, and without its weights a design has none.
         self.tries.update(map(network_of, entries))
         self.done["timing"] += len(timed)
@@ -294,10 +295,10 @@ class _Settling:
                 return plan, seed
 
 
-def _readings(entry: Entry) -> int:
-    """Count the readings behind a latency; a damaged one may be missing."""
-    latency = entry.metrics.get(LATENCY)
-    return 0 if latency is None else latency.readings
+def _readings(front: Front, entry: Entry) -> int:
+    """Count the readings behind what was timed of a design; a damaged value may be missing."""
+    names = to_time(front, [entry])
+    return min((entry.metrics[n].readings if n in entry.metrics else 0 for n in names), default=0)
 
 
 def reseeded(space: SearchSpace, seed: int) -> SearchSpace:

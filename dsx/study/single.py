@@ -11,17 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from torch import Tensor
 
 from dsx.errors import DsxError, NotCounted, WorkFailed
-from dsx.lookup import find
+from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.layers import Breakdown, break_down, check_clocked
-from dsx.measure.side_by_side import read_latencies
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.study.database import open_database
 from dsx.study.evaluate import WAITING, check_finite, in_one_line
 from dsx.study.front import Value
 from dsx.study.memory import KnownForms, Memory
-from dsx.study.plan import COUNTED, Plan, plan_metrics
+from dsx.study.plan import Plan, plan_metrics
 from dsx.study.pool import chance_facts, pool_all
 from dsx.study.readings import load_under
 from dsx.study.recall import Recall
@@ -30,7 +29,6 @@ from dsx.study.server import SERVER_SECONDS
 from dsx.study.tables import now
 from dsx.study.wanted import choose_metrics
 
-LATENCY = "latency_ms"
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
 
 
@@ -127,8 +125,10 @@ class Single:
         """
         metrics, absent = choose_metrics(self.space, wanted, self.train)
         # Numbers of learned shapes are of one training: if one is taken anew, so are all.
-        counted = COUNTED if self.design.learned else ()
-        more = {name: find(Metric, name) for name in counted} | metrics
+        known = {
+            name: find(Metric, name) for name in (names(Metric) if self.design.learned else ())
+        }
+        more = {name: m for name, m in known.items() if m.closed_form is not None} | metrics
         self.probe()
         plan = plan_metrics(self.space, more, self.memory, self.design.learned)
         found = {one.id: self.look_up(plan, one) for one in self.designs}
@@ -222,7 +222,7 @@ class Single:
                 self.check_shapes()
             own = self.weights is not None and one is self.design
             for name in missing if not (self.train or own) else ():
-                if plan.metrics[name].cost == "trained":
+                if plan.metrics[name].stage == "trained":
                     whose = "the design" if one.changed else "the baseline"
                     problem = f"{name} of {whose} is known after training only: add --train"
                     raise DsxError(f"--metric: {problem}")
@@ -296,19 +296,16 @@ class Single:
     def _read(
         self, name: str, metric: Metric, candidates: Sequence[Candidate]
     ) -> Iterator[tuple[Candidate, Reading]]:
-        if candidates and metric.cost != "static":
+        if candidates and metric.stage != "static":
             self.doing(f"measuring {name}")
-        if name == LATENCY and candidates:
-            yield from zip(candidates, self.time(candidates), strict=True)
+        if metric.read_in_turn is not None and candidates:
+            readings = metric.read_in_turn(candidates, lambda: self.doing(WAITING))
+            yield from zip(candidates, readings, strict=True)
         else:
             for candidate in candidates:
-                if metric.cost == "trained":
+                if metric.stage == "trained":
                     self._restore(candidate)
                 yield candidate, metric.read(candidate)
-
-    def time(self, candidates: Sequence[Candidate]) -> list[Reading]:
-        """Time candidates in turn."""
-        return read_latencies(candidates, lambda: self.doing(WAITING))
 
     def candidate(self, space: SearchSpace, design: Design) -> Candidate:
         """Make a candidate; learned shapes are as known weights have them.

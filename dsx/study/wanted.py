@@ -7,7 +7,6 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES
 from dsx.space import SearchSpace
-from dsx.study.plan import PROJECTED
 
 
 def choose_metrics(
@@ -27,21 +26,15 @@ def choose_metrics(
         DsxError: If a wanted metric is unknown, or cannot be had.
     """
     found = {name: _find(name) for name in wanted or names(Metric)}
-    absent = {name: why for name, metric in found.items() if (why := _absent(space, name, metric))}
-    for name, why in absent.items():
+    lacking = {name: why for name, metric in found.items() if (why := metric.lacks(space))}
+    absent = {name: why for name, metric in found.items() if (why := metric.absent(space))}
+    for name, why in (lacking | absent).items():
         if wanted:
             raise DsxError(f"--metric: {name} {why}")
     stages = [stage for stage in STAGES if wanted or train or stage != "trained"]
-    had = {name: metric for name, metric in found.items() if name not in absent}
+    had = {name: metric for name, metric in found.items() if name not in lacking | absent}
     # What a space lacks is no fault of the machine, and not worth a word each time.
-    absent.pop(PROJECTED, None)
-    return {name: m for stage in stages for name, m in had.items() if m.cost == stage}, absent
-
-
-def _absent(space: SearchSpace, name: str, metric: Metric) -> str:
-    if name == PROJECTED and space.file.weights is None:
-        return "needs weights to begin with (in the space: weights: FILE)"
-    return metric.absent(space)
+    return {name: m for stage in stages for name, m in had.items() if m.stage == stage}, absent
 
 
 def _find(name: str) -> Metric:

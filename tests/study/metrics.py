@@ -23,7 +23,7 @@ def _metric_of(readings: list[Reading]) -> Metric:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return Metric(
-        unit="", direction="minimize", cost="static", read=read, protocol=lambda space: {}
+        unit="", direction="minimize", stage="static", read=read, protocol=lambda space: {}
     )
 
 
@@ -54,7 +54,7 @@ def _sized(number: Callable[[float], Any]) -> Metric:
     return Metric(
         unit="",
         direction="minimize",
-        cost="static",
+        stage="static",
         read=read,
         protocol=lambda space: {"version": np.int64(1)},
     )
@@ -64,7 +64,7 @@ numpy_float, numpy_int, tensor = _sized(np.float32), _sized(np.int64), _sized(to
 bare = Metric(
     unit="",
     direction="minimize",
-    cost="static",
+    stage="static",
     read=lambda candidate: np.float32(3),  # type: ignore[arg-type, return-value]
     protocol=lambda space: {},
 )
@@ -79,5 +79,5 @@ def _fragile(candidate: Candidate) -> Reading:
 
 
 fragile = Metric(
-    unit="", direction="minimize", cost="static", read=_fragile, protocol=lambda space: {}
+    unit="", direction="minimize", stage="static", read=_fragile, protocol=lambda space: {}
 )
