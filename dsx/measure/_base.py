@@ -308,6 +308,7 @@ class Metric:
             seed of the training; by default what is usual at that stage.
         closed_form: Reads the metric off the cost of a design; None if only `read` tells it.
         always: Whether it is measured in every space that has what it needs.
+        rank: Place among the metrics of its stage in a list, before those with a larger one.
         read_in_turn: Measures several candidates so that a drift of the machine hits all alike;
             called with them and with what is told that the device is not free. None if they are
             measured one by one.
@@ -325,6 +326,7 @@ class Metric:
     noise: Noise | None = None
     closed_form: Callable[[Cost], float] | None = None
     always: bool = False
+    rank: int = 10
     read_in_turn: (
         Callable[[Sequence[Candidate], Callable[[], None] | None], list[Reading]] | None
     ) = None
@@ -338,3 +340,20 @@ class Metric:
         if noise == "exact":
             return "none"
         return "retrain" if noise == "seeded" or self.stage == "trained" else "re-measure"
+
+
+def in_order(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Sort metrics, the cheap ones first.
+
+    Args:
+        metrics: By name.
+
+    Returns:
+        The same, by stage, rank and name.
+    """
+
+    def place(item: tuple[str, Metric]) -> tuple[int, int, str]:
+        name, metric = item
+        return STAGES.index(metric.stage), metric.rank, name
+
+    return dict(sorted(metrics.items(), key=place))

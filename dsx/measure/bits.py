@@ -16,4 +16,5 @@ METRIC = Metric(
     protocol=lambda space: {"version": 1},
     closed_form=lambda cost: cost.bits,
     always=True,
+    rank=3,
 )

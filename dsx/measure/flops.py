@@ -319,4 +319,5 @@ METRIC = Metric(
     protocol=lambda space: {"version": 1},
     closed_form=lambda cost: cost.flops,
     always=True,
+    rank=1,
 )

@@ -16,4 +16,5 @@ METRIC = Metric(
     protocol=lambda space: {"version": 1},
     closed_form=lambda cost: cost.params,
     always=True,
+    rank=2,
 )

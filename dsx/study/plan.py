@@ -9,7 +9,7 @@ from dsx.conv import Cost
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Metric
-from dsx.measure._base import STAGES, Stage, training_facts
+from dsx.measure._base import STAGES, Stage, in_order, training_facts
 from dsx.measure.backends import refusal
 from dsx.plain import plain
 from dsx.space import Design, SearchSpace
@@ -120,13 +120,7 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
             raise space.source.error((key, name), problem)
     known = {name: find(Metric, name) for name in names(Metric)}
     always = {name: m for name, m in known.items() if m.always and not m.lacks(space)}
-    found = always | wanted
-    return {
-        name: found[name]
-        for stage in STAGES
-        for name in sorted(found)
-        if found[name].stage == stage
-    }
+    return in_order(always | wanted)
 
 
 def unmet(space: SearchSpace) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Metric
-from dsx.measure._base import STAGES
+from dsx.measure._base import in_order
 from dsx.space import SearchSpace
 
 
@@ -31,10 +31,13 @@ def choose_metrics(
     for name, why in (lacking | absent).items():
         if wanted:
             raise DsxError(f"--metric: {name} {why}")
-    stages = [stage for stage in STAGES if wanted or train or stage != "trained"]
-    had = {name: metric for name, metric in found.items() if name not in lacking | absent}
+    had = {
+        name: metric
+        for name, metric in found.items()
+        if name not in lacking | absent and (wanted or train or metric.stage != "trained")
+    }
     # What a space lacks is no fault of the machine, and not worth a word each time.
-    return {name: m for stage in stages for name, m in had.items() if m.stage == stage}, absent
+    return in_order(had), absent
 
 
 def _find(name: str) -> Metric:

@@ -18,7 +18,7 @@ HERE = [name for name in METRICS if not find(Metric, name).absent(space(SMALL))]
 """Those that this machine can measure."""
 
 UNITS = ("ms", "mb", "mj")
-STATIC = [name for name in METRICS if find(Metric, name).cost == "static"]
+STATIC = [name for name in METRICS if find(Metric, name).stage == "static"]
 
 
 @functools.cache
@@ -49,7 +49,7 @@ def test_what_cannot_be_had_here_says_why_in_one_line(name: str) -> None:
 def test_a_record_is_complete(name: str) -> None:
     metric = find(Metric, name)
     assert metric.direction in ("minimize", "maximize")
-    assert metric.cost in STAGES
+    assert metric.stage in STAGES
     assert metric.unit == metric.unit.strip()
     module = inspect.getmodule(metric.read)
     assert module is not None
@@ -120,5 +120,5 @@ def test_a_protocol_tells_what_the_number_depends_on(name: str) -> None:
             "timed": [False, False, True, True],
             "projected": [False, True, False, False],
             "trained": [True, True, False, False],
-        }[metric.cost]
+        }[metric.stage]
     )

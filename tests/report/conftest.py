@@ -7,6 +7,7 @@ import pytest
 
 from dsx.study.front import Direction, Entry, Front, Value
 from dsx.study.proxies import ProxyReport, compare
+from tests.study.kinds import KINDS
 
 UNITS = {
     "flops": "multiply-adds",
@@ -67,6 +68,7 @@ def make(*objectives: str, trials: range = range(9)) -> Front:
         space="vgg16",
         objectives=ways,
         units=UNITS,
+        kinds=KINDS,
         entries=entries,
         baseline=_entry(0).id,
         reference={
@@ -134,7 +136,7 @@ def proxies() -> ProxyReport:
     return ProxyReport(
         front=front,
         numbers=numbers,
-        proxies=compare(numbers, front.study),
+        proxies=compare(numbers, KINDS, front.study),
         unknown_operators={"aten::fft_fft": 2},
     )
 

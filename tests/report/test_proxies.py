@@ -12,12 +12,13 @@ from rich.console import Console
 from dsx.report.proxies import columns_of, drawn_as, print_proxies, said_of, sentences, table
 from dsx.study.front import Value
 from dsx.study.proxies import Proxy, ProxyReport, compare
+from tests.study.kinds import KINDS
 
 
 def of(report: ProxyReport, numbers: Mapping[str, Mapping[str, Value]]) -> ProxyReport:
     """Report on other numbers."""
     return dataclasses.replace(
-        report, numbers=numbers, proxies=compare(numbers, "x"), unknown_operators={}
+        report, numbers=numbers, proxies=compare(numbers, KINDS, "x"), unknown_operators={}
     )
 
 
@@ -88,7 +89,7 @@ def cells(report: ProxyReport, columns: int) -> str:
 def test_the_table_has_a_line_for_each_proxy(proxies: ProxyReport) -> None:
     head, *rows = cells(proxies, 80).splitlines()
     assert head.split() == ["proxy", "for", "designs", "tau", "95", "%", "rho", "ceiling", "wrong"]
-    assert [row.split()[0] for row in rows] == ["params", "flops", "bits", "peak"]
+    assert [row.split()[0] for row in rows] == ["flops", "params", "bits", "peak"]
     # The rejected design has no bits.
     assert [row.split("latency")[1].split()[0] for row in rows] == ["10", "10", "9", "9"]
     assert rows[-1].split("latency")[1].split() == ["9", "constant", "-", "-", "-", "-"]
@@ -130,7 +131,7 @@ def test_a_table_is_printed_with_its_sentences(
 
 
 def test_a_panel_says_how_well_its_proxy_does(proxies: ProxyReport) -> None:
-    params, *_, memory = proxies.proxies
+    _, params, *_, memory = proxies.proxies
     assert said_of(proxies, memory) == "peak memory: constant"
     assert said_of(proxies, params).startswith("params: tau 0.")
     blind = Proxy(name="flops", target="latency_ms", designs=3, constant="latency_ms")

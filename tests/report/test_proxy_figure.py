@@ -10,6 +10,7 @@ from dsx.report.proxies import DRAWN, drawn_as, said_of
 from dsx.report.proxy_figure import proxy_figure
 from dsx.study.front import Value
 from dsx.study.proxies import ProxyReport, compare
+from tests.study.kinds import KINDS
 
 
 def test_every_design_is_a_mark_in_every_panel_that_it_has_numbers_for(
@@ -58,7 +59,7 @@ def test_one_panel_and_no_design_of_the_front(proxies: ProxyReport) -> None:
         f"design {n}": {m: Value(value=n, low=n, high=n) for m in ("flops", "latency_ms")}
         for n in range(3)
     }
-    lone = dataclasses.replace(proxies, numbers=numbers, proxies=compare(numbers, "x"))
+    lone = dataclasses.replace(proxies, numbers=numbers, proxies=compare(numbers, KINDS, "x"))
     drawn = proxy_figure(lone)
     assert len(drawn.axes) == 1
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["other designs"]

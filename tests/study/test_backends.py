@@ -14,9 +14,9 @@ from dsx.measure.backends import Backend
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
 from dsx.space.space import build_space
-from dsx.study.backends import InBackend, compare_backends
+from dsx.study.backends import LATENCY, InBackend, compare_backends
 from dsx.study.plan import plan_metrics
-from dsx.study.single import LATENCY, Single
+from dsx.study.single import Single
 from tests.study.looking import Following, measured, trained
 from tests.study.spaces import LEARNED, TIMED
 

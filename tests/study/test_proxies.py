@@ -12,8 +12,9 @@ from dsx import search
 from dsx.errors import StorageError
 from dsx.nets.small_cnn import SmallCnn
 from dsx.study.database import open_database
-from dsx.study.front import Value
-from dsx.study.proxies import Numbered, Proxy, compare, load_proxies
+from dsx.study.front import MetricKind, Value
+from dsx.study.proxies import Numbered, Proxy, compare, load_proxies, stand_ins
+from tests.study.kinds import KINDS
 from tests.study.looking import states
 from tests.study.spaces import TIMED, varied
 
@@ -31,7 +32,7 @@ def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Numbered:
 
 
 def only(numbers: Numbered) -> Proxy:
-    (found,) = compare(numbers, "by-hand")
+    (found,) = compare(numbers, KINDS, "by-hand")
     return found
 
 
@@ -95,7 +96,7 @@ def test_every_proxy_is_compared_with_what_it_stands_for() -> None:
     counts = [1.0, 2.0, 3.0]
     names = ["params", "flops", "bits", "peak_memory_mb", "projected_accuracy"]
     columns = dict.fromkeys([*names, "latency_ms", "accuracy"], counts)
-    found = compare(numbered(columns), "by-hand")
+    found = compare(numbered(columns), KINDS, "by-hand")
     assert {proxy.name: proxy.target for proxy in found} == {
         **dict.fromkeys(("params", "flops", "bits", "peak_memory_mb"), "latency_ms"),
         "projected_accuracy": "accuracy",
@@ -111,11 +112,12 @@ def test_designs_without_one_of_the_two_numbers_are_left_out() -> None:
 
 
 def test_two_designs_have_no_order_to_speak_of() -> None:
+    some = {name: KINDS[name] for name in ("flops", "latency_ms", "accuracy")}
     problem = (
-        r"^study 'by-hand' has 2 designs with latency_ms, and to compare orders takes at least 3 "
+        r"^study 'by-hand' has 2 designs with latency_ms, and to compare orders takes at least 3$"
     )
     with pytest.raises(StorageError, match=problem):
-        compare(numbered({"latency_ms": [1, 2], "flops": [1, 2]}), "by-hand")
+        compare(numbered({"latency_ms": [1, 2], "flops": [1, 2]}), some, "by-hand")
 
 
 class Transformed(SmallCnn):
@@ -142,3 +144,26 @@ def test_designs_that_were_timed_and_then_rejected_count_too(storage: str, tmp_p
     assert report.front.conditions["flops"].startswith(said)
     for proxy in report.proxies:
         assert report.points(proxy).keys() == report.numbers.keys()
+
+
+def test_metrics_from_outside_stand_for_others_by_their_stage() -> None:
+    kinds = {
+        "mine:watts": MetricKind("timed", "re-measure"),
+        "mine:entropy": MetricKind("static", "none"),
+        "mine:buffers": MetricKind("timed", "none"),
+        "mine:error": MetricKind("trained", "retrain"),
+        "mine:guess": MetricKind("projected", "none"),
+    }
+    assert stand_ins(kinds) == [
+        ("mine:entropy", "mine:watts"),
+        ("mine:buffers", "mine:watts"),
+        ("mine:guess", "mine:error"),
+    ]
+    found = compare(numbered({name: [1.0, 2.0, 3.0] for name in kinds}), kinds, "by-hand")
+    assert [(proxy.name, proxy.target) for proxy in found] == stand_ins(kinds)
+
+
+def test_a_study_without_anything_that_is_timed_or_trained_has_no_proxies() -> None:
+    numbers = numbered({"flops": [1, 2, 3]})
+    with pytest.raises(StorageError, match=r"^study .by-hand. measures nothing that is timed"):
+        compare(numbers, {"flops": KINDS["flops"]}, "by-hand")

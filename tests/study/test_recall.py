@@ -114,7 +114,8 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     plan = make_plan(load_space(QUICK), memory)
     weights = Weights(memory.engine, storage, "quick", plan.training)
     designs = [design_of(plan.space, entry) for entry in before.entries]
-    assert retime(designs, plan, memory, weights, lambda words: None) == [d.id for d in designs]
+    timed = retime(designs, [LATENCY], plan, memory, weights, lambda words: None)
+    assert timed == [design.id for design in designs]
     baseline, other = front("quick", storage=storage).entries
     newest = latencies(storage)[-1]
     assert baseline.deployed == before.entries[0].deployed

@@ -43,7 +43,7 @@ def again(storage: str, study: str, doing: Callable[[str], None] = lambda words:
     """Time all designs of a study again."""
     plan, memory, weights = opened(storage, study)
     designs = [design_of(plan.space, entry) for entry in front(study, storage=storage).entries]
-    return retime(designs, plan, memory, weights, doing)
+    return retime(designs, ["latency_ms"], plan, memory, weights, doing)
 
 
 def opened(storage: str, study: str) -> tuple[Plan, Memory, Weights]:
