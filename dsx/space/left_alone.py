@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from dsx.conv.attributes import disagreement
 from dsx.conv.norms import untouchable
 from dsx.space.calls import CONVOLUTIONS, Calls
 
@@ -81,6 +82,8 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
         or len(conv._parameters) > 2
     ):
         return "more hangs on it than a weight and a bias, and would be lost"
+    if reason := disagreement(conv):
+        return reason
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
         return "shares weights with another module"

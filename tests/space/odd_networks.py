@@ -1,6 +1,7 @@
 """Networks for digits that break what dsx takes for granted, each in one way."""
 
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -334,3 +335,78 @@ def scripted_part() -> nn.Module:
     network = Odd()
     network.body[3] = torch.jit.script(network.body[3])
     return network
+
+
+class Surgery(nn.Module):
+    """Two convolutions, the first or second of which is changed after it was made."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        width = 16
+        if kind == "pruned":
+            width, second = 8, self.second
+            assert second.bias is not None
+            second.weight = nn.Parameter(second.weight[:8].clone())
+            second.bias = nn.Parameter(second.bias[:8].clone())
+        self.first.weight = nn.Parameter(self.first.weight[:, :1].clone())
+        if kind != "grey":
+            self.first.in_channels = 1
+        if kind == "wider":
+            self.second.out_channels = 24
+        if kind == "stride":
+            self.second.stride = 2  # type: ignore[assignment]
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.second(torch.relu(self.first(x))))
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+class Exits(Odd):
+    """A network of which one part ends the program with the exit code of success.
+
+    Args:
+        where: The part: "forward", "training" (the forward in train mode), "hook", "train", "to",
+            "state_dict", "copy" or "parameters".
+    """
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+        if where == "hook":
+            self.head.register_forward_hook(lambda *given: sys.exit())
+
+    def _end(self, *parts: str) -> None:
+        if self.where in parts:
+            sys.exit()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._end("forward", *["training"] * self.training)
+        return super().forward(x)
+
+    def train(self, mode: bool = True) -> "Exits":
+        self._end("train")
+        return super().train(mode)
+
+    def to(self, *given: Any, **named: Any) -> Any:
+        self._end("to")
+        return super().to(*given, **named)
+
+    def state_dict(self, *given: Any, **named: Any) -> Any:
+        self._end("state_dict")
+        return super().state_dict(*given, **named)
+
+    def parameters(self, recurse: bool = True) -> Any:
+        self._end("parameters")
+        return super().parameters(recurse)
+
+    def __getstate__(self) -> Any:
+        self._end("copy")
+        return super().__getstate__()
+
+
+def ends_in_training() -> nn.Module:
+    """Build a network whose forward in train mode ends the program."""
+    return Exits("training")
