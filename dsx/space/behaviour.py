@@ -84,7 +84,7 @@ def check_state(network: nn.Module, trained: nn.Module, images: Tensor) -> None:
     # The user's own code, or torch on what that returns.
     except DsxError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(f"it cannot load its own state_dict(): {with_type(error)}") from error
     outputs = [run(set_mode(each, False), images) for each in (trained, other)]
