@@ -35,7 +35,8 @@ def left_alone(network: nn.Module, images: Tensor, calls: Calls) -> dict[str, st
         reason = obstacle(module, held)
         if not reason and module not in calls.modules:
             reason = _uncalled(module, calls)
-        if not reason and module in read:
+        used = any(id(p) in calls.weights for p in module._parameters.values())
+        if not reason and (used or module in read):
             reason = "the network's own code reads its weights"
         if reason:
             found[name] = reason

@@ -410,3 +410,83 @@ class Exits(Odd):
 def ends_in_training() -> nn.Module:
     """Build a network whose forward in train mode ends the program."""
     return Exits("training")
+
+
+class OwnGenerator(Odd):
+    """Draws from a generator that it keeps in an attribute.
+
+    Args:
+        kind: "python", "numpy" or "legacy" (numpy's RandomState).
+        share: Share of the runs that differ.
+    """
+
+    def __init__(self, kind: str = "numpy", share: float = 0.5) -> None:
+        super().__init__()
+        kinds: dict[str, Any] = {
+            "python": random.Random, "numpy": np.random.default_rng, "legacy": np.random.RandomState
+        }  # fmt: skip
+        self.held, self.share = {"generator": kinds[kind](0)}, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * (2.0 if self.held["generator"].random() < self.share else 1.0))
+
+
+class Reseeding(Odd):
+    """Draws the same random numbers in each run.
+
+    Args:
+        way: "global" or "own", the generator that it seeds.
+    """
+
+    def __init__(self, way: str = "global") -> None:
+        super().__init__()
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.way == "own":
+            noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
+        else:
+            torch.manual_seed(0)
+            noise = torch.rand_like(x)
+        return super().forward(x + noise)
+
+
+class SeldomDropping(Odd):
+    """Dropout in eval mode, of hardly any channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.dropout2d(x, 1e-9))
+
+
+class IdleDropping(Odd):
+    """Operators that draw random numbers in train mode only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(F.rrelu(x, training=self.training), training=self.training)
+        tokens = x.flatten(2)
+        mixed = F.scaled_dot_product_attention(tokens, tokens, tokens, dropout_p=0.0)
+        return super().forward(mixed.view_as(x))
+
+
+class FunctionalBatchStatistics(Odd):
+    """Calls a batch norm with the statistics of the batch, in eval mode too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.body[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        x = F.batch_norm(
+            self.body[0](x), norm.running_mean, norm.running_var, norm.weight, norm.bias, True
+        )
+        out: Tensor = self.head(self.body[2:](x))
+        return out
+
+
+class InstanceNormed(Odd):
+    """Mixes images behind an instance norm, which does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[1] = nn.InstanceNorm2d(4, track_running_stats=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.instance_norm(x)) + x.mean()
