@@ -39,10 +39,11 @@ def plain(value: Any) -> Any:
         found = value.tolist()
         return float(found) if type(found) is type(value) else found
     # Not str(value): that of an enumeration is the name of its member.
-    for kind, own in ((Integral, int), (Real | Decimal, float), (str, str.__str__)):
-        if isinstance(value, kind):
-            return own(value)
-    return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real | Decimal) else value
 
 
 def written(value: Any) -> Any:

@@ -100,7 +100,7 @@ def run_command(state: State) -> int:
         # How typer and rich end where nobody reads their output any more.
         if isinstance(error.__context__, BrokenPipeError):
             raise BrokenPipeError from error
-        # Code of the user ends nothing but its own work.
+        # Code of the user must not end dsx as if the work were done.
         raise WorkFailed(f"code that is not dsx's raised {with_type(error)}") from error
     except typer.TyperException as error:
         raise DsxError(safe_message(error.format_message(), sys.argv[1:])) from error

@@ -83,7 +83,7 @@ def disagreement(conv: nn.Conv2d) -> str:
     for name in _PAIRS:
         value = getattr(conv, name)
         if not isinstance(value, str) and pair(value) is None:
-            return f"its {name} is {short(repr(value))}, neither one nor two whole numbers"
+            return f"its {name} is {short(repr(value))}, neither one nor two integers"
     weight = _weight(conv)
     if weight is not None and weight.dim() != 4:
         return f"its weight has {weight.dim()} dimensions, not 4"

@@ -26,7 +26,7 @@ NOISE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """How a network has behaved when it was run again on the same images.
+    """Behaviour of a network that was run again on the same images.
 
     Args:
         output: Output of the network.
@@ -101,7 +101,7 @@ def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
 
 
 def why_random(network: nn.Module, images: Tensor) -> str:
-    """Say what draws random numbers when a network is run in eval mode.
+    """Name what draws random numbers when a network is run in eval mode.
 
     Args:
         network: The network; it is unchanged.

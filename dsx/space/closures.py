@@ -8,7 +8,7 @@ import functools
 import inspect
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -51,7 +51,7 @@ def function_with_module(network: nn.Module) -> str | None:
 
 
 def second_reference(network: nn.Module, name: str) -> str | None:
-    """Find an attribute that holds a module of the network in addition to where torch has it.
+    """Find an attribute that holds a module of the network in addition to its place in the network.
 
     Args:
         network: Any network.
@@ -112,7 +112,7 @@ def _held(
 
 def _parts(value: object) -> list[object]:
     """List what a container, function or object holds."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset | deque):
         return list(value)

@@ -141,7 +141,7 @@ def _check_deployed(network: nn.Module, images: Tensor) -> None:
 
 
 def _why_not_called(network: nn.Module, name: str) -> str:
-    """Say why a slot is not called as before once it is redesigned."""
+    """Return the reason why a slot is not called as before once it is redesigned."""
     keep = f"keep the slot by a rule before the others: {{match: '{name}', keep: true}}"
     held = second_reference(network, name)
     if held is not None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -65,9 +66,9 @@ def test_one_number_stands_for_two(name: str, value: object, both: tuple[int, in
      ("out_channels", 24, "its out_channels is 24, but its weight of 16 x 16 x 3 x 3 computes"),
      ("kernel_size", (5, 3), "its kernel_size is (5, 3), but its weight of 16 x 16 x 3 x 3 "
       "computes with (3, 3): set kernel_size to (3, 3)"),
-     ("stride", None, "its stride is None, neither one nor two whole numbers"),
-     ("padding", np.array([1, 1]), "its padding is array([1, 1]), neither one nor two whole"),
-     ("dilation", (1, 1, 1), "its dilation is (1, 1, 1), neither one nor two whole numbers")],
+     ("stride", None, "its stride is None, neither one nor two integers"),
+     ("padding", np.array([1, 1]), "its padding is array([1, 1]), neither one nor two int"),
+     ("dilation", (1, 1, 1), "its dilation is (1, 1, 1), neither one nor two integers")],
 )  # fmt: skip
 def test_a_disagreement_is_one_line_and_refused(name: str, value: object, reason: str) -> None:
     changed = conv(**{name: value})
@@ -107,7 +108,7 @@ def test_a_padding_that_torch_does_not_read_any_more_is_a_disagreement() -> None
 @pytest.mark.parametrize("kernel", [(3, 3), (4, 2)])
 @pytest.mark.parametrize("mode", ["circular", "replicate"])
 def test_same_padding_in_another_mode_is_no_disagreement(
-    kernel: tuple[int, int], mode: str
+    kernel: tuple[int, int], mode: Literal["circular", "replicate"]
 ) -> None:
     made = nn.Conv2d(4, 4, kernel, padding="same", dilation=(1, 2), padding_mode=mode)
     assert not disagreement(made)

@@ -611,6 +611,7 @@ class ComputesWithWeights(nn.Module):
         super().__init__()
         self.halved, self.masked, self.read = (nn.Conv2d(1, 1, 3) for _ in range(3))
         self.own = nn.Parameter(torch.ones(1, 1, 3, 3))
+        self.mask: Tensor
         self.register_buffer("mask", torch.eye(3))
         self.head = nn.Linear(1, 10)
 
