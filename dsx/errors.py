@@ -84,9 +84,10 @@ def with_type(error: BaseException) -> str:
         error: The exception.
 
     Returns:
-        Its type and its message as printable text.
+        Its type, and its message if it has one, as printable text.
     """
-    return printable(" ".join(f"{type(error).__name__}: {error}".split()))
+    words = " ".join(str(error).split())
+    return printable(f"{type(error).__name__}: {words}" if words else type(error).__name__)
 
 
 def short(value: object) -> str:

@@ -7,6 +7,7 @@ databases and `isinstance` do not take for numbers. The types that hold numbers 
 
 import dataclasses
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any
@@ -16,8 +17,8 @@ def plain(value: Any) -> Any:
     """Convert numbers that only behave like Python's into Python's.
 
     Args:
-        value: Any value: a number of numpy or another library, a tensor or an array, or a mapping,
-            list or tuple of values.
+        value: Any value: a number of numpy or another library, a fraction, a tensor or an array, or
+            a mapping, list or tuple of values.
 
     Returns:
         The same with int, float, bool and str; an array or tensor with dimensions as lists. What
@@ -38,10 +39,11 @@ def plain(value: Any) -> Any:
         found = value.tolist()
         return float(found) if type(found) is type(value) else found
     # Not str(value): that of an enumeration is the name of its member.
-    for kind, own in ((Integral, int), (float, float), (str, str.__str__)):
-        if isinstance(value, kind):
-            return own(value)
-    return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real | Decimal) else value
 
 
 def written(value: Any) -> Any:

@@ -95,7 +95,7 @@ def test_what_is_printed_is_one_line_that_commands_nothing(text: str, shown: str
     [
         (ValueError("two\n  lines"), "ValueError: two lines"),
         (KeyError("a\x1b"), "KeyError: 'a\\x1b'"),
-        (AssertionError(), "AssertionError:"),
+        (AssertionError(), "AssertionError"),
         (OSError("\x1b[2J"), "OSError: \\x1b[2J"),
     ],
 )

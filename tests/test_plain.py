@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum, IntEnum
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -32,6 +33,9 @@ NUMBERS = [
     (np.float32(0.5), 0.5),
     (np.float64(0.1), 0.1),
     (np.longdouble(0.5), 0.5),
+    (Fraction(3, 2), 1.5),
+    (Fraction(1, 3), 1 / 3),
+    (Decimal("0.1"), 0.1),
     (np.bool_(True), True),
     (np.str_("cross"), "cross"),
     (np.array(3), 3),

@@ -145,5 +145,5 @@ def _serve(connection: Connection) -> None:
                 done = block()
             connection.send(Sample(done, time.process_time() - cpu, time.perf_counter() - wall))
         # Whatever goes wrong here belongs into the process that asked.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             connection.send(f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ import typer
 from dsx.cli import bench, doctor, export, ls, measure, pareto, search, space
 from dsx.cli._failing import failing_in_one_line
 from dsx.cli._given import check_not_empty, safe_message
-from dsx.errors import DsxError
+from dsx.errors import DsxError, WorkFailed, with_type
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -98,6 +98,9 @@ def run_command(state: State) -> int:
         return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
     except SystemExit as error:
         # How typer and rich end where nobody reads their output any more.
-        raise BrokenPipeError from error
+        if isinstance(error.__context__, BrokenPipeError):
+            raise BrokenPipeError from error
+        # Code of the user must not end dsx as if the work were done.
+        raise WorkFailed(f"code that is not dsx's raised {with_type(error)}") from error
     except typer.TyperException as error:
         raise DsxError(safe_message(error.format_message(), sys.argv[1:])) from error

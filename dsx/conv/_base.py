@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from dsx.conv.attributes import numbers
 from dsx.conv.cost import Cost
 from dsx.conv.geometry import Geometry
 from dsx.conv.spec import ConvSpec
@@ -55,7 +56,8 @@ class DsxConv(nn.Module, abc.ABC):
         self.out_channels = self.geometry.out_channels
         self.kernel_size = self.geometry.kernel_size
         self.stride = self.geometry.stride
-        self.padding = plain(like.padding)
+        own = plain(like.padding)
+        self.padding = own if isinstance(own, str) else numbers(own)
         self.padding_mode = like.padding_mode
         self.dilation = self.geometry.dilation
         self.groups = int(spec.groups)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv._base import DsxConv
+from dsx.conv.attributes import sizes_of
 from dsx.conv.binary import BinaryConv2d
 from dsx.conv.fixed import FixedConv2d
 from dsx.conv.learned import LearnedConv2d
@@ -32,9 +33,10 @@ def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:
 
 
 def _build(spec: ConvSpec, conv: nn.Conv2d, scaled: bool) -> DsxConv:
-    spec = spec.at(conv)
+    sizes = sizes_of(conv)
+    spec = spec.at(sizes)
     if spec.keeps:
-        spec = standing_spec(conv)
+        spec = standing_spec(sizes)
     spec = spec.scaled(scaled)
     if spec.separable:
         return SeparableConv2d(spec, conv)
@@ -58,7 +60,7 @@ def from_conv2d(conv: nn.Conv2d, spec: ConvSpec) -> nn.Module:
     Raises:
         SpecError: If these dials cannot be set there; says why.
     """
-    if spec.at(conv).keeps:
+    if spec.at(sizes_of(conv)).keeps:
         return conv
     module = _build(spec, conv, scaled=True)
     module.project(dense_weight(conv), None if conv.bias is None else conv.bias.detach())
@@ -74,9 +76,9 @@ def dense_weight(conv: nn.Conv2d) -> Tensor:
     Returns:
         (Cout, Cin, K, K), detached.
     """
-    weight = conv.weight.detach()
-    if conv.groups == 1:
+    weight, sizes = conv.weight.detach(), sizes_of(conv)
+    if sizes.groups == 1:
         return weight
-    channels = window_channels(conv.in_channels, conv.out_channels, conv.groups, "block")
+    channels = window_channels(sizes.in_channels, sizes.out_channels, sizes.groups, "block")
     with torch.no_grad():
-        return spread(weight, channels.to(weight.device), conv.in_channels)
+        return spread(weight, channels.to(weight.device), sizes.in_channels)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dsx.conv.attributes import margins, numbers, sizes_of
 from dsx.plain import plain_fields
 
 
@@ -53,24 +54,22 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "Geometry":
-        """Read the geometry off a convolution; `same` and `valid` padding become numbers."""
-        (kh, kw), (dh, dw) = conv.kernel_size, conv.dilation
-        if conv.padding == "same":
-            # As nn.Conv2d does it: the odd row or column goes to the bottom or right.
-            rows, columns = dh * (kh - 1), dw * (kw - 1)
-            pad = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
-        elif isinstance(conv.padding, str):
-            pad = (0, 0, 0, 0)
-        else:
-            ph, pw = conv.padding
-            pad = (pw, pw, ph, ph)
+        """Read the geometry off a convolution; `same` and `valid` padding become numbers.
+
+        Args:
+            conv: The convolution, whose attributes may be what surgery has left there.
+
+        Raises:
+            SpecError: If its attributes disagree with its weight.
+        """
+        sizes = sizes_of(conv)
         return cls(
-            in_channels=conv.in_channels,
-            out_channels=conv.out_channels,
-            kernel_size=(kh, kw),
-            stride=(conv.stride[0], conv.stride[1]),
-            padding=pad,
-            dilation=(dh, dw),
+            in_channels=sizes.in_channels,
+            out_channels=sizes.out_channels,
+            kernel_size=sizes.kernel_size,
+            stride=numbers(conv.stride),
+            padding=margins(conv),
+            dilation=numbers(conv.dilation),
             padding_mode=conv.padding_mode,
         )
 

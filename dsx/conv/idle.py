@@ -58,7 +58,7 @@ def _returns_its_input(node: fx.Node) -> bool:
         return node.target(*args, **kwargs) is given and torch.equal(given, before)
     # Any function may have an argument of this name, and may not take this tensor: then it is
     # kept, which is right for every function.
-    except Exception:
+    except (Exception, SystemExit):
         return False
 
 

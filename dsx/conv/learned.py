@@ -55,11 +55,13 @@ class LearnedConv2d(WindowedConv2d):
         super().__init__(spec, like, layout(ConvSpec(), geometry))
         blocks = tuple(len(sizes) for sizes in self.block_sizes)
         new = like.weight.detach().new_empty
-        self.weight = nn.Parameter(new(like.out_channels, like.in_channels, *geometry.kernel_size))
+        self.weight = nn.Parameter(
+            new(geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
+        )
         self.shape_scores = nn.Parameter(
             new(*((COUNT,) if spec.rigid else geometry.kernel_size), *blocks)
         )
-        self.register_buffer("enabled", torch.ones(like.out_channels, dtype=torch.bool))
+        self.register_buffer("enabled", torch.ones(geometry.out_channels, dtype=torch.bool))
         self.register_buffer("frozen", torch.tensor(False))
         patterns = rigid_shapes().flatten(1).T.to(like.weight.dtype) if spec.rigid else None
         self.register_buffer("patterns", patterns, persistent=False)

@@ -34,7 +34,7 @@ def set_mode(network: M, training: bool) -> M:
         else:
             network.eval()
     # The user's own code: any exception is about that.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         name = "train" if training else "eval"
         advice = "" if _takes_mode(error) else " (torch calls it as train(mode))"
         raise _failure(network, name, error, advice) from error
@@ -73,7 +73,7 @@ def move(
     try:
         network.to(**{key: value for key, value in wanted.items() if value is not None})
     # The user's own code: any exception is about that.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(network, "to", error, "") from error
     for name, parameter in network.named_parameters():
         if dtype is not None and parameter.is_floating_point() and parameter.dtype != dtype:
@@ -124,11 +124,11 @@ def _check_real(network: nn.Module, dtype: torch.dtype) -> None:
             raise DsxError(f"{name} is complex, and torch cannot convert it to {kind}")
 
 
-def _takes_mode(error: Exception) -> bool:
+def _takes_mode(error: BaseException) -> bool:
     return not (isinstance(error, TypeError) and "argument" in str(error))
 
 
-def _failure(network: nn.Module, method: str, error: Exception, advice: str) -> DsxError:
+def _failure(network: nn.Module, method: str, error: BaseException, advice: str) -> DsxError:
     raise_out_of_memory(error)
     kind = type(network).__name__
     return DsxError(f"{method}() of {kind} fails: {with_type(error)}{advice}")

@@ -49,7 +49,7 @@ class SeparableConv2d(DsxConv):
         positions = self.depthwise.weight[0].numel()
         uniform_(self.depthwise.weight, 1 / positions)
         nn.init.zeros_(self._depthwise_bias)
-        nn.init.constant_(stage.weight, (output_gain(like) / like.in_channels) ** 0.5)
+        nn.init.constant_(stage.weight, (output_gain(like) / self.in_channels) ** 0.5)
         kind = BinaryConv2d if spec.binary_basis else FixedConv2d
         self.pointwise: WindowedConv2d = kind(dataclasses.replace(spec, separable=False), stage)
 

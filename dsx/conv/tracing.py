@@ -154,7 +154,7 @@ def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
         return tracer.trace(network)
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 

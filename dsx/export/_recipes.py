@@ -4,6 +4,7 @@ The Python calls the functions of `dsx.export.unpacking`. It leaves the tensors 
 order in which the deployed network uses them.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import DsxConv
+from dsx.conv.attributes import correct
 from dsx.conv.binary import BinaryConv2d
 from dsx.conv.cost import RIGID_BITS
 from dsx.conv.fixed import FixedConv2d
@@ -284,6 +286,8 @@ class _Writer:
 
 def _as_fixed(conv: nn.Conv2d) -> FixedConv2d:
     """Write a grouped nn.Conv2d as `deploy` does."""
+    conv = copy.copy(conv)
+    correct(conv)
     with torch.random.fork_rng(), torch.no_grad():
         own = FixedConv2d(standing_spec(conv), conv)
         own.weight.copy_(conv.weight)

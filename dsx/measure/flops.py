@@ -167,7 +167,7 @@ def follow(network: nn.Module, sample: Tensor) -> Followed:
         try:
             counted, unsupported = _followed(network, sample)
         # The tracer runs the user's forward, and can fail on whatever it does.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise_out_of_memory(error)
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
             raise WorkFailed(f"the operator counter cannot follow the network: {reason}") from error

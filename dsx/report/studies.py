@@ -1,11 +1,12 @@
-"""Print the studies of a database, a line each, and below them why candidates failed."""
+"""Print the studies of a database, a line each, and below them what failed, and why."""
 
 import json
 from collections.abc import Mapping, Sequence
 
 from dsx.report.console import console
 from dsx.report.listing import listing, print_rows
-from dsx.report.outcomes import failures_json, outcome_notes
+from dsx.report.outcomes import failures_json, outcome_notes, shortened
+from dsx.secret import without_url_password
 from dsx.study.studies import StudyLine
 
 
@@ -25,9 +26,13 @@ def print_studies(studies: Sequence[StudyLine], format: str, about: Mapping[str,
         print_rows(rows, format, about, "studies")
         return
     out = console()
-    hidden = ["failures"] + ["failed"] * (not any(study.outcomes.failed for study in studies))
+    hidden = ["failures", "baseline_failure"] + ["failed"] * (
+        not any(study.outcomes.failed for study in studies)
+    )
     out.print(listing([_without(row, hidden) for row in rows]))
     for study in studies:
+        if failure := study.outcomes.baseline_failure:
+            out.print(f"{study.name}: The baseline failed: {shortened(failure)}", soft_wrap=True)
         for note in outcome_notes(study.outcomes):
             out.print(f"{study.name}: {note}", soft_wrap=True)
 
@@ -40,6 +45,7 @@ def _row(study: StudyLine) -> dict[str, object]:
         "draws": study.draws,
         "failed": study.outcomes.failed,
         "failures": failures_json(study.outcomes),
+        "baseline_failure": without_url_password(study.outcomes.baseline_failure) or None,
         "begun": f"{study.begun_at:%Y-%m-%dT%H:%MZ}",
         "running": study.running,
     }

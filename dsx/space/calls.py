@@ -1,5 +1,6 @@
 """Watch a network run: which modules are called, and what their operators compute."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from dsx.conv import DsxConv
 from dsx.errors import DsxError
@@ -33,8 +35,10 @@ class Calls:
         flops: Multiply-adds of the operators by the innermost of these modules that was running;
             by None where there was none.
         uncounted: Operators that are neither counted nor known to be free: name to how many times.
-        convolutions: How many convolutions were computed by none of the modules.
-        weights: Identities of the parameters with which these convolutions computed.
+        convolutions: How many convolutions were computed by none of the modules, and with weights
+            of none of them.
+        weights: Identities of the parameters that the code of the network reads by itself, outside
+            the module that holds them.
         output: Of the network.
         wrapped: Whether it came in an object that holds logits beside other things.
     """
@@ -53,9 +57,17 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
-    def __init__(self, known: set[int]) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.known = known
+        self.known = {id(p) for p in network.parameters()}
+        counted = _counted(network)
+        self.owned = {id(p): module for module in counted for p in module._parameters.values()}
+        # Tensors that depend on no image, with the weights of modules from which each is computed.
+        # They are kept, so that no other tensor gets the identity of one.
+        self.fixed: dict[int, tuple[Tensor, frozenset[int]]] = {
+            id(t): (t, frozenset({id(t)} & self.owned.keys()))
+            for t in itertools.chain(network.parameters(), network.buffers())
+        }
         self.unknown = False
         self.running: list[nn.Module] = []
         self.flops: Counter[nn.Module | None] = Counter()
@@ -87,10 +99,24 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.uncounted[operator_name(func)] += 1
         else:
             self.flops[module] += count
-        if module is None and func is torch.ops.aten.convolution.default:
+        own = module is None and func is torch.ops.aten.convolution.default
+        if own and not self._sources(args[1]):
             self.convolutions += 1
-            self.weights.add(id(args[1]))
+        self._note_weights(module, args, out)
         return out
+
+    def _note_weights(self, module: nn.Module | None, args: Sequence[Any], out: object) -> None:
+        """Note which weights of modules an operator reads, and what is computed from them alone."""
+        tensors = [each for each in tree_leaves(list(args)) if isinstance(each, Tensor)]
+        for tensor in tensors:
+            if id(tensor) in self.owned and self.owned[id(tensor)] is not module:
+                self.weights.add(id(tensor))
+        if isinstance(out, Tensor) and all(id(tensor) in self.fixed for tensor in tensors):
+            self.fixed[id(out)] = out, frozenset().union(*map(self._sources, tensors))
+
+    def _sources(self, tensor: Tensor) -> frozenset[int]:
+        """Return the weights of modules from which alone a tensor is computed; none for others."""
+        return self.fixed[id(tensor)][1] if id(tensor) in self.fixed else frozenset()
 
 
 def watch(network: nn.Module, sample: Tensor) -> Calls:
@@ -120,7 +146,7 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
 
 def _watch(network: nn.Module, sample: Tensor) -> Calls:
     modules: dict[nn.Module, list[torch.Size]] = {}
-    counter = _Counter({id(p) for p in network.parameters()})
+    counter = _Counter(network)
     known = dict(network.named_parameters())
     dtypes: set[torch.dtype] = set()
     returned: list[object] = []

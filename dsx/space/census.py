@@ -114,8 +114,8 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     if not len(sample):
         raise DsxError("the sample holds no image")
     network = set_mode(copied(model), False)
-    scaleless = set() if kept else normed(network, sample)
     seen = watch(network, sample)
+    scaleless = set() if kept else normed(network, sample)
     alone = left_alone(network, sample, seen)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)

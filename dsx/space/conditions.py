@@ -165,7 +165,7 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
         with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
             output = twin(images)
     # The user's own code, in train mode: any exception is about that.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(f"the network does not run in train mode: {with_type(error)}") from error
     if not isinstance(output, Tensor):
@@ -182,7 +182,7 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
     try:
         F.cross_entropy(output.float(), labels).backward()  # type: ignore[no-untyped-call]
     # The user's own backward, or torch on what the forward has changed in place.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         problem = f"no gradients can be computed for the network: {with_type(error)}"
         raise DsxError(problem) from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from dsx.conv.attributes import disagreement
 from dsx.conv.norms import untouchable
 from dsx.space.calls import CONVOLUTIONS, Calls
 
@@ -34,7 +35,8 @@ def left_alone(network: nn.Module, images: Tensor, calls: Calls) -> dict[str, st
         reason = obstacle(module, held)
         if not reason and module not in calls.modules:
             reason = _uncalled(module, calls)
-        if not reason and module in read:
+        used = any(id(p) in calls.weights for p in module._parameters.values())
+        if not reason and (used or module in read):
             reason = "the network's own code reads its weights"
         if reason:
             found[name] = reason
@@ -81,6 +83,8 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
         or len(conv._parameters) > 2
     ):
         return "more hangs on it than a weight and a bias, and would be lost"
+    if reason := disagreement(conv):
+        return reason
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
         return "shares weights with another module"

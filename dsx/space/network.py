@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from dsx.conv.attributes import tidy
 from dsx.conv.network_calls import duplicate, set_mode
-from dsx.errors import DsxError, raise_out_of_memory
+from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.plain import plain
 from dsx.space.source import one_line
 
@@ -34,9 +35,10 @@ def copied(model: nn.Module) -> nn.Module:
     try:
         return with_plain_numbers(duplicate(model))
     # Whatever the user's network holds says by itself why it cannot be copied.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
-        raise DsxError(f"the network cannot be copied: {one_line(error)}") from error
+        reason = one_line(error) if isinstance(error, Exception) else with_type(error)
+        raise DsxError(f"the network cannot be copied: {reason}") from error
 
 
 def with_plain_numbers(network: nn.Module) -> nn.Module:
@@ -51,6 +53,8 @@ def with_plain_numbers(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if not type(module).__module__.startswith("torch.nn."):
             continue
+        if type(module) is nn.Conv2d:
+            tidy(module)
         for name, value in vars(module).items():
             if not name.startswith("_") and _holds_numbers(value):
                 vars(module)[name] = plain(value)
@@ -83,7 +87,7 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         shape = " x ".join(str(side) for side in sample.shape)
-        reason = f"{type(error).__name__}: {one_line(error)}"
+        reason = f"{type(error).__name__}: {one_line(error)}".rstrip(": ")
         raise DsxError(f"the network does not run on an input of {shape}: {reason}") from error
     if wrapped(output):
         output = output.logits

@@ -12,7 +12,8 @@ from dsx.activity import activity
 from dsx.conv import ConvSpec, DsxConv
 from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError, SpaceError
-from dsx.space.behaviour import check_behaviour, check_state
+from dsx.space.behaviour import check_behaviour, check_state, why_random
+from dsx.space.closures import second_reference
 from dsx.space.conditions import check_measured, check_trained
 from dsx.space.deployable import check_deployed
 from dsx.space.network import run
@@ -40,11 +41,13 @@ def probe(space: SearchSpace) -> tuple[str, ...]:
     """
     try:
         with torch.random.fork_rng(), activity("checking that the network can be redesigned"):
+            # Of a network that is random, the same is found each time.
+            torch.manual_seed(0)
             network, images = space.network(fresh=True), _images(space)
             notes = check_behaviour(network, images)
             check_measured(network, space)
             check_state(network, check_trained(network, space), images)
-            check_deployed(_check_slots(network, space), images)
+            _check_deployed(_check_slots(network, space), images)
             if space.missing is None and space.file.weights is not None:
                 notes = check_behaviour(space.network(), images)
     # It names the key already.
@@ -121,11 +124,39 @@ def _check_slots(network: nn.Module, space: SearchSpace) -> nn.Module:
         hook.remove()
     for name, spec in specs.items():
         if not spec.keeps and images[name] != _expected(slots[name], len(sample)):
-            raise DsxError(
-                f"its code goes around {name} once that is redesigned (does it ask for the type of "
-                f"its modules?): {_keeping(name)}"
-            )
+            raise DsxError(_why_not_called(network, name))
     return small
+
+
+def _check_deployed(network: nn.Module, images: Tensor) -> None:
+    """Deploy a redesigned network, and say if it fails since the network draws random numbers."""
+    try:
+        check_deployed(network, images)
+    except DsxError as error:
+        draws = why_random(network, images)
+        if not draws:
+            raise
+        raise DsxError(
+            f"{draws} random numbers in eval mode, which a deployed network does not repeat, since "
+            "the trace of torch.fx holds neither the seeding nor draws of other libraries: draw "
+            f"once in __init__ and keep the numbers in a buffer, or in train mode only ({error})"
+        ) from error
+
+
+def _why_not_called(network: nn.Module, name: str) -> str:
+    """Return the reason why a slot is not called as before once it is redesigned."""
+    keep = _keeping(name)
+    held = second_reference(network, name)
+    if held is not None:
+        return (
+            f"it keeps {name} also in '{held}', an attribute that torch does not search for "
+            f"modules, and goes on to call the former convolution there once {name} is redesigned: "
+            f"call it as {name}, or {keep}"
+        )
+    return (
+        f"its code goes around {name} once that is redesigned (does it ask for the type of its "
+        f"modules?): {keep}"
+    )
 
 
 def _remedy(error: BaseException | None, names: Mapping[nn.Module, str]) -> str:

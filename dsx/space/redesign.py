@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
+from dsx.conv.attributes import disagreement
 from dsx.conv.norms import normed
 from dsx.conv.swap import swap
 from dsx.errors import SpecError, unknown
@@ -50,6 +51,8 @@ def redesign(
             raise SpecError(unknown("slot", name, convs))
         conv = convs[name]
         try:
+            if not spec.keeps and (reason := disagreement(conv)):
+                raise SpecError(reason)
             at = spec.at(conv).scaled(conv not in scaleless)
             other, standing = canonical.setdefault(conv, (name, at))
             if standing != at:

@@ -33,7 +33,7 @@ def state_of(network: nn.Module) -> dict[str, Tensor]:
     try:
         found: Any = network.state_dict()
     # The user's own code, in state_dict() or get_extra_state(): any exception is about that.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(f"its state_dict() fails: {with_type(error)}") from error
     if not isinstance(found, Mapping):
@@ -101,7 +101,7 @@ def _tensor(name: str, value: object) -> Tensor:
         found = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
         _value(found)
     # Pickling runs the code of the value, which can raise anything.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(
             f"its state dict holds a {type(value).__name__} alongside tensors ({short(name)}), "

@@ -243,7 +243,7 @@ def _failing_as_trial(candidate: Candidate) -> Iterator[None]:
         yield
     except (DsxError, SQLAlchemyError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # With a network, metric, data set, backend or kernel shape that is not dsx's, any error is
         # about that.
         if not candidate.space.imports:

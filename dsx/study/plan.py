@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsx.conv import Cost
-from dsx.errors import DsxError
+from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure._base import STAGES, Stage, in_order, training_facts
@@ -189,7 +189,8 @@ def plan_metrics(
         # The user's code can change while its import path stays the same.
         common["network"] = fingerprint(space)
     settings = {
-        name: plain({**metric.protocol(space), **common}) for name, metric in metrics.items()
+        name: plain({**_protocol(name, metric, space), **common})
+        for name, metric in metrics.items()
     }
     return Plan(
         space=space,
@@ -202,6 +203,20 @@ def plan_metrics(
             if learned
         },
     )
+
+
+def _protocol(name: str, metric: Metric, space: SearchSpace) -> Mapping[str, Any]:
+    """Ask a metric for its protocol."""
+    try:
+        return metric.protocol(space)
+    except DsxError:
+        raise
+    except (Exception, SystemExit) as error:
+        # Of a metric that is not dsx's, any error is about that.
+        if ":" not in name:
+            raise
+        raise_out_of_memory(error)
+        raise DsxError(f"the protocol of {name} cannot be read: {with_type(error)}") from error
 
 
 def _shaping(space: SearchSpace) -> dict[str, Any]:

@@ -363,7 +363,7 @@ class Single:
             yield
         except (DsxError, SQLAlchemyError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # With code that is not dsx's, any error is about that code.
             expected = isinstance(error, RuntimeError | ValueError | MemoryError)
             if not expected and not self.space.imports:

@@ -64,3 +64,22 @@ def test_help_loads_neither_torch_nor_a_database(tmp_path: Path) -> None:
     assert (process.returncode, out[:10]) == (0, "Usage: dsx")
     assert "typer" in imported
     assert imported.isdisjoint({"torch", "numpy", "sqlalchemy", "optuna", "yaml", "pydantic"})
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "line"),
+    [
+        (
+            "forward",
+            2,
+            "the network does not run on an input of 2 x 1 x 8 x 8: SystemExit",
+        ),
+        ("parameters", 1, "code that is not dsx's raised SystemExit"),
+    ],
+)
+def test_a_network_that_ends_the_program_is_an_error(
+    tmp_path: Path, where: str, code: int, line: str
+) -> None:
+    model = ("--model", "tests.space.odd_networks:Exits", "--model-args", f"{{where: {where}}}")
+    ended = dsx("space", *model, "--input", "1x8x8", folder=tmp_path)
+    assert one_line(ended, code) == line

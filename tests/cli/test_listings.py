@@ -52,7 +52,10 @@ def test_ls_lists_the_studies(used: Path) -> None:
         ("tiny", 4),
     ]
     rows = table(dsx("ls", "--format", "csv", folder=used).out)
-    assert rows == [{k: str(v) for k, v in row.items()} for row in document["studies"]]
+    assert rows == [
+        {name: "" if value is None else str(value) for name, value in row.items()}
+        for row in document["studies"]
+    ]
     header, *lines = dsx("ls", folder=used).out.splitlines()
     assert header.split() == ["study", "space", "designs", "draws", "begun", "running"]
     assert [line.split()[0] for line in lines] == ["static", "tiny"]

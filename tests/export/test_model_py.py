@@ -19,7 +19,7 @@ from dsx.conv.deploy._choose import candidates
 from dsx.conv.learned import LearnedConv2d
 from dsx.errors import WorkFailed, printable
 from dsx.export.contents import contents
-from dsx.export.model_py import MODEL, WEIGHTS, write
+from dsx.export.model_py import MODEL, WEIGHTS, write, writing_notes
 from dsx.export.verify import fresh_logits, load_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.conv.strategies import KINDS, cases, trained
@@ -270,3 +270,20 @@ def test_a_network_that_reads_the_size_of_its_images_is_written_for_that_size(
 
 def test_a_network_for_images_of_any_size_says_nothing_of_it(folder: Path) -> None:
     assert "size" not in (folder / MODEL).read_text()
+
+
+def test_a_convolution_whose_attributes_are_wrong_is_written_as_it_computes(
+    tmp_path: Path,
+) -> None:
+    grey, grouped = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=2)
+    grey.weight = nn.Parameter(grey.weight[:, :1].clone())
+    grouped.out_channels = 24
+    network, images = (
+        nn.Sequential(grey, nn.BatchNorm2d(4), grouped).eval(),
+        torch.randn(2, 1, 8, 8),
+    )
+    assert writing_notes(network, (1, 8, 8)) == ()
+    write(deploy(network, images), images, "Grey.", tmp_path)
+    assert " = nn.Conv2d(1, 4, 3)\n" in (tmp_path / MODEL).read_text()
+    torch.testing.assert_close(load_exported(tmp_path)(images), network(images))
+    assert (grey.in_channels, grouped.out_channels) == (3, 24)

@@ -29,6 +29,19 @@ def test_failures_are_listed_below_the_studies(capsys: pytest.CaptureFixture[str
     assert note == "b: All 2 candidates failed: 2 x KeyError: 3 (first: #1)"
 
 
+def test_a_baseline_that_failed_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = Outcomes(baseline_failure="KeyError: 'base'")
+    print_studies([line("a", Outcomes()), line("b", failed)], "table", {})
+    header, _, _, note = capsys.readouterr().out.splitlines()
+    assert header.split() == ["study", "space", "designs", "draws", "begun", "running"]
+    assert note == "b: The baseline failed: KeyError: 'base'"
+    for format in ("json", "csv"):
+        print_studies([line("a", Outcomes()), line("b", failed)], format, {})
+        out = capsys.readouterr().out
+        rows = json.loads(out)["studies"] if format == "json" else csv.DictReader(io.StringIO(out))
+        assert [row["baseline_failure"] or None for row in rows] == [None, "KeyError: 'base'"]
+
+
 def test_there_is_no_column_of_failures_where_nothing_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

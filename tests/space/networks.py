@@ -585,6 +585,7 @@ class KeepsFunction(nn.Module):
             "partial": partial(applied, self.conv),
             "inner": lambda x: (lambda y: self.conv(y))(x),
             "method": self.convolved,
+            "deep": {"r": [(lambda x: self.conv(x),)]},
         }
         self.steps = [steps[way]]
 
@@ -593,7 +594,8 @@ class KeepsFunction(nn.Module):
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.head(self.steps[0](x).mean((2, 3)))
+        step = self.steps[0]["r"][0][0] if isinstance(self.steps[0], dict) else self.steps[0]
+        out: Tensor = self.head(step(x).mean((2, 3)))
         return out
 
 
@@ -609,4 +611,65 @@ class CallsForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(self.first.forward(x), self.second.weight)
         out: Tensor = self.head(self.third(x).mean((2, 3)))
+        return out
+
+
+class ComputesWithWeights(nn.Module):
+    """Computes with weights of convolutions that it does not call, and with one of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halved, self.masked, self.read = (nn.Conv2d(1, 1, 3) for _ in range(3))
+        self.own = nn.Parameter(torch.ones(1, 1, 3, 3))
+        self.mask: Tensor
+        self.register_buffer("mask", torch.eye(3))
+        self.head = nn.Linear(1, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, self.halved.weight * 0.5)
+        x = F.conv2d(x, self.masked.weight * self.mask * torch.ones(3))
+        # Code that torch.fx cannot follow.
+        x = x if x.sum() > 0 else -x
+        x = F.conv2d(x, self.own, padding=1) * self.read.weight.mean()
+        out: Tensor = self.head(self.read(x).mean((2, 3)))
+        return out
+
+
+class SecondReference(nn.Module):
+    """Calls a convolution by an attribute that torch does not search for modules.
+
+    Args:
+        way: What the attribute is.
+    """
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.first, self.conv = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+        self.head = nn.Linear(4, 10)
+        ways: dict[str, Any] = {
+            "dict": {"c": [self.conv]},
+            "partial": partial(applied, self.conv),
+            "object": Caller(self.conv),
+        }
+        self.held = ways[way]
+
+    def forward(self, x: Tensor) -> Tensor:
+        call = self.held["c"][0] if isinstance(self.held, dict) else self.held
+        out: Tensor = self.head(call(self.first(x)).mean((2, 3)))
+        return out
+
+
+def second_reference() -> nn.Module:
+    """Build a network that keeps a convolution in a plain dict too."""
+    return SecondReference("dict")
+
+
+class Caller:
+    """An object that calls a module and is no module itself."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, x: Tensor) -> Tensor:
+        out: Tensor = self.module(x)
         return out

@@ -1,6 +1,7 @@
 """Networks for digits that break what dsx takes for granted, each in one way."""
 
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -334,3 +335,158 @@ def scripted_part() -> nn.Module:
     network = Odd()
     network.body[3] = torch.jit.script(network.body[3])
     return network
+
+
+class Surgery(nn.Module):
+    """Two convolutions, the first or second of which is changed after it was made."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        width = 16
+        if kind == "pruned":
+            width, second = 8, self.second
+            assert second.bias is not None
+            second.weight = nn.Parameter(second.weight[:8].clone())
+            second.bias = nn.Parameter(second.bias[:8].clone())
+        self.first.weight = nn.Parameter(self.first.weight[:, :1].clone())
+        if kind != "grey":
+            self.first.in_channels = 1
+        if kind == "wider":
+            self.second.out_channels = 24
+        if kind == "stride":
+            self.second.stride = 2  # type: ignore[assignment]
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.second(torch.relu(self.first(x))))
+        out: Tensor = self.head(x.mean((2, 3)))
+        return out
+
+
+class Exits(Odd):
+    """A network of which one part ends the program with the exit code of success.
+
+    Args:
+        where: The part: "forward", "training" (the forward in train mode), "hook", "train", "to",
+            "state_dict", "copy" or "parameters".
+    """
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+        if where == "hook":
+            self.head.register_forward_hook(lambda *given: sys.exit())
+
+    def _end(self, *parts: str) -> None:
+        if self.where in parts:
+            sys.exit()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._end("forward", *["training"] * self.training)
+        return super().forward(x)
+
+    def train(self, mode: bool = True) -> "Exits":
+        self._end("train")
+        return super().train(mode)
+
+    def to(self, *given: Any, **named: Any) -> Any:
+        self._end("to")
+        return super().to(*given, **named)
+
+    def state_dict(self, *given: Any, **named: Any) -> Any:
+        self._end("state_dict")
+        return super().state_dict(*given, **named)
+
+    def parameters(self, recurse: bool = True) -> Any:
+        self._end("parameters")
+        return super().parameters(recurse)
+
+    def __getstate__(self) -> Any:
+        self._end("copy")
+        return vars(self)
+
+
+def ends_in_training() -> nn.Module:
+    """Build a network whose forward in train mode ends the program."""
+    return Exits("training")
+
+
+class OwnGenerator(Odd):
+    """Draws from a generator that it keeps in an attribute.
+
+    Args:
+        kind: "python", "numpy" or "legacy" (numpy's RandomState).
+        share: Share of the runs that differ.
+    """
+
+    def __init__(self, kind: str = "numpy", share: float = 0.5) -> None:
+        super().__init__()
+        kinds: dict[str, Any] = {
+            "python": random.Random, "numpy": np.random.default_rng, "legacy": np.random.RandomState
+        }  # fmt: skip
+        self.held, self.share = {"generator": kinds[kind](0)}, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * (2.0 if self.held["generator"].random() < self.share else 1.0))
+
+
+class Reseeding(Odd):
+    """Draws the same random numbers in each run.
+
+    Args:
+        way: "global" or "own", the generator that it seeds.
+    """
+
+    def __init__(self, way: str = "global") -> None:
+        super().__init__()
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.way == "own":
+            noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(0))
+        else:
+            torch.manual_seed(0)
+            noise = torch.rand_like(x)
+        return super().forward(x + noise)
+
+
+class SeldomDropping(Odd):
+    """Dropout in eval mode, of hardly any channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.dropout2d(x, 1e-9))
+
+
+class IdleDropping(Odd):
+    """Operators that draw random numbers in train mode only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(F.rrelu(x, training=self.training), training=self.training)
+        tokens = x.flatten(2)
+        mixed = F.scaled_dot_product_attention(tokens, tokens, tokens, dropout_p=0.0)
+        return super().forward(mixed.view_as(x))
+
+
+class FunctionalBatchStatistics(Odd):
+    """Calls a batch norm with the statistics of the batch, in eval mode too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.body[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        x = F.batch_norm(
+            self.body[0](x), norm.running_mean, norm.running_var, norm.weight, norm.bias, True
+        )
+        out: Tensor = self.head(self.body[2:](x))
+        return out
+
+
+class InstanceNormed(Odd):
+    """Mixes images behind an instance norm, which does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[1] = nn.InstanceNorm2d(4, track_running_stats=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.instance_norm(x)) + x.mean()

@@ -9,7 +9,7 @@ import torch
 
 from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError
-from dsx.space.behaviour import check_behaviour, check_state
+from dsx.space.behaviour import check_behaviour, check_state, why_random
 from dsx.space.network import copied
 from tests.space import odd_networks
 from tests.space.networks import Drawing, OneByOne, ReturnsNothing, Tiny
@@ -53,8 +53,7 @@ def test_what_is_seldom_random_is_noticed(kind: type[Tiny]) -> None:
          "eval mode too, unless it is given training=self.training"),
         (odd_networks.Noisy, f"{AGAIN}aten.randn_like draws random numbers; let it draw in train "
          "mode only (if self.training)"),
-        (odd_networks.Chance, f"{AGAIN}no operator of torch draws random numbers, so its forward "
-         "may use random or numpy.random, or an attribute"),
+        (odd_networks.Chance, f"{AGAIN}random draws random numbers; let it draw in train"),
         (odd_networks.Counting, f"{AGAIN}each run changes calls; let it change in train mode only"),
         (odd_networks.Constant, "its output does not depend on the image"),
         (odd_networks.NoNumber, "its output contains NaN in eval mode, whatever the image"),
@@ -71,6 +70,12 @@ def test_what_is_no_such_function_is_refused(kind: type[odd_networks.Odd], probl
     [
         (odd_networks.BatchStatistics, "1 norms without running statistics, such as body.1"),
         (odd_networks.Mixing, "its code mixes images"),
+        (odd_networks.InstanceNormed, "its code mixes images"),
+        (
+            odd_networks.FunctionalBatchStatistics,
+            "it normalises by the statistics of the batch "
+            "once, as F.batch_norm does with training=True",
+        ),
     ],
 )
 def test_a_network_that_depends_on_the_batch_is_named(
@@ -108,3 +113,46 @@ def test_a_state_that_leaves_something_out_is_refused(
     network = kind()
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         check_state(network, trained(network), IMAGES)
+
+
+@pytest.mark.parametrize("kind", ["python", "numpy", "legacy"])
+def test_a_generator_that_the_network_holds_is_named(kind: str) -> None:
+    problem = f"{AGAIN}the generator in 'held' draws random numbers; let it draw in train mode only"
+    with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
+        check_behaviour(odd_networks.OwnGenerator(kind), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("network", "drawn", "advice"),
+    [
+        (odd_networks.SeldomDropping(), "aten.bernoulli_", "F.dropout drops in eval mode too"),
+        (odd_networks.OwnGenerator(share=0.0), "the generator in 'held'", "let it draw in train"),
+        (odd_networks.Reseeding(), "aten.rand_like", "let it draw in train mode only"),
+        (odd_networks.Reseeding("own"), "aten.rand", "let it draw in train mode only"),
+    ],
+)
+def test_random_numbers_that_have_not_been_seen_to_matter_are_noted(
+    network: odd_networks.Odd, drawn: str, advice: str
+) -> None:
+    with torch.random.fork_rng():
+        (note,) = check_behaviour(network, IMAGES)
+    assert note.startswith(f"in eval mode {drawn} draws random numbers, though 17 runs gave the")
+    assert advice in note
+    assert why_random(network, IMAGES) == f"{drawn} draws"
+
+
+def test_operators_that_draw_in_train_mode_only_are_not_noted() -> None:
+    assert check_behaviour(odd_networks.IdleDropping(), IMAGES) == []
+    assert why_random(odd_networks.IdleDropping(), IMAGES) == ""
+
+
+def test_what_neither_torch_nor_a_generator_draws_is_something_else() -> None:
+    class Growing(odd_networks.Odd):
+        factor = 1
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.factor += 1
+            return super().forward(x) * self.factor
+
+    with pytest.raises(DsxError, match="so its forward may read the time, or an attribute"):
+        check_behaviour(Growing(), IMAGES)

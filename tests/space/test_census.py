@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import KEEP, ConvSpec, Cost, preset
-from dsx.errors import DsxError
+from dsx.errors import DsxError, SpecError
 from dsx.measure.flops import count
 from dsx.space import redesign, slots
 from dsx.space.census import census
 from dsx.space.design import Design
 from tests.space import networks
 from tests.space.networks import TANGLE_SLOTS, Tangle, Tiny
+from tests.space.odd_networks import Surgery
 
 IMAGES = torch.zeros(2, 3, 12, 12)
 DIGITS = torch.zeros(2, 1, 8, 8)
@@ -324,3 +325,32 @@ def test_numbers_of_numpy_make_the_same_slots() -> None:
     design = Design.of("mine", {"width": np.int64(8)}, found, specs)
     same = Design.of("mine", {"width": 8}, plain, specs)
     assert (repr(design), design.id) == (repr(same), same.id)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "flops", "alone"),
+    [("grey", 160 + 2320 + 170, 9216 + 147456 + 160, {"first": "its in_channels is 3, but its "
+      "weight of 16 x 1 x 3 x 3 computes with 1: set in_channels to 1"}),
+     ("pruned", 160 + 1160 + 90, 9216 + 73728 + 80, {"second": "its out_channels is 16, but its "
+      "weight of 8 x 16 x 3 x 3 computes with 8: set out_channels to 8"}),
+     ("wider", 160 + 2320 + 170, 9216 + 147456 + 160, {"second": "its out_channels is 24, but its "
+      "weight of 16 x 16 x 3 x 3 computes with 16: set out_channels to 16"}),
+     ("stride", 160 + 2320 + 170, 9216 + 36864 + 160, {})],
+)  # fmt: skip
+def test_a_convolution_is_counted_as_torch_computes_it_whatever_its_attributes_say(
+    kind: str, params: int, flops: int, alone: dict[str, str]
+) -> None:
+    network = Surgery(kind)
+    found = census(network, DIGITS)
+    assert found.left_alone == alone
+    assert {slot.name for slot in found.slots} == {"first", "second"} - alone.keys()
+    assert (found.cost({}).params, found.cost({}).flops) == (params, flops)
+    for name in alone:
+        assert redesign(network, {name: KEEP})(DIGITS).shape == (2, 10)
+        with pytest.raises(SpecError, match=f"^{name}: its .*_channels is "):
+            redesign(network, {name: ConvSpec(kernel_shape="cross")})
+    for slot in found.slots:
+        assert redesign(network, {slot.name: ConvSpec(kernel_shape="cross")})(DIGITS).shape == (
+            2,
+            10,
+        )

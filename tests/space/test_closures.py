@@ -9,13 +9,18 @@ from torch import nn
 
 from dsx.errors import DsxError
 from dsx.space.census import census
-from dsx.space.closures import function_with_module
-from tests.space.networks import CallsForward, KeepsFunction
+from dsx.space.closures import function_with_module, second_reference
+from tests.space.networks import (
+    CallsForward,
+    ComputesWithWeights,
+    KeepsFunction,
+    SecondReference,
+)
 
 IMAGES = torch.zeros(2, 1, 8, 8)
 
 
-@pytest.mark.parametrize("way", ["lambda", "default", "inner"])
+@pytest.mark.parametrize("way", ["lambda", "default", "inner", "deep"])
 def test_a_function_that_uses_the_original_is_named(way: str) -> None:
     network = KeepsFunction(way)
     assert function_with_module(network) is None
@@ -55,6 +60,29 @@ def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -
         "first": used,
         "second": used,
         "unused": "is not called in a forward pass",
-        "(no module)": "2 convolutions computed by no nn.Module that the network registers",
     }
     assert [slot.name for slot in found.slots] == ["third"]
+
+
+def test_a_convolution_whose_weight_is_computed_with_is_left_alone_for_that_reason() -> None:
+    found = census(ComputesWithWeights(), IMAGES)
+    assert found.untraced is not None
+    used = (
+        "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
+        "by a function)"
+    )
+    assert found.left_alone == {
+        "halved": used,
+        "masked": used,
+        "read": "the network's own code reads its weights",
+        "(no module)": "1 convolution computed by no nn.Module that the network registers",
+    }
+
+
+@pytest.mark.parametrize("way", ["dict", "partial", "object"])
+def test_a_second_reference_to_a_module_is_found(way: str) -> None:
+    network = SecondReference(way)
+    assert second_reference(network, "conv") == "held"
+    assert second_reference(nn.Sequential(network), "0.conv") == "0.held"
+    assert second_reference(network, "first") is None
+    assert function_with_module(copy.deepcopy(network)) is None

@@ -67,6 +67,7 @@ def test_batches_that_are_large_enough_pass() -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
+        ("ends_in_training", "the network does not run in train mode: SystemExit"),
         ("SparseGradient", "the gradient of table.weight is sparse"),
         ("Overwriting", "no gradients can be computed for the network: RuntimeError: one of"),
     ],

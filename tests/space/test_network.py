@@ -1,13 +1,20 @@
 """Running, copying and completing networks that dsx knows nothing of."""
 
+import re
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from dsx.conv.network_calls import move, set_mode
 from dsx.errors import DsxError
+from dsx.space.census import census
 from dsx.space.network import copied, lazy, materialise, run, wrapped
+from dsx.space.state import state_of
 from tests.space import networks
+from tests.space.odd_networks import Exits
 
 DIGITS = torch.zeros(2, 1, 8, 8)
 
@@ -46,3 +53,21 @@ def test_a_copy_has_numbers_of_python() -> None:
     assert repr(copy) == repr(networks.plain_widths()) != repr(given)
     # What the network's own code reads is unchanged.
     assert isinstance(copy.pool, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("where", "work", "problem"),
+    [("forward", lambda net: census(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+      "8 x 8: SystemExit"),
+     ("hook", lambda net: census(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+      "8 x 8: SystemExit"),
+     ("train", lambda net: set_mode(net, True), "train() of Exits fails: SystemExit"),
+     ("to", lambda net: move(net, "cpu"), "to() of Exits fails: SystemExit"),
+     ("state_dict", state_of, "its state_dict() fails: SystemExit"),
+     ("copy", copied, "the network cannot be copied: SystemExit")],
+)  # fmt: skip
+def test_code_of_the_network_cannot_end_dsx(
+    where: str, work: Callable[[nn.Module], object], problem: str
+) -> None:
+    with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
+        work(Exits(where))

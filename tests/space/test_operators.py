@@ -339,6 +339,8 @@ def quantised(x: Tensor, scale: Tensor) -> Tensor:
     return torch.quantize_per_tensor(parts, 0.1, 0, torch.qint8).dequantize()
 
 
+# Deprecated, and still in use.
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 def test_quantising_multiplies_nothing() -> None:
     network, found = counts(Own(quantised, (8,)), 64)
     assert (found.rest.flops, network_notes(network, found)) == (64 * HEAD, [])

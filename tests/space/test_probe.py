@@ -39,6 +39,10 @@ def test_all_dials_together_pass() -> None:
         ("Skipper", "its code goes around conv once that is redesigned (does it ask for the type "
          "of its modules?): keep the slot by a rule before the others: "
          "{match: 'conv', keep: true}"),
+        ("second_reference", "it keeps conv also in 'held', an attribute that torch does not "
+         "search for modules, and goes on to call the former convolution there once conv is "
+         "redesigned: call it as conv, or keep the slot by a rule before the others: "
+         "{match: 'conv', keep: true}"),
         ("Auxiliary", "the network returns a tuple in train mode, not a tensor"),
         ("Reading", "with redesigned slots the network does not run on an input of 2 x 1 x 8 x 8: "
          "AttributeError: 'SeparableConv2d' object has no attribute 'weight'; keep the slot by a "
@@ -90,3 +94,18 @@ def test_a_fingerprint_does_not_depend_on_threads() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("way", "drawn"), [("global", "aten.rand_like"), ("own", "aten.rand")])
+def test_random_numbers_that_a_deployed_network_does_not_repeat_are_the_reason(
+    way: str, drawn: str
+) -> None:
+    text = ruled("{match: 'body.3', groups: [1, 2]}", model="tests.space.odd_networks:Reseeding")
+    problem = (
+        f"1: model: {drawn} draws random numbers in eval mode, which a deployed network does not "
+        "repeat, since the trace of torch.fx holds neither the seeding nor draws of other "
+        "libraries: draw once in __init__ and keep the numbers in a buffer, or in train mode only "
+        "(deployed, the network computes something else: "
+    )
+    with pytest.raises(SpaceError, match=re.escape(problem)):
+        probe(space(text.replace("{width: 8}", f"{{way: {way}}}")))

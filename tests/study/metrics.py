@@ -1,7 +1,10 @@
 """Metrics that measure what no metric should."""
 
 import math
+import sys
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -69,6 +72,18 @@ bare = Metric(
     protocol=lambda space: {},
 )
 text = _metric_of([Reading(value="3", low=3.0, high=3.0)])  # type: ignore[arg-type]
+
+
+def _exits(given: object) -> Any:
+    sys.exit()
+
+
+exits = Metric(
+    unit="", direction="minimize", stage="static", read=_exits, protocol=lambda space: {}
+)
+protocol_exits = Metric(unit="", direction="minimize", stage="static", read=_exits, protocol=_exits)
+fraction, decimal = _sized(lambda number: Fraction(number) / 3), _sized(Decimal)
+complex_number = _metric_of([Reading(value=3j, low=3.0, high=3.0)])  # type: ignore[arg-type]
 
 
 def _fragile(candidate: Candidate) -> Reading:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dsx import search
 from dsx.conv import ConvSpec
-from dsx.errors import SpaceError, WorkFailed
+from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
 from dsx.measure._base import exact
 from dsx.space import SearchSpace, load_space, redesign
@@ -339,12 +339,12 @@ def with_metrics(*names: str) -> SearchSpace:
 
 
 def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str) -> None:
-    space = with_metrics("numpy_float", "numpy_int", "tensor")
+    space = with_metrics("numpy_float", "numpy_int", "tensor", "decimal")
     found = search(space, trials=3, storage=storage, seed=np.int64(1))  # type: ignore[arg-type]
     assert states(storage, "tested")[COMPLETE] == 3
     for entry in found.entries:
         values = [entry.metrics[name].value for name in space.file.objectives]
-        assert values == [values[0]] * 4
+        assert values == [values[0]] * 5
     conditions = {json.dumps(row.conditions) for row in rows(storage, MeasurementRow)
                   if row.metric.endswith("numpy_int")}  # fmt: skip
     assert conditions == {'{"low": 1, "flag": true}'}
@@ -352,8 +352,34 @@ def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("bare", "bare returns a float32, not a Reading"), ("text", "is '3', which is not a number")],
+    [
+        ("bare", "bare returns a float32, not a Reading"),
+        ("text", "is '3', which is not a number"),
+        ("complex_number", "is 3j, which is not a number"),
+    ],
 )
 def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: str) -> None:
     with pytest.raises(WorkFailed, match=problem):
+        search(with_metrics(name), trials=1, storage=storage)
+
+
+def test_a_metric_may_return_a_fraction(storage: str) -> None:
+    found = search(with_metrics("fraction"), trials=1, storage=storage)
+    values = found.entries[0].metrics
+    expected = values["params"].value / 3
+    assert values["tests.study.metrics:fraction"].value == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("exits", "the baseline cannot be measured: SystemExit$"),
+        (
+            "protocol_exits",
+            "^the protocol of tests.study.metrics:protocol_exits cannot be read: SystemExit$",
+        ),
+    ],
+)
+def test_a_metric_cannot_end_dsx(storage: str, name: str, problem: str) -> None:
+    with pytest.raises(DsxError, match=problem):
         search(with_metrics(name), trials=1, storage=storage)

@@ -68,7 +68,7 @@ class Examination:
             try:
                 getattr(self, f"_{step}")()
             # The network is the code of another project, which may raise anything.
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise_out_of_memory(error)
                 self.findings["failed"] = _reason(step, error)
                 break
@@ -195,7 +195,7 @@ def _written(deployed: Deployed, images: Tensor, expected: Tensor) -> str:
     return "written"
 
 
-def _reason(step: str, error: Exception) -> str:
+def _reason(step: str, error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, Exception) and (operator := operator_that_is_missing(cause)):

@@ -8,6 +8,7 @@ from torch import Tensor, fx, nn
 
 from dsx.activity import each
 from dsx.conv._base import ATTRIBUTES, DsxConv
+from dsx.conv.attributes import correct
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.fixed import FixedConv2d
@@ -99,6 +100,10 @@ def deploy(
         staying = [module for module in holder.modules() if module.training]
         present = batch_norms(holder, graph)
         if not isinstance(graph, str):
+            # From here on no code of the network reads them.
+            for conv in holder.modules():
+                if type(conv) is nn.Conv2d:
+                    correct(conv)
             normalise(holder, graph, untouched)
             swap(holder, _grouped(holder, untouched))
             taken = fold_batch_norms(holder, graph, untouched)

@@ -60,7 +60,7 @@ def preparing(backend: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     # They raise whatever they please, of no common kind.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise TrialFailed(f"{backend} cannot take this network: {_reason(error)}") from error
     finally:
