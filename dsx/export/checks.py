@@ -14,11 +14,15 @@ from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export._fresh import BATCH
 from dsx.export.contents import Contents, shares
-from dsx.measure import Candidate, Reading
+from dsx.lookup import find
+from dsx.measure import Candidate, Metric, Reading
 from dsx.measure.deployed_params import count_params
 from dsx.measure.flops import count
+from dsx.study.evaluate import read_metric
 from dsx.train import predict
 
+ROUNDING = 1e-6
+"""Difference of two equal values that have no interval, as a part of them."""
 COMPARED = 256
 """Images of each split whose logits are compared in a fresh process."""
 
@@ -42,7 +46,7 @@ class Skipped:
 def check_weights(
     candidate: Candidate, searched: Mapping[str, Reading], skipped: list[Skipped]
 ) -> None:
-    """Classify the validation images as the search did: with the network itself, in float32.
+    """Measure what is read after a training as the search did: with the network itself, in float32.
 
     Args:
         candidate: The trained network.
@@ -50,23 +54,22 @@ def check_weights(
         skipped: The list to which the checks that are not possible are added.
 
     Raises:
-        WorkFailed: If a count or the accuracy differs from that of the search.
+        WorkFailed: If a count or a value after the training differs from that of the search.
     """
     _check_learned(candidate, searched, skipped)
-    if "accuracy" not in searched:
-        reason = "the search did not measure the accuracy of this design with these weights"
-        skipped.append(Skipped(check="accuracy of the weights", reason=reason))
-        return
-    validation = candidate.splits.validation
-    hits = predict(set_mode(candidate.network, False), validation) == validation.labels
-    accuracy = float(hits.double().mean())
-    # Rounding may decide the class of a single image.
-    before = searched["accuracy"].value
-    if abs(accuracy - before) > 1.5 / len(validation):
-        raise WorkFailed(
-            f"with these weights the validation accuracy is {accuracy:.4f}, "
-            f"the search measured {before:.4f}"
-        )
+    metrics = {name: find(Metric, name) for name in searched}
+    trained = {name: metric for name, metric in metrics.items() if metric.stage == "trained"}
+    if not trained:
+        reason = "the search measured nothing of this design with these weights"
+        skipped.append(Skipped(check="the weights", reason=reason))
+    for name, metric in trained.items():
+        now, before = read_metric(name, metric, candidate).value, searched[name]
+        # Rounding may decide the class of a single image.
+        tolerance = max((before.high - before.low) / 10, ROUNDING * abs(before.value))
+        if not abs(now - before.value) <= tolerance:
+            raise WorkFailed(
+                f"with these weights {name} is {now:.4f}, the search measured {before.value:.4f}"
+            )
 
 
 def _check_learned(

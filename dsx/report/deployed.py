@@ -23,11 +23,11 @@ def deployed_notes(front: Front) -> Iterator[str]:
 
 
 def _difference(entry: Entry) -> str:
-    """Describe the counts that differ, flops first."""
+    """Describe the counts that differ."""
     parts = []
-    for name in ("flops", "params"):
-        designed, deployed = entry.metrics.get(name), entry.deployed_counts.get(name)
-        if designed is None or deployed is None or designed.value == deployed:
+    for name, deployed in entry.deployed_counts.items():
+        designed = entry.metrics.get(name)
+        if designed is None or designed.value == deployed:
             continue
         parts.append(f"{human(deployed, '')} {name} (designed {human(designed.value, '')})")
     return ", ".join(parts)

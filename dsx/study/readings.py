@@ -81,8 +81,8 @@ class DeployedAs:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Params and flops of the deployed network by metric, as far as they are known."""
-        known = {"params": self.params, "flops": self.flops}
+        """Flops and params of the deployed network by metric, as far as they are known."""
+        known = {"flops": self.flops, "params": self.params}
         return {name: number for name, number in known.items() if number is not None}
 
 
