@@ -52,11 +52,11 @@ def affine_as_norms(
 
 
 class _Affine:
-    """What a chain of nodes computes of each channel: a factor and a summand.
+    """The factor and the summand by which a chain of nodes changes each channel.
 
     Args:
         channels: Number of channels.
-        dtype: Of the numbers; constants of another one could change that of the result.
+        dtype: Type of the numbers; a constant of another type could change that of the result.
         constants: Values of the trace.
 
     Attributes:

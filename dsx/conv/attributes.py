@@ -109,7 +109,7 @@ def disagreement(conv: nn.Conv2d) -> str:
         return (
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
             f"{short(repr(conv.padding_mode))} torch pads as it was made: build the convolution "
-            "anew"
+            "again"
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""What follows what in a network, and which convolutions a BN follows."""
+"""Pairs of a convolution and the batch norm that follows it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
 
 
 def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
-    """List the modules that must stay as they are for the network to compute what it does.
+    """List the modules that must be unchanged for the network to compute the same.
 
     Args:
         network: Any network.
@@ -90,7 +90,7 @@ def normed(network: nn.Module, images: Tensor | None = None) -> set[nn.Module]:
     """List the convolutions of which a BN is the only consumer, so that their scale is lost.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
+        network: Any network that can be copied; it is unchanged.
         images: A batch, for networks whose code reads the size of its images.
 
     Returns:
@@ -109,10 +109,10 @@ def normed(network: nn.Module, images: Tensor | None = None) -> set[nn.Module]:
 
 
 def untouchable(network: nn.Module, images: Tensor) -> set[nn.Module]:
-    """List the modules that must stay as they are, as `bound` does, of a network yet untraced.
+    """List the modules that must be unchanged, as `bound` does, of a network that is not traced.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
+        network: Any network that can be copied; it is unchanged.
         images: A batch.
 
     Returns:
@@ -125,10 +125,10 @@ def untouchable(network: nn.Module, images: Tensor) -> set[nn.Module]:
 
 
 def untraced(network: nn.Module, images: Tensor) -> str | None:
-    """Say why torch.fx cannot follow a network.
+    """Find out why torch.fx cannot follow a network.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
+        network: Any network that can be copied; it is unchanged.
         images: A batch.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a network computes, as a graph of torch.fx."""
+"""Traces of networks: graphs of torch.fx."""
 
 import keyword
 import unicodedata
@@ -72,7 +72,7 @@ def torch_type(module: nn.Module) -> type[nn.Module] | None:
 
 @dataclass(frozen=True)
 class Traced:
-    """A copy of a network in eval mode, and what follows what in it.
+    """A copy of a network in eval mode, and its trace.
 
     Args:
         holder: Calls the copy, which is its part 0, with an image and nothing else.
@@ -90,7 +90,7 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
     """Trace a copy of a network.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
+        network: Any network that can be copied; it is unchanged.
         images: A batch, for networks whose code reads the size of its images; without it there is
             no trace of these.
 
@@ -103,7 +103,7 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
     holder = _holder(network)
     graph, sized = trace(holder), False
     if isinstance(graph, str) and images is not None:
-        # A network may keep what it is given, and a trace gives it stand-ins.
+        # A network may keep its input, which is a proxy in a trace.
         holder, tracer = _holder(network), _SizedTracer(images)
         graph, sized = _run(tracer, holder), tracer.reads_size
     if isinstance(graph, str):

@@ -66,7 +66,7 @@ def test_idle_calls_between_them_do_not_matter() -> None:
 
 
 class Chained(nn.Module):
-    """A convolution, a chain of constants on its result, and uses of what lies between them."""
+    """A convolution, a chain of constants on its result, and uses of intermediate results."""
 
     def __init__(self, way: str) -> None:
         super().__init__()

@@ -32,8 +32,8 @@ def examine_apart(
     Returns:
         The findings; `failed` is the reason why there are no others.
     """
-    # Forked from a server that has but loaded torch, which takes seconds: it inherits no state of
-    # this process, and nothing that another network has left behind.
+    # Forked from a server that has loaded torch, which takes seconds, and has not run anything: it
+    # inherits no state of this process or of another network.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["dsx.bench.zoo.examine"])
     with scratch() as folder:
