@@ -43,8 +43,7 @@ def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
     }
     for node in [] if isinstance(graph, str) else graph.nodes:
         owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""
-        # The dtype of a weight, say, is that of any other weight there.
-        if owner and data_users(node):
+        if owner:
             found.add(network.get_submodule(owner))
     return found
 

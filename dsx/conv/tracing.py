@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 
 from dsx.conv._base import DsxConv
 from dsx.conv.network_calls import duplicate, set_mode
+from dsx.conv.shape_reads import fix_own_reads
 from dsx.conv.sized_trace import SizedTracer
 from dsx.errors import raise_out_of_memory
 from dsx.plain import plain
@@ -151,7 +152,9 @@ def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
 
 def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
     try:
-        return tracer.trace(network)
+        graph = tracer.trace(network)
+        fix_own_reads(network, graph)
+        return graph
     # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except (Exception, SystemExit) as error:
