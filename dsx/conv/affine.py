@@ -61,7 +61,8 @@ class _Affine:
 
     Attributes:
         nodes: The nodes of the chain, the first one first.
-        owners: Arguments with one number for each channel.
+        owners: Nodes of the constants with one number for each channel.
+        factor, summand: float64, (channels,), or () while only numbers were met.
     """
 
     def __init__(self, channels: int, dtype: torch.dtype, constants: Constants) -> None:
@@ -120,5 +121,6 @@ class _Affine:
 
 
 def _number(number: float) -> Tensor:
+    """Write a number as a tensor (), float64."""
     # Without dimensions it goes with tensors on any device.
     return torch.tensor(number, dtype=torch.float64)

@@ -38,7 +38,10 @@ def sizes_of(conv: nn.Conv2d) -> Sizes:
     """Read the sizes of a convolution.
 
     Args:
-        conv: The convolution, whose attributes may be what surgery has left there.
+        conv: The convolution, whose attributes may have been set after it was made.
+
+    Returns:
+        The sizes with which torch computes.
 
     Raises:
         SpecError: If its attributes disagree with its weight, so that one of them is a mistake.

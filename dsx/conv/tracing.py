@@ -78,13 +78,19 @@ class Traced:
     Args:
         holder: Calls the copy, which is its part 0, with an image and nothing else.
         graph: Trace of the holder, or the reason why torch.fx cannot follow the network.
-        sized: Whether the trace holds for images of one size and dtype only, in batches of any
-            length, because the network's code reads them.
+        sized: Whether the trace is valid for images of one size only, in batches of any length,
+            because the code of the network reads that size.
     """
 
     holder: nn.Sequential
     graph: fx.Graph | str
     sized: bool
+
+    @property
+    def obstacle(self) -> str | None:
+        """The reason why the network cannot be followed and written as code; None if it can."""
+        graph = writable(self.graph)
+        return graph if isinstance(graph, str) else None
 
 
 def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
@@ -113,6 +119,7 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
 
 
 def _holder(network: nn.Module) -> nn.Sequential:
+    """Copy a network in eval mode into another module, with weights that are computed already."""
     # Held by another module the network has just one input, and may itself be a convolution.
     holder = nn.Sequential(set_mode(duplicate(network), False))
     for module in filter(is_parametrized, [*holder.modules()]):
@@ -137,7 +144,7 @@ def _compute_weights(module: nn.Module) -> None:
 
 
 def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
-    """Trace what follows what.
+    """Trace a network itself.
 
     Args:
         network: In eval mode.
@@ -151,11 +158,12 @@ def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
 
 
 def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
+    """Trace a network with a tracer, or return the reason why that fails, in one line."""
     try:
         graph = tracer.trace(network)
         fix_own_reads(network, graph)
         return graph
-    # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
+    # torch.fx runs the user's forward on proxies, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
