@@ -2,7 +2,7 @@
 
 The networks of timm, torchvision and transformers have random weights, and batch norms with random
 statistics. Each network is examined in a process of its own, so that a network that fails stops no
-other one. It takes about half an hour on two cores; findings are saved as they come, and the same
+other one. It takes about 25 minutes on two cores; findings are saved as they come, and the same
 command continues after an interruption.
 """
 

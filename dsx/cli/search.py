@@ -123,7 +123,7 @@ def _writing_notes(space: "SearchSpace") -> tuple[str, ...]:
 
     try:
         return writing_notes(space.network(fresh=True), space.data.image_shape)
-    # The search itself checks the network and says what is wrong with it.
+    # The search itself checks the network and reports what is wrong with it.
     except DsxError:
         return ()
 

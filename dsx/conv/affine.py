@@ -52,16 +52,17 @@ def affine_as_norms(
 
 
 class _Affine:
-    """What a chain of nodes computes of each channel: a factor and a summand.
+    """The factor and the summand by which a chain of nodes changes each channel.
 
     Args:
         channels: Number of channels.
-        dtype: Of the numbers; constants of another one could change that of the result.
+        dtype: Type of the numbers; a constant of another type could change that of the result.
         constants: Values of the trace.
 
     Attributes:
         nodes: The nodes of the chain, the first one first.
-        owners: Arguments with one number for each channel.
+        owners: Nodes of the constants with one number for each channel.
+        factor, summand: float64, (channels,), or () while only numbers were met.
     """
 
     def __init__(self, channels: int, dtype: torch.dtype, constants: Constants) -> None:
@@ -120,5 +121,6 @@ class _Affine:
 
 
 def _number(number: float) -> Tensor:
+    """Write a number as a tensor (), float64."""
     # Without dimensions it goes with tensors on any device.
     return torch.tensor(number, dtype=torch.float64)

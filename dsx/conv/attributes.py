@@ -38,7 +38,10 @@ def sizes_of(conv: nn.Conv2d) -> Sizes:
     """Read the sizes of a convolution.
 
     Args:
-        conv: The convolution, whose attributes may be what surgery has left there.
+        conv: The convolution, whose attributes may have been set after it was made.
+
+    Returns:
+        The sizes with which torch computes.
 
     Raises:
         SpecError: If its attributes disagree with its weight, so that one of them is a mistake.
@@ -109,7 +112,7 @@ def disagreement(conv: nn.Conv2d) -> str:
         return (
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
             f"{short(repr(conv.padding_mode))} torch pads as it was made: build the convolution "
-            "anew"
+            "again"
         )
     return ""
 

@@ -59,7 +59,7 @@ def _follows_convs(node: object, network: nn.Module) -> bool:
 
 
 def _is_weight_of(weight: object, called: set[str]) -> bool:
-    """Say whether a weight is that of a module which is called itself, too."""
+    """Check whether a weight is that of a module which is called itself, too."""
     (node,) = weight if isinstance(weight, tuple) and weight else (None,)
     direct = isinstance(node, fx.Node) and node.op == "get_attr"
     return direct and str(node.target).rpartition(".")[0] in called

@@ -1,16 +1,16 @@
-"""What follows what in a network, and which convolutions a BN follows."""
+"""Pairs of a convolution and the batch norm that follows it."""
 
 from collections import Counter
 from collections.abc import Mapping
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv._base import DsxConv
 from dsx.conv.functional import as_modules
 from dsx.conv.idle import drop_idle
 from dsx.conv.shape_reads import data_users, drop_shape_checks
-from dsx.conv.tracing import follow, writable
+from dsx.conv.tracing import Traced, follow
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
@@ -26,7 +26,7 @@ _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
 
 
 def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
-    """List the modules that must stay as they are for the network to compute what it does.
+    """List the modules that must be unchanged for the network to compute the same.
 
     Args:
         network: Any network.
@@ -85,17 +85,17 @@ def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[nn.Module, Batc
     return None
 
 
-def normed(network: nn.Module, images: Tensor | None = None) -> set[nn.Module]:
+def normed(network: nn.Module, traced: Traced | None = None) -> set[nn.Module]:
     """List the convolutions of which a BN is the only consumer, so that their scale is lost.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
-        images: A batch, for networks whose code reads the size of its images.
+        network: Any network that can be copied; it is unchanged.
+        traced: Trace of the network, which is changed; by default one for images of any size.
 
     Returns:
         Its convolutions; none where torch.fx cannot follow the network.
     """
-    traced = follow(network, images)
+    traced = traced or follow(network)
     holder, graph = traced.holder, traced.graph
     if isinstance(graph, str):
         return set()
@@ -107,31 +107,16 @@ def normed(network: nn.Module, images: Tensor | None = None) -> set[nn.Module]:
     return {network.get_submodule(name) for name in found if name is not None}
 
 
-def untouchable(network: nn.Module, images: Tensor) -> set[nn.Module]:
-    """List the modules that must stay as they are, as `bound` does, of a network yet untraced.
+def untouchable(network: nn.Module, traced: Traced) -> set[nn.Module]:
+    """List the modules that must be unchanged, as `bound` does.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
-        images: A batch.
+        network: Any network that can be copied; it is unchanged.
+        traced: Trace of the network.
 
     Returns:
         Its modules.
     """
-    traced = follow(network, images)
     found = bound(traced.holder, traced.graph)
     named = traced.holder[0].named_modules()
     return {network.get_submodule(name) for name, module in named if module in found}
-
-
-def untraced(network: nn.Module, images: Tensor) -> str | None:
-    """Say why torch.fx cannot follow a network.
-
-    Args:
-        network: Any network that can be copied; it is left as it is.
-        images: A batch.
-
-    Returns:
-        The reason; None where it can be followed.
-    """
-    graph = writable(follow(network, images).graph)
-    return graph if isinstance(graph, str) else None

@@ -1,7 +1,10 @@
 """Reads of the properties of a tensor in a trace, such as its shape, as opposed to its numbers."""
 
+import operator
+from typing import Any
+
 import torch
-from torch import fx
+from torch import fx, nn
 
 ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires_grad")
 """Attributes of a tensor that do not depend on its numbers."""
@@ -19,6 +22,37 @@ def reads_shape(node: fx.Node) -> bool:
 def data_users(node: fx.Node) -> list[fx.Node]:
     """List the nodes that use the numbers of a tensor."""
     return [user for user in node.users if not reads_shape(user)]
+
+
+def fix_own_reads(network: nn.Module, graph: fx.Graph) -> None:
+    """Replace what a trace reads of the network's own tensors, such as a dtype, by its value.
+
+    Args:
+        network: The network; its tensors keep their shapes and dtypes.
+        graph: Trace of the network, changed in place.
+    """
+    for node in list(graph.nodes):
+        owner = node.args[0] if reads_shape(node) else None
+        if not isinstance(owner, fx.Node) or owner.op != "get_attr":
+            continue
+        tensor = operator.attrgetter(str(owner.target))(network)
+        if node.op == "call_function":
+            value = getattr(tensor, str(node.args[1]))
+        else:
+            value = getattr(tensor, str(node.target))(*node.args[1:], **node.kwargs)
+        _replace(node, value)
+    for node in reversed(list(graph.nodes)):
+        if node.op == "get_attr" and not node.users:
+            graph.erase_node(node)
+
+
+def _replace(node: fx.Node, value: Any) -> None:
+    """Replace a node by a value in the arguments of its users, and erase it."""
+    for user in list(node.users):
+        user.args, user.kwargs = fx.node.map_arg(
+            (user.args, user.kwargs), lambda given: value if given is node else given
+        )
+    node.graph.erase_node(node)
 
 
 def drop_shape_checks(graph: fx.Graph) -> None:

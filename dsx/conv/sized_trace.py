@@ -1,8 +1,8 @@
 """A tracer for networks whose code reads the size of its images, which is then fixed.
 
-torch.fx follows a network on stand-ins that know nothing of the tensors for which they stand.
-Here each knows two of them, computed from batches of different lengths: what does not depend on
-the length of the batch, such as the height of an image, is a plain number to the network's code.
+torch.fx runs the code of a network on proxies, for which no tensor is available. Here each proxy
+has two tensors, computed from batches of different lengths. Any size that does not depend on the
+length of the batch, such as the height of an image, is a plain number to the code of the network.
 """
 
 import operator
@@ -28,8 +28,8 @@ class SizedTracer(fx.Tracer):
         images: A batch of at least one image.
 
     Attributes:
-        reads_size: Whether the network reads the size of a tensor, beside its rank and dtype, so
-            that the trace holds for images of one size only.
+        reads_size: Whether the network reads the size of a tensor, not only its rank and dtype, so
+            that the trace is valid for images of one size only.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -48,7 +48,7 @@ class SizedTracer(fx.Tracer):
         values = self._values(kind, target, args, kwargs)
 
         def record() -> _Sized:
-            return self._stand_in(values, kind, target, args, kwargs, *others, **named)
+            return self._proxy_of(values, kind, target, args, kwargs, *others, **named)
 
         if kind != "call_method" or target not in METHODS:
             return record()
@@ -59,19 +59,19 @@ class SizedTracer(fx.Tracer):
         """Read an attribute of a tensor that does not depend on its numbers.
 
         Args:
-            proxy: Stands for the tensor.
-            name: Of the attribute.
+            proxy: Proxy of the tensor.
+            name: Name of the attribute.
 
         Returns:
-            Its value, or a stand-in where it depends on the number of images.
+            The value, or a proxy of it if it depends on the number of images.
         """
         values = [getattr(value, name) for value in proxy.values]
         self.reads_size |= name in _SIZES
         return _plain(
-            values, lambda: self._stand_in(values, "call_function", getattr, (proxy, name), {})
+            values, lambda: self._proxy_of(values, "call_function", getattr, (proxy, name), {})
         )
 
-    def _stand_in(self, values: Sequence[Any], *node: Any, **named: Any) -> "_Sized":
+    def _proxy_of(self, values: Sequence[Any], *node: Any, **named: Any) -> "_Sized":
         made = super().create_proxy(*node, **named)
         assert isinstance(made, _Sized)
         made.values = values
@@ -115,7 +115,7 @@ class SizedTracer(fx.Tracer):
 
 
 class _Sized(fx.Proxy):
-    """Stands for two values of a network, `values`, one of each batch."""
+    """A proxy of two values, one of each batch."""
 
     tracer: SizedTracer
     values: Sequence[Any] = ()
@@ -135,7 +135,7 @@ class _Sized(fx.Proxy):
 
 
 class _SizedAttribute(Attribute, _Sized):
-    """Stands for an attribute, which becomes a node where it is more than a method to call."""
+    """An attribute of a proxy, which becomes a node unless it is a method that is called."""
 
     def __init__(self, root: _Sized, attr: str) -> None:
         super().__init__(root, attr)
@@ -143,12 +143,12 @@ class _SizedAttribute(Attribute, _Sized):
 
 
 def _value(batch: int) -> Callable[[Any], Any]:
-    """Return a function that gives the value for which a stand-in stands in a batch."""
+    """Return a function that replaces a proxy by its value in a batch."""
     return lambda given: given.values[batch] if isinstance(given, _Sized) else given
 
 
 def _plain(values: Sequence[Any], record: Callable[[], _Sized]) -> Any:
-    """Write values as a plain one where they agree, else as a stand-in, tuples part by part."""
+    """Return the value on which both batches agree, else a proxy; tuples element by element."""
     first, second = values
     if first == second:
         return first

@@ -1,4 +1,4 @@
-"""What a network computes, as a graph of torch.fx."""
+"""Traces of networks: graphs of torch.fx."""
 
 import keyword
 import unicodedata
@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 
 from dsx.conv._base import DsxConv
 from dsx.conv.network_calls import duplicate, set_mode
+from dsx.conv.shape_reads import fix_own_reads
 from dsx.conv.sized_trace import SizedTracer
 from dsx.errors import raise_out_of_memory
 from dsx.plain import plain
@@ -72,25 +73,31 @@ def torch_type(module: nn.Module) -> type[nn.Module] | None:
 
 @dataclass(frozen=True)
 class Traced:
-    """A copy of a network in eval mode, and what follows what in it.
+    """A copy of a network in eval mode, and its trace.
 
     Args:
         holder: Calls the copy, which is its part 0, with an image and nothing else.
         graph: Trace of the holder, or the reason why torch.fx cannot follow the network.
-        sized: Whether the trace holds for images of one size and dtype only, in batches of any
-            length, because the network's code reads them.
+        sized: Whether the trace is valid for images of one size only, in batches of any length,
+            because the code of the network reads that size.
     """
 
     holder: nn.Sequential
     graph: fx.Graph | str
     sized: bool
 
+    @property
+    def obstacle(self) -> str | None:
+        """The reason why the network cannot be followed and written as code; None if it can."""
+        graph = writable(self.graph)
+        return graph if isinstance(graph, str) else None
+
 
 def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
     """Trace a copy of a network.
 
     Args:
-        network: Any network that can be copied; it is left as it is.
+        network: Any network that can be copied; it is unchanged.
         images: A batch, for networks whose code reads the size of its images; without it there is
             no trace of these.
 
@@ -103,7 +110,7 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
     holder = _holder(network)
     graph, sized = trace(holder), False
     if isinstance(graph, str) and images is not None:
-        # A network may keep what it is given, and a trace gives it stand-ins.
+        # A network may keep its input, which is a proxy in a trace.
         holder, tracer = _holder(network), _SizedTracer(images)
         graph, sized = _run(tracer, holder), tracer.reads_size
     if isinstance(graph, str):
@@ -112,6 +119,7 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
 
 
 def _holder(network: nn.Module) -> nn.Sequential:
+    """Copy a network in eval mode into another module, with weights that are computed already."""
     # Held by another module the network has just one input, and may itself be a convolution.
     holder = nn.Sequential(set_mode(duplicate(network), False))
     for module in filter(is_parametrized, [*holder.modules()]):
@@ -136,7 +144,7 @@ def _compute_weights(module: nn.Module) -> None:
 
 
 def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
-    """Trace what follows what.
+    """Trace a network itself.
 
     Args:
         network: In eval mode.
@@ -150,9 +158,12 @@ def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
 
 
 def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
+    """Trace a network with a tracer, or return the reason why that fails, in one line."""
     try:
-        return tracer.trace(network)
-    # torch.fx runs the user's forward on stand-ins, which can raise anything. Not being traceable
+        graph = tracer.trace(network)
+        fix_own_reads(network, graph)
+        return graph
+    # torch.fx runs the user's forward on proxies, which can raise anything. Not being traceable
     # is a property of the network that the caller reports.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)

@@ -77,8 +77,8 @@ def stated_parts(value: object) -> dict[str, str] | None:
         part = part_of(key) if isinstance(key, str) else None
         if part is None:
             raise DsxError(
-                f"parts: '{short(key)}' is no name of a part (allowed: {PART_NAMES}, also with "
-                "an ending such as s, _set or 2017)"
+                f"parts: '{short(key)}' is not the name of a part (allowed: {PART_NAMES}, also "
+                "with an ending such as s, _set or 2017)"
             )
         if part in found:
             raise DsxError(f"parts: '{short(key)}' is a part that is stated twice {allowed}")
@@ -235,7 +235,7 @@ def _check_classes(walk: Walk, outer: str, folders: Sequence[str]) -> None:
 
 
 def _are_like_parts(names: Sequence[str], *, alone: bool) -> bool:
-    """Check whether folders are named like parts, which they may be where there are no others."""
+    """Check whether folders are named like parts, which they may be if there are no others."""
     if _are_counterparts(names):
         return True
     words = [parts_in(name) for name in names]

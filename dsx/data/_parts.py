@@ -72,7 +72,7 @@ _OTHER_WORDS = frozenset({"able", "ed", "ee", "ees", "er", "ers", "or", "ors"})
 def counterparts(names: Iterable[str]) -> set[str]:
     """Find the names that differ in the word for a part only: `trainA`, `testA`.
 
-    The word may stand anywhere in the name (`Trainingsdaten`, `Testdaten`; `myTrain`, `myTest`).
+    The word may be anywhere in the name (`Trainingsdaten`, `Testdaten`; `myTrain`, `myTest`).
     Signs other than letters make no difference, and neither does the case.
 
     Args:

@@ -120,15 +120,15 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
 
 
 def writing_notes(network: nn.Module, image_shape: Sequence[int]) -> tuple[str, ...]:
-    """Say before any search that no model.py can be written of a network, and why.
+    """Check before any search whether a model.py can be written of a network.
 
     Args:
-        network: The network, before any design is chosen; it is left as it is.
-        image_shape: Of one image: channels, rows, columns.
+        network: The network, before any design is chosen; it is unchanged.
+        image_shape: Channels, rows and columns of one image.
 
     Returns:
-        One sentence; none if a model.py can be written, and for a network that torch.fx cannot
-        follow, which has a note of its own.
+        The reason against it as a sentence; nothing if a model.py can be written, or if torch.fx
+        cannot follow the network, which is reported separately.
 
     Raises:
         DsxError: If the network does not run on such images.

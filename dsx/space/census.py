@@ -12,7 +12,8 @@ from dsx.conv import KEEP, ConvSpec, Cost, DsxConv
 from dsx.conv.cost import REAL_BITS
 from dsx.conv.geometry import Geometry
 from dsx.conv.network_calls import set_mode
-from dsx.conv.norms import normed, untraced
+from dsx.conv.norms import normed
+from dsx.conv.tracing import follow
 from dsx.errors import DsxError
 from dsx.space.calls import Calls, watch
 from dsx.space.left_alone import left_alone
@@ -115,8 +116,9 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
         raise DsxError("the sample holds no image")
     network = set_mode(copied(model), False)
     seen = watch(network, sample)
-    scaleless = set() if kept else normed(network, sample)
-    alone = left_alone(network, sample, seen)
+    traced = follow(network, sample)
+    alone, untraced = left_alone(network, traced, seen), traced.obstacle
+    scaleless = set() if kept else normed(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
     found = {
@@ -132,7 +134,7 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
         output_shape=tuple(seen.output.shape[1:]),
         wrapped=seen.wrapped,
         uncounted=seen.uncounted,
-        untraced=untraced(network, sample),
+        untraced=untraced,
     )
 
 

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv.attributes import disagreement
 from dsx.conv.norms import untouchable
+from dsx.conv.tracing import Traced
 from dsx.space.calls import CONVOLUTIONS, Calls
 
 FUNCTIONAL = "(no module)"
@@ -16,18 +17,18 @@ FUNCTIONAL = "(no module)"
 Holders = Mapping[int, int]
 
 
-def left_alone(network: nn.Module, images: Tensor, calls: Calls) -> dict[str, str]:
+def left_alone(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]:
     """Say why convolutions of a network are no slots.
 
     Args:
         network: In eval mode.
-        images: A batch.
+        traced: Trace of the network.
         calls: What happened when it ran.
 
     Returns:
         The reason by module name, in the network's order.
     """
-    read, held = untouchable(network, images), holders(network)
+    read, held = untouchable(network, traced), holders(network)
     found = {}
     for name, module in network.named_modules():
         if not isinstance(module, CONVOLUTIONS):

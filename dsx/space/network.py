@@ -1,4 +1,4 @@
-"""What dsx does to a network that it knows nothing of: copy it, run it, complete it."""
+"""Copies and runs of any network of the user."""
 
 import itertools
 import sys
@@ -34,7 +34,7 @@ def copied(model: nn.Module) -> nn.Module:
         raise DsxError("the network is built lazily: run it once on an input first")
     try:
         return with_plain_numbers(duplicate(model))
-    # Whatever the user's network holds says by itself why it cannot be copied.
+    # Any object in the user's network may raise any error when it is copied.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         reason = one_line(error) if isinstance(error, Exception) else with_type(error)
@@ -75,7 +75,7 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
         sample: An input batch.
 
     Returns:
-        Its output; the logits of an output that has some beside other things.
+        Its output, or the logits of an output that is an object with logits.
 
     Raises:
         DsxError: If it does not run on the sample, or returns something else.
@@ -111,12 +111,12 @@ def _uncompiled() -> AbstractContextManager[None]:
 
 
 def wrapped(output: object) -> bool:
-    """Say whether an output is an object that holds logits beside other things."""
+    """Check whether an output is an object with logits."""
     return not isinstance(output, Tensor) and isinstance(getattr(output, "logits", None), Tensor)
 
 
 def lazy(network: nn.Module) -> bool:
-    """Say whether some weights have no shape before the network has seen an input."""
+    """Check whether some weights have no shape before the network has seen an input."""
     held = itertools.chain(network.parameters(), network.buffers())
     return any(is_lazy(tensor) for tensor in held)
 

@@ -41,7 +41,7 @@ def probe(space: SearchSpace) -> tuple[str, ...]:
     """
     try:
         with torch.random.fork_rng(), activity("checking that the network can be redesigned"):
-            # Of a network that is random, the same is found each time.
+            # The result is the same each time, also if the network is random.
             torch.manual_seed(0)
             network, images = space.network(fresh=True), _images(space)
             notes = check_behaviour(network, images)
@@ -160,7 +160,7 @@ def _why_not_called(network: nn.Module, name: str) -> str:
 
 
 def _remedy(error: BaseException | None, names: Mapping[nn.Module, str]) -> str:
-    """Say which slot to keep where the code of a network reads what a redesigned one has not."""
+    """Name the slot to keep if the code of a network reads an attribute that is missing."""
     if isinstance(error, AttributeError) and isinstance(error.obj, DsxConv):
         return f"; {_keeping(names[error.obj])}"
     return ""

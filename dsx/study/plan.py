@@ -54,11 +54,11 @@ class Plan:
         }
 
     def protocol(self, name: str, design: Design) -> str:
-        """Give the protocol of a metric for a design."""
+        """Return the protocol of a metric for a design."""
         return self.learned[name] if design.learned else self.protocols[name]
 
     def stages(self, design: Design) -> list[tuple[Stage, list[str]]]:
-        """List the metrics of each stage, cheap before dear.
+        """List the metrics of each stage, the cheapest stage first.
 
         Args:
             design: Of one with learned shapes nothing is known before it is trained.
@@ -75,14 +75,14 @@ class Plan:
     def excesses(
         self, values: Mapping[str, float], baseline: Mapping[str, float]
     ) -> dict[str, float]:
-        """Say by how much each constraint is broken.
+        """Compute by how much each constraint is violated.
 
         Args:
             values: By metric, as far as they are known.
             baseline: The baseline's values.
 
         Returns:
-            By metric; positive where the constraint is broken.
+            The excess by metric; positive if the constraint is violated.
         """
         return {
             name: bound.excess(values[name], baseline[name])
@@ -212,7 +212,7 @@ def _protocol(name: str, metric: Metric, space: SearchSpace) -> Mapping[str, Any
     except DsxError:
         raise
     except (Exception, SystemExit) as error:
-        # Of a metric that is not dsx's, any error is about that.
+        # Any error of a metric from outside dsx is about that metric.
         if ":" not in name:
             raise
         raise_out_of_memory(error)
@@ -220,6 +220,6 @@ def _protocol(name: str, metric: Metric, space: SearchSpace) -> Mapping[str, Any
 
 
 def _shaping(space: SearchSpace) -> dict[str, Any]:
-    """Say what learned shapes depend on."""
+    """Return the settings that learned shapes depend on."""
     # Sums in another order can end in other shapes.
     return {**training_facts(space), "threads": space.file.measure.threads}

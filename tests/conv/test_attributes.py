@@ -99,7 +99,7 @@ def test_a_padding_that_torch_does_not_read_any_more_is_a_disagreement() -> None
     made.padding = (0, 0)
     assert disagreement(made) == (
         "its padding was changed to (0, 0), but in padding_mode 'reflect' torch pads as it was "
-        "made: build the convolution anew"
+        "made: build the convolution again"
     )
     made.padding_mode = "zeros"
     assert not disagreement(made)

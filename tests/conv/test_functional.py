@@ -14,7 +14,7 @@ from dsx.conv import deploy
 from dsx.conv.deploy._fold import normalise
 from dsx.conv.functional import as_modules
 from dsx.conv.norms import normed
-from dsx.conv.tracing import torch_type, trace
+from dsx.conv.tracing import follow, torch_type, trace
 from tests.conv import outside
 from tests.conv.outside import CONVS, NORMS, randomise
 
@@ -66,7 +66,7 @@ def test_idle_calls_between_them_do_not_matter() -> None:
 
 
 class Chained(nn.Module):
-    """A convolution, a chain of constants on its result, and uses of what lies between them."""
+    """A convolution, a chain of constants on its result, and uses of intermediate results."""
 
     def __init__(self, way: str) -> None:
         super().__init__()
@@ -215,7 +215,9 @@ def test_a_functional_grouped_convolution_gets_a_form() -> None:
 def test_a_batch_norm_that_follows_by_function_makes_a_scale_superfluous(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), NORMS[norm](6), nn.Conv2d(6, 4, 1))
     state = list(network.state_dict())
-    assert normed(network, X.float()) == (set() if norm in AFFINE else {network[0]})
+    assert normed(network, follow(network, X.float())) == (
+        set() if norm in AFFINE else {network[0]}
+    )
     assert list(network.state_dict()) == state
 
 

@@ -28,6 +28,16 @@ def particular(x: Tensor, training: bool = False) -> Tensor:
     return x.reshape(7, 7)
 
 
+@fx.wrap
+def stochastic(x: Tensor, p: float, training: bool = False) -> Tensor:
+    """Do nothing in eval mode."""
+    return x * 2 if training else x
+
+
+# Its name begins with that of torch, as does the name of the library that has such a function.
+stochastic.__module__ = "torchvision.ops.stochastic_depth"
+
+
 class Calling(nn.Module):
     """Calls one function."""
 
@@ -57,6 +67,7 @@ def remaining(network: nn.Module) -> int:
         lambda x: torch.dropout(x, p=0.5, train=False),
         lambda x: outside(x, 0.5),
         lambda x: outside(x, p=0.5, training=False),
+        lambda x: stochastic(x, 0.5),
     ],
 )
 def test_functions_that_give_back_their_input_are_dropped(

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv import ConvSpec, build
-from dsx.conv.norms import normed, pairs, untraced
-from dsx.conv.tracing import trace
+from dsx.conv.norms import normed, pairs
+from dsx.conv.tracing import follow, trace
 
 
 def conv() -> nn.Conv2d:
@@ -114,7 +114,7 @@ class Optional(nn.Module):
 
 def test_optional_arguments_have_their_defaults() -> None:
     assert names(Optional()) == ["conv"]
-    assert untraced(Optional(), torch.zeros(1, 4, 5, 5)) is None
+    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).obstacle is None
 
 
 def test_of_a_network_that_cannot_be_followed_nothing_is_normed() -> None:

@@ -52,7 +52,7 @@ class Keeping(nn.Module):
     """Keeps what it is given, and reads the size of its images or something else of them.
 
     Args:
-        by: What it reads.
+        by: Property of the images that its code reads.
     """
 
     def __init__(self, by: str) -> None:

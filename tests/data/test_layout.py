@@ -219,10 +219,10 @@ def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -
         ("Training", r"parts: Training \(allowed: \{train: FOLDER, validation: FOLDER, test: FOL"),
         (
             {"pictures": "a"},
-            r"parts: 'pictures' is no name of a part \(allowed: train, validation, val, valid, "
-            r"test, .*tst, also with an ending such as s, _set or 2017\)$",
+            r"parts: 'pictures' is not the name of a part \(allowed: train, validation, val, "
+            r"valid, test, .*tst, also with an ending such as s, _set or 2017\)$",
         ),
-        ({1: "a"}, r"parts: '1' is no name of a part \(allowed: "),
+        ({1: "a"}, r"parts: '1' is not the name of a part \(allowed: "),
         (
             {"train": "a", "val": "b", "valid": "c"},
             r"parts: 'valid' is a part that is stated twice",

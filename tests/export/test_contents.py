@@ -229,7 +229,7 @@ class Same(nn.Conv2d):
 def test_a_call_of_a_convolution_is_stored_as_its_weight(
     groups: int, form: str, tmp_path: Path
 ) -> None:
-    """Whatever form of a subclass is deployed, its tensors are those of the design."""
+    """In any deployed form of a subclass the tensors are those of the design."""
     convs = [Same(8, 8, 3, groups=groups, bias=groups == 2), nn.BatchNorm2d(8)]
     network = stirred(nn.Sequential(*convs, nn.ReLU(), nn.Flatten()))
     found = exported(network, tmp_path, form)

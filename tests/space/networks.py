@@ -639,7 +639,7 @@ class SecondReference(nn.Module):
     """Calls a convolution by an attribute that torch does not search for modules.
 
     Args:
-        way: What the attribute is.
+        way: Kind of the attribute.
     """
 
     def __init__(self, way: str) -> None:

@@ -1,4 +1,4 @@
-"""What a weight file is shows in its content, whatever its name."""
+"""The kind of a weight file is recognised by its content, not by its name."""
 
 import gzip
 import re

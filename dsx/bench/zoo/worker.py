@@ -32,8 +32,10 @@ def examine_apart(
     Returns:
         The findings; `failed` is the reason why there are no others.
     """
-    # Spawned, not forked: it inherits no state of this process.
-    context = multiprocessing.get_context("spawn")
+    # Forked from a server that has loaded torch, which takes seconds, and has not run anything: it
+    # inherits no state of this process or of another network.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["dsx.bench.zoo.examine"])
     with scratch() as folder:
         log = folder / "log"
         ours, theirs = context.Pipe(duplex=False)

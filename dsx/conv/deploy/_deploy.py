@@ -76,9 +76,9 @@ def deploy(
     """Replace each dsx or grouped convolution by the fastest of its equal forms; fold the BNs.
 
     Args:
-        model: Any network; it is copied, and left as it is.
-        sample: An input as it will be at work: batch, dtype, layout and device decide which form
-            is fastest.
+        model: Any network; it is copied.
+        sample: An input like those of the deployed network: batch, dtype, layout and device decide
+            which form is the fastest.
         timer: Times callables in turn; by default the median of interleaved calls.
         known: Choices made before, by situation; new ones are added.
         native: Whether forms that need dsx's own kernels may be chosen.

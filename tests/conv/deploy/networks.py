@@ -128,7 +128,7 @@ class PaddingItself(nn.Module):
     """Pads as TensorFlow does: by the image and by the attributes of the convolution.
 
     Args:
-        spec: Of its convolutions.
+        spec: Spec of its convolutions.
         by_numbers: Whether its code depends on the numbers in the image, too.
     """
 

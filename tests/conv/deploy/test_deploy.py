@@ -145,7 +145,7 @@ FOLDED = {
     "shared": 0,
     "forked": 0,
     "untraceable": 0,
-    "peeking": 0,
+    "peeking": 1,
     "hooked": 1,
     "tied": 2,
 }

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
+from dsx.conv import deploy
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
 from dsx.conv.norms import bound
 from dsx.conv.tracing import trace
@@ -94,6 +95,26 @@ def test_idle_modules_are_gone_from_the_flat_graph() -> None:
     assert [type(module) for module in flat.children()] == [nn.ReLU]
     x = torch.randn(1, 2, 3, 3)
     assert torch.equal(flat(x), x.relu())
+
+
+class Casting(nn.Module):
+    """Reads the dtype of a weight, as networks of transformers do, or its numbers."""
+
+    def __init__(self, numbers: bool) -> None:
+        super().__init__()
+        self.conv, self.norm, self.numbers = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), numbers
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.conv(x.to(self.conv.weight.dtype)))
+        return out + self.conv.weight.mean() if self.numbers else out
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_convolution_is_bound_if_the_numbers_of_its_weight_are_read(numbers: bool) -> None:
+    network = Casting(numbers).eval()
+    graph = trace(network)
+    assert bound(network, graph) == ({network.conv} if numbers else set())
+    assert deploy(network, torch.randn(1, 4, 5, 5)).folded == (not numbers)
 
 
 def test_what_hooks_hang_on_is_bound() -> None:
