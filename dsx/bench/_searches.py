@@ -12,6 +12,7 @@ from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import SEED
 from dsx.errors import WorkFailed
 from dsx.folders import scratch
+from dsx.measure.latency_ms import NAME as LATENCY
 from dsx.study.database import open_database
 from dsx.study.read import find_study, load_values
 
@@ -19,7 +20,6 @@ PART = "searches"
 GOAL = Goal(sign="<=", bound=1.5)
 """About 1: of two samples of ten from one distribution it is a little more now and then."""
 COMMAND = (sys.executable, "-m", "dsx", "search", "--seed", str(SEED))
-LATENCY = "latency_ms"
 
 Latencies = Mapping[str, float]
 """Milliseconds by design id."""

@@ -19,6 +19,7 @@ from dsx.export.model_py import WEIGHTS
 from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
 from dsx.lookup import find
 from dsx.measure import Candidate, Metric, Reading, this_device
+from dsx.measure._base import Exported
 from dsx.ownership import as_text, sealed, sha256
 from dsx.space import Design, SearchSpace
 
@@ -85,7 +86,10 @@ def export(
         with writing_temporary():
             writer.write(candidate.deployed, candidate.sample, headline, folder)
             (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
-        manifest = sealed(_manifest(candidate, folder, searched or {}, labels or {}, skipped))
+        content = _manifest(
+            candidate, folder, searched or {}, labels or {}, weights is None, skipped
+        )
+        manifest = sealed(content)
         with writing_temporary():
             (folder / MANIFEST).write_text(as_text(manifest), encoding="utf-8")
     return Bundle(folder=out, manifest=manifest)
@@ -113,33 +117,39 @@ def _manifest(
     folder: Path,
     searched: Mapping[str, Reading],
     labels: Mapping[str, Any],
+    trained: bool,
     skipped: list[Skipped],
 ) -> dict[str, Any]:
     """Measure the files, compare them with the network and the search, and record the results."""
-    outputs, accuracies = checks.check_outputs(candidate, folder, skipped)
-    exported = verify.load_exported(folder)
-    timed = verify.latency_ms(candidate, exported)
+    outputs = checks.check_outputs(candidate, folder, skipped)
     designed = checks.checked_cost(candidate, skipped)
     checks.check_shares(candidate)
     stored = contents(candidate.deployed.designed, folder / WEIGHTS)
+    files = Exported(
+        candidate=candidate,
+        network=verify.load_exported(folder),
+        params=stored.params,
+        bits=stored.bits,
+    )
     metrics: dict[str, dict[str, Any]] = {
-        **{name: {"designed": value} for name, value in designed.items()},
-        **{name: {"exported": value} for name, value in accuracies.items()},
-        "latency_ms": {"exported": timed.value, **_doubts(timed)},
+        name: {"designed": value} for name, value in designed.items()
     }
-    for name, number in checks.held(candidate, exported, stored, skipped).items():
-        metrics.setdefault(name, {})["exported"] = number
+    for name, (metric, reading) in checks.read_files(files, searched, skipped).items():
+        number = {"exported": reading.value, **_doubts(reading), "unit": metric.unit}
+        metrics[name] = metrics.get(name, {}) | number
     for name, reading in searched.items():
         # A count is a count: what the search said of it is what the design says.
         if "designed" not in metrics.setdefault(name, {}):
             metrics[name] |= {"searched": reading.value, **_doubts(reading, "searched_")}
     checks.note_unmeasured(metrics, skipped)
     for name, numbers in metrics.items():
-        numbers["unit"] = find(Metric, name.removeprefix("test_")).unit
+        if "unit" not in numbers:
+            numbers["unit"] = find(Metric, name).unit
     return {
         "schema_version": SCHEMA_VERSION,
         "dsx": dsx.__version__,
         **labels,
+        "trained_for_export": trained,
         "design": candidate.design.id,
         "words": candidate.design.words(candidate.space.census),
         "metrics": metrics,

@@ -1,6 +1,6 @@
 """Checks of an export against its network and the search, and which of them were skipped."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export._fresh import BATCH
-from dsx.export.contents import Contents, shares
-from dsx.lookup import find
+from dsx.export.contents import shares
+from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, Reading
-from dsx.measure.deployed_params import count_params
+from dsx.measure._base import Exported, in_order
 from dsx.measure.flops import count
 from dsx.study.evaluate import read_metric
-from dsx.train import predict
 
 ROUNDING = 1e-6
 """Difference of two equal values that have no interval, as a part of them."""
@@ -27,7 +26,7 @@ COMPARED = 256
 """Images of each split whose logits are compared in a fresh process."""
 
 _SEARCHED = torch.float32
-"""The dtype in which a search measures accuracy."""
+"""The dtype in which a search classifies images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +88,8 @@ def _check_learned(
             )
 
 
-def check_outputs(
-    candidate: Candidate, folder: Path, skipped: list[Skipped]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Compare the logits of a fresh process, and classify all images with the files.
+def check_outputs(candidate: Candidate, folder: Path, skipped: list[Skipped]) -> dict[str, float]:
+    """Compare the logits that the files give in a fresh process with those of the network.
 
     Args:
         candidate: The trained network.
@@ -100,14 +97,14 @@ def check_outputs(
         skipped: The list to which the checks that are not made are added.
 
     Returns:
-        How far the outputs differ, and the accuracies by metric.
+        Number of compared images, largest difference of the outputs and its tolerance.
 
     Raises:
         WorkFailed: If the files do not run, or the outputs differ by more than is tolerated.
     """
     dtype = candidate.sample.dtype
     network = set_mode(candidate.at_work(), False)
-    parts = {"accuracy": candidate.splits.validation, "test_accuracy": candidate.splits.test}
+    parts = {"validation": candidate.splits.validation, "test": candidate.splits.test}
     images = {name: _first_images(part).to(dtype) for name, part in parts.items()}
     logits = verify.fresh_logits(folder, images)
     with torch.inference_mode():
@@ -115,19 +112,10 @@ def check_outputs(
             verify.largest_difference(logits[name], _in_batches(network, images[name]))
             for name in parts
         ]
-    exported = verify.load_exported(folder)
-    accuracies = {
-        name: float((predict(exported, part, dtype) == part.labels).double().mean())
-        for name, part in parts.items()
-    }
     largest, tolerance = max(compared)
     number = sum(map(len, images.values()))
     _note_uncompared(number, sum(map(len, parts.values())), dtype, skipped)
-    return {
-        "images": number,
-        "largest_difference": largest,
-        "tolerance": tolerance,
-    }, accuracies
+    return {"images": number, "largest_difference": largest, "tolerance": tolerance}
 
 
 def _in_batches(network: nn.Module, images: Tensor) -> Tensor:
@@ -143,7 +131,7 @@ def _note_uncompared(compared: int, of: int, dtype: torch.dtype, skipped: list[S
     if dtype != _SEARCHED:
         name = str(dtype).removeprefix("torch.")
         reason = f"the search measured in float32, and the files compute in {name}"
-        skipped.append(Skipped(check=f"accuracy in {name}", reason=reason))
+        skipped.append(Skipped(check=f"trained metrics in {name}", reason=reason))
 
 
 def _first_images(split: Split) -> Tensor:
@@ -177,33 +165,31 @@ def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]
     return candidate.cost.numbers
 
 
-def held(
-    candidate: Candidate, exported: nn.Module, found: Contents, skipped: list[Skipped]
-) -> dict[str, int]:
-    """Count what the exported files hold and compute.
+def read_files(
+    files: Exported, searched: Collection[str], skipped: list[Skipped]
+) -> dict[str, tuple[Metric, Reading]]:
+    """Measure the exported files for every metric that can be read off them.
 
     Args:
-        candidate: The network that was exported.
-        exported: The same, as loaded from its files.
-        found: The contents of its file of weights.
-        skipped: The list to which flops are added if an operator is not known.
+        files: The exported network as loaded.
+        searched: Names of the metrics that the search measured.
+        skipped: The list to which the metrics are added whose reading failed.
 
     Returns:
-        params and bits: what the file holds of those of the design; deployed_params and
-        deployed_flops: those of the network that the files run, zeros of a dense form included,
-        the last left out where an operator is not known to the counter.
+        Metric and reading by the name of the value.
     """
-    deployed = candidate.deployed
-    counts = {
-        "params": found.params,
-        "bits": found.bits,
-        "deployed_params": count_params(deployed.network, deployed.choices),
-    }
-    try:
-        return {**counts, "deployed_flops": count(exported, candidate.sample[:1])}
-    except WorkFailed as error:
-        skipped.append(Skipped(check="flops of the exported files", reason=str(error)))
-        return counts
+    found: dict[str, tuple[Metric, Reading]] = {}
+    metrics = {name: find(Metric, name) for name in {*names(Metric), *searched}}
+    for name, metric in in_order(metrics).items():
+        if metric.read_exported is None:
+            continue
+        try:
+            readings = metric.read_exported(files)
+        except WorkFailed as error:
+            skipped.append(Skipped(check=f"{name} of the exported files", reason=str(error)))
+            continue
+        found |= {own: (metric, reading) for own, reading in readings.items()}
+    return found
 
 
 def check_shares(candidate: Candidate) -> None:

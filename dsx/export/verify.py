@@ -15,9 +15,6 @@ from dsx.activity import activity
 from dsx.errors import WorkFailed
 from dsx.export.place import writing_temporary
 from dsx.folders import scratch
-from dsx.measure import Candidate, Reading
-from dsx.measure.company import company
-from dsx.measure.rounds import time_in_turn
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
 """Largest difference of a logit, as a part of the largest logit: folding a batch norm and summing
@@ -93,21 +90,3 @@ def load_exported(folder: Path) -> nn.Module:
     network = module.load()
     assert isinstance(network, nn.Module)
     return network
-
-
-def latency_ms(candidate: Candidate, network: nn.Module) -> Reading:
-    """Time an exported network as the search timed its candidates.
-
-    Args:
-        candidate: What was exported: its input, its backend, how fast the machine was before.
-        network: As loaded from its files.
-
-    Returns:
-        Milliseconds.
-    """
-    run = candidate.run_of(network)
-    with activity("timing the exported model"):
-        (reading,) = time_in_turn(
-            [run], candidate.space.file.measure, candidate.references, company(candidate.space)
-        )
-    return reading

@@ -283,6 +283,24 @@ class Candidate:
         self._trained = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A network as loaded from exported files, ready to be measured.
+
+    Args:
+        candidate: The design that was exported.
+        network: The loaded network in eval mode, on the device and in the dtype of the candidate's
+            sample.
+        params: Number of parameters of the design that the file of weights holds.
+        bits: Size in bits of those parameters in the file of weights.
+    """
+
+    candidate: Candidate
+    network: nn.Module
+    params: int
+    bits: int
+
+
 Stage = Literal["static", "timed", "projected", "trained"]
 STAGES: tuple[Stage, ...] = ("static", "timed", "projected", "trained")
 Noise = Literal["exact", "sampled", "seeded"]
@@ -312,6 +330,8 @@ class Metric:
         read_in_turn: Measures several candidates so that a drift of the machine hits all alike;
             called with them and with what is told that the device is not free. None if they are
             measured one by one.
+        read_exported: Measures exported files, as readings by name; None if exported files are not
+            measured for this metric.
         lacks: Says what a space lacks for it, in words that follow the metric's name; an empty
             string where nothing.
         absent: Says why it cannot be measured on this machine for a space, in words that follow
@@ -330,6 +350,7 @@ class Metric:
     read_in_turn: (
         Callable[[Sequence[Candidate], Callable[[], None] | None], list[Reading]] | None
     ) = None
+    read_exported: Callable[[Exported], Mapping[str, Reading]] | None = None
     lacks: Callable[[SearchSpace], str] = lambda space: ""
     absent: Callable[[SearchSpace], str] = lambda space: ""
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.measure._base import Candidate, Metric, Reading, training_facts
+from dsx.measure._base import Candidate, Exported, Metric, Reading, exact, training_facts
 from dsx.space import SearchSpace
 from dsx.train import predict
 
@@ -50,6 +50,15 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
     return Reading(value=hits / len(split), low=low, high=high, conditions=conditions)
 
 
+def read_exported(files: Exported) -> dict[str, Reading]:
+    """Classify the images of both splits in the dtype of the exported network."""
+    splits, dtype = files.candidate.splits, files.candidate.sample.dtype
+    return {
+        name: exact(float((predict(files.network, part, dtype) == part.labels).double().mean()))
+        for name, part in (("accuracy", splits.validation), ("test_accuracy", splits.test))
+    }
+
+
 def wilson(hits: int, trials: int) -> tuple[float, float]:
     """Give the 95 % interval of a share.
 
@@ -77,5 +86,10 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
 
 
 METRIC = Metric(
-    unit="fraction", direction="maximize", stage="trained", read=read, protocol=protocol
+    unit="fraction",
+    direction="maximize",
+    stage="trained",
+    read=read,
+    protocol=protocol,
+    read_exported=read_exported,
 )

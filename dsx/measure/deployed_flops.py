@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from dsx.errors import NotCounted, WorkFailed
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Candidate, Exported, Metric, Reading, exact
 from dsx.measure.deployed_params import count_params, protocol
-from dsx.measure.flops import Followed, follow
+from dsx.measure.flops import Followed, count, follow
 
 # Following a network takes a good part of a second, and several metrics ask for the result.
 _FOLLOWED: "weakref.WeakKeyDictionary[nn.Module, Followed]" = weakref.WeakKeyDictionary()
@@ -35,6 +35,15 @@ def read(candidate: Candidate) -> Reading:
         high=found.counted,
         conditions={**candidate.deployment, **unknown},
     )
+
+
+def read_exported(files: Exported) -> dict[str, Reading]:
+    """Count by following the operators of the network that the files run.
+
+    Raises:
+        WorkFailed: If an operator is not known to the counter.
+    """
+    return {"deployed_flops": exact(count(files.network, files.candidate.sample[:1]))}
 
 
 def _follow(candidate: Candidate) -> Followed:
@@ -70,4 +79,5 @@ METRIC = Metric(
     noise="exact",
     read=read,
     protocol=protocol,
+    read_exported=read_exported,
 )

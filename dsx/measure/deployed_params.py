@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Candidate, Exported, Metric, Reading, exact
 from dsx.measure._settings import run_settings
 from dsx.space import SearchSpace
 
@@ -44,11 +44,23 @@ def count_params(network: nn.Module, forms: Collection[str]) -> int:
     )
 
 
+def read_exported(files: Exported) -> dict[str, Reading]:
+    """Count the numbers in the network that the files run."""
+    deployed = files.candidate.deployed
+    return {"deployed_params": exact(count_params(deployed.network, deployed.choices))}
+
+
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
     """Return the settings of a run, on which the choice of the forms depends."""
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
 METRIC = Metric(
-    unit="", direction="minimize", stage="timed", noise="exact", read=read, protocol=protocol
+    unit="",
+    direction="minimize",
+    stage="timed",
+    noise="exact",
+    read=read,
+    protocol=protocol,
+    read_exported=read_exported,
 )

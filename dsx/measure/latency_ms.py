@@ -8,17 +8,32 @@ on a busy machine that repeats far better than wall time, which stands beside it
 from collections.abc import Mapping
 from typing import Any
 
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.activity import activity
+from dsx.measure._base import Candidate, Exported, Metric, Reading
 from dsx.measure.backends import versions
-from dsx.measure.rounds import PROTOCOL
+from dsx.measure.company import company
+from dsx.measure.rounds import PROTOCOL, time_in_turn
 from dsx.measure.side_by_side import read_latencies
 from dsx.space import SearchSpace
+
+NAME = "latency_ms"
 
 
 def read(candidate: Candidate) -> Reading:
     """Time the deployed network until the interval is narrow or the time is spent."""
     (reading,) = read_latencies([candidate], candidate.waiting)
     return reading
+
+
+def read_exported(files: Exported) -> dict[str, Reading]:
+    """Time the exported network as a search times its candidates."""
+    candidate = files.candidate
+    run = candidate.run_of(files.network)
+    with activity("timing the exported model"):
+        (reading,) = time_in_turn(
+            [run], candidate.space.file.measure, candidate.references, company(candidate.space)
+        )
+    return {NAME: reading}
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
@@ -34,4 +49,5 @@ METRIC = Metric(
     read=read,
     read_in_turn=read_latencies,
     protocol=protocol,
+    read_exported=read_exported,
 )

@@ -18,6 +18,8 @@ Numbers = Mapping[str, Any]
 """What the manifest says of one metric."""
 
 _COLUMNS = "searched", "exported"
+_OF_DEPLOYED = "deployed_"
+"""Prefix of a count of the deployed network; the rest is the name of that count of the design."""
 
 _COUNTED = (
     "counts: searched are live weights; exported is what the files hold of them (what is not "
@@ -27,6 +29,7 @@ _DEPLOYED = (
     "deployed: what the files compute and compute with once they are loaded, where batch norms are "
     "folded and a dense form has the zeros of its kernel"
 )
+_TRAINED = "weights: trained for this export, because none of this training are stored"
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -64,6 +67,8 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         f"{outputs['largest_difference']:.1g} of the largest (allowed {outputs['tolerance']:g})",
         soft_wrap=True,
     )
+    if manifest["trained_for_export"]:
+        out.print(_TRAINED, soft_wrap=True)
     if manifest["unfolded_norms"]:
         remaining = unfolded_words(manifest["folded_norms"], manifest["unfolded_norms"])
         out.print(f"batch norms: {remaining}", soft_wrap=True)
@@ -112,15 +117,15 @@ def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
         numbers["designed"] != numbers.get("exported", numbers["designed"]) for numbers in counts
     ):
         yield _COUNTED
-    if any(name.startswith("deployed_") and not _repeats(name, metrics) for name in metrics):
+    if any(name.startswith(_OF_DEPLOYED) and not _repeats(name, metrics) for name in metrics):
         yield _DEPLOYED
 
 
 def _repeats(name: str, metrics: Mapping[str, Numbers]) -> bool:
     """Check whether a count of the deployed network is that of the design, and was not searched."""
-    designed = metrics.get(name.removeprefix("deployed_"), {}).get("designed")
+    designed = metrics.get(name.removeprefix(_OF_DEPLOYED), {}).get("designed")
     own = metrics[name]
-    return name.startswith("deployed_") and "searched" not in own and own["exported"] == designed
+    return name.startswith(_OF_DEPLOYED) and "searched" not in own and own["exported"] == designed
 
 
 def _sizes(manifest: Mapping[str, Any]) -> Iterator[str]:

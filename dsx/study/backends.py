@@ -7,6 +7,7 @@ from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
+from dsx.measure.latency_ms import NAME as LATENCY
 from dsx.measure.side_by_side import read_latencies
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
@@ -16,8 +17,6 @@ from dsx.study.plan import Plan, plan_metrics
 from dsx.study.single import Number, Single
 
 ALL, EAGER = "all", "eager"
-LATENCY = "latency_ms"
-"""The metric that backends are compared by."""
 
 
 @dataclass(frozen=True, kw_only=True)

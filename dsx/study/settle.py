@@ -39,7 +39,8 @@ from dsx.study.weights import Weights
 _LOG = logging.getLogger(__name__)
 
 MOST_READINGS, MOST_SEEDS = 20, 10
-"""What is still contested then is as good as equal."""
+"""Designs that are still contested after so many are regarded as statistically tied."""
+TIED = "no further measurement can separate the remaining contested designs (statistically tied)"
 MOST_ROUGH = 4
 """Readings of a design that is not contested, all of them from bad conditions."""
 
@@ -166,10 +167,18 @@ class _Settling:
         if not any(self._work(front).values()):
             if any(_flagged(entry, front) for pair in front.contested for entry in pair):
                 return "what is still contested rests on flagged readings"
+            if front.contested and not _overlapping(front, self._refinable(front)):
+                return "no objective in which contested designs overlap can be measured again"
             if front.contested:
-                return "what is contested still is as good as equal"
+                return TIED
             return "nothing is contested"
         return "time is up" if time.monotonic() >= end else ""
+
+    @staticmethod
+    def _refinable(front: Front) -> list[str]:
+        """List the objectives that a repeated measurement makes more precise."""
+        refined = {*front.refined_by("re-measure"), *front.refined_by("retrain")}
+        return [name for name in front.objectives if name in refined]
 
     def _work(self, front: Front) -> dict[str, list[Entry]]:
         return {"timing": self._to_time(front), "training": self._to_train(front)}

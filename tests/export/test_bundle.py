@@ -70,7 +70,7 @@ def test_a_bfloat16_model_is_exported_as_such(searched: Searched, out: Path) -> 
     assert bundle.manifest["outputs"]["largest_difference"] > 0
     skipped = {each["check"]: each["reason"] for each in bundle.manifest["not_verified"]}
     reason = "the search measured in float32, and the files compute in bfloat16"
-    assert skipped["accuracy in bfloat16"] == reason
+    assert skipped["trained metrics in bfloat16"] == reason
 
 
 def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> None:
@@ -205,7 +205,7 @@ def test_an_operator_that_cannot_be_counted_is_listed(out: Path) -> None:
     skipped = {each["check"]: each["reason"] for each in bundle.manifest["not_verified"]}
     reason = "the operator counter does not know aten::fft_fft"
     assert skipped["flops of the network, by operator"] == reason
-    assert skipped["flops of the exported files"] == reason
+    assert skipped["deployed_flops of the exported files"] == reason
     assert "deployed_flops" not in bundle.manifest["metrics"]
 
 

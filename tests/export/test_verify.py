@@ -9,6 +9,8 @@ from dsx.conv import deploy
 from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export.model_py import write
+from dsx.measure._base import Exported
+from dsx.measure.latency_ms import read_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.measure.candidates import candidate
 
@@ -60,6 +62,8 @@ def test_a_process_that_fails_gives_its_last_word(tmp_path: Path) -> None:
 
 
 def test_it_is_timed_as_a_candidate_is(folder: Path) -> None:
-    timed = verify.latency_ms(candidate(), verify.load_exported(folder))
+    network = verify.load_exported(folder)
+    files = Exported(candidate=candidate(), network=network, params=0, bits=0)
+    timed = read_exported(files)["latency_ms"]
     assert 0 < timed.low <= timed.value <= timed.high
     assert 0 < len(timed.samples) <= timed.conditions["blocks"]

@@ -37,6 +37,7 @@ MANIFEST: dict[str, Any] = {
         "peak_memory_mb": {"searched": 3.5, "unit": "MB"},
     },
     "outputs": {"images": 720, "largest_difference": 4.2e-7, "tolerance": 1e-3},
+    "trained_for_export": False,
     "folded_norms": 5,
     "unfolded_norms": 2,
     "not_verified": [{"check": "accuracy in bfloat16", "reason": "measured in [float32]"}],
@@ -143,3 +144,8 @@ def test_the_file_of_weights_is_described(capsys: pytest.CaptureFixture[str]) ->
         "header, 32 running statistics, 4 other); manifest.json lists them"
     ) in out
     assert "not stored: aux.weight and 1 more (the deployed network does not use it)" in out
+
+
+def test_a_training_for_the_export_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    print_bundle(Path("chosen"), {**MANIFEST, "trained_for_export": True}, "table")
+    assert "weights: trained for this export" in capsys.readouterr().out

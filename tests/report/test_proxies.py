@@ -110,7 +110,7 @@ def test_the_formats_hold_the_same_numbers(
     assert document["sentences"] == sentences(proxies)
     print_proxies(proxies, "csv")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    flops = document["proxies"][1]
+    flops = document["proxies"][0]
     assert (flops["proxy"], flops["stands_for"], flops["designs"]) == ("flops", "latency_ms", 10)
     assert flops["misordered"] == flops["misordered_pairs"] / flops["pairs"]
     for row, read in zip(rows, document["proxies"], strict=True):

@@ -35,7 +35,7 @@ def test_every_design_is_a_mark_in_every_panel_that_it_has_numbers_for(
 
 
 def test_axes_are_named_with_their_units(proxies: ProxyReport) -> None:
-    panel = proxy_figure(proxies).axes[1]
+    panel = proxy_figure(proxies).axes[0]
     assert panel.get_xlabel() == "flops (multiply-adds)"
     assert panel.get_ylabel() == "latency (ms)"
     # From 15 M to 9 G.

@@ -31,7 +31,7 @@ def study() -> StudyRow:
     return StudyRow(
         name="s",
         device="b",
-        metrics={"latency_ms": {"settings": timing}},
+        metrics={"latency_ms": {"stage": "timed", "settings": timing}},
         begun_at=datetime(2026, 1, 2),
     )
 

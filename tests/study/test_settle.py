@@ -19,7 +19,7 @@ from dsx.study.lease import Intervals, claim
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.read import find_study
-from dsx.study.settle import Settled, reseeded, settle
+from dsx.study.settle import TIED, Settled, reseeded, settle
 from dsx.study.tables import LeaseRow, MeasurementRow, StudyRow
 from dsx.study.weights import Weights
 from tests.cli.running import INTERRUPT, dsx, start, until
@@ -72,7 +72,7 @@ def test_contested_designs_are_timed_in_turn(storage: str, monkeypatch: pytest.M
     # Readings that this machine has spoilt do not count, and are taken once more.
     assert (found.before, found.trained) == (3, 0)
     assert found.timed >= 6
-    assert found.end == "what is contested still is as good as equal"
+    assert found.end == TIED
     did = [words for words in doing if words != WAITING]
     assert did[:2] == ["timing 3 designs in turn"] * 2
     assert all(words.startswith("timing ") for words in did)
@@ -150,7 +150,7 @@ def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(
     assert found.trained == 2
     assert found.failed == {entry.id: "seed 1: KeyError: 'broken'" for entry in found.front.entries}
     assert set(readings(storage, "accuracy").values()) == {1}
-    assert found.end == "what is contested still is as good as equal"
+    assert found.end == TIED
 
 
 def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
