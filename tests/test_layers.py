@@ -10,7 +10,7 @@ import dsx
 
 ROOT = Path(dsx.__file__).parent
 LAYERS = [
-    {"__main__"}, {"cli"}, {"report", "bench"}, {"study", "export"}, {"measure"}, {"train"},
+    {"__main__"}, {"cli"}, {"report", "bench"}, {"export"}, {"study"}, {"measure"}, {"train"},
     {"space"}, {"data", "nets", "conv"}, {"folders", "ownership"},
     {"lookup", "files", "streams"}, {"locks", "activity"},
     {"own_modules", "trust"}, {"errors"}, {"secret", "plain"},

@@ -81,7 +81,7 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
         (["--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
         (["--proxies", "--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
-        (["--proxies"], "study 'tiny' has 0 designs with latency_ms, and to compare orders takes "),
+        (["--proxies"], "study 'tiny' measures nothing that is timed, "),
         (["--proxies", "--save", "x"], "--proxies: does not go with --save (allowed: --plot, "),
         (
             ["--storage", "sqlite:///none.db"],
