@@ -3,15 +3,14 @@
 import json
 from typing import Any
 
-from sqlalchemy import Engine, delete, select
-from sqlalchemy.orm import Session
-
 from dsx.errors import StorageError
 from dsx.space.source import read_source
+from dsx.study.database import Engine
 from dsx.study.memory import Memory
 from dsx.study.plan import Plan
 from dsx.study.store import exists, forget
-from dsx.study.tables import COMPLETE, REJECTED, StudyRow, TrialDetailRow, TrialRow
+from dsx.study.study_rows import add_study, delete_study, has_results, has_trials, load_study
+from dsx.study.tables import StudyRow
 
 
 def begin_study(
@@ -40,22 +39,21 @@ def begin_study(
         StorageError: If the study was begun with another space, on another device, or by a dsx
             that measured otherwise.
     """
-    with Session(memory.engine) as session:
-        begun = session.get(StudyRow, name)
-    if begun is not None and _differs(begun, plan) and _empty(memory.engine, name):
-        _forget(engine, name)
+    begun = load_study(memory.engine, name)
+    if begun is not None and _differs(begun, plan) and not has_results(memory.engine, name):
+        forget(engine, name)
+        delete_study(engine, name)
     elif begun is not None:
         _check_same(begun, plan, memory, mix_devices)
         return
-    elif _foreign(memory.engine, name):
+    elif not has_trials(memory.engine, name) and exists(memory.engine, name):
         raise StorageError(
             f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
             "another name with --study NAME)"
         )
     baseline = plan.space.baseline
     memory.add_design(baseline, baseline.words(plan.space.census))
-    with Session(engine) as session, session.begin():
-        session.add(_row(name, plan, memory.device, seed))
+    add_study(engine, _row(name, plan, memory.device, seed))
 
 
 def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
@@ -87,31 +85,6 @@ def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
 def _differs(begun: StudyRow, plan: Plan) -> str:
     old = read_source(begun.space, begun.space_text).content
     return difference_of(old, plan.space.source.content)
-
-
-def _empty(engine: Engine, name: str) -> bool:
-    """Say whether no design of a study, not even the baseline, got as far as to say anything."""
-    query = select(TrialRow.number).where(
-        TrialRow.study == name, TrialRow.state.in_((COMPLETE, REJECTED))
-    )
-    with Session(engine) as session:
-        return session.scalar(query.limit(1)) is None
-
-
-def _foreign(engine: Engine, name: str) -> bool:
-    """Check whether a study of Optuna is not dsx's: there is no trace of it in dsx's tables."""
-    with Session(engine) as session:
-        drawn = session.scalar(select(TrialRow.number).where(TrialRow.study == name).limit(1))
-    return drawn is None and exists(engine, name)
-
-
-def _forget(engine: Engine, name: str) -> None:
-    """Forget a study; what was measured for it stays."""
-    forget(engine, name)
-    with Session(engine) as session, session.begin():
-        session.execute(delete(TrialDetailRow).where(TrialDetailRow.study == name))
-        session.execute(delete(TrialRow).where(TrialRow.study == name))
-        session.execute(delete(StudyRow).where(StudyRow.name == name))
 
 
 def _check_same(begun: StudyRow, plan: Plan, memory: Memory, mix_devices: bool) -> None:

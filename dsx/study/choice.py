@@ -4,7 +4,6 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
 from torch import Tensor
 
 from dsx.conv import ConvSpec
@@ -16,7 +15,7 @@ from dsx.space.source import read_source
 from dsx.space.space import build_space
 from dsx.study.begin import difference_of
 from dsx.study.checked import DamagedRow
-from dsx.study.database import open_database
+from dsx.study.database import Engine, open_database
 from dsx.study.front import Entry
 from dsx.study.memory import KnownForms
 from dsx.study.read import find_study, load_front

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine as Engine
+from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 

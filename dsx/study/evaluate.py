@@ -5,9 +5,6 @@ import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from dsx.errors import (
     CheckpointError,
@@ -19,47 +16,19 @@ from dsx.errors import (
 )
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
+from dsx.study.failures import SQLAlchemyError
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan
 from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.tables import COMPLETE, FAILED, REJECTED
+from dsx.study.trials import Outcome
 from dsx.study.weights import Weights
 
 _LOG = logging.getLogger(__name__)
 
 LONGEST_TRACEBACK = 20_000
 """Characters of a traceback that are stored."""
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """The outcome of the evaluation of a design.
-
-    Args:
-        state: "complete" if all metrics were measured, "rejected" if the design violated a
-            constraint before that, "failed" if an error occurred.
-        reason: Reason of a rejection or failure, in one line.
-        values: Measured values by metric.
-        excesses: Violation of each constraint, as far as known; positive if it is violated.
-        traceback: Traceback of the failure; empty if it did not fail.
-    """
-
-    state: str
-    reason: str = ""
-    values: dict[str, float] = field(default_factory=dict)
-    excesses: dict[str, float] = field(default_factory=dict)
-    traceback: str = ""
-
-    @property
-    def violations(self) -> dict[str, float]:
-        """The amount by which the value of each violated constraint exceeds its bound."""
-        return {name: excess for name, excess in self.excesses.items() if excess > 0}
-
-    @property
-    def feasible(self) -> bool:
-        """Whether the design is completed and violates no constraint."""
-        return self.state == COMPLETE and all(excess <= 0 for excess in self.excesses.values())
 
 
 class Evaluator:

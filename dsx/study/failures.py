@@ -3,10 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from dsx.errors import DsxError, StorageError, WorkFailed
 from dsx.study.database import parse_url, plain, shown
+
+__all__ = ["SQLAlchemyError", "one_line_errors"]
 
 
 @contextmanager

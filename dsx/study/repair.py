@@ -6,20 +6,17 @@ again, and a trial that Optuna does not have any more is added to it again, unde
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
-
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
 from dsx.space import Design, SearchSpace
 from dsx.space.choices import Choices
 from dsx.space.dials import Value
-from dsx.study.checked import damage
-from dsx.study.evaluate import Evaluator, Outcome
-from dsx.study.readings import load_readings
+from dsx.study.database import Engine
+from dsx.study.evaluate import Evaluator
 from dsx.study.store import Draw, Store
-from dsx.study.tables import COMPLETE, REJECTED, DesignRow, StudyRow
-from dsx.study.trials import Trials
+from dsx.study.study_rows import load_measured, load_spec
+from dsx.study.tables import COMPLETE, REJECTED
+from dsx.study.trials import Outcome, Trials
 
 Tell = Callable[[Draw, Outcome], None]
 
@@ -57,26 +54,19 @@ class Repair:
 
     def _incomplete(self) -> list[int]:
         """List the complete trials without a design, or without a measurement on any device."""
-        with Session(self.engine) as session:
-            study = session.get_one(StudyRow, self.name)
-            readings = load_readings(session, study)
-            known = _sound_designs(session)
+        measured = load_measured(self.engine, self.name)
         wanted = set(self.evaluator.plan.metrics)
         return [
             number
             for number, state in self.trials.ends.items()
             if state == COMPLETE
-            and not (
-                (design := self.trials.designs[number]) in known
-                and any(wanted <= {one.metric for one in of} for of in readings[design].values())
-            )
+            and not any(wanted <= of for of in measured.get(self.trials.designs[number] or "", ()))
         ]
 
     def _design(self, number: int) -> Design | None:
         """Find the design of a trial by its row, or by its parameters in Optuna."""
         identity = self.trials.designs[number]
-        with Session(self.engine) as session:
-            spec = session.scalar(select(DesignRow.spec).where(DesignRow.id == identity))
+        spec = load_spec(self.engine, identity)
         if isinstance(spec, dict):
             try:
                 specs = {name: ConvSpec.from_json(dials) for name, dials in spec.items()}
@@ -141,13 +131,3 @@ def _options(choices: Choices, design: Design) -> dict[str, Value] | None:
         if choices.draw(pick) == wanted:
             return way
     return None
-
-
-def _sound_designs(session: Session) -> set[str]:
-    row = DesignRow
-    query = select(row.id, row.model, row.model_args, row.spec, row.words)
-    return {
-        found.id
-        for found in session.execute(query)
-        if not damage(DesignRow.__table__, found._mapping)
-    }

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from dsx.activity import subject
 from dsx.errors import DsxError, WorkFailed
@@ -19,8 +17,8 @@ from dsx.space.choices import KEEPS
 from dsx.study.begin import begin_study
 from dsx.study.chance import chance_notes
 from dsx.study.choice import design_of
-from dsx.study.database import DEFAULT_STORAGE, open_database
-from dsx.study.evaluate import Evaluator, Outcome
+from dsx.study.database import DEFAULT_STORAGE, Engine, open_database
+from dsx.study.evaluate import Evaluator
 from dsx.study.failures import one_line_errors
 from dsx.study.front import Entry, Front
 from dsx.study.lease import Lease, claim
@@ -33,8 +31,9 @@ from dsx.study.repair import Repair
 from dsx.study.retime import distinct, marked, retime, to_time
 from dsx.study.server import SERVER_SECONDS, connection_lost
 from dsx.study.store import Draw, Store
-from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
-from dsx.study.trials import Trials
+from dsx.study.study_rows import set_reference
+from dsx.study.tables import COMPLETE, FAILED, REJECTED
+from dsx.study.trials import Outcome, Trials
 from dsx.study.weights import Weights
 from dsx.trust import restricted
 
@@ -328,14 +327,11 @@ class _Run:
         """Write the hypervolume's reference down, before anybody can read a front without it."""
         if outcome.state == FAILED:
             return
-        with Session(self.engine) as session, session.begin():
-            study = session.get_one(StudyRow, self.name)
-            if study.reference and study.device != self.memory.device:
-                return
-            study.reference = {
-                name: outcome.values[name] * (1 + WORSENED * (1 if sense == "minimize" else -1))
-                for name, sense in self.plan.space.file.objectives.items()
-            }
+        reference = {
+            name: outcome.values[name] * (1 + WORSENED * (1 if sense == "minimize" else -1))
+            for name, sense in self.plan.space.file.objectives.items()
+        }
+        set_reference(self.engine, self.name, self.memory.device, reference)
 
     def _doing(self, words: str) -> None:
         self.lease.check_seen()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from sqlalchemy import Engine
 
 from dsx.activity import subject
 from dsx.errors import CheckpointError, TrialFailed
@@ -21,7 +20,7 @@ from dsx.measure import Candidate, this_device
 from dsx.space import Design, SearchSpace
 from dsx.study.begin import begin_study
 from dsx.study.choice import design_of, permitted, study_space
-from dsx.study.database import DEFAULT_STORAGE, open_database
+from dsx.study.database import DEFAULT_STORAGE, Engine, open_database
 from dsx.study.evaluate import WAITING, in_one_line, read_metric, share_reading
 from dsx.study.failures import one_line_errors
 from dsx.study.front import Entry, Front

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import torch
-from sqlalchemy.exc import SQLAlchemyError
 from torch import Tensor
 
 from dsx.errors import DsxError, NotCounted, WorkFailed
@@ -18,6 +17,7 @@ from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.study.database import open_database
 from dsx.study.evaluate import WAITING, check_finite, in_one_line
+from dsx.study.failures import SQLAlchemyError
 from dsx.study.front import Value
 from dsx.study.memory import KnownForms, Memory
 from dsx.study.plan import Plan, plan_metrics

@@ -1,11 +1,11 @@
 """The trials of a study, and the outcome of each."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
-from dsx.study.evaluate import Outcome
 from dsx.study.tables import (
     COMPLETE,
     INTERRUPTED,
@@ -15,6 +15,36 @@ from dsx.study.tables import (
     TrialRow,
     now,
 )
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """The outcome of the evaluation of a design.
+
+    Args:
+        state: "complete" if all metrics were measured, "rejected" if the design violated a
+            constraint before that, "failed" if an error occurred.
+        reason: Reason of a rejection or failure, in one line.
+        values: Measured values by metric.
+        excesses: Violation of each constraint, as far as known; positive if it is violated.
+        traceback: Traceback of the failure; empty if it did not fail.
+    """
+
+    state: str
+    reason: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    excesses: dict[str, float] = field(default_factory=dict)
+    traceback: str = ""
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """The amount by which the value of each violated constraint exceeds its bound."""
+        return {name: excess for name, excess in self.excesses.items() if excess > 0}
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the design is completed and violates no constraint."""
+        return self.state == COMPLETE and all(excess <= 0 for excess in self.excesses.values())
 
 
 class Trials:

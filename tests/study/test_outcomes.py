@@ -12,7 +12,6 @@ from dsx.measure import this_device
 from dsx.space import load_space
 from dsx.study.begin import begin_study
 from dsx.study.database import open_database
-from dsx.study.evaluate import Outcome
 from dsx.study.failed_trials import load_failed
 from dsx.study.memory import Memory
 from dsx.study.outcomes import load_outcomes, slot_names
@@ -21,7 +20,7 @@ from dsx.study.read import find_study
 from dsx.study.reasons import Outcomes, Reason
 from dsx.study.studies import list_studies
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, REPEATED, DesignRow, TrialDetailRow
-from dsx.study.trials import Trials
+from dsx.study.trials import Outcome, Trials
 from tests.study.looking import rows
 from tests.study.spaces import STATIC, varied
 

@@ -7,11 +7,10 @@ from dsx.measure import this_device
 from dsx.space import load_space
 from dsx.study.begin import begin_study
 from dsx.study.database import open_database
-from dsx.study.evaluate import Outcome
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.tables import COMPLETE, FAILED, INTERRUPTED, REJECTED, REPEATED, RUNNING
-from dsx.study.trials import Trials
+from dsx.study.trials import Outcome, Trials
 from tests.study.looking import trials
 from tests.study.spaces import STATIC
 
