@@ -91,9 +91,9 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
     """
     ordered = sorted(samples)
     count = len(ordered)
-    # scipy.stats.quantile_test selects the same ends, but it takes 2 ms for 1000 samples, as long as
-    # a block of calls, and below six samples it returns nan, where very slow networks are still
-    # given the interval that they have.
+    # scipy.stats.quantile_test selects the same ends, but it takes 2 ms for 1000 samples, as long
+    # as a block of calls, and returns nan below six samples, where the range of the samples is the
+    # best that can be given.
     low = max(math.ceil(bdtrik(0.025, count, 0.5)) - 1, 0)
     return statistics.median(ordered), ordered[low], ordered[count - 1 - low]
 
