@@ -62,5 +62,5 @@ class Axis:
         # Imported here, because it takes 0.2 s, which commands without a plot need not wait for.
         from matplotlib.ticker import MaxNLocator
 
-        found = MaxNLocator(most).tick_values(self.low, self.high)
-        return [float(value) for value in found if self.low <= value <= self.high]
+        ticks = MaxNLocator(most).tick_values(self.low, self.high)
+        return [float(value) for value in ticks if self.low <= value <= self.high]
