@@ -131,6 +131,13 @@ def test_help_imports_no_torch(arguments: list[str]) -> None:
         f"sys.argv = ['dsx', *{arguments!r}]\n"
         "try: runpy.run_module('dsx', run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "assert not {'torch', 'optuna', 'sqlalchemy'} & set(sys.modules)\n"
+        "assert not {'torch', 'optuna', 'scipy', 'sqlalchemy'} & set(sys.modules)\n"
     )
     assert "dsx" in run("-c", code)
+
+
+def test_timing_imports_no_scipy_stats() -> None:
+    # It takes a second to import, as long as all of dsx without torch.
+    assert run("-c", "import dsx.measure.latency_ms, sys; print('scipy.stats' in sys.modules)") == (
+        "False\n"
+    )

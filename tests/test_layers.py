@@ -29,7 +29,7 @@ IMPORTERS = {
     "matplotlib": ["report/"],
     "PIL": ["data/"],
     "yaml": ["space/source.py", "space/yaml_text.py", "export/bundle.py"],
-    "scipy": ["measure/estimate.py", "study/rank.py", "study/scatter.py"],
+    "scipy": ["measure/accuracy.py", "measure/estimate.py", "study/rank.py", "study/scatter.py"],
     "pyarrow": ["data/_parquet_files.py"],
     "pynvml": ["measure/_nvml.py"],
     "onnxruntime": ["measure/backends/onnxruntime.py"],

@@ -12,14 +12,12 @@ import numpy as np
 from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import Networks
 from dsx.measure import Reading
-from dsx.study.rank import Numbers, ceiling, pairs, tau
+from dsx.study.rank import Numbers, ceiling, half_interval, pairs, tau
 
 PART = "order"
 GOAL = Goal(sign=">=", bound=0.95)
 PAIRS_GOAL = Goal(sign="<=", bound=0.025)
 """A tau of 0.95 is one pair out of forty the other way."""
-HALF_INTERVAL = 1.96
-"""Of a 95 % interval of the normal distribution, in standard deviations."""
 STEP, STEPS = 0.0002, 1000
 """In which the noise that allows the goal is looked for, up to 20 %."""
 
@@ -104,7 +102,7 @@ def limit(logs: Numbers, noise: float) -> float:
     Returns:
         The mean tau.
     """
-    half = HALF_INTERVAL * noise
+    half = half_interval() * noise
     return ceiling(logs, logs - half, logs + half)
 
 

@@ -1,7 +1,6 @@
 """Accuracy: top-1 on the validation split, 0 to 1."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,12 +71,11 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     Source:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
     """
-    z = 1.959963984540054
-    share, spread = hits / trials, z * z / trials
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
-    # The ends lie at 0 and 1 exactly where the share does; rounding must not push them past it.
-    return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
+    # Imported here, because scipy.stats takes a second to import and no other metric needs it.
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:

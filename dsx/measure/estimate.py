@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import bdtrik, stdtrit
 
 Values = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def _drifting(samples: Values) -> float:
     if len(samples) < 4 * GROUPS:
         return 0.0
     medians = [float(np.median(group)) for group in np.array_split(samples, GROUPS)]
-    return float(t.ppf(0.975, GROUPS - 1)) * statistics.stdev(medians) / math.sqrt(GROUPS)
+    return float(stdtrit(GROUPS - 1, 0.975)) * statistics.stdev(medians) / math.sqrt(GROUPS)
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
@@ -86,13 +86,15 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
         six samples the least and the largest, with what probability these have.
 
     Source:
-        The binomial distribution of the number of samples below the median, approximated with
-        the continuity correction; that never gives a narrower interval than the exact one.
+        W. J. Conover, Practical nonparametric statistics, 3rd edition, section 3.2: the exact
+        binomial distribution of the number of samples below the median.
     """
     ordered = sorted(samples)
     count = len(ordered)
-    rank = math.floor((count + 1 - 1.959963984540054 * math.sqrt(count)) / 2)
-    low = max(rank - 1, 0)
+    # scipy.stats.quantile_test selects the same ends, but it takes 2 ms for 1000 samples, as long
+    # as a block of calls, and returns nan below six samples, where the range of the samples is the
+    # best that can be given.
+    low = max(math.ceil(bdtrik(0.025, count, 0.5)) - 1, 0)
     return statistics.median(ordered), ordered[low], ordered[count - 1 - low]
 
 

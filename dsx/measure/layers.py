@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.conv.timing import default_clock
+from dsx.conv.timing import LEAST_ROUNDS, default_clock, rounds_until
 from dsx.errors import DsxError
 from dsx.measure._base import Candidate
 from dsx.measure.estimate import median_interval
@@ -28,7 +28,7 @@ from dsx.measure.rounds import torch_threads
 from dsx.measure.stopwatch import Stopwatch, clocked
 from dsx.space.schema import Measure
 
-BLOCK_MS, LEAST_PASSES, LEAST_ROUNDS = 10.0, 3, 3
+BLOCK_MS, LEAST_PASSES = 10.0, 3
 MOST_LAP_MS = 0.002
 """What a lap costs at most; it was never seen to cost more, but passes of many milliseconds vary by
 more."""
@@ -185,11 +185,9 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
             for subject in subjects:
                 subject.warm_up()
             end = time.perf_counter() + measure.budget_seconds * len(subjects)
-            rounds = 0
-            while rounds < LEAST_ROUNDS or time.perf_counter() < end:
+            for _ in rounds_until(end, LEAST_ROUNDS):
                 for subject in subjects:
                     subject.go_on()
-                rounds += 1
     return [_breakdown(subject) for subject in subjects]
 
 

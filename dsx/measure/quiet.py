@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from dsx.conv.timing import rounds_until
 from dsx.measure import busy, throttle
 from dsx.measure.clock import clock_for
 from dsx.measure.device import Device
@@ -97,13 +98,10 @@ def look(
         sentinel = Sentinel(clock, 1)
         reference = sentinel.reference(references, lambda: None)
         slowed, before = throttle.events(), busy.look()
-        groups = []
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            group, group_end = [], time.perf_counter() + GROUP_SECONDS
-            while time.perf_counter() < group_end:
-                group.append(sentinel.time())
-            groups.append(group)
+        groups = [
+            [sentinel.time() for _ in rounds_until(time.perf_counter() + GROUP_SECONDS)]
+            for _ in rounds_until(time.perf_counter() + seconds)
+        ]
         after = busy.look()
     blocks = [beat for group in groups for beat in group]
     middle = statistics.median(blocks)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dsx.conv.timing import Run
+from dsx.conv.timing import Run, rounds_until
 from dsx.lookup import find
 from dsx.measure import busy, throttle
 from dsx.measure._base import Reading
@@ -143,13 +143,13 @@ class _Rounds:
             for subject in self.subjects:
                 self._warm_up(subject)
         self._beat(1)
-        rounds = 0
-        while self.open and time.perf_counter() < end:
+        for number in rounds_until(end):
             for subject in self.open:
                 self._block(subject)
-            rounds += 1
-            look = rounds % LOOK == 0
+            look = (number + 1) % LOOK == 0
             self.open = [subject for subject in self.open if not self._enough(subject, look)]
+            if not self.open:
+                break
         self.slices.append((before, busy.look()))
 
     def _warm_up(self, subject: _Subject) -> None:
@@ -160,7 +160,7 @@ class _Rounds:
         share = PROTOCOL["sentinel_share"]
         block = max(PROTOCOL["least_block_ms"], self.reference * (1 - share) / share)
         last: list[float] = []
-        while not last or time.perf_counter() < end:
+        for _ in rounds_until(end, least=1):
             times = self.clock.time(subject.run, subject.calls)
             # Never fewer: an interruption makes calls look long, and nothing makes them look short.
             subject.calls = max(subject.calls, round(block / times.wall))

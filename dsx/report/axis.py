@@ -50,6 +50,8 @@ class Axis:
             One or more numbers; the ends of a logarithmic range that holds no round ones.
         """
         if self.log:
+            # matplotlib's LogLocator limits the number of decades, not that of ticks, so that
+            # labels would overlap in a terminal.
             tens = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for digits, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
                 found = [digit * 10.0**ten for ten in tens[::every] for digit in digits]
@@ -57,8 +59,8 @@ class Axis:
                 if 2 <= len(inside) <= most:
                     return inside
             return [self.low, self.high]
-        rough = (self.high - self.low) / most
-        ten = 10.0 ** math.floor(math.log10(rough))
-        step = next(ten * digit for digit in (1, 2, 2.5, 5, 10, 20) if ten * digit >= rough)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [count * step for count in range(first, last + 1)]
+        # Imported here, because it takes 0.2 s, which commands without a plot need not wait for.
+        from matplotlib.ticker import MaxNLocator
+
+        ticks = MaxNLocator(most).tick_values(self.low, self.high)
+        return [float(value) for value in ticks if self.low <= value <= self.high]

@@ -10,8 +10,6 @@ Numbers = NDArray[np.float64]
 RESAMPLES = 1000
 REPETITIONS = 200
 _SEED = 0
-_HALF_INTERVAL = 1.959963984540054
-"""Of a 95 % interval of the normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +42,13 @@ class Pairs:
     told_apart: int
     misordered: int
     undecided: int
+
+
+def half_interval() -> float:
+    """Return half the width of a 95 % interval of the standard normal distribution."""
+    from scipy.special import ndtri
+
+    return float(ndtri(0.975))
 
 
 def tau(x: Numbers, y: Numbers) -> float:
@@ -92,10 +97,10 @@ def ceiling(
         The mean tau of two draws from normal distributions around the values, wide as the
         intervals are below and above.
     """
-    rng = np.random.default_rng(_SEED)
+    rng, half = np.random.default_rng(_SEED), half_interval()
 
     def drawn() -> Numbers:
-        away = rng.standard_normal(len(value)) / _HALF_INTERVAL
+        away = rng.standard_normal(len(value)) / half
         away = away if same is None else away[same]
         return np.where(away < 0, value + away * (value - low), value + away * (high - value))
 

@@ -1,6 +1,9 @@
 """Learning rates over a training, as factors of the peak: functions of the step alone.
 
-Since nothing but the step counts, a training can be taken up anywhere, also by a longer one.
+A schedule of torch, such as OneCycleLR, fixes the number of steps when it is made and restores that
+number from a checkpoint. A training here may continue the checkpoint of a shorter one, with the
+schedule of the longer one, so the factor is computed from the step and the number of steps alone;
+the tests compare it with torch's.
 """
 
 import math

@@ -7,7 +7,14 @@ from itertools import count
 import pytest
 import torch
 
-from dsx.conv.timing import default_clock, interleaved, medians
+from dsx.conv.timing import (
+    LEAST_ROUNDS,
+    default_clock,
+    interleaved,
+    medians,
+    rounds_until,
+    timed_by,
+)
 
 
 class Work:
@@ -29,22 +36,26 @@ class Work:
 
 def test_runs_take_turns_after_one_warm_up_each() -> None:
     work = Work(10, 20, 30)
-    samples = interleaved(work.runs, 0, clock=lambda: work.now, least=4)
-    assert work.log == [0, 1, 2] * 5
-    assert samples == [[1e-8] * 4, [2e-8] * 4, [3e-8] * 4]
+    samples = interleaved(work.runs, 0, timed_by(lambda: work.now))
+    assert work.log == [0, 1, 2] * (1 + LEAST_ROUNDS)
+    assert samples == [[1e-8] * 3, [2e-8] * 3, [3e-8] * 3]
 
 
 def test_rounds_go_on_until_the_time_is_up() -> None:
     begin = time.perf_counter()
-    (samples,) = interleaved([lambda: time.sleep(0.001)], 0.03)
+    (samples,) = interleaved([lambda: time.sleep(0.001)], 0.03, timed_by(time.perf_counter_ns))
     assert time.perf_counter() - begin >= 0.03
-    assert len(samples) >= 3
+    assert len(samples) >= LEAST_ROUNDS
 
 
-def test_medians_are_of_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    samples = [[3.0, 1.0, 2.0], [9.0, 7.0, 1.0, 8.0]]
-    monkeypatch.setattr("dsx.conv.timing.interleaved", lambda runs, seconds: samples)
-    assert medians([lambda: None] * 2, 1) == [2.0, 8.0]
+@pytest.mark.parametrize("least", [0, 1, 5])
+def test_rounds_that_are_made_in_any_case_are_made_after_the_time(least: int) -> None:
+    assert list(rounds_until(time.perf_counter(), least)) == list(range(least))
+
+
+def test_medians_are_of_each_run() -> None:
+    times = iter([9.0, 7.0, 1.0, 2.0, 5.0, 6.0])
+    assert medians([lambda: None] * 2, 0, lambda run: next(times)) == [5.0, 6.0]
 
 
 def test_the_clock_counts_cpu_time_for_one_thread_only(monkeypatch: pytest.MonkeyPatch) -> None:

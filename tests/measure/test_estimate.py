@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t
+from scipy.stats import quantile_test, t
 
 from dsx.measure.estimate import GROUPS, UNSEEN, Values, estimate, median_interval, spread
 
@@ -36,7 +36,7 @@ def test_an_interval_holds_the_median_and_does_not_care_for_order(
 
 
 @pytest.mark.parametrize("count", [*range(6, 200), 500, 1000, 1999])
-def test_the_coverage_is_at_least_95_percent_and_hardly_more_than_needed(count: int) -> None:
+def test_the_coverage_is_at_least_95_percent_and_no_more_than_needed(count: int) -> None:
     low, high = ranks(count)
     assert low + high == count - 1
 
@@ -45,8 +45,15 @@ def test_the_coverage_is_at_least_95_percent_and_hardly_more_than_needed(count: 
         return int(2**count) - 2 * sum(comb(count, below) for below in range(low + 1))
 
     assert 20 * covered(low) >= 19 * 2**count
-    # Two ranks further in, it would be less than 95 %.
-    assert 20 * covered(low + 2) < 19 * 2**count
+    # One rank further in, it would be less than 95 %.
+    assert 20 * covered(low + 1) < 19 * 2**count
+
+
+@pytest.mark.parametrize("count", [6, 7, 17, 44, 67, 200, 1001])
+def test_the_interval_is_that_of_the_quantile_test_of_scipy(count: int) -> None:
+    samples = np.random.default_rng(count).normal(size=count)
+    expected = quantile_test(samples, p=0.5).confidence_interval(0.95)
+    assert median_interval(samples.tolist())[1:] == (expected.low, expected.high)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from dsx.conv.timing import LEAST_ROUNDS
 from dsx.measure import lock
 from dsx.measure.lock import exclusive
-from dsx.measure.race import LEAST_ROUNDS, timer
+from dsx.measure.race import timer
 from dsx.space.schema import Measure
 from tests.measure.held import is_held
 from tests.measure.work import Counting
