@@ -19,7 +19,7 @@ from dsx.export.model_py import WEIGHTS
 from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
 from dsx.lookup import find
 from dsx.measure import Candidate, Metric, Reading, this_device
-from dsx.measure._base import Exported
+from dsx.measure.candidate import Exported
 from dsx.ownership import as_text, sealed, sha256
 from dsx.space import Design, SearchSpace
 

@@ -16,7 +16,8 @@ from dsx.export._fresh import BATCH
 from dsx.export.contents import shares
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, Reading
-from dsx.measure._base import Exported, in_order
+from dsx.measure._base import in_order
+from dsx.measure.candidate import Exported
 from dsx.measure.flops import count
 from dsx.study.evaluate import read_metric
 

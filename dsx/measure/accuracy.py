@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.measure._base import Candidate, Exported, Metric, Reading, exact, training_facts
+from dsx.measure._base import Metric
+from dsx.measure.candidate import Candidate, Exported, training_facts
 from dsx.space import SearchSpace
+from dsx.study.measurement import Reading, exact
 from dsx.train import predict
 
 

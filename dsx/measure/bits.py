@@ -1,6 +1,8 @@
 """Bits: storage of the params, payload only; 32 per real number."""
 
-from dsx.measure._base import Candidate, Metric, Reading, exact
+from dsx.measure._base import Metric
+from dsx.measure.candidate import Candidate
+from dsx.study.measurement import Reading, exact
 
 
 def read(candidate: Candidate) -> Reading:

@@ -10,9 +10,11 @@ from typing import Any
 from torch import nn
 
 from dsx.errors import NotCounted, WorkFailed
-from dsx.measure._base import Candidate, Exported, Metric, Reading, exact
+from dsx.measure._base import Metric
+from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.deployed_params import count_params, protocol
 from dsx.measure.flops import Followed, count, follow
+from dsx.study.measurement import Reading, exact
 
 # Following a network takes a good part of a second, and several metrics ask for the result.
 _FOLLOWED: "weakref.WeakKeyDictionary[nn.Module, Followed]" = weakref.WeakKeyDictionary()

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.measure._base import Candidate, Exported, Metric, Reading, exact
+from dsx.measure._base import Metric
 from dsx.measure._settings import run_settings
+from dsx.measure.candidate import Candidate, Exported
 from dsx.space import SearchSpace
+from dsx.study.measurement import Reading, exact
 
 PROTOCOL = {"version": 1}
 

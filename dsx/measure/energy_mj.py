@@ -14,13 +14,15 @@ import torch
 from dsx.conv.timing import Run
 from dsx.errors import WorkFailed
 from dsx.measure import busy, throttle
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Metric
 from dsx.measure._meters import Meter, NvmlMeter, RaplMeter, absent_nvml, absent_rapl
 from dsx.measure._settings import run_settings
+from dsx.measure.candidate import Candidate
 from dsx.measure.estimate import median_interval
 from dsx.measure.lock import exclusive, lock_name
 from dsx.measure.rounds import torch_threads
 from dsx.space import SearchSpace
+from dsx.study.measurement import Reading
 
 PROTOCOL = {"version": 1, "windows": 8, "window_seconds": 0.25, "idle_seconds": 0.5}
 

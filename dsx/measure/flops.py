@@ -19,9 +19,11 @@ from dsx.conv.basis_maps import BasisMaps
 from dsx.conv.network_calls import duplicate
 from dsx.conv.swap import swap
 from dsx.errors import WorkFailed, raise_out_of_memory
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Metric
+from dsx.measure.candidate import Candidate
 from dsx.space import Census, SearchSpace
 from dsx.space.operators import is_free
+from dsx.study.measurement import Reading
 
 COUNTED = (
     "conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm", "baddbmm", "embedding_bag",

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsx.activity import activity
-from dsx.measure._base import Candidate, Exported, Metric, Reading
+from dsx.measure._base import Metric
 from dsx.measure.backends import versions
+from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.company import company
 from dsx.measure.rounds import PROTOCOL, time_in_turn
 from dsx.measure.side_by_side import read_latencies
 from dsx.space import SearchSpace
+from dsx.study.measurement import Reading
 
 NAME = "latency_ms"
 

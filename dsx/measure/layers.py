@@ -21,7 +21,7 @@ from torch import nn
 
 from dsx.conv.timing import LEAST_ROUNDS, default_clock, rounds_until
 from dsx.errors import DsxError
-from dsx.measure._base import Candidate
+from dsx.measure.candidate import Candidate
 from dsx.measure.estimate import median_interval
 from dsx.measure.lock import exclusive, lock_name
 from dsx.measure.rounds import torch_threads

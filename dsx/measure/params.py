@@ -1,6 +1,8 @@
 """Params: live real numbers and basis entries; BN scale and shift count too."""
 
-from dsx.measure._base import Candidate, Metric, Reading, exact
+from dsx.measure._base import Metric
+from dsx.measure.candidate import Candidate
+from dsx.study.measurement import Reading, exact
 
 
 def read(candidate: Candidate) -> Reading:

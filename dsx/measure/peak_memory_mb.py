@@ -9,11 +9,13 @@ from typing import Any
 
 from dsx.conv.timing import Run
 from dsx.measure._allocations import peak_bytes
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Metric
 from dsx.measure._settings import run_settings
 from dsx.measure.backends import prepare
+from dsx.measure.candidate import Candidate
 from dsx.measure.rounds import torch_threads
 from dsx.space import SearchSpace
+from dsx.study.measurement import Reading
 
 BACKENDS = ("compile", "eager")
 """Those that get their memory from torch."""

@@ -16,9 +16,11 @@ from torch.optim.swa_utils import update_bn
 from dsx.activity import activity
 from dsx.conv.network_calls import set_mode
 from dsx.data import Split
-from dsx.measure._base import Candidate, Metric, Reading
+from dsx.measure._base import Metric
 from dsx.measure.accuracy import share_of_hits
+from dsx.measure.candidate import Candidate
 from dsx.space import SearchSpace
+from dsx.study.measurement import Reading
 
 IMAGES, BATCH = 2048, 128
 

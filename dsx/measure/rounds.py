@@ -11,7 +11,6 @@ import torch
 from dsx.conv.timing import Run, rounds_until
 from dsx.lookup import find
 from dsx.measure import busy, throttle
-from dsx.measure._base import Reading
 from dsx.measure.backends import Backend
 from dsx.measure.clock import Clock, clock_for
 from dsx.measure.company import ALONE, Company
@@ -19,6 +18,7 @@ from dsx.measure.estimate import UNSEEN, Estimate, estimate
 from dsx.measure.lock import exclusive, lock_name
 from dsx.measure.sentinel import VERSION, Sentinel
 from dsx.space.schema import Measure
+from dsx.study.measurement import Reading
 
 PROTOCOL = {
     "version": 2,

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from dsx.lookup import find
-from dsx.measure._base import Candidate, Reading
 from dsx.measure.backends import Backend
+from dsx.measure.candidate import Candidate
 from dsx.measure.clock import clock_for
 from dsx.measure.company import Company, company
 from dsx.measure.rounds import time_in_turn
 from dsx.measure.sentinel import sentinel_backend
+from dsx.study.measurement import Reading
 
 
 def read_latencies(

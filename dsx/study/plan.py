@@ -9,8 +9,9 @@ from dsx.conv import Cost
 from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.lookup import find, names
 from dsx.measure import Metric
-from dsx.measure._base import STAGES, Stage, in_order, training_facts
+from dsx.measure._base import STAGES, Stage, in_order
 from dsx.measure.backends import refusal
+from dsx.measure.candidate import training_facts
 from dsx.plain import plain
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe

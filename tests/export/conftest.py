@@ -9,9 +9,9 @@ from torch import Tensor
 
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Reading
-from dsx.measure._base import exact
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
+from dsx.study.measurement import exact
 from dsx.train import predict
 
 TEXT = """

@@ -9,7 +9,7 @@ from dsx.conv import deploy
 from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export.model_py import write
-from dsx.measure._base import Exported
+from dsx.measure.candidate import Exported
 from dsx.measure.latency_ms import read_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.measure.candidates import candidate

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dsx.conv import ConvSpec, DsxConv
 from dsx.conv.deploy import _choose
 from dsx.measure import Candidate
-from dsx.measure._base import DTYPES
+from dsx.measure.candidate import DTYPES
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.space.texts import ruled
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from dsx.conv import ConvSpec
 from dsx.lookup import find
 from dsx.measure import Metric, Reading
-from dsx.measure._base import exact
 from dsx.measure.layers import Breakdown, Layer, Span
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
+from dsx.study.measurement import exact
 from dsx.study.single import Measured, Number, value_of
 
 TEXT = """

@@ -9,8 +9,8 @@ import pytest
 
 from dsx.lookup import find
 from dsx.measure import Metric
-from dsx.measure._base import exact
 from dsx.report.measured import conditions, heading, norm_notes, print_measured
+from dsx.study.measurement import exact
 from dsx.study.single import Measured
 from tests.report.single import crossed, measured, number, space
 

@@ -3,8 +3,8 @@
 import itertools
 
 from dsx.measure import Candidate, Metric, Reading
-from dsx.measure._base import training_facts
 from dsx.measure.accuracy import share_of_hits
+from dsx.measure.candidate import training_facts
 
 _TURNS = itertools.count()
 

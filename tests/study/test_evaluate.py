@@ -14,10 +14,10 @@ from dsx import search
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
-from dsx.measure._base import exact
 from dsx.space import SearchSpace, load_space, redesign
 from dsx.study.database import open_database
 from dsx.study.evaluate import Evaluator
+from dsx.study.measurement import exact
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow, TrialDetailRow

@@ -14,8 +14,8 @@ import dsx
 from dsx.conv import deploy
 from dsx.errors import DsxError
 from dsx.lookup import find, names
-from dsx.measure._base import DTYPES
 from dsx.measure.backends import Backend, prepare, versions
+from dsx.measure.candidate import DTYPES
 from dsx.nets._resnet import BasicBlock, ResNet
 from tests.conv.deploy.networks import BINARY, SEPARABLE, Residual
 from tests.measure.backends.networks import LastWins, small
