@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dsx.conv import Shaping, build, preset, regulariser
-from dsx.conv.learned import FROZEN_FROM, LearnedConv2d
-from dsx.conv.shapes import Shape
+from dsx.conv.modules.learned import FROZEN_FROM, LearnedConv2d
+from dsx.conv.sparsity.shapes import Shape
 from dsx.lookup import find
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import DECISION_BETAS, DECISION_RATE
 
 STEPS = 400

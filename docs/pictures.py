@@ -19,11 +19,11 @@ from torch.nn import functional as F
 
 from docs.imitation import imitate
 from dsx.conv import build, preset, window_channels
-from dsx.conv.basis import stacking
-from dsx.conv.binary import BinaryConv2d
-from dsx.conv.learned import FROZEN_FROM
-from dsx.conv.rigid import rigid_shapes
-from dsx.conv.shapes import Shape, shape_words
+from dsx.conv.modules.basis import stacking
+from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.modules.learned import FROZEN_FROM
+from dsx.conv.sparsity.rigid import rigid_shapes
+from dsx.conv.sparsity.shapes import Shape, shape_words
 from dsx.lookup import find
 
 FOLDER = Path(__file__).parent / "pictures"

@@ -18,11 +18,11 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from dsx.conv import ConvSpec, preset
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from dsx.data import Split, Splits
 from dsx.nets import network_builder
 from dsx.space import SearchSpace, Slot, load_space, redesign
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import predict, train
 
 SEEDS = range(5)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dsx.errors import DsxError
+    from dsx.search.loop import search
     from dsx.space import load_space
-    from dsx.study.read import front
-    from dsx.study.run import search
+    from dsx.store.studies.read import front
 
     __version__: str
 
@@ -20,9 +20,9 @@ __all__ = ["DsxError", "__version__", "front", "load_space", "search"]
 
 _HOME = {
     "DsxError": "dsx.errors",
-    "front": "dsx.study.read",
+    "front": "dsx.store.studies.read",
     "load_space": "dsx.space",
-    "search": "dsx.study.run",
+    "search": "dsx.search.loop",
 }
 
 

@@ -3,8 +3,10 @@
 import os
 import random
 import signal
+import sqlite3
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import hypothesis
@@ -12,7 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.study.postgres import Server, start_server
+import dsx
+from tests.search.again import change, leave_open, searched
+from tests.search.postgres import Server, start_server
+from tests.search.spaces import QUICK, STATIC, TINY
 
 # Before anything asks for it: no test may read, or fill, the cache of whoever runs the tests. But
 # to list the fonts anew would take matplotlib seconds.
@@ -103,3 +108,38 @@ def postgres() -> Iterator[Server]:
 def postgres_storage(postgres: Server) -> str:
     """An empty database of that server."""
     return postgres.create_database()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    """A database that does not exist yet."""
+    return f"sqlite:///{tmp_path}/dsx.db"
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with two finished studies, `static` (the older one) and `tiny`; only read it."""
+    storage = f"sqlite:///{tmp_path_factory.mktemp('finished')}/dsx.db"
+    dsx.search(STATIC, trials=6, storage=storage)
+    dsx.search(TINY, trials=4, storage=storage)
+    return storage
+
+
+@pytest.fixture
+def copied(finished: str, tmp_path: Path) -> str:
+    """A copy of that database, to be written to; without the weights."""
+    file = tmp_path / "dsx.db"
+    with (
+        closing(sqlite3.connect(finished.removeprefix("sqlite:///"))) as old,
+        closing(sqlite3.connect(file)) as new,
+    ):
+        old.backup(new)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(scope="session")
+def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the study `quick`, in which any design may dominate another; only read it."""
+    storage = searched(QUICK, tmp_path_factory.mktemp("open"))
+    change(storage, leave_open)
+    return storage

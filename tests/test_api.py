@@ -138,6 +138,6 @@ def test_help_imports_no_torch(arguments: list[str]) -> None:
 
 def test_timing_imports_no_scipy_stats() -> None:
     # It takes a second to import, as long as all of dsx without torch.
-    assert run("-c", "import dsx.measure.latency_ms, sys; print('scipy.stats' in sys.modules)") == (
-        "False\n"
-    )
+    assert run(
+        "-c", "import dsx.measure.metrics.latency_ms, sys; print('scipy.stats' in sys.modules)"
+    ) == ("False\n")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dsx.conv.deploy import Form
-from dsx.conv.shapes import Shape
+from dsx.conv.sparsity.shapes import Shape
 from dsx.errors import DsxError
 from dsx.lookup import find, load, names
 

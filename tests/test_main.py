@@ -20,7 +20,7 @@ from tests.cli.running import (
     start,
     until,
 )
-from tests.study.spaces import STATIC, TINY, varied
+from tests.search.spaces import STATIC, TINY, varied
 
 AGAIN = "dsx: interrupted; everything measured is saved. To go on: dsx search"
 

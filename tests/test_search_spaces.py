@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dsx import search
-from dsx.report.space import print_space
+from dsx.report.space.space import print_space
+from dsx.search.plan import find_metrics, unmet
 from dsx.space import SearchSpace, load_space, shipped_spaces
 from dsx.space.space import build_space
-from dsx.study.plan import find_metrics, unmet
 from tests.data.writers import write_cifar
 
 SPACES = shipped_spaces()

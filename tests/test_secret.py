@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsx.cli import command_line
 from dsx.errors import StorageError, message_line, quoted
 from dsx.secret import hidden, hidden_in_name, without_password, without_url_password
-from dsx.study.database import parse_url, shown
+from dsx.store.database.engine import parse_url, shown
 
 PASSWORDS = st.text("abcXYZ0189-_.!$%/@:?#&='\"\\(), ~^+;\n\t\x1b\u202e", min_size=1, max_size=90)
 """Text around the mark that the tests look for."""

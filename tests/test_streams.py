@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Ended, dsx, one_line, plain_environment, start
-from tests.study.spaces import STATIC
+from tests.search.spaces import STATIC
 
 FULL = Path("/dev/full")
 COMMANDS = [

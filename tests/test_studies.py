@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.report.record import check_folder
+from dsx.report.studies.archive import check_folder
 from dsx.space.space import build_space
 
 STUDIES = sorted(

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from dsx.errors import WorkFailed
-from dsx.measure.estimate import median_interval
+from dsx.measure.timing import median_interval
 
 THREADS = 1
 Block = Callable[[], int]

@@ -5,13 +5,12 @@ import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
+from dsx.conv import Run
 from dsx.conv.deploy import Choice
-from dsx.conv.timing import Run
 from dsx.measure import Candidate, Reading
-from dsx.measure.company import Company, company
-from dsx.measure.rounds import time_in_turn
+from dsx.measure.timing import Company, company, time_in_turn
 from dsx.space import Design, SearchSpace, load_space
-from dsx.space.schema import Measure
+from dsx.space.yaml import Measure
 
 SEED = 0
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dsx.analysis import Numbers, ceiling, half_interval, pairs, tau
 from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import Networks
 from dsx.measure import Reading
-from dsx.study.rank import Numbers, ceiling, half_interval, pairs, tau
 
 PART = "order"
 GOAL = Goal(sign=">=", bound=0.95)

@@ -11,10 +11,10 @@ from pathlib import Path
 from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import SEED
 from dsx.errors import WorkFailed
-from dsx.folders import scratch
-from dsx.measure.latency_ms import NAME as LATENCY
-from dsx.study.database import open_database
-from dsx.study.read import find_study, load_values
+from dsx.files import scratch
+from dsx.measure.metrics.latency_ms import NAME as LATENCY
+from dsx.store.database import open_database
+from dsx.store.studies import find_study, load_values
 
 PART = "searches"
 GOAL = Goal(sign="<=", bound=1.5)

@@ -15,9 +15,8 @@ from dsx.bench._blocks import Block
 from dsx.data import TensorSplit
 from dsx.data.digits import load
 from dsx.nets.small_cnn import SmallCnn
-from dsx.space.schema import Train
-from dsx.train import chosen_precision, train
-from dsx.train.allocator import keep_freed_memory
+from dsx.space.yaml import Train
+from dsx.train import chosen_precision, keep_freed_memory, train
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dsx.export import Bundle, export
 from dsx.measure import this_device
+from dsx.search.design import load_choice
 from dsx.space import SearchSpace
-from dsx.study.choice import load_choice
 
 
 def export_chosen(

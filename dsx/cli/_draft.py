@@ -10,7 +10,7 @@ from dsx import files
 from dsx.errors import DsxError, quoted, unwritable_in_one_line
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
-from dsx.space.source import read_source
+from dsx.space.yaml import read_source
 from dsx.trust import give
 
 MOST_NUMBERS = 100_000_000

@@ -30,7 +30,7 @@ def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
             if not isinstance(storage, str):
                 raise
             # Imported here because it imports SQLAlchemy, and --help has to be fast.
-            from dsx.study.failures import one_line_errors
+            from dsx.store.database import one_line_errors
 
             with one_line_errors(storage, saved=False):
                 raise

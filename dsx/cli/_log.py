@@ -10,7 +10,7 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Imported here because it imports rich, and --help has to be fast.
-        from dsx.report.result import print_message
+        from dsx.report.front import print_message
 
         print_message(message_line(record.getMessage()))
 

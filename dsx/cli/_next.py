@@ -8,7 +8,7 @@ from dsx.cli._again import command_line, lacks_password, storage_words
 from dsx.cli._options import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
-    from dsx.study.front import Front
+    from dsx.analysis import Front
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NextCommands:
 
     def say_password(self) -> None:
         """Print what the commands need in place of a password, which they do not show."""
-        from dsx.report.result import print_message
+        from dsx.report.front import print_message
 
         if lacks_password(self.storage):
             print_message(
@@ -45,8 +45,8 @@ class NextCommands:
 
     def say_marked(self, marked: int) -> None:
         """Print how the latencies from bad conditions are measured again, if there are any."""
-        from dsx.report.progress import marked_note
-        from dsx.report.result import print_message
+        from dsx.report.front import print_message
+        from dsx.report.text import marked_note
 
         if marked:
             command = self.command("pareto", "--settle", "2m", *self.own)
@@ -54,8 +54,8 @@ class NextCommands:
 
     def say_outcomes(self, found: "Front") -> None:
         """Print why candidates failed or violate a constraint, and how all failures are listed."""
-        from dsx.report.outcomes import outcome_notes
-        from dsx.report.result import print_message
+        from dsx.report.front import print_message
+        from dsx.report.text import outcome_notes
 
         for note in outcome_notes(found.outcomes):
             print_message(note)
@@ -64,7 +64,7 @@ class NextCommands:
 
     def say_next(self, found: "Front") -> None:
         """Print the commands that plot the front and export its knee."""
-        from dsx.report.result import print_message
+        from dsx.report.front import print_message
 
         lines = [f"Next: {self.command('pareto', '--plot', 'front.html')}"]
         if found.has_knee:

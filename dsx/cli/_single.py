@@ -10,12 +10,9 @@ from torch import Tensor
 from dsx.errors import DsxError
 from dsx.measure import this_device
 from dsx.measure.backends import refusal
-from dsx.measure.device import crowded
-from dsx.space import Design, SearchSpace, load_space
-from dsx.space.remeasured import remeasured
-from dsx.space.settings import outside, read_settings
-from dsx.study.choice import load_choice
-from dsx.study.single import Single
+from dsx.measure.machine import crowded
+from dsx.search.design import Single, load_choice
+from dsx.space import Design, SearchSpace, load_space, outside, read_settings, remeasured
 from dsx.trust import give
 
 

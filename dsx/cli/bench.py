@@ -33,9 +33,8 @@ def bench(
     from dsx.bench import Bench
     from dsx.cli._page import check_page, write_page
     from dsx.lookup import find, names
-    from dsx.report.listing import print_rows
-    from dsx.report.progress import working
-    from dsx.report.result import print_message
+    from dsx.report.front import print_message
+    from dsx.report.text import print_rows, working
 
     if name is None:
         known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]

@@ -28,9 +28,8 @@ def doctor(
     json: JsonOption = False,
 ) -> None:
     """Show what this machine offers, and whether it is quiet enough to be measured on."""
-    from dsx.report.listing import print_rows
-    from dsx.report.progress import working
-    from dsx.study.doctor import examine
+    from dsx.report.text import print_rows, working
+    from dsx.search import examine
 
     with working("checking whether the machine is idle"):
         found = examine(storage, calibrate)

@@ -41,8 +41,8 @@ def export(
 ) -> None:
     """Write a design of a study as model.py and weights, checked in a fresh process."""
     from dsx.cli._chosen import export_chosen
-    from dsx.report.bundle import print_bundle
-    from dsx.report.progress import working
+    from dsx.report.design import print_bundle
+    from dsx.report.text import working
 
     # What the network's own code prints is no result.
     with working("exporting and checking"), redirect_stdout(sys.stderr):

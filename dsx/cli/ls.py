@@ -27,11 +27,9 @@ def ls(
     json: JsonOption = False,
 ) -> None:
     """List the studies of a database, or their failed trials."""
-    from dsx.report.failed import print_failed
-    from dsx.report.studies import print_studies
-    from dsx.study.database import open_database, parse_url, shown
-    from dsx.study.failed_trials import load_failed
-    from dsx.study.studies import list_studies
+    from dsx.report.studies import print_failed, print_studies
+    from dsx.store.database import open_database, parse_url, shown
+    from dsx.store.studies import list_studies, load_failed
 
     engine = open_database(storage, create=False)
     about = {"storage": shown(parse_url(storage))}

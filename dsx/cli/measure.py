@@ -27,7 +27,7 @@ from dsx.errors import DsxError, quoted
 
 if TYPE_CHECKING:
     from dsx.cli._single import Asked
-    from dsx.study.single import Single
+    from dsx.search.design import Single
 
     Opening = Callable[[Callable[[str], None]], Single]
     """Opens the database, given a function that is told what is done next."""
@@ -130,8 +130,8 @@ def measure(
         "backend": backend[0] if backend and layers else None,
     }
     from dsx.cli._single import asked, chosen, start_of
-    from dsx.report.progress import working
-    from dsx.report.result import print_message
+    from dsx.report.front import print_message
+    from dsx.report.text import working
     from dsx.trust import give
 
     give([*(metric or ()), *(backend or ())])
@@ -177,8 +177,8 @@ def _check_combination(layers: bool, metric: list[str], backend: list[str]) -> N
 
 
 def _metrics(found: "Asked", single: "Opening", wanted: list[str], how: Format) -> None:
-    from dsx.report.measured import print_measured
-    from dsx.report.progress import working
+    from dsx.report.design import print_measured
+    from dsx.report.text import working
 
     with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
         measured = single(tell).measure(wanted)
@@ -186,8 +186,8 @@ def _metrics(found: "Asked", single: "Opening", wanted: list[str], how: Format) 
 
 
 def _layers(found: "Asked", single: "Opening", how: Format) -> None:
-    from dsx.report.layers import print_layers
-    from dsx.report.progress import working
+    from dsx.report.design import print_layers
+    from dsx.report.text import working
 
     with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
         breakdowns = single(tell).layers()
@@ -195,9 +195,9 @@ def _layers(found: "Asked", single: "Opening", how: Format) -> None:
 
 
 def _backends(found: "Asked", single: "Opening", wanted: list[str], how: Format) -> None:
-    from dsx.report.backends import print_backends
-    from dsx.report.progress import working
-    from dsx.study.backends import compare_backends
+    from dsx.report.design import print_backends
+    from dsx.report.text import working
+    from dsx.search.design import compare_backends
 
     with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
         lines = compare_backends(single(tell), wanted)

@@ -28,7 +28,7 @@ from dsx.cli._options import (
 from dsx.errors import DsxError
 
 if TYPE_CHECKING:
-    from dsx.study.front import Front
+    from dsx.analysis import Front
 
 SettleOption = Annotated[
     str | None,
@@ -77,11 +77,10 @@ def pareto(
     limit = None if settle is None else seconds("--settle", settle)
     if limit is None and (space is not None or trust):
         raise DsxError("--space and --trust: are about what --settle runs; without it nothing is")
-    from dsx.report.progress import working
+    from dsx.report.text import working
 
     _check_writable(plot, save)
-    from dsx.report.result import print_front, print_message
-    from dsx.report.view import axes
+    from dsx.report.front import axes, print_front, print_message
 
     found = _read(study, storage, mix_devices)
     # Before anything is measured, written or shown.
@@ -93,7 +92,7 @@ def pareto(
     with working("writing plots and tables"):
         written = _write(found, plot, x, y)
         if save is not None:
-            from dsx.report.record import save_study
+            from dsx.report.studies import save_study
 
             written += save_study(storage, found.study, save, mix_devices)
     print_front(found, chosen_format(format, json), plotted=True, x=x, y=y)
@@ -108,8 +107,8 @@ def _end(front: "Front", how: Format) -> None:
     Raises:
         typer.Exit: If the front is empty, or all candidates failed.
     """
-    from dsx.report.outcomes import outcome_notes
-    from dsx.report.result import print_message
+    from dsx.report.front import print_message
+    from dsx.report.text import outcome_notes
 
     if how == Format.CSV or front.outcomes.all_failed:
         for note in outcome_notes(front.outcomes):
@@ -121,8 +120,8 @@ def _end(front: "Front", how: Format) -> None:
 
 
 def _read(study: str | None, storage: str, mix_devices: bool) -> "Front":
-    from dsx.report.progress import working
-    from dsx.study.read import front
+    from dsx.report.text import working
+    from dsx.store.studies import front
 
     with working("reading the study"):
         return front(study, storage=storage, mix_devices=mix_devices)
@@ -131,17 +130,17 @@ def _read(study: str | None, storage: str, mix_devices: bool) -> "Front":
 def _check_writable(plot: Path | None, save: Path | None) -> None:
     """Check every file that is asked for before anything is measured or written."""
     if plot is not None:
-        from dsx.report.plot import check_plot
+        from dsx.report import check_plot
 
         check_plot(plot)
     if save is not None:
-        from dsx.report.record import check_folder
+        from dsx.report.studies import check_folder
 
         check_folder(save)
 
 
 def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> list[Path]:
-    from dsx.report.plot import plot
+    from dsx.report import plot
 
     if file is None:
         return []
@@ -152,10 +151,9 @@ def _write(front: "Front", file: Path | None, x: str | None, y: str | None) -> l
 def _settle(
     study: str, limit: float, storage: str, patience: float, space: str | None, trust: bool
 ) -> None:
-    from dsx.report.progress import working
-    from dsx.report.result import print_message
-    from dsx.report.settled import said
-    from dsx.study.settle import settle
+    from dsx.report.front import print_message, said
+    from dsx.report.text import working
+    from dsx.search import settle
 
     with working("reading the study") as doing, redirect_stdout(sys.stderr):
         settled = settle(
@@ -173,12 +171,12 @@ def _settle(
 def _show_proxies(
     study: str | None, storage: str, plot: Path | None, format: str, others: Mapping[str, object]
 ) -> None:
-    from dsx.report.plot import plot_proxies
-    from dsx.report.progress import working
+    from dsx.report import plot_proxies
+    from dsx.report.front import print_message
     from dsx.report.proxies import print_proxies
-    from dsx.report.result import print_message
-    from dsx.study.database import open_database
-    from dsx.study.proxies import load_proxies
+    from dsx.report.text import working
+    from dsx.store.database import open_database
+    from dsx.store.studies import load_proxies
 
     given = [name for name, value in others.items() if value]
     if given:

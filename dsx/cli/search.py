@@ -23,8 +23,8 @@ from dsx.cli._options import (
 from dsx.errors import DsxError
 
 if TYPE_CHECKING:
+    from dsx.analysis import Front
     from dsx.space import SearchSpace
-    from dsx.study.front import Front
 
 
 SeedOption = Annotated[
@@ -63,9 +63,9 @@ def search(
     """Explore a space: build, measure and compare designs, and show the best trade-offs."""
     limit = None if timeout is None else seconds("--timeout", timeout)
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.report.progress import SearchProgress, working
+    from dsx.report.text import SearchProgress, working
+    from dsx.search import search as search_space
     from dsx.space import load_space
-    from dsx.study.run import search as run
 
     _check(storage, study)
     # What the network's own code prints is no result.
@@ -74,7 +74,7 @@ def search(
         notes = _writing_notes(loaded)
     _say_notes(loaded, notes)
     with SearchProgress() as progress, redirect_stdout(sys.stderr):
-        found = run(
+        found = search_space(
             loaded,
             study=study,
             trials=trials,
@@ -93,7 +93,7 @@ def search(
 
 
 def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> None:
-    from dsx.report.result import print_front, print_message
+    from dsx.report.front import print_front, print_message
 
     if marked or found.on_front or found.outcomes.failed:
         following.say_password()
@@ -110,8 +110,8 @@ def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> 
 
 def _check(storage: str, study: str | None) -> None:
     """Check what needs no space, since loading one takes seconds."""
-    from dsx.study.database import parse_url
-    from dsx.study.names import check_study_name
+    from dsx.store.database import parse_url
+    from dsx.store.studies import check_study_name
 
     parse_url(storage)
     if study is not None:
@@ -129,10 +129,9 @@ def _writing_notes(space: "SearchSpace") -> tuple[str, ...]:
 
 
 def _say_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
-    from dsx.measure.device import crowded
-    from dsx.report.offers import left_out_note
-    from dsx.report.result import print_message
-    from dsx.report.slots import untraced_note
+    from dsx.measure.machine import crowded
+    from dsx.report.front import print_message
+    from dsx.report.space import left_out_note, untraced_note
 
     if space.census.untraced is not None:
         print_message(untraced_note(space.census.untraced))

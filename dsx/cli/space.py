@@ -63,13 +63,13 @@ def space(
 def _show_space(name: str, file: Path | None, format: Format) -> None:
     from dsx.cli._draft import check_file, write
     from dsx.export import writing_notes
-    from dsx.measure.flops import space_notes
-    from dsx.report.progress import working
-    from dsx.report.result import print_message
+    from dsx.measure.metrics.flops import space_notes
+    from dsx.report.front import print_message
     from dsx.report.space import print_space
+    from dsx.report.text import working
+    from dsx.search import find_metrics, unmet
     from dsx.space import load_space
     from dsx.space.probe import probe
-    from dsx.study.plan import find_metrics, unmet
 
     if file is not None:
         check_file(file)
@@ -95,7 +95,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
 
 def _inspected(space: "SearchSpace") -> "tuple[Contents | None, Sequence[str]]":
     """Look at the data without decoding images: what they hold, and notes about the files."""
-    from dsx.report.progress import working
+    from dsx.report.text import working
 
     try:
         with working("checking the images"), redirect_stdout(sys.stderr):
@@ -114,10 +114,10 @@ def _show_model(
 ) -> None:
     from dsx.cli._draft import check_file, draft, write
     from dsx.export import writing_notes
-    from dsx.measure.flops import network_notes
-    from dsx.report.progress import working
-    from dsx.report.result import print_message
-    from dsx.report.slots import print_census
+    from dsx.measure.metrics.flops import network_notes
+    from dsx.report.front import print_message
+    from dsx.report.space import print_census
+    from dsx.report.text import working
 
     if file is not None:
         check_file(file)

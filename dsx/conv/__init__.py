@@ -1,33 +1,45 @@
 """Convolutions as points in a space of four dials.
 
-from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
-"""
+from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy"""
 
-from dsx.conv._base import DsxConv
 from dsx.conv.build import build, dense_weight, from_conv2d
-from dsx.conv.cost import Cost, real_cost, spec_cost
+from dsx.conv.cost import REAL_BITS, RIGID_BITS, Cost, real_cost, spec_cost
 from dsx.conv.deploy import Deployed, deploy
-from dsx.conv.presets import preset, preset_names
-from dsx.conv.shaping import Shaping, regulariser
-from dsx.conv.spec import KEEP, ConvSpec, standing_spec
-from dsx.conv.window import unread_channels, window_channels
-from dsx.conv.words import words
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.shape_learning import Shaping, regulariser
+from dsx.conv.network_calls import duplicate, move, set_mode
+from dsx.conv.sparsity.window import unread_channels, window_channels
+from dsx.conv.spec.describe import words
+from dsx.conv.spec.presets import preset, preset_names
+from dsx.conv.spec.spec import KEEP, ConvSpec, standing_spec
+from dsx.conv.timing import LEAST_ROUNDS, Run, Timer, default_clock, medians, rounds_until
 
 __all__ = [
     "KEEP",
+    "LEAST_ROUNDS",
+    "REAL_BITS",
+    "RIGID_BITS",
     "ConvSpec",
     "Cost",
     "Deployed",
     "DsxConv",
+    "Run",
     "Shaping",
+    "Timer",
     "build",
+    "default_clock",
     "dense_weight",
     "deploy",
+    "duplicate",
     "from_conv2d",
+    "medians",
+    "move",
     "preset",
     "preset_names",
     "real_cost",
     "regulariser",
+    "rounds_until",
+    "set_mode",
     "spec_cost",
     "standing_spec",
     "unread_channels",

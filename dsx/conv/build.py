@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from dsx.conv._base import DsxConv
-from dsx.conv.attributes import sizes_of
-from dsx.conv.binary import BinaryConv2d
-from dsx.conv.fixed import FixedConv2d
-from dsx.conv.learned import LearnedConv2d
-from dsx.conv.separable import SeparableConv2d
-from dsx.conv.spec import ConvSpec, standing_spec
-from dsx.conv.window import window_channels
-from dsx.conv.windowed import spread
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.modules.fixed import FixedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.modules.separable import SeparableConv2d
+from dsx.conv.modules.windowed import spread
+from dsx.conv.sparsity.attributes import sizes_of
+from dsx.conv.sparsity.window import window_channels
+from dsx.conv.spec.spec import ConvSpec, standing_spec
 
 
 def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:

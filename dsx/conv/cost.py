@@ -4,10 +4,10 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 
-from dsx.conv.basis import basis_count
-from dsx.conv.geometry import Geometry
-from dsx.conv.layout import layout
-from dsx.conv.spec import ConvSpec
+from dsx.conv.modules.basis import basis_count
+from dsx.conv.modules.layout import layout
+from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.spec.spec import ConvSpec
 from dsx.plain import plain_fields
 
 REAL_BITS = 32

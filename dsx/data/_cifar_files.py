@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsx.data._pickled import read_arrays
+from dsx.data._safe_pickle import read_arrays
 from dsx.errors import DataMissing, DsxError, raise_out_of_memory
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"

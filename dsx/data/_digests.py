@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dsx import files
 from dsx.activity import activity
-from dsx.data._walk import unreadable
+from dsx.data.folders.walk import unreadable
 
 _Content = dict[str, tuple[int, int, list[str]]]
 _CONTENT = TypeAdapter(_Content)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsx.data._parts import PARTS, Numbers
+from dsx.data._splits import PARTS, Numbers
 
 LIMIT = 50_000
 """Largest number of images of which all are compared."""

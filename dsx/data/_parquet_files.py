@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from dsx.data._parts import PART_NAMES, Numbers, parts_in
-from dsx.data._walk import File, Walk, unreadable
+from dsx.data._splits import PART_NAMES, Numbers, parts_in
+from dsx.data.folders.walk import File, Walk, unreadable
 from dsx.errors import DataMissing, DsxError
 
 GROUP_MIB = 32

@@ -10,7 +10,7 @@ import numpy as np
 from dsx.data._digests import digests_of
 from dsx.data._duplicates import LIMIT, SAMPLE, duplicates, is_sampled
 from dsx.data._parquet_files import Table, content_of, read_batches
-from dsx.data._parts import PARTS, Numbers
+from dsx.data._splits import PARTS, Numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import torch
 
 from dsx.data._base import Data, Dataset, Splits, contents_of
 from dsx.data._contents import numbered
-from dsx.data._parts import PARTS
 from dsx.data._split import TensorSplit
+from dsx.data._splits import PARTS
 
 VALIDATION = TEST = 360
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dsx.data import _stream
 from dsx.data._arguments import path, whole
 from dsx.data._base import Data, Dataset, Splits
 from dsx.data._contents import Contents, named
 from dsx.data._digests import digests_of
 from dsx.data._duplicates import duplicates
-from dsx.data._folder_files import FilePlace, Found, images
-from dsx.data._folder_files import classes as classes_of
-from dsx.data._folder_split import read_split
-from dsx.data._layout import stated_parts
-from dsx.data._parts import PARTS, Numbers, Shares, divide, missing_classes, sources
-from dsx.data._pictures import Handling
+from dsx.data._splits import PARTS, Numbers, Shares, divide, missing_classes, sources
+from dsx.data.folders.files import FilePlace, Found, images
+from dsx.data.folders.files import classes as classes_of
+from dsx.data.folders.layout import stated_parts
+from dsx.data.folders.split import read_split
+from dsx.data.images import stream as _stream
+from dsx.data.images.images import Handling
 from dsx.errors import DsxError, printable, short
 
 CHUNK = 2**20

@@ -16,8 +16,8 @@ from dsx.data._base import Data, Dataset, Splits
 from dsx.data._contents import Contents, named, numbered
 from dsx.data._parquet_files import Columns, Table, open_tables, read_group
 from dsx.data._parquet_groups import duplicate_rows
-from dsx.data._parts import PARTS, Numbers, Shares, divide, missing_classes, sources
-from dsx.data._pictures import Handling
+from dsx.data._splits import PARTS, Numbers, Shares, divide, missing_classes, sources
+from dsx.data.images.images import Handling
 from dsx.errors import DsxError, printable
 
 

@@ -3,5 +3,6 @@
 from dsx.export._base import Exporter
 from dsx.export.bundle import Bundle, export
 from dsx.export.model_py import writing_notes
+from dsx.export.verify import fresh_logits
 
-__all__ = ["Bundle", "Exporter", "export", "writing_notes"]
+__all__ = ["Bundle", "Exporter", "export", "fresh_logits", "writing_notes"]

@@ -14,13 +14,12 @@ from dsx.conv.deploy import Choice
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
-from dsx.export.contents import contents
 from dsx.export.model_py import WEIGHTS
+from dsx.export.packing.contents import contents
 from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
+from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
-from dsx.measure import Candidate, Metric, Reading, this_device
-from dsx.measure.candidate import Exported
-from dsx.ownership import as_text, sealed, sha256
+from dsx.measure import Candidate, Exported, Metric, Reading, this_device
 from dsx.space import Design, SearchSpace
 
 SCHEMA_VERSION = 1
@@ -61,7 +60,8 @@ def export(
         weights: State dict of the trained network; by default it is trained again, as it was.
         searched: What the search measured, by metric, to be compared with.
         known: Deployed forms chosen before.
-        references: How long the sentinel takes on this machine; see `dsx.measure.sentinel`.
+        references: Reference times of this machine; see
+            `dsx.measure.timing.reference_workload`.
         labels: What else the manifest shall say (study, trial).
         force: Whether an earlier export may be replaced; nothing else ever is.
         exporter: A format.

@@ -8,18 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.conv.network_calls import set_mode
+from dsx.conv import set_mode
 from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export._fresh import BATCH
-from dsx.export.contents import shares
+from dsx.export.packing.contents import shares
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Metric, Reading
-from dsx.measure._base import in_order
-from dsx.measure.candidate import Exported
-from dsx.measure.flops import count
-from dsx.study.evaluate import read_metric
+from dsx.measure import Candidate, Exported, Metric, Reading
+from dsx.measure.metrics import in_order
+from dsx.measure.metrics.flops import count
+from dsx.search import read_metric
 
 ROUNDING = 1e-6
 """Difference of two equal values that have no interval, as a part of them."""

@@ -16,8 +16,8 @@ from torch import Tensor, fx, nn
 from dsx.conv import Deployed, deploy
 from dsx.errors import WorkFailed, printable
 from dsx.export._base import Exporter
-from dsx.export._constructor import constructor
-from dsx.export._pack import FUNCTIONS, Packed, pack, wrapped
+from dsx.export.packing.constructor import constructor
+from dsx.export.packing.pack import FUNCTIONS, Packed, pack, wrapped
 
 MODEL, WEIGHTS = "model.py", "weights.safetensors"
 

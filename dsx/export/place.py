@@ -10,9 +10,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from dsx import files, folders
 from dsx.errors import DsxError, unwritable_in_one_line
-from dsx.ownership import digest, is_regular, read_sealed
+from dsx.files import digest, files, folders, is_regular, read_sealed
 
 MANIFEST = "manifest.json"
 

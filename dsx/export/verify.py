@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dsx.activity import activity
 from dsx.errors import WorkFailed
 from dsx.export.place import writing_temporary
-from dsx.folders import scratch
+from dsx.files import scratch
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
 """Largest difference of a logit, as a part of the largest logit: folding a batch norm and summing

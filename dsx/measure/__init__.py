@@ -1,8 +1,18 @@
 """Measuring: one file per metric, each says its unit, its direction and what it costs to know."""
 
-from dsx.measure._base import Metric
-from dsx.measure.candidate import Candidate
-from dsx.measure.device import Device, this_device
-from dsx.study.measurement import Reading
+from dsx.analysis import Reading
+from dsx.measure.candidate import Candidate, Exported, training_facts
+from dsx.measure.latencies import read_latencies
+from dsx.measure.machine.device import Device, this_device
+from dsx.measure.metrics._base import Metric
 
-__all__ = ["Candidate", "Device", "Metric", "Reading", "this_device"]
+__all__ = [
+    "Candidate",
+    "Device",
+    "Exported",
+    "Metric",
+    "Reading",
+    "read_latencies",
+    "this_device",
+    "training_facts",
+]

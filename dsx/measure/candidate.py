@@ -12,19 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import Cost, Deployed, DsxConv, deploy
+from dsx.conv import Cost, Deployed, DsxConv, Run, deploy, duplicate, move, set_mode
 from dsx.conv.deploy import Choice, structure, tensor_facts
-from dsx.conv.network_calls import duplicate, move, set_mode
-from dsx.conv.timing import Run
 from dsx.data import Splits
 from dsx.errors import WorkFailed, raise_out_of_memory
-from dsx.measure import gpu
 from dsx.measure.backends import prepare, runner
-from dsx.measure.lock import lock_name, shared
-from dsx.measure.race import timer
+from dsx.measure.timing import gpu
+from dsx.measure.timing.device_lock import lock_name, shared
+from dsx.measure.timing.form_timer import timer
 from dsx.space import Design, SearchSpace, redesign
-from dsx.space.schema import Measure
-from dsx.space.state import restore
+from dsx.space.weights import restore
+from dsx.space.yaml import Measure
 from dsx.train import chosen_precision, train
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -61,7 +59,8 @@ class Candidate:
         space: The space that the design is from.
         design: What to build.
         known: Deployed forms chosen before; new choices are added.
-        references: How long the sentinel takes on this machine; see `dsx.measure.sentinel`.
+        references: Reference times of this machine; see
+            `dsx.measure.timing.reference_workload`.
         checkpoint: Where a long training is written down on its way, and gone on with.
         waiting: Told that the device is not free: another process times on it.
     """

@@ -1,15 +1,19 @@
 """Search spaces: what may be chosen, and the network a choice stands for."""
 
-from dsx.space.census import Census, slots
-from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
+from dsx.space.dials import DIALS, Value
 from dsx.space.draft import Draft, draft_space
+from dsx.space.network.analysis import Census, slots
+from dsx.space.network.slots import Slot
+from dsx.space.options.choices import Choices, Pick
 from dsx.space.redesign import redesign
-from dsx.space.schema import SpaceFile
-from dsx.space.slots import Slot
-from dsx.space.space import SearchSpace, load_space, shipped_spaces
+from dsx.space.remeasured import remeasured
+from dsx.space.settings import outside, read_settings
+from dsx.space.space import SearchSpace, build_space, load_space, shipped_spaces
+from dsx.space.yaml.schema import SpaceFile
 
 __all__ = [
+    "DIALS",
     "Census",
     "Choices",
     "Design",
@@ -18,9 +22,14 @@ __all__ = [
     "SearchSpace",
     "Slot",
     "SpaceFile",
+    "Value",
+    "build_space",
     "draft_space",
     "load_space",
+    "outside",
+    "read_settings",
     "redesign",
+    "remeasured",
     "shipped_spaces",
     "slots",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from dsx.conv import KEEP, ConvSpec, words
 from dsx.errors import SpecError, unknown
 from dsx.plain import plain_fields
-from dsx.space.census import Census
+from dsx.space.network.analysis import Census
 
 
 @dataclass(frozen=True, kw_only=True)

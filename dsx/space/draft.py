@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.conv.network_calls import set_mode
+from dsx.conv import set_mode
 from dsx.errors import DsxError
 from dsx.plain import plain
-from dsx.space.behaviour import check_behaviour
-from dsx.space.census import Census, census
-from dsx.space.model import build_with_notes, check_alone, check_arguments
-from dsx.space.network import copied
+from dsx.space.network.analysis import Census, census
+from dsx.space.network.model import build_with_notes, check_alone, check_arguments
+from dsx.space.network.network import copied
+from dsx.space.network.slots import Slot
+from dsx.space.probe.behaviour import check_behaviour
 from dsx.space.recipe import is_normalised, plain_recipe
-from dsx.space.slots import Slot
 
 GROUPS = (1, 2, 4, 8)
 _KNOWN_DATA = {

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 
 SMALL_PIXELS = 256
 """Largest number of pixels of a small image, whose networks are shallow and bear a large step."""

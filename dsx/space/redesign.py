@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
-from dsx.conv.attributes import disagreement
-from dsx.conv.norms import normed
-from dsx.conv.swap import swap
+from dsx.conv.graph import normed, swap
+from dsx.conv.sparsity import disagreement
 from dsx.errors import SpecError, unknown
-from dsx.space.left_alone import Holders, holders, obstacle
-from dsx.space.network import copied
+from dsx.space.network.exclusions import Holders, holders, obstacle
+from dsx.space.network.network import copied
 
 
 def redesign(

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any
 
-from dsx.conv.network_calls import set_mode
+from dsx.conv import set_mode
 from dsx.errors import DsxError
-from dsx.space.model import check_alone
-from dsx.space.schema import Measure
+from dsx.space.network.model import check_alone
 from dsx.space.space import SearchSpace
+from dsx.space.yaml.schema import Measure
 
 
 def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsx.conv import KEEP, ConvSpec, preset
-from dsx.conv.presets import preset_arguments, preset_names
-from dsx.conv.shapes import shape_words
+from dsx.conv.sparsity.shapes import shape_words
+from dsx.conv.spec import preset_arguments, preset_names
 from dsx.errors import LONGEST_VALUE, DsxError, SpecError, quoted, unknown
 from dsx.space.design import Design
 from dsx.space.dials import DIALS, Value
-from dsx.space.rules import no_match
-from dsx.space.source import read_source
+from dsx.space.options.rules import no_match
 from dsx.space.space import SearchSpace
+from dsx.space.yaml.source import read_source
 
 _KEEPS = "keep"
 _DIALS = [dial.name for dial in DIALS]

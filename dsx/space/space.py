@@ -12,23 +12,28 @@ from torch import nn
 
 import dsx
 from dsx.activity import activity
-from dsx.conv import ConvSpec, Cost
-from dsx.conv.network_calls import set_mode
+from dsx.conv import ConvSpec, Cost, set_mode
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
 from dsx.nets import network_builder
-from dsx.space.census import Census, census
-from dsx.space.choices import Choices, Pick
 from dsx.space.design import Design
-from dsx.space.model import build_with_notes, check_alone, check_arguments, unwrap_logits
-from dsx.space.network import copied
-from dsx.space.pretrained import WeightsTaken, digest, read_weights, take_weights, weights_path
+from dsx.space.network.analysis import Census, census
+from dsx.space.network.model import build_with_notes, check_alone, check_arguments, unwrap_logits
+from dsx.space.network.network import copied
+from dsx.space.options.choices import Choices, Pick
+from dsx.space.options.rules import rule_choices
 from dsx.space.recipe import fitted
-from dsx.space.rules import rule_choices
-from dsx.space.schema import SpaceFile, Weights, parse_space
-from dsx.space.source import Source, read_source
-from dsx.space.state_dicts import Named, StateDict
-from dsx.space.yaml_text import MOST_CHARACTERS
+from dsx.space.weights.pretrained import (
+    WeightsTaken,
+    digest,
+    read_weights,
+    take_weights,
+    weights_path,
+)
+from dsx.space.weights.state_dicts import Named, StateDict
+from dsx.space.yaml.schema import SpaceFile, Weights, parse_space
+from dsx.space.yaml.source import Source, read_source
+from dsx.space.yaml.text import MOST_CHARACTERS
 from dsx.trust import give, import_paths
 
 T = TypeVar("T")

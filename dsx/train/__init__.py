@@ -1,8 +1,19 @@
 """Training: one loop for every candidate, from any moment on."""
 
+from dsx.train.allocator import keep_freed_memory
+from dsx.train.checkpoint import is_checkpoint
 from dsx.train.loop import Report, train
 from dsx.train.optimizers import DECISION_BETAS, DECISION_RATE
 from dsx.train.precision import chosen_precision
 from dsx.train.prediction import predict
 
-__all__ = ["DECISION_BETAS", "DECISION_RATE", "Report", "chosen_precision", "predict", "train"]
+__all__ = [
+    "DECISION_BETAS",
+    "DECISION_RATE",
+    "Report",
+    "chosen_precision",
+    "is_checkpoint",
+    "keep_freed_memory",
+    "predict",
+    "train",
+]

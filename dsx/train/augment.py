@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsx.space.schema import Augment
+from dsx.space.yaml import Augment
 
 Targets = list[tuple[Tensor, Tensor | float]]
 """Labels (B,) with their shares, which sum to one."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dsx.errors import DsxError
-from dsx.space.schema import Train
+from dsx.space.yaml import Train
 from dsx.train.augment import Targets
 from dsx.train.precision import chosen_precision, narrow_in_float32
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from dsx.activity import activity
-from dsx.conv import Shaping
-from dsx.conv.network_calls import set_mode
+from dsx.conv import Shaping, set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
-from dsx.space.schema import Train
-from dsx.space.state import ENCODED, restore, state_of
+from dsx.space.weights import ENCODED, restore, state_of
+from dsx.space.yaml import Train
 from dsx.train.allocator import keep_freed_memory
 from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write

@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from dsx.conv.shaping import decisions
-from dsx.space.schema import Train
+from dsx.conv.modules import decisions
+from dsx.space.yaml import Train
 from dsx.train.schedule import SCHEDULES, falling
 
 DECISION_RATE, DECISION_BETAS = 0.02, (0.9, 0.99)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dsx.conv.windowed import WindowedConv2d
+from dsx.conv.modules import WindowedConv2d
 
 CPUINFO = Path("/proc/cpuinfo")
 CPU_FLAGS = ("avx512_bf16", "amx_bf16")

@@ -10,7 +10,7 @@ from dsx.bench._networks import Networks, drawn, networks
 from dsx.bench.latency import TINY
 from dsx.bench.zoo.catalogue import Architecture
 from dsx.bench.zoo.saved import Saved
-from dsx.measure import lock
+from dsx.measure.timing import device_lock as lock
 from dsx.space import load_space
 
 

@@ -9,7 +9,8 @@ from dsx.bench._figures import Figure
 from dsx.bench._networks import networks
 from dsx.bench._repeated import Repeated
 from dsx.bench.latency import TINY
-from dsx.measure import Reading, lock
+from dsx.measure import Reading
+from dsx.measure.timing import device_lock as lock
 
 
 def reading(value: float, raw: float, wide: bool = False) -> Reading:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import dsx
-from tests.study.spaces import STATIC, TINY
+from tests.search.spaces import STATIC, TINY
 
 
 @pytest.fixture(scope="session")

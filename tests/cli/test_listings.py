@@ -8,7 +8,7 @@ import pytest
 
 from dsx.space import load_space
 from tests.cli.running import dsx, one_line
-from tests.study.spaces import STATIC, TINY, varied
+from tests.search.spaces import STATIC, TINY, varied
 
 
 def table(out: str) -> list[dict[str, str]]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dsx.cli import show_log_messages
-from dsx.report.console import _displaying
-from dsx.report.progress import working
+from dsx.report.text.console import _displaying
+from dsx.report.text.progress import working
 from tests.cli.running import KILL, dsx, start, until
 from tests.robustness.hostile import ALL, harmless
-from tests.study.spaces import STATIC
+from tests.search.spaces import STATIC
 
 
 @pytest.fixture

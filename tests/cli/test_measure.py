@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import INTERRUPT, dsx, one_line, start, until
-from tests.study.looking import measured
-from tests.study.spaces import STATIC, TIMED, varied
+from tests.search.looking import measured
+from tests.search.spaces import STATIC, TIMED, varied
 
 CROSS = "stages.2=kernel_shape:cross"
 COUNTED = ("--metric", "params", "--metric", "flops")

@@ -8,7 +8,7 @@ import pytest
 
 from dsx import front
 from tests.cli.running import dsx, on_terminal, one_line
-from tests.study.spaces import TIMED
+from tests.search.spaces import TIMED
 
 
 def test_json_has_the_keys_of_the_design(used: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_one_line(used: Path, arguments: list[str], problem
 
 
 def test_without_a_front_it_ends_with_1(tmp_path: Path) -> None:
-    from tests.study.spaces import STATIC
+    from tests.search.spaces import STATIC
 
     dsx("search", STATIC, "--trials", 1, folder=tmp_path)
     ended = dsx("pareto", folder=tmp_path)
@@ -112,8 +112,8 @@ def test_proxies_are_shown_and_drawn(tmp_path: Path) -> None:
 
 
 def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> None:
-    from tests.study.looking import moved
-    from tests.study.spaces import ONE
+    from tests.search.looking import moved
+    from tests.search.spaces import ONE
 
     dsx("search", ONE, "--trials", 4, folder=tmp_path)
     storage = f"sqlite:///{tmp_path}/studies/dsx.db"

@@ -7,8 +7,8 @@ import pytest
 
 from dsx.space import shipped_spaces
 from tests.cli.running import dsx, one_line
-from tests.study.looking import states
-from tests.study.spaces import STATIC, THREE, TINY, varied
+from tests.search.looking import states
+from tests.search.spaces import STATIC, THREE, TINY, varied
 
 MODELS = """
 import torch

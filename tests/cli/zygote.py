@@ -21,13 +21,13 @@ import torch._dynamo
 
 import dsx.cli._chosen
 import dsx.cli._single
-import dsx.report.backends
-import dsx.report.layers
-import dsx.report.plot
-import dsx.report.result
-import dsx.report.space
-import dsx.study.doctor
-import dsx.study.run  # noqa: F401
+import dsx.report.design.backends
+import dsx.report.design.profile
+import dsx.report.front.result
+import dsx.report.plots
+import dsx.report.space.space
+import dsx.search.doctor
+import dsx.search.loop  # noqa: F401
 from tests.robustness.killing import kill_at
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dsx.conv import ConvSpec, build
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from tests.conv.golden import golden
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from dsx.conv import ConvSpec
-from dsx.conv.shapes import shape_and_number
+from dsx.conv.sparsity.shapes import shape_and_number
 from tests.conv.golden import FOLDER
 
 Rule = Callable[[int, int, int], bool]

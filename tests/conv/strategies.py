@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv, build
-from dsx.conv.binary import BinaryConv2d
-from dsx.conv.learned import LearnedConv2d
-from dsx.conv.separable import SeparableConv2d
-from dsx.conv.shapes import Shape, shape_and_number
-from dsx.conv.windowed import WindowedConv2d
+from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.modules.separable import SeparableConv2d
+from dsx.conv.modules.windowed import WindowedConv2d
+from dsx.conv.sparsity.shapes import Shape, shape_and_number
 from dsx.lookup import find, names
 from tests.conv import naive
 

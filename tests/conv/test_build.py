@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dsx.conv import KEEP, ConvSpec, DsxConv, build, dense_weight, from_conv2d, preset
-from dsx.conv.binary import BinaryConv2d
-from dsx.conv.fixed import FixedConv2d
-from dsx.conv.learned import LearnedConv2d
-from dsx.conv.separable import SeparableConv2d
+from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.modules.fixed import FixedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.modules.separable import SeparableConv2d
 from dsx.errors import SpecError
 from tests.conv import naive
 from tests.conv.close import assert_equal

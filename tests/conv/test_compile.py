@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv, build, preset, preset_names
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from tests.conv.strategies import SHAPES
 
 SPECS = [

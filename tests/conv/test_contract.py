@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dsx.conv import Cost, DsxConv, build
-from dsx.conv.binary import BinaryConv2d
-from dsx.conv.fixed import FixedConv2d
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.modules.fixed import FixedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from tests.conv import naive
 from tests.conv.close import assert_equal
 from tests.conv.counting import counted

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from dsx.conv import KEEP, ConvSpec, Cost, build, preset, real_cost, spec_cost, standing_spec
-from dsx.conv.geometry import Geometry
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.sparsity.geometry import Geometry
 
 
 def test_costs_add_up() -> None:

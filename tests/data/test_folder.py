@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from dsx.data import Data, Split, Splits, TensorSplit, open_data
-from dsx.data._folder_files import images
-from dsx.data._stream import StreamSplit
+from dsx.data.folders.files import images
+from dsx.data.images.stream import StreamSplit
 from dsx.errors import DsxError
 from tests.data.writers import write_folder
 

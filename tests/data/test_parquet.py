@@ -12,9 +12,9 @@ from pyarrow import parquet
 
 from dsx.data import Data, Split, Splits, TensorSplit, _parquet_files, open_data
 from dsx.data._parquet_files import read_group
-from dsx.data._stream import StreamSplit
+from dsx.data.images.stream import StreamSplit
 from dsx.errors import DsxError
-from tests.data.test_deep import png16
+from tests.data.images.test_deep import png16
 from tests.data.writers import pictures, png, write_parquet
 
 LABELS = [0, 1, 2, 1, 0, 2] * 4

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Reading
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
-from dsx.study.measurement import exact
 from dsx.train import predict
 
 TEXT = """

@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
+from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec, DsxConv
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import export
 from dsx.measure import this_device
 from dsx.space import redesign
-from dsx.study.measurement import exact
 from tests.export.always import Always
 from tests.export.conftest import Searched, cross_design, make_space, search
 

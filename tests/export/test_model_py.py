@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._choose import candidates
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import WorkFailed, printable
-from dsx.export.contents import contents
 from dsx.export.model_py import MODEL, WEIGHTS, write, writing_notes
+from dsx.export.packing.contents import contents
 from dsx.export.verify import fresh_logits, load_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.conv.strategies import KINDS, cases, trained

@@ -12,7 +12,7 @@ import pytest
 
 from dsx.errors import DsxError, out_of_memory
 from dsx.export.place import appearing, check_place, writing_temporary
-from dsx.ownership import as_text, sealed, sha256
+from dsx.files.ownership import as_text, sealed, sha256
 
 TEMPORARY = rf"the temporary folder \(TMPDIR\): '{re.escape(tempfile.gettempdir())}'"
 FILES = {"model.py": b"network", "weights.safetensors": b"numbers"}

@@ -10,7 +10,7 @@ from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export.model_py import write
 from dsx.measure.candidate import Exported
-from dsx.measure.latency_ms import read_exported
+from dsx.measure.metrics.latency_ms import read_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.measure.candidates import candidate
 

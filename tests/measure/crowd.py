@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from dsx.measure import lock
-from dsx.measure.lock import exclusive
+from dsx.measure.timing import device_lock as lock
+from dsx.measure.timing.device_lock import exclusive
 from tests.cli.running import PATIENCE_SECONDS
 from tests.measure.candidates import SMALL, SPECS, candidate
 

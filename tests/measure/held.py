@@ -2,8 +2,8 @@
 
 import fcntl
 
-from dsx.locks import try_lock
-from dsx.measure.lock import _file
+from dsx.files.locks import try_lock
+from dsx.measure.timing.device_lock import _file
 
 
 def is_held(device: str) -> bool:

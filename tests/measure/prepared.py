@@ -5,7 +5,7 @@ It is imported there and nowhere else. What it imports on its way takes seconds.
 
 import torch
 
-import dsx.study.settle  # noqa: F401
+import dsx.search.refine  # noqa: F401
 import tests.measure.crowd  # noqa: F401
 from dsx.train import train
 from tests.measure.candidates import SPECS, candidate

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.conv.fixed import FixedConv2d
+from dsx.conv.modules.fixed import FixedConv2d
 
 Row = list[Any]
 """Name, kind, input shape, output shape and, of a convolution, its options."""

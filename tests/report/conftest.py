@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from dsx.study.front import Direction, Entry, Front, Value
-from dsx.study.proxies import ProxyReport, compare
-from tests.study.kinds import KINDS
+from dsx.analysis.front import Direction, Entry, Front, Value
+from dsx.store.studies.proxies import ProxyReport, compare
+from tests.search.kinds import KINDS
 
 UNITS = {
     "flops": "multiply-adds",

@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
+from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.lookup import find
 from dsx.measure import Metric, Reading
-from dsx.measure.layers import Breakdown, Layer, Span
+from dsx.measure.profile.profile import Breakdown, Layer, Span
+from dsx.search.design.measure_design import Measured, Number, value_of
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
-from dsx.study.measurement import exact
-from dsx.study.single import Measured, Number, value_of
 
 TEXT = """
 model: small_cnn

@@ -14,7 +14,7 @@ from _pytest.mark import ParameterSet
 from tests.cli.running import KILL, Ended, dsx, start
 from tests.robustness.bad_inputs import PASSWORD, SPACE, BadInput, bad_inputs
 from tests.robustness.conftest import Tally
-from tests.study.spaces import STATIC
+from tests.search.spaces import STATIC
 
 CASES = bad_inputs()
 LONGEST = 310

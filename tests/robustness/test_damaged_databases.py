@@ -11,7 +11,7 @@ from tests.cli.running import Ended, dsx
 from tests.robustness import damages
 from tests.robustness.conftest import Tally
 from tests.robustness.damages import Damage
-from tests.study.spaces import QUICK
+from tests.search.spaces import QUICK
 
 KIND = "damaged databases"
 SEARCH = ("search", QUICK, "--trials", 3)

@@ -12,21 +12,21 @@ from safetensors.torch import save_file
 from dsx import search
 from dsx.errors import DsxError, WorkFailed, short
 from dsx.measure import Candidate, this_device
+from dsx.search.design.selection import load_choice
+from dsx.search.evaluator import Evaluator
+from dsx.search.plan import Plan, make_plan
 from dsx.space import load_space
-from dsx.space.pretrained import read_weights, take_weights
-from dsx.study.choice import load_choice
-from dsx.study.database import open_database
-from dsx.study.evaluate import Evaluator
-from dsx.study.memory import Memory
-from dsx.study.plan import Plan, make_plan
-from dsx.study.references import MachineReferences
-from dsx.study.tables import COMPLETE
-from dsx.study.weights import Weights
+from dsx.space.weights.pretrained import read_weights, take_weights
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import COMPLETE
+from dsx.store.measurements.calibration import MachineReferences
+from dsx.store.measurements.measurements import Memory
+from dsx.store.weights.weights import Weights
 from tests.cli.running import Ended, dsx, one_line
 from tests.robustness.conftest import Tally
 from tests.robustness.damage import ANY, HEADER, UNSEEN, Damage, seen
-from tests.study.looking import weight_files
-from tests.study.spaces import TINY, varied
+from tests.search.looking import weight_files
+from tests.search.spaces import TINY, varied
 
 KIND = "damaged files"
 STORED = ANY | HEADER | UNSEEN

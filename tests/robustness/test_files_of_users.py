@@ -10,8 +10,8 @@ from safetensors import safe_open
 from dsx import search
 from tests.cli.running import dsx
 from tests.robustness.damage import seen
-from tests.study.postgres import Server, start_server
-from tests.study.spaces import ONE, STATIC
+from tests.search.postgres import Server, start_server
+from tests.search.spaces import ONE, STATIC
 
 
 def tree(folder: Path) -> dict[str, object]:

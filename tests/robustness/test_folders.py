@@ -10,9 +10,9 @@ import pytest
 from dsx.data import Splits, open_data
 from dsx.errors import DsxError, SpaceError
 from dsx.space import load_space
-from dsx.space.pretrained import read_weights
+from dsx.space.weights.pretrained import read_weights
 from tests.cli.running import dsx, one_line
-from tests.data.test_walk import make_socket
+from tests.data.folders.test_walk import make_socket
 from tests.data.writers import write_cifar, write_folder, write_parquet
 from tests.robustness.conftest import Tally
 

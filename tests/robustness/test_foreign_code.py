@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.running import dsx, fresh, one_line
 from tests.robustness.conftest import Tally, check_case
-from tests.study.spaces import STATIC, varied
+from tests.search.spaces import STATIC, varied
 
 KIND = "hostile names and code"
 CANARY = "from pathlib import Path\nPath('CANARY').touch()\n"

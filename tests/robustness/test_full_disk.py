@@ -11,7 +11,7 @@ import pytest
 from tests.cli.running import start
 from tests.robustness.conftest import Tally
 from tests.robustness.test_kills import environment, run, searched_in
-from tests.study.spaces import QUICK, STATIC
+from tests.search.spaces import QUICK, STATIC
 
 KIND = "commands on a full disk"
 FILES = {
@@ -89,7 +89,7 @@ PUT = """
 import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from dsx.folders import put
+from dsx.files.folders import put
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 folder = Path(sys.argv[2])
 try:

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.running import Ended, dsx, on_terminal, one_line
 from tests.robustness.conftest import Tally, check_case
 from tests.robustness.hostile import ALL, ESCAPES, harmless, poison, quiet, rename
-from tests.study.spaces import STATIC
+from tests.search.spaces import STATIC
 
 KIND = "hostile names and code"
 

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from dsx.folders import put
-from dsx.ownership import is_signed, read_sealed, sha256
-from dsx.report.archive import write
+from dsx.files.folders import put
+from dsx.files.ownership import is_signed, read_sealed, sha256
+from dsx.report.studies.files import write
 from tests.cli.running import KILL, Ended, dsx, start
 from tests.robustness.conftest import Tally
-from tests.study.spaces import QUICK, STATIC
+from tests.search.spaces import QUICK, STATIC
 
 LONG, TRIALS = 30, 6
 MINE = {"mine.txt": "mine", "kept/notes.md": "mine", "studies/mine.csv": "mine"}
@@ -244,7 +244,7 @@ PUT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from dsx.folders import put
+from dsx.files.folders import put
 from tests.robustness.killing import kill_at
 folder = Path(sys.argv[2])
 kill_at(int(sys.argv[3]), folder)
@@ -254,7 +254,7 @@ SAVE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from dsx.report.archive import write
+from dsx.report.studies.files import write
 from tests.robustness.killing import kill_at
 folder, text = Path(sys.argv[2]), sys.argv[4]
 kill_at(int(sys.argv[3]), folder)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from dsx.study.tables import COMPLETE, LeaseRow
+from dsx.store.database.schema import COMPLETE, LeaseRow
 from tests.cli.running import KILL, Running, dsx, plain_environment, start, until
 from tests.robustness.conftest import Tally
-from tests.study.looking import measured, rows, states
-from tests.study.spaces import STATIC
+from tests.search.looking import measured, rows, states
+from tests.search.spaces import STATIC
 
 STORAGE = "sqlite:///studies/dsx.db"
 MANY = 2000

@@ -7,14 +7,14 @@ import pytest
 from dsx.errors import raise_out_of_memory
 from tests.cli.running import one_line, start
 from tests.robustness.conftest import Tally
-from tests.study.spaces import STATIC, varied
+from tests.search.spaces import STATIC, varied
 
 KIND = "memory runs out"
 GIB = 2**30
 
 
 def greedy(folder: Path, when: str, how: str) -> Path:
-    model = f"model: tests.study.models:Greedy\nmodel_args: {{when: {when}, how: {how}}}"
+    model = f"model: tests.search.models:Greedy\nmodel_args: {{when: {when}, how: {how}}}"
     return varied(STATIC, folder, "model: small_cnn\nmodel_args: {width: 4}", model)
 
 

@@ -9,12 +9,12 @@ import pytest
 from optuna.trial import TrialState
 
 from dsx.errors import StorageError
-from dsx.study.tables import COMPLETE, DeviceRow, LeaseRow, MeasurementRow
+from dsx.store.database.schema import COMPLETE, DeviceRow, LeaseRow, MeasurementRow
 from tests.cli.running import Ended, Running, dsx, start, until
 from tests.robustness.conftest import Tally
-from tests.study.looking import measured, rows, states
-from tests.study.postgres import Server
-from tests.study.spaces import QUICK, STATIC, TINY
+from tests.search.looking import measured, rows, states
+from tests.search.postgres import Server
+from tests.search.spaces import QUICK, STATIC, TINY
 
 TRIALS = 12
 

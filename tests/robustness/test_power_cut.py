@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.running import plain_environment
 from tests.robustness.conftest import Tally
-from tests.study.spaces import TINY, varied
+from tests.search.spaces import TINY, varied
 
 EPOCHS = 40
 """A training that takes longer than a second, on any machine."""

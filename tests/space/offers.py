@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dsx.conv import ConvSpec, preset
 from dsx.space import Choices, Slot, slots
 from dsx.space.dials import Options, Value
-from dsx.space.offer import offer
+from dsx.space.options.options import offer
 from tests.space.networks import Tangle, Tiny
 
 PRESETS = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
 from dsx.space.dials import DIALS, Options, turn
-from dsx.space.schema import Rule
+from dsx.space.yaml.schema import Rule
 from tests.space.offers import OPTIONS, all_slots, dials
 
 NAMES = [dial.name for dial in DIALS]

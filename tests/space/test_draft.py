@@ -11,9 +11,9 @@ from dsx.lookup import names
 from dsx.nets import Net, image_shape
 from dsx.space import draft_space
 from dsx.space.draft import _wildcards
-from dsx.space.rules import rule_choices
-from dsx.space.schema import parse_space
-from dsx.space.source import read_source
+from dsx.space.options.rules import rule_choices
+from dsx.space.yaml.schema import parse_space
+from dsx.space.yaml.source import read_source
 
 HERE = "tests.space.networks"
 CASES = [

@@ -9,9 +9,9 @@ from torch import nn
 from dsx.data import open_data
 from dsx.space import draft_space
 from dsx.space.recipe import fitted, is_normalised
-from dsx.space.schema import Train, parse_space
-from dsx.space.source import read_source
 from dsx.space.space import build_space
+from dsx.space.yaml.schema import Train, parse_space
+from dsx.space.yaml.source import read_source
 from dsx.train import predict, train
 from tests.space.networks import LeNet, Plain, Tiny
 

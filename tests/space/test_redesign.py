@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import ConvSpec, DsxConv, preset
-from dsx.conv.binary import BinaryConv2d
+from dsx.conv.modules.binary import BinaryConv2d
 from dsx.errors import DsxError, SpecError
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space import redesign, slots

@@ -14,7 +14,7 @@ from dsx.errors import SpaceError
 from dsx.lookup import names
 from dsx.nets import Net
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
-from dsx.space.census import census
+from dsx.space.network.analysis import census
 from tests.space.drawing import drawn, every_draw
 from tests.space.texts import PLAIN, changed, complaint, ruled, space
 

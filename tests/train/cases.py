@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dsx.space.schema import Augment, Train
+from dsx.space.yaml.schema import Augment, Train
 from tests.train.networks import BINARY, LEARNED, deciding, dropping
 
 IMAGES = 220

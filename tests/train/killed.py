@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import loop, train
 from tests.train.cases import CASES, IMAGES
 from tests.train.networks import dropping, part

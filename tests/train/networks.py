@@ -10,7 +10,7 @@ from dsx.data import Split, TensorSplit
 from dsx.data.digits import load
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space import redesign
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 
 SHORT = Train(epochs=2, batch_size=64, learning_rate=0.1, seed=3)
 LEARNED = ConvSpec(kernel_shape="learned", density=0.25, block_in=4, block_out=2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from dsx.space.schema import Augment
+from dsx.space.yaml.schema import Augment
 from dsx.train.augment import augment, crop, cutout, flip, mixup
 
 SIZES = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(3, 9), st.integers(3, 9))

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from dsx.conv import ConvSpec, Shaping
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from dsx.data import Split
 from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed
 from dsx.space import redesign
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import loop, train
 from dsx.train.checkpoint import is_checkpoint, read, write
 from tests.train.cases import CASES, EPOCH_STEPS, IMAGES

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dsx.conv import ConvSpec, preset
 from dsx.errors import DsxError
 from dsx.space import redesign
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import predict, train
 from dsx.train.forward import Forward
 from tests.train.networks import LEARNED, SHORT, Plain, fresh, part

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from docs import training
 from dsx.conv import ConvSpec, Shaping
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import DsxError, TrialFailed
 from dsx.space import load_space, redesign
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import DECISION_RATE, loop, predict, train
 from dsx.train.repeatable import epoch_order
 from dsx.train.schedule import one_cycle

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW
 
 from dsx.conv import ConvSpec, DsxConv
-from dsx.conv.learned import LearnedConv2d
-from dsx.space.schema import Train
+from dsx.conv.modules.learned import LearnedConv2d
+from dsx.space.yaml.schema import Train
 from dsx.train.optimizers import DECISION_BETAS, DECISION_RATE, Optimizers
 from dsx.train.schedule import cosine, one_cycle
 from tests.train.networks import BINARY, LEARNED, Plain, deciding, fresh

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dsx.conv import ConvSpec
 from dsx.space import redesign
-from dsx.space.schema import Train
+from dsx.space.yaml.schema import Train
 from dsx.train import chosen_precision, precision, train
 from dsx.train.precision import narrow_in_float32
 from tests.train.networks import fresh, part

@@ -15,17 +15,13 @@ from dsx.bench.zoo.norms import count_norms, randomise
 from dsx.bench.zoo.rows import TOLERANCE
 from dsx.conv.deploy import Deployed, deploy
 from dsx.errors import WorkFailed, raise_out_of_memory, with_type
-from dsx.export import Exporter
-from dsx.export.verify import fresh_logits
-from dsx.folders import scratch
+from dsx.export import Exporter, fresh_logits
+from dsx.files import scratch
 from dsx.lookup import find
 from dsx.measure.backends import prepare
-from dsx.measure.company import COARSE, Company
-from dsx.measure.race import timer
-from dsx.measure.rounds import time_in_turn
-from dsx.space.census import census
-from dsx.space.model import unwrap_logits
-from dsx.space.schema import Measure
+from dsx.measure.timing import COARSE, Company, time_in_turn, timer
+from dsx.space.network import census, unwrap_logits
+from dsx.space.yaml import Measure
 
 Findings = dict[str, Any]
 """The findings about a network by name, as plain JSON values."""

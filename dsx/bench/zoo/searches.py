@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsx.bench.zoo.catalogue import Architecture
-from dsx.folders import scratch
+from dsx.files import scratch
 
 TRIALS = 4
 """Number of designs, of which the first is the baseline."""

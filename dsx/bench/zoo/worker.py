@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dsx.bench.zoo.catalogue import Architecture
-from dsx.folders import scratch
+from dsx.files import scratch
 
 MOST_SECONDS = 300.0
 """After so long a network is given up."""

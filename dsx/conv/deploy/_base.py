@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from dsx.conv._base import DsxConv
+from dsx.conv.modules.base import DsxConv
 
 
 @dataclass(frozen=True, kw_only=True)

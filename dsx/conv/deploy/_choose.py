@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.learned import LearnedConv2d
-from dsx.conv.separable import SeparableConv2d
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.learned import LearnedConv2d
+from dsx.conv.modules.separable import SeparableConv2d
 from dsx.conv.timing import Run, Timer
 from dsx.lookup import find, names
 

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.activity import each
-from dsx.conv._base import ATTRIBUTES, DsxConv
-from dsx.conv.attributes import correct
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
-from dsx.conv.fixed import FixedConv2d
+from dsx.conv.graph.norms import bound
+from dsx.conv.graph.swap import swap
+from dsx.conv.graph.tracing import follow, writable
+from dsx.conv.modules.base import ATTRIBUTES, DsxConv
+from dsx.conv.modules.fixed import FixedConv2d
 from dsx.conv.network_calls import freeze
-from dsx.conv.norms import bound
-from dsx.conv.spec import standing_spec
-from dsx.conv.swap import swap
+from dsx.conv.sparsity.attributes import correct
+from dsx.conv.spec.spec import standing_spec
 from dsx.conv.timing import Timer, medians
-from dsx.conv.tracing import follow, writable
 
 
 class Deployed(nn.Module):

@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from dsx.conv._base import DsxConv
-from dsx.conv.affine import affine_as_norms
-from dsx.conv.concatenated import split_norms
-from dsx.conv.constants import from_input
-from dsx.conv.functional import as_modules
-from dsx.conv.idle import drop_idle, is_idle
-from dsx.conv.norms import BatchNorm, called, pairs
-from dsx.conv.shape_reads import drop_shape_checks
-from dsx.conv.swap import swap
-from dsx.conv.tracing import torch_type
+from dsx.conv.graph.affine import affine_as_norms
+from dsx.conv.graph.concatenated import split_norms
+from dsx.conv.graph.constants import from_input
+from dsx.conv.graph.functional import as_modules
+from dsx.conv.graph.identity import drop_idle, is_idle
+from dsx.conv.graph.norms import BatchNorm, called, pairs
+from dsx.conv.graph.shape_reads import drop_shape_checks
+from dsx.conv.graph.swap import swap
+from dsx.conv.graph.tracing import torch_type
+from dsx.conv.modules.base import DsxConv
 
 
 def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
+from dsx.conv.modules.base import DsxConv
 
 
 def build(conv: DsxConv) -> nn.Module:

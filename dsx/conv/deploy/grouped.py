@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.windowed import WindowedConv2d
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.windowed import WindowedConv2d
 
 
 def build(conv: DsxConv) -> nn.Module | None:

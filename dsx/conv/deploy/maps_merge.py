@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dsx.conv._base import DsxConv
-from dsx.conv.basis import basis_count, stacking
-from dsx.conv.binary import BinaryConv2d
 from dsx.conv.deploy._base import Form
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.basis import basis_count, stacking
+from dsx.conv.modules.binary import BinaryConv2d
 
 
 class MapsMerge(nn.Module):

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from dsx.conv._base import DsxConv
-from dsx.conv.binary import BinaryConv2d
 from dsx.conv.deploy._base import Form
-from dsx.conv.windowed import spread_by
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.binary import BinaryConv2d
+from dsx.conv.modules.windowed import spread_by
 
 
 class Rebuilt(nn.Module):

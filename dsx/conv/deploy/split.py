@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.pieces import PieceConv, SumOfPieces, by_support
-from dsx.conv.windowed import WindowedConv2d
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.subconvolutions import PieceConv, SumOfPieces, by_support
+from dsx.conv.modules.windowed import WindowedConv2d
 
 
 class Split(nn.Module):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dsx.conv._base import DsxConv
 from dsx.conv.deploy._base import Form
-from dsx.conv.geometry import Geometry, is_symmetric, pad_or_crop
-from dsx.conv.windowed import WindowedConv2d
+from dsx.conv.modules.base import DsxConv
+from dsx.conv.modules.windowed import WindowedConv2d
+from dsx.conv.sparsity.geometry import Geometry, is_symmetric, pad_or_crop
 
 
 class WindowGemm(nn.Module):

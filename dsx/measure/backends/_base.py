@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from dsx.conv.timing import Run
+from dsx.conv import Run
 
 Prepare = Callable[[Sequence[nn.Module], Tensor, int], list[Run]]
 """From networks in eval mode, a sample and a number of threads to what runs each of them once on

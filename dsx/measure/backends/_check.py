@@ -10,7 +10,7 @@ from torch import Tensor
 from dsx.errors import DsxError
 from dsx.lookup import find
 from dsx.measure.backends._base import Backend
-from dsx.space.schema import Measure
+from dsx.space.yaml import Measure
 
 
 def refusal(measure: Measure) -> tuple[str, str] | None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dsx.activity import activity
+from dsx.conv import Run
 from dsx.conv.deploy import EAGER, Runner
-from dsx.conv.timing import Run
 from dsx.errors import TrialFailed
 from dsx.lookup import find
 from dsx.measure.backends._base import Backend

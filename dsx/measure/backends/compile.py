@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.conv.timing import Run
+from dsx.conv import Run
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 

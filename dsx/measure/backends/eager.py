@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from dsx.conv.timing import Run
+from dsx.conv import Run
 from dsx.measure.backends._base import Backend
 
 

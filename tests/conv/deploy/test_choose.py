@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dsx.conv import ConvSpec, DsxConv, build, preset
 from dsx.conv.deploy import Choice, Runner
 from dsx.conv.deploy._choose import candidates, choose, situation
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.timing import Run
 from tests.conv.deploy.networks import BINARY, CORNERS, CROSS, LEARNED, SEPARABLE, SLIDING
 

@@ -8,8 +8,8 @@ from torch import Tensor, fx, nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
-from dsx.conv.norms import bound
-from dsx.conv.tracing import trace
+from dsx.conv.graph.norms import bound
+from dsx.conv.graph.tracing import trace
 from tests.conv.close import assert_equal
 from tests.conv.deploy.networks import CORNERS, SEPARABLE, SLIDING, ready, redesigned
 

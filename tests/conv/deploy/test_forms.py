@@ -15,7 +15,7 @@ from dsx.conv import ConvSpec, DsxConv, build, preset
 from dsx.conv.deploy import _choose
 from dsx.conv.deploy._base import Form
 from dsx.conv.deploy._choose import candidates
-from dsx.conv.learned import LearnedConv2d
+from dsx.conv.modules.learned import LearnedConv2d
 from dsx.lookup import find
 from tests.conv.close import assert_equal
 from tests.conv.rounding import assert_within

@@ -6,7 +6,7 @@ from torch import nn
 
 from dsx.errors import DsxError
 from dsx.measure.backends import prepare, refusal, versions
-from dsx.space.schema import Measure
+from dsx.space.yaml.schema import Measure
 from tests.measure.backends.networks import HERE
 
 REFUSALS = [

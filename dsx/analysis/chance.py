@@ -1,0 +1,39 @@
+"""Chance: whether a baseline is better than constant predictions."""
+
+from dsx.analysis.aggregate import SHARES
+from dsx.analysis.front import Front, Value
+
+
+def chance_notes(front: Front) -> list[str]:
+    """Name the objectives in which the baseline is not better than chance, and what to change.
+
+    Args:
+        front: A front.
+
+    Returns:
+        One line for each of these objectives.
+    """
+    baseline = front.baseline_entry
+    if baseline is None:
+        return []
+    return [
+        f"{name}: {_verdict(baseline.metrics[name], front.units.get(name, ''))}; comparisons with "
+        "it are withheld. Change the training (another learning rate, more epochs), add batch norm "
+        "to the network, or check the images and labels, before you search."
+        for name in front.objectives
+        if name in baseline.metrics and baseline.metrics[name].at_chance
+    ]
+
+
+def _verdict(value: Value, unit: str) -> str:
+    assert value.chance is not None
+    ends = f"95 % interval {_said(value.low, unit)} to {_said(value.high, unit)}"
+    constant = "; it predicts the same class for every image" if value.constant else ""
+    return (
+        f"the baseline is not better than chance ({_said(value.value, unit)}, {ends}; always "
+        f"predicting the most frequent class gives {_said(value.chance, unit)}{constant})"
+    )
+
+
+def _said(number: float, unit: str) -> str:
+    return f"{number:.1%}".replace("%", " %") if unit in SHARES else f"{number:.3g} {unit}".rstrip()

@@ -1,0 +1,378 @@
+"""The front of a study: the designs that no other design dominates, and which of them to pick.
+
+Inside, every objective is minimised; `Front` turns the sign of the maximised ones once, at the
+border. Infinite values are allowed (a design can be infinitely bad), NaN never gets in.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from dsx.analysis.membership import Certainty, Costs, certainties, contested_pairs, doubters
+from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
+from dsx.analysis.reasons import Outcomes
+from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
+
+Direction = Literal["minimize", "maximize"]
+
+SHORTEST_PREFIX = 4
+"""Fewer characters of a design id than this are taken for a misspelt word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A measured number with its confidence interval (low == high == value where it is exact).
+
+    Attributes:
+        value: In the metric's unit.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        seeds: How many trainings, each with a seed of its own, stand behind it.
+        readings: How many measurements stand behind it.
+        wide: Whether the interval is wider than was asked for, because the time was spent.
+        busy: Whether the machine was busy with other work meanwhile.
+        chance: Value that constant predictions reach; None for a metric without predictions.
+        better_than_chance: On which side of `chance` better values are.
+        constant: Whether the predictions behind the value are constant.
+        rests_on: Numbers of the readings behind it, no part of its equality. Two designs with
+            equal deployed networks have the same readings.
+    """
+
+    value: float
+    low: float
+    high: float
+    seeds: int = 1
+    readings: int = 1
+    wide: bool = False
+    busy: bool = False
+    chance: float | None = None
+    better_than_chance: Literal["above", "below"] = "above"
+    constant: bool = False
+    rests_on: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the number rests on unconverged or noisy readings, for lack of better ones."""
+        return self.wide or self.busy
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the value is not better than `chance` with 95 % confidence."""
+        if self.chance is None:
+            return False
+        above = self.better_than_chance == "above"
+        return self.low <= self.chance if above else self.high >= self.chance
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no interval to speak of."""
+        return self.low == self.high
+
+
+class MetricKind(NamedTuple):
+    """What a study says of one of its metrics.
+
+    Attributes:
+        stage: What has to happen before its value is known.
+        refinement: How its value becomes more certain.
+    """
+
+    stage: str
+    refinement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One measured design of a study.
+
+    Attributes:
+        id: The design id, 12 hexadecimal digits.
+        trial: The trial that measured it first.
+        feasible: Whether it meets all constraints of the space.
+        metrics: What was measured, objectives and more; a feasible entry has all objectives.
+        spec: Slot name to its dials.
+        words: The design as a person would describe it.
+        redesigned: How many slots are not kept as they are.
+        fallbacks: How many of these are deployed in their dense form; None if not deployed.
+        device: Fingerprint of the device that all its numbers are from.
+        deployed: Id of the deployed network that it runs as there; None if not deployed.
+        deployed_counts: Params and flops of that network by metric, as far as they are known.
+    """
+
+    id: str
+    trial: int
+    feasible: bool
+    metrics: Mapping[str, Value]
+    spec: Mapping[str, Mapping[str, object]]
+    words: str
+    redesigned: int
+    fallbacks: int | None
+    device: str = ""
+    deployed: str | None = None
+    deployed_counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The designs of one study, and the front among them.
+
+    Attributes:
+        study: The study's name.
+        space: The search space's name.
+        objectives: Objective to direction, in the order of the space.
+        units: Metric to unit.
+        kinds: Metric to stage and refinement.
+        entries: The measured designs, all different, in trial order.
+        baseline: The design id of the baseline.
+        reference: Objective to the reference of the hypervolume, in its natural sign.
+        conditions: What the numbers were measured under, for people to read.
+        devices: Fingerprint to number of the devices whose numbers are mixed, the study's first;
+            empty where they are all from one.
+        outcomes: Outcomes of the trials of the study.
+    """
+
+    study: str
+    space: str
+    objectives: Mapping[str, Direction]
+    units: Mapping[str, str]
+    entries: tuple[Entry, ...]
+    baseline: str
+    reference: Mapping[str, float]
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, int] = field(default_factory=dict)
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    kinds: Mapping[str, MetricKind] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.objectives, "a front needs an objective"
+        assert len({entry.id for entry in self.entries}) == len(self.entries), "equal designs"
+        for entry in self.entries:
+            missing = self.objectives.keys() - entry.metrics.keys()
+            assert not (entry.feasible and missing), f"{entry.id} lacks {missing}"
+            for v in entry.metrics.values():
+                assert not any(map(math.isnan, (v.low, v.value, v.high))), f"{entry.id} holds a NaN"
+                assert v.low <= v.value <= v.high, f"{entry.id} lies outside of its interval"
+
+    @cached_property
+    def on_front(self) -> tuple[Entry, ...]:
+        """The feasible designs that no feasible design dominates, in trial order; ties all stay."""
+        keep = non_dominated(self._costs(self._feasible))
+        return tuple(entry for entry, kept in zip(self._feasible, keep, strict=True) if kept)
+
+    @cached_property
+    def front_ids(self) -> frozenset[str]:
+        """The design ids of the front."""
+        return frozenset(entry.id for entry in self.on_front)
+
+    @cached_property
+    def certainty(self) -> Mapping[str, Certainty]:
+        """How certainly each design is on the front, by id; an infeasible one is not."""
+        words: dict[str, Certainty] = {entry.id: "no" for entry in self.entries}
+        found = zip(self._feasible, certainties(self._known), strict=True)
+        return words | {entry.id: word for entry, word in found}
+
+    @cached_property
+    def perhaps(self) -> tuple[Entry, ...]:
+        """The designs off the front that are perhaps on it, the likeliest first.
+
+        Likelier is what fewer designs of the front dominate, then what was drawn earlier.
+        """
+        behind = [
+            entry
+            for entry in self._feasible
+            if self.certainty[entry.id] == "perhaps" and entry.id not in self.front_ids
+        ]
+        ahead = dominate(self._costs(self.on_front), self._costs(behind)).sum(axis=1)
+        return tuple(behind[place] for place in np.argsort(ahead, kind="stable"))
+
+    @cached_property
+    def contested(self) -> list[tuple[Entry, Entry]]:
+        """The pairs of feasible designs whose order decides a class, each pair once.
+
+        The second could dominate the first, but does not surely; neither is surely off the front.
+        """
+        pairs = contested_pairs(self._known)
+        return [(self._feasible[doubted], self._feasible[doubter]) for doubted, doubter in pairs]
+
+    @cached_property
+    def at_chance(self) -> tuple[str, ...]:
+        """The objectives in which no design of the front is better than chance."""
+        return tuple(
+            name
+            for name in self.objectives
+            if self.on_front and all(entry.metrics[name].at_chance for entry in self.on_front)
+        )
+
+    def at_stage(self, stage: str) -> list[str]:
+        """List the metrics of a stage."""
+        return [name for name, kind in self.kinds.items() if kind.stage == stage]
+
+    def refined_by(self, refinement: str) -> list[str]:
+        """List the metrics whose values become more certain in a way, objectives first."""
+        names = dict.fromkeys([*self.objectives, *self.kinds])
+        return [n for n in names if n in self.kinds and self.kinds[n].refinement == refinement]
+
+    @property
+    def has_knee(self) -> bool:
+        """Whether the front has a knee: designs that differ by more than chance."""
+        return bool(self.on_front) and not self.at_chance
+
+    @cached_property
+    def doubters(self) -> tuple[Entry, ...]:
+        """The designs that keep another design from being certainly on the front."""
+        return tuple(self._feasible[row] for row in doubters(self._known))
+
+    @cached_property
+    def knee(self) -> Entry:
+        """The front's design nearest the ideal point, each objective scaled to the front's range.
+
+        Raises:
+            WorkFailed: If there is no feasible design, or none is better than chance.
+        """
+        if self.at_chance:
+            raise WorkFailed(
+                f"study '{self.study}' has no knee: no design of the front is better than chance "
+                f"in {', '.join(self.at_chance)}"
+            )
+        return min(self._some_front(), key=lambda entry: (self._distances[entry.id], entry.id))
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """What the front dominates up to the reference, in the product of the objectives' units."""
+        if not self.on_front:
+            return 0.0
+        signed = [sign * self.reference[name] for name, sign in self._signs.items()]
+        return hypervolume(self._costs(self.on_front), np.array(signed))
+
+    @property
+    def baseline_entry(self) -> Entry | None:
+        """The baseline's entry, None while it is not measured."""
+        return next((entry for entry in self.entries if entry.id == self.baseline), None)
+
+    def best(self, objective: str) -> Entry:
+        """Find the design that is best in one objective.
+
+        Args:
+            objective: An objective's name.
+
+        Returns:
+            A design of the front; of several equally good ones that nearest the ideal point.
+
+        Raises:
+            WorkFailed: If there is no feasible design.
+        """
+        sign = self._signs[objective]
+
+        def rank(entry: Entry) -> tuple[float, float, str]:
+            return sign * entry.metrics[objective].value, self._distances[entry.id], entry.id
+
+        return min(self._some_front(), key=rank)
+
+    def pick(self, name: str) -> Entry:
+        """Find a design by what a user calls it.
+
+        Args:
+            name: `knee`, `baseline`, an objective (the best in it), a design id or at least its
+                first 4 characters, or a trial as `#12`.
+
+        Returns:
+            The entry, on the front or not.
+
+        Raises:
+            DsxError: If there is no such design, or several.
+            WorkFailed: If the front is asked for and no design is feasible.
+        """
+        if name in self.objectives:
+            return self.best(name)
+        if name == "knee":
+            return self.knee
+        if name == "baseline":
+            found = [self.baseline_entry] if self.baseline_entry else []
+        elif name.startswith("#"):
+            found = [entry for entry in self.entries if f"#{entry.trial}" == name]
+        elif len(name) >= SHORTEST_PREFIX:
+            found = [entry for entry in self.entries if entry.id.startswith(name.lower())]
+        else:
+            found = []
+        if len(found) == 1:
+            return found[0]
+        raise DsxError(self._no_pick(name, found))
+
+    def _no_pick(self, name: str, found: list[Entry]) -> str:
+        if found:
+            several = ", ".join(f"{entry.id} (#{entry.trial})" for entry in found[:5])
+            return f"{quoted(name)} begins {len(found)} design ids: {several}; give more characters"
+        if name == "baseline":
+            return f"the baseline of study '{self.study}' is not measured yet"
+        words = ["knee", "baseline", *self.objectives]
+        trials = [f"#{entry.trial}" for entry in self.on_front]
+        return (
+            f"no design called {quoted(name)} in study '{self.study}' "
+            f"(allowed: {', '.join(words)}, a design id or its first {SHORTEST_PREFIX} or more "
+            "characters, a trial as "
+            f"{trials[0] if trials else '#12'}).{did_you_mean(name, [*words, *trials])}"
+        )
+
+    @property
+    def why_empty(self) -> str:
+        """The reason why no design is on the front, as a sentence without its full stop."""
+        if self.entries:
+            return "No design meets the constraints"
+        if damaged := self.conditions.get("damaged"):
+            return f"No design has all of its measurements: {damaged}"
+        if failure := self.outcomes.baseline_failure:
+            return f"No design is completed, because the baseline failed: {failure}"
+        return "No design is measured to the end yet"
+
+    def _some_front(self) -> tuple[Entry, ...]:
+        if not self.on_front:
+            raise WorkFailed(f"study '{self.study}' has no front: {self.why_empty}")
+        return self.on_front
+
+    @property
+    def _signs(self) -> dict[str, float]:
+        return {name: 1.0 if way == "minimize" else -1.0 for name, way in self.objectives.items()}
+
+    @cached_property
+    def _feasible(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.feasible]
+
+    @cached_property
+    def _known(self) -> Costs:
+        """The costs of the feasible designs, as far as they are known."""
+        ends = self._costs(self._feasible, "low"), self._costs(self._feasible, "high")
+        rows = [[entry.metrics[name] for name in self._signs] for entry in self._feasible]
+        numbers: dict[object, int] = {}
+        shape = len(rows), len(self.objectives)
+
+        def label(value: Value) -> int:
+            own = (value.rests_on, value.low, value.high) if value.rests_on else object()
+            return numbers.setdefault(own, len(numbers))
+
+        return Costs(
+            # A turned sign turns the ends about.
+            lows=np.minimum(*ends),
+            highs=np.maximum(*ends),
+            labels=np.array([[label(v) for v in row] for row in rows], dtype=np.intp).reshape(
+                shape
+            ),
+            flagged=np.array([[v.flagged for v in row] for row in rows], dtype=bool).reshape(shape),
+        )
+
+    def _costs(
+        self, entries: Sequence[Entry], of: Literal["value", "low", "high"] = "value"
+    ) -> Values:
+        rows = [
+            [sign * getattr(entry.metrics[name], of) for name, sign in self._signs.items()]
+            for entry in entries
+        ]
+        return np.array(rows, dtype=float).reshape(len(rows), len(self.objectives))
+
+    @cached_property
+    def _distances(self) -> dict[str, float]:
+        ids = [entry.id for entry in self.on_front]
+        return dict(zip(ids, to_ideal(self._costs(self.on_front)).tolist(), strict=True))

@@ -1,0 +1,1 @@
+"""Initial weights, and the projection of trained weights onto a spec."""

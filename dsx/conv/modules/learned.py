@@ -1,0 +1,201 @@
+"""Convolution whose kernel shapes are learned with its weights."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dsx.conv.cost import Cost, learned_cost
+from dsx.conv.fit.init import fill_like, fresh_decision_, kept_decision_
+from dsx.conv.fit.shape import block_means, free_scores, rigid_scores
+from dsx.conv.modules.layout import Layout, layout
+from dsx.conv.modules.straight_through import straight_through, surrogate
+from dsx.conv.modules.subconvolutions import counting_form
+from dsx.conv.modules.windowed import WindowedConv2d
+from dsx.conv.sparsity.geometry import Geometry
+from dsx.conv.sparsity.rigid import COUNT, rigid_shapes
+from dsx.conv.spec.spec import ConvSpec
+
+FROZEN_FROM = 0.5
+"""Part of a training after which shapes are final."""
+
+
+class LearnedConv2d(WindowedConv2d):
+    """Blocks of input and output channels share a kernel shape, which scores decide.
+
+    Free shapes: a position lives where its score is above 0. Rigid ones: the shape with the
+    largest score. A trainer may let single outputs run dense for a while (`enable`), and ends the
+    learning of shapes (`freeze`); outside of one, the shapes are in force.
+
+    Args:
+        spec: A canonical spec with learned shapes.
+        like: The convolution replaced; fresh weights give the output variance that its have.
+
+    Attributes:
+        weight: (Cout, Cin, K, K); dead positions hold zero once the shapes are frozen.
+        shape_scores: Free (K, K, input blocks, output blocks), rigid (15, ..., ...).
+        enabled: Outputs whose shapes are in force; the others are dense, (Cout,) boolean.
+        frozen: Whether the shapes are final, () boolean.
+        bias: (Cout,) or None.
+
+    Source:
+        Learnable Heterogeneous Convolution (LHC, arXiv 2301.05440); design.md, section 3.
+    """
+
+    DECISIONS: ClassVar[Mapping[str, float]] = {"shape_scores": FROZEN_FROM}
+
+    enabled: Tensor
+    frozen: Tensor
+    patterns: Tensor | None
+
+    def __init__(self, spec: ConvSpec, like: nn.Conv2d) -> None:
+        geometry = Geometry.of(like)
+        super().__init__(spec, like, layout(ConvSpec(), geometry))
+        blocks = tuple(len(sizes) for sizes in self.block_sizes)
+        new = like.weight.detach().new_empty
+        self.weight = nn.Parameter(
+            new(geometry.out_channels, geometry.in_channels, *geometry.kernel_size)
+        )
+        self.shape_scores = nn.Parameter(
+            new(*((COUNT,) if spec.rigid else geometry.kernel_size), *blocks)
+        )
+        self.register_buffer("enabled", torch.ones(geometry.out_channels, dtype=torch.bool))
+        self.register_buffer("frozen", torch.tensor(False))
+        patterns = rigid_shapes().flatten(1).T.to(like.weight.dtype) if spec.rigid else None
+        self.register_buffer("patterns", patterns, persistent=False)
+        self.to(like.weight.device)
+        fresh_decision_(self.shape_scores)
+        with torch.no_grad():
+            live = self._mask().flatten(1).sum(1)
+        fill_like(self.weight, self.bias, like, live)
+
+    @property
+    def block_sizes(self) -> tuple[Tensor, Tensor]:
+        """Channels in each block of inputs, and of outputs; the last one may be cut."""
+        return (
+            _sizes(self.in_channels, self.spec.block_in),
+            _sizes(self.out_channels, self.spec.block_out),
+        )
+
+    def _decided(self) -> Tensor:
+        """Give 1 for positions that live, or for the shape that is chosen, and 0 for the others."""
+        scores = self.shape_scores.detach()
+        if self.patterns is None:
+            return (scores > 0).to(scores.dtype)
+        return torch.zeros_like(scores).scatter(0, scores.argmax(0, keepdim=True), 1.0)
+
+    def _block_mask(self) -> Tensor:
+        """Say which positions each block has: 1 or 0, (K, K, input blocks, output blocks)."""
+        scores = torch.where(self.frozen, self.shape_scores.detach(), self.shape_scores)
+        hard = self._decided()
+        if self.patterns is None:
+            return straight_through(hard, surrogate(scores, scores))
+        soft = surrogate(scores, scores - scores.mean(0))
+        shape = (*self.kernel_size, *scores.shape[1:])
+        chosen = straight_through(hard, soft).flatten(1)
+        return (self.patterns.to(chosen.dtype) @ chosen).reshape(shape)
+
+    def _mask(self) -> Tensor:
+        """Say which weights the shapes leave alive: 1 or 0, (Cout, Cin, K, K)."""
+        blocks = self._block_mask().permute(3, 2, 0, 1)
+        outputs, inputs = blocks.shape[:2]
+        ci, co = self.spec.block_in, self.spec.block_out
+        whole = blocks[:, None, :, None].expand(-1, co, -1, ci, -1, -1)
+        mask = whole.reshape(outputs * co, inputs * ci, *self.kernel_size)
+        return mask[: self.out_channels, : self.in_channels]
+
+    def _mask_in_force(self) -> Tensor:
+        """Say the same with every position of outputs that are not enabled."""
+        return torch.where(self.enabled[:, None, None, None], self._mask(), 1.0)
+
+    def live_weight(self) -> Tensor:
+        return self.weight * self._mask_in_force()
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the shapes as they are now."""
+        blocks = self._block_mask().detach().cpu().bool().permute(3, 2, 0, 1)
+        # Of blocks, not of weights, which are many more; last the shape of outputs that run dense.
+        every = torch.cat([blocks.flatten(0, 1), torch.ones(1, *self.kernel_size).bool()])
+        supports, number = torch.unique(every, dim=0, return_inverse=True)
+        outputs, inputs = torch.arange(self.out_channels), torch.arange(self.in_channels)
+        number, dense = number[:-1].reshape(blocks.shape[:2]), number[-1]
+        which = number[outputs // self.spec.block_out][:, inputs // self.spec.block_in]
+        which = torch.where(self.enabled.cpu()[:, None], which, dense)
+        used, which = torch.unique(which, return_inverse=True)
+        return Layout(
+            groups=1,
+            step=None,
+            channels=self.frame.channels,
+            supports=supports[used],
+            which=which,
+            box=self.frame.box,
+        )
+
+    @property
+    def total(self) -> int:
+        """Weights, dead or alive."""
+        return self.weight.numel()
+
+    def live(self) -> Tensor:
+        """Count the live weights, differentiable; outputs not enabled are fully live: ()."""
+        # Where a bfloat16 would count, it would not count beyond 256.
+        wide = torch.promote_types(self.shape_scores.dtype, torch.float32)
+        inputs, outputs = (sizes.to(self.weight.device, wide) for sizes in self.block_sizes)
+        rest = len(outputs) * self.spec.block_out - self.out_channels
+        enabled = F.pad(self.enabled, (0, rest)).reshape(len(outputs), -1).sum(1).to(inputs)
+        dense = (self.out_channels - enabled.sum()) * self.weight[0].numel()
+        # No matrix product: autocast would count in bfloat16 again.
+        positions = self._block_mask().to(wide).sum((0, 1))
+        return (positions * torch.outer(inputs, enabled)).sum() + dense
+
+    def enable(self, outputs: Tensor) -> None:
+        """Let the shapes be in force for some outputs; the others run dense.
+
+        Args:
+            outputs: Which, (Cout,) boolean.
+        """
+        self.enabled.copy_(outputs)
+
+    def freeze(self) -> None:
+        """Make the shapes final, and dead weights zero.
+
+        The scores get a gradient of zero from here on. An optimiser that moves them all the same,
+        by momentum say, has to let them go: `decisions` says when.
+        """
+        with torch.no_grad():
+            self.frozen.fill_(True)
+            self.weight.copy_(self.live_weight())
+
+    def settle(self) -> None:
+        with torch.no_grad():
+            self.shape_scores.copy_(self._decided())
+
+    def cost(self, out_hw: tuple[int, int]) -> Cost:
+        biases = self.out_channels if self.has_bias else 0
+        live = self.layout.live_count
+        return learned_cost(self.spec, self.geometry, live, biases, out_hw)
+
+    def counting_form(self) -> nn.Module:
+        return counting_form(self.geometry, self.layout, self.live_weight(), self.bias)
+
+    def _scale_weight(self, scale: Tensor) -> None:
+        self.weight = nn.Parameter(self.weight * scale.to(self.weight)[:, None, None, None])
+
+    def _project_weight(self, weight: Tensor) -> None:
+        """Take over the weight, and prefer the shapes that hold most of its energy."""
+        assert self.spec.density is not None
+        fit = rigid_scores if self.spec.rigid else free_scores
+        energy = block_means(weight.double().square(), self.spec.block_in, self.spec.block_out)
+        inputs, outputs = (sizes.to(energy) for sizes in self.block_sizes)
+        self.weight.copy_(weight)
+        scores = fit(energy, torch.outer(inputs, outputs), self.spec.density)
+        kept_decision_(self.shape_scores, scores)
+
+
+def _sizes(channels: int, block: int) -> Tensor:
+    """Give the channels in each block; the last one may be cut."""
+    starts = torch.arange(0, channels, block)
+    return (channels - starts).clamp_max(block)

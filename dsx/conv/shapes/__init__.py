@@ -1,5 +1,0 @@
-"""Kernel shapes: which positions of the K x K kernel exist. One file per shape."""
-
-from dsx.conv.shapes._base import Shape, shape_and_number, shape_words
-
-__all__ = ["Shape", "shape_and_number", "shape_words"]

@@ -1,0 +1,7 @@
+"""Specs: settings of the four dials, their canonical forms, presets and descriptions."""
+
+from dsx.conv.spec.describe import option_words
+from dsx.conv.spec.presets import preset_arguments, preset_names
+from dsx.conv.spec.spec import DENSITY, standing_spec
+
+__all__ = ["DENSITY", "option_words", "preset_arguments", "preset_names", "standing_spec"]

@@ -1,0 +1,125 @@
+"""Find the images of a folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from dsx.data._splits import Numbers
+from dsx.data.folders.layout import after, class_of, find_layout
+from dsx.data.folders.walk import Walk
+from dsx.data.images.decode import suffixes
+from dsx.errors import DsxError
+from dsx.files import open_regular
+
+
+class FilePlace(NamedTuple):
+    """An image in a file of its own.
+
+    Args:
+        root: Folder of the data set.
+        name: Path of the file relative to the root, with slashes.
+        size: Size of the file in bytes.
+        modified: Modification time of the file in nanoseconds.
+    """
+
+    root: str
+    name: str
+    size: int
+    modified: int = 0
+
+    @property
+    def images(self) -> int:
+        """Number of images in the file."""
+        return 1
+
+    @property
+    def identity(self) -> str:
+        """Name and size."""
+        return f"{self.name}:{self.size}"
+
+    def open(self) -> BinaryIO:
+        """Open the file."""
+        return open_regular(Path(self.root, self.name))
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The images of a folder.
+
+    Args:
+        names: Names of the classes.
+        places: Location of each image.
+        labels: Class of each image.
+        parts: Numbers of the images of each part; all are for training if there are no parts.
+        folders: Folder of each part relative to the root; empty if the folder has no parts.
+        skipped: Description of what was not read; empty if everything was.
+    """
+
+    names: list[str]
+    places: list[FilePlace]
+    labels: list[int]
+    parts: dict[str, Numbers]
+    folders: Mapping[str, str]
+    skipped: str
+
+
+def classes(root: Path, stated: Mapping[str, str] | None = None) -> list[str]:
+    """List the classes of a folder.
+
+    Args:
+        root: Folder of the data set.
+        stated: Folder of each part, if it is stated; see `find_layout`.
+
+    Returns:
+        Names in alphabetical order.
+
+    Raises:
+        DsxError: If the folder cannot be read or has no classes, or its layout is not clear.
+    """
+    return find_layout(Walk(root), stated).names
+
+
+def images(root: Path, stated: Mapping[str, str] | None = None) -> Found:
+    """Find all images.
+
+    Args:
+        root: Folder of the data set.
+        stated: Folder of each part, if it is stated; see `find_layout`.
+
+    Returns:
+        The images, part by part, class by class, in alphabetical order.
+
+    Raises:
+        DsxError: If the folder or a class in it has none, or its layout is not clear.
+    """
+    walk = Walk(root)
+    layout = find_layout(walk, stated)
+    numbers = {name: number for number, name in enumerate(layout.names)}
+    for _, folder in layout.classes:
+        if class_of(folder) not in numbers:
+            train = root / layout.parts["train"]
+            raise DsxError(f"{root / folder}: no such class in {train}")
+    listed = walk.files([folder for _, folder in layout.classes], suffixes(), unit="image")
+    places: list[FilePlace] = []
+    labels: list[int] = []
+    parts: dict[str, list[int]] = {part: [] for part, _ in layout.classes}
+    for (part, folder), files in zip(layout.classes, listed, strict=True):
+        if not files:
+            raise DsxError(f"{root / folder}: has no images{after(walk)}")
+        parts[part] += range(len(places), len(places) + len(files))
+        places += (FilePlace(str(root), *file) for file in files)
+        labels += [numbers[class_of(folder)]] * len(files)
+    return Found(
+        names=layout.names,
+        places=places,
+        labels=labels,
+        parts={part: np.array(of_part, dtype=np.int64) for part, of_part in parts.items()},
+        folders=layout.parts,
+        skipped=str(walk),
+    )

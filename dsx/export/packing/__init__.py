@@ -1,0 +1,1 @@
+"""Packing: the stored tensors of an export, and the code that unpacks them."""

@@ -1,0 +1,286 @@
+"""Write files that appear whole or not at all, and survive a power cut once they are there.
+
+Files from outside are read without waiting for anybody: a named pipe is refused, not opened.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+
+from dsx.activity import activity
+from dsx.errors import WorkFailed
+from dsx.files.locks import try_lock, wait_for_lock
+
+SUFFIX = ".dsx-part"
+_SPECIAL = {
+    stat.S_IFIFO: "FIFO",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFDIR: "folder",
+}
+"""Kinds of files that are not regular files; reading some of them never ends."""
+LONGEST_STEM = 100
+"""Bytes of a name that is part of temporary names."""
+LOCK_SECONDS = 60.0
+"""Limit of the wait for another process that writes a set of files."""
+
+
+@contextmanager
+def writing(path: Path, *, replace: bool) -> Iterator[Path]:
+    """Write a file under a temporary name next to its place, and rename it when it is complete.
+
+    What a killed process left of an earlier attempt is removed.
+
+    Args:
+        path: The file; its folder exists.
+        replace: Whether an existing file may be replaced; the caller has to know that dsx wrote
+            it.
+
+    Yields:
+        The temporary file, which exists and is empty.
+
+    Raises:
+        FileExistsError: If a file is there that must not be replaced.
+        OSError: If the file cannot be written; nothing is left behind then.
+    """
+    place = path.absolute()
+    remove_abandoned(place)
+    partial, held = create_locked(place, _create_file)
+    try:
+        yield partial
+        sync(partial)
+        if replace:
+            partial.replace(place)
+        else:
+            _appear(partial, place)
+        sync(place.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _create_file(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def create_locked(place: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
+    """Create a file or folder beside a place; it is not abandoned while this process lives.
+
+    Args:
+        place: The file or folder that it is to become.
+        create: Function that creates it at a path and returns an open descriptor of it.
+
+    Returns:
+        The path, and the locked descriptor.
+    """
+    while True:
+        partial = temporary_name(place)
+        held = create(partial)
+        if try_lock(held, fcntl.LOCK_EX) and partial.exists():
+            return partial, held
+        # Another process removes it, because it was not locked yet.
+        os.close(held)
+
+
+def temporary_name(place: Path) -> Path:
+    """Return a new name for what is to be renamed to a place; `remove_abandoned` knows it.
+
+    Args:
+        place: The file or folder that it is to become.
+
+    Returns:
+        A path in the same folder.
+    """
+    return place.with_name(f"{_stem(place)}{secrets.token_hex(4)}{SUFFIX}")
+
+
+def _stem(place: Path) -> str:
+    """Begin the temporary names of a place: by its name, or the hash of a long one.
+
+    A file system may allow no more than 255 bytes, or 143 where it encrypts names.
+    """
+    name = os.fsencode(place.name)
+    own = place.name if len(name) <= LONGEST_STEM else hashlib.sha256(name).hexdigest()
+    return f".{own}."
+
+
+def _appear(partial: Path, place: Path) -> None:
+    """Rename a file unless the name is taken, even if it was taken in the meantime."""
+    try:
+        os.link(partial, place)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        # A file system without hard links.
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        partial.replace(place)
+
+
+def write(path: Path, content: bytes | str, *, replace: bool) -> None:
+    """Write a whole file at once; see `writing`.
+
+    Args:
+        path: The file; its folder exists.
+        content: All of it; text is encoded as UTF-8.
+        replace: Whether a file that is there may be replaced.
+
+    Raises:
+        FileExistsError: If a file is there that must not be replaced.
+        OSError: If the file cannot be written; nothing is left behind then.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with writing(path, replace=replace) as partial:
+        partial.write_bytes(data)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading, without blocking on a named pipe or a device.
+
+    Args:
+        path: The file, or a symbolic link to it.
+
+    Returns:
+        The open file; the caller closes it.
+
+    Raises:
+        OSError: If the file cannot be opened or is not a regular file.
+    """
+    # Checked before it is opened, because opening some devices has effects, and afterwards,
+    # because the file may have been replaced in between. O_NONBLOCK keeps a FIFO from waiting.
+    _refuse_special(path, path.stat())
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_special(path, os.fstat(opened))
+    except OSError:
+        os.close(opened)
+        raise
+    return os.fdopen(opened, "rb")
+
+
+def _refuse_special(path: Path, status: os.stat_result) -> None:
+    if kind := special_kind(status):
+        raise OSError(errno.EINVAL, f"a {kind}, not a regular file", str(path))
+
+
+def special_kind(status: os.stat_result) -> str:
+    """Name the kind of a file that is not a regular file.
+
+    Args:
+        status: Status of the file.
+
+    Returns:
+        The kind, such as "FIFO"; an empty string for a regular file.
+    """
+    if stat.S_ISREG(status.st_mode):
+        return ""
+    return _SPECIAL.get(stat.S_IFMT(status.st_mode), "special file")
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to the disk.
+
+    Args:
+        path: The file or folder.
+
+    Raises:
+        OSError: If the disk reports an error.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, so that they survive a power cut.
+
+    Args:
+        folder: The folder, which may exist.
+
+    Raises:
+        OSError: If it cannot be created.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be created in a folder, before work is done for them.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: If it is missing or cannot be written.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def locked_folder(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Wait until no other process writes a set of files into a folder, and keep others waiting.
+
+    Args:
+        folder: The folder.
+        seconds: How long to wait.
+
+    Raises:
+        OSError: If it cannot be read.
+        WorkFailed: If another process still writes to it after that time.
+    """
+    held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if not try_lock(held, fcntl.LOCK_EX):
+            with activity(f"waiting for another process that is writing to '{folder}'"):
+                ended = wait_for_lock(held, seconds)
+            if not ended:
+                raise WorkFailed(
+                    f"another process is writing to '{folder}' (waited for {seconds:g} s)"
+                )
+        yield
+    finally:
+        os.close(held)
+
+
+def remove_abandoned(place: Path) -> None:
+    """Remove the temporary files and folders of processes that were killed while they wrote.
+
+    Args:
+        place: The file or folder that they were to become.
+    """
+    pattern = re.compile(rf"{re.escape(_stem(place))}[0-9a-f]{{8}}{re.escape(SUFFIX)}")
+    # What is gone or belongs to another user is no obstacle to writing.
+    with suppress(OSError):
+        for entry in place.parent.iterdir():
+            if pattern.fullmatch(entry.name) and not entry.is_symlink():
+                with suppress(OSError):
+                    _remove_if_abandoned(entry)
+
+
+def _remove_if_abandoned(entry: Path) -> None:
+    if not (entry.is_file() or entry.is_dir()):
+        return
+    held = os.open(entry, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if try_lock(held, fcntl.LOCK_EX):
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+    finally:
+        os.close(held)

@@ -1,0 +1,57 @@
+"""Side by side: the latencies of several candidates, timed in turn."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from dsx.analysis import Reading
+from dsx.lookup import find
+from dsx.measure.backends import Backend
+from dsx.measure.candidate import Candidate
+from dsx.measure.timing.clock import clock_for
+from dsx.measure.timing.interleaved import time_in_turn
+from dsx.measure.timing.reference_workload import sentinel_backend
+from dsx.measure.timing.workload_class import Company, company
+
+
+def read_latencies(
+    candidates: Sequence[Candidate], waiting: Callable[[], None] | None = None
+) -> list[Reading]:
+    """Time candidates in turn, as each would be timed alone.
+
+    Args:
+        candidates: Of spaces whose `measure` may differ in the backend only. Those that
+            another clock or another sentinel goes with are timed in turn among themselves.
+        waiting: Called if the device is not free at once.
+
+    Returns:
+        Milliseconds of one forward pass of each, in the same order.
+    """
+    # All of them first: preparing one takes longer than timing it.
+    runs = [candidate.run for candidate in candidates]
+    yardsticks = [_yardstick(candidate) for candidate in candidates]
+    readings: dict[int, Reading] = {}
+    for yardstick in dict.fromkeys(yardsticks):
+        group = [number for number, own in enumerate(yardsticks) if own == yardstick]
+        first = candidates[group[0]]
+        found = time_in_turn(
+            [runs[number] for number in group],
+            first.space.file.measure,
+            first.references,
+            company(first.space),
+            waiting,
+        )
+        readings |= dict(zip(group, found, strict=True))
+    return [
+        dataclasses.replace(
+            readings[number],
+            conditions={**readings[number].conditions, **candidate.deployment},
+        )
+        for number, candidate in enumerate(candidates)
+    ]
+
+
+def _yardstick(candidate: Candidate) -> tuple[str, str, Company]:
+    """Name the clock, the backend of the sentinel and its company."""
+    measure = candidate.space.file.measure
+    clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
+    return clock.name, sentinel_backend(measure.backend), company(candidate.space)

@@ -1,0 +1,122 @@
+"""Device: the machine that numbers are measured on."""
+
+import functools
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from dsx.measure.machine import nvml as _nvml
+from dsx.measure.machine.cgroup import cpu_quota
+from dsx.measure.machine.power import power_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """What tells one machine from another, as far as it changes measured numbers.
+
+    Only what stays until somebody changes it: no clock frequency, no temperature, no load.
+
+    Args:
+        processor: Model name.
+        cores: Logical cores that this process may use at once.
+        memory_gib: Main memory, rounded.
+        system: Operating system and machine architecture.
+        python: Version.
+        torch: Version.
+        torch_build: What it was built from, and which instructions and libraries it uses.
+        cpu_quota: Cores' worth of CPU time that a container gets; None without a limit.
+        power: Settings of the processor's clock; empty where the system does not tell.
+        gpu: Models, memory, driver and power limits of the GPUs that torch sees; empty without.
+    """
+
+    processor: str
+    cores: int
+    memory_gib: int
+    system: str
+    python: str
+    torch: str
+    torch_build: str = ""
+    cpu_quota: float | None = None
+    power: str = ""
+    gpu: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits; numbers of different fingerprints are not compared."""
+        # What is not told is left out, so that facts added later leave other devices as they were.
+        facts = {name: value for name, value in asdict(self).items() if value not in ("", None)}
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def this_device() -> Device:
+    """Describe this machine."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores, quota = allowed or 1, cpu_quota()
+    return Device(
+        processor=_processor(),
+        cores=cores if quota is None else min(cores, math.ceil(quota)),
+        memory_gib=round(psutil.virtual_memory().total / 2**30),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        torch_build=_torch_build(),
+        cpu_quota=None if quota is None or quota >= cores else quota,
+        power=power_settings(),
+        gpu="; ".join(_gpu(number) for number in range(torch.cuda.device_count())),
+    )
+
+
+def crowded(threads: int) -> str:
+    """Say that more threads are asked for than can work at once; empty where they can."""
+    cores = this_device().cores
+    if threads <= cores:
+        return ""
+    several = f"{cores} cores" if cores > 1 else "one core"
+    return f"note: threads: {threads} on {several}: they wait for one another, and times say little"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("model name", "Hardware", "cpu model"):
+                return " ".join(value.split())
+    return platform.processor() or platform.machine()
+
+
+def _torch_build() -> str:
+    """Say what decides which code torch runs, beyond its version."""
+    facts = [f"git {torch.version.git_version[:10]}", torch.backends.cpu.get_cpu_capability()]
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    facts += ["oneDNN" if onednn else "no oneDNN", "MKL" if mkl else "no MKL"]
+    if torch.cuda.is_available():
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        facts.append(f"CUDA {torch.version.cuda}, cuDNN {cudnn}")
+    return ", ".join(facts)
+
+
+def _gpu(number: int) -> str:
+    properties = torch.cuda.get_device_properties(number)
+    limit = _nvml.power_limit_watts(number)
+    facts = [properties.name, f"{round(properties.total_memory / 2**30)} GiB", _driver()]
+    facts.append("" if limit is None else f"limit {limit} W")
+    return ", ".join(fact for fact in facts if fact)
+
+
+def _driver(version: Path = Path("/proc/driver/nvidia/version")) -> str:
+    # Not from NVML: the fingerprint should not change when its package is installed.
+    text = version.read_text() if version.exists() else ""
+    found = re.search(r"Kernel Module.*?(\d+(?:\.\d+)+)", text)
+    return f"driver {found[1]}" if found else ""

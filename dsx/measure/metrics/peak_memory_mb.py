@@ -1,0 +1,67 @@
+"""Peak memory: megabytes (10^6 bytes) of one deployed forward pass, above the weights.
+
+The most that torch's allocators have handed out at once: input, activations, output, and what
+operators need inside themselves. Memory that libraries below torch keep is not seen.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dsx.analysis import Reading
+from dsx.conv import Run
+from dsx.measure.backends import prepare
+from dsx.measure.candidate import Candidate
+from dsx.measure.machine.allocations import peak_bytes
+from dsx.measure.metrics._base import Metric
+from dsx.measure.run_settings import run_settings
+from dsx.measure.timing.interleaved import torch_threads
+from dsx.space import SearchSpace
+
+BACKENDS = ("compile", "eager")
+"""Those that get their memory from torch."""
+PROTOCOL = {"version": 1, "bytes_in_mb": 1_000_000}
+
+
+def read(candidate: Candidate) -> Reading:
+    """Run the deployed network once and follow its allocations."""
+    measure = candidate.space.file.measure
+    sample = candidate.sample
+    with torch_threads(measure.threads):
+        # The input was there before, and is there during the whole pass.
+        peak = sample.nbytes + peak_bytes(_run(candidate), measure.device)
+    value = peak / PROTOCOL["bytes_in_mb"]
+    conditions = {"bytes": peak, "input_bytes": sample.nbytes, **candidate.deployment}
+    return Reading(value=value, low=value, high=value, conditions=conditions)
+
+
+def _run(candidate: Candidate) -> Run:
+    measure = candidate.space.file.measure
+    if measure.device == "cpu":
+        return candidate.run
+    # There a timed run may be a CUDA graph, which allocates nothing when it is launched.
+    return prepare(measure.backend, candidate.deployed, candidate.sample, measure.threads)
+
+
+def protocol(space: SearchSpace) -> Mapping[str, Any]:
+    """How the network is run; how long it is timed makes no difference."""
+    return {**PROTOCOL, **run_settings(space.file.measure)}
+
+
+def absent(space: SearchSpace) -> str:
+    """Say which backends keep their memory to themselves."""
+    backend = space.file.measure.backend
+    if backend in BACKENDS:
+        return ""
+    allowed = ", ".join(BACKENDS)
+    return f"cannot be told of the backend {backend}, whose memory is its own (allowed: {allowed})"
+
+
+METRIC = Metric(
+    unit="MB",
+    direction="minimize",
+    stage="timed",
+    noise="exact",
+    read=read,
+    protocol=protocol,
+    absent=absent,
+)

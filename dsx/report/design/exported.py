@@ -1,0 +1,155 @@
+"""Print what an export wrote."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dsx.analysis import Value
+from dsx.report.design.measured import Row, doubt_notes
+from dsx.report.text.console import console, spelled
+from dsx.report.text.escape import json_text
+from dsx.report.text.listing import listing, print_rows
+from dsx.report.text.numbers import kind, title, told
+from dsx.store.studies import unfolded_words
+
+Numbers = Mapping[str, Any]
+"""What the manifest says of one metric."""
+
+_COLUMNS = "searched", "exported"
+_OF_DEPLOYED = "deployed_"
+"""Prefix of a count of the deployed network; the rest is the name of that count of the design."""
+
+_COUNTED = (
+    "counts: searched are live weights; exported is what the files hold of them (what is not "
+    "stored is listed in manifest.json)"
+)
+_DEPLOYED = (
+    "deployed: what the files compute and compute with once they are loaded, where batch norms are "
+    "folded and a dense form has the zeros of its kernel"
+)
+_TRAINED = "weights: trained for this export, because none of this training are stored"
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None:
+    """Print an export's manifest to stdout.
+
+    Args:
+        folder: Where the files are.
+        manifest: The content of manifest.json.
+        format: "table", "json" or "csv".
+    """
+    metrics = manifest["metrics"]
+    if format == "json":
+        sys.stdout.write(json_text(json.dumps(manifest, indent=2)) + "\n")
+        return
+    if format == "csv":
+        print_rows(
+            [_row(name, numbers) for name, numbers in metrics.items()], format, {}, "metrics"
+        )
+        return
+    out = console()
+    out.print(f"{folder}: {manifest['words']} (design {manifest['design']})", soft_wrap=True)
+    ascii_only = out.options.ascii_only
+    shown = [
+        _shown(name, numbers, ascii_only)
+        for name, numbers in metrics.items()
+        if not _repeats(name, metrics)
+    ]
+    out.print(listing(shown, right=("searched", "exported")))
+    for line in [*_notes(metrics), *_sizes(manifest)]:
+        out.print(line, style="dim", soft_wrap=True)
+    outputs = manifest["outputs"]
+    out.print(
+        f"checked in a fresh process on {outputs['images']} images: outputs differ by at most "
+        f"{outputs['largest_difference']:.1g} of the largest (allowed {outputs['tolerance']:g})",
+        soft_wrap=True,
+    )
+    if manifest["trained_for_export"]:
+        out.print(_TRAINED, soft_wrap=True)
+    if manifest["unfolded_norms"]:
+        remaining = unfolded_words(manifest["folded_norms"], manifest["unfolded_norms"])
+        out.print(f"batch norms: {remaining}", soft_wrap=True)
+    for skipped in manifest["not_verified"]:
+        out.print(f"not verified: {skipped['check']}: {skipped['reason']}", soft_wrap=True)
+    out.print(f"files: {', '.join([*manifest['files'], 'manifest.json'])}", soft_wrap=True)
+
+
+def _row(name: str, numbers: Numbers) -> Row:
+    found = {column: _number(numbers, column) for column in _COLUMNS}
+    return {"metric": name, **{c: "" if v is None else v.value for c, v in found.items()}}
+
+
+def _shown(name: str, numbers: Numbers, ascii_only: bool) -> Row:
+    unit = numbers["unit"]
+    found = {column: _number(numbers, column) for column in _COLUMNS}
+    said = {c: "" if v is None else spelled(_said(v, unit), ascii_only) for c, v in found.items()}
+    return {"metric": title(name, unit), **said}
+
+
+def _number(numbers: Numbers, column: str) -> Value | None:
+    """Look up what a column shows; what is counted was not searched but designed."""
+    value = numbers.get(column, numbers.get("designed") if column == "searched" else None)
+    if value is None:
+        return None
+    before = "searched_" if column == "searched" else ""
+    return Value(
+        value=value,
+        low=numbers.get(f"{before}low", value),
+        high=numbers.get(f"{before}high", value),
+        wide=numbers.get(f"{before}wide", False),
+        busy=numbers.get(f"{before}busy", False),
+    )
+
+
+def _said(value: Value, unit: str) -> str:
+    """Write a count in full: two that should be the same can be compared."""
+    return f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else told(value, unit)
+
+
+def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
+    found = [_number(numbers, column) for numbers in metrics.values() for column in _COLUMNS]
+    yield from doubt_notes([value for value in found if value is not None])
+    counts = [numbers for numbers in metrics.values() if "designed" in numbers]
+    if any(
+        numbers["designed"] != numbers.get("exported", numbers["designed"]) for numbers in counts
+    ):
+        yield _COUNTED
+    if any(name.startswith(_OF_DEPLOYED) and not _repeats(name, metrics) for name in metrics):
+        yield _DEPLOYED
+
+
+def _repeats(name: str, metrics: Mapping[str, Numbers]) -> bool:
+    """Check whether a count of the deployed network is that of the design, and was not searched."""
+    designed = metrics.get(name.removeprefix(_OF_DEPLOYED), {}).get("designed")
+    own = metrics[name]
+    return name.startswith(_OF_DEPLOYED) and "searched" not in own and own["exported"] == designed
+
+
+def _sizes(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Describe the file of weights; nothing for a manifest from before sizes were recorded."""
+    found = manifest.get("weights")
+    if found is None:
+        return
+    groups = {"running statistics": 0, "other": 0}
+    parts = []
+    for entry in found["overhead"]:
+        if entry["name"] == "header of the file":
+            parts.append(f"{entry['bytes']:,} its header")
+        else:
+            running = entry["name"].endswith(_RUNNING)
+            groups["running statistics" if running else "other"] += entry["bytes"]
+    parts += [f"{size:,} {name}" for name, size in groups.items() if size]
+    yield (
+        f"weights.safetensors: {found['payload_bytes']:,} bytes for {found['payload_bits']:,} bits "
+        f"of the design, and {found['overhead_bytes']:,} more ({', '.join(parts)}); "
+        "manifest.json lists them"
+    )
+    reasons: dict[str, list[str]] = {}
+    for entry in found["not_stored"]:
+        reasons.setdefault(entry["reason"], []).append(entry["tensor"])
+    for reason, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"not stored: {names[0]}{more} ({reason})"

@@ -1,0 +1,141 @@
+"""Print where the time of a design goes, slot by slot, beside the baseline."""
+
+from collections.abc import Mapping, Sequence
+
+from dsx.analysis import Value
+from dsx.measure.profile import PLAIN, Breakdown, Layer, Span
+from dsx.report.design.measured import Row, about_design, conditions, heading, norm_notes
+from dsx.report.text.console import console, spelled
+from dsx.report.text.listing import listing, print_rows
+from dsx.report.text.numbers import human, human_interval, relative
+from dsx.space import Design, SearchSpace
+
+REST, WHOLE, UNIT = "everything else", "together", "ms"
+_ROOM = 100
+"""Columns that intervals need."""
+
+
+def print_layers(
+    space: SearchSpace,
+    design: Design,
+    found: Sequence[Breakdown],
+    format: str,
+    about: Mapping[str, object],
+) -> None:
+    """Print where the time goes to stdout.
+
+    Args:
+        space: Whose network it is of.
+        design: The design.
+        found: Its breakdown, and the baseline's if that is another design.
+        format: "table", "json" or "csv".
+        about: What a JSON document says beside that.
+    """
+    if format != "table":
+        whole = {
+            name: _whole(breakdown)
+            for name, breakdown in zip(("design_pass", "baseline_pass"), found, strict=False)
+        }
+        more = {**about, **about_design(space, design), **whole}
+        print_rows(_rows(found), format, more, "layers")
+        return
+    out = console()
+    out.print(heading(space, design), soft_wrap=True)
+    wide = out.width >= _ROOM
+    shown = [_shown(found, row, wide) for row in range(len(found[0].layers))]
+    shown.append(_sums(found))
+    own = [
+        {name: spelled(str(cell), out.options.ascii_only) for name, cell in row.items()}
+        for row in shown
+    ]
+    left = ("slot", "form", "stood there")
+    out.print(listing(own, right=[name for name in own[0] if name not in left]))
+    for name, breakdown in zip(("this design", "baseline"), found, strict=False):
+        out.print(_note(name, breakdown), style="dim", soft_wrap=True)
+    if len(found) > 1 and _all_plain(found):
+        out.print(f"the baseline's slots are all deployed as {PLAIN}", style="dim", soft_wrap=True)
+    for line in norm_notes(breakdown.deployment for breakdown in found[:1]):
+        out.print(line, style="dim", soft_wrap=True)
+    out.print(conditions(space), style="dim", soft_wrap=True)
+
+
+def _rows(found: Sequence[Breakdown]) -> list[Row]:
+    rows: list[Row] = []
+    for row, layer in enumerate(found[0].layers):
+        own: Row = {"slot": _name(layer), "calls": layer.calls, "form": layer.form}
+        own |= {**_ends(layer.ms), "share": layer.ms.value / found[0].ms}
+        if len(found) > 1:
+            standing = found[1].layers[row]
+            own |= {"baseline_form": standing.form, **_ends(standing.ms, "baseline_")}
+            own["baseline_share"] = standing.ms.value / found[1].ms
+            own["ratio"] = layer.ms.value / standing.ms.value if standing.ms.value else None
+        rows.append(own)
+    return rows
+
+
+def _ends(span: Span, before: str = "") -> Row:
+    return {f"{before}ms": span.value, f"{before}low": span.low, f"{before}high": span.high}
+
+
+def _whole(breakdown: Breakdown) -> Row:
+    return {
+        "ms": breakdown.ms,
+        **{f"plain_{key}": end for key, end in _ends(breakdown.plain).items()},
+        **{f"clocked_{key}": end for key, end in _ends(breakdown.clocked).items()},
+        "passes": breakdown.passes,
+    }
+
+
+def _name(layer: Layer) -> str:
+    """Name a row; a network that is one convolution has a slot without a name."""
+    return REST if layer.slot is None else layer.slot
+
+
+def _shown(found: Sequence[Breakdown], row: int, wide: bool) -> Row:
+    layer = found[0].layers[row]
+    times = f" x{layer.calls}" if layer.slot is not None and layer.calls > 1 else ""
+    shown: Row = {"slot": _name(layer) + times, "form": layer.form}
+    shown["ms"] = _time(layer.ms, wide)
+    shown["share"] = f"{layer.ms.value / found[0].ms:.1%}"
+    if len(found) > 1:
+        standing = found[1].layers[row]
+        if not _all_plain(found):
+            shown["stood there"] = standing.form
+        shown["baseline"] = _time(standing.ms, wide)
+        shown["ratio"] = relative(layer.ms.value, standing.ms.value, UNIT)
+    return shown
+
+
+def _sums(found: Sequence[Breakdown]) -> Row:
+    shown: Row = {"slot": WHOLE, "form": "", "ms": _bare(found[0].ms), "share": "100.0%"}
+    if len(found) > 1:
+        if not _all_plain(found):
+            shown["stood there"] = ""
+        shown["baseline"] = _bare(found[1].ms)
+        shown["ratio"] = relative(found[0].ms, found[1].ms, UNIT)
+    return shown
+
+
+def _time(span: Span, wide: bool) -> str:
+    if not wide:
+        return _bare(span.value)
+    value = Value(value=span.value, low=span.low, high=span.high)
+    return human_interval(value, UNIT).removesuffix(f" {UNIT}")
+
+
+def _bare(milliseconds: float) -> str:
+    return human(milliseconds, UNIT).removesuffix(f" {UNIT}")
+
+
+def _note(name: str, breakdown: Breakdown) -> str:
+    plain = breakdown.plain.value
+    return (
+        f"{name}: a pass takes {human(plain, UNIT)}, {breakdown.clocked.value / plain - 1:+.1%} "
+        f"with the stopwatch, which is taken off; the rows add up to {breakdown.ms / plain:.1%}; "
+        f"medians of {breakdown.passes} passes"
+    )
+
+
+def _all_plain(found: Sequence[Breakdown]) -> bool:
+    """Say whether the baseline's slots all hold the convolutions that stand there."""
+    return all(layer.form in ("", PLAIN) for layer in found[-1].layers)

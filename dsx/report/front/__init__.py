@@ -1,0 +1,7 @@
+"""The front of a study as table, figure, page and rows."""
+
+from dsx.report.front.refined import said
+from dsx.report.front.result import print_front, print_message
+from dsx.report.front.view import axes
+
+__all__ = ["axes", "print_front", "print_message", "said"]

@@ -1,0 +1,338 @@
+"""The front as a Matplotlib figure fit for a paper.
+
+Two objectives span the axes, a third is told by colour (cividis, which reads with any colour vision
+and in grey), a fourth by size.
+"""
+
+import io
+import math
+import textwrap
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis as PlotAxis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from dsx.analysis import Entry, Front, Value
+from dsx.errors import printable
+from dsx.report.front.view import (
+    COLOURS,
+    Role,
+    called,
+    described,
+    hollow,
+    logarithmic,
+    number,
+    role,
+    tally,
+)
+from dsx.report.plotting.axis import Axis
+from dsx.report.plotting.labels import Box, place
+from dsx.report.text.escape import readable
+from dsx.report.text.numbers import DOUBTS, doubts, human, tick, title
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    marker: str
+    area: float
+    edge: str
+    layer: int
+
+
+LOOKS: dict[Role, _Mark] = {
+    "infeasible": _Mark(marker="X", area=22, edge="white", layer=2),
+    "dominated": _Mark(marker="o", area=16, edge="white", layer=2),
+    "perhaps": _Mark(marker="o", area=18, edge="white", layer=3),
+    "unsure": _Mark(marker="o", area=42, edge="white", layer=4),
+    "front": _Mark(marker="o", area=42, edge="white", layer=4),
+    "baseline": _Mark(marker="D", area=46, edge="black", layer=5),
+    "knee": _Mark(marker="*", area=190, edge="black", layer=6),
+}
+_NAMED: tuple[Role, ...] = ("knee", "baseline", "front", "unsure")
+"""What carries a trial number, error bars and the colour of a third objective."""
+
+_SWELL = (0.5, 3.0)
+"""What the least and the most of the fourth objective do to the area of a mark."""
+
+Rgba = tuple[float, float, float, float]
+
+_RIM = 1.4
+"""Line width of a hollow mark: of a design that is but perhaps on the front."""
+
+_LABEL_SIZE = 7
+TITLE_FONT = {"ha": "left", "fontsize": 11, "fontweight": "bold"}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#666666",
+    "grid.color": "#e8e8e8",
+    "grid.linewidth": 0.6,
+    "svg.hashsalt": "dsx",
+    # A name between dollar signs is no formula, and nothing for LaTeX to run.
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+
+
+def figure(front: Front, x: str, y: str) -> Figure:
+    """Draw a front.
+
+    Args:
+        front: What to draw.
+        x: A metric or `trial`.
+        y: A metric or `trial`.
+
+    Returns:
+        A figure of 6.4 x 4.4 inches; front, knee and baseline carry their trial numbers.
+    """
+    front, x, y = readable(front), printable(x), printable(y)
+    with style.context(STYLE):
+        drawn = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
+        _Picture(front=front, drawn=drawn, axes=drawn.add_subplot(), x=x, y=y).draw()
+    return drawn
+
+
+def render(drawn: Figure, suffix: str) -> bytes:
+    """Write a figure.
+
+    Args:
+        drawn: A figure.
+        suffix: `png` or `svg`.
+
+    Returns:
+        The content of the file, the same bytes for the same front.
+    """
+    out = io.BytesIO()
+    with style.context(STYLE):
+        drawn.savefig(out, format=suffix, metadata={"Date": None} if suffix == "svg" else {})
+    return out.getvalue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Picture:
+    front: Front
+    drawn: Figure
+    axes: Axes
+    x: str
+    y: str
+
+    def draw(self) -> None:
+        shown = {kind: self._of(kind) for kind in LOOKS}
+        named = [entry for kind in _NAMED for entry in shown[kind]]
+        others = [name for name in self.front.objectives if name not in (self.x, self.y)]
+        colours = self._colours(others[0], named) if others else {}
+        areas = self._areas(others[1], named) if len(others) > 1 else {}
+        self._captions()
+        self._staircase()
+        self._bars(named)
+        for kind, entries in shown.items():
+            self._scatter(kind, entries, colours, areas)
+        self.axes.set_xlabel(described(self.front, self.x))
+        self.axes.set_ylabel(described(self.front, self.y))
+        self.axes.set_xscale(self._scale(self.x))
+        self.axes.set_yscale(self._scale(self.y))
+        self._ticks(self.axes.xaxis, self.x, _numbers(self._all, self.x))
+        self._ticks(self.axes.yaxis, self.y, _numbers(self._all, self.y))
+        kinds: list[Role] = [*_NAMED, "perhaps", "dominated", "infeasible"]
+        self._legend([kind for kind in kinds if shown[kind]], bool(colours), others[1:2], named)
+        # From here on the layout stands, and pixels can be counted.
+        self.drawn.draw_without_rendering()
+        self.drawn.suptitle(self.front.study, x=self.axes.get_position().x0, **TITLE_FONT)
+        self._labels(named)
+
+    @property
+    def _all(self) -> list[Entry]:
+        return [e for e in self.front.entries if number(e, self.x) and number(e, self.y)]
+
+    def _of(self, kind: Role) -> list[Entry]:
+        return [entry for entry in self._all if role(self.front, entry) == kind]
+
+    def _unit(self, name: str) -> str:
+        return self.front.units.get(name, "")
+
+    def _scale(self, name: str) -> str:
+        return "log" if logarithmic(self.front, name) else "linear"
+
+    def _captions(self) -> None:
+        front = self.front
+        said = f"space {front.space}, {tally(front)}"
+        conditions = "; ".join(f"{name}: {text}" for name, text in front.conditions.items())
+        doubtful = "; ".join(f"{sign} {words}" for sign, words in self._doubts())
+        lines = [said, *textwrap.wrap(conditions, 110), *textwrap.wrap(doubtful, 110)]
+        self.drawn.suptitle(front.study, **TITLE_FONT)
+        self.axes.set_title("\n".join(lines), loc="left", fontsize=7.5, color="#555555")
+
+    def _doubts(self) -> list[tuple[str, str]]:
+        """List what may be wrong with a number that carries a name: the mark and what it means."""
+        named = [entry for entry in self._all if role(self.front, entry) in _NAMED]
+        shown = [value for pair in self._pairs(named) for value in pair]
+        return [
+            explained
+            for name, explained in DOUBTS.items()
+            if any(getattr(value, name) for value in shown)
+        ]
+
+    def _doubt(self, entry: Entry) -> str:
+        """Mark a design with what may be wrong with either of its numbers."""
+        ((across, up),) = self._pairs([entry])
+        return "".join(dict.fromkeys(doubts(across) + doubts(up)))
+
+    def _staircase(self) -> None:
+        """Join the front of two objectives: nothing was found beyond this line."""
+        ways = self.front.objectives
+        if {self.x, self.y} != ways.keys():
+            return
+        points = sorted(
+            (entry.metrics[self.x].value, entry.metrics[self.y].value)
+            for entry in self._all
+            if entry.id in self.front.front_ids
+        )
+        step = "steps-post" if ways[self.x] == "minimize" else "steps-pre"
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        self.axes.plot(xs, ys, drawstyle=step, color="#9ecae1", linewidth=1.2, zorder=1)
+
+    def _bars(self, entries: list[Entry]) -> None:
+        across, up = _values(entries, self.x), _values(entries, self.y)
+        self.axes.errorbar(
+            [value.value for value in across],
+            [value.value for value in up],
+            xerr=arms(across),
+            yerr=arms(up),
+            fmt="none",
+            ecolor="#8c8c8c",
+            elinewidth=0.8,
+            zorder=3,
+        )
+
+    def _scatter(
+        self,
+        kind: Role,
+        entries: list[Entry],
+        colours: dict[str, Rgba],
+        areas: dict[str, float],
+    ) -> None:
+        mark, unsure = LOOKS[kind], hollow(self.front, kind)
+        fills = [to_rgba(colours.get(entry.id, COLOURS[kind])) for entry in entries]
+        self.axes.scatter(
+            _numbers(entries, self.x),
+            _numbers(entries, self.y),
+            s=[mark.area * areas.get(entry.id, 1.0) for entry in entries],
+            c="white" if unsure else fills,
+            marker=mark.marker,
+            edgecolors=fills if unsure else mark.edge,
+            linewidths=_RIM if unsure else 0.6,
+            zorder=mark.layer,
+        )
+
+    def _colours(self, name: str, entries: list[Entry]) -> dict[str, Rgba]:
+        """Colour by a third objective and add the bar that explains it."""
+        known = [entry for entry in entries if number(entry, name)]
+        values = _numbers(known, name)
+        if not values:
+            return {}
+        ends = min(values), max(values)
+        norm = LogNorm(*ends) if self._scale(name) == "log" else Normalize(*ends)
+        scale = ScalarMappable(norm, "cividis")
+        bar = self.drawn.colorbar(scale, ax=self.axes, pad=0.02, aspect=30)
+        bar.set_label(described(self.front, name))
+        self._ticks(bar.ax.yaxis, name, values)
+        colours = scale.to_rgba(np.array(values)).tolist()
+        return dict(zip((entry.id for entry in known), colours, strict=True))
+
+    def _areas(self, name: str, entries: list[Entry]) -> dict[str, float]:
+        known = [entry for entry in entries if number(entry, name)]
+        values = _numbers(known, name)
+        if not values:
+            return {}
+        low, span = min(values), max(values) - min(values) or 1.0
+        least, most = _SWELL
+        areas = [least + (most - least) * (value - low) / span for value in values]
+        return dict(zip((entry.id for entry in known), areas, strict=True))
+
+    def _ticks(self, axis: PlotAxis, name: str, values: list[float]) -> None:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value, self._unit(name))))
+        if values and self._scale(name) == "log":
+            axis.set_major_locator(FixedLocator(Axis.over(values, "", log=True).ticks(7)))
+            axis.set_minor_locator(NullLocator())
+
+    def _legend(
+        self, kinds: list[Role], coloured: bool, sized: list[str], entries: list[Entry]
+    ) -> None:
+        handles = []
+        for kind in kinds:
+            mark = LOOKS[kind]
+            colour = "#7d7c78" if coloured and kind in _NAMED else COLOURS[kind]
+            label = called(self.front, kind)
+            unsure = hollow(self.front, kind)
+            handles.append(handle(mark, colour, mark.area, label, hollow=unsure))
+        for name in sized:
+            for end, swell in zip((min, max), _SWELL, strict=True):
+                said = human(end(_numbers(entries, name)), self._unit(name))
+                mark = LOOKS["front"]
+                label = f"{title(name, self._unit(name))} {said}"
+                handles.append(handle(mark, "#7d7c78", mark.area * swell, label))
+        # Long names stand in fewer columns, or they would leave the page.
+        columns = 5 if len(handles) <= 5 else 4
+        self.drawn.legend(
+            handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+        )
+
+    def _labels(self, entries: list[Entry]) -> None:
+        """Number the marks wherever nothing is hidden, in the order of their importance."""
+        # A mark that the heading explains has to be seen.
+        entries = sorted(entries, key=lambda entry: not self._doubt(entry))
+        pixel = self.drawn.dpi / 72
+        where = self.axes.transData.transform
+        seen = [where((v.value, w.value)) for v, w in self._pairs(self._all)]
+        radius = 4 * pixel
+        taken: list[Box] = [(x - radius, y - radius, x + radius, y + radius) for x, y in seen]
+        texts = [f"#{entry.trial}{self._doubt(entry)}" for entry in entries]
+        sizes = [(0.62 * _LABEL_SIZE * pixel * len(t), _LABEL_SIZE * pixel) for t in texts]
+        points = [tuple(where((v.value, w.value))) for v, w in self._pairs(entries)]
+        left, bottom, right, top = self.axes.bbox.extents
+        corners = place(points, sizes, taken, (left, bottom, right, top), 7 * pixel)
+        for text, corner in zip(texts, corners, strict=True):
+            if corner is not None:
+                x, y = self.axes.transData.inverted().transform(corner)
+                self.axes.text(x, y, text, fontsize=_LABEL_SIZE, color="#333333", zorder=7)
+
+    def _pairs(self, entries: list[Entry]) -> list[tuple[Value, Value]]:
+        return list(zip(_values(entries, self.x), _values(entries, self.y), strict=True))
+
+
+def _values(entries: list[Entry], name: str) -> list[Value]:
+    return [value for entry in entries if (value := number(entry, name))]
+
+
+def _numbers(entries: list[Entry], name: str) -> list[float]:
+    return [value.value for value in _values(entries, name)]
+
+
+def arms(values: list[Value]) -> list[list[float]]:
+    """The length of the error bars, none where there is no end. (2, n): down, up."""
+    down, up = [v.value - v.low for v in values], [v.high - v.value for v in values]
+    return [[arm if 0 < arm < math.inf else 0.0 for arm in side] for side in (down, up)]
+
+
+def handle(mark: _Mark, colour: str, area: float, label: str, *, hollow: bool = False) -> Line2D:
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=mark.marker,
+        markersize=math.sqrt(area),
+        markerfacecolor="white" if hollow else colour,
+        markeredgecolor=colour if hollow else mark.edge,
+        markeredgewidth=_RIM if hollow else 0.6,
+        label=label,
+    )

@@ -1,0 +1,208 @@
+"""The front as one HTML file that works offline: an interactive plot above the table."""
+
+import json
+import math
+import re
+import textwrap
+from collections.abc import Iterator
+from importlib.resources import files
+
+from plotly.offline import get_plotlyjs
+
+from dsx.analysis import Entry, Front, chance_notes
+from dsx.errors import printable
+from dsx.report.front.picks import picks
+from dsx.report.front.view import (
+    COLOURS,
+    TRIAL,
+    Role,
+    called,
+    dense,
+    described,
+    hollow,
+    listed,
+    logarithmic,
+    metrics,
+    number,
+    ratio,
+    role,
+    short_ids,
+    standing,
+    tally,
+    uncertain,
+    unlisted,
+)
+from dsx.report.text.escape import html, readable
+from dsx.report.text.numbers import DOUBTS, counted, kind, title, told
+from dsx.report.text.outcomes import other_trials, outcome_notes
+
+_SYMBOLS: dict[Role, tuple[str, int, str]] = {
+    "infeasible": ("x", 7, ""),
+    "dominated": ("circle", 7, ""),
+    "perhaps": ("circle", 7, ""),
+    "unsure": ("circle", 11, "#ffffff"),
+    "front": ("circle", 11, "#ffffff"),
+    "baseline": ("diamond", 12, "#000000"),
+    "knee": ("star", 17, "#000000"),
+}
+"""Plotly's symbol, size in pixels, colour of the edge, in the order of drawing. What has an edge
+carries its trial number and error bars."""
+
+
+def page(front: Front, x: str, y: str) -> str:
+    """Write the page of a front.
+
+    Args:
+        front: What to show.
+        x: The metric, or `trial`, that is on the x axis first.
+        y: The same for the y axis; the reader may choose others.
+
+    Returns:
+        An HTML document that loads nothing from anywhere.
+    """
+    front, x, y = readable(front), printable(x), printable(y)
+    parts = {
+        "TITLE": html(front.study),
+        "SUMMARY": html(f"Space {front.space}: {tally(front)}."),
+        "PICKS": "<br>".join(html(line) for line in picks(front).splitlines()),
+        "TABLE": _table(front),
+        "CONDITIONS": "".join(
+            f"<dt>{html(name)}</dt><dd>{html(text)}</dd>"
+            for name, text in [*_notes(front), *front.conditions.items()]
+        ),
+        "PLOTLY": get_plotlyjs(),
+        # A "</script>" in somebody's words must not end the script.
+        "DATA": json.dumps(_data(front, x, y), allow_nan=False).replace("<", "\\u003c"),
+    }
+    template = files("dsx.report").joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub("@([A-Z]+)@", lambda found: parts[found[1]], template)
+
+
+def _data(front: Front, x: str, y: str) -> dict[str, object]:
+    names = [*metrics(front), TRIAL]
+    others = [name for name in front.objectives if name not in (x, y)]
+    return {
+        "objectives": dict(front.objectives),
+        "chosen": {"x": x, "y": y, "colour": others[0] if others else ""},
+        "metrics": {name: _metric(front, name) for name in names},
+        "designs": [_design(front, entry, names) for entry in front.entries],
+        "roles": [_role(front, kind) for kind in _SYMBOLS],
+    }
+
+
+def _role(front: Front, kind: Role) -> dict[str, object]:
+    symbol, size, edge = _SYMBOLS[kind]
+    return {
+        "name": kind,
+        "legend": called(front, kind),
+        "symbol": f"{symbol}-open" if hollow(front, kind) else symbol,
+        "open": hollow(front, kind),
+        "size": size,
+        "edge": edge,
+        "colour": COLOURS[kind],
+    }
+
+
+def _metric(front: Front, name: str) -> dict[str, object]:
+    unit = front.units.get(name, "")
+    return {
+        "title": title(name, unit),
+        # Plotly reads a little HTML in the titles of its axes.
+        "heading": html(described(front, name)),
+        "format": {"share": ".4~%", "count": ".4~s", "symbol": ""}[kind(unit)],
+        "log": logarithmic(front, name),
+    }
+
+
+def _design(front: Front, entry: Entry, names: list[str]) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "trial": entry.trial,
+        "role": role(front, entry),
+        "on_front": entry.id in front.front_ids,
+        "hover": _hover(front, entry),
+        "metrics": {
+            name: [
+                value.value,
+                value.low if math.isfinite(value.low) else value.value,
+                value.high if math.isfinite(value.high) else value.value,
+            ]
+            for name in names
+            if (value := number(entry, name))
+        },
+    }
+
+
+def _hover(front: Front, entry: Entry) -> str:
+    """What is read under the pointer, in the little HTML that Plotly knows."""
+    lines = [f"<b>#{entry.trial}</b> {html(entry.id)}, {called(front, role(front, entry))}"]
+    if front.devices:
+        lines.append(f"measured on device {front.devices[entry.device]}")
+    for name in metrics(front):
+        if name in entry.metrics:
+            unit = front.units.get(name, "")
+            said = ratio(front, entry, name)
+            figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
+            lines.append(html(f"{title(name, unit)}: {figure}"))
+    return "<br>".join([*lines, *map(html, textwrap.wrap(entry.words, 60))])
+
+
+def _table(front: Front) -> str:
+    names, ids = metrics(front), short_ids(front)
+    heads = ["<th>trial</th>", "<th>id</th>"]
+    for name in names:
+        unit = front.units.get(name, "")
+        small = f"<small>{html(counted(name, unit))}</small>"
+        heads.append(f'<th class="figure">{html(title(name, unit))}{small}</th>')
+    heads += ['<th class="figure">dense</th>', "<th>design</th>"]
+    rows = []
+    for entry in listed(front):
+        cells = [
+            f'<td data-value="{entry.trial}">#{entry.trial}</td>',
+            f"<td><code>{html(ids[entry.id])}</code></td>",
+            *(_cell(front, entry, name) for name in names),
+            f'<td class="figure">{dense(entry)}</td>',
+            f"<td>{html(entry.words)}{_remark(front, entry)}</td>",
+        ]
+        rows.append(f'<tr id="{html(entry.id)}" class="{role(front, entry)}">{"".join(cells)}</tr>')
+    return (
+        f"<table><thead><tr>{''.join(heads)}</tr></thead>\n"
+        f"<tbody>{chr(10).join(rows)}</tbody></table>"
+    )
+
+
+def _cell(front: Front, entry: Entry, name: str) -> str:
+    if name not in entry.metrics:
+        return '<td class="figure">-</td>'
+    value = entry.metrics[name]
+    said = ratio(front, entry, name)
+    shown = told(value, front.units.get(name, ""))
+    small = f"<small>{said}</small>" if said else ""
+    return f'<td class="figure" data-value="{value.value}">{html(shown)}{small}</td>'
+
+
+def _remark(front: Front, entry: Entry) -> str:
+    kind = role(front, entry)
+    remarks = [called(front, kind)] if kind in ("knee", "unsure", "perhaps") else []
+    if entry.id == front.baseline:
+        remarks = ["knee"] if kind == "knee" else []
+        remarks.append(f"baseline, {standing(front, entry)}")
+    if front.devices:
+        remarks.append(f"device {front.devices[entry.device]}")
+    return f"<small>{', '.join(remarks)}</small>" if remarks else ""
+
+
+def _notes(front: Front) -> Iterator[tuple[str, str]]:
+    """Say what the marks in the table mean, and what is not in it."""
+    yield from (("candidates", note) for note in outcome_notes(front.outcomes))
+    yield from (("chance", note) for note in chance_notes(front))
+    shown = [value for entry in listed(front) for value in entry.metrics.values()]
+    for name, (sign, words) in DOUBTS.items():
+        if any(getattr(value, name) for value in shown):
+            yield sign, words
+    if uncertain(front):
+        yield "perhaps", "the intervals leave open whether the design is on the front"
+    if unlisted(front):
+        yield "left out of the table", f"{unlisted(front)} more designs, perhaps on the front"
+    if trials := other_trials(front.outcomes):
+        yield "trials", trials

@@ -1,0 +1,141 @@
+"""The front for programs: one JSON document, or the same rows as CSV."""
+
+import csv
+import io
+import json
+import math
+
+from dsx.analysis import Entry, Front, Value, chance_notes
+from dsx.report.front.view import metrics
+from dsx.report.text.escape import cell, json_text
+from dsx.report.text.numbers import DOUBTS
+from dsx.report.text.outcomes import outcome_notes, outcomes_json
+
+SCHEMA_VERSION = 1
+"""Raised when a key of the document changes its meaning or goes."""
+
+_DOUBTFUL = "low", "high", "seeds", "readings", "wide", "busy"
+"""What CSV says more of a number with an interval."""
+
+_CHANCE = "at_chance"
+"""The column of CSV for a metric for which chance is known."""
+
+
+def document(front: Front) -> dict[str, object]:
+    """Describe a front in plain data.
+
+    Args:
+        front: A front.
+
+    Returns:
+        What `json.dumps` takes as it is. Infinite numbers are null.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": front.study,
+        "space": front.space,
+        "objectives": dict(front.objectives),
+        "units": {name: front.units.get(name, "") for name in metrics(front)},
+        "conditions": dict(front.conditions),
+        "devices": dict(front.devices),
+        "baseline": front.baseline if front.baseline_entry else None,
+        "knee": front.knee.id if front.has_knee else None,
+        "reference": {name: _plain(number) for name, number in front.reference.items()},
+        "at_chance": list(front.at_chance),
+        "notes": [*outcome_notes(front.outcomes), *chance_notes(front)],
+        **outcomes_json(front.outcomes),
+        "hypervolume": _plain(front.hypervolume),
+        "designs": [_design(front, entry) for entry in front.entries],
+    }
+
+
+def as_json(front: Front) -> str:
+    """Write the document of a front as JSON, to be read by people too."""
+    text = json.dumps(document(front), indent=2, ensure_ascii=False, allow_nan=False)
+    return json_text(text)
+
+
+def as_csv(front: Front) -> str:
+    """Write the designs of a front as CSV.
+
+    Args:
+        front: A front.
+
+    Returns:
+        A heading and a line per design, in trial order. A metric with an interval in any design
+        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_wide` and `_busy` too, and one
+        of predictions has `_at_chance`; `device` says on which of several mixed devices a design
+        was measured. What is infinite or not measured is empty.
+    """
+    measured = [item for entry in front.entries for item in entry.metrics.items()]
+    unsure = {name for name, value in measured if not value.exact}
+    predicted = {name for name, value in measured if value.chance is not None}
+    columns = []
+    for name in metrics(front):
+        more = [*_DOUBTFUL] * (name in unsure) + [_CHANCE] * (name in predicted)
+        columns += [name, *(f"{name}_{column}" for column in more)]
+    device = ["device"] if front.devices else []
+    out = io.StringIO()
+    fields = ["id", "trial", "on_front", "certainty", "feasible", *device, *columns, "words"]
+    writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
+    heading = dict(zip(fields, fields, strict=True))
+    rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    return out.getvalue()
+
+
+def _design(front: Front, entry: Entry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "trial": entry.trial,
+        "on_front": entry.id in front.front_ids,
+        "certainty": front.certainty[entry.id],
+        "feasible": entry.feasible,
+        "device": entry.device,
+        "metrics": {name: _number(value) for name, value in entry.metrics.items()},
+        "spec": {slot: dict(dials) for slot, dials in entry.spec.items()},
+        "words": entry.words,
+        "redesigned": entry.redesigned,
+        "fallbacks": entry.fallbacks,
+        "deployed": entry.deployed,
+        "deployed_counts": dict(entry.deployed_counts),
+    }
+
+
+def _row(front: Front, entry: Entry) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": entry.id,
+        "trial": entry.trial,
+        "on_front": json.dumps(entry.id in front.front_ids),
+        "certainty": front.certainty[entry.id],
+        "feasible": json.dumps(entry.feasible),
+        "device": entry.device,
+        "words": entry.words,
+    }
+    for name, value in entry.metrics.items():
+        row |= {f"{name}_{more}": number for more, number in _number(value).items()}
+        row[name] = _plain(value.value)
+        row |= {f"{name}_{doubt}": json.dumps(getattr(value, doubt)) for doubt in DOUBTS}
+    return row
+
+
+def _number(value: Value) -> dict[str, object]:
+    number: dict[str, object] = {
+        "value": _plain(value.value),
+        "low": _plain(value.low),
+        "high": _plain(value.high),
+        "seeds": value.seeds,
+        "readings": value.readings,
+        "wide": value.wide,
+        "busy": value.busy,
+    }
+    if value.chance is not None:
+        number |= {"chance": value.chance, "at_chance": value.at_chance}
+    return number
+
+
+def _plain(number: float) -> float | int | None:
+    """Write counts without a decimal point, and what JSON has no number for as null."""
+    if not math.isfinite(number):
+        return None
+    return int(number) if number == int(number) else number

@@ -1,0 +1,1 @@
+"""Plotting: axes and labels."""

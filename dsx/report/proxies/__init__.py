@@ -1,0 +1,5 @@
+"""Proxy metrics as table, figure and page."""
+
+from dsx.report.proxies.table import print_proxies
+
+__all__ = ["print_proxies"]

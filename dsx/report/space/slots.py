@@ -1,0 +1,124 @@
+"""Print the slots of a network: what stands there, and what is left alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from dsx.report.text.console import console
+from dsx.report.text.listing import listing, print_rows
+from dsx.report.text.numbers import human
+from dsx.space import Census, Slot
+
+_COUNTS = ("params", "flops")
+_CLOSE = ("channels", "output")
+
+
+def print_census(model: str, census: Census, format: str, notes: Sequence[str] = ()) -> None:
+    """Print the slots of a network to stdout.
+
+    Args:
+        model: Its name.
+        census: What it is made of.
+        format: "table", "json" or "csv".
+        notes: Notes for the user about the network, as sentences.
+    """
+    rows = [slot_row(slot) for slot in census.slots]
+    about = {
+        "model": model,
+        "input": list(census.input_shape),
+        "output": list(census.output_shape),
+        "cost": asdict(census.cost({})),
+        "left_alone": dict(census.left_alone),
+        "untraced": census.untraced,
+        "uncounted": dict(census.uncounted),
+        "notes": list(notes),
+    }
+    if format != "table":
+        print_rows(rows, format, about, "slots")
+        return
+    shape = " x ".join(map(str, census.input_shape))
+    console().print(f"{model} on images of {shape}: {len(rows)} slots", soft_wrap=True)
+    print_slots(rows, census)
+    cost = census.cost({})
+    for name, number, unit in (
+        ("params", cost.params, ""), ("flops", cost.flops, ""), ("bits", cost.bits, "bit")
+    ):  # fmt: skip
+        console().print(f"{name}: {human(number, unit)}")
+    for note in notes:
+        console().print(f"note: {note}", soft_wrap=True)
+
+
+def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:
+    """Print the slots as a table, and below it what is no slot.
+
+    Args:
+        rows: As `slot_row` writes them; they may have more columns.
+        census: Of the network.
+    """
+    out = console()
+    shown = [_closely(row) for row in rows]
+    out.print(listing(shown, right=_COUNTS))
+    kernels = " ".join(str(row["kernel"]) for row in shown)
+    signs = {"/": "/2: in steps of 2", "dw": "dw: depthwise, one group for each channel"}
+    said = [words for sign, words in signs.items() if sign in kernels]
+    if said:
+        out.print("; ".join(said), style="dim", soft_wrap=True)
+    for name, reason in census.left_alone.items():
+        out.print(f"left alone: {name} {reason}", soft_wrap=True)
+    if census.untraced is not None:
+        out.print(untraced_note(census.untraced), soft_wrap=True)
+
+
+def untraced_note(reason: str) -> str:
+    """Say what comes of it that torch.fx cannot follow a network, and why it cannot."""
+    return (
+        "note: torch.fx cannot follow the network, so no batch norm is folded for timing and "
+        f"`dsx export` cannot write a model.py ({reason})"
+    )
+
+
+def slot_row(slot: Slot) -> dict[str, object]:
+    """Write a slot as a plain row."""
+    cost = slot.cost()
+    return {
+        "slot": slot.name,
+        "channels": f"{slot.in_channels} -> {slot.out_channels}",
+        "kernel": _by(slot.kernel_size),
+        "stride": _by(slot.geometry.stride),
+        "groups": slot.groups,
+        "output": ", ".join(_by(out_hw) for out_hw in dict.fromkeys(slot.out_hw)),
+        "params": cost.params,
+        "flops": cost.flops,
+    }
+
+
+def _closely(row: Mapping[str, object]) -> dict[str, object]:
+    """Write a row so that it fits a line of 80 characters."""
+    shown: dict[str, object] = {}
+    for name, value in row.items():
+        if name in _COUNTS:
+            assert isinstance(value, int)
+            shown[name] = human(value, "")
+        elif name in _CLOSE:
+            shown[name] = str(value).replace(" x ", "x").replace(" -> ", "->")
+        elif name == "kernel":
+            shown[name] = _kernel(row)
+        elif name not in ("stride", "groups"):
+            shown[name] = value
+    return shown
+
+
+def _kernel(row: Mapping[str, object]) -> str:
+    """Write kernel, stride and groups together: "3x3 /2 dw"."""
+    parts = [str(row["kernel"]).replace(" x ", "x")]
+    rows, _, columns = str(row["stride"]).partition(" x ")
+    if (rows, columns) != ("1", "1"):
+        parts.append(f"/{rows}" if rows == columns else f"/{rows}x{columns}")
+    inputs = str(row["channels"]).partition(" ")[0]
+    if row["groups"] != 1:
+        depthwise = str(row["groups"]) == inputs
+        parts.append("dw" if depthwise else f"{row['groups']} groups")
+    return " ".join(parts)
+
+
+def _by(sides: tuple[int, int]) -> str:
+    return f"{sides[0]} x {sides[1]}"

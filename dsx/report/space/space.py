@@ -1,0 +1,135 @@
+"""Print what a search space holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from dsx.data import Contents, counted_classes, named
+from dsx.errors import printable
+from dsx.lookup import find
+from dsx.measure import Metric
+from dsx.report.space.options import left_out, offers
+from dsx.report.space.slots import print_slots, slot_row
+from dsx.report.text.console import console
+from dsx.report.text.listing import print_rows
+from dsx.report.text.numbers import human
+from dsx.space import SearchSpace
+
+
+def print_space(
+    space: SearchSpace,
+    unmet: Mapping[str, str],
+    format: str,
+    notes: Sequence[str] = (),
+    contents: Contents | None = None,
+) -> None:
+    """Print a space to stdout.
+
+    Args:
+        space: The space.
+        unmet: Constraints that no design can meet, with the reason.
+        format: "table", "json" or "csv".
+        notes: Notes for the user about the network and its weights, as sentences.
+        contents: Contents of the data, if they are known.
+    """
+    rows = slot_rows(space)
+    if format != "table":
+        held = {"contents": None if contents is None else contents.to_json()}
+        print_rows(rows, format, _about(space, unmet, notes) | held, "slots")
+        return
+    out = console()
+    file = space.file
+    out.print(
+        f"{space.name}: {file.model} on {file.data}, {_number(space.size)} designs", soft_wrap=True
+    )
+    print_slots(rows, space.census)
+    for offer in offers(space):
+        out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
+    _print_costs(space)
+    if contents is not None:
+        _print_contents(contents)
+    for name, bound in space.source.content.get("constraints", {}).items():
+        known = find(Metric, name).closed_form is not None
+        verdict = unmet.get(name, "can be met" if known else "known once measured")
+        out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
+    if space.missing is not None:
+        out.print(
+            f"not there yet: the weights {space.missing}; a search needs them", soft_wrap=True
+        )
+    for note in notes:
+        out.print(f"note: {note}", soft_wrap=True)
+    for slots, label, reason in left_out(space):
+        out.print(f"left out for {slots}: {label} ({reason})", soft_wrap=True)
+
+
+def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
+    """Write the slots of a space as plain rows."""
+    offered = {slot.name: choices for choices in space.choices for slot in choices.slots}
+    rows = []
+    for slot in space.census.slots:
+        choices = offered.get(slot.name)
+        own = {
+            "choices": len(choices.settings()) if choices else 1,
+            "dials": choices.name if choices and choices.name != slot.name else "",
+        }
+        rows.append(slot_row(slot) | own)
+    if not any(row["dials"] for row in rows):
+        for row in rows:
+            del row["dials"]
+    return rows
+
+
+def _print_costs(space: SearchSpace) -> None:
+    least, most = space.cost_range()
+    standing = space.cost(space.baseline).numbers
+    for name, low in least.numbers.items():
+        high, unit = most.numbers[name], find(Metric, name).unit
+        console().print(
+            f"{name}: baseline {human(standing[name], unit)}, designs from {human(low, unit)} "
+            f"({low / standing[name]:.1%}) to {human(high, unit)} ({high / standing[name]:.1%})",
+            soft_wrap=True,
+        )
+    if most.expected:
+        note = "(expected for learned shapes: counted at their target density)"
+        console().print(note, soft_wrap=True)
+
+
+def _print_contents(contents: Contents) -> None:
+    out = console()
+    out.print(f"data: {counted_classes(len(contents.classes), contents.classes)}", soft_wrap=True)
+    for part, split in contents.splits.items():
+        images = "image" if split.images == 1 else "images"
+        names = zip(contents.classes, split.images_per_class, strict=True)
+        lacking = [name for name, count in names if not count]
+        none = f", none of {named(lacking)}" if lacking else ""
+        out.print(
+            f"  {part}: {split.images:,} {images}{none} ({printable(split.source)})", soft_wrap=True
+        )
+
+
+def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:
+    least, most = space.cost_range()
+    return {
+        "space": space.name,
+        "model": space.file.model,
+        "data": space.file.data,
+        "size": space.size,
+        "cost": {
+            "baseline": asdict(space.cost(space.baseline)),
+            "least": asdict(least),
+            "most": asdict(most),
+        },
+        "offers": [offer.to_json() for offer in offers(space)],
+        "unmet": dict(unmet),
+        "missing": space.missing,
+        "weights": None if space.weights_taken is None else asdict(space.weights_taken),
+        "notes": list(notes),
+        "left_alone": dict(space.census.left_alone),
+        "untraced": space.census.untraced,
+        "uncounted": dict(space.census.uncounted),
+        "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
+    }
+
+
+def _number(designs: int) -> str:
+    """Write a number that people read, or one that only its size says something of."""
+    return f"{designs:,}" if designs < 10**9 else f"about {designs:.1e}".replace("e+", "e")

@@ -1,0 +1,168 @@
+"""Record: a study worth keeping, as a folder of small files for people and version control."""
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from dsx.analysis import Entry, Front
+from dsx.errors import DsxError, WorkFailed, unwritable_in_one_line
+from dsx.report.front.findings import findings
+from dsx.report.front.picks import picks
+from dsx.report.front.rows import as_csv, document
+from dsx.report.front.table import FrontTable
+from dsx.report.front.view import tally
+from dsx.report.plots import svg
+from dsx.report.studies import files as archive
+from dsx.report.text.escape import cell, code, fenced, markdown, readable
+from dsx.store.database import open_database
+from dsx.store.measurements import Taken, load_taken
+from dsx.store.studies import find_study, load_front
+
+WIDTH = 100
+NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
+"""The files next to study.json."""
+COLUMNS = (
+    "trial", "design", "subject", "feasible", "device", "metric", "seed", "value", "low", "high",
+    "unit", "samples", "taken_at", "conditions",
+)  # fmt: skip
+"""The columns of measurements.csv."""
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a study can be saved in a folder, before work is done for it.
+
+    Args:
+        folder: The folder, which may be missing.
+
+    Raises:
+        DsxError: If it cannot be written, or holds a file of the same name that dsx did not write
+            or that was changed since.
+    """
+    with _one_line(folder):
+        archive.check(folder, NAMES)
+
+
+def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False) -> list[Path]:
+    """Write a study's folder; files of an earlier record are replaced, others stay.
+
+    Args:
+        storage: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        study: Name of the study.
+        folder: Made if it is missing.
+        mix_devices: Whether designs that were measured on other devices than the study's join in.
+
+    Returns:
+        The files: space.yaml, measurements.csv (every number), front.csv (the front), README.md,
+        front.svg, study.json (every design, and the hashes of these files).
+
+    Raises:
+        DsxError: If the folder cannot be written, or holds a file of the same name that dsx did not
+            write or that was changed since.
+    """
+    check_folder(folder)
+    engine = open_database(storage, create=False)
+    row, front = find_study(engine, study), load_front(engine, study, mix_devices)
+    taken = load_taken(engine, row)
+    contents = {
+        "space.yaml": row.space_text.encode(),
+        "measurements.csv": measurements_csv(front, taken).encode(),
+        "front.csv": front_csv(front).encode(),
+        "README.md": readme(front).encode(),
+        "front.svg": svg(front),
+    }
+    with _one_line(folder):
+        archive.write(folder, contents, document(front))
+    return [folder / name for name in (*contents, archive.RECORD)]
+
+
+@contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    with unwritable_in_one_line("--save", folder):
+        try:
+            yield
+        except WorkFailed:
+            # About another process, not about the value.
+            raise
+        except DsxError as error:
+            raise DsxError(f"--save: {error}") from error
+
+
+def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
+    """Write every reading of the designs that were measured to the end, a line each.
+
+    Args:
+        front: The study's front.
+        taken: The readings, of any device and training seed.
+
+    Returns:
+        CSV; readings on another device than the one that the design's numbers are from stay out.
+    """
+    trials = {entry.id: entry for entry in front.entries}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number in taken:
+        entry = trials.get(number.design)
+        if entry is not None and entry.device == number.device:
+            unit = front.units.get(number.metric, "")
+            writer.writerow(_row(entry, number, unit))
+    return out.getvalue()
+
+
+def _row(entry: Entry, number: Taken, unit: str) -> list[object]:
+    """Return a reading of a design as the fields of a line; see `COLUMNS`."""
+    return [
+        entry.trial,
+        cell(number.design),
+        cell(number.subject),
+        json.dumps(entry.feasible),
+        cell(number.device),
+        cell(number.metric),
+        number.seed,
+        number.value,
+        number.low,
+        number.high,
+        cell(unit),
+        number.samples,
+        f"{number.taken_at:%Y-%m-%dT%H:%M:%SZ}",
+        cell(json.dumps(dict(number.conditions), sort_keys=True)),
+    ]
+
+
+def front_csv(front: Front) -> str:
+    """Write the designs of the front only, a line each."""
+    # A name may hold commas, but no line break is left in it.
+    lines = as_csv(front).splitlines(keepends=True)
+    rows = zip(lines[1:], csv.DictReader(lines), strict=True)
+    return lines[0] + "".join(line for line, row in rows if row["on_front"] == "true")
+
+
+def readme(front: Front) -> str:
+    """Describe a study on one page: machine and versions, what was found, the front, the picks."""
+    front = readable(front)
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
+    console.print(FrontTable(front))
+    table = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    conditions = "\n".join(
+        f"- {markdown(f'{name}: {value}')}" for name, value in front.conditions.items()
+    )
+    found = findings(front)
+    paragraph = f"{textwrap.fill(markdown(found), WIDTH)}\n\n" if found else ""
+    return (
+        f"# Study {markdown(front.study)}\n\n"
+        f"Space {code(front.space)}: {tally(front)}.\n\n"
+        f"{conditions}\n\n"
+        "![The front](front.svg)\n\n"
+        f"{paragraph}"
+        f"{fenced(table)}\n\n"
+        f"{fenced(picks(front))}\n\n"
+        "`space.yaml` is the space, `measurements.csv` holds every number with its interval and "
+        "conditions, `study.json` every design, `front.csv` the front.\n"
+    )

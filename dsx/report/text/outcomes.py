@@ -1,0 +1,143 @@
+"""Lines about the outcomes of the trials of a study, and the same for programs."""
+
+from collections.abc import Mapping, Sequence
+
+from dsx.analysis import Outcomes, Reason
+from dsx.errors import printable
+from dsx.secret import without_url_password
+
+LONGEST_REASON = 120
+"""Characters of a reason that a line shows."""
+MOST_REASONS = 3
+"""Kinds of reasons that a line lists."""
+_STATES = {
+    "complete": "measured to the end",
+    "rejected": "rejected by a constraint",
+    "failed": "failed",
+    "repeated": "drawn again",
+    "interrupted": "interrupted",
+}
+"""State of a trial to its words."""
+
+
+def counted_states(counts: Mapping[str, int]) -> str:
+    """Count trials by their state: "12 measured to the end, 3 failed"; empty if there are none."""
+    parts = [f"{counts[state]} {words}" for state, words in _STATES.items() if counts.get(state)]
+    return ", ".join(parts)
+
+
+def other_trials(outcomes: Outcomes) -> str:
+    """Count the trials by their state; empty if all of them are completed."""
+    others = outcomes.counts.keys() & _STATES.keys() - {"complete"}
+    return (
+        counted_states(outcomes.counts) if any(outcomes.counts[state] for state in others) else ""
+    )
+
+
+def outcome_notes(outcomes: Outcomes) -> list[str]:
+    """Describe why candidates of a study failed or violate a constraint.
+
+    Args:
+        outcomes: Outcomes of the trials of the study.
+
+    Returns:
+        A line about the candidates that failed, if there are any, and a line about the violated
+        constraints, if most candidates violate one.
+    """
+    notes = []
+    if outcomes.failed:
+        notes.append(failure_note(outcomes))
+    if 2 * outcomes.violating > outcomes.candidates:
+        notes.append(_violation_note(outcomes))
+    if outcomes.damaged:
+        trials = "1 trial is" if outcomes.damaged == 1 else f"{outcomes.damaged} trials are"
+        notes.append(f"{trials} left out, because the rows of dsx_trials are damaged")
+    return notes
+
+
+def failure_note(outcomes: Outcomes) -> str:
+    """Count the failed candidates by their reason.
+
+    Args:
+        outcomes: Outcomes of the trials of a study; at least one candidate failed.
+
+    Returns:
+        Such as "22 candidates failed: 20 x TypeError: ... (first: #4); 2 x out of memory: ...
+        (first: #9)".
+    """
+    failed = "candidate" if outcomes.failed == 1 else "candidates"
+    listed = _listed(outcomes.failures)
+    if outcomes.all_failed and not outcomes.rejected and outcomes.failed > 1:
+        return f"All {outcomes.failed} {failed} failed: {listed}"
+    return f"{outcomes.failed} {failed} failed: {listed}"
+
+
+def _violation_note(outcomes: Outcomes) -> str:
+    verb = "violates" if outcomes.violating == 1 else "violate"
+    note = f"{outcomes.violating} of {outcomes.candidates} candidates {verb} a constraint"
+    return f"{note}: {_listed(outcomes.violations)}" if outcomes.violations else note
+
+
+def _listed(reasons: Sequence[Reason]) -> str:
+    """List the most common reasons, and count the trials of all others together."""
+    parts = [
+        f"{len(reason.trials)} x {shortened(reason.text)} (first: #{reason.trials[0]})"
+        for reason in reasons[:MOST_REASONS]
+    ]
+    if others := reasons[MOST_REASONS:]:
+        trials = sum(len(reason.trials) for reason in others)
+        kinds = "1 other reason" if len(others) == 1 else f"{len(others)} other reasons"
+        parts.append(f"{trials} x {kinds}")
+    return "; ".join(parts)
+
+
+def shortened(text: str) -> str:
+    """Reduce a reason to one printable line without passwords, of limited length."""
+    line = without_url_password(printable(" ".join(text.split())))
+    return f"{line[:LONGEST_REASON]}..." if len(line) > LONGEST_REASON else line
+
+
+def outcomes_json(outcomes: Outcomes) -> dict[str, object]:
+    """Describe the outcomes of the trials of a study as plain JSON values.
+
+    Args:
+        outcomes: Outcomes of the trials of the study.
+
+    Returns:
+        `trials`, state to number; `candidates`, the designs other than the baseline that were
+        evaluated; `failures` and `violations`, the reasons with the numbers of their trials;
+        `baseline_failure`, the reason for which the baseline failed, if it did; `damaged_trials`,
+        the number of trials whose row of the database cannot be used.
+    """
+    return {
+        "trials": {state: outcomes.counts.get(state, 0) for state in _STATES},
+        "candidates": {
+            "ended": outcomes.candidates,
+            "complete": outcomes.complete,
+            "rejected": outcomes.rejected,
+            "failed": outcomes.failed,
+            "violating": outcomes.violating,
+        },
+        "failures": failures_json(outcomes),
+        "violations": [
+            {"constraint": reason.text, **_trials(reason)} for reason in outcomes.violations
+        ],
+        "baseline_failure": without_url_password(outcomes.baseline_failure) or None,
+        "damaged_trials": outcomes.damaged,
+    }
+
+
+def failures_json(outcomes: Outcomes) -> list[dict[str, object]]:
+    """Describe the reasons of failed candidates as plain JSON values, the most common first."""
+    return [
+        {"reason": without_url_password(reason.text), **_trials(reason)}
+        for reason in outcomes.failures
+    ]
+
+
+def _trials(reason: Reason) -> dict[str, object]:
+    return {
+        "count": len(reason.trials),
+        "first": reason.trials[0],
+        "trials": list(reason.trials),
+    }

@@ -1,0 +1,262 @@
+"""Show on stderr how far long work is: a bar on a terminal, dated lines in a pipe."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dsx.activity import Activity, active, activity, current, current_subject
+from dsx.errors import printable
+from dsx.report.text.console import console, displaying
+from dsx.report.text.outcomes import counted_states
+from dsx.secret import without_url_password
+
+if TYPE_CHECKING:
+    from dsx.search import Progress as SearchState
+
+LINES = 10
+"""Largest number of lines that report how many designs of a search are measured."""
+FIRST_SECONDS, LAST_SECONDS = 2.0, 120.0
+"""In a pipe, the first line on a step comes after so long; later ones at intervals that double."""
+BAR = 24
+"""Width of a bar in characters."""
+
+
+def described(step: Activity) -> str:
+    """Describe an activity in one line.
+
+    Args:
+        step: The activity.
+
+    Returns:
+        Such as "training #5, epoch 3 of 30, 12 min left".
+    """
+    parts = [f"{step.name} {current_subject()}".rstrip()]
+    if step.total is not None and step.unit:
+        number = min(int(step.done) + 1, int(step.total))
+        parts.append(f"{step.unit} {number:,} of {step.total:,.0f}")
+    elif step.total:
+        parts.append(f"{step.done / step.total:.0%}")
+    if (left := step.seconds_left) is not None:
+        parts.append(f"{duration(left)} left")
+    # A name may quote data or an address.
+    return without_url_password(printable(", ".join(parts)))
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with the unit that suits it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[Callable[[str], None]]:
+    """Show what is done for as long as a command works.
+
+    Args:
+        name: Description of the work, shown unless a more specific activity is announced.
+        first_seconds: In a pipe, seconds before a line reports a step.
+
+    Yields:
+        To be called with what is done next, in place of the name.
+    """
+    out = console(stderr=True)
+
+    with activity(name) as whole, displaying(out), _display(out, first_seconds):
+        yield whole.rename
+
+
+class SearchProgress:
+    """Shows the progress of a search; `report` is what `search` takes."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._context = ExitStack()
+        self._last: SearchState | None = None
+        self._printed = (-1, 0)
+        self._noted = 0
+
+    def __enter__(self) -> "SearchProgress":
+        self._whole = self._context.enter_context(activity("starting"))
+        self._context.enter_context(displaying(self._console))
+        if self._console.is_terminal:
+            self._bar = _search_bar(self._console)
+            self._task = self._bar.add_task("", total=None, front="0", visible=False)
+            self._context.enter_context(self._bar)
+        else:
+            self._context.enter_context(_Lines(self._console, FIRST_SECONDS))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._context.close()
+        if self._last is not None and error is None:
+            self._console.print(summary(self._last), soft_wrap=True)
+
+    @property
+    def marked(self) -> int:
+        """The number of latencies that should be measured again, as last reported."""
+        return 0 if self._last is None else self._last.marked
+
+    def report(self, progress: "SearchState") -> None:
+        """Show how far the search is."""
+        self._last = progress
+        self._whole.rename(progress.doing)
+        for note in progress.notes[self._noted :]:
+            self._console.print(note, soft_wrap=True)
+        self._noted = len(progress.notes)
+        if not self._console.is_terminal:
+            self._print_sometimes(progress)
+            return
+        self._bar.update(
+            self._task,
+            completed=progress.complete,
+            total=progress.trials,
+            front=f"{progress.front}{_failed(progress)}",
+            visible=True,
+        )
+
+    def _print_sometimes(self, progress: "SearchState") -> None:
+        # A search whose candidates all fail reports that, too, at intervals that double.
+        failed = progress.counts.get("failed", 0).bit_length()
+        step = progress.complete * LINES // progress.trials, failed
+        if step != self._printed:
+            self._printed = step
+            done = f"{progress.complete}/{progress.trials} designs"
+            dated(self._console, f"{done}, {progress.front} on the front{_failed(progress)}")
+
+
+def _failed(progress: "SearchState") -> str:
+    """Count the failed trials, for the end of a line about a search; empty if there are none."""
+    failed = progress.counts.get("failed", 0)
+    return f", {failed} failed" if failed else ""
+
+
+def _search_bar(out: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.completed:.0f}/{task.total:.0f} designs"),
+        BarColumn(bar_width=None),
+        TimeRemainingColumn(),
+        TextColumn("left · front {task.fields[front]} ·"),
+        _Description(),
+        console=out,
+        expand=True,
+    )
+
+
+class _Description(ProgressColumn):
+    """The current activity, next to the bar of a search."""
+
+    def render(self, task: Task) -> Text:
+        step = current()
+        return Text("" if step is None else described(step), overflow="ellipsis", no_wrap=True)
+
+
+def _display(out: Console, first_seconds: float) -> AbstractContextManager[object]:
+    """Display the current activity until the context ends."""
+    if out.is_terminal:
+        return Live(get_renderable=_line, console=out, refresh_per_second=8, transient=True)
+    return _Lines(out, first_seconds)
+
+
+def _line() -> RenderableType:
+    """Render the current activity: what is done, next to a bar that pulses without a total."""
+    step = current()
+    if step is None:
+        return Text()
+    grid = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=step.total, completed=step.done, width=BAR)
+    grid.add_row(bar, Text(described(step), overflow="ellipsis", no_wrap=True))
+    return grid
+
+
+class _Lines:
+    """Prints a dated line about the current activity if it takes long, from a thread of its own."""
+
+    def __init__(self, out: Console, first_seconds: float) -> None:
+        self._out, self._first = out, first_seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "_Lines":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        # The last interval of each step that was shown and is not over.
+        intervals: dict[tuple[str, float], float] = {}
+        wait = self._first
+        while not self._over.wait(wait):
+            steps = {(step.name, step.started): step for step in active()}
+            now = time.monotonic()
+            old = [key for key in steps if now - key[1] >= self._first]
+            if not old:
+                wait = self._first - max((now - began for _, began in steps), default=0.0)
+                continue
+            # The most specific one of those that take long: inside it, much that is short may
+            # happen one after the other.
+            shown = old[-1]
+            # The longer a step takes, the less often a reader wants to hear of it.
+            wait = min(2 * intervals.get(shown, self._first), LAST_SECONDS)
+            intervals = {key: last for key, last in intervals.items() if key in steps}
+            intervals[shown] = wait
+            step = steps[shown]
+            try:
+                dated(self._out, described(step))
+            except BrokenPipeError:
+                # The main thread meets it too, and ends the process.
+                return
+
+
+def dated(out: Console, text: str) -> None:
+    """Print a line with the date and time in front of it.
+
+    Args:
+        out: Where to.
+        text: The line.
+    """
+    out.print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", soft_wrap=True)
+
+
+def summary(progress: "SearchState") -> str:
+    """Describe how a search ended."""
+    return f"{progress.doing}: {counted_states(progress.counts) or 'nothing was drawn'}"
+
+
+def marked_note(marked: int) -> str:
+    """Describe how many latencies should be measured again, and why.
+
+    Args:
+        marked: Number of latencies from bad conditions, of designs that may be on the front.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    many = "1 latency that matters is" if marked == 1 else f"{marked} latencies that matter are"
+    return f"{many} marked (a busy machine, or a wide interval)"

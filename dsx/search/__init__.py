@@ -1,0 +1,18 @@
+"""The search: sampling designs, evaluating them, resuming and refining studies."""
+
+from dsx.search.doctor import examine
+from dsx.search.evaluator import read_metric
+from dsx.search.loop import Progress, search
+from dsx.search.plan import find_metrics, unmet
+from dsx.search.refine import Settled, settle
+
+__all__ = [
+    "Progress",
+    "Settled",
+    "examine",
+    "find_metrics",
+    "read_metric",
+    "search",
+    "settle",
+    "unmet",
+]

@@ -1,0 +1,137 @@
+"""Backends compared: the latency of one design in each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dsx.errors import DsxError
+from dsx.lookup import find, names
+from dsx.measure import Candidate, Metric, read_latencies
+from dsx.measure.backends import Backend, refusal
+from dsx.measure.metrics.latency_ms import NAME as LATENCY
+from dsx.search.design.measure_design import Number, Single
+from dsx.search.evaluator import WAITING
+from dsx.search.plan import Plan, plan_metrics
+from dsx.space import SearchSpace, remeasured
+from dsx.space.weights import state_of
+
+ALL, EAGER = "all", "eager"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InBackend:
+    """How fast a design is in a backend.
+
+    Args:
+        backend: Its name.
+        number: Milliseconds; None where it cannot be used.
+        reason: Why it cannot.
+    """
+
+    backend: str
+    number: Number | None
+    reason: str = ""
+
+
+def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
+    """Look up, or time in turn, the latency of a design in several backends.
+
+    Args:
+        single: The design.
+        wanted: Names of backends, or "all"; eager is always among them.
+
+    Returns:
+        A line each; only with "all" some may be without a number.
+
+    Raises:
+        DsxError: If a backend that was named is unknown or cannot be used here, or a training is
+            needed that was not asked for.
+        WorkFailed: If the network fails.
+    """
+    everything = ALL in wanted
+    spaces, reasons = {}, {}
+    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
+        space = remeasured(single.space, backend=name)
+        problem = refusal(space.file.measure)
+        if problem is None:
+            spaces[name] = space
+        elif everything:
+            reasons[name] = problem[1]
+        else:
+            raise DsxError(f"--backend: {problem[1]}")
+    numbers = _Comparison(single, spaces, everything, reasons).numbers()
+    return [
+        InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
+        for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))
+    ]
+
+
+class _Comparison:
+    """The comparison on its way.
+
+    Args:
+        single: The design.
+        spaces: By backend.
+        lenient: Whether a backend that cannot take the network is passed over.
+        reasons: Why a backend was passed over; added to.
+    """
+
+    def __init__(
+        self,
+        single: Single,
+        spaces: dict[str, SearchSpace],
+        lenient: bool,
+        reasons: dict[str, str],
+    ) -> None:
+        self.single, self.spaces = single, spaces
+        self.lenient, self.reasons = lenient, reasons
+
+    def numbers(self) -> dict[str, Number]:
+        """Look up what is known, and time the others in turn."""
+        single = self.single
+        single.probe()
+        plans = {name: self._plan(space) for name, space in self.spaces.items()}
+        found = {
+            name: known[LATENCY]
+            for name, plan in plans.items()
+            if (known := single.look_up(plan, single.design))
+        }
+        missing = [name for name in plans if name not in found]
+        if not missing:
+            return found
+        single.check_shapes()
+        with single.failing_in_one_line():
+            ready = self._prepared(missing)
+            for name in list(ready) if not single.fresh else ():
+                number = single.share(plans[name], LATENCY, ready[name])
+                if number is not None:
+                    found[name] = number
+                    del ready[name]
+            single.doing("timing in all of them")
+            readings = read_latencies(list(ready.values()), lambda: single.doing(WAITING))
+        for (name, candidate), reading in zip(ready.items(), readings, strict=True):
+            found[name] = single.add(plans[name], candidate, LATENCY, reading)
+        return found
+
+    def _plan(self, space: SearchSpace) -> Plan:
+        metrics = {LATENCY: find(Metric, LATENCY)}
+        return plan_metrics(space, metrics, self.single.memory, self.single.design.learned)
+
+    def _prepared(self, missing: Sequence[str]) -> dict[str, Candidate]:
+        """Deploy the design in each backend; one training is for all of them."""
+        single, ready = self.single, {}
+        trained: Candidate | None = None
+        for name in missing:
+            candidate = single.candidate(self.spaces[name], single.design)
+            if single.design.learned and trained is not None:
+                candidate.restore(state_of(trained.trained()))
+            trained = trained or candidate
+            single.doing(f"preparing {name}")
+            try:
+                _ = candidate.run
+            except DsxError as error:
+                if not self.lenient or name == EAGER:
+                    raise
+                self.reasons[name] = str(error)
+                continue
+            ready[name] = candidate
+        return ready

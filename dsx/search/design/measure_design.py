@@ -1,0 +1,378 @@
+"""Single: one design beside the baseline, each number looked up before it is measured."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import torch
+from torch import Tensor
+
+from dsx.analysis import Value, chance_facts, pool_all
+from dsx.errors import DsxError, NotCounted, WorkFailed
+from dsx.lookup import find, names
+from dsx.measure import Candidate, Metric, Reading, this_device
+from dsx.measure.profile import Breakdown, break_down, check_clocked
+from dsx.search.design.metrics_of_design import choose_metrics
+from dsx.search.evaluator import WAITING, check_finite, in_one_line
+from dsx.search.lookup import Recall
+from dsx.search.plan import Plan, plan_metrics
+from dsx.space import Design, SearchSpace
+from dsx.space.probe import probe
+from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, now, open_database
+from dsx.store.measurements import KnownForms, Memory, References, load_under
+
+UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A number, and where it is from.
+
+    Args:
+        value: What is known of it; of something that is timed all readings together.
+        reading: The newest one.
+        taken_at: When it was measured, in UTC.
+        stored: Whether it was found in the database.
+    """
+
+    value: Value
+    reading: Reading
+    taken_at: datetime
+    stored: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is known of a design.
+
+    Args:
+        metrics: What was asked for, by name, the cheap ones first.
+        design: By metric.
+        baseline: The same of the baseline; empty if that is the design.
+        absent: Why other metrics cannot be had here, by name.
+    """
+
+    metrics: Mapping[str, Metric]
+    design: Mapping[str, Number]
+    baseline: Mapping[str, Number]
+    absent: Mapping[str, str]
+
+
+class Single:
+    """Measures one design.
+
+    Args:
+        space: Whose network it is of.
+        design: Any design, whether the space offers it or not.
+        storage: Any SQLAlchemy URL.
+        train: Whether it may be trained.
+        fresh: Whether what the database knows is measured again.
+        weights: Of an earlier training of the design; in their place none is needed.
+        storage_timeout: Seconds for which a database server that goes away is waited for.
+        doing: Told in a few words what is done next.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        design: Design,
+        storage: str,
+        *,
+        train: bool = False,
+        fresh: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
+        storage_timeout: float = SERVER_SECONDS,
+        doing: Callable[[str], None] = lambda words: None,
+    ) -> None:
+        self.space, self.design = space, design
+        self.train, self.fresh = train, fresh
+        self.weights = None if train and fresh else weights
+        self.doing = doing
+        engine = open_database(storage, True, storage_timeout)
+        self.memory = Memory(engine, this_device())
+        self.forms = KnownForms(engine, self.memory.device, self.memory)
+        self.references = References(engine, self.memory.device, self.memory)
+        torch.set_num_threads(space.file.measure.threads)
+        for one in self.designs:
+            self.memory.add_design(one, one.words(space.census))
+
+    @property
+    def designs(self) -> list[Design]:
+        """The design, and the baseline if that is another one."""
+        return [self.design, self.space.baseline][: 1 + bool(self.design.changed)]
+
+    def measure(self, wanted: Sequence[str]) -> Measured:
+        """Look up, or measure, metrics of the design and of the baseline.
+
+        Args:
+            wanted: Names of metrics; none for all that need no more than is allowed.
+
+        Returns:
+            What is known; everything that was measured is in the database.
+
+        Raises:
+            DsxError: If there is no such metric, it cannot be had here, or needs a training that
+                was not asked for.
+            WorkFailed: If the network fails.
+        """
+        metrics, absent = choose_metrics(self.space, wanted, self.train)
+        # Numbers of learned shapes are of one training: if one is taken anew, so are all.
+        known = {
+            name: find(Metric, name) for name in (names(Metric) if self.design.learned else ())
+        }
+        more = {name: m for name, m in known.items() if m.closed_form is not None} | metrics
+        self.probe()
+        plan = plan_metrics(self.space, more, self.memory, self.design.learned)
+        found = {one.id: self.look_up(plan, one) for one in self.designs}
+        self._check_training(plan, found)
+        uncounted = self._fill(plan, found, wanted)
+        metrics = {name: metric for name, metric in metrics.items() if name not in uncounted}
+        absent = absent | uncounted
+        shown = [{name: of[name] for name in metrics} for of in found.values()]
+        baseline = shown[1] if len(shown) > 1 else {}
+        return Measured(metrics=metrics, design=shown[0], baseline=baseline, absent=absent)
+
+    def layers(self) -> list[Breakdown]:
+        """Clock where the time goes, in the design and in the baseline.
+
+        Returns:
+            A breakdown of each, the design first; just one if they are the same.
+
+        Raises:
+            DsxError: If it needs a training that was not asked for, or is not run in eager on the
+                CPU.
+            WorkFailed: If the network fails.
+        """
+        check_clocked(self.space.file.measure)
+        self.check_shapes()
+        self.probe()
+        candidates = [self.candidate(self.space, one) for one in self.designs]
+        self.doing("clocking each slot")
+        with self.failing_in_one_line():
+            return break_down(candidates)
+
+    def probe(self) -> None:
+        """Find out, before anything is measured, whether the network can be redesigned.
+
+        Raises:
+            SpaceError: If it cannot.
+        """
+        if self.design.changed or ":" in self.space.file.model:
+            probe(self.space)
+
+    def check_shapes(self) -> None:
+        """Refuse to go on without the training that learned shapes need.
+
+        Raises:
+            DsxError: If they have none, and must not have one.
+        """
+        if self.design.learned and not self.train and self.weights is None:
+            raise DsxError(UNTRAINED)
+
+    def look_up(self, plan: Plan, design: Design) -> dict[str, Number]:
+        """Find what the database knows of a design.
+
+        Args:
+            plan: The metrics and their protocols.
+            design: The design.
+
+        Returns:
+            By metric, as far as it is known; of learned shapes all of it or nothing.
+        """
+        if self.fresh:
+            return {}
+        values = self._values(plan, design)
+        if design.learned and len(values) < len(plan.metrics):
+            return {}
+        found = {name: self._stored(plan, design, name, value) for name, value in values.items()}
+        return {name: number for name, number in found.items() if number is not None}
+
+    def _stored(self, plan: Plan, design: Design, name: str, value: Value) -> Number | None:
+        recall = Recall(memory=self.memory, plan=plan)
+        reading = recall.find(name, design)
+        if reading is None:
+            # Pooled from readings whose samples are damaged.
+            return None
+        taken_at = recall.taken_at(name, design)
+        return Number(value=value, reading=reading, taken_at=taken_at, stored=True)
+
+    def _values(self, plan: Plan, design: Design) -> dict[str, Value]:
+        """Pool what the database holds of a design, as the front of a study does it."""
+        protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
+        readings = load_under(self.memory.engine, protocols)
+        device = self.memory.device
+        own = {one: of[device] for one, of in readings.items() if device in of}
+        if design.id not in own:
+            return {}
+        units = {name: metric.unit for name, metric in plan.metrics.items()}
+        return pool_all(own, units)[design.id]
+
+    def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, Number]]) -> None:
+        for one in self.designs:
+            missing = [name for name in plan.metrics if name not in found[one.id]]
+            if one.learned and missing:
+                self.check_shapes()
+            own = self.weights is not None and one is self.design
+            for name in missing if not (self.train or own) else ():
+                if plan.metrics[name].stage == "trained":
+                    whose = "the design" if one.changed else "the baseline"
+                    problem = f"{name} of {whose} is known after training only: add --train"
+                    raise DsxError(f"--metric: {problem}")
+
+    def _fill(
+        self, plan: Plan, found: Mapping[str, dict[str, Number]], wanted: Sequence[str]
+    ) -> dict[str, str]:
+        """Measure what is missing, one metric after another.
+
+        Returns:
+            Why metrics that were not asked for by name cannot be counted, by name.
+        """
+        candidates: dict[str, Candidate] = {}
+        uncounted: dict[str, str] = {}
+        for name, metric in plan.metrics.items():
+            missing = [one for one in self.designs if name not in found[one.id]]
+            for one in missing:
+                if one.id not in candidates:
+                    candidates[one.id] = self.candidate(self.space, one)
+            open_ones = [candidates[one.id] for one in missing]
+            try:
+                with self.failing_in_one_line():
+                    numbers = self._measure(plan, name, metric, open_ones)
+            except NotCounted as error:
+                if name in wanted:
+                    raise
+                uncounted[name] = str(error)
+                continue
+            for design, number in numbers.items():
+                found[design][name] = number
+        return uncounted
+
+    def _measure(
+        self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]
+    ) -> dict[str, Number]:
+        """Measure a metric of some candidates, each deployed network once."""
+        recall, alike = Recall(memory=self.memory, plan=plan), defaultdict(list)
+        for candidate in candidates:
+            timed = recall.timed(name)
+            alike[candidate.deployed_id if timed else candidate.design.id].append(candidate)
+        numbers = {}
+        for subject, (first, *_) in alike.items() if recall.timed(name) and not self.fresh else ():
+            if (known := self.share(plan, name, first)) is not None:
+                numbers[subject] = known
+        missing = {
+            first: subject for subject, (first, *_) in alike.items() if subject not in numbers
+        }
+        for candidate, reading in self._read(name, metric, list(missing)):
+            numbers[missing[candidate]] = self.add(plan, candidate, name, reading)
+        for _, *others in alike.values():
+            for other in others:
+                recall.share(name, other)
+        return {one.design.id: numbers[subject] for subject, ones in alike.items() for one in ones}
+
+    def share(self, plan: Plan, name: str, candidate: Candidate) -> Number | None:
+        """Look up a timed metric by the deployed network of a candidate.
+
+        Args:
+            plan: Plan with the protocol of the metric.
+            name: Name of the metric.
+            candidate: The candidate; it is deployed for this.
+
+        Returns:
+            The number, if the same deployed network was measured before.
+        """
+        if Recall(memory=self.memory, plan=plan).share(name, candidate) is None:
+            return None
+        value = self._values(plan, candidate.design)[name]
+        return self._stored(plan, candidate.design, name, value)
+
+    def _read(
+        self, name: str, metric: Metric, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Candidate, Reading]]:
+        if candidates and metric.stage != "static":
+            self.doing(f"measuring {name}")
+        if metric.read_in_turn is not None and candidates:
+            readings = metric.read_in_turn(candidates, lambda: self.doing(WAITING))
+            yield from zip(candidates, readings, strict=True)
+        else:
+            for candidate in candidates:
+                if metric.stage == "trained":
+                    self._restore(candidate)
+                yield candidate, metric.read(candidate)
+
+    def candidate(self, space: SearchSpace, design: Design) -> Candidate:
+        """Make a candidate; learned shapes are as known weights have them.
+
+        Args:
+            space: The space, which may be measured in another way.
+            design: Of its network.
+
+        Returns:
+            The candidate.
+        """
+        candidate = Candidate(
+            space,
+            design,
+            self.forms,
+            references=self.references,
+            waiting=lambda: self.doing(WAITING),
+        )
+        # Else it is timed with the weights it was built with, as in a search.
+        if design.learned:
+            self._restore(candidate)
+        return candidate
+
+    def _restore(self, candidate: Candidate) -> None:
+        if self.weights is not None and candidate.design is self.design:
+            candidate.restore(self.weights)
+
+    def add(self, plan: Plan, candidate: Candidate, name: str, reading: Reading) -> Number:
+        """Write a number down.
+
+        Args:
+            plan: Knows its protocol.
+            candidate: What was measured.
+            name: Of the metric.
+            reading: What it is.
+
+        Returns:
+            The number.
+
+        Raises:
+            TrialFailed: If it is none.
+        """
+        check_finite(name, reading)
+        Recall(memory=self.memory, plan=plan).add(name, candidate, reading)
+        return Number(value=value_of(reading), reading=reading, taken_at=now(), stored=False)
+
+    @contextmanager
+    def failing_in_one_line(self) -> Iterator[None]:
+        """Say in one line what goes wrong in a network.
+
+        Raises:
+            WorkFailed: In place of what the network, or torch for lack of memory, raises.
+        """
+        try:
+            yield
+        except (DsxError, SQLAlchemyError):
+            raise
+        except (Exception, SystemExit) as error:
+            # With code that is not dsx's, any error is about that code.
+            expected = isinstance(error, RuntimeError | ValueError | MemoryError)
+            if not expected and not self.space.imports:
+                raise
+            raise WorkFailed(in_one_line(error)) from error
+
+
+def value_of(reading: Reading) -> Value:
+    """Give a single reading with the doubts about it."""
+    marks = reading.conditions
+    return Value(
+        value=reading.value,
+        low=reading.low,
+        high=reading.high,
+        wide=bool(marks.get("wide")),
+        busy=bool(marks.get("busy")),
+        **chance_facts(marks),
+    )

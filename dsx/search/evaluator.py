@@ -1,0 +1,266 @@
+"""Evaluate one design: each metric in turn, cheap before dear, looked up before it is measured."""
+
+import logging
+import math
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from dsx.errors import (
+    CheckpointError,
+    DsxError,
+    TrialFailed,
+    WorkFailed,
+    out_of_memory,
+    printable,
+)
+from dsx.measure import Candidate, Metric, Reading
+from dsx.search.lookup import Recall
+from dsx.search.plan import Plan
+from dsx.space import Design
+from dsx.store.database import COMPLETE, FAILED, REJECTED, SQLAlchemyError
+from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.studies import Outcome
+from dsx.store.weights import Weights
+
+_LOG = logging.getLogger(__name__)
+
+LONGEST_TRACEBACK = 20_000
+"""Characters of a traceback that are stored."""
+
+
+class Evaluator:
+    """Measures the designs of a study.
+
+    Args:
+        plan: What to measure.
+        memory: What is known already, and where new numbers go at once.
+        weights: Where trained weights go.
+        doing: Told in a few words what is done next.
+    """
+
+    def __init__(
+        self, plan: Plan, memory: Memory, weights: Weights, doing: Callable[[str], None]
+    ) -> None:
+        self.plan = plan
+        self.memory = memory
+        self.recall = Recall(memory=memory, plan=plan)
+        self.weights = weights
+        self.doing = doing
+        self.forms = KnownForms(memory.engine, memory.device, memory)
+        self.references = References(memory.engine, memory.device, memory)
+        self.baseline: dict[str, float] = {}
+
+    def evaluate(self, design: Design) -> Outcome:
+        """Take a design through its metrics until the end, or until it breaks a constraint.
+
+        Args:
+            design: The baseline first; it is measured to the end whatever the constraints say.
+
+        Returns:
+            What became of it; whatever was measured is in the database by then.
+        """
+        try:
+            return self._evaluate(design)
+        except CheckpointError as error:
+            # It is not needed: the training can start again.
+            _LOG.warning("%s %s; the training starts again", error.path, error.problem)
+            self.weights.renew_checkpoint(design.id)
+            return self._evaluate(design)
+
+    def _evaluate(self, design: Design) -> Outcome:
+        outcome = Outcome(state=COMPLETE)
+        try:
+            self._measure(design, outcome)
+        # What the network of one candidate, the user's code among it, does wrong with its input or
+        # the memory at hand. Anything else is our own mistake and goes up.
+        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+            outcome.state = FAILED
+            outcome.reason = printable(in_one_line(error))
+            outcome.traceback = _traceback(error)
+            _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
+        # Where it was interrupted instead, it is gone on with from there.
+        self.weights.drop_checkpoint(design.id)
+        return outcome
+
+    def _measure(self, design: Design, outcome: Outcome) -> None:
+        trains = bool(self.weights.training) or design.learned
+        candidate = Candidate(
+            self.plan.space,
+            design,
+            self.forms,
+            checkpoint=self.weights.checkpoint(design.id) if trains else None,
+            references=self.references,
+            waiting=lambda: self.doing(WAITING),
+        )
+        is_baseline = not design.changed
+        stages = self.plan.stages(design)
+        if design.learned and not self._worthwhile(candidate, outcome):
+            return
+        with _failing_as_trial(candidate):
+            anew = design.learned and self._anew(candidate)
+        for stage, names in stages:
+            for name in names:
+                outcome.values[name] = self._reading(candidate, name, anew).value
+            if is_baseline:
+                self.baseline = outcome.values
+            broken = self._broken(outcome, outcome.values)
+            if broken and not is_baseline and stage != stages[-1][0]:
+                outcome.state = REJECTED
+                outcome.reason = f"breaks the constraint on {broken}"
+                break
+
+    def _worthwhile(self, candidate: Candidate, outcome: Outcome) -> bool:
+        """Say whether a design with learned shapes is worth its training, as far as can be seen."""
+        expected = self.plan.expected(self.plan.space.cost(candidate.design))
+        broken = self._broken(outcome, expected)
+        if broken:
+            outcome.state = REJECTED
+            outcome.reason = f"is expected to break the constraint on {broken}"
+        return not broken
+
+    def _anew(self, candidate: Candidate) -> bool:
+        """Take up learned shapes; say whether their numbers are to be taken anew, all of them.
+
+        Numbers of one design must not come from the shapes of several trainings.
+        """
+        design = candidate.design
+        known = {name: self.recall.find(name, design) for name in self.plan.metrics}
+        weights = self.weights.load(design.id)
+        if weights is None:
+            return None in known.values()
+        try:
+            candidate.restore(weights)
+        except WorkFailed:
+            # Of a network that has changed since.
+            return True
+        counts = self.plan.expected(candidate.cost)
+        return any(
+            reading is not None and reading.value != counts.get(name, reading.value)
+            for name, reading in known.items()
+        )
+
+    def _broken(self, outcome: Outcome, values: Mapping[str, float]) -> str:
+        """Note by how much each constraint is broken, and name those that are."""
+        outcome.excesses = self.plan.excesses(values, self.baseline)
+        return ", ".join(outcome.violations)
+
+    def _reading(self, candidate: Candidate, name: str, anew: bool) -> Reading:
+        design, metric = candidate.design, self.plan.metrics[name]
+        known = None if anew else self.recall.find(name, design)
+        if known is None and self.recall.timed(name):
+            self.doing("deploying")
+            known = share_reading(self.recall, name, candidate)
+        if known is not None:
+            if metric.stage == "trained":
+                self.weights.adopt(design.id)
+            return known
+        self.doing(_DOING[metric.stage])
+        reading = read_metric(name, metric, candidate)
+        if metric.stage == "trained":
+            # First the weights: a number without its weights could not be exported.
+            self.weights.save(design.id, candidate.trained())
+        self.recall.add(name, candidate, reading)
+        return reading
+
+
+def share_reading(recall: Recall, name: str, candidate: Candidate) -> Reading | None:
+    """Deploy a candidate and look up a timed metric of its deployed network.
+
+    Args:
+        recall: The readings.
+        name: Name of the metric.
+        candidate: The candidate.
+
+    Returns:
+        The newest reading of the same deployed network, if there is one.
+
+    Raises:
+        TrialFailed: If anything goes wrong with code that is not dsx's.
+    """
+    with _failing_as_trial(candidate):
+        return recall.share(name, candidate)
+
+
+def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
+    """Measure one metric of a candidate.
+
+    Args:
+        name: Of the metric.
+        metric: The metric.
+        candidate: The candidate.
+
+    Returns:
+        A reading that is a number.
+
+    Raises:
+        TrialFailed: If it is none, or anything goes wrong with code that is not dsx's.
+    """
+    with _failing_as_trial(candidate):
+        reading = metric.read(candidate)
+    if not isinstance(reading, Reading):
+        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Reading")
+    check_finite(name, reading)
+    return reading
+
+
+@contextmanager
+def _failing_as_trial(candidate: Candidate) -> Iterator[None]:
+    try:
+        yield
+    except (DsxError, SQLAlchemyError):
+        raise
+    except (Exception, SystemExit) as error:
+        # With a network, metric, data set, backend or kernel shape that is not dsx's, any error is
+        # about that.
+        if not candidate.space.imports:
+            raise
+        raise TrialFailed(in_one_line(error)) from error
+
+
+def check_finite(name: str, reading: Reading) -> None:
+    """Refuse a reading that is no number.
+
+    Args:
+        name: Of the metric.
+        reading: What was measured.
+
+    Raises:
+        TrialFailed: If it, or an end of its interval, is infinite or NaN.
+    """
+    for number in (reading.value, reading.low, reading.high):
+        if not isinstance(number, int | float):
+            raise TrialFailed(f"{name} is {number!r}, which is not a number")
+        if not math.isfinite(number):
+            raise TrialFailed(f"{name} is {number}")
+
+
+def _traceback(error: BaseException) -> str:
+    """Write the traceback of an error; of a very long one the end, where the cause is."""
+    # A `TrialFailed` only repeats the error behind it in one line.
+    origin = error.__cause__ if isinstance(error, TrialFailed) else None
+    lines = "".join(traceback.format_exception(origin or error))
+    # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
+    text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
+    if len(text) <= LONGEST_TRACEBACK:
+        return text
+    return f"...\n{text[-LONGEST_TRACEBACK:].partition(chr(10))[2]}"
+
+
+def in_one_line(error: BaseException) -> str:
+    """Give an error's message; its type too, where that says more."""
+    words = " ".join(str(error).split())
+    if memory := out_of_memory(error):
+        return memory
+    if isinstance(error, DsxError | RuntimeError | ValueError) and words:
+        return words
+    return f"{type(error).__name__}: {words}".rstrip(": ")
+
+
+WAITING = "waiting for the device: another process times or trains"
+_DOING = {
+    "static": "counting",
+    "timed": "timing",
+    "projected": "classifying",
+    "trained": "training",
+}

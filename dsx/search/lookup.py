@@ -1,0 +1,99 @@
+"""Recall: numbers of designs, looked up and stored under what they are numbers of.
+
+A timed metric is measured on the deployed network, which several designs may share. Which network a
+design runs as is determined by deploying it once, and is then stored in the database.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from dsx.measure import Candidate, Reading
+from dsx.measure.metrics.deployed_flops import deployed_counts
+from dsx.search.plan import Plan
+from dsx.space import Design
+from dsx.store.measurements import Deployment, Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Readings of the designs of a plan.
+
+    Args:
+        memory: The measurements of this device.
+        plan: The metrics and their protocols.
+    """
+
+    memory: Memory
+    plan: Plan
+
+    def timed(self, name: str) -> bool:
+        """Check whether a metric is measured on the deployed network."""
+        return self.plan.metrics[name].stage == "timed"
+
+    def find(self, name: str, design: Design) -> Reading | None:
+        """Look up a number without building the design.
+
+        Args:
+            name: Name of the metric.
+            design: The design.
+
+        Returns:
+            The newest reading. None also for a timed metric of a design that was never deployed.
+        """
+        subject = self._subject(name, design)
+        return (
+            None if subject is None else self.memory.find(subject, name, self._under(name, design))
+        )
+
+    def taken_at(self, name: str, design: Design) -> datetime:
+        """Return the time in UTC of the reading that `find` returns."""
+        subject = self._subject(name, design)
+        assert subject is not None, "never deployed"
+        return self.memory.taken_at(subject, name, self._under(name, design))
+
+    def share(self, name: str, candidate: Candidate) -> Reading | None:
+        """Look up a timed metric of a design by deploying it.
+
+        Args:
+            name: Name of the metric.
+            candidate: The design; it is deployed for this.
+
+        Returns:
+            The newest reading of the same deployed network, whichever design it was taken for;
+            from now on it counts for this design too.
+        """
+        under = self.plan.protocols[name]
+        known = self.memory.find(candidate.deployed_id, name, under)
+        if known is not None:
+            self.memory.add_deployment(
+                candidate.design.id, under, self._deployment(name, candidate)
+            )
+        return known
+
+    def add(self, name: str, candidate: Candidate, reading: Reading) -> None:
+        """Store a number; it is on disk when this returns.
+
+        Args:
+            name: Name of the metric.
+            candidate: The design that was measured.
+            reading: The reading.
+        """
+        design, timed = candidate.design, self.timed(name)
+        deployment = self._deployment(name, candidate) if timed else None
+        self.memory.add(design.id, name, self._under(name, design), reading, deployment)
+
+    def _subject(self, name: str, design: Design) -> str | None:
+        if not self.timed(name):
+            return design.id
+        return self.memory.deployed(design.id, self.plan.protocol(name, design))
+
+    def _under(self, name: str, design: Design) -> str:
+        """Return the protocol of the readings; a training is no part of that of a timed metric."""
+        return self.plan.protocols[name] if self.timed(name) else self.plan.protocol(name, design)
+
+    def _deployment(self, name: str, candidate: Candidate) -> Deployment:
+        return Deployment(
+            subject=candidate.deployed_id,
+            protocol=self.plan.protocol(name, candidate.design),
+            facts={**candidate.deployment, **deployed_counts(candidate)},
+        )

@@ -1,0 +1,225 @@
+"""Plan: which metrics a study measures, in which order, and what bounds them."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsx.conv import Cost
+from dsx.errors import DsxError, raise_out_of_memory, with_type
+from dsx.lookup import find, names
+from dsx.measure import Metric, training_facts
+from dsx.measure.backends import refusal
+from dsx.measure.metrics import STAGES, Stage, in_order
+from dsx.plain import plain
+from dsx.space import Design, SearchSpace
+from dsx.space.probe import fingerprint, probe
+from dsx.store.measurements import Memory
+from dsx.store.weights import training_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The metrics of a study.
+
+    Args:
+        space: Its objectives and constraints are measured; so is whatever can be counted.
+        metrics: By name, the cheap ones first.
+        settings: What the numbers of each depend on, as plain JSON values.
+        protocols: Protocol id of each.
+        learned: The same for designs with learned shapes, of which every number depends on the
+            training; empty where the space has none.
+        notes: Notes for the user about the network and its weights, as sentences.
+    """
+
+    space: SearchSpace
+    metrics: Mapping[str, Metric]
+    settings: Mapping[str, Mapping[str, Any]]
+    protocols: Mapping[str, str]
+    learned: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> str:
+        """The id of the training that the study's metrics need; empty if none needs one."""
+        trained = [name for name, metric in self.metrics.items() if metric.stage == "trained"]
+        return training_id({name: self.protocols[name] for name in trained})
+
+    def expected(self, cost: Cost) -> dict[str, float]:
+        """Read off a cost what is known of a design before anything is measured."""
+        return {
+            name: metric.closed_form(cost)
+            for name, metric in self.metrics.items()
+            if metric.closed_form is not None
+        }
+
+    def protocol(self, name: str, design: Design) -> str:
+        """Return the protocol of a metric for a design."""
+        return self.learned[name] if design.learned else self.protocols[name]
+
+    def stages(self, design: Design) -> list[tuple[Stage, list[str]]]:
+        """List the metrics of each stage, the cheapest stage first.
+
+        Args:
+            design: Of one with learned shapes nothing is known before it is trained.
+
+        Returns:
+            The stages in the order in which a design goes through them.
+        """
+        order = (STAGES[-1], *STAGES[:-1]) if design.learned else STAGES
+        return [
+            (stage, [name for name, metric in self.metrics.items() if metric.stage == stage])
+            for stage in order
+        ]
+
+    def excesses(
+        self, values: Mapping[str, float], baseline: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Compute by how much each constraint is violated.
+
+        Args:
+            values: By metric, as far as they are known.
+            baseline: The baseline's values.
+
+        Returns:
+            The excess by metric; positive if the constraint is violated.
+        """
+        return {
+            name: bound.excess(values[name], baseline[name])
+            for name, bound in self.space.file.constraints.items()
+            if name in values and name in baseline
+        }
+
+
+def find_metrics(space: SearchSpace) -> dict[str, Metric]:
+    """Find the metrics of a space.
+
+    Args:
+        space: The space.
+
+    Returns:
+        The metrics by name: those that are always measured, objectives and constraints; cheap
+        ones first.
+
+    Raises:
+        SpaceError: If a metric is unknown, cannot be had on this machine, or needs weights that
+            the space does not give; if the backend cannot run what the space says on this machine.
+    """
+    if refused := refusal(space.file.measure):
+        key, problem = refused
+        raise space.source.error(("measure", key), problem)
+    wanted = {}
+    named = [("objectives", name) for name in space.file.objectives]
+    named += [("constraints", name) for name in space.file.constraints]
+    for key, name in named:
+        try:
+            wanted[name] = find(Metric, name)
+        except DsxError as error:
+            raise space.source.error((key, name), str(error)) from error
+        if problem := wanted[name].lacks(space) or wanted[name].absent(space):
+            raise space.source.error((key, name), problem)
+    known = {name: find(Metric, name) for name in names(Metric)}
+    always = {name: m for name, m in known.items() if m.always and not m.lacks(space)}
+    return in_order(always | wanted)
+
+
+def unmet(space: SearchSpace) -> dict[str, str]:
+    """Find the constraints on metrics with a closed form that no design of a space can meet.
+
+    Args:
+        space: The space.
+
+    Returns:
+        What is wrong, by metric.
+    """
+    least, most = space.cost_range()
+    baseline = space.cost(space.baseline)
+    problems = {}
+    for name, bound in space.file.constraints.items():
+        closed_form = find(Metric, name).closed_form
+        if closed_form is None:
+            continue
+        best, standing = closed_form(least if bound.at_most else most), closed_form(baseline)
+        if bound.excess(best, standing) > 0:
+            share = f"{best / standing:.1%} of the baseline" if standing else str(best)
+            word = "smallest" if bound.at_most else "largest"
+            problems[name] = f"no design can meet this: the {word} has {best:,} ({share})"
+    return problems
+
+
+def make_plan(space: SearchSpace, memory: Memory) -> Plan:
+    """Plan a study.
+
+    Args:
+        space: The space.
+        memory: Where the protocols are written down.
+
+    Returns:
+        The plan.
+
+    Raises:
+        SpaceError: If a metric is unknown, no design can meet a constraint, or the network cannot
+            be redesigned or trained.
+    """
+    metrics = find_metrics(space)
+    for name, problem in unmet(space).items():
+        raise space.source.error(("constraints", name), problem)
+    notes = (*space.notes, *probe(space))
+    plan = plan_metrics(space, metrics, memory, space.learned)
+    return dataclasses.replace(plan, notes=notes)
+
+
+def plan_metrics(
+    space: SearchSpace, metrics: Mapping[str, Metric], memory: Memory, learned: bool
+) -> Plan:
+    """Say under which protocols some metrics of a space are measured.
+
+    Args:
+        space: The space.
+        metrics: By name, the cheap ones first.
+        memory: Where the protocols are written down.
+        learned: Whether designs with learned shapes are among those to be measured.
+
+    Returns:
+        The plan.
+    """
+    # One network takes images of several sizes, and computes more for larger ones.
+    common: dict[str, Any] = {"image_shape": list(space.data.image_shape)}
+    if ":" in space.file.model:
+        # The user's code can change while its import path stays the same.
+        common["network"] = fingerprint(space)
+    settings = {
+        name: plain({**_protocol(name, metric, space), **common})
+        for name, metric in metrics.items()
+    }
+    return Plan(
+        space=space,
+        metrics=metrics,
+        settings=settings,
+        protocols={name: memory.add_protocol(name, facts) for name, facts in settings.items()},
+        learned={
+            name: memory.add_protocol(name, {**facts, "learned_shapes": _shaping(space)})
+            for name, facts in settings.items()
+            if learned
+        },
+    )
+
+
+def _protocol(name: str, metric: Metric, space: SearchSpace) -> Mapping[str, Any]:
+    """Ask a metric for its protocol."""
+    try:
+        return metric.protocol(space)
+    except DsxError:
+        raise
+    except (Exception, SystemExit) as error:
+        # Any error of a metric from outside dsx is about that metric.
+        if ":" not in name:
+            raise
+        raise_out_of_memory(error)
+        raise DsxError(f"the protocol of {name} cannot be read: {with_type(error)}") from error
+
+
+def _shaping(space: SearchSpace) -> dict[str, Any]:
+    """Return the settings that learned shapes depend on."""
+    # Sums in another order can end in other shapes.
+    return {**training_facts(space), "threads": space.file.measure.threads}

@@ -1,0 +1,348 @@
+"""Settle: measure again what the front of a study hangs on, until it is certain or time is up.
+
+Two things make designs contested. Latencies whose intervals overlap are timed again, the designs
+in turn. Accuracies hang on the luck of one training, and the best of many is the luckiest: designs
+are trained again with fresh seeds, those with the fewest seeds first.
+"""
+
+import dataclasses
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from dsx.activity import subject
+from dsx.analysis import Entry, Front
+from dsx.errors import CheckpointError, TrialFailed
+from dsx.measure import Candidate, this_device
+from dsx.search.design.selection import design_of, permitted, study_space
+from dsx.search.evaluator import WAITING, in_one_line, read_metric, share_reading
+from dsx.search.lookup import Recall
+from dsx.search.plan import Plan, make_plan, plan_metrics
+from dsx.search.remeasure import IN_TURN, distinct, marked, network_of, retime, to_time
+from dsx.search.resume import begin_study
+from dsx.space import Design, SearchSpace
+from dsx.store.database import (
+    DEFAULT_STORAGE,
+    SERVER_SECONDS,
+    Engine,
+    StudyRow,
+    one_line_errors,
+    open_database,
+)
+from dsx.store.lease import Lease, claim
+from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.studies import find_study, load_front
+from dsx.store.weights import Weights
+
+_LOG = logging.getLogger(__name__)
+
+MOST_READINGS, MOST_SEEDS = 20, 10
+"""Designs that are still contested after so many are regarded as statistically tied."""
+TIED = "no further measurement can separate the remaining contested designs (statistically tied)"
+MOST_ROUGH = 4
+"""Readings of a design that is not contested, all of them from bad conditions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """What came of it.
+
+    Args:
+        front: As it stands now.
+        before: Contested pairs at the beginning.
+        timed: How often a design was timed.
+        trained: How often a design was trained.
+        failed: What went wrong, by design id.
+        untimed: Ids of the designs with learned shapes that were not timed, because the study does
+            not keep their weights.
+        end: Why it ended.
+        seconds: How long it took; what is begun is finished, so it may be more than was given.
+    """
+
+    front: Front
+    before: int
+    timed: int
+    trained: int
+    failed: dict[str, str]
+    untimed: frozenset[str] = frozenset()
+    end: str
+    seconds: float
+
+
+def settle(
+    study: str | None,
+    seconds: float,
+    *,
+    storage: str = DEFAULT_STORAGE,
+    storage_timeout: float = SERVER_SECONDS,
+    doing: Callable[[str], None] = lambda words: None,
+    space: SearchSpace | None = None,
+    trust: bool = False,
+) -> Settled:
+    """Measure contested designs of a study again.
+
+    Args:
+        study: Its name; None for the newest one.
+        seconds: After which nothing new is begun.
+        storage: Any SQLAlchemy URL.
+        storage_timeout: Seconds for which a database server that goes away is waited for.
+        doing: Told in a few words what is done next.
+        space: The space of the study, from a file of the user's; needed, or `trust`, where it
+            names code outside dsx.
+        trust: Whether code that only the database names may run.
+
+    Returns:
+        The front, and what was done for it; every new number is in the database.
+
+    Raises:
+        StorageError: If the study cannot be gone on with, or was begun on another device.
+        WorkFailed: If the database fails on the way.
+    """
+    engine = open_database(storage, create=False)
+    row = find_study(engine, study)
+    engine = open_database(storage, True, storage_timeout)
+    with permitted(space, trust), one_line_errors(storage), claim(engine, row.name) as lease:
+        space = study_space(row, space)
+        torch.set_num_threads(space.file.measure.threads)
+        memory = Memory(engine, this_device())
+        plan = make_plan(space, memory)
+        begin_study(row.name, plan, memory, row.seed, engine=lease.engine)
+        weights = Weights(engine, storage, row.name, plan.training)
+        weights.check_folder()
+        return _Settling(row, plan, memory, weights, lease, doing).run(seconds)
+
+
+class _Settling:
+    """One process's work on the front of a study."""
+
+    def __init__(
+        self,
+        study: StudyRow,
+        plan: Plan,
+        memory: Memory,
+        weights: Weights,
+        lease: Lease,
+        doing: Callable[[str], None],
+    ) -> None:
+        self.study, self.plan, self.memory = study, plan, memory
+        self.weights, self.lease, self._say = weights, lease, doing
+        self.engine: Engine = memory.engine
+        self.trained_metrics = [n for n, m in plan.metrics.items() if m.stage == "trained"]
+        self.spent = {"timing": 0.0, "training": 0.0}
+        self.done: Counter[str] = Counter()
+        self.failed: dict[str, str] = {}
+        self.untimed: set[str] = set()
+        self.tries: Counter[str] = Counter()
+
+    def run(self, seconds: float) -> Settled:
+        """Go on until nothing is contested, nothing helps any more, or time is up."""
+        begin = time.monotonic()
+        end = begin + seconds
+        front = load_front(self.engine, self.study.name)
+        before = len(front.contested)
+        while not (why := self._over(front, end)):
+            self.lease.check()
+            self._step(front, end)
+            front = load_front(self.engine, self.study.name)
+        return Settled(
+            front=front,
+            before=before,
+            timed=self.done["timing"],
+            trained=self.done["training"],
+            failed=self.failed,
+            untimed=frozenset(self.untimed),
+            end=why,
+            seconds=time.monotonic() - begin,
+        )
+
+    def doing(self, words: str) -> None:
+        """Report the next activity, as long as this process holds the lease."""
+        self.lease.check_seen()
+        self._say(words)
+
+    def _over(self, front: Front, end: float) -> str:
+        """Say why nothing more is done; empty while something is to be done."""
+        if not any(self._work(front).values()):
+            if any(_flagged(entry, front) for pair in front.contested for entry in pair):
+                return "what is still contested rests on flagged readings"
+            if front.contested and not _overlapping(front, self._refinable(front)):
+                return "no objective in which contested designs overlap can be measured again"
+            if front.contested:
+                return TIED
+            return "nothing is contested"
+        return "time is up" if time.monotonic() >= end else ""
+
+    @staticmethod
+    def _refinable(front: Front) -> list[str]:
+        """List the objectives that a repeated measurement makes more precise."""
+        refined = {*front.refined_by("re-measure"), *front.refined_by("retrain")}
+        return [name for name in front.objectives if name in refined]
+
+    def _work(self, front: Front) -> dict[str, list[Entry]]:
+        return {"timing": self._to_time(front), "training": self._to_train(front)}
+
+    def _step(self, front: Front, end: float) -> None:
+        """Do what less time was spent on so far."""
+        work = {kind: entries for kind, entries in self._work(front).items() if entries}
+        kind = min(work, key=lambda kind: self.spent[kind])
+        begin = time.monotonic()
+        if kind == "timing":
+            self._time(front, self._in_turn(front, work[kind], end - begin))
+        else:
+            entry = work[kind][0]
+            with subject(f"#{entry.trial}"):
+                self._train(entry)
+        self.spent[kind] += time.monotonic() - begin
+
+    def _to_time(self, front: Front) -> list[Entry]:
+        """List the designs that timing may tell apart, those with the fewest readings first.
+
+        Also those whose latency is from bad conditions, whether they are contested or not.
+        """
+        rough = {entry.id: (entry, MOST_ROUGH) for entry in marked(front, self.memory.device)}
+        names = [name for name in front.refined_by("re-measure") if name in front.objectives]
+        found = {entry.id: (entry, MOST_READINGS) for entry in _overlapping(front, names)}
+        entries = [
+            entry
+            for entry, most in (rough | found).values()
+            if max(_readings(front, entry), self.tries[network_of(entry)]) < most
+        ]
+        return sorted(distinct(entries), key=lambda entry: _readings(front, entry))
+
+    def _in_turn(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
+        """Choose whom to time in turn now: no more than there is time for, and the baseline.
+
+        All are compared with the baseline, so it must not be known worse than they are.
+        """
+        done = self.done["timing"]
+        each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
+        room = min(max(round(seconds / each), 2), IN_TURN)
+        chosen, baseline = entries[:room], front.baseline_entry
+        if baseline is None or baseline.device != self.memory.device:
+            return chosen
+        if network_of(baseline) in map(network_of, chosen):
+            return chosen
+        if _readings(front, baseline) > min(_readings(front, entry) for entry in chosen):
+            return chosen
+        return [*chosen[: IN_TURN - 1], baseline]
+
+    def _to_train(self, front: Front) -> list[Entry]:
+        """List the designs that a training may tell apart, those with the fewest seeds first."""
+        names = [name for name in self.trained_metrics if name in front.objectives]
+
+        def seeds(entry: Entry) -> int:
+            return min(entry.metrics[name].seeds for name in names)
+
+        entries = [
+            entry
+            for entry in _overlapping(front, names)
+            if seeds(entry) < MOST_SEEDS and entry.id not in self.failed
+        ]
+        return sorted(entries, key=seeds)
+
+    def _time(self, front: Front, entries: list[Entry]) -> None:
+        designs = [design_of(self.plan.space, entry) for entry in entries]
+        names = to_time(front, entries)
+        timed = retime(designs, names, self.plan, self.memory, self.weights, self.doing)
+        # On a busy machine readings may not count, and without its weights a design has none.
+        self.tries.update(map(network_of, entries))
+        self.done["timing"] += len(timed)
+        self.untimed |= {design.id for design in designs} - set(timed)
+
+    def _train(self, entry: Entry) -> None:
+        design = design_of(self.plan.space, entry)
+        plan, seed = self._fresh(design)
+        self.doing(f"training #{entry.trial} with seed {seed}")
+        try:
+            self._read_trained(design, plan)
+        except CheckpointError as error:
+            # It is not needed: the training can start again.
+            _LOG.warning("%s %s; the training starts again", error.path, error.problem)
+            self.weights.renew_checkpoint(design.id, plan.training)
+            return
+        # What this training does wrong is no reason to give up the others.
+        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+            self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
+        self.weights.drop_checkpoint(design.id, plan.training)
+        self.done["training"] += 1
+
+    def _read_trained(self, design: Design, plan: Plan) -> None:
+        recall = Recall(memory=self.memory, plan=plan)
+        candidate = Candidate(
+            plan.space,
+            design,
+            KnownForms(self.engine, self.memory.device, self.memory),
+            References(self.engine, self.memory.device, self.memory),
+            checkpoint=self.weights.checkpoint(design.id, plan.training),
+            waiting=lambda: self.doing(WAITING),
+        )
+        for name in self._names(plan, design):
+            if recall.timed(name) and share_reading(recall, name, candidate) is not None:
+                continue
+            recall.add(name, candidate, read_metric(name, plan.metrics[name], candidate))
+
+    def _names(self, plan: Plan, design: Design) -> list[str]:
+        """List what a training says anew: with learned shapes everything, accuracy first."""
+        names = [name for _, names in plan.stages(design) for name in names]
+        return names if design.learned else [n for n in names if n in self.trained_metrics]
+
+    def _fresh(self, design: Design) -> tuple[Plan, int]:
+        """Find the first seed that the design was not trained with."""
+        seed = self.plan.space.file.train.seed
+        while True:
+            seed += 1
+            plan = plan_metrics(
+                reseeded(self.plan.space, seed), self.plan.metrics, self.memory, design.learned
+            )
+            known = [
+                self.memory.find(design.id, name, plan.protocol(name, design))
+                for name in self.trained_metrics
+            ]
+            if None in known:
+                return plan, seed
+
+
+def _readings(front: Front, entry: Entry) -> int:
+    """Count the readings behind what was timed of a design; a damaged value may be missing."""
+    names = to_time(front, [entry])
+    return min((entry.metrics[n].readings if n in entry.metrics else 0 for n in names), default=0)
+
+
+def reseeded(space: SearchSpace, seed: int) -> SearchSpace:
+    """Give a space whose candidates are trained with another seed.
+
+    Args:
+        space: The space.
+        seed: Of weights, order and augmentation.
+
+    Returns:
+        The space, in which nothing else differs.
+    """
+    training = space.file.train.model_copy(update={"seed": seed})
+    return dataclasses.replace(space, file=space.file.model_copy(update={"train": training}))
+
+
+def _overlapping(front: Front, names: Iterable[str]) -> list[Entry]:
+    """List the contested designs with overlapping intervals in a metric, most contested first."""
+    pairs: Counter[str] = Counter()
+    for one, other in front.contested:
+        if any(_overlap(one, other, name) for name in names):
+            pairs.update([one.id, other.id])
+    entries = {entry.id: entry for entry in front.entries}
+    return [entries[design] for design, _ in pairs.most_common()]
+
+
+def _flagged(entry: Entry, front: Front) -> bool:
+    return any(entry.metrics[name].flagged for name in front.objectives)
+
+
+def _overlap(one: Entry, other: Entry, name: str) -> bool:
+    a, b = one.metrics[name], other.metrics[name]
+    # Both run as the same network, so further readings cannot separate them.
+    if a.rests_on and a.rests_on == b.rests_on:
+        return False
+    return not (a.exact and b.exact) and a.low <= b.high and b.low <= a.high

@@ -1,0 +1,143 @@
+"""Retime: time designs of a study once more; the new readings join the old ones."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from dsx.analysis import Entry, Front
+from dsx.errors import WorkFailed
+from dsx.measure import Candidate, Metric, Reading
+from dsx.search.evaluator import WAITING, read_metric
+from dsx.search.lookup import Recall
+from dsx.search.plan import Plan
+from dsx.space import Design
+from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.weights import Weights
+
+IN_TURN = 8
+"""Designs that are timed in turn at once; more of them would hold too much memory."""
+
+
+def retime(
+    designs: Sequence[Design],
+    names: Sequence[str],
+    plan: Plan,
+    memory: Memory,
+    weights: Weights,
+    doing: Callable[[str], None],
+) -> list[str]:
+    """Measure timed metrics of designs again.
+
+    Args:
+        designs: Of the study.
+        names: Metrics of the study that become more certain when they are measured again.
+        plan: Of the study.
+        memory: Of this device, in the study's database.
+        weights: Of the study; a design with learned shapes whose weights it does not keep is left
+            out, since its shapes are not known any more.
+        doing: Told in a few words what is done.
+
+    Returns:
+        The ids of those that have a new reading. Of designs with the same deployed network one is
+        timed, and its reading counts for all of them.
+    """
+    recall = Recall(memory=memory, plan=plan)
+    forms = KnownForms(memory.engine, memory.device, memory)
+    references = References(memory.engine, memory.device, memory)
+    timed: list[str] = []
+    seen: set[str] = set()
+    for start in range(0, len(designs), IN_TURN):
+        group = designs[start : start + IN_TURN]
+        doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
+        built = [Candidate(plan.space, design, forms, references) for design in group]
+        known = [candidate for candidate in built if _with_shapes(candidate, weights)]
+        fresh: dict[str, Candidate] = {}
+        for candidate in known:
+            if candidate.deployed_id not in seen:
+                fresh.setdefault(candidate.deployed_id, candidate)
+        for name in names:
+            shared = recall.timed(name)
+            read = list(fresh.values()) if shared else known
+            readings = _read(name, plan.metrics[name], read, doing)
+            for candidate, reading in zip(read, readings, strict=True):
+                recall.add(name, candidate, reading)
+            for candidate in known if shared else ():
+                if fresh.get(candidate.deployed_id) is not candidate:
+                    recall.share(name, candidate)
+        seen |= fresh.keys()
+        timed += [candidate.design.id for candidate in known]
+    return timed
+
+
+def _read(
+    name: str, metric: Metric, candidates: Sequence[Candidate], doing: Callable[[str], None]
+) -> list[Reading]:
+    if metric.read_in_turn is not None:
+        return metric.read_in_turn(candidates, lambda: doing(WAITING))
+    return [read_metric(name, metric, candidate) for candidate in candidates]
+
+
+def marked(front: Front, device: str) -> list[Entry]:
+    """List the designs with a value that matters, was timed, and comes from bad conditions.
+
+    What may be on the front matters, what keeps another design from being certain, and the
+    baseline, which all designs are compared with.
+
+    Args:
+        front: The front.
+        device: Fingerprint of the device that they can be timed on.
+
+    Returns:
+        Those with a value that was taken on a busy machine, or has a wider interval than was asked
+        for; on the front first, then the baseline.
+    """
+    baseline = () if front.baseline_entry is None else (front.baseline_entry,)
+    some = (*front.on_front, *baseline, *front.perhaps, *front.doubters)
+    matter = {entry.id: entry for entry in some}
+    return [entry for entry in matter.values() if entry.device == device and _flagged(front, entry)]
+
+
+def to_time(front: Front, entries: Iterable[Entry]) -> list[str]:
+    """List the metrics that designs are timed for: objectives, and values from bad conditions.
+
+    Args:
+        front: The front.
+        entries: Designs of it.
+
+    Returns:
+        Names of metrics that become more certain when they are measured again.
+    """
+    rough = {name for entry in entries for name in _flagged(front, entry)}
+    names = front.refined_by("re-measure")
+    return [name for name in names if name in front.objectives or name in rough]
+
+
+def _flagged(front: Front, entry: Entry) -> list[str]:
+    names = [name for name in front.refined_by("re-measure") if name in entry.metrics]
+    return [name for name in names if entry.metrics[name].flagged]
+
+
+def network_of(entry: Entry) -> str:
+    """Return the id of the deployed network of a design, or of the design if it has none."""
+    return entry.deployed or entry.id
+
+
+def distinct(entries: Iterable[Entry]) -> list[Entry]:
+    """Keep the first of the designs that run as the same deployed network."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        found.setdefault(network_of(entry), entry)
+    return list(found.values())
+
+
+def _with_shapes(candidate: Candidate, weights: Weights) -> bool:
+    """Take up learned shapes from the weights; say whether that is possible, or not needed."""
+    if not candidate.design.learned:
+        return True
+    state = weights.load(candidate.design.id)
+    if state is None:
+        return False
+    try:
+        candidate.restore(state)
+    except WorkFailed:
+        # Of a network that has changed since.
+        return False
+    return True

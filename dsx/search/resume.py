@@ -1,0 +1,152 @@
+"""Begin a study, or find that it is still the one that was begun."""
+
+import json
+from typing import Any
+
+from dsx.errors import StorageError
+from dsx.search.plan import Plan
+from dsx.search.sampling.study import exists, forget
+from dsx.space.yaml import read_source
+from dsx.store.database import Engine, StudyRow
+from dsx.store.measurements import Memory
+from dsx.store.studies import (
+    add_study,
+    delete_study,
+    has_results,
+    has_trials,
+    load_study,
+)
+
+
+def begin_study(
+    name: str,
+    plan: Plan,
+    memory: Memory,
+    seed: int,
+    mix_devices: bool = False,
+    *,
+    engine: Engine,
+) -> None:
+    """Write a new study down, or check that this is still the one that was begun.
+
+    One that was begun with another space, but has no design, is begun anew: a mistake in the space
+    can be mended.
+
+    Args:
+        name: Of the study.
+        plan: What it measures.
+        memory: Of this device, in the study's database.
+        seed: Of the draws.
+        mix_devices: Whether the study may have been begun on another device.
+        engine: The same database, for what may be written only while the study is held.
+
+    Raises:
+        StorageError: If the study was begun with another space, on another device, or by a dsx
+            that measured otherwise.
+    """
+    begun = load_study(memory.engine, name)
+    if begun is not None and _differs(begun, plan) and not has_results(memory.engine, name):
+        forget(engine, name)
+        delete_study(engine, name)
+    elif begun is not None:
+        _check_same(begun, plan, memory, mix_devices)
+        return
+    elif not has_trials(memory.engine, name) and exists(memory.engine, name):
+        raise StorageError(
+            f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
+            "another name with --study NAME)"
+        )
+    baseline = plan.space.baseline
+    memory.add_design(baseline, baseline.words(plan.space.census))
+    add_study(engine, _row(name, plan, memory.device, seed))
+
+
+def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
+    space = plan.space
+    return StudyRow(
+        name=name,
+        space=space.name,
+        space_text=space.source.text,
+        device=device,
+        seed=seed,
+        baseline=space.baseline.id,
+        objectives=dict(space.file.objectives),
+        metrics={
+            metric: {
+                "unit": plan.metrics[metric].unit,
+                "direction": plan.metrics[metric].direction,
+                "stage": plan.metrics[metric].stage,
+                "refinement": plan.metrics[metric].refinement,
+                "protocol": protocol,
+                "learned_protocol": plan.learned.get(metric),
+                "settings": dict(plan.settings[metric]),
+            }
+            for metric, protocol in plan.protocols.items()
+        },
+        reference={},
+    )
+
+
+def _differs(begun: StudyRow, plan: Plan) -> str:
+    old = read_source(begun.space, begun.space_text).content
+    return difference_of(old, plan.space.source.content)
+
+
+def _check_same(begun: StudyRow, plan: Plan, memory: Memory, mix_devices: bool) -> None:
+    space = plan.space
+    new_study = "begin another study with --study NAME"
+    difference = _differs(begun, plan)
+    if difference:
+        raise StorageError(
+            f"{space.source.file}: study '{begun.name}' was begun with another space: "
+            f"{difference} ({new_study})"
+        )
+    if begun.device != memory.device and not mix_devices:
+        difference = difference_of(memory.facts(begun.device), memory.facts(memory.device))
+        raise StorageError(
+            f"study '{begun.name}' was begun on another device, and their numbers do not mix: "
+            f"{difference} ({new_study}, or mix them all the same: --mix-devices)"
+        )
+    for name, protocol in plan.protocols.items():
+        facts = begun.metrics.get(name, {})
+        known = facts.get("protocol"), facts.get("learned_protocol")
+        if known != (protocol, plan.learned.get(name)):
+            # JSON's own values: a tuple that was written down is a list by now.
+            now = json.loads(json.dumps(plan.settings[name]))
+            difference = difference_of(facts.get("settings", {}), now)
+            raise StorageError(
+                f"study '{begun.name}' was begun when {name} was measured in another way: "
+                f"{difference or 'shapes were learned otherwise'} ({new_study})"
+            )
+
+
+def difference_of(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Say in which keys two space files, or two devices, differ.
+
+    Args:
+        old: Content of the one a study was begun with.
+        new: Content of the one at hand.
+
+    Returns:
+        "train.epochs was 6, is 8; ..."; empty where they mean the same.
+    """
+    before, after = _flat(old), _flat(new)
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    missing = "absent"
+    return "; ".join(
+        f"{key} was {before.get(key, missing)}, is {after.get(key, missing)}" for key in keys
+    )
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)  # type: ignore[assignment]
+    else:
+        # Dates are YAML but not JSON.
+        return {path: json.dumps(value, default=str)}
+    flat: dict[str, str] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{path}.{key}" if path else str(key))
+    return flat

@@ -1,0 +1,1 @@
+"""Samplers: the study of Optuna and its storage."""

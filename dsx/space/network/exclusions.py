@@ -1,0 +1,97 @@
+"""Left alone: the convolutions of a network that are no slots, and why."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from dsx.conv.graph import Traced, untouchable
+from dsx.conv.sparsity import disagreement
+from dsx.space.network.calls import CONVOLUTIONS, Calls
+
+FUNCTIONAL = "(no module)"
+"""Stands for what is computed by a call such as F.conv2d, or by a module in a plain list."""
+
+Holders = Mapping[int, int]
+
+
+def left_alone(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]:
+    """Say why convolutions of a network are no slots.
+
+    Args:
+        network: In eval mode.
+        traced: Trace of the network.
+        calls: What happened when it ran.
+
+    Returns:
+        The reason by module name, in the network's order.
+    """
+    read, held = untouchable(network, traced), holders(network)
+    found = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, CONVOLUTIONS):
+            continue
+        reason = obstacle(module, held)
+        if not reason and module not in calls.modules:
+            reason = _uncalled(module, calls)
+        used = any(id(p) in calls.weights for p in module._parameters.values())
+        if not reason and (used or module in read):
+            reason = "the network's own code reads its weights"
+        if reason:
+            found[name] = reason
+    if calls.convolutions:
+        number = f"{calls.convolutions} convolution{'s' if calls.convolutions > 1 else ''}"
+        found[FUNCTIONAL] = f"{number} computed by no nn.Module that the network registers"
+    return found
+
+
+def _uncalled(conv: nn.Module, calls: Calls) -> str:
+    if id(conv._parameters["weight"]) not in calls.weights:
+        return "is not called in a forward pass"
+    return (
+        "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
+        "by a function)"
+    )
+
+
+def holders(network: nn.Module) -> Holders:
+    """Count the modules that hold each parameter, by its identity."""
+    return Counter(id(p) for module in network.modules() for p in module._parameters.values())
+
+
+def obstacle(conv: nn.Module, held: Holders) -> str:
+    """Say why a convolution cannot be replaced, as far as it shows without running anything.
+
+    Args:
+        conv: A convolution of a network.
+        held: The holders of the network's parameters.
+
+    Returns:
+        The reason; empty if there is none.
+    """
+    if is_parametrized(conv) or conv._parameters.get("weight") is None:
+        return "its weight is computed from others"
+    if type(conv) is not nn.Conv2d:
+        return f"is a {type(conv).__name__}, not a nn.Conv2d"
+    if _hooked(conv):
+        return "hooks hang on it, and would be lost"
+    if (
+        {"forward", "_conv_forward"} & vars(conv).keys()
+        or conv._modules
+        or conv._buffers
+        or len(conv._parameters) > 2
+    ):
+        return "more hangs on it than a weight and a bias, and would be lost"
+    if reason := disagreement(conv):
+        return reason
+    own = [p for p in conv._parameters.values() if p is not None]
+    if any(held[id(p)] > 1 for p in own):
+        return "shares weights with another module"
+    return ""
+
+
+def _hooked(conv: nn.Module) -> bool:
+    own = (conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)
+    tensors = [p._backward_hooks for p in conv._parameters.values() if p is not None]
+    return any(map(bool, (*own, conv._backward_pre_hooks, *tensors)))

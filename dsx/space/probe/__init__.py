@@ -1,0 +1,5 @@
+"""Probes: whether a network can be redesigned, trained and deployed."""
+
+from dsx.space.probe.probe import fingerprint, probe
+
+__all__ = ["fingerprint", "probe"]

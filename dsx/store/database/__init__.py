@@ -1,0 +1,39 @@
+"""Databases: engines, the schema of the tables, and checks of what is read from them."""
+
+from dsx.store.database.checked import DamagedRow
+from dsx.store.database.creation import creating
+from dsx.store.database.engine import (
+    DEFAULT_STORAGE,
+    Engine,
+    open_database,
+    options_for,
+    parse_url,
+    shown,
+    sqlite_file,
+)
+from dsx.store.database.failures import SQLAlchemyError, one_line_errors
+from dsx.store.database.open_connections import roll_back_open
+from dsx.store.database.schema import COMPLETE, FAILED, REJECTED, StudyRow, now
+from dsx.store.database.server import SERVER_SECONDS, connection_lost
+
+__all__ = [
+    "COMPLETE",
+    "DEFAULT_STORAGE",
+    "FAILED",
+    "REJECTED",
+    "SERVER_SECONDS",
+    "DamagedRow",
+    "Engine",
+    "SQLAlchemyError",
+    "StudyRow",
+    "connection_lost",
+    "creating",
+    "now",
+    "one_line_errors",
+    "open_database",
+    "options_for",
+    "parse_url",
+    "roll_back_open",
+    "shown",
+    "sqlite_file",
+]

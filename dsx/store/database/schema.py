@@ -1,0 +1,326 @@
+"""dsx's own tables; they lie beside Optuna's in one database."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    event,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dsx.store.database.checked import Checked, refuse_damaged
+
+SCHEMA_VERSION = 1
+"""Version of the layout of these tables."""
+
+OPTIONAL = "optional"
+"""Key in the `info` of a table that a database may lack while it is only read."""
+
+# What can become of a draw.
+RUNNING, INTERRUPTED = "running", "interrupted"
+COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
+
+
+def now() -> datetime:
+    """The time in UTC, as the tables keep it (without a zone, which SQLite would drop)."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+State = Literal["running", "interrupted", "complete", "rejected", "failed", "repeated"]
+Objectives = Annotated[dict[str, Literal["minimize", "maximize"]], Field(min_length=1)]
+Lines = Checked(Text(), str)
+
+
+class DeviceFacts(BaseModel):
+    """The facts of a device that every version of dsx stores."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    torch: str
+
+
+class MetricFacts(BaseModel):
+    """What a study stores of one of its metrics."""
+
+    unit: str
+    direction: Literal["minimize", "maximize"]
+    stage: Literal["static", "timed", "projected", "trained"]
+    protocol: str
+    learned_protocol: str | None = None
+    settings: dict[str, Any]
+
+
+class DeploymentFacts(BaseModel):
+    """The facts of a deployment that reports read."""
+
+    forms: dict[str, str]
+    deployed_params: int | None = None
+    deployed_flops: int | None = None
+    folded_norms: int = 0
+    unfolded_norms: int = 0
+
+
+class Conditions(BaseModel):
+    """The conditions of a measurement that reports read; None if it was too short to tell."""
+
+    wide: bool | None = False
+    busy: bool | None = False
+    forms: dict[str, str] = Field(default_factory=dict)
+    counted_by_operator: float = 0.0
+    unknown_operators: dict[str, int] = Field(default_factory=dict)
+    unknown_to_check: dict[str, int] = Field(default_factory=dict)
+
+
+def _object(kind: Any) -> Checked:
+    return Checked(JSON(), kind)
+
+
+class Base(DeclarativeBase):
+    """Types that all tables share."""
+
+    type_annotation_map = {  # noqa: RUF012
+        dict[str, Any]: _object(dict[str, Any]),
+        str: Checked(String(255), str),
+        int: Checked(Integer(), int),
+        float: Checked(Double(), Finite),
+        bool: Checked(Boolean(), bool),
+        bytes: Checked(LargeBinary(), bytes),
+        datetime: Checked(DateTime(), datetime),
+    }
+
+
+event.listen(Base, "load", refuse_damaged, propagate=True)
+event.listen(Base, "refresh", refuse_damaged, propagate=True)
+
+
+class DatabaseRow(Base):
+    """The database itself; there is one row."""
+
+    __tablename__ = "dsx_database"
+    schema: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str]
+
+
+class DeviceRow(Base):
+    """A machine, by its fingerprint."""
+
+    __tablename__ = "dsx_devices"
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    facts: Mapped[dict[str, Any]] = mapped_column(_object(DeviceFacts))
+
+
+class DesignRow(Base):
+    """A design, by its id: equal designs are one row, in whatever study they turn up."""
+
+    __tablename__ = "dsx_designs"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    model_args: Mapped[dict[str, Any]]
+    spec: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, dict[str, Any]]))
+    words: Mapped[str] = mapped_column(Lines)
+
+
+class ProtocolRow(Base):
+    """How a metric was measured, by the hash of its settings."""
+
+    __tablename__ = "dsx_protocols"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+
+    @property
+    def family(self) -> str:
+        """The settings without the training seed: numbers of one family are of several seeds."""
+        return json.dumps(_unseeded(self.settings), sort_keys=True)
+
+    @property
+    def seed(self) -> int | None:
+        """The training seed, None where nothing depends on one."""
+        return _seed(self.settings)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the numbers are of designs with learned shapes, which depend on the training."""
+        return "learned_shapes" in self.settings
+
+
+class MeasurementRow(Base):
+    """One reading with its conditions.
+
+    Attributes:
+        design: Id of the design for which the reading was taken.
+        subject: Id of what was measured: of the deployed network for a timed metric, else of the
+            design.
+    """
+
+    __tablename__ = "dsx_measurements"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    design: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
+    subject: Mapped[str]
+    metric: Mapped[str]
+    protocol: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
+    value: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    samples: Mapped[bytes]
+    conditions: Mapped[dict[str, Any]] = mapped_column(_object(Conditions))
+    taken_at: Mapped[datetime] = mapped_column(default=now)
+    __table_args__ = (Index("dsx_measured", "subject", "metric", "protocol", "device"),)
+
+
+class DeploymentRow(Base):
+    """The deployed network that a design runs as; equal deployed networks share their readings.
+
+    Attributes:
+        protocol: Id of the settings under which the design was deployed. With learned shapes they
+            include the training.
+        subject: Id of the deployed network.
+        timed_as: Id of the protocol of its readings, which includes no training.
+        facts: Chosen forms and folded batch norms.
+    """
+
+    __tablename__ = "dsx_deployments"
+    design: Mapped[str] = mapped_column(ForeignKey(DesignRow.id), primary_key=True)
+    protocol: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id), primary_key=True)
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
+    subject: Mapped[str]
+    timed_as: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
+    facts: Mapped[dict[str, Any]] = mapped_column(_object(DeploymentFacts))
+    __table_args__ = (Index("dsx_deployed", "subject", "timed_as", "device"),)
+
+
+class FormRow(Base):
+    """The deployed form that was fastest in a situation on a device."""
+
+    __tablename__ = "dsx_forms"
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
+    situation: Mapped[str] = mapped_column(Checked(String(64), str), primary_key=True)
+    facts: Mapped[dict[str, Any]]
+    form: Mapped[str]
+    seconds: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
+
+
+class SentinelRow(Base):
+    """What the sentinel takes on a device in calm moments, by its situation."""
+
+    __tablename__ = "dsx_sentinels"
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
+    situation: Mapped[str] = mapped_column(primary_key=True)
+    milliseconds: Mapped[float] = mapped_column(Checked(Double(), Positive))
+
+
+class StudyRow(Base):
+    """One search: a space, a device, its objectives, and what its numbers are compared with."""
+
+    __tablename__ = "dsx_studies"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    space: Mapped[str]
+    space_text: Mapped[str] = mapped_column(Lines)
+    device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint))
+    seed: Mapped[int] = mapped_column(Checked(BigInteger(), int))
+    baseline: Mapped[str] = mapped_column(ForeignKey(DesignRow.id))
+    objectives: Mapped[dict[str, Any]] = mapped_column(_object(Objectives))
+    metrics: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, MetricFacts]))
+    reference: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
+    begun_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class TrialRow(Base):
+    """One draw of a study, and what became of it."""
+
+    __tablename__ = "dsx_trials"
+    study: Mapped[str] = mapped_column(ForeignKey(StudyRow.name), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    design: Mapped[str | None] = mapped_column(ForeignKey(DesignRow.id))
+    state: Mapped[str] = mapped_column(Checked(String(255), State))
+    reason: Mapped[str] = mapped_column(Lines, default="")
+    feasible: Mapped[bool] = mapped_column(default=False)
+    begun_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+
+
+class TrialDetailRow(Base):
+    """Details of a trial that failed or violates a constraint; no row for any other trial.
+
+    Attributes:
+        traceback: Traceback of the failure; empty for a trial that did not fail.
+        violations: Violated constraint to the amount by which its value exceeds the bound.
+    """
+
+    __tablename__ = "dsx_trial_details"
+    study: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    traceback: Mapped[str] = mapped_column(Lines, default="")
+    violations: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Positive]))
+    # Databases of this schema version that were created before this table existed lack it.
+    __table_args__ = {"info": {OPTIONAL: True}}  # noqa: RUF012
+
+
+class WeightFileRow(Base):
+    """A file of trained weights or a checkpoint, recorded before dsx writes it.
+
+    dsx reads, replaces and deletes only recorded files that still hold what was written.
+    """
+
+    __tablename__ = "dsx_weight_files"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study: Mapped[str]
+    design: Mapped[str]
+    training: Mapped[str]
+    file: Mapped[str]
+    # Both are null for a checkpoint, whose content changes while the training proceeds.
+    size: Mapped[int | None] = mapped_column(Checked(BigInteger(), int))
+    sha256: Mapped[str | None]
+    __table_args__ = (Index("dsx_weight_files_of", "design", "training"),)
+
+
+class LeaseRow(Base):
+    """The right of one process to run a study; host and pid are for messages only."""
+
+    __tablename__ = "dsx_leases"
+    study: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str]
+    counter: Mapped[int]
+    host: Mapped[str]
+    pid: Mapped[int]
+
+
+_SEEDED = ("train", "learned_shapes")
+"""Where settings hold a training seed, beside one of their own."""
+
+
+def _unseeded(settings: Any) -> Any:
+    if not isinstance(settings, Mapping):
+        return settings
+    return {
+        name: _unseeded(value) if name in _SEEDED else value
+        for name, value in settings.items()
+        if name != "seed"
+    }
+
+
+def _seed(settings: Any) -> int | None:
+    if not isinstance(settings, Mapping):
+        return None
+    seeds = [settings.get("seed"), *(_seed(settings.get(name)) for name in _SEEDED)]
+    return next((seed for seed in seeds if isinstance(seed, int)), None)

@@ -1,0 +1,354 @@
+"""Memory: what was measured, found again by subject, metric, protocol and device."""
+
+import array
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from dsx.conv.deploy import Choice
+from dsx.measure import Device, Reading
+from dsx.space import Design
+from dsx.store.database.checked import DamagedRow, damage
+from dsx.store.database.engine import transaction
+from dsx.store.database.schema import (
+    Base,
+    DeploymentRow,
+    DesignRow,
+    DeviceRow,
+    FormRow,
+    MeasurementRow,
+    ProtocolRow,
+    now,
+)
+from dsx.store.database.server import repeated_if_lost
+from dsx.store.measurements.readings import usable
+
+FLUSH_SECONDS = 1.0
+
+
+def digest(facts: Any) -> str:
+    """Hash plain JSON values to twelve hexadecimal digits, blind to key order."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The deployed network that a design runs as.
+
+    Args:
+        subject: Id of the deployed network.
+        protocol: Id of the settings under which the design was deployed.
+        facts: Chosen forms and folded batch norms, as plain JSON values.
+    """
+
+    subject: str
+    protocol: str
+    facts: Mapping[str, Any]
+
+
+class Memory:
+    """The measurements of one device in one database.
+
+    Args:
+        engine: The database; its tables exist.
+        device: Whose numbers are read and written.
+    """
+
+    def __init__(self, engine: Engine, device: Device) -> None:
+        self.engine = engine
+        self.device = device.fingerprint
+        self._flushed = -math.inf
+        facts = {name: getattr(device, name) for name in device.__dataclass_fields__}
+        self.add_once(DeviceRow(fingerprint=self.device, facts=facts))
+
+    def add_once(self, row: Base) -> None:
+        """Write a row; one with the same key is replaced."""
+        try:
+            self._merge(row)
+        except IntegrityError:
+            # Another process wrote it after we had looked for it; now it is found.
+            self._merge(row)
+        except DamagedRow:
+            self._replace(row)
+
+    def add_new(self, row: Base) -> bool:
+        """Write a row unless there is one with the same key; return whether it was written."""
+        try:
+            with Session(self.engine) as session, session.begin():
+                session.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    def _merge(self, row: Base) -> None:
+        with Session(self.engine) as session, session.begin():
+            session.merge(row)
+
+    def _replace(self, row: Base) -> None:
+        """Write a row over one that cannot be read."""
+        table = type(row).__table__
+        values = {column.name: getattr(row, column.name) for column in table.columns}
+        keys = [column == values[column.name] for column in table.primary_key]
+        with Session(self.engine) as session, session.begin():
+            session.execute(update(type(row)).where(*keys).values(**values))
+
+    def facts(self, device: str) -> dict[str, Any]:
+        """Give what is known of a device.
+
+        Args:
+            device: Its fingerprint.
+
+        Returns:
+            Its facts, by name.
+
+        Raises:
+            DamagedRow: If the database does not know it.
+        """
+        with Session(self.engine) as session:
+            row = session.get(DeviceRow, device)
+        if row is None:
+            raise DamagedRow(f"the database is damaged: dsx_devices has no row {device!r}")
+        return row.facts
+
+    def add_design(self, design: Design, words: str) -> None:
+        """Write down a design.
+
+        Args:
+            design: Any design.
+            words: Its description.
+        """
+        self.add_once(
+            DesignRow(
+                id=design.id,
+                model=design.model,
+                model_args=dict(design.model_args),
+                spec=design.spec_json(),
+                words=words,
+            )
+        )
+
+    def add_protocol(self, name: str, settings: Mapping[str, Any]) -> str:
+        """Write down how a metric is measured.
+
+        Args:
+            name: Of the metric.
+            settings: What its numbers depend on, as plain JSON values.
+
+        Returns:
+            The protocol's id.
+        """
+        settings = {"metric": name, **settings}
+        protocol = digest(settings)
+        self.add_once(ProtocolRow(id=protocol, metric=name, settings=settings))
+        return protocol
+
+    def find(self, subject: str, metric: str, protocol: str) -> Reading | None:
+        """Look a number up.
+
+        Args:
+            subject: Id of the deployed network for a timed metric, else of the design.
+            metric: Name of the metric.
+            protocol: Protocol id.
+
+        Returns:
+            The newest reading taken on this device, if there is one that is not damaged.
+        """
+        row = self._newest(subject, metric, protocol)
+        if row is None:
+            return None
+        return Reading(
+            value=row.value,
+            low=row.low,
+            high=row.high,
+            samples=array.array("f", row.samples),
+            conditions=row.conditions,
+        )
+
+    def taken_at(self, subject: str, metric: str, protocol: str) -> datetime:
+        """Return the time in UTC at which the newest reading was taken; there must be one."""
+        row = self._newest(subject, metric, protocol)
+        assert row is not None, "no such reading"
+        taken_at: datetime = row.taken_at
+        return taken_at
+
+    def _newest(self, subject: str, metric: str, protocol: str) -> Row[Any] | None:
+        row = MeasurementRow
+        query = (
+            select(row.value, row.low, row.high, row.samples, row.conditions, row.taken_at)
+            .where(
+                row.subject == subject,
+                row.metric == metric,
+                row.protocol == protocol,
+                row.device == self.device,
+            )
+            .order_by(row.id.desc())
+        )
+        with Session(self.engine) as session:
+            found = session.execute(query)
+            return next((one for one in found if usable(one._mapping)), None)
+
+    def deployed(self, design: str, protocol: str) -> str | None:
+        """Look up which deployed network a design runs as on this device.
+
+        Args:
+            design: Design id.
+            protocol: Id of the settings under which it is deployed.
+
+        Returns:
+            The id of the deployed network, if the design was deployed before.
+        """
+        with Session(self.engine) as session:
+            try:
+                row = session.get(DeploymentRow, (design, protocol, self.device))
+            except DamagedRow:
+                # The design is deployed again, which replaces the row.
+                return None
+            return None if row is None else row.subject
+
+    def add_deployment(self, design: str, timed_as: str, deployment: Deployment) -> None:
+        """Store which deployed network a design runs as, in place of an earlier deployment.
+
+        Args:
+            design: Design id.
+            timed_as: Id of the protocol of the network's readings, of which there must be one.
+            deployment: The deployment.
+        """
+        self.add_once(DeploymentRow(**self._deployment(design, timed_as, deployment)))
+
+    def _deployment(self, design: str, timed_as: str, deployment: Deployment) -> dict[str, Any]:
+        return {
+            "design": design,
+            "protocol": deployment.protocol,
+            "device": self.device,
+            "subject": deployment.subject,
+            "timed_as": timed_as,
+            "facts": dict(deployment.facts),
+        }
+
+    def add(
+        self,
+        design: str,
+        metric: str,
+        protocol: str,
+        reading: Reading,
+        deployment: Deployment | None = None,
+    ) -> None:
+        """Commit a reading, which no end of this process can undo afterwards.
+
+        If the measurement took longer than a second, a power cut cannot undo it either; of quicker
+        ones it may undo those of the last second. A server that goes away is waited for.
+
+        Args:
+            design: Design id.
+            metric: Name of the metric.
+            protocol: Protocol id.
+            reading: The number and its making.
+            deployment: For a timed metric what was timed. It is stored in the same transaction,
+                so that no design refers to a deployed network without a reading.
+        """
+        row: dict[str, Any] = {
+            "design": design,
+            "subject": design if deployment is None else deployment.subject,
+            "metric": metric,
+            "protocol": protocol,
+            "device": self.device,
+            "taken_at": now(),
+            "value": reading.value,
+            "low": reading.low,
+            "high": reading.high,
+            "samples": array.array("f", reading.samples).tobytes(),
+            "conditions": dict(reading.conditions),
+        }
+        deployed = None if deployment is None else self._deployment(design, protocol, deployment)
+        # A measurement of a second or longer started after the last flush. A flush includes all
+        # earlier commits.
+        durable = time.monotonic() - self._flushed >= FLUSH_SECONDS
+        repeated_if_lost(lambda: self._add(row, deployed, durable))
+        if durable:
+            self._flushed = time.monotonic()
+
+    def _add(
+        self, row: Mapping[str, Any], deployed: Mapping[str, Any] | None, durable: bool
+    ) -> None:
+        """Write a measurement and the deployment that was measured in one transaction."""
+        named = ("design", "metric", "protocol", "device", "taken_at")
+        # The connection may have broken after the commit, but before its answer.
+        written = select(MeasurementRow.id).filter_by(**{name: row[name] for name in named})
+        for last in (False, True):
+            try:
+                with transaction(self.engine, durable) as session:
+                    if session.scalar(written) is None:
+                        session.add(MeasurementRow(**row))
+                        if deployed is not None:
+                            # Not merged, since that reads the stored row, which may be damaged.
+                            key = {
+                                name: deployed[name] for name in ("design", "protocol", "device")
+                            }
+                            session.execute(delete(DeploymentRow).filter_by(**key))
+                            session.execute(insert(DeploymentRow).values(**deployed))
+            except IntegrityError:
+                # Another process wrote the deployment in the meantime; now it is deleted first.
+                if last:
+                    raise
+            else:
+                return
+
+
+class KnownForms(MutableMapping[str, Choice]):
+    """The deployed forms chosen on a device: the mapping that `deploy` reads and adds to.
+
+    Args:
+        engine: The database that knows them.
+        device: Fingerprint of the device.
+        memory: Where new ones go; None keeps them in this object only.
+    """
+
+    def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
+        self._memory = memory
+        query = select(FormRow.situation, FormRow.form, FormRow.seconds)
+        with Session(engine) as session:
+            self._choices = {
+                row.situation: Choice(form=row.form, seconds=row.seconds)
+                for row in session.execute(query.where(FormRow.device == device))
+                # What is left out is selected by timing once more, and written over.
+                if not damage(FormRow.__table__, row._mapping)
+            }
+
+    def __getitem__(self, situation: str) -> Choice:
+        return self._choices[_key(situation)]
+
+    def __setitem__(self, situation: str, choice: Choice) -> None:
+        self._choices[_key(situation)] = choice
+        if self._memory is None:
+            return
+        self._memory.add_once(
+            FormRow(
+                device=self._memory.device,
+                situation=_key(situation),
+                facts=json.loads(situation),
+                form=choice.form,
+                seconds=dict(choice.seconds),
+            )
+        )
+
+    def __delitem__(self, situation: str) -> None:
+        raise TypeError("a measured choice is not forgotten")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        return len(self._choices)
+
+
+def _key(situation: str) -> str:
+    return hashlib.sha256(situation.encode()).hexdigest()

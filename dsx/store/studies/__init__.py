@@ -1,0 +1,46 @@
+"""Studies and their trials in a database."""
+
+from dsx.store.studies.failed_trials import FailedStudy, FailedTrial, load_failed
+from dsx.store.studies.names import check_study_name
+from dsx.store.studies.provenance import unfolded_words
+from dsx.store.studies.proxies import Proxy, ProxyReport, load_proxies
+from dsx.store.studies.read import find_study, front, load_front, load_values
+from dsx.store.studies.studies import StudyLine, list_studies
+from dsx.store.studies.study_rows import (
+    add_study,
+    delete_study,
+    has_results,
+    has_trials,
+    load_measured,
+    load_spec,
+    load_study,
+    set_reference,
+)
+from dsx.store.studies.trials import Outcome, Trials
+
+__all__ = [
+    "FailedStudy",
+    "FailedTrial",
+    "Outcome",
+    "Proxy",
+    "ProxyReport",
+    "StudyLine",
+    "Trials",
+    "add_study",
+    "check_study_name",
+    "delete_study",
+    "find_study",
+    "front",
+    "has_results",
+    "has_trials",
+    "list_studies",
+    "load_failed",
+    "load_front",
+    "load_measured",
+    "load_proxies",
+    "load_spec",
+    "load_study",
+    "load_values",
+    "set_reference",
+    "unfolded_words",
+]

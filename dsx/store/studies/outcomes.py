@@ -1,0 +1,127 @@
+"""Reader of the outcomes of the trials of a study, and of their reasons."""
+
+from collections import Counter, defaultdict
+from typing import Any, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dsx.analysis import Outcomes, Reason, grouped, most_common
+from dsx.store.database.checked import damage
+from dsx.store.database.schema import (
+    COMPLETE,
+    FAILED,
+    REJECTED,
+    DesignRow,
+    StudyRow,
+    TrialDetailRow,
+    TrialRow,
+)
+
+
+class ReadTrial(NamedTuple):
+    """A trial of a study.
+
+    Attributes:
+        number: Number of the trial.
+        design: Id of its design; None if the design is lost.
+        state: State of the trial.
+        reason: Reason of that state in one line; may be empty.
+    """
+
+    number: int
+    design: str | None
+    state: str
+    reason: str
+
+
+def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
+    """Count the trials of a study by their outcome, and by its reason.
+
+    Args:
+        session: A session of the database.
+        study: The study.
+
+    Returns:
+        The counts. Trials whose row is damaged are counted as such and otherwise left out.
+    """
+    rows, damaged = read_trials(session, study.name)
+    ended = [row for row in rows if row.state in (COMPLETE, REJECTED, FAILED)]
+    candidates = [row for row in ended if row.design != study.baseline]
+    states = Counter(row.state for row in candidates)
+    known = {row.number for row in candidates}
+    violations: dict[str, list[int]] = defaultdict(list)
+    violating = {row.number for row in candidates if row.state == REJECTED}
+    for number, excesses in read_details(session, study.name, TrialDetailRow.violations).items():
+        if number in known and excesses:
+            violating.add(number)
+            for name in excesses:
+                violations[name].append(number)
+    failed = [(row.number, row.reason) for row in candidates if row.state == FAILED]
+    return Outcomes(
+        counts=Counter(row.state for row in rows),
+        complete=states[COMPLETE],
+        rejected=states[REJECTED],
+        failed=states[FAILED],
+        violating=len(violating),
+        failures=grouped(failed, slot_names(session, study)),
+        violations=most_common(
+            Reason(text=name, trials=tuple(numbers)) for name, numbers in violations.items()
+        ),
+        baseline_failure=_baseline_failure(ended, study.baseline),
+        damaged=damaged,
+    )
+
+
+def slot_names(session: Session, study: StudyRow) -> tuple[str, ...]:
+    """Return the names of the slots of a study's network, as far as they can be read."""
+    spec = session.scalar(select(DesignRow.spec).where(DesignRow.id == study.baseline))
+    return tuple(spec) if isinstance(spec, dict) else ()
+
+
+def read_trials(session: Session, study: str) -> tuple[list[ReadTrial], int]:
+    """Read the trials of a study.
+
+    Args:
+        session: A session of the database.
+        study: Name of the study.
+
+    Returns:
+        The trials in order, and the number of trials that are left out because their row is
+        damaged.
+    """
+    row = TrialRow
+    query = select(row.number, row.design, row.state, row.reason).where(row.study == study)
+    rows = session.execute(query.order_by(row.number)).all()
+    sound = [ReadTrial(*found) for found in rows if not damage(TrialRow.__table__, found._mapping)]
+    return sound, len(rows) - len(sound)
+
+
+def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
+    """Read a column of the details of trials.
+
+    Args:
+        session: A session of the database.
+        study: Name of the study.
+        column: The column of `TrialDetailRow`.
+
+    Returns:
+        Number of a trial to the value of the column, as far as a value is stored.
+    """
+    row = TrialDetailRow
+    # A database of an earlier version gets this table when it is next opened for writing.
+    if not sqlalchemy.inspect(session.connection()).has_table(row.__tablename__):
+        return {}
+    found = session.execute(
+        select(row.number, column.label(column.key)).where(row.study == study).order_by(row.number)
+    )
+    return {each.number: each[1] for each in found if not damage(row.__table__, each._mapping)}
+
+
+def _baseline_failure(ended: list[ReadTrial], baseline: str) -> str:
+    """Return the reason of the last failure of a baseline that is not measured."""
+    own = [row for row in ended if row.design == baseline]
+    if not own or any(row.state == COMPLETE for row in own):
+        return ""
+    return str(own[-1].reason)

@@ -1,0 +1,157 @@
+"""The trials of a study, and the outcome of each."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine, delete, select, update
+from sqlalchemy.orm import Session
+
+from dsx.store.database.schema import (
+    COMPLETE,
+    INTERRUPTED,
+    REPEATED,
+    RUNNING,
+    TrialDetailRow,
+    TrialRow,
+    now,
+)
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """The outcome of the evaluation of a design.
+
+    Args:
+        state: "complete" if all metrics were measured, "rejected" if the design violated a
+            constraint before that, "failed" if an error occurred.
+        reason: Reason of a rejection or failure, in one line.
+        values: Measured values by metric.
+        excesses: Violation of each constraint, as far as known; positive if it is violated.
+        traceback: Traceback of the failure; empty if it did not fail.
+    """
+
+    state: str
+    reason: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    excesses: dict[str, float] = field(default_factory=dict)
+    traceback: str = ""
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """The amount by which the value of each violated constraint exceeds its bound."""
+        return {name: excess for name, excess in self.excesses.items() if excess > 0}
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the design is completed and violates no constraint."""
+        return self.state == COMPLETE and all(excess <= 0 for excess in self.excesses.values())
+
+
+class Trials:
+    """The trials of one study.
+
+    Args:
+        engine: The database.
+        study: Name of the study.
+
+    Attributes:
+        counts: Number of trials by state.
+        seen: Designs that came to an end; they are not evaluated again.
+        complete: Designs measured to the end in an earlier run.
+        ends: What became of each draw of an earlier run that came to an end.
+        designs: Design id of each draw of an earlier run.
+        next: The number of the next draw, at least.
+    """
+
+    def __init__(self, engine: Engine, study: str) -> None:
+        self._engine = engine
+        self._study = study
+        with Session(engine) as session:
+            rows = session.scalars(select(TrialRow).where(TrialRow.study == study)).all()
+        self.counts = Counter(row.state for row in rows)
+        ended = [row for row in rows if row.state not in (RUNNING, INTERRUPTED)]
+        self.ends = {row.number: row.state for row in ended}
+        self.seen = {row.design for row in ended if row.design and row.state != REPEATED}
+        self.complete = {row.design for row in rows if row.state == COMPLETE}
+        self.designs = {row.number: row.design for row in rows}
+        self.next = max(self.designs, default=-1) + 1
+
+    def begin(self, number: int, design: str) -> None:
+        """Write down a draw before anything is measured.
+
+        Args:
+            number: Of the trial.
+            design: Design id.
+        """
+        row = TrialRow(study=self._study, number=number, design=design, state=RUNNING)
+        with Session(self._engine) as session, session.begin():
+            session.add(row)
+
+    def end(self, number: int, design: str, outcome: Outcome) -> None:
+        """Write down what became of a draw.
+
+        Args:
+            number: Of the trial.
+            design: Design id.
+            outcome: Its end.
+        """
+        self._close(number, outcome)
+        self.seen.add(design)
+
+    def repeat(self, number: int) -> None:
+        """Write down that a draw gave a design that was drawn before."""
+        self._close(number, Outcome(state=REPEATED, reason="drawn before"))
+
+    def replace(self, number: int, design: str, outcome: Outcome) -> None:
+        """Store the outcome of a trial that was evaluated once more; arguments as `end`."""
+        self.counts[self.ends[number]] -= 1
+        self.end(number, design, outcome)
+
+    def lose(self, number: int) -> None:
+        """Store that the design of a trial is lost, so that another trial takes its place.
+
+        Args:
+            number: Number of the trial.
+        """
+        self.counts[self.ends[number]] -= 1
+        self._close(number, Outcome(state=INTERRUPTED, reason="its design is lost"))
+        self.complete.discard(self.designs[number])
+        if (lost := self.designs[number]) is not None:
+            self.seen.discard(lost)
+
+    def interrupt(self) -> None:
+        """Write down that whatever was running is no longer."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(
+                update(TrialRow)
+                .where(TrialRow.study == self._study, TrialRow.state == RUNNING)
+                .values(state=INTERRUPTED, ended_at=now())
+            )
+        self.counts[INTERRUPTED] += self.counts.pop(RUNNING, 0)
+
+    def _close(self, number: int, outcome: Outcome) -> None:
+        with Session(self._engine) as session, session.begin():
+            row = session.get_one(TrialRow, (self._study, number))
+            row.state, row.reason, row.feasible = outcome.state, outcome.reason, outcome.feasible
+            row.ended_at = now()
+            self._detail(session, number, outcome)
+        self.counts[outcome.state] += 1
+
+    def _detail(self, session: Session, number: int, outcome: Outcome) -> None:
+        """Replace the details of a trial, which may have been evaluated before."""
+        detail = TrialDetailRow
+        session.execute(delete(detail).where(detail.study == self._study, detail.number == number))
+        if outcome.traceback or outcome.violations:
+            session.add(
+                TrialDetailRow(
+                    study=self._study,
+                    number=number,
+                    traceback=outcome.traceback,
+                    violations=outcome.violations,
+                )
+            )
+
+    @property
+    def draws(self) -> int:
+        """How often a design was drawn, whatever became of it."""
+        return self.counts.total()

@@ -1,0 +1,5 @@
+"""Trained weights and checkpoints, as files that are recorded in the database."""
+
+from dsx.store.weights.weights import Weights, training_id
+
+__all__ = ["Weights", "training_id"]

@@ -1,1 +1,0 @@
-"""Studies: search a space, remember every measurement, find the front."""

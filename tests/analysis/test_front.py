@@ -1,0 +1,242 @@
+"""The front of a study, and picks by their rules."""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import pytest
+
+from dsx.analysis.front import Direction, Entry, Front, Value
+from dsx.errors import DsxError, WorkFailed
+
+
+def value(number: float) -> Value:
+    return Value(value=number, low=number, high=number)
+
+
+def entry(trial: int, feasible: bool = True, **metrics: float) -> Entry:
+    return Entry(
+        id=f"{trial:04x}{trial:08d}",
+        trial=trial,
+        feasible=feasible,
+        metrics={name: value(number) for name, number in metrics.items()},
+        spec={},
+        words="",
+        redesigned=1,
+        fallbacks=None,
+    )
+
+
+def front(*entries: Entry, **directions: Direction) -> Front:
+    objectives: dict[str, Direction] = directions or {"flops": "minimize", "accuracy": "maximize"}
+    return Front(
+        study="digits-1",
+        space="digits",
+        objectives=objectives,
+        units={},
+        entries=entries,
+        baseline=entry(0).id,
+        reference=dict.fromkeys(objectives, 0.0),
+    )
+
+
+def trials(entries: tuple[Entry, ...]) -> list[int]:
+    return [entry.trial for entry in entries]
+
+
+def test_nan_never_gets_in() -> None:
+    with pytest.raises(AssertionError, match="holds a NaN"):
+        front(entry(1, flops=math.nan, accuracy=0.5))
+
+
+def test_front_turns_signs_and_keeps_ties_but_not_the_infeasible() -> None:
+    found = front(
+        entry(0, flops=100, accuracy=0.9),
+        entry(1, flops=50, accuracy=0.8),
+        entry(2, flops=50, accuracy=0.7),
+        entry(3, flops=50, accuracy=0.8),
+        entry(4, flops=1, accuracy=1.0, feasible=False),
+        entry(5, flops=200, accuracy=0.9),
+        entry(6, feasible=False),
+    )
+    assert trials(found.on_front) == [0, 1, 3]
+
+
+def test_equal_designs_and_missing_objectives_are_our_own_mistake() -> None:
+    with pytest.raises(AssertionError, match="equal designs"):
+        front(entry(1, flops=1, accuracy=1), entry(1, flops=2, accuracy=1))
+    with pytest.raises(AssertionError, match=r"lacks .*accuracy"):
+        front(entry(1, flops=1))
+
+
+def test_hypervolume_is_read_in_natural_signs() -> None:
+    found = Front(
+        study="s",
+        space="s",
+        objectives={"flops": "minimize", "accuracy": "maximize"},
+        units={},
+        entries=(entry(0, flops=100, accuracy=0.8), entry(1, flops=60, accuracy=0.7)),
+        baseline="",
+        reference={"accuracy": 0.6, "flops": 110},
+    )
+    assert found.hypervolume == pytest.approx(10 * 0.2 + 50 * 0.1 - 10 * 0.1)
+    assert front().hypervolume == 0.0
+
+
+def test_knee_is_nearest_the_ideal_point_of_scaled_objectives() -> None:
+    ends = [entry(1, flops=0, accuracy=0.0), entry(2, flops=1000, accuracy=1.0)]
+    near, far = entry(3, flops=300, accuracy=0.8), entry(4, flops=500, accuracy=0.85)
+    assert front(*ends, near, far).knee is near
+    # In raw numbers #5 would be nearer: flops dwarf an accuracy.
+    assert front(*ends, near, far, entry(5, flops=10, accuracy=0.1)).knee is near
+
+
+def test_knee_takes_ties_by_id_and_constant_objectives_as_nothing() -> None:
+    tied = [entry(3, flops=2, accuracy=0.5), entry(2, flops=1, accuracy=0.25)]
+    assert front(*tied).knee is tied[1]
+    same = [entry(n, a=1, b=n, c=-n) for n in (1, 2, 3)]
+    assert front(*same, a="minimize", b="minimize", c="minimize").knee is same[1]
+
+
+def test_knee_survives_infinite_values() -> None:
+    infinite, middle = entry(1, a=math.inf, b=0), entry(2, a=1, b=0.2)
+    rest = [entry(3, a=0, b=2), entry(4, a=2, b=0.1)]
+    found = front(infinite, middle, *rest, a="minimize", b="minimize")
+    assert trials(found.on_front) == [1, 2, 3, 4]
+    assert found.knee is middle
+    best = front(entry(1, a=-math.inf, b=3), a="minimize", b="minimize")
+    assert best.knee.trial == 1
+
+
+def test_every_way_to_pick() -> None:
+    found = front(
+        entry(0, flops=100, accuracy=0.9),
+        entry(12, flops=20, accuracy=0.8),
+        entry(0xABC, flops=10, accuracy=0.1),
+        entry(7, flops=200, accuracy=0.1, feasible=False),
+    )
+    assert found.pick("knee").trial == 12
+    assert found.pick("baseline").trial == found.pick("accuracy").trial == 0
+    assert found.pick("flops").trial == found.pick("0abc").trial == found.pick("0ABC0").trial
+    assert found.pick("#12").trial == 12
+    assert found.pick(entry(7).id).trial == 7
+
+
+def test_best_takes_ties_by_the_distance_to_the_ideal() -> None:
+    points = [entry(1, a=0, b=9, c=0), entry(2, a=0, b=1, c=1), entry(3, a=5, b=0, c=2)]
+    found = front(*points, a="minimize", b="minimize", c="minimize")
+    assert found.best("a").trial == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("kne", r"no design called 'kne' .*allowed: knee, baseline, flops, accuracy.*mean 'knee'"),
+        ("accurracy", "mean 'accuracy'"),
+        ("#9", r"no design called '#9' .*a trial as #1\)"),
+        ("000", "no design called '000' .*its first 4 or more"),
+        ("0001", re.escape("begins 2 design ids: 000100000001 (#1), 000100065537 (#65537)")),
+        ("baseline", "the baseline of study 'digits-1' is not measured yet"),
+    ],
+)
+def test_a_wrong_pick_names_the_right_ones(name: str, complaint: str) -> None:
+    twin = entry(0x10001, flops=2, accuracy=0.1)
+    object.__setattr__(twin, "id", "000100065537")
+    with pytest.raises(DsxError, match=complaint):
+        front(entry(1, flops=1, accuracy=0.1), twin).pick(name)
+
+
+@pytest.mark.parametrize("name", ["knee", "flops"])
+def test_nothing_feasible_is_said(name: str) -> None:
+    found = front(entry(0, flops=1, accuracy=1, feasible=False))
+    with pytest.raises(WorkFailed, match="'digits-1' has no front: No design meets the constra"):
+        found.pick(name)
+    assert found.pick("baseline").trial == 0
+
+
+def unsure(trial: int, half: float, **metrics: float) -> Entry:
+    """Give an entry with intervals as wide in every metric."""
+    ends = {
+        name: Value(value=number, low=number - half, high=number + half)
+        for name, number in metrics.items()
+    }
+    return dataclasses.replace(entry(trial), metrics=ends)
+
+
+def test_classes_turn_signs_and_leave_the_infeasible_out() -> None:
+    found = front(
+        unsure(0, 0.05, flops=100, accuracy=0.9),
+        unsure(1, 0.05, flops=50, accuracy=0.87),
+        unsure(2, 0.05, flops=60, accuracy=0.79),
+        unsure(3, 0.05, flops=60, accuracy=0.70),
+        entry(4, flops=1, accuracy=1.0, feasible=False),
+    )
+    classes = {entry.trial: found.certainty[entry.id] for entry in found.entries}
+    assert classes == {0: "perhaps", 1: "certain", 2: "perhaps", 3: "no", 4: "no"}
+    assert trials(found.on_front) == [0, 1]
+    assert trials(found.perhaps) == [2]
+    pairs = [(doubted.trial, doubter.trial) for doubted, doubter in found.contested]
+    assert pairs == [(0, 1), (2, 1)]
+
+
+def test_the_likeliest_are_those_that_fewest_of_the_front_dominate() -> None:
+    found = front(
+        unsure(1, 0.5, flops=10, accuracy=0.5),
+        unsure(2, 0.5, flops=20, accuracy=0.6),
+        unsure(3, 0.5, flops=30, accuracy=0.4),
+        unsure(4, 0.5, flops=15, accuracy=0.45),
+        unsure(5, 0.5, flops=16, accuracy=0.45),
+    )
+    assert trials(found.on_front) == [1, 2]
+    assert trials(found.perhaps) == [4, 5, 3]
+
+
+def test_a_number_outside_of_its_interval_is_our_own_mistake() -> None:
+    outside = {"flops": Value(value=1.0, low=2.0, high=3.0), "accuracy": value(1.0)}
+    with pytest.raises(AssertionError, match="outside of its interval"):
+        front(dataclasses.replace(entry(1), metrics=outside))
+
+
+def timed(trial: int, ms: float, accuracy: float, **facts: Any) -> Entry:
+    """Make an entry with a latency that is known to 2 %."""
+    found = entry(trial, latency_ms=ms, accuracy=accuracy)
+    latency = Value(value=ms, low=0.98 * ms, high=1.02 * ms, **facts)
+    return dataclasses.replace(found, metrics={**found.metrics, "latency_ms": latency})
+
+
+LATENCY: dict[str, Direction] = {"latency_ms": "minimize", "accuracy": "maximize"}
+
+
+@pytest.mark.parametrize("flag", ["wide", "busy"])
+@pytest.mark.parametrize("slower", [1.1, 4.0, 100.0])
+def test_a_flagged_latency_makes_no_design_certain(flag: str, slower: float) -> None:
+    calm = front(timed(0, 1.0, 0.9), timed(1, slower, 0.9), **LATENCY)
+    assert list(calm.certainty.values()) == ["certain", "no"]
+    for flagged in ((0,), (1,), (0, 1)):
+        facts = [{flag: trial in flagged} for trial in (0, 1)]
+        found = front(timed(0, 1.0, 0.9, **facts[0]), timed(1, slower, 0.9, **facts[1]), **LATENCY)
+        assert "certain" not in found.certainty.values()
+        # One flagged reading of another network may well be a tenth off, but not a factor of 4.
+        assert found.certainty[found.entries[1].id] == ("perhaps" if slower == 1.1 else "no")
+        assert found.contested == [(found.entries[0], found.entries[1])]
+        assert found.entries[1] in found.doubters
+
+
+def test_designs_with_the_same_readings_have_one_latency() -> None:
+    shared: dict[str, Any] = {"rests_on": frozenset({7}), "busy": True}
+    better, worse = timed(0, 1.0, 0.9, **shared), timed(1, 1.0, 0.8, **shared)
+    found = front(better, worse, **LATENCY)
+    assert list(found.certainty.values()) == ["certain", "no"]
+    assert found.contested == [] and found.doubters == ()
+    equal = front(better, dataclasses.replace(worse, metrics=better.metrics), **LATENCY)
+    assert list(equal.certainty.values()) == ["certain", "certain"]
+
+
+def test_why_a_front_is_empty_is_told_apart() -> None:
+    nothing = dataclasses.replace(front(entry(0, flops=1, accuracy=1)), entries=())
+    assert nothing.why_empty == "No design is measured to the end yet"
+    damaged = dataclasses.replace(nothing, conditions={"damaged": "left out row 4"})
+    assert damaged.why_empty == "No design has all of its measurements: left out row 4"
+    infeasible = front(entry(0, flops=1, accuracy=1, feasible=False))
+    assert infeasible.why_empty == "No design meets the constraints"

@@ -1,0 +1,99 @@
+"""Kernel shapes against loops over their definitions, and as pictures."""
+
+import itertools
+
+import pytest
+import torch
+
+from dsx.conv.sparsity.shapes import Shape, shape_and_number, shape_words
+from dsx.errors import DsxError, SpecError
+from dsx.lookup import find, names
+from tests.conv import naive
+from tests.conv.strategies import PLAIN_SHAPES
+
+SIDES = [1, 3, 5, 7]
+PICTURES = {
+    "full": ["### ### ###"],
+    "point": ["... .#. ..."],
+    "row": ["... ### ..."],
+    "column": [".#. .#. .#."],
+    "diagonal": ["#.. .#. ..#"],
+    "antidiagonal": ["..# .#. #.."],
+    "cross": [".#. ### .#."],
+    "saltire": ["#.# .#. #.#"],
+    "lines": ["... ### ...", "..# .#. #..", ".#. .#. .#.", "#.. .#. ..#"],
+    "corners": ["##. ##. ...", ".## .## ...", "... .## .##", "... ##. ##."],
+    "halves": ["### ### ...", ".## .## .##", "... ### ###", "##. ##. ##."],
+    "checker": [".#. ### .#.", "#.# .#. #.#"],
+}
+
+
+@pytest.mark.parametrize("k", SIDES)
+@pytest.mark.parametrize("name", PLAIN_SHAPES)
+def test_supports_are_boolean_squares_with_life_in_each(name: str, k: int) -> None:
+    supports = find(Shape, name).supports(k)
+    assert supports.dtype == torch.bool
+    assert supports.shape == (len(supports), k, k)
+    assert bool(supports.any(2).any(1).all())
+
+
+@pytest.mark.parametrize("k", SIDES)
+@pytest.mark.parametrize("name", naive.TURNING)
+def test_supports_are_those_of_the_definition(name: str, k: int) -> None:
+    supports = find(Shape, name).supports(k)
+    assert len(supports) == len(naive.TURNING[name])
+    for number, row, column in itertools.product(range(len(supports)), range(k), range(k)):
+        alive = bool(supports[number, row, column])
+        assert alive == naive.alive(name, number, 0, row, column, k)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_supports_look_as_drawn(name: str) -> None:
+    drawn = [
+        " ".join("".join("#" if live else "." for live in row) for row in support)
+        for support in find(Shape, name).supports(3).tolist()
+    ]
+    assert drawn == PICTURES[name]
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("p", [1, 2, 3, 4, 7])
+def test_het_is_full_where_channel_and_output_agree(p: int, k: int) -> None:
+    shape, number = shape_and_number(f"het{p}")
+    supports = shape.supports(k)
+    outputs, channels = torch.arange(9)[:, None], torch.arange(3, 14).expand(9, 11)
+    which = shape.which(outputs, channels, len(supports), number)
+    for output, column in itertools.product(range(9), range(11)):
+        support = supports[which[output, column]]
+        assert int(support.sum()) == (k * k if (column + 3 - output) % p == 0 else 1)
+        assert support[k // 2, k // 2]
+
+
+@pytest.mark.parametrize("name", PLAIN_SHAPES)
+def test_turning_shapes_turn_over_the_outputs(name: str) -> None:
+    shape, number = shape_and_number(name)
+    n = len(shape.supports(3))
+    channels = torch.arange(12).reshape(6, 2)
+    which = shape.which(torch.arange(6)[:, None], channels, n, number)
+    assert which.tolist() == [[output % n] * 2 for output in range(6)]
+
+
+def test_words_list_the_folder() -> None:
+    assert shape_words() == [f"{name}<P>" if name == "het" else name for name in names(Shape)]
+
+
+OUTSIDE = Shape(supports=lambda k: torch.ones(1, k, k, dtype=torch.bool))
+
+
+def test_a_shape_may_live_outside_dsx() -> None:
+    assert shape_and_number(f"{__name__}:OUTSIDE") == (OUTSIDE, 0)
+    with pytest.raises(DsxError, match=r"no attribute of .* called 'OUTSIDER'"):
+        shape_and_number(f"{__name__}:OUTSIDER")
+    with pytest.raises(DsxError, match="is a list, not a Shape"):
+        shape_and_number(f"{__name__}:SIDES")
+
+
+@pytest.mark.parametrize("name", ["het", "_base", "cross3", "shapes"])
+def test_what_is_no_shape_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match=r"no shape called|needs a number"):
+        shape_and_number(name)

@@ -1,0 +1,122 @@
+"""Folders appear whole or not at all, and replace only what may be replaced."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsx.errors import DsxError
+from dsx.files import folders
+from dsx.files.files import SUFFIX
+
+
+def source(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_text(text)
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def texts(folder: Path) -> set[str]:
+    return {file.read_text() for file in folder.iterdir()}
+
+
+def accept(place: Path) -> None:
+    """Let any folder be replaced."""
+
+
+def refuse(place: Path) -> None:
+    raise DsxError("not this one")
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    return source(tmp_path / "source", "new")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+def test_a_folder_appears_with_its_parents(new: Path, work: Path) -> None:
+    folders.put(new, work / "x" / "y", refuse)
+    assert texts(work / "x" / "y") == {"new"}
+    assert (names(work / "x"), names(new)) == (["y"], ["a", "b"])
+
+
+def test_an_empty_folder_is_filled(new: Path, work: Path) -> None:
+    (work / "y").mkdir()
+    folders.put(new, work / "y", refuse)
+    assert (texts(work / "y"), names(work)) == ({"new"}, ["y"])
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_what_may_be_replaced_is(
+    new: Path, work: Path, in_one_step: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_one_step:
+        monkeypatch.setattr(folders, "_exchange", folders._exchange_by_renaming)
+    source(work / "y", "old")
+    folders.put(new, work / "y", accept)
+    assert (texts(work / "y"), names(work)) == ({"new"}, ["y"])
+
+
+def test_what_must_not_be_replaced_stays(new: Path, work: Path) -> None:
+    source(work / "y", "mine")
+    with pytest.raises(DsxError, match="not this one"):
+        folders.put(new, work / "y", refuse)
+    (work / "z").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="z"):
+        folders.put(new, work / "z", accept)
+    assert (texts(work / "y"), names(work)) == ({"mine"}, ["y", "z"])
+
+
+def test_a_file_that_was_added_at_the_last_moment_stays(new: Path, work: Path) -> None:
+    source(work / "y", "old")
+
+    def check(place: Path) -> None:
+        if (place / "mine").exists():
+            raise DsxError("a file was added")
+        (place / "mine").write_text("mine")
+
+    with pytest.raises(DsxError, match="a file was added"):
+        folders.put(new, work / "y", check)
+    assert (texts(work / "y"), names(work)) == ({"old", "mine"}, ["y"])
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_stays(
+    new: Path, work: Path
+) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from dsx.files.folders import temporary\n"
+        "with temporary(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').write_text(''); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(work / "y")], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = names(work)
+    assert left.endswith(SUFFIX)
+    with folders.temporary(work / "y") as living:
+        folders.put(new, work / "y", refuse)
+        assert names(work) == sorted([living.name, "y"])
+    assert names(work) == ["y"]
+
+
+def test_the_folder_has_the_permissions_that_the_user_set(new: Path, work: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        folders.put(new, work / "y", refuse)
+    finally:
+        os.umask(old)
+    modes = [path.stat().st_mode & 0o777 for path in (work / "y", work / "y" / "a")]
+    assert modes == [0o750, 0o640]

@@ -1,0 +1,136 @@
+"""Peaks of memory against sums by hand, of networks whose operators need no secret memory.
+
+In float64 torch's own convolution runs on every CPU: it unfolds the image, C x 9 numbers for each
+output pixel under a 3 x 3 kernel, nothing under 1 x 1. What is counted here are float64 planes: one
+channel of all images of the batch.
+"""
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dsx.conv import deploy
+from dsx.measure.machine.allocations import peak_bytes
+
+BATCH, ROWS, COLUMNS = 2, 7, 5
+PLANE = 8 * BATCH * ROWS * COLUMNS
+
+
+def conv(channels: int, out_channels: int, kernel: int = 1) -> nn.Conv2d:
+    """Make a convolution that keeps the size of images."""
+    return nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2)
+
+
+class Residual(nn.Module):
+    """A stem, and two convolutions beside an identity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.first, self.second = conv(2, 8), conv(8, 8), conv(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hold the stem's output until the join."""
+        x = self.stem(x)
+        joined: Tensor = x + self.second(torch.relu(self.first(x)))
+        return joined
+
+
+class Branches(nn.Module):
+    """Two convolutions side by side, put together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = conv(2, 3), conv(2, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hold both outputs until they are copied."""
+        return torch.cat([self.left(x), self.right(x)], 1)
+
+
+class Blocked(nn.Module):
+    """A network that torch.fx cannot follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = conv(2, 8), conv(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decide by the size of the batch."""
+        x = self.first(x)
+        out: Tensor = self.second(x) if len(x) > 1 else self.second(-x).abs()
+        return out
+
+
+NORM = nn.BatchNorm2d(8)
+CASES = {
+    # Largest at the second convolution: its input, the unfolded input, its output.
+    "chain": (nn.Sequential(conv(2, 3, 3), nn.ReLU(), conv(3, 1, 3)), 3 + 27 + 1),
+    # Largest at the first one, where the unfolded image is most.
+    "wide at first": (nn.Sequential(conv(2, 3, 3), nn.ReLU(), conv(3, 1)), 18 + 3),
+    "relu": (nn.Sequential(conv(2, 8), nn.ReLU(), conv(8, 1)), 8 + 8),
+    "relu in place": (nn.Sequential(conv(2, 8), nn.ReLU(inplace=True), conv(8, 1)), 8 + 1),
+    "folded norm": (nn.Sequential(conv(2, 8), NORM, nn.ReLU(inplace=True), conv(8, 1)), 8 + 1),
+    "residual": (Residual(), 8 + 8 + 8),
+    "concatenation": (Branches(), 3 + 5 + 8),
+}  # fmt: skip
+
+
+def images(dtype: torch.dtype = torch.float64) -> Tensor:
+    """Make a batch of two channels."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(BATCH, 2, ROWS, COLUMNS, generator=generator, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_peak_is_the_sum_by_hand(name: str) -> None:
+    network, planes = CASES[name]
+    x = images()
+    deployed = deploy(network.double(), x)
+    assert deployed.untraced is None
+    assert peak_bytes(functools.partial(deployed, x), "cpu") == planes * PLANE
+
+
+def test_the_peak_is_in_bytes_whatever_the_dtype() -> None:
+    """Without convolutions, which float32 leaves to another library."""
+    network = nn.Sequential(nn.ReLU(), nn.Sigmoid(), nn.ReLU())
+    for dtype, size in ((torch.float32, 4), (torch.bfloat16, 2)):
+        peak = peak_bytes(functools.partial(network, images(dtype)), "cpu")
+        assert peak == 2 * 2 * BATCH * ROWS * COLUMNS * size
+
+
+def test_untraced_networks_hold_what_python_holds() -> None:
+    x = images()
+    deployed = deploy(Blocked().double(), x)
+    assert deployed.untraced is not None
+    assert peak_bytes(functools.partial(deployed, x), "cpu") == (8 + 1) * PLANE
+
+
+def test_the_same_every_time_and_torch_is_left_as_it_was() -> None:
+    x = images()
+    run = functools.partial(deploy(CASES["residual"][0].double(), x), x)
+    assert len({peak_bytes(run, "cpu") for _ in range(5)}) == 1
+    assert not torch.is_inference_mode_enabled()
+    with torch.autograd.profiler.profile():  # would refuse to begin inside another one
+        run()
+
+
+def test_a_recording_ends_where_the_network_fails() -> None:
+    calls = []
+
+    def fail_later() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        peak_bytes(fail_later, "cpu")
+    assert peak_bytes(lambda: torch.ones(10, dtype=torch.float64), "cpu") == 80
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+def test_cuda_counts_blocks_of_512_bytes() -> None:
+    x = torch.ones(100, device="cuda")
+    assert peak_bytes(lambda: (x + 1) * 2, "cuda") == 2 * 512

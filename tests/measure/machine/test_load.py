@@ -1,0 +1,151 @@
+"""What else works on this machine: by hand from two looks, and with a real process."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from dsx.measure.machine.load import HEAVY_CORES, MOST_HEAVY, Look, heavy, look, since
+
+
+def looks(
+    seconds: float = 1.0, cores: int = 2, own: float = 1.0, others: float = 0.0, stolen: float = 0.0
+) -> tuple[Look, Look]:
+    """Make a look, and one after some seconds in which so many cores were used."""
+    before = Look(
+        wall=5.0, own=7.0, used=900.0, stolen=3.0, counted=9000.0, cores=cores, load_average=0.5
+    )
+    after = Look(
+        wall=5.0 + seconds,
+        own=7.0 + own * seconds,
+        used=900.0 + (own + others) * seconds,
+        stolen=3.0 + stolen * seconds,
+        counted=9000.0 + cores * seconds,
+        cores=cores,
+        load_average=0.9,
+    )
+    return before, after
+
+
+@contextmanager
+def spinning() -> Iterator[int]:
+    """Keep a core at work elsewhere; gives the process's id."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def share_since(pid: int) -> Callable[[], float]:
+    """Return what tells the share of a core that a process has used from now on."""
+    process, start = psutil.Process(pid), time.perf_counter()
+    before = sum(process.cpu_times()[:2])
+    return lambda: (sum(process.cpu_times()[:2]) - before) / (time.perf_counter() - start)
+
+
+def test_what_this_process_uses_is_not_others() -> None:
+    found = since(*looks(own=1.0))
+    assert found == {
+        "load_average": 0.5, "others": 0.0, "stolen": 0.0, "busy": False, "heavy": []
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "busy"),
+    [
+        ({"others": 0.05}, False),
+        ({"others": 0.30}, False),
+        ({"others": 0.40}, True),
+        ({"others": 1.00}, True),
+        ({"stolen": 0.40}, True),
+        ({"others": 0.20, "stolen": 0.20}, True),
+        # Many cores: a twentieth of them.
+        ({"others": 1.00, "cores": 64}, False),
+        ({"others": 4.00, "cores": 64}, True),
+        # Short: one tick of each core may have been another process's or not.
+        ({"others": 0.45, "seconds": 0.1}, False),
+        ({"others": 1.00, "seconds": 0.1}, True),
+        # Both at work on the one core there is.
+        ({"own": 0.5, "others": 0.5, "cores": 1}, True),
+    ],
+)
+def test_the_threshold(change: dict[str, Any], busy: bool) -> None:
+    found = since(*looks(**change))
+    assert found["busy"] is busy
+    assert found["others"] == pytest.approx(change.get("others", 0.0))
+    assert found["stolen"] == pytest.approx(change.get("stolen", 0.0))
+
+
+def test_clocks_finer_than_ticks_leave_nothing_below_zero() -> None:
+    assert since(*looks(others=-0.02))["others"] == 0
+
+
+def test_counters_that_stand_still_tell_nothing() -> None:
+    before, after = looks()
+    still = Look(**{**vars(after), "counted": before.counted})
+    found = since(before, still)
+    assert (found["others"], found["stolen"], found["busy"]) == (None, None, None)
+    assert found["load_average"] == 0.5
+
+
+def test_too_short_a_time_tells_nothing() -> None:
+    assert since(*looks(seconds=0.02, others=1.0))["busy"] is None
+
+
+@pytest.mark.timing
+def test_a_loaded_core_is_seen_and_its_process_named() -> None:
+    with spinning() as pid:
+        begin = look()
+        time.sleep(0.5)
+        found = since(begin)
+        share = share_since(pid)
+        named = heavy(0.5)
+        most = share()
+    assert found["busy"]
+    assert found["others"] > 0.3
+    own = [one for one in named if one["pid"] == pid]
+    # On a loaded machine the process has too small a share, or others have larger ones.
+    heavier = len(named) == MOST_HEAVY and named[-1]["cores"] > most - 0.1
+    assert own or most < 1.5 * HEAVY_CORES or heavier
+    for one in own:
+        assert "python" in one["process"].lower()
+        assert one["cores"] > HEAVY_CORES
+
+
+def test_own_work_is_seen_by_both_counters() -> None:
+    begin = look()
+    while time.process_time() - begin.own < 0.3:
+        pass
+    end = look()
+    assert end.used - begin.used > 0.2
+
+
+def test_this_process_is_not_among_the_heavy_ones() -> None:
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        found = heavy(0.3)
+    finally:
+        over.set()
+        thread.join()
+    assert os.getpid() not in [one["pid"] for one in found]
+
+
+def test_the_heaviest_come_first() -> None:
+    cores = [one["cores"] for one in heavy(0.2)]
+    assert cores == sorted(cores, reverse=True)
+    assert len(cores) <= 5

@@ -1,0 +1,77 @@
+"""Multiply-adds of a deployed network, against the counts of its forms."""
+
+import re
+
+import pytest
+import torch
+from torch import Tensor
+
+from dsx.conv import ConvSpec
+from dsx.errors import NotCounted
+from dsx.measure import Candidate
+from dsx.measure.metrics.deployed_flops import METRIC, deployed_counts
+from tests.export.always import Always
+from tests.measure.candidates import SMALL, candidate
+from tests.space import networks
+from tests.space.texts import ruled
+
+SLOT = "stages.0.conv1"
+
+
+def deployed(spec: ConvSpec, form: str) -> Candidate:
+    one = candidate(SMALL, {SLOT: spec})
+    one.known = Always(form)
+    return one
+
+
+def test_the_baseline_computes_what_it_was_designed_to() -> None:
+    one = candidate(SMALL)
+    assert METRIC.read(one).value == one.cost.flops
+
+
+def test_a_dense_form_multiplies_its_zeros_and_others_do_not() -> None:
+    cross = ConvSpec(kernel_shape="cross")
+    dense, box = deployed(cross, "dense"), deployed(ConvSpec(kernel_shape="row"), "box")
+    assert METRIC.read(dense).value == candidate(SMALL).cost.flops > dense.cost.flops
+    assert METRIC.read(box).value == box.cost.flops
+
+
+def test_a_batch_counts_as_one_image() -> None:
+    one = candidate(SMALL.replace("batch: 1}", "batch: 3}"))
+    assert METRIC.read(one).value == one.cost.flops
+
+
+def test_what_a_deployment_says() -> None:
+    one = deployed(ConvSpec(kernel_shape="cross"), "dense")
+    found = deployed_counts(one)
+    assert found["deployed_flops"] == METRIC.read(one).value
+    assert found["deployed_params"] > one.cost.params
+
+
+class Unfollowed(networks.Tiny):
+    """Fails under a tracer, and branches on its input, so that torch.fx cannot follow it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            raise TypeError("no tracing, please")
+        return super().forward(-x if x.sum() > 0 else x)
+
+
+def baseline_of(network: str) -> Candidate:
+    text = ruled("{match: '*', groups: [2]}", model=network)
+    return candidate(text.replace("{width: 8}", "{}"))
+
+
+def test_a_network_that_cannot_be_followed_is_an_error_with_the_reason() -> None:
+    one = baseline_of(f"{__name__}:Unfollowed")
+    problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    with pytest.raises(NotCounted, match=re.escape(problem)):
+        METRIC.read(one)
+    found = deployed_counts(one)
+    assert found.keys() == {"deployed_params", "deployed_flops_not_counted"}
+    assert found["deployed_flops_not_counted"] == problem
+
+
+def test_operators_that_nobody_counts_are_named() -> None:
+    reading = METRIC.read(baseline_of("tests.space.networks:Strange"))
+    assert reading.conditions["unknown_operators"] == {"aten::fft_fft": 1}

@@ -1,0 +1,129 @@
+"""Energy of a call, from counters that the call itself moves by a known amount."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from dsx.errors import WorkFailed
+from dsx.measure.machine.energy_counters import RaplMeter
+from dsx.measure.metrics.energy_mj import METRIC, measure_energy, read_by
+from dsx.measure.timing import device_lock as lock
+from tests.measure.candidates import SMALL, SPECS, candidate
+from tests.measure.held import is_held
+from tests.measure.machine.test_energy_counters import domain, powercap
+from tests.space.texts import space
+
+END = 99_999_999
+"""Microjoules, far more than a window takes, as on real machines: a counter that comes around twice
+in one window loses energy."""
+
+
+class Counter:
+    """The counter of a processor package, which others move.
+
+    Args:
+        folder: Where the kernel would show it.
+        number: Of the package.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        powercap(folder, {f"intel-rapl:{number}": domain(f"package-{number}", 0, END)})
+        self._file = os.open(folder / f"intel-rapl:{number}/energy_uj", os.O_WRONLY)
+        self._energy = 0
+
+    def move(self, microjoules: int) -> None:
+        """Count on; one write of always the same length, so that no reader sees half of it."""
+        self._energy = (self._energy + microjoules) % (END + 1)
+        os.pwrite(self._file, f"{self._energy:08d}\n".encode(), 0)
+
+
+def test_each_call_costs_what_it_adds_to_the_counters(tmp_path: Path) -> None:
+    first, second = Counter(tmp_path, 0), Counter(tmp_path, 1)
+
+    def run() -> None:
+        time.sleep(0.0005)
+        first.move(500)
+        second.move(300)
+
+    found = measure_energy(run, RaplMeter(tmp_path), window_seconds=0.01, idle_seconds=0.01)
+    assert list(found.samples) == [pytest.approx(0.8)] * 8
+    assert [found.low, found.value, found.high] == [pytest.approx(0.8)] * 3
+    assert found.conditions["idle_watts"] == 0
+    assert found.conditions["calls"] >= 8
+    assert found.conditions["watts"] > 0
+    assert found.conditions["meter"] == "RAPL"
+
+
+def test_idle_power_is_told_and_not_taken_off(tmp_path: Path) -> None:
+    counter, over = Counter(tmp_path, 0), threading.Event()
+
+    def rest() -> None:
+        while not over.wait(0.001):
+            counter.move(100)
+
+    thread = threading.Thread(target=rest)
+    thread.start()
+    try:
+        meter = RaplMeter(tmp_path)
+        found = measure_energy(lambda: time.sleep(0.002), meter, 0.05, idle_seconds=0.05)
+    finally:
+        over.set()
+        thread.join()
+    assert found.conditions["idle_watts"] > 0
+    assert found.value > 0
+    assert 0 < found.low <= found.value <= found.high
+
+
+def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    counter, one = Counter(tmp_path, 0), candidate(specs=SPECS)
+    passes = one.run
+
+    def run() -> None:
+        assert torch.is_inference_mode_enabled()
+        assert torch.get_num_threads() == 1
+        assert is_held("cpu")
+        passes()
+        counter.move(70)
+
+    one.run = run
+    found = read_by(RaplMeter(tmp_path), one)
+    assert found.value == pytest.approx(0.07)
+    assert found.conditions["forms"].keys() == SPECS.keys()
+    assert {"load_average", "others", "busy", "heavy", "throttled"} <= found.conditions.keys()
+    assert json.loads(json.dumps(found.conditions)) == found.conditions
+    assert not is_held("cpu")
+
+
+def test_a_counter_that_stands_still_is_no_measurement(tmp_path: Path) -> None:
+    Counter(tmp_path, 0)
+    with pytest.raises(
+        WorkFailed, match="energy_mj: the RAPL counter of this machine stands still"
+    ):
+        measure_energy(lambda: None, RaplMeter(tmp_path), 0.001, idle_seconds=0.001)
+
+
+def test_a_slow_call_is_one_window(tmp_path: Path) -> None:
+    counter = Counter(tmp_path, 0)
+
+    def run() -> None:
+        time.sleep(0.003)
+        counter.move(50)
+
+    found = measure_energy(run, RaplMeter(tmp_path), window_seconds=0.0, idle_seconds=0.0)
+    assert found.conditions["calls"] == len(found.samples) == 8
+    assert found.value == pytest.approx(0.05)
+
+
+def test_the_protocol_tells_how_it_runs_and_not_how_latency_is_timed() -> None:
+    texts = [SMALL.replace("batch: 1}", words) for words in ("batch: 1}", "budget_seconds: 9.0}")]
+    plain, longer = (METRIC.protocol(space(text)) for text in texts)
+    assert plain == longer
+    assert plain["windows"] == 8

@@ -1,0 +1,81 @@
+"""Latency: that of the deployed network, as the space has it measured."""
+
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+
+from dsx.measure.metrics.latency_ms import METRIC
+from dsx.measure.timing import device_lock as lock
+from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing.clock import CpuClock
+from dsx.measure.timing.interleaved import PROTOCOL
+from dsx.measure.timing.reference_workload import Sentinel
+from tests.measure.candidates import SMALL, SPECS, candidate
+from tests.measure.crowd import kept
+from tests.space.texts import space
+
+QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Locks of this test alone, and a reference that is taken in no time."""
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 10)
+    return tmp_path
+
+
+def test_a_reading_says_how_it_was_made() -> None:
+    one = candidate(QUICK, SPECS)
+    reading = METRIC.read(one)
+    told = reading.conditions
+    assert set(told["forms"]) == set(SPECS)
+    assert (told["folded_norms"], told["untraced"]) == (7, None)
+    assert told["clock"] == "thread"
+    assert reading.low <= reading.value <= reading.high
+    assert reading.value == statistics.median(reading.samples)
+    assert len(one.references) == 1
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_space() -> None:
+    one = candidate(SMALL.replace("batch: 1}", "batch: 3, threads: 2, budget_seconds: 0.05}"))
+    # Two threads on busy cores take seconds for what is done in no time.
+    one.references[Sentinel(CpuClock("wall"), 2).situation] = 0.2
+    seen = set()
+    one.deployed.register_forward_pre_hook(
+        lambda module, inputs: seen.add((tuple(inputs[0].shape), torch.get_num_threads()))
+    )
+    assert METRIC.read(one).conditions["clock"] == "wall"
+    assert seen == {((3, 1, 8, 8), 2)}
+    assert torch.get_num_threads() == 1
+
+
+def test_who_waits_for_the_device_is_told(folder: Path) -> None:
+    one = candidate(QUICK)
+    # Before: what is prepared takes the device too.
+    assert one.run is not None
+    with kept(folder) as (waiting, told):
+        one.waiting = waiting
+        METRIC.read(one)
+    assert told == ["waiting"]
+
+
+def test_a_network_can_be_trained_after_its_latency_was_measured() -> None:
+    one = candidate(QUICK, SPECS)
+    METRIC.read(one)
+    assert len(one.trained().state_dict()) > 0
+
+
+def test_the_protocol_is_that_of_the_rounds_and_all_that_the_space_sets() -> None:
+    base = METRIC.protocol(space(SMALL))
+    assert PROTOCOL.items() <= base.items()
+    assert base["packages"] == {}
+    assert json.loads(json.dumps(base)) == base
+    for words in ("batch: 2", "threads: 2", "channels_last: true", "target_width: 0.1",
+                  "budget_seconds: 9.0", "deploy: native", "dtype: float64"):  # fmt: skip
+        other = METRIC.protocol(space(SMALL.replace("batch: 1}", f"{words}}}")))
+        assert other != base, words

@@ -1,0 +1,38 @@
+"""Latencies of several candidates, each as it would be timed alone."""
+
+import pytest
+
+from dsx.conv import ConvSpec
+from dsx.measure import Candidate
+from dsx.measure.backends import Backend, eager
+from dsx.measure.latencies import read_latencies
+from dsx.space.remeasured import remeasured
+from tests.measure.work import spin
+from tests.space.texts import changed, space
+
+QUICK = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
+
+ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
+"""Works in threads of its own, as far as the clock is concerned."""
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("other", ["eager", f"{__name__}:ELSEWHERE"])
+def test_each_gets_its_own_time_and_forms(other: str) -> None:
+    loaded = space(QUICK)
+    design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
+    fast = Candidate(loaded, design)
+    slow = Candidate(remeasured(loaded, backend=other), loaded.baseline)
+    # Whatever its network is: it stands for one that takes many times as long.
+    slow.__dict__["run"] = lambda: spin(0.01)
+    for candidates in ([fast, slow], [slow, fast]):
+        readings = read_latencies(candidates)
+        found = dict(zip(map(id, candidates), readings, strict=True))
+        assert found[id(slow)].value > 3 * found[id(fast)].value
+        assert list(found[id(fast)].conditions["forms"]) == ["stages.0.conv1"]
+        assert found[id(slow)].conditions["forms"] == {}
+        assert {reading.conditions["untraced"] for reading in readings} == {None}
+
+
+def test_none_at_all() -> None:
+    assert read_latencies([]) == []

@@ -1,0 +1,24 @@
+"""What decides how a network is run."""
+
+import importlib.metadata
+import json
+
+from dsx.measure.run_settings import run_settings
+from dsx.space.yaml.schema import Measure
+
+
+def test_all_settings_but_those_of_timing_alone() -> None:
+    plain = run_settings(Measure())
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain == run_settings(Measure(target_width=0.5, budget_seconds=9.0))
+    for changed in (
+        Measure(batch=2), Measure(dtype="bfloat16"), Measure(threads=2), Measure(device="cuda"),
+        Measure(channels_last=True), Measure(backend="compile"), Measure(deploy="native"),
+    ):  # fmt: skip
+        assert run_settings(changed) != plain
+
+
+def test_the_packages_of_a_backend_count_with_their_versions() -> None:
+    assert run_settings(Measure())["packages"] == {}
+    found = run_settings(Measure(backend="onnxruntime"))["packages"]
+    assert found["onnxruntime"] == importlib.metadata.version("onnxruntime")

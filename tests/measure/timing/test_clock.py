@@ -1,0 +1,82 @@
+"""Clocks: what each of them counts, and what it leaves out."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from dsx.lookup import find, names
+from dsx.measure.backends import Backend
+from dsx.measure.timing.clock import CpuClock, EventClock, clock_for
+from tests.measure.work import Counting, spin
+
+
+@pytest.mark.parametrize("single", ["thread", "process"])
+def test_one_thread_is_timed_by_its_cpu_time_and_several_by_the_wall(single: str) -> None:
+    one, two = clock_for("cpu", 1, single), clock_for("cpu", 2, single)
+    assert (one.name, one.device) == (single, "cpu")
+    assert (two.name, two.device) == ("wall", "cpu")
+
+
+def test_a_gpu_is_timed_by_its_own_clock() -> None:
+    clock = clock_for("cuda", 1, "thread")
+    assert (clock.name, clock.device) == ("events", "cuda")
+
+
+@pytest.mark.parametrize("name", names(Backend))
+def test_every_backend_names_a_clock_for_one_thread(name: str) -> None:
+    clock = clock_for("cpu", 1, find(Backend, name).clock)
+    assert clock.time(lambda: None, 3).own >= 0
+
+
+@pytest.mark.parametrize("name", ["thread", "process", "wall"])
+def test_every_call_of_a_block_is_made_and_counted(name: str) -> None:
+    run = Counting(0.002)
+    own, wall = CpuClock(name).time(run, 7)
+    assert run.calls == 7
+    # Milliseconds of one call, whatever else the machine does.
+    assert own >= 2
+    assert wall >= 2
+    if name != "wall":
+        assert own < 40
+
+
+def test_the_median_of_the_calls_counts_and_the_mean_by_the_wall() -> None:
+    found = CpuClock("thread").time(Counting(0.03, 0.001), 5)
+    # A mean would be 6.8 or more.
+    assert 1 <= found.own < 6.8
+    assert found.wall >= (30 + 4) / 5
+
+
+def test_waiting_costs_no_cpu_time() -> None:
+    own, wall = CpuClock("thread").time(lambda: time.sleep(0.02), 2)
+    assert own < 10
+    assert wall >= 20
+
+
+def test_what_other_threads_do_is_for_the_clock_of_the_process() -> None:
+    def with_help() -> None:
+        thread = threading.Thread(target=spin, args=[0.03])
+        thread.start()
+        thread.join()
+
+    assert CpuClock("thread").time(with_help, 1).own < 15
+    assert CpuClock("process").time(with_help, 1).own >= 30
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+def test_events_count_what_the_gpu_does() -> None:
+    x = torch.randn(2048, 2048, device="cuda")
+
+    def squares(times: int) -> None:
+        for _ in range(times):
+            x @ x
+
+    clock = EventClock()
+    clock.time(lambda: squares(1), 3)
+    little, much = (clock.time(lambda: squares(1), 5), clock.time(lambda: squares(20), 5))
+    # Twenty times as much work; calls come back at once, long before it is done.
+    assert 10 * little.own < much.own < 40 * little.own
+    assert much.wall >= 0.9 * much.own

@@ -1,0 +1,350 @@
+"""Timing in turn: real calls, the order they are made in, when it ends, what is written down."""
+
+import dataclasses
+import json
+import math
+import statistics
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dsx.conv.timing import Run
+from dsx.measure import Reading
+from dsx.measure.machine.load import HEAVY_CORES
+from dsx.measure.timing import device_lock as lock
+from dsx.measure.timing import interleaved as rounds
+from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing.clock import CpuClock, Times
+from dsx.measure.timing.interleaved import (
+    FEWEST_BLOCKS,
+    LOOK,
+    PROTOCOL,
+    _Rounds,
+    time_in_turn,
+    torch_threads,
+)
+from dsx.measure.timing.reference_workload import Sentinel
+from dsx.measure.timing.workload_class import ALONE
+from dsx.space.yaml.schema import Measure
+from tests.measure.crowd import Log, Other, kept, time_often
+from tests.measure.held import is_held
+from tests.measure.machine.test_load import looks, share_since, spinning
+from tests.measure.work import Counting, spin
+
+SITUATION = Sentinel(CpuClock("thread"), 1).situation
+CONDITIONS = {
+    *("clock", "raw_ms", "wall_ms", "sentinel_ms", "sentinel_reference_ms", "drift", "wide"),
+    "corrected",
+    *("blocks", "calls", "own_seconds", "seconds", "throttled", "throttled_by"),
+    *("load_average", "others", "stolen", "busy", "heavy"),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Locks of this test alone."""
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    # References of these tests are made up.
+    monkeypatch.setitem(rounds.PROTOCOL, "most_drift", math.inf)
+    return tmp_path
+
+
+@dataclasses.dataclass
+class Noting:
+    """A clock that notes what it has timed.
+
+    Args:
+        names: Runs to their names; all else is the sentinel.
+        blocks: Name, calls, and times of each block.
+    """
+
+    names: dict[int, str]
+    blocks: list[tuple[str, int, Times]] = dataclasses.field(default_factory=list)
+    name: str = "thread"
+    device: str = "cpu"
+
+    def time(self, run: Run, calls: int) -> Times:
+        times = CpuClock(self.name).time(run, calls)
+        self.blocks.append((self.names.get(id(run), "sentinel"), calls, times))
+        return times
+
+
+def rounds_of(runs: dict[str, Run], reference: float, **settings: Any) -> tuple[_Rounds, Noting]:
+    """Make the rounds of some runs, on a clock that notes."""
+    clock = Noting({id(run): name for name, run in runs.items()})
+    situation = Sentinel(clock, 1).situation
+    going = _Rounds(list(runs.values()), Measure(**settings), clock, {situation: reference}, ALONE)
+    return going, clock
+
+
+def product() -> Run:
+    """A small matrix product."""
+    x = torch.randn(64, 64)
+    return lambda: x @ x
+
+
+def within(seconds: float) -> Run:
+    return lambda: spin(seconds)
+
+
+def after_warm_up(going: _Rounds, clock: Noting) -> list[tuple[str, int, Times]]:
+    """Return the blocks from the first sentinel on, without those at the start of later slices."""
+    first = [name for name, _, _ in clock.blocks].index("sentinel")
+    assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[: len(going.subjects)])
+    blocks = clock.blocks[first:]
+    names = ["", *(name for name, _, _ in blocks)]
+    starts = [at for at, pair in enumerate(pairwise(names)) if pair == ("sentinel", "sentinel")]
+    # A loaded machine does not get through in one slice.
+    assert len(starts) == len(going.slices) - 1
+    return [block for at, block in enumerate(blocks) if at not in starts]
+
+
+@pytest.mark.timing
+def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> None:
+    runs = {"a": within(0.001), "b": within(0.0005), "c": within(0.0007)}
+    going, clock = rounds_of(runs, 0.1, budget_seconds=0.1)
+    while going.open:
+        going.go_on()
+    order = [name for name, _, _ in after_warm_up(going, clock)]
+    # One beat to begin with, and one after each block.
+    assert set(order[::2]) == {"sentinel"}
+    counts = [len(subject.own) for subject in going.subjects]
+    assert min(counts) >= FEWEST_BLOCKS
+    together = 3 * min(counts)
+    assert "".join(order[1::2][:together]) == "abc" * min(counts)
+    assert [order[1::2].count(name) for name in "abc"] == counts
+
+
+@pytest.mark.timing
+def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
+    going, clock = rounds_of({"a": within(0.001), "b": within(0.004)}, 0.1, budget_seconds=0.2)
+    while going.open:
+        going.go_on()
+    _, *blocks = after_warm_up(going, clock)
+    own = sum(calls * times.wall for name, calls, times in blocks if name != "sentinel")
+    beats = sum(calls for name, calls, _ in blocks if name == "sentinel") * 0.1
+    # By its reference: how slow the machine is now, it learns only from the sentinel.
+    assert 0.15 < beats / (own + beats) <= PROTOCOL["sentinel_share"]
+    names = [name for name, _, _ in blocks]
+    assert all(subject.calls > 0 for subject in going.subjects)
+    assert names.count("sentinel") == sum(len(subject.own) for subject in going.subjects)
+
+
+def test_blocks_are_long_enough_for_the_sentinel_whatever_interrupts_the_warm_up() -> None:
+    # The first call seems to take a thousand times as long as the others.
+    going, _ = rounds_of({"a": Counting(0.0, 0.1, 0.0001)}, 0.5, budget_seconds=60)
+    (subject,) = going.subjects
+    going.reference = 0.5
+    going._warm_up(subject)
+    # 2 milliseconds in calls of 0.1: more than three times what the sentinel takes.
+    assert 3 <= subject.calls <= 20
+
+
+@pytest.mark.timing
+def test_a_very_slow_network_is_run_a_few_times_and_no_more() -> None:
+    run = Counting(0.05)
+    (found,) = time_in_turn([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
+    # To warm up, to see how long it takes, and the blocks.
+    assert run.calls == 2 + FEWEST_BLOCKS
+    assert (found.conditions["blocks"], found.conditions["calls"]) == (3, 3)
+    assert found.conditions["raw_ms"] >= 50
+    assert len(found.samples) == 3
+
+
+@pytest.mark.timing
+def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
+    # One call is as long as two others, so that half of the blocks are.
+    run = Counting(*[0.01, 0.02] * 100)
+    (found,) = time_in_turn([run], Measure(budget_seconds=0.4), {SITUATION: 0.2})
+    assert found.conditions["wide"] is True
+    assert (found.high - found.low) / found.value > 0.05
+    # Two calls take 30 ms or more; warm-up and the last block may come on top.
+    assert FEWEST_BLOCKS <= found.conditions["blocks"] <= run.calls <= 26 + 4
+    assert found.conditions["seconds"] >= 0.4
+
+
+@pytest.mark.timing
+def test_what_is_narrow_ends_after_the_least_number_of_blocks() -> None:
+    settings = Measure(target_width=0.9, budget_seconds=600.0)
+    (found,) = time_in_turn([within(0.0005)], settings, {SITUATION: 0.2})
+    assert found.conditions["wide"] is False
+    least = PROTOCOL["least_blocks"]
+    assert least <= found.conditions["blocks"] == len(found.samples)
+    # Whether it is enough is asked every so many rounds, from the beginning of each slice on.
+    if found.conditions["seconds"] < rounds.SLICE_SECONDS and not found.conditions["busy"]:
+        assert found.conditions["blocks"] < least + LOOK
+
+
+@pytest.mark.timing
+def test_a_longer_network_takes_longer() -> None:
+    short, long = time_in_turn(
+        [within(0.002), within(0.004)], Measure(budget_seconds=0.15), {SITUATION: 0.2}
+    )
+    assert 1.5 < long.value / short.value < 2.5
+    assert 2 <= short.conditions["raw_ms"] < 3
+
+
+def test_a_reading_says_how_it_was_made() -> None:
+    references: dict[str, float] = {}
+    (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), references)
+    told = found.conditions
+    assert told.keys() == CONDITIONS
+    assert json.loads(json.dumps(told)) == told
+    assert references == {SITUATION: told["sentinel_reference_ms"]}
+    assert told["clock"] == "thread"
+    assert found.low <= found.value <= found.high
+    assert found.value == pytest.approx(statistics.median(found.samples))
+    assert told["drift"] == pytest.approx(told["sentinel_ms"] / told["sentinel_reference_ms"])
+    assert told["wide"] == ((found.high - found.low) / found.value > 0.05)
+    assert told["own_seconds"] <= told["seconds"]
+    assert told["calls"] % told["blocks"] == 0
+
+
+def test_a_reference_is_taken_once_and_used_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 10)
+    references: dict[str, float] = {}
+    measure = Measure(budget_seconds=0.02)
+    first, again = (time_in_turn([product()], measure, references)[0] for _ in range(2))
+    assert len(references) == 1
+    (reference,) = references.values()
+    for found in (first, again):
+        assert found.conditions["sentinel_reference_ms"] == reference
+
+
+def reading(going: _Rounds) -> Reading:
+    (subject,) = going.subjects
+    return going.reading(subject, {})
+
+
+def test_twice_the_reference_is_twice_the_value() -> None:
+    going, _ = rounds_of({"a": within(0.001)}, 0.1, budget_seconds=0.1)
+    going.go_on()
+    once = reading(going)
+    going.reference *= 2
+    twice = reading(going)
+    for name in ("value", "low", "high"):
+        assert getattr(twice, name) == pytest.approx(2 * getattr(once, name))
+    assert twice.samples == pytest.approx([2 * sample for sample in once.samples])
+    assert twice.conditions["raw_ms"] == once.conditions["raw_ms"]
+    assert twice.conditions["drift"] == pytest.approx(once.conditions["drift"] / 2)
+
+
+def test_blocks_are_corrected_by_the_beats_around_them() -> None:
+    going, _ = rounds_of({"a": within(0.001)}, 2.0)
+    (subject,) = going.subjects
+    # The machine becomes half as fast after the twentieth block.
+    going.reference, going.beats = 2.0, [2.0] * 21 + [4.0] * 20
+    subject.own, subject.wall = [10.0] * 20 + [20.0] * 20, [1.0] * 40
+    subject.after = list(range(1, 41))
+    samples = reading(going).samples
+    assert reading(going).value == 10.0
+    assert [*samples[:16], *samples[-16:]] == [10.0] * 32
+    # Four beats before a block and four after it.
+    assert samples[16:24] == pytest.approx(
+        [*(10 * 2 / (2 + n / 4) for n in range(4)), *(20 * 2 / (3 + n / 4) for n in range(4))]
+    )
+    assert reading(going).conditions["drift"] == 1.0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_while_it_is_timed_the_device_is_kept_and_threads_are_as_asked(threads: int) -> None:
+    seen = set()
+
+    def run() -> None:
+        seen.add((is_held("cpu"), torch.get_num_threads(), torch.is_inference_mode_enabled()))
+
+    measure = Measure(budget_seconds=0.02, threads=threads)
+    (found,) = time_in_turn([run], measure, {SITUATION: 0.2})
+    assert seen == {(True, threads, True)}
+    assert found.conditions["clock"] == ("thread" if threads == 1 else "wall")
+    assert not is_held("cpu")
+    assert torch.get_num_threads() == 1
+
+
+def test_threads_are_given_back_whatever_happens() -> None:
+    with pytest.raises(KeyError, match="stop"), torch_threads(2):
+        assert torch.get_num_threads() == 2
+        raise KeyError("stop")
+    assert torch.get_num_threads() == 1
+
+
+def test_who_waits_for_the_device_is_told(folder: Path) -> None:
+    with kept(folder) as (waiting, told):
+        time_in_turn([product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, waiting=waiting)
+    assert told == ["waiting"]
+
+
+class Enough(Exception):
+    """The test has seen what it wanted to see."""
+
+
+def test_others_have_their_turn_in_a_long_timing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "SLICE_SECONDS", 0.05)
+    log, begun = Log(folder / "log"), False
+    with Other(time_often, folder, log, 1) as other:
+        assert other.hear() == "ready"
+
+        def run() -> None:
+            nonlocal begun
+            if not begun:
+                other.say("go")
+                begun = True
+            if log.lines:
+                raise Enough
+            spin(0.001)
+
+        measure = Measure(budget_seconds=30.0, target_width=0.001)
+        with pytest.raises(Enough):
+            time_in_turn([run], measure, {SITUATION: 0.2})
+        assert other.hear() == "done"
+    pid = other.process.pid
+    assert log.lines == [f"begin {pid}", f"end {pid}"]
+
+
+def test_the_busiest_slice_counts() -> None:
+    going, _ = rounds_of({"a": within(0.001)}, 0.1)
+    going.slices = [looks(others=0.1), looks(others=1.0), looks(others=0.0)]
+    told = going.machine()
+    assert (told["others"], told["busy"]) == (1.0, True)
+    going.slices = [looks(others=0.1), looks(others=0.0)]
+    assert going.machine()["busy"] is False
+
+
+@pytest.mark.timing
+def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
+    measure = Measure(budget_seconds=0.5, target_width=0.001)
+    named: set[int] = set()
+    with spinning() as one, spinning() as other:
+        shares = [share_since(one), share_since(other)]
+        # In the moment that is looked at, every core may have been somebody else's.
+        for _ in range(10):
+            (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
+            assert found.conditions["busy"] is True
+            assert found.conditions["others"] > 0.3
+            named |= {heavy["pid"] for heavy in found.conditions["heavy"]}
+            if named & {one, other}:
+                break
+        # Where many others work too, each has too little of the machine to be named.
+        assert named & {one, other} or max(share() for share in shares) < 1.5 * HEAVY_CORES
+
+
+def test_a_machine_that_is_not_itself_is_not_corrected_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(rounds.PROTOCOL, "most_drift", 2.0)
+    measure = Measure(budget_seconds=0.1)
+    known: dict[str, float] = {}
+    time_in_turn([product()], measure, known)
+    # As if the sentinel took five times as long as in calm moments, and three quarters of that.
+    for factor, corrected in ((5.0, False), (0.75, True)):
+        references = {situation: value / factor for situation, value in known.items()}
+        (found,) = time_in_turn([product()], measure, references)
+        told = found.conditions
+        assert told["corrected"] is corrected
+        assert (found.value == told["raw_ms"]) is not corrected
+        assert told["wide"] or corrected

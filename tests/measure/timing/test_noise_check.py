@@ -1,0 +1,68 @@
+"""Quiet: what is said of this machine as it is, and of machines that are not quiet."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dsx.measure import this_device
+from dsx.measure.timing import noise_check as quiet
+from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing.noise_check import Quiet
+
+CALM = Quiet(
+    sentinel_ms=0.7,
+    drift=1.0,
+    block_spread=0.05,
+    reading_spread=0.01,
+    machine={"busy": False, "heavy": [], "stolen": 0.0},
+    throttled=None,
+)
+HEAVY = {"process": "cc1plus", "pid": 4711, "cores": 0.93}
+
+
+def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 20)
+    monkeypatch.setattr(quiet, "GROUP_SECONDS", 0.02)
+    references: dict[str, float] = {}
+    found = quiet.look(references, 0.1)
+    (reference,) = references.values()
+    assert found.drift == found.sentinel_ms / reference > 0
+    assert found.reading_spread >= 0 and found.block_spread > 0
+    assert json.loads(json.dumps(found.machine)) == found.machine
+    assert {"busy", "heavy", "others", "stolen"} <= found.machine.keys()
+
+
+def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
+    assert CALM.enough
+    assert CALM.advice(dataclasses.replace(this_device(), power="")) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "enough", "advice"),
+    [
+        ({"machine": {**CALM.machine, "busy": True, "heavy": [HEAVY]}}, False, "cc1plus"),
+        ({"machine": {**CALM.machine, "busy": True}}, False, "cannot be seen"),
+        ({"machine": {**CALM.machine, "stolen": 0.1}}, True, "dedicated host"),
+        ({"throttled": True}, False, "let it cool"),
+        ({"drift": 1.5}, True, "--calibrate"),
+        ({"drift": 0.5}, True, "--calibrate"),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, object], enough: bool, advice: str) -> None:
+    found = dataclasses.replace(CALM, **changes)  # type: ignore[arg-type]
+    assert found.enough is enough
+    (line,) = found.advice(dataclasses.replace(this_device(), power=""))
+    assert advice in line
+
+
+def test_numbers_that_do_not_repeat_are_not_quiet() -> None:
+    found = dataclasses.replace(CALM, reading_spread=0.06)
+    assert not found.enough
+    (line,) = found.advice(dataclasses.replace(this_device(), power=""))
+    assert "wait for a calmer moment" in line
+
+
+def test_a_clock_that_saves_power_is_named() -> None:
+    (line,) = CALM.advice(dataclasses.replace(this_device(), power="governor powersave"))
+    assert "performance" in line

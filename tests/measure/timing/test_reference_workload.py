@@ -1,0 +1,163 @@
+"""The sentinel: one reference for each situation, taken once."""
+
+import importlib.metadata
+import json
+import statistics
+
+import pytest
+import torch
+
+from dsx.lookup import find, names
+from dsx.measure.backends import Backend
+from dsx.measure.timing import reference_workload as sentinel_module
+from dsx.measure.timing.clock import CpuClock, Times
+from dsx.measure.timing.reference_workload import (
+    CALIBRATION_CALLS,
+    COPIES,
+    FEWEST_CALLS,
+    VERSION,
+    Sentinel,
+    _copies,
+    sentinel_backend,
+)
+from dsx.measure.timing.workload_class import ALONE, Company, Grain
+
+COARSE = Company(grain="coarse", network="0123456789ab x1024 bfloat16 channels_last")
+
+
+def nothing() -> None:
+    """No network."""
+
+
+class Scripted:
+    """A clock that runs the call, and tells times of its own choosing."""
+
+    name, device = "scripted", "cpu"
+
+    def __init__(self, times: list[float]) -> None:
+        self.left = list(times)
+        self.runs: list[object] = []
+
+    def time(self, run: object, calls: int) -> Times:
+        self.runs.append(run)
+        own = self.left.pop(0)
+        return Times(own, own)
+
+
+def test_a_situation_is_backend_clock_threads_and_version() -> None:
+    texts = {
+        Sentinel(CpuClock(name), threads, backend).situation
+        for name, threads, backend in (
+            ("thread", 1, "eager"), ("process", 1, "eager"), ("wall", 2, "eager"),
+            ("wall", 3, "eager"), ("thread", 1, "openvino"), ("thread", 1, "compile"),
+        )
+    }  # fmt: skip
+    assert len(texts) == 5
+    assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
+        "sentinel": VERSION, "backend": "eager", "clock": "wall", "threads": 2,
+        "grain": "fine", "network": "",
+    }  # fmt: skip
+    beside = Sentinel(CpuClock("wall"), 2, company=COARSE)
+    assert json.loads(beside.situation)["network"] == COARSE.network
+    # As long as the key of a table may be.
+    assert len(beside.situation) <= 255
+
+
+def test_a_new_release_of_a_backend_is_another_situation() -> None:
+    facts = json.loads(Sentinel(CpuClock("thread"), 1, "openvino").situation)
+    assert facts["openvino"] == importlib.metadata.version("openvino")
+
+
+@pytest.mark.parametrize("grain", COPIES)
+@pytest.mark.parametrize("backend", names(Backend))
+def test_it_computes_the_same_in_each_backend(backend: str, grain: Grain) -> None:
+    own = find(Backend, backend).own_sentinel
+    assert sentinel_backend(backend) == (backend if own else "eager")
+    runs = _copies("cpu", sentinel_backend(backend), 1, grain)
+    assert len({id(run) for run in runs}) == COPIES[grain]
+    with torch.inference_mode():
+        for run, eager in zip(runs, _copies("cpu", "eager", 1, grain), strict=True):
+            torch.testing.assert_close(run(), eager(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_reference_is_taken_once_and_then_looked_up() -> None:
+    sentinel = Sentinel(CpuClock("thread"), 1)
+    references: dict[str, float] = {}
+    first = sentinel.reference(references, nothing)
+    assert references == {sentinel.situation: first}
+    assert first > 0
+    references[sentinel.situation] = 7.0
+    assert Sentinel(CpuClock("thread"), 1).reference(references, nothing) == 7.0
+    assert list(references) == [sentinel.situation]
+
+
+def test_the_reference_is_the_median_of_the_faster_half() -> None:
+    times = [float(n) for n in range(CALIBRATION_CALLS)]
+    clock = Scripted(times[::-1])
+    calls: list[int] = []
+    found = Sentinel(clock, 1).calm(lambda: calls.append(len(clock.left)))
+    assert found == statistics.median(times[: CALIBRATION_CALLS // 2])
+    assert clock.left == []
+    # The network was run before each of them.
+    assert calls == list(range(CALIBRATION_CALLS, 0, -1))
+
+
+def test_a_slow_network_is_not_run_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentinel_module, "CALIBRATION_SECONDS", 0.0)
+    clock = Scripted([1.0] * CALIBRATION_CALLS)
+    assert Sentinel(clock, 1).calm(nothing) == 1.0
+    assert len(clock.left) == CALIBRATION_CALLS - FEWEST_CALLS
+
+
+@pytest.mark.parametrize("company", [ALONE, COARSE])
+def test_copies_take_turns(company: Company) -> None:
+    copies = COPIES[company.grain]
+    clock = Scripted([1.0] * 2 * copies)
+    sentinel = Sentinel(clock, 1, company=company)
+    for _ in range(2 * copies):
+        assert sentinel.time(3) == 1.0
+    assert len(set(map(id, clock.runs))) == copies
+    assert clock.runs[:copies] == clock.runs[copies:]
+
+
+@pytest.fixture
+def first_time() -> None:
+    """Nothing has asked for the network before."""
+    _copies.cache_clear()
+
+
+@pytest.mark.usefixtures("first_time")
+def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    copies = COPIES["fine"]
+    clock = Scripted([1.0] * copies)
+    sentinel = Sentinel(clock, 1)
+    for _ in range(copies):
+        sentinel.time()
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.inference_mode():
+        sums = [float(run().double().sum()) for run in clock.runs]  # type: ignore[operator]
+    assert len(set(sums)) == copies
+    _copies.cache_clear()
+    again = Scripted([1.0] * copies)
+    other = Sentinel(again, 1)
+    for _ in range(copies):
+        other.time()
+    with torch.inference_mode():
+        assert [float(run().double().sum()) for run in again.runs] == sums  # type: ignore[operator]
+
+
+@pytest.mark.usefixtures("first_time")
+def test_inference_is_no_hindrance_to_training_afterwards() -> None:
+    with torch.inference_mode():
+        clock = Scripted([1.0])
+        Sentinel(clock, 1).time()
+    (run,) = clock.runs
+    assert not run.args[0].is_inference()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("calls", [1, 10])
+def test_a_beat_is_the_time_of_one_call(calls: int) -> None:
+    sentinel = Sentinel(CpuClock("thread"), 1)
+    beat, block = sentinel.time(calls), sentinel.time(50)
+    assert block / 20 < beat < block * 20

@@ -1,0 +1,180 @@
+"""From blocks to a number: closed forms, invariance, and how often intervals hold the truth."""
+
+import math
+import statistics
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import quantile_test, t
+
+from dsx.measure.timing.statistics import GROUPS, UNSEEN, Values, estimate, median_interval, spread
+
+SAMPLES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
+TIMES = st.floats(1e-3, 1e3)
+BLOCKS = st.lists(st.tuples(TIMES, TIMES), min_size=1, max_size=80)
+
+
+def ranks(count: int) -> tuple[int, int]:
+    """Give the ranks of the ends, from 0, for that many samples."""
+    _, low, high = median_interval(range(count))
+    return int(low), int(high)
+
+
+@given(SAMPLES, st.randoms(use_true_random=False))
+def test_an_interval_holds_the_median_and_does_not_care_for_order(
+    samples: list[float], random: "np.random.RandomState"
+) -> None:
+    median, low, high = median_interval(samples)
+    assert median == statistics.median(samples)
+    assert low <= median <= high
+    assert {low, high} <= set(samples)
+    random.shuffle(samples)
+    assert median_interval(samples) == (median, low, high)
+
+
+@pytest.mark.parametrize("count", [*range(6, 200), 500, 1000, 1999])
+def test_the_coverage_is_at_least_95_percent_and_no_more_than_needed(count: int) -> None:
+    low, high = ranks(count)
+    assert low + high == count - 1
+
+    def covered(low: int) -> int:
+        """Count, of 2^n halves, those with the median between rank `low` and its mirror."""
+        return int(2**count) - 2 * sum(comb(count, below) for below in range(low + 1))
+
+    assert 20 * covered(low) >= 19 * 2**count
+    # One rank further in, it would be less than 95 %.
+    assert 20 * covered(low + 1) < 19 * 2**count
+
+
+@pytest.mark.parametrize("count", [6, 7, 17, 44, 67, 200, 1001])
+def test_the_interval_is_that_of_the_quantile_test_of_scipy(count: int) -> None:
+    samples = np.random.default_rng(count).normal(size=count)
+    expected = quantile_test(samples, p=0.5).confidence_interval(0.95)
+    assert median_interval(samples.tolist())[1:] == (expected.low, expected.high)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_few_samples_are_their_own_interval(count: int) -> None:
+    assert ranks(count) == (0, count - 1)
+
+
+def series(blocks: list[tuple[float, float]]) -> tuple[Values, Values]:
+    """Take blocks of a network and of the sentinel apart."""
+    own, sentinel = np.array(blocks).T
+    return own, sentinel
+
+
+@given(TIMES, TIMES, TIMES, st.integers(1, 60))
+def test_without_noise_the_value_is_exact(own: float, beat: float, calm: float, n: int) -> None:
+    found = estimate(np.full(n, own), np.full(n, beat), calm)
+    assert found.value == own * (calm / beat)
+    # What is unseen is left.
+    assert found.high - found.value == pytest.approx(UNSEEN * found.value)
+    assert found.value - found.low == pytest.approx(UNSEEN * found.value)
+    assert found.width == pytest.approx(2 * UNSEEN)
+
+
+@given(BLOCKS, TIMES, st.data())
+def test_a_drift_of_the_machine_changes_nothing(
+    blocks: list[tuple[float, float]], calm: float, data: st.DataObject
+) -> None:
+    own, sentinel = series(blocks)
+    drift = np.array(data.draw(st.lists(TIMES, min_size=len(own), max_size=len(own))))
+    steady, drifted = estimate(own, sentinel, calm), estimate(own * drift, sentinel * drift, calm)
+    for name in ("value", "low", "high"):
+        assert getattr(drifted, name) == pytest.approx(getattr(steady, name), rel=1e-9)
+    np.testing.assert_allclose(drifted.corrected, steady.corrected, rtol=1e-9)
+
+
+@given(BLOCKS, TIMES, TIMES)
+def test_units_are_those_of_the_blocks_and_the_reference(
+    blocks: list[tuple[float, float]], calm: float, scale: float
+) -> None:
+    own, sentinel = series(blocks)
+    found = estimate(own, sentinel, calm)
+    for other in (estimate(own * scale, sentinel, calm), estimate(own, sentinel, calm * scale)):
+        for name in ("value", "low", "high"):
+            # The ends may nearly cancel out.
+            expected = scale * getattr(found, name)
+            assert getattr(other, name) == pytest.approx(
+                expected, rel=1e-9, abs=1e-9 * scale * (found.high - found.low)
+            )
+
+
+@given(BLOCKS, TIMES)
+def test_the_interval_holds_the_value_and_that_of_the_ranks(
+    blocks: list[tuple[float, float]], calm: float
+) -> None:
+    own, sentinel = series(blocks)
+    found = estimate(own, sentinel, calm)
+    median, low, high = median_interval((own * (calm / sentinel)).tolist())
+    assert found.value == median
+    assert found.low <= min(low, median - UNSEEN * median)
+    assert found.high >= max(high, median + UNSEEN * median)
+
+
+def test_the_interval_by_hand() -> None:
+    own = np.array([1.0, 4.0, 2.0, 3.0, 10.0])
+    found = estimate(own, np.full(5, 2.0), 1.0)
+    assert found.value == 1.5
+    assert found.corrected.tolist() == [0.5, 2.0, 1.0, 1.5, 5.0]
+    assert found.low == pytest.approx(1.5 - math.hypot(1.0, 1.5 * UNSEEN))
+    assert found.high == pytest.approx(1.5 + math.hypot(3.5, 1.5 * UNSEEN))
+
+
+def test_groups_that_lie_apart_widen_the_interval() -> None:
+    # Six groups of constant samples: the ranks say that nothing varies but the step between them.
+    levels = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
+    own = np.repeat(levels, 30)
+    half = t.ppf(0.975, GROUPS - 1) * np.std(levels, ddof=1) / math.sqrt(GROUPS)
+    found = estimate(own, np.ones(180), 1.0)
+    assert found.high - found.value == pytest.approx(math.hypot(half, UNSEEN * 1.25))
+    assert found.value == 1.25
+    few = estimate(own[::8], np.ones(23), 1.0)
+    _, low, _ = median_interval(own[::8].tolist())
+    assert few.value - few.low == pytest.approx(math.hypot(few.value - low, UNSEEN * few.value))
+
+
+def test_drifting_samples_give_a_wider_interval_than_the_same_ones_shuffled() -> None:
+    rng = np.random.default_rng(1)
+    ratios = []
+    for _ in range(50):
+        walk = 1 + np.cumsum(rng.normal(size=600)) * 0.005
+        shuffled = rng.permutation(walk)
+        drifting, white = (estimate(own, np.ones(600), 1.0) for own in (walk, shuffled))
+        assert drifting.value == white.value
+        ratios.append(drifting.width / white.width)
+    assert np.median(ratios) > 1.5
+
+
+@pytest.mark.parametrize("count", [8, 30, 31, 101, 400])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_intervals_hold_the_true_median(count: int, skewed: bool) -> None:
+    rng = np.random.default_rng(count)
+    noise = 0.2 * rng.normal(size=(600, count))
+    # The median of both is 1.
+    draws = np.exp(2 * noise) if skewed else 1 + noise
+    held, ranked = [], []
+    for own in draws:
+        found = estimate(own, np.full(count, 3.0), 3.0)
+        held.append(found.low <= 1 <= found.high)
+        _, low, high = median_interval(own.tolist())
+        ranked.append(low <= 1 <= high)
+    # Two standard errors of 600 simulations are 1.8 %; the ranks alone do it.
+    assert np.mean(ranked) >= 0.93
+    assert np.mean(held) >= np.mean(ranked)
+
+
+def test_spread_of_evenly_spaced_numbers() -> None:
+    # From 1 to 3: the 10th percentile is 1.2, the 90th 2.8, the median 2.
+    assert spread(np.linspace(1, 3, 101).tolist()) == pytest.approx(0.8)
+    assert spread([4.0]) == 0
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=20), st.floats(0.1, 10))
+def test_spread_is_blind_to_unit_and_order(values: list[float], unit: float) -> None:
+    scaled = [unit * value for value in reversed(values)]
+    assert spread(scaled) == pytest.approx(spread(values), abs=1e-9)

@@ -1,0 +1,42 @@
+"""Company: of fine or of coarse grain, and the same for all designs of a space."""
+
+import pytest
+
+from dsx.measure.timing.workload_class import COARSE, company
+from dsx.space import load_space
+from dsx.space.remeasured import remeasured
+
+
+@pytest.mark.parametrize(
+    ("space", "grain"),
+    [
+        ("digits", "fine"),
+        ("cifar10-mobilenet", "fine"),
+        ("imagenet-mobilenetv2", "fine"),
+        ("cifar10-resnet18", "coarse"),
+        ("cifar10-vgg16", "coarse"),
+        ("imagenet-resnet50", "coarse"),
+    ],
+)
+def test_the_grain_is_that_of_the_networks_convolutions(space: str, grain: str) -> None:
+    assert company(load_space(space)).grain == grain
+
+
+def test_a_larger_batch_makes_coarser_convolutions() -> None:
+    digits = load_space("digits")
+    per_image = digits.cost(digits.baseline).flops / len(digits.census.slots)
+    least = int(COARSE / per_image) + 1
+    assert company(remeasured(digits, batch=least - 1)).grain == "fine"
+    assert company(remeasured(digits, batch=least)).grain == "coarse"
+
+
+def test_it_is_another_one_where_the_network_is_run_in_another_way() -> None:
+    digits = load_space("digits")
+    others = [
+        remeasured(digits, **settings)
+        for settings in ({"batch": 1}, {"dtype": "float64"}, {"channels_last": True})
+    ]
+    names = {company(space).network for space in (digits, *others)}
+    assert len(names) == 4
+    # Backend, clock and threads are the sentinel's own.
+    assert company(remeasured(digits, threads=2, backend="compile")) == company(digits)

@@ -1,0 +1,48 @@
+"""Backends side by side, in words and as data."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from dsx.report.design.backends import print_backends
+from dsx.search.design.compare_backends import InBackend
+from tests.report.single import crossed, latency, space
+
+LINES = [
+    InBackend(backend="eager", number=latency(1.0, stored=True)),
+    InBackend(backend="onnxruntime", number=latency(0.25, wide=True)),
+    InBackend(backend="openvino", number=None, reason="needs the package openvino"),
+]
+
+
+def printed(capsys: pytest.CaptureFixture[str], format: str) -> str:
+    of = space()
+    print_backends(of, crossed(of), LINES, format, {"outside": []})
+    return capsys.readouterr().out
+
+
+def test_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    _, *lines = printed(capsys, "table").splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["backend", "latency", "of", "eager", "taken"],
+        ["eager", "1.00", "±0.02", "ms", "100%", "stored", "11-24", "12:05"],
+        ["onnxruntime", "0.250", "±0.005", "ms~", "25%", "now"],
+        ["openvino", "-", "not", "available"],
+    ]
+    assert lines[4:] == [
+        "~ the time was spent before the interval was narrow enough",
+        "openvino: not available: needs the package openvino",
+        "batch 8, float32, 2 threads, portable, cpu",
+    ]
+
+
+def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    eager, fast, missing = json.loads(printed(capsys, "json"))["backends"]
+    assert (eager["ratio"], eager["stored"], eager["reason"]) == (1, True, "")
+    assert (fast["value"], fast["ratio"], fast["wide"]) == (0.25, 0.25, True)
+    assert missing.keys() == fast.keys() == eager.keys()
+    assert (missing["value"], missing["reason"]) == (None, "needs the package openvino")
+    table = list(csv.DictReader(io.StringIO(printed(capsys, "csv"))))
+    assert [row["value"] for row in table] == ["1", "0.25", ""]

@@ -1,0 +1,129 @@
+"""One design beside the baseline, in words and as data."""
+
+import csv
+import dataclasses
+import io
+import json
+
+import pytest
+
+from dsx.analysis.measurement import exact
+from dsx.lookup import find
+from dsx.measure import Metric
+from dsx.report.design.measured import conditions, heading, norm_notes, print_measured
+from dsx.search.design.measure_design import Measured
+from tests.report.single import crossed, measured, number, space
+
+ABOUT = {"study": "mine", "outside": ["stem.0"]}
+
+
+def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    of = space()
+    print_measured(of, crossed(of), measured(), "table", ABOUT)
+    title, header, *rows = capsys.readouterr().out.splitlines()
+    assert title == f"mine: 1x crosses; 6 as is ({crossed(of).id})"
+    assert [line.split() for line in (header, *rows[:3])] == [
+        ["metric", "this", "design", "baseline", "ratio", "taken"],
+        ["params", "1.20", "k", "2.40", "k", "50%", "now"],
+        ["flops", "31.0", "M", "62.0", "M", "50%", "now"],
+        ["latency", "0.500", "±0.010", "ms~", "1.00", "±0.02", "ms!", "50%", "now"],
+    ]
+    assert max(len(line.rstrip()) for line in (header, *rows[:3])) <= 80
+    assert rows[3:] == [
+        "of the baseline: params, flops stored; latency_ms measured now",
+        "~ the time was spent before the interval was narrow enough",
+        "! measured while the machine was busy with other work",
+        "flops in multiply-adds",
+        "energy_mj: cannot be told on this machine",
+        "deployed as 1x shifted, 1x dense",
+        "batch 8, float32, 2 threads, eager, portable, cpu",
+    ]
+
+
+def with_deployed(flops: int) -> Measured:
+    """Add the multiply-adds of the deployed networks, of the design with its zeros."""
+    found = measured()
+    return dataclasses.replace(
+        found,
+        metrics={**found.metrics, "deployed_flops": find(Metric, "deployed_flops")},
+        design={**found.design, "deployed_flops": number(exact(flops))},
+        baseline={**found.baseline, "deployed_flops": number(exact(62_000_000))},
+    )
+
+
+def test_counts_of_the_deployed_network_are_shown_where_they_differ(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    of = space()
+    print_measured(of, crossed(of), with_deployed(31_000_000), "table", ABOUT)
+    assert "deployed flops " not in capsys.readouterr().out
+    print_measured(of, crossed(of), with_deployed(62_000_000), "table", ABOUT)
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("deployed flops "))
+    assert line.split() == ["deployed", "flops", "62.0", "M", "62.0", "M", "100%", "now"]
+    print_measured(of, crossed(of), with_deployed(31_000_000), "json", ABOUT)
+    names = [row["metric"] for row in json.loads(capsys.readouterr().out)["metrics"]]
+    assert "deployed_flops" in names
+
+
+def test_the_baseline_alone_has_nothing_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    of = space()
+    alone = dataclasses.replace(measured(), baseline={}, absent={})
+    print_measured(of, of.baseline, alone, "table", {})
+    title, header, *rows = capsys.readouterr().out.splitlines()
+    assert title == heading(of, of.baseline) == f"mine: the baseline ({of.baseline.id})"
+    assert header.split() == ["metric", "this", "design", "taken"]
+    assert not any("baseline" in row for row in rows)
+
+
+def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    of = space()
+    print_measured(of, crossed(of), measured(), "json", ABOUT)
+    document = json.loads(capsys.readouterr().out)
+    assert document.keys() >= {*ABOUT, "schema_version", "space", "design", "baseline", "words"}
+    assert document["measure"]["batch"] == 8
+    assert document["absent"] == {"energy_mj": "cannot be told on this machine"}
+    params, _, latency = document["metrics"]
+    assert params == {
+        "metric": "params", "unit": "", "value": 1200, "low": 1200, "high": 1200, "readings": 1,
+        "wide": False, "busy": False, "stored": False, "taken_at": "2026-11-24T12:05:30Z",
+        "ratio": 0.5,
+        "baseline_value": 2400, "baseline_low": 2400, "baseline_high": 2400,
+        "baseline_readings": 1, "baseline_wide": False, "baseline_busy": False,
+        "baseline_stored": True,
+        "baseline_taken_at": "2026-11-24T12:05:30Z",
+    }  # fmt: skip
+    assert (latency["wide"], latency["baseline_busy"], latency["low"]) == (True, True, 0.49)
+    print_measured(of, crossed(of), measured(), "csv", ABOUT)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["metric"] for row in rows] == ["params", "flops", "latency_ms"]
+    assert set(rows[0]) == set(params)
+
+
+def test_numbers_from_the_database_say_since_when(capsys: pytest.CaptureFixture[str]) -> None:
+    of, found = space(), measured()
+    old = {name: dataclasses.replace(number, stored=True) for name, number in found.design.items()}
+    stored = dataclasses.replace(found, design=old, baseline=old)
+    print_measured(of, crossed(of), stored, "table", {})
+    out = capsys.readouterr().out
+    assert out.count("stored 11-24 12:05") == 3
+    assert "of the baseline: everything stored\n" in out
+    latency = old["latency_ms"]
+    several = dataclasses.replace(latency, value=dataclasses.replace(latency.value, readings=3))
+    stored = dataclasses.replace(found, design={**old, "latency_ms": several}, baseline=old)
+    print_measured(of, crossed(of), stored, "table", {})
+    out = capsys.readouterr().out
+    assert out.count("stored 11-24 12:05 x3\n") == 1
+    assert "\nx: the median of so many readings" in out
+
+
+def test_conditions_name_what_the_network_is_run_with() -> None:
+    assert conditions(space()) == "batch 8, float32, 2 threads, eager, portable, cpu"
+
+
+def test_batch_norms_that_remain_are_noted_once() -> None:
+    folded = {"folded_norms": 3, "unfolded_norms": 0}
+    unfolded = {"folded_norms": 2, "unfolded_norms": 1}
+    assert list(norm_notes([{}, folded])) == []
+    said = "batch norms: 1 of 3 is not folded into a convolution for timing"
+    assert list(norm_notes([{}, unfolded, unfolded])) == [said]

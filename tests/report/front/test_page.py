@@ -1,0 +1,166 @@
+"""The page: it holds everything, and asks nothing of any network."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from dsx.analysis.front import Front
+from dsx.analysis.reasons import Outcomes, Reason
+from dsx.report.front.page import page
+from dsx.report.front.view import axes
+
+
+def written(front: Front) -> str:
+    return page(front, *axes(front))
+
+
+def data(text: str) -> dict[str, object]:
+    (found,) = re.findall(r"^const data = (.*);$", text, flags=re.MULTILINE)
+    read = json.loads(found)
+    assert isinstance(read, dict)
+    return read
+
+
+class Tags(HTMLParser):
+    """Collects tags, their attributes and what is written outside of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.scripts: dict[int, str] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            at = len(self.tags)
+            self.scripts[at] = self.scripts.get(at, "") + data
+        else:
+            self.text.append(data)
+
+    @property
+    def said(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.mark.parametrize("name", ["two", "three", "one", "lone", "hopeless", "ragged"])
+def test_nothing_is_loaded_from_anywhere(name: str, request: pytest.FixtureRequest) -> None:
+    tags = Tags(written(request.getfixturevalue(name)))
+    assert {tag for tag, _ in tags.tags}.isdisjoint({"link", "img", "iframe", "base", "object"})
+    for _, attributes in tags.tags:
+        assert attributes.keys().isdisjoint({"src", "href", "srcset", "data", "action"})
+    assert "url(" not in tags.said and "@import" not in tags.said
+    library, ours = tags.scripts.values()
+    assert len(library) > 1_000_000
+    assert "http" not in ours and "//" not in re.sub(r"^\s*//.*$", "", ours, flags=re.MULTILINE)
+
+
+def test_nothing_is_sent_anywhere(two: Front) -> None:
+    assert 'modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]' in written(two)
+
+
+def test_what_is_read(three: Front) -> None:
+    said = Tags(written(three)).said
+    assert said.count("vgg16-3") == 2
+    assert "Space vgg16: 5 of 9 designs on the front (3 for certain), 2 more perhaps." in said
+    assert "knee: #4 (477895), flops 35.2 M (11%)" in said
+    assert "device Xeon, 1 thread, float32, batch 1" in said
+    assert "flops multiply-adds latency accuracy params weights bits peak memory" in said
+    assert "#4 477895 35.2 M 11% 0.159 ±0.005 ms 39% 92.1 ±0.4 % -1.3 pt" in said
+    assert said.index("#1 419d76") < said.index("#4 477895 35") < said.index("#0 3fa9c1")
+    assert "as it is baseline, dominated, perhaps not" in said
+    assert "perhaps the intervals leave open whether the design is on the front" in said
+
+
+def test_rows_say_what_they_are(three: Front) -> None:
+    rows = {a["id"]: a["class"] for tag, a in Tags(written(three)).tags if tag == "tr" and a}
+    assert rows["477895000004"] == "knee"
+    assert rows["3fa9c1000000"] == "baseline"
+    assert rows["43912b000002"] == "unsure"
+    assert rows["496c4a000005"] == "perhaps"
+    assert len(rows) == 7
+
+
+def test_data_of_the_plot(three: Front) -> None:
+    read = data(written(three))
+    assert read["chosen"] == {"x": "flops", "y": "accuracy", "colour": "latency_ms"}
+    designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
+    assert len(designs) == 9
+    assert designs[4]["role"] == "knee"
+    assert designs[4]["metrics"]["flops"] == [35_250_000] * 3
+    assert designs[4]["metrics"]["accuracy"] == pytest.approx([0.9209, 0.9169, 0.9249])
+    assert designs[4]["hover"].startswith("<b>#4</b> 477895000004, knee<br>flops: 35.2 M (11%)<br>")
+    assert designs[4]["hover"].endswith("<br>learned free shapes, 25% alive [rigid]")
+    metrics = read["metrics"]
+    assert isinstance(metrics, dict)
+    assert metrics["accuracy"]["format"] == ".4~%" and metrics["flops"]["format"] == ".4~s"
+    assert metrics["latency_ms"]["heading"] == "latency (ms), lower is better"
+
+
+def test_infinite_numbers_are_left_out(ragged: Front) -> None:
+    read = data(written(ragged))
+    first = next(d for d in read["designs"] if d["trial"] == 1)  # type: ignore[attr-defined]
+    assert "latency_ms" not in first["metrics"]
+    assert "latency: inf ms" in first["hover"]
+    metrics = read["metrics"]
+    assert isinstance(metrics, dict) and metrics["flops"]["log"]
+
+
+def test_words_cannot_break_out(two: Front) -> None:
+    evil = "</script><script>alert(1)</script> & @PLOTLY@"
+    entries = tuple(replace(entry, words=evil) for entry in two.entries)
+    units = {"flops": evil, "accuracy": "fraction"}
+    odd = replace(two, entries=entries, units=units, study=evil, conditions={evil: evil})
+    text = written(odd)
+    tags = Tags(text)
+    assert [tag for tag, _ in tags.tags].count("script") == 2
+    assert tags.said.count("alert(1)") >= 8
+    assert "@PLOTLY@" in tags.said
+
+
+def test_the_same_front_gives_the_same_page(three: Front) -> None:
+    assert written(three) == written(three)
+
+
+def test_what_is_perhaps_is_hollow(three: Front) -> None:
+    roles = {role["name"]: role for role in data(written(three))["roles"]}  # type: ignore[attr-defined]
+    symbols = {name: (role["symbol"], role["legend"]) for name, role in roles.items()}
+    assert symbols["knee"] == ("star", "knee")
+    assert symbols["baseline"] == ("diamond-open", "baseline, perhaps")
+    assert symbols["front"] == ("circle", "front")
+    assert symbols["unsure"] == ("circle-open", "front, perhaps")
+    assert symbols["perhaps"] == ("circle-open", "dominated, perhaps not")
+    assert [name for name, role in roles.items() if role["open"]] == [
+        *("perhaps", "unsure", "baseline")
+    ]
+
+
+def test_doubts_seeds_and_devices_are_read(doubtful: Front, crowd: Front) -> None:
+    said = Tags(written(doubtful)).said
+    assert "0.131 ±0.004 ms~! 32%" in said
+    assert "92.1 ±0.4 % of 3 seeds" in said
+    assert "~ the time was spent before the interval was narrow enough" in said
+    assert "! measured while the machine was busy" in said
+    assert "knee, device 2" in said and "front, perhaps, device 1" in said
+    assert "device 2 EPYC" in said
+    designs = data(written(doubtful))["designs"]
+    assert "<br>measured on device 2<br>" in designs[4]["hover"]  # type: ignore[index]
+    assert "left out of the table 4 more designs, perhaps on the front" in Tags(written(crowd)).said
+
+
+def test_why_candidates_failed_is_below_the_table(two: Front) -> None:
+    outcomes = Outcomes(
+        counts={"complete": 9, "failed": 2},
+        complete=8,
+        failed=2,
+        failures=(Reason(text="KeyError: <script>", trials=(3, 11)),),
+    )
+    text = page(replace(two, outcomes=outcomes), *axes(two))
+    assert "<dd>2 candidates failed: 2 x KeyError: &lt;script&gt; (first: #3)</dd>" in text
+    assert "<dt>trials</dt><dd>9 measured to the end, 2 failed</dd>" in text

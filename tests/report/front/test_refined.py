@@ -1,0 +1,27 @@
+"""The result of settling a front, in lines."""
+
+import pytest
+
+from dsx.analysis.front import Front
+from dsx.report.front.refined import said
+from dsx.search.refine import Settled
+
+
+@pytest.mark.parametrize(
+    ("untimed", "lines"),
+    [
+        ([], []),
+        (["a"], ["not timed: 1 design with learned shapes whose weights are not kept"]),
+        (["a", "b"], ["not timed: 2 designs with learned shapes whose weights are not kept"]),
+    ],
+)
+def test_designs_that_could_not_be_timed_or_trained_are_reported(
+    two: Front, untimed: list[str], lines: list[str]
+) -> None:
+    found = Settled(
+        front=two, before=3, timed=2, trained=1, failed={"c": "seed 1: KeyError"},
+        untimed=frozenset(untimed), end="time is up", seconds=1.0,
+    )  # fmt: skip
+    first, *others = said(found)
+    assert first.startswith("time is up: 3 contested pairs before, ")
+    assert others == [*lines, "c: seed 1: KeyError"]

@@ -1,0 +1,75 @@
+"""A front on stdout, a message on stderr."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from dsx.analysis.front import Front
+from dsx.report.front.result import print_front, print_message
+from dsx.report.front.rows import as_csv, as_json
+
+
+@pytest.fixture(params=[60, 80, 120])
+def columns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    width = int(request.param)
+    monkeypatch.setenv("COLUMNS", str(width))
+    return width
+
+
+def test_a_table_fits_and_ends_with_the_picks(
+    two: Front, columns: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_front(two, "table")
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= columns
+    assert out.startswith("vgg16-3 (space vgg16): ")
+    for entry in two.on_front:
+        assert f"#{entry.trial}" in out
+    assert "knee" in out and "best accuracy" in out
+    assert "┤" not in out
+
+
+def test_a_plot_is_drawn_under_the_table_on_demand(
+    two: Front, columns: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_front(two, "table", plotted=True, x="params", y="flops")
+    chosen, _ = capsys.readouterr()
+    print_front(two, "table", plotted=True)
+    usual, _ = capsys.readouterr()
+    assert chosen != usual
+    for out in (chosen, usual):
+        assert max(map(len, out.splitlines())) <= columns
+        assert "┤" in out
+
+
+@pytest.mark.parametrize("name", ["hopeless", "lone"])
+def test_without_a_choice_there_is_still_a_table(
+    name: str, request: pytest.FixtureRequest, columns: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    front: Front = request.getfixturevalue(name)
+    print_front(front, "table", plotted=True)
+    out, _ = capsys.readouterr()
+    assert ("No design meets the constraints." in out) == (name == "hopeless")
+    assert ("knee" in out) == (name == "lone")
+
+
+def test_json_and_csv_are_nothing_else(two: Front, capsys: pytest.CaptureFixture[str]) -> None:
+    print_front(two, "json", plotted=True)
+    out, _ = capsys.readouterr()
+    assert out == as_json(two) + "\n"
+    assert json.loads(out)["schema_version"] == 1
+    print_front(two, "csv", plotted=True)
+    out, _ = capsys.readouterr()
+    assert out == as_csv(two)
+    assert len(list(csv.DictReader(io.StringIO(out)))) == len(two.entries)
+
+
+def test_messages_go_to_stderr_and_are_not_broken(
+    columns: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Next: dsx pareto [a] --storage 'sqlite:///a/very/long/path/that/goes/on/and/on.db' " * 2
+    print_message(text)
+    assert capsys.readouterr() == ("", text + "\n")

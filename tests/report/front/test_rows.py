@@ -1,0 +1,129 @@
+"""The front for programs."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+from dsx.analysis.front import Front
+from dsx.analysis.reasons import Outcomes, Reason
+from dsx.report.front.rows import as_csv, as_json, document
+
+
+def test_the_document_holds_what_it_promises(two: Front) -> None:
+    read = json.loads(as_json(two))
+    assert read == document(two)
+    assert read["schema_version"] == 1
+    assert (read["study"], read["space"]) == ("vgg16-3", "vgg16")
+    assert read["objectives"] == {"flops": "minimize", "accuracy": "maximize"}
+    assert read["units"]["flops"] == "multiply-adds"
+    assert read["conditions"] == {"device": "Xeon, 1 thread, float32, batch 1"}
+    assert read["baseline"] == two.baseline
+    assert read["knee"] == two.knee.id == read["designs"][3]["id"]
+    assert read["hypervolume"] == two.hypervolume
+    assert [design["trial"] for design in read["designs"]] == list(range(9))
+    assert [d["trial"] for d in read["designs"] if d["on_front"]] == [1, 2, 3, 4, 7]
+    assert [d["trial"] for d in read["designs"] if not d["feasible"]] == [8]
+
+
+def test_a_design_in_the_document(two: Front) -> None:
+    design = json.loads(as_json(two))["designs"][4]
+    assert design.pop("metrics").keys() == two.entries[4].metrics.keys()
+    assert design == {
+        "id": "477895000004",
+        "trial": 4,
+        "on_front": True,
+        "certainty": "certain",
+        "feasible": True,
+        "device": "",
+        "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
+        "words": "learned free shapes, 25% alive [rigid]",
+        "redesigned": 4,
+        "fallbacks": 1,
+        "deployed": None,
+        "deployed_counts": {},
+    }
+
+
+def test_counts_are_whole_and_the_infinite_is_null(ragged: Front) -> None:
+    text = as_json(ragged)
+    assert "Infinity" not in text and "NaN" not in text
+    read = json.loads(text)
+    metrics = read["designs"][0]["metrics"]
+    assert metrics["latency_ms"].items() >= {"value": None, "low": 0.1, "high": None}.items()
+    assert '"value": 1000,' in text
+    assert read["designs"][-1]["metrics"] == {}
+    assert read["baseline"] is None
+
+
+def test_a_hopeless_study_is_still_a_document(hopeless: Front) -> None:
+    read = json.loads(as_json(hopeless))
+    assert (read["knee"], read["hypervolume"], len(read["designs"])) == (None, 0, 1)
+
+
+def unsure(name: str) -> list[str]:
+    """The columns of a number with an interval."""
+    more = ("low", "high", "seeds", "readings", "wide", "busy")
+    return [name, *(f"{name}_{column}" for column in more)]
+
+
+def test_csv_has_the_same_rows(two: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(two))))
+    assert list(rows[0]) == [
+        *("id", "trial", "on_front", "certainty", "feasible", "flops"),
+        *unsure("accuracy"),
+        "params",
+        "bits",
+        *unsure("latency_ms"),
+        "peak_memory_mb",
+        "words",
+    ]
+    for row, entry in zip(rows, two.entries, strict=True):
+        assert (row["id"], row["trial"], row["words"]) == (entry.id, str(entry.trial), entry.words)
+        assert (row["on_front"] == "true") == (entry in two.on_front)
+        assert row["certainty"] == two.certainty[entry.id]
+        assert (row["feasible"] == "true") == entry.feasible
+        for name, value in entry.metrics.items():
+            assert float(row[name]) == value.value
+        assert float(row["accuracy_low"]) == entry.metrics["accuracy"].low
+        assert float(row["latency_ms_high"]) == entry.metrics["latency_ms"].high
+    assert rows[1]["flops"] == "20713472"
+
+
+def test_csv_leaves_empty_what_is_not_known(ragged: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(ragged))))
+    assert (rows[0]["latency_ms"], rows[0]["latency_ms_low"]) == ("", "0.1")
+    assert rows[-1]["flops"] == rows[-1]["accuracy"] == ""
+
+
+def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
+    read = document(doubtful)
+    designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
+    said = {"seeds": 3, "readings": 4, "wide": False, "busy": False}
+    assert designs[4]["metrics"]["accuracy"].items() >= said.items()
+    said = {"seeds": 1, "readings": 1, "wide": True, "busy": True}
+    assert designs[1]["metrics"]["latency_ms"].items() >= said.items()
+    assert {n: design["certainty"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
+        **{0: "perhaps", 1: "certain", 5: "perhaps", 6: "no", 8: "no"}
+    }
+    assert read["devices"] == {"a" * 12: 1, "b" * 12: 2}
+    assert designs[4]["device"] == "b" * 12
+
+
+def test_csv_tells_what_stands_behind_a_number_and_the_device(doubtful: Front) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(doubtful))))
+    assert [row["accuracy_seeds"] for row in rows] == list("111331111")
+    first, second, *_ = rows
+    assert (first["latency_ms_wide"], second["latency_ms_wide"]) == ("false", "true")
+    assert (first["latency_ms_busy"], second["latency_ms_busy"]) == ("false", "true")
+    assert rows[4]["accuracy_readings"] == "4"
+    assert [row["device"][0] for row in rows] == list("aaaabaaaa")
+
+
+def test_what_failed_is_in_the_document(two: Front) -> None:
+    outcomes = Outcomes(failed=1, failures=(Reason(text="KeyError: 3", trials=(7,)),))
+    read = json.loads(as_json(replace(two, outcomes=outcomes)))
+    assert read["failures"] == [{"reason": "KeyError: 3", "count": 1, "first": 7, "trials": [7]}]
+    assert read["candidates"]["failed"] == 1
+    assert read["notes"] == ["1 candidate failed: 1 x KeyError: 3 (first: #7)"]
+    assert document(two)["failures"] == [] == document(two)["violations"]

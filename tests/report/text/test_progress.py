@@ -1,0 +1,195 @@
+"""Where a search stands: lines without a terminal, a summary in the end."""
+
+import dataclasses
+import math
+import re
+import time
+
+import pytest
+
+from dsx.activity import Activity, activity, each, subject
+from dsx.report.text.progress import (
+    LINES,
+    SearchProgress,
+    described,
+    duration,
+    marked_note,
+    summary,
+    working,
+)
+from dsx.search.loop import Progress
+
+DATED = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", re.MULTILINE)
+
+
+def undated(text: str) -> str:
+    """Take the date from each line; a line that stands for an activity has one."""
+    return DATED.sub("", text)
+
+
+def at(complete: int, trials: int, doing: str = "training", **counts: int) -> Progress:
+    return Progress(
+        study="s",
+        complete=complete,
+        trials=trials,
+        counts={"complete": complete, **counts},
+        front=min(complete, 3),
+        doing=doing,
+    )
+
+
+@pytest.mark.parametrize("trials", [1, 7, 60, 1000])
+def test_without_a_terminal_a_few_lines_are_enough(
+    trials: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with SearchProgress() as progress:
+        for complete in range(trials + 1):
+            for doing in ("drawing", "counting", "training"):
+                progress.report(at(complete, trials, doing))
+        progress.report(at(trials, trials, "finished", rejected=4))
+    out, err = capsys.readouterr()
+    assert out == ""
+    *dated, _ = err.splitlines()
+    assert all(DATED.match(line) for line in dated)
+    first, *lines, last, end = undated(err).splitlines()
+    assert first == f"0/{trials} designs, 0 on the front"
+    assert last == f"{trials}/{trials} designs, {min(trials, 3)} on the front"
+    assert end == f"finished: {trials} measured to the end, 4 rejected by a constraint"
+    assert len(lines) == min(trials, LINES) - 1
+    assert "\x1b" not in err
+
+
+def test_a_study_that_has_more_than_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with SearchProgress() as progress:
+        progress.report(at(9, 3, "finished"))
+    assert undated(capsys.readouterr().err) == (
+        "9/3 designs, 3 on the front\nfinished: 9 measured to the end\n"
+    )
+
+
+def test_after_an_error_there_is_no_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), SearchProgress() as progress:
+        progress.report(at(1, 3))
+        raise KeyboardInterrupt
+    assert undated(capsys.readouterr().err) == "1/3 designs, 1 on the front\n"
+
+
+def test_nothing_begun_is_nothing_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with SearchProgress():
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_summary_counts_what_became_of_the_draws() -> None:
+    counts = {"failed": 1, "repeated": 2, "interrupted": 3, "rejected": 0, "running": 1}
+    assert summary(at(4, 8, "time is up", **counts)) == (
+        "time is up: 4 measured to the end, 1 failed, 2 drawn again, 3 interrupted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("marked", "many"), [(1, "1 latency that matters is"), (7, "7 latencies that matter are")]
+)
+def test_what_is_to_be_measured_again_is_counted(marked: int, many: str) -> None:
+    with SearchProgress() as progress:
+        assert progress.marked == 0
+        progress.report(dataclasses.replace(at(4, 4, "finished"), marked=marked))
+    assert progress.marked == marked
+    assert marked_note(marked) == f"{many} marked (a busy machine, or a wide interval)"
+
+
+def test_a_summary_of_nothing_is_no_list() -> None:
+    assert summary(at(0, 8, "time is up")) == "time is up: nothing was drawn"
+
+
+def test_short_work_is_not_announced_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("exporting"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.timing
+def test_long_work_is_announced_in_a_pipe_less_and_less_often(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with working("exporting", first_seconds=0.02), subject("#5"), activity("training", 30, "epoch"):
+        err, end = "", time.monotonic() + 60
+        while err.count("\n") < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+            err += capsys.readouterr().err
+    # The outer activity takes long a moment before the inner one does.
+    *_, second, third = undated(err).splitlines()[:3]
+    assert second == third == "training #5, epoch 1 of 30"
+    assert all(DATED.match(line) for line in err.splitlines())
+
+
+@pytest.mark.timing
+def test_work_of_many_short_steps_is_announced_too_and_less_and_less_often(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, start = 0.1, time.monotonic()
+    with working("starting", first_seconds=first):
+        for _ in each(range(20), "timing", "slot"):
+            with activity("preparing"):
+                time.sleep(first / 2)
+    lines = undated(capsys.readouterr().err).splitlines()
+    outer = [line for line in lines if line.startswith("timing, slot ")]
+    # After 1, 3, 7, 15, ... times the first interval.
+    most = math.log2((time.monotonic() - start) / first + 1)
+    assert 1 <= len(outer) <= most
+
+
+def test_on_a_terminal_there_is_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    with working("exporting"), activity("decoding images", 10, "image") as step:
+        step.advance(5)
+        time.sleep(0.3)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "decoding images, image 6 of 10" in err
+    assert "━" in err
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [
+        (Activity(name="waiting"), "waiting"),
+        (Activity(name="training", total=30, unit="epoch"), "training, epoch 1 of 30"),
+        (Activity(name="training", total=30, unit="epoch", done=2.5), "training, epoch 3 of 30"),
+        (Activity(name="training", total=30, unit="epoch", done=30), "training, epoch 30 of 30"),
+        (Activity(name="reading", total=3, done=1), "reading, 33%"),
+        (Activity(name="reading", total=0, done=0), "reading"),
+        (Activity(name="decoding", total=0, unit="image"), "decoding, image 0 of 0"),
+    ],
+)
+def test_an_activity_is_described(step: Activity, line: str) -> None:
+    assert described(step) == line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (740, "12 min"), (5399, "90 min"), (12600, "3.5 h")],
+)
+def test_durations_have_the_unit_that_suits_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_description_cannot_command_a_terminal_or_show_a_password() -> None:
+    step = Activity(name="preparing \x1b[31m postgresql://u:s3cret@h/d")
+    assert described(step) == r"preparing \x1b[31m postgresql://u:***@h/d"
+
+
+def test_failures_are_counted_on_the_way_also_while_nothing_else_happens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with SearchProgress() as progress:
+        for failed in range(6):
+            progress.report(at(1, 3, failed=failed))
+    *lines, _ = undated(capsys.readouterr().err).splitlines()
+    assert lines == [
+        "1/3 designs, 1 on the front",
+        *(f"1/3 designs, 1 on the front, {failed} failed" for failed in (1, 2, 4)),
+    ]

@@ -1,0 +1,86 @@
+"""A study to be measured again: its numbers are made to leave everything open."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dsx.measure.machine import load as busy
+from dsx.measure.timing import interleaved as rounds
+from dsx.measure.timing.statistics import Estimate
+from dsx.search import loop as run
+from dsx.search.loop import search
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import MeasurementRow
+from tests.search.forms import let_forms_be
+from tests.search.looking import rows
+
+CALM = {"busy": False, "wide": False}
+
+
+def searched(space: Path, folder: Path, trials: int = 3) -> str:
+    """Search a space to its end, and nothing more; gives the database."""
+    storage = f"sqlite:///{folder}/studies/dsx.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "MOST_MARKED", 0)
+        let_forms_be(own=True, patch=patch)
+        search(space, trials=trials, storage=storage)
+    return storage
+
+
+def change(storage: str, what: Callable[[MeasurementRow], None]) -> None:
+    """Change all numbers of a database."""
+    with Session(open_database(storage, create=True)) as session, session.begin():
+        for row in session.scalars(select(MeasurementRow)):
+            what(row)
+
+
+def leave_open(row: MeasurementRow) -> None:
+    """Widen an interval, so that it says next to nothing; as if the machine had been quiet."""
+    if row.metric in ("accuracy", "latency_ms"):
+        row.low, row.high = row.value / 4, max(1.0, row.value * 4)
+        row.conditions = row.conditions | CALM
+
+
+def mark(*designs: str, busy: bool = True) -> Callable[[MeasurementRow], None]:
+    """Let the machine have been busy, or not, when some designs were timed."""
+
+    def change_one(row: MeasurementRow) -> None:
+        rough = row.design in designs
+        if row.metric == "latency_ms":
+            row.conditions = row.conditions | CALM | {"busy" if busy else "wide": rough}
+
+    return change_one
+
+
+def copy_to(storage: str, folder: Path) -> str:
+    """Copy a database; gives the copy."""
+    (folder / "studies").mkdir()
+    file = folder / "studies" / "dsx.db"
+    with (
+        closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as old,
+        closing(sqlite3.connect(file)) as new,
+    ):
+        old.backup(new)
+    return f"sqlite:///{file}"
+
+
+def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
+    """Count the readings of each design."""
+    found: dict[str, int] = {}
+    for row in rows(storage, MeasurementRow):
+        if row.metric == metric:
+            found[row.design] = found.get(row.design, 0) + 1
+    return found
+
+
+def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
+    """Let the machine look busy, or quiet, whatever it is; no reading is flagged otherwise."""
+    since, estimated = busy.since, rounds._Rounds._estimate
+    patch.setattr(busy, "since", lambda *looks: {**since(*looks), "busy": is_busy})
+    patch.setattr(rounds._Rounds, "_estimate", lambda *given: (estimated(*given)[0], True))
+    patch.setattr(Estimate, "width", 0.0)

@@ -1,0 +1,99 @@
+"""The latency of one design in several backends, each number under the protocol of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from dsx import search
+from dsx.analysis.measurement import exact
+from dsx.conv import ConvSpec
+from dsx.errors import DsxError
+from dsx.lookup import find, names
+from dsx.measure import Metric
+from dsx.measure.backends import Backend
+from dsx.measure.metrics.latency_ms import NAME as LATENCY
+from dsx.search.design.compare_backends import InBackend, compare_backends
+from dsx.search.design.measure_design import Single
+from dsx.search.plan import plan_metrics
+from dsx.space import SearchSpace
+from dsx.space.remeasured import remeasured
+from dsx.space.space import build_space
+from tests.search.looking import Following, measured, trained
+from tests.search.spaces import LEARNED, TIMED
+
+TRAIN = "train: {epochs: 1, batch_size: 128, learning_rate: 0.2}"
+
+
+def quick(file: Path, measure: str = "budget_seconds: 0.1") -> SearchSpace:
+    text = file.read_text().replace(TRAIN, f"{TRAIN}\nmeasure: {{{measure}}}")
+    return build_space(file.stem, file.name, text)
+
+
+def known(single: Single, *backends: str) -> None:
+    """Write latencies down as if they had been measured."""
+    for backend in backends:
+        space = remeasured(single.space, backend=backend)
+        metrics = {LATENCY: find(Metric, LATENCY)}
+        plan = plan_metrics(space, metrics, single.memory, learned=False)
+        single.add(plan, single.candidate(space, single.design), LATENCY, exact(1.0))
+
+
+def stored(lines: list[InBackend]) -> dict[str, bool]:
+    return {line.backend: line.number is not None and line.number.stored for line in lines}
+
+
+def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str) -> None:
+    space = quick(TIMED)
+    first = compare_backends(Single(space, space.baseline, storage), ["onnxruntime"])
+    assert stored(first) == {"eager": False, "onnxruntime": False}
+    again = compare_backends(Single(space, space.baseline, storage), ["onnxruntime", "eager"])
+    assert stored(again) == {"eager": True, "onnxruntime": True}
+    assert [line.backend for line in again] == ["eager", "onnxruntime"]
+    fresh = Single(space, space.baseline, storage, fresh=True)
+    assert stored(compare_backends(fresh, ["eager"])) == {"eager": False}
+    assert sorted(measured(storage).values()) == [1, 2]
+    follow = Following()
+    there = quick(TIMED, "budget_seconds: 0.1, backend: onnxruntime")
+    search(there, trials=1, storage=storage, report=follow)
+    # At the end it may time again what was disturbed.
+    assert "timing" not in {told.doing for told in follow.told}
+
+
+def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
+    space = quick(TIMED, "channels_last: true")
+    single = Single(space, space.baseline, storage)
+    known(single, "eager", "compile")
+    lines = compare_backends(single, ["all"])
+    assert {line.backend for line in lines} == set(names(Backend))
+    assert stored(lines)["eager"] and stored(lines)["compile"]
+    reasons = {line.backend: line.reason for line in lines if line.number is None}
+    assert "lays tensors out by itself" in reasons["openvino"]
+    assert lines[0].backend == "eager"
+
+
+@pytest.mark.parametrize(
+    ("backend", "measure", "problem"),
+    [
+        ("onnxrunime", "batch: 1", "--backend: no backend called 'onnxrunime' (allowed: compile, "),
+        ("openvino", "channels_last: true", "--backend: the backend openvino lays tensors out by"),
+    ],
+)
+def test_a_backend_that_cannot_be_used_is_one_line(
+    storage: str, backend: str, measure: str, problem: str
+) -> None:
+    space = quick(TIMED, measure)
+    with pytest.raises(DsxError) as caught:
+        compare_backends(Single(space, space.baseline, storage), [backend])
+    assert str(caught.value).startswith(problem)
+
+
+def test_learned_shapes_are_trained_first(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = quick(LEARNED)
+    design = space.design({"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4)})
+    with pytest.raises(DsxError, match=r"^the design has learned shapes"):
+        compare_backends(Single(space, design, storage), ["onnxruntime"])
+    trainings = trained(monkeypatch)
+    single = Single(space, design, storage, train=True)
+    (line,) = compare_backends(single, ["eager"])
+    assert line.number is not None
+    assert len(trainings) == 1

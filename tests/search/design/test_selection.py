@@ -1,0 +1,113 @@
+"""One design of a study, with all that an export needs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from dsx import front, search
+from dsx.analysis.front import Value
+from dsx.conv.deploy import Choice
+from dsx.errors import DsxError, StorageError
+from dsx.measure import Reading, this_device
+from dsx.search.design.selection import load_choice
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import FormRow
+from dsx.store.measurements.measurements import Memory
+from dsx.store.studies.read import find_study
+from tests.search.again import copy_to
+from tests.search.looking import moved, rows
+from tests.search.spaces import ONE, TINY, varied
+
+
+def spans(numbers: Mapping[str, Reading] | Mapping[str, Value]) -> dict[str, list[float]]:
+    """Reduce numbers to what they say, and how sure they are."""
+    return {name: [v.low, v.value, v.high] for name, v in numbers.items()}
+
+
+def test_a_design_is_found_with_its_numbers_and_weights(finished: str) -> None:
+    found = front("tiny", storage=finished)
+    choice = load_choice(finished, "tiny", "knee", this_device())
+    assert (choice.study, choice.trial) == ("tiny", found.knee.trial)
+    assert choice.design.id == found.knee.id
+    assert spans(choice.metrics) == spans(found.knee.metrics)
+    assert choice.weights is not None
+    network = choice.space.network()
+    assert choice.weights["head.weight"].shape == network.state_dict()["head.weight"].shape
+    assert all(torch.isfinite(tensor).all() for tensor in choice.weights.values())
+
+
+def test_a_design_measured_elsewhere_is_found_by_its_trial(copied: str) -> None:
+    before = front("tiny", storage=copied)
+    there = before.entries[2]
+    moved(copied, "tiny", [there.id])
+    for pick in (f"#{there.trial}", there.id):
+        choice = load_choice(copied, "tiny", pick, this_device())
+        assert choice.design.id == there.id
+        assert spans(choice.metrics) == spans(there.metrics)
+    # By words, only the study's own device is asked.
+    knee = front("tiny", storage=copied).knee
+    assert load_choice(copied, "tiny", "knee", this_device()).design.id == knee.id != there.id
+
+
+def test_numbers_are_those_of_the_weights_not_means_over_seeds(copied: str) -> None:
+    before = front("tiny", storage=copied)
+    memory = Memory(open_database(copied, create=True), this_device())
+    settings = find_study(memory.engine, "tiny").metrics["accuracy"]["settings"]
+    other = {**settings, "train": {**settings["train"], "seed": 5}}
+    protocol = memory.add_protocol("accuracy", other)
+    memory.add(before.baseline, "accuracy", protocol, Reading(value=0.1, low=0.0, high=0.2))
+    found = front("tiny", storage=copied).baseline_entry
+    assert found is not None and found.metrics["accuracy"].seeds == 2
+    choice = load_choice(copied, "tiny", "baseline", this_device())
+    assert choice.metrics["accuracy"].value == before.entries[0].metrics["accuracy"].value
+
+
+def test_all_readings_of_what_is_timed_count_as_in_the_front(
+    open_study: str, tmp_path: Path
+) -> None:
+    storage = copy_to(open_study, tmp_path)
+    memory = Memory(open_database(storage, create=True), this_device())
+    protocol = find_study(memory.engine, "quick").metrics["latency_ms"]["protocol"]
+    for value in (0.5, 0.6, 0.9):
+        reading = Reading(value=value, low=value - 0.01, high=value + 0.01, samples=(value,))
+        memory.add(front("quick", storage=storage).baseline, "latency_ms", protocol, reading)
+    found = front("quick", storage=storage).baseline_entry
+    assert found is not None and found.metrics["latency_ms"].readings >= 3
+    choice = load_choice(storage, "quick", "baseline", this_device())
+    assert spans(choice.metrics) == spans(found.metrics)
+    assert choice.metrics["latency_ms"].conditions["readings"] >= 3
+
+
+def test_the_newest_study_is_meant(finished: str) -> None:
+    assert load_choice(finished, None, "baseline", this_device()).study == "tiny"
+
+
+def test_a_design_off_the_front_has_no_weights(storage: str) -> None:
+    found = search(ONE, trials=4, storage=storage)
+    kept = found.front_ids | {found.baseline}
+    off = next(entry for entry in found.entries if entry.id not in kept)
+    choice = load_choice(storage, "one", f"#{off.trial}", this_device())
+    assert (choice.design.id, choice.weights) == (off.id, None)
+
+
+def test_the_space_is_the_one_the_study_was_begun_with(storage: str, tmp_path: Path) -> None:
+    space = varied(TINY, tmp_path, "width: 4", "width: 5")
+    search(space, trials=1, storage=storage)
+    space.write_text("broken: [")
+    choice = load_choice(storage, "tiny", "baseline", this_device())
+    assert choice.space.file.model_args == {"width": 5}
+
+
+def test_new_forms_are_not_written_down(finished: str) -> None:
+    choice = load_choice(finished, "tiny", "baseline", this_device())
+    choice.known["{}"] = Choice(form="dense", seconds={})
+    assert rows(finished, FormRow) == []
+
+
+def test_what_is_not_there_is_refused(finished: str, storage: str) -> None:
+    with pytest.raises(DsxError, match=r"no design called 'kne' in study 'tiny'.* 'knee'"):
+        load_choice(finished, None, "kne", this_device())
+    with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` makes one"):
+        load_choice(storage, None, "knee", this_device())

@@ -1,0 +1,52 @@
+"""Metrics as a user may have them outside dsx, one of each stage."""
+
+import itertools
+
+from dsx.measure import Candidate, Metric, Reading
+from dsx.measure.candidate import training_facts
+from dsx.measure.metrics.accuracy import share_of_hits
+
+_TURNS = itertools.count()
+
+
+def _watts(candidate: Candidate) -> Reading:
+    """Differ from reading to reading, by more than the designs differ."""
+    candidate.run()
+    value = 2.0 + candidate.cost.params / 1e6 + 0.1 * (next(_TURNS) % 2)
+    return Reading(value=value, low=value / 2, high=value * 2)
+
+
+def _error(candidate: Candidate) -> Reading:
+    found = share_of_hits(candidate, candidate.trained())
+    return Reading(value=1 - found.value, low=1 - found.high, high=1 - found.low)
+
+
+def _guess(candidate: Candidate) -> Reading:
+    found = share_of_hits(candidate, candidate.build().eval())
+    return Reading(value=1 - found.value, low=1 - found.value, high=1 - found.value)
+
+
+WATTS = Metric(
+    unit="W",
+    direction="minimize",
+    stage="timed",
+    read=_watts,
+    protocol=lambda space: {"version": 1},
+)
+ERROR = Metric(
+    unit="fraction", direction="minimize", stage="trained", read=_error, protocol=training_facts
+)
+GUESS = Metric(
+    unit="fraction",
+    direction="minimize",
+    stage="projected",
+    read=_guess,
+    protocol=lambda space: {"version": 1},
+)
+SLOTS = Metric(
+    unit="",
+    direction="minimize",
+    stage="static",
+    read=lambda candidate: Reading(value=len(candidate.design.changed), low=0, high=9),
+    protocol=lambda space: {"version": 1},
+)

@@ -1,0 +1,156 @@
+"""Optuna's side: options drawn, constraints told, names that its own plots can show."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from dsx import search
+from dsx.search.sampling.study import Store
+from dsx.space import SearchSpace, load_space
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import COMPLETE, REJECTED
+from tests.cli.running import dsx, one_line, start
+from tests.search.looking import trials
+from tests.search.spaces import STATIC, TINY
+
+
+@pytest.fixture
+def space() -> SearchSpace:
+    return load_space(STATIC)
+
+
+@pytest.fixture
+def store(storage: str) -> Store:
+    return Store(
+        open_database(storage, create=True),
+        "s",
+        {"params": "minimize", "accuracy": "maximize"},
+        seed=0,
+    )
+
+
+def told(storage: str, study: str) -> optuna.Study:
+    return optuna.load_study(study_name=study, storage=storage)
+
+
+def test_constraints_are_told_to_the_sampler(storage: str, space: SearchSpace) -> None:
+    found = search(space, trials=6, storage=storage)
+    limit = 0.8 * space.cost(space.baseline).flops
+    designs = {row.number: row for row in trials(storage, "static")}
+    flops = {entry.trial: entry.metrics["flops"].value for entry in found.entries}
+    seen = set()
+    for trial in told(storage, "static").trials:
+        state = designs[trial.number].state
+        seen.add(state)
+        assert set(trial.constraints) == {"flops"}
+        if state == COMPLETE:
+            assert trial.state == TrialState.COMPLETE
+            assert trial.constraints["flops"] == pytest.approx(flops[trial.number] - limit)
+        else:
+            assert (state, trial.state) == (REJECTED, TrialState.PRUNED)
+            assert trial.constraints["flops"] > 0
+    assert seen == {COMPLETE, REJECTED}
+
+
+def test_objectives_are_told_in_their_order_and_direction(storage: str) -> None:
+    found = search(TINY, trials=2, storage=storage)
+    study = told(storage, "tiny")
+    assert study.metric_names == ["accuracy", "params"]
+    assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    values = {
+        trial.number: trial.values for trial in study.trials if trial.state == TrialState.COMPLETE
+    }
+    assert values == {
+        entry.trial: [entry.metrics[name].value for name in ("accuracy", "params")]
+        for entry in found.entries
+    }
+
+
+def test_parameters_are_named_after_slots_and_dials(storage: str, space: SearchSpace) -> None:
+    search(space, trials=4, storage=storage)
+    names = {name for trial in told(storage, "static").trials for name in trial.params}
+    dials = ("redesign", "separable", "kernel_shape", "groups")
+    slots = [choices.name for choices in space.choices]
+    assert names <= {f"{slot}/{dial}" for slot in slots for dial in dials}
+    assert {name.rpartition("/")[2] for name in names} == set(dials)
+
+
+def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
+    search(space, trials=4, storage=storage)
+    for trial in told(storage, "static").trials:
+        for choices in space.choices:
+            drawn = {
+                name.rpartition("/")[2]
+                for name in trial.params
+                if name.startswith(f"{choices.name}/")
+            }
+            keeps = trial.params[f"{choices.name}/redesign"] == "keep"
+            assert (drawn == {"redesign"}) == keeps
+            if not keeps:
+                separable = trial.params[f"{choices.name}/separable"]
+                assert ("kernel_shape" in drawn) == (not separable)
+
+
+def test_the_same_draw_gives_the_same_options(storage: str, space: SearchSpace) -> None:
+    picks = []
+    for name in ("one", "two"):
+        store = Store(open_database(storage, create=True), name, {"params": "minimize"}, seed=3)
+        picks.append(space.draw(store.ask(at_random=False).pick))
+    assert picks[0] == picks[1]
+
+
+def test_after_a_resume_other_designs_are_drawn(storage: str, space: SearchSpace) -> None:
+    engine = open_database(storage, create=True)
+    ids = []
+    for _ in range(3):
+        # A new store each time, as in a new process.
+        draw = Store(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
+        ids.append(space.draw(draw.pick).id)
+        draw.complete({"params": 1.0}, {})
+    assert len(set(ids)) == 3
+
+
+def test_what_is_left_unfinished_comes_again(store: Store, space: SearchSpace) -> None:
+    draw = store.ask(at_random=False)
+    design = space.draw(draw.pick)
+    (left,) = store.unfinished()
+    assert (left.number, left.params) == (draw.number, draw.params)
+    assert space.draw(left.pick) == design
+    left.fail()
+    assert store.unfinished() == []
+    store.enqueue(left.params)
+    assert space.draw(store.ask(at_random=False).pick) == design
+
+
+def test_a_draw_that_hardly_began_is_filled_up(store: Store, space: SearchSpace) -> None:
+    first = space.choices[0].name
+    store.enqueue({f"{first}/redesign": "keep"})
+    draw = store.ask(at_random=True)
+    space.draw(draw.pick)
+    assert draw.params[f"{first}/redesign"] == "keep"
+    assert len(draw.params) > 1
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
+    arguments = ("search", STATIC, "--trials", 10)
+    full = start(*arguments, folder=tmp_path, file_limit=1_300_000).wait()
+    *_, line = full.err.splitlines()
+    assert (full.code, full.out, "Traceback" in full.err) == (1, "", False), full.err
+    assert line.startswith("dsx: sqlite:///studies/dsx.db failed: ")
+    assert line.endswith(" (everything measured before is saved)")
+    before = _designs(tmp_path)
+    assert dsx(*arguments, folder=tmp_path).code == 0
+    after = _designs(tmp_path)
+    assert before and before.items() <= after.items()
+
+
+def _designs(folder: Path) -> dict[str, object]:
+    document = dsx("pareto", "--json", folder=folder).json
+    return {design["id"]: design["metrics"] for design in document["designs"]}
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_one_line(tmp_path: Path) -> None:
+    ended = start("search", STATIC, folder=tmp_path, file_limit=1_000).wait()
+    assert "cannot be opened: disk I/O error" in one_line(ended, 2)

@@ -1,0 +1,295 @@
+"""A search from its first trial to its last."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dsx import search
+from dsx.errors import DsxError
+from dsx.measure.machine import load as busy
+from dsx.search import loop as run
+from dsx.search.evaluator import WAITING
+from dsx.search.loop import MOST_DRAWS_PER_TRIAL, Progress
+from dsx.space import load_space
+from dsx.store.database.schema import (
+    COMPLETE,
+    INTERRUPTED,
+    REJECTED,
+    REPEATED,
+    MeasurementRow,
+    StudyRow,
+)
+from dsx.store.studies.read import front
+from tests.search.again import change, leave_open, let_machine_be, readings
+from tests.search.looking import Following, measured, rows, states, trials
+from tests.search.spaces import QUICK, STATIC, THREE, TINY, varied
+from tests.space.texts import ruled, space
+
+# The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
+GOLDEN = [
+    (0, "3bc1ea8966e7", 4_934, 48_544),
+    (2, "9f6d682e8054", 3_686, 29_856),
+    (3, "68fc3d2471c3", 1_726, 28_960),
+    (5, "9877a6e05743", 2_942, 34_272),
+    (6, "e504a64607ef", 2_702, 29_216),
+    (7, "743d70cb38ed", 3_078, 26_592),
+    (8, "59f376399b79", 2_518, 26_848),
+    (9, "c7dab0226b0d", 2_686, 24_864),
+]
+
+
+def test_the_same_seed_gives_the_same_designs_and_numbers(storage: str) -> None:
+    found = search(STATIC, trials=8, storage=storage)
+    numbers = [
+        (
+            entry.trial,
+            entry.id,
+            int(entry.metrics["params"].value),
+            int(entry.metrics["flops"].value),
+        )
+        for entry in found.entries
+    ]
+    assert numbers == GOLDEN
+
+
+def test_another_seed_gives_other_designs(storage: str) -> None:
+    found = search(STATIC, trials=4, seed=1, storage=storage)
+    assert {entry.id for entry in found.entries[1:]}.isdisjoint(row[1] for row in GOLDEN)
+
+
+def test_a_search_that_is_interrupted_half_way_ends_well(storage: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search(STATIC, trials=8, storage=storage, report=Following(lambda p: p.complete == 4))
+    found = search(STATIC, trials=8, storage=storage)
+    assert [entry.id for entry in found.entries[:4]] == [row[1] for row in GOLDEN[:4]]
+    assert len(found.entries) == 8
+    assert found == front("static", storage=storage)
+
+
+def test_the_baseline_comes_first_and_gives_the_reference(storage: str) -> None:
+    found = search(TINY, trials=2, storage=storage)
+    first = trials(storage, "tiny")[0]
+    assert (first.number, first.design, first.state) == (0, found.baseline, COMPLETE)
+    assert found.baseline_entry is not None
+    standing = {name: value.value for name, value in found.baseline_entry.metrics.items()}
+    assert found.reference == {
+        "accuracy": pytest.approx(0.9 * standing["accuracy"]),
+        "params": pytest.approx(1.1 * standing["params"]),
+    }
+
+
+def test_a_baseline_that_breaks_a_constraint_is_measured_but_not_on_the_front(
+    storage: str,
+) -> None:
+    found = search(STATIC, trials=1, storage=storage)
+    assert [(entry.id, entry.feasible) for entry in found.entries] == [(found.baseline, False)]
+    assert not found.on_front
+
+
+def test_trials_are_designs_measured_to_the_end(storage: str) -> None:
+    follow = Following()
+    search(STATIC, trials=8, storage=storage, report=follow)
+    counts = states(storage, "static")
+    assert (counts[COMPLETE], counts[REJECTED]) == (8, 2)
+    assert follow.last == "finished"
+    assert Counter(follow.told[-1].counts) == counts
+
+
+def test_it_stops_where_hardly_a_design_meets_the_constraints(storage: str, tmp_path: Path) -> None:
+    least, _ = load_space(STATIC).cost_range()
+    space = varied(STATIC, tmp_path, "<= 80%", f"<= {least.flops}")
+    follow = Following()
+    search(space, trials=2, storage=storage, report=follow)
+    assert states(storage, "static").total() == 2 * MOST_DRAWS_PER_TRIAL
+    assert follow.last == "stopped after 40 draws"
+    assert states(storage, "static")[COMPLETE] == 1
+
+
+def test_it_stops_when_the_space_is_exhausted(storage: str) -> None:
+    follow = Following()
+    found = search(THREE, trials=9, storage=storage, report=follow)
+    assert len(found.entries) == 3
+    assert follow.last == "all 3 designs of the space were drawn"
+    again = Following()
+    search(THREE, trials=9, storage=storage, report=again)
+    assert again.last == follow.last
+
+
+def test_equal_designs_are_measured_once_in_a_study(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(True, monkeypatch)
+    search(QUICK, trials=3, storage=storage)
+    assert states(storage, "quick")[REPEATED] > 0
+    assert set(measured(storage).values()) == {1}
+
+
+def test_equal_designs_are_measured_once_in_a_database(storage: str) -> None:
+    first = search(TINY, trials=4, storage=storage)
+    before = measured(storage)
+    second = search(TINY, trials=4, study="again", storage=storage)
+    assert measured(storage) == before
+    assert [e.metrics for e in second.entries] == [e.metrics for e in first.entries]
+
+
+def test_only_what_was_measured_otherwise_is_measured_again(storage: str, tmp_path: Path) -> None:
+    first = search(TINY, trials=2, storage=storage)
+    before = {row.id for row in rows(storage, MeasurementRow)}
+    slower = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 0.1")
+    second = search(slower, trials=2, study="slower", storage=storage)
+    new = [row for row in rows(storage, MeasurementRow) if row.id not in before]
+    assert [(row.design, row.metric) for row in new] == [
+        (entry.id, "accuracy") for entry in first.entries
+    ]
+    assert [e.id for e in second.entries] == [e.id for e in first.entries]
+
+
+def test_more_trials_go_on_where_fewer_ended(storage: str) -> None:
+    search(STATIC, trials=3, storage=storage)
+    before = [row.design for row in trials(storage, "static")]
+    found = search(STATIC, trials=5, storage=storage)
+    after = trials(storage, "static")
+    assert [row.design for row in after[: len(before)]] == before
+    assert len(found.entries) == 5
+    assert len({row.design for row in after}) == len(after)
+
+
+def test_a_finished_study_is_shown_at_once(storage: str) -> None:
+    found = search(STATIC, trials=3, storage=storage)
+    drawn = len(trials(storage, "static"))
+    follow = Following()
+    assert search(STATIC, trials=2, storage=storage, report=follow) == found
+    assert len(trials(storage, "static")) == drawn
+    assert [progress.doing for progress in follow.told] == ["finished"]
+
+
+@pytest.fixture
+def rough(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The study `quick`, whose designs may all be on the front and were timed on a busy machine."""
+    let_machine_be(True, monkeypatch)
+    search(QUICK, trials=3, storage=storage)
+    monkeypatch.undo()
+
+    def mark(row: MeasurementRow) -> None:
+        leave_open(row)
+        row.conditions = row.conditions | {"busy": row.metric == "latency_ms"}
+
+    change(storage, mark)
+    return storage
+
+
+def test_what_was_timed_on_a_busy_machine_is_timed_again_in_the_end(
+    rough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(False, monkeypatch)
+    follow = Following()
+    found = search(QUICK, trials=3, storage=rough, report=follow)
+    told = [progress for progress in follow.told if progress.doing != WAITING]
+    assert [progress.doing for progress in told] == [
+        "looking whether the machine is quiet now", "timing 3 designs in turn", "finished"
+    ]  # fmt: skip
+    assert [progress.marked for progress in told] == [3, 3, 0]
+    assert set(readings(rough).values()) == {2}
+    values = [entry.metrics["latency_ms"] for entry in found.entries]
+    assert {(value.busy, value.readings) for value in values} == {(False, 1)}
+    # Nothing is left to be timed.
+    search(QUICK, trials=3, storage=rough)
+    assert set(readings(rough).values()) == {2}
+
+
+def test_on_a_machine_that_is_busy_still_it_is_only_told(
+    rough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(True, monkeypatch)
+    follow = Following()
+    search(QUICK, trials=3, storage=rough, report=follow)
+    assert [(progress.doing, progress.marked) for progress in follow.told] == [
+        ("looking whether the machine is quiet now", 3), ("finished", 3)
+    ]  # fmt: skip
+    assert set(readings(rough).values()) == {1}
+
+
+def test_it_is_timed_once_more_and_not_again_and_again(
+    rough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It looks quiet, and is not when they are timed.
+    let_machine_be(True, monkeypatch)
+    monkeypatch.setattr(run, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(run, "MOST_MARKED", 2)
+    look = iter([False])
+    told = busy.since
+
+    def since(*looks: busy.Look) -> dict[str, object]:
+        return {**told(*looks), "busy": next(look, True)}
+
+    monkeypatch.setattr(busy, "since", since)
+    follow = Following()
+    search(QUICK, trials=3, storage=rough, report=follow)
+    assert sorted(readings(rough).values()) == [1, 2, 2]
+    assert follow.told[-1].marked == 3
+
+
+def test_no_trial_begins_after_the_time_is_up(storage: str) -> None:
+    follow = Following()
+    found = search(STATIC, trials=3, storage=storage, timeout=0.0, report=follow)
+    assert (found.entries, follow.last) == ((), "time is up")
+    assert len(search(STATIC, trials=3, storage=storage).entries) == 3
+
+
+def test_an_interrupted_trial_is_taken_up_again(storage: str) -> None:
+    def training_the_third(progress: object) -> bool:
+        told = follow.told[-1]
+        return (told.complete, told.doing) == (2, "training")
+
+    follow = Following(training_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        search(TINY, trials=4, storage=storage, report=follow)
+    left = trials(storage, "tiny")[-1]
+    assert left.state == INTERRUPTED
+    before = measured(storage)
+    search(TINY, trials=3, storage=storage)
+    after = trials(storage, "tiny")
+    assert (after[-1].design, after[-1].state) == (left.design, COMPLETE)
+    assert [key for key in measured(storage) if key not in before] == [
+        (left.design, "accuracy", rows(storage, StudyRow)[0].metrics["accuracy"]["protocol"])
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", ".hidden", "a/b"])
+def test_names_that_could_not_be_folders_are_refused(storage: str, name: str) -> None:
+    with pytest.raises(DsxError, match=rf"^invalid study name '{name}' \(allowed: up to 100 lett"):
+        search(load_space(STATIC), study=name, trials=1, storage=storage)
+
+
+def test_no_trials_are_refused(storage: str) -> None:
+    with pytest.raises(DsxError, match=r"--trials: 0 \(allowed: 1 to "):
+        search(STATIC, trials=0, storage=storage)
+
+
+def test_what_runs_can_be_an_objective_and_a_constraint(storage: str, tmp_path: Path) -> None:
+    """With dense forms a constraint that every design seems to meet is met by none."""
+    objectives = "objectives: {params: minimize, flops: minimize}\n"
+    old = f'{objectives}constraints: {{flops: "<= 80%"}}'
+    new = (
+        "objectives: {params: minimize, deployed_flops: minimize}\n"
+        'constraints: {deployed_params: "<= 80%"}'
+    )
+    found = search(varied(STATIC, tmp_path, old, new), trials=4, storage=storage)
+    baseline = found.baseline_entry
+    assert baseline is not None
+    limit = 0.8 * baseline.metrics["deployed_params"].value
+    assert len(found.entries) == 4
+    for entry in found.entries:
+        assert entry.metrics["deployed_flops"].exact
+        counts = {name: entry.metrics[f"deployed_{name}"].value for name in ("params", "flops")}
+        assert counts == entry.deployed_counts
+        assert entry.feasible == (counts["params"] <= limit)
+
+
+def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage: str) -> None:
+    text = ruled("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
+    told: list[Progress] = []
+    search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
+    (note,) = next(progress.notes for progress in told if not progress.counts.get(COMPLETE))
+    assert note.startswith("flops leave out operators that are not counted: aten::")

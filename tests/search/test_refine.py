@@ -1,0 +1,372 @@
+"""Settling a front: what is contested is measured again, and nothing else, until time is up."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from dsx import front
+from dsx.errors import StorageError
+from dsx.measure import this_device
+from dsx.search import refine as module
+from dsx.search.evaluator import WAITING
+from dsx.search.plan import make_plan
+from dsx.search.refine import TIED, Settled, reseeded, settle
+from dsx.space.space import build_space
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import LeaseRow, MeasurementRow, StudyRow
+from dsx.store.lease.lease import Intervals, claim
+from dsx.store.measurements.measurements import Memory
+from dsx.store.studies.read import find_study
+from dsx.store.weights.weights import Weights
+from tests.cli.running import INTERRUPT, dsx, start, until
+from tests.search.again import change, copy_to, leave_open, let_machine_be, mark, readings, searched
+from tests.search.looking import measured, moved, rows
+from tests.search.spaces import LEARNED, QUICK, STATIC, varied
+
+OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
+FOR_LONG = 60.0
+
+
+@pytest.fixture
+def storage(open_study: str, tmp_path: Path) -> str:
+    """A copy of that, to be settled."""
+    return copy_to(open_study, tmp_path)
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither timing nor training is of use."""
+    limit(monkeypatch, readings=1, seeds=1)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is quiet, so that every reading counts."""
+    let_machine_be(False, monkeypatch)
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, readings: int, seeds: int) -> None:
+    monkeypatch.setattr(module, "MOST_READINGS", readings)
+    monkeypatch.setattr(module, "MOST_SEEDS", seeds)
+
+
+def settled(
+    storage: str, seconds: float = FOR_LONG, study: str | None = None, trust: bool = False
+) -> Settled:
+    before = measured(storage)
+    found = settle(study, seconds, storage=storage, trust=trust)
+    assert before <= measured(storage)
+    assert found.front == front(study, storage=storage)
+    return found
+
+
+def test_contested_designs_are_timed_in_turn(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, readings=3, seeds=1)
+    doing: list[str] = []
+    before = readings(storage, "accuracy")
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    # Readings that this machine has spoilt do not count, and are taken once more.
+    assert (found.before, found.trained) == (3, 0)
+    assert found.timed >= 6
+    assert found.end == TIED
+    did = [words for words in doing if words != WAITING]
+    assert did[:2] == ["timing 3 designs in turn"] * 2
+    assert all(words.startswith("timing ") for words in did)
+    assert min(readings(storage).values()) == 3
+    assert readings(storage, "accuracy") == before
+    assert found.failed == {}
+
+
+def test_contested_designs_are_trained_with_fresh_seeds(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=1, seeds=2)
+    doing: list[str] = []
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    assert (found.timed, found.trained) == (0, 3)
+    assert {words for words in doing if words.endswith("with seed 1")} == {
+        f"training #{entry.trial} with seed 1" for entry in found.front.entries
+    }
+    numbers: dict[str, list[float]] = {}
+    for row in rows(storage, MeasurementRow):
+        if row.metric == "accuracy":
+            numbers.setdefault(row.design, []).append(row.value)
+    for entry in found.front.entries:
+        value = entry.metrics["accuracy"]
+        first, second = numbers[entry.id]
+        assert value.seeds == 2
+        assert value.value == pytest.approx((first + second) / 2)
+    assert [len({row.protocol for row in rows(storage, MeasurementRow) if row.metric == name})
+            for name in ("accuracy", "latency_ms")] == [2, 1]  # fmt: skip
+    assert list(Path(storage.removeprefix("sqlite:///")).parent.rglob("*.training")) == []
+
+
+def test_a_damaged_checkpoint_of_a_seed_is_ignored(
+    storage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit(monkeypatch, readings=1, seeds=2)
+    memory = Memory(open_database(storage, create=True), this_device())
+    text = find_study(memory.engine, "quick").space_text
+    plan = make_plan(reseeded(build_space("quick", "quick", text), 1), memory)
+    weights = Weights(memory.engine, storage, "quick", plan.training)
+    file = weights.checkpoint(front("quick", storage=storage).baseline)
+    file.parent.mkdir(parents=True)
+    file.write_text("mine")
+    assert settle("quick", FOR_LONG, storage=storage).trained == 3
+    (told,) = caplog.messages
+    assert told.startswith(f"{file} is damaged, ")
+    assert told.endswith("; the training starts again")
+    assert list(file.parent.iterdir()) == [file] and file.read_text() == "mine"
+
+
+def test_what_less_time_was_spent_on_comes_next(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=3, seeds=2)
+    doing: list[str] = []
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    assert found.timed >= 6
+    assert found.trained == 3
+    first, second, *_ = [words for words in doing if words != WAITING]
+    assert first == "timing 3 designs in turn"
+    assert second.startswith("training #")
+
+
+def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=1, seeds=3)
+    broken = tmp_path / "broken"
+    arguments = f"model: tests.search.models:Breaking\nmodel_args: {{file: {broken}}}"
+    space = varied(QUICK, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", arguments)
+    storage = searched(space, tmp_path, trials=2)
+    change(storage, leave_open)
+    broken.touch()
+    found = settled(storage, trust=True)
+    assert found.trained == 2
+    assert found.failed == {entry.id: "seed 1: KeyError: 'broken'" for entry in found.front.entries}
+    assert set(readings(storage, "accuracy").values()) == {1}
+    assert found.end == TIED
+
+
+def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
+    before = measured(storage)
+    found = settled(storage, seconds=0.0)
+    assert (found.end, found.timed, found.trained) == ("time is up", 0, 0)
+    assert measured(storage) == before
+    assert (found.before, len(found.front.contested)) == (3, 3)
+
+
+def test_the_baseline_keeps_pace_with_what_is_compared_with_it(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=3, seeds=1)
+    baseline = front("quick", storage=storage).baseline
+
+    def worst(row: MeasurementRow) -> None:
+        if row.design == baseline and row.metric in ("accuracy", "latency_ms"):
+            row.value = 0.0 if row.metric == "accuracy" else 1000.0
+            row.low = row.high = row.value
+
+    change(storage, worst)
+    assert front("quick", storage=storage).certainty[baseline] == "no"
+    found = settled(storage)
+    assert found.before == 1
+    assert readings(storage)[baseline] >= 3
+
+
+def test_a_baseline_whose_latency_is_damaged_is_timed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=1)
+    space = varied(
+        QUICK, tmp_path, OBJECTIVES,
+        "objectives: {params: minimize, flops: minimize}\nconstraints: {latency_ms: '<= 9000'}",
+    )  # fmt: skip
+    storage = searched(space, tmp_path)
+    baseline = front("quick", storage=storage).baseline
+
+    def damage(row: MeasurementRow) -> None:
+        if row.metric == "latency_ms":
+            row.conditions = {**row.conditions, "wide": True}
+            row.samples = b"x" if row.design == baseline else row.samples
+
+    def timed() -> bool:
+        entry = front("quick", storage=storage).baseline_entry
+        return entry is not None and "latency_ms" in entry.metrics
+
+    change(storage, damage)
+    assert not timed()
+    settled(storage)
+    assert timed()
+
+
+def test_no_more_is_timed_in_turn_than_there_is_time_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=1)
+    space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 5.0")
+    storage = searched(space, tmp_path)
+    change(storage, leave_open)
+    doing: list[str] = []
+    settle("quick", 10.0, storage=storage, doing=doing.append)
+    # As far as it knows then, each takes half of the time.
+    assert doing[0] == "timing 2 designs in turn"
+
+
+def test_exact_numbers_are_not_contested(tmp_path: Path) -> None:
+    storage = searched(STATIC, tmp_path)
+    found = settled(storage)
+    assert (found.end, found.before, found.timed) == ("nothing is contested", 0, 0)
+
+
+def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
+    assert settle(None, 0.0, storage=storage).front.study == "quick"
+
+
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
+    storage: str, busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(True, monkeypatch)
+    # The fastest is the best as well.
+    fast, *others = front("quick", storage=storage).entries
+
+    def decide(row: MeasurementRow) -> None:
+        fastest = row.design == fast.id
+        row.value = {"accuracy": 1.0 if fastest else 0.5}.get(row.metric, row.value)
+        row.value *= 1 if fastest or row.metric == "accuracy" else 1000
+        row.low = row.high = row.value
+
+    change(storage, decide)
+    change(storage, mark(fast.id, others[0].id, busy=busy))
+    assert front("quick", storage=storage).contested == []
+    found = settled(storage)
+    counts = readings(storage)
+    assert counts[fast.id] == module.MOST_ROUGH
+    # Surely off the front: nobody needs to know better.
+    assert {counts[other.id] for other in others} == {1}
+    assert found.timed == counts[fast.id] - 1
+
+
+def test_on_a_machine_that_stays_busy_it_ends_after_some_tries(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside calm readings those of a busy machine do not count.
+    let_machine_be(True, monkeypatch)
+    limit(monkeypatch, readings=3, seeds=1)
+    found = settled(storage)
+    assert found.timed == 3 * 3
+    assert {entry.metrics["latency_ms"].readings for entry in found.front.entries} == {1}
+
+
+def test_learned_shapes_are_measured_anew_with_a_fresh_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=1, seeds=2)
+    kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
+    space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
+    storage = searched(space, tmp_path, trials=2)
+
+    def leave(row: MeasurementRow) -> None:
+        leave_open(row)
+        if row.metric == "params":
+            row.value = row.low = row.high = 1000.0
+
+    change(storage, leave)
+    found = settled(storage)
+    assert found.trained == 2
+    taken = Counter((row.design, row.metric) for row in rows(storage, MeasurementRow))
+    for entry in found.front.entries:
+        learned = entry.id != found.front.baseline
+        assert taken[entry.id, "accuracy"] == 2
+        assert taken[entry.id, "params"] == 1 + learned
+        assert entry.metrics["params"].seeds == 1 + learned
+
+
+def test_only_the_seed_differs(storage: str) -> None:
+    from dsx.space import load_space
+
+    space = load_space(QUICK)
+    other = reseeded(space, 7)
+    assert other.file.train.seed == 7
+    assert reseeded(other, space.file.train.seed) == space
+
+
+def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
+    engine = open_database(storage, create=True)
+    often = Intervals(increment=0.1)
+    with (
+        claim(engine, "quick", often),
+        pytest.raises(StorageError, match="is being run by process"),
+    ):
+        settle("quick", 0.0, storage=storage)
+    other = moved(storage, "quick", [entry.id for entry in front("quick", storage=storage).entries])
+    with Session(engine) as session, session.begin():
+        session.execute(update(StudyRow).values(device=other))
+    with pytest.raises(StorageError, match="was begun on another device"):
+        settle("quick", 0.0, storage=storage)
+    assert rows(storage, LeaseRow) == []
+
+
+def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Path) -> None:
+    before = [row.id for row in rows(storage, MeasurementRow)]
+    running = start("pareto", "quick", "--settle", "10m", folder=tmp_path)
+    until(lambda: len(rows(storage, MeasurementRow)) > len(before) + 3, "something is measured")
+    running.signal(INTERRUPT)
+    ended = running.wait()
+    assert (ended.code, ended.out) == (130, ""), ended
+    *_, line = ended.err.splitlines()
+    assert line == (
+        "dsx: interrupted; everything measured is saved. To go on: dsx pareto quick --settle 10m"
+    )
+    assert rows(storage, LeaseRow) == []
+    after = [row.id for row in rows(storage, MeasurementRow)]
+    assert after[: len(before)] == before
+    assert len(after) > len(before) + 3
+    assert len(front("quick", storage=storage).entries) == 3
+
+
+def test_what_cannot_be_shown_is_not_settled_first(storage: str, tmp_path: Path) -> None:
+    before = len(rows(storage, MeasurementRow))
+    ended = dsx("pareto", "--settle", "10m", "--x", "latency", folder=tmp_path)
+    assert ended.code == 2
+    assert "no metric called 'latency'" in ended.err
+    assert len(rows(storage, MeasurementRow)) == before
+
+
+def test_dsx_pareto_settles_and_says_so(storage: str, tmp_path: Path) -> None:
+    before = Counter(row.metric for row in rows(storage, MeasurementRow))
+    ended = dsx("pareto", "--settle", "2s", "--json", folder=tmp_path)
+    assert ended.code == 0, ended
+    *_, line = ended.err.splitlines()
+    assert line.startswith("time is up: 3 contested pairs before, ")
+    assert len(ended.json["designs"]) == 3
+    after = Counter(row.metric for row in rows(storage, MeasurementRow))
+    said = re.search(r"timed (\d+) times and trained (\d+) times", line)
+    assert said is not None
+    # On a loaded machine the time may be up before anything is measured.
+    assert [after[name] - before[name] for name in ("latency_ms", "accuracy")] == [
+        int(number) for number in said.groups()
+    ]
+
+
+def test_designs_whose_weights_are_not_kept_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, readings=2, seeds=1)
+    kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
+    space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
+    timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
+    space.write_text(f"{space.read_text()}{timed}\n")
+    storage = searched(space, tmp_path, trials=2)
+    baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
+    change(storage, mark(baseline, learned, busy=True))
+    for file in tmp_path.rglob(f"{learned}.*.safetensors"):
+        file.unlink()
+    assert settled(storage).untimed == {learned}

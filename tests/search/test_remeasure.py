@@ -1,0 +1,157 @@
+"""Timing again: new readings beside the old ones, in turn, of what can be built again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dsx import front
+from dsx.measure import this_device
+from dsx.search import remeasure as module
+from dsx.search.design.selection import design_of
+from dsx.search.evaluator import WAITING
+from dsx.search.plan import Plan, make_plan
+from dsx.search.remeasure import marked, retime
+from dsx.space.space import build_space
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import MeasurementRow
+from dsx.store.measurements.measurements import Memory
+from dsx.store.studies.read import find_study
+from dsx.store.weights.weights import Weights
+from tests.search.again import (
+    change,
+    copy_to,
+    let_machine_be,
+    mark,
+    readings,
+    searched,
+)
+from tests.search.looking import measured, moved, rows
+from tests.search.spaces import LEARNED, varied
+
+HERE = this_device().fingerprint
+
+
+@pytest.fixture
+def storage(open_study: str, tmp_path: Path) -> str:
+    """A copy of that."""
+    return copy_to(open_study, tmp_path)
+
+
+def again(storage: str, study: str, doing: Callable[[str], None] = lambda words: None) -> list[str]:
+    """Time all designs of a study again."""
+    plan, memory, weights = opened(storage, study)
+    designs = [design_of(plan.space, entry) for entry in front(study, storage=storage).entries]
+    return retime(designs, ["latency_ms"], plan, memory, weights, doing)
+
+
+def opened(storage: str, study: str) -> tuple[Plan, Memory, Weights]:
+    """Open a study as a command does."""
+    memory = Memory(open_database(storage, create=True), this_device())
+    row = find_study(memory.engine, study)
+    plan = make_plan(build_space(study, study, row.space_text), memory)
+    return plan, memory, Weights(memory.engine, storage, study, plan.training)
+
+
+def test_new_readings_lie_beside_the_old(storage: str) -> None:
+    before = {row.id: (row.value, row.low, row.high) for row in rows(storage, MeasurementRow)}
+    designs = [entry.id for entry in front("quick", storage=storage).entries]
+    assert again(storage, "quick") == designs
+    after = {row.id: (row.value, row.low, row.high) for row in rows(storage, MeasurementRow)}
+    assert before.items() <= after.items()
+    new = [row for row in rows(storage, MeasurementRow) if row.id not in before]
+    assert [(row.design, row.metric) for row in new] == [(one, "latency_ms") for one in designs]
+    # Under the protocol and on the device of the old ones.
+    assert {n for (_, metric, _), n in measured(storage).items() if metric == "latency_ms"} == {2}
+    assert {row.device for row in rows(storage, MeasurementRow)} == {HERE}
+    assert all(row.conditions["forms"].keys() for row in new if row.design != designs[0])
+
+
+def test_many_are_timed_a_few_at_once(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IN_TURN", 2)
+    doing: list[str] = []
+    assert len(again(storage, "quick", doing.append)) == 3
+    # Another process of this machine may time just now.
+    did = [words for words in doing if words != WAITING]
+    assert did == ["timing 2 designs in turn", "timing a design"]
+
+
+def test_learned_shapes_are_those_of_the_weights_or_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_machine_be(False, monkeypatch)
+    kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
+    space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
+    # With fewer params than the baseline it is on the front, so that its weights are kept.
+    timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
+    space.write_text(f"{space.read_text()}{timed}\n")
+    storage = searched(space, tmp_path, trials=2)
+    baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
+    (file,) = tmp_path.rglob(f"{learned}.*.safetensors")
+    assert again(storage, "learned") == [baseline, learned]
+    # It was not trained for that.
+    assert readings(storage, "accuracy") == {baseline: 1, learned: 1}
+    first, second = (
+        row.conditions["forms"]
+        for row in rows(storage, MeasurementRow)
+        if (row.design, row.metric) == (learned, "latency_ms")
+    )
+    assert first == second
+    file.rename(tmp_path / "kept")
+    assert again(storage, "learned") == [baseline]
+    assert readings(storage) == {baseline: 3, learned: 2}
+    # Weights of a network that has changed since.
+    opened(storage, "learned")[-1].save(learned, torch.nn.Linear(1, 1))
+    assert again(storage, "learned") == [baseline]
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_is_marked_is_what_may_be_on_the_front(storage: str, busy: bool) -> None:
+    entries = front("quick", storage=storage).entries
+    assert marked(front("quick", storage=storage), HERE) == []
+    ids = [entry.id for entry in entries]
+    change(storage, mark(*ids[1:], busy=busy))
+    found = front("quick", storage=storage)
+    assert {found.certainty[one] for one in ids} == {"perhaps"}
+    assert {entry.id for entry in marked(found, HERE)} == set(ids[1:])
+    assert marked(found, "another device") == []
+
+    def surely_off(row: MeasurementRow) -> None:
+        if row.design == ids[1]:
+            worst = 0.0 if row.metric == "accuracy" else 1e9
+            row.value = row.low = row.high = worst
+
+    change(storage, surely_off)
+    assert [entry.id for entry in marked(front("quick", storage=storage), HERE)] == ids[2:]
+
+
+def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
+    found = front("quick", storage=storage)
+    baseline = found.baseline
+    change(storage, mark(baseline))
+
+    def surely_off(row: MeasurementRow) -> None:
+        if row.design == baseline and row.metric == "accuracy":
+            row.value = row.low = row.high = 0.0
+
+    change(storage, surely_off)
+    others = {entry.id: entry for entry in found.entries if entry.id != baseline}
+
+    def surely_better(row: MeasurementRow) -> None:
+        if row.design in others and row.metric == "latency_ms":
+            row.value = row.low = row.high = 1e-6
+
+    change(storage, surely_better)
+    found = front("quick", storage=storage)
+    assert baseline not in {entry.id for entry in (*found.on_front, *found.perhaps)}
+    assert [entry.id for entry in marked(found, HERE)] == [baseline]
+
+
+def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None:
+    ids = [entry.id for entry in front("quick", storage=storage).entries]
+    change(storage, mark(*ids))
+    other = moved(storage, "quick", ids[2:])
+    found = front("quick", storage=storage, mix_devices=True)
+    assert {entry.id for entry in marked(found, HERE)} == set(ids[:2])
+    assert [entry.id for entry in marked(found, other)] == ids[2:]

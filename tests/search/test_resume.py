@@ -1,0 +1,160 @@
+"""A study goes on with the space and on the device it was begun with, and with no other."""
+
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from dsx import front, search
+from dsx.errors import StorageError
+from dsx.measure import this_device
+from dsx.search.plan import make_plan
+from dsx.search.resume import begin_study, difference_of
+from dsx.search.sampling.study import Store
+from dsx.space import load_space
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import StudyRow
+from dsx.store.measurements.measurements import Memory
+from tests.search.looking import moved, rows, trials
+from tests.search.spaces import STATIC, varied
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("ab.", max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, min_size=1, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ("width: 4", "width: 8", "model_args.width was 4, is 8"),
+        ("groups: [1, 2]", "groups: [1, 2, 4]", r"slots.0.groups was \[1, 2\], is \[1, 2, 4\]"),
+        ("groups: [1, 2]", "groups: [2, 1]", r"slots.0.groups was \[1, 2\], is \[2, 1\]"),
+        ("<= 80%", "<= 70%", 'constraints.flops was "<= 80%", is "<= 70%"'),
+        ("\nconstraints:", "\ntrain: {epochs: 2}\nconstraints:", "train.epochs was absent, is 2"),
+        (", flops: minimize", "", 'objectives.flops was "minimize", is absent'),
+    ],
+)
+def test_a_changed_space_is_refused_with_the_difference(
+    storage: str, tmp_path: Path, old: str, new: str, difference: str
+) -> None:
+    search(STATIC, trials=1, storage=storage)
+    space = varied(STATIC, tmp_path, old, new)
+    refusal = (
+        rf"static\.yaml: study 'static' was begun with another space: {difference} "
+        r"\(begin another study with --study NAME\)$"
+    )
+    with pytest.raises(StorageError, match=refusal):
+        search(space, trials=2, storage=storage)
+    assert len(trials(storage, "static")) == 1
+    assert search(space, trials=1, study="other", storage=storage).study == "other"
+
+
+def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_path: Path) -> None:
+    # An objective more: Optuna's study has to be another one too.
+    fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
+    memory = Memory(open_database(storage, create=True), this_device())
+    begin_study(
+        "static", make_plan(load_space(fewer), memory), memory, seed=0, engine=memory.engine
+    )
+    Store(memory.engine, "static", {"params": "minimize"}, seed=0)
+    found = search(STATIC, trials=2, storage=storage)
+    assert list(found.objectives) == ["params", "flops"]
+    assert len(found.entries) == 2
+    assert len(rows(storage, StudyRow)) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# Nothing to train", "# Nothing at all to train"),
+        ("data: digits\n", "data:   digits   # these\n\n"),
+        ("{width: 4}", "\n  width: 4"),
+        (
+            "objectives: {params: minimize, flops: minimize}\n",
+            "objectives: {params: minimize, flops: minimize}\ntrain: {}\n",
+        ),
+    ],
+)
+def test_a_change_that_means_nothing_is_accepted(
+    storage: str, tmp_path: Path, old: str, new: str
+) -> None:
+    search(STATIC, trials=1, storage=storage)
+    assert len(search(varied(STATIC, tmp_path, old, new), trials=2, storage=storage).entries) == 2
+
+
+def test_another_device_is_refused_with_the_difference(storage: str) -> None:
+    search(STATIC, trials=1, storage=storage)
+    engine = open_database(storage, create=True)
+    older = dataclasses.replace(this_device(), torch="1.0", cores=4096)
+    there = Memory(engine, older).device
+    with Session(engine) as session, session.begin():
+        session.get_one(StudyRow, "static").device = there
+    refusal = (
+        r"^study 'static' was begun on another device, and their numbers do not mix: "
+        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study with '
+        r"--study NAME, or mix them all the same: --mix-devices\)$"
+    )
+    with pytest.raises(StorageError, match=refusal):
+        search(STATIC, trials=2, storage=storage)
+
+
+def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage: str) -> None:
+    before = search(STATIC, trials=3, storage=storage)
+    there = moved(storage, "static", [entry.id for entry in before.entries])
+    with Session(open_database(storage, create=True)) as session, session.begin():
+        study = session.get_one(StudyRow, "static")
+        study.device = there
+        reference = study.reference = {name: 2 * end for name, end in study.reference.items()}
+    found = search(STATIC, trials=5, storage=storage, mix_devices=True)
+    here = this_device().fingerprint
+    assert [entry.device for entry in found.entries] == [*[there] * 3, here, here]
+    assert found.devices == {there: 1, here: 2}
+    # The reference is that of the study's own device.
+    assert found.reference == reference
+    own = front("static", storage=storage)
+    assert [entry.id for entry in own.entries] == [entry.id for entry in before.entries]
+    with pytest.raises(StorageError, match="--mix-devices"):
+        search(STATIC, trials=5, storage=storage)
+
+
+def test_another_way_of_measuring_is_refused(storage: str) -> None:
+    search(STATIC, trials=1, storage=storage)
+    engine = open_database(storage, create=True)
+    with Session(engine) as session, session.begin():
+        study = session.get_one(StudyRow, "static")
+        flops = {**study.metrics["flops"], "protocol": "older", "settings": {"version": 0}}
+        study.metrics = {**study.metrics, "flops": flops}
+    refusal = "'static' was begun when flops was measured in another way: version was 0, is 1"
+    with pytest.raises(StorageError, match=refusal):
+        search(STATIC, trials=2, storage=storage)
+
+
+def test_a_study_remembers_what_it_was_begun_with(storage: str) -> None:
+    found = search(STATIC, trials=1, seed=5, storage=storage)
+    (row,) = rows(storage, StudyRow)
+    assert (row.space, row.space_text, row.seed) == ("static", STATIC.read_text(), 5)
+    assert (row.device, row.baseline) == (this_device().fingerprint, found.baseline)
+    assert row.metrics["flops"]["direction"] == "minimize"
+
+
+@given(JSON, JSON)
+def test_there_is_a_difference_just_where_the_contents_differ(old: object, new: object) -> None:
+    assert difference_of({"key": old}, {"key": old}) == ""
+    differ = difference_of({"key": old}, {"key": new})
+    meanings = [json.dumps(content, sort_keys=True) for content in (old, new)]
+    assert bool(differ) == (meanings[0] != meanings[1])
+
+
+def test_a_date_can_differ_too() -> None:
+    old, new = datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)
+    assert difference_of({"a": old}, {"a": new}) == 'a was "2020-01-01", is "2020-01-02"'

@@ -1,0 +1,98 @@
+"""The network of a space: seeded, complete, and refused where it could not be trained."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from dsx.errors import DsxError
+from dsx.space.network.model import build_model, check_alone, check_arguments, unwrap_logits
+from tests.space import networks
+
+HERE = "tests.space.networks"
+SHAPE = (1, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["small_cnn", f"{HERE}:Tiny", f"{HERE}:Lazy"])
+def test_the_seed_decides_the_weights(name: str) -> None:
+    generator = torch.get_rng_state()
+    first, again, other = (build_model(name, {}, SHAPE, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+    assert torch.equal(torch.get_rng_state(), generator)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem"),
+    [
+        ("small_cn", {}, "no net called 'small_cn'"),
+        ("small_cnn", {"wide": 3}, "no argument of small_cnn called 'wide' (allowed: classes"),
+        (f"{HERE}:not_buildable", {}, "arguments: KeyError: 'no\\nsuch thing'"),
+        (f"{HERE}:no_module", {}, f"{HERE}:no_module returns a str, not a nn.Module"),
+        (
+            f"{HERE}:half_precision",
+            {},
+            "its weight mix.weight is bfloat16, and dsx trains in float32: build it with .float()",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    name: str, arguments: dict[str, int], problem: str
+) -> None:
+    with pytest.raises(DsxError, match=re.escape(problem)) as caught:
+        build_model(name, arguments, SHAPE)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (f"{HERE}:frozen", "has no weight that can be trained"),
+        (f"{HERE}:exits", f"{HERE}:exits cannot be built with these arguments: SystemExit: 2"),
+        ("sys:exit", "sys:exit cannot be built with these arguments: SystemExit"),
+    ],
+)
+def test_what_would_end_badly_is_refused_too(name: str, problem: str) -> None:
+    with pytest.raises(DsxError, match=re.escape(problem)):
+        build_model(name, {}, SHAPE)
+
+
+def test_arguments_and_networks_are_the_users_own() -> None:
+    widths = [8, 4]
+    for _ in range(2):
+        network = build_model(f"{HERE}:changes_its_argument", {"widths": widths}, SHAPE)
+        assert network.get_parameter("mix.weight").shape[0] == 4
+    unwrap_logits(build_model(f"{HERE}:the_same", {}, SHAPE))
+    assert not networks.ONE._forward_hooks
+
+
+def test_arguments_are_what_can_be_written_down() -> None:
+    check_arguments({"width": 3, "names": ["a", None, True, 0.5]})
+    for wrong in ({"a": float("nan")}, {"a": {1, 2}}):
+        with pytest.raises(DsxError, match=r"^only words, finite numbers, true, false, null and"):
+            check_arguments(wrong)
+
+
+def test_a_network_has_to_run_on_one_image() -> None:
+    check_alone(networks.Tiny().eval(), SHAPE)
+    with pytest.raises(DsxError, match="input of 1 x 1 x 8 x 8: ValueError: Expected more than 1"):
+        check_alone(networks.Batched().eval(), SHAPE)
+    with pytest.raises(DsxError, match="returns 10 for a batch of 1 image: the batch is lost"):
+        check_alone(networks.Squeezing().eval(), SHAPE)
+
+
+def test_logits_are_unwrapped_under_the_same_names() -> None:
+    network, plain = networks.Wrapped().eval(), networks.Tiny().eval()
+    plain.load_state_dict(network.state_dict())
+    unwrap_logits(network)
+    x = torch.randn(2, *SHAPE)
+    assert torch.equal(network(x), plain(x))
+
+
+def test_arguments_may_be_numbers_of_numpy() -> None:
+    arguments = {"width": np.int64(4)}
+    check_arguments(arguments)
+    network = build_model("small_cnn", arguments, (1, 8, 8))
+    assert repr(network) == repr(build_model("small_cnn", {"width": 4}, (1, 8, 8)))
+    assert "np.int64" not in repr(build_model("tests.space.networks:Widths", {}, (1, 8, 8)))

@@ -1,0 +1,73 @@
+"""Running, copying and completing networks that dsx knows nothing of."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dsx.conv.network_calls import move, set_mode
+from dsx.errors import DsxError
+from dsx.space.network.analysis import census
+from dsx.space.network.network import copied, lazy, materialise, run, wrapped
+from dsx.space.weights.state import state_of
+from tests.space import networks
+from tests.space.odd_networks import Exits
+
+DIGITS = torch.zeros(2, 1, 8, 8)
+
+
+def test_a_lazy_network_is_completed_in_place_and_left_in_its_mode() -> None:
+    network = networks.Lazy().train()
+    assert lazy(network)
+    materialise(network, DIGITS)
+    assert not lazy(network)
+    assert network.training
+    assert type(network.conv1) is nn.Conv2d
+    # In eval mode: what it was completed with is not in its BN.
+    assert network.norm.running_mean is not None
+    assert not network.norm.running_mean.any()
+    copied(network)
+
+
+def test_a_complete_network_is_not_run() -> None:
+    materialise(networks.Raises(), DIGITS)
+
+
+def test_logits_are_taken_out_of_an_object() -> None:
+    network = networks.Wrapped().eval()
+    assert wrapped(network(DIGITS))
+    assert torch.equal(run(network, DIGITS), network(DIGITS).logits)
+    assert not wrapped(DIGITS)
+
+
+def test_an_object_without_logits_is_refused() -> None:
+    with pytest.raises(DsxError, match=r"^the network returns a tuple, not one tensor$"):
+        run(networks.TwoOutputs(), DIGITS)
+
+
+def test_a_copy_has_numbers_of_python() -> None:
+    copy, given = copied(networks.Widths()), networks.Widths()
+    assert repr(copy) == repr(networks.plain_widths()) != repr(given)
+    # What the network's own code reads is unchanged.
+    assert isinstance(copy.pool, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("where", "work", "problem"),
+    [("forward", lambda net: census(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+      "8 x 8: SystemExit"),
+     ("hook", lambda net: census(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+      "8 x 8: SystemExit"),
+     ("train", lambda net: set_mode(net, True), "train() of Exits fails: SystemExit"),
+     ("to", lambda net: move(net, "cpu"), "to() of Exits fails: SystemExit"),
+     ("state_dict", state_of, "its state_dict() fails: SystemExit"),
+     ("copy", copied, "the network cannot be copied: SystemExit")],
+)  # fmt: skip
+def test_code_of_the_network_cannot_end_dsx(
+    where: str, work: Callable[[nn.Module], object], problem: str
+) -> None:
+    with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
+        work(Exits(where))

@@ -1,0 +1,37 @@
+"""Generators of random numbers that a network draws from other than by operators of torch."""
+
+import random
+
+import numpy as np
+from torch import nn
+
+from dsx.space.probe.generators import generators_of
+
+
+def network() -> nn.Module:
+    """Build a network that holds generators of each kind."""
+    made = nn.Sequential(nn.Identity())
+    vars(made[0])["held"] = {"a": [random.Random(0)]}
+    vars(made)["numpy"] = np.random.default_rng(0)
+    vars(made)["legacy"] = np.random.RandomState(0)
+    return made
+
+
+def test_generators_that_have_drawn_are_named() -> None:
+    made = network()
+    with generators_of(made) as drawn:
+        assert drawn() == []
+        vars(made[0])["held"]["a"][0].random()  # type: ignore[index]
+        vars(made)["numpy"].random()
+        vars(made)["legacy"].random()
+        expected = ["numpy", "legacy", "0.held"]
+        assert drawn() == [f"the generator in '{path}'" for path in expected]
+
+
+def test_the_generators_of_python_and_numpy_are_restored() -> None:
+    before = random.getstate(), np.random.get_state()[2]  # type: ignore[index]
+    with generators_of(nn.Identity()) as drawn:
+        random.random()
+        np.random.rand()
+        assert drawn() == ["random", "numpy.random"]
+    assert before == (random.getstate(), np.random.get_state()[2])  # type: ignore[index]

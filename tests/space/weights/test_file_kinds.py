@@ -1,0 +1,111 @@
+"""The kind of a weight file is recognised by its content, not by its name."""
+
+import gzip
+import re
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dsx.errors import DsxError
+from dsx.space.weights.pretrained import read_weights
+from tests.space.networks import Tiny
+
+STATE = {name: tensor.detach() for name, tensor in Tiny().state_dict().items()}
+
+
+def cut(path: Path) -> None:
+    """Leave half of a file."""
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def scripted(path: Path) -> None:
+    """Write a TorchScript archive, which newer versions of torch advise against."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(nn.Linear(2, 2)).save(str(path))  # type: ignore[no-untyped-call]
+
+
+def zipped(path: Path, name: str = "a/b.txt") -> None:
+    """Write a zip archive of something else."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, "text")
+
+
+def tarred(path: Path) -> None:
+    """Write a tar archive of a state dict."""
+    torch.save(STATE, path.with_suffix(".pt"))
+    with tarfile.open(path, "w") as archive:
+        archive.add(path.with_suffix(".pt"), "w.pt")
+
+
+MISNAMED: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "text": (
+        "w.pth", lambda path: path.write_text("hello\n"),
+        "is a text file, and no state dict; it begins with 'hello'",
+    ),
+    "text that looks like a pickle": (
+        "w.pth", lambda path: path.write_text("e" * 5000),
+        f"is a text file, and no state dict; it begins with '{'e' * 60}...'",
+    ),
+    "web page": (
+        "w.safetensors", lambda path: path.write_text("<!DOCTYPE html>\n<html>\n404 é</html>"),
+        "is a text file, and no state dict; it begins with '<!DOCTYPE html> <html> 404 é</html>'",
+    ),
+    "TorchScript": (
+        "w.pt", scripted,
+        "is a TorchScript archive, which holds code: save its weights alone "
+        "(torch.save(torch.jit.load('",
+    ),
+    "zip": ("w.pt", zipped, "is a zip archive that torch.save did not write"),
+    "program": (
+        "w.pt", lambda path: zipped(path, "w/models/model.json"),
+        "is a program of torch.export, which holds code: save its weights alone",
+    ),
+    "tar": ("w.tar", tarred, "is no state dict, but a tar archive: unpack it first"),
+    "gzip": (
+        "w.pt", lambda path: path.write_bytes(gzip.compress(b"a")),
+        "is no state dict, but compressed by gzip: decompress it first",
+    ),
+    "half": ("w.pt", cut, "is damaged: it begins as what torch.save writes, and its end is"),
+    "number": (
+        "w.pt", lambda path: path.write_bytes(b"h\xff\0" * 9),
+        "is damaged, or was not written by torch.save",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", MISNAMED)
+def test_what_a_file_is_instead_is_said_in_words(content: str, tmp_path: Path) -> None:
+    name, write, problem = MISNAMED[content]
+    write(tmp_path / name)
+    start = f"^{re.escape(f'{tmp_path / name}: {problem}')}"
+    with pytest.raises(DsxError, match=start) as caught:
+        read_weights(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+    assert not re.search(r": \d+$", str(caught.value))
+
+
+def test_the_way_out_of_torchscript_works(tmp_path: Path) -> None:
+    scripted(tmp_path / "w.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        network = torch.jit.load(str(tmp_path / "w.pt"))  # type: ignore[no-untyped-call]
+        torch.save(network.state_dict(), tmp_path / "w.pth")
+    assert list(read_weights(str(tmp_path / "w.pth"))) == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_content_says_what_a_file_is(zipped: bool, tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "w.pth")
+    torch.save(STATE, tmp_path / "w.safetensors", _use_new_zipfile_serialization=zipped)
+    for name in ("w.pth", "w.safetensors"):
+        state = read_weights(str(tmp_path / name))
+        assert all(torch.equal(state[key], tensor) for key, tensor in STATE.items())

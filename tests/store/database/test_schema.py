@@ -1,0 +1,69 @@
+"""Protocols: which of them differ in nothing but the training seed."""
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from dsx.measure.machine.load import look, since
+from dsx.search.loop import LARGEST_SEED
+from dsx.store.database.schema import Conditions, ProtocolRow, StudyRow
+
+TRAIN = {"epochs": 6, "seed": 3}
+
+
+def row(**settings: object) -> ProtocolRow:
+    return ProtocolRow(id="0", metric="accuracy", settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "other", "seed"),
+    [
+        ({"train": TRAIN}, {"train": {**TRAIN, "seed": 4}}, 3),
+        ({"seed": 3}, {"seed": 0}, 3),
+        (
+            {"batch": 1, "learned_shapes": {"train": TRAIN, "threads": 1}},
+            {"batch": 1, "learned_shapes": {"train": {**TRAIN, "seed": 9}, "threads": 1}},
+            3,
+        ),
+        (
+            {"train": TRAIN, "learned_shapes": {"train": TRAIN}},
+            {"train": {"seed": 1, "epochs": 6}, "learned_shapes": {"train": {**TRAIN, "seed": 1}}},
+            3,
+        ),
+    ],
+)
+def test_only_the_seed_differs(
+    settings: dict[str, object], other: dict[str, object], seed: int
+) -> None:
+    assert row(**settings).family == row(**other).family
+    assert row(**settings).seed == seed
+    assert row(**settings).learned == ("learned_shapes" in settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "other"),
+    [
+        ({"train": TRAIN}, {"train": {**TRAIN, "epochs": 7}}),
+        ({"batch": 1}, {"batch": 2}),
+        ({"batch": 1}, {"batch": 1, "learned_shapes": {"train": TRAIN}}),
+        # How somebody's data were split is no matter of the training.
+        ({"data_args": {"seed": 1}, "train": TRAIN}, {"data_args": {"seed": 2}, "train": TRAIN}),
+    ],
+)
+def test_more_than_the_seed_differs(settings: dict[str, object], other: dict[str, object]) -> None:
+    assert row(**settings).family != row(**other).family
+
+
+def test_every_seed_that_a_search_takes_fits_into_its_column() -> None:
+    postgresql = make_url("postgresql+psycopg://").get_dialect()()
+    kind = StudyRow.__table__.columns["seed"].type.compile(postgresql)
+    assert (LARGEST_SEED, kind) == (2**32 - 1, "BIGINT")
+
+
+def test_what_depends_on_no_seed_has_none() -> None:
+    assert row(batch=1, train="as it is").seed is None
+
+
+def test_conditions_of_a_reading_too_short_to_be_judged_are_valid() -> None:
+    judged = since(look())
+    assert judged["busy"] is None
+    assert Conditions.model_validate({**judged, "wide": True}).busy is None

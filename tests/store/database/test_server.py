@@ -1,0 +1,168 @@
+"""A server that goes away is waited for, for the time specified, and only if it was there."""
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
+
+from dsx.activity import active
+from dsx.errors import StorageError, WorkFailed
+from dsx.measure import Reading, this_device
+from dsx.store.database.engine import open_database, parse_url
+from dsx.store.database.schema import DesignRow, MeasurementRow
+from dsx.store.database.server import addressed, connection_lost, engine_options, repeated_if_lost
+from dsx.store.measurements.measurements import Memory
+from tests.search.looking import rows
+from tests.search.postgres import Server
+
+KILL_ALL = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid != pg_backend_pid()"
+)
+
+
+@pytest.fixture
+def engine(postgres_storage: str) -> Iterator[Engine]:
+    engine = open_database(postgres_storage, create=True)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def away(postgres: Server, mode: str, seconds: float) -> Iterator[None]:
+    """Stop the server for a while, which ends by itself."""
+    postgres.stop(mode)
+    back = threading.Timer(seconds, postgres.start)
+    back.start()
+    try:
+        yield
+    finally:
+        back.join()
+
+
+@pytest.mark.parametrize(
+    ("storage", "driver"),
+    [
+        ("postgresql://u@h/d", "postgresql+psycopg"),
+        ("postgresql+psycopg://u@h/d", "postgresql+psycopg"),
+        ("postgresql+psycopg2://u@h/d", "postgresql+psycopg2"),
+        ("sqlite:///a.db", "sqlite"),
+    ],
+)
+def test_the_driver_is_completed(storage: str, driver: str) -> None:
+    assert addressed(parse_url(storage)).drivername == driver
+
+
+def test_what_the_url_says_wins() -> None:
+    url = addressed(parse_url("postgresql://u@h/d?connect_timeout=77"))
+    assert "connect_timeout" not in engine_options(url)["connect_args"]
+    assert "tcp_user_timeout" in engine_options(url)["connect_args"]
+
+
+def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StorageError, match=r"^--storage: .* pip install 'dsx\[postgres\]'$"):
+        open_database("postgresql://u@h/d", create=True)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_server_that_went_away_is_waited_for(
+    engine: Engine, postgres: Server, caplog: pytest.LogCaptureFixture, mode: str
+) -> None:
+    begun: list[str] = []
+    looking = threading.Timer(0.7, lambda: begun.extend(step.name for step in active()))
+    looking.start()
+    with away(postgres, mode, 1.5), engine.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    looking.join()
+    (waiting,) = begun
+    assert waiting.startswith("waiting for postgresql://") and active() == ()
+    gone, back = caplog.messages
+    assert "cannot be reached; dsx tries again for up to 10 min and keeps what it has" in gone
+    assert back.endswith("can be reached again")
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_it_is_given_up_after_the_time_and_then_at_once(
+    postgres: Server, postgres_storage: str
+) -> None:
+    engine = open_database(postgres_storage, True, 0.5)
+    given_up = pytest.raises(WorkFailed, match=r"^postgresql://.* cannot be reached: conn")
+    with away(postgres, "fast", 4.0):
+        for _ in range(2):
+            with given_up, engine.connect():
+                pass
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_server_that_was_never_there_is_not_waited_for() -> None:
+    with pytest.raises(StorageError, match="cannot be opened: connection"):
+        open_database("postgresql://u@/d?host=/nowhere", create=True)
+
+
+def test_a_broken_connection_is_told_from_other_errors(engine: Engine) -> None:
+    with (
+        engine.connect() as connection,
+        engine.connect() as other,
+        pytest.raises(OperationalError, match="terminat") as broken,
+    ):
+        other.execute(KILL_ALL)
+        connection.execute(text("SELECT 1"))
+    assert connection_lost(broken.value)
+    with engine.connect() as connection, pytest.raises(DBAPIError, match="zero") as failed:
+        connection.execute(text("SELECT 1/0"))
+    assert not connection_lost(failed.value)
+    assert not connection_lost(ValueError("x"))
+    # As Optuna raises it.
+    wrapped = RuntimeError("x")
+    wrapped.__cause__ = broken.value
+    assert connection_lost(wrapped)
+    # As Optuna raises it after it has tried again in the same transaction.
+    pending = PendingRollbackError("x")
+    pending.__context__ = broken.value
+    wrapped.__cause__ = pending
+    assert connection_lost(wrapped)
+    given_up = WorkFailed("x")
+    given_up.__cause__ = broken.value
+    assert not connection_lost(given_up)
+
+
+def test_work_that_lost_its_connection_is_repeated(engine: Engine) -> None:
+    tries = 0
+
+    def work() -> None:
+        nonlocal tries
+        tries += 1
+        with engine.connect() as connection:
+            if tries == 1:
+                with engine.connect() as other:
+                    other.execute(KILL_ALL)
+            connection.execute(text("SELECT 1"))
+
+    repeated_if_lost(work)
+    assert tries == 2
+    with pytest.raises(IntegrityError, match="violates"):
+        repeated_if_lost(lambda: _insert_nonsense(engine))
+
+
+def _insert_nonsense(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO dsx_trials (study, number) VALUES ('none', 1)"))
+
+
+def test_a_measurement_is_written_once_whatever_breaks(
+    engine: Engine, postgres: Server, postgres_storage: str
+) -> None:
+    memory = Memory(engine, this_device())
+    protocol = memory.add_protocol("latency_ms", {})
+    memory.add_once(DesignRow(id="d", model="m", model_args={}, spec={}, words=""))
+    with away(postgres, "immediate", 1.5):
+        memory.add("d", "latency_ms", protocol, Reading(value=1.0, low=1.0, high=1.0))
+    assert len(rows(postgres_storage, MeasurementRow)) == 1

@@ -1,0 +1,128 @@
+"""The file that proves that a holder has ended: it is believed only where that is certain."""
+
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from dsx.files.files import temporary_name
+from dsx.store.database.engine import open_database
+from dsx.store.lease.presence import BOOT_ID, Presence, database_file
+from tests.measure.crowd import Other
+
+TOKEN = "0123abcd"
+
+
+@pytest.fixture
+def engine(storage: str) -> Engine:
+    return open_database(storage, create=True)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "dsx.db.s.lease"
+
+
+def be_present(line: Connection, storage: str, forks: bool = False) -> None:
+    """Create the file, and leave a child that lives on if asked for; send the child's id, or 0."""
+    presence = Presence(open_database(storage, create=True), "s")
+    presence.show(TOKEN)
+    pid = os.fork() if forks else 0
+    if forks and not pid:
+        signal.pause()
+    line.send(pid)
+    line.recv()
+
+
+def test_a_holder_has_ended_when_it_was_killed_and_not_before(storage: str, engine: Engine) -> None:
+    with Other(be_present, storage) as other:
+        other.hear()
+        assert not Presence(engine, "s").has_ended(TOKEN)
+        other.signal(signal.SIGSTOP)
+        assert not Presence(engine, "s").has_ended(TOKEN)
+    assert Presence(engine, "s").has_ended(TOKEN)
+    assert not Presence(engine, "s").has_ended("another token")
+    assert not Presence(engine, "another").has_ended(TOKEN)
+
+
+def test_what_a_killed_process_left_of_the_file_is_removed(engine: Engine, file: Path) -> None:
+    left = temporary_name(file)
+    left.touch()
+    Presence(engine, "s").show(TOKEN)
+    assert file.exists() and not left.exists()
+
+
+def test_it_is_read_also_by_who_only_reads(storage: str, engine: Engine) -> None:
+    with Other(be_present, storage) as other:
+        other.hear()
+    assert Presence(open_database(storage, create=False), "s").has_ended(TOKEN)
+
+
+def test_what_lives_on_in_a_child_has_not_ended(storage: str, engine: Engine) -> None:
+    with Other(be_present, storage, True) as other:
+        child = other.hear()
+    assert not Presence(engine, "s").has_ended(TOKEN)
+    os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        TOKEN.encode(),
+        f"{TOKEN} 00000000-0000-0000-0000-000000000000\n".encode(),
+        f"{TOKEN} {BOOT_ID.read_text()}more".encode(),
+    ],
+    ids=["empty", "no boot id", "another machine", "more"],
+)
+def test_a_file_of_other_content_proves_nothing(engine: Engine, file: Path, content: bytes) -> None:
+    file.write_bytes(f"{TOKEN} {BOOT_ID.read_text()}".encode())
+    assert Presence(engine, "s").has_ended(TOKEN)
+    file.write_bytes(content)
+    assert not Presence(engine, "s").has_ended(TOKEN)
+
+
+def test_what_is_no_file_proves_nothing(engine: Engine, file: Path) -> None:
+    presence = Presence(engine, "s")
+    assert not presence.has_ended(TOKEN)
+    os.mkfifo(file)
+    assert not presence.has_ended(TOKEN)
+    file.unlink()
+    file.mkdir()
+    assert not presence.has_ended(TOKEN)
+    # A file that cannot be created is no obstacle either.
+    presence.show(TOKEN)
+    presence.withdraw()
+    assert [place.name for place in file.parent.iterdir() if "lease" in place.name] == [file.name]
+
+
+def test_it_is_withdrawn_unless_a_successor_has_replaced_it(engine: Engine, file: Path) -> None:
+    old, new = Presence(engine, "s"), Presence(engine, "s")
+    old.show(TOKEN)
+    new.show("b")
+    old.withdraw()
+    assert file.read_bytes().startswith(b"b ")
+    new.withdraw()
+    assert not file.exists()
+
+
+def test_a_name_from_elsewhere_leads_nowhere_else(engine: Engine, tmp_path: Path) -> None:
+    presence = Presence(engine, "../../x")
+    presence.show(TOKEN)
+    assert (tmp_path / "dsx.db...%2F..%2Fx.lease").is_file()
+    presence.withdraw()
+
+
+def test_the_file_of_a_database(engine: Engine, storage: str, tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "dsx.db")
+    for one in (engine, open_database(storage, create=False)):
+        assert database_file(one) == (tmp_path / "dsx.db").resolve()
+    linked = create_engine(f"sqlite:///{tmp_path}/link.db")
+    assert database_file(linked) == (tmp_path / "dsx.db").resolve()
+    linked.dispose()
+    memory = create_engine("sqlite://")
+    assert database_file(memory) is None
+    memory.dispose()

@@ -1,0 +1,213 @@
+"""References of the sentinel: kept by the database and by the machine, whichever knows first."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from dsx.errors import WorkFailed
+from dsx.measure import this_device
+from dsx.measure.timing import device_lock as lock
+from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing.interleaved import time_in_turn
+from dsx.space.yaml.schema import Measure
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import SentinelRow
+from dsx.store.measurements.calibration import FILE, MachineReferences, References
+from dsx.store.measurements.measurements import Memory
+from tests.measure.crowd import Other
+from tests.search.looking import rows
+
+DEVICE = this_device().fingerprint
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's machine keeps its references."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "dsx" / FILE
+
+
+@pytest.fixture
+def engine(storage: str) -> Engine:
+    return open_database(storage, create=True)
+
+
+def of(engine: Engine) -> References:
+    return References(engine, DEVICE, Memory(engine, this_device()))
+
+
+def stored(storage: str) -> dict[str, float]:
+    return {row.situation: row.milliseconds for row in rows(storage, SentinelRow)}
+
+
+def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: Path) -> None:
+    references = of(engine)
+    assert (len(references), list(references), "a" in references) == (0, [], False)
+    references["a"] = 0.25
+    assert references["a"] == 0.25
+    assert stored(storage) == {"a": 0.25}
+    assert json.loads(file.read_text()) == {DEVICE: {"a": 0.25}}
+    assert [other.name for other in file.parent.iterdir()] == [FILE]
+    assert MachineReferences(DEVICE) == {"a": 0.25}
+
+
+def test_what_several_processes_learn_at_once_is_kept() -> None:
+    def learn(first: int) -> None:
+        for number in range(first, 40, 4):
+            MachineReferences(DEVICE)[str(number)] = 0.25
+
+    # A lock belongs to an open file, so that threads exclude one another as processes do.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(learn, range(4)))
+    assert len(MachineReferences(DEVICE)) == 40
+
+
+def test_who_learns_later_takes_over_what_the_database_has(
+    storage: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    late = of(engine)
+    of(engine)["a"] = 0.25
+    # As on another machine of the same kind, whose cache knows nothing.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    late["a"] = 0.5
+    assert late["a"] == 0.25
+    assert stored(storage) == {"a": 0.25}
+    assert MachineReferences(DEVICE) == {"a": 0.5}
+
+
+def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engine: Engine) -> None:
+    late, other = of(engine), open_database(storage, create=True)
+
+    def be_first(*arguments: object) -> None:
+        if "INSERT INTO dsx_sentinels" in str(arguments[2]):
+            with Session(other) as session, session.begin():
+                session.add(SentinelRow(device=DEVICE, situation="a", milliseconds=0.25))
+
+    event.listen(engine, "before_cursor_execute", be_first)
+    late["a"] = 0.5
+    assert late["a"] == 0.25
+    assert stored(storage) == {"a": 0.25}
+
+
+def test_the_database_comes_first(storage: str, engine: Engine) -> None:
+    of(engine)["a"] = 0.25
+    MachineReferences(DEVICE)["a"] = 0.5
+    assert of(engine)["a"] == 0.25
+    assert stored(storage) == {"a": 0.25}
+    # The machine is as it was.
+    assert MachineReferences(DEVICE) == {"a": 0.5}
+
+
+def test_a_database_without_one_takes_and_keeps_that_of_the_machine(
+    storage: str, engine: Engine, file: Path
+) -> None:
+    MachineReferences(DEVICE)["a"] = 0.5
+    references = of(engine)
+    assert ("a" in references, list(references), len(references)) == (True, ["a"], 1)
+    assert references["a"] == 0.5
+    assert stored(storage) == {"a": 0.5}
+    file.unlink()
+    assert of(engine)["a"] == 0.5
+
+
+def test_devices_and_situations_are_told_apart(engine: Engine) -> None:
+    MachineReferences("another")["a"] = 9.0
+    of(engine)["b"] = 0.25
+    assert MachineReferences("another") == {"a": 9.0}
+    assert MachineReferences(DEVICE) == {"b": 0.25}
+    assert "a" not in of(engine)
+
+
+def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -> None:
+    # A foreign device's row would need that device to be known.
+    references = References(engine, DEVICE, None)
+    references["a"] = 0.25
+    assert references["a"] == 0.25
+    assert stored(storage) == {}
+    assert MachineReferences(DEVICE) == {"a": 0.25}
+
+
+def test_a_damaged_one_is_replaced(engine: Engine, storage: str) -> None:
+    of(engine)["a"] = 0.25
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE dsx_sentinels SET milliseconds = 'soon'")
+    references = of(engine)
+    references["a"] = 0.5
+    assert references["a"] == 0.5
+    assert stored(storage) == {"a": 0.5}
+
+
+def test_one_is_never_forgotten(engine: Engine) -> None:
+    for references in (of(engine), MachineReferences(DEVICE)):
+        references["a"] = 0.25
+        with pytest.raises(TypeError, match="it is not forgotten"):
+            del references["a"]
+        assert references["a"] == 0.25
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"d": 1}', '{"d": {"a": "soon"}}', '{"d": {"a": 0}}', '{"d": {"a": NaN}}',
+     "\udcff"],
+)  # fmt: skip
+def test_a_damaged_file_is_one_line(engine: Engine, file: Path, content: str) -> None:
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content.encode(errors="surrogateescape"))
+    one_line = r"^[^\n]*sentinel\.json is damaged; delete it, it is measured anew: [^\n]+$"
+    references = of(engine)
+    with pytest.raises(WorkFailed, match=one_line):
+        _ = "a" in references
+    with pytest.raises(WorkFailed, match=one_line):
+        references["a"] = 0.25
+
+
+def test_a_file_that_cannot_be_read_or_written_is_one_line(engine: Engine, file: Path) -> None:
+    file.mkdir(parents=True)
+    with pytest.raises(WorkFailed, match=r"^[^\n]*sentinel\.json cannot be read: [^\n]+$"):
+        _ = "a" in of(engine)
+    file.rmdir()
+    file.parent.rmdir()
+    file.parent.write_text("in the way")
+    with pytest.raises(WorkFailed, match=r"^[^\n]*sentinel\.json cannot be [^\n]+$"):
+        MachineReferences(DEVICE)["a"] = 0.25
+
+
+def calibrate(line: Connection, folder: Path, storage: str) -> None:
+    """Time something, with a reference that is in no database yet."""
+    # Whoever forks has the environment of an earlier moment.
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    lock.FOLDER = folder
+    sentinel.CALIBRATION_CALLS = 30
+    references = of(open_database(storage, create=True))
+    line.send("ready")
+    line.recv()
+    time_in_turn([lambda: None], Measure(budget_seconds=0.01), references)
+    line.send(dict(references))
+
+
+def test_processes_that_take_one_at_the_same_time_end_with_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "FOLDER", tmp_path)
+    storages = [f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "one", "other")]
+    # One database is made by one process.
+    for storage in storages:
+        of(open_database(storage, create=True))
+    others = [Other(calibrate, tmp_path, storage) for storage in storages]
+    for other in others:
+        assert other.hear() == "ready"
+    for other in others:
+        other.say("go")
+    found = []
+    for other in others:
+        with other:
+            found.append(other.hear())
+    assert len(found[0]) == 1
+    assert found[1:] == found[:1] * 2
+    assert [stored(storage) for storage in storages] == found

@@ -1,0 +1,135 @@
+"""Which stored readings count for a study: those of its families, whatever their seed."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from dsx import front
+from dsx.analysis.front import Front
+from dsx.measure import Reading, this_device
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import StudyRow
+from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.readings import load_own, load_readings, load_taken
+from dsx.store.studies.read import find_study
+from tests.search.looking import moved
+
+READING = Reading(value=0.5, low=0.45, high=0.55)
+
+
+class Again:
+    """Measures designs of the study `tiny` again, in a copy of its database."""
+
+    def __init__(self, storage: str) -> None:
+        self.storage = storage
+        self.memory = Memory(open_database(storage, create=True), this_device())
+
+    @property
+    def study(self) -> StudyRow:
+        return find_study(self.memory.engine, "tiny")
+
+    def settings(self, metric: str, **train: Any) -> dict[str, Any]:
+        """Give the settings of a metric, with other ones for the training."""
+        settings = json.loads(json.dumps(self.study.metrics[metric]["settings"]))
+        settings["train"] |= train
+        return dict(settings)
+
+    def measure(self, design: str, metric: str, reading: Reading, **train: Any) -> None:
+        protocol = self.memory.add_protocol(metric, self.settings(metric, **train))
+        self.memory.add(design, metric, protocol, reading)
+
+    @property
+    def front(self) -> Front:
+        return front("tiny", storage=self.storage)
+
+
+@pytest.fixture
+def again(copied: str) -> Again:
+    return Again(copied)
+
+
+def test_the_same_seed_gives_the_same_protocol(again: Again) -> None:
+    own = again.study.metrics["accuracy"]["protocol"]
+    assert again.memory.add_protocol("accuracy", again.settings("accuracy")) == own
+
+
+def test_fresh_seeds_are_averaged(again: Again) -> None:
+    before = again.front.entries[1]
+    again.measure(before.id, "accuracy", READING, seed=1)
+    again.measure(before.id, "accuracy", dataclasses.replace(READING, value=0.46), seed=2)
+    found = again.front.entries[1].metrics["accuracy"]
+    assert found.value == pytest.approx((before.metrics["accuracy"].value + 0.5 + 0.46) / 3)
+    assert (found.seeds, found.readings) == (3, 3)
+    assert found.low < found.value < found.high
+    others = [entry.metrics["accuracy"].seeds for entry in again.front.entries if entry.trial != 1]
+    assert set(others) == {1}
+
+
+def test_another_training_is_another_family(again: Again) -> None:
+    before = again.front
+    again.measure(before.entries[1].id, "accuracy", READING, epochs=9)
+    assert again.front == before
+
+
+def test_the_same_training_again_takes_the_place_of_the_first(again: Again) -> None:
+    again.measure(again.front.entries[1].id, "accuracy", READING)
+    found = again.front.entries[1].metrics["accuracy"]
+    assert (found.value, found.seeds, found.readings) == (0.5, 1, 1)
+
+
+def test_what_was_sampled_is_pooled_with_its_conditions(again: Again) -> None:
+    design = again.front.entries[1].id
+    for value, busy in ((0.4, False), (0.9, True), (0.6, False)):
+        reading = Reading(
+            value=value, low=0.3, high=1.0, samples=(value,) * 3, conditions={"busy": busy}
+        )
+        again.measure(design, "accuracy", reading)
+    found = again.front.entries[1].metrics["accuracy"]
+    assert (found.value, found.readings, found.busy) == (0.5, 2, False)
+
+
+def test_every_reading_is_told_with_its_making(again: Again) -> None:
+    study, engine = again.study, again.memory.engine
+    taken = load_taken(engine, study)
+    numbers = {
+        (entry.id, name): v.value
+        for entry in again.front.entries
+        for name, v in entry.metrics.items()
+    }
+    assert {(number.design, number.metric): number.value for number in taken} == numbers
+    trained = [number for number in taken if number.metric == "accuracy"]
+    assert all(len(number.conditions["losses"]) == 1 for number in trained)
+    assert {number.seed for number in trained} == {0}
+    assert {number.seed for number in taken if number.metric != "accuracy"} == {None}
+    assert all(number.samples == 0 for number in taken)
+    design = again.front.entries[1].id
+    again.measure(design, "accuracy", dataclasses.replace(READING, samples=(0.5, 0.6)), seed=7)
+    other = moved(again.storage, "tiny", [again.front.entries[2].id])
+    more = load_taken(engine, study)
+    assert len(more) == len(taken) + 1
+    assert (more[-1].seed, more[-1].samples, more[-1].value) == (7, 2, 0.5)
+    assert {number.device for number in more} == {this_device().fingerprint, other}
+
+
+def test_own_numbers_are_those_of_the_weights(again: Again) -> None:
+    entry = again.front.entries[1]
+    again.measure(entry.id, "accuracy", READING, seed=1)
+    own = load_own(again.memory.engine, again.study, entry.id, entry.device)
+    assert own == dict(entry.metrics)
+    again.measure(entry.id, "accuracy", READING)
+    newer = load_own(again.memory.engine, again.study, entry.id, entry.device)
+    assert newer["accuracy"].value == 0.5
+    assert newer | {"accuracy": own["accuracy"]} == own
+    assert load_own(again.memory.engine, again.study, entry.id, "elsewhere") == {}
+
+
+def test_readings_come_in_the_order_in_which_they_were_taken(again: Again) -> None:
+    design = again.front.entries[1].id
+    again.measure(design, "accuracy", READING, seed=1)
+    with Session(again.memory.engine) as session:
+        readings = load_readings(session, again.study)[design][this_device().fingerprint]
+    assert [reading.order for reading in readings] == sorted(r.order for r in readings)
+    assert (readings[-1].metric, readings[-1].seed) == ("accuracy", 1)

@@ -1,0 +1,49 @@
+"""The failed trials of studies, with their tracebacks."""
+
+from pathlib import Path
+
+import pytest
+
+from dsx import search
+from dsx.errors import StorageError
+from dsx.search.loop import Progress
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import FAILED
+from dsx.store.studies.failed_trials import load_failed
+from tests.search.looking import Following
+from tests.search.spaces import TINY, varied
+
+FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: KeyError}"
+
+
+def failed(told: Progress) -> bool:
+    return told.counts.get(FAILED, 0) == 2
+
+
+def test_a_failed_trial_is_read_with_the_traceback_of_the_code_that_raised(
+    storage: str, tmp_path: Path
+) -> None:
+    space = varied(TINY, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", FRAGILE)
+    with pytest.raises(KeyboardInterrupt):
+        search(space, trials=3, storage=storage, report=Following(failed))
+    engine = open_database(storage, create=False)
+    (study,) = load_failed(engine, None)
+    assert load_failed(engine, "tiny") == [study]
+    (reason,) = study.reasons
+    assert study.name == "tiny" and reason.trials == tuple(t.number for t in study.trials)
+    for trial in study.trials:
+        assert len(trial.design) == 12 and trial.words
+        assert trial.reason == "KeyError: 'out of memory:\\nno 2 GiB left'"
+        assert 'tests/search/models.py", line ' in trial.traceback
+        assert trial.traceback.endswith("KeyError: 'out of memory:\\nno 2 GiB left'\n")
+        # What wraps the error of the network only repeats it.
+        assert "TrialFailed" not in trial.traceback
+
+
+def test_a_study_without_failures_and_one_that_is_not_there(finished: str) -> None:
+    engine = open_database(finished, create=False)
+    assert [(study.name, study.trials) for study in load_failed(engine, None)] == [
+        ("static", ()), ("tiny", ())
+    ]  # fmt: skip
+    with pytest.raises(StorageError, match=r"^no study called 'tinny' .* Did you mean 'tiny'\?$"):
+        load_failed(engine, "tinny")

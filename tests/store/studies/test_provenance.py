@@ -1,0 +1,97 @@
+"""What is said of the devices behind a front."""
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from dsx.analysis.aggregate import Stored
+from dsx.analysis.front import Entry
+from dsx.store.database.schema import StudyRow
+from dsx.store.measurements.readings import DeployedAs
+from dsx.store.studies.provenance import circumstances, left_out, numbered, uncounted, unfolded
+
+FACTS = {
+    name: {
+        "processor": processor,
+        "cores": 2,
+        "memory_gib": 24,
+        "system": "Linux",
+        "python": "3.11",
+        "torch": "2.13",
+    }
+    for name, processor in (("a", "Xeon"), ("b", "EPYC"), ("c", "M4"))
+}
+
+
+@pytest.fixture
+def study() -> StudyRow:
+    timing = {"batch": 8, "dtype": "float32", "target": 0.05}
+    return StudyRow(
+        name="s",
+        device="b",
+        metrics={"latency_ms": {"stage": "timed", "settings": timing}},
+        begun_at=datetime(2026, 1, 2),
+    )
+
+
+def entries(*devices: str) -> Iterator[Entry]:
+    for trial, device in enumerate(devices):
+        yield Entry(
+            id=str(trial),
+            trial=trial,
+            feasible=False,
+            metrics={},
+            spec={},
+            words="",
+            redesigned=0,
+            fallbacks=None,
+            device=device,
+        )
+
+
+def test_one_device_is_described_with_its_settings(study: StudyRow) -> None:
+    assert numbered(study, list(entries("b", "b"))) == {}
+    assert circumstances(study, FACTS, {}) == {
+        "device": "EPYC, 2 cores, 24 GiB",
+        "versions": "Linux, Python 3.11, torch 2.13",
+        "batch": "8",
+        "dtype": "float32",
+        "begun": "2026-01-02 00:00 UTC",
+    }
+
+
+def test_the_device_of_the_study_is_the_first_of_several(study: StudyRow) -> None:
+    numbers = numbered(study, list(entries("c", "a", "b", "a")))
+    assert numbers == {"b": 1, "a": 2, "c": 3}
+    said = circumstances(study, FACTS, numbers)
+    assert list(said) == ["device", "device 1", "device 2", "device 3", "batch", "dtype", "begun"]
+    assert said["device"].startswith("3 devices mixed: ")
+    assert said["device 2"] == "Xeon, 2 cores, 24 GiB; Linux, Python 3.11, torch 2.13"
+    # Even where nothing of the study's own device is left.
+    assert numbered(study, list(entries("a"))) == {"b": 1, "a": 2}
+
+
+def test_how_many_are_left_out_is_said() -> None:
+    assert left_out(0) == {}
+    assert left_out(1)["left out"].startswith("1 design was measured on other devices only")
+    assert left_out(2)["left out"].startswith("2 designs were measured")
+
+
+def test_batch_norms_that_remain_are_counted() -> None:
+    assert unfolded(None) == {}
+    deployed = DeployedAs(subject="a", forms={}, folded=3)
+    assert unfolded(deployed) == {}
+    assert unfolded(dataclasses.replace(deployed, unfolded=1)) == {
+        "batch norms": "1 of 4 is not folded into a convolution for timing"
+    }
+
+
+def test_what_only_the_operators_count_is_said() -> None:
+    count = Stored(order=1, metric="flops", seed=None, value=1000.0, low=1000.0, high=1000.0)
+    assert uncounted([]) == uncounted([count]) == {}
+    same = dataclasses.replace(count, conditions={"counted_by_operator": 1000})
+    more = dataclasses.replace(count, conditions={"counted_by_operator": 1010})
+    assert uncounted([more, same]) == {}
+    assert "operators count 1,010, dsx 1,000:" in uncounted([same, more])["flops"]

@@ -1,0 +1,169 @@
+"""Proxies: what counted numbers say about measured ones, by hand and in a real study."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from dsx import search
+from dsx.analysis.front import MetricKind, Value
+from dsx.errors import StorageError
+from dsx.nets.small_cnn import SmallCnn
+from dsx.store.database.engine import open_database
+from dsx.store.studies.proxies import Numbered, Proxy, compare, load_proxies, stand_ins
+from tests.search.kinds import KINDS
+from tests.search.looking import states
+from tests.search.spaces import TIMED, varied
+
+
+def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Numbered:
+    """Make designs from columns of numbers, latency and accuracy with intervals."""
+    wide = {"latency_ms": half, "accuracy": half}
+    return {
+        f"design {number}": {
+            name: Value(value=v, low=v - wide.get(name, 0), high=v + wide.get(name, 0))
+            for name, v in zip(columns, row, strict=True)
+        }
+        for number, row in enumerate(zip(*columns.values(), strict=True))
+    }
+
+
+def only(numbers: Numbered) -> Proxy:
+    (found,) = compare(numbers, KINDS, "by-hand")
+    return found
+
+
+def test_four_of_ten_pairs_ordered_wrongly() -> None:
+    found = only(numbered({"latency_ms": [1, 2, 3, 4, 5], "flops": [20, 10, 50, 40, 30]}))
+    assert (found.name, found.target, found.designs) == ("flops", "latency_ms", 5)
+    assert found.pairs is not None
+    assert found.agreement is not None
+    assert (found.pairs.told_apart, found.pairs.misordered, found.pairs.undecided) == (10, 4, 0)
+    assert found.misordered == 0.4
+    assert found.agreement.tau == pytest.approx((6 - 4) / 10)
+    assert found.ceiling == pytest.approx(1, abs=1e-3)
+
+
+def test_equal_deployed_networks_have_no_order_that_a_second_measurement_could_miss() -> None:
+    columns = {"latency_ms": [1.0, 1.0, 1.0, 3.0], "flops": [1.0, 2.0, 3.0, 4.0]}
+    apart = numbered(columns, 0.5)
+    shared = {
+        design: measured | {
+            "latency_ms": dataclasses.replace(
+                measured["latency_ms"], rests_on=frozenset({1 if number < 3 else 2})
+            )
+        }
+        for number, (design, measured) in enumerate(
+            (design, dict(measured)) for design, measured in apart.items()
+        )
+    }  # fmt: skip
+    one, other = only(shared), only(apart)
+    assert one.ceiling == pytest.approx(1)
+    assert other.ceiling is not None and other.ceiling < 0.8
+    assert one.agreement == other.agreement
+    assert one.pairs is not None and one.pairs.told_apart == 3
+
+
+def test_pairs_that_latency_cannot_tell_apart_do_not_count() -> None:
+    found = only(numbered({"latency_ms": [1, 2, 3, 4, 5], "flops": [20, 10, 50, 40, 30]}, 0.6))
+    assert found.pairs is not None
+    # Of the wrong pairs three are neighbours.
+    assert (found.pairs.told_apart, found.pairs.misordered) == (6, 1)
+    assert found.ceiling is not None
+    assert found.ceiling < 1
+    nothing = only(numbered({"latency_ms": [1, 2, 3], "flops": [1, 2, 3]}, 9))
+    assert nothing.pairs is not None
+    assert (nothing.pairs.told_apart, nothing.misordered) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("latency", "flops", "constant"),
+    [([1, 2, 3], [7, 7, 7], "flops"), ([2, 2, 2], [1, 2, 3], "latency_ms"),
+     ([2, 2, 2], [7, 7, 7], "flops")],
+)  # fmt: skip
+def test_what_is_constant_has_no_order(
+    latency: list[float], flops: list[float], constant: str
+) -> None:
+    assert only(numbered({"latency_ms": latency, "flops": flops})) == Proxy(
+        name="flops", target="latency_ms", designs=3, constant=constant
+    )
+
+
+def test_every_proxy_is_compared_with_what_it_stands_for() -> None:
+    counts = [1.0, 2.0, 3.0]
+    names = ["params", "flops", "bits", "peak_memory_mb", "projected_accuracy"]
+    columns = dict.fromkeys([*names, "latency_ms", "accuracy"], counts)
+    found = compare(numbered(columns), KINDS, "by-hand")
+    assert {proxy.name: proxy.target for proxy in found} == {
+        **dict.fromkeys(("params", "flops", "bits", "peak_memory_mb"), "latency_ms"),
+        "projected_accuracy": "accuracy",
+    }
+
+
+def test_designs_without_one_of_the_two_numbers_are_left_out() -> None:
+    numbers = numbered({"latency_ms": [1, 2, 3], "flops": [1, 2, 3], "bits": [1, 2, 3]})
+    numbers = {**numbers, "other": {"flops": Value(value=9, low=9, high=9)}}
+    numbers = {**numbers, "design 0": {k: v for k, v in numbers["design 0"].items() if k != "bits"}}
+    found = only(numbers)
+    assert (found.name, found.designs) == ("flops", 3)
+
+
+def test_two_designs_have_no_order_to_speak_of() -> None:
+    some = {name: KINDS[name] for name in ("flops", "latency_ms", "accuracy")}
+    problem = (
+        r"^study 'by-hand' has 2 designs with latency_ms, and to compare orders takes at least 3$"
+    )
+    with pytest.raises(StorageError, match=problem):
+        compare(numbered({"latency_ms": [1, 2], "flops": [1, 2]}), some, "by-hand")
+
+
+class Transformed(SmallCnn):
+    """Has operators that no counter knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = torch.fft.fft(super().forward(x)).real
+        return out
+
+
+def test_designs_that_were_timed_and_then_rejected_count_too(storage: str, tmp_path: Path) -> None:
+    space = varied(TIMED, tmp_path, "model: small_cnn", f"model: {__name__}:Transformed")
+    text = space.read_text() + "constraints: {latency_ms: '<= 1%'}\n"
+    space.write_text(text)
+    found = search(space, trials=9, storage=storage)
+    seen = states(storage, found.study)
+    assert (seen["complete"], seen["rejected"]) == (1, 2)
+    report = load_proxies(open_database(storage, create=False), None)
+    assert [proxy.designs for proxy in report.proxies] == [3, 3, 3]
+    assert report.front.study == found.study
+    assert report.numbers.keys() > {entry.id for entry in found.entries}
+    assert report.unknown_operators == {"aten::_fft_r2c": 1}
+    said = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
+    assert report.front.conditions["flops"].startswith(said)
+    for proxy in report.proxies:
+        assert report.points(proxy).keys() == report.numbers.keys()
+
+
+def test_metrics_from_outside_stand_for_others_by_their_stage() -> None:
+    kinds = {
+        "mine:watts": MetricKind("timed", "re-measure"),
+        "mine:entropy": MetricKind("static", "none"),
+        "mine:buffers": MetricKind("timed", "none"),
+        "mine:error": MetricKind("trained", "retrain"),
+        "mine:guess": MetricKind("projected", "none"),
+    }
+    assert stand_ins(kinds) == [
+        ("mine:entropy", "mine:watts"),
+        ("mine:buffers", "mine:watts"),
+        ("mine:guess", "mine:error"),
+    ]
+    found = compare(numbered({name: [1.0, 2.0, 3.0] for name in kinds}), kinds, "by-hand")
+    assert [(proxy.name, proxy.target) for proxy in found] == stand_ins(kinds)
+
+
+def test_a_study_without_anything_that_is_timed_or_trained_has_no_proxies() -> None:
+    numbers = numbered({"flops": [1, 2, 3]})
+    with pytest.raises(StorageError, match=r"^study .by-hand. measures nothing that is timed"):
+        compare(numbers, {"flops": KINDS["flops"]}, "by-hand")

@@ -1,0 +1,180 @@
+"""A study read back: what the search returned, and which study is meant."""
+
+import dataclasses
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from dsx import front, search
+from dsx.errors import StorageError
+from dsx.measure import Reading, this_device
+from dsx.space import load_space
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import COMPLETE, StudyRow
+from dsx.store.measurements.measurements import Memory
+from dsx.store.studies.read import find_study, load_front, load_values
+from tests.search.looking import moved, trials
+from tests.search.spaces import STATIC, TIMED, varied
+
+
+def test_the_newest_study_is_meant(finished: str) -> None:
+    assert front(storage=finished).study == "tiny"
+    assert front("static", storage=finished).study == "static"
+
+
+def test_an_unknown_study_is_refused_with_the_near_match(finished: str) -> None:
+    with pytest.raises(StorageError, match=r"'statc' \(allowed: static, tiny\).*'static'\?$"):
+        front("statc", storage=finished)
+
+
+def test_a_database_without_studies_is_refused(storage: str) -> None:
+    engine = open_database(storage, create=True)
+    with pytest.raises(StorageError, match="the database holds no study yet"):
+        find_study(engine, None)
+
+
+def test_the_front_says_what_the_space_says(finished: str) -> None:
+    found, space = front("static", storage=finished), load_space(STATIC)
+    assert found.space == "static"
+    assert dict(found.objectives) == dict(space.file.objectives)
+    assert found.baseline == space.baseline.id
+    assert found.units.keys() == {"params", "flops", "bits"}
+
+
+def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> None:
+    found, space = front("static", storage=finished), load_space(STATIC)
+    complete = [row for row in trials(finished, "static") if row.state == COMPLETE]
+    assert [(entry.trial, entry.id) for entry in found.entries] == [
+        (row.number, row.design) for row in complete
+    ]
+    for entry in found.entries:
+        assert len(entry.spec) == len(space.census.slots)
+        kept = [dials for dials in entry.spec.values() if dials == {"kernel_shape": "keep"}]
+        assert entry.redesigned == len(entry.spec) - len(kept)
+        assert entry.fallbacks is None
+        assert entry.words
+
+
+def test_a_front_read_while_the_first_design_is_completed_has_its_reference(storage: str) -> None:
+    search(STATIC, trials=1, storage=storage)
+    with Session(open_database(storage, create=True)) as session, session.begin():
+        reference = dict(session.get_one(StudyRow, "static").reference)
+        session.get_one(StudyRow, "static").reference = {}
+    engine = open_database(storage, create=False)
+
+    def complete(*arguments: object) -> None:
+        if "FROM dsx_studies" not in str(arguments[2]):
+            return
+        with Session(open_database(storage, create=True)) as session, session.begin():
+            session.get_one(StudyRow, "static").reference = reference
+
+    event.listen(engine, "after_cursor_execute", complete)
+    found = load_front(engine, "static")
+    assert len(found.entries) == 1 and found.reference == reference
+
+
+def test_a_device_without_a_row_is_named(storage: str) -> None:
+    one, two = (entry.id for entry in search(STATIC, trials=2, storage=storage).entries)
+    other = moved(storage, "static", [two])
+    with closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as connection:
+        connection.execute("DELETE FROM dsx_devices WHERE fingerprint = ?", [other])
+        connection.commit()
+    assert [entry.id for entry in front("static", storage=storage).entries] == [one]
+    with pytest.raises(StorageError, match=f"damaged: dsx_devices has no row '{other}'"):
+        front("static", storage=storage, mix_devices=True)
+
+
+def test_the_conditions_say_on_what_and_how(storage: str) -> None:
+    found = search(TIMED, trials=2, storage=storage)
+    conditions = dict(found.conditions)
+    # Where the machine was too loaded at first, a network has several readings.
+    conditions.pop("A/A check", None)
+    assert conditions.keys() == {
+        *("device", "versions", "backend", "batch", "dtype", "threads", "deploy", "begun")
+    }
+    assert (conditions["batch"], conditions["dtype"]) == ("1", "float32")
+    assert all(entry.fallbacks is not None for entry in found.entries)
+    assert found.entries[0].fallbacks == 0
+
+
+def test_numbers_of_other_studies_stay_out(finished: str) -> None:
+    found = front("static", storage=finished)
+    assert all(entry.metrics.keys() == {"params", "flops", "bits"} for entry in found.entries)
+
+
+def test_operators_that_are_not_counted_are_named(storage: str, tmp_path: Path) -> None:
+    model = "model: tests.search.models:Transforming\nmodel_args: {}\n"
+    space = varied(STATIC, tmp_path, "model: small_cnn\nmodel_args: {width: 4}\n", model)
+    found = search(space, trials=1, storage=storage)
+    assert "aten::_fft_r2c (1)" in found.conditions["flops"]
+
+
+def test_designs_measured_elsewhere_are_left_out_and_counted(copied: str) -> None:
+    before = front("static", storage=copied)
+    assert before.devices == {} and "left out" not in before.conditions
+    gone = [entry.id for entry in before.entries[2:4]]
+    moved(copied, "static", gone)
+    found = front("static", storage=copied)
+    assert [entry.id for entry in found.entries] == [
+        entry.id for entry in before.entries if entry.id not in gone
+    ]
+    assert found.conditions["left out"] == (
+        "2 designs were measured on other devices only (--mix-devices joins them)"
+    )
+    assert found.devices == {}
+    moved(copied, "static", [before.entries[1].id])
+    assert front("static", storage=copied).conditions["left out"].startswith("3 designs were")
+
+
+def test_devices_are_mixed_where_asked_for(copied: str) -> None:
+    before = front("static", storage=copied)
+    there = before.entries[2].id
+    other = moved(copied, "static", [there])
+    found = front("static", storage=copied, mix_devices=True)
+    assert found.on_front == tuple(
+        dataclasses.replace(entry, device=other) if entry.id == there else entry
+        for entry in before.on_front
+    )
+    own = before.entries[0].device
+    assert {entry.id: entry.device for entry in found.entries} == {
+        entry.id: other if entry.id == there else own for entry in before.entries
+    }
+    assert found.devices == {own: 1, other: 2}
+    assert found.conditions["device"].startswith("2 devices mixed: ")
+    assert "4096 cores" in found.conditions["device 2"]
+    assert "4096 cores" not in found.conditions["device 1"]
+    assert "left out" not in found.conditions
+    # A study of one device has nothing to mix.
+    assert front("tiny", storage=copied, mix_devices=True) == front("tiny", storage=copied)
+
+
+def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
+    before = front("tiny", storage=copied)
+    engine = open_database(copied, create=True)
+    memory = Memory(engine, dataclasses.replace(this_device(), cores=4096))
+    study, design = find_study(engine, "tiny"), before.entries[1].id
+    params = study.metrics["params"]["protocol"]
+    memory.add(design, "params", params, Reading(value=1.0, low=1.0, high=1.0))
+    # It lacks the accuracy, and the study's own device knows all.
+    for mix in (False, True):
+        assert front("tiny", storage=copied, mix_devices=mix) == before
+    accuracy = study.metrics["accuracy"]["protocol"]
+    memory.add(design, "accuracy", accuracy, Reading(value=1.0, low=0.9, high=1.0))
+    assert front("tiny", storage=copied, mix_devices=True) == before
+
+
+def test_all_designs_have_values_not_just_those_of_the_front(copied: str) -> None:
+    engine = open_database(copied, create=False)
+    values = load_values(engine, find_study(engine, "static"))
+    drawn = {row.design for row in trials(copied, "static")}
+    assert values.keys() == drawn
+    found = front("static", storage=copied)
+    assert len(values) > len(found.entries)
+    assert all(values[entry.id] == entry.metrics for entry in found.entries)
+    there = moved(copied, "static", [found.entries[1].id])
+    assert found.entries[1].id not in load_values(engine, find_study(engine, "static"))
+    assert there != found.entries[1].device

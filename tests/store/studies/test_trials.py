@@ -1,0 +1,83 @@
+"""The list of draws: what becomes of each, and what a later process finds."""
+
+import pytest
+from sqlalchemy import Engine
+
+from dsx.measure import this_device
+from dsx.search.plan import make_plan
+from dsx.search.resume import begin_study
+from dsx.space import load_space
+from dsx.store.database.engine import open_database
+from dsx.store.database.schema import COMPLETE, FAILED, INTERRUPTED, REJECTED, REPEATED, RUNNING
+from dsx.store.measurements.measurements import Memory
+from dsx.store.studies.trials import Outcome, Trials
+from tests.search.looking import trials
+from tests.search.spaces import STATIC
+
+
+@pytest.fixture
+def engine(storage: str) -> Engine:
+    """A database with the study `s`, whose baseline is the only design."""
+    engine = open_database(storage, create=True)
+    memory = Memory(engine, this_device())
+    begin_study("s", make_plan(load_space(STATIC), memory), memory, seed=0, engine=memory.engine)
+    return engine
+
+
+@pytest.fixture
+def baseline() -> str:
+    return load_space(STATIC).baseline.id
+
+
+@pytest.mark.parametrize("state", [COMPLETE, REJECTED, FAILED])
+def test_an_end_is_known_to_the_next_process(
+    storage: str, engine: Engine, baseline: str, state: str
+) -> None:
+    mine = Trials(engine, "s")
+    mine.begin(0, baseline)
+    assert trials(storage, "s")[0].state == RUNNING
+    mine.end(0, baseline, Outcome(state=state, reason="why"))
+    (row,) = trials(storage, "s")
+    assert (row.state, row.reason, row.ended_at is not None) == (state, "why", True)
+    for known in (mine, Trials(engine, "s")):
+        assert known.seen == {baseline}
+        assert known.counts == {state: 1}
+    assert Trials(engine, "s").complete == ({baseline} if state == COMPLETE else set())
+
+
+def test_a_draw_that_was_interrupted_is_to_be_drawn_again(
+    storage: str, engine: Engine, baseline: str
+) -> None:
+    Trials(engine, "s").begin(0, baseline)
+    later = Trials(engine, "s")
+    assert later.seen == set()
+    later.interrupt()
+    assert [row.state for row in trials(storage, "s")] == [INTERRUPTED]
+    assert +later.counts == {INTERRUPTED: 1}
+    assert Trials(engine, "s").seen == set()
+
+
+def test_interrupting_leaves_what_has_ended(storage: str, engine: Engine, baseline: str) -> None:
+    mine = Trials(engine, "s")
+    mine.begin(0, baseline)
+    mine.end(0, baseline, Outcome(state=COMPLETE))
+    mine.begin(1, baseline)
+    mine.repeat(1)
+    mine.interrupt()
+    assert [row.state for row in trials(storage, "s")] == [COMPLETE, REPEATED]
+    assert mine.draws == 2
+
+
+def test_only_complete_designs_within_all_constraints_are_feasible(
+    storage: str, engine: Engine, baseline: str
+) -> None:
+    outcomes = [
+        Outcome(state=COMPLETE, excesses={"flops": 0.0, "bits": -1.0}),
+        Outcome(state=COMPLETE, excesses={"flops": 1.0, "bits": -1.0}),
+        Outcome(state=REJECTED, excesses={"flops": -1.0}),
+    ]
+    mine = Trials(engine, "s")
+    for number, outcome in enumerate(outcomes):
+        mine.begin(number, baseline)
+        mine.end(number, baseline, outcome)
+    assert [row.feasible for row in trials(storage, "s")] == [True, False, False]
