@@ -1,8 +1,6 @@
 """What a metric is, and the candidate it is measured on."""
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from dsx.measure import gpu
 from dsx.measure.backends import prepare, runner
 from dsx.measure.lock import lock_name, shared
 from dsx.measure.race import timer
-from dsx.plain import plain_fields
+from dsx.plain import canonical_hash, plain_fields
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.schema import Measure
 from dsx.space.state import restore
@@ -181,7 +179,7 @@ class Candidate:
             "input": tensor_facts(self.sample),
             "design": None if found.complete else self.design.id,
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        return canonical_hash(facts, 32)
 
     @functools.cached_property
     def run(self) -> Run:

@@ -19,10 +19,10 @@ from dsx.errors import (
 )
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
-from dsx.study.memory import KnownForms, Memory
+from dsx.study.candidates import Candidates
+from dsx.study.memory import Memory
 from dsx.study.plan import Plan
 from dsx.study.recall import Recall
-from dsx.study.references import References
 from dsx.study.tables import COMPLETE, FAILED, REJECTED
 from dsx.study.weights import Weights
 
@@ -80,8 +80,7 @@ class Evaluator:
         self.recall = Recall(memory=memory, plan=plan)
         self.weights = weights
         self.doing = doing
-        self.forms = KnownForms(memory.engine, memory.device, memory)
-        self.references = References(memory.engine, memory.device, memory)
+        self.candidates = Candidates.of(memory, lambda: doing(WAITING))
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
@@ -118,14 +117,8 @@ class Evaluator:
 
     def _measure(self, design: Design, outcome: Outcome) -> None:
         trains = bool(self.weights.training) or design.learned
-        candidate = Candidate(
-            self.plan.space,
-            design,
-            self.forms,
-            checkpoint=self.weights.checkpoint(design.id) if trains else None,
-            references=self.references,
-            waiting=lambda: self.doing(WAITING),
-        )
+        checkpoint = self.weights.checkpoint(design.id) if trains else None
+        candidate = self.candidates.build(self.plan.space, design, checkpoint)
         is_baseline = not design.changed
         stages = self.plan.stages(design)
         if design.learned and not self._worthwhile(candidate, outcome):

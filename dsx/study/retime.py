@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dsx.errors import WorkFailed
 from dsx.measure import Candidate, Metric, Reading
 from dsx.space import Design
+from dsx.study.candidates import Candidates
 from dsx.study.evaluate import WAITING, read_metric
 from dsx.study.front import Entry, Front
-from dsx.study.memory import KnownForms, Memory
+from dsx.study.memory import Memory
 from dsx.study.plan import Plan
 from dsx.study.recall import Recall
-from dsx.study.references import References
 from dsx.study.weights import Weights
 
 IN_TURN = 8
@@ -41,14 +41,13 @@ def retime(
         timed, and its reading counts for all of them.
     """
     recall = Recall(memory=memory, plan=plan)
-    forms = KnownForms(memory.engine, memory.device, memory)
-    references = References(memory.engine, memory.device, memory)
+    candidates = Candidates.of(memory)
     timed: list[str] = []
     seen: set[str] = set()
     for start in range(0, len(designs), IN_TURN):
         group = designs[start : start + IN_TURN]
         doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
-        built = [Candidate(plan.space, design, forms, references) for design in group]
+        built = [candidates.build(plan.space, design) for design in group]
         known = [candidate for candidate in built if _with_shapes(candidate, weights)]
         fresh: dict[str, Candidate] = {}
         for candidate in known:

@@ -17,20 +17,20 @@ from sqlalchemy import Engine
 
 from dsx.activity import subject
 from dsx.errors import CheckpointError, TrialFailed
-from dsx.measure import Candidate, this_device
+from dsx.measure import this_device
 from dsx.space import Design, SearchSpace
 from dsx.study.begin import begin_study
+from dsx.study.candidates import Candidates
 from dsx.study.choice import design_of, permitted, study_space
 from dsx.study.database import DEFAULT_STORAGE, open_database
 from dsx.study.evaluate import WAITING, in_one_line, read_metric, share_reading
 from dsx.study.failures import one_line_errors
 from dsx.study.front import Entry, Front
 from dsx.study.lease import Lease, claim
-from dsx.study.memory import KnownForms, Memory
+from dsx.study.memory import Memory
 from dsx.study.plan import Plan, make_plan, plan_metrics
 from dsx.study.read import find_study, load_front
 from dsx.study.recall import Recall
-from dsx.study.references import References
 from dsx.study.retime import IN_TURN, distinct, marked, network_of, retime, to_time
 from dsx.study.server import SERVER_SECONDS
 from dsx.study.tables import StudyRow
@@ -270,14 +270,9 @@ class _Settling:
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
         recall = Recall(memory=self.memory, plan=plan)
-        candidate = Candidate(
-            plan.space,
-            design,
-            KnownForms(self.engine, self.memory.device, self.memory),
-            References(self.engine, self.memory.device, self.memory),
-            checkpoint=self.weights.checkpoint(design.id, plan.training),
-            waiting=lambda: self.doing(WAITING),
-        )
+        candidates = Candidates.of(self.memory, lambda: self.doing(WAITING))
+        checkpoint = self.weights.checkpoint(design.id, plan.training)
+        candidate = candidates.build(plan.space, design, checkpoint)
         for name in self._names(plan, design):
             if recall.timed(name) and share_reading(recall, name, candidate) is not None:
                 continue

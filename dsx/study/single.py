@@ -16,15 +16,15 @@ from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.layers import Breakdown, break_down, check_clocked
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
+from dsx.study.candidates import Candidates
 from dsx.study.database import open_database
 from dsx.study.evaluate import WAITING, check_finite, in_one_line
 from dsx.study.front import Value
-from dsx.study.memory import KnownForms, Memory
+from dsx.study.memory import Memory
 from dsx.study.plan import Plan, plan_metrics
 from dsx.study.pool import chance_facts, pool_all
 from dsx.study.readings import load_under
 from dsx.study.recall import Recall
-from dsx.study.references import References
 from dsx.study.server import SERVER_SECONDS
 from dsx.study.tables import now
 from dsx.study.wanted import choose_metrics
@@ -98,8 +98,7 @@ class Single:
         self.doing = doing
         engine = open_database(storage, True, storage_timeout)
         self.memory = Memory(engine, this_device())
-        self.forms = KnownForms(engine, self.memory.device, self.memory)
-        self.references = References(engine, self.memory.device, self.memory)
+        self.candidates = Candidates.of(self.memory, lambda: doing(WAITING))
         torch.set_num_threads(space.file.measure.threads)
         for one in self.designs:
             self.memory.add_design(one, one.words(space.census))
@@ -165,7 +164,7 @@ class Single:
         Raises:
             SpaceError: If it cannot.
         """
-        if self.design.changed or ":" in self.space.file.model:
+        if self.design.changed or self.space.is_user_model:
             probe(self.space)
 
     def check_shapes(self) -> None:
@@ -317,13 +316,7 @@ class Single:
         Returns:
             The candidate.
         """
-        candidate = Candidate(
-            space,
-            design,
-            self.forms,
-            references=self.references,
-            waiting=lambda: self.doing(WAITING),
-        )
+        candidate = self.candidates.build(space, design)
         # Else it is timed with the weights it was built with, as in a search.
         if design.learned:
             self._restore(candidate)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from dsx.errors import StorageError, WorkFailed
 from dsx.files import make_folder, write
+from dsx.plain import canonical_hash
 from dsx.space.state import state_of
 from dsx.study.database import database_id, parse_url, sqlite_file
-from dsx.study.memory import digest
 from dsx.study.tables import WeightFileRow
 from dsx.study.weight_files import WeightFiles
 
@@ -204,7 +204,7 @@ def training_id(protocols: Mapping[str, str]) -> str:
     Returns:
         Twelve hexadecimal digits; an empty string if there is no such metric.
     """
-    return digest(dict(protocols)) if protocols else ""
+    return canonical_hash(dict(protocols)) if protocols else ""
 
 
 def study_folder(storage: str, study: str) -> Path:
