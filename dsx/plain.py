@@ -6,6 +6,8 @@ databases and `isinstance` do not take for numbers. The types that hold numbers 
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -61,6 +63,20 @@ def written(value: Any) -> Any:
     if isinstance(value, Real) and hasattr(value, "ndim") and not isinstance(value, Integral):
         return float(str(value))
     return plain(value)
+
+
+def canonical_hash(value: Any, digits: int = 12) -> str:
+    """Hash plain JSON values, independently of the order of keys.
+
+    Args:
+        value: Plain JSON values.
+        digits: Number of hexadecimal digits, at most 64.
+
+    Returns:
+        The first digits of the SHA-256 of the canonical JSON.
+    """
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def plain_fields(instance: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dsx.plain import plain, plain_fields, written
+from dsx.plain import canonical_hash, plain, plain_fields, written
 
 
 class Size(IntEnum):
@@ -81,3 +81,12 @@ def test_the_fields_of_a_frozen_dataclass_are_converted() -> None:
 
     made = Sides(np.int64(2), (np.int64(3),))  # type: ignore[arg-type]
     assert (type(made.rows), type(made.columns[0]), made) == (int, int, Sides(2, (3,)))
+
+
+def test_a_canonical_hash_is_that_of_the_sorted_json() -> None:
+    # printf '{"a": 1, "b": [2, 3]}' | sha256sum
+    expected = "fd28b17488e0d3ec39d085da9a7acf40e0a6e4f3bbc310f112a1e4c5490394fc"
+    for facts in ({"a": 1, "b": [2, 3]}, {"b": [2, 3], "a": 1}):
+        assert canonical_hash(facts) == expected[:12]
+        assert canonical_hash(facts, 32) == expected[:32]
+    assert canonical_hash({"a": 1, "b": [3, 2]}) != expected[:12]

@@ -1,8 +1,6 @@
 """Candidate: a design on its way through the metrics, and a network read back from files."""
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from dsx.measure.backends import prepare, runner
 from dsx.measure.timing import gpu
 from dsx.measure.timing.device_lock import lock_name, shared
 from dsx.measure.timing.form_timer import timer
+from dsx.plain import canonical_hash
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.weights import restore
 from dsx.space.yaml import Measure
@@ -152,7 +151,7 @@ class Candidate:
             "input": tensor_facts(self.sample),
             "design": None if found.complete else self.design.id,
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        return canonical_hash(facts, 32)
 
     @functools.cached_property
     def run(self) -> Run:

@@ -15,11 +15,12 @@ from dsx.errors import (
     printable,
 )
 from dsx.measure import Candidate, Metric, Reading
+from dsx.search.candidates import Candidates
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.database import COMPLETE, FAILED, REJECTED, SQLAlchemyError
-from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.measurements import Memory
 from dsx.store.studies import Outcome
 from dsx.store.weights import Weights
 
@@ -47,8 +48,7 @@ class Evaluator:
         self.recall = Recall(memory=memory, plan=plan)
         self.weights = weights
         self.doing = doing
-        self.forms = KnownForms(memory.engine, memory.device, memory)
-        self.references = References(memory.engine, memory.device, memory)
+        self.candidates = Candidates.of(memory, lambda: doing(WAITING))
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
@@ -85,14 +85,8 @@ class Evaluator:
 
     def _measure(self, design: Design, outcome: Outcome) -> None:
         trains = bool(self.weights.training) or design.learned
-        candidate = Candidate(
-            self.plan.space,
-            design,
-            self.forms,
-            checkpoint=self.weights.checkpoint(design.id) if trains else None,
-            references=self.references,
-            waiting=lambda: self.doing(WAITING),
-        )
+        checkpoint = self.weights.checkpoint(design.id) if trains else None
+        candidate = self.candidates.build(self.plan.space, design, checkpoint)
         is_baseline = not design.changed
         stages = self.plan.stages(design)
         if design.learned and not self._worthwhile(candidate, outcome):

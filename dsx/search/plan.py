@@ -185,7 +185,7 @@ def plan_metrics(
     """
     # One network takes images of several sizes, and computes more for larger ones.
     common: dict[str, Any] = {"image_shape": list(space.data.image_shape)}
-    if ":" in space.file.model:
+    if space.is_user_model:
         # The user's code can change while its import path stays the same.
         common["network"] = fingerprint(space)
     settings = {

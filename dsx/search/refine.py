@@ -17,7 +17,8 @@ import torch
 from dsx.activity import subject
 from dsx.analysis import Entry, Front
 from dsx.errors import CheckpointError, TrialFailed
-from dsx.measure import Candidate, this_device
+from dsx.measure import this_device
+from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
 from dsx.search.evaluator import WAITING, in_one_line, read_metric, share_reading
 from dsx.search.lookup import Recall
@@ -34,7 +35,7 @@ from dsx.store.database import (
     open_database,
 )
 from dsx.store.lease import Lease, claim
-from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.measurements import Memory
 from dsx.store.studies import find_study, load_front
 from dsx.store.weights import Weights
 
@@ -272,14 +273,9 @@ class _Settling:
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
         recall = Recall(memory=self.memory, plan=plan)
-        candidate = Candidate(
-            plan.space,
-            design,
-            KnownForms(self.engine, self.memory.device, self.memory),
-            References(self.engine, self.memory.device, self.memory),
-            checkpoint=self.weights.checkpoint(design.id, plan.training),
-            waiting=lambda: self.doing(WAITING),
-        )
+        candidates = Candidates.of(self.memory, lambda: self.doing(WAITING))
+        checkpoint = self.weights.checkpoint(design.id, plan.training)
+        candidate = candidates.build(plan.space, design, checkpoint)
         for name in self._names(plan, design):
             if recall.timed(name) and share_reading(recall, name, candidate) is not None:
                 continue

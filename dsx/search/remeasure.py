@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dsx.analysis import Entry, Front
 from dsx.errors import WorkFailed
 from dsx.measure import Candidate, Metric, Reading
+from dsx.search.candidates import Candidates
 from dsx.search.evaluator import WAITING, read_metric
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
-from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.measurements import Memory
 from dsx.store.weights import Weights
 
 IN_TURN = 8
@@ -40,14 +41,13 @@ def retime(
         timed, and its reading counts for all of them.
     """
     recall = Recall(memory=memory, plan=plan)
-    forms = KnownForms(memory.engine, memory.device, memory)
-    references = References(memory.engine, memory.device, memory)
+    candidates = Candidates.of(memory)
     timed: list[str] = []
     seen: set[str] = set()
     for start in range(0, len(designs), IN_TURN):
         group = designs[start : start + IN_TURN]
         doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
-        built = [Candidate(plan.space, design, forms, references) for design in group]
+        built = [candidates.build(plan.space, design) for design in group]
         known = [candidate for candidate in built if _with_shapes(candidate, weights)]
         fresh: dict[str, Candidate] = {}
         for candidate in known:

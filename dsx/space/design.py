@@ -1,7 +1,5 @@
 """Design: a network with a canonical spec in each of its slots."""
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from typing import Any
 
 from dsx.conv import KEEP, ConvSpec, words
 from dsx.errors import SpecError, unknown
-from dsx.plain import plain_fields
+from dsx.plain import canonical_hash, plain_fields
 from dsx.space.network.analysis import Census
 
 
@@ -77,15 +75,13 @@ class Design:
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits that equal designs share, whatever the order of their keys."""
-        text = json.dumps(
+        return canonical_hash(
             {
                 "model": self.model,
                 "model_args": dict(self.model_args),
                 "slots": {name: spec.to_json() for name, spec in self.changed.items()},
-            },
-            sort_keys=True,
+            }
         )
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def spec_json(self) -> dict[str, dict[str, Any]]:
         """Write the spec of every slot as plain JSON values, `keep` too."""

@@ -170,6 +170,11 @@ class SearchSpace:
         return import_paths(self.source.content)
 
     @property
+    def is_user_model(self) -> bool:
+        """Whether the network is given by an import path, so that its code is not dsx's."""
+        return ":" in self.file.model
+
+    @property
     def missing(self) -> str | None:
         """The file of weights to begin with, where it is not there yet; a search needs it."""
         given = self.file.weights

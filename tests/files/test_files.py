@@ -14,7 +14,7 @@ from dsx.errors import WorkFailed
 from dsx.files.files import (
     SUFFIX,
     create_locked,
-    locked,
+    locked_folder,
     open_regular,
     remove_abandoned,
     write,
@@ -91,15 +91,15 @@ def test_a_long_name_leaves_room_for_a_temporary_one(tmp_path: Path, name: str) 
 
 def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
     begun: list[str] = []
-    with locked(tmp_path):
+    with locked_folder(tmp_path):
         looking = threading.Timer(0.1, lambda: begun.extend(step.name for step in active()))
         looking.start()
         problem = rf"^another process is writing to '{tmp_path}' \(waited for 0\.3 s\)$"
-        with pytest.raises(WorkFailed, match=problem), locked(tmp_path, 0.3):
+        with pytest.raises(WorkFailed, match=problem), locked_folder(tmp_path, 0.3):
             raise AssertionError("held twice")
         looking.join()
     assert begun == [f"waiting for another process that is writing to '{tmp_path}'"]
-    with locked(tmp_path, 0):
+    with locked_folder(tmp_path, 0):
         pass
 
 

@@ -1,8 +1,6 @@
 """Device: the machine that numbers are measured on."""
 
 import functools
-import hashlib
-import json
 import math
 import os
 import platform
@@ -16,6 +14,7 @@ import torch
 from dsx.measure.machine import nvml as _nvml
 from dsx.measure.machine.cgroup import cpu_quota
 from dsx.measure.machine.power import power_settings
+from dsx.plain import canonical_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +52,7 @@ class Device:
         """Twelve hexadecimal digits; numbers of different fingerprints are not compared."""
         # What is not told is left out, so that facts added later leave other devices as they were.
         facts = {name: value for name, value in asdict(self).items() if value not in ("", None)}
-        text = json.dumps(facts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return canonical_hash(facts)
 
 
 @functools.cache

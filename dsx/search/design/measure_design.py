@@ -14,6 +14,7 @@ from dsx.errors import DsxError, NotCounted, WorkFailed
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.profile import Breakdown, break_down, check_clocked
+from dsx.search.candidates import Candidates
 from dsx.search.design.metrics_of_design import choose_metrics
 from dsx.search.evaluator import WAITING, check_finite, in_one_line
 from dsx.search.lookup import Recall
@@ -21,7 +22,7 @@ from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, now, open_database
-from dsx.store.measurements import KnownForms, Memory, References, load_under
+from dsx.store.measurements import Memory, load_under
 
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
 
@@ -92,8 +93,7 @@ class Single:
         self.doing = doing
         engine = open_database(storage, True, storage_timeout)
         self.memory = Memory(engine, this_device())
-        self.forms = KnownForms(engine, self.memory.device, self.memory)
-        self.references = References(engine, self.memory.device, self.memory)
+        self.candidates = Candidates.of(self.memory, lambda: doing(WAITING))
         torch.set_num_threads(space.file.measure.threads)
         for one in self.designs:
             self.memory.add_design(one, one.words(space.census))
@@ -159,7 +159,7 @@ class Single:
         Raises:
             SpaceError: If it cannot.
         """
-        if self.design.changed or ":" in self.space.file.model:
+        if self.design.changed or self.space.is_user_model:
             probe(self.space)
 
     def check_shapes(self) -> None:
@@ -311,13 +311,7 @@ class Single:
         Returns:
             The candidate.
         """
-        candidate = Candidate(
-            space,
-            design,
-            self.forms,
-            references=self.references,
-            waiting=lambda: self.doing(WAITING),
-        )
+        candidate = self.candidates.build(space, design)
         # Else it is timed with the weights it was built with, as in a search.
         if design.learned:
             self._restore(candidate)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from dsx.conv.deploy import Choice
 from dsx.measure import Device, Reading
+from dsx.plain import canonical_hash
 from dsx.space import Design
 from dsx.store.database.checked import DamagedRow, damage
 from dsx.store.database.engine import transaction
@@ -33,11 +34,6 @@ from dsx.store.database.server import repeated_if_lost
 from dsx.store.measurements.readings import usable
 
 FLUSH_SECONDS = 1.0
-
-
-def digest(facts: Any) -> str:
-    """Hash plain JSON values to twelve hexadecimal digits, blind to key order."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +143,7 @@ class Memory:
             The protocol's id.
         """
         settings = {"metric": name, **settings}
-        protocol = digest(settings)
+        protocol = canonical_hash(settings)
         self.add_once(ProtocolRow(id=protocol, metric=name, settings=settings))
         return protocol
 

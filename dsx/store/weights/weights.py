@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from dsx.errors import StorageError, WorkFailed
 from dsx.files import make_folder, write
+from dsx.plain import canonical_hash
 from dsx.space.weights import state_of
 from dsx.store.database.engine import database_id, parse_url, sqlite_file
 from dsx.store.database.schema import WeightFileRow
-from dsx.store.measurements.measurements import digest
 from dsx.store.weights.files import WeightFiles
 
 SAFETENSORS, CHECKPOINT = ".safetensors", ".training"
@@ -204,7 +204,7 @@ def training_id(protocols: Mapping[str, str]) -> str:
     Returns:
         Twelve hexadecimal digits; an empty string if there is no such metric.
     """
-    return digest(dict(protocols)) if protocols else ""
+    return canonical_hash(dict(protocols)) if protocols else ""
 
 
 def study_folder(storage: str, study: str) -> Path:

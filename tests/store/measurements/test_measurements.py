@@ -13,7 +13,7 @@ from dsx.measure import Device, Metric, Reading, this_device
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, DeviceRow, FormRow, ProtocolRow
-from dsx.store.measurements.measurements import Deployment, KnownForms, Memory, digest
+from dsx.store.measurements.measurements import Deployment, KnownForms, Memory
 from tests.search.looking import rows
 from tests.search.spaces import STATIC, TINY
 
@@ -88,12 +88,6 @@ def test_a_protocol_is_known_by_its_settings(
     stored = {row.id: row for row in rows(storage, ProtocolRow)}
     assert stored.keys() == {protocol, other}
     assert stored[other].settings["train"]["epochs"] == 2
-
-
-def test_digest_is_blind_to_key_order() -> None:
-    assert digest({"a": 1, "b": [2, 3]}) == digest({"b": [2, 3], "a": 1})
-    assert digest({"a": 1, "b": [2, 3]}) != digest({"a": 1, "b": [3, 2]})
-    assert len(digest(None)) == 12
 
 
 def test_a_design_and_a_device_are_written_down_once(storage: str, memory: Memory) -> None:
