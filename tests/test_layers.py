@@ -13,7 +13,7 @@ LAYERS = [
     {"__main__"}, {"cli"}, {"report", "bench"}, {"study", "export"}, {"measure"}, {"train"},
     {"space"}, {"data", "nets", "conv"}, {"folders", "ownership"},
     {"lookup", "files", "streams"}, {"locks", "activity"},
-    {"own_modules", "trust"}, {"errors"}, {"secret", "plain"},
+    {"own_modules", "trust"}, {"errors"}, {"secret", "plain", "process"},
 ]  # fmt: skip
 """From the top down. `dsx/__init__.py` is above all: it offers their names."""
 

@@ -16,7 +16,7 @@ from dsx.bench._networks import SEED, Networks, networks
 from dsx.conv.deploy import Choice
 from dsx.measure import Reading
 from dsx.measure.estimate import spread
-from dsx.measure.rounds import torch_threads
+from dsx.process import torch_threads
 
 PART = "repeatability"
 GOALS = {"quiet": Goal(sign="<=", bound=0.05), "loaded": Goal(sign="<=", bound=0.10)}

@@ -19,7 +19,7 @@ from dsx.measure._meters import Meter, NvmlMeter, RaplMeter, absent_nvml, absent
 from dsx.measure._settings import run_settings
 from dsx.measure.estimate import median_interval
 from dsx.measure.lock import exclusive, lock_name
-from dsx.measure.rounds import torch_threads
+from dsx.process import torch_threads
 from dsx.space import SearchSpace
 
 PROTOCOL = {"version": 1, "windows": 8, "window_seconds": 0.25, "idle_seconds": 0.5}

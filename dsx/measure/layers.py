@@ -24,8 +24,8 @@ from dsx.errors import DsxError
 from dsx.measure._base import Candidate
 from dsx.measure.estimate import median_interval
 from dsx.measure.lock import exclusive, lock_name
-from dsx.measure.rounds import torch_threads
 from dsx.measure.stopwatch import Stopwatch, clocked
+from dsx.process import torch_threads
 from dsx.space.schema import Measure
 
 BLOCK_MS, LEAST_PASSES, LEAST_ROUNDS = 10.0, 3, 3

@@ -12,7 +12,7 @@ from dsx.measure._allocations import peak_bytes
 from dsx.measure._base import Candidate, Metric, Reading
 from dsx.measure._settings import run_settings
 from dsx.measure.backends import prepare
-from dsx.measure.rounds import torch_threads
+from dsx.process import torch_threads
 from dsx.space import SearchSpace
 
 BACKENDS = ("compile", "eager")

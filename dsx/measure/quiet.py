@@ -13,8 +13,8 @@ from dsx.measure.clock import clock_for
 from dsx.measure.device import Device
 from dsx.measure.estimate import spread
 from dsx.measure.lock import exclusive, lock_name
-from dsx.measure.rounds import torch_threads
 from dsx.measure.sentinel import Sentinel
+from dsx.process import torch_threads
 
 GROUP_SECONDS = 0.25
 STEADY, DRIFTED, STOLEN = 0.05, 0.2, 0.02

@@ -1,8 +1,7 @@
 """Rounds: time several networks in turn, block by block, with the sentinel between them."""
 
 import time
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from dsx.measure.company import ALONE, Company
 from dsx.measure.estimate import UNSEEN, Estimate, estimate
 from dsx.measure.lock import exclusive, lock_name
 from dsx.measure.sentinel import VERSION, Sentinel
+from dsx.process import torch_threads
 from dsx.space.schema import Measure
 
 PROTOCOL = {
@@ -73,21 +73,6 @@ def time_in_turn(
                 rounds.go_on()
         machine = rounds.machine()
         return [rounds.reading(subject, machine) for subject in rounds.subjects]
-
-
-@contextmanager
-def torch_threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads, whatever it uses elsewhere.
-
-    Args:
-        number: Threads inside one operator.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Subject:

@@ -9,6 +9,7 @@ from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.latency_ms import NAME as LATENCY
 from dsx.measure.side_by_side import read_latencies
+from dsx.process import torch_threads
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
 from dsx.space.state import state_of
@@ -60,7 +61,8 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
             reasons[name] = problem[1]
         else:
             raise DsxError(f"--backend: {problem[1]}")
-    numbers = _Comparison(single, spaces, everything, reasons).numbers()
+    with torch_threads(single.space.file.measure.threads):
+        numbers = _Comparison(single, spaces, everything, reasons).numbers()
     return [
         InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
         for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -14,6 +13,7 @@ from dsx.errors import DsxError, WorkFailed
 from dsx.measure import busy, this_device
 from dsx.measure.flops import space_notes
 from dsx.plain import plain
+from dsx.process import torch_threads
 from dsx.space import SearchSpace, load_space
 from dsx.space.choices import KEEPS
 from dsx.study.begin import begin_study
@@ -32,7 +32,7 @@ from dsx.study.read import load_front
 from dsx.study.repair import Repair
 from dsx.study.retime import distinct, marked, retime, to_time
 from dsx.study.server import SERVER_SECONDS, connection_lost
-from dsx.study.store import Draw, Store
+from dsx.study.store import Draw, Store, quiet_optuna
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, StudyRow
 from dsx.study.trials import Trials
 from dsx.study.weights import Weights
@@ -122,11 +122,16 @@ def search(
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study
     check_study_name(name, " (the name of the space; choose another with --study NAME)")
-    torch.set_num_threads(loaded.file.measure.threads)
     engine = open_database(storage, True, storage_timeout, adopt)
     memory = Memory(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
-    with restricted(loaded.imports), one_line_errors(storage), claim(engine, name) as lease:
+    with (
+        torch_threads(loaded.file.measure.threads),
+        quiet_optuna(),
+        restricted(loaded.imports),
+        one_line_errors(storage),
+        claim(engine, name) as lease,
+    ):
         plan = make_plan(loaded, memory)
         begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
         report = report or (lambda progress: None)

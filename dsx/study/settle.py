@@ -10,14 +10,15 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-import torch
 from sqlalchemy import Engine
 
 from dsx.activity import subject
 from dsx.errors import CheckpointError, TrialFailed
 from dsx.measure import Candidate, this_device
+from dsx.process import torch_threads
 from dsx.space import Design, SearchSpace
 from dsx.study.begin import begin_study
 from dsx.study.choice import design_of, permitted, study_space
@@ -33,6 +34,7 @@ from dsx.study.recall import Recall
 from dsx.study.references import References
 from dsx.study.retime import IN_TURN, distinct, marked, network_of, retime, to_time
 from dsx.study.server import SERVER_SECONDS
+from dsx.study.store import quiet_optuna
 from dsx.study.tables import StudyRow
 from dsx.study.weights import Weights
 
@@ -103,9 +105,15 @@ def settle(
     engine = open_database(storage, create=False)
     row = find_study(engine, study)
     engine = open_database(storage, True, storage_timeout)
-    with permitted(space, trust), one_line_errors(storage), claim(engine, row.name) as lease:
+    with (
+        quiet_optuna(),
+        permitted(space, trust),
+        one_line_errors(storage),
+        claim(engine, row.name) as lease,
+        ExitStack() as threads,
+    ):
         space = study_space(row, space)
-        torch.set_num_threads(space.file.measure.threads)
+        threads.enter_context(torch_threads(space.file.measure.threads))
         memory = Memory(engine, this_device())
         plan = make_plan(space, memory)
         begin_study(row.name, plan, memory, row.seed, engine=lease.engine)

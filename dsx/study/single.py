@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-import torch
 from sqlalchemy.exc import SQLAlchemyError
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from dsx.errors import DsxError, NotCounted, WorkFailed
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.layers import Breakdown, break_down, check_clocked
+from dsx.process import torch_threads
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.study.database import open_database
@@ -100,7 +100,6 @@ class Single:
         self.memory = Memory(engine, this_device())
         self.forms = KnownForms(engine, self.memory.device, self.memory)
         self.references = References(engine, self.memory.device, self.memory)
-        torch.set_num_threads(space.file.measure.threads)
         for one in self.designs:
             self.memory.add_design(one, one.words(space.census))
 
@@ -123,6 +122,10 @@ class Single:
                 was not asked for.
             WorkFailed: If the network fails.
         """
+        with torch_threads(self.space.file.measure.threads):
+            return self._measured(wanted)
+
+    def _measured(self, wanted: Sequence[str]) -> Measured:
         metrics, absent = choose_metrics(self.space, wanted, self.train)
         # Numbers of learned shapes are of one training: if one is taken anew, so are all.
         known = {
@@ -153,11 +156,12 @@ class Single:
         """
         check_clocked(self.space.file.measure)
         self.check_shapes()
-        self.probe()
-        candidates = [self.candidate(self.space, one) for one in self.designs]
-        self.doing("clocking each slot")
-        with self.failing_in_one_line():
-            return break_down(candidates)
+        with torch_threads(self.space.file.measure.threads):
+            self.probe()
+            candidates = [self.candidate(self.space, one) for one in self.designs]
+            self.doing("clocking each slot")
+            with self.failing_in_one_line():
+                return break_down(candidates)
 
     def probe(self) -> None:
         """Find out, before anything is measured, whether the network can be redesigned.

@@ -67,6 +67,7 @@ def test_what_other_threads_do_is_for_the_clock_of_the_process() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+@pytest.mark.timing
 def test_events_count_what_the_gpu_does() -> None:
     x = torch.randn(2048, 2048, device="cuda")
 

@@ -16,8 +16,9 @@ from dsx.measure import Reading, lock, rounds, sentinel
 from dsx.measure.busy import HEAVY_CORES
 from dsx.measure.clock import CpuClock, Times
 from dsx.measure.company import ALONE
-from dsx.measure.rounds import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn, torch_threads
+from dsx.measure.rounds import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn
 from dsx.measure.sentinel import Sentinel
+from dsx.process import torch_threads
 from dsx.space.schema import Measure
 from tests.measure.crowd import Log, Other, kept, time_often
 from tests.measure.held import is_held

@@ -5,18 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from dsx.lookup import find, names
+from dsx.measure import Metric
 from dsx.study.front import Direction, Entry, Front, Value
 from dsx.study.proxies import ProxyReport, compare
 from tests.study.kinds import KINDS
 
-UNITS = {
-    "flops": "multiply-adds",
-    "accuracy": "fraction",
-    "latency_ms": "ms",
-    "params": "weights",
-    "bits": "bits",
-    "peak_memory_mb": "MB",
-}
+UNITS = {name: find(Metric, name).unit for name in names(Metric)}
 BASELINE = (313_201_664, 0.9344, 0.412, 577_322)
 DESIGNS = [
     (313_201_664, 0.9344, 0.412, 577_322, ""),

@@ -23,6 +23,7 @@ from dsx.measure.backends import prepare
 from dsx.measure.company import COARSE, Company
 from dsx.measure.race import timer
 from dsx.measure.rounds import time_in_turn
+from dsx.process import torch_threads
 from dsx.space.census import census
 from dsx.space.model import unwrap_logits
 from dsx.space.schema import Measure
@@ -62,7 +63,12 @@ class Examination:
             The findings; `failed` names the step that failed and the reason.
         """
         begin = time.perf_counter()
-        torch.set_num_threads(self.measure.threads)
+        with torch_threads(self.measure.threads), torch.random.fork_rng():
+            self._take_steps()
+        self.findings["seconds"] = round(time.perf_counter() - begin, 1)
+        return self.findings
+
+    def _take_steps(self) -> None:
         for step in STEPS:
             self.report(step)
             try:
@@ -72,8 +78,6 @@ class Examination:
                 raise_out_of_memory(error)
                 self.findings["failed"] = _reason(step, error)
                 break
-        self.findings["seconds"] = round(time.perf_counter() - begin, 1)
-        return self.findings
 
     def _images(self, number: int, side: int) -> Tensor:
         generator = torch.Generator().manual_seed(0)
