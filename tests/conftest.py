@@ -14,6 +14,8 @@ import torch
 
 from tests.study.postgres import Server, start_server
 
+pytest_plugins = ["tests.repetition"]
+
 # Before anything asks for it: no test may read, or fill, the cache of whoever runs the tests. But
 # to list the fonts anew would take matplotlib seconds.
 _OLD = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

@@ -45,8 +45,6 @@ MOST_PERHAPS = 16
 """Designs off the front whose weights are kept, since they are perhaps on it."""
 NOTE_REST = 20
 """The front is found anew when so many times as long has passed as it took: that grows with it."""
-MOST_MARKED, QUIET_SECONDS = 16, 0.3
-"""At the end so many designs are timed again, if the machine was quiet for so long."""
 MOST_RESUMES = 100
 """With more broken connections than these, something else is wrong with the database."""
 
@@ -80,6 +78,22 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FinalTiming:
+    """The repetition, at the end of a search, of timings that were taken under bad conditions.
+
+    Args:
+        designs: Largest number of designs that are timed again.
+        quiet_seconds: Seconds for which the machine must be idle before.
+    """
+
+    designs: int = 16
+    quiet_seconds: float = 0.3
+
+
+DEFAULT_FINAL_TIMING = FinalTiming()
+
+
 def search(
     space: str | Path | SearchSpace,
     *,
@@ -92,6 +106,7 @@ def search(
     storage_timeout: float = SERVER_SECONDS,
     adopt: bool = False,
     report: Report | None = None,
+    final_timing: FinalTiming = DEFAULT_FINAL_TIMING,
 ) -> Front:
     """Run a study, or go on with it, until enough designs are measured to the end.
 
@@ -107,6 +122,7 @@ def search(
         storage_timeout: Seconds for which a database server that goes away is waited for.
         adopt: Whether to add the tables of dsx to a database of Optuna or of another program.
         report: Called whenever something is begun or done.
+        final_timing: How timings that were taken under bad conditions are repeated at the end.
 
     Returns:
         The front.
@@ -136,7 +152,9 @@ def search(
         begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
         report = report or (lambda progress: None)
         _resume_if_lost(
-            lambda: _Run(name, plan, memory, lease, storage, seed, trials, report), lease, end
+            lambda: _Run(name, plan, memory, lease, storage, seed, trials, report, final_timing),
+            lease,
+            end,
         )
         return load_front(engine, name, mix_devices)
 
@@ -177,6 +195,7 @@ class _Run:
         seed: int,
         wanted: int,
         report: Report,
+        final_timing: FinalTiming,
     ) -> None:
         self.name = name
         self.plan = plan
@@ -185,6 +204,7 @@ class _Run:
         self.engine: Engine = lease.engine
         self.wanted = wanted
         self.report = report
+        self.final_timing = final_timing
         self.trials = Trials(self.engine, name)
         self.front = self.marked = 0
         # The protocol of such a metric has loaded the data already.
@@ -303,10 +323,10 @@ class _Run:
             return
         self._doing("looking whether the machine is quiet now")
         before = busy.look()
-        time.sleep(QUIET_SECONDS)
+        time.sleep(self.final_timing.quiet_seconds)
         if busy.since(before)["busy"]:
             return
-        entries = distinct(found)[:MOST_MARKED]
+        entries = distinct(found)[: self.final_timing.designs]
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = to_time(self._whole_front(), entries)
         retime(designs, names, self.plan, self.memory, self.weights, self._doing)

@@ -124,6 +124,7 @@ def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
     assert names.count("sentinel") == sum(len(subject.own) for subject in going.subjects)
 
 
+@pytest.mark.timing
 def test_blocks_are_long_enough_for_the_sentinel_whatever_interrupts_the_warm_up() -> None:
     # The first call seems to take a thousand times as long as the others.
     going, _ = rounds_of({"a": Counting(0.0, 0.1, 0.0001)}, 0.5, budget_seconds=60)
@@ -272,6 +273,7 @@ class Enough(Exception):
     """The test has seen what it wanted to see."""
 
 
+@pytest.mark.timing
 def test_others_have_their_turn_in_a_long_timing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from dsx.measure import busy, rounds
 from dsx.measure.estimate import Estimate
-from dsx.study import run
 from dsx.study.database import open_database
-from dsx.study.run import search
+from dsx.study.run import FinalTiming, search
 from dsx.study.tables import MeasurementRow
 from tests.study.forms import let_forms_be
 from tests.study.looking import rows
@@ -25,9 +24,9 @@ def searched(space: Path, folder: Path, trials: int = 3) -> str:
     """Search a space to its end, and nothing more; gives the database."""
     storage = f"sqlite:///{folder}/studies/dsx.db"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "MOST_MARKED", 0)
         let_forms_be(own=True, patch=patch)
-        search(space, trials=trials, storage=storage)
+        once = FinalTiming(designs=0)
+        search(space, trials=trials, storage=storage, final_timing=once)
     return storage
 
 

@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 
 from dsx import front
 from dsx.space import load_space
-from dsx.study import settle as module
-from dsx.study.settle import TIED, settle
+from dsx.study.settle import TIED, Limits, settle
 from dsx.study.tables import MeasurementRow, WeightFileRow
 from tests.cli.running import dsx
 from tests.study.again import readings, searched
@@ -46,12 +45,9 @@ def test_a_study_knows_what_they_are(storage: str) -> None:
     assert all(found.objectives.keys() <= entry.metrics.keys() for entry in found.entries)
 
 
-def test_what_is_contested_is_measured_again(
-    space: Path, storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_READINGS", 3)
-    monkeypatch.setattr(module, "MOST_SEEDS", 2)
-    found = settle(None, 60.0, storage=storage, space=load_space(space))
+def test_what_is_contested_is_measured_again(space: Path, storage: str) -> None:
+    limits = Limits(readings=3, seeds=2)
+    found = settle(None, 60.0, storage=storage, space=load_space(space), limits=limits)
     assert found.end == TIED
     assert found.timed >= 6 and found.trained >= 2 and found.failed == {}
     assert min(readings(storage, WATTS).values()) >= 3

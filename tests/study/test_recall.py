@@ -11,14 +11,13 @@ from dsx import front, search
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Reading, this_device
 from dsx.space import load_space
-from dsx.study import settle as settling
 from dsx.study.choice import design_of
 from dsx.study.database import open_database
 from dsx.study.memory import Deployment, Memory
 from dsx.study.plan import make_plan
 from dsx.study.recall import Recall
 from dsx.study.retime import retime
-from dsx.study.settle import settle
+from dsx.study.settle import Limits, settle
 from dsx.study.single import Single
 from dsx.study.tables import DeploymentRow, FormRow, MeasurementRow
 from dsx.study.weights import Weights
@@ -125,14 +124,11 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     assert other.fallbacks == 0
 
 
-def test_each_network_is_timed_once_when_a_front_is_settled(
-    storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_network_is_timed_once_when_a_front_is_settled(storage: str) -> None:
     search(QUICK, trials=3, storage=storage)
     change(storage, leave_open)
-    monkeypatch.setattr(settling, "MOST_SEEDS", 1)
     before = len(latencies(storage))
-    found = settle("quick", 60.0, storage=storage)
+    found = settle("quick", 60.0, storage=storage, limits=Limits(seeds=1))
     # All three designs run as one network, so timing cannot separate them.
     assert (found.timed, len(latencies(storage))) == (0, before)
     assert [entry.metrics[LATENCY] for entry in found.front.entries[1:]] == [

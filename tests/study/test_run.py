@@ -9,10 +9,9 @@ from dsx import search
 from dsx.errors import DsxError
 from dsx.measure import busy
 from dsx.space import load_space
-from dsx.study import run
 from dsx.study.evaluate import WAITING
 from dsx.study.read import front
-from dsx.study.run import MOST_DRAWS_PER_TRIAL, Progress
+from dsx.study.run import MOST_DRAWS_PER_TRIAL, FinalTiming, Progress
 from dsx.study.tables import COMPLETE, INTERRUPTED, REJECTED, REPEATED, MeasurementRow, StudyRow
 from tests.space.texts import ruled, space
 from tests.study.again import change, leave_open, let_machine_be, readings
@@ -208,8 +207,6 @@ def test_it_is_timed_once_more_and_not_again_and_again(
 ) -> None:
     # It looks quiet, and is not when they are timed.
     let_machine_be(True, monkeypatch)
-    monkeypatch.setattr(run, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(run, "MOST_MARKED", 2)
     look = iter([False])
     told = busy.since
 
@@ -218,7 +215,8 @@ def test_it_is_timed_once_more_and_not_again_and_again(
 
     monkeypatch.setattr(busy, "since", since)
     follow = Following()
-    search(QUICK, trials=3, storage=rough, report=follow)
+    two = FinalTiming(designs=2, quiet_seconds=0.0)
+    search(QUICK, trials=3, storage=rough, report=follow, final_timing=two)
     assert sorted(readings(rough).values()) == [1, 2, 2]
     assert follow.told[-1].marked == 3
 
