@@ -14,7 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-import setuptools  # noqa: F401  it extends sys.path when torch's compiler imports it
+import setuptools  # type: ignore[import-untyped]  # noqa: F401
 import torch
 
 import dsx
@@ -153,6 +153,7 @@ def settings() -> dict[str, Any]:
         "loggers": loggers(),
         "environment": dict(os.environ),
         "folder": Path.cwd(),
+        # setuptools, which the compiler of torch imports, extends it: so it is imported above.
         "module search": list(sys.path),
         "fake modules": {name for name, module in sys.modules.items() if module is None},
         "warnings": list(warnings.filters),
