@@ -19,6 +19,8 @@ from tests.search.again import change, leave_open, searched
 from tests.search.postgres import Server, start_server
 from tests.search.spaces import QUICK, STATIC, TINY
 
+pytest_plugins = ["tests.repetition"]
+
 # Before anything asks for it: no test may read, or fill, the cache of whoever runs the tests. But
 # to list the fonts anew would take matplotlib seconds.
 _OLD = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

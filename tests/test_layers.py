@@ -14,7 +14,7 @@ ROOT = Path(dsx.__file__).parent
 LAYERS = [
     {"__main__"}, {"cli"}, {"bench"}, {"export"}, {"report"}, {"search"}, {"store"}, {"measure"},
     {"train"}, {"space"}, {"conv", "data", "nets"}, {"files"}, {"lookup", "analysis", "streams"},
-    {"activity", "own_modules", "trust"}, {"errors"}, {"secret", "plain"},
+    {"activity", "own_modules", "trust"}, {"errors"}, {"secret", "plain", "process"},
 ]  # fmt: skip
 """Packages from the top down. `dsx/__init__.py` is above all: it offers their names."""
 
@@ -101,13 +101,12 @@ def wrong_import(path: str, name: str, root: Path) -> str:
 
 
 def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the lines of a function from its first to its last line, without its docstring."""
+    """Count the lines of the body of a function, without its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if not body:
+        return 0
     assert function.end_lineno is not None
-    body = function.body
-    docstring = 0
-    if ast.get_docstring(function) is not None and body[0].end_lineno is not None:
-        docstring = body[0].end_lineno - body[0].lineno + 1
-    return function.end_lineno - function.lineno + 1 - docstring
+    return function.end_lineno - body[0].lineno + 1
 
 
 def violations(root: Path) -> list[str]:
@@ -202,7 +201,7 @@ PLANTED = [
     ("export/a.py", "import matplotlib.pyplot", "is only for report/"),
     ("cli/a.py", "import click", "is only for nobody"),
     ("conv/a.py", "x = 1\n" * 401, "more than 400 lines"),
-    ("conv/a.py", "def f():\n" + "    x = 1\n" * 40, "f has over 40 lines"),
+    ("conv/a.py", "def f():\n" + "    x = 1\n" * 41, "f has over 40 lines"),
 ]  # fmt: skip
 
 
@@ -254,7 +253,7 @@ ALLOWED = [
     ("cli/a.py", "import typer\nfrom dsx import conv, search"),
     ("space/a.py", "import dsx\nx = dsx.__version__"),
     ("__init__.py", "from dsx.search.loop import search"),
-    ("conv/a.py", "def f():\n    '''Long.\n\n    Text.\n    '''\n" + "    x = 1\n" * 39),
+    ("conv/a.py", "def f():\n    '''Long.\n\n    Text.\n    '''\n" + "    x = 1\n" * 40),
 ]
 
 

@@ -15,7 +15,8 @@ from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import SEED, Networks, networks
 from dsx.conv.deploy import Choice
 from dsx.measure import Reading
-from dsx.measure.timing import spread, torch_threads
+from dsx.measure.timing import spread
+from dsx.process import torch_threads
 
 PART = "repeatability"
 GOALS = {"quiet": Goal(sign="<=", bound=0.05), "loaded": Goal(sign="<=", bound=0.10)}

@@ -57,8 +57,9 @@ class Work:
 
     def network(self) -> SmallCnn:
         """Build the network."""
-        torch.manual_seed(0)
-        return SmallCnn(self.width, self.channels)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return SmallCnn(self.width, self.channels)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Give the images, (N, C, H, W), and their labels."""

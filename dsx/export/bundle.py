@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
 from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Metric, Reading, this_device
+from dsx.process import torch_threads
 from dsx.space import Design, SearchSpace
 
 SCHEMA_VERSION = 1
@@ -75,10 +75,9 @@ def export(
             measured; nothing is left behind then, and nothing replaced.
     """
     check_place(out, force)
-    torch.set_num_threads(space.file.measure.threads)
     writer = find(Exporter, exporter)
     candidate = Candidate(space, design, known, references)
-    with appearing(out, force) as folder:
+    with torch_threads(space.file.measure.threads), appearing(out, force) as folder:
         _fill(candidate, weights)
         skipped: list[Skipped] = []
         checks.check_weights(candidate, searched or {}, skipped)

@@ -87,6 +87,8 @@ def load_exported(folder: Path) -> nn.Module:
     module = importlib.util.module_from_spec(spec)
     # Compiled and run here, so that no cache of it is left among the files.
     exec(compile((folder / "model.py").read_text(), spec.origin or "", "exec"), vars(module))
-    network = module.load()
+    # A module draws its initial weights when it is built, before the file replaces them.
+    with torch.random.fork_rng():
+        network = module.load()
     assert isinstance(network, nn.Module)
     return network

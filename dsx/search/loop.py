@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from dsx.activity import subject
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.errors import DsxError, WorkFailed
@@ -14,13 +12,14 @@ from dsx.measure import this_device
 from dsx.measure.machine import load_since, look_at_load
 from dsx.measure.metrics.flops import space_notes
 from dsx.plain import plain
+from dsx.process import torch_threads
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.search.remeasure import distinct, marked, retime, to_time
 from dsx.search.repair import Repair
 from dsx.search.resume import begin_study
-from dsx.search.sampling.study import Draw, Store
+from dsx.search.sampling.study import Draw, Store, quiet_optuna
 from dsx.space import SearchSpace, load_space
 from dsx.space.options import KEEPS
 from dsx.store.database import (
@@ -48,8 +47,6 @@ MOST_PERHAPS = 16
 """Designs off the front whose weights are kept, since they are perhaps on it."""
 NOTE_REST = 20
 """The front is found anew when so many times as long has passed as it took: that grows with it."""
-MOST_MARKED, QUIET_SECONDS = 16, 0.3
-"""At the end so many designs are timed again, if the machine was quiet for so long."""
 MOST_RESUMES = 100
 """With more broken connections than these, something else is wrong with the database."""
 
@@ -83,6 +80,22 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FinalTiming:
+    """The repetition, at the end of a search, of timings that were taken under bad conditions.
+
+    Args:
+        designs: Largest number of designs that are timed again.
+        quiet_seconds: Seconds for which the machine must be idle before.
+    """
+
+    designs: int = 16
+    quiet_seconds: float = 0.3
+
+
+DEFAULT_FINAL_TIMING = FinalTiming()
+
+
 def search(
     space: str | Path | SearchSpace,
     *,
@@ -95,6 +108,7 @@ def search(
     storage_timeout: float = SERVER_SECONDS,
     adopt: bool = False,
     report: Report | None = None,
+    final_timing: FinalTiming = DEFAULT_FINAL_TIMING,
 ) -> Front:
     """Run a study, or go on with it, until enough designs are measured to the end.
 
@@ -110,6 +124,7 @@ def search(
         storage_timeout: Seconds for which a database server that goes away is waited for.
         adopt: Whether to add the tables of dsx to a database of Optuna or of another program.
         report: Called whenever something is begun or done.
+        final_timing: How timings that were taken under bad conditions are repeated at the end.
 
     Returns:
         The front.
@@ -125,16 +140,23 @@ def search(
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study
     check_study_name(name, " (the name of the space; choose another with --study NAME)")
-    torch.set_num_threads(loaded.file.measure.threads)
     engine = open_database(storage, True, storage_timeout, adopt)
     memory = Memory(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
-    with restricted(loaded.imports), one_line_errors(storage), claim(engine, name) as lease:
+    with (
+        torch_threads(loaded.file.measure.threads),
+        quiet_optuna(),
+        restricted(loaded.imports),
+        one_line_errors(storage),
+        claim(engine, name) as lease,
+    ):
         plan = make_plan(loaded, memory)
         begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
         report = report or (lambda progress: None)
         _resume_if_lost(
-            lambda: _Run(name, plan, memory, lease, storage, seed, trials, report), lease, end
+            lambda: _Run(name, plan, memory, lease, storage, seed, trials, report, final_timing),
+            lease,
+            end,
         )
         return load_front(engine, name, mix_devices)
 
@@ -175,6 +197,7 @@ class _Run:
         seed: int,
         wanted: int,
         report: Report,
+        final_timing: FinalTiming,
     ) -> None:
         self.name = name
         self.plan = plan
@@ -183,6 +206,7 @@ class _Run:
         self.engine: Engine = lease.engine
         self.wanted = wanted
         self.report = report
+        self.final_timing = final_timing
         self.trials = Trials(self.engine, name)
         self.front = self.marked = 0
         # The protocol of such a metric has loaded the data already.
@@ -301,10 +325,10 @@ class _Run:
             return
         self._doing("looking whether the machine is quiet now")
         before = look_at_load()
-        time.sleep(QUIET_SECONDS)
+        time.sleep(self.final_timing.quiet_seconds)
         if load_since(before)["busy"]:
             return
-        entries = distinct(found)[:MOST_MARKED]
+        entries = distinct(found)[: self.final_timing.designs]
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = to_time(self._whole_front(), entries)
         retime(designs, names, self.plan, self.memory, self.weights, self._doing)

@@ -10,14 +10,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
-
-import torch
 
 from dsx.activity import subject
 from dsx.analysis import Entry, Front
 from dsx.errors import CheckpointError, TrialFailed
 from dsx.measure import this_device
+from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
 from dsx.search.evaluator import WAITING, in_one_line, read_metric, share_reading
@@ -25,6 +25,7 @@ from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, make_plan, plan_metrics
 from dsx.search.remeasure import IN_TURN, distinct, marked, network_of, retime, to_time
 from dsx.search.resume import begin_study
+from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
 from dsx.store.database import (
     DEFAULT_STORAGE,
@@ -41,11 +42,28 @@ from dsx.store.weights import Weights
 
 _LOG = logging.getLogger(__name__)
 
-MOST_READINGS, MOST_SEEDS = 20, 10
-"""Designs that are still contested after so many are regarded as statistically tied."""
 TIED = "no further measurement can separate the remaining contested designs (statistically tied)"
-MOST_ROUGH = 4
-"""Readings of a design that is not contested, all of them from bad conditions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits of the repetition; designs still contested at both are regarded as tied.
+
+    Args:
+        readings: Largest number of readings of a contested design.
+        seeds: Largest number of trainings of a contested design.
+        flagged: Largest number of readings of a design that is not contested, all of them taken
+            under bad conditions.
+        in_turn: Largest number of designs that are timed in turn at once.
+    """
+
+    readings: int = 20
+    seeds: int = 10
+    flagged: int = 4
+    in_turn: int = IN_TURN
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +101,7 @@ def settle(
     doing: Callable[[str], None] = lambda words: None,
     space: SearchSpace | None = None,
     trust: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Settled:
     """Measure contested designs of a study again.
 
@@ -95,6 +114,7 @@ def settle(
         space: The space of the study, from a file of the user's; needed, or `trust`, where it
             names code outside dsx.
         trust: Whether code that only the database names may run.
+        limits: Limits of the repetition.
 
     Returns:
         The front, and what was done for it; every new number is in the database.
@@ -106,15 +126,21 @@ def settle(
     engine = open_database(storage, create=False)
     row = find_study(engine, study)
     engine = open_database(storage, True, storage_timeout)
-    with permitted(space, trust), one_line_errors(storage), claim(engine, row.name) as lease:
+    with (
+        quiet_optuna(),
+        permitted(space, trust),
+        one_line_errors(storage),
+        claim(engine, row.name) as lease,
+        ExitStack() as threads,
+    ):
         space = study_space(row, space)
-        torch.set_num_threads(space.file.measure.threads)
+        threads.enter_context(torch_threads(space.file.measure.threads))
         memory = Memory(engine, this_device())
         plan = make_plan(space, memory)
         begin_study(row.name, plan, memory, row.seed, engine=lease.engine)
         weights = Weights(engine, storage, row.name, plan.training)
         weights.check_folder()
-        return _Settling(row, plan, memory, weights, lease, doing).run(seconds)
+        return _Settling(row, plan, memory, weights, lease, doing, limits).run(seconds)
 
 
 class _Settling:
@@ -128,10 +154,12 @@ class _Settling:
         weights: Weights,
         lease: Lease,
         doing: Callable[[str], None],
+        limits: Limits,
     ) -> None:
         self.study, self.plan, self.memory = study, plan, memory
         self.weights, self.lease, self._say = weights, lease, doing
         self.engine: Engine = memory.engine
+        self.limits = limits
         self.trained_metrics = [n for n, m in plan.metrics.items() if m.stage == "trained"]
         self.spent = {"timing": 0.0, "training": 0.0}
         self.done: Counter[str] = Counter()
@@ -204,9 +232,11 @@ class _Settling:
 
         Also those whose latency is from bad conditions, whether they are contested or not.
         """
-        rough = {entry.id: (entry, MOST_ROUGH) for entry in marked(front, self.memory.device)}
+        rough = {
+            entry.id: (entry, self.limits.flagged) for entry in marked(front, self.memory.device)
+        }
         names = [name for name in front.refined_by("re-measure") if name in front.objectives]
-        found = {entry.id: (entry, MOST_READINGS) for entry in _overlapping(front, names)}
+        found = {entry.id: (entry, self.limits.readings) for entry in _overlapping(front, names)}
         entries = [
             entry
             for entry, most in (rough | found).values()
@@ -221,7 +251,7 @@ class _Settling:
         """
         done = self.done["timing"]
         each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
-        room = min(max(round(seconds / each), 2), IN_TURN)
+        room = min(max(round(seconds / each), 2), self.limits.in_turn)
         chosen, baseline = entries[:room], front.baseline_entry
         if baseline is None or baseline.device != self.memory.device:
             return chosen
@@ -229,7 +259,7 @@ class _Settling:
             return chosen
         if _readings(front, baseline) > min(_readings(front, entry) for entry in chosen):
             return chosen
-        return [*chosen[: IN_TURN - 1], baseline]
+        return [*chosen[: self.limits.in_turn - 1], baseline]
 
     def _to_train(self, front: Front) -> list[Entry]:
         """List the designs that a training may tell apart, those with the fewest seeds first."""
@@ -241,14 +271,15 @@ class _Settling:
         entries = [
             entry
             for entry in _overlapping(front, names)
-            if seeds(entry) < MOST_SEEDS and entry.id not in self.failed
+            if seeds(entry) < self.limits.seeds and entry.id not in self.failed
         ]
         return sorted(entries, key=seeds)
 
     def _time(self, front: Front, entries: list[Entry]) -> None:
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = to_time(front, entries)
-        timed = retime(designs, names, self.plan, self.memory, self.weights, self.doing)
+        most = self.limits.in_turn
+        timed = retime(designs, names, self.plan, self.memory, self.weights, self.doing, most)
         # On a busy machine readings may not count, and without its weights a design has none.
         self.tries.update(map(network_of, entries))
         self.done["timing"] += len(timed)

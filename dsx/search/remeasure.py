@@ -24,6 +24,7 @@ def retime(
     memory: Memory,
     weights: Weights,
     doing: Callable[[str], None],
+    in_turn: int = IN_TURN,
 ) -> list[str]:
     """Measure timed metrics of designs again.
 
@@ -35,6 +36,7 @@ def retime(
         weights: Of the study; a design with learned shapes whose weights it does not keep is left
             out, since its shapes are not known any more.
         doing: Told in a few words what is done.
+        in_turn: Largest number of designs that are timed in turn at once.
 
     Returns:
         The ids of those that have a new reading. Of designs with the same deployed network one is
@@ -44,8 +46,8 @@ def retime(
     candidates = Candidates.of(memory)
     timed: list[str] = []
     seen: set[str] = set()
-    for start in range(0, len(designs), IN_TURN):
-        group = designs[start : start + IN_TURN]
+    for start in range(0, len(designs), in_turn):
+        group = designs[start : start + in_turn]
         doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
         built = [candidates.build(plan.space, design) for design in group]
         known = [candidate for candidate in built if _with_shapes(candidate, weights)]

@@ -41,6 +41,7 @@ def test_runs_take_turns_after_one_warm_up_each() -> None:
     assert samples == [[1e-8] * 3, [2e-8] * 3, [3e-8] * 3]
 
 
+@pytest.mark.timing
 def test_rounds_go_on_until_the_time_is_up() -> None:
     begin = time.perf_counter()
     (samples,) = interleaved([lambda: time.sleep(0.001)], 0.03, timed_by(time.perf_counter_ns))

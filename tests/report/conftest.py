@@ -6,17 +6,12 @@ from dataclasses import replace
 import pytest
 
 from dsx.analysis.front import Direction, Entry, Front, Value
+from dsx.lookup import find, names
+from dsx.measure import Metric
 from dsx.store.studies.proxies import ProxyReport, compare
 from tests.search.kinds import KINDS
 
-UNITS = {
-    "flops": "multiply-adds",
-    "accuracy": "fraction",
-    "latency_ms": "ms",
-    "params": "weights",
-    "bits": "bits",
-    "peak_memory_mb": "MB",
-}
+UNITS = {name: find(Metric, name).unit for name in names(Metric)}
 BASELINE = (313_201_664, 0.9344, 0.412, 577_322)
 DESIGNS = [
     (313_201_664, 0.9344, 0.412, 577_322, ""),

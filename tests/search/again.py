@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 from dsx.measure.machine import load as busy
 from dsx.measure.timing import interleaved as rounds
 from dsx.measure.timing.statistics import Estimate
-from dsx.search import loop as run
-from dsx.search.loop import search
+from dsx.search.loop import FinalTiming, search
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
 from tests.search.forms import let_forms_be
@@ -26,9 +25,9 @@ def searched(space: Path, folder: Path, trials: int = 3) -> str:
     """Search a space to its end, and nothing more; gives the database."""
     storage = f"sqlite:///{folder}/studies/dsx.db"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "MOST_MARKED", 0)
         let_forms_be(own=True, patch=patch)
-        search(space, trials=trials, storage=storage)
+        once = FinalTiming(designs=0)
+        search(space, trials=trials, storage=storage, final_timing=once)
     return storage
 
 

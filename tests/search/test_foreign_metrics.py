@@ -7,8 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from dsx import front
-from dsx.search import refine as module
-from dsx.search.refine import TIED, settle
+from dsx.search.refine import TIED, Limits, settle
 from dsx.space import load_space
 from dsx.store.database.schema import MeasurementRow, WeightFileRow
 from tests.cli.running import dsx
@@ -46,12 +45,9 @@ def test_a_study_knows_what_they_are(storage: str) -> None:
     assert all(found.objectives.keys() <= entry.metrics.keys() for entry in found.entries)
 
 
-def test_what_is_contested_is_measured_again(
-    space: Path, storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_READINGS", 3)
-    monkeypatch.setattr(module, "MOST_SEEDS", 2)
-    found = settle(None, 60.0, storage=storage, space=load_space(space))
+def test_what_is_contested_is_measured_again(space: Path, storage: str) -> None:
+    limits = Limits(readings=3, seeds=2)
+    found = settle(None, 60.0, storage=storage, space=load_space(space), limits=limits)
     assert found.end == TIED
     assert found.timed >= 6 and found.trained >= 2 and found.failed == {}
     assert min(readings(storage, WATTS).values()) >= 3

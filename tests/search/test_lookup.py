@@ -10,12 +10,11 @@ from sqlalchemy.orm import Session
 from dsx import front, search
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Reading, this_device
-from dsx.search import refine as settling
 from dsx.search.design.measure_design import Single
 from dsx.search.design.selection import design_of
 from dsx.search.lookup import Recall
 from dsx.search.plan import make_plan
-from dsx.search.refine import settle
+from dsx.search.refine import Limits, settle
 from dsx.search.remeasure import retime
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
@@ -125,14 +124,11 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     assert other.fallbacks == 0
 
 
-def test_each_network_is_timed_once_when_a_front_is_settled(
-    storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_network_is_timed_once_when_a_front_is_settled(storage: str) -> None:
     search(QUICK, trials=3, storage=storage)
     change(storage, leave_open)
-    monkeypatch.setattr(settling, "MOST_SEEDS", 1)
     before = len(latencies(storage))
-    found = settle("quick", 60.0, storage=storage)
+    found = settle("quick", 60.0, storage=storage, limits=Limits(seeds=1))
     # All three designs run as one network, so timing cannot separate them.
     assert (found.timed, len(latencies(storage))) == (0, before)
     assert [entry.metrics[LATENCY] for entry in found.front.entries[1:]] == [

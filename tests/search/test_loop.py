@@ -8,9 +8,8 @@ import pytest
 from dsx import search
 from dsx.errors import DsxError
 from dsx.measure.machine import load as busy
-from dsx.search import loop as run
 from dsx.search.evaluator import WAITING
-from dsx.search.loop import MOST_DRAWS_PER_TRIAL, Progress
+from dsx.search.loop import MOST_DRAWS_PER_TRIAL, FinalTiming, Progress
 from dsx.space import load_space
 from dsx.store.database.schema import (
     COMPLETE,
@@ -215,8 +214,6 @@ def test_it_is_timed_once_more_and_not_again_and_again(
 ) -> None:
     # It looks quiet, and is not when they are timed.
     let_machine_be(True, monkeypatch)
-    monkeypatch.setattr(run, "QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(run, "MOST_MARKED", 2)
     look = iter([False])
     told = busy.since
 
@@ -225,7 +222,8 @@ def test_it_is_timed_once_more_and_not_again_and_again(
 
     monkeypatch.setattr(busy, "since", since)
     follow = Following()
-    search(QUICK, trials=3, storage=rough, report=follow)
+    two = FinalTiming(designs=2, quiet_seconds=0.0)
+    search(QUICK, trials=3, storage=rough, report=follow, final_timing=two)
     assert sorted(readings(rough).values()) == [1, 2, 2]
     assert follow.told[-1].marked == 3
 

@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from dsx import front
 from dsx.errors import StorageError
 from dsx.measure import this_device
-from dsx.search import refine as module
 from dsx.search.evaluator import WAITING
 from dsx.search.plan import make_plan
-from dsx.search.refine import TIED, Settled, reseeded, settle
+from dsx.search.refine import DEFAULT_LIMITS, TIED, Limits, Settled, reseeded, settle
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import LeaseRow, MeasurementRow, StudyRow
@@ -37,38 +36,32 @@ def storage(open_study: str, tmp_path: Path) -> str:
     return copy_to(open_study, tmp_path)
 
 
-@pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither timing nor training is of use."""
-    limit(monkeypatch, readings=1, seeds=1)
-
-
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is quiet, so that every reading counts."""
     let_machine_be(False, monkeypatch)
 
 
-def limit(monkeypatch: pytest.MonkeyPatch, readings: int, seeds: int) -> None:
-    monkeypatch.setattr(module, "MOST_READINGS", readings)
-    monkeypatch.setattr(module, "MOST_SEEDS", seeds)
-
-
 def settled(
-    storage: str, seconds: float = FOR_LONG, study: str | None = None, trust: bool = False
+    storage: str,
+    seconds: float = FOR_LONG,
+    study: str | None = None,
+    trust: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Settled:
     before = measured(storage)
-    found = settle(study, seconds, storage=storage, trust=trust)
+    found = settle(study, seconds, storage=storage, trust=trust, limits=limits)
     assert before <= measured(storage)
     assert found.front == front(study, storage=storage)
     return found
 
 
-def test_contested_designs_are_timed_in_turn(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit(monkeypatch, readings=3, seeds=1)
+@pytest.mark.timing
+def test_contested_designs_are_timed_in_turn(storage: str) -> None:
     doing: list[str] = []
     before = readings(storage, "accuracy")
-    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    limits = Limits(readings=3, seeds=1)
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
     # Readings that this machine has spoilt do not count, and are taken once more.
     assert (found.before, found.trained) == (3, 0)
     assert found.timed >= 6
@@ -81,12 +74,10 @@ def test_contested_designs_are_timed_in_turn(storage: str, monkeypatch: pytest.M
     assert found.failed == {}
 
 
-def test_contested_designs_are_trained_with_fresh_seeds(
-    storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=1, seeds=2)
+def test_contested_designs_are_trained_with_fresh_seeds(storage: str) -> None:
     doing: list[str] = []
-    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    limits = Limits(readings=1, seeds=2)
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
     assert (found.timed, found.trained) == (0, 3)
     assert {words for words in doing if words.endswith("with seed 1")} == {
         f"training #{entry.trial} with seed 1" for entry in found.front.entries
@@ -106,9 +97,8 @@ def test_contested_designs_are_trained_with_fresh_seeds(
 
 
 def test_a_damaged_checkpoint_of_a_seed_is_ignored(
-    storage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limit(monkeypatch, readings=1, seeds=2)
     memory = Memory(open_database(storage, create=True), this_device())
     text = find_study(memory.engine, "quick").space_text
     plan = make_plan(reseeded(build_space("quick", "quick", text), 1), memory)
@@ -116,19 +106,19 @@ def test_a_damaged_checkpoint_of_a_seed_is_ignored(
     file = weights.checkpoint(front("quick", storage=storage).baseline)
     file.parent.mkdir(parents=True)
     file.write_text("mine")
-    assert settle("quick", FOR_LONG, storage=storage).trained == 3
+    limits = Limits(readings=1, seeds=2)
+    assert settle("quick", FOR_LONG, storage=storage, limits=limits).trained == 3
     (told,) = caplog.messages
     assert told.startswith(f"{file} is damaged, ")
     assert told.endswith("; the training starts again")
     assert list(file.parent.iterdir()) == [file] and file.read_text() == "mine"
 
 
-def test_what_less_time_was_spent_on_comes_next(
-    storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=3, seeds=2)
+@pytest.mark.timing
+def test_what_less_time_was_spent_on_comes_next(storage: str) -> None:
     doing: list[str] = []
-    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append)
+    limits = Limits(readings=3, seeds=2)
+    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
     assert found.timed >= 6
     assert found.trained == 3
     first, second, *_ = [words for words in doing if words != WAITING]
@@ -136,17 +126,14 @@ def test_what_less_time_was_spent_on_comes_next(
     assert second.startswith("training #")
 
 
-def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=1, seeds=3)
+def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     arguments = f"model: tests.search.models:Breaking\nmodel_args: {{file: {broken}}}"
     space = varied(QUICK, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", arguments)
     storage = searched(space, tmp_path, trials=2)
     change(storage, leave_open)
     broken.touch()
-    found = settled(storage, trust=True)
+    found = settled(storage, trust=True, limits=Limits(readings=1, seeds=3))
     assert found.trained == 2
     assert found.failed == {entry.id: "seed 1: KeyError: 'broken'" for entry in found.front.entries}
     assert set(readings(storage, "accuracy").values()) == {1}
@@ -161,10 +148,8 @@ def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
     assert (found.before, len(found.front.contested)) == (3, 3)
 
 
-def test_the_baseline_keeps_pace_with_what_is_compared_with_it(
-    storage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=3, seeds=1)
+@pytest.mark.timing
+def test_the_baseline_keeps_pace_with_what_is_compared_with_it(storage: str) -> None:
     baseline = front("quick", storage=storage).baseline
 
     def worst(row: MeasurementRow) -> None:
@@ -174,15 +159,12 @@ def test_the_baseline_keeps_pace_with_what_is_compared_with_it(
 
     change(storage, worst)
     assert front("quick", storage=storage).certainty[baseline] == "no"
-    found = settled(storage)
+    found = settled(storage, limits=Limits(readings=3, seeds=1))
     assert found.before == 1
     assert readings(storage)[baseline] >= 3
 
 
-def test_a_baseline_whose_latency_is_damaged_is_timed_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=2, seeds=1)
+def test_a_baseline_whose_latency_is_damaged_is_timed_first(tmp_path: Path) -> None:
     space = varied(
         QUICK, tmp_path, OBJECTIVES,
         "objectives: {params: minimize, flops: minimize}\nconstraints: {latency_ms: '<= 9000'}",
@@ -201,19 +183,17 @@ def test_a_baseline_whose_latency_is_damaged_is_timed_first(
 
     change(storage, damage)
     assert not timed()
-    settled(storage)
+    settled(storage, limits=Limits(readings=2, seeds=1))
     assert timed()
 
 
-def test_no_more_is_timed_in_turn_than_there_is_time_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=2, seeds=1)
+@pytest.mark.timing
+def test_no_more_is_timed_in_turn_than_there_is_time_for(tmp_path: Path) -> None:
     space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 5.0")
     storage = searched(space, tmp_path)
     change(storage, leave_open)
     doing: list[str] = []
-    settle("quick", 10.0, storage=storage, doing=doing.append)
+    settle("quick", 10.0, storage=storage, doing=doing.append, limits=Limits(readings=2, seeds=1))
     # As far as it knows then, each takes half of the time.
     assert doing[0] == "timing 2 designs in turn"
 
@@ -228,7 +208,6 @@ def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
     assert settle(None, 0.0, storage=storage).front.study == "quick"
 
 
-@pytest.mark.usefixtures("limits")
 @pytest.mark.parametrize("busy", [True, False])
 def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
     storage: str, busy: bool, monkeypatch: pytest.MonkeyPatch
@@ -246,9 +225,9 @@ def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
     change(storage, decide)
     change(storage, mark(fast.id, others[0].id, busy=busy))
     assert front("quick", storage=storage).contested == []
-    found = settled(storage)
+    found = settled(storage, limits=Limits(readings=1, seeds=1))
     counts = readings(storage)
-    assert counts[fast.id] == module.MOST_ROUGH
+    assert counts[fast.id] == DEFAULT_LIMITS.flagged
     # Surely off the front: nobody needs to know better.
     assert {counts[other.id] for other in others} == {1}
     assert found.timed == counts[fast.id] - 1
@@ -259,16 +238,12 @@ def test_on_a_machine_that_stays_busy_it_ends_after_some_tries(
 ) -> None:
     # Beside calm readings those of a busy machine do not count.
     let_machine_be(True, monkeypatch)
-    limit(monkeypatch, readings=3, seeds=1)
-    found = settled(storage)
+    found = settled(storage, limits=Limits(readings=3, seeds=1))
     assert found.timed == 3 * 3
     assert {entry.metrics["latency_ms"].readings for entry in found.front.entries} == {1}
 
 
-def test_learned_shapes_are_measured_anew_with_a_fresh_seed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=1, seeds=2)
+def test_learned_shapes_are_measured_anew_with_a_fresh_seed(tmp_path: Path) -> None:
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
     storage = searched(space, tmp_path, trials=2)
@@ -279,7 +254,7 @@ def test_learned_shapes_are_measured_anew_with_a_fresh_seed(
             row.value = row.low = row.high = 1000.0
 
     change(storage, leave)
-    found = settled(storage)
+    found = settled(storage, limits=Limits(readings=1, seeds=2))
     assert found.trained == 2
     taken = Counter((row.design, row.metric) for row in rows(storage, MeasurementRow))
     for entry in found.front.entries:
@@ -356,10 +331,7 @@ def test_dsx_pareto_settles_and_says_so(storage: str, tmp_path: Path) -> None:
     ]
 
 
-def test_designs_whose_weights_are_not_kept_are_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, readings=2, seeds=1)
+def test_designs_whose_weights_are_not_kept_are_reported(tmp_path: Path) -> None:
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
     timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
@@ -369,4 +341,4 @@ def test_designs_whose_weights_are_not_kept_are_reported(
     change(storage, mark(baseline, learned, busy=True))
     for file in tmp_path.rglob(f"{learned}.*.safetensors"):
         file.unlink()
-    assert settled(storage).untimed == {learned}
+    assert settled(storage, limits=Limits(readings=2, seeds=1)).untimed == {learned}

@@ -8,7 +8,6 @@ import torch
 
 from dsx import front
 from dsx.measure import this_device
-from dsx.search import remeasure as module
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import WAITING
 from dsx.search.plan import Plan, make_plan
@@ -39,11 +38,16 @@ def storage(open_study: str, tmp_path: Path) -> str:
     return copy_to(open_study, tmp_path)
 
 
-def again(storage: str, study: str, doing: Callable[[str], None] = lambda words: None) -> list[str]:
+def again(
+    storage: str,
+    study: str,
+    doing: Callable[[str], None] = lambda words: None,
+    in_turn: int = 8,
+) -> list[str]:
     """Time all designs of a study again."""
     plan, memory, weights = opened(storage, study)
     designs = [design_of(plan.space, entry) for entry in front(study, storage=storage).entries]
-    return retime(designs, ["latency_ms"], plan, memory, weights, doing)
+    return retime(designs, ["latency_ms"], plan, memory, weights, doing, in_turn)
 
 
 def opened(storage: str, study: str) -> tuple[Plan, Memory, Weights]:
@@ -68,10 +72,9 @@ def test_new_readings_lie_beside_the_old(storage: str) -> None:
     assert all(row.conditions["forms"].keys() for row in new if row.design != designs[0])
 
 
-def test_many_are_timed_a_few_at_once(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IN_TURN", 2)
+def test_many_are_timed_a_few_at_once(storage: str) -> None:
     doing: list[str] = []
-    assert len(again(storage, "quick", doing.append)) == 3
+    assert len(again(storage, "quick", doing.append, in_turn=2)) == 3
     # Another process of this machine may time just now.
     did = [words for words in doing if words != WAITING]
     assert did == ["timing 2 designs in turn", "timing a design"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -211,8 +211,8 @@ def test_costs_are_those_of_the_built_network(name: str, data: st.DataObject) ->
     network = redesign(loaded.network(), design.changed)
     cost = loaded.cost(design)
     assert design.learned == cost.expected
-    if design.learned:
-        return
+    # Counts of learned shapes are expectations until a training has chosen the shapes.
+    assume(not design.learned)
     sample = torch.zeros(2, *loaded.data.image_shape)
     assert census(network, sample).cost({}) == cost == loaded.census.cost_of(network)
     assert cost.params == live_params(network)

@@ -20,6 +20,7 @@ from dsx.files import scratch
 from dsx.lookup import find
 from dsx.measure.backends import prepare
 from dsx.measure.timing import COARSE, Company, time_in_turn, timer
+from dsx.process import torch_threads
 from dsx.space.network import census, unwrap_logits
 from dsx.space.yaml import Measure
 
@@ -58,7 +59,12 @@ class Examination:
             The findings; `failed` names the step that failed and the reason.
         """
         begin = time.perf_counter()
-        torch.set_num_threads(self.measure.threads)
+        with torch_threads(self.measure.threads), torch.random.fork_rng():
+            self._take_steps()
+        self.findings["seconds"] = round(time.perf_counter() - begin, 1)
+        return self.findings
+
+    def _take_steps(self) -> None:
         for step in STEPS:
             self.report(step)
             try:
@@ -68,8 +74,6 @@ class Examination:
                 raise_out_of_memory(error)
                 self.findings["failed"] = _reason(step, error)
                 break
-        self.findings["seconds"] = round(time.perf_counter() - begin, 1)
-        return self.findings
 
     def _images(self, number: int, side: int) -> Tensor:
         generator = torch.Generator().manual_seed(0)

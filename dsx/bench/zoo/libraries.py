@@ -111,14 +111,16 @@ def build(architecture: Architecture) -> nn.Module:
     Raises:
         DsxError: If the library is not installed.
     """
-    torch.manual_seed(0)
-    if architecture.library == "dsx":
-        network = find(Net, architecture.name).build()
-    else:
+    if architecture.library != "dsx":
         # timm imports torchvision as well, and transformers does for some networks.
         check_installed([architecture.library, "torchvision"])
         import_torchvision()
-        network = _BUILDERS[architecture.library](architecture)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if architecture.library == "dsx":
+            network = find(Net, architecture.name).build()
+        else:
+            network = _BUILDERS[architecture.library](architecture)
     return network.eval()
 
 

@@ -66,7 +66,9 @@ def _literal(value: object) -> str:
 def _builds(call: str, module: nn.Module) -> bool:
     """Say whether a call builds such a module: some do not keep all of their arguments."""
     try:
-        built = eval(call, {"nn": nn, "float": float})
+        # A module draws its initial weights.
+        with torch.random.fork_rng():
+            built = eval(call, {"nn": nn, "float": float})
     except (TypeError, ValueError, NameError, SyntaxError, AttributeError):
         return False
     shapes = [

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from dsx.errors import TrialFailed, raise_out_of_memory
+from dsx.process import restored_environment
 
 LONGEST = 200
 
@@ -56,7 +57,8 @@ def preparing(backend: str) -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         # Exporters warn of what concerns their authors, and of packages that they can do without.
-        with warnings.catch_warnings():
+        # The compiler of torch hands paths and addresses to itself in the environment.
+        with warnings.catch_warnings(), restored_environment():
             warnings.simplefilter("ignore")
             yield
     # They raise whatever they please, of no common kind.

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from dsx.conv import Run
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
+from dsx.process import restored_environment, torch_threads
 
 MANY = 10_000
 
@@ -65,11 +66,10 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
     # The same for every input of a network: by it, torch knows what it has compiled already.
     compiler = _compilers.setdefault(network, _Compiler())
     run = functools.partial(torch.compile(network, dynamic=False, backend=compiler), sample)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     compiler.open = True
     try:
         with (
+            torch_threads(threads),
             # As an option of torch.compile, freezing has no effect (torch 2.13); of float64 it
             # fails.
             torch._inductor.config.patch(freezing=sample.dtype != torch.float64, compile_threads=1),
@@ -82,7 +82,6 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
         raise error.inner_exception from None
     finally:
         compiler.open = False
-        torch.set_num_threads(before)
     _alive.add(run)
     return run
 
@@ -102,8 +101,10 @@ def _forget() -> None:
 
 
 def _no_compiler() -> str:
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
+    # The compiler of torch names its cache in the environment when it is imported.
+    with restored_environment():
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
 
     try:
         get_cpp_compiler()

@@ -1,6 +1,5 @@
 """ONNX Runtime: the network as an ONNX graph, on the CPU."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from dsx.conv import Run
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import exported, preparing
+from dsx.process import default_environment
 
 ERRORS_ONLY = 3
 
@@ -52,9 +52,9 @@ def _graphs(model: Any) -> list[bytes]:
 
 
 def _session(graph: bytes, threads: int) -> Any:
-    # Read when the package is imported: it would report to its makers.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
+    # The package reads it when it is imported, and sends telemetry where it is not set.
+    with default_environment("ORT_DISABLE_TELEMETRY", "1"):
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

@@ -1,7 +1,6 @@
 """OpenVINO: the network in OpenVINO's own form, on the CPU."""
 
 import functools
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from dsx.conv import Run
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import exported, preparing
+from dsx.process import without_module
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
@@ -39,7 +39,8 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
         # Else the thread that calls would be bound to one core, busy or not.
         "ENABLE_CPU_PINNING": False,
     }
-    with preparing("openvino"):
+    # OpenVINO imports parts of itself, and with them its telemetry, when they are needed.
+    with preparing("openvino"), without_module("openvino_telemetry"):
         openvino = _openvino()
         whole = openvino.convert_model(exported(networks, sample))
         # Converted for any size, which is slower.
@@ -50,9 +51,7 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
 
 @functools.cache
 def _openvino() -> Any:
-    """Import OpenVINO without the package that reports to its makers from the import on."""
-    # Python takes None for a module that is not there, and OpenVINO does without this one.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    """Import OpenVINO, in a context without its telemetry package."""
     import openvino
 
     return openvino

@@ -27,8 +27,8 @@ from dsx.measure.machine.energy_counters import (
 from dsx.measure.metrics._base import Metric
 from dsx.measure.run_settings import run_settings
 from dsx.measure.timing.device_lock import exclusive, lock_name
-from dsx.measure.timing.interleaved import torch_threads
 from dsx.measure.timing.statistics import median_interval
+from dsx.process import torch_threads
 from dsx.space import SearchSpace
 
 PROTOCOL = {"version": 1, "windows": 8, "window_seconds": 0.25, "idle_seconds": 0.5}

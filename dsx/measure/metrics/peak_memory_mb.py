@@ -14,7 +14,7 @@ from dsx.measure.candidate import Candidate
 from dsx.measure.machine.allocations import peak_bytes
 from dsx.measure.metrics._base import Metric
 from dsx.measure.run_settings import run_settings
-from dsx.measure.timing.interleaved import torch_threads
+from dsx.process import torch_threads
 from dsx.space import SearchSpace
 
 BACKENDS = ("compile", "eager")

@@ -24,8 +24,8 @@ from dsx.errors import DsxError
 from dsx.measure.candidate import Candidate
 from dsx.measure.profile.stopwatch import Stopwatch, clocked
 from dsx.measure.timing.device_lock import exclusive, lock_name
-from dsx.measure.timing.interleaved import torch_threads
 from dsx.measure.timing.statistics import median_interval
+from dsx.process import torch_threads
 from dsx.space.yaml import Measure
 
 BLOCK_MS, LEAST_PASSES = 10.0, 3

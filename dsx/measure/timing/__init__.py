@@ -1,7 +1,7 @@
 """Timing: networks and convolutions timed in turn on an otherwise idle device."""
 
 from dsx.measure.timing.form_timer import timer
-from dsx.measure.timing.interleaved import time_in_turn, torch_threads
+from dsx.measure.timing.interleaved import time_in_turn
 from dsx.measure.timing.noise_check import Quiet
 from dsx.measure.timing.noise_check import look as look_for_noise
 from dsx.measure.timing.statistics import median_interval, spread
@@ -17,5 +17,4 @@ __all__ = [
     "spread",
     "time_in_turn",
     "timer",
-    "torch_threads",
 ]

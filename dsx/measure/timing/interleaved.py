@@ -1,8 +1,7 @@
 """Rounds: time several networks in turn, block by block, with the sentinel between them."""
 
 import time
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.measure.timing.reference_workload import VERSION, Sentinel
 from dsx.measure.timing.statistics import UNSEEN, Estimate, estimate
 from dsx.measure.timing.workload_class import ALONE, Company
+from dsx.process import torch_threads
 from dsx.space.yaml import Measure
 
 PROTOCOL = {
@@ -74,21 +74,6 @@ def time_in_turn(
                 rounds.go_on()
         machine = rounds.machine()
         return [rounds.reading(subject, machine) for subject in rounds.subjects]
-
-
-@contextmanager
-def torch_threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads, whatever it uses elsewhere.
-
-    Args:
-        number: Threads inside one operator.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Subject:

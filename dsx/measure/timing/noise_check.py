@@ -14,9 +14,9 @@ from dsx.measure.machine import throttling as throttle
 from dsx.measure.machine.device import Device
 from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
-from dsx.measure.timing.interleaved import torch_threads
 from dsx.measure.timing.reference_workload import Sentinel
 from dsx.measure.timing.statistics import spread
+from dsx.process import torch_threads
 
 GROUP_SECONDS = 0.25
 STEADY, DRIFTED, STOLEN = 0.05, 0.2, 0.02

@@ -8,6 +8,7 @@ from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, read_latencies
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
+from dsx.process import torch_threads
 from dsx.search.design.measure_design import Number, Single
 from dsx.search.evaluator import WAITING
 from dsx.search.plan import Plan, plan_metrics
@@ -58,7 +59,8 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
             reasons[name] = problem[1]
         else:
             raise DsxError(f"--backend: {problem[1]}")
-    numbers = _Comparison(single, spaces, everything, reasons).numbers()
+    with torch_threads(single.space.file.measure.threads):
+        numbers = _Comparison(single, spaces, everything, reasons).numbers()
     return [
         InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
         for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))

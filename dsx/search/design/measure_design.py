@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-import torch
 from torch import Tensor
 
 from dsx.analysis import Value, chance_facts, pool_all
@@ -14,6 +13,7 @@ from dsx.errors import DsxError, NotCounted, WorkFailed
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, Reading, this_device
 from dsx.measure.profile import Breakdown, break_down, check_clocked
+from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.metrics_of_design import choose_metrics
 from dsx.search.evaluator import WAITING, check_finite, in_one_line
@@ -94,7 +94,6 @@ class Single:
         engine = open_database(storage, True, storage_timeout)
         self.memory = Memory(engine, this_device())
         self.candidates = Candidates.of(self.memory, lambda: doing(WAITING))
-        torch.set_num_threads(space.file.measure.threads)
         for one in self.designs:
             self.memory.add_design(one, one.words(space.census))
 
@@ -117,6 +116,10 @@ class Single:
                 was not asked for.
             WorkFailed: If the network fails.
         """
+        with torch_threads(self.space.file.measure.threads):
+            return self._measured(wanted)
+
+    def _measured(self, wanted: Sequence[str]) -> Measured:
         metrics, absent = choose_metrics(self.space, wanted, self.train)
         # Numbers of learned shapes are of one training: if one is taken anew, so are all.
         known = {
@@ -147,11 +150,12 @@ class Single:
         """
         check_clocked(self.space.file.measure)
         self.check_shapes()
-        self.probe()
-        candidates = [self.candidate(self.space, one) for one in self.designs]
-        self.doing("clocking each slot")
-        with self.failing_in_one_line():
-            return break_down(candidates)
+        with torch_threads(self.space.file.measure.threads):
+            self.probe()
+            candidates = [self.candidate(self.space, one) for one in self.designs]
+            self.doing("clocking each slot")
+            with self.failing_in_one_line():
+                return break_down(candidates)
 
     def probe(self) -> None:
         """Find out, before anything is measured, whether the network can be redesigned.

@@ -16,8 +16,17 @@ from dsx.space import Value
 from dsx.space.yaml import Direction
 from dsx.store.database import creating, options_for, shown, sqlite_file
 
-# What it warns about and cannot handle itself ends as an error, which dsx reports in one line.
-optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Let Optuna log errors only."""
+    before = optuna.logging.get_verbosity()
+    # What it warns about and cannot handle itself ends as an error, which dsx reports in one line.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 class Store:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dsx.activity import activity
 from dsx.conv import ConvSpec, DsxConv, set_mode
 from dsx.errors import DsxError, SpaceError
+from dsx.process import torch_threads
 from dsx.space.network.closures import second_reference
 from dsx.space.network.network import run
 from dsx.space.network.slots import Slot
@@ -70,17 +71,14 @@ def fingerprint(space: SearchSpace) -> str:
     # The same whatever seed it will be trained with.
     train = space.file.train.model_copy(update={"seed": 0})
     space = dataclasses.replace(space, file=space.file.model_copy(update={"train": train}))
-    network, threads = space.network(fresh=True), torch.get_num_threads()
+    network = space.network(fresh=True)
     digest = hashlib.sha256(repr(network).encode())
-    torch.set_num_threads(1)  # sums in one order
-    try:
+    with torch_threads(1):  # sums in one order
         for training in (False, True):
             first, again = (_seeded(set_mode(network, training), space) for _ in range(2))
             # One that draws from elsewhere than torch is never the same: its modules have to do.
             if first == again:
                 digest.update(first)
-    finally:
-        torch.set_num_threads(threads)
     return digest.hexdigest()[:12]
 
 

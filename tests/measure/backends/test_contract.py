@@ -132,6 +132,7 @@ def test_a_layout_that_it_would_ignore_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.timing
 def test_the_clock_sees_who_does_the_work(name: str) -> None:
     sample = torch.randn(4, 16, 64, 64)
     network = nn.Sequential(nn.Conv2d(16, 32, 3), nn.ReLU()).eval().requires_grad_(False)

@@ -120,6 +120,7 @@ def test_a_loaded_core_is_seen_and_its_process_named() -> None:
         assert one["cores"] > HEAVY_CORES
 
 
+@pytest.mark.timing
 def test_own_work_is_seen_by_both_counters() -> None:
     begin = look()
     while time.process_time() - begin.own < 0.3:

@@ -51,6 +51,7 @@ def times(found: Breakdown) -> dict[str | None, float]:
     return {layer.slot: layer.ms.value for layer in found.layers}
 
 
+@pytest.mark.timing
 def test_a_slow_slot_shows_with_its_time_and_no_other_does() -> None:
     loaded = space(QUICK)
     design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
@@ -65,6 +66,7 @@ def test_a_slow_slot_shows_with_its_time_and_no_other_does() -> None:
     assert found.ms == pytest.approx(slow + sum(own.values()))
 
 
+@pytest.mark.timing
 def test_what_is_slow_outside_of_the_slots_is_everything_else() -> None:
     text = QUICK.replace("small_cnn", f"{__name__}:Slow").replace("model_args: {width: 8}\n", "")
     loaded = space(text)

@@ -31,6 +31,7 @@ def test_every_backend_names_a_clock_for_one_thread(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["thread", "process", "wall"])
+@pytest.mark.timing
 def test_every_call_of_a_block_is_made_and_counted(name: str) -> None:
     run = Counting(0.002)
     own, wall = CpuClock(name).time(run, 7)
@@ -42,6 +43,7 @@ def test_every_call_of_a_block_is_made_and_counted(name: str) -> None:
         assert own < 40
 
 
+@pytest.mark.timing
 def test_the_median_of_the_calls_counts_and_the_mean_by_the_wall() -> None:
     found = CpuClock("thread").time(Counting(0.03, 0.001), 5)
     # A mean would be 6.8 or more.
@@ -49,12 +51,14 @@ def test_the_median_of_the_calls_counts_and_the_mean_by_the_wall() -> None:
     assert found.wall >= (30 + 4) / 5
 
 
+@pytest.mark.timing
 def test_waiting_costs_no_cpu_time() -> None:
     own, wall = CpuClock("thread").time(lambda: time.sleep(0.02), 2)
     assert own < 10
     assert wall >= 20
 
 
+@pytest.mark.timing
 def test_what_other_threads_do_is_for_the_clock_of_the_process() -> None:
     def with_help() -> None:
         thread = threading.Thread(target=spin, args=[0.03])
@@ -67,6 +71,7 @@ def test_what_other_threads_do_is_for_the_clock_of_the_process() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+@pytest.mark.timing
 def test_events_count_what_the_gpu_does() -> None:
     x = torch.randn(2048, 2048, device="cuda")
 

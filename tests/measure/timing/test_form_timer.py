@@ -21,6 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
 
 
+@pytest.mark.timing
 def test_seconds_of_one_call_of_each() -> None:
     slow, fast = Counting(0.006), Counting(0.002)
     found = timer(Measure())([slow, fast], 0.05)
@@ -29,6 +30,7 @@ def test_seconds_of_one_call_of_each() -> None:
     assert found[1] < found[0]
 
 
+@pytest.mark.timing
 def test_they_run_in_turn_and_at_least_some_times() -> None:
     seen: list[str] = []
     runs = [Counting(0.001, seen=seen.append, name=name) for name in "ab"]

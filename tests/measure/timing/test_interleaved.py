@@ -18,16 +18,10 @@ from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import interleaved as rounds
 from dsx.measure.timing import reference_workload as sentinel
 from dsx.measure.timing.clock import CpuClock, Times
-from dsx.measure.timing.interleaved import (
-    FEWEST_BLOCKS,
-    LOOK,
-    PROTOCOL,
-    _Rounds,
-    time_in_turn,
-    torch_threads,
-)
+from dsx.measure.timing.interleaved import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn
 from dsx.measure.timing.reference_workload import Sentinel
 from dsx.measure.timing.workload_class import ALONE
+from dsx.process import torch_threads
 from dsx.space.yaml.schema import Measure
 from tests.measure.crowd import Log, Other, kept, time_often
 from tests.measure.held import is_held
@@ -133,6 +127,7 @@ def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
     assert names.count("sentinel") == sum(len(subject.own) for subject in going.subjects)
 
 
+@pytest.mark.timing
 def test_blocks_are_long_enough_for_the_sentinel_whatever_interrupts_the_warm_up() -> None:
     # The first call seems to take a thousand times as long as the others.
     going, _ = rounds_of({"a": Counting(0.0, 0.1, 0.0001)}, 0.5, budget_seconds=60)
@@ -281,6 +276,7 @@ class Enough(Exception):
     """The test has seen what it wanted to see."""
 
 
+@pytest.mark.timing
 def test_others_have_their_turn_in_a_long_timing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,7 +71,7 @@ def test_what_is_read(three: Front) -> None:
     assert "Space vgg16: 5 of 9 designs on the front (3 for certain), 2 more perhaps." in said
     assert "knee: #4 (477895), flops 35.2 M (11%)" in said
     assert "device Xeon, 1 thread, float32, batch 1" in said
-    assert "flops multiply-adds latency accuracy params weights bits peak memory" in said
+    assert "flops multiply-adds latency accuracy params bits peak memory" in said
     assert "#4 477895 35.2 M 11% 0.159 ±0.005 ms 39% 92.1 ±0.4 % -1.3 pt" in said
     assert said.index("#1 419d76") < said.index("#4 477895 35") < said.index("#0 3fa9c1")
     assert "as it is baseline, dominated, perhaps not" in said

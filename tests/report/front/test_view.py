@@ -109,7 +109,7 @@ def test_dense_counts_only_what_was_redesigned_and_deployed(two: Front) -> None:
 def test_axes_say_which_way_is_better(two: Front) -> None:
     assert described(two, "flops") == "flops (multiply-adds), lower is better"
     assert described(two, "accuracy") == "accuracy (%), higher is better"
-    assert described(two, "params") == "params (weights)"
+    assert described(two, "params") == "params"
 
 
 def test_only_far_apart_metrics_are_logarithmic(two: Front, ragged: Front) -> None:

@@ -125,6 +125,7 @@ def repeated(first: str, line: str, times: int) -> str:
         ("x" * 100_001, "100,000 characters"),
     ],
 )
+@pytest.mark.timing
 def test_the_limits_on_size_and_aliases_hold(text: str, problem: str) -> None:
     begin = time.process_time()
     text = re.sub(r"([&*]|^)(\d+)", r"\1k\2", text, flags=re.MULTILINE)

@@ -17,6 +17,7 @@ SOON = 20.0
 """Seconds, less than a connection waits for the lock of another one."""
 
 
+@pytest.mark.timing
 def test_what_is_left_open_is_rolled_back(storage: str) -> None:
     engine = open_database(storage, create=True)
     left = Session(engine)
@@ -40,6 +41,7 @@ def test_an_engine_without_open_connections_is_left_alone(storage: str) -> None:
     assert len(rows(storage, DatabaseRow)) == 1
 
 
+@pytest.mark.timing
 def test_a_closed_connection_with_an_open_cursor_keeps_no_lock(storage: str) -> None:
     engine = open_database(storage, create=True)
     left = engine.connect()
@@ -55,6 +57,7 @@ def test_a_closed_connection_with_an_open_cursor_keeps_no_lock(storage: str) -> 
 
 
 @pytest.mark.parametrize("number", [2, 9, 30])
+@pytest.mark.timing
 def test_ctrl_c_in_the_middle_of_a_transaction_does_not_block_the_search(
     storage: str, number: int
 ) -> None:
