@@ -3,6 +3,6 @@
 from dsx.measure._base import Metric
 from dsx.measure.candidate import Candidate
 from dsx.measure.device import Device, this_device
-from dsx.study.measurement import Reading
+from dsx.measure.measurement import Measurement, Provenance
 
-__all__ = ["Candidate", "Device", "Metric", "Reading", "this_device"]
+__all__ = ["Candidate", "Device", "Measurement", "Metric", "Provenance", "this_device"]

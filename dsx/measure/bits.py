@@ -2,10 +2,10 @@
 
 from dsx.measure._base import Metric
 from dsx.measure.candidate import Candidate
-from dsx.study.measurement import Reading, exact
+from dsx.measure.measurement import Measurement, exact
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Count by closed form."""
     return exact(candidate.cost.bits)
 

@@ -21,6 +21,7 @@ from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure import gpu
 from dsx.measure.backends import prepare, runner
 from dsx.measure.lock import lock_name, shared
+from dsx.measure.measurement import DeploymentFacts
 from dsx.measure.race import timer
 from dsx.space import Design, SearchSpace, redesign
 from dsx.space.schema import Measure
@@ -131,14 +132,14 @@ class Candidate:
         )
 
     @property
-    def deployment(self) -> dict[str, Any]:
-        """How it is deployed, as plain JSON values."""
-        return {
-            "forms": {name: choice.form for name, choice in self.deployed.choices.items()},
-            "folded_norms": self.deployed.folded,
-            "unfolded_norms": self.deployed.unfolded,
-            "untraced": self.deployed.untraced,
-        }
+    def deployment(self) -> DeploymentFacts:
+        """The facts of the deployed network."""
+        return DeploymentFacts(
+            forms={name: choice.form for name, choice in self.deployed.choices.items()},
+            folded_norms=self.deployed.folded,
+            unfolded_norms=self.deployed.unfolded,
+            untraced=self.deployed.untraced,
+        )
 
     @functools.cached_property
     def deployed_id(self) -> str:

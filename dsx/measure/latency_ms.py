@@ -13,21 +13,21 @@ from dsx.measure._base import Metric
 from dsx.measure.backends import versions
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.company import company
+from dsx.measure.measurement import Measurement
 from dsx.measure.rounds import PROTOCOL, time_in_turn
 from dsx.measure.side_by_side import read_latencies
 from dsx.space import SearchSpace
-from dsx.study.measurement import Reading
 
 NAME = "latency_ms"
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Time the deployed network until the interval is narrow or the time is spent."""
     (reading,) = read_latencies([candidate], candidate.waiting)
     return reading
 
 
-def read_exported(files: Exported) -> dict[str, Reading]:
+def read_exported(files: Exported) -> dict[str, Measurement]:
     """Time the exported network as a search times its candidates."""
     candidate = files.candidate
     run = candidate.run_of(files.network)

@@ -13,16 +13,16 @@ from dsx.measure._base import Metric
 from dsx.measure._settings import run_settings
 from dsx.measure.backends import prepare
 from dsx.measure.candidate import Candidate
+from dsx.measure.measurement import Measurement, PeakMemory, Provenance, exact
 from dsx.measure.rounds import torch_threads
 from dsx.space import SearchSpace
-from dsx.study.measurement import Reading
 
 BACKENDS = ("compile", "eager")
 """Those that get their memory from torch."""
 PROTOCOL = {"version": 1, "bytes_in_mb": 1_000_000}
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Run the deployed network once and follow its allocations."""
     measure = candidate.space.file.measure
     sample = candidate.sample
@@ -30,8 +30,8 @@ def read(candidate: Candidate) -> Reading:
         # The input was there before, and is there during the whole pass.
         peak = sample.nbytes + peak_bytes(_run(candidate), measure.device)
     value = peak / PROTOCOL["bytes_in_mb"]
-    conditions = {"bytes": peak, "input_bytes": sample.nbytes, **candidate.deployment}
-    return Reading(value=value, low=value, high=value, conditions=conditions)
+    memory = PeakMemory(bytes=peak, input_bytes=sample.nbytes)
+    return exact(value, Provenance(memory=memory, deployment=candidate.deployment))
 
 
 def _run(candidate: Candidate) -> Run:

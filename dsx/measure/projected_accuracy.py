@@ -19,13 +19,13 @@ from dsx.data import Split
 from dsx.measure._base import Metric
 from dsx.measure.accuracy import share_of_hits
 from dsx.measure.candidate import Candidate
+from dsx.measure.measurement import Measurement
 from dsx.space import SearchSpace
-from dsx.study.measurement import Reading
 
 IMAGES, BATCH = 2048, 128
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Build the network with what is kept of its weights, and classify the validation split."""
     network = candidate.build()
     if candidate.design.changed:

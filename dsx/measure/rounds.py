@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from dsx.measure import busy, throttle
 from dsx.measure.backends import Backend
 from dsx.measure.clock import Clock, clock_for
 from dsx.measure.company import ALONE, Company
-from dsx.measure.estimate import UNSEEN, Estimate, estimate
+from dsx.measure.estimate import UNSEEN, estimate
 from dsx.measure.lock import exclusive, lock_name
+from dsx.measure.measurement import Measurement, Provenance, Timing
 from dsx.measure.sentinel import VERSION, Sentinel
 from dsx.space.schema import Measure
-from dsx.study.measurement import Reading
 
 PROTOCOL = {
     "version": 2,
@@ -47,7 +47,7 @@ def time_in_turn(
     references: MutableMapping[str, float],
     company: Company = ALONE,
     waiting: Callable[[], None] | None = None,
-) -> list[Reading]:
+) -> list[Measurement]:
     """Time what runs networks, round robin, until each is known well enough.
 
     Nobody else times or trains meanwhile: see `dsx.measure.lock`.
@@ -63,7 +63,7 @@ def time_in_turn(
 
     Returns:
         Milliseconds of one run of each, in the same order, with their intervals, drift-corrected
-        samples and conditions (`raw_ms`, `wall_ms`, `sentinel_ms`, `wide`, `busy` and others).
+        samples and provenance.
     """
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     with torch_threads(measure.threads), torch.inference_mode():
@@ -71,8 +71,8 @@ def time_in_turn(
         while rounds.open:
             with exclusive(lock_name(measure.device), waiting):
                 rounds.go_on()
-        machine = rounds.machine()
-        return [rounds.reading(subject, machine) for subject in rounds.subjects]
+        load = rounds.load()
+        return [rounds.reading(subject, load) for subject in rounds.subjects]
 
 
 @contextmanager
@@ -190,9 +190,9 @@ class _Rounds:
         if not look or len(subject.own) < PROTOCOL["least_blocks"]:
             return False
         found, corrected = self._estimate(subject)
-        return corrected and found.width <= self.measure.target_width
+        return corrected and found.relative_width <= self.measure.target_width
 
-    def _estimate(self, subject: _Subject) -> tuple[Estimate, bool]:
+    def _estimate(self, subject: _Subject) -> tuple[Measurement, bool]:
         """Estimate from the blocks that can be corrected; say whether there are enough of them."""
         half = int(PROTOCOL["sentinel_neighbours"]) // 2
         sums = np.concatenate([[0.0], np.cumsum(self.beats)])
@@ -206,36 +206,35 @@ class _Rounds:
             return estimate(own, np.full_like(own, self.reference), self.reference), False
         return estimate(own[kept], near[kept], self.reference), True
 
-    def machine(self) -> dict[str, Any]:
+    def load(self) -> busy.Load:
         """Say what else went on meanwhile: in the slice in which most did."""
         gpu = torch.cuda.current_device() if self.measure.device == "cuda" else None
-        held_down = throttle.throttled(self.throttled, gpu)
+        throttled = throttle.throttled(self.throttled, gpu)
         busiest = max(self.slices, key=lambda both: busy.others(*both) or 0.0)
-        return {**busy.since(*busiest), **held_down}
+        noisy, machine = busy.since(*busiest)
+        return busy.Load(noisy, throttled.of(machine))
 
-    def reading(self, subject: _Subject, machine: dict[str, Any]) -> Reading:
+    def reading(self, subject: _Subject, load: busy.Load) -> Measurement:
         """Sum up what is known of a network."""
         found, corrected = self._estimate(subject)
         beats = float(np.median(self.beats))
-        conditions = {
-            "clock": self.clock.name,
-            "raw_ms": float(np.median(subject.own)),
-            "wall_ms": float(np.median(subject.wall)),
-            "sentinel_ms": beats,
-            "sentinel_reference_ms": self.reference,
-            "drift": beats / self.reference,
-            "corrected": corrected,
-            "wide": not corrected or found.width > self.measure.target_width,
-            "blocks": len(subject.own),
-            "calls": subject.calls * len(subject.own),
-            "own_seconds": sum(subject.wall) * subject.calls / 1e3,
-            "seconds": subject.seconds,
-            **machine,
-        }
-        return Reading(
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            samples=found.corrected.tolist(),
-            conditions=conditions,
+        timing = Timing(
+            clock=self.clock.name,
+            raw_ms=float(np.median(subject.own)),
+            wall_ms=float(np.median(subject.wall)),
+            reference_ms=self.reference,
+            reference_sample_ms=beats,
+            drift=beats / self.reference,
+            corrected=corrected,
+            blocks=len(subject.own),
+            calls=subject.calls * len(subject.own),
+            own_seconds=sum(subject.wall) * subject.calls / 1e3,
+            seconds=subject.seconds,
         )
+        provenance = Provenance(
+            converged=corrected and found.relative_width <= self.measure.target_width,
+            noisy=load.noisy,
+            timing=timing,
+            machine=load.machine,
+        )
+        return replace(found, provenance=provenance)

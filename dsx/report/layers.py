@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from dsx.measure.layers import PLAIN, Breakdown, Layer, Span
+from dsx.measure.layers import PLAIN, Breakdown, Layer
+from dsx.measure.measurement import Measurement
 from dsx.report.console import console, spelled
 from dsx.report.human import human, human_interval, relative
 from dsx.report.listing import listing, print_rows
 from dsx.report.measured import Row, about_design, conditions, heading, norm_notes
 from dsx.space import Design, SearchSpace
-from dsx.study.front import Value
+from dsx.study.pool import estimate_of
 
 REST, WHOLE, UNIT = "everything else", "together", "ms"
 _ROOM = 100
@@ -73,7 +74,7 @@ def _rows(found: Sequence[Breakdown]) -> list[Row]:
     return rows
 
 
-def _ends(span: Span, before: str = "") -> Row:
+def _ends(span: Measurement, before: str = "") -> Row:
     return {f"{before}ms": span.value, f"{before}low": span.low, f"{before}high": span.high}
 
 
@@ -116,11 +117,10 @@ def _sums(found: Sequence[Breakdown]) -> Row:
     return shown
 
 
-def _time(span: Span, wide: bool) -> str:
+def _time(span: Measurement, wide: bool) -> str:
     if not wide:
         return _bare(span.value)
-    value = Value(value=span.value, low=span.low, high=span.high)
-    return human_interval(value, UNIT).removesuffix(f" {UNIT}")
+    return human_interval(estimate_of(span), UNIT).removesuffix(f" {UNIT}")
 
 
 def _bare(milliseconds: float) -> str:

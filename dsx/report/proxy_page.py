@@ -9,7 +9,7 @@ from dsx.report.escape import html
 from dsx.report.human import heading, kind, title, told
 from dsx.report.proxies import DRAWN, columns_of, drawn_as, said_of, sentences
 from dsx.report.view import COLOURS, Role, far_apart
-from dsx.study.front import Value
+from dsx.study.estimate import Estimate
 from dsx.study.proxies import Proxy, ProxyReport
 
 _PANEL = 400
@@ -69,7 +69,7 @@ def _trace(
     report: ProxyReport,
     proxy: Proxy,
     role: Role,
-    points: dict[str, tuple[Value, Value]],
+    points: dict[str, tuple[Estimate, Estimate]],
     explained: bool,
 ) -> graph.Scatter:
     symbol, size = _SYMBOLS[role]
@@ -103,7 +103,7 @@ def _trace(
     )
 
 
-def _axis(report: ProxyReport, name: str, values: list[Value]) -> dict[str, object]:
+def _axis(report: ProxyReport, name: str, values: list[Estimate]) -> dict[str, object]:
     unit = report.front.units.get(name, "")
     return {
         "title": html(heading(name, unit)),

@@ -7,7 +7,8 @@ from typing import Literal
 from dsx.errors import DsxError, unknown
 from dsx.report.console import HOLLOW, MARKS
 from dsx.report.human import heading, relative
-from dsx.study.front import Entry, Front, Value
+from dsx.study.estimate import Estimate
+from dsx.study.front import Entry, Front
 
 Role = Literal["knee", "front", "unsure", "baseline", "perhaps", "dominated", "infeasible"]
 """What a design is in its front; "unsure" is on it and "perhaps" is off it, both but perhaps."""
@@ -258,7 +259,7 @@ def axes(front: Front, x: str | None = None, y: str | None = None) -> tuple[str,
     return x, y or next(name for name in [*large, *small] if name != x)
 
 
-def number(entry: Entry, name: str) -> Value | None:
+def number(entry: Entry, name: str) -> Estimate | None:
     """Look up what a plot shows of a design.
 
     Args:
@@ -269,7 +270,7 @@ def number(entry: Entry, name: str) -> Value | None:
         The number, or None where it was not measured or is infinite.
     """
     if name == TRIAL:
-        return Value(value=entry.trial, low=entry.trial, high=entry.trial)
+        return Estimate(value=entry.trial, low=entry.trial, high=entry.trial)
     found = entry.metrics.get(name)
     return found if found is not None and math.isfinite(found.value) else None
 

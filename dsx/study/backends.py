@@ -14,7 +14,7 @@ from dsx.space.remeasured import remeasured
 from dsx.space.state import state_of
 from dsx.study.evaluate import WAITING
 from dsx.study.plan import Plan, plan_metrics
-from dsx.study.single import Number, Single
+from dsx.study.single import MetricResult, Single
 
 ALL, EAGER = "all", "eager"
 
@@ -30,7 +30,7 @@ class InBackend:
     """
 
     backend: str
-    number: Number | None
+    number: MetricResult | None
     reason: str = ""
 
 
@@ -87,7 +87,7 @@ class _Comparison:
         self.single, self.spaces = single, spaces
         self.lenient, self.reasons = lenient, reasons
 
-    def numbers(self) -> dict[str, Number]:
+    def numbers(self) -> dict[str, MetricResult]:
         """Look up what is known, and time the others in turn."""
         single = self.single
         single.probe()

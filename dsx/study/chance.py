@@ -1,6 +1,7 @@
 """Chance: whether a baseline is better than constant predictions."""
 
-from dsx.study.front import Front, Value
+from dsx.study.estimate import Estimate
+from dsx.study.front import Front
 from dsx.study.pool import SHARES
 
 
@@ -25,7 +26,7 @@ def chance_notes(front: Front) -> list[str]:
     ]
 
 
-def _verdict(value: Value, unit: str) -> str:
+def _verdict(value: Estimate, unit: str) -> str:
     assert value.chance is not None
     ends = f"95 % interval {_said(value.low, unit)} to {_said(value.high, unit)}"
     constant = "; it predicts the same class for every image" if value.constant else ""

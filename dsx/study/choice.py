@@ -9,13 +9,14 @@ from torch import Tensor
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
 from dsx.errors import SpecError, StorageError
-from dsx.measure import Device, Reading
+from dsx.measure import Device
 from dsx.space import Design, SearchSpace
 from dsx.space.source import read_source
 from dsx.space.space import build_space
 from dsx.study.begin import difference_of
 from dsx.study.checked import DamagedRow
 from dsx.study.database import Engine, open_database
+from dsx.study.estimate import Estimate
 from dsx.study.front import Entry
 from dsx.study.memory import KnownForms
 from dsx.study.read import find_study, load_front
@@ -48,7 +49,7 @@ class StudyChoice:
     space: SearchSpace
     design: Design
     weights: Mapping[str, Tensor] | None
-    metrics: Mapping[str, Reading]
+    metrics: Mapping[str, Estimate]
     known: MutableMapping[str, FormChoice]
     references: MutableMapping[str, float]
 
@@ -92,7 +93,7 @@ def load_choice(
         space=space,
         design=design,
         weights=Weights(engine, storage, row.name, training).load(entry.id),
-        metrics=_metrics(engine, row, entry),
+        metrics=load_own(engine, row, entry.id, entry.device),
         known=KnownForms(engine, device.fingerprint, memory=None),
         references=References(engine, device.fingerprint, memory=None),
     )
@@ -155,18 +156,6 @@ def design_of(space: SearchSpace, entry: Entry) -> Design:
     if design.id != entry.id:
         raise DamagedRow(f"{row} is that of another design ({design.id})")
     return design
-
-
-def _metrics(engine: Engine, study: StudyRow, entry: Entry) -> dict[str, Reading]:
-    return {
-        name: Reading(
-            value=value.value,
-            low=value.low,
-            high=value.high,
-            conditions={"readings": value.readings, "wide": value.wide, "busy": value.busy},
-        )
-        for name, value in load_own(engine, study, entry.id, entry.device).items()
-    }
 
 
 def _picked(engine: Engine, study: StudyRow, pick: str) -> Entry:

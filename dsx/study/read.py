@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from dsx.activity import activity
 from dsx.errors import StorageError, quoted, unknown
+from dsx.measure.measurement import Measurement
 from dsx.study.checked import DamagedRow
 from dsx.study.circumstances import (
     Facts,
@@ -19,10 +20,11 @@ from dsx.study.circumstances import (
     repeated,
 )
 from dsx.study.database import DEFAULT_STORAGE, open_database
-from dsx.study.front import Entry, Front, MetricKind, Value
+from dsx.study.estimate import Estimate
+from dsx.study.front import Entry, Front, MetricKind
 from dsx.study.names import check_study_name
 from dsx.study.outcomes import load_outcomes
-from dsx.study.pool import Stored, pool_all
+from dsx.study.pool import pool_all
 from dsx.study.readings import DeployedAs, load_deployed, load_readings
 from dsx.study.repeated import load_agreement
 from dsx.study.tables import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
@@ -120,7 +122,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
 def _entries(
     study: StudyRow,
     trials: Sequence[tuple[TrialRow, DesignRow]],
-    readings: Mapping[str, Mapping[str, Sequence[Stored]]],
+    readings: Mapping[str, Mapping[str, Sequence[Measurement]]],
     deployed: Mapping[tuple[str, str], DeployedAs],
 ) -> list[Entry]:
     """Pool the readings of each design, on the device that all of its numbers are from."""
@@ -182,7 +184,7 @@ def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
         )
 
 
-def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Value]]:
+def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Estimate]]:
     """Read the numbers of every design that a study drew, also of those that it rejected.
 
     Args:
@@ -221,14 +223,14 @@ def _units(study: StudyRow) -> dict[str, str]:
     return {metric: facts["unit"] for metric, facts in study.metrics.items()}
 
 
-def _device(study: StudyRow, readings: Mapping[str, Sequence[Stored]]) -> str:
+def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> str:
     """Choose the device that all numbers of a design are from, as they do not mix.
 
     The study's, unless only another knows all objectives; of several others the one that measured
     the design last.
     """
     whole = {
-        device: taken[-1].order
+        device: taken[-1].number or 0
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }
@@ -242,7 +244,7 @@ def _entry(
     design: DesignRow,
     device: str,
     deployed: DeployedAs | None,
-    metrics: Mapping[str, Value],
+    metrics: Mapping[str, Estimate],
 ) -> Entry:
     redesigned = {name for name, dials in design.spec.items() if dials != _KEPT}
     return Entry(

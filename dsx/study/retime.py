@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from dsx.errors import WorkFailed
-from dsx.measure import Candidate, Metric, Reading
+from dsx.measure import Candidate, Measurement, Metric
 from dsx.space import Design
 from dsx.study.evaluate import WAITING, read_metric
 from dsx.study.front import Entry, Front
@@ -70,7 +70,7 @@ def retime(
 
 def _read(
     name: str, metric: Metric, candidates: Sequence[Candidate], doing: Callable[[str], None]
-) -> list[Reading]:
+) -> list[Measurement]:
     if metric.read_in_turn is not None:
         return metric.read_in_turn(candidates, lambda: doing(WAITING))
     return [read_metric(name, metric, candidate) for candidate in candidates]

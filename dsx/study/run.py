@@ -298,7 +298,7 @@ class _Run:
         self._doing("looking whether the machine is quiet now")
         before = busy.look()
         time.sleep(QUIET_SECONDS)
-        if busy.since(before)["busy"]:
+        if busy.since(before).noisy:
             return
         entries = distinct(found)[:MOST_MARKED]
         designs = [design_of(self.plan.space, entry) for entry in entries]

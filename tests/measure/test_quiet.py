@@ -1,11 +1,12 @@
 """Quiet: what is said of this machine as it is, and of machines that are not quiet."""
 
 import dataclasses
-import json
 
 import pytest
 
 from dsx.measure import quiet, sentinel, this_device
+from dsx.measure.busy import Load
+from dsx.measure.measurement import Machine, Process, from_json, to_json
 from dsx.measure.quiet import Quiet
 
 CALM = Quiet(
@@ -13,10 +14,10 @@ CALM = Quiet(
     drift=1.0,
     block_spread=0.05,
     reading_spread=0.01,
-    machine={"busy": False, "heavy": [], "stolen": 0.0},
+    load=Load(False, Machine(stolen=0.0)),
     throttled=None,
 )
-HEAVY = {"process": "cc1plus", "pid": 4711, "cores": 0.93}
+HEAVY = Process(process="cc1plus", pid=4711, cores=0.93)
 
 
 def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +28,7 @@ def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     (reference,) = references.values()
     assert found.drift == found.sentinel_ms / reference > 0
     assert found.reading_spread >= 0 and found.block_spread > 0
-    assert json.loads(json.dumps(found.machine)) == found.machine
-    assert {"busy", "heavy", "others", "stolen"} <= found.machine.keys()
+    assert from_json(Machine, to_json(found.load.machine)) == found.load.machine
 
 
 def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
@@ -39,9 +39,9 @@ def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
 @pytest.mark.parametrize(
     ("changes", "enough", "advice"),
     [
-        ({"machine": {**CALM.machine, "busy": True, "heavy": [HEAVY]}}, False, "cc1plus"),
-        ({"machine": {**CALM.machine, "busy": True}}, False, "cannot be seen"),
-        ({"machine": {**CALM.machine, "stolen": 0.1}}, True, "dedicated host"),
+        ({"load": Load(True, Machine(heavy=(HEAVY,)))}, False, "cc1plus"),
+        ({"load": Load(True, Machine())}, False, "cannot be seen"),
+        ({"load": Load(False, Machine(stolen=0.1))}, True, "dedicated host"),
         ({"throttled": True}, False, "let it cool"),
         ({"drift": 1.5}, True, "--calibrate"),
         ({"drift": 0.5}, True, "--calibrate"),

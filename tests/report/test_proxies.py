@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from dsx.report.proxies import columns_of, drawn_as, print_proxies, said_of, sentences, table
-from dsx.study.front import Value
+from dsx.study.estimate import Estimate
 from dsx.study.proxies import Proxy, ProxyReport, compare
 from tests.study.kinds import KINDS
 
 
-def of(report: ProxyReport, numbers: Mapping[str, Mapping[str, Value]]) -> ProxyReport:
+def of(report: ProxyReport, numbers: Mapping[str, Mapping[str, Estimate]]) -> ProxyReport:
     """Report on other numbers."""
     return dataclasses.replace(
         report, numbers=numbers, proxies=compare(numbers, KINDS, "x"), unknown_operators={}
@@ -27,8 +27,8 @@ def line(report: ProxyReport, latency: list[float], flops: list[float]) -> Proxy
         report,
         {
             f"design {number}": {
-                "latency_ms": Value(value=slow, low=slow - 0.1, high=slow + 0.1),
-                "flops": Value(value=count, low=count, high=count),
+                "latency_ms": Estimate(value=slow, low=slow - 0.1, high=slow + 0.1),
+                "flops": Estimate(value=count, low=count, high=count),
             }
             for number, (slow, count) in enumerate(zip(latency, flops, strict=True))
         },
@@ -67,7 +67,7 @@ def test_ties_and_constants_have_sentences_of_their_own(
 def test_numbers_from_bad_conditions_are_counted(proxies: ProxyReport) -> None:
     made = line(proxies, [1, 2, 3, 4, 5], [20, 10, 50, 40, 30])
     numbers = {
-        name: {**own, "latency_ms": dataclasses.replace(own["latency_ms"], busy=name < "design 2")}
+        name: {**own, "latency_ms": dataclasses.replace(own["latency_ms"], noisy=name < "design 2")}
         for name, own in made.numbers.items()
     }
     said = "Latency of 2 of the 5 designs: measured while the machine was busy with other work."

@@ -63,7 +63,7 @@ def test_a_hopeless_study_is_still_a_document(hopeless: Front) -> None:
 
 def unsure(name: str) -> list[str]:
     """The columns of a number with an interval."""
-    more = ("low", "high", "seeds", "readings", "wide", "busy")
+    more = ("low", "high", "seeds", "readings", "converged", "noisy")
     return [name, *(f"{name}_{column}" for column in more)]
 
 
@@ -99,9 +99,9 @@ def test_csv_leaves_empty_what_is_not_known(ragged: Front) -> None:
 def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
     read = document(doubtful)
     designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
-    said = {"seeds": 3, "readings": 4, "wide": False, "busy": False}
+    said = {"seeds": 3, "readings": 4, "converged": True, "noisy": False}
     assert designs[4]["metrics"]["accuracy"].items() >= said.items()
-    said = {"seeds": 1, "readings": 1, "wide": True, "busy": True}
+    said = {"seeds": 1, "readings": 1, "converged": False, "noisy": True}
     assert designs[1]["metrics"]["latency_ms"].items() >= said.items()
     assert {n: design["certainty"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
         **{0: "perhaps", 1: "certain", 5: "perhaps", 6: "no", 8: "no"}

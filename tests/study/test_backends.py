@@ -11,11 +11,11 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure.backends import Backend
 from dsx.measure.latency_ms import NAME as LATENCY
+from dsx.measure.measurement import exact
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
 from dsx.space.space import build_space
 from dsx.study.backends import InBackend, compare_backends
-from dsx.study.measurement import exact
 from dsx.study.plan import plan_metrics
 from dsx.study.single import Single
 from tests.study.looking import Following, measured, trained

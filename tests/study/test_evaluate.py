@@ -14,10 +14,10 @@ from dsx import search
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
+from dsx.measure.measurement import exact
 from dsx.space import SearchSpace, load_space, redesign
 from dsx.study.database import open_database
 from dsx.study.evaluate import Evaluator
-from dsx.study.measurement import exact
 from dsx.study.memory import Memory
 from dsx.study.plan import make_plan
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, MeasurementRow, TrialDetailRow
@@ -345,15 +345,15 @@ def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str
     for entry in found.entries:
         values = [entry.metrics[name].value for name in space.file.objectives]
         assert values == [values[0]] * 5
-    conditions = {json.dumps(row.conditions) for row in rows(storage, MeasurementRow)
+    details = {json.dumps(row.provenance.details) for row in rows(storage, MeasurementRow)
                   if row.metric.endswith("numpy_int")}  # fmt: skip
-    assert conditions == {'{"low": 1, "flag": true}'}
+    assert details == {'{"low": 1, "flag": true}'}
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("bare", "bare returns a float32, not a Reading"),
+        ("bare", "bare returns a float32, not a Measurement"),
         ("text", "is '3', which is not a number"),
         ("complex_number", "is 3j, which is not a number"),
     ],

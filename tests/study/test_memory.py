@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from dsx.conv.deploy import Choice
 from dsx.lookup import find
-from dsx.measure import Device, Metric, Reading, this_device
+from dsx.measure import Device, Measurement, Metric, Provenance, this_device
+from dsx.measure.measurement import DeploymentFacts
 from dsx.space import load_space
 from dsx.study.database import open_database
 from dsx.study.memory import Deployment, KnownForms, Memory, digest
@@ -17,8 +18,12 @@ from dsx.study.tables import DesignRow, DeviceRow, FormRow, ProtocolRow
 from tests.study.looking import rows
 from tests.study.spaces import STATIC, TINY
 
-READING = Reading(
-    value=2.0, low=1.5, high=2.5, samples=(1.5, 2.0, 2.5), conditions={"load": 0.5, "forms": {}}
+READING = Measurement(
+    value=2.0,
+    low=1.5,
+    high=2.5,
+    samples=(1.5, 2.0, 2.5),
+    provenance=Provenance(details={"load": 0.5}),
 )
 
 
@@ -170,7 +175,7 @@ def test_a_damaged_deployment_is_replaced_and_no_reading_is_lost(storage: str) -
     memory.add_design(design, "words")
     protocol = memory.add_protocol("latency_ms", {})
     one, other = (
-        Deployment(subject=subject, protocol=protocol, facts={"forms": {}}) for subject in "ab"
+        Deployment(subject=subject, protocol=protocol, facts=DeploymentFacts()) for subject in "ab"
     )
     memory.add(design.id, "latency_ms", protocol, dataclasses.replace(READING, value=1.75), one)
     with memory.engine.begin() as connection:
