@@ -28,9 +28,6 @@ from dsx.study.checked import Checked, CheckedRecord, refuse_damaged
 SCHEMA_VERSION = 2
 """Version of the layout of these tables."""
 
-OPTIONAL = "optional"
-"""Key in the `info` of a table that a database may lack while it is only read."""
-
 # What can become of a draw.
 RUNNING, INTERRUPTED = "running", "interrupted"
 COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
@@ -252,8 +249,6 @@ class TrialDetailRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     traceback: Mapped[str] = mapped_column(Lines, default="")
     violations: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Positive]))
-    # Databases of this schema version that were created before this table existed lack it.
-    __table_args__ = {"info": {OPTIONAL: True}}  # noqa: RUF012
 
 
 class WeightFileRow(Base):

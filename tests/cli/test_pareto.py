@@ -13,7 +13,7 @@ from tests.study.spaces import TIMED
 
 def test_json_has_the_keys_of_the_design(used: Path) -> None:
     document = dsx("pareto", "--json", folder=used).json
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["study"] == "tiny"
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:

@@ -103,7 +103,7 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     assert 0 <= exported["test_accuracy"] <= 1
     latency = manifest["metrics"]["latency_ms"]
     assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
-    assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (1, "s", 7)
+    assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (2, "s", 7)
     assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.census))
     assert manifest["outputs"]["images"] == 512
     assert manifest["outputs"]["largest_difference"] <= manifest["outputs"]["tolerance"]

@@ -89,7 +89,7 @@ def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
         "converged": True, "noisy": False, "stored": False, "measured_at": "2026-11-24T12:05:30Z",
         "ratio": 0.5,
         "baseline_value": 2400, "baseline_low": 2400, "baseline_high": 2400,
-        "baseline_readings": 1, "baseline_wide": False, "baseline_busy": False,
+        "baseline_readings": 1, "baseline_converged": True, "baseline_noisy": False,
         "baseline_stored": True,
         "baseline_measured_at": "2026-11-24T12:05:30Z",
     }  # fmt: skip

@@ -105,7 +105,7 @@ def test_the_formats_hold_the_same_numbers(
 ) -> None:
     print_proxies(proxies, "json")
     document = json.loads(capsys.readouterr().out)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["unknown_operators"] == {"aten::fft_fft": 2}
     assert document["sentences"] == sentences(proxies)
     print_proxies(proxies, "csv")

@@ -13,7 +13,7 @@ from dsx.study.reasons import Outcomes, Reason
 def test_the_document_holds_what_it_promises(two: Front) -> None:
     read = json.loads(as_json(two))
     assert read == document(two)
-    assert read["schema_version"] == 1
+    assert read["schema_version"] == 2
     assert (read["study"], read["space"]) == ("vgg16-3", "vgg16")
     assert read["objectives"] == {"flops": "minimize", "accuracy": "maximize"}
     assert read["units"]["flops"] == "multiply-adds"
@@ -114,8 +114,8 @@ def test_csv_tells_what_stands_behind_a_number_and_the_device(doubtful: Front) -
     rows = list(csv.DictReader(io.StringIO(as_csv(doubtful))))
     assert [row["accuracy_seeds"] for row in rows] == list("111331111")
     first, second, *_ = rows
-    assert (first["latency_ms_wide"], second["latency_ms_wide"]) == ("false", "true")
-    assert (first["latency_ms_busy"], second["latency_ms_busy"]) == ("false", "true")
+    assert (first["latency_ms_converged"], second["latency_ms_converged"]) == ("true", "false")
+    assert (first["latency_ms_noisy"], second["latency_ms_noisy"]) == ("false", "true")
     assert rows[4]["accuracy_readings"] == "4"
     assert [row["device"][0] for row in rows] == list("aaaabaaaa")
 

@@ -26,6 +26,9 @@ DAMAGED = [
     (MeasurementRow, "value", "'fast'", r"value is 'fast' \(Input should be a valid number\)"),
     (MeasurementRow, "samples", "'abcd'", "samples is 'abcd' \\("),
     (MeasurementRow, "provenance", "'[1]'", r"provenance is '\[1\]' \("),
+    (MeasurementRow, "provenance", """'{"wide": true}'""", r"wide: Unexpected keyword argument\)"),
+    (MeasurementRow, "provenance", """'{"noisy": 1}'""", r"noisy: Input should be a valid boolean"),
+    (MeasurementRow, "provenance", """'{"details": {"a": NaN}}'""", r"Out of range float values"),
 ]
 
 

@@ -56,10 +56,19 @@ def other_device() -> Device:
 
 def test_a_number_is_found_as_it_was_taken(memory: Memory, baseline: str, protocol: str) -> None:
     assert memory.find(baseline, "accuracy", protocol) is None
-    memory.add(baseline, "accuracy", protocol, READING)
+    stored = memory.add(baseline, "accuracy", protocol, READING)
     found = memory.find(baseline, "accuracy", protocol)
-    assert found is not None
-    assert dataclasses.replace(found, samples=tuple(found.samples)) == READING
+    assert found is not None and found.number is not None
+    assert dataclasses.replace(found, samples=tuple(found.samples), number=None) == stored
+    identity = {
+        "design": baseline,
+        "subject": baseline,
+        "metric": "accuracy",
+        "protocol": protocol,
+        "device": memory.device,
+        "measured_at": stored.measured_at,
+    }
+    assert stored == dataclasses.replace(READING, **identity)  # type: ignore[arg-type]
 
 
 def test_the_newest_number_counts(memory: Memory, baseline: str, protocol: str) -> None:

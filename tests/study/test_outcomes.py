@@ -18,7 +18,6 @@ from dsx.study.outcomes import load_outcomes, slot_names
 from dsx.study.plan import make_plan
 from dsx.study.read import find_study
 from dsx.study.reasons import Outcomes, Reason
-from dsx.study.studies import list_studies
 from dsx.study.tables import COMPLETE, FAILED, REJECTED, REPEATED, DesignRow, TrialDetailRow
 from dsx.study.trials import Outcome, Trials
 from tests.study.looking import rows
@@ -139,18 +138,6 @@ def test_a_study_whose_slots_cannot_be_read_has_none(storage: str, engine: Engin
     damage(storage, "UPDATE dsx_designs SET spec = '[]'")
     with Session(engine) as session:
         assert slot_names(session, find_study(engine, "s")) == ()
-
-
-def test_a_database_from_before_details_were_stored_is_read_and_then_extended(
-    storage: str, engine: Engine
-) -> None:
-    damage(storage, "DROP TABLE dsx_trial_details")
-    reader = open_database(storage, create=False)
-    (line,) = list_studies(reader)
-    assert line.outcomes.failed == 3 and line.outcomes.violations == ()
-    assert {trial.traceback for trial in load_failed(reader, None)[0].trials} == {""}
-    open_database(storage, create=True)
-    assert rows(storage, TrialDetailRow) == []
 
 
 def test_a_study_that_is_begun_again_keeps_no_details(storage: str, tmp_path: Path) -> None:
