@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dsx.analysis.measurement import Provenance, from_json
 from dsx.report.studies.archive import check_folder
 from dsx.space.space import build_space
 
@@ -44,11 +45,11 @@ def measured(folder: Path) -> dict[str, dict[str, float]]:
 
 def settled(readings: list[dict[str, str]]) -> float:
     """Give the one value that some readings stand for."""
-    conditions = [json.loads(row["conditions"]) for row in readings]
+    provenances = [from_json(Provenance, json.loads(row["provenance"])) for row in readings]
     calm = [
         row
-        for row, told in zip(readings, conditions, strict=True)
-        if not (told.get("wide") or told.get("busy"))
+        for row, told in zip(readings, provenances, strict=True)
+        if told.converged and not told.noisy
     ]
     return statistics.median(float(row["value"]) for row in calm or readings)
 

@@ -1,9 +1,25 @@
 """Analysis of measured values: fronts, their uncertainty, aggregation and rank correlation."""
 
-from dsx.analysis.aggregate import SHARES, Stored, chance_facts, pool_all
+from dsx.analysis.aggregate import SHARES, estimate_of, pool_all
 from dsx.analysis.chance import chance_notes
-from dsx.analysis.front import Entry, Front, MetricKind, Value
-from dsx.analysis.measurement import Reading, exact
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Entry, Front, MetricKind
+from dsx.analysis.measurement import (
+    DeploymentFacts,
+    Energy,
+    Machine,
+    Measurement,
+    OperatorCount,
+    PeakMemory,
+    Predictions,
+    Process,
+    Provenance,
+    Record,
+    Timing,
+    exact,
+    from_json,
+    to_json,
+)
 from dsx.analysis.rank_correlation import (
     Agreement,
     Numbers,
@@ -19,25 +35,36 @@ from dsx.analysis.reasons import Outcomes, Reason, grouped, most_common
 __all__ = [
     "SHARES",
     "Agreement",
+    "DeploymentFacts",
+    "Energy",
     "Entry",
+    "Estimate",
     "Front",
+    "Machine",
+    "Measurement",
     "MetricKind",
     "Numbers",
+    "OperatorCount",
     "Outcomes",
     "Pairs",
-    "Reading",
+    "PeakMemory",
+    "Predictions",
+    "Process",
+    "Provenance",
     "Reason",
-    "Stored",
-    "Value",
+    "Record",
+    "Timing",
     "agreement",
     "ceiling",
-    "chance_facts",
     "chance_notes",
+    "estimate_of",
     "exact",
+    "from_json",
     "grouped",
     "half_interval",
     "most_common",
     "pairs",
     "pool_all",
     "tau",
+    "to_json",
 ]

@@ -14,8 +14,8 @@ all of them together (`dsx.analysis.variance`), and is known of single readings 
 may be alike by chance, so the interval is never narrower than what the errors leave of it,
 sqrt(sum of s_i^2) / m. The value is the median, which one spoilt reading does not move. The median
 of normal numbers scatters at most sqrt(pi / 2) times as much as their mean, so the interval is that
-much wider (of two readings the median is the mean). All weigh alike: readings of a busy machine,
-and those that are unsure of themselves (wide), count only where there are no others.
+much wider (of two readings the median is the mean). All weigh alike: flagged readings
+(noisy or unconverged) count only where there are no others.
 
 **Seeds.** The value is the mean over the seeds. All seeds are judged on the same validation images,
 so what chance lies in the choice of these images (the binomial interval of each seed) does not
@@ -33,53 +33,76 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
-from dsx.analysis.front import Value
+from dsx.analysis.estimate import Estimate
 from dsx.analysis.variance import LEAST_FREEDOM, Scatter, joint, scatter_of
 
 SHARES = frozenset({"share", "fraction", "ratio", "top-1", "0..1", "0 to 1"})
 """Units of what lies between 0 and 1."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """One stored reading.
-
-    Args:
-        order: Number of the reading; readings of a higher number were taken later.
-        metric: Name of the metric.
-        seed: Of the training that it depends on, if it does.
-        value: In the metric's unit.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        timed: Whether it was taken from samples, and comes out otherwise every time.
-        learned: Whether it depends on the training of learned shapes.
-        conditions: What else it depends on, as plain JSON values.
-    """
-
-    order: int
-    metric: str
-    seed: int | None
-    value: float
-    low: float
-    high: float
-    timed: bool = False
-    learned: bool = False
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+class Reading(Protocol):
+    """What pooling reads of a measurement; see `dsx.analysis.measurement.Measurement`."""
 
     @property
-    def wide(self) -> bool:
-        """Whether the interval is wider than was asked for."""
-        return bool(self.conditions.get("wide"))
+    def number(self) -> int | None:
+        """Number of the measurement; those of a higher number were stored later."""
 
     @property
-    def busy(self) -> bool:
-        """Whether the machine was busy with other work meanwhile."""
-        return bool(self.conditions.get("busy"))
+    def metric(self) -> str:
+        """Name of the metric."""
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the training that the value depends on, if it does."""
+
+    @property
+    def value(self) -> float:
+        """Value in the unit of the metric."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval."""
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+
+    @property
+    def sample_count(self) -> int:
+        """Number of samples; 0 for a value that is the same every time."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether it depends on the training of learned shapes."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the interval reached its target width."""
+
+    @property
+    def noisy(self) -> bool:
+        """Whether other processes loaded the machine."""
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it is unconverged or noisy."""
+
+    @property
+    def chance(self) -> float | None:
+        """Value that constant predictions reach; None without predictions."""
+
+    @property
+    def better_than_chance(self) -> Literal["above", "below"]:
+        """Side of `chance` on which better values are."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether the predictions are constant."""
 
 
-Grouped = Mapping[str, Mapping[int | None, Sequence[Stored]]]
+Grouped = Mapping[str, Mapping[int | None, Sequence[Reading]]]
 """Metric and seed to the readings that count, the newest last."""
 
 
@@ -97,8 +120,8 @@ class Scatters:
 
 
 def pool_all(
-    designs: Mapping[str, Iterable[Stored]], units: Mapping[str, str]
-) -> dict[str, dict[str, Value]]:
+    designs: Mapping[str, Iterable[Reading]], units: Mapping[str, str]
+) -> dict[str, dict[str, Estimate]]:
     """Pool the readings of all designs of a study.
 
     Args:
@@ -114,10 +137,10 @@ def pool_all(
     return {design: pool(of, units, scatters) for design, of in grouped.items()}
 
 
-def group(readings: Iterable[Stored]) -> Grouped:
+def group(readings: Iterable[Reading]) -> Grouped:
     """Sort the readings of a design by metric and seed, and leave out those that do not count."""
-    groups: dict[str, dict[int | None, list[Stored]]] = defaultdict(lambda: defaultdict(list))
-    for reading in sorted(readings, key=lambda reading: reading.order):
+    groups: dict[str, dict[int | None, list[Reading]]] = defaultdict(lambda: defaultdict(list))
+    for reading in sorted(readings, key=_number):
         groups[reading.metric][reading.seed].append(reading)
     since = _newest_shapes(groups.values())
     return {
@@ -148,8 +171,13 @@ def scatters_of(designs: Iterable[Grouped]) -> Scatters:
     return Scatters(readings=_told(readings), seeds=_told(seeds))
 
 
-def _numbers(readings: Iterable[Stored]) -> frozenset[int]:
-    return frozenset(reading.order for reading in readings)
+def _numbers(readings: Iterable[Reading]) -> frozenset[int]:
+    return frozenset(reading.number for reading in readings if reading.number is not None)
+
+
+def _number(reading: Reading) -> int:
+    """Return the place of a reading in the order of time."""
+    return -1 if reading.number is None else reading.number
 
 
 def _told(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Scatter]:
@@ -161,7 +189,7 @@ def _told(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Scat
     }
 
 
-def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict[str, Value]:
+def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict[str, Estimate]:
     """Pool all readings of a design.
 
     Args:
@@ -188,25 +216,25 @@ def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict
     return values
 
 
-def _counting(readings: Sequence[Stored], since: int) -> Sequence[Stored]:
+def _counting(readings: Sequence[Reading], since: int) -> Sequence[Reading]:
     """Choose which readings of one metric and seed count.
 
     Of numbers that are always the same the newest; else the calm ones, or all where none is calm,
     but not those that were taken before `since`, if there are later ones.
     """
     newest = readings[-1]
-    if not newest.timed:
+    if not newest.sample_count:
         return [newest]
     timed = [
         reading
         for reading in readings
-        if reading.timed and (reading.order >= since or not reading.learned)
+        if reading.sample_count and (_number(reading) >= since or not reading.learned)
     ]
-    calm = [reading for reading in timed if not (reading.wide or reading.busy)]
+    calm = [reading for reading in timed if not reading.flagged]
     return calm or timed or [newest]
 
 
-def over_readings(readings: Sequence[Stored], scatter: Scatter | None = None) -> Value:
+def over_readings(readings: Sequence[Reading], scatter: Scatter | None = None) -> Estimate:
     """Pool the readings of one metric and seed.
 
     Args:
@@ -224,38 +252,40 @@ def over_readings(readings: Sequence[Stored], scatter: Scatter | None = None) ->
     down = math.hypot(*(reading.value - reading.low for reading in readings)) / count
     up = math.hypot(*(reading.high - reading.value for reading in readings)) / count
     wider = 1.0 if count <= 2 else math.sqrt(math.pi / 2)
-    return Value(
+    return Estimate(
         value=value,
         low=value - wider * max(down, spread),
         high=value + wider * max(up, spread),
         readings=count,
-        wide=any(reading.wide for reading in readings),
-        busy=any(reading.busy for reading in readings),
-        **chance_facts(readings[-1].conditions),
+        converged=all(reading.converged for reading in readings),
+        noisy=any(reading.noisy for reading in readings),
+        chance=readings[-1].chance,
+        better_than_chance=readings[-1].better_than_chance,
+        constant=readings[-1].constant,
         rests_on=_numbers(readings),
     )
 
 
-def chance_facts(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a reading compares with constant predictions, as fields of its value.
+def estimate_of(reading: Reading) -> Estimate:
+    """Return the estimate that rests on a single reading.
 
     Args:
-        conditions: Conditions of the reading. Any metric may set `chance` (what constant
-            predictions reach), `better_than_chance` ("above", which is the default, or "below")
-            and `predicted_classes`.
+        reading: The reading.
     """
-    chance = conditions.get("chance")
-    if not isinstance(chance, float | int):
-        return {}
-    below = conditions.get("better_than_chance") == "below"
-    return {
-        "chance": chance,
-        "better_than_chance": "below" if below else "above",
-        "constant": conditions.get("predicted_classes") == 1,
-    }
+    return Estimate(
+        value=reading.value,
+        low=reading.low,
+        high=reading.high,
+        converged=reading.converged,
+        noisy=reading.noisy,
+        chance=reading.chance,
+        better_than_chance=reading.better_than_chance,
+        constant=reading.constant,
+        rests_on=_numbers([reading]),
+    )
 
 
-def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value:
+def over_seeds(values: Sequence[Estimate], scatter: Scatter | None = None) -> Estimate:
     """Average the numbers of several seeds.
 
     Args:
@@ -272,14 +302,14 @@ def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value
     spread = scatter.half(mean, len(values))
     down = statistics.fmean(value.value - value.low for value in values)
     up = statistics.fmean(value.high - value.value for value in values)
-    return Value(
+    return Estimate(
         value=mean,
         low=mean - math.hypot(down, spread),
         high=mean + math.hypot(up, spread),
         seeds=len(values),
         readings=sum(value.readings for value in values),
-        wide=any(value.wide for value in values),
-        busy=any(value.busy for value in values),
+        converged=all(value.converged for value in values),
+        noisy=any(value.noisy for value in values),
         chance=values[-1].chance,
         better_than_chance=values[-1].better_than_chance,
         constant=all(value.constant for value in values),
@@ -288,7 +318,7 @@ def over_seeds(values: Sequence[Value], scatter: Scatter | None = None) -> Value
 
 
 def _newest_shapes(
-    groups: Iterable[Mapping[int | None, Sequence[Stored]]],
+    groups: Iterable[Mapping[int | None, Sequence[Reading]]],
 ) -> dict[int | None, int]:
     """Find since when the shapes are those of the newest training, by seed.
 
@@ -299,7 +329,7 @@ def _newest_shapes(
     for group in groups:
         for seed, readings in group.items():
             for before, after in itertools.pairwise(readings):
-                fixed = after.learned and not after.timed
+                fixed = after.learned and not after.sample_count
                 if fixed and before.value != after.value:
-                    since[seed] = max(since.get(seed, 0), after.order)
+                    since[seed] = max(since.get(seed, 0), _number(after))
     return since

@@ -1,7 +1,8 @@
 """Chance: whether a baseline is better than constant predictions."""
 
 from dsx.analysis.aggregate import SHARES
-from dsx.analysis.front import Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Front
 
 
 def chance_notes(front: Front) -> list[str]:
@@ -25,7 +26,7 @@ def chance_notes(front: Front) -> list[str]:
     ]
 
 
-def _verdict(value: Value, unit: str) -> str:
+def _verdict(value: Estimate, unit: str) -> str:
     assert value.chance is not None
     ends = f"95 % interval {_said(value.low, unit)} to {_said(value.high, unit)}"
     constant = "; it predicts the same class for every image" if value.constant else ""

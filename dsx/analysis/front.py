@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dsx.analysis.estimate import Estimate
 from dsx.analysis.membership import Certainty, Costs, certainties, contested_pairs, doubters
 from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 from dsx.analysis.reasons import Outcomes
@@ -21,56 +22,6 @@ Direction = Literal["minimize", "maximize"]
 
 SHORTEST_PREFIX = 4
 """Fewer characters of a design id than this are taken for a misspelt word."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Value:
-    """A measured number with its confidence interval (low == high == value where it is exact).
-
-    Attributes:
-        value: In the metric's unit.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        seeds: How many trainings, each with a seed of its own, stand behind it.
-        readings: How many measurements stand behind it.
-        wide: Whether the interval is wider than was asked for, because the time was spent.
-        busy: Whether the machine was busy with other work meanwhile.
-        chance: Value that constant predictions reach; None for a metric without predictions.
-        better_than_chance: On which side of `chance` better values are.
-        constant: Whether the predictions behind the value are constant.
-        rests_on: Numbers of the readings behind it, no part of its equality. Two designs with
-            equal deployed networks have the same readings.
-    """
-
-    value: float
-    low: float
-    high: float
-    seeds: int = 1
-    readings: int = 1
-    wide: bool = False
-    busy: bool = False
-    chance: float | None = None
-    better_than_chance: Literal["above", "below"] = "above"
-    constant: bool = False
-    rests_on: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
-
-    @property
-    def flagged(self) -> bool:
-        """Whether the number rests on unconverged or noisy readings, for lack of better ones."""
-        return self.wide or self.busy
-
-    @property
-    def at_chance(self) -> bool:
-        """Whether the value is not better than `chance` with 95 % confidence."""
-        if self.chance is None:
-            return False
-        above = self.better_than_chance == "above"
-        return self.low <= self.chance if above else self.high >= self.chance
-
-    @property
-    def exact(self) -> bool:
-        """Whether there is no interval to speak of."""
-        return self.low == self.high
 
 
 class MetricKind(NamedTuple):
@@ -106,7 +57,7 @@ class Entry:
     id: str
     trial: int
     feasible: bool
-    metrics: Mapping[str, Value]
+    metrics: Mapping[str, Estimate]
     spec: Mapping[str, Mapping[str, object]]
     words: str
     redesigned: int
@@ -349,7 +300,7 @@ class Front:
         numbers: dict[object, int] = {}
         shape = len(rows), len(self.objectives)
 
-        def label(value: Value) -> int:
+        def label(value: Estimate) -> int:
             own = (value.rests_on, value.low, value.high) if value.rests_on else object()
             return numbers.setdefault(own, len(numbers))
 

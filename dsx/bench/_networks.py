@@ -5,9 +5,10 @@ import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
+from dsx.analysis import Timing
 from dsx.conv import Run
 from dsx.conv.deploy import Choice
-from dsx.measure import Candidate, Reading
+from dsx.measure import Candidate, Measurement
 from dsx.measure.timing import Company, company, time_in_turn
 from dsx.space import Design, SearchSpace, load_space
 from dsx.space.yaml import Measure
@@ -61,13 +62,24 @@ class Timed:
         seconds: That it took, with all that is not the networks' own blocks.
     """
 
-    readings: Sequence[Reading]
+    readings: Sequence[Measurement]
     seconds: float
 
     @property
     def own_seconds(self) -> float:
         """Seconds of the networks' own blocks."""
-        return sum(float(reading.conditions["own_seconds"]) for reading in self.readings)
+        return sum(timing_of(reading).own_seconds for reading in self.readings)
+
+
+def timing_of(reading: Measurement) -> Timing:
+    """Return the facts of a timing.
+
+    Args:
+        reading: Measurement that was taken by timing.
+    """
+    timing = reading.provenance.timing
+    assert timing is not None, "not taken by timing"
+    return timing
 
 
 def networks(

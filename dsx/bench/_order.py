@@ -12,7 +12,7 @@ import numpy as np
 from dsx.analysis import Numbers, ceiling, half_interval, pairs, tau
 from dsx.bench._figures import Figure, Goal
 from dsx.bench._networks import Networks
-from dsx.measure import Reading
+from dsx.measure import Measurement
 
 PART = "order"
 GOAL = Goal(sign=">=", bound=0.95)
@@ -56,7 +56,7 @@ def in_turn(timed: Networks, machine: str) -> list[Figure]:
     ]
 
 
-def one_by_one(readings: Sequence[Sequence[Reading]], machine: str) -> list[Figure]:
+def one_by_one(readings: Sequence[Sequence[Measurement]], machine: str) -> list[Figure]:
     """Compare the orders in which repeated readings put networks.
 
     Args:
@@ -79,7 +79,7 @@ def one_by_one(readings: Sequence[Sequence[Reading]], machine: str) -> list[Figu
     ]
 
 
-def _logs(readings: Sequence[Reading]) -> Numbers:
+def _logs(readings: Sequence[Measurement]) -> Numbers:
     return np.log([reading.value for reading in readings])
 
 

@@ -4,7 +4,7 @@ import functools
 import multiprocessing
 import random
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ import torch
 from torch.utils.benchmark import Timer
 
 from dsx.bench._figures import Figure, Goal
-from dsx.bench._networks import SEED, Networks, networks
+from dsx.bench._networks import SEED, Networks, networks, timing_of
 from dsx.conv.deploy import Choice
-from dsx.measure import Reading
+from dsx.measure import Measurement
 from dsx.measure.timing import spread
 from dsx.process import torch_threads
 
@@ -35,7 +35,7 @@ class Repeated:
         own_seconds: Those of the networks' own blocks.
     """
 
-    readings: Sequence[Sequence[Reading]]
+    readings: Sequence[Sequence[Measurement]]
     others: Sequence[Sequence[float]]
     seconds: float
     own_seconds: float
@@ -66,8 +66,8 @@ class Repeated:
         return [
             *spreads,
             figure(PART, "readings whose interval holds the network's median", self._covered()),
-            figure(PART, "readings marked wide", self._share("wide")),
-            figure(PART, "readings marked busy", self._share("busy")),
+            figure(PART, "readings that are unconverged", self._share(lambda r: not r.converged)),
+            figure(PART, "readings that are noisy", self._share(lambda r: r.noisy)),
             figure(
                 "cost",
                 "seconds of timing over seconds of the network's own blocks",
@@ -84,13 +84,13 @@ class Repeated:
         ]
         return sum(held) / len(held)
 
-    def _share(self, mark: str) -> float:
-        marked = [bool(reading.conditions[mark]) for own in self.readings for reading in own]
+    def _share(self, is_marked: Callable[[Measurement], bool]) -> float:
+        marked = [is_marked(reading) for own in self.readings for reading in own]
         return sum(marked) / len(marked)
 
 
-def _number(reading: Reading, kind: str) -> float:
-    return reading.value if kind == STORED else float(reading.conditions["raw_ms"])
+def _number(reading: Measurement, kind: str) -> float:
+    return reading.value if kind == STORED else timing_of(reading).raw_ms
 
 
 def repeat(timed: Networks, times: int) -> Repeated:
@@ -104,7 +104,7 @@ def repeat(timed: Networks, times: int) -> Repeated:
         All readings.
     """
     order = list(range(len(timed.runs)))
-    readings: list[list[Reading]] = [[] for _ in order]
+    readings: list[list[Measurement]] = [[] for _ in order]
     others: list[list[float]] = [[] for _ in order]
     seconds = own_seconds = 0.0
     rng = random.Random(SEED)
@@ -175,7 +175,7 @@ def _read_once(
     known: Mapping[str, Choice],
     references: Mapping[str, float],
     seed: int,
-) -> list[Reading]:
+) -> list[Measurement]:
     timed = networks(space, count, budget_seconds, known, references)
     order = list(range(count))
     random.Random(seed).shuffle(order)

@@ -9,6 +9,7 @@ import yaml
 from torch import Tensor
 
 import dsx
+from dsx.analysis import Estimate
 from dsx.conv.deploy import Choice
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
@@ -18,11 +19,11 @@ from dsx.export.packing.contents import contents
 from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
 from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
-from dsx.measure import Candidate, Exported, Metric, Reading, this_device
+from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
 from dsx.process import torch_threads
 from dsx.space import Design, SearchSpace
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ def export(
     out: Path,
     *,
     weights: Mapping[str, Tensor] | None = None,
-    searched: Mapping[str, Reading] | None = None,
+    searched: Mapping[str, Estimate] | None = None,
     known: MutableMapping[str, Choice] | None = None,
     references: MutableMapping[str, float] | None = None,
     labels: Mapping[str, Any] | None = None,
@@ -114,7 +115,7 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
 def _manifest(
     candidate: Candidate,
     folder: Path,
-    searched: Mapping[str, Reading],
+    searched: Mapping[str, Estimate],
     labels: Mapping[str, Any],
     trained: bool,
     skipped: list[Skipped],
@@ -136,10 +137,10 @@ def _manifest(
     for name, (metric, reading) in checks.read_files(files, searched, skipped).items():
         number = {"exported": reading.value, **_doubts(reading), "unit": metric.unit}
         metrics[name] = metrics.get(name, {}) | number
-    for name, reading in searched.items():
+    for name, estimate in searched.items():
         # A count is a count: what the search said of it is what the design says.
         if "designed" not in metrics.setdefault(name, {}):
-            metrics[name] |= {"searched": reading.value, **_doubts(reading, "searched_")}
+            metrics[name] |= {"searched": estimate.value, **_doubts(estimate, "searched_")}
     checks.note_unmeasured(metrics, skipped)
     for name, numbers in metrics.items():
         if "unit" not in numbers:
@@ -164,12 +165,16 @@ def _manifest(
     }
 
 
-def _doubts(reading: Reading, before: str = "") -> dict[str, Any]:
+def _doubts(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]:
     """Say how sure a number is; nothing of one that is exact."""
     if reading.low == reading.high:
         return {}
-    marks = {name: bool(reading.conditions.get(name)) for name in ("wide", "busy")}
-    ends = {"low": reading.low, "high": reading.high, **marks}
+    ends = {
+        "low": reading.low,
+        "high": reading.high,
+        "converged": reading.converged,
+        "noisy": reading.noisy,
+    }
     return {f"{before}{name}": end for name, end in ends.items()}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dsx.analysis import Estimate
 from dsx.conv import set_mode
 from dsx.data import Split
 from dsx.errors import WorkFailed
@@ -15,7 +16,7 @@ from dsx.export import verify
 from dsx.export._fresh import BATCH
 from dsx.export.packing.contents import shares
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Exported, Metric, Reading
+from dsx.measure import Candidate, Exported, Measurement, Metric
 from dsx.measure.metrics import in_order
 from dsx.measure.metrics.flops import count
 from dsx.search import read_metric
@@ -43,7 +44,7 @@ class Skipped:
 
 
 def check_weights(
-    candidate: Candidate, searched: Mapping[str, Reading], skipped: list[Skipped]
+    candidate: Candidate, searched: Mapping[str, Estimate], skipped: list[Skipped]
 ) -> None:
     """Measure what is read after a training as the search did: with the network itself, in float32.
 
@@ -72,7 +73,7 @@ def check_weights(
 
 
 def _check_learned(
-    candidate: Candidate, searched: Mapping[str, Reading], skipped: list[Skipped]
+    candidate: Candidate, searched: Mapping[str, Estimate], skipped: list[Skipped]
 ) -> None:
     """Compare counts that depend on the training: learned shapes may come from another one."""
     if not candidate.design.learned:
@@ -167,7 +168,7 @@ def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]
 
 def read_files(
     files: Exported, searched: Collection[str], skipped: list[Skipped]
-) -> dict[str, tuple[Metric, Reading]]:
+) -> dict[str, tuple[Metric, Measurement]]:
     """Measure the exported files for every metric that can be read off them.
 
     Args:
@@ -178,7 +179,7 @@ def read_files(
     Returns:
         Metric and reading by the name of the value.
     """
-    found: dict[str, tuple[Metric, Reading]] = {}
+    found: dict[str, tuple[Metric, Measurement]] = {}
     metrics = {name: find(Metric, name) for name in {*names(Metric), *searched}}
     for name, metric in in_order(metrics).items():
         if metric.read_exported is None:

@@ -1,6 +1,6 @@
 """Measuring: one file per metric, each says its unit, its direction and what it costs to know."""
 
-from dsx.analysis import Reading
+from dsx.analysis import Measurement, Provenance
 from dsx.measure.candidate import Candidate, Exported, training_facts
 from dsx.measure.latencies import read_latencies
 from dsx.measure.machine.device import Device, this_device
@@ -10,8 +10,9 @@ __all__ = [
     "Candidate",
     "Device",
     "Exported",
+    "Measurement",
     "Metric",
-    "Reading",
+    "Provenance",
     "read_latencies",
     "this_device",
     "training_facts",

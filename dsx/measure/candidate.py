@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dsx.analysis import DeploymentFacts
 from dsx.conv import Cost, Deployed, DsxConv, Run, deploy, duplicate, move, set_mode
 from dsx.conv.deploy import Choice, structure, tensor_facts
 from dsx.data import Splits
@@ -129,14 +130,14 @@ class Candidate:
         )
 
     @property
-    def deployment(self) -> dict[str, Any]:
-        """How it is deployed, as plain JSON values."""
-        return {
-            "forms": {name: choice.form for name, choice in self.deployed.choices.items()},
-            "folded_norms": self.deployed.folded,
-            "unfolded_norms": self.deployed.unfolded,
-            "untraced": self.deployed.untraced,
-        }
+    def deployment(self) -> DeploymentFacts:
+        """The facts of the deployed network."""
+        return DeploymentFacts(
+            forms={name: choice.form for name, choice in self.deployed.choices.items()},
+            folded_norms=self.deployed.folded,
+            unfolded_norms=self.deployed.unfolded,
+            untraced=self.deployed.untraced,
+        )
 
     @functools.cached_property
     def deployed_id(self) -> str:

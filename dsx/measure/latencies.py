@@ -1,9 +1,9 @@
 """Side by side: the latencies of several candidates, timed in turn."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from dsx.analysis import Reading
+from dsx.analysis import Measurement
 from dsx.lookup import find
 from dsx.measure.backends import Backend
 from dsx.measure.candidate import Candidate
@@ -15,7 +15,7 @@ from dsx.measure.timing.workload_class import Company, company
 
 def read_latencies(
     candidates: Sequence[Candidate], waiting: Callable[[], None] | None = None
-) -> list[Reading]:
+) -> list[Measurement]:
     """Time candidates in turn, as each would be timed alone.
 
     Args:
@@ -29,7 +29,7 @@ def read_latencies(
     # All of them first: preparing one takes longer than timing it.
     runs = [candidate.run for candidate in candidates]
     yardsticks = [_yardstick(candidate) for candidate in candidates]
-    readings: dict[int, Reading] = {}
+    readings: dict[int, Measurement] = {}
     for yardstick in dict.fromkeys(yardsticks):
         group = [number for number, own in enumerate(yardsticks) if own == yardstick]
         first = candidates[group[0]]
@@ -42,9 +42,9 @@ def read_latencies(
         )
         readings |= dict(zip(group, found, strict=True))
     return [
-        dataclasses.replace(
+        replace(
             readings[number],
-            conditions={**readings[number].conditions, **candidate.deployment},
+            provenance=replace(readings[number].provenance, deployment=candidate.deployment),
         )
         for number, candidate in enumerate(candidates)
     ]

@@ -132,7 +132,7 @@ def _calibrated(before: Mapping[str, float], now: Mapping[str, float]) -> dict[s
 
 
 def _quietness(found: Quiet, device: Device) -> dict[str, str]:
-    others = found.machine["others"]
+    others = found.load.machine.others
     told = "unknown" if others is None else f"{others:g} cores"
     return {
         "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from dsx.analysis import to_json
 from dsx.errors import (
     CheckpointError,
     DsxError,
@@ -14,7 +15,7 @@ from dsx.errors import (
     out_of_memory,
     printable,
 )
-from dsx.measure import Candidate, Metric, Reading
+from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.search.candidates import Candidates
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
@@ -139,7 +140,7 @@ class Evaluator:
         outcome.excesses = self.plan.excesses(values, self.baseline)
         return ", ".join(outcome.violations)
 
-    def _reading(self, candidate: Candidate, name: str, anew: bool) -> Reading:
+    def _reading(self, candidate: Candidate, name: str, anew: bool) -> Measurement:
         design, metric = candidate.design, self.plan.metrics[name]
         known = None if anew else self.recall.find(name, design)
         if known is None and self.recall.timed(name):
@@ -158,7 +159,7 @@ class Evaluator:
         return reading
 
 
-def share_reading(recall: Recall, name: str, candidate: Candidate) -> Reading | None:
+def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measurement | None:
     """Deploy a candidate and look up a timed metric of its deployed network.
 
     Args:
@@ -176,7 +177,7 @@ def share_reading(recall: Recall, name: str, candidate: Candidate) -> Reading | 
         return recall.share(name, candidate)
 
 
-def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
+def read_metric(name: str, metric: Metric, candidate: Candidate) -> Measurement:
     """Measure one metric of a candidate.
 
     Args:
@@ -192,8 +193,8 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Reading:
     """
     with _failing_as_trial(candidate):
         reading = metric.read(candidate)
-    if not isinstance(reading, Reading):
-        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Reading")
+    if not isinstance(reading, Measurement):
+        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Measurement")
     check_finite(name, reading)
     return reading
 
@@ -212,21 +213,29 @@ def _failing_as_trial(candidate: Candidate) -> Iterator[None]:
         raise TrialFailed(in_one_line(error)) from error
 
 
-def check_finite(name: str, reading: Reading) -> None:
-    """Refuse a reading that is no number.
+def check_finite(name: str, reading: Measurement) -> None:
+    """Refuse a measurement that is no number, or that cannot be stored.
 
     Args:
         name: Of the metric.
         reading: What was measured.
 
     Raises:
-        TrialFailed: If it, or an end of its interval, is infinite or NaN.
+        TrialFailed: If it, an end of its interval or a number in its provenance is infinite or
+            NaN.
     """
     for number in (reading.value, reading.low, reading.high):
         if not isinstance(number, int | float):
             raise TrialFailed(f"{name} is {number!r}, which is not a number")
         if not math.isfinite(number):
             raise TrialFailed(f"{name} is {number}")
+    if not isinstance(reading.provenance, Provenance):
+        kind = type(reading.provenance).__name__
+        raise TrialFailed(f"{name} has a provenance of type {kind}, not a Provenance")
+    try:
+        to_json(reading.provenance)
+    except ValueError as error:
+        raise TrialFailed(f"{name}: {error}") from error
 
 
 def _traceback(error: BaseException) -> str:

@@ -5,10 +5,9 @@ design runs as is determined by deploying it once, and is then stored in the dat
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from dsx.measure import Candidate, Reading
-from dsx.measure.metrics.deployed_flops import deployed_counts
+from dsx.measure import Candidate, Measurement
+from dsx.measure.metrics.deployed_flops import counted_deployment
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.measurements import Deployment, Memory
@@ -30,7 +29,7 @@ class Recall:
         """Check whether a metric is measured on the deployed network."""
         return self.plan.metrics[name].stage == "timed"
 
-    def find(self, name: str, design: Design) -> Reading | None:
+    def find(self, name: str, design: Design) -> Measurement | None:
         """Look up a number without building the design.
 
         Args:
@@ -45,13 +44,7 @@ class Recall:
             None if subject is None else self.memory.find(subject, name, self._under(name, design))
         )
 
-    def taken_at(self, name: str, design: Design) -> datetime:
-        """Return the time in UTC of the reading that `find` returns."""
-        subject = self._subject(name, design)
-        assert subject is not None, "never deployed"
-        return self.memory.taken_at(subject, name, self._under(name, design))
-
-    def share(self, name: str, candidate: Candidate) -> Reading | None:
+    def share(self, name: str, candidate: Candidate) -> Measurement | None:
         """Look up a timed metric of a design by deploying it.
 
         Args:
@@ -70,17 +63,20 @@ class Recall:
             )
         return known
 
-    def add(self, name: str, candidate: Candidate, reading: Reading) -> None:
-        """Store a number; it is on disk when this returns.
+    def add(self, name: str, candidate: Candidate, reading: Measurement) -> Measurement:
+        """Store a measurement; it is on disk when this returns.
 
         Args:
             name: Name of the metric.
             candidate: The design that was measured.
-            reading: The reading.
+            reading: The measurement.
+
+        Returns:
+            The measurement as it is stored.
         """
         design, timed = candidate.design, self.timed(name)
         deployment = self._deployment(name, candidate) if timed else None
-        self.memory.add(design.id, name, self._under(name, design), reading, deployment)
+        return self.memory.add(design.id, name, self._under(name, design), reading, deployment)
 
     def _subject(self, name: str, design: Design) -> str | None:
         if not self.timed(name):
@@ -95,5 +91,5 @@ class Recall:
         return Deployment(
             subject=candidate.deployed_id,
             protocol=self.plan.protocol(name, candidate.design),
-            facts={**candidate.deployment, **deployed_counts(candidate)},
+            facts=counted_deployment(candidate),
         )

@@ -326,7 +326,7 @@ class _Run:
         self._doing("looking whether the machine is quiet now")
         before = look_at_load()
         time.sleep(self.final_timing.quiet_seconds)
-        if load_since(before)["busy"]:
+        if load_since(before).noisy:
             return
         entries = distinct(found)[: self.final_timing.designs]
         designs = [design_of(self.plan.space, entry) for entry in entries]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dsx.analysis import Entry, Front
 from dsx.errors import WorkFailed
-from dsx.measure import Candidate, Metric, Reading
+from dsx.measure import Candidate, Measurement, Metric
 from dsx.search.candidates import Candidates
 from dsx.search.evaluator import WAITING, read_metric
 from dsx.search.lookup import Recall
@@ -71,7 +71,7 @@ def retime(
 
 def _read(
     name: str, metric: Metric, candidates: Sequence[Candidate], doing: Callable[[str], None]
-) -> list[Reading]:
+) -> list[Measurement]:
     if metric.read_in_turn is not None:
         return metric.read_in_turn(candidates, lambda: doing(WAITING))
     return [read_metric(name, metric, candidate) for candidate in candidates]

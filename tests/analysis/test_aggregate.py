@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from dsx.analysis.aggregate import Stored, over_readings, over_seeds, pool_all
-from dsx.analysis.front import Value
+from dsx.analysis.aggregate import over_readings, over_seeds, pool_all
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.measurement import Measurement, Provenance
 from dsx.measure.metrics.accuracy import wilson
 
 Z = 1.959963984540054
@@ -17,31 +18,31 @@ Z = 1.959963984540054
 
 def read(
     value: float, half: float = 0.0, order: int = 1, metric: str = "latency_ms", **facts: object
-) -> Stored:
+) -> Measurement:
     return dataclasses.replace(
-        Stored(
-            order=order,
+        Measurement(
+            number=order,
             metric=metric,
             seed=None,
             value=value,
             low=value - half,
             high=value + half,
-            timed=metric == "latency_ms",
+            sample_count=int(metric == "latency_ms"),
         ),
         **facts,  # type: ignore[arg-type]
     )
 
 
-def value(number: float, half: float = 0.0) -> Value:
-    return Value(value=number, low=number - half, high=number + half)
+def value(number: float, half: float = 0.0) -> Estimate:
+    return Estimate(value=number, low=number - half, high=number + half)
 
 
-def pooled(readings: Sequence[Stored], units: Mapping[str, str]) -> Mapping[str, Value]:
+def pooled(readings: Sequence[Measurement], units: Mapping[str, str]) -> Mapping[str, Estimate]:
     """Pool the readings of a design that is alone in its study."""
     return pool_all({"design": readings}, units)["design"]
 
 
-def holds(found: Value, truth: float) -> bool:
+def holds(found: Estimate, truth: float) -> bool:
     return found.low <= truth <= found.high
 
 
@@ -78,11 +79,11 @@ def test_an_uneven_interval_stays_uneven() -> None:
 
 
 def test_only_calm_readings_count_where_there_are_some() -> None:
-    wide, busy = {"wide": True}, {"busy": True}
-    rough = [read(5.0, 1.0, 1, conditions=wide), read(6.0, 1.0, 3, conditions=busy)]
+    unconverged, noisy = Provenance(converged=False), Provenance(noisy=True)
+    rough = [read(5.0, 1.0, 1, provenance=unconverged), read(6.0, 1.0, 3, provenance=noisy)]
     assert pooled([*rough, read(1.0, 0.1, 2)], {}) == {"latency_ms": value(1.0, 0.1)}
     found = pooled(rough, {})["latency_ms"]
-    assert (found.value, found.readings, found.wide, found.busy) == (5.5, 2, True, True)
+    assert (found.value, found.readings, found.converged, found.noisy) == (5.5, 2, False, True)
 
 
 def test_seeds_are_averaged() -> None:
@@ -122,10 +123,10 @@ def test_nothing_takes_less_than_no_time() -> None:
 
 
 def test_times_of_other_shapes_than_the_newest_stay_out() -> None:
-    def params(count: float, order: int, seed: int) -> Stored:
+    def params(count: float, order: int, seed: int) -> Measurement:
         return read(count, 0.0, order, "params", learned=True, seed=seed)
 
-    def time(ms: float, order: int, seed: int) -> Stored:
+    def time(ms: float, order: int, seed: int) -> Measurement:
         return read(ms, 0.1, order, learned=True, seed=seed)
 
     first = [params(100, 1, 0), time(1.0, 2, 0), time(1.2, 3, 0)]
@@ -205,7 +206,7 @@ def test_one_training_is_luck_too_once_others_show_it() -> None:
     assert once.high - once.value > 2.4 * 0.02 / math.sqrt(2) > two.high - two.value
 
 
-def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> Sequence[Value]:
+def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> Sequence[Estimate]:
     """Classify the same images with networks of several seeds, some images being harder.
 
     Image and seed have a normal effect each; an image is a hit where their sum, and chance, is
@@ -217,7 +218,7 @@ def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> S
         chance = 0.5 * rng.normal(size=images)
         hits = int((harder + chance + luck * rng.normal() < 1.6).sum())
         low, high = wilson(hits, images)
-        found.append(Value(value=hits / images, low=low, high=high))
+        found.append(Estimate(value=hits / images, low=low, high=high))
     return found
 
 

@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from dsx.analysis.aggregate import Stored, over_readings, over_seeds
+from dsx.analysis.aggregate import over_readings, over_seeds
 from dsx.analysis.chance import chance_notes
-from dsx.analysis.front import Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Front
+from dsx.analysis.measurement import Measurement, Predictions, Provenance
 from dsx.errors import WorkFailed
 from dsx.report.front.findings import findings
 from dsx.report.front.page import page
@@ -25,7 +26,7 @@ POINTS = re.compile(r"[0-9] pt")
 MODEL = "model: small_cnn\nmodel_args: {width: 4}"
 
 
-BAD = Value(value=0.1, low=0.07, high=0.13, chance=0.12)
+BAD = Estimate(value=0.1, low=0.07, high=0.13, chance=0.12)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_baseline_that_learns_is_compared(finished: str) -> None:
     assert all(entry.metrics["accuracy"].chance for entry in found.entries)
 
 
-def one(trial: int, value: Value) -> Front:
+def one(trial: int, value: Estimate) -> Front:
     plain = entry(trial, flops=100 + trial)
     return front(
         dataclasses.replace(plain, metrics={**plain.metrics, "accuracy": value}),
@@ -110,7 +111,7 @@ def one(trial: int, value: Value) -> Front:
 
 
 def test_designs_better_than_chance_have_a_knee_though_the_baseline_does_not() -> None:
-    good = Value(value=0.9, low=0.8, high=0.95, chance=0.12)
+    good = Estimate(value=0.9, low=0.8, high=0.95, chance=0.12)
     entries = (*one(0, BAD).entries, *one(1, good).entries)
     found = front(*entries)
     assert found.has_knee and found.at_chance == ()
@@ -122,36 +123,33 @@ def test_designs_better_than_chance_have_a_knee_though_the_baseline_does_not() -
 
 
 def stored(
-    value: float, conditions: Mapping[str, object], half: float = 0.1, seed: int = 0
-) -> Stored:
-    return Stored(
-        order=1, metric="m", seed=seed, value=value, low=value - half, high=value + half,
-        conditions=conditions,
+    value: float, predictions: Predictions | None, half: float = 0.1, seed: int = 0
+) -> Measurement:
+    return Measurement(
+        number=1, metric="m", seed=seed, value=value, low=value - half, high=value + half,
+        provenance=Provenance(predictions=predictions),
     )  # fmt: skip
 
 
 def test_readings_of_any_metric_say_what_chance_is() -> None:
-    conditions = {"chance": 0.3, "better_than_chance": "above", "predicted_classes": 1}
-    bad = over_readings([stored(0.2, conditions)])
+    predictions = Predictions(chance=0.3, better_than_chance="above", predicted_classes=1)
+    bad = over_readings([stored(0.2, predictions)])
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)
-    good = over_readings([stored(0.9, {**conditions, "predicted_classes": 2})])
+    good = over_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
     assert (good.chance, good.at_chance, good.constant) == (0.3, False, False)
     # Of an error rate, less is better.
-    below = {"chance": 0.7, "better_than_chance": "below"}
+    below = Predictions(chance=0.7, better_than_chance="below")
     assert over_readings([stored(0.7, below)]).at_chance
     assert not over_readings([stored(0.1, below)]).at_chance
 
 
 def test_the_pooled_interval_decides_whether_seeds_are_better_than_chance() -> None:
-    lucky = over_readings([stored(0.121, {"chance": 0.1}, half=0.02)])
-    others = [over_readings([stored(0.1, {"chance": 0.1}, half=0.02)]) for _ in range(9)]
+    lucky = over_readings([stored(0.121, Predictions(chance=0.1), half=0.02)])
+    others = [over_readings([stored(0.1, Predictions(chance=0.1), half=0.02)]) for _ in range(9)]
     assert not lucky.at_chance and over_seeds([lucky, *others]).at_chance
-    several = [over_readings([stored(0.3, {"chance": 0.1}, half=0.02)]) for _ in range(9)]
+    several = [over_readings([stored(0.3, Predictions(chance=0.1), half=0.02)]) for _ in range(9)]
     assert not over_seeds([*several, *others[:1]]).at_chance
 
 
-@pytest.mark.parametrize(
-    "conditions", [{}, {"chance": None}, {"chance": "x"}, {"better_than_chance": "above"}]
-)
-def test_a_reading_without_a_chance_is_not_at_chance(conditions: dict[str, object]) -> None:
-    assert not over_readings([stored(0.2, conditions)]).at_chance
+def test_a_reading_without_predictions_is_not_at_chance() -> None:
+    assert not over_readings([stored(0.2, None)]).at_chance

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from dsx.analysis.front import Direction, Entry, Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Direction, Entry, Front
 from dsx.errors import DsxError, WorkFailed
 
 
-def value(number: float) -> Value:
-    return Value(value=number, low=number, high=number)
+def value(number: float) -> Estimate:
+    return Estimate(value=number, low=number, high=number)
 
 
 def entry(trial: int, feasible: bool = True, **metrics: float) -> Entry:
@@ -158,7 +159,7 @@ def test_nothing_feasible_is_said(name: str) -> None:
 def unsure(trial: int, half: float, **metrics: float) -> Entry:
     """Give an entry with intervals as wide in every metric."""
     ends = {
-        name: Value(value=number, low=number - half, high=number + half)
+        name: Estimate(value=number, low=number - half, high=number + half)
         for name, number in metrics.items()
     }
     return dataclasses.replace(entry(trial), metrics=ends)
@@ -193,7 +194,7 @@ def test_the_likeliest_are_those_that_fewest_of_the_front_dominate() -> None:
 
 
 def test_a_number_outside_of_its_interval_is_our_own_mistake() -> None:
-    outside = {"flops": Value(value=1.0, low=2.0, high=3.0), "accuracy": value(1.0)}
+    outside = {"flops": Estimate(value=1.0, low=2.0, high=3.0), "accuracy": value(1.0)}
     with pytest.raises(AssertionError, match="outside of its interval"):
         front(dataclasses.replace(entry(1), metrics=outside))
 
@@ -201,20 +202,20 @@ def test_a_number_outside_of_its_interval_is_our_own_mistake() -> None:
 def timed(trial: int, ms: float, accuracy: float, **facts: Any) -> Entry:
     """Make an entry with a latency that is known to 2 %."""
     found = entry(trial, latency_ms=ms, accuracy=accuracy)
-    latency = Value(value=ms, low=0.98 * ms, high=1.02 * ms, **facts)
+    latency = Estimate(value=ms, low=0.98 * ms, high=1.02 * ms, **facts)
     return dataclasses.replace(found, metrics={**found.metrics, "latency_ms": latency})
 
 
 LATENCY: dict[str, Direction] = {"latency_ms": "minimize", "accuracy": "maximize"}
 
 
-@pytest.mark.parametrize("flag", ["wide", "busy"])
+@pytest.mark.parametrize("flag", [{"converged": False}, {"noisy": True}])
 @pytest.mark.parametrize("slower", [1.1, 4.0, 100.0])
-def test_a_flagged_latency_makes_no_design_certain(flag: str, slower: float) -> None:
+def test_a_flagged_latency_makes_no_design_certain(flag: dict[str, bool], slower: float) -> None:
     calm = front(timed(0, 1.0, 0.9), timed(1, slower, 0.9), **LATENCY)
     assert list(calm.certainty.values()) == ["certain", "no"]
     for flagged in ((0,), (1,), (0, 1)):
-        facts = [{flag: trial in flagged} for trial in (0, 1)]
+        facts = [flag if trial in flagged else {} for trial in (0, 1)]
         found = front(timed(0, 1.0, 0.9, **facts[0]), timed(1, slower, 0.9, **facts[1]), **LATENCY)
         assert "certain" not in found.certainty.values()
         # One flagged reading of another network may well be a tenth off, but not a factor of 4.
@@ -224,7 +225,7 @@ def test_a_flagged_latency_makes_no_design_certain(flag: str, slower: float) -> 
 
 
 def test_designs_with_the_same_readings_have_one_latency() -> None:
-    shared: dict[str, Any] = {"rests_on": frozenset({7}), "busy": True}
+    shared: dict[str, Any] = {"rests_on": frozenset({7}), "noisy": True}
     better, worse = timed(0, 1.0, 0.9, **shared), timed(1, 1.0, 0.8, **shared)
     found = front(better, worse, **LATENCY)
     assert list(found.certainty.values()) == ["certain", "no"]

@@ -12,6 +12,7 @@ from dsx.bench.zoo.catalogue import Architecture
 from dsx.bench.zoo.saved import Saved
 from dsx.measure.timing import device_lock as lock
 from dsx.space import load_space
+from tests.measure.facts import timing
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_they_are_timed_in_the_order_asked_for(three: Networks) -> None:
     assert 0 < found.own_seconds < found.seconds
     # The sentinel was timed at the first reading; the next ones take the same reference.
     (reference,) = three.references.values()
-    assert three.time([1]).readings[0].conditions["sentinel_reference_ms"] == reference
+    assert timing(three.time([1]).readings[0]).reference_ms == reference
 
 
 def test_forms_and_references_are_taken_over(three: Networks) -> None:

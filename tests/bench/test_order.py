@@ -7,11 +7,11 @@ import pytest
 
 from dsx.bench import _order
 from dsx.bench._networks import Timed
-from dsx.measure import Reading
+from dsx.measure import Measurement
 
 
-def reading(value: float, half: float = 0.0) -> Reading:
-    return Reading(value=value, low=value * (1 - half), high=value * (1 + half))
+def reading(value: float, half: float = 0.0) -> Measurement:
+    return Measurement(value=value, low=value * (1 - half), high=value * (1 + half))
 
 
 class Passes:
@@ -19,7 +19,7 @@ class Passes:
 
     runs, alike = [None] * 4, 1
 
-    def __init__(self, *passes: list[Reading]) -> None:
+    def __init__(self, *passes: list[Measurement]) -> None:
         self._passes = iter(passes)
 
     def time(self, chosen: range) -> Timed:

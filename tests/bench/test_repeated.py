@@ -4,23 +4,37 @@ from pathlib import Path
 
 import pytest
 
+from dsx.analysis.measurement import Timing
 from dsx.bench import _repeated
 from dsx.bench._figures import Figure
 from dsx.bench._networks import networks
 from dsx.bench._repeated import Repeated
 from dsx.bench.latency import TINY
-from dsx.measure import Reading
+from dsx.measure import Measurement, Provenance
 from dsx.measure.timing import device_lock as lock
 
 
-def reading(value: float, raw: float, wide: bool = False) -> Reading:
-    conditions = {"raw_ms": raw, "wide": wide, "busy": None}
-    return Reading(value=value, low=0.98 * value, high=1.02 * value, conditions=conditions)
+def reading(value: float, raw: float, converged: bool = True) -> Measurement:
+    timing = Timing(
+        clock="thread",
+        raw_ms=raw,
+        wall_ms=raw,
+        reference_ms=1.0,
+        reference_sample_ms=1.0,
+        drift=1.0,
+        corrected=True,
+        blocks=1,
+        calls=1,
+        own_seconds=raw / 1e3,
+        seconds=raw / 1e3,
+    )
+    provenance = Provenance(converged=converged, noisy=None, timing=timing)
+    return Measurement(value=value, low=0.98 * value, high=1.02 * value, provenance=provenance)
 
 
 COVERED = "readings whose interval holds the network's median"
 STEADY = [reading(value, 2 * value) for value in (1.0, 1.0, 1.0)]
-MOVING = [reading(1.0, 1.0), reading(1.01, 2.0, wide=True), reading(1.2, 3.0)]
+MOVING = [reading(1.0, 1.0), reading(1.01, 2.0, converged=False), reading(1.2, 3.0)]
 FOUND = Repeated(
     readings=[STEADY, MOVING], others=[[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]], seconds=3, own_seconds=2
 )
@@ -47,9 +61,9 @@ def test_marks_coverage_and_cost_are_shares() -> None:
     apart = [[reading(value, 1.0) for value in (0.9, 1.0, 1.2)]]
     found = Repeated(readings=apart, others=[[1.0]], seconds=1, own_seconds=1)
     assert values(found.figures("quiet"))[COVERED] == pytest.approx(1 / 3)
-    assert told["readings marked wide"] == pytest.approx(1 / 6)
+    assert told["readings that are unconverged"] == pytest.approx(1 / 6)
     # Where the system does not tell whether it is busy, nothing is marked.
-    assert told["readings marked busy"] == 0
+    assert told["readings that are noisy"] == 0
     (cost,) = [figure for figure in FOUND.figures("quiet") if figure.part == "cost"]
     assert (cost.value, cost.goal) == (1.5, _repeated.COST)
 

@@ -9,7 +9,7 @@ from tests.cli.running import dsx, one_line
 
 def test_without_a_name_it_lists_what_there_is(tmp_path: Path) -> None:
     document = dsx("bench", "--json", folder=tmp_path).json
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert "train" in [row["bench"] for row in document["benchmarks"]]
     table = dsx("bench", folder=tmp_path)
     assert (table.code, table.err) == (0, "")

@@ -24,7 +24,7 @@ def test_json_is_the_manifest(used: Path, tmp_path: Path) -> None:
     out = tmp_path / "chosen"
     ended = dsx("export", "static", "--pick", "baseline", "--out", out, "--json", folder=used)
     assert ended.json == json.loads((out / "manifest.json").read_text())
-    assert ended.json["schema_version"] == 1
+    assert ended.json["schema_version"] == 2
     ended = dsx("export", "--out", out, "--force", "--format", "csv", folder=used)
     assert ended.out.splitlines()[0] == "metric,searched,exported"
 

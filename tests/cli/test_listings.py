@@ -18,7 +18,7 @@ def table(out: str) -> list[dict[str, str]]:
 def test_space_lists_the_slots_of_the_default(tmp_path: Path) -> None:
     document = dsx("space", "--json", folder=tmp_path).json
     space = load_space("digits")
-    assert (document["schema_version"], document["space"]) == (1, "digits")
+    assert (document["schema_version"], document["space"]) == (2, "digits")
     assert document["size"] == space.size
     assert [row["slot"] for row in document["slots"]] == [s.name for s in space.census.slots]
     assert table(dsx("space", "--format", "csv", folder=tmp_path).out) == [
@@ -46,7 +46,7 @@ def test_space_judges_what_a_search_would(tmp_path: Path) -> None:
 
 def test_ls_lists_the_studies(used: Path) -> None:
     document = dsx("ls", "--json", folder=used).json
-    assert (document["schema_version"], document["storage"]) == (1, "sqlite:///studies/dsx.db")
+    assert (document["schema_version"], document["storage"]) == (2, "sqlite:///studies/dsx.db")
     assert [(row["study"], row["designs"]) for row in document["studies"]] == [
         ("static", 4),
         ("tiny", 4),
@@ -92,7 +92,7 @@ def test_ls_makes_no_database(tmp_path: Path) -> None:
 
 def test_doctor_describes_the_machine(used: Path) -> None:
     document = dsx("doctor", "--json", folder=used).json
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     findings = {row["what"]: row["finding"] for row in document["findings"]}
     assert findings["database"] == "sqlite:///studies/dsx.db, 2 studies"
     lines = dsx("doctor", folder=used).out.splitlines()

@@ -30,7 +30,7 @@ def test_a_design_beside_the_baseline(space: Path, tmp_path: Path) -> None:
     names = [name for line in lines if (name := line.split()[0]) != "deployed"]
     assert names[:5] == ["flops", "params", "bits", "latency", "peak"]
     document = dsx("measure", space, CROSS, "--json", folder=tmp_path).json
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["spec"]["stages.2.conv1"] == {"kernel_shape": "cross"}
     assert document["outside"] == []
     rows = document["metrics"]

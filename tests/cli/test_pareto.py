@@ -13,7 +13,7 @@ from tests.search.spaces import TIMED
 
 def test_json_has_the_keys_of_the_design(used: Path) -> None:
     document = dsx("pareto", "--json", folder=used).json
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["study"] == "tiny"
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:
@@ -21,7 +21,7 @@ def test_json_has_the_keys_of_the_design(used: Path) -> None:
         assert design["certainty"] in ("certain", "perhaps", "no")
         for name, value in design["metrics"].items():
             more = {"chance", "at_chance"} if name == "accuracy" else set()
-            keys = {"value", "low", "high", "seeds", "readings", "wide", "busy"}
+            keys = {"value", "low", "high", "seeds", "readings", "converged", "noisy"}
             assert value.keys() == keys | more
 
 

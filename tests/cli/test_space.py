@@ -28,7 +28,7 @@ def test_the_slots_of_a_network_are_listed(tmp_path: Path) -> None:
 def test_the_same_as_data(tmp_path: Path) -> None:
     document = dsx("space", "--model", TANGLE, "--input", "3x12x12", "--json", folder=tmp_path).json
     assert (document["schema_version"], document["input"], document["output"]) == (
-        1, [3, 12, 12], [5],
+        2, [3, 12, 12], [5],
     )  # fmt: skip
     assert document["left_alone"]["unused"] == "is not called in a forward pass"
     assert [row["groups"] for row in document["slots"]] == [1, 1, 1, 4, 1, 1, 1]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from dsx.analysis.measurement import exact
+from dsx.analysis.estimate import Estimate
 from dsx.conv import ConvSpec
-from dsx.measure import Candidate, Reading
+from dsx.measure import Candidate
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
 from dsx.train import predict
@@ -32,7 +32,7 @@ class Searched:
     space: SearchSpace
     design: Design
     weights: dict[str, Tensor]
-    metrics: dict[str, Reading]
+    metrics: dict[str, Estimate]
 
 
 def make_space(model: str = "small_cnn", dtype: str = "float32") -> SearchSpace:
@@ -48,13 +48,17 @@ def cross_design(space: SearchSpace) -> Design:
     return space.design({slot: spec})
 
 
+def counted(value: float) -> Estimate:
+    return Estimate(value=value, low=value, high=value)
+
+
 def search(space: SearchSpace, design: Design) -> Searched:
     candidate = Candidate(space, design)
     network = candidate.trained()
     validation = candidate.splits.validation
     hits = (predict(network, validation) == validation.labels).double().mean()
     weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    return Searched(space, design, weights, {"accuracy": exact(float(hits))})
+    return Searched(space, design, weights, {"accuracy": counted(float(hits))})
 
 
 @pytest.fixture(scope="session")

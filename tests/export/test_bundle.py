@@ -12,14 +12,13 @@ import pytest
 import torch
 import yaml
 
-from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec, DsxConv
 from dsx.errors import DsxError, WorkFailed
 from dsx.export import export
 from dsx.measure import this_device
 from dsx.space import redesign
 from tests.export.always import Always
-from tests.export.conftest import Searched, cross_design, make_space, search
+from tests.export.conftest import Searched, counted, cross_design, make_space, search
 
 FILES = ["design.yaml", "manifest.json", "model.py", "weights.safetensors"]
 SCRIPT = """
@@ -104,7 +103,7 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     assert 0 <= exported["test_accuracy"] <= 1
     latency = manifest["metrics"]["latency_ms"]
     assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
-    assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (1, "s", 7)
+    assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (2, "s", 7)
     assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.census))
     assert manifest["outputs"]["images"] == 512
     assert manifest["outputs"]["largest_difference"] <= manifest["outputs"]["tolerance"]
@@ -210,7 +209,7 @@ def test_an_operator_that_cannot_be_counted_is_listed(out: Path) -> None:
 
 
 def test_what_the_files_are_not_measured_for_is_listed(searched: Searched, out: Path) -> None:
-    found = {**searched.metrics, "peak_memory_mb": exact(3.0)}
+    found = {**searched.metrics, "peak_memory_mb": counted(3.0)}
     bundle = export(searched.space, searched.design, out, weights=searched.weights, searched=found)
     assert bundle.manifest["not_verified"] == [
         {
@@ -242,7 +241,7 @@ def test_shapes_of_another_training_are_found_out(out: Path) -> None:
     design = space.design({slot: ConvSpec(kernel_shape="learned", block_in=4, block_out=4)})
     found = search(space, design)
     with pytest.raises(WorkFailed, match=r"the network has [\d,]+ flops, the search counted 1$"):
-        export(space, design, out, weights=found.weights, searched={"flops": exact(1.0)})
+        export(space, design, out, weights=found.weights, searched={"flops": counted(1.0)})
 
 
 @pytest.mark.long

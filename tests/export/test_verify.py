@@ -13,6 +13,7 @@ from dsx.measure.candidate import Exported
 from dsx.measure.metrics.latency_ms import read_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.measure.candidates import candidate
+from tests.measure.facts import timing
 
 LOGITS = torch.tensor([[1.0, -4.0], [2.0, 0.0]])
 
@@ -66,4 +67,4 @@ def test_it_is_timed_as_a_candidate_is(folder: Path) -> None:
     files = Exported(candidate=candidate(), network=network, params=0, bits=0)
     timed = read_exported(files)["latency_ms"]
     assert 0 < timed.low <= timed.value <= timed.high
-    assert 0 < len(timed.samples) <= timed.conditions["blocks"]
+    assert 0 < len(timed.samples) <= timing(timed).blocks

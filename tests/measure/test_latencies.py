@@ -7,6 +7,7 @@ from dsx.measure import Candidate
 from dsx.measure.backends import Backend, eager
 from dsx.measure.latencies import read_latencies
 from dsx.space.remeasured import remeasured
+from tests.measure.facts import deployment
 from tests.measure.work import spin
 from tests.space.texts import changed, space
 
@@ -29,9 +30,9 @@ def test_each_gets_its_own_time_and_forms(other: str) -> None:
         readings = read_latencies(candidates)
         found = dict(zip(map(id, candidates), readings, strict=True))
         assert found[id(slow)].value > 3 * found[id(fast)].value
-        assert list(found[id(fast)].conditions["forms"]) == ["stages.0.conv1"]
-        assert found[id(slow)].conditions["forms"] == {}
-        assert {reading.conditions["untraced"] for reading in readings} == {None}
+        assert list(deployment(found[id(fast)]).forms) == ["stages.0.conv1"]
+        assert deployment(found[id(slow)]).forms == {}
+        assert {deployment(reading).untraced for reading in readings} == {None}
 
 
 def test_none_at_all() -> None:

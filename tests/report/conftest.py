@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from dsx.analysis.front import Direction, Entry, Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Direction, Entry, Front
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.store.studies.proxies import ProxyReport, compare
@@ -26,9 +27,9 @@ DESIGNS = [
 ]
 
 
-def _exact(number: float) -> Value:
+def _exact(number: float) -> Estimate:
     number = float(number)
-    return Value(value=number, low=number, high=number)
+    return Estimate(value=number, low=number, high=number)
 
 
 def _entry(trial: int) -> Entry:
@@ -40,8 +41,8 @@ def _entry(trial: int) -> Entry:
         feasible=feasible,
         metrics={
             "flops": _exact(flops),
-            "accuracy": Value(value=accuracy, low=accuracy - 0.004, high=accuracy + 0.004),
-            "latency_ms": Value(value=latency, low=0.97 * latency, high=1.02 * latency),
+            "accuracy": Estimate(value=accuracy, low=accuracy - 0.004, high=accuracy + 0.004),
+            "latency_ms": Estimate(value=latency, low=0.97 * latency, high=1.02 * latency),
             "params": _exact(params),
             "bits": _exact(32 * params),
             "peak_memory_mb": _exact(3.25),
@@ -112,9 +113,9 @@ def ragged() -> Front:
     """No baseline; infinite numbers, endless intervals, missing metrics, flops far apart."""
     front = make("flops", "accuracy", "latency_ms", trials=range(1, 9))
     first, second, *rest = front.entries
-    slow = Value(value=math.inf, low=0.1, high=math.inf)
+    slow = Estimate(value=math.inf, low=0.1, high=math.inf)
     endless = replace(first, metrics={**first.metrics, "latency_ms": slow, "flops": _exact(1000)})
-    unsure = Value(value=0.94, low=-math.inf, high=math.inf)
+    unsure = Estimate(value=0.94, low=-math.inf, high=math.inf)
     unsized = {name: second.metrics[name] for name in ("flops", "latency_ms")}
     vague = replace(second, metrics={**unsized, "accuracy": unsure})
     bare = replace(first, id="b" * 12, trial=9, feasible=False, metrics={}, fallbacks=None)
@@ -146,7 +147,7 @@ def doubtful(three: Front) -> Front:
             metrics["accuracy"] = replace(metrics["accuracy"], seeds=3, readings=4)
         if entry.trial in (1, 2):
             latency = metrics["latency_ms"]
-            metrics["latency_ms"] = replace(latency, wide=True, busy=entry.trial == 1)
+            metrics["latency_ms"] = replace(latency, converged=False, noisy=entry.trial == 1)
         return replace(entry, metrics=metrics, device="b" * 12 if entry.trial == 4 else "a" * 12)
 
     entries = tuple(map(doubt, three.entries))

@@ -1,13 +1,16 @@
 """Numbers of a single design to be printed, none of them measured."""
 
+import dataclasses
 from datetime import datetime
+from typing import Any
 
-from dsx.analysis.measurement import exact
+from dsx.analysis.aggregate import estimate_of
+from dsx.analysis.measurement import DeploymentFacts, Provenance, exact
 from dsx.conv import ConvSpec
 from dsx.lookup import find
-from dsx.measure import Metric, Reading
-from dsx.measure.profile.profile import Breakdown, Layer, Span
-from dsx.search.design.measure_design import Measured, Number, value_of
+from dsx.measure import Measurement, Metric
+from dsx.measure.profile.profile import Breakdown, Layer
+from dsx.search.design.measure_design import Measured, MetricResult
 from dsx.space import Design, SearchSpace
 from dsx.space.space import build_space
 
@@ -32,14 +35,17 @@ def crossed(of: SearchSpace) -> Design:
     return of.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
 
 
-def number(reading: Reading, stored: bool = False) -> Number:
-    """A number taken at noon."""
-    return Number(value=value_of(reading), reading=reading, taken_at=NOON, stored=stored)
+def number(reading: Measurement, stored: bool = False) -> MetricResult:
+    """A result measured at noon."""
+    newest = dataclasses.replace(reading, measured_at=NOON)
+    return MetricResult(estimate=estimate_of(reading), newest=newest, stored=stored)
 
 
-def latency(value: float, stored: bool = False, **conditions: object) -> Number:
+def latency(value: float, stored: bool = False, **facts: Any) -> MetricResult:
     """A latency that is known within 2 percent."""
-    reading = Reading(value=value, low=0.98 * value, high=1.02 * value, conditions=conditions)
+    reading = Measurement(
+        value=value, low=0.98 * value, high=1.02 * value, provenance=Provenance(**facts)
+    )
     return number(reading, stored)
 
 
@@ -51,12 +57,12 @@ def measured() -> Measured:
         design={
             "params": number(exact(1200)),
             "flops": number(exact(31_000_000)),
-            "latency_ms": latency(0.5, wide=True, forms=forms),
+            "latency_ms": latency(0.5, converged=False, deployment=DeploymentFacts(forms=forms)),
         },
         baseline={
             "params": number(exact(2400), stored=True),
             "flops": number(exact(62_000_000), stored=True),
-            "latency_ms": latency(1.0, busy=True),
+            "latency_ms": latency(1.0, noisy=True),
         },
         absent={"energy_mj": "cannot be told on this machine"},
     )
@@ -69,9 +75,9 @@ def breakdown(of: SearchSpace, scale: float, forms: dict[str, str]) -> Breakdown
     for row, name in enumerate([*names, None]):
         value = scale * (row + 1)
         form = "" if name is None else forms.get(name, "conv")
-        span = Span(value=value, low=0.9 * value, high=1.1 * value)
+        span = Measurement(value=value, low=0.9 * value, high=1.1 * value)
         layers.append(Layer(slot=name, form=form, ms=span, calls=2 if row == 1 else 1))
     whole = scale * sum(range(1, len(layers) + 1))
-    plain = Span(value=whole, low=whole, high=whole)
-    clocked = Span(value=1.02 * whole, low=whole, high=1.1 * whole)
+    plain = Measurement(value=whole, low=whole, high=whole)
+    clocked = Measurement(value=1.02 * whole, low=whole, high=1.1 * whole)
     return Breakdown(layers=tuple(layers), plain=plain, clocked=clocked, passes=50)

@@ -61,7 +61,7 @@ def _cell(table: str, column: str, where: str, heals: bool, **values: str) -> li
     ]
 
 
-NULL, TEXT, BLOB, BROKEN = "NULL", "'fast\x1b[31m\n'", "x'00ff10'", "'{\"wide\": '"
+NULL, TEXT, BLOB, BROKEN = "NULL", "'fast\x1b[31m\n'", "x'00ff10'", "'{\"noisy\": '"
 INFINITE, OBJECT, LIST = "9e999", "'{}'", "'[1, 2]'"
 
 VALUES = [
@@ -81,7 +81,7 @@ VALUES = [
     *_cell("measurements", "high", LATENCY, True, infinite=INFINITE, blob=BLOB),
     *_cell(
         "measurements",
-        "conditions",
+        "provenance",
         LATENCY,
         True,
         null=NULL,
@@ -93,14 +93,14 @@ VALUES = [
     ),
     *_cell(
         "measurements",
-        "conditions",
+        "provenance",
         "metric = 'flops'",
         True,
         unknown="'{\"unknown_operators\": 3}'",
     ),
     *_cell("measurements", "samples", LATENCY, True, null=NULL, five_bytes="x'0102030405'"),
     *_cell("measurements", "samples", LATENCY, False, a_text="'abcd'"),
-    *_cell("measurements", "taken_at", LATENCY, False, null=NULL, text="'yesterday'"),
+    *_cell("measurements", "measured_at", LATENCY, False, null=NULL, text="'yesterday'"),
     *_cell("measurements", "metric", LATENCY, True, null=NULL, another="'speed'"),
     *_cell("measurements", "design", LATENCY, True, unknown="'0123456789ab'"),
     *_cell("measurements", "protocol", LATENCY, True, unknown="'0123456789ab'", a_blob=BLOB),
@@ -175,7 +175,7 @@ VALUES = [
     *_cell("forms", "seconds", "1", True, no_json=BROKEN, null=NULL),
     *_cell("forms", "form", "1", True, unknown="'magic'", null=NULL),
     *_cell("sentinels", "milliseconds", "1", True, zero="0", text=TEXT, infinite=INFINITE),
-    *_cell("database", "schema", "1", False, newer="2", older="0"),
+    *_cell("database", "schema", "1", False, newer="3", older="1"),
     *_cell("database", "id", "1", False, null=NULL, a_blob=BLOB),
 ]
 
@@ -230,7 +230,7 @@ TABLES = [
     *(
         Damage(f"no column {table}.{column}", _drop_column(table, column))
         for table, column in (
-            ("dsx_measurements", "conditions"),
+            ("dsx_measurements", "provenance"),
             ("dsx_studies", "reference"),
             ("dsx_trials", "feasible"),
             ("dsx_database", "schema"),

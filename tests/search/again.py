@@ -3,22 +3,21 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dsx.analysis.measurement import Measurement
 from dsx.measure.machine import load as busy
 from dsx.measure.timing import interleaved as rounds
-from dsx.measure.timing.statistics import Estimate
 from dsx.search.loop import FinalTiming, search
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
 from tests.search.forms import let_forms_be
 from tests.search.looking import rows
-
-CALM = {"busy": False, "wide": False}
 
 
 def searched(space: Path, folder: Path, trials: int = 3) -> str:
@@ -42,16 +41,18 @@ def leave_open(row: MeasurementRow) -> None:
     """Widen an interval, so that it says next to nothing; as if the machine had been quiet."""
     if row.metric in ("accuracy", "latency_ms"):
         row.low, row.high = row.value / 4, max(1.0, row.value * 4)
-        row.conditions = row.conditions | CALM
+        row.provenance = replace(row.provenance, converged=True, noisy=False)
 
 
-def mark(*designs: str, busy: bool = True) -> Callable[[MeasurementRow], None]:
+def mark(*designs: str, noisy: bool = True) -> Callable[[MeasurementRow], None]:
     """Let the machine have been busy, or not, when some designs were timed."""
 
     def change_one(row: MeasurementRow) -> None:
         rough = row.design in designs
         if row.metric == "latency_ms":
-            row.conditions = row.conditions | CALM | {"busy" if busy else "wide": rough}
+            row.provenance = replace(
+                row.provenance, noisy=noisy and rough, converged=noisy or not rough
+            )
 
     return change_one
 
@@ -80,6 +81,6 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
 def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
     """Let the machine look busy, or quiet, whatever it is; no reading is flagged otherwise."""
     since, estimated = busy.since, rounds._Rounds._estimate
-    patch.setattr(busy, "since", lambda *looks: {**since(*looks), "busy": is_busy})
+    patch.setattr(busy, "since", lambda *looks: since(*looks)._replace(noisy=is_busy))
     patch.setattr(rounds._Rounds, "_estimate", lambda *given: (estimated(*given)[0], True))
-    patch.setattr(Estimate, "width", 0.0)
+    patch.setattr(Measurement, "relative_width", 0.0)

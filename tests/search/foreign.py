@@ -2,28 +2,28 @@
 
 import itertools
 
-from dsx.measure import Candidate, Metric, Reading
+from dsx.measure import Candidate, Measurement, Metric
 from dsx.measure.candidate import training_facts
 from dsx.measure.metrics.accuracy import share_of_hits
 
 _TURNS = itertools.count()
 
 
-def _watts(candidate: Candidate) -> Reading:
+def _watts(candidate: Candidate) -> Measurement:
     """Differ from reading to reading, by more than the designs differ."""
     candidate.run()
     value = 2.0 + candidate.cost.params / 1e6 + 0.1 * (next(_TURNS) % 2)
-    return Reading(value=value, low=value / 2, high=value * 2)
+    return Measurement(value=value, low=value / 2, high=value * 2)
 
 
-def _error(candidate: Candidate) -> Reading:
+def _error(candidate: Candidate) -> Measurement:
     found = share_of_hits(candidate, candidate.trained())
-    return Reading(value=1 - found.value, low=1 - found.high, high=1 - found.low)
+    return Measurement(value=1 - found.value, low=1 - found.high, high=1 - found.low)
 
 
-def _guess(candidate: Candidate) -> Reading:
+def _guess(candidate: Candidate) -> Measurement:
     found = share_of_hits(candidate, candidate.build().eval())
-    return Reading(value=1 - found.value, low=1 - found.value, high=1 - found.value)
+    return Measurement(value=1 - found.value, low=1 - found.value, high=1 - found.value)
 
 
 WATTS = Metric(
@@ -47,6 +47,6 @@ SLOTS = Metric(
     unit="",
     direction="minimize",
     stage="static",
-    read=lambda candidate: Reading(value=len(candidate.design.changed), low=0, high=9),
+    read=lambda candidate: Measurement(value=len(candidate.design.changed), low=0, high=9),
     protocol=lambda space: {"version": 1},
 )

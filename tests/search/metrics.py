@@ -11,18 +11,18 @@ import numpy as np
 import torch
 
 from dsx.conv import DsxConv
-from dsx.measure import Candidate, Metric, Reading
+from dsx.measure import Candidate, Measurement, Metric, Provenance
 
 
 def _counted(end: str, number: float) -> Metric:
     ends = {"value": 3.0, "low": 3.0, "high": 3.0} | {end: number}
-    return _metric_of([Reading(value=ends["value"], low=ends["low"], high=ends["high"])])
+    return _metric_of([Measurement(value=ends["value"], low=ends["low"], high=ends["high"])])
 
 
-def _metric_of(readings: list[Reading]) -> Metric:
+def _metric_of(readings: list[Measurement]) -> Metric:
     left = list(readings)
 
-    def read(candidate: Candidate) -> Reading:
+    def read(candidate: Candidate) -> Measurement:
         return left.pop(0) if len(left) > 1 else left[0]
 
     return Metric(
@@ -35,23 +35,23 @@ value_inf, low_inf, high_inf = (_counted(end, math.inf) for end in ("value", "lo
 
 # No number at first, one from then on.
 late = _metric_of(
-    [Reading(value=math.nan, low=0.0, high=0.0), Reading(value=1.0, low=1.0, high=1.0)]
+    [Measurement(value=math.nan, low=0.0, high=0.0), Measurement(value=1.0, low=1.0, high=1.0)]
 )
 
 
 def _sized(number: Callable[[float], Any]) -> Metric:
     """Make a metric that returns and depends on numbers of another library."""
 
-    def read(candidate: Candidate) -> Reading:
+    def read(candidate: Candidate) -> Measurement:
         value = number(candidate.cost.params)
-        conditions = {"low": number(1), "flag": np.bool_(True)}
+        details = {"low": number(1), "flag": np.bool_(True)}
         samples = np.array([1, 2], dtype=np.float32)
-        return Reading(
+        return Measurement(
             value=value,
             low=value,
             high=value,
             samples=samples,  # type: ignore[arg-type]
-            conditions=conditions,
+            provenance=Provenance(details=details),
         )
 
     return Metric(
@@ -71,7 +71,7 @@ bare = Metric(
     read=lambda candidate: np.float32(3),  # type: ignore[arg-type, return-value]
     protocol=lambda space: {},
 )
-text = _metric_of([Reading(value="3", low=3.0, high=3.0)])  # type: ignore[arg-type]
+text = _metric_of([Measurement(value="3", low=3.0, high=3.0)])  # type: ignore[arg-type]
 
 
 def _exits(given: object) -> Any:
@@ -83,14 +83,14 @@ exits = Metric(
 )
 protocol_exits = Metric(unit="", direction="minimize", stage="static", read=_exits, protocol=_exits)
 fraction, decimal = _sized(lambda number: Fraction(number) / 3), _sized(Decimal)
-complex_number = _metric_of([Reading(value=3j, low=3.0, high=3.0)])  # type: ignore[arg-type]
+complex_number = _metric_of([Measurement(value=3j, low=3.0, high=3.0)])  # type: ignore[arg-type]
 
 
-def _fragile(candidate: Candidate) -> Reading:
+def _fragile(candidate: Candidate) -> Measurement:
     if any(isinstance(module, DsxConv) for module in candidate.network.modules()):
         # Half of a surrogate pair, which no database stores.
         raise TypeError("a\udc80b")
-    return Reading(value=3.0, low=3.0, high=3.0)
+    return Measurement(value=3.0, low=3.0, high=3.0)
 
 
 fragile = Metric(

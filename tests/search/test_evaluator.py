@@ -345,15 +345,15 @@ def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str
     for entry in found.entries:
         values = [entry.metrics[name].value for name in space.file.objectives]
         assert values == [values[0]] * 5
-    conditions = {json.dumps(row.conditions) for row in rows(storage, MeasurementRow)
+    details = {json.dumps(row.provenance.details) for row in rows(storage, MeasurementRow)
                   if row.metric.endswith("numpy_int")}  # fmt: skip
-    assert conditions == {'{"low": 1, "flag": true}'}
+    assert details == {'{"low": 1, "flag": true}'}
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("bare", "bare returns a float32, not a Reading"),
+        ("bare", "bare returns a float32, not a Measurement"),
         ("text", "is '3', which is not a number"),
         ("complex_number", "is 3j, which is not a number"),
     ],

@@ -8,8 +8,9 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from dsx import front, search
+from dsx.analysis.measurement import DeploymentFacts
 from dsx.conv import ConvSpec
-from dsx.measure import Candidate, Reading, this_device
+from dsx.measure import Candidate, Measurement, this_device
 from dsx.search.design.measure_design import Single
 from dsx.search.design.selection import design_of
 from dsx.search.lookup import Recall
@@ -84,9 +85,9 @@ def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> Non
     third = Single(space, other, storage).measure([LATENCY])
     assert len(latencies(storage)) == 2
     assert third.design[LATENCY].stored
-    conditions = [row.conditions for row in latencies(storage)]
-    calm = [of for of in conditions if not (of["wide"] or of["busy"])]
-    assert third.design[LATENCY].value.readings == (len(calm) or 2)
+    made = [row.provenance for row in latencies(storage)]
+    calm = [one for one in made if one.converged and not one.noisy]
+    assert third.design[LATENCY].estimate.readings == (len(calm) or 2)
 
 
 def test_learned_shapes_that_fall_back_run_as_the_baseline(storage: str, tmp_path: Path) -> None:
@@ -140,8 +141,8 @@ def test_a_deployment_is_stored_with_its_reading_or_not_at_all(storage: str) -> 
     memory = Memory(open_database(storage, create=True), this_device())
     plan = make_plan(load_space(QUICK), memory)
     protocol = plan.protocols[LATENCY]
-    reading = Reading(value=1.0, low=0.9, high=1.1, samples=(1.0,))
-    deployment = Deployment(subject="0" * 32, protocol=protocol, facts={"forms": {}})
+    reading = Measurement(value=1.0, low=0.9, high=1.1, samples=(1.0,))
+    deployment = Deployment(subject="0" * 32, protocol=protocol, facts=DeploymentFacts())
     with pytest.raises(Exception, match="FOREIGN KEY constraint failed"):
         memory.add("unknown", LATENCY, protocol, reading, deployment)
     assert (rows(storage, DeploymentRow), rows(storage, MeasurementRow)) == ([], [])

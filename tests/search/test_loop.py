@@ -1,5 +1,6 @@
 """A search from its first trial to its last."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -172,7 +173,7 @@ def rough(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
     def mark(row: MeasurementRow) -> None:
         leave_open(row)
-        row.conditions = row.conditions | {"busy": row.metric == "latency_ms"}
+        row.provenance = dataclasses.replace(row.provenance, noisy=row.metric == "latency_ms")
 
     change(storage, mark)
     return storage
@@ -191,7 +192,7 @@ def test_what_was_timed_on_a_busy_machine_is_timed_again_in_the_end(
     assert [progress.marked for progress in told] == [3, 3, 0]
     assert set(readings(rough).values()) == {2}
     values = [entry.metrics["latency_ms"] for entry in found.entries]
-    assert {(value.busy, value.readings) for value in values} == {(False, 1)}
+    assert {(value.noisy, value.readings) for value in values} == {(False, 1)}
     # Nothing is left to be timed.
     search(QUICK, trials=3, storage=rough)
     assert set(readings(rough).values()) == {2}
@@ -217,8 +218,8 @@ def test_it_is_timed_once_more_and_not_again_and_again(
     look = iter([False])
     told = busy.since
 
-    def since(*looks: busy.Look) -> dict[str, object]:
-        return {**told(*looks), "busy": next(look, True)}
+    def since(*looks: busy.Look) -> busy.Load:
+        return told(*looks)._replace(noisy=next(look, True))
 
     monkeypatch.setattr(busy, "since", since)
     follow = Following()

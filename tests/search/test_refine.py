@@ -1,5 +1,6 @@
 """Settling a front: what is contested is measured again, and nothing else, until time is up."""
 
+import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_a_baseline_whose_latency_is_damaged_is_timed_first(tmp_path: Path) -> N
 
     def damage(row: MeasurementRow) -> None:
         if row.metric == "latency_ms":
-            row.conditions = {**row.conditions, "wide": True}
+            row.provenance = dataclasses.replace(row.provenance, converged=False)
             row.samples = b"x" if row.design == baseline else row.samples
 
     def timed() -> bool:
@@ -208,9 +209,9 @@ def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
     assert settle(None, 0.0, storage=storage).front.study == "quick"
 
 
-@pytest.mark.parametrize("busy", [True, False])
+@pytest.mark.parametrize("noisy", [True, False])
 def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
-    storage: str, busy: bool, monkeypatch: pytest.MonkeyPatch
+    storage: str, noisy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_machine_be(True, monkeypatch)
     # The fastest is the best as well.
@@ -223,7 +224,7 @@ def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
         row.low = row.high = row.value
 
     change(storage, decide)
-    change(storage, mark(fast.id, others[0].id, busy=busy))
+    change(storage, mark(fast.id, others[0].id, noisy=noisy))
     assert front("quick", storage=storage).contested == []
     found = settled(storage, limits=Limits(readings=1, seeds=1))
     counts = readings(storage)
@@ -338,7 +339,7 @@ def test_designs_whose_weights_are_not_kept_are_reported(tmp_path: Path) -> None
     space.write_text(f"{space.read_text()}{timed}\n")
     storage = searched(space, tmp_path, trials=2)
     baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
-    change(storage, mark(baseline, learned, busy=True))
+    change(storage, mark(baseline, learned, noisy=True))
     for file in tmp_path.rglob(f"{learned}.*.safetensors"):
         file.unlink()
     assert settled(storage, limits=Limits(readings=2, seeds=1)).untimed == {learned}

@@ -18,6 +18,7 @@ from dsx.store.database.schema import MeasurementRow
 from dsx.store.measurements.measurements import Memory
 from dsx.store.studies.read import find_study
 from dsx.store.weights.weights import Weights
+from tests.measure.facts import deployed
 from tests.search.again import (
     change,
     copy_to,
@@ -69,7 +70,7 @@ def test_new_readings_lie_beside_the_old(storage: str) -> None:
     # Under the protocol and on the device of the old ones.
     assert {n for (_, metric, _), n in measured(storage).items() if metric == "latency_ms"} == {2}
     assert {row.device for row in rows(storage, MeasurementRow)} == {HERE}
-    assert all(row.conditions["forms"].keys() for row in new if row.design != designs[0])
+    assert all(deployed(row.provenance).forms for row in new if row.design != designs[0])
 
 
 def test_many_are_timed_a_few_at_once(storage: str) -> None:
@@ -96,7 +97,7 @@ def test_learned_shapes_are_those_of_the_weights_or_left_out(
     # It was not trained for that.
     assert readings(storage, "accuracy") == {baseline: 1, learned: 1}
     first, second = (
-        row.conditions["forms"]
+        deployed(row.provenance).forms
         for row in rows(storage, MeasurementRow)
         if (row.design, row.metric) == (learned, "latency_ms")
     )
@@ -109,12 +110,12 @@ def test_learned_shapes_are_those_of_the_weights_or_left_out(
     assert again(storage, "learned") == [baseline]
 
 
-@pytest.mark.parametrize("busy", [True, False])
-def test_what_is_marked_is_what_may_be_on_the_front(storage: str, busy: bool) -> None:
+@pytest.mark.parametrize("noisy", [True, False])
+def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -> None:
     entries = front("quick", storage=storage).entries
     assert marked(front("quick", storage=storage), HERE) == []
     ids = [entry.id for entry in entries]
-    change(storage, mark(*ids[1:], busy=busy))
+    change(storage, mark(*ids[1:], noisy=noisy))
     found = front("quick", storage=storage)
     assert {found.certainty[one] for one in ids} == {"perhaps"}
     assert {entry.id for entry in marked(found, HERE)} == set(ids[1:])

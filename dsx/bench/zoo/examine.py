@@ -149,11 +149,7 @@ class Examination:
         self.findings |= {
             "eager_ms": eager.value,
             "deployed_ms": deployed.value,
-            "flagged": any(
-                bool(each.conditions.get(mark))
-                for each in (eager, deployed)
-                for mark in ("wide", "busy")
-            ),
+            "flagged": eager.flagged or deployed.flagged,
         }
 
 

@@ -8,9 +8,11 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
+
+from dsx.analysis import Machine, Process
 
 LEAST_CORES = 0.3
 LEAST_SHARE = 0.05
@@ -52,6 +54,18 @@ class Look:
     load_average: float | None
 
 
+class Load(NamedTuple):
+    """The load of the machine by other processes.
+
+    Attributes:
+        noisy: Whether it is too high to measure; None if that cannot be told.
+        machine: The load.
+    """
+
+    noisy: bool | None
+    machine: Machine
+
+
 def look() -> Look:
     """Look at the clocks of the machine; costs less than a tenth of a millisecond."""
     times = _usable(psutil.cpu_times(percpu=True))
@@ -80,7 +94,7 @@ def _usable(times: list[Any]) -> list[Any]:
     return [times[core] for core in sorted(allowed)]
 
 
-def since(before: Look, after: Look | None = None) -> dict[str, Any]:
+def since(before: Look, after: Look | None = None) -> Load:
     """Say what else has worked on this machine since a moment.
 
     Args:
@@ -88,11 +102,11 @@ def since(before: Look, after: Look | None = None) -> dict[str, Any]:
         after: Until when; by default now.
 
     Returns:
-        Plain JSON values: `load_average` at that moment; `others`, the cores that other processes
-        kept at work, and `stolen`, those that another virtual machine had; `busy`, whether that
-        is too much; `heavy`, where it is, the processes (at most 5) that use the most, with
-        their cores, as a list of the last five seconds has them. `others`, `stolen` and `busy` are
-        None where the system does not count, or the time was too short to tell.
+        Whether the machine is noisy, and its load: the load average at that moment, the cores that
+        other processes kept at work, those that another virtual machine had and, if the machine is
+        noisy, the processes (at most 5) that use the most, as a list of the last five seconds has
+        them. All but the load average is None or empty where the system does not count, or the time
+        was too short to tell.
     """
     after = after or look()
     at_work = others(before, after)
@@ -101,8 +115,8 @@ def since(before: Look, after: Look | None = None) -> dict[str, Any]:
     seconds = after.wall - before.wall
     stolen = (after.stolen - before.stolen) / seconds
     unsure = TICK * after.cores / seconds
-    busy = at_work + stolen > max(LEAST_CORES, LEAST_SHARE * after.cores) + unsure
-    return _told(before, round(at_work, 2), round(stolen, 2), busy)
+    noisy = at_work + stolen > max(LEAST_CORES, LEAST_SHARE * after.cores) + unsure
+    return _told(before, round(at_work, 2), round(stolen, 2), noisy)
 
 
 def others(before: Look, after: Look) -> float | None:
@@ -125,37 +139,35 @@ def others(before: Look, after: Look) -> float | None:
     return max(0.0, used / seconds)
 
 
-def _told(
-    before: Look, others: float | None, stolen: float | None, busy: bool | None
-) -> dict[str, Any]:
-    return {
-        "load_average": before.load_average,
-        "others": others,
-        "stolen": stolen,
-        "busy": busy,
-        "heavy": _watch.heavy() if busy else [],
-    }
+def _told(before: Look, others: float | None, stolen: float | None, noisy: bool | None) -> Load:
+    machine = Machine(
+        load_average=before.load_average,
+        others=others,
+        stolen=stolen,
+        heavy=tuple(_watch.heavy()) if noisy else (),
+    )
+    return Load(noisy, machine)
 
 
-def heavy(seconds: float = WATCHED_SECONDS) -> list[dict[str, Any]]:
+def heavy(seconds: float = WATCHED_SECONDS) -> list[Process]:
     """Watch all other processes for a moment.
 
     Args:
         seconds: How long.
 
     Returns:
-        Those that used more than a quarter of a core, at most five, the heaviest first: `process`
-        (its name), `pid`, `cores`. Processes of another container cannot be seen.
+        Those that used more than a quarter of a core, at most five, the heaviest first. Processes
+        of another container cannot be seen.
     """
     begin, before = time.perf_counter(), _processes()
     time.sleep(seconds)
     passed, after = time.perf_counter() - begin, _processes()
     found = [
-        {"process": name, "pid": pid, "cores": round((used - before[pid][1]) / passed, 2)}
+        Process(process=name, pid=pid, cores=round((used - before[pid][1]) / passed, 2))
         for pid, (name, used) in after.items()
         if pid in before and (used - before[pid][1]) / passed > HEAVY_CORES
     ]
-    return sorted(found, key=lambda one: -float(str(one["cores"])))[:MOST_HEAVY]
+    return sorted(found, key=lambda one: -one.cores)[:MOST_HEAVY]
 
 
 class _Watch:
@@ -163,9 +175,9 @@ class _Watch:
 
     def __init__(self) -> None:
         self._until = -math.inf
-        self._last: list[dict[str, Any]] = []
+        self._last: list[Process] = []
 
-    def heavy(self) -> list[dict[str, Any]]:
+    def heavy(self) -> list[Process]:
         if time.monotonic() >= self._until:
             self._last = heavy()
             self._until = time.monotonic() + LISTED_SECONDS

@@ -1,8 +1,10 @@
 """Throttle: whether a processor was slowed down, by heat or a power limit, during a measurement."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from dsx.analysis import Machine
 from dsx.measure.machine import nvml as _nvml
 from dsx.measure.machine.power import CPUS
 
@@ -22,7 +24,27 @@ def events(cpus: Path = CPUS) -> int | None:
     return sum(int(file.read_text()) for file in files) if files else None
 
 
-def throttled(before: int | None, gpu: int | None = None, cpus: Path = CPUS) -> dict[str, Any]:
+class Throttling(NamedTuple):
+    """Whether the clocks of a processor were held down.
+
+    Attributes:
+        throttled: Whether they were; None if the machine does not tell.
+        reasons: Reasons of the throttling.
+    """
+
+    throttled: bool | None
+    reasons: tuple[str, ...] = ()
+
+    def of(self, machine: Machine) -> Machine:
+        """Return the state of a machine with this throttling.
+
+        Args:
+            machine: State of the machine.
+        """
+        return replace(machine, throttled=self.throttled, throttled_by=self.reasons)
+
+
+def throttled(before: int | None, gpu: int | None = None, cpus: Path = CPUS) -> Throttling:
     """Say whether clocks were held down.
 
     Args:
@@ -31,7 +53,7 @@ def throttled(before: int | None, gpu: int | None = None, cpus: Path = CPUS) -> 
         cpus: The kernel's folder of processors.
 
     Returns:
-        Plain JSON values: `throttled`, None where the machine does not tell; `throttled_by`, why.
+        Whether they were, and why.
     """
     reasons = None
     if gpu is not None:
@@ -39,4 +61,4 @@ def throttled(before: int | None, gpu: int | None = None, cpus: Path = CPUS) -> 
     elif before is not None:
         after = events(cpus)
         reasons = ["temperature"] if after is not None and after > before else []
-    return {"throttled": None if reasons is None else bool(reasons), "throttled_by": reasons or []}
+    return Throttling(None if reasons is None else bool(reasons), tuple(reasons or ()))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dsx.analysis import Reading
+from dsx.analysis import Measurement
 from dsx.conv import Cost
 from dsx.measure.candidate import Candidate, Exported
 from dsx.space import SearchSpace
@@ -49,16 +49,16 @@ class Metric:
     unit: str
     direction: Literal["minimize", "maximize"]
     stage: Stage
-    read: Callable[[Candidate], Reading]
+    read: Callable[[Candidate], Measurement]
     protocol: Callable[[SearchSpace], Mapping[str, Any]]
     noise: Noise | None = None
     closed_form: Callable[[Cost], float] | None = None
     always: bool = False
     rank: int = 10
     read_in_turn: (
-        Callable[[Sequence[Candidate], Callable[[], None] | None], list[Reading]] | None
+        Callable[[Sequence[Candidate], Callable[[], None] | None], list[Measurement]] | None
     ) = None
-    read_exported: Callable[[Exported], Mapping[str, Reading]] | None = None
+    read_exported: Callable[[Exported], Mapping[str, Measurement]] | None = None
     lacks: Callable[[SearchSpace], str] = lambda space: ""
     absent: Callable[[SearchSpace], str] = lambda space: ""
 

@@ -1,27 +1,29 @@
 """Accuracy: top-1 on the validation split, 0 to 1."""
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from dsx.analysis import Reading, exact
+from dsx.analysis import Measurement, Predictions, Provenance, exact
 from dsx.measure.candidate import Candidate, Exported, training_facts
 from dsx.measure.metrics._base import Metric
 from dsx.space import SearchSpace
 from dsx.train import predict
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Train, and classify the validation split."""
     found = share_of_hits(candidate, candidate.trained())
-    conditions = {**found.conditions, "losses": candidate.losses}
-    return dataclasses.replace(found, conditions=conditions)
+    predictions, losses = found.provenance.predictions, candidate.losses
+    assert predictions is not None
+    predictions = replace(predictions, losses=None if losses is None else tuple(losses))
+    return replace(found, provenance=replace(found.provenance, predictions=predictions))
 
 
-def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
+def share_of_hits(candidate: Candidate, network: nn.Module) -> Measurement:
     """Classify the validation split.
 
     Args:
@@ -29,9 +31,9 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
         network: In eval mode.
 
     Returns:
-        The share that is classified rightly, with its binomial interval. Its conditions hold
-        `chance`, the share of the most frequent class, which constant predictions reach;
-        `better_than_chance`, the side of it that is better; and the notes of the data.
+        The share that is classified rightly, with its binomial interval. Its
+        provenance has the share of the most frequent class, which constant predictions reach, as
+        `predictions.chance`, and the notes of the data.
     """
     splits = candidate.splits
     split = splits.validation
@@ -40,18 +42,20 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Reading:
     hits = int((predicted == split.labels).sum())
     low, high = wilson(hits, len(split))
     chance = int(torch.bincount(split.labels).max()) / len(split)
-    conditions: dict[str, Any] = {
-        "images": len(split),
-        "chance": chance,
-        "better_than_chance": "above",
-        "predicted_classes": int(torch.unique(predicted).numel()),
-    }
-    if splits.notes:
-        conditions["data_notes"] = list(splits.notes)
-    return Reading(value=hits / len(split), low=low, high=high, conditions=conditions)
+    predictions = Predictions(
+        chance=chance,
+        images=len(split),
+        predicted_classes=int(torch.unique(predicted).numel()),
+    )
+    return Measurement(
+        value=hits / len(split),
+        low=low,
+        high=high,
+        provenance=Provenance(predictions=predictions, data_notes=tuple(splits.notes)),
+    )
 
 
-def read_exported(files: Exported) -> dict[str, Reading]:
+def read_exported(files: Exported) -> dict[str, Measurement]:
     """Classify the images of both splits in the dtype of the exported network."""
     splits, dtype = files.candidate.splits, files.candidate.sample.dtype
     return {

@@ -5,11 +5,11 @@ multiplies the dead weights of its kernel too.
 """
 
 import weakref
-from typing import Any
+from dataclasses import replace
 
 from torch import nn
 
-from dsx.analysis import Reading, exact
+from dsx.analysis import DeploymentFacts, Measurement, OperatorCount, Provenance, exact
 from dsx.errors import NotCounted, WorkFailed
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.metrics._base import Metric
@@ -20,7 +20,7 @@ from dsx.measure.metrics.flops import Followed, count, follow
 _FOLLOWED: "weakref.WeakKeyDictionary[nn.Module, Followed]" = weakref.WeakKeyDictionary()
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Follow the operators of the deployed network, and name those that are not counted.
 
     Raises:
@@ -30,16 +30,12 @@ def read(candidate: Candidate) -> Reading:
         found = _follow(candidate)
     except WorkFailed as error:
         raise NotCounted(str(error)) from error
-    unknown = {"unknown_operators": dict(found.unknown)} if found.unknown else {}
-    return Reading(
-        value=found.counted,
-        low=found.counted,
-        high=found.counted,
-        conditions={**candidate.deployment, **unknown},
-    )
+    operators = OperatorCount(unknown_operators=dict(found.unknown)) if found.unknown else None
+    provenance = Provenance(deployment=candidate.deployment, operators=operators)
+    return exact(found.counted, provenance)
 
 
-def read_exported(files: Exported) -> dict[str, Reading]:
+def read_exported(files: Exported) -> dict[str, Measurement]:
     """Count by following the operators of the network that the files run.
 
     Raises:
@@ -55,23 +51,23 @@ def _follow(candidate: Candidate) -> Followed:
     return _FOLLOWED[network]
 
 
-def deployed_counts(candidate: Candidate) -> dict[str, Any]:
-    """Count what the deployed network of a candidate holds and computes.
+def counted_deployment(candidate: Candidate) -> DeploymentFacts:
+    """Describe the deployed network of a candidate, and count what it holds and computes.
 
     Args:
         candidate: The candidate; it is deployed for this.
 
     Returns:
-        `deployed_params` and `deployed_flops`, or the reason why the latter are not known as
-        `deployed_flops_not_counted`.
+        The facts of the deployed network, with its params, and with its flops or the reason why
+        they are not known.
     """
     deployed = candidate.deployed
-    found: dict[str, Any] = {"deployed_params": count_params(deployed.network, deployed.choices)}
+    params = count_params(deployed.network, deployed.choices)
+    found = replace(candidate.deployment, deployed_params=params)
     try:
-        found["deployed_flops"] = _follow(candidate).counted
+        return replace(found, deployed_flops=_follow(candidate).counted)
     except WorkFailed as error:
-        found["deployed_flops_not_counted"] = str(error)
-    return found
+        return replace(found, deployed_flops_not_counted=str(error))
 
 
 METRIC = Metric(

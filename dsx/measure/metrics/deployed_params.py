@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dsx.analysis import Reading, exact
+from dsx.analysis import Measurement, Provenance, exact
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.metrics._base import Metric
 from dsx.measure.run_settings import run_settings
@@ -20,11 +20,11 @@ from dsx.space import SearchSpace
 PROTOCOL = {"version": 1}
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Count the numbers in the deployed network; it is not run for this."""
     deployed = candidate.deployed
     number = count_params(deployed.network, deployed.choices)
-    return Reading(value=number, low=number, high=number, conditions=candidate.deployment)
+    return exact(number, Provenance(deployment=candidate.deployment))
 
 
 def count_params(network: nn.Module, forms: Collection[str]) -> int:
@@ -46,7 +46,7 @@ def count_params(network: nn.Module, forms: Collection[str]) -> int:
     )
 
 
-def read_exported(files: Exported) -> dict[str, Reading]:
+def read_exported(files: Exported) -> dict[str, Measurement]:
     """Count the numbers in the network that the files run."""
     deployed = files.candidate.deployed
     return {"deployed_params": exact(count_params(deployed.network, deployed.choices))}

@@ -4,14 +4,14 @@ All that the processor (RAPL) or the GPU (NVML) uses while it runs pass after pa
 included; what other processes use at the time is in it too.
 """
 
-import dataclasses
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from dsx.analysis import Reading
+from dsx.analysis import Energy, Measurement, Provenance
 from dsx.conv import Run
 from dsx.errors import WorkFailed
 from dsx.measure.candidate import Candidate
@@ -34,13 +34,13 @@ from dsx.space import SearchSpace
 PROTOCOL = {"version": 1, "windows": 8, "window_seconds": 0.25, "idle_seconds": 0.5}
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Run the deployed network for two seconds, and read the counter around each eighth of it."""
     on_gpu = candidate.space.file.measure.device == "cuda"
     return read_by(NvmlMeter() if on_gpu else RaplMeter(), candidate)
 
 
-def read_by(meter: Meter, candidate: Candidate) -> Reading:
+def read_by(meter: Meter, candidate: Candidate) -> Measurement:
     """Measure a candidate while nobody else times or trains.
 
     Args:
@@ -57,9 +57,15 @@ def read_by(meter: Meter, candidate: Candidate) -> Reading:
         with exclusive(lock_name(measure.device), candidate.waiting), torch.inference_mode():
             before, events = busy.look(), throttle.events()
             found = measure_energy(run, meter)
-            slowed, others = throttle.throttled(events, gpu), busy.since(before)
-    conditions = {**found.conditions, **others, **slowed, **candidate.deployment}
-    return dataclasses.replace(found, conditions=conditions)
+            throttled = throttle.throttled(events, gpu)
+            noisy, machine = busy.since(before)
+    provenance = replace(
+        found.provenance,
+        noisy=noisy,
+        machine=throttled.of(machine),
+        deployment=candidate.deployment,
+    )
+    return replace(found, provenance=provenance)
 
 
 def _finished(run: Run) -> Run:
@@ -77,7 +83,7 @@ def measure_energy(
     meter: Meter,
     window_seconds: float = PROTOCOL["window_seconds"],
     idle_seconds: float = PROTOCOL["idle_seconds"],
-) -> Reading:
+) -> Measurement:
     """Measure the energy of one call.
 
     Args:
@@ -88,7 +94,7 @@ def measure_energy(
 
     Returns:
         Millijoules of one call, from whole windows; the power before and meanwhile is in its
-        conditions.
+        provenance.
 
     Raises:
         WorkFailed: If the counter stands still.
@@ -107,8 +113,14 @@ def measure_energy(
     if energy <= 0:
         raise WorkFailed(f"energy_mj: the {meter.name} counter of this machine stands still")
     value, low, high = median_interval(samples)
-    conditions = {"meter": meter.name, "idle_watts": idle_watts, "watts": watts, "calls": calls}
-    return Reading(value=value, low=low, high=high, samples=samples, conditions=conditions)
+    facts = Energy(meter=meter.name, idle_watts=idle_watts, watts=watts, calls=calls)
+    return Measurement(
+        value=value,
+        low=low,
+        high=high,
+        samples=samples,
+        provenance=Provenance(energy=facts),
+    )
 
 
 def _window(run: Run, meter: Meter, seconds: float) -> tuple[int, float]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.activity import activity
-from dsx.analysis import Reading
+from dsx.analysis import Measurement, OperatorCount, Provenance, exact
 from dsx.conv import DsxConv, duplicate
 from dsx.conv.graph import swap
 from dsx.conv.modules import BasisMaps
@@ -32,12 +32,15 @@ REASON = 200
 """Characters of a reason at most."""
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Count by closed form; the baseline is counted by its operators as well, if they are known."""
     flops = candidate.cost.flops
     changed = bool(candidate.design.changed)
-    conditions = {} if changed else _checked(candidate.network, candidate.space.census, flops)
-    return Reading(value=flops, low=flops, high=flops, conditions=conditions)
+    if changed:
+        return exact(flops)
+    return exact(
+        flops, Provenance(operators=_checked(candidate.network, candidate.space.census, flops))
+    )
 
 
 def space_notes(space: SearchSpace) -> list[str]:
@@ -67,31 +70,30 @@ def network_notes(network: nn.Module, census: Census) -> list[str]:
         return notes(flops, _checked(network, census, flops))
 
 
-def notes(flops: float, conditions: Mapping[str, Any]) -> list[str]:
+def notes(flops: float, operators: OperatorCount) -> list[str]:
     """Return what a baseline's `flops` leave out, and whether another counter disagrees.
 
     Args:
         flops: Multiply-adds of the baseline for one image.
-        conditions: Conditions of that reading.
+        operators: Result of counting the baseline by its operators.
 
     Returns:
         Sentences without a full stop; empty if there is nothing to say.
     """
     said = []
-    counted = conditions.get("counted_by_operator", flops)
-    if counted != flops:
-        passed_over = conditions.get("unknown_to_check", {})
+    counted, passed_over = operators.counted_by_operator, operators.unknown_to_check
+    if counted is not None and counted != flops:
         reason = f", which does not know {_listed(passed_over)}" if passed_over else ""
         said.append(
             f"the baseline's operators count {counted:,}, dsx {flops:,.0f}: objectives and "
             f"constraints use the {flops:,.0f} of dsx; the other figure is a check by "
             f"fvcore{reason}"
         )
-    unknown = conditions.get("unknown_operators", {})
-    if unknown:
+    if operators.unknown_operators:
         said.append(
-            f"flops leave out operators that are not counted: {_listed(unknown)}; if they "
-            "multiply, the true flops of every design are higher, also those of the baseline that "
+            f"flops leave out operators that are not counted: "
+            f"{_listed(operators.unknown_operators)}; if they multiply, "
+            " the true flops of every design are higher, also those of the baseline that "
             "relative constraints refer to"
         )
     return said
@@ -101,17 +103,18 @@ def _listed(operators: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({times})" for name, times in operators.items())
 
 
-def _checked(network: nn.Module, census: Census, flops: int) -> dict[str, Any]:
+def _checked(network: nn.Module, census: Census, flops: int) -> OperatorCount:
     """Count a network by following its operators, or give the reason why that cannot be done."""
-    unknown = {"unknown_operators": dict(census.uncounted)} if census.uncounted else {}
+    unknown = dict(census.uncounted)
     try:
         found = follow(network, torch.zeros(1, *census.input_shape))
     except WorkFailed as error:
-        return {"not_counted_by_operator": str(error)} | unknown
-    known: dict[str, Any] = {"counted_by_operator": found.counted}
-    if found.counted != flops and found.unknown:
-        known["unknown_to_check"] = dict(found.unknown)
-    return known | unknown
+        return OperatorCount(not_counted_by_operator=str(error), unknown_operators=unknown)
+    return OperatorCount(
+        counted_by_operator=found.counted,
+        unknown_operators=unknown,
+        unknown_to_check={} if found.counted == flops else dict(found.unknown),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

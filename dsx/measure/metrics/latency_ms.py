@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dsx.activity import activity
-from dsx.analysis import Reading
+from dsx.analysis import Measurement
 from dsx.measure.backends import versions
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.latencies import read_latencies
@@ -21,13 +21,13 @@ from dsx.space import SearchSpace
 NAME = "latency_ms"
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Time the deployed network until the interval is narrow or the time is spent."""
     (reading,) = read_latencies([candidate], candidate.waiting)
     return reading
 
 
-def read_exported(files: Exported) -> dict[str, Reading]:
+def read_exported(files: Exported) -> dict[str, Measurement]:
     """Time the exported network as a search times its candidates."""
     candidate = files.candidate
     run = candidate.run_of(files.network)

@@ -1,11 +1,11 @@
 """Params: live real numbers and basis entries; BN scale and shift count too."""
 
-from dsx.analysis import Reading, exact
+from dsx.analysis import Measurement, exact
 from dsx.measure.candidate import Candidate
 from dsx.measure.metrics._base import Metric
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Count by closed form."""
     return exact(candidate.cost.params)
 

@@ -7,7 +7,7 @@ operators need inside themselves. Memory that libraries below torch keep is not 
 from collections.abc import Mapping
 from typing import Any
 
-from dsx.analysis import Reading
+from dsx.analysis import Measurement, PeakMemory, Provenance, exact
 from dsx.conv import Run
 from dsx.measure.backends import prepare
 from dsx.measure.candidate import Candidate
@@ -22,7 +22,7 @@ BACKENDS = ("compile", "eager")
 PROTOCOL = {"version": 1, "bytes_in_mb": 1_000_000}
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Run the deployed network once and follow its allocations."""
     measure = candidate.space.file.measure
     sample = candidate.sample
@@ -30,8 +30,8 @@ def read(candidate: Candidate) -> Reading:
         # The input was there before, and is there during the whole pass.
         peak = sample.nbytes + peak_bytes(_run(candidate), measure.device)
     value = peak / PROTOCOL["bytes_in_mb"]
-    conditions = {"bytes": peak, "input_bytes": sample.nbytes, **candidate.deployment}
-    return Reading(value=value, low=value, high=value, conditions=conditions)
+    memory = PeakMemory(bytes=peak, input_bytes=sample.nbytes)
+    return exact(value, Provenance(memory=memory, deployment=candidate.deployment))
 
 
 def _run(candidate: Candidate) -> Run:

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 from dsx.activity import activity
-from dsx.analysis import Reading
+from dsx.analysis import Measurement
 from dsx.conv import set_mode
 from dsx.data import Split
 from dsx.measure.candidate import Candidate
@@ -25,7 +25,7 @@ from dsx.space import SearchSpace
 IMAGES, BATCH = 2048, 128
 
 
-def read(candidate: Candidate) -> Reading:
+def read(candidate: Candidate) -> Measurement:
     """Build the network with what is kept of its weights, and classify the validation split."""
     network = candidate.build()
     if candidate.design.changed:

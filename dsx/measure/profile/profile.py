@@ -11,14 +11,14 @@ of these the medians.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
 
+from dsx.analysis import DeploymentFacts, Measurement
 from dsx.conv import LEAST_ROUNDS, default_clock, rounds_until
 from dsx.errors import DsxError
 from dsx.measure.candidate import Candidate
@@ -37,15 +37,6 @@ PLAIN = "conv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
-    """A time with its 95 % interval, in milliseconds."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Layer:
     """One row of a breakdown.
 
@@ -58,7 +49,7 @@ class Layer:
 
     slot: str | None
     form: str
-    ms: Span
+    ms: Measurement
     calls: int
 
 
@@ -71,14 +62,14 @@ class Breakdown:
         plain: A whole pass without a stopwatch.
         clocked: A whole pass with it, its cost included.
         passes: How many passes with the stopwatch count.
-        deployment: How the network is deployed, as plain JSON values.
+        deployment: Facts of the deployed network.
     """
 
     layers: tuple[Layer, ...]
-    plain: Span
-    clocked: Span
+    plain: Measurement
+    clocked: Measurement
     passes: int
-    deployment: Mapping[str, Any] = field(default_factory=dict)
+    deployment: DeploymentFacts = field(default_factory=DeploymentFacts)
 
     @property
     def ms(self) -> float:
@@ -194,10 +185,10 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
 def _breakdown(subject: _Subject) -> Breakdown:
     choices = subject.candidate.deployed.choices
     with_it, without = _calm(subject.with_it), _calm(subject.without)
-    whole, plain = _span([one.own for one in with_it]), _span([one.own for one in without])
+    whole, plain = _median([one.own for one in with_it]), _median([one.own for one in without])
     laps = with_it[0].laps
     lap = min(max(0.0, whole.value - plain.value) / sum(laps), MOST_LAP_MS)
-    spans = [_span([one.rows[row] for one in with_it], lap * own) for row, own in enumerate(laps)]
+    spans = [_median([one.rows[row] for one in with_it], lap * own) for row, own in enumerate(laps)]
     layers = []
     for slot, span in zip(subject.candidate.space.census.slots, spans, strict=False):
         form = choices[slot.name].form if slot.name in choices else PLAIN
@@ -218,7 +209,7 @@ def _calm(passes: Sequence[_Pass]) -> list[_Pass]:
     return ordered[: (len(ordered) + 1) // 2]
 
 
-def _span(nanoseconds: Sequence[int], less: float = 0.0) -> Span:
+def _median(nanoseconds: Sequence[int], less: float = 0.0) -> Measurement:
     """Give the median of some times, less so many milliseconds."""
     value, low, high = (max(0.0, end / 1e6 - less) for end in median_interval(nanoseconds))
-    return Span(value=value, low=low, high=high)
+    return Measurement(value=value, low=low, high=high)

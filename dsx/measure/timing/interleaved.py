@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from dsx.analysis import Reading
+from dsx.analysis import Measurement, Provenance, Timing
 from dsx.conv import Run, rounds_until
 from dsx.lookup import find
 from dsx.measure.backends import Backend
@@ -16,7 +16,7 @@ from dsx.measure.machine import throttling as throttle
 from dsx.measure.timing.clock import Clock, clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.measure.timing.reference_workload import VERSION, Sentinel
-from dsx.measure.timing.statistics import UNSEEN, Estimate, estimate
+from dsx.measure.timing.statistics import UNSEEN, estimate
 from dsx.measure.timing.workload_class import ALONE, Company
 from dsx.process import torch_threads
 from dsx.space.yaml import Measure
@@ -48,7 +48,7 @@ def time_in_turn(
     references: MutableMapping[str, float],
     company: Company = ALONE,
     waiting: Callable[[], None] | None = None,
-) -> list[Reading]:
+) -> list[Measurement]:
     """Time what runs networks, round robin, until each is known well enough.
 
     Nobody else times or trains meanwhile: see `dsx.measure.timing.device_lock`.
@@ -64,7 +64,7 @@ def time_in_turn(
 
     Returns:
         Milliseconds of one run of each, in the same order, with their intervals, drift-corrected
-        samples and conditions (`raw_ms`, `wall_ms`, `sentinel_ms`, `wide`, `busy` and others).
+        samples and provenance.
     """
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     with torch_threads(measure.threads), torch.inference_mode():
@@ -72,8 +72,8 @@ def time_in_turn(
         while rounds.open:
             with exclusive(lock_name(measure.device), waiting):
                 rounds.go_on()
-        machine = rounds.machine()
-        return [rounds.reading(subject, machine) for subject in rounds.subjects]
+        load = rounds.load()
+        return [rounds.reading(subject, load) for subject in rounds.subjects]
 
 
 class _Subject:
@@ -176,9 +176,9 @@ class _Rounds:
         if not look or len(subject.own) < PROTOCOL["least_blocks"]:
             return False
         found, corrected = self._estimate(subject)
-        return corrected and found.width <= self.measure.target_width
+        return corrected and found.relative_width <= self.measure.target_width
 
-    def _estimate(self, subject: _Subject) -> tuple[Estimate, bool]:
+    def _estimate(self, subject: _Subject) -> tuple[Measurement, bool]:
         """Estimate from the blocks that can be corrected; say whether there are enough of them."""
         half = int(PROTOCOL["sentinel_neighbours"]) // 2
         sums = np.concatenate([[0.0], np.cumsum(self.beats)])
@@ -192,36 +192,35 @@ class _Rounds:
             return estimate(own, np.full_like(own, self.reference), self.reference), False
         return estimate(own[kept], near[kept], self.reference), True
 
-    def machine(self) -> dict[str, Any]:
+    def load(self) -> busy.Load:
         """Say what else went on meanwhile: in the slice in which most did."""
         gpu = torch.cuda.current_device() if self.measure.device == "cuda" else None
-        held_down = throttle.throttled(self.throttled, gpu)
+        throttled = throttle.throttled(self.throttled, gpu)
         busiest = max(self.slices, key=lambda both: busy.others(*both) or 0.0)
-        return {**busy.since(*busiest), **held_down}
+        noisy, machine = busy.since(*busiest)
+        return busy.Load(noisy, throttled.of(machine))
 
-    def reading(self, subject: _Subject, machine: dict[str, Any]) -> Reading:
+    def reading(self, subject: _Subject, load: busy.Load) -> Measurement:
         """Sum up what is known of a network."""
         found, corrected = self._estimate(subject)
         beats = float(np.median(self.beats))
-        conditions = {
-            "clock": self.clock.name,
-            "raw_ms": float(np.median(subject.own)),
-            "wall_ms": float(np.median(subject.wall)),
-            "sentinel_ms": beats,
-            "sentinel_reference_ms": self.reference,
-            "drift": beats / self.reference,
-            "corrected": corrected,
-            "wide": not corrected or found.width > self.measure.target_width,
-            "blocks": len(subject.own),
-            "calls": subject.calls * len(subject.own),
-            "own_seconds": sum(subject.wall) * subject.calls / 1e3,
-            "seconds": subject.seconds,
-            **machine,
-        }
-        return Reading(
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            samples=found.corrected.tolist(),
-            conditions=conditions,
+        timing = Timing(
+            clock=self.clock.name,
+            raw_ms=float(np.median(subject.own)),
+            wall_ms=float(np.median(subject.wall)),
+            reference_ms=self.reference,
+            reference_sample_ms=beats,
+            drift=beats / self.reference,
+            corrected=corrected,
+            blocks=len(subject.own),
+            calls=subject.calls * len(subject.own),
+            own_seconds=sum(subject.wall) * subject.calls / 1e3,
+            seconds=subject.seconds,
         )
+        provenance = Provenance(
+            converged=corrected and found.relative_width <= self.measure.target_width,
+            noisy=load.noisy,
+            timing=timing,
+            machine=load.machine,
+        )
+        return replace(found, provenance=provenance)

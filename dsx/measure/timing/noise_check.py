@@ -4,7 +4,6 @@ import statistics
 import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -31,7 +30,7 @@ class Quiet:
         drift: That over its reference.
         block_spread: From the 10th to the 90th percentile of single blocks, over their median.
         reading_spread: The same of medians of a quarter of a second, about a reading's length.
-        machine: What else worked meanwhile, as `dsx.measure.machine.load.since` tells it.
+        load: Load of the machine by other processes.
         throttled: Whether the processor was slowed down; None where the machine does not tell.
     """
 
@@ -39,13 +38,13 @@ class Quiet:
     drift: float
     block_spread: float
     reading_spread: float
-    machine: dict[str, Any]
+    load: busy.Load
     throttled: bool | None
 
     @property
     def enough(self) -> bool:
         """Whether numbers that are taken now can be compared with each other."""
-        return not self.machine["busy"] and self.reading_spread <= STEADY and not self.throttled
+        return not self.load.noisy and self.reading_spread <= STEADY and not self.throttled
 
     def advice(self, device: Device) -> list[str]:
         """Say what would make the machine quieter.
@@ -54,13 +53,13 @@ class Quiet:
             device: This machine.
         """
         found = [
-            f"{one['process']} (process {one['pid']}) keeps {one['cores']:g} cores at work: let it "
+            f"{one.process} (process {one.pid}) keeps {one.cores:g} cores at work: let it "
             "finish, or stop it"
-            for one in self.machine["heavy"]
+            for one in self.load.machine.heavy
         ]
-        if self.machine["busy"] and not self.machine["heavy"]:
+        if self.load.noisy and not self.load.machine.heavy:
             found.append("other work keeps cores busy that cannot be seen from here")
-        if (self.machine["stolen"] or 0.0) > STOLEN:
+        if (self.load.machine.stolen or 0.0) > STOLEN:
             found.append("other virtual machines take time from this one: a dedicated host helps")
         if self.throttled:
             found.append("the processor slows itself down: let it cool, or raise its power limit")
@@ -111,6 +110,6 @@ def look(
         drift=middle / reference,
         block_spread=spread(blocks),
         reading_spread=spread([statistics.median(group) for group in groups]),
-        machine=busy.since(before, after),
-        throttled=throttle.throttled(slowed)["throttled"],
+        load=busy.since(before, after),
+        throttled=throttle.throttled(slowed).throttled,
     )

@@ -3,11 +3,12 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrik, stdtrit
+
+from dsx.analysis import Measurement
 
 Values = NDArray[np.float64]
 
@@ -18,29 +19,7 @@ the sentinel lie in memory, what their like differ in when the machine is slow. 
 spread of the values of one network that is measured again and again; see docs/measuring.md."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What blocks say about a network.
-
-    Args:
-        value: Milliseconds: median of the blocks, each corrected for drift.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        corrected: Every block, corrected for drift, in the order of time.
-    """
-
-    value: float
-    low: float
-    high: float
-    corrected: Values
-
-    @property
-    def width(self) -> float:
-        """Of the interval, relative to the value."""
-        return (self.high - self.low) / self.value
-
-
-def estimate(own: Values, sentinel: Values, reference: float) -> Estimate:
+def estimate(own: Values, sentinel: Values, reference: float) -> Measurement:
     """Correct blocks for the drift of the machine, and take their median.
 
     Args:
@@ -49,17 +28,19 @@ def estimate(own: Values, sentinel: Values, reference: float) -> Estimate:
         reference: Milliseconds of the sentinel in calm moments.
 
     Returns:
-        Value, interval and corrected blocks. The interval joins what the ranks of the blocks say
-        (or how far groups of them lie apart, if that is more) and what a reading cannot see.
+        Value, interval and, as samples, the corrected blocks. The interval joins what the ranks of
+        the blocks say (or how far groups of them lie apart, if that is more) and what a reading
+        cannot see.
     """
     corrected = own * (reference / sentinel)
-    value, low, high = median_interval(corrected.tolist())
+    samples = corrected.tolist()
+    value, low, high = median_interval(samples)
     drifting, unseen = _drifting(corrected), UNSEEN * value
-    return Estimate(
+    return Measurement(
         value=value,
         low=max(0.0, value - math.hypot(max(value - low, drifting), unseen)),
         high=value + math.hypot(max(high - value, drifting), unseen),
-        corrected=corrected,
+        samples=samples,
     )
 
 

@@ -39,7 +39,7 @@ def print_backends(
     """
     eager = next(line.number for line in lines if line.backend == EAGER)
     assert eager is not None
-    standing = eager.value.value
+    standing = eager.estimate.value
     if format != "table":
         rows = [_row(line, standing) for line in lines]
         print_rows(rows, format, {**about, **about_design(space, design)}, "backends")
@@ -48,8 +48,9 @@ def print_backends(
     out.print(heading(space, design), soft_wrap=True)
     shown = [_shown(line, standing, out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
-    values = [line.number.value for line in lines if line.number is not None]
-    known = [line.number.reading.conditions for line in lines if line.number is not None]
+    values = [line.number.estimate for line in lines if line.number is not None]
+    newest = [line.number.newest.provenance for line in lines if line.number is not None]
+    known = [each.deployment for each in newest if each.deployment is not None]
     for line in (*doubt_notes(values), *norm_notes(known)):
         out.print(line, style="dim", soft_wrap=True)
     for backend in lines:
@@ -62,9 +63,19 @@ def print_backends(
 
 def _row(line: InBackend, standing: float) -> Row:
     if line.number is None:
-        keys = ("value", "low", "high", "readings", "wide", "busy", "stored", "taken_at", "ratio")
+        keys = (
+            "value",
+            "low",
+            "high",
+            "readings",
+            "converged",
+            "noisy",
+            "stored",
+            "measured_at",
+            "ratio",
+        )
         return {"backend": line.backend, **dict.fromkeys(keys), "reason": line.reason}
-    ratio = line.number.value.value / standing
+    ratio = line.number.estimate.value / standing
     return {"backend": line.backend, **number_row(line.number), "ratio": ratio, "reason": ""}
 
 
@@ -73,7 +84,7 @@ def _shown(line: InBackend, standing: float, ascii_only: bool) -> Row:
         return {"backend": line.backend, "latency": "-", "of eager": "", "taken": "not available"}
     return {
         "backend": line.backend,
-        "latency": spelled(told(line.number.value, UNIT), ascii_only),
-        "of eager": relative(line.number.value.value, standing, UNIT),
+        "latency": spelled(told(line.number.estimate, UNIT), ascii_only),
+        "of eager": relative(line.number.estimate.value, standing, UNIT),
         "taken": taken(line.number),
     }

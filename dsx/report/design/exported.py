@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dsx.analysis import Value
+from dsx.analysis import Estimate
 from dsx.report.design.measured import Row, doubt_notes
 from dsx.report.text.console import console, spelled
 from dsx.report.text.escape import json_text
@@ -89,22 +89,22 @@ def _shown(name: str, numbers: Numbers, ascii_only: bool) -> Row:
     return {"metric": title(name, unit), **said}
 
 
-def _number(numbers: Numbers, column: str) -> Value | None:
+def _number(numbers: Numbers, column: str) -> Estimate | None:
     """Look up what a column shows; what is counted was not searched but designed."""
     value = numbers.get(column, numbers.get("designed") if column == "searched" else None)
     if value is None:
         return None
     before = "searched_" if column == "searched" else ""
-    return Value(
+    return Estimate(
         value=value,
         low=numbers.get(f"{before}low", value),
         high=numbers.get(f"{before}high", value),
-        wide=numbers.get(f"{before}wide", False),
-        busy=numbers.get(f"{before}busy", False),
+        converged=numbers.get(f"{before}converged", True),
+        noisy=numbers.get(f"{before}noisy", False),
     )
 
 
-def _said(value: Value, unit: str) -> str:
+def _said(value: Estimate, unit: str) -> str:
     """Write a count in full: two that should be the same can be compared."""
     return f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else told(value, unit)
 

@@ -4,13 +4,12 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from dsx.analysis import Value
+from dsx.analysis import DeploymentFacts, Estimate
 from dsx.report.text.console import console, spelled
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import DOUBTS, counted, relative, title, told
-from dsx.search.design import Measured, Number
+from dsx.search.design import Measured, MetricResult
 from dsx.space import Design, SearchSpace
 from dsx.store.studies import unfolded_words
 
@@ -75,28 +74,28 @@ def conditions(space: SearchSpace) -> str:
     return ", ".join([*parts, measure.device, *["channels last"] * measure.channels_last])
 
 
-def moment(taken_at: datetime) -> str:
+def moment(measured_at: datetime) -> str:
     """Write a time as programs read it."""
-    return f"{taken_at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{measured_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def number_row(number: Number, before: str = "") -> Row:
+def number_row(number: MetricResult, before: str = "") -> Row:
     """Write a number as part of a plain row.
 
     Args:
         number: The number.
         before: Put before each key.
     """
-    value = number.value
+    value = number.estimate
     return {
         f"{before}value": _plain(value.value),
         f"{before}low": _plain(value.low),
         f"{before}high": _plain(value.high),
         f"{before}readings": value.readings,
-        f"{before}wide": value.wide,
-        f"{before}busy": value.busy,
+        f"{before}converged": value.converged,
+        f"{before}noisy": value.noisy,
         f"{before}stored": number.stored,
-        f"{before}taken_at": moment(number.taken_at),
+        f"{before}measured_at": moment(number.measured_at),
     }
 
 
@@ -105,7 +104,7 @@ def _plain(number: float) -> float | int:
     return int(number) if number == int(number) else number
 
 
-def doubt_notes(values: Sequence[Value]) -> Iterator[str]:
+def doubt_notes(values: Sequence[Estimate]) -> Iterator[str]:
     """Explain the marks that stand behind some numbers."""
     for name, (sign, words) in DOUBTS.items():
         if any(getattr(value, name) for value in values):
@@ -118,8 +117,8 @@ def _row(name: str, found: Measured) -> Row:
     if found.baseline:
         standing = found.baseline[name]
         row |= number_row(standing, "baseline_")
-        of = standing.value.value
-        row["ratio"] = own.value.value / of if of and not standing.value.at_chance else None
+        of = standing.estimate.value
+        row["ratio"] = own.estimate.value / of if of and not standing.estimate.at_chance else None
     return row
 
 
@@ -137,37 +136,37 @@ def _repeats(name: str, designed: str, found: Measured) -> bool:
     if name == designed or designed not in found.metrics:
         return False
     known = [numbers for numbers in (found.design, found.baseline) if numbers]
-    return all(numbers[name].value == numbers[designed].value for numbers in known)
+    return all(numbers[name].estimate == numbers[designed].estimate for numbers in known)
 
 
 def _shown(row: Row, found: Measured, ascii_only: bool) -> Row:
     name = str(row["metric"])
     unit, own = found.metrics[name].unit, found.design[name]
     shown: Row = {"metric": title(name, unit)}
-    shown["this design"] = spelled(told(own.value, unit), ascii_only)
+    shown["this design"] = spelled(told(own.estimate, unit), ascii_only)
     if found.baseline:
         standing = found.baseline[name]
-        shown["baseline"] = spelled(told(standing.value, unit), ascii_only)
-        if not standing.value.at_chance:
-            shown["ratio"] = relative(own.value.value, standing.value.value, unit)
+        shown["baseline"] = spelled(told(standing.estimate, unit), ascii_only)
+        if not standing.estimate.at_chance:
+            shown["ratio"] = relative(own.estimate.value, standing.estimate.value, unit)
     shown["taken"] = taken(own)
     return shown
 
 
-def taken(number: Number) -> str:
+def taken(number: MetricResult) -> str:
     """Say when a number was measured, and how often: "now", or "stored 11-24 12:05 x3"."""
     if not number.stored:
         return "now"
-    times = f" x{number.value.readings}" if number.value.readings > 1 else ""
-    return f"stored {number.taken_at:%m-%d %H:%M}{times}"
+    times = f" x{number.estimate.readings}" if number.estimate.readings > 1 else ""
+    return f"stored {number.measured_at:%m-%d %H:%M}{times}"
 
 
 def _notes(found: Measured) -> Iterator[str]:
     if found.baseline:
         yield f"of the baseline: {_sources(found.baseline)}"
     everything = [*found.design.values(), *found.baseline.values()]
-    yield from doubt_notes([number.value for number in everything])
-    if any(number.value.readings > 1 for number in found.design.values()):
+    yield from doubt_notes([number.estimate for number in everything])
+    if any(number.estimate.readings > 1 for number in found.design.values()):
         yield "x: the median of so many readings, the newest taken then"
     units = {name: counted(name, metric.unit) for name, metric in found.metrics.items()}
     said = [f"{title(name, unit)} in {unit}" for name, unit in units.items() if unit]
@@ -178,10 +177,10 @@ def _notes(found: Measured) -> Iterator[str]:
     forms = _forms(found)
     if forms:
         yield forms
-    yield from norm_notes(number.reading.conditions for number in found.design.values())
+    yield from norm_notes(_deployments(found))
 
 
-def _sources(numbers: Mapping[str, Number]) -> str:
+def _sources(numbers: Mapping[str, MetricResult]) -> str:
     """Say where numbers are from, together: "params, flops stored; latency measured now"."""
     groups = {
         "stored": [name for name, number in numbers.items() if number.stored],
@@ -195,22 +194,28 @@ def _sources(numbers: Mapping[str, Number]) -> str:
     return "; ".join(parts)
 
 
-def norm_notes(conditions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _deployments(found: Measured) -> Iterator[DeploymentFacts]:
+    for number in found.design.values():
+        if (deployment := number.newest.provenance.deployment) is not None:
+            yield deployment
+
+
+def norm_notes(deployments: Iterable[DeploymentFacts]) -> Iterator[str]:
     """Describe how many batch norms a deployed network still computes.
 
     Args:
-        conditions: Conditions of its readings; the first that hold such a count are used.
+        deployments: Deployments of the network; the first with such batch norms is described.
     """
-    for known in conditions:
-        if known.get("unfolded_norms"):
-            yield f"batch norms: {unfolded_words(known['folded_norms'], known['unfolded_norms'])}"
+    for known in deployments:
+        if known.unfolded_norms:
+            yield f"batch norms: {unfolded_words(known.folded_norms, known.unfolded_norms)}"
             return
 
 
 def _forms(found: Measured) -> str:
     """Say which deployed forms the slots have."""
-    number = next((n for n in found.design.values() if "forms" in n.reading.conditions), None)
-    if number is None or not number.reading.conditions["forms"]:
+    deployment = next(_deployments(found), None)
+    if deployment is None or not deployment.forms:
         return ""
-    forms = Counter(number.reading.conditions["forms"].values())
+    forms = Counter(deployment.forms.values())
     return "deployed as " + ", ".join(f"{count}x {form}" for form, count in forms.most_common())

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from dsx.analysis import Value
-from dsx.measure.profile import PLAIN, Breakdown, Layer, Span
+from dsx.analysis import Measurement, estimate_of
+from dsx.measure.profile import PLAIN, Breakdown, Layer
 from dsx.report.design.measured import Row, about_design, conditions, heading, norm_notes
 from dsx.report.text.console import console, spelled
 from dsx.report.text.listing import listing, print_rows
@@ -73,7 +73,7 @@ def _rows(found: Sequence[Breakdown]) -> list[Row]:
     return rows
 
 
-def _ends(span: Span, before: str = "") -> Row:
+def _ends(span: Measurement, before: str = "") -> Row:
     return {f"{before}ms": span.value, f"{before}low": span.low, f"{before}high": span.high}
 
 
@@ -116,11 +116,10 @@ def _sums(found: Sequence[Breakdown]) -> Row:
     return shown
 
 
-def _time(span: Span, wide: bool) -> str:
+def _time(span: Measurement, wide: bool) -> str:
     if not wide:
         return _bare(span.value)
-    value = Value(value=span.value, low=span.low, high=span.high)
-    return human_interval(value, UNIT).removesuffix(f" {UNIT}")
+    return human_interval(estimate_of(span), UNIT).removesuffix(f" {UNIT}")
 
 
 def _bare(milliseconds: float) -> str:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from dsx.analysis import Entry, Front, Value
+from dsx.analysis import Entry, Estimate, Front
 from dsx.errors import printable
 from dsx.report.front.view import (
     COLOURS,
@@ -306,11 +306,11 @@ class _Picture:
                 x, y = self.axes.transData.inverted().transform(corner)
                 self.axes.text(x, y, text, fontsize=_LABEL_SIZE, color="#333333", zorder=7)
 
-    def _pairs(self, entries: list[Entry]) -> list[tuple[Value, Value]]:
+    def _pairs(self, entries: list[Entry]) -> list[tuple[Estimate, Estimate]]:
         return list(zip(_values(entries, self.x), _values(entries, self.y), strict=True))
 
 
-def _values(entries: list[Entry], name: str) -> list[Value]:
+def _values(entries: list[Entry], name: str) -> list[Estimate]:
     return [value for entry in entries if (value := number(entry, name))]
 
 
@@ -318,7 +318,7 @@ def _numbers(entries: list[Entry], name: str) -> list[float]:
     return [value.value for value in _values(entries, name)]
 
 
-def arms(values: list[Value]) -> list[list[float]]:
+def arms(values: list[Estimate]) -> list[list[float]]:
     """The length of the error bars, none where there is no end. (2, n): down, up."""
     down, up = [v.value - v.low for v in values], [v.high - v.value for v in values]
     return [[arm if 0 < arm < math.inf else 0.0 for arm in side] for side in (down, up)]

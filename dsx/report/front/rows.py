@@ -5,16 +5,15 @@ import io
 import json
 import math
 
-from dsx.analysis import Entry, Front, Value, chance_notes
+from dsx.analysis import Entry, Estimate, Front, chance_notes
 from dsx.report.front.view import metrics
 from dsx.report.text.escape import cell, json_text
-from dsx.report.text.numbers import DOUBTS
 from dsx.report.text.outcomes import outcome_notes, outcomes_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a key of the document changes its meaning or goes."""
 
-_DOUBTFUL = "low", "high", "seeds", "readings", "wide", "busy"
+_DOUBTFUL = "low", "high", "seeds", "readings", "converged", "noisy"
 """What CSV says more of a number with an interval."""
 
 _CHANCE = "at_chance"
@@ -63,9 +62,9 @@ def as_csv(front: Front) -> str:
 
     Returns:
         A heading and a line per design, in trial order. A metric with an interval in any design
-        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_wide` and `_busy` too, and one
-        of predictions has `_at_chance`; `device` says on which of several mixed devices a design
-        was measured. What is infinite or not measured is empty.
+        has columns `<name>_low`, `_high`, `_seeds`, `_readings`, `_converged` and `_noisy` too, and
+        one of predictions has `_at_chance`; `device` says on which of several mixed devices a
+        design was measured. What is infinite or not measured is empty.
     """
     measured = [item for entry in front.entries for item in entry.metrics.items()]
     unsure = {name for name, value in measured if not value.exact}
@@ -115,19 +114,20 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
     for name, value in entry.metrics.items():
         row |= {f"{name}_{more}": number for more, number in _number(value).items()}
         row[name] = _plain(value.value)
-        row |= {f"{name}_{doubt}": json.dumps(getattr(value, doubt)) for doubt in DOUBTS}
+        flags = {"converged": value.converged, "noisy": value.noisy, _CHANCE: value.at_chance}
+        row |= {f"{name}_{flag}": json.dumps(state) for flag, state in flags.items()}
     return row
 
 
-def _number(value: Value) -> dict[str, object]:
+def _number(value: Estimate) -> dict[str, object]:
     number: dict[str, object] = {
         "value": _plain(value.value),
         "low": _plain(value.low),
         "high": _plain(value.high),
         "seeds": value.seeds,
         "readings": value.readings,
-        "wide": value.wide,
-        "busy": value.busy,
+        "converged": value.converged,
+        "noisy": value.noisy,
     }
     if value.chance is not None:
         number |= {"chance": value.chance, "at_chance": value.at_chance}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 from typing import Literal
 
-from dsx.analysis import Entry, Front, Value
+from dsx.analysis import Entry, Estimate, Front
 from dsx.errors import DsxError, unknown
 from dsx.report.text.console import HOLLOW, MARKS
 from dsx.report.text.numbers import heading, relative
@@ -258,7 +258,7 @@ def axes(front: Front, x: str | None = None, y: str | None = None) -> tuple[str,
     return x, y or next(name for name in [*large, *small] if name != x)
 
 
-def number(entry: Entry, name: str) -> Value | None:
+def number(entry: Entry, name: str) -> Estimate | None:
     """Look up what a plot shows of a design.
 
     Args:
@@ -269,7 +269,7 @@ def number(entry: Entry, name: str) -> Value | None:
         The number, or None where it was not measured or is infinite.
     """
     if name == TRIAL:
-        return Value(value=entry.trial, low=entry.trial, high=entry.trial)
+        return Estimate(value=entry.trial, low=entry.trial, high=entry.trial)
     found = entry.metrics.get(name)
     return found if found is not None and math.isfinite(found.value) else None
 

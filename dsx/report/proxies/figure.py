@@ -11,7 +11,7 @@ from matplotlib.axis import Axis as PlotAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from dsx.analysis import Value
+from dsx.analysis import Estimate
 from dsx.errors import printable
 from dsx.report.front.figure import LOOKS, STYLE, TITLE_FONT, arms, handle
 from dsx.report.front.view import COLOURS, far_apart
@@ -102,7 +102,7 @@ class _Panel:
         self._axis(self.axes.yaxis, self.proxy.target, ys)
         self.axes.set_title(said_of(self.report, self.proxy), loc="left", fontsize=8)
 
-    def _bars(self, points: list[tuple[Value, Value]]) -> None:
+    def _bars(self, points: list[tuple[Estimate, Estimate]]) -> None:
         self.axes.errorbar(
             [x.value for x, _ in points],
             [y.value for _, y in points],
@@ -114,7 +114,7 @@ class _Panel:
             zorder=1,
         )
 
-    def _axis(self, axis: PlotAxis, name: str, values: Sequence[Value]) -> None:
+    def _axis(self, axis: PlotAxis, name: str, values: Sequence[Estimate]) -> None:
         unit = self.report.front.units.get(name, "")
         numbers = [value.value for value in values]
         axis.set_label_text(printable(heading(name, unit)))

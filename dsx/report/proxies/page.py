@@ -5,7 +5,7 @@ import math
 import plotly.graph_objects as graph
 from plotly.subplots import make_subplots
 
-from dsx.analysis import Value
+from dsx.analysis import Estimate
 from dsx.report.front.view import COLOURS, Role, far_apart
 from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, said_of, sentences
 from dsx.report.text.escape import html
@@ -69,7 +69,7 @@ def _trace(
     report: ProxyReport,
     proxy: Proxy,
     role: Role,
-    points: dict[str, tuple[Value, Value]],
+    points: dict[str, tuple[Estimate, Estimate]],
     explained: bool,
 ) -> graph.Scatter:
     symbol, size = _SYMBOLS[role]
@@ -103,7 +103,7 @@ def _trace(
     )
 
 
-def _axis(report: ProxyReport, name: str, values: list[Value]) -> dict[str, object]:
+def _axis(report: ProxyReport, name: str, values: list[Estimate]) -> dict[str, object]:
     unit = report.front.units.get(name, "")
     return {
         "title": html(heading(name, unit)),

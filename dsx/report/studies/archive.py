@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dsx.analysis import Entry, Front
+from dsx.analysis import Entry, Front, Measurement, to_json
 from dsx.errors import DsxError, WorkFailed, unwritable_in_one_line
 from dsx.report.front.findings import findings
 from dsx.report.front.picks import picks
@@ -21,7 +21,7 @@ from dsx.report.plots import svg
 from dsx.report.studies import files as archive
 from dsx.report.text.escape import cell, code, fenced, markdown, readable
 from dsx.store.database import open_database
-from dsx.store.measurements import Taken, load_taken
+from dsx.store.measurements import load_measurements
 from dsx.store.studies import find_study, load_front
 
 WIDTH = 100
@@ -29,7 +29,7 @@ NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
 """The files next to study.json."""
 COLUMNS = (
     "trial", "design", "subject", "feasible", "device", "metric", "seed", "value", "low", "high",
-    "unit", "samples", "taken_at", "conditions",
+    "unit", "samples", "measured_at", "provenance",
 )  # fmt: skip
 """The columns of measurements.csv."""
 
@@ -68,10 +68,10 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
     check_folder(folder)
     engine = open_database(storage, create=False)
     row, front = find_study(engine, study), load_front(engine, study, mix_devices)
-    taken = load_taken(engine, row)
+    measurements = load_measurements(engine, row)
     contents = {
         "space.yaml": row.space_text.encode(),
-        "measurements.csv": measurements_csv(front, taken).encode(),
+        "measurements.csv": measurements_csv(front, measurements).encode(),
         "front.csv": front_csv(front).encode(),
         "README.md": readme(front).encode(),
         "front.svg": svg(front),
@@ -93,12 +93,12 @@ def _one_line(folder: Path) -> Iterator[None]:
             raise DsxError(f"--save: {error}") from error
 
 
-def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
+def measurements_csv(front: Front, measurements: Iterable[Measurement]) -> str:
     """Write every reading of the designs that were measured to the end, a line each.
 
     Args:
         front: The study's front.
-        taken: The readings, of any device and training seed.
+        measurements: The measurements, of any device and training seed.
 
     Returns:
         CSV; readings on another device than the one that the design's numbers are from stay out.
@@ -107,7 +107,7 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for number in taken:
+    for number in measurements:
         entry = trials.get(number.design)
         if entry is not None and entry.device == number.device:
             unit = front.units.get(number.metric, "")
@@ -115,7 +115,7 @@ def measurements_csv(front: Front, taken: Iterable[Taken]) -> str:
     return out.getvalue()
 
 
-def _row(entry: Entry, number: Taken, unit: str) -> list[object]:
+def _row(entry: Entry, number: Measurement, unit: str) -> list[object]:
     """Return a reading of a design as the fields of a line; see `COLUMNS`."""
     return [
         entry.trial,
@@ -129,9 +129,9 @@ def _row(entry: Entry, number: Taken, unit: str) -> list[object]:
         number.low,
         number.high,
         cell(unit),
-        number.samples,
-        f"{number.taken_at:%Y-%m-%dT%H:%M:%SZ}",
-        cell(json.dumps(dict(number.conditions), sort_keys=True)),
+        number.sample_count,
+        f"{number.measured_at:%Y-%m-%dT%H:%M:%SZ}",
+        cell(json.dumps(to_json(number.provenance), sort_keys=True)),
     ]
 
 
@@ -163,6 +163,6 @@ def readme(front: Front) -> str:
         f"{paragraph}"
         f"{fenced(table)}\n\n"
         f"{fenced(picks(front))}\n\n"
-        "`space.yaml` is the space, `measurements.csv` holds every number with its interval and "
-        "conditions, `study.json` every design, `front.csv` the front.\n"
+        "`space.yaml` is the space, `measurements.csv` holds every measurement with its interval "
+        "and provenance, `study.json` every design, `front.csv` the front.\n"
     )

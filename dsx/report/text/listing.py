@@ -11,7 +11,7 @@ from dsx.errors import printable
 from dsx.report.text.console import console
 from dsx.report.text.escape import cell, json_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def print_rows(

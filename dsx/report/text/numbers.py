@@ -9,14 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from dsx.analysis import SHARES, Value
+from dsx.analysis import SHARES, Estimate
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _LONGEST_SYMBOL = 3
 
 DOUBTS = {
-    "wide": ("~", "the time was spent before the interval was narrow enough"),
-    "busy": ("!", "measured while the machine was busy with other work"),
+    "unconverged": ("~", "the time was spent before the interval was narrow enough"),
+    "noisy": ("!", "measured while the machine was busy with other work"),
     "at_chance": ("^", "not better than always predicting the most frequent class"),
 }
 """What may be wrong with a number: its mark, and what the mark means."""
@@ -45,7 +45,7 @@ def human(value: float, unit: str) -> str:
     return scale.write(f"{value * scale.factor:.{scale.decimals}f}")
 
 
-def human_interval(value: Value, unit: str) -> str:
+def human_interval(value: Estimate, unit: str) -> str:
     """Write a measured number with its uncertainty.
 
     Args:
@@ -65,7 +65,7 @@ def human_interval(value: Value, unit: str) -> str:
     return scale.write(f"{number} ±{half:.{_decimals(half, digits)}f}")
 
 
-def told(value: Value, unit: str) -> str:
+def told(value: Estimate, unit: str) -> str:
     """Write a measured number with all that is known of it.
 
     Args:
@@ -78,12 +78,12 @@ def told(value: Value, unit: str) -> str:
     return human_interval(value, unit) + of_seeds(value) + doubts(value)
 
 
-def of_seeds(value: Value) -> str:
+def of_seeds(value: Estimate) -> str:
     """Say over how many seeds a number is averaged: " of 3 seeds"; nothing of a single one."""
     return f" of {value.seeds} seeds" if value.seeds > 1 else ""
 
 
-def doubts(value: Value) -> str:
+def doubts(value: Estimate) -> str:
     """Mark a number that was measured under bad conditions, as `DOUBTS` explains."""
     return "".join(mark for name, (mark, _) in DOUBTS.items() if getattr(value, name))
 

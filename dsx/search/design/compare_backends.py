@@ -9,7 +9,7 @@ from dsx.measure import Candidate, Metric, read_latencies
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
-from dsx.search.design.measure_design import Number, Single
+from dsx.search.design.measure_design import MetricResult, Single
 from dsx.search.evaluator import WAITING
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
@@ -29,7 +29,7 @@ class InBackend:
     """
 
     backend: str
-    number: Number | None
+    number: MetricResult | None
     reason: str = ""
 
 
@@ -87,7 +87,7 @@ class _Comparison:
         self.single, self.spaces = single, spaces
         self.lenient, self.reasons = lenient, reasons
 
-    def numbers(self) -> dict[str, Number]:
+    def numbers(self) -> dict[str, MetricResult]:
         """Look up what is known, and time the others in turn."""
         single = self.single
         single.probe()

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from torch import Tensor
 
-from dsx.analysis import Value, chance_facts, pool_all
+from dsx.analysis import Estimate, estimate_of, pool_all
 from dsx.errors import DsxError, NotCounted, WorkFailed
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Metric, Reading, this_device
+from dsx.measure import Candidate, Measurement, Metric, this_device
 from dsx.measure.profile import Breakdown, break_down, check_clocked
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
@@ -21,27 +21,31 @@ from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, now, open_database
+from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, open_database
 from dsx.store.measurements import Memory, load_under
 
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Number:
-    """A number, and where it is from.
+class MetricResult:
+    """The estimate of a metric of a design, and where it is from.
 
     Args:
-        value: What is known of it; of something that is timed all readings together.
-        reading: The newest one.
-        taken_at: When it was measured, in UTC.
+        estimate: Estimate from all measurements.
+        newest: The newest measurement, which is stored.
         stored: Whether it was found in the database.
     """
 
-    value: Value
-    reading: Reading
-    taken_at: datetime
+    estimate: Estimate
+    newest: Measurement
     stored: bool
+
+    @property
+    def measured_at(self) -> datetime:
+        """Time of the newest measurement in UTC."""
+        assert self.newest.measured_at is not None, "not stored"
+        return self.newest.measured_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +60,8 @@ class Measured:
     """
 
     metrics: Mapping[str, Metric]
-    design: Mapping[str, Number]
-    baseline: Mapping[str, Number]
+    design: Mapping[str, MetricResult]
+    baseline: Mapping[str, MetricResult]
     absent: Mapping[str, str]
 
 
@@ -175,7 +179,7 @@ class Single:
         if self.design.learned and not self.train and self.weights is None:
             raise DsxError(UNTRAINED)
 
-    def look_up(self, plan: Plan, design: Design) -> dict[str, Number]:
+    def look_up(self, plan: Plan, design: Design) -> dict[str, MetricResult]:
         """Find what the database knows of a design.
 
         Args:
@@ -193,16 +197,17 @@ class Single:
         found = {name: self._stored(plan, design, name, value) for name, value in values.items()}
         return {name: number for name, number in found.items() if number is not None}
 
-    def _stored(self, plan: Plan, design: Design, name: str, value: Value) -> Number | None:
+    def _stored(
+        self, plan: Plan, design: Design, name: str, value: Estimate
+    ) -> MetricResult | None:
         recall = Recall(memory=self.memory, plan=plan)
         reading = recall.find(name, design)
         if reading is None:
             # Pooled from readings whose samples are damaged.
             return None
-        taken_at = recall.taken_at(name, design)
-        return Number(value=value, reading=reading, taken_at=taken_at, stored=True)
+        return MetricResult(estimate=value, newest=reading, stored=True)
 
-    def _values(self, plan: Plan, design: Design) -> dict[str, Value]:
+    def _values(self, plan: Plan, design: Design) -> dict[str, Estimate]:
         """Pool what the database holds of a design, as the front of a study does it."""
         protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
         readings = load_under(self.memory.engine, protocols)
@@ -213,7 +218,7 @@ class Single:
         units = {name: metric.unit for name, metric in plan.metrics.items()}
         return pool_all(own, units)[design.id]
 
-    def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, Number]]) -> None:
+    def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, MetricResult]]) -> None:
         for one in self.designs:
             missing = [name for name in plan.metrics if name not in found[one.id]]
             if one.learned and missing:
@@ -226,7 +231,7 @@ class Single:
                     raise DsxError(f"--metric: {problem}")
 
     def _fill(
-        self, plan: Plan, found: Mapping[str, dict[str, Number]], wanted: Sequence[str]
+        self, plan: Plan, found: Mapping[str, dict[str, MetricResult]], wanted: Sequence[str]
     ) -> dict[str, str]:
         """Measure what is missing, one metric after another.
 
@@ -255,7 +260,7 @@ class Single:
 
     def _measure(
         self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]
-    ) -> dict[str, Number]:
+    ) -> dict[str, MetricResult]:
         """Measure a metric of some candidates, each deployed network once."""
         recall, alike = Recall(memory=self.memory, plan=plan), defaultdict(list)
         for candidate in candidates:
@@ -275,7 +280,7 @@ class Single:
                 recall.share(name, other)
         return {one.design.id: numbers[subject] for subject, ones in alike.items() for one in ones}
 
-    def share(self, plan: Plan, name: str, candidate: Candidate) -> Number | None:
+    def share(self, plan: Plan, name: str, candidate: Candidate) -> MetricResult | None:
         """Look up a timed metric by the deployed network of a candidate.
 
         Args:
@@ -293,7 +298,7 @@ class Single:
 
     def _read(
         self, name: str, metric: Metric, candidates: Sequence[Candidate]
-    ) -> Iterator[tuple[Candidate, Reading]]:
+    ) -> Iterator[tuple[Candidate, Measurement]]:
         if candidates and metric.stage != "static":
             self.doing(f"measuring {name}")
         if metric.read_in_turn is not None and candidates:
@@ -325,7 +330,9 @@ class Single:
         if self.weights is not None and candidate.design is self.design:
             candidate.restore(self.weights)
 
-    def add(self, plan: Plan, candidate: Candidate, name: str, reading: Reading) -> Number:
+    def add(
+        self, plan: Plan, candidate: Candidate, name: str, reading: Measurement
+    ) -> MetricResult:
         """Write a number down.
 
         Args:
@@ -341,8 +348,8 @@ class Single:
             TrialFailed: If it is none.
         """
         check_finite(name, reading)
-        Recall(memory=self.memory, plan=plan).add(name, candidate, reading)
-        return Number(value=value_of(reading), reading=reading, taken_at=now(), stored=False)
+        stored = Recall(memory=self.memory, plan=plan).add(name, candidate, reading)
+        return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)
 
     @contextmanager
     def failing_in_one_line(self) -> Iterator[None]:
@@ -361,16 +368,3 @@ class Single:
             if not expected and not self.space.imports:
                 raise
             raise WorkFailed(in_one_line(error)) from error
-
-
-def value_of(reading: Reading) -> Value:
-    """Give a single reading with the doubts about it."""
-    marks = reading.conditions
-    return Value(
-        value=reading.value,
-        low=reading.low,
-        high=reading.high,
-        wide=bool(marks.get("wide")),
-        busy=bool(marks.get("busy")),
-        **chance_facts(marks),
-    )

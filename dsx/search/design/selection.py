@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dsx.analysis import Entry
+from dsx.analysis import Entry, Estimate
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
 from dsx.errors import SpecError, StorageError
-from dsx.measure import Device, Reading
+from dsx.measure import Device
 from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
@@ -43,7 +43,7 @@ class StudyChoice:
     space: SearchSpace
     design: Design
     weights: Mapping[str, Tensor] | None
-    metrics: Mapping[str, Reading]
+    metrics: Mapping[str, Estimate]
     known: MutableMapping[str, FormChoice]
     references: MutableMapping[str, float]
 
@@ -87,7 +87,7 @@ def load_choice(
         space=space,
         design=design,
         weights=Weights(engine, storage, row.name, training).load(entry.id),
-        metrics=_metrics(engine, row, entry),
+        metrics=load_own(engine, row, entry.id, entry.device),
         known=KnownForms(engine, device.fingerprint, memory=None),
         references=References(engine, device.fingerprint, memory=None),
     )
@@ -150,18 +150,6 @@ def design_of(space: SearchSpace, entry: Entry) -> Design:
     if design.id != entry.id:
         raise DamagedRow(f"{row} is that of another design ({design.id})")
     return design
-
-
-def _metrics(engine: Engine, study: StudyRow, entry: Entry) -> dict[str, Reading]:
-    return {
-        name: Reading(
-            value=value.value,
-            low=value.low,
-            high=value.high,
-            conditions={"readings": value.readings, "wide": value.wide, "busy": value.busy},
-        )
-        for name, value in load_own(engine, study, entry.id, entry.device).items()
-    }
 
 
 def _picked(engine: Engine, study: StudyRow, pick: str) -> Entry:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Column, Dialect, FromClause, inspect
+from sqlalchemy import JSON, Column, Dialect, FromClause, inspect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from dsx.analysis import Record, from_json, to_json
 from dsx.errors import StorageError
 
 LONGEST = 60
@@ -69,7 +70,7 @@ class Checked(TypeDecorator[Any]):
                 if isinstance(value, bool) and raw not in (0, 1):
                     # SQLAlchemy takes any text for true.
                     return Unreadable(raw, "Input should be a valid boolean")
-                self._adapter.validate_python(value, strict=True)
+                return self._validated(value)
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"]))
@@ -77,10 +78,35 @@ class Checked(TypeDecorator[Any]):
             # What the converters of SQLAlchemy raise on values of another type.
             except (ValueError, TypeError, AttributeError) as error:
                 return Unreadable(raw, " ".join(str(error).split()))
-            # Not what pydantic makes of it, which may be an object.
-            return value
 
         return read
+
+    def _validated(self, value: Any) -> Any:
+        """Return a value if it is valid."""
+        self._adapter.validate_python(value, strict=True)
+        # Not what pydantic makes of it, which may be an object.
+        return value
+
+
+class CheckedRecord(Checked):
+    """A column of records, which are stored as JSON.
+
+    Args:
+        record: Class of the records.
+    """
+
+    cache_ok = True
+
+    def __init__(self, record: type[Record]) -> None:
+        super().__init__(JSON(), record)
+        self.record = record
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Convert a record to plain JSON values."""
+        return None if value is None else to_json(value)
+
+    def _validated(self, value: Any) -> Any:
+        return from_json(self.record, value)
 
 
 def damage(table: FromClause, values: Mapping[Any, Any]) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, Inspector, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError
-from dsx.store.database.schema import OPTIONAL, SCHEMA_VERSION, Base, DatabaseRow, StudyRow
+from dsx.store.database.schema import SCHEMA_VERSION, Base, DatabaseRow, StudyRow
 
 OPTUNA = frozenset({"studies", "trials", "version_info"})
 """Some of the tables of Optuna."""
@@ -100,8 +100,6 @@ def check_tables(engine: Engine) -> None:
     found = set(inspector.get_table_names())
     for name, table in Base.metadata.tables.items():
         if name not in found:
-            if table.info.get(OPTIONAL):
-                continue
             raise StorageError(
                 f"the database is damaged: the table {name} is missing (`dsx search` creates an "
                 "empty one)"

@@ -22,13 +22,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dsx.store.database.checked import Checked, refuse_damaged
+from dsx.analysis import DeploymentFacts, Provenance
+from dsx.store.database.checked import Checked, CheckedRecord, refuse_damaged
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the layout of these tables."""
-
-OPTIONAL = "optional"
-"""Key in the `info` of a table that a database may lack while it is only read."""
 
 # What can become of a draw.
 RUNNING, INTERRUPTED = "running", "interrupted"
@@ -67,27 +65,6 @@ class MetricFacts(BaseModel):
     protocol: str
     learned_protocol: str | None = None
     settings: dict[str, Any]
-
-
-class DeploymentFacts(BaseModel):
-    """The facts of a deployment that reports read."""
-
-    forms: dict[str, str]
-    deployed_params: int | None = None
-    deployed_flops: int | None = None
-    folded_norms: int = 0
-    unfolded_norms: int = 0
-
-
-class Conditions(BaseModel):
-    """The conditions of a measurement that reports read; None if it was too short to tell."""
-
-    wide: bool | None = False
-    busy: bool | None = False
-    forms: dict[str, str] = Field(default_factory=dict)
-    counted_by_operator: float = 0.0
-    unknown_operators: dict[str, int] = Field(default_factory=dict)
-    unknown_to_check: dict[str, int] = Field(default_factory=dict)
 
 
 def _object(kind: Any) -> Checked:
@@ -164,7 +141,7 @@ class ProtocolRow(Base):
 
 
 class MeasurementRow(Base):
-    """One reading with its conditions.
+    """A measurement with its provenance.
 
     Attributes:
         design: Id of the design for which the reading was taken.
@@ -183,8 +160,8 @@ class MeasurementRow(Base):
     low: Mapped[float]
     high: Mapped[float]
     samples: Mapped[bytes]
-    conditions: Mapped[dict[str, Any]] = mapped_column(_object(Conditions))
-    taken_at: Mapped[datetime] = mapped_column(default=now)
+    provenance: Mapped[Provenance] = mapped_column(CheckedRecord(Provenance))
+    measured_at: Mapped[datetime] = mapped_column(default=now)
     __table_args__ = (Index("dsx_measured", "subject", "metric", "protocol", "device"),)
 
 
@@ -205,7 +182,7 @@ class DeploymentRow(Base):
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
     subject: Mapped[str]
     timed_as: Mapped[str] = mapped_column(ForeignKey(ProtocolRow.id))
-    facts: Mapped[dict[str, Any]] = mapped_column(_object(DeploymentFacts))
+    facts: Mapped[DeploymentFacts] = mapped_column(CheckedRecord(DeploymentFacts))
     __table_args__ = (Index("dsx_deployed", "subject", "timed_as", "device"),)
 
 
@@ -272,8 +249,6 @@ class TrialDetailRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     traceback: Mapped[str] = mapped_column(Lines, default="")
     violations: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Positive]))
-    # Databases of this schema version that were created before this table existed lack it.
-    __table_args__ = {"info": {OPTIONAL: True}}  # noqa: RUF012
 
 
 class WeightFileRow(Base):

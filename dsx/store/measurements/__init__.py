@@ -2,7 +2,11 @@
 
 from dsx.store.measurements.calibration import MachineReferences, References
 from dsx.store.measurements.measurements import Deployment, KnownForms, Memory
-from dsx.store.measurements.readings import Taken, load_own, load_taken, load_under
+from dsx.store.measurements.readings import (
+    load_measurements,
+    load_own,
+    load_under,
+)
 from dsx.store.measurements.repeatability import Agreement, load_agreement
 
 __all__ = [
@@ -12,9 +16,8 @@ __all__ = [
     "MachineReferences",
     "Memory",
     "References",
-    "Taken",
     "load_agreement",
+    "load_measurements",
     "load_own",
-    "load_taken",
     "load_under",
 ]

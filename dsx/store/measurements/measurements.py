@@ -6,16 +6,16 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from dsx.analysis import DeploymentFacts
 from dsx.conv.deploy import Choice
-from dsx.measure import Device, Reading
+from dsx.measure import Device, Measurement
 from dsx.plain import canonical_hash
 from dsx.space import Design
 from dsx.store.database.checked import DamagedRow, damage
@@ -43,12 +43,12 @@ class Deployment:
     Args:
         subject: Id of the deployed network.
         protocol: Id of the settings under which the design was deployed.
-        facts: Chosen forms and folded batch norms, as plain JSON values.
+        facts: Chosen forms, folded batch norms and counts.
     """
 
     subject: str
     protocol: str
-    facts: Mapping[str, Any]
+    facts: DeploymentFacts
 
 
 class Memory:
@@ -147,7 +147,7 @@ class Memory:
         self.add_once(ProtocolRow(id=protocol, metric=name, settings=settings))
         return protocol
 
-    def find(self, subject: str, metric: str, protocol: str) -> Reading | None:
+    def find(self, subject: str, metric: str, protocol: str) -> Measurement | None:
         """Look a number up.
 
         Args:
@@ -156,30 +156,14 @@ class Memory:
             protocol: Protocol id.
 
         Returns:
-            The newest reading taken on this device, if there is one that is not damaged.
+            The newest measurement on this device, if there is one that is not damaged.
         """
-        row = self._newest(subject, metric, protocol)
-        if row is None:
-            return None
-        return Reading(
-            value=row.value,
-            low=row.low,
-            high=row.high,
-            samples=array.array("f", row.samples),
-            conditions=row.conditions,
-        )
-
-    def taken_at(self, subject: str, metric: str, protocol: str) -> datetime:
-        """Return the time in UTC at which the newest reading was taken; there must be one."""
-        row = self._newest(subject, metric, protocol)
-        assert row is not None, "no such reading"
-        taken_at: datetime = row.taken_at
-        return taken_at
-
-    def _newest(self, subject: str, metric: str, protocol: str) -> Row[Any] | None:
         row = MeasurementRow
         query = (
-            select(row.value, row.low, row.high, row.samples, row.conditions, row.taken_at)
+            select(
+                *(row.id, row.design, row.value, row.low, row.high),
+                *(row.samples, row.provenance, row.measured_at),
+            )
             .where(
                 row.subject == subject,
                 row.metric == metric,
@@ -190,7 +174,23 @@ class Memory:
         )
         with Session(self.engine) as session:
             found = session.execute(query)
-            return next((one for one in found if usable(one._mapping)), None)
+            newest = next((one for one in found if usable(one._mapping)), None)
+        if newest is None:
+            return None
+        return Measurement(
+            value=newest.value,
+            low=newest.low,
+            high=newest.high,
+            samples=array.array("f", newest.samples),
+            provenance=newest.provenance,
+            number=newest.id,
+            design=newest.design,
+            subject=subject,
+            metric=metric,
+            protocol=protocol,
+            device=self.device,
+            measured_at=newest.measured_at,
+        )
 
     def deployed(self, design: str, protocol: str) -> str | None:
         """Look up which deployed network a design runs as on this device.
@@ -227,7 +227,7 @@ class Memory:
             "device": self.device,
             "subject": deployment.subject,
             "timed_as": timed_as,
-            "facts": dict(deployment.facts),
+            "facts": deployment.facts,
         }
 
     def add(
@@ -235,10 +235,10 @@ class Memory:
         design: str,
         metric: str,
         protocol: str,
-        reading: Reading,
+        reading: Measurement,
         deployment: Deployment | None = None,
-    ) -> None:
-        """Commit a reading, which no end of this process can undo afterwards.
+    ) -> Measurement:
+        """Commit a measurement, which no end of this process can undo afterwards.
 
         If the measurement took longer than a second, a power cut cannot undo it either; of quicker
         ones it may undo those of the last second. A server that goes away is waited for.
@@ -247,9 +247,12 @@ class Memory:
             design: Design id.
             metric: Name of the metric.
             protocol: Protocol id.
-            reading: The number and its making.
+            reading: The measurement.
             deployment: For a timed metric what was timed. It is stored in the same transaction,
                 so that no design refers to a deployed network without a reading.
+
+        Returns:
+            The measurement as it is stored.
         """
         row: dict[str, Any] = {
             "design": design,
@@ -257,12 +260,12 @@ class Memory:
             "metric": metric,
             "protocol": protocol,
             "device": self.device,
-            "taken_at": now(),
+            "measured_at": now(),
             "value": reading.value,
             "low": reading.low,
             "high": reading.high,
             "samples": array.array("f", reading.samples).tobytes(),
-            "conditions": dict(reading.conditions),
+            "provenance": reading.provenance,
         }
         deployed = None if deployment is None else self._deployment(design, protocol, deployment)
         # A measurement of a second or longer started after the last flush. A flush includes all
@@ -271,12 +274,14 @@ class Memory:
         repeated_if_lost(lambda: self._add(row, deployed, durable))
         if durable:
             self._flushed = time.monotonic()
+        named = ("design", "subject", "metric", "protocol", "device", "measured_at")
+        return replace(reading, **{name: row[name] for name in named})
 
     def _add(
         self, row: Mapping[str, Any], deployed: Mapping[str, Any] | None, durable: bool
     ) -> None:
         """Write a measurement and the deployment that was measured in one transaction."""
-        named = ("design", "metric", "protocol", "device", "taken_at")
+        named = ("design", "metric", "protocol", "device", "measured_at")
         # The connection may have broken after the commit, but before its answer.
         written = select(MeasurementRow.id).filter_by(**{name: row[name] for name in named})
         for last in (False, True):

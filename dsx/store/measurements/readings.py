@@ -3,20 +3,19 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CompoundSelect, Engine, Select, Subquery, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Stored, Value, pool_all
+from dsx.analysis import Estimate, Measurement, pool_all
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
 SAMPLE_BYTES = 4
 
 
-class Readings(defaultdict[str, defaultdict[str, list[Stored]]]):
+class Readings(defaultdict[str, defaultdict[str, list[Measurement]]]):
     """Design id and device to the readings, the newest last; none where nothing was measured.
 
     Attributes:
@@ -106,11 +105,11 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
     return {
         (row.design, row.device): DeployedAs(
             subject=row.subject,
-            forms=row.facts["forms"],
-            params=row.facts.get("deployed_params"),
-            flops=row.facts.get("deployed_flops"),
-            folded=row.facts.get("folded_norms", 0),
-            unfolded=row.facts.get("unfolded_norms", 0),
+            forms=row.facts.forms,
+            params=row.facts.deployed_params,
+            flops=row.facts.deployed_flops,
+            folded=row.facts.folded_norms,
+            unfolded=row.facts.unfolded_norms,
         )
         for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
         if not damage(DeploymentRow.__table__, row._mapping)
@@ -155,8 +154,9 @@ def _without_samples(counts: Subquery) -> Select[Any]:
     """Ask for readings without their samples, which are most of the bytes and seldom needed."""
     row = MeasurementRow
     query = select(
-        *(counts.c.of, counts.c.under, row.id, row.device, row.metric, row.value, row.low),
-        *(row.high, row.conditions, func.length(row.samples).label("bytes")),
+        *(counts.c.of, counts.c.under, row.id, row.subject, row.metric, row.protocol),
+        *(row.device, row.value, row.low, row.high, row.provenance, row.measured_at),
+        *(func.length(row.samples).label("bytes"),),
     )
     return query.join(counts, counts.c.id == row.id).order_by(row.id)
 
@@ -169,24 +169,29 @@ def _stored(
     found = Readings()
     row, counts = MeasurementRow, counting.subquery()
     query = _without_samples(counts).add_columns((row.subject != row.design).label("deployed"))
-    for taken in session.execute(query):
-        if not usable(taken._mapping):
-            found.damaged.append(taken.id)
+    for stored in session.execute(query):
+        if not usable(stored._mapping):
+            found.damaged.append(stored.id)
             continue
-        seed, learned = depends[taken.under]
-        reading = Stored(
-            order=taken.id,
-            metric=taken.metric,
+        seed, learned = depends[stored.under]
+        reading = Measurement(
+            value=stored.value,
+            low=stored.low,
+            high=stored.high,
+            provenance=stored.provenance,
+            number=stored.id,
+            design=stored.of,
+            subject=stored.subject,
+            metric=stored.metric,
+            protocol=stored.protocol,
+            device=stored.device,
             seed=seed,
-            value=taken.value,
-            low=taken.low,
-            high=taken.high,
-            timed=taken.bytes > 0,
             # The id of a deployed network covers its shapes, so no training is involved.
-            learned=learned and not taken.deployed,
-            conditions=taken.conditions,
+            learned=learned and not stored.deployed,
+            measured_at=stored.measured_at,
+            sample_count=stored.bytes // SAMPLE_BYTES,
         )
-        found[taken.of][taken.device].append(reading)
+        found[stored.of][stored.device].append(reading)
     return found
 
 
@@ -209,74 +214,23 @@ def usable(row: Mapping[Any, Any]) -> bool:
     return bool(row["low"] <= row["value"] <= row["high"])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Taken:
-    """One stored number of a study, with its making.
-
-    Args:
-        design: Id of the design that it counts for.
-        subject: Id of what was measured: of the deployed network for a timed metric, else of the
-            design.
-        device: Fingerprint of the device that it was taken on.
-        metric: Name of the metric.
-        seed: Of the training that it depends on, if it does.
-        value: In the metric's unit.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        samples: How many samples it was taken from; 0 where it was counted.
-        taken_at: In UTC.
-        conditions: What else it depends on.
-    """
-
-    design: str
-    subject: str
-    device: str
-    metric: str
-    seed: int | None
-    value: float
-    low: float
-    high: float
-    samples: int
-    taken_at: datetime
-    conditions: Mapping[str, Any]
-
-
-def load_taken(engine: Engine, study: StudyRow) -> list[Taken]:
-    """Read every number behind a study's designs, in the order in which they were taken.
+def load_measurements(engine: Engine, study: StudyRow) -> list[Measurement]:
+    """Load every measurement of a study's designs, in the order in which they were stored.
 
     Args:
         engine: The database.
         study: The study.
 
     Returns:
-        The numbers, of all devices.
+        The measurements of all devices, without their samples.
     """
     with Session(engine) as session:
-        protocols = _protocols(session, study)
-        counts = _counting(protocols, _drawn(study)).subquery()
-        query = _without_samples(counts).add_columns(
-            MeasurementRow.taken_at, MeasurementRow.subject
-        )
-        return [
-            Taken(
-                design=row.of,
-                subject=row.subject,
-                device=row.device,
-                metric=row.metric,
-                seed=protocols[row.under].seed,
-                value=row.value,
-                low=row.low,
-                high=row.high,
-                samples=row.bytes // SAMPLE_BYTES,
-                taken_at=row.taken_at,
-                conditions=row.conditions,
-            )
-            for row in session.execute(query)
-            if usable(row._mapping)
-        ]
+        readings = load_readings(session, study)
+    found = [one for of in readings.values() for each in of.values() for one in each]
+    return sorted(found, key=lambda one: one.number or 0)
 
 
-def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Value]:
+def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Estimate]:
     """Read the numbers that a study's own training gave of a design: those of its weights.
 
     Args:

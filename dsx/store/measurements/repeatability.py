@@ -14,25 +14,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from dsx.analysis import Measurement
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, StudyRow, TrialRow
 from dsx.store.measurements.readings import usable
-
-
-@dataclass(frozen=True, kw_only=True)
-class Repeat:
-    """One reading of a deployed network.
-
-    Args:
-        value: In the unit of the metric.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        flagged: Whether the reading is unconverged or noisy.
-    """
-
-    value: float
-    low: float
-    high: float
-    flagged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +55,7 @@ class Agreement:
         return f"{said}; with a flagged reading {self.flagged_agreeing} of {self.flagged_pairs}"
 
 
-def agreement(networks: Sequence[Sequence[Repeat]]) -> Agreement:
+def agreement(networks: Sequence[Sequence[Measurement]]) -> Agreement:
     """Compare all pairs of readings of each deployed network.
 
     Args:
@@ -92,7 +76,7 @@ def agreement(networks: Sequence[Sequence[Repeat]]) -> Agreement:
     )
 
 
-def agree(one: Repeat, other: Repeat) -> bool:
+def agree(one: Measurement, other: Measurement) -> bool:
     """Check whether zero lies in the 95 % interval of the difference of two readings."""
     lower, upper = sorted((one, other), key=lambda reading: reading.value)
     room = math.hypot(lower.high - lower.value, upper.value - upper.low)
@@ -113,7 +97,7 @@ def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -
     row = MeasurementRow
     query = (
         select(
-            *(row.subject, row.protocol, row.value, row.low, row.high, row.conditions),
+            *(row.subject, row.protocol, row.value, row.low, row.high, row.provenance),
             func.length(row.samples).label("bytes"),
         )
         .where(row.device == device, row.subject != row.design, func.length(row.samples) > 0)
@@ -124,13 +108,16 @@ def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -
         drawn = select(TrialRow.design).where(TrialRow.study == study.name)
         deployed = select(DeploymentRow.subject).where(DeploymentRow.design.in_(drawn))
         query = query.where(row.protocol.in_(own), row.subject.in_(deployed))
-    found: dict[tuple[str, str], list[Repeat]] = defaultdict(list)
+    found: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     with Session(engine) as session:
-        for taken in session.execute(query):
-            if not usable(taken._mapping):
+        for stored in session.execute(query):
+            if not usable(stored._mapping):
                 continue
-            flagged = bool(taken.conditions.get("wide") or taken.conditions.get("busy"))
-            found[taken.subject, taken.protocol].append(
-                Repeat(value=taken.value, low=taken.low, high=taken.high, flagged=flagged)
+            reading = Measurement(
+                value=stored.value,
+                low=stored.low,
+                high=stored.high,
+                provenance=stored.provenance,
             )
+            found[stored.subject, stored.protocol].append(reading)
     return agreement(list(found.values()))

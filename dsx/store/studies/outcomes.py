@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
-import sqlalchemy
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -110,9 +109,6 @@ def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
         Number of a trial to the value of the column, as far as a value is stored.
     """
     row = TrialDetailRow
-    # A database of an earlier version gets this table when it is next opened for writing.
-    if not sqlalchemy.inspect(session.connection()).has_table(row.__tablename__):
-        return {}
     found = session.execute(
         select(row.number, column.label(column.key)).where(row.study == study).order_by(row.number)
     )

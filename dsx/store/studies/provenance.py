@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsx.analysis import Entry, Stored
+from dsx.analysis import Entry, Measurement
 from dsx.measure.metrics.flops import notes
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
@@ -11,9 +11,6 @@ from dsx.store.measurements.repeatability import Agreement
 
 MOST_NAMED = 5
 """Row numbers that a message lists."""
-
-_BY_OPERATOR = frozenset(["counted_by_operator", "not_counted_by_operator"])
-"""Conditions of a reading that was checked by following the operators of the baseline."""
 
 Facts = Mapping[str, Mapping[str, Any]]
 """Fingerprint of a device to what is known of it."""
@@ -77,7 +74,7 @@ def left_out(designs: int) -> dict[str, str]:
     return {"left out": f"{were} measured on other devices only (--mix-devices joins them)"}
 
 
-def about_baseline(readings: Sequence[Stored], deployed: DeployedAs | None) -> dict[str, str]:
+def about_baseline(readings: Sequence[Measurement], deployed: DeployedAs | None) -> dict[str, str]:
     """Return the notes that come from the baseline of a study.
 
     Args:
@@ -90,11 +87,11 @@ def about_baseline(readings: Sequence[Stored], deployed: DeployedAs | None) -> d
     return {**unfolded(deployed), **uncounted(readings), **data_notes(readings)}
 
 
-def data_notes(baseline: Sequence[Stored]) -> dict[str, str]:
+def data_notes(baseline: Sequence[Measurement]) -> dict[str, str]:
     """Return the notes about the data that the newest reading of the baseline holds, if any."""
-    noted = (reading.conditions.get("data_notes") for reading in reversed(baseline))
-    notes: object = next((notes for notes in noted if notes), None)
-    return {"data": "; ".join(map(str, notes))} if isinstance(notes, list) else {}
+    noted = (reading.provenance.data_notes for reading in reversed(baseline))
+    notes = next((notes for notes in noted if notes), ())
+    return {"data": "; ".join(notes)} if notes else {}
 
 
 def alike(entries: Sequence[Entry]) -> dict[str, str]:
@@ -155,9 +152,12 @@ def _numbers(what: str, numbers: Sequence[int]) -> str:
     return f"{what}{'' if len(numbers) == 1 else 's'} {listed}{more}"
 
 
-def uncounted(baseline: Sequence[Stored]) -> dict[str, str]:
+def uncounted(baseline: Sequence[Measurement]) -> dict[str, str]:
     """Return which operators of the baseline are not counted, and whether the check disagrees."""
-    counted = [each for each in baseline if not _BY_OPERATOR.isdisjoint(each.conditions)]
-    newest = {reading.metric: reading for reading in counted}
-    found = {name: notes(reading.value, reading.conditions) for name, reading in newest.items()}
+    found: dict[str, list[str]] = {}
+    for reading in baseline:
+        operators = reading.provenance.operators
+        # Only a value that was checked by following the operators of the baseline.
+        if operators is not None and operators.checked:
+            found[reading.metric] = notes(reading.value, operators)
     return {name: "; ".join(said) for name, said in found.items() if said}

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from dsx.analysis import (
     Agreement,
+    Estimate,
     Front,
     MetricKind,
     Numbers,
     Pairs,
-    Value,
     agreement,
     ceiling,
     pairs,
@@ -27,7 +27,7 @@ from dsx.store.studies.read import find_study, load_front, load_values
 LEAST = 3
 """Fewer designs have no order to speak of."""
 
-Numbered = Mapping[str, Mapping[str, Value]]
+Numbered = Mapping[str, Mapping[str, Estimate]]
 """Design id to its numbers, by metric."""
 
 
@@ -79,7 +79,7 @@ class ProxyReport:
     proxies: tuple[Proxy, ...]
     unknown_operators: Mapping[str, int] = field(default_factory=dict)
 
-    def points(self, proxy: Proxy) -> dict[str, tuple[Value, Value]]:
+    def points(self, proxy: Proxy) -> dict[str, tuple[Estimate, Estimate]]:
         """Give the designs that have both numbers: design id to proxy and target."""
         return _points(self.numbers, proxy.name, proxy.target)
 
@@ -159,7 +159,7 @@ def compare(numbers: Numbered, kinds: Mapping[str, MetricKind], study: str) -> t
     )
 
 
-def _points(numbers: Numbered, name: str, target: str) -> dict[str, tuple[Value, Value]]:
+def _points(numbers: Numbered, name: str, target: str) -> dict[str, tuple[Estimate, Estimate]]:
     return {
         design: (measured[name], measured[target])
         for design, measured in numbers.items()
@@ -167,7 +167,7 @@ def _points(numbers: Numbered, name: str, target: str) -> dict[str, tuple[Value,
     }
 
 
-def _proxy(name: str, target: str, points: list[tuple[Value, Value]]) -> Proxy:
+def _proxy(name: str, target: str, points: list[tuple[Estimate, Estimate]]) -> Proxy:
     x = _array(proxy.value for proxy, _ in points)
     value, low, high = (
         _array(getattr(measured, part) for _, measured in points)
@@ -186,7 +186,7 @@ def _proxy(name: str, target: str, points: list[tuple[Value, Value]]) -> Proxy:
     )
 
 
-def _same(values: list[Value]) -> NDArray[np.intp]:
+def _same(values: list[Estimate]) -> NDArray[np.intp]:
     """Number the values such that those which rest on the same readings have the same number."""
     first: dict[object, int] = {}
     keys = [value.rests_on or place for place, value in enumerate(values)]
@@ -200,7 +200,7 @@ def _array(numbers: Iterable[float]) -> Numbers:
 def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
     protocols = {str(facts["protocol"]) for facts in study.metrics.values()}
     query = (
-        select(MeasurementRow.metric, MeasurementRow.conditions)
+        select(MeasurementRow.metric, MeasurementRow.provenance)
         .where(MeasurementRow.design == study.baseline, MeasurementRow.device == study.device)
         .where(MeasurementRow.protocol.in_(protocols))
         .order_by(MeasurementRow.id)
@@ -209,8 +209,8 @@ def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
         rows = session.execute(query).all()
     sound = [row for row in rows if not damage(MeasurementRow.__table__, row._mapping)]
     # The newest reading of each metric counts.
-    newest = {row.metric: row.conditions for row in sound}
+    newest = {row.metric: row.provenance.operators for row in sound}
     found: dict[str, int] = {}
-    for conditions in newest.values():
-        found |= conditions.get("unknown_operators", {})
+    for operators in newest.values():
+        found |= {} if operators is None else operators.unknown_operators
     return found

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from dsx.activity import activity
-from dsx.analysis import Entry, Front, MetricKind, Stored, Value, pool_all
+from dsx.analysis import Entry, Estimate, Front, Measurement, MetricKind, pool_all
 from dsx.errors import StorageError, quoted, unknown
 from dsx.store.database.checked import DamagedRow
 from dsx.store.database.engine import DEFAULT_STORAGE, open_database
@@ -119,7 +119,7 @@ def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> F
 def _entries(
     study: StudyRow,
     trials: Sequence[tuple[TrialRow, DesignRow]],
-    readings: Mapping[str, Mapping[str, Sequence[Stored]]],
+    readings: Mapping[str, Mapping[str, Sequence[Measurement]]],
     deployed: Mapping[tuple[str, str], DeployedAs],
 ) -> list[Entry]:
     """Pool the readings of each design, on the device that all of its numbers are from."""
@@ -181,7 +181,7 @@ def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
         )
 
 
-def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Value]]:
+def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Estimate]]:
     """Read the numbers of every design that a study drew, also of those that it rejected.
 
     Args:
@@ -220,14 +220,14 @@ def _units(study: StudyRow) -> dict[str, str]:
     return {metric: facts["unit"] for metric, facts in study.metrics.items()}
 
 
-def _device(study: StudyRow, readings: Mapping[str, Sequence[Stored]]) -> str:
+def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> str:
     """Choose the device that all numbers of a design are from, as they do not mix.
 
     The study's, unless only another knows all objectives; of several others the one that measured
     the design last.
     """
     whole = {
-        device: taken[-1].order
+        device: taken[-1].number or 0
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }
@@ -241,7 +241,7 @@ def _entry(
     design: DesignRow,
     device: str,
     deployed: DeployedAs | None,
-    metrics: Mapping[str, Value],
+    metrics: Mapping[str, Estimate],
 ) -> Entry:
     redesigned = {name for name, dials in design.spec.items() if dials != _KEPT}
     return Entry(

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from dsx.measure.machine.load import HEAVY_CORES, MOST_HEAVY, Look, heavy, look, since
+from dsx.analysis.measurement import Machine
+from dsx.measure.machine.load import HEAVY_CORES, MOST_HEAVY, Load, Look, heavy, look, since
 
 
 def looks(
@@ -53,13 +54,11 @@ def share_since(pid: int) -> Callable[[], float]:
 
 def test_what_this_process_uses_is_not_others() -> None:
     found = since(*looks(own=1.0))
-    assert found == {
-        "load_average": 0.5, "others": 0.0, "stolen": 0.0, "busy": False, "heavy": []
-    }  # fmt: skip
+    assert found == Load(False, Machine(load_average=0.5, others=0.0, stolen=0.0))
 
 
 @pytest.mark.parametrize(
-    ("change", "busy"),
+    ("change", "noisy"),
     [
         ({"others": 0.05}, False),
         ({"others": 0.30}, False),
@@ -77,27 +76,27 @@ def test_what_this_process_uses_is_not_others() -> None:
         ({"own": 0.5, "others": 0.5, "cores": 1}, True),
     ],
 )
-def test_the_threshold(change: dict[str, Any], busy: bool) -> None:
+def test_the_threshold(change: dict[str, Any], noisy: bool) -> None:
     found = since(*looks(**change))
-    assert found["busy"] is busy
-    assert found["others"] == pytest.approx(change.get("others", 0.0))
-    assert found["stolen"] == pytest.approx(change.get("stolen", 0.0))
+    assert found.noisy is noisy
+    assert found.machine.others == pytest.approx(change.get("others", 0.0))
+    assert found.machine.stolen == pytest.approx(change.get("stolen", 0.0))
 
 
 def test_clocks_finer_than_ticks_leave_nothing_below_zero() -> None:
-    assert since(*looks(others=-0.02))["others"] == 0
+    assert since(*looks(others=-0.02)).machine.others == 0
 
 
 def test_counters_that_stand_still_tell_nothing() -> None:
     before, after = looks()
     still = Look(**{**vars(after), "counted": before.counted})
     found = since(before, still)
-    assert (found["others"], found["stolen"], found["busy"]) == (None, None, None)
-    assert found["load_average"] == 0.5
+    assert (found.machine.others, found.machine.stolen, found.noisy) == (None, None, None)
+    assert found.machine.load_average == 0.5
 
 
 def test_too_short_a_time_tells_nothing() -> None:
-    assert since(*looks(seconds=0.02, others=1.0))["busy"] is None
+    assert since(*looks(seconds=0.02, others=1.0)).noisy is None
 
 
 @pytest.mark.timing
@@ -109,15 +108,15 @@ def test_a_loaded_core_is_seen_and_its_process_named() -> None:
         share = share_since(pid)
         named = heavy(0.5)
         most = share()
-    assert found["busy"]
-    assert found["others"] > 0.3
-    own = [one for one in named if one["pid"] == pid]
+    assert found.noisy
+    assert (found.machine.others or 0.0) > 0.3
+    own = [one for one in named if one.pid == pid]
     # On a loaded machine the process has too small a share, or others have larger ones.
-    heavier = len(named) == MOST_HEAVY and named[-1]["cores"] > most - 0.1
+    heavier = len(named) == MOST_HEAVY and named[-1].cores > most - 0.1
     assert own or most < 1.5 * HEAVY_CORES or heavier
     for one in own:
-        assert "python" in one["process"].lower()
-        assert one["cores"] > HEAVY_CORES
+        assert "python" in one.process.lower()
+        assert one.cores > HEAVY_CORES
 
 
 @pytest.mark.timing
@@ -143,10 +142,10 @@ def test_this_process_is_not_among_the_heavy_ones() -> None:
     finally:
         over.set()
         thread.join()
-    assert os.getpid() not in [one["pid"] for one in found]
+    assert os.getpid() not in [one.pid for one in found]
 
 
 def test_the_heaviest_come_first() -> None:
-    cores = [one["cores"] for one in heavy(0.2)]
+    cores = [one.cores for one in heavy(0.2)]
     assert cores == sorted(cores, reverse=True)
     assert len(cores) <= 5

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsx.analysis.measurement import Predictions, Provenance
 from dsx.data import TensorSplit
 from dsx.measure.metrics.accuracy import METRIC, wilson
 from tests.measure.candidates import SPECS, candidate
@@ -60,13 +61,15 @@ def test_accuracy_is_the_share_of_hits_on_the_validation_split() -> None:
     hits = predicted.eq(validation.labels).sum()
     assert reading.value == int(hits) / 360
     assert (reading.low, reading.high) == wilson(int(hits), 360)
-    assert reading.conditions == {
-        "images": 360,
-        "chance": max(validation.labels.tolist().count(label) for label in range(10)) / 360,
-        "better_than_chance": "above",
-        "predicted_classes": len(set(predicted.tolist())),
-        "losses": one.losses,
-    }
+    assert one.losses is not None
+    predictions = Predictions(
+        images=360,
+        chance=max(validation.labels.tolist().count(label) for label in range(10)) / 360,
+        better_than_chance="above",
+        predicted_classes=len(set(predicted.tolist())),
+        losses=tuple(one.losses),
+    )
+    assert reading.provenance == Provenance(predictions=predictions)
     assert reading.value > 0.2  # of ten classes, after one epoch
 
 

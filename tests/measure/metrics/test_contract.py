@@ -7,8 +7,9 @@ import math
 
 import pytest
 
+from dsx.analysis.measurement import Provenance, from_json, to_json
 from dsx.lookup import find, names
-from dsx.measure import Metric, Reading
+from dsx.measure import Measurement, Metric
 from dsx.measure.metrics._base import STAGES
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.space.texts import space
@@ -22,7 +23,7 @@ STATIC = [name for name in METRICS if find(Metric, name).stage == "static"]
 
 
 @functools.cache
-def readings(name: str) -> tuple[Reading, Reading]:
+def readings(name: str) -> tuple[Measurement, Measurement]:
     """Measure the baseline and a redesigned network."""
     metric = find(Metric, name)
     return metric.read(candidate()), metric.read(candidate(specs=SPECS))
@@ -74,7 +75,8 @@ def test_a_reading_is_finite_and_inside_its_interval(name: str) -> None:
 @pytest.mark.parametrize("name", HERE)
 def test_the_making_of_a_reading_is_plain_json(name: str) -> None:
     for reading in readings(name):
-        for plain in (dict(reading.conditions), list(reading.samples), reading.value):
+        assert from_json(Provenance, to_json(reading.provenance)) == reading.provenance
+        for plain in (to_json(reading.provenance), list(reading.samples), reading.value):
             assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from dsx.conv import ConvSpec
 from dsx.errors import NotCounted
 from dsx.measure import Candidate
-from dsx.measure.metrics.deployed_flops import METRIC, deployed_counts
+from dsx.measure.metrics.deployed_flops import METRIC, counted_deployment
 from tests.export.always import Always
 from tests.measure.candidates import SMALL, candidate
+from tests.measure.facts import operators
 from tests.space import networks
 from tests.space.texts import ruled
 
@@ -43,9 +44,9 @@ def test_a_batch_counts_as_one_image() -> None:
 
 def test_what_a_deployment_says() -> None:
     one = deployed(ConvSpec(kernel_shape="cross"), "dense")
-    found = deployed_counts(one)
-    assert found["deployed_flops"] == METRIC.read(one).value
-    assert found["deployed_params"] > one.cost.params
+    found = counted_deployment(one)
+    assert found.deployed_flops == METRIC.read(one).value
+    assert found.deployed_params is not None and found.deployed_params > one.cost.params
 
 
 class Unfollowed(networks.Tiny):
@@ -67,11 +68,11 @@ def test_a_network_that_cannot_be_followed_is_an_error_with_the_reason() -> None
     problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
     with pytest.raises(NotCounted, match=re.escape(problem)):
         METRIC.read(one)
-    found = deployed_counts(one)
-    assert found.keys() == {"deployed_params", "deployed_flops_not_counted"}
-    assert found["deployed_flops_not_counted"] == problem
+    found = counted_deployment(one)
+    assert found.deployed_params is not None and found.deployed_flops is None
+    assert found.deployed_flops_not_counted == problem
 
 
 def test_operators_that_nobody_counts_are_named() -> None:
     reading = METRIC.read(baseline_of("tests.space.networks:Strange"))
-    assert reading.conditions["unknown_operators"] == {"aten::fft_fft": 1}
+    assert operators(reading).unknown_operators == {"aten::fft_fft": 1}

@@ -11,6 +11,7 @@ from dsx.measure.metrics.deployed_params import METRIC, count_params
 from dsx.space import redesign
 from tests.export.always import Always
 from tests.measure.candidates import SMALL, candidate
+from tests.measure.facts import deployment
 
 CROSS = ConvSpec(kernel_shape="cross")
 BASIS = ConvSpec(binary_basis=2, splits=2, scale=True)
@@ -67,5 +68,5 @@ def test_a_reading_is_exact_and_knows_the_forms() -> None:
     one.known = Always("dense")
     reading, plain = METRIC.read(one), METRIC.read(candidate(SMALL))
     assert reading.low == reading.value == reading.high == plain.value
-    assert reading.conditions["forms"] == {"stages.0.conv1": "dense"}
+    assert deployment(reading).forms == {"stages.0.conv1": "dense"}
     assert reading.value > one.cost.params

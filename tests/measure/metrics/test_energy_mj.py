@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from dsx.analysis.measurement import Provenance, from_json, to_json
 from dsx.errors import WorkFailed
 from dsx.measure.machine.energy_counters import RaplMeter
 from dsx.measure.metrics.energy_mj import METRIC, measure_energy, read_by
 from dsx.measure.timing import device_lock as lock
 from tests.measure.candidates import SMALL, SPECS, candidate
+from tests.measure.facts import deployment, energy
 from tests.measure.held import is_held
 from tests.measure.machine.test_energy_counters import domain, powercap
 from tests.space.texts import space
@@ -53,10 +55,10 @@ def test_each_call_costs_what_it_adds_to_the_counters(tmp_path: Path) -> None:
     found = measure_energy(run, RaplMeter(tmp_path), window_seconds=0.01, idle_seconds=0.01)
     assert list(found.samples) == [pytest.approx(0.8)] * 8
     assert [found.low, found.value, found.high] == [pytest.approx(0.8)] * 3
-    assert found.conditions["idle_watts"] == 0
-    assert found.conditions["calls"] >= 8
-    assert found.conditions["watts"] > 0
-    assert found.conditions["meter"] == "RAPL"
+    assert energy(found).idle_watts == 0
+    assert energy(found).calls >= 8
+    assert energy(found).watts > 0
+    assert energy(found).meter == "RAPL"
 
 
 def test_idle_power_is_told_and_not_taken_off(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_idle_power_is_told_and_not_taken_off(tmp_path: Path) -> None:
     finally:
         over.set()
         thread.join()
-    assert found.conditions["idle_watts"] > 0
+    assert energy(found).idle_watts > 0
     assert found.value > 0
     assert 0 < found.low <= found.value <= found.high
 
@@ -96,9 +98,10 @@ def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
     one.run = run
     found = read_by(RaplMeter(tmp_path), one)
     assert found.value == pytest.approx(0.07)
-    assert found.conditions["forms"].keys() == SPECS.keys()
-    assert {"load_average", "others", "busy", "heavy", "throttled"} <= found.conditions.keys()
-    assert json.loads(json.dumps(found.conditions)) == found.conditions
+    assert deployment(found).forms.keys() == SPECS.keys()
+    assert found.provenance.machine is not None
+    stored = json.loads(json.dumps(to_json(found.provenance)))
+    assert from_json(Provenance, stored) == found.provenance
     assert not is_held("cpu")
 
 
@@ -118,7 +121,7 @@ def test_a_slow_call_is_one_window(tmp_path: Path) -> None:
         counter.move(50)
 
     found = measure_energy(run, RaplMeter(tmp_path), window_seconds=0.0, idle_seconds=0.0)
-    assert found.conditions["calls"] == len(found.samples) == 8
+    assert energy(found).calls == len(found.samples) == 8
     assert found.value == pytest.approx(0.05)
 
 

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from dsx.analysis.measurement import OperatorCount
 from dsx.conv import ConvSpec, build
 from dsx.conv.deploy import Form
 from dsx.conv.deploy._choose import candidates
 from dsx.errors import WorkFailed
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Reading
+from dsx.measure import Candidate, Measurement, Provenance
 from dsx.measure.metrics.flops import METRIC, count
 from dsx.space import load_space, redesign
 from dsx.space.network.analysis import census
@@ -147,11 +148,11 @@ def test_a_custom_gradient_is_not_free() -> None:
 
 def test_the_baseline_is_counted_by_operator_as_well() -> None:
     reading = METRIC.read(candidate())
-    assert reading.conditions == {"counted_by_operator": reading.value}
-    assert METRIC.read(candidate(specs=SPECS)).conditions == {}
+    assert reading.provenance.operators == OperatorCount(counted_by_operator=int(reading.value))
+    assert METRIC.read(candidate(specs=SPECS)).provenance == Provenance()
 
 
-def baseline_of(network: str) -> Reading:
+def baseline_of(network: str) -> Measurement:
     text = ruled("{match: '*', groups: [2]}", model=f"{__name__}:{network}")
     return METRIC.read(candidate(text.replace("{width: 8}", "{}")))
 
@@ -176,16 +177,17 @@ class Unfollowed(networks.Tiny):
 def test_operators_that_nobody_counts_are_named_with_the_baseline() -> None:
     reading = baseline_of("Twice")
     assert reading.value == 4 * 64 + 4 * 4 * 9 * 64 + 40
-    assert reading.conditions == {
-        "counted_by_operator": reading.value,
+    assert reading.provenance.operators == OperatorCount(
+        counted_by_operator=int(reading.value),
         # Means and sums are free.
-        "unknown_operators": {"aten::_fft_r2c": 2},
-    }
+        unknown_operators={"aten::_fft_r2c": 2},
+    )
 
 
 def test_a_baseline_that_cannot_be_followed_says_so() -> None:
     problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
-    assert baseline_of("Unfollowed").conditions == {"not_counted_by_operator": problem}
+    found = baseline_of("Unfollowed").provenance.operators
+    assert found == OperatorCount(not_counted_by_operator=problem)
 
 
 def test_the_additions_that_merge_binary_maps_are_counted() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dsx.analysis.measurement import Provenance, from_json, to_json
 from dsx.measure.metrics.latency_ms import METRIC
 from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import reference_workload as sentinel
@@ -15,6 +16,7 @@ from dsx.measure.timing.interleaved import PROTOCOL
 from dsx.measure.timing.reference_workload import Sentinel
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import kept
+from tests.measure.facts import deployment, timing
 from tests.space.texts import space
 
 QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
@@ -31,14 +33,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_reading_says_how_it_was_made() -> None:
     one = candidate(QUICK, SPECS)
     reading = METRIC.read(one)
-    told = reading.conditions
-    assert set(told["forms"]) == set(SPECS)
-    assert (told["folded_norms"], told["untraced"]) == (7, None)
-    assert told["clock"] == "thread"
+    told = deployment(reading)
+    assert set(told.forms) == set(SPECS)
+    assert (told.folded_norms, told.untraced) == (7, None)
+    assert timing(reading).clock == "thread"
     assert reading.low <= reading.value <= reading.high
     assert reading.value == statistics.median(reading.samples)
     assert len(one.references) == 1
-    assert json.loads(json.dumps(told)) == told
+    stored = json.loads(json.dumps(to_json(reading.provenance)))
+    assert from_json(Provenance, stored) == reading.provenance
 
 
 def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_space() -> None:
@@ -49,7 +52,7 @@ def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_spa
     one.deployed.register_forward_pre_hook(
         lambda module, inputs: seen.add((tuple(inputs[0].shape), torch.get_num_threads()))
     )
-    assert METRIC.read(one).conditions["clock"] == "wall"
+    assert timing(METRIC.read(one)).clock == "wall"
     assert seen == {((3, 1, 8, 8), 2)}
     assert torch.get_num_threads() == 1
 

@@ -5,6 +5,7 @@ import torch
 
 from dsx.measure.metrics.peak_memory_mb import METRIC
 from tests.measure.candidates import SMALL, SPECS, candidate
+from tests.measure.facts import memory
 from tests.space.texts import space
 
 BATCH = "measure: {batch: 1}"
@@ -19,10 +20,10 @@ def at(settings: str) -> str:
 def test_megabytes_are_millions_of_bytes_with_the_input() -> None:
     one = candidate(at("batch: 3, dtype: float64"))
     reading = METRIC.read(one)
-    assert reading.conditions["input_bytes"] == 3 * 8 * 8 * 8 == one.sample.nbytes
-    assert reading.value == reading.conditions["bytes"] / 1_000_000
+    assert memory(reading).input_bytes == 3 * 8 * 8 * 8 == one.sample.nbytes
+    assert reading.value == memory(reading).bytes / 1_000_000
     # Of float64: the stem's input, the same unfolded, and its output of four channels.
-    assert reading.conditions["bytes"] >= 3 * 8 * 8 * (1 + 9 + 4) * 8
+    assert memory(reading).bytes >= 3 * 8 * 8 * (1 + 9 + 4) * 8
 
 
 def test_weights_are_not_counted() -> None:
@@ -31,7 +32,7 @@ def test_weights_are_not_counted() -> None:
     one.deployed.network = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(64, 2000).double()
     )
-    assert METRIC.read(one).conditions["bytes"] == (64 + 2000) * 8
+    assert memory(METRIC.read(one)).bytes == (64 + 2000) * 8
 
 
 @pytest.mark.parametrize("specs", [{}, SPECS], ids=["baseline", "redesigned"])

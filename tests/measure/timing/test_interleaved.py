@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from dsx.analysis.measurement import Machine, Provenance, from_json, to_json
 from dsx.conv.timing import Run
-from dsx.measure import Reading
-from dsx.measure.machine.load import HEAVY_CORES
+from dsx.measure import Measurement
+from dsx.measure.machine.load import HEAVY_CORES, Load
 from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import interleaved as rounds
 from dsx.measure.timing import reference_workload as sentinel
@@ -24,17 +25,12 @@ from dsx.measure.timing.workload_class import ALONE
 from dsx.process import torch_threads
 from dsx.space.yaml.schema import Measure
 from tests.measure.crowd import Log, Other, kept, time_often
+from tests.measure.facts import machine, timing
 from tests.measure.held import is_held
 from tests.measure.machine.test_load import looks, share_since, spinning
 from tests.measure.work import Counting, spin
 
 SITUATION = Sentinel(CpuClock("thread"), 1).situation
-CONDITIONS = {
-    *("clock", "raw_ms", "wall_ms", "sentinel_ms", "sentinel_reference_ms", "drift", "wide"),
-    "corrected",
-    *("blocks", "calls", "own_seconds", "seconds", "throttled", "throttled_by"),
-    *("load_average", "others", "stolen", "busy", "heavy"),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +140,8 @@ def test_a_very_slow_network_is_run_a_few_times_and_no_more() -> None:
     (found,) = time_in_turn([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
     # To warm up, to see how long it takes, and the blocks.
     assert run.calls == 2 + FEWEST_BLOCKS
-    assert (found.conditions["blocks"], found.conditions["calls"]) == (3, 3)
-    assert found.conditions["raw_ms"] >= 50
+    assert (timing(found).blocks, timing(found).calls) == (3, 3)
+    assert timing(found).raw_ms >= 50
     assert len(found.samples) == 3
 
 
@@ -154,23 +150,23 @@ def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
     # One call is as long as two others, so that half of the blocks are.
     run = Counting(*[0.01, 0.02] * 100)
     (found,) = time_in_turn([run], Measure(budget_seconds=0.4), {SITUATION: 0.2})
-    assert found.conditions["wide"] is True
+    assert found.provenance.converged is False
     assert (found.high - found.low) / found.value > 0.05
     # Two calls take 30 ms or more; warm-up and the last block may come on top.
-    assert FEWEST_BLOCKS <= found.conditions["blocks"] <= run.calls <= 26 + 4
-    assert found.conditions["seconds"] >= 0.4
+    assert FEWEST_BLOCKS <= timing(found).blocks <= run.calls <= 26 + 4
+    assert timing(found).seconds >= 0.4
 
 
 @pytest.mark.timing
 def test_what_is_narrow_ends_after_the_least_number_of_blocks() -> None:
     settings = Measure(target_width=0.9, budget_seconds=600.0)
     (found,) = time_in_turn([within(0.0005)], settings, {SITUATION: 0.2})
-    assert found.conditions["wide"] is False
+    assert found.provenance.converged is True
     least = PROTOCOL["least_blocks"]
-    assert least <= found.conditions["blocks"] == len(found.samples)
+    assert least <= timing(found).blocks == len(found.samples)
     # Whether it is enough is asked every so many rounds, from the beginning of each slice on.
-    if found.conditions["seconds"] < rounds.SLICE_SECONDS and not found.conditions["busy"]:
-        assert found.conditions["blocks"] < least + LOOK
+    if timing(found).seconds < rounds.SLICE_SECONDS and not found.provenance.noisy:
+        assert timing(found).blocks < least + LOOK
 
 
 @pytest.mark.timing
@@ -179,23 +175,24 @@ def test_a_longer_network_takes_longer() -> None:
         [within(0.002), within(0.004)], Measure(budget_seconds=0.15), {SITUATION: 0.2}
     )
     assert 1.5 < long.value / short.value < 2.5
-    assert 2 <= short.conditions["raw_ms"] < 3
+    assert 2 <= timing(short).raw_ms < 3
 
 
 def test_a_reading_says_how_it_was_made() -> None:
     references: dict[str, float] = {}
     (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), references)
-    told = found.conditions
-    assert told.keys() == CONDITIONS
-    assert json.loads(json.dumps(told)) == told
-    assert references == {SITUATION: told["sentinel_reference_ms"]}
-    assert told["clock"] == "thread"
+    told = timing(found)
+    stored = json.loads(json.dumps(to_json(found.provenance)))
+    assert from_json(Provenance, stored) == found.provenance
+    assert found.provenance.machine is not None
+    assert references == {SITUATION: told.reference_ms}
+    assert told.clock == "thread"
     assert found.low <= found.value <= found.high
     assert found.value == pytest.approx(statistics.median(found.samples))
-    assert told["drift"] == pytest.approx(told["sentinel_ms"] / told["sentinel_reference_ms"])
-    assert told["wide"] == ((found.high - found.low) / found.value > 0.05)
-    assert told["own_seconds"] <= told["seconds"]
-    assert told["calls"] % told["blocks"] == 0
+    assert told.drift == pytest.approx(told.reference_sample_ms / told.reference_ms)
+    assert found.converged == ((found.high - found.low) / found.value <= 0.05)
+    assert told.own_seconds <= told.seconds
+    assert told.calls % told.blocks == 0
 
 
 def test_a_reference_is_taken_once_and_used_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,12 +203,12 @@ def test_a_reference_is_taken_once_and_used_from_then_on(monkeypatch: pytest.Mon
     assert len(references) == 1
     (reference,) = references.values()
     for found in (first, again):
-        assert found.conditions["sentinel_reference_ms"] == reference
+        assert timing(found).reference_ms == reference
 
 
-def reading(going: _Rounds) -> Reading:
+def reading(going: _Rounds) -> Measurement:
     (subject,) = going.subjects
-    return going.reading(subject, {})
+    return going.reading(subject, Load(False, Machine()))
 
 
 def test_twice_the_reference_is_twice_the_value() -> None:
@@ -223,8 +220,8 @@ def test_twice_the_reference_is_twice_the_value() -> None:
     for name in ("value", "low", "high"):
         assert getattr(twice, name) == pytest.approx(2 * getattr(once, name))
     assert twice.samples == pytest.approx([2 * sample for sample in once.samples])
-    assert twice.conditions["raw_ms"] == once.conditions["raw_ms"]
-    assert twice.conditions["drift"] == pytest.approx(once.conditions["drift"] / 2)
+    assert timing(twice).raw_ms == timing(once).raw_ms
+    assert timing(twice).drift == pytest.approx(timing(once).drift / 2)
 
 
 def test_blocks_are_corrected_by_the_beats_around_them() -> None:
@@ -241,7 +238,7 @@ def test_blocks_are_corrected_by_the_beats_around_them() -> None:
     assert samples[16:24] == pytest.approx(
         [*(10 * 2 / (2 + n / 4) for n in range(4)), *(20 * 2 / (3 + n / 4) for n in range(4))]
     )
-    assert reading(going).conditions["drift"] == 1.0
+    assert timing(reading(going)).drift == 1.0
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -254,7 +251,7 @@ def test_while_it_is_timed_the_device_is_kept_and_threads_are_as_asked(threads: 
     measure = Measure(budget_seconds=0.02, threads=threads)
     (found,) = time_in_turn([run], measure, {SITUATION: 0.2})
     assert seen == {(True, threads, True)}
-    assert found.conditions["clock"] == ("thread" if threads == 1 else "wall")
+    assert timing(found).clock == ("thread" if threads == 1 else "wall")
     assert not is_held("cpu")
     assert torch.get_num_threads() == 1
 
@@ -305,10 +302,10 @@ def test_others_have_their_turn_in_a_long_timing(
 def test_the_busiest_slice_counts() -> None:
     going, _ = rounds_of({"a": within(0.001)}, 0.1)
     going.slices = [looks(others=0.1), looks(others=1.0), looks(others=0.0)]
-    told = going.machine()
-    assert (told["others"], told["busy"]) == (1.0, True)
+    told = going.load()
+    assert (told.machine.others, told.noisy) == (1.0, True)
     going.slices = [looks(others=0.1), looks(others=0.0)]
-    assert going.machine()["busy"] is False
+    assert going.load().noisy is False
 
 
 @pytest.mark.timing
@@ -320,9 +317,9 @@ def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
         # In the moment that is looked at, every core may have been somebody else's.
         for _ in range(10):
             (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
-            assert found.conditions["busy"] is True
-            assert found.conditions["others"] > 0.3
-            named |= {heavy["pid"] for heavy in found.conditions["heavy"]}
+            assert found.provenance.noisy is True
+            assert (machine(found).others or 0.0) > 0.3
+            named |= {heavy.pid for heavy in machine(found).heavy}
             if named & {one, other}:
                 break
         # Where many others work too, each has too little of the machine to be named.
@@ -340,7 +337,7 @@ def test_a_machine_that_is_not_itself_is_not_corrected_for(
     for factor, corrected in ((5.0, False), (0.75, True)):
         references = {situation: value / factor for situation, value in known.items()}
         (found,) = time_in_turn([product()], measure, references)
-        told = found.conditions
-        assert told["corrected"] is corrected
-        assert (found.value == told["raw_ms"]) is not corrected
-        assert told["wide"] or corrected
+        told = timing(found)
+        assert told.corrected is corrected
+        assert (found.value == told.raw_ms) is not corrected
+        assert corrected or not found.converged

@@ -1,11 +1,12 @@
 """Quiet: what is said of this machine as it is, and of machines that are not quiet."""
 
 import dataclasses
-import json
 
 import pytest
 
+from dsx.analysis.measurement import Machine, Process, from_json, to_json
 from dsx.measure import this_device
+from dsx.measure.machine.load import Load
 from dsx.measure.timing import noise_check as quiet
 from dsx.measure.timing import reference_workload as sentinel
 from dsx.measure.timing.noise_check import Quiet
@@ -15,10 +16,10 @@ CALM = Quiet(
     drift=1.0,
     block_spread=0.05,
     reading_spread=0.01,
-    machine={"busy": False, "heavy": [], "stolen": 0.0},
+    load=Load(False, Machine(stolen=0.0)),
     throttled=None,
 )
-HEAVY = {"process": "cc1plus", "pid": 4711, "cores": 0.93}
+HEAVY = Process(process="cc1plus", pid=4711, cores=0.93)
 
 
 def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,8 +30,7 @@ def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     (reference,) = references.values()
     assert found.drift == found.sentinel_ms / reference > 0
     assert found.reading_spread >= 0 and found.block_spread > 0
-    assert json.loads(json.dumps(found.machine)) == found.machine
-    assert {"busy", "heavy", "others", "stolen"} <= found.machine.keys()
+    assert from_json(Machine, to_json(found.load.machine)) == found.load.machine
 
 
 def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
@@ -41,9 +41,9 @@ def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
 @pytest.mark.parametrize(
     ("changes", "enough", "advice"),
     [
-        ({"machine": {**CALM.machine, "busy": True, "heavy": [HEAVY]}}, False, "cc1plus"),
-        ({"machine": {**CALM.machine, "busy": True}}, False, "cannot be seen"),
-        ({"machine": {**CALM.machine, "stolen": 0.1}}, True, "dedicated host"),
+        ({"load": Load(True, Machine(heavy=(HEAVY,)))}, False, "cc1plus"),
+        ({"load": Load(True, Machine())}, False, "cannot be seen"),
+        ({"load": Load(False, Machine(stolen=0.1))}, True, "dedicated host"),
         ({"throttled": True}, False, "let it cool"),
         ({"drift": 1.5}, True, "--calibrate"),
         ({"drift": 0.5}, True, "--calibrate"),

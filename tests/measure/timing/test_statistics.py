@@ -74,7 +74,7 @@ def test_without_noise_the_value_is_exact(own: float, beat: float, calm: float, 
     # What is unseen is left.
     assert found.high - found.value == pytest.approx(UNSEEN * found.value)
     assert found.value - found.low == pytest.approx(UNSEEN * found.value)
-    assert found.width == pytest.approx(2 * UNSEEN)
+    assert found.relative_width == pytest.approx(2 * UNSEEN)
 
 
 @given(BLOCKS, TIMES, st.data())
@@ -86,7 +86,7 @@ def test_a_drift_of_the_machine_changes_nothing(
     steady, drifted = estimate(own, sentinel, calm), estimate(own * drift, sentinel * drift, calm)
     for name in ("value", "low", "high"):
         assert getattr(drifted, name) == pytest.approx(getattr(steady, name), rel=1e-9)
-    np.testing.assert_allclose(drifted.corrected, steady.corrected, rtol=1e-9)
+    np.testing.assert_allclose(drifted.samples, steady.samples, rtol=1e-9)
 
 
 @given(BLOCKS, TIMES, TIMES)
@@ -120,7 +120,7 @@ def test_the_interval_by_hand() -> None:
     own = np.array([1.0, 4.0, 2.0, 3.0, 10.0])
     found = estimate(own, np.full(5, 2.0), 1.0)
     assert found.value == 1.5
-    assert found.corrected.tolist() == [0.5, 2.0, 1.0, 1.5, 5.0]
+    assert found.samples == [0.5, 2.0, 1.0, 1.5, 5.0]
     assert found.low == pytest.approx(1.5 - math.hypot(1.0, 1.5 * UNSEEN))
     assert found.high == pytest.approx(1.5 + math.hypot(3.5, 1.5 * UNSEEN))
 
@@ -146,7 +146,7 @@ def test_drifting_samples_give_a_wider_interval_than_the_same_ones_shuffled() ->
         shuffled = rng.permutation(walk)
         drifting, white = (estimate(own, np.ones(600), 1.0) for own in (walk, shuffled))
         assert drifting.value == white.value
-        ratios.append(drifting.width / white.width)
+        ratios.append(drifting.relative_width / white.relative_width)
     assert np.median(ratios) > 1.5
 
 

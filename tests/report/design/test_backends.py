@@ -12,7 +12,7 @@ from tests.report.single import crossed, latency, space
 
 LINES = [
     InBackend(backend="eager", number=latency(1.0, stored=True)),
-    InBackend(backend="onnxruntime", number=latency(0.25, wide=True)),
+    InBackend(backend="onnxruntime", number=latency(0.25, converged=False)),
     InBackend(backend="openvino", number=None, reason="needs the package openvino"),
 ]
 
@@ -41,7 +41,7 @@ def test_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
 def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     eager, fast, missing = json.loads(printed(capsys, "json"))["backends"]
     assert (eager["ratio"], eager["stored"], eager["reason"]) == (1, True, "")
-    assert (fast["value"], fast["ratio"], fast["wide"]) == (0.25, 0.25, True)
+    assert (fast["value"], fast["ratio"], fast["converged"]) == (0.25, 0.25, False)
     assert missing.keys() == fast.keys() == eager.keys()
     assert (missing["value"], missing["reason"]) == (None, "needs the package openvino")
     table = list(csv.DictReader(io.StringIO(printed(capsys, "csv"))))

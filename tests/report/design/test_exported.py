@@ -11,7 +11,7 @@ import pytest
 from dsx.report.design.exported import print_bundle
 
 MANIFEST: dict[str, Any] = {
-    "schema_version": 1,
+    "schema_version": 2,
     "design": "0123456789ab",
     "words": "2x crosses [in turn]; 5 as is",
     "metrics": {
@@ -31,7 +31,7 @@ MANIFEST: dict[str, Any] = {
             "searched": 0.218,
             "searched_low": 0.2,
             "searched_high": 0.25,
-            "searched_busy": True,
+            "searched_noisy": True,
             "unit": "ms",
         },
         "peak_memory_mb": {"searched": 3.5, "unit": "MB"},

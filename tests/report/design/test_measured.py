@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from dsx.analysis.measurement import exact
+from dsx.analysis.measurement import DeploymentFacts, exact
 from dsx.lookup import find
 from dsx.measure import Metric
 from dsx.report.design.measured import conditions, heading, norm_notes, print_measured
@@ -86,14 +86,14 @@ def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     params, _, latency = document["metrics"]
     assert params == {
         "metric": "params", "unit": "", "value": 1200, "low": 1200, "high": 1200, "readings": 1,
-        "wide": False, "busy": False, "stored": False, "taken_at": "2026-11-24T12:05:30Z",
+        "converged": True, "noisy": False, "stored": False, "measured_at": "2026-11-24T12:05:30Z",
         "ratio": 0.5,
         "baseline_value": 2400, "baseline_low": 2400, "baseline_high": 2400,
-        "baseline_readings": 1, "baseline_wide": False, "baseline_busy": False,
+        "baseline_readings": 1, "baseline_converged": True, "baseline_noisy": False,
         "baseline_stored": True,
-        "baseline_taken_at": "2026-11-24T12:05:30Z",
+        "baseline_measured_at": "2026-11-24T12:05:30Z",
     }  # fmt: skip
-    assert (latency["wide"], latency["baseline_busy"], latency["low"]) == (True, True, 0.49)
+    assert (latency["converged"], latency["baseline_noisy"], latency["low"]) == (False, True, 0.49)
     print_measured(of, crossed(of), measured(), "csv", ABOUT)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["metric"] for row in rows] == ["params", "flops", "latency_ms"]
@@ -109,7 +109,8 @@ def test_numbers_from_the_database_say_since_when(capsys: pytest.CaptureFixture[
     assert out.count("stored 11-24 12:05") == 3
     assert "of the baseline: everything stored\n" in out
     latency = old["latency_ms"]
-    several = dataclasses.replace(latency, value=dataclasses.replace(latency.value, readings=3))
+    estimate = dataclasses.replace(latency.estimate, readings=3)
+    several = dataclasses.replace(latency, estimate=estimate)
     stored = dataclasses.replace(found, design={**old, "latency_ms": several}, baseline=old)
     print_measured(of, crossed(of), stored, "table", {})
     out = capsys.readouterr().out
@@ -122,8 +123,9 @@ def test_conditions_name_what_the_network_is_run_with() -> None:
 
 
 def test_batch_norms_that_remain_are_noted_once() -> None:
-    folded = {"folded_norms": 3, "unfolded_norms": 0}
-    unfolded = {"folded_norms": 2, "unfolded_norms": 1}
-    assert list(norm_notes([{}, folded])) == []
+    none = DeploymentFacts()
+    folded = DeploymentFacts(folded_norms=3)
+    unfolded = DeploymentFacts(folded_norms=2, unfolded_norms=1)
+    assert list(norm_notes([none, folded])) == []
     said = "batch norms: 1 of 3 is not folded into a convolution for timing"
-    assert list(norm_notes([{}, unfolded, unfolded])) == [said]
+    assert list(norm_notes([none, unfolded, unfolded])) == [said]

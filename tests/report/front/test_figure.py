@@ -11,7 +11,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from dsx.analysis.front import Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Front
 from dsx.report.front.figure import figure, render
 from dsx.report.front.view import COLOURS, axes
 
@@ -155,7 +156,7 @@ def test_far_apart_numbers_lie_on_a_logarithm(ragged: Front) -> None:
     shown = [label.get_text() for label in plot.get_xticklabels()]
     assert shown == ["1 k", "10 k", "100 k", "1 M", "10 M", "100 M"]
     slim = replace(ragged, entries=ragged.entries[1:])
-    metrics = {**slim.entries[0].metrics, "flops": Value(value=4e6, low=4e6, high=4e6)}
+    metrics = {**slim.entries[0].metrics, "flops": Estimate(value=4e6, low=4e6, high=4e6)}
     slim = replace(slim, entries=(replace(slim.entries[0], metrics=metrics), *slim.entries[1:]))
     shown = [label.get_text() for label in drawn(slim).axes[0].get_xticklabels()]
     assert shown == ["5 M", "10 M", "20 M", "50 M", "100 M", "200 M"]
@@ -177,7 +178,7 @@ def test_a_design_that_is_perhaps_on_the_front_is_a_small_ring(three: Front) -> 
 
 
 def test_the_legend_stays_on_the_page(four: Front) -> None:
-    wide = {"accuracy": Value(value=0.9, low=0.0, high=1.0)}
+    wide = {"accuracy": Estimate(value=0.9, low=0.0, high=1.0)}
     entries = tuple(replace(e, metrics={**e.metrics, **wide}) for e in four.entries)
     picture = drawn(replace(four, entries=entries))
     picture.draw_without_rendering()

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from dsx.analysis.front import Entry, Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Entry, Front
 from dsx.report.front.findings import findings
 
 KEEP = {"kernel_shape": "keep"}
@@ -24,8 +25,8 @@ def entry(trial: int, accuracy: float, latency: float, spec: dict[str, dict[str,
         trial=trial,
         feasible=True,
         metrics={
-            "accuracy": Value(value=accuracy, low=accuracy - 0.02, high=accuracy + 0.02),
-            "latency_ms": Value(value=latency, low=latency, high=latency),
+            "accuracy": Estimate(value=accuracy, low=accuracy - 0.02, high=accuracy + 0.02),
+            "latency_ms": Estimate(value=latency, low=latency, high=latency),
         },
         spec=spec,
         words="",

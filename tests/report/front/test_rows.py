@@ -13,7 +13,7 @@ from dsx.report.front.rows import as_csv, as_json, document
 def test_the_document_holds_what_it_promises(two: Front) -> None:
     read = json.loads(as_json(two))
     assert read == document(two)
-    assert read["schema_version"] == 1
+    assert read["schema_version"] == 2
     assert (read["study"], read["space"]) == ("vgg16-3", "vgg16")
     assert read["objectives"] == {"flops": "minimize", "accuracy": "maximize"}
     assert read["units"]["flops"] == "multiply-adds"
@@ -63,7 +63,7 @@ def test_a_hopeless_study_is_still_a_document(hopeless: Front) -> None:
 
 def unsure(name: str) -> list[str]:
     """The columns of a number with an interval."""
-    more = ("low", "high", "seeds", "readings", "wide", "busy")
+    more = ("low", "high", "seeds", "readings", "converged", "noisy")
     return [name, *(f"{name}_{column}" for column in more)]
 
 
@@ -99,9 +99,9 @@ def test_csv_leaves_empty_what_is_not_known(ragged: Front) -> None:
 def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
     read = document(doubtful)
     designs = {design["trial"]: design for design in read["designs"]}  # type: ignore[attr-defined]
-    said = {"seeds": 3, "readings": 4, "wide": False, "busy": False}
+    said = {"seeds": 3, "readings": 4, "converged": True, "noisy": False}
     assert designs[4]["metrics"]["accuracy"].items() >= said.items()
-    said = {"seeds": 1, "readings": 1, "wide": True, "busy": True}
+    said = {"seeds": 1, "readings": 1, "converged": False, "noisy": True}
     assert designs[1]["metrics"]["latency_ms"].items() >= said.items()
     assert {n: design["certainty"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
         **{0: "perhaps", 1: "certain", 5: "perhaps", 6: "no", 8: "no"}
@@ -114,8 +114,8 @@ def test_csv_tells_what_stands_behind_a_number_and_the_device(doubtful: Front) -
     rows = list(csv.DictReader(io.StringIO(as_csv(doubtful))))
     assert [row["accuracy_seeds"] for row in rows] == list("111331111")
     first, second, *_ = rows
-    assert (first["latency_ms_wide"], second["latency_ms_wide"]) == ("false", "true")
-    assert (first["latency_ms_busy"], second["latency_ms_busy"]) == ("false", "true")
+    assert (first["latency_ms_converged"], second["latency_ms_converged"]) == ("true", "false")
+    assert (first["latency_ms_noisy"], second["latency_ms_noisy"]) == ("false", "true")
     assert rows[4]["accuracy_readings"] == "4"
     assert [row["device"][0] for row in rows] == list("aaaabaaaa")
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from dsx.analysis.front import Entry, Front, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Entry, Front
 from dsx.errors import DsxError
 from dsx.report.front.terminal import TerminalPlot
 
@@ -76,7 +77,7 @@ def test_any_two_metrics_and_the_trial(three: Front) -> None:
 
 def test_labels_hide_no_marks(two: Front) -> None:
     def at(n: int) -> Entry:
-        number = Value(value=float(n), low=float(n), high=float(n))
+        number = Estimate(value=float(n), low=float(n), high=float(n))
         metrics = {"flops": number, "accuracy": number}
         return replace(two.entries[1], id=f"{n:012x}", trial=n, metrics=metrics)
 
@@ -100,7 +101,7 @@ def ticks_between(low: float, high: float, front: Front, width: int) -> tuple[in
 
     def at(n: int) -> Entry:
         flops = low + (high - low) * n / 8
-        metrics = {"flops": Value(value=flops, low=flops, high=flops)}
+        metrics = {"flops": Estimate(value=flops, low=flops, high=flops)}
         return replace(front.entries[0], id=f"{n:012x}", trial=n, feasible=False, metrics=metrics)
 
     nine = replace(front, entries=tuple(map(at, range(9))))
@@ -133,7 +134,7 @@ def test_one_point_and_equal_points(lone: Front, two: Front) -> None:
     (knee,) = [line for line in canvas(shown(TerminalPlot(lone), 60)) if "★" in line]
     assert 25 < knee.index("★") < 40
     assert shown(TerminalPlot(lone))[-1] == "★ knee, the baseline"
-    same = {name: Value(value=1.0, low=1.0, high=1.0) for name in two.objectives}
+    same = {name: Estimate(value=1.0, low=1.0, high=1.0) for name in two.objectives}
 
     def level(entry: Entry) -> Entry:
         return replace(entry, metrics=same)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from matplotlib.collections import PathCollection
 
-from dsx.analysis.front import Value
+from dsx.analysis.estimate import Estimate
 from dsx.report.front.figure import render
 from dsx.report.proxies.figure import proxy_figure
 from dsx.report.proxies.table import DRAWN, drawn_as, said_of
@@ -56,7 +56,7 @@ def test_the_same_report_gives_the_same_bytes(proxies: ProxyReport) -> None:
 
 def test_one_panel_and_no_design_of_the_front(proxies: ProxyReport) -> None:
     numbers = {
-        f"design {n}": {m: Value(value=n, low=n, high=n) for m in ("flops", "latency_ms")}
+        f"design {n}": {m: Estimate(value=n, low=n, high=n) for m in ("flops", "latency_ms")}
         for n in range(3)
     }
     lone = dataclasses.replace(proxies, numbers=numbers, proxies=compare(numbers, KINDS, "x"))

@@ -9,13 +9,20 @@ from collections.abc import Mapping
 import pytest
 from rich.console import Console
 
-from dsx.analysis.front import Value
-from dsx.report.proxies.table import columns_of, drawn_as, print_proxies, said_of, sentences, table
+from dsx.analysis.estimate import Estimate
+from dsx.report.proxies.table import (
+    columns_of,
+    drawn_as,
+    print_proxies,
+    said_of,
+    sentences,
+    table,
+)
 from dsx.store.studies.proxies import Proxy, ProxyReport, compare
 from tests.search.kinds import KINDS
 
 
-def of(report: ProxyReport, numbers: Mapping[str, Mapping[str, Value]]) -> ProxyReport:
+def of(report: ProxyReport, numbers: Mapping[str, Mapping[str, Estimate]]) -> ProxyReport:
     """Report on other numbers."""
     return dataclasses.replace(
         report, numbers=numbers, proxies=compare(numbers, KINDS, "x"), unknown_operators={}
@@ -27,8 +34,8 @@ def line(report: ProxyReport, latency: list[float], flops: list[float]) -> Proxy
         report,
         {
             f"design {number}": {
-                "latency_ms": Value(value=slow, low=slow - 0.1, high=slow + 0.1),
-                "flops": Value(value=count, low=count, high=count),
+                "latency_ms": Estimate(value=slow, low=slow - 0.1, high=slow + 0.1),
+                "flops": Estimate(value=count, low=count, high=count),
             }
             for number, (slow, count) in enumerate(zip(latency, flops, strict=True))
         },
@@ -67,7 +74,7 @@ def test_ties_and_constants_have_sentences_of_their_own(
 def test_numbers_from_bad_conditions_are_counted(proxies: ProxyReport) -> None:
     made = line(proxies, [1, 2, 3, 4, 5], [20, 10, 50, 40, 30])
     numbers = {
-        name: {**own, "latency_ms": dataclasses.replace(own["latency_ms"], busy=name < "design 2")}
+        name: {**own, "latency_ms": dataclasses.replace(own["latency_ms"], noisy=name < "design 2")}
         for name, own in made.numbers.items()
     }
     said = "Latency of 2 of the 5 designs: measured while the machine was busy with other work."
@@ -105,7 +112,7 @@ def test_the_formats_hold_the_same_numbers(
 ) -> None:
     print_proxies(proxies, "json")
     document = json.loads(capsys.readouterr().out)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["unknown_operators"] == {"aten::fft_fft": 2}
     assert document["sentences"] == sentences(proxies)
     print_proxies(proxies, "csv")

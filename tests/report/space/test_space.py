@@ -117,7 +117,7 @@ def test_what_is_left_out_of_several_slots_is_said_once(
 def test_as_data(space: SearchSpace, capsys: pytest.CaptureFixture[str]) -> None:
     print_space(space, {"bits": "no design can meet this"}, "json")
     document = json.loads(capsys.readouterr().out)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert (document["space"], document["model"], document["data"], document["size"]) == (
         "mine", "small_cnn", "digits", space.size,
     )  # fmt: skip

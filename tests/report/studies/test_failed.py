@@ -55,7 +55,7 @@ def test_of_many_trials_the_first_are_listed(capsys: pytest.CaptureFixture[str])
 def test_programs_get_every_trial(capsys: pytest.CaptureFixture[str]) -> None:
     print_failed([study(12)], "json", {"storage": "x"})
     document = json.loads(capsys.readouterr().out)
-    assert (document["schema_version"], document["storage"]) == (1, "x")
+    assert (document["schema_version"], document["storage"]) == (2, "x")
     assert len(document["failed"]) == 12
     assert document["failed"][1] == {
         "study": "s", "trial": 2, "design": "000000000002", "words": "6x crosses",

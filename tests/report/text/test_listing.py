@@ -19,7 +19,7 @@ ROWS = [
 def test_json_carries_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(ROWS, "json", {"storage": "sqlite:///x"}, "studies")
     document = json.loads(capsys.readouterr().out)
-    assert document == {"schema_version": 1, "storage": "sqlite:///x", "studies": ROWS}
+    assert document == {"schema_version": 2, "storage": "sqlite:///x", "studies": ROWS}
 
 
 def test_csv_has_a_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:

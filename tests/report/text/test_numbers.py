@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsx.analysis.front import Value
+from dsx.analysis.estimate import Estimate
 from dsx.report.text.numbers import (
     counted,
     heading,
@@ -74,7 +74,7 @@ def test_human_keeps_about_three_digits(value: float, unit: str) -> None:
     ],
 )
 def test_interval(low: float, value: float, high: float, unit: str, written: str) -> None:
-    assert human_interval(Value(value=value, low=low, high=high), unit) == written
+    assert human_interval(Estimate(value=value, low=low, high=high), unit) == written
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_names(name: str, unit: str, short: str, long: str) -> None:
 
 
 def test_all_that_is_known_of_a_number() -> None:
-    number = Value(value=0.975, low=0.963, high=0.987)
+    number = Estimate(value=0.975, low=0.963, high=0.987)
     assert told(number, "fraction") == "97.5 ±1.2 %"
     assert told(replace(number, seeds=3), "fraction") == "97.5 ±1.2 % of 3 seeds"
-    assert told(replace(number, wide=True), "fraction") == "97.5 ±1.2 %~"
-    assert told(replace(number, busy=True, wide=True), "ms") == "0.975 ±0.012 ms~!"
+    assert told(replace(number, converged=False), "fraction") == "97.5 ±1.2 %~"
+    assert told(replace(number, noisy=True, converged=False), "ms") == "0.975 ±0.012 ms~!"
 
 
 def test_only_what_numbers_do_not_say_is_counted() -> None:

@@ -21,6 +21,7 @@ from dsx.space.remeasured import remeasured
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
+from tests.measure.facts import deployment
 from tests.search.looking import Following, measured, rows, trained
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
 from tests.space.texts import ruled
@@ -60,9 +61,9 @@ def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> 
     assert found.design.keys() == found.baseline.keys() == found.metrics.keys()
     for one, numbers in ((design, found.design), (space.baseline, found.baseline)):
         counts = space.cost(one).numbers
-        assert {name: numbers[name].reading.value for name in counts} == counts
+        assert {name: numbers[name].newest.value for name in counts} == counts
     assert sources(found) == {False}
-    forms = found.design["latency_ms"].reading.conditions["forms"]
+    forms = deployment(found.design["latency_ms"].newest).forms
     assert forms.keys() == design.changed.keys()
 
 
@@ -74,20 +75,20 @@ def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> No
     assert sources(again) == {True}
     assert set(taken(storage).values()) == {1}
     for name, number in again.design.items():
-        assert number.reading.value == first.design[name].reading.value
-        assert abs((number.taken_at - first.design[name].taken_at).total_seconds()) < 60
+        assert number.newest.value == first.design[name].newest.value
+        assert abs((number.measured_at - first.design[name].measured_at).total_seconds()) < 60
     fresh = Single(space, design, storage, fresh=True).measure(["latency_ms"])
     assert sources(fresh) == {False}
     counts = taken(storage)
     assert counts[design.id, "latency_ms"] == counts[space.baseline.id, "latency_ms"] == 2
     assert counts[design.id, "params"] == 1
     newest = Single(space, design, storage).measure(["latency_ms"]).design["latency_ms"]
-    assert newest.reading.value == fresh.design["latency_ms"].reading.value
-    both = [run.design["latency_ms"].value for run in (first, fresh)]
-    if not any(value.busy or value.wide for value in both):
-        assert newest.value.readings == 2
-        assert newest.value.value == statistics.median(value.value for value in both)
-    assert newest.taken_at > again.design["latency_ms"].taken_at
+    assert newest.newest.value == fresh.design["latency_ms"].newest.value
+    both = [run.design["latency_ms"].estimate for run in (first, fresh)]
+    if not any(value.flagged for value in both):
+        assert newest.estimate.readings == 2
+        assert newest.estimate.value == statistics.median(value.value for value in both)
+    assert newest.measured_at > again.design["latency_ms"].measured_at
 
 
 def test_the_baseline_stands_alone(storage: str) -> None:
@@ -120,7 +121,7 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
         found = Single(space, design, storage).measure(wanted)
         assert sources(found) == {True}
         for name, number in found.design.items():
-            assert number.value == entry.metrics[name]
+            assert number.estimate == entry.metrics[name]
     assert measured(storage) == before
 
 
@@ -165,7 +166,7 @@ def test_learned_shapes_are_trained_before_anything_is_known(
     with torch.random.fork_rng():
         candidate = Candidate(space, design)
         expected = space.census.cost_of(candidate.trained())
-    assert found.design["params"].reading.value == expected.params
+    assert found.design["params"].newest.value == expected.params
     again = Single(space, design, storage).measure([])
     assert {number.stored for number in again.design.values()} == {True}
 
@@ -192,7 +193,7 @@ def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
     single = Single(space, design, storage, weights=weights, doing=said.append)
     found = single.measure(["latency_ms", "params"])
     assert (sources(found), any(words.startswith("training") for words in said)) == ({False}, False)
-    assert found.design["params"].reading.value == space.census.cost_of(trained).params
+    assert found.design["params"].newest.value == space.census.cost_of(trained).params
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dsx.measure import Provenance
 from dsx.store.database.checked import DamagedRow, damage
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow, StudyRow, TrialRow
@@ -24,7 +25,10 @@ DAMAGED = [
     (MeasurementRow, "value", "9e999", r"value is inf \(Input should be a finite number\)"),
     (MeasurementRow, "value", "'fast'", r"value is 'fast' \(Input should be a valid number\)"),
     (MeasurementRow, "samples", "'abcd'", "samples is 'abcd' \\("),
-    (MeasurementRow, "conditions", "'[1]'", r"conditions is '\[1\]' \("),
+    (MeasurementRow, "provenance", "'[1]'", r"provenance is '\[1\]' \("),
+    (MeasurementRow, "provenance", """'{"wide": true}'""", r"wide: Unexpected keyword argument\)"),
+    (MeasurementRow, "provenance", """'{"noisy": 1}'""", r"noisy: Input should be a valid boolean"),
+    (MeasurementRow, "provenance", """'{"details": {"a": NaN}}'""", r"Out of range float values"),
 ]
 
 
@@ -63,4 +67,4 @@ def test_sound_rows_are_as_they_were(copied: str) -> None:
         for row in session.scalars(select(MeasurementRow)):
             values = {column.name: getattr(row, column.name) for column in row.__table__.columns}
             assert damage(row.__table__, values) == ""
-            assert isinstance(row.value, float) and isinstance(row.conditions, dict)
+            assert isinstance(row.value, float) and isinstance(row.provenance, Provenance)

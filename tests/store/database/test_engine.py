@@ -255,8 +255,8 @@ def test_tables_with_the_names_of_optunas_are_not_adopted(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("schema", "problem"),
     [
-        (2, r"schema 2, and this one knows schema 1 only \(update dsx\)"),
-        (0, r"schema 0, and this one knows schema 1 only \(use another database"),
+        (3, r"schema 3, and this one knows schema 2 only \(update dsx\)"),
+        (1, r"schema 1, and this one knows schema 2 only \(use another database"),
     ],
 )
 @pytest.mark.parametrize("create", [False, True])

@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy.engine import make_url
 
+from dsx.analysis.measurement import Provenance, from_json, to_json
 from dsx.measure.machine.load import look, since
 from dsx.search.loop import LARGEST_SEED
-from dsx.store.database.schema import Conditions, ProtocolRow, StudyRow
+from dsx.store.database.schema import ProtocolRow, StudyRow
 
 TRAIN = {"epochs": 6, "seed": 3}
 
@@ -63,7 +64,8 @@ def test_what_depends_on_no_seed_has_none() -> None:
     assert row(batch=1, train="as it is").seed is None
 
 
-def test_conditions_of_a_reading_too_short_to_be_judged_are_valid() -> None:
+def test_the_provenance_of_a_reading_too_short_to_be_judged_is_valid() -> None:
     judged = since(look())
-    assert judged["busy"] is None
-    assert Conditions.model_validate({**judged, "wide": True}).busy is None
+    assert judged.noisy is None
+    provenance = Provenance(noisy=judged.noisy, machine=judged.machine)
+    assert from_json(Provenance, to_json(provenance)) == provenance

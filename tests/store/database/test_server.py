@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Pending
 
 from dsx.activity import active
 from dsx.errors import StorageError, WorkFailed
-from dsx.measure import Reading, this_device
+from dsx.measure import Measurement, this_device
 from dsx.store.database.engine import open_database, parse_url
 from dsx.store.database.schema import DesignRow, MeasurementRow
 from dsx.store.database.server import addressed, connection_lost, engine_options, repeated_if_lost
@@ -164,5 +164,5 @@ def test_a_measurement_is_written_once_whatever_breaks(
     protocol = memory.add_protocol("latency_ms", {})
     memory.add_once(DesignRow(id="d", model="m", model_args={}, spec={}, words=""))
     with away(postgres, "immediate", 1.5):
-        memory.add("d", "latency_ms", protocol, Reading(value=1.0, low=1.0, high=1.0))
+        memory.add("d", "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0))
     assert len(rows(postgres_storage, MeasurementRow)) == 1

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from dsx.activity import active
 from dsx.errors import StorageError
-from dsx.measure import Reading, this_device
+from dsx.measure import Measurement, this_device
 from dsx.search.sampling.study import Store
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, LeaseRow, MeasurementRow
@@ -231,7 +231,7 @@ def test_a_holder_that_lost_its_lease_can_save_a_measurement_but_not_tell_optuna
             ):
                 with pytest.raises(LeaseLost, match=TAKEN):
                     work()
-            memory.add(design.id, "latency_ms", protocol, Reading(value=1.0, low=1.0, high=1.0))
+            memory.add(design.id, "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0))
             assert len(rows(storage, MeasurementRow)) == 1
             # The successor finds the trial as it was left.
             (left,) = Store(new.engine, "s", {"params": "minimize"}, seed=0).unfinished()

@@ -7,9 +7,10 @@ import threading
 import pytest
 from sqlalchemy import Engine
 
+from dsx.analysis.measurement import DeploymentFacts
 from dsx.conv.deploy import Choice
 from dsx.lookup import find
-from dsx.measure import Device, Metric, Reading, this_device
+from dsx.measure import Device, Measurement, Metric, Provenance, this_device
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, DeviceRow, FormRow, ProtocolRow
@@ -17,8 +18,12 @@ from dsx.store.measurements.measurements import Deployment, KnownForms, Memory
 from tests.search.looking import rows
 from tests.search.spaces import STATIC, TINY
 
-READING = Reading(
-    value=2.0, low=1.5, high=2.5, samples=(1.5, 2.0, 2.5), conditions={"load": 0.5, "forms": {}}
+READING = Measurement(
+    value=2.0,
+    low=1.5,
+    high=2.5,
+    samples=(1.5, 2.0, 2.5),
+    provenance=Provenance(details={"load": 0.5}),
 )
 
 
@@ -51,10 +56,19 @@ def other_device() -> Device:
 
 def test_a_number_is_found_as_it_was_taken(memory: Memory, baseline: str, protocol: str) -> None:
     assert memory.find(baseline, "accuracy", protocol) is None
-    memory.add(baseline, "accuracy", protocol, READING)
+    stored = memory.add(baseline, "accuracy", protocol, READING)
     found = memory.find(baseline, "accuracy", protocol)
-    assert found is not None
-    assert dataclasses.replace(found, samples=tuple(found.samples)) == READING
+    assert found is not None and found.number is not None
+    assert dataclasses.replace(found, samples=tuple(found.samples), number=None) == stored
+    identity = {
+        "design": baseline,
+        "subject": baseline,
+        "metric": "accuracy",
+        "protocol": protocol,
+        "device": memory.device,
+        "measured_at": stored.measured_at,
+    }
+    assert stored == dataclasses.replace(READING, **identity)  # type: ignore[arg-type]
 
 
 def test_the_newest_number_counts(memory: Memory, baseline: str, protocol: str) -> None:
@@ -164,7 +178,7 @@ def test_a_damaged_deployment_is_replaced_and_no_reading_is_lost(storage: str) -
     memory.add_design(design, "words")
     protocol = memory.add_protocol("latency_ms", {})
     one, other = (
-        Deployment(subject=subject, protocol=protocol, facts={"forms": {}}) for subject in "ab"
+        Deployment(subject=subject, protocol=protocol, facts=DeploymentFacts()) for subject in "ab"
     )
     memory.add(design.id, "latency_ms", protocol, dataclasses.replace(READING, value=1.75), one)
     with memory.engine.begin() as connection:

@@ -9,15 +9,15 @@ from sqlalchemy.orm import Session
 
 from dsx import front
 from dsx.analysis.front import Front
-from dsx.measure import Reading, this_device
+from dsx.measure import Measurement, Provenance, this_device
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import Memory
-from dsx.store.measurements.readings import load_own, load_readings, load_taken
+from dsx.store.measurements.readings import load_measurements, load_own, load_readings
 from dsx.store.studies.read import find_study
 from tests.search.looking import moved
 
-READING = Reading(value=0.5, low=0.45, high=0.55)
+READING = Measurement(value=0.5, low=0.45, high=0.55)
 
 
 class Again:
@@ -37,7 +37,7 @@ class Again:
         settings["train"] |= train
         return dict(settings)
 
-    def measure(self, design: str, metric: str, reading: Reading, **train: Any) -> None:
+    def measure(self, design: str, metric: str, reading: Measurement, **train: Any) -> None:
         protocol = self.memory.add_protocol(metric, self.settings(metric, **train))
         self.memory.add(design, metric, protocol, reading)
 
@@ -82,18 +82,18 @@ def test_the_same_training_again_takes_the_place_of_the_first(again: Again) -> N
 
 def test_what_was_sampled_is_pooled_with_its_conditions(again: Again) -> None:
     design = again.front.entries[1].id
-    for value, busy in ((0.4, False), (0.9, True), (0.6, False)):
-        reading = Reading(
-            value=value, low=0.3, high=1.0, samples=(value,) * 3, conditions={"busy": busy}
+    for value, noisy in ((0.4, False), (0.9, True), (0.6, False)):
+        reading = Measurement(
+            value=value, low=0.3, high=1.0, samples=(value,) * 3, provenance=Provenance(noisy=noisy)
         )
         again.measure(design, "accuracy", reading)
     found = again.front.entries[1].metrics["accuracy"]
-    assert (found.value, found.readings, found.busy) == (0.5, 2, False)
+    assert (found.value, found.readings, found.noisy) == (0.5, 2, False)
 
 
 def test_every_reading_is_told_with_its_making(again: Again) -> None:
     study, engine = again.study, again.memory.engine
-    taken = load_taken(engine, study)
+    taken = load_measurements(engine, study)
     numbers = {
         (entry.id, name): v.value
         for entry in again.front.entries
@@ -101,16 +101,17 @@ def test_every_reading_is_told_with_its_making(again: Again) -> None:
     }
     assert {(number.design, number.metric): number.value for number in taken} == numbers
     trained = [number for number in taken if number.metric == "accuracy"]
-    assert all(len(number.conditions["losses"]) == 1 for number in trained)
+    predictions = [number.provenance.predictions for number in trained]
+    assert all(one is not None and one.losses and len(one.losses) == 1 for one in predictions)
     assert {number.seed for number in trained} == {0}
     assert {number.seed for number in taken if number.metric != "accuracy"} == {None}
-    assert all(number.samples == 0 for number in taken)
+    assert all(number.sample_count == 0 for number in taken)
     design = again.front.entries[1].id
     again.measure(design, "accuracy", dataclasses.replace(READING, samples=(0.5, 0.6)), seed=7)
     other = moved(again.storage, "tiny", [again.front.entries[2].id])
-    more = load_taken(engine, study)
+    more = load_measurements(engine, study)
     assert len(more) == len(taken) + 1
-    assert (more[-1].seed, more[-1].samples, more[-1].value) == (7, 2, 0.5)
+    assert (more[-1].seed, more[-1].sample_count, more[-1].value) == (7, 2, 0.5)
     assert {number.device for number in more} == {this_device().fingerprint, other}
 
 
@@ -131,5 +132,5 @@ def test_readings_come_in_the_order_in_which_they_were_taken(again: Again) -> No
     again.measure(design, "accuracy", READING, seed=1)
     with Session(again.memory.engine) as session:
         readings = load_readings(session, again.study)[design][this_device().fingerprint]
-    assert [reading.order for reading in readings] == sorted(r.order for r in readings)
+    assert [reading.number for reading in readings] == sorted(r.number or 0 for r in readings)
     assert (readings[-1].metric, readings[-1].seed) == ("accuracy", 1)

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from dsx.measure import Reading, this_device
+from dsx.analysis.measurement import DeploymentFacts
+from dsx.measure import Measurement, Provenance, this_device
 from dsx.search.plan import make_plan
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.measurements.measurements import Deployment, Memory
-from dsx.store.measurements.repeatability import Agreement, Repeat, agree, agreement, load_agreement
+from dsx.store.measurements.repeatability import Agreement, agree, agreement, load_agreement
 from tests.search.spaces import QUICK
 
 
-def around(value: float, half: float = 0.1, flagged: bool = False) -> Repeat:
-    return Repeat(value=value, low=value - half, high=value + half, flagged=flagged)
+def around(value: float, half: float = 0.1, flagged: bool = False) -> Measurement:
+    provenance = Provenance(noisy=flagged)
+    return Measurement(value=value, low=value - half, high=value + half, provenance=provenance)
 
 
 def test_the_interval_of_the_difference_decides() -> None:
@@ -63,29 +65,33 @@ def test_stored_readings_are_checked_by_network_protocol_and_device(storage: str
     memory.add_design(design, "as is")
 
     def add(
-        value: float, subject: str = "a" * 32, where: Memory = memory, busy: bool = False
+        value: float, subject: str = "a" * 32, where: Memory = memory, noisy: bool = False
     ) -> None:
         protocol = plan.protocols["latency_ms"]
         half = 0.1 * value
-        reading = Reading(
+        reading = Measurement(
             value=value, low=value - half, high=value + half, samples=(value,),
-            conditions={"busy": busy, "wide": False},
+            provenance=Provenance(noisy=noisy),
         )  # fmt: skip
-        deployment = Deployment(subject=subject, protocol=protocol, facts={"forms": {}})
+        deployment = Deployment(subject=subject, protocol=protocol, facts=DeploymentFacts())
         where.add(design.id, "latency_ms", protocol, reading, deployment)
 
     add(1.0)
     add(5.0, subject="b" * 32)
     add(5.0, where=Memory(memory.engine, dataclasses.replace(this_device(), cores=4096)))
-    memory.add(design.id, "accuracy", plan.protocols["accuracy"], Reading(value=1, low=0, high=1))
-    memory.add(design.id, "accuracy", plan.protocols["accuracy"], Reading(value=1, low=0, high=1))
+    memory.add(
+        design.id, "accuracy", plan.protocols["accuracy"], Measurement(value=1, low=0, high=1)
+    )
+    memory.add(
+        design.id, "accuracy", plan.protocols["accuracy"], Measurement(value=1, low=0, high=1)
+    )
     assert load_agreement(memory.engine, memory.device) == Agreement()
     add(1.05)
-    add(2.0, busy=True)
+    add(2.0, noisy=True)
     expected = Agreement(networks=1, pairs=1, agreeing=1, flagged_pairs=2)
     assert load_agreement(memory.engine, memory.device) == expected
     # Damaged readings are left out.
-    for column in ("value = 'x'", "conditions = '[1]'", "conditions = '{'"):
+    for column in ("value = 'x'", "provenance = '[1]'", "provenance = '{'"):
         add(9.0)
         with memory.engine.begin() as connection:
             connection.execute(text(f"UPDATE dsx_measurements SET {column} WHERE value = 9.0"))

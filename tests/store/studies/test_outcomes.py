@@ -26,7 +26,6 @@ from dsx.store.measurements.measurements import Memory
 from dsx.store.studies.failed_trials import load_failed
 from dsx.store.studies.outcomes import load_outcomes, slot_names
 from dsx.store.studies.read import find_study
-from dsx.store.studies.studies import list_studies
 from dsx.store.studies.trials import Outcome, Trials
 from tests.search.looking import rows
 from tests.search.spaces import STATIC, varied
@@ -146,18 +145,6 @@ def test_a_study_whose_slots_cannot_be_read_has_none(storage: str, engine: Engin
     damage(storage, "UPDATE dsx_designs SET spec = '[]'")
     with Session(engine) as session:
         assert slot_names(session, find_study(engine, "s")) == ()
-
-
-def test_a_database_from_before_details_were_stored_is_read_and_then_extended(
-    storage: str, engine: Engine
-) -> None:
-    damage(storage, "DROP TABLE dsx_trial_details")
-    reader = open_database(storage, create=False)
-    (line,) = list_studies(reader)
-    assert line.outcomes.failed == 3 and line.outcomes.violations == ()
-    assert {trial.traceback for trial in load_failed(reader, None)[0].trials} == {""}
-    open_database(storage, create=True)
-    assert rows(storage, TrialDetailRow) == []
 
 
 def test_a_study_that_is_begun_again_keeps_no_details(storage: str, tmp_path: Path) -> None:

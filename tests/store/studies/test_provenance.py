@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from dsx.analysis.aggregate import Stored
 from dsx.analysis.front import Entry
+from dsx.analysis.measurement import Measurement, OperatorCount, Provenance
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
 from dsx.store.studies.provenance import circumstances, left_out, numbered, uncounted, unfolded
@@ -88,10 +88,14 @@ def test_batch_norms_that_remain_are_counted() -> None:
     }
 
 
+def checked(count: int) -> Provenance:
+    return Provenance(operators=OperatorCount(counted_by_operator=count))
+
+
 def test_what_only_the_operators_count_is_said() -> None:
-    count = Stored(order=1, metric="flops", seed=None, value=1000.0, low=1000.0, high=1000.0)
+    count = Measurement(number=1, metric="flops", value=1000.0, low=1000.0, high=1000.0)
     assert uncounted([]) == uncounted([count]) == {}
-    same = dataclasses.replace(count, conditions={"counted_by_operator": 1000})
-    more = dataclasses.replace(count, conditions={"counted_by_operator": 1010})
+    same = dataclasses.replace(count, provenance=checked(1000))
+    more = dataclasses.replace(count, provenance=checked(1010))
     assert uncounted([more, same]) == {}
     assert "operators count 1,010, dsx 1,000:" in uncounted([same, more])["flops"]

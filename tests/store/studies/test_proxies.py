@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dsx import search
-from dsx.analysis.front import MetricKind, Value
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import MetricKind
 from dsx.errors import StorageError
 from dsx.nets.small_cnn import SmallCnn
 from dsx.store.database.engine import open_database
@@ -24,7 +25,7 @@ def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Numbered:
     wide = {"latency_ms": half, "accuracy": half}
     return {
         f"design {number}": {
-            name: Value(value=v, low=v - wide.get(name, 0), high=v + wide.get(name, 0))
+            name: Estimate(value=v, low=v - wide.get(name, 0), high=v + wide.get(name, 0))
             for name, v in zip(columns, row, strict=True)
         }
         for number, row in enumerate(zip(*columns.values(), strict=True))
@@ -105,7 +106,7 @@ def test_every_proxy_is_compared_with_what_it_stands_for() -> None:
 
 def test_designs_without_one_of_the_two_numbers_are_left_out() -> None:
     numbers = numbered({"latency_ms": [1, 2, 3], "flops": [1, 2, 3], "bits": [1, 2, 3]})
-    numbers = {**numbers, "other": {"flops": Value(value=9, low=9, high=9)}}
+    numbers = {**numbers, "other": {"flops": Estimate(value=9, low=9, high=9)}}
     numbers = {**numbers, "design 0": {k: v for k, v in numbers["design 0"].items() if k != "bits"}}
     found = only(numbers)
     assert (found.name, found.designs) == ("flops", 3)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dsx import front, search
 from dsx.errors import StorageError
-from dsx.measure import Reading, this_device
+from dsx.measure import Measurement, this_device
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE, StudyRow
@@ -158,12 +158,12 @@ def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
     memory = Memory(engine, dataclasses.replace(this_device(), cores=4096))
     study, design = find_study(engine, "tiny"), before.entries[1].id
     params = study.metrics["params"]["protocol"]
-    memory.add(design, "params", params, Reading(value=1.0, low=1.0, high=1.0))
+    memory.add(design, "params", params, Measurement(value=1.0, low=1.0, high=1.0))
     # It lacks the accuracy, and the study's own device knows all.
     for mix in (False, True):
         assert front("tiny", storage=copied, mix_devices=mix) == before
     accuracy = study.metrics["accuracy"]["protocol"]
-    memory.add(design, "accuracy", accuracy, Reading(value=1.0, low=0.9, high=1.0))
+    memory.add(design, "accuracy", accuracy, Measurement(value=1.0, low=0.9, high=1.0))
     assert front("tiny", storage=copied, mix_devices=True) == before
 
 
