@@ -5,7 +5,9 @@ from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
 from dsx.space import slots, redesign, load_space
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +35,17 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'dsx' has no attribute '{name}'")
     return getattr(import_module(_HOME[name]), name)
+
+
+class _Package(ModuleType):
+    """Module whose `search` stays the function: importing the package `dsx.search` would set it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOME or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def _version() -> str:

@@ -1,8 +1,10 @@
 """The public Python API, as design.md writes it down, and what importing it costs."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -141,3 +143,10 @@ def test_timing_imports_no_scipy_stats() -> None:
     assert run(
         "-c", "import dsx.measure.metrics.latency_ms, sys; print('scipy.stats' in sys.modules)"
     ) == ("False\n")
+
+
+def test_the_function_search_is_not_replaced_by_the_package_of_that_name() -> None:
+    before = dsx.search
+    importlib.import_module("dsx.search.loop")
+    assert dsx.search is before and callable(dsx.search)
+    assert isinstance(sys.modules["dsx.search"], ModuleType)
