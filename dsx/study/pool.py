@@ -140,7 +140,7 @@ def pool_all(
 def group(readings: Iterable[Reading]) -> Grouped:
     """Sort the readings of a design by metric and seed, and leave out those that do not count."""
     groups: dict[str, dict[int | None, list[Reading]]] = defaultdict(lambda: defaultdict(list))
-    for reading in sorted(readings, key=_number):
+    for reading in sorted(readings, key=number_of):
         groups[reading.metric][reading.seed].append(reading)
     since = _newest_shapes(groups.values())
     return {
@@ -172,12 +172,17 @@ def scatters_of(designs: Iterable[Grouped]) -> Scatters:
 
 
 def _numbers(readings: Iterable[Reading]) -> frozenset[int]:
-    return frozenset(reading.number for reading in readings if reading.number is not None)
+    return frozenset(map(number_of, readings))
 
 
-def _number(reading: Reading) -> int:
-    """Return the place of a reading in the order of time."""
-    return -1 if reading.number is None else reading.number
+def number_of(reading: Reading) -> int:
+    """Return the number of a stored reading.
+
+    Args:
+        reading: The reading.
+    """
+    assert reading.number is not None, "not stored"
+    return reading.number
 
 
 def _told(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Scatter]:
@@ -228,7 +233,7 @@ def _counting(readings: Sequence[Reading], since: int) -> Sequence[Reading]:
     timed = [
         reading
         for reading in readings
-        if reading.sample_count and (_number(reading) >= since or not reading.learned)
+        if reading.sample_count and (number_of(reading) >= since or not reading.learned)
     ]
     calm = [reading for reading in timed if not reading.flagged]
     return calm or timed or [newest]
@@ -281,7 +286,7 @@ def estimate_of(reading: Reading) -> Estimate:
         chance=reading.chance,
         better_than_chance=reading.better_than_chance,
         constant=reading.constant,
-        rests_on=_numbers([reading]),
+        rests_on=frozenset() if reading.number is None else frozenset({reading.number}),
     )
 
 
@@ -331,5 +336,5 @@ def _newest_shapes(
             for before, after in itertools.pairwise(readings):
                 fixed = after.learned and not after.sample_count
                 if fixed and before.value != after.value:
-                    since[seed] = max(since.get(seed, 0), _number(after))
+                    since[seed] = max(since.get(seed, 0), number_of(after))
     return since

@@ -24,7 +24,7 @@ from dsx.study.estimate import Estimate
 from dsx.study.front import Entry, Front, MetricKind
 from dsx.study.names import check_study_name
 from dsx.study.outcomes import load_outcomes
-from dsx.study.pool import pool_all
+from dsx.study.pool import number_of, pool_all
 from dsx.study.readings import DeployedAs, load_deployed, load_readings
 from dsx.study.repeated import load_agreement
 from dsx.study.tables import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
@@ -230,7 +230,7 @@ def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> s
     the design last.
     """
     whole = {
-        device: taken[-1].number or 0
+        device: number_of(taken[-1])
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from dsx.measure.measurement import Measurement
 from dsx.study.checked import damage
 from dsx.study.estimate import Estimate
-from dsx.study.pool import pool_all
+from dsx.study.pool import number_of, pool_all
 from dsx.study.tables import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
 SAMPLE_BYTES = 4
@@ -229,7 +229,7 @@ def load_measurements(engine: Engine, study: StudyRow) -> list[Measurement]:
     with Session(engine) as session:
         readings = load_readings(session, study)
     found = [one for of in readings.values() for each in of.values() for one in each]
-    return sorted(found, key=lambda one: one.number or 0)
+    return sorted(found, key=number_of)
 
 
 def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Estimate]:

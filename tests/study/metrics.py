@@ -12,6 +12,7 @@ import torch
 
 from dsx.conv import DsxConv
 from dsx.measure import Candidate, Measurement, Metric, Provenance
+from dsx.measure.measurement import Predictions
 
 
 def _counted(end: str, number: float) -> Metric:
@@ -96,3 +97,13 @@ def _fragile(candidate: Candidate) -> Measurement:
 fragile = Metric(
     unit="", direction="minimize", stage="static", read=_fragile, protocol=lambda space: {}
 )
+
+
+def _made(provenance: Any) -> Metric:
+    return _metric_of([Measurement(value=3.0, low=3.0, high=3.0, provenance=provenance)])
+
+
+mapping = _made({"details": {}})
+detail_nan = _made(Provenance(details={"loss": math.nan}))
+chance_inf = _made(Provenance(predictions=Predictions(chance=math.inf)))
+detail_object = _made(Provenance(details={"loss": object()}))

@@ -363,6 +363,22 @@ def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: st
         search(with_metrics(name), trials=1, storage=storage)
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("mapping", "mapping has a provenance of type dict, not a Provenance"),
+        ("detail_nan", "detail_nan: Provenance cannot be stored: Out of range float values"),
+        ("chance_inf", "chance_inf: Predictions cannot be stored: Out of range float values"),
+        ("detail_object", "detail_object: Provenance cannot be stored: Object of type object"),
+    ],
+)
+def test_a_metric_whose_provenance_cannot_be_stored_is_named(
+    storage: str, name: str, problem: str
+) -> None:
+    with pytest.raises(WorkFailed, match=problem):
+        search(with_metrics(name), trials=1, storage=storage)
+
+
 def test_a_metric_may_return_a_fraction(storage: str) -> None:
     found = search(with_metrics("fraction"), trials=1, storage=storage)
     values = found.entries[0].metrics

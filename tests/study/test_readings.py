@@ -12,6 +12,7 @@ from dsx.measure import Measurement, Provenance, this_device
 from dsx.study.database import open_database
 from dsx.study.front import Front
 from dsx.study.memory import Memory
+from dsx.study.pool import number_of
 from dsx.study.read import find_study
 from dsx.study.readings import load_measurements, load_own, load_readings
 from dsx.study.tables import StudyRow
@@ -132,5 +133,5 @@ def test_readings_come_in_the_order_in_which_they_were_taken(again: Again) -> No
     again.measure(design, "accuracy", READING, seed=1)
     with Session(again.memory.engine) as session:
         readings = load_readings(session, again.study)[design][this_device().fingerprint]
-    assert [reading.number for reading in readings] == sorted(r.number or 0 for r in readings)
+    assert [reading.number for reading in readings] == sorted(map(number_of, readings))
     assert (readings[-1].metric, readings[-1].seed) == ("accuracy", 1)
