@@ -1,6 +1,6 @@
 """Analysis of measured values: fronts, their uncertainty, aggregation and rank correlation."""
 
-from dsx.analysis.aggregate import SHARES, estimate_of, pool_all
+from dsx.analysis.aggregate import SHARES, estimate_of, number_of, pool_all
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import Entry, Front, MetricKind
@@ -63,6 +63,7 @@ __all__ = [
     "grouped",
     "half_interval",
     "most_common",
+    "number_of",
     "pairs",
     "pool_all",
     "tau",

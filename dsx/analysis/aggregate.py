@@ -5,7 +5,7 @@ under one protocol are pooled. Any other number is the same every time under one
 of several readings the newest counts. Protocols that differ in nothing but the training seed are a
 family: each seed gives a number of its own, and these are averaged.
 
-**Readings.** Reading i says v_i and is unsure of itself by s_i, half its interval. Where the
+**Readings.** Measurement i says v_i and is unsure of itself by s_i, half its interval. Where the
 machine stands differs from one reading to the next: v_i = truth + offset_i + error_i. How far the
 offsets spread only the readings can tell. With d their standard deviation, in which offsets and
 errors are both, their mean has the 95 % interval t d / sqrt(m), t being Student's quantile for
@@ -33,76 +33,17 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from dsx.analysis.estimate import Estimate
+from dsx.analysis.measurement import Measurement
 from dsx.analysis.variance import LEAST_FREEDOM, Scatter, joint, scatter_of
 
 SHARES = frozenset({"share", "fraction", "ratio", "top-1", "0..1", "0 to 1"})
 """Units of what lies between 0 and 1."""
 
 
-class Reading(Protocol):
-    """What pooling reads of a measurement; see `dsx.analysis.measurement.Measurement`."""
-
-    @property
-    def number(self) -> int | None:
-        """Number of the measurement; those of a higher number were stored later."""
-
-    @property
-    def metric(self) -> str:
-        """Name of the metric."""
-
-    @property
-    def seed(self) -> int | None:
-        """Seed of the training that the value depends on, if it does."""
-
-    @property
-    def value(self) -> float:
-        """Value in the unit of the metric."""
-
-    @property
-    def low(self) -> float:
-        """Lower end of the 95 % interval."""
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-
-    @property
-    def sample_count(self) -> int:
-        """Number of samples; 0 for a value that is the same every time."""
-
-    @property
-    def learned(self) -> bool:
-        """Whether it depends on the training of learned shapes."""
-
-    @property
-    def converged(self) -> bool:
-        """Whether the interval reached its target width."""
-
-    @property
-    def noisy(self) -> bool:
-        """Whether other processes loaded the machine."""
-
-    @property
-    def flagged(self) -> bool:
-        """Whether it is unconverged or noisy."""
-
-    @property
-    def chance(self) -> float | None:
-        """Value that constant predictions reach; None without predictions."""
-
-    @property
-    def better_than_chance(self) -> Literal["above", "below"]:
-        """Side of `chance` on which better values are."""
-
-    @property
-    def constant(self) -> bool:
-        """Whether the predictions are constant."""
-
-
-Grouped = Mapping[str, Mapping[int | None, Sequence[Reading]]]
+Grouped = Mapping[str, Mapping[int | None, Sequence[Measurement]]]
 """Metric and seed to the readings that count, the newest last."""
 
 
@@ -120,7 +61,7 @@ class Scatters:
 
 
 def pool_all(
-    designs: Mapping[str, Iterable[Reading]], units: Mapping[str, str]
+    designs: Mapping[str, Iterable[Measurement]], units: Mapping[str, str]
 ) -> dict[str, dict[str, Estimate]]:
     """Pool the readings of all designs of a study.
 
@@ -137,10 +78,10 @@ def pool_all(
     return {design: pool(of, units, scatters) for design, of in grouped.items()}
 
 
-def group(readings: Iterable[Reading]) -> Grouped:
+def group(readings: Iterable[Measurement]) -> Grouped:
     """Sort the readings of a design by metric and seed, and leave out those that do not count."""
-    groups: dict[str, dict[int | None, list[Reading]]] = defaultdict(lambda: defaultdict(list))
-    for reading in sorted(readings, key=_number):
+    groups: dict[str, dict[int | None, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
+    for reading in sorted(readings, key=number_of):
         groups[reading.metric][reading.seed].append(reading)
     since = _newest_shapes(groups.values())
     return {
@@ -171,13 +112,18 @@ def scatters_of(designs: Iterable[Grouped]) -> Scatters:
     return Scatters(readings=_told(readings), seeds=_told(seeds))
 
 
-def _numbers(readings: Iterable[Reading]) -> frozenset[int]:
-    return frozenset(reading.number for reading in readings if reading.number is not None)
+def _numbers(readings: Iterable[Measurement]) -> frozenset[int]:
+    return frozenset(map(number_of, readings))
 
 
-def _number(reading: Reading) -> int:
-    """Return the place of a reading in the order of time."""
-    return -1 if reading.number is None else reading.number
+def number_of(reading: Measurement) -> int:
+    """Return the number of a stored reading.
+
+    Args:
+        reading: The reading.
+    """
+    assert reading.number is not None, "not stored"
+    return reading.number
 
 
 def _told(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Scatter]:
@@ -216,7 +162,7 @@ def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict
     return values
 
 
-def _counting(readings: Sequence[Reading], since: int) -> Sequence[Reading]:
+def _counting(readings: Sequence[Measurement], since: int) -> Sequence[Measurement]:
     """Choose which readings of one metric and seed count.
 
     Of numbers that are always the same the newest; else the calm ones, or all where none is calm,
@@ -228,13 +174,13 @@ def _counting(readings: Sequence[Reading], since: int) -> Sequence[Reading]:
     timed = [
         reading
         for reading in readings
-        if reading.sample_count and (_number(reading) >= since or not reading.learned)
+        if reading.sample_count and (number_of(reading) >= since or not reading.learned)
     ]
     calm = [reading for reading in timed if not reading.flagged]
     return calm or timed or [newest]
 
 
-def over_readings(readings: Sequence[Reading], scatter: Scatter | None = None) -> Estimate:
+def over_readings(readings: Sequence[Measurement], scatter: Scatter | None = None) -> Estimate:
     """Pool the readings of one metric and seed.
 
     Args:
@@ -266,7 +212,7 @@ def over_readings(readings: Sequence[Reading], scatter: Scatter | None = None) -
     )
 
 
-def estimate_of(reading: Reading) -> Estimate:
+def estimate_of(reading: Measurement) -> Estimate:
     """Return the estimate that rests on a single reading.
 
     Args:
@@ -281,7 +227,7 @@ def estimate_of(reading: Reading) -> Estimate:
         chance=reading.chance,
         better_than_chance=reading.better_than_chance,
         constant=reading.constant,
-        rests_on=_numbers([reading]),
+        rests_on=frozenset() if reading.number is None else frozenset({reading.number}),
     )
 
 
@@ -318,7 +264,7 @@ def over_seeds(values: Sequence[Estimate], scatter: Scatter | None = None) -> Es
 
 
 def _newest_shapes(
-    groups: Iterable[Mapping[int | None, Sequence[Reading]]],
+    groups: Iterable[Mapping[int | None, Sequence[Measurement]]],
 ) -> dict[int | None, int]:
     """Find since when the shapes are those of the newest training, by seed.
 
@@ -331,5 +277,5 @@ def _newest_shapes(
             for before, after in itertools.pairwise(readings):
                 fixed = after.learned and not after.sample_count
                 if fixed and before.value != after.value:
-                    since[seed] = max(since.get(seed, 0), _number(after))
+                    since[seed] = max(since.get(seed, 0), number_of(after))
     return since

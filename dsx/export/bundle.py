@@ -131,20 +131,8 @@ def _manifest(
         params=stored.params,
         bits=stored.bits,
     )
-    metrics: dict[str, dict[str, Any]] = {
-        name: {"designed": value} for name, value in designed.items()
-    }
-    for name, (metric, reading) in checks.read_files(files, searched, skipped).items():
-        number = {"exported": reading.value, **_doubts(reading), "unit": metric.unit}
-        metrics[name] = metrics.get(name, {}) | number
-    for name, estimate in searched.items():
-        # A count is a count: what the search said of it is what the design says.
-        if "designed" not in metrics.setdefault(name, {}):
-            metrics[name] |= {"searched": estimate.value, **_doubts(estimate, "searched_")}
+    metrics = _metrics(designed, searched, checks.read_files(files, searched, skipped))
     checks.note_unmeasured(metrics, skipped)
-    for name, numbers in metrics.items():
-        if "unit" not in numbers:
-            numbers["unit"] = find(Metric, name).unit
     return {
         "schema_version": SCHEMA_VERSION,
         "dsx": dsx.__version__,
@@ -163,6 +151,28 @@ def _manifest(
         "device": asdict(this_device()),
         "files": {file.name: sha256(file.read_bytes()) for file in sorted(folder.iterdir())},
     }
+
+
+def _metrics(
+    designed: Mapping[str, float],
+    searched: Mapping[str, Estimate],
+    exported: Mapping[str, tuple[Metric, Measurement]],
+) -> dict[str, dict[str, Any]]:
+    """Put the values of each metric side by side: of the design, the search and the files."""
+    metrics: dict[str, dict[str, Any]] = {
+        name: {"designed": value} for name, value in designed.items()
+    }
+    for name, (metric, reading) in exported.items():
+        number = {"exported": reading.value, **_doubts(reading), "unit": metric.unit}
+        metrics[name] = metrics.get(name, {}) | number
+    for name, estimate in searched.items():
+        # The design states the same counts as the search.
+        if "designed" not in metrics.setdefault(name, {}):
+            metrics[name] |= {"searched": estimate.value, **_doubts(estimate, "searched_")}
+    for name, numbers in metrics.items():
+        if "unit" not in numbers:
+            numbers["unit"] = find(Metric, name).unit
+    return metrics
 
 
 def _doubts(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_a_log_message_has_no_password_and_is_shortened(
     show_log_messages()
     # As OpenVINO does.
     logging.root.setLevel(logging.ERROR)
-    logging.getLogger("dsx.study").warning("postgresql://u:%s@h: %s", "s3cret", "x" * 999)
+    logging.getLogger("dsx.store").warning("postgresql://u:%s@h: %s", "s3cret", "x" * 999)
     out, err = capsys.readouterr()
     assert (out, len(err)) == ("", 300)
     assert err.startswith("postgresql://u:***@h: xxx")

@@ -89,7 +89,7 @@ VALUES = [
         a_list=LIST,
         a_number="7",
         a_blob=BLOB,
-        wrong_inside="'{\"forms\": [1]}'",
+        wrong_inside='\'{"deployment": {"forms": [1]}}\'',
     ),
     *_cell(
         "measurements",
@@ -97,6 +97,7 @@ VALUES = [
         "metric = 'flops'",
         True,
         unknown="'{\"unknown_operators\": 3}'",
+        wrong_inside='\'{"operators": {"unknown_operators": 3}}\'',
     ),
     *_cell("measurements", "samples", LATENCY, True, null=NULL, five_bytes="x'0102030405'"),
     *_cell("measurements", "samples", LATENCY, False, a_text="'abcd'"),

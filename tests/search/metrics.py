@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dsx.analysis.measurement import Predictions
 from dsx.conv import DsxConv
 from dsx.measure import Candidate, Measurement, Metric, Provenance
 
@@ -96,3 +97,13 @@ def _fragile(candidate: Candidate) -> Measurement:
 fragile = Metric(
     unit="", direction="minimize", stage="static", read=_fragile, protocol=lambda space: {}
 )
+
+
+def _made(provenance: Any) -> Metric:
+    return _metric_of([Measurement(value=3.0, low=3.0, high=3.0, provenance=provenance)])
+
+
+mapping = _made({"details": {}})
+detail_nan = _made(Provenance(details={"loss": math.nan}))
+chance_inf = _made(Provenance(predictions=Predictions(chance=math.inf)))
+detail_object = _made(Provenance(details={"loss": object()}))

@@ -226,7 +226,7 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
     first = evaluator.evaluate(design)
     with Session(evaluator.memory.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == "flops"))
-    monkeypatch.setattr("dsx.measure.metrics._base.train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 
 
@@ -264,7 +264,7 @@ def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.Mon
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
     weight_files(storage, "s")[design.id].unlink()
-    monkeypatch.setattr("dsx.measure.metrics._base.train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 
 
@@ -277,7 +277,7 @@ def test_numbers_of_other_shapes_than_the_weights_have_are_taken_anew(
     # As if it had been stopped between the weights of a second training and their numbers.
     protocol = evaluator.plan.protocol("flops", design)
     evaluator.memory.add(design.id, "flops", protocol, exact(1))
-    monkeypatch.setattr("dsx.measure.metrics._base.train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 
 
@@ -359,6 +359,22 @@ def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str
     ],
 )
 def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: str) -> None:
+    with pytest.raises(WorkFailed, match=problem):
+        search(with_metrics(name), trials=1, storage=storage)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("mapping", "mapping has a provenance of type dict, not a Provenance"),
+        ("detail_nan", "detail_nan: Provenance cannot be stored: Out of range float values"),
+        ("chance_inf", "chance_inf: Predictions cannot be stored: Out of range float values"),
+        ("detail_object", "detail_object: Provenance cannot be stored: Object of type object"),
+    ],
+)
+def test_a_metric_whose_provenance_cannot_be_stored_is_named(
+    storage: str, name: str, problem: str
+) -> None:
     with pytest.raises(WorkFailed, match=problem):
         search(with_metrics(name), trials=1, storage=storage)
 

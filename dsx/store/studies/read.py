@@ -6,7 +6,7 @@ from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from dsx.activity import activity
-from dsx.analysis import Entry, Estimate, Front, Measurement, MetricKind, pool_all
+from dsx.analysis import Entry, Estimate, Front, Measurement, MetricKind, number_of, pool_all
 from dsx.errors import StorageError, quoted, unknown
 from dsx.store.database.checked import DamagedRow
 from dsx.store.database.engine import DEFAULT_STORAGE, open_database
@@ -227,7 +227,7 @@ def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> s
     the design last.
     """
     whole = {
-        device: taken[-1].number or 0
+        device: number_of(taken[-1])
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }
