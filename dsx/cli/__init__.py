@@ -1,7 +1,7 @@
 """The command line: one file per command; each parses, calls one function, prints."""
 
-from dsx.cli._again import command_line, saves_measurements
 from dsx.cli._app import State, app, run_command
 from dsx.cli._log import show_log_messages
+from dsx.cli._resume_hint import command_line, saves_measurements
 
 __all__ = ["State", "app", "command_line", "run_command", "saves_measurements", "show_log_messages"]

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from dsx.cli import bench, doctor, export, ls, measure, pareto, search, space
+from dsx.cli import (
+    archive,
+    bench,
+    doctor,
+    export,
+    ls,
+    measure,
+    pareto,
+    profile,
+    refine,
+    search,
+    space,
+)
 from dsx.cli._failing import failing_in_one_line
 from dsx.cli._given import check_not_empty, safe_message
 from dsx.errors import DsxError, WorkFailed, with_type
@@ -60,8 +72,11 @@ for command in (
     search.search,
     pareto.pareto,
     export.export,
-    space.space,
+    refine.refine,
     measure.measure,
+    profile.profile,
+    space.space,
+    archive.archive,
     ls.ls,
     bench.bench,
     doctor.doctor,

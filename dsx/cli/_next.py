@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dsx.cli._again import command_line, lacks_password, storage_words
 from dsx.cli._options import DEFAULT_STORAGE
+from dsx.cli._resume_hint import command_line, lacks_password, storage_words
 
 if TYPE_CHECKING:
     from dsx.analysis import Front
@@ -49,7 +49,7 @@ class NextCommands:
         from dsx.report.text import marked_note
 
         if marked:
-            command = self.command("pareto", "--settle", "2m", *self.own)
+            command = self.command("refine", "--for", "2m", *self.own)
             print_message(f"{marked_note(marked)}; to measure again: {command}")
 
     def say_outcomes(self, found: "Front") -> None:

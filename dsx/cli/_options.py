@@ -37,8 +37,7 @@ StorageOption = Annotated[
 StorageTimeoutOption = Annotated[
     str,
     typer.Option(
-        help="How long a search, a measurement or --settle waits for a database server that goes "
-        "away: 90s, 10m, 2h.",
+        help="How long to wait for a database server that is not reachable: 90s, 10m, 2h.",
         envvar="DSX_STORAGE_TIMEOUT",
         metavar="TIME",
     ),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dsx.cli._again import command_line
 from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
+from dsx.cli._resume_hint import command_line
 from dsx.errors import DataMissing, DsxError, quoted
 
 if TYPE_CHECKING:

@@ -141,9 +141,9 @@ def check_clocked(measure: Measure) -> None:
         DsxError: If it is another backend than eager, or another device than the CPU.
     """
     if measure.backend != "eager":
-        raise DsxError(f"--layers: clocks networks that run in eager, not in {measure.backend}")
+        raise DsxError(f"slots are clocked in eager only, not in {measure.backend}")
     if measure.device != "cpu":
-        raise DsxError(f"--layers: clocks networks on the CPU, not on {measure.device}")
+        raise DsxError(f"slots are clocked on the CPU only, not on {measure.device}")
 
 
 def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsx.cli._again import command_line, saves_measurements
+from dsx.cli._resume_hint import command_line, saves_measurements
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="@:", exclude_categories=["C"]))))

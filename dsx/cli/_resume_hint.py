@@ -28,9 +28,8 @@ def saves_measurements(words: Sequence[str]) -> bool:
         words: The words after `dsx`.
     """
     command = next((word for word in words if not word.startswith("-")), "")
-    settles = any(word.partition("=")[0] == "--settle" for word in words)
     bench = command == "bench" and "networks" in words and "--quick" not in words
-    return bench or command in ("search", "measure") or (command == "pareto" and settles)
+    return bench or command in ("search", "refine", "measure", "profile")
 
 
 def storage_words(storage: str, default: str) -> list[str]:

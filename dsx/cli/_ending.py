@@ -1,0 +1,32 @@
+"""End a command that has shown the front of a study."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from dsx.cli._options import Format
+
+if TYPE_CHECKING:
+    from dsx.analysis import Front
+
+
+def end(front: "Front", how: Format) -> None:
+    """Print on stderr what the results do not state, and end as the study did.
+
+    Args:
+        front: Front that was shown.
+        how: Format in which it was shown.
+
+    Raises:
+        typer.Exit: If the front is empty, or all candidates failed.
+    """
+    from dsx.report.front import print_message
+    from dsx.report.text import outcome_notes
+
+    if how == Format.CSV or front.outcomes.all_failed:
+        for note in outcome_notes(front.outcomes):
+            print_message(note)
+    if not front.on_front:
+        print_message(f"{front.why_empty}.")
+    if not front.on_front or front.outcomes.all_failed:
+        raise typer.Exit(1)

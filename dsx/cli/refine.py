@@ -1,0 +1,64 @@
+"""dsx refine: repeat the measurements on which the front of a study depends."""
+
+import sys
+from contextlib import redirect_stdout
+from typing import Annotated
+
+import typer
+
+from dsx.cli._duration import seconds
+from dsx.cli._ending import end
+from dsx.cli._options import (
+    DEFAULT_STORAGE,
+    DEFAULT_STORAGE_TIMEOUT,
+    Format,
+    FormatOption,
+    JsonOption,
+    OwnSpaceOption,
+    StorageOption,
+    StorageTimeoutOption,
+    StudyArgument,
+    TrustOption,
+    chosen_format,
+    vouched,
+)
+
+ForOption = Annotated[
+    str,
+    typer.Option(
+        "--for", help="Time after which no new measurement starts: 90s, 5m, 2h.", metavar="TIME"
+    ),
+]
+
+
+def refine(
+    study: StudyArgument = None,
+    time: ForOption = "5m",
+    space: OwnSpaceOption = None,
+    trust: TrustOption = False,
+    storage: StorageOption = DEFAULT_STORAGE,
+    storage_timeout: StorageTimeoutOption = DEFAULT_STORAGE_TIMEOUT,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Measure contested designs of a study again, and show the front that results."""
+    limit = seconds("--for", time)
+    patience = seconds("--storage-timeout", storage_timeout)
+    from dsx.report.front import print_front, print_message, said
+    from dsx.report.text import working
+    from dsx.search import settle
+
+    with working("reading the study") as doing, redirect_stdout(sys.stderr):
+        refined = settle(
+            study,
+            limit,
+            storage=storage,
+            storage_timeout=patience,
+            doing=doing,
+            space=vouched(space, trust),
+            trust=trust,
+        )
+    print_message(*said(refined))
+    how = chosen_format(format, json)
+    print_front(refined.front, how, plotted=True)
+    end(refined.front, how)
