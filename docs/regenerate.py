@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
     else:
         folder = Path(tempfile.mkdtemp(prefix="dsx-"))
         run("dsx search digits", folder)
-        run(f"dsx pareto digits --save {shlex.quote(str(RECORD))}", folder)
+        run(f"dsx archive digits --out {shlex.quote(str(RECORD))}", folder)
     marks = ("run",) if {"--outputs", "--study"} & set(arguments) else ("run", "measured")
     for page in pages():
         fill(page, folder, marks)

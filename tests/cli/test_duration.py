@@ -11,8 +11,8 @@ from dsx.errors import DsxError
 @given(st.integers(0, 9_999), st.sampled_from([("", 1), ("s", 1), ("m", 60), ("h", 3600)]))
 def test_units(number: int, unit: tuple[str, int]) -> None:
     suffix, factor = unit
-    assert seconds("--settle", f" {number}{suffix} ") == number * factor
-    assert seconds("--settle", f"{number}.5{suffix}") == (number + 0.5) * factor
+    assert seconds("--for", f" {number}{suffix} ") == number * factor
+    assert seconds("--for", f"{number}.5{suffix}") == (number + 0.5) * factor
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,6 @@ def test_units(number: int, unit: tuple[str, int]) -> None:
 )
 def test_all_else_is_refused(text: str) -> None:
     with pytest.raises(
-        DsxError, match=r"^--settle: '.*' is not a time \(allowed: 90s, 5m, 2h, up to 10000h\)$"
+        DsxError, match=r"^--for: '.*' is not a time \(allowed: 90s, 5m, 2h, up to 10000h\)$"
     ):
-        seconds("--settle", text)
+        seconds("--for", text)

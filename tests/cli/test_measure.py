@@ -40,7 +40,7 @@ def test_a_design_beside_the_baseline(space: Path, tmp_path: Path) -> None:
 
 
 def test_layers_and_backends_are_rows(space: Path, tmp_path: Path) -> None:
-    ended = dsx("measure", space, CROSS, "--layers", "--json", folder=tmp_path)
+    ended = dsx("profile", space, CROSS, "--json", folder=tmp_path)
     rows = ended.json["layers"]
     assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "everything else"]
     assert ended.json["design_pass"]["ms"] == pytest.approx(sum(row["ms"] for row in rows))
@@ -85,9 +85,6 @@ def test_a_design_of_a_study(used: Path) -> None:
         (["digts"], "no search space called 'digts' (allowed: "),
         (["stages=cross"], "'stages=cross': 'cross' is neither keep, a preset ("),
         (["--metric", "accuracy"], "--metric: accuracy of the baseline is known after training"),
-        (["--metric", "params", "--layers"], "--layers: is about latency alone; leave out"),
-        (["--layers", "--backend", "compile"], "--layers: clocks networks that run in eager"),
-        (["--layers", "--backend", "eager", "--backend", "compile"], "--layers: clocks the slots"),
         (["--dtype", "float16"], "Invalid value for '--dtype': "),
         (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
         (["digits", "--study", "x"], "--study and --pick: have a space of their own; leave out"),

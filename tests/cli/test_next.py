@@ -60,5 +60,5 @@ def test_marked_latencies_are_measured_again_in_the_same_database_with_the_same_
     following.say_marked(1)
     assert capsys.readouterr().err == (
         "1 latency that matters is marked (a busy machine, or a wide interval); to measure again: "
-        "dsx pareto s --storage sqlite:///a.db --mix-devices --settle 2m --space my.yaml\n"
+        "dsx refine s --storage sqlite:///a.db --for 2m --space my.yaml\n"
     )

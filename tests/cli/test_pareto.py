@@ -82,7 +82,7 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
         (["--proxies", "--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
         (["--proxies"], "study 'tiny' measures nothing that is timed, "),
-        (["--proxies", "--save", "x"], "--proxies: does not go with --save (allowed: --plot, "),
+        (["--proxies", "--x", "bits"], "--proxies: does not go with --x (allowed: --plot, "),
         (
             ["--storage", "sqlite:///none.db"],
             "no database at sqlite:///none.db; `dsx search` makes",
@@ -119,8 +119,7 @@ def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> N
     storage = f"sqlite:///{tmp_path}/studies/dsx.db"
     moved(storage, "one", [front("one", storage=storage).entries[2].id])
     apart, mixed = (
-        dsx("pareto", *flag, "--save", "kept", "--json", folder=tmp_path).json
-        for flag in ([], ["--mix-devices"])
+        dsx("pareto", *flag, "--json", folder=tmp_path).json for flag in ([], ["--mix-devices"])
     )
     assert (len(apart["designs"]), len(mixed["designs"])) == (3, 4)
     assert "1 design was measured on other devices only" in apart["conditions"]["left out"]
@@ -129,6 +128,7 @@ def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> N
     assert mixed["conditions"]["device"] == said
     table = dsx("pareto", "--mix-devices", folder=tmp_path).out
     assert said in " ".join(table.split())
+    assert dsx("archive", "--mix-devices", "--out", "kept", folder=tmp_path).code == 0
     assert said in (tmp_path / "kept" / "README.md").read_text()
     text = (tmp_path / "kept" / "measurements.csv").read_text()
     rows = csv.DictReader(io.StringIO(text))

@@ -24,8 +24,8 @@ def test_no_password_is_shown() -> None:
     [
         ("search digits", True),
         ("--debug measure digits", True),
-        ("pareto digits --settle 5m", True),
-        ("pareto --settle=5m", True),
+        ("refine digits --for 5m", True),
+        ("profile digits", True),
         ("pareto search", False),
         ("bench networks --json", True),
         ("bench networks --quick", False),

@@ -75,7 +75,9 @@ def empty_values() -> Iterator[BadInput]:
     """Empty values, which are those of unset shell variables."""
     options = {
         "search": ["--study", "--storage", "--trials", "--seed", "--timeout", "--format"],
-        "pareto": ["--plot", "--save", "--x", "--y", "--settle", "--storage", "--format"],
+        "pareto": ["--plot", "--x", "--y", "--storage", "--format"],
+        "refine": ["--for", "--storage", "--format"],
+        "archive": ["--out", "--storage"],
         "export": ["--pick", "--out", "--storage"],
         "space": ["--model", "--model-args", "--input", "--write"],
         "measure": ["--study", "--pick", "--metric", "--backend", "--batch", "--dtype"],
@@ -88,7 +90,7 @@ def empty_values() -> Iterator[BadInput]:
     for command in ("search", "pareto", "export", "space", "measure", "bench"):
         yield BadInput(words=[command, ""], match="an argument: the value is empty")
     yield BadInput(words=["search", "--study="], match="--study: the value is empty")
-    yield BadInput(words=["pareto", "--save", "  "], match="--save: the value is empty")
+    yield BadInput(words=["archive", "--out", "  "], match="--out: the value is empty")
     yield BadInput(words=[""], match="an argument: the value is empty")
     for name in ("DSX_STORAGE", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED"):
         yield BadInput(
@@ -108,7 +110,7 @@ def numbers() -> Iterator[BadInput]:
     times = ("-1", "0x1", "1e999", "nan", "inf", "5d", "9" * 400, "٣s", "1 m", "m", "1.5.2h", LONG)
     for value in times:
         yield BadInput(words=["search", "--timeout", value], match="--timeout: '.*' is not a time")
-        yield BadInput(words=["pareto", "--settle", value], match="--settle: '.*' is not a time")
+        yield BadInput(words=["refine", "--for", value], match="--for: '.*' is not a time")
     for command in ("search", "pareto", "measure"):
         for value in ("5d", "-1s", LONG):
             words = [command, "--storage-timeout", value]
@@ -201,7 +203,7 @@ def paths() -> Iterator[BadInput]:
         )
     yield BadInput(words=["pareto", "--plot", f"{'x/' * 3000}a.html"], match="--plot")
     for place in ("/dev/null", "/dev/null/x", LONG, "x/" * 3000, "/proc/1/nothing"):
-        yield BadInput(words=["pareto", "--save", place], match="--save")
+        yield BadInput(words=["archive", "--out", place], match="--out|archive folder")
         yield BadInput(words=["export", "--out", place], match="--out")
     yield BadInput(words=["export", "--out", "."], match="--out")
     for place in ("x", "x.txt", "studies", "/dev/null", f"{LONG}.yaml", "no/such.yaml", "a.yaml"):

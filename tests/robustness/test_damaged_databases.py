@@ -19,7 +19,7 @@ READ = [
     ("ls",),
     ("doctor",),
     ("pareto",),
-    ("pareto", "--save", "saved"),
+    ("archive", "--out", "saved"),
     ("pareto", "--proxies"),
     ("pareto", "--mix-devices", "--json"),
     ("export", "--pick", "#1"),

@@ -36,7 +36,7 @@ def folder(own: Path, tmp_path: Path) -> Path:
 RUNNING = (
     ["export", "--out", "chosen"],
     ["measure", "--study", "static", "--metric", "params"],
-    ["pareto", "--settle", "1s"],
+    ["refine", "--for", "1s"],
 )
 
 
@@ -75,7 +75,7 @@ def test_a_file_vouches_for_its_own_space_only(folder: Path, tally: Tally) -> No
 
 def test_nothing_is_run_for_what_is_only_shown(folder: Path, tally: Tally) -> None:
     for arguments in (
-        ["ls"], ["pareto"], ["pareto", "--json"], ["pareto", "--save", "kept"], ["doctor"],
+        ["ls"], ["pareto"], ["pareto", "--json"], ["archive", "--out", "kept"], ["doctor"],
         ["pareto", "--plot", "front.svg"], ["pareto", "--proxies"], ["search", "no"],
     ):  # fmt: skip
         ended = dsx(*arguments, folder=folder)
@@ -130,7 +130,7 @@ def test_a_shape_that_only_a_stored_design_names_is_refused(
                 "UPDATE dsx_designs SET spec = replace(spec, ?, ?)",
                 [f'"kernel_shape": "{shape}"', '"kernel_shape": "canary:Net"'],
             )
-    for arguments in (*RUNNING[:2], ["pareto", "--save", "kept"]):
+    for arguments in (*RUNNING[:2], ["archive", "--out", "kept"]):
         ended = dsx(*arguments, folder=folder)
         shown = arguments[0] == "pareto"
         right = ended.code == (0 if shown else 2) and not (folder / "CANARY").exists()

@@ -23,7 +23,10 @@ FILES = {
         ["pareto", "static", "--plot", "front.svg"],
         "--plot: 'front.svg' cannot be written: ",
     ),
-    "pareto --save": (["pareto", "static", "--save", "kept"], "--save: 'kept' cannot be written: "),
+    "archive": (
+        ["archive", "static", "--out", "kept"],
+        "archive folder: 'kept' cannot be written: ",
+    ),
     "space --write": (
         ["space", "--model", "small_cnn", "--write", "draft.yaml"],
         "--write: 'draft.yaml' cannot be written: ",
@@ -37,7 +40,7 @@ LIMIT = 40_000
 """Bytes of a file: enough for SQLite to read, and not for every file that is written."""
 
 LIMITS = {"space --write": 100, "doctor --calibrate": 4000}
-SHORT = "pareto --plot", "pareto --save"
+SHORT = "pareto --plot", "archive"
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def hostile(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["pareto", "--proxies"],
         ["pareto", "none"],
         ["pareto", "--x", ALL],
-        ["pareto", "--settle", "1s"],
+        ["refine", "--for", "1s"],
         ["export", "--out", "chosen"],
         ["export", "--pick", ALL],
         ["measure", "--study", ALL],
@@ -138,10 +138,10 @@ def test_a_saved_study_is_harmless(hostile: Path, tmp_path: Path, tally: Tally) 
     folder = tmp_path / "copy"
     shutil.copytree(hostile, folder)
     # No command takes a study of a hostile name.
-    refused = dsx("pareto", "--save", tmp_path / "kept", folder=folder)
+    refused = dsx("archive", "--out", tmp_path / "kept", folder=folder)
     check_case(tally, KIND, one_line(refused, 2).startswith("invalid study name "), refused)
     rename(folder / "studies" / "dsx.db", "fine")
-    ended = dsx("pareto", "--save", tmp_path / "kept", folder=folder)
+    ended = dsx("archive", "--out", tmp_path / "kept", folder=folder)
     assert ended.code == 0, ended
     page = (tmp_path / "kept" / "README.md").read_text()
     prose = re.sub(r"(`{3,})text\n.*?\n\1\n|(`+) ?.*? ?\2(?!`)", "", page, flags=re.DOTALL)

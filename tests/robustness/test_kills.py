@@ -124,16 +124,16 @@ CASES = {
         whole=whole_earlier_export,
         prepare=["export", "quick"],
     ),
-    "pareto --save": Case(words=["pareto", "static", "--save", "kept"], whole=whole_study),
+    "archive": Case(words=["archive", "static", "--out", "kept"], whole=whole_study),
     "pareto --plot": Case(words=["pareto", "static", "--plot", "front.html"], whole=whole_plot),
     "space --write": Case(
         words=["space", STATIC, "--write", "draft.yaml"], whole=whole_space, again=False
     ),
     "measure": Case(words=["measure", QUICK, "--fresh"]),
     "doctor --calibrate": Case(words=["doctor", "--calibrate"], whole=whole_cache),
-    "pareto --settle": Case(words=["pareto", "quick", "--settle", "3s"]),
+    "refine": Case(words=["refine", "quick", "--for", "3s"]),
 }
-SHORT = {"pareto --save": 1, "pareto --plot": 3, "space --write": 1}
+SHORT = {"archive": 1, "pareto --plot": 3, "space --write": 1}
 """Kills of each command in the short form."""
 
 
@@ -329,7 +329,7 @@ def test_two_kills_before_each_file_operation_of_the_writing_step_of_a_saved_stu
         right = right and names == ["a.csv", "b.md", "study.json"]
         right = right and (folder / "kept" / "a.csv").read_text() == "a.csvlast"
         if codes[0]:
-            tally("kills of pareto --save: writing step", right)
+            tally("kills of archive: writing step", right)
         assert right, operation
     # Three files are created, written and renamed, and one of them again.
     assert operation > 12

@@ -292,14 +292,14 @@ def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
 
 def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Path) -> None:
     before = [row.id for row in rows(storage, MeasurementRow)]
-    running = start("pareto", "quick", "--settle", "10m", folder=tmp_path)
+    running = start("refine", "quick", "--for", "10m", folder=tmp_path)
     until(lambda: len(rows(storage, MeasurementRow)) > len(before) + 3, "something is measured")
     running.signal(INTERRUPT)
     ended = running.wait()
     assert (ended.code, ended.out) == (130, ""), ended
     *_, line = ended.err.splitlines()
     assert line == (
-        "dsx: interrupted; everything measured is saved. To go on: dsx pareto quick --settle 10m"
+        "dsx: interrupted; everything measured is saved. To go on: dsx refine quick --for 10m"
     )
     assert rows(storage, LeaseRow) == []
     after = [row.id for row in rows(storage, MeasurementRow)]
@@ -308,17 +308,17 @@ def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Pa
     assert len(front("quick", storage=storage).entries) == 3
 
 
-def test_what_cannot_be_shown_is_not_settled_first(storage: str, tmp_path: Path) -> None:
+def test_a_study_that_does_not_exist_is_not_refined(storage: str, tmp_path: Path) -> None:
     before = len(rows(storage, MeasurementRow))
-    ended = dsx("pareto", "--settle", "10m", "--x", "latency", folder=tmp_path)
+    ended = dsx("refine", "other", "--for", "10m", folder=tmp_path)
     assert ended.code == 2
-    assert "no metric called 'latency'" in ended.err
+    assert "'other'" in ended.err
     assert len(rows(storage, MeasurementRow)) == before
 
 
-def test_dsx_pareto_settles_and_says_so(storage: str, tmp_path: Path) -> None:
+def test_dsx_refine_reports_what_it_measured(storage: str, tmp_path: Path) -> None:
     before = Counter(row.metric for row in rows(storage, MeasurementRow))
-    ended = dsx("pareto", "--settle", "2s", "--json", folder=tmp_path)
+    ended = dsx("refine", "--for", "2s", "--json", folder=tmp_path)
     assert ended.code == 0, ended
     *_, line = ended.err.splitlines()
     assert line.startswith("time is up: 3 contested pairs before, ")

@@ -83,14 +83,14 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
 
 @contextmanager
 def _one_line(folder: Path) -> Iterator[None]:
-    with unwritable_in_one_line("folder of the archive", folder):
+    with unwritable_in_one_line("archive folder", folder):
         try:
             yield
         except WorkFailed:
             # About another process, not about the value.
             raise
         except DsxError as error:
-            raise DsxError(f"folder of the archive: {error}") from error
+            raise DsxError(f"archive folder: {error}") from error
 
 
 def measurements_csv(front: Front, measurements: Iterable[Measurement]) -> str:

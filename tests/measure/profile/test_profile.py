@@ -111,8 +111,8 @@ def test_torch_is_left_with_its_threads() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"backend": "compile"}, "--layers: clocks networks that run in eager, not in compile"),
-        ({"device": "cuda"}, "--layers: clocks networks on the CPU, not on cuda"),
+        ({"backend": "compile"}, "slots are clocked in eager only, not in compile"),
+        ({"device": "cuda"}, "slots are clocked on the CPU only, not on cuda"),
     ],
 )
 def test_what_cannot_be_clocked_is_one_line(settings: dict[str, str], problem: str) -> None:

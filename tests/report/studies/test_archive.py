@@ -95,7 +95,9 @@ def test_saving_again_replaces_and_leaves_other_files(storage: str, tmp_path: Pa
 @pytest.mark.parametrize("name", [*NAMES, "study.json"])
 def test_a_file_of_the_user_is_named_and_stays(storage: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(DsxError, match=rf"^--save: '.*/{name}' exists, and dsx did not write it"):
+    with pytest.raises(
+        DsxError, match=rf"^archive folder: '.*/{name}' exists, and dsx did not write it"
+    ):
         save_study(storage, STUDY, tmp_path)
     assert content(tmp_path) == {name: b"mine"}
 
@@ -109,5 +111,6 @@ def test_a_study_replaces_what_another_study_wrote(storage: str, tmp_path: Path)
 
 def test_a_folder_that_cannot_be_written_is_one_line(storage: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DsxError, match=r"^--save: '.*file/x' cannot be written: \S[^\n]*$"):
+    problem = r"^archive folder: '.*file/x' cannot be written: \S[^\n]*$"
+    with pytest.raises(DsxError, match=problem):
         save_study(storage, STUDY, tmp_path / "file" / "x")
