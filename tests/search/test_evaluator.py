@@ -15,6 +15,7 @@ from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
+from dsx.search import evaluator as module
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import make_plan
 from dsx.space import SearchSpace, load_space, redesign
@@ -123,7 +124,7 @@ def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Pa
 def test_of_a_very_long_traceback_the_end_is_stored(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dsx.search.evaluator.LONGEST_TRACEBACK", 200)
+    monkeypatch.setattr(module, "LONGEST_TRACEBACK", 200)
     model = "model: small_cnn\nmodel_args: {width: 4}"
     space = varied(TINY, tmp_path, model, FRAGILE % ("KeyError", "false"))
     follow = Following(lambda told: told.counts.get(FAILED, 0) == 1)
