@@ -78,8 +78,6 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
             ["--plot", "nowhere/front.png"],
             "--plot: 'nowhere/front.png' cannot be written: ",
         ),
-        (["--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
-        (["--proxies", "--storage-timeout", "5d"], "--storage-timeout: '5d' is not a time"),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
         (["--proxies"], "study 'tiny' measures nothing that is timed, "),
         (["--proxies", "--x", "bits"], "--proxies: does not go with --x (allowed: --plot, "),

@@ -111,12 +111,10 @@ def numbers() -> Iterator[BadInput]:
     for value in times:
         yield BadInput(words=["search", "--timeout", value], match="--timeout: '.*' is not a time")
         yield BadInput(words=["refine", "--for", value], match="--for: '.*' is not a time")
-    for command in ("search", "pareto", "measure"):
+    for command in ("search", "refine", "measure"):
         for value in ("5d", "-1s", LONG):
             words = [command, "--storage-timeout", value]
             yield BadInput(words=words, match="--storage-timeout: '.*' is not a time")
-    words = ["pareto", "--proxies", "--storage-timeout", "5d"]
-    yield BadInput(words=words, match="--storage-timeout: '5d' is not a time")
     for value in ("0", "-4", "1.5", huge, "x"):
         yield BadInput(words=["measure", "tiny.yaml", "--batch", value], match="--batch")
         yield BadInput(words=["measure", "tiny.yaml", "--threads", value], match="--threads")

@@ -132,7 +132,7 @@ def test_a_shape_that_only_a_stored_design_names_is_refused(
             )
     for arguments in (*RUNNING[:2], ["archive", "--out", "kept"]):
         ended = dsx(*arguments, folder=folder)
-        shown = arguments[0] == "pareto"
+        shown = arguments[0] == "archive"
         right = ended.code == (0 if shown else 2) and not (folder / "CANARY").exists()
         check_case(tally, KIND, right, ended)
 
