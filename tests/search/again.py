@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from dsx.analysis.measurement import Measurement
 from dsx.measure.machine import load as busy
 from dsx.measure.timing import interleaved as rounds
+from dsx.search import loop
 from dsx.search.loop import FinalTiming, search
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
@@ -81,7 +82,7 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
 def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
     """Let the machine look busy, or quiet, whatever it is; no reading is flagged otherwise."""
     since, estimated = busy.since, rounds._Rounds._estimate
-    for module, name in ((busy, "since"), (run, "load_since")):
+    for module, name in ((busy, "since"), (loop, "load_since")):
         patch.setattr(module, name, lambda *looks: since(*looks)._replace(noisy=is_busy))
     patch.setattr(rounds._Rounds, "_estimate", lambda *given: (estimated(*given)[0], True))
     patch.setattr(Measurement, "relative_width", 0.0)

@@ -9,6 +9,7 @@ import pytest
 from dsx import search
 from dsx.errors import DsxError
 from dsx.measure.machine import load as busy
+from dsx.search import loop
 from dsx.search.evaluator import WAITING
 from dsx.search.loop import MOST_DRAWS_PER_TRIAL, FinalTiming, Progress
 from dsx.space import load_space
@@ -215,13 +216,8 @@ def test_it_is_timed_once_more_and_not_again_and_again(
 ) -> None:
     # It looks quiet, and is not when they are timed.
     let_machine_be(True, monkeypatch)
-    look = iter([False])
     told = busy.since
-
-    def since(*looks: busy.Look) -> busy.Load:
-        return told(*looks)._replace(noisy=next(look, True))
-
-    monkeypatch.setattr(busy, "since", since)
+    monkeypatch.setattr(loop, "load_since", lambda *looks: told(*looks)._replace(noisy=False))
     follow = Following()
     two = FinalTiming(designs=2, quiet_seconds=0.0)
     search(QUICK, trials=3, storage=rough, report=follow, final_timing=two)
