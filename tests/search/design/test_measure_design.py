@@ -214,7 +214,7 @@ def test_a_metric_that_cannot_be_had_is_one_line(storage: str, metric: str, prob
 def test_what_is_no_number_is_not_kept(storage: str) -> None:
     space = quick(TIMED)
     single = Single(space, space.baseline, storage)
-    with pytest.raises(WorkFailed, match=r"^tests\.study\.metrics:value_nan is nan$"):
+    with pytest.raises(WorkFailed, match=r"^tests\.search\.metrics:value_nan is nan$"):
         single.measure(["tests.search.metrics:value_nan"])
     assert measured(storage) == Counter()
 
