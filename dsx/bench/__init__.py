@@ -1,5 +1,6 @@
 """Benchmarks: how fast dsx is on this device. One file per benchmark."""
 
 from dsx.bench._base import Bench, Page
+from dsx.bench._pages import check_page, write_page
 
-__all__ = ["Bench", "Page"]
+__all__ = ["Bench", "Page", "check_page", "write_page"]

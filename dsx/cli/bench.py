@@ -30,8 +30,7 @@ def bench(
     json: JsonOption = False,
 ) -> None:
     """Measure how fast dsx is on this device, on an otherwise idle machine."""
-    from dsx.bench import Bench
-    from dsx.cli._page import check_page, write_page
+    from dsx.bench import Bench, check_page, write_page
     from dsx.lookup import find, names
     from dsx.report.front import print_message
     from dsx.report.text import print_rows, working

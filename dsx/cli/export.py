@@ -40,12 +40,25 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a design of a study as model.py and weights, checked in a fresh process."""
-    from dsx.cli._chosen import export_chosen
+    from dsx.export import export as write_export
+    from dsx.measure import this_device
     from dsx.report.design import print_bundle
     from dsx.report.text import working
+    from dsx.search.design import load_choice
 
     # What the network's own code prints is no result.
     with working("exporting and checking"), redirect_stdout(sys.stderr):
         own = vouched(space, trust)
-        bundle = export_chosen(storage, study, pick, out, force, own, trust)
+        choice = load_choice(storage, study, pick, this_device(), own, trust)
+        bundle = write_export(
+            choice.space,
+            choice.design,
+            out,
+            weights=choice.weights,
+            searched=choice.metrics,
+            known=choice.known,
+            references=choice.references,
+            labels={"study": choice.study, "trial": choice.trial},
+            force=force,
+        )
     print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

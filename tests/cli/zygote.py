@@ -19,7 +19,6 @@ import sklearn.datasets  # noqa: F401
 import torch
 import torch._dynamo
 
-import dsx.cli._chosen
 import dsx.cli._single
 import dsx.report.design.backends
 import dsx.report.design.profile

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.cli._page import check_page, write_page
+from dsx.bench._pages import check_page, write_page
 from dsx.errors import DsxError
 
 
