@@ -14,10 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-import dsx
-from tests.search.again import change, leave_open, searched
 from tests.search.postgres import Server, start_server
-from tests.search.spaces import QUICK, STATIC, TINY
 
 pytest_plugins = ["tests.repetition"]
 
@@ -121,6 +118,10 @@ def storage(tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database with two finished studies, `static` (the older one) and `tiny`; only read it."""
+    # Imported here: the variables above have to be set before dsx is imported.
+    import dsx
+    from tests.search.spaces import STATIC, TINY
+
     storage = f"sqlite:///{tmp_path_factory.mktemp('finished')}/dsx.db"
     dsx.search(STATIC, trials=6, storage=storage)
     dsx.search(TINY, trials=4, storage=storage)
@@ -142,6 +143,9 @@ def copied(finished: str, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database with the study `quick`, in which any design may dominate another; only read it."""
+    from tests.search.again import change, leave_open, searched
+    from tests.search.spaces import QUICK
+
     storage = searched(QUICK, tmp_path_factory.mktemp("open"))
     change(storage, leave_open)
     return storage

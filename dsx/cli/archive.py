@@ -25,14 +25,12 @@ def archive(
     from dsx.report.front import print_message
     from dsx.report.studies import check_folder, save_study
     from dsx.report.text import working
-    from dsx.store.studies import front
+    from dsx.store.database import open_database
+    from dsx.store.studies import find_study
 
     if out is not None:
         check_folder(out)
-    with working("reading the study"):
-        found = front(study, storage=storage, mix_devices=mix_devices)
-    folder = Path("studies") / found.study if out is None else out
-    check_folder(folder)
     with working("writing the archive"):
-        written = save_study(storage, found.study, folder, mix_devices)
+        name = find_study(open_database(storage, create=False), study).name
+        written = save_study(storage, name, out or Path("studies") / name, mix_devices)
     print_message(f"Wrote {', '.join(str(file) for file in written)}")
