@@ -43,7 +43,7 @@ def main() -> None:
         space = load_space(name)
         (choices,) = space.choices
         baseline = space.cost(space.baseline)
-        title, replaced = network, f"{len(choices.slots)} of {len(space.census.slots)}"
+        title, replaced = network, f"{len(choices.slots)} of {len(space.analysis.slots)}"
         for groups, cost in costs(space):
             print(
                 f"{title:9}  {replaced:>8}  {groups:>6}"

@@ -57,7 +57,7 @@ def network(space: SearchSpace, seed: int) -> nn.Module:
 
 def redesigned(space: SearchSpace, name: str, base: nn.Module, keep: bool) -> nn.Module:
     """Redesign all slots but the first."""
-    specs = {slot.name: PRESETS[name](slot) for slot in space.census.slots[1:]}
+    specs = {slot.name: PRESETS[name](slot) for slot in space.analysis.slots[1:]}
     return redesign(base, specs, keep_weights=keep)
 
 

@@ -46,7 +46,7 @@ def test_the_operators_as_written_down() -> None:
     kept = from_conv2d(conv2d, ConvSpec(kernel_shape="cross"))
     assert kept(torch.randn(1, 64, 8, 8)).shape == (1, 128, 8, 8)
     model, sample = nn.Sequential(conv, nn.BatchNorm2d(128)).eval(), torch.randn(1, 64, 8, 8)
-    fast = deploy(model, sample, timer=None, known=None, native=False)
+    fast = deploy(model, sample, timer=None, form_cache=None, native=False)
     torch.testing.assert_close(fast(sample), model(sample), rtol=1e-3, atol=1e-4)
 
 

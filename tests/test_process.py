@@ -28,7 +28,7 @@ from dsx.search.design.compare_backends import compare_backends
 from dsx.search.design.measure_design import Single
 from dsx.search.design.selection import load_choice
 from dsx.search.doctor import examine
-from dsx.search.refine import settle
+from dsx.search.refine import refine_study
 from dsx.space import draft_space, redesign, slots
 from dsx.space.probe.probe import fingerprint, probe
 from dsx.store.database.engine import open_database
@@ -76,7 +76,7 @@ CALLS: dict[str, Callable[[Case], object]] = {
     "front": lambda case: dsx.front("quick", storage=case.storage),
     "load_space": lambda case: dsx.load_space("digits"),
     "search": lambda case: dsx.search(QUICK, trials=2, storage=f"sqlite:///{case.folder}/new.db"),
-    "settle": lambda case: settle("quick", 0.5, storage=case.storage),
+    "settle": lambda case: refine_study("quick", 0.5, storage=case.storage),
     "measure": lambda case: case.single.measure(["latency_ms", "flops", "peak_memory_mb"]),
     "layers": lambda case: case.single.layers(),
     "onnxruntime": lambda case: compare_backends(case.single, ["onnxruntime"]),
@@ -194,7 +194,7 @@ def _interrupted_search(case: Case) -> None:
 
 
 def _interrupted_settle(case: Case) -> None:
-    settle("quick", 9.0, storage=case.storage, doing=interrupt)
+    refine_study("quick", 9.0, storage=case.storage, doing=interrupt)
 
 
 def _interrupted_measure(case: Case) -> None:

@@ -38,7 +38,7 @@ def test_what_a_space_holds_can_be_shown_before_its_data_are_there(
     print_space(space, {}, "table")
     out = capsys.readouterr().out
     assert out.startswith(f"{name}: {space.file.model} on {space.file.data}, ")
-    assert max(map(len, out.splitlines()[: len(space.census.slots) + 2])) <= 80
+    assert max(map(len, out.splitlines()[: len(space.analysis.slots) + 2])) <= 80
     # Nothing that is offered is left out everywhere.
     assert "left out" not in out
 

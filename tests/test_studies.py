@@ -89,7 +89,7 @@ def test_closed_form_gives_the_counts_of_every_design(folder: Path) -> None:
         cost = space.cost(design)
         assert design.id == entry["id"]
         off = {name: entry["metrics"][name]["value"] - cost.numbers[name] for name in cost.numbers}
-        learned = [slot for slot in space.census.slots if design.specs[slot.name].learned]
+        learned = [slot for slot in space.analysis.slots if design.specs[slot.name].learned]
         # Learned shapes end with some weights more or fewer than expected: each has 32 bits, and
         # works for every pixel of the output.
         assert off["bits"] == 32 * off["params"]

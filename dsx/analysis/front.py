@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dsx.analysis.estimate import Estimate
-from dsx.analysis.membership import Certainty, Costs, certainties, contested_pairs, doubters
+from dsx.analysis.membership import Costs, Membership, certainties, contested_pairs, doubters
 from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 from dsx.analysis.reasons import Outcomes
 from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
@@ -120,14 +120,14 @@ class Front:
         return frozenset(entry.id for entry in self.on_front)
 
     @cached_property
-    def certainty(self) -> Mapping[str, Certainty]:
+    def membership(self) -> Mapping[str, Membership]:
         """How certainly each design is on the front, by id; an infeasible one is not."""
-        words: dict[str, Certainty] = {entry.id: "no" for entry in self.entries}
+        words: dict[str, Membership] = {entry.id: "no" for entry in self.entries}
         found = zip(self._feasible, certainties(self._known), strict=True)
         return words | {entry.id: word for entry, word in found}
 
     @cached_property
-    def perhaps(self) -> tuple[Entry, ...]:
+    def possible(self) -> tuple[Entry, ...]:
         """The designs off the front that are perhaps on it, the likeliest first.
 
         Likelier is what fewer designs of the front dominate, then what was drawn earlier.
@@ -135,7 +135,7 @@ class Front:
         behind = [
             entry
             for entry in self._feasible
-            if self.certainty[entry.id] == "perhaps" and entry.id not in self.front_ids
+            if self.membership[entry.id] == "possible" and entry.id not in self.front_ids
         ]
         ahead = dominate(self._costs(self.on_front), self._costs(behind)).sum(axis=1)
         return tuple(behind[place] for place in np.argsort(ahead, kind="stable"))

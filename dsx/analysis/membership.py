@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dsx.analysis.pareto import Values, dominate, non_dominated
 
-Certainty = Literal["certain", "perhaps", "no"]
+Membership = Literal["certain", "possible", "no"]
 
 FLAGGED_ERROR = 0.5
 """Relative error that is allowed for in a flagged number, about twice the largest that was seen
@@ -55,7 +55,7 @@ class Costs:
         return cls(lows=lows, highs=highs, labels=labels, flagged=np.zeros(lows.shape, dtype=bool))
 
 
-def certainties(costs: Costs) -> list[Certainty]:
+def certainties(costs: Costs) -> list[Membership]:
     """Return for each design how certainly it is on the front.
 
     Args:
@@ -68,8 +68,8 @@ def certainties(costs: Costs) -> list[Certainty]:
     words = np.full(len(costs.lows), "no", dtype=object)
     words[possible] = "certain"
     for block, _, doubts in _doubts(costs, possible):
-        words[block[doubts.any(axis=1)]] = "perhaps"
-    found: list[Certainty] = words.tolist()
+        words[block[doubts.any(axis=1)]] = "possible"
+    found: list[Membership] = words.tolist()
     return found
 
 

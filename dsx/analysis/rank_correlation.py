@@ -39,7 +39,7 @@ class Pairs:
         undecided: How many of them are equal in the other list.
     """
 
-    told_apart: int
+    decided: int
     misordered: int
     undecided: int
 
@@ -118,10 +118,10 @@ def pairs(x: Numbers, low: Numbers, high: Numbers) -> Pairs:
     Returns:
         The counts.
     """
-    told_apart = misordered = undecided = 0
+    decided = misordered = undecided = 0
     for own, end in zip(x, high, strict=True):
         above = x[low > end]
-        told_apart += len(above)
+        decided += len(above)
         misordered += int(np.count_nonzero(above < own))
         undecided += int(np.count_nonzero(above == own))
-    return Pairs(told_apart=told_apart, misordered=misordered, undecided=undecided)
+    return Pairs(decided=decided, misordered=misordered, undecided=undecided)

@@ -9,7 +9,7 @@ from dsx.analysis import Timing
 from dsx.conv import Run
 from dsx.conv.deploy import Choice
 from dsx.measure import Candidate, Measurement
-from dsx.measure.timing import Company, company, time_in_turn
+from dsx.measure.timing import WorkloadClass, classify_workload, time_in_turn
 from dsx.space import Design, SearchSpace, load_space
 from dsx.space.yaml import Measure
 
@@ -33,9 +33,9 @@ class Networks:
     space: str
     runs: Sequence[Run]
     measure: Measure
-    known: Mapping[str, Choice]
-    references: MutableMapping[str, float]
-    company: Company
+    form_cache: Mapping[str, Choice]
+    reference_times: MutableMapping[str, float]
+    workload: WorkloadClass
     alike: int
 
     def time(self, chosen: Sequence[int]) -> "Timed":
@@ -49,7 +49,7 @@ class Networks:
         """
         begin = time.perf_counter()
         runs = [self.runs[n] for n in chosen]
-        readings = time_in_turn(runs, self.measure, self.references, self.company)
+        readings = time_in_turn(runs, self.measure, self.reference_times, self.workload)
         return Timed(readings=readings, seconds=time.perf_counter() - begin)
 
 
@@ -86,8 +86,8 @@ def networks(
     space: str,
     count: int,
     budget_seconds: float,
-    known: Mapping[str, Choice] | None = None,
-    references: Mapping[str, float] | None = None,
+    form_cache: Mapping[str, Choice] | None = None,
+    reference_times: Mapping[str, float] | None = None,
 ) -> Networks:
     """Draw designs without learned shapes, always the same ones, and deploy them.
 
@@ -102,15 +102,15 @@ def networks(
         The networks, with fresh weights.
     """
     loaded = load_space(space)
-    forms, calm = dict(known or {}), dict(references or {})
+    forms, calm = dict(form_cache or {}), dict(reference_times or {})
     candidates = [Candidate(loaded, design, forms, calm) for design in drawn(loaded, count)]
     return Networks(
         space=space,
         runs=[candidate.run for candidate in candidates],
         measure=loaded.file.measure.model_copy(update={"budget_seconds": budget_seconds}),
-        known=forms,
-        references=calm,
-        company=company(loaded),
+        form_cache=forms,
+        reference_times=calm,
+        workload=classify_workload(loaded),
         alike=sum(_dense(candidate) for candidate in candidates),
     )
 
@@ -134,7 +134,7 @@ def drawn(space: SearchSpace, count: int) -> list[Design]:
     rng = random.Random(SEED)
     found: dict[str, Design] = {}
     while len(found) < count:
-        design = space.draw(lambda name, options: rng.choice(options))
+        design = space.sample(lambda name, options: rng.choice(options))
         if not design.learned:
             found.setdefault(design.id, design)
     return list(found.values())

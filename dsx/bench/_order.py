@@ -49,9 +49,9 @@ def in_turn(timed: Networks, machine: str) -> list[Figure]:
         figure("designs whose slots all fell back to dense", timed.alike / len(mean)),
         figure(
             "pairs that the intervals of one pass tell apart, in the other order in the other",
-            known.misordered / max(1, known.told_apart),
+            known.misordered / max(1, known.decided),
             PAIRS_GOAL,
-            made_from=f"{known.told_apart} pairs",
+            made_from=f"{known.decided} pairs",
         ),
     ]
 

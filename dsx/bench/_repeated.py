@@ -147,8 +147,8 @@ def in_processes(timed: Networks, processes: int) -> list[Figure]:
                     timed.space,
                     count,
                     timed.measure.budget_seconds,
-                    dict(timed.known),
-                    dict(timed.references),
+                    dict(timed.form_cache),
+                    dict(timed.reference_times),
                     SEED + number,
                 ).result()
             )
@@ -172,11 +172,11 @@ def _read_once(
     space: str,
     count: int,
     budget_seconds: float,
-    known: Mapping[str, Choice],
-    references: Mapping[str, float],
+    form_cache: Mapping[str, Choice],
+    reference_times: Mapping[str, float],
     seed: int,
 ) -> list[Measurement]:
-    timed = networks(space, count, budget_seconds, known, references)
+    timed = networks(space, count, budget_seconds, form_cache, reference_times)
     order = list(range(count))
     random.Random(seed).shuffle(order)
     readings = {number: timed.time([number]).readings[0] for number in order}

@@ -56,8 +56,8 @@ def export(
             out,
             weights=choice.weights,
             searched=choice.metrics,
-            known=choice.known,
-            references=choice.references,
+            form_cache=choice.form_cache,
+            reference_times=choice.reference_times,
             labels={"study": choice.study, "trial": choice.trial},
             force=force,
         )

@@ -46,10 +46,10 @@ def refine(
     patience = seconds("--storage-timeout", storage_timeout)
     from dsx.report.front import print_front, print_message, said
     from dsx.report.text import working
-    from dsx.search import settle
+    from dsx.search import refine_study
 
     with working("reading the study") as doing, redirect_stdout(sys.stderr):
-        refined = settle(
+        refined = refine_study(
             study,
             limit,
             storage=storage,

@@ -133,8 +133,8 @@ def _say_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
     from dsx.report.front import print_message
     from dsx.report.space import left_out_note, untraced_note
 
-    if space.census.untraced is not None:
-        print_message(untraced_note(space.census.untraced))
+    if space.analysis.untraced is not None:
+        print_message(untraced_note(space.analysis.untraced))
     for told in notes:
         print_message(f"note: {told}")
     if note := left_out_note(space):

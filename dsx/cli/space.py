@@ -116,17 +116,17 @@ def _show_model(
     from dsx.export import writing_notes
     from dsx.measure.metrics.flops import network_notes
     from dsx.report.front import print_message
-    from dsx.report.space import print_census
+    from dsx.report.space import print_analysis
     from dsx.report.text import working
 
     if file is not None:
         check_file(file)
     with working("listing the slots of the network"), redirect_stdout(sys.stderr):
         drafted = draft(model, arguments, shape)
-        notes = (*drafted.notes, *network_notes(drafted.network, drafted.census))
-        notes += writing_notes(drafted.network, drafted.census.input_shape)
+        notes = (*drafted.notes, *network_notes(drafted.network, drafted.analysis))
+        notes += writing_notes(drafted.network, drafted.analysis.input_shape)
     if file is not None:
         write(drafted.text, file)
-    print_census(model, drafted.census, format, notes)
+    print_analysis(model, drafted.analysis, format, notes)
     if file is not None:
         print_message(f"Wrote {file}", f"Next: {command_line('space', str(file))}")

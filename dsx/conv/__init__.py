@@ -11,7 +11,7 @@ from dsx.conv.network_calls import duplicate, move, set_mode
 from dsx.conv.sparsity.window import unread_channels, window_channels
 from dsx.conv.spec.describe import words
 from dsx.conv.spec.presets import preset, preset_names
-from dsx.conv.spec.spec import KEEP, ConvSpec, standing_spec
+from dsx.conv.spec.spec import KEEP, ConvSpec, original_spec
 from dsx.conv.timing import LEAST_ROUNDS, Run, Timer, default_clock, medians, rounds_until
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "from_conv2d",
     "medians",
     "move",
+    "original_spec",
     "preset",
     "preset_names",
     "real_cost",
@@ -41,7 +42,6 @@ __all__ = [
     "rounds_until",
     "set_mode",
     "spec_cost",
-    "standing_spec",
     "unread_channels",
     "window_channels",
     "words",

@@ -11,7 +11,7 @@ from dsx.conv.modules.separable import SeparableConv2d
 from dsx.conv.modules.windowed import spread
 from dsx.conv.sparsity.attributes import sizes_of
 from dsx.conv.sparsity.window import window_channels
-from dsx.conv.spec.spec import ConvSpec, standing_spec
+from dsx.conv.spec.spec import ConvSpec, original_spec
 
 
 def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:
@@ -36,7 +36,7 @@ def _build(spec: ConvSpec, conv: nn.Conv2d, scaled: bool) -> DsxConv:
     sizes = sizes_of(conv)
     spec = spec.at(sizes)
     if spec.keeps:
-        spec = standing_spec(sizes)
+        spec = original_spec(sizes)
     spec = spec.scaled(scaled)
     if spec.separable:
         return SeparableConv2d(spec, conv)

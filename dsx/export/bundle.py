@@ -46,8 +46,8 @@ def export(
     *,
     weights: Mapping[str, Tensor] | None = None,
     searched: Mapping[str, Estimate] | None = None,
-    known: MutableMapping[str, Choice] | None = None,
-    references: MutableMapping[str, float] | None = None,
+    form_cache: MutableMapping[str, Choice] | None = None,
+    reference_times: MutableMapping[str, float] | None = None,
     labels: Mapping[str, Any] | None = None,
     force: bool = False,
     exporter: str = "model_py",
@@ -77,12 +77,12 @@ def export(
     """
     check_place(out, force)
     writer = find(Exporter, exporter)
-    candidate = Candidate(space, design, known, references)
+    candidate = Candidate(space, design, form_cache, reference_times)
     with torch_threads(space.file.measure.threads), appearing(out, force) as folder:
         _fill(candidate, weights)
         skipped: list[Skipped] = []
         checks.check_weights(candidate, searched or {}, skipped)
-        headline = f"{design.words(space.census)} in {space.file.model} (design {design.id})."
+        headline = f"{design.words(space.analysis)} in {space.file.model} (design {design.id})."
         with writing_temporary():
             writer.write(candidate.deployed, candidate.sample, headline, folder)
             (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
@@ -139,7 +139,7 @@ def _manifest(
         **labels,
         "trained_for_export": trained,
         "design": candidate.design.id,
-        "words": candidate.design.words(candidate.space.census),
+        "words": candidate.design.words(candidate.space.analysis),
         "metrics": metrics,
         "outputs": outputs,
         "not_verified": [asdict(each) for each in skipped],

@@ -69,15 +69,15 @@ class Candidate:
         self,
         space: SearchSpace,
         design: Design,
-        known: MutableMapping[str, Choice] | None = None,
-        references: MutableMapping[str, float] | None = None,
+        form_cache: MutableMapping[str, Choice] | None = None,
+        reference_times: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> None:
         self.space = space
         self.design = design
-        self.known = {} if known is None else known
-        self.references = {} if references is None else references
+        self.form_cache = {} if form_cache is None else form_cache
+        self.reference_times = {} if reference_times is None else reference_times
         self.checkpoint = checkpoint
         self.waiting = waiting
         self.losses: list[float] | None = None
@@ -88,7 +88,7 @@ class Candidate:
         """The cost by closed form; for learned shapes that of the shapes after training."""
         if not self.design.learned:
             return self.space.cost(self.design)
-        return self.space.census.cost_of(self.trained())
+        return self.space.analysis.cost_of(self.trained())
 
     @functools.cached_property
     def network(self) -> nn.Module:
@@ -124,7 +124,7 @@ class Candidate:
             self.at_work(),
             self.sample,
             timer=timer(measure, self.waiting),
-            known=self.known,
+            form_cache=self.form_cache,
             native=measure.deploy == "native",
             runner=runner(measure.backend, measure.threads),
         )
@@ -183,7 +183,7 @@ class Candidate:
         network = duplicate(self.network)
         for module in network.modules():
             if isinstance(module, DsxConv):
-                module.settle()
+                module.finalize()
         move(network, self.sample.device, self.sample.dtype)
         return move(network, layout=layout(self.space.file.measure))
 
@@ -204,13 +204,13 @@ class Candidate:
         if not self._trained:
             # Trained where that is fast; measured where it will be at work.
             move(self.network, training_device())
-            with self.at_leisure() as give_way:
+            with self.at_leisure() as yield_device:
                 self.losses = train(
                     self.network,
                     self.splits.train,
                     self.space.file.train,
                     checkpoint=self.checkpoint,
-                    give_way=give_way,
+                    yield_device=yield_device,
                 )
             move(self.network, "cpu")
             self._trained = True
@@ -227,11 +227,11 @@ class Candidate:
         with ExitStack() as stack:
             ways = [stack.enter_context(shared(device)) for device in sorted(devices)]
 
-            def give_way() -> None:
+            def yield_device() -> None:
                 for way in ways:
                     way()
 
-            yield give_way
+            yield yield_device
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the weights of an earlier training, in place of a training.

@@ -9,8 +9,8 @@ from dsx.measure.backends import Backend
 from dsx.measure.candidate import Candidate
 from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.interleaved import time_in_turn
-from dsx.measure.timing.reference_workload import sentinel_backend
-from dsx.measure.timing.workload_class import Company, company
+from dsx.measure.timing.reference_workload import reference_backend
+from dsx.measure.timing.workload_class import WorkloadClass, classify_workload
 
 
 def read_latencies(
@@ -36,8 +36,8 @@ def read_latencies(
         found = time_in_turn(
             [runs[number] for number in group],
             first.space.file.measure,
-            first.references,
-            company(first.space),
+            first.reference_times,
+            classify_workload(first.space),
             waiting,
         )
         readings |= dict(zip(group, found, strict=True))
@@ -50,8 +50,8 @@ def read_latencies(
     ]
 
 
-def _yardstick(candidate: Candidate) -> tuple[str, str, Company]:
+def _yardstick(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
     """Name the clock, the backend of the sentinel and its company."""
     measure = candidate.space.file.measure
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
-    return clock.name, sentinel_backend(measure.backend), company(candidate.space)
+    return clock.name, reference_backend(measure.backend), classify_workload(candidate.space)

@@ -4,15 +4,15 @@ from dsx.search.doctor import examine
 from dsx.search.evaluator import read_metric
 from dsx.search.loop import Progress, search
 from dsx.search.plan import find_metrics, unmet
-from dsx.search.refine import Settled, settle
+from dsx.search.refine import Refinement, refine_study
 
 __all__ = [
     "Progress",
-    "Settled",
+    "Refinement",
     "examine",
     "find_metrics",
     "read_metric",
+    "refine_study",
     "search",
-    "settle",
     "unmet",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from dsx.conv.deploy import Choice
 from dsx.measure import Candidate
 from dsx.space import Design, SearchSpace
-from dsx.store.measurements import KnownForms, Memory, References
+from dsx.store.measurements import Calibration, FormCache, MeasurementStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +21,13 @@ class Candidates:
     """
 
     forms: MutableMapping[str, Choice]
-    references: MutableMapping[str, float]
+    reference_times: MutableMapping[str, float]
     waiting: Callable[[], None] | None = None
 
     @classmethod
-    def of(cls, memory: Memory, waiting: Callable[[], None] | None = None) -> "Candidates":
+    def of(
+        cls, measurements: MeasurementStore, waiting: Callable[[], None] | None = None
+    ) -> "Candidates":
         """Load what the database holds for a device.
 
         Args:
@@ -36,8 +38,8 @@ class Candidates:
             The builder.
         """
         return cls(
-            forms=KnownForms(memory.engine, memory.device, memory),
-            references=References(memory.engine, memory.device, memory),
+            forms=FormCache(measurements.engine, measurements.device, measurements),
+            reference_times=Calibration(measurements.engine, measurements.device, measurements),
             waiting=waiting,
         )
 
@@ -59,6 +61,6 @@ class Candidates:
             design,
             self.forms,
             checkpoint=checkpoint,
-            references=self.references,
+            reference_times=self.reference_times,
             waiting=self.waiting,
         )

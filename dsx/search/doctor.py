@@ -14,7 +14,7 @@ from dsx.measure.machine import absent_nvml, absent_rapl, missing_nvml, throttle
 from dsx.measure.timing import Quiet, look_for_noise
 from dsx.space import shipped_spaces
 from dsx.store.database import open_database, parse_url, shown
-from dsx.store.measurements import Agreement, MachineReferences, load_agreement
+from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreement
 from dsx.store.studies import list_studies
 
 OPTIONAL = {
@@ -58,12 +58,12 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
         What was found.
     """
     device = this_device()
-    references = MachineReferences(device.fingerprint)
-    forgotten = references.forget() if calibrate else {}
+    reference_times = MachineReferenceTimes(device.fingerprint)
+    forgotten = reference_times.forget() if calibrate else {}
     # A search that runs may add its own to those of the machine meanwhile.
     taken: dict[str, float] = {}
-    found = look_for_noise(taken if calibrate else references)
-    references.update(taken)
+    found = look_for_noise(taken if calibrate else reference_times)
+    reference_times.update(taken)
     database, repeated = _database(storage, device)
     findings = {
         **_offers(device),
@@ -137,7 +137,7 @@ def _quietness(found: Quiet, device: Device) -> dict[str, str]:
     return {
         "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",
         "others": f"{told} at work for other processes",
-        "sentinel": f"{found.sentinel_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
+        "reference_workload": f"{found.reference_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
         f"{found.block_spread:.1%} from block to block, {found.reading_spread:.1%} from reading "
         "to reading (10th to 90th percentile)",
         "advice": "; ".join(found.advice(device)) or "none",

@@ -21,7 +21,7 @@ from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.database import COMPLETE, FAILED, REJECTED, SQLAlchemyError
-from dsx.store.measurements import Memory
+from dsx.store.measurements import MeasurementStore
 from dsx.store.studies import Outcome
 from dsx.store.weights import Weights
 
@@ -42,14 +42,18 @@ class Evaluator:
     """
 
     def __init__(
-        self, plan: Plan, memory: Memory, weights: Weights, doing: Callable[[str], None]
+        self,
+        plan: Plan,
+        measurements: MeasurementStore,
+        weights: Weights,
+        doing: Callable[[str], None],
     ) -> None:
         self.plan = plan
-        self.memory = memory
-        self.recall = Recall(memory=memory, plan=plan)
+        self.measurements = measurements
+        self.recall = Recall(measurements=measurements, plan=plan)
         self.weights = weights
         self.doing = doing
-        self.candidates = Candidates.of(memory, lambda: doing(WAITING))
+        self.candidates = Candidates.of(measurements, lambda: doing(WAITING))
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
@@ -137,8 +141,8 @@ class Evaluator:
 
     def _broken(self, outcome: Outcome, values: Mapping[str, float]) -> str:
         """Note by how much each constraint is broken, and name those that are."""
-        outcome.excesses = self.plan.excesses(values, self.baseline)
-        return ", ".join(outcome.violations)
+        outcome.violations = self.plan.violations(values, self.baseline)
+        return ", ".join(outcome.violated)
 
     def _reading(self, candidate: Candidate, name: str, anew: bool) -> Measurement:
         design, metric = candidate.design, self.plan.metrics[name]
@@ -253,8 +257,8 @@ def _traceback(error: BaseException) -> str:
 def in_one_line(error: BaseException) -> str:
     """Give an error's message; its type too, where that says more."""
     words = " ".join(str(error).split())
-    if memory := out_of_memory(error):
-        return memory
+    if measurements := out_of_memory(error):
+        return measurements
     if isinstance(error, DsxError | RuntimeError | ValueError) and words:
         return words
     return f"{type(error).__name__}: {words}".rstrip(": ")

@@ -10,7 +10,7 @@ from dsx.measure import Candidate, Measurement
 from dsx.measure.metrics.deployed_flops import counted_deployment
 from dsx.search.plan import Plan
 from dsx.space import Design
-from dsx.store.measurements import Deployment, Memory
+from dsx.store.measurements import Deployment, MeasurementStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Recall:
         plan: The metrics and their protocols.
     """
 
-    memory: Memory
+    measurements: MeasurementStore
     plan: Plan
 
     def timed(self, name: str) -> bool:
@@ -41,7 +41,9 @@ class Recall:
         """
         subject = self._subject(name, design)
         return (
-            None if subject is None else self.memory.find(subject, name, self._under(name, design))
+            None
+            if subject is None
+            else self.measurements.find(subject, name, self._under(name, design))
         )
 
     def share(self, name: str, candidate: Candidate) -> Measurement | None:
@@ -56,9 +58,9 @@ class Recall:
             from now on it counts for this design too.
         """
         under = self.plan.protocols[name]
-        known = self.memory.find(candidate.deployed_id, name, under)
+        known = self.measurements.find(candidate.deployed_id, name, under)
         if known is not None:
-            self.memory.add_deployment(
+            self.measurements.add_deployment(
                 candidate.design.id, under, self._deployment(name, candidate)
             )
         return known
@@ -76,12 +78,14 @@ class Recall:
         """
         design, timed = candidate.design, self.timed(name)
         deployment = self._deployment(name, candidate) if timed else None
-        return self.memory.add(design.id, name, self._under(name, design), reading, deployment)
+        return self.measurements.add(
+            design.id, name, self._under(name, design), reading, deployment
+        )
 
     def _subject(self, name: str, design: Design) -> str | None:
         if not self.timed(name):
             return design.id
-        return self.memory.deployed(design.id, self.plan.protocol(name, design))
+        return self.measurements.deployed(design.id, self.plan.protocol(name, design))
 
     def _under(self, name: str, design: Design) -> str:
         """Return the protocol of the readings; a training is no part of that of a timed metric."""

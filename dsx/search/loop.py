@@ -16,10 +16,10 @@ from dsx.process import torch_threads
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
-from dsx.search.remeasure import distinct, marked, retime, to_time
+from dsx.search.remeasure import distinct, marked, remeasure, to_time
 from dsx.search.repair import Repair
-from dsx.search.resume import begin_study
-from dsx.search.sampling.study import Draw, Store, quiet_optuna
+from dsx.search.resume import create_or_resume
+from dsx.search.sampling.study import SampledTrial, StudySampler, quiet_optuna
 from dsx.space import SearchSpace, load_space
 from dsx.space.options import KEEPS
 from dsx.store.database import (
@@ -35,7 +35,7 @@ from dsx.store.database import (
     roll_back_open,
 )
 from dsx.store.lease import Lease, claim
-from dsx.store.measurements import Memory
+from dsx.store.measurements import MeasurementStore
 from dsx.store.studies import Outcome, Trials, check_study_name, load_front, set_reference
 from dsx.store.weights import Weights
 from dsx.trust import restricted
@@ -141,7 +141,7 @@ def search(
     name = loaded.name if study is None else study
     check_study_name(name, " (the name of the space; choose another with --study NAME)")
     engine = open_database(storage, True, storage_timeout, adopt)
-    memory = Memory(engine, this_device())
+    measurements = MeasurementStore(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
     with (
         torch_threads(loaded.file.measure.threads),
@@ -150,11 +150,13 @@ def search(
         one_line_errors(storage),
         claim(engine, name) as lease,
     ):
-        plan = make_plan(loaded, memory)
-        begin_study(name, plan, memory, seed, mix_devices, engine=lease.engine)
+        plan = make_plan(loaded, measurements)
+        create_or_resume(name, plan, measurements, seed, mix_devices, engine=lease.engine)
         report = report or (lambda progress: None)
         _resume_if_lost(
-            lambda: _Run(name, plan, memory, lease, storage, seed, trials, report, final_timing),
+            lambda: _Run(
+                name, plan, measurements, lease, storage, seed, trials, report, final_timing
+            ),
             lease,
             end,
         )
@@ -191,7 +193,7 @@ class _Run:
         self,
         name: str,
         plan: Plan,
-        memory: Memory,
+        measurements: MeasurementStore,
         lease: Lease,
         storage: str,
         seed: int,
@@ -201,7 +203,7 @@ class _Run:
     ) -> None:
         self.name = name
         self.plan = plan
-        self.memory = memory
+        self.measurements = measurements
         self.lease = lease
         self.engine: Engine = lease.engine
         self.wanted = wanted
@@ -218,8 +220,8 @@ class _Run:
         self.note_again = 0.0
         self.weights = Weights(self.engine, storage, name, plan.training)
         self.weights.check_folder()
-        self.evaluator = Evaluator(plan, memory, self.weights, self._doing)
-        self.store = Store(self.engine, name, plan.space.file.objectives, seed)
+        self.evaluator = Evaluator(plan, measurements, self.weights, self._doing)
+        self.store = StudySampler(self.engine, name, plan.space.file.objectives, seed)
 
     def run(self, end: float | None) -> None:
         """Draw and measure until there is enough, no more to be had, or the time is up."""
@@ -234,8 +236,8 @@ class _Run:
         at_random = False
         while not self._finished() and (end is None or time.monotonic() < end):
             self._doing("drawing")
-            draw = self.store.ask(at_random)
-            at_random = self._trial(draw)
+            trial = self.store.ask(at_random)
+            at_random = self._trial(trial)
         finished = self._finished()
         if finished:
             self._note_front()
@@ -247,7 +249,7 @@ class _Run:
         self.trials.interrupt()
         baseline = self.plan.space.baseline
         if self.trials.complete:
-            self.memory.add_design(baseline, baseline.words(self.plan.space.census))
+            self.measurements.add_design(baseline, baseline.words(self.plan.space.analysis))
             self._note_baseline(self.evaluator.evaluate(baseline))
         Repair(self.name, self.evaluator, self.trials, self.store, self._tell).run()
         known = baseline.id in self.trials.complete
@@ -260,18 +262,18 @@ class _Run:
             self.trials.seen.discard(baseline.id)
             names = [f"{choices.name}/redesign" for choices in self.plan.space.choices]
             self.store.enqueue(dict.fromkeys(names, KEEPS))
-        for draw in self.store.unfinished():
-            self._take_up(draw, known)
+        for trial in self.store.unfinished():
+            self._take_up(trial, known)
 
-    def _take_up(self, draw: Draw, baseline_known: bool) -> None:
+    def _take_up(self, trial: SampledTrial, baseline_known: bool) -> None:
         """End a trial that a stopped process left running."""
-        if self.trials.ends.get(draw.number) in (COMPLETE, REJECTED):
+        if self.trials.ends.get(trial.number) in (COMPLETE, REJECTED):
             # It was stopped before the sampler was told; all numbers are there.
-            self._tell(draw, self.evaluator.evaluate(self.plan.space.draw(draw.pick)))
+            self._tell(trial, self.evaluator.evaluate(self.plan.space.sample(trial.pick)))
             return
-        draw.fail()
-        if baseline_known and draw.number not in self.trials.ends:
-            self.store.enqueue(draw.params)
+        trial.fail()
+        if baseline_known and trial.number not in self.trials.ends:
+            self.store.enqueue(trial.params)
 
     def _finished(self) -> str:
         """Say why there is nothing left to do; empty while there is."""
@@ -283,21 +285,21 @@ class _Run:
             return f"stopped after {self.trials.draws} draws"
         return ""
 
-    def _trial(self, draw: Draw) -> bool:
+    def _trial(self, trial: SampledTrial) -> bool:
         """Take one draw to its end; say whether it had been drawn before."""
-        design = self.plan.space.draw(draw.pick)
-        self.memory.add_design(design, design.words(self.plan.space.census))
-        self.trials.begin(draw.number, design.id)
+        design = self.plan.space.sample(trial.pick)
+        self.measurements.add_design(design, design.words(self.plan.space.analysis))
+        self.trials.begin(trial.number, design.id)
         if design.id in self.trials.seen:
-            self.trials.repeat(draw.number)
-            draw.fail()
+            self.trials.repeat(trial.number)
+            trial.fail()
             return True
-        with subject(f"#{draw.number}"):
+        with subject(f"#{trial.number}"):
             outcome = self.evaluator.evaluate(design)
         if not design.changed:
             self._note_baseline(outcome)
-        self.trials.end(draw.number, design.id, outcome)
-        self._tell(draw, outcome)
+        self.trials.end(trial.number, design.id, outcome)
+        self._tell(trial, outcome)
         if not design.changed and outcome.state == FAILED:
             raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
         if outcome.state == COMPLETE and time.monotonic() >= self.note_again:
@@ -313,8 +315,8 @@ class _Run:
         self.front = len(front.on_front)
         # What is on the front of the study's own device may not be on that of all of them.
         own = load_front(self.engine, self.name) if front.devices else front
-        perhaps = {entry.id for entry in front.perhaps[:MOST_PERHAPS]}
-        self.weights.keep_only(front.front_ids | own.front_ids | perhaps | {front.baseline})
+        perhaps = {entry.id for entry in front.possible[:MOST_PERHAPS]}
+        self.weights.prune(front.front_ids | own.front_ids | perhaps | {front.baseline})
         end = time.monotonic()
         self.note_again = end + NOTE_REST * (end - begin)
 
@@ -331,7 +333,7 @@ class _Run:
         entries = distinct(found)[: self.final_timing.designs]
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = to_time(self._whole_front(), entries)
-        retime(designs, names, self.plan, self.memory, self.weights, self._doing)
+        remeasure(designs, names, self.plan, self.measurements, self.weights, self._doing)
         self._note_front()
         self._marked()
 
@@ -339,17 +341,17 @@ class _Run:
         return load_front(self.engine, self.name, mix_devices=True)
 
     def _marked(self) -> list[Entry]:
-        found = marked(self._whole_front(), self.memory.device)
+        found = marked(self._whole_front(), self.measurements.device)
         self.marked = len(found)
         return found
 
-    def _tell(self, draw: Draw, outcome: Outcome) -> None:
+    def _tell(self, trial: SampledTrial, outcome: Outcome) -> None:
         if outcome.state == COMPLETE:
-            draw.complete(outcome.values, outcome.excesses)
+            trial.complete(outcome.values, outcome.violations)
         elif outcome.state == REJECTED:
-            draw.reject(outcome.excesses)
+            trial.reject(outcome.violations)
         else:
-            draw.fail()
+            trial.fail()
 
     def _note_baseline(self, outcome: Outcome) -> None:
         """Write the hypervolume's reference down, before anybody can read a front without it."""
@@ -359,7 +361,7 @@ class _Run:
             name: outcome.values[name] * (1 + WORSENED * (1 if sense == "minimize" else -1))
             for name, sense in self.plan.space.file.objectives.items()
         }
-        set_reference(self.engine, self.name, self.memory.device, reference)
+        set_reference(self.engine, self.name, self.measurements.device, reference)
 
     def _doing(self, words: str) -> None:
         self.lease.check_seen()

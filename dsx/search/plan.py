@@ -14,7 +14,7 @@ from dsx.measure.metrics import STAGES, Stage, in_order
 from dsx.plain import plain
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import fingerprint, probe
-from dsx.store.measurements import Memory
+from dsx.store.measurements import MeasurementStore
 from dsx.store.weights import training_id
 
 
@@ -72,7 +72,7 @@ class Plan:
             for stage in order
         ]
 
-    def excesses(
+    def violations(
         self, values: Mapping[str, float], baseline: Mapping[str, float]
     ) -> dict[str, float]:
         """Compute by how much each constraint is violated.
@@ -85,7 +85,7 @@ class Plan:
             The excess by metric; positive if the constraint is violated.
         """
         return {
-            name: bound.excess(values[name], baseline[name])
+            name: bound.violation(values[name], baseline[name])
             for name, bound in self.space.file.constraints.items()
             if name in values and name in baseline
         }
@@ -140,14 +140,14 @@ def unmet(space: SearchSpace) -> dict[str, str]:
         if closed_form is None:
             continue
         best, standing = closed_form(least if bound.at_most else most), closed_form(baseline)
-        if bound.excess(best, standing) > 0:
+        if bound.violation(best, standing) > 0:
             share = f"{best / standing:.1%} of the baseline" if standing else str(best)
             word = "smallest" if bound.at_most else "largest"
             problems[name] = f"no design can meet this: the {word} has {best:,} ({share})"
     return problems
 
 
-def make_plan(space: SearchSpace, memory: Memory) -> Plan:
+def make_plan(space: SearchSpace, measurements: MeasurementStore) -> Plan:
     """Plan a study.
 
     Args:
@@ -165,12 +165,12 @@ def make_plan(space: SearchSpace, memory: Memory) -> Plan:
     for name, problem in unmet(space).items():
         raise space.source.error(("constraints", name), problem)
     notes = (*space.notes, *probe(space))
-    plan = plan_metrics(space, metrics, memory, space.learned)
+    plan = plan_metrics(space, metrics, measurements, space.learned)
     return dataclasses.replace(plan, notes=notes)
 
 
 def plan_metrics(
-    space: SearchSpace, metrics: Mapping[str, Metric], memory: Memory, learned: bool
+    space: SearchSpace, metrics: Mapping[str, Metric], measurements: MeasurementStore, learned: bool
 ) -> Plan:
     """Say under which protocols some metrics of a space are measured.
 
@@ -196,9 +196,11 @@ def plan_metrics(
         space=space,
         metrics=metrics,
         settings=settings,
-        protocols={name: memory.add_protocol(name, facts) for name, facts in settings.items()},
+        protocols={
+            name: measurements.add_protocol(name, facts) for name, facts in settings.items()
+        },
         learned={
-            name: memory.add_protocol(name, {**facts, "learned_shapes": _shaping(space)})
+            name: measurements.add_protocol(name, {**facts, "learned_shapes": _shaping(space)})
             for name, facts in settings.items()
             if learned
         },

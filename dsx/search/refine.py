@@ -23,8 +23,8 @@ from dsx.search.design.selection import design_of, permitted, study_space
 from dsx.search.evaluator import WAITING, in_one_line, read_metric, share_reading
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, make_plan, plan_metrics
-from dsx.search.remeasure import IN_TURN, distinct, marked, network_of, retime, to_time
-from dsx.search.resume import begin_study
+from dsx.search.remeasure import IN_TURN, distinct, marked, network_of, remeasure, to_time
+from dsx.search.resume import create_or_resume
 from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
 from dsx.store.database import (
@@ -36,7 +36,7 @@ from dsx.store.database import (
     open_database,
 )
 from dsx.store.lease import Lease, claim
-from dsx.store.measurements import Memory
+from dsx.store.measurements import MeasurementStore
 from dsx.store.studies import find_study, load_front
 from dsx.store.weights import Weights
 
@@ -67,7 +67,7 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settled:
+class Refinement:
     """What came of it.
 
     Args:
@@ -92,7 +92,7 @@ class Settled:
     seconds: float
 
 
-def settle(
+def refine_study(
     study: str | None,
     seconds: float,
     *,
@@ -102,7 +102,7 @@ def settle(
     space: SearchSpace | None = None,
     trust: bool = False,
     limits: Limits = DEFAULT_LIMITS,
-) -> Settled:
+) -> Refinement:
     """Measure contested designs of a study again.
 
     Args:
@@ -135,12 +135,12 @@ def settle(
     ):
         space = study_space(row, space)
         threads.enter_context(torch_threads(space.file.measure.threads))
-        memory = Memory(engine, this_device())
-        plan = make_plan(space, memory)
-        begin_study(row.name, plan, memory, row.seed, engine=lease.engine)
+        measurements = MeasurementStore(engine, this_device())
+        plan = make_plan(space, measurements)
+        create_or_resume(row.name, plan, measurements, row.seed, engine=lease.engine)
         weights = Weights(engine, storage, row.name, plan.training)
         weights.check_folder()
-        return _Settling(row, plan, memory, weights, lease, doing, limits).run(seconds)
+        return _Settling(row, plan, measurements, weights, lease, doing, limits).run(seconds)
 
 
 class _Settling:
@@ -150,15 +150,15 @@ class _Settling:
         self,
         study: StudyRow,
         plan: Plan,
-        memory: Memory,
+        measurements: MeasurementStore,
         weights: Weights,
         lease: Lease,
         doing: Callable[[str], None],
         limits: Limits,
     ) -> None:
-        self.study, self.plan, self.memory = study, plan, memory
+        self.study, self.plan, self.measurements = study, plan, measurements
         self.weights, self.lease, self._say = weights, lease, doing
-        self.engine: Engine = memory.engine
+        self.engine: Engine = measurements.engine
         self.limits = limits
         self.trained_metrics = [n for n, m in plan.metrics.items() if m.stage == "trained"]
         self.spent = {"timing": 0.0, "training": 0.0}
@@ -167,7 +167,7 @@ class _Settling:
         self.untimed: set[str] = set()
         self.tries: Counter[str] = Counter()
 
-    def run(self, seconds: float) -> Settled:
+    def run(self, seconds: float) -> Refinement:
         """Go on until nothing is contested, nothing helps any more, or time is up."""
         begin = time.monotonic()
         end = begin + seconds
@@ -177,7 +177,7 @@ class _Settling:
             self.lease.check()
             self._step(front, end)
             front = load_front(self.engine, self.study.name)
-        return Settled(
+        return Refinement(
             front=front,
             before=before,
             timed=self.done["timing"],
@@ -233,7 +233,8 @@ class _Settling:
         Also those whose latency is from bad conditions, whether they are contested or not.
         """
         rough = {
-            entry.id: (entry, self.limits.flagged) for entry in marked(front, self.memory.device)
+            entry.id: (entry, self.limits.flagged)
+            for entry in marked(front, self.measurements.device)
         }
         names = [name for name in front.refined_by("re-measure") if name in front.objectives]
         found = {entry.id: (entry, self.limits.readings) for entry in _overlapping(front, names)}
@@ -253,7 +254,7 @@ class _Settling:
         each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
         room = min(max(round(seconds / each), 2), self.limits.in_turn)
         chosen, baseline = entries[:room], front.baseline_entry
-        if baseline is None or baseline.device != self.memory.device:
+        if baseline is None or baseline.device != self.measurements.device:
             return chosen
         if network_of(baseline) in map(network_of, chosen):
             return chosen
@@ -279,7 +280,9 @@ class _Settling:
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = to_time(front, entries)
         most = self.limits.in_turn
-        timed = retime(designs, names, self.plan, self.memory, self.weights, self.doing, most)
+        timed = remeasure(
+            designs, names, self.plan, self.measurements, self.weights, self.doing, most
+        )
         # On a busy machine readings may not count, and without its weights a design has none.
         self.tries.update(map(network_of, entries))
         self.done["timing"] += len(timed)
@@ -303,8 +306,8 @@ class _Settling:
         self.done["training"] += 1
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
-        recall = Recall(memory=self.memory, plan=plan)
-        candidates = Candidates.of(self.memory, lambda: self.doing(WAITING))
+        recall = Recall(measurements=self.measurements, plan=plan)
+        candidates = Candidates.of(self.measurements, lambda: self.doing(WAITING))
         checkpoint = self.weights.checkpoint(design.id, plan.training)
         candidate = candidates.build(plan.space, design, checkpoint)
         for name in self._names(plan, design):
@@ -323,10 +326,13 @@ class _Settling:
         while True:
             seed += 1
             plan = plan_metrics(
-                reseeded(self.plan.space, seed), self.plan.metrics, self.memory, design.learned
+                reseeded(self.plan.space, seed),
+                self.plan.metrics,
+                self.measurements,
+                design.learned,
             )
             known = [
-                self.memory.find(design.id, name, plan.protocol(name, design))
+                self.measurements.find(design.id, name, plan.protocol(name, design))
                 for name in self.trained_metrics
             ]
             if None in known:

@@ -10,18 +10,18 @@ from dsx.search.evaluator import WAITING, read_metric
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
-from dsx.store.measurements import Memory
+from dsx.store.measurements import MeasurementStore
 from dsx.store.weights import Weights
 
 IN_TURN = 8
 """Designs that are timed in turn at once; more of them would hold too much memory."""
 
 
-def retime(
+def remeasure(
     designs: Sequence[Design],
     names: Sequence[str],
     plan: Plan,
-    memory: Memory,
+    measurements: MeasurementStore,
     weights: Weights,
     doing: Callable[[str], None],
     in_turn: int = IN_TURN,
@@ -42,8 +42,8 @@ def retime(
         The ids of those that have a new reading. Of designs with the same deployed network one is
         timed, and its reading counts for all of them.
     """
-    recall = Recall(memory=memory, plan=plan)
-    candidates = Candidates.of(memory)
+    recall = Recall(measurements=measurements, plan=plan)
+    candidates = Candidates.of(measurements)
     timed: list[str] = []
     seen: set[str] = set()
     for start in range(0, len(designs), in_turn):
@@ -92,7 +92,7 @@ def marked(front: Front, device: str) -> list[Entry]:
         for; on the front first, then the baseline.
     """
     baseline = () if front.baseline_entry is None else (front.baseline_entry,)
-    some = (*front.on_front, *baseline, *front.perhaps, *front.doubters)
+    some = (*front.on_front, *baseline, *front.possible, *front.doubters)
     matter = {entry.id: entry for entry in some}
     return [entry for entry in matter.values() if entry.device == device and _flagged(front, entry)]
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
 from dsx.search.evaluator import Evaluator
-from dsx.search.sampling.study import Draw, Store
+from dsx.search.sampling.study import SampledTrial, StudySampler
 from dsx.space import Design, SearchSpace, Value
 from dsx.space.options import Choices
 from dsx.store.database import COMPLETE, REJECTED, Engine
 from dsx.store.studies import Outcome, Trials, load_measured, load_spec
 
-Tell = Callable[[Draw, Outcome], None]
+Tell = Callable[[SampledTrial, Outcome], None]
 
 
 class Repair:
@@ -30,12 +30,12 @@ class Repair:
     """
 
     def __init__(
-        self, name: str, evaluator: Evaluator, trials: Trials, store: Store, tell: Tell
+        self, name: str, evaluator: Evaluator, trials: Trials, store: StudySampler, tell: Tell
     ) -> None:
         self.name, self.evaluator, self.trials = name, evaluator, trials
         self.store, self.tell = store, tell
         self.space: SearchSpace = evaluator.plan.space
-        self.engine: Engine = evaluator.memory.engine
+        self.engine: Engine = evaluator.measurements.engine
 
     def run(self) -> None:
         """Measure what is missing, then tell Optuna of the trials that it lost."""
@@ -44,7 +44,7 @@ class Repair:
             if design is None:
                 self.trials.lose(number)
                 continue
-            self.evaluator.memory.add_design(design, design.words(self.space.census))
+            self.evaluator.measurements.add_design(design, design.words(self.space.analysis))
             self.trials.replace(number, design.id, self.evaluator.evaluate(design))
         for number in range(self.store.count, self.trials.next):
             self._tell_again(number)
@@ -74,7 +74,7 @@ class Repair:
                 return design
         params = self.store.params(number)
         try:
-            drawn = self.space.draw(lambda name, options: params[name])
+            drawn = self.space.sample(lambda name, options: params[name])
         except KeyError:
             return None
         return drawn if drawn.id == identity else None
@@ -89,8 +89,8 @@ class Repair:
             self.store.ask(at_random=True).fail()
             return
         self.store.enqueue(params)
-        draw = self.store.ask(at_random=True)
-        self.tell(draw, self.evaluator.evaluate(self.space.draw(draw.pick)))
+        trial = self.store.ask(at_random=True)
+        self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.pick)))
 
 
 def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
@@ -125,6 +125,6 @@ def _options(choices: Choices, design: Design) -> dict[str, Value] | None:
                 way[name] = options[0]
             return way[name]
 
-        if choices.draw(pick) == wanted:
+        if choices.sample(pick) == wanted:
             return way
     return None

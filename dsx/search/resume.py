@@ -8,7 +8,7 @@ from dsx.search.plan import Plan
 from dsx.search.sampling.study import exists, forget
 from dsx.space.yaml import read_source
 from dsx.store.database import Engine, StudyRow
-from dsx.store.measurements import Memory
+from dsx.store.measurements import MeasurementStore
 from dsx.store.studies import (
     add_study,
     delete_study,
@@ -18,10 +18,10 @@ from dsx.store.studies import (
 )
 
 
-def begin_study(
+def create_or_resume(
     name: str,
     plan: Plan,
-    memory: Memory,
+    measurements: MeasurementStore,
     seed: int,
     mix_devices: bool = False,
     *,
@@ -44,21 +44,21 @@ def begin_study(
         StorageError: If the study was begun with another space, on another device, or by a dsx
             that measured otherwise.
     """
-    begun = load_study(memory.engine, name)
-    if begun is not None and _differs(begun, plan) and not has_results(memory.engine, name):
+    begun = load_study(measurements.engine, name)
+    if begun is not None and _differs(begun, plan) and not has_results(measurements.engine, name):
         forget(engine, name)
         delete_study(engine, name)
     elif begun is not None:
-        _check_same(begun, plan, memory, mix_devices)
+        _check_same(begun, plan, measurements, mix_devices)
         return
-    elif not has_trials(memory.engine, name) and exists(memory.engine, name):
+    elif not has_trials(measurements.engine, name) and exists(measurements.engine, name):
         raise StorageError(
             f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
             "another name with --study NAME)"
         )
     baseline = plan.space.baseline
-    memory.add_design(baseline, baseline.words(plan.space.census))
-    add_study(engine, _row(name, plan, memory.device, seed))
+    measurements.add_design(baseline, baseline.words(plan.space.analysis))
+    add_study(engine, _row(name, plan, measurements.device, seed))
 
 
 def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
@@ -92,7 +92,9 @@ def _differs(begun: StudyRow, plan: Plan) -> str:
     return difference_of(old, plan.space.source.content)
 
 
-def _check_same(begun: StudyRow, plan: Plan, memory: Memory, mix_devices: bool) -> None:
+def _check_same(
+    begun: StudyRow, plan: Plan, measurements: MeasurementStore, mix_devices: bool
+) -> None:
     space = plan.space
     new_study = "begin another study with --study NAME"
     difference = _differs(begun, plan)
@@ -101,8 +103,10 @@ def _check_same(begun: StudyRow, plan: Plan, memory: Memory, mix_devices: bool) 
             f"{space.source.file}: study '{begun.name}' was begun with another space: "
             f"{difference} ({new_study})"
         )
-    if begun.device != memory.device and not mix_devices:
-        difference = difference_of(memory.facts(begun.device), memory.facts(memory.device))
+    if begun.device != measurements.device and not mix_devices:
+        difference = difference_of(
+            measurements.facts(begun.device), measurements.facts(measurements.device)
+        )
         raise StorageError(
             f"study '{begun.name}' was begun on another device, and their numbers do not mix: "
             f"{difference} ({new_study}, or mix them all the same: --mix-devices)"

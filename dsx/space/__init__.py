@@ -3,7 +3,7 @@
 from dsx.space.design import Design
 from dsx.space.dials import DIALS, Value
 from dsx.space.draft import Draft, draft_space
-from dsx.space.network.analysis import Census, slots
+from dsx.space.network.analysis import NetworkAnalysis, slots
 from dsx.space.network.slots import Slot
 from dsx.space.options.choices import Choices, Pick
 from dsx.space.redesign import redesign
@@ -14,10 +14,10 @@ from dsx.space.yaml.schema import SpaceFile
 
 __all__ = [
     "DIALS",
-    "Census",
     "Choices",
     "Design",
     "Draft",
+    "NetworkAnalysis",
     "Pick",
     "SearchSpace",
     "Slot",

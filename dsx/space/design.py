@@ -8,7 +8,7 @@ from typing import Any
 from dsx.conv import KEEP, ConvSpec, words
 from dsx.errors import SpecError, unknown
 from dsx.plain import canonical_hash, plain_fields
-from dsx.space.network.analysis import Census
+from dsx.space.network.analysis import NetworkAnalysis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Design:
         cls,
         model: str,
         model_args: Mapping[str, Any],
-        census: Census,
+        analysis: NetworkAnalysis,
         specs: Mapping[str, ConvSpec],
     ) -> "Design":
         """Bring specs into their canonical form.
@@ -50,12 +50,12 @@ class Design:
         Raises:
             SpecError: If there is no such slot, or a spec cannot be set there.
         """
-        names = [slot.name for slot in census.slots]
+        names = [slot.name for slot in analysis.slots]
         for name in specs:
             if name not in names:
                 raise SpecError(unknown("slot", name, names))
         canonical = {}
-        for slot in census.slots:
+        for slot in analysis.slots:
             try:
                 canonical[slot.name] = slot.canonical(specs.get(slot.name, KEEP))
             except SpecError as error:
@@ -87,7 +87,7 @@ class Design:
         """Write the spec of every slot as plain JSON values, `keep` too."""
         return {name: spec.to_json() for name, spec in self.specs.items()}
 
-    def words(self, census: Census) -> str:
+    def words(self, analysis: NetworkAnalysis) -> str:
         """Describe the design as a person would.
 
         Args:
@@ -98,7 +98,7 @@ class Design:
         """
         phrases = Counter(
             words(self.specs[slot.name], slot.in_channels, slot.out_channels)
-            for slot in census.slots
+            for slot in analysis.slots
             if not self.specs[slot.name].keeps
         )
         parts = [f"{count}x {phrase}" for phrase, count in phrases.most_common()]

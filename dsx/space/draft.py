@@ -14,7 +14,7 @@ from torch import nn
 from dsx.conv import set_mode
 from dsx.errors import DsxError
 from dsx.plain import plain
-from dsx.space.network.analysis import Census, census
+from dsx.space.network.analysis import NetworkAnalysis, analysis
 from dsx.space.network.model import build_with_notes, check_alone, check_arguments
 from dsx.space.network.network import copied
 from dsx.space.network.slots import Slot
@@ -61,7 +61,7 @@ class Draft:
     """
 
     network: nn.Module
-    census: Census
+    analysis: NetworkAnalysis
     text: str
     notes: tuple[str, ...] = ()
 
@@ -83,7 +83,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
     check_arguments(arguments)
     arguments, shape = plain(arguments), plain(tuple(image_shape))
     network, notes = build_with_notes(model, arguments, shape)
-    found = census(network, torch.zeros(2, *shape))
+    found = analysis(network, torch.zeros(2, *shape))
     check_alone(set_mode(copied(network), False), shape)
     images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     notes = (*notes, *check_behaviour(network, images))
@@ -100,7 +100,7 @@ def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[
         train=_train(network, shape),
     )
     rules = "".join(_rule(match, slots) for match, slots in _matches(found))
-    return Draft(network=network, census=found, text=head + rules + _TAIL, notes=notes)
+    return Draft(network=network, analysis=found, text=head + rules + _TAIL, notes=notes)
 
 
 def _train(network: nn.Module, shape: tuple[int, ...]) -> str:
@@ -112,7 +112,7 @@ def _train(network: nn.Module, shape: tuple[int, ...]) -> str:
     return _PLAIN.format(epochs=epochs, augment=augment, **plain_recipe(shape))
 
 
-def _data(found: Census) -> str:
+def _data(found: NetworkAnalysis) -> str:
     """Name the data that such a network is most likely for."""
     (channels, rows, columns), (classes,) = found.input_shape, found.output_shape
     known = _KNOWN_DATA.get(((channels, rows, columns), classes))
@@ -130,7 +130,7 @@ def _kind(slot: Slot) -> str:
     return "pointwise" if slot.kernel_size == (1, 1) else "spatial"
 
 
-def _matches(found: Census) -> Iterator[tuple[str, list[Slot]]]:
+def _matches(found: NetworkAnalysis) -> Iterator[tuple[str, list[Slot]]]:
     """Give wildcards that tell the kinds of slots apart, with the slots that each is the first for.
 
     The first slot that reads the image comes first: hardly anything is to be won there.

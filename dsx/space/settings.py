@@ -48,7 +48,7 @@ def read_settings(space: SearchSpace, words: Iterable[str], base: Mapping[str, C
             asked |= dict.fromkeys(_matched(space, pattern), (word, spec))
         except DsxError as error:
             raise SpecError(f"{quoted(word)}: {error}") from error
-    slots = {slot.name: slot for slot in space.census.slots}
+    slots = {slot.name: slot for slot in space.analysis.slots}
     for name, (word, spec) in asked.items():
         try:
             slots[name].canonical(spec)
@@ -61,11 +61,11 @@ def _matched(space: SearchSpace, pattern: str) -> list[str]:
     # A module stands for its slots: a star needs quotes in some shells.
     found = [
         slot.name
-        for slot in space.census.slots
+        for slot in space.analysis.slots
         if fnmatch.fnmatchcase(slot.name, pattern) or slot.name.startswith(f"{pattern}.")
     ]
     if not found:
-        raise SpecError(no_match(pattern, space.census, modules=True))
+        raise SpecError(no_match(pattern, space.analysis, modules=True))
     return found
 
 

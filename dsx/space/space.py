@@ -17,7 +17,7 @@ from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
 from dsx.nets import network_builder
 from dsx.space.design import Design
-from dsx.space.network.analysis import Census, census
+from dsx.space.network.analysis import NetworkAnalysis, analysis
 from dsx.space.network.model import build_with_notes, check_alone, check_arguments, unwrap_logits
 from dsx.space.network.network import copied
 from dsx.space.options.choices import Choices, Pick
@@ -57,7 +57,7 @@ class SearchSpace:
     source: Source
     file: SpaceFile
     data: Data
-    census: Census
+    analysis: NetworkAnalysis
     choices: tuple[Choices, ...]
     built_notes: tuple[str, ...] = ()
 
@@ -78,9 +78,9 @@ class SearchSpace:
         Raises:
             SpecError: If there is no such slot, or a spec cannot be set there.
         """
-        return Design.of(self.file.model, self.file.model_args, self.census, specs)
+        return Design.of(self.file.model, self.file.model_args, self.analysis, specs)
 
-    def draw(self, pick: Pick) -> Design:
+    def sample(self, pick: Pick) -> Design:
         """Draw a design.
 
         Args:
@@ -91,7 +91,7 @@ class SearchSpace:
         """
         specs: dict[str, ConvSpec] = {}
         for choices in self.choices:
-            specs |= choices.draw(pick)
+            specs |= choices.sample(pick)
         return self.design(specs)
 
     @property
@@ -106,14 +106,14 @@ class SearchSpace:
 
     def cost(self, design: Design) -> Cost:
         """Count what a design costs, by closed form."""
-        return self.census.cost(design.specs)
+        return self.analysis.cost(design.specs)
 
     def cost_range(self) -> tuple[Cost, Cost]:
         """Give the least and the most that any design costs, each number by itself."""
         changes = [_setting_costs(choices) for choices in self.choices]
         bounds = []
         for best in (min, max):
-            total = self.census.cost({})
+            total = self.analysis.cost({})
             params, flops, bits = total.params, total.flops, total.bits
             for standing, offered in changes:
                 params += best(cost.params for cost in offered) - standing.params
@@ -134,7 +134,7 @@ class SearchSpace:
         network, _ = _build(self.file, self.source, self.data)
         if self.file.weights is not None and not fresh:
             self._take_weights(network, self.file.weights)
-        if self.census.wrapped:
+        if self.analysis.wrapped:
             unwrap_logits(network)
         return network
 
@@ -289,7 +289,7 @@ def _build_space(name: str, source: Source) -> SearchSpace:
         source=source,
         file=content,
         data=data,
-        census=found,
+        analysis=found,
         choices=tuple(rule_choices(content.slots, source, found)),
         built_notes=notes,
     )
@@ -307,10 +307,10 @@ def _also(data: Data) -> str:
     return f" (the largest label is {max(labels)})"
 
 
-def _census(network: nn.Module, data: Data, content: SpaceFile) -> Census:
+def _census(network: nn.Module, data: Data, content: SpaceFile) -> NetworkAnalysis:
     # Of two images: what is true of one alone is easily mistaken for the batch.
     sample = torch.zeros(2, *data.image_shape)
-    found = census(network, sample, kept=content.weights is not None)
+    found = analysis(network, sample, kept=content.weights is not None)
     if content.measure.batch == 1:
         check_alone(set_mode(copied(network), False), data.image_shape)
     return found

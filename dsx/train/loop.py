@@ -46,7 +46,7 @@ def train(
     checkpoint: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
     report: Report | None = None,
-    give_way: Callable[[], None] | None = None,
+    yield_device: Callable[[], None] | None = None,
 ) -> list[float]:
     """Train a classifier in place, on the device it is on.
 
@@ -81,8 +81,8 @@ def train(
             training.resume(checkpoint)
         looked = saved = time.monotonic()
         for epoch_over in training.steps():
-            if give_way is not None:
-                give_way()
+            if yield_device is not None:
+                yield_device()
             now = time.monotonic()
             if not epoch_over and now - looked < min(LOOK_SECONDS, save_seconds):
                 continue

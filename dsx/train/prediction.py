@@ -21,7 +21,7 @@ def predict(
     network: nn.Module,
     split: Split,
     dtype: torch.dtype = torch.float32,
-    give_way: Callable[[], None] = lambda: None,
+    yield_device: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Classify images.
 
@@ -39,5 +39,5 @@ def predict(
         for images, _ in split.batches(torch.arange(len(split)), BATCH, device_of(network)):
             progress.advance(BATCH * len(found))
             found.append(network(images.to(dtype)).argmax(1))
-            give_way()
+            yield_device()
     return torch.cat(found).cpu()

@@ -173,10 +173,10 @@ def test_classes_turn_signs_and_leave_the_infeasible_out() -> None:
         unsure(3, 0.05, flops=60, accuracy=0.70),
         entry(4, flops=1, accuracy=1.0, feasible=False),
     )
-    classes = {entry.trial: found.certainty[entry.id] for entry in found.entries}
-    assert classes == {0: "perhaps", 1: "certain", 2: "perhaps", 3: "no", 4: "no"}
+    classes = {entry.trial: found.membership[entry.id] for entry in found.entries}
+    assert classes == {0: "possible", 1: "certain", 2: "possible", 3: "no", 4: "no"}
     assert trials(found.on_front) == [0, 1]
-    assert trials(found.perhaps) == [2]
+    assert trials(found.possible) == [2]
     pairs = [(doubted.trial, doubter.trial) for doubted, doubter in found.contested]
     assert pairs == [(0, 1), (2, 1)]
 
@@ -190,7 +190,7 @@ def test_the_likeliest_are_those_that_fewest_of_the_front_dominate() -> None:
         unsure(5, 0.5, flops=16, accuracy=0.45),
     )
     assert trials(found.on_front) == [1, 2]
-    assert trials(found.perhaps) == [4, 5, 3]
+    assert trials(found.possible) == [4, 5, 3]
 
 
 def test_a_number_outside_of_its_interval_is_our_own_mistake() -> None:
@@ -213,13 +213,13 @@ LATENCY: dict[str, Direction] = {"latency_ms": "minimize", "accuracy": "maximize
 @pytest.mark.parametrize("slower", [1.1, 4.0, 100.0])
 def test_a_flagged_latency_makes_no_design_certain(flag: dict[str, bool], slower: float) -> None:
     calm = front(timed(0, 1.0, 0.9), timed(1, slower, 0.9), **LATENCY)
-    assert list(calm.certainty.values()) == ["certain", "no"]
+    assert list(calm.membership.values()) == ["certain", "no"]
     for flagged in ((0,), (1,), (0, 1)):
         facts = [flag if trial in flagged else {} for trial in (0, 1)]
         found = front(timed(0, 1.0, 0.9, **facts[0]), timed(1, slower, 0.9, **facts[1]), **LATENCY)
-        assert "certain" not in found.certainty.values()
+        assert "certain" not in found.membership.values()
         # One flagged reading of another network may well be a tenth off, but not a factor of 4.
-        assert found.certainty[found.entries[1].id] == ("perhaps" if slower == 1.1 else "no")
+        assert found.membership[found.entries[1].id] == ("possible" if slower == 1.1 else "no")
         assert found.contested == [(found.entries[0], found.entries[1])]
         assert found.entries[1] in found.doubters
 
@@ -228,10 +228,10 @@ def test_designs_with_the_same_readings_have_one_latency() -> None:
     shared: dict[str, Any] = {"rests_on": frozenset({7}), "noisy": True}
     better, worse = timed(0, 1.0, 0.9, **shared), timed(1, 1.0, 0.8, **shared)
     found = front(better, worse, **LATENCY)
-    assert list(found.certainty.values()) == ["certain", "no"]
+    assert list(found.membership.values()) == ["certain", "no"]
     assert found.contested == [] and found.doubters == ()
     equal = front(better, dataclasses.replace(worse, metrics=better.metrics), **LATENCY)
-    assert list(equal.certainty.values()) == ["certain", "certain"]
+    assert list(equal.membership.values()) == ["certain", "certain"]
 
 
 def test_why_a_front_is_empty_is_told_apart() -> None:

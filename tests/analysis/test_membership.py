@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dsx.analysis.membership import (
     FLAGGED_ERROR,
-    Certainty,
     Costs,
+    Membership,
     certainties,
     contested_pairs,
     doubters,
@@ -46,11 +46,11 @@ def truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[Values]
     return [t for t in found if (~same | (t[:, None, :] == t[None, :, :])).all()]
 
 
-def of_all_truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[Certainty]:
+def of_all_truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[Membership]:
     fronts = np.array([non_dominated(truth) for truth in truths(ends, labels)])
-    words: list[Certainty] = []
+    words: list[Membership] = []
     for column in fronts.T:
-        words.append("certain" if column.all() else "perhaps" if column.any() else "no")
+        words.append("certain" if column.all() else "possible" if column.any() else "no")
     return words
 
 
@@ -89,7 +89,7 @@ def test_a_flagged_number_makes_nothing_certain(ends: Values, seed: int) -> None
     unknown = of_all_truths(ends, costs.labels)
     for word, told in zip(words, unknown, strict=True):
         assert word != "certain" or told == "certain"
-        assert word != "no" or told in ("perhaps", "no")
+        assert word != "no" or told in ("possible", "no")
 
 
 def test_flagged_latencies_that_lie_close_together_decide_nothing() -> None:
@@ -100,7 +100,7 @@ def test_flagged_latencies_that_lie_close_together_decide_nothing() -> None:
     flagged = np.array([[True, False]] * 3)
     costs = dataclasses.replace(costs, flagged=flagged)
     assert 1.0 * (1 + FLAGGED_ERROR) > 1.1 * (1 - FLAGGED_ERROR)
-    assert certainties(costs) == ["perhaps", "perhaps", "no"]
+    assert certainties(costs) == ["possible", "possible", "no"]
     # The third keeps the others from being certain.
     assert contested_pairs(costs) == [(0, 1), (0, 2), (1, 2)]
 
@@ -109,7 +109,7 @@ def test_equal_deployed_networks_are_told_apart_by_everything_else() -> None:
     # The latency is unknown, but it is one latency.
     lows, highs = np.array([[1.0, 0.1], [1.0, 0.2]]), np.array([[2.0, 0.1], [2.0, 0.2]])
     apart = Costs.independent(lows, highs)
-    assert certainties(apart) == ["certain", "perhaps"]
+    assert certainties(apart) == ["certain", "possible"]
     equal = dataclasses.replace(apart, labels=np.array([[0, 1], [0, 2]]))
     flagged = np.array([[True, False], [True, False]])
     for costs in (equal, dataclasses.replace(equal, flagged=flagged)):
@@ -135,7 +135,7 @@ def test_where_nothing_is_contested_nothing_is_perhaps(ends: Values) -> None:
     pairs = contested_pairs(Costs.independent(lows, highs))
     assert len({frozenset(pair) for pair in pairs}) == len(pairs)
     for doubted, doubter in pairs:
-        assert words[doubted] == "perhaps"
+        assert words[doubted] == "possible"
         assert words[doubter] != "no"
         nowhere_worse = (lows[doubter] <= highs[doubted]).all()
         assert nowhere_worse and (lows[doubter] < highs[doubted]).any()
@@ -148,7 +148,7 @@ def test_where_nothing_is_contested_nothing_is_perhaps(ends: Values) -> None:
         and words[other] != "no"
     }
     assert {row for pair in pairs for row in pair} >= {
-        row for row, word in enumerate(words) if word == "perhaps"
+        row for row, word in enumerate(words) if word == "possible"
     }
 
 
@@ -162,7 +162,7 @@ def test_exact_numbers_leave_nothing_open() -> None:
 def test_an_interval_that_only_touches_decides() -> None:
     lows, highs = np.array([[1.0, 0.0], [1.0, 5.0]]), np.array([[1.0, 5.0], [1.0, 9.0]])
     # The second may be as good as the first in all, and is worse otherwise.
-    assert certainties(Costs.independent(lows, highs)) == ["certain", "perhaps"]
+    assert certainties(Costs.independent(lows, highs)) == ["certain", "possible"]
     assert contested_pairs(Costs.independent(lows, highs)) == [(1, 0)]
     lows[1, 1] = 5.1
     assert certainties(Costs.independent(lows, highs)) == ["certain", "no"]
@@ -170,7 +170,7 @@ def test_an_interval_that_only_touches_decides() -> None:
 
 def test_infinite_ends_and_nothing_at_all() -> None:
     lows, highs = np.array([[-np.inf], [0.0], [np.inf]]), np.array([[np.inf], [1.0], [np.inf]])
-    assert certainties(Costs.independent(lows, highs)) == ["perhaps", "perhaps", "no"]
+    assert certainties(Costs.independent(lows, highs)) == ["possible", "possible", "no"]
     assert certainties(Costs.independent(np.zeros((0, 2)), np.zeros((0, 2)))) == []
 
 
@@ -183,5 +183,5 @@ def test_many_designs_are_judged_like_few() -> None:
         others = np.arange(3000) != row
         best, worst = lows.copy(), highs.copy()
         best[others], worst[others] = highs[others], lows[others]
-        expected = "certain" if non_dominated(worst)[row] else "perhaps"
+        expected = "certain" if non_dominated(worst)[row] else "possible"
         assert words[row] == (expected if non_dominated(best)[row] else "no")

@@ -100,12 +100,12 @@ def test_each_side_of_an_uneven_interval_counts() -> None:
 @given(st.lists(st.tuples(FEW, FEW, FEW, FEW), max_size=8))
 def test_pairs_are_counted_as_by_hand(things: list[tuple[int, int, int, int]]) -> None:
     cases = [(x, value - down, value + up) for x, value, down, up in things]
-    told_apart = misordered = undecided = 0
+    decided = misordered = undecided = 0
     for (x, low, high), (other, other_low, other_high) in itertools.combinations(cases, 2):
         if low <= other_high and other_low <= high:
             continue
-        told_apart += 1
+        decided += 1
         undecided += x == other
         misordered += (x < other) != (low < other_low) and x != other
     sides = np.array(cases, dtype=float).reshape(-1, 3).T
-    assert pairs(*sides) == Pairs(told_apart=told_apart, misordered=misordered, undecided=undecided)
+    assert pairs(*sides) == Pairs(decided=decided, misordered=misordered, undecided=undecided)

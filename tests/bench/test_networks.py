@@ -37,21 +37,21 @@ def test_they_are_timed_in_the_order_asked_for(three: Networks) -> None:
     assert len(found.readings) == 2
     assert 0 < found.own_seconds < found.seconds
     # The sentinel was timed at the first reading; the next ones take the same reference.
-    (reference,) = three.references.values()
+    (reference,) = three.reference_times.values()
     assert timing(three.time([1]).readings[0]).reference_ms == reference
 
 
 def test_forms_and_references_are_taken_over(three: Networks) -> None:
-    again = networks(TINY.space, 3, 0.02, three.known, {"a": 1.0})
-    assert again.known == three.known
-    assert again.references == {"a": 1.0}
+    again = networks(TINY.space, 3, 0.02, three.form_cache, {"a": 1.0})
+    assert again.form_cache == three.form_cache
+    assert again.reference_times == {"a": 1.0}
     assert again.alike == three.alike
 
 
 def test_designs_that_fall_back_everywhere_are_counted(three: Networks) -> None:
     dense = {
         situation: type(choice)(form="dense", seconds={})
-        for situation, choice in three.known.items()
+        for situation, choice in three.form_cache.items()
     }
     assert networks(TINY.space, 3, 0.02, dense).alike == 3
 

@@ -20,7 +20,7 @@ def test_space_lists_the_slots_of_the_default(tmp_path: Path) -> None:
     space = load_space("digits")
     assert (document["schema_version"], document["space"]) == (2, "digits")
     assert document["size"] == space.size
-    assert [row["slot"] for row in document["slots"]] == [s.name for s in space.census.slots]
+    assert [row["slot"] for row in document["slots"]] == [s.name for s in space.analysis.slots]
     assert table(dsx("space", "--format", "csv", folder=tmp_path).out) == [
         {key: str(value) for key, value in row.items()} for row in document["slots"]
     ]

@@ -30,7 +30,7 @@ def test_the_same_as_data(tmp_path: Path) -> None:
     assert (document["schema_version"], document["input"], document["output"]) == (
         2, [3, 12, 12], [5],
     )  # fmt: skip
-    assert document["left_alone"]["unused"] == "is not called in a forward pass"
+    assert document["excluded"]["unused"] == "is not called in a forward pass"
     assert [row["groups"] for row in document["slots"]] == [1, 1, 1, 4, 1, 1, 1]
     assert document["cost"]["params"] > sum(row["params"] for row in document["slots"])
 

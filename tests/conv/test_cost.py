@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dsx.conv import KEEP, ConvSpec, Cost, build, preset, real_cost, spec_cost, standing_spec
+from dsx.conv import KEEP, ConvSpec, Cost, build, original_spec, preset, real_cost, spec_cost
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.sparsity.geometry import Geometry
 
@@ -41,7 +41,7 @@ def test_costs_worked_by_hand(spec: ConvSpec, weights: int, biases: int) -> None
     slot = nn.Conv2d(8, 12, 3, bias=False)
     expected = real_cost(weights, biases, (5, 4))
     assert build(spec, slot).cost((5, 4)) == expected
-    form = standing_spec(slot) if spec.at(slot) == KEEP else spec.at(slot)
+    form = original_spec(slot) if spec.at(slot) == KEEP else spec.at(slot)
     assert spec_cost(form, Geometry.of(slot), False, (5, 4)) == expected
 
 

@@ -43,7 +43,7 @@ def make_space(model: str = "small_cnn", dtype: str = "float32") -> SearchSpace:
 
 def cross_design(space: SearchSpace) -> Design:
     """Crosses under a sliding window in the second convolution."""
-    slot = space.census.slots[1].name
+    slot = space.analysis.slots[1].name
     spec = ConvSpec(kernel_shape="cross", groups=2, channel_stride=0.5)
     return space.design({slot: spec})
 

@@ -104,7 +104,7 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     latency = manifest["metrics"]["latency_ms"]
     assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
     assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (2, "s", 7)
-    assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.census))
+    assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.analysis))
     assert manifest["outputs"]["images"] == 512
     assert manifest["outputs"]["largest_difference"] <= manifest["outputs"]["tolerance"]
     assert manifest["device"]["torch"] == this_device().torch
@@ -148,7 +148,7 @@ def test_each_slot_may_have_another_convolution(tmp_path: Path) -> None:
         ConvSpec(kernel_shape="point", groups=2, channel_stride=1.0),
         ConvSpec(kernel_shape="lines"),
     ]
-    slots = [slot.name for slot in space.census.slots[1:]]
+    slots = [slot.name for slot in space.analysis.slots[1:]]
     design = space.design(dict(zip(slots, specs, strict=False)))
     bundle = export(space, design, tmp_path / "chosen")
     assert bundle.manifest["forms"].keys() == set(slots[: len(specs)])
@@ -171,11 +171,11 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_binary_and_learned_convolutions_are_exported_in_any_form(out: Path, form: str) -> None:
     space = make_space()
-    slot = space.census.slots[-1].name
+    slot = space.analysis.slots[-1].name
     design = space.design({slot: FORMS[form]})
     found = search(space, design)
     bundle = export(
-        space, design, out, weights=found.weights, searched=found.metrics, known=Always(form)
+        space, design, out, weights=found.weights, searched=found.metrics, form_cache=Always(form)
     )
     assert bundle.manifest["forms"] == {slot: form}
     metrics = bundle.manifest["metrics"]
@@ -183,7 +183,7 @@ def test_binary_and_learned_convolutions_are_exported_in_any_form(out: Path, for
     network.load_state_dict(found.weights)
     conv = network.get_submodule(slot)
     assert isinstance(conv, DsxConv)
-    own, standing = conv.cost((2, 2)), space.census.slots[-1].cost()
+    own, standing = conv.cost((2, 2)), space.analysis.slots[-1].cost()
     for name, number in own.numbers.items():
         rest = space.cost(space.baseline).numbers[name] - standing.numbers[name]
         assert metrics[name]["designed"] == rest + number
@@ -237,7 +237,7 @@ def test_what_cannot_be_written_leaves_nothing(out: Path, model: str, problem: s
 
 def test_shapes_of_another_training_are_found_out(out: Path) -> None:
     space = make_space()
-    slot = space.census.slots[-1].name
+    slot = space.analysis.slots[-1].name
     design = space.design({slot: ConvSpec(kernel_shape="learned", block_in=4, block_out=4)})
     found = search(space, design)
     with pytest.raises(WorkFailed, match=r"the network has [\d,]+ flops, the search counted 1$"):
@@ -247,7 +247,7 @@ def test_shapes_of_another_training_are_found_out(out: Path) -> None:
 @pytest.mark.long
 def test_learned_counts_that_the_search_does_not_have_are_listed(out: Path) -> None:
     space = make_space()
-    slot = space.census.slots[-1].name
+    slot = space.analysis.slots[-1].name
     design = space.design({slot: ConvSpec(kernel_shape="learned", block_in=4, block_out=4)})
     found = search(space, design)
     bundle = export(space, design, out, weights=found.weights, searched=found.metrics)

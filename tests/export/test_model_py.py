@@ -125,7 +125,7 @@ def test_any_combination_of_dials_is_exported_in_any_form(kind: str, data: st.Da
     with torch.no_grad():
         expected = module(case.x)
     for form in candidates(module, native=False):
-        deployed = deploy(nn.Sequential(module), case.x, known=Always(form))
+        deployed = deploy(nn.Sequential(module), case.x, form_cache=Always(form))
         assert deployed.choices["0"].form == form
         with tempfile.TemporaryDirectory() as folder:
             write(deployed, case.x, "One convolution.", Path(folder))

@@ -70,7 +70,7 @@ def measured() -> Measured:
 
 def breakdown(of: SearchSpace, scale: float, forms: dict[str, str]) -> Breakdown:
     """Rows of 1, 2, 3 ... milliseconds, the last one everything else."""
-    names: list[str | None] = [slot.name for slot in of.census.slots]
+    names: list[str | None] = [slot.name for slot in of.analysis.slots]
     layers = []
     for row, name in enumerate([*names, None]):
         value = scale * (row + 1)

@@ -19,8 +19,8 @@ from dsx.space import load_space
 from dsx.space.weights.pretrained import read_weights, take_weights
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE
-from dsx.store.measurements.calibration import MachineReferences
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.calibration import MachineReferenceTimes
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.weights.weights import Weights
 from tests.cli.running import Ended, dsx, one_line
 from tests.robustness.conftest import Tally
@@ -86,7 +86,7 @@ def test_stored_weights_are_absent_until_they_are_recreated(
     weights = Weights(open_database(stored.storage, create=True), stored.storage, "tiny", "p")
     weights.save(stored.baseline, choice.space.network())
     recreated = weights.load(stored.baseline) is not None
-    weights.keep_only(set())
+    weights.prune(set())
     named = [line.startswith(f"{file} ") and "\n" not in line for line in told]
     right = absent and recreated and named == [True] * (damage is not ABSENT)
     check(tally, right and seen(file) == before, told)
@@ -143,7 +143,9 @@ def test_no_command_is_stopped(
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     storage = f"sqlite:///{tmp_path_factory.mktemp('plan')}/dsx.db"
-    return make_plan(load_space(TINY), Memory(open_database(storage, create=True), this_device()))
+    return make_plan(
+        load_space(TINY), MeasurementStore(open_database(storage, create=True), this_device())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,7 @@ def checkpoint(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def evaluator_of(plan: Plan, folder: Path) -> Evaluator:
     """Prepare the evaluation of the baseline in a new database."""
     storage = f"sqlite:///{folder}/dsx.db"
-    memory = Memory(open_database(storage, create=True), this_device())
+    memory = MeasurementStore(open_database(storage, create=True), this_device())
     memory.add_design(plan.space.baseline, "unchanged")
     for name, settings in plan.settings.items():
         memory.add_protocol(name, settings)
@@ -323,16 +325,16 @@ def test_damaged_references_of_this_machine_are_named(
     damage: Damage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    references = MachineReferences("device")
-    references["situation"] = 0.25
+    reference_times = MachineReferenceTimes("device")
+    reference_times["situation"] = 0.25
     file = tmp_path / "dsx" / "sentinel.json"
     damage(file)
     before = seen(file)
     if damage is ABSENT:
-        references["situation"] = 0.5
-        check(tally, dict(references) == {"situation": 0.5})
+        reference_times["situation"] = 0.5
+        check(tally, dict(reference_times) == {"situation": 0.5})
         return
-    for use in (lambda: dict(references), lambda: references.update(situation=0.5)):
+    for use in (lambda: dict(reference_times), lambda: reference_times.update(situation=0.5)):
         with pytest.raises(
             WorkFailed, match=r"^[^\n]+ (is damaged|cannot be read)[^\n]*$"
         ) as caught:

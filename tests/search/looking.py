@@ -16,7 +16,7 @@ from dsx.measure import this_device
 from dsx.search.loop import Progress
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import Base, DeploymentRow, MeasurementRow, TrialRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 
 Row = TypeVar("Row", bound=Base)
 
@@ -46,7 +46,7 @@ def measured(storage: str) -> Counter[tuple[str, str, str]]:
 def moved(storage: str, study: str, designs: Collection[str]) -> str:
     """Let designs of a study have been measured on another device; give its fingerprint."""
     engine = open_database(storage, create=True)
-    other = Memory(engine, dataclasses.replace(this_device(), cores=4096)).device
+    other = MeasurementStore(engine, dataclasses.replace(this_device(), cores=4096)).device
     drawn = select(TrialRow.design).where(TrialRow.study == study)
     with Session(engine) as session, session.begin():
         session.execute(

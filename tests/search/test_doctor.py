@@ -13,12 +13,12 @@ from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.measure.machine.energy_counters import absent_rapl
 from dsx.measure.timing.clock import CpuClock
-from dsx.measure.timing.reference_workload import Sentinel
+from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.report.front.page import page
 from dsx.search.doctor import OPTIONAL, _cores, examine
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
-from dsx.store.measurements.calibration import MachineReferences
+from dsx.store.measurements.calibration import MachineReferenceTimes
 from dsx.store.measurements.repeatability import Agreement
 from tests.search.again import copy_to
 
@@ -26,7 +26,7 @@ from tests.search.again import copy_to
 def test_the_machine_is_described(storage: str) -> None:
     found = examine(storage)
     findings, quiet = found.findings, found.quiet
-    assert (quiet.sentinel_ms > 0, found.device) == (True, this_device())
+    assert (quiet.reference_ms > 0, found.device) == (True, this_device())
     assert findings["processor"] == this_device().processor
     assert findings["fingerprint"] == this_device().fingerprint
     assert this_device().torch_build in findings["torch"]
@@ -40,11 +40,11 @@ def test_the_reference_of_this_machine_is_taken_anew(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    references = MachineReferences(this_device().fingerprint)
-    references[Sentinel(CpuClock("thread"), 1).situation] = 1e-3
-    references["beside a network"] = 0.25
+    reference_times = MachineReferenceTimes(this_device().fingerprint)
+    reference_times[ReferenceWorkload(CpuClock("thread"), 1).situation] = 1e-3
+    reference_times["beside a network"] = 0.25
     before = examine(storage).findings
-    assert " of its reference" in before["sentinel"]
+    assert " of its reference" in before["reference_workload"]
     assert "--calibrate" in before["advice"]
     found = examine(storage, calibrate=True).findings
     said = (
@@ -52,7 +52,7 @@ def test_the_reference_of_this_machine_is_taken_anew(
         "timing of each"
     )
     assert re.fullmatch(said, found["reference"])
-    assert [value > 1e-2 for value in references.values()] == [True]
+    assert [value > 1e-2 for value in reference_times.values()] == [True]
     # A machine that slows down right after the reference was taken needs another try.
     advice = (examine(storage, calibrate=True).findings["advice"] for _ in range(5))
     assert any("--calibrate" not in words for words in advice)

@@ -21,7 +21,7 @@ from dsx.search.plan import make_plan
 from dsx.space import SearchSpace, load_space, redesign
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE, FAILED, REJECTED, MeasurementRow, TrialDetailRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.weights.weights import Weights
 from tests.search.looking import Following, measured, rows, states, trials, weight_files
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
@@ -189,12 +189,12 @@ RIGID = {
 
 def evaluator_of(space: Path, storage: str) -> Evaluator:
     """Make what a search of a space evaluates designs with; the baseline is known to it."""
-    memory = Memory(open_database(storage, create=True), this_device())
-    plan = make_plan(load_space(space), memory)
-    weights = Weights(memory.engine, storage, "s", plan.training)
-    evaluator = Evaluator(plan, memory, weights, lambda doing: None)
-    memory.add_design(plan.space.baseline, "as is")
-    memory.add_design(plan.space.design(RIGID), "learned")
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    plan = make_plan(load_space(space), measurements)
+    weights = Weights(measurements.engine, storage, "s", plan.training)
+    evaluator = Evaluator(plan, measurements, weights, lambda doing: None)
+    measurements.add_design(plan.space.baseline, "as is")
+    measurements.add_design(plan.space.design(RIGID), "learned")
     evaluator.evaluate(plan.space.baseline)
     return evaluator
 
@@ -225,7 +225,7 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
-    with Session(evaluator.memory.engine) as session, session.begin():
+    with Session(evaluator.measurements.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == "flops"))
     monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
@@ -233,7 +233,7 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
 
 def lose(evaluator: Evaluator, metric: str) -> None:
     """Forget the newest numbers of a metric."""
-    with Session(evaluator.memory.engine) as session, session.begin():
+    with Session(evaluator.measurements.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == metric))
 
 
@@ -277,7 +277,7 @@ def test_numbers_of_other_shapes_than_the_weights_have_are_taken_anew(
     first = evaluator.evaluate(design)
     # As if it had been stopped between the weights of a second training and their numbers.
     protocol = evaluator.plan.protocol("flops", design)
-    evaluator.memory.add(design.id, "flops", protocol, exact(1))
+    evaluator.measurements.add(design.id, "flops", protocol, exact(1))
     monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 
@@ -292,7 +292,7 @@ def test_learned_shapes_that_cannot_be_expected_to_fit_are_not_trained(
     outcome = evaluator.evaluate(evaluator.plan.space.design(half))
     assert outcome.state == REJECTED
     assert outcome.reason == "is expected to break the constraint on params"
-    assert outcome.excesses["params"] > 0
+    assert outcome.violations["params"] > 0
     assert not outcome.values
 
 

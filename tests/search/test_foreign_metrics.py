@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from dsx import front
-from dsx.search.refine import TIED, Limits, settle
+from dsx.search.refine import TIED, Limits, refine_study
 from dsx.space import load_space
 from dsx.store.database.schema import MeasurementRow, WeightFileRow
 from tests.cli.running import dsx
@@ -47,7 +47,7 @@ def test_a_study_knows_what_they_are(storage: str) -> None:
 
 def test_what_is_contested_is_measured_again(space: Path, storage: str) -> None:
     limits = Limits(readings=3, seeds=2)
-    found = settle(None, 60.0, storage=storage, space=load_space(space), limits=limits)
+    found = refine_study(None, 60.0, storage=storage, space=load_space(space), limits=limits)
     assert found.end == TIED
     assert found.timed >= 6 and found.trained >= 2 and found.failed == {}
     assert min(readings(storage, WATTS).values()) >= 3
@@ -103,6 +103,6 @@ def test_a_contested_metric_that_cannot_be_measured_again_is_named_so(tmp_path: 
     spread = f"objectives: {{'{SLOTS}': minimize, params: minimize}}"
     space = varied(QUICK, tmp_path, old, spread)
     storage = searched(space, tmp_path)
-    found = settle(None, 60.0, storage=storage, space=load_space(space))
+    found = refine_study(None, 60.0, storage=storage, space=load_space(space))
     assert found.front.contested and (found.timed, found.trained) == (0, 0)
     assert found.end != TIED and "can be measured again" in found.end

@@ -45,7 +45,7 @@ def check_end(storage: str, study: str, complete: int) -> None:
     assert len([trial for trial in told if trial.state == TrialState.COMPLETE]) == complete
     trained = "accuracy" in found.objectives
     kept = found.front_ids | {found.baseline} if trained else set()
-    perhaps = {entry.id for entry in found.perhaps} if trained else set()
+    perhaps = {entry.id for entry in found.possible} if trained else set()
     files = weight_files(storage, study)
     assert {file.suffix for file in files.values()} <= {".safetensors"}
     assert kept <= files.keys() <= kept | perhaps

@@ -15,12 +15,12 @@ from dsx.search.design.measure_design import Single
 from dsx.search.design.selection import design_of
 from dsx.search.lookup import Recall
 from dsx.search.plan import make_plan
-from dsx.search.refine import Limits, settle
-from dsx.search.remeasure import retime
+from dsx.search.refine import Limits, refine_study
+from dsx.search.remeasure import remeasure
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DeploymentRow, FormRow, MeasurementRow
-from dsx.store.measurements.measurements import Deployment, Memory
+from dsx.store.measurements.measurements import Deployment, MeasurementStore
 from dsx.store.weights.weights import Weights
 from tests.search.again import change, leave_open, let_machine_be
 from tests.search.forms import let_forms_be
@@ -73,7 +73,7 @@ def test_another_study_of_the_database_finds_it_too(storage: str) -> None:
 
 def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> None:
     space = load_space(QUICK)
-    names = [slot.name for slot in space.census.slots]
+    names = [slot.name for slot in space.analysis.slots]
     design = space.design({names[-1]: ConvSpec(kernel_shape="cross")})
     found = Single(space, design, storage).measure([LATENCY, "peak_memory_mb"])
     assert len(rows(storage, MeasurementRow)) == 2
@@ -107,14 +107,14 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = search(QUICK, trials=2, storage=storage)
-    memory = Memory(open_database(storage, create=True), this_device())
-    with Session(memory.engine) as session, session.begin():
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    with Session(measurements.engine) as session, session.begin():
         session.execute(delete(FormRow))
     let_forms_be(own=True, patch=monkeypatch)
-    plan = make_plan(load_space(QUICK), memory)
-    weights = Weights(memory.engine, storage, "quick", plan.training)
+    plan = make_plan(load_space(QUICK), measurements)
+    weights = Weights(measurements.engine, storage, "quick", plan.training)
     designs = [design_of(plan.space, entry) for entry in before.entries]
-    timed = retime(designs, [LATENCY], plan, memory, weights, lambda words: None)
+    timed = remeasure(designs, [LATENCY], plan, measurements, weights, lambda words: None)
     assert timed == [design.id for design in designs]
     baseline, other = front("quick", storage=storage).entries
     newest = latencies(storage)[-1]
@@ -129,7 +129,7 @@ def test_each_network_is_timed_once_when_a_front_is_settled(storage: str) -> Non
     search(QUICK, trials=3, storage=storage)
     change(storage, leave_open)
     before = len(latencies(storage))
-    found = settle("quick", 60.0, storage=storage, limits=Limits(seeds=1))
+    found = refine_study("quick", 60.0, storage=storage, limits=Limits(seeds=1))
     # All three designs run as one network, so timing cannot separate them.
     assert (found.timed, len(latencies(storage))) == (0, before)
     assert [entry.metrics[LATENCY] for entry in found.front.entries[1:]] == [
@@ -138,17 +138,17 @@ def test_each_network_is_timed_once_when_a_front_is_settled(storage: str) -> Non
 
 
 def test_a_deployment_is_stored_with_its_reading_or_not_at_all(storage: str) -> None:
-    memory = Memory(open_database(storage, create=True), this_device())
-    plan = make_plan(load_space(QUICK), memory)
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    plan = make_plan(load_space(QUICK), measurements)
     protocol = plan.protocols[LATENCY]
     reading = Measurement(value=1.0, low=0.9, high=1.1, samples=(1.0,))
     deployment = Deployment(subject="0" * 32, protocol=protocol, facts=DeploymentFacts())
     with pytest.raises(Exception, match="FOREIGN KEY constraint failed"):
-        memory.add("unknown", LATENCY, protocol, reading, deployment)
+        measurements.add("unknown", LATENCY, protocol, reading, deployment)
     assert (rows(storage, DeploymentRow), rows(storage, MeasurementRow)) == ([], [])
     design = plan.space.baseline
-    memory.add_design(design, "as is")
-    recall = Recall(memory=memory, plan=plan)
+    measurements.add_design(design, "as is")
+    recall = Recall(measurements=measurements, plan=plan)
     candidate = Candidate(plan.space, design)
     assert recall.share(LATENCY, candidate) is None
     assert recall.find(LATENCY, design) is None

@@ -13,14 +13,16 @@ from dsx.search.plan import Plan, find_metrics, make_plan, unmet
 from dsx.space import Design, load_space
 from dsx.space.yaml.bound import Bound
 from dsx.store.database.engine import open_database
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from tests.search.spaces import LEARNED, STATIC, TIMED, TINY, varied
 
 OBJECTIVES = "objectives: {accuracy: maximize, latency_ms: minimize}"
 
 
 def plan_of(space: Path, storage: str) -> Plan:
-    return make_plan(load_space(space), Memory(open_database(storage, create=True), this_device()))
+    return make_plan(
+        load_space(space), MeasurementStore(open_database(storage, create=True), this_device())
+    )
 
 
 def test_what_can_be_counted_is_measured_and_dear_things_last(storage: str) -> None:
@@ -153,10 +155,10 @@ def test_excesses_are_positive_where_a_bound_is_broken(value: float, baseline: f
     bounded = type(space)(**{**vars(space), "file": file})
     plan = Plan(space=bounded, metrics={}, settings={}, protocols={}, learned={})
     values = {"params": value, "accuracy": value}
-    excesses = plan.excesses(values, {"params": baseline, "accuracy": baseline})
-    assert excesses.keys() == {"params", "accuracy"}
-    assert (excesses["params"] > 0) == (value > 0.5 * baseline)
-    assert (excesses["accuracy"] > 0) == (value < 0.9)
+    violations = plan.violations(values, {"params": baseline, "accuracy": baseline})
+    assert violations.keys() == {"params", "accuracy"}
+    assert (violations["params"] > 0) == (value > 0.5 * baseline)
+    assert (violations["accuracy"] > 0) == (value < 0.9)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_binary_basis_of_kept_weights_has_a_scale(trained: Trained, tmp_path: 
     design = space.design({"stages.0.conv1": ConvSpec(binary_basis=2)})
     assert design.specs["stages.0.conv1"].scale is True
     candidate = Candidate(space, design)
-    assert candidate.cost == space.census.cost_of(candidate.network)
+    assert candidate.cost == space.analysis.cost_of(candidate.network)
 
 
 def test_learned_shapes_begin_with_kept_weights_too(

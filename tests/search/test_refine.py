@@ -14,12 +14,12 @@ from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.search.evaluator import WAITING
 from dsx.search.plan import make_plan
-from dsx.search.refine import DEFAULT_LIMITS, TIED, Limits, Settled, reseeded, settle
+from dsx.search.refine import DEFAULT_LIMITS, TIED, Limits, Refinement, refine_study, reseeded
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import LeaseRow, MeasurementRow, StudyRow
 from dsx.store.lease.lease import Intervals, claim
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.read import find_study
 from dsx.store.weights.weights import Weights
 from tests.cli.running import INTERRUPT, dsx, start, until
@@ -43,15 +43,15 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     let_machine_be(False, monkeypatch)
 
 
-def settled(
+def refinement(
     storage: str,
     seconds: float = FOR_LONG,
     study: str | None = None,
     trust: bool = False,
     limits: Limits = DEFAULT_LIMITS,
-) -> Settled:
+) -> Refinement:
     before = measured(storage)
-    found = settle(study, seconds, storage=storage, trust=trust, limits=limits)
+    found = refine_study(study, seconds, storage=storage, trust=trust, limits=limits)
     assert before <= measured(storage)
     assert found.front == front(study, storage=storage)
     return found
@@ -62,7 +62,7 @@ def test_contested_designs_are_timed_in_turn(storage: str) -> None:
     doing: list[str] = []
     before = readings(storage, "accuracy")
     limits = Limits(readings=3, seeds=1)
-    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
+    found = refine_study("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
     # Readings that this machine has spoilt do not count, and are taken once more.
     assert (found.before, found.trained) == (3, 0)
     assert found.timed >= 6
@@ -78,7 +78,7 @@ def test_contested_designs_are_timed_in_turn(storage: str) -> None:
 def test_contested_designs_are_trained_with_fresh_seeds(storage: str) -> None:
     doing: list[str] = []
     limits = Limits(readings=1, seeds=2)
-    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
+    found = refine_study("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
     assert (found.timed, found.trained) == (0, 3)
     assert {words for words in doing if words.endswith("with seed 1")} == {
         f"training #{entry.trial} with seed 1" for entry in found.front.entries
@@ -100,15 +100,15 @@ def test_contested_designs_are_trained_with_fresh_seeds(storage: str) -> None:
 def test_a_damaged_checkpoint_of_a_seed_is_ignored(
     storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    memory = Memory(open_database(storage, create=True), this_device())
-    text = find_study(memory.engine, "quick").space_text
-    plan = make_plan(reseeded(build_space("quick", "quick", text), 1), memory)
-    weights = Weights(memory.engine, storage, "quick", plan.training)
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    text = find_study(measurements.engine, "quick").space_text
+    plan = make_plan(reseeded(build_space("quick", "quick", text), 1), measurements)
+    weights = Weights(measurements.engine, storage, "quick", plan.training)
     file = weights.checkpoint(front("quick", storage=storage).baseline)
     file.parent.mkdir(parents=True)
     file.write_text("mine")
     limits = Limits(readings=1, seeds=2)
-    assert settle("quick", FOR_LONG, storage=storage, limits=limits).trained == 3
+    assert refine_study("quick", FOR_LONG, storage=storage, limits=limits).trained == 3
     (told,) = caplog.messages
     assert told.startswith(f"{file} is damaged, ")
     assert told.endswith("; the training starts again")
@@ -119,7 +119,7 @@ def test_a_damaged_checkpoint_of_a_seed_is_ignored(
 def test_what_less_time_was_spent_on_comes_next(storage: str) -> None:
     doing: list[str] = []
     limits = Limits(readings=3, seeds=2)
-    found = settle("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
+    found = refine_study("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
     assert found.timed >= 6
     assert found.trained == 3
     first, second, *_ = [words for words in doing if words != WAITING]
@@ -134,7 +134,7 @@ def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(tmp_pat
     storage = searched(space, tmp_path, trials=2)
     change(storage, leave_open)
     broken.touch()
-    found = settled(storage, trust=True, limits=Limits(readings=1, seeds=3))
+    found = refinement(storage, trust=True, limits=Limits(readings=1, seeds=3))
     assert found.trained == 2
     assert found.failed == {entry.id: "seed 1: KeyError: 'broken'" for entry in found.front.entries}
     assert set(readings(storage, "accuracy").values()) == {1}
@@ -143,7 +143,7 @@ def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(tmp_pat
 
 def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
     before = measured(storage)
-    found = settled(storage, seconds=0.0)
+    found = refinement(storage, seconds=0.0)
     assert (found.end, found.timed, found.trained) == ("time is up", 0, 0)
     assert measured(storage) == before
     assert (found.before, len(found.front.contested)) == (3, 3)
@@ -159,8 +159,8 @@ def test_the_baseline_keeps_pace_with_what_is_compared_with_it(storage: str) -> 
             row.low = row.high = row.value
 
     change(storage, worst)
-    assert front("quick", storage=storage).certainty[baseline] == "no"
-    found = settled(storage, limits=Limits(readings=3, seeds=1))
+    assert front("quick", storage=storage).membership[baseline] == "no"
+    found = refinement(storage, limits=Limits(readings=3, seeds=1))
     assert found.before == 1
     assert readings(storage)[baseline] >= 3
 
@@ -184,7 +184,7 @@ def test_a_baseline_whose_latency_is_damaged_is_timed_first(tmp_path: Path) -> N
 
     change(storage, damage)
     assert not timed()
-    settled(storage, limits=Limits(readings=2, seeds=1))
+    refinement(storage, limits=Limits(readings=2, seeds=1))
     assert timed()
 
 
@@ -194,19 +194,21 @@ def test_no_more_is_timed_in_turn_than_there_is_time_for(tmp_path: Path) -> None
     storage = searched(space, tmp_path)
     change(storage, leave_open)
     doing: list[str] = []
-    settle("quick", 10.0, storage=storage, doing=doing.append, limits=Limits(readings=2, seeds=1))
+    refine_study(
+        "quick", 10.0, storage=storage, doing=doing.append, limits=Limits(readings=2, seeds=1)
+    )
     # As far as it knows then, each takes half of the time.
     assert doing[0] == "timing 2 designs in turn"
 
 
 def test_exact_numbers_are_not_contested(tmp_path: Path) -> None:
     storage = searched(STATIC, tmp_path)
-    found = settled(storage)
+    found = refinement(storage)
     assert (found.end, found.before, found.timed) == ("nothing is contested", 0, 0)
 
 
 def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
-    assert settle(None, 0.0, storage=storage).front.study == "quick"
+    assert refine_study(None, 0.0, storage=storage).front.study == "quick"
 
 
 @pytest.mark.parametrize("noisy", [True, False])
@@ -226,7 +228,7 @@ def test_what_was_timed_in_bad_conditions_is_timed_again_though_not_contested(
     change(storage, decide)
     change(storage, mark(fast.id, others[0].id, noisy=noisy))
     assert front("quick", storage=storage).contested == []
-    found = settled(storage, limits=Limits(readings=1, seeds=1))
+    found = refinement(storage, limits=Limits(readings=1, seeds=1))
     counts = readings(storage)
     assert counts[fast.id] == DEFAULT_LIMITS.flagged
     # Surely off the front: nobody needs to know better.
@@ -239,7 +241,7 @@ def test_on_a_machine_that_stays_busy_it_ends_after_some_tries(
 ) -> None:
     # Beside calm readings those of a busy machine do not count.
     let_machine_be(True, monkeypatch)
-    found = settled(storage, limits=Limits(readings=3, seeds=1))
+    found = refinement(storage, limits=Limits(readings=3, seeds=1))
     assert found.timed == 3 * 3
     assert {entry.metrics["latency_ms"].readings for entry in found.front.entries} == {1}
 
@@ -255,7 +257,7 @@ def test_learned_shapes_are_measured_anew_with_a_fresh_seed(tmp_path: Path) -> N
             row.value = row.low = row.high = 1000.0
 
     change(storage, leave)
-    found = settled(storage, limits=Limits(readings=1, seeds=2))
+    found = refinement(storage, limits=Limits(readings=1, seeds=2))
     assert found.trained == 2
     taken = Counter((row.design, row.metric) for row in rows(storage, MeasurementRow))
     for entry in found.front.entries:
@@ -281,12 +283,12 @@ def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
         claim(engine, "quick", often),
         pytest.raises(StorageError, match="is being run by process"),
     ):
-        settle("quick", 0.0, storage=storage)
+        refine_study("quick", 0.0, storage=storage)
     other = moved(storage, "quick", [entry.id for entry in front("quick", storage=storage).entries])
     with Session(engine) as session, session.begin():
         session.execute(update(StudyRow).values(device=other))
     with pytest.raises(StorageError, match="was begun on another device"):
-        settle("quick", 0.0, storage=storage)
+        refine_study("quick", 0.0, storage=storage)
     assert rows(storage, LeaseRow) == []
 
 
@@ -342,4 +344,4 @@ def test_designs_whose_weights_are_not_kept_are_reported(tmp_path: Path) -> None
     change(storage, mark(baseline, learned, noisy=True))
     for file in tmp_path.rglob(f"{learned}.*.safetensors"):
         file.unlink()
-    assert settled(storage, limits=Limits(readings=2, seeds=1)).untimed == {learned}
+    assert refinement(storage, limits=Limits(readings=2, seeds=1)).untimed == {learned}

@@ -11,11 +11,11 @@ from dsx.measure import this_device
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import WAITING
 from dsx.search.plan import Plan, make_plan
-from dsx.search.remeasure import marked, retime
+from dsx.search.remeasure import marked, remeasure
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.read import find_study
 from dsx.store.weights.weights import Weights
 from tests.measure.facts import deployed
@@ -46,17 +46,17 @@ def again(
     in_turn: int = 8,
 ) -> list[str]:
     """Time all designs of a study again."""
-    plan, memory, weights = opened(storage, study)
+    plan, measurements, weights = opened(storage, study)
     designs = [design_of(plan.space, entry) for entry in front(study, storage=storage).entries]
-    return retime(designs, ["latency_ms"], plan, memory, weights, doing, in_turn)
+    return remeasure(designs, ["latency_ms"], plan, measurements, weights, doing, in_turn)
 
 
-def opened(storage: str, study: str) -> tuple[Plan, Memory, Weights]:
+def opened(storage: str, study: str) -> tuple[Plan, MeasurementStore, Weights]:
     """Open a study as a command does."""
-    memory = Memory(open_database(storage, create=True), this_device())
-    row = find_study(memory.engine, study)
-    plan = make_plan(build_space(study, study, row.space_text), memory)
-    return plan, memory, Weights(memory.engine, storage, study, plan.training)
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    row = find_study(measurements.engine, study)
+    plan = make_plan(build_space(study, study, row.space_text), measurements)
+    return plan, measurements, Weights(measurements.engine, storage, study, plan.training)
 
 
 def test_new_readings_lie_beside_the_old(storage: str) -> None:
@@ -117,7 +117,7 @@ def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -
     ids = [entry.id for entry in entries]
     change(storage, mark(*ids[1:], noisy=noisy))
     found = front("quick", storage=storage)
-    assert {found.certainty[one] for one in ids} == {"perhaps"}
+    assert {found.membership[one] for one in ids} == {"possible"}
     assert {entry.id for entry in marked(found, HERE)} == set(ids[1:])
     assert marked(found, "another device") == []
 
@@ -148,7 +148,7 @@ def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
 
     change(storage, surely_better)
     found = front("quick", storage=storage)
-    assert baseline not in {entry.id for entry in (*found.on_front, *found.perhaps)}
+    assert baseline not in {entry.id for entry in (*found.on_front, *found.possible)}
     assert [entry.id for entry in marked(found, HERE)] == [baseline]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dsx import front, search
 from dsx.search.repair import parameters
-from dsx.search.sampling.study import Store
+from dsx.search.sampling.study import StudySampler
 from dsx.space import SearchSpace, load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
@@ -31,9 +31,9 @@ def told(storage: str) -> list[tuple[int, str, object]]:
 @pytest.mark.parametrize("space", [STATIC, LEARNED])
 def test_the_parameters_of_a_design_draw_it(storage: str, space: object) -> None:
     loaded = load_space(str(space))
-    store = Store(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
+    store = StudySampler(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
     for _ in range(5):
-        design = loaded.draw(store.ask(at_random=True).pick)
+        design = loaded.sample(store.ask(at_random=True).pick)
         found = parameters(loaded, design)
         assert found is not None
         assert _drawn(loaded, found) == design.id
@@ -41,7 +41,7 @@ def test_the_parameters_of_a_design_draw_it(storage: str, space: object) -> None
 
 def _drawn(space: SearchSpace, found: object) -> str:
     assert isinstance(found, dict)
-    return space.draw(lambda name, options: found[name]).id
+    return space.sample(lambda name, options: found[name]).id
 
 
 def test_optuna_is_told_again_what_it_lost(copied: str) -> None:

@@ -14,12 +14,12 @@ from dsx import front, search
 from dsx.errors import StorageError
 from dsx.measure import this_device
 from dsx.search.plan import make_plan
-from dsx.search.resume import begin_study, difference_of
-from dsx.search.sampling.study import Store
+from dsx.search.resume import create_or_resume, difference_of
+from dsx.search.sampling.study import StudySampler
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from tests.search.looking import moved, rows, trials
 from tests.search.spaces import STATIC, varied
 
@@ -62,11 +62,15 @@ def test_a_changed_space_is_refused_with_the_difference(
 def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_path: Path) -> None:
     # An objective more: Optuna's study has to be another one too.
     fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
-    memory = Memory(open_database(storage, create=True), this_device())
-    begin_study(
-        "static", make_plan(load_space(fewer), memory), memory, seed=0, engine=memory.engine
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    create_or_resume(
+        "static",
+        make_plan(load_space(fewer), measurements),
+        measurements,
+        seed=0,
+        engine=measurements.engine,
     )
-    Store(memory.engine, "static", {"params": "minimize"}, seed=0)
+    StudySampler(measurements.engine, "static", {"params": "minimize"}, seed=0)
     found = search(STATIC, trials=2, storage=storage)
     assert list(found.objectives) == ["params", "flops"]
     assert len(found.entries) == 2
@@ -96,7 +100,7 @@ def test_another_device_is_refused_with_the_difference(storage: str) -> None:
     search(STATIC, trials=1, storage=storage)
     engine = open_database(storage, create=True)
     older = dataclasses.replace(this_device(), torch="1.0", cores=4096)
-    there = Memory(engine, older).device
+    there = MeasurementStore(engine, older).device
     with Session(engine) as session, session.begin():
         session.get_one(StudyRow, "static").device = there
     refusal = (

@@ -27,12 +27,12 @@ class Asked:
         return options[answer]
 
 
-def every_draw(draw: Callable[[Pick], T]) -> Iterator[tuple[Asked, T]]:
+def every_draw(sample: Callable[[Pick], T]) -> Iterator[tuple[Asked, T]]:
     """Draw in every way there is, like an odometer that turns its last wheel first."""
     answers: list[int] = []
     while True:
         asked = Asked(answers)
-        yield asked, draw(asked.pick)
+        yield asked, sample(asked.pick)
         answers = [answer for _, _, answer in asked.questions]
         while answers and answers[-1] + 1 == len(asked.questions[len(answers) - 1][1]):
             answers.pop()
@@ -43,4 +43,4 @@ def every_draw(draw: Callable[[Pick], T]) -> Iterator[tuple[Asked, T]]:
 
 def drawn(data: st.DataObject, space: SearchSpace) -> Design:
     """Draw a design as hypothesis wants."""
-    return space.draw(lambda name, options: data.draw(st.sampled_from(list(options)), label=name))
+    return space.sample(lambda name, options: data.draw(st.sampled_from(list(options)), label=name))

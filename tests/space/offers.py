@@ -68,16 +68,16 @@ OPTIONS: st.SearchStrategy[Options] = st.fixed_dictionaries(ALWAYS, optional=AT_
 
 
 @st.composite
-def choices(draw: st.DrawFn) -> Choices:
+def choices(sample: st.DrawFn) -> Choices:
     """Draw what is offered to one slot, or to two that share it."""
-    names = draw(
+    names = sample(
         st.lists(st.sampled_from(sorted(all_slots())), min_size=1, max_size=2, unique=True)
     )
-    labels = draw(st.lists(st.sampled_from(sorted(PRESETS)), max_size=3, unique=True))
+    labels = sample(st.lists(st.sampled_from(sorted(PRESETS)), max_size=3, unique=True))
     return offer(
         "rule",
         "rule",
         [all_slots()[name] for name in names],
         {label: PRESETS[label] for label in labels},
-        draw(st.none() | OPTIONS),
+        sample(st.none() | OPTIONS),
     )

@@ -31,7 +31,7 @@ def design(
     model: str = "small_cnn", specs: dict[str, ConvSpec] | None = None, **args: object
 ) -> Design:
     """Make a design of the digits network."""
-    return Design.of(model, args, DIGITS.census, specs or {})
+    return Design.of(model, args, DIGITS.analysis, specs or {})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_baseline_changes_nothing() -> None:
     assert DIGITS.baseline == DIGITS.design({})
     assert DIGITS.baseline.changed == {}
     assert set(DIGITS.baseline.specs.values()) == {KEEP}
-    assert list(DIGITS.baseline.specs) == [slot.name for slot in DIGITS.census.slots]
+    assert list(DIGITS.baseline.specs) == [slot.name for slot in DIGITS.analysis.slots]
 
 
 @given(SPACES, st.data())
@@ -100,7 +100,7 @@ def test_a_design_is_canonical(loaded: SearchSpace, data: st.DataObject) -> None
     one = drawn(data, loaded)
     assert loaded.design(one.specs) == one
     assert loaded.design(one.changed) == one
-    for slot in loaded.census.slots:
+    for slot in loaded.analysis.slots:
         assert slot.canonical(one.specs[slot.name]) == one.specs[slot.name]
 
 
@@ -113,8 +113,8 @@ def test_the_order_of_keys_does_not_matter(
     args = data.draw(st.permutations([("width", 8), ("b", {"x": 1, "y": 2}), ("c", [1, 2])]))
     inner = {"y": 2, "x": 1}
     shuffled = {key: inner if key == "b" else value for key, value in args}
-    first = Design.of("m", dict(sorted(args)), loaded.census, one.specs)
-    second = Design.of("m", shuffled, loaded.census, dict(slots))
+    first = Design.of("m", dict(sorted(args)), loaded.analysis, one.specs)
+    second = Design.of("m", shuffled, loaded.analysis, dict(slots))
     assert (first.id, first) == (second.id, second)
 
 
@@ -127,7 +127,7 @@ def test_designs_are_equal_if_and_only_if_their_ids_are() -> None:
     )
     loaded = space(text)
     by_id: dict[str, Design] = {}
-    for _, one in every_draw(loaded.draw):
+    for _, one in every_draw(loaded.sample):
         assert by_id.setdefault(one.id, one) == one
     assert len(by_id) == loaded.size
 
@@ -170,17 +170,17 @@ def test_words_are_those_of_a_person() -> None:
         "stages.2.conv1": preset("depthwise"),
         "stages.1.conv2": cross,
     }
-    assert DIGITS.baseline.words(DIGITS.census) == "7 as is"
+    assert DIGITS.baseline.words(DIGITS.analysis) == "7 as is"
     phrase = "3x crosses, 2 groups; 2x full kernel, one channel each; 2 as is"
-    assert DIGITS.design(specs).words(DIGITS.census) == phrase
+    assert DIGITS.design(specs).words(DIGITS.analysis) == phrase
     specs |= {"stages.2.conv2": preset("lhc", block_in=8), "stem.0": preset("lhc", rigid=True)}
-    assert DIGITS.design(specs).words(DIGITS.census) == (
+    assert DIGITS.design(specs).words(DIGITS.analysis) == (
         "3x crosses, 2 groups; 2x full kernel, one channel each; "
         "1x learned shapes, rigid, 25% alive; "
         "1x learned shapes, free, 25% alive, one per 8 inputs x 16 outputs"
     )
     # Its 8 channels are less than a usual block: nothing to say of that.
     narrow = MIXED.design({"stages.0.conv1": preset("lhc")})
-    assert narrow.words(MIXED.census) == "1x learned shapes, free, 25% alive; 6 as is"
-    every = {slot.name: ConvSpec(kernel_shape="point") for slot in DIGITS.census.slots}
-    assert DIGITS.design(every).words(DIGITS.census) == "7x pointwise"
+    assert narrow.words(MIXED.analysis) == "1x learned shapes, free, 25% alive; 6 as is"
+    every = {slot.name: ConvSpec(kernel_shape="point") for slot in DIGITS.analysis.slots}
+    assert DIGITS.design(every).words(DIGITS.analysis) == "7x pointwise"

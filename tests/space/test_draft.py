@@ -36,13 +36,13 @@ def test_a_draft_holds_together(
     source = read_source("draft.yaml", draft.text)
     file = parse_space(source)
     assert (file.model, file.model_args) == (model, arguments)
-    choices = list(rule_choices(file.slots, source, draft.census))
+    choices = list(rule_choices(file.slots, source, draft.analysis))
     offered = {slot.name for each in choices for slot in each.slots}
     # Whatever is worth it: all but the stem, and what has nothing to choose.
-    for slot in draft.census.slots[1:]:
+    for slot in draft.analysis.slots[1:]:
         assert slot.name in offered or slot.in_channels % 2 or slot.kernel_size == (1, 1)
-    assert draft.census.slots[0].name not in offered
-    assert any(len(each.settings()) > 3 for each in choices) or len(draft.census.slots) < 3
+    assert draft.analysis.slots[0].name not in offered
+    assert any(len(each.settings()) > 3 for each in choices) or len(draft.analysis.slots) < 3
 
 
 @pytest.mark.parametrize(

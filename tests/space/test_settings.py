@@ -91,7 +91,7 @@ def test_a_pattern_is_a_slot_a_module_or_a_wildcard(plain: SearchSpace) -> None:
         "stages.0.conv1", "stages.0.conv2",
     }  # fmt: skip
     assert changed("*.conv2=ssc") == {f"stages.{stage}.conv2" for stage in range(3)}
-    assert len(changed("*=ssc")) == len(plain.census.slots)
+    assert len(changed("*=ssc")) == len(plain.analysis.slots)
     assert changed() == set()
 
 
@@ -108,7 +108,7 @@ def test_the_last_word_that_has_a_slot_says_all_about_it(plain: SearchSpace) -> 
 def test_what_a_later_word_replaces_need_not_be_possible(plain: SearchSpace) -> None:
     # The stem has one channel, which no two groups can share.
     design = read_settings(plain, ["*=groups:2", "stem=keep"], {})
-    assert len(design.changed) == len(plain.census.slots) - 1
+    assert len(design.changed) == len(plain.analysis.slots) - 1
 
 
 PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"

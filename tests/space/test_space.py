@@ -14,7 +14,7 @@ from dsx.errors import SpaceError
 from dsx.lookup import names
 from dsx.nets import Net
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
-from dsx.space.network.analysis import census
+from dsx.space.network.analysis import analysis
 from tests.space.drawing import drawn, every_draw
 from tests.space.texts import PLAIN, changed, complaint, ruled, space
 
@@ -155,7 +155,7 @@ def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def designs(loaded: SearchSpace) -> set[str]:
     """Give the ids of all designs that draws reach."""
-    return {design.id for _, design in every_draw(loaded.draw)}
+    return {design.id for _, design in every_draw(loaded.sample)}
 
 
 @pytest.mark.parametrize("text", [TINY, EVERY])
@@ -169,7 +169,7 @@ def test_the_size_is_the_number_of_designs_that_can_be_drawn(text: str) -> None:
 @pytest.mark.parametrize("text", [TINY, EVERY])
 def test_the_cost_range_is_attained_and_bounds_all(text: str) -> None:
     loaded = space(text)
-    costs = [loaded.cost(design) for _, design in every_draw(loaded.draw)]
+    costs = [loaded.cost(design) for _, design in every_draw(loaded.sample)]
     least, most = loaded.cost_range()
     for name in ("params", "flops", "bits"):
         numbers = [getattr(cost, name) for cost in costs]
@@ -214,7 +214,7 @@ def test_costs_are_those_of_the_built_network(name: str, data: st.DataObject) ->
     # Counts of learned shapes are expectations until a training has chosen the shapes.
     assume(not design.learned)
     sample = torch.zeros(2, *loaded.data.image_shape)
-    assert census(network, sample).cost({}) == cost == loaded.census.cost_of(network)
+    assert analysis(network, sample).cost({}) == cost == loaded.analysis.cost_of(network)
     assert cost.params == live_params(network)
     if not any(spec.binary_basis for spec in design.specs.values()):
         assert cost.bits == 32 * cost.params
@@ -225,7 +225,7 @@ def test_learned_is_said_of_spaces_and_designs_that_may_be() -> None:
     assert loaded.learned
     assert not space(TINY).learned
     assert not loaded.baseline.learned
-    learned = {design.learned for _, design in every_draw(loaded.draw)}
+    learned = {design.learned for _, design in every_draw(loaded.sample)}
     assert learned == {False, True}
 
 

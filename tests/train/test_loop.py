@@ -363,7 +363,7 @@ def test_it_gives_way_after_each_step_and_loses_nothing(build: Callable[[], nn.M
     network, undisturbed = build(), build()
     seen: list[str] = []
     network.register_forward_pre_hook(lambda *_: seen.append("step"))
-    losses = train(network, part(300), SHORT, give_way=lambda: seen.append("way"))
+    losses = train(network, part(300), SHORT, yield_device=lambda: seen.append("way"))
     # Learned shapes are looked at once before.
     assert seen[-16:] == ["step", "way"] * 8
     assert seen[:-16] in ([], ["step"])
@@ -374,13 +374,13 @@ def test_it_gives_way_after_each_step_and_loses_nothing(build: Callable[[], nn.M
 def test_stopped_while_it_gives_way_it_stops() -> None:
     ways: list[int] = []
 
-    def give_way() -> None:
+    def yield_device() -> None:
         ways.append(1)
         if len(ways) == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(fresh(), part(300), SHORT, give_way=give_way)
+        train(fresh(), part(300), SHORT, yield_device=yield_device)
     assert len(ways) == 5
 
 

@@ -41,6 +41,8 @@ def test_it_gives_way_after_each_batch(images: int, batches: int) -> None:
         images=torch.randn(images, 1, 8, 8), labels=torch.zeros(images, dtype=torch.int64)
     )
     network, ways = fresh().eval(), list[bool]()
-    found = predict(network, split, give_way=lambda: ways.append(torch.is_inference_mode_enabled()))
+    found = predict(
+        network, split, yield_device=lambda: ways.append(torch.is_inference_mode_enabled())
+    )
     assert len(ways) == batches
     assert torch.equal(found, predict(network, split))

@@ -19,9 +19,9 @@ from dsx.export import Exporter, fresh_logits
 from dsx.files import scratch
 from dsx.lookup import find
 from dsx.measure.backends import prepare
-from dsx.measure.timing import COARSE, Company, time_in_turn, timer
+from dsx.measure.timing import COARSE, WorkloadClass, time_in_turn, timer
 from dsx.process import torch_threads
-from dsx.space.network import census, unwrap_logits
+from dsx.space.network import analysis, unwrap_logits
 from dsx.space.yaml import Measure
 
 Findings = dict[str, Any]
@@ -90,7 +90,7 @@ class Examination:
         known = published(self.architecture)
         side = self.architecture.side if known is None else known.side
         image = self._images(1, side)
-        found = census(self.network, image)
+        found = analysis(self.network, image)
         cost = found.cost({})
         self.flops = cost.flops
         self.findings |= {
@@ -102,7 +102,7 @@ class Examination:
             "flops_counted": _multiply_adds(self.network, image),
             "flops_published": None if known is None else known.flops,
             "slots": len(found.slots),
-            "left_alone": len(found.left_alone),
+            "excluded": len(found.excluded),
         }
         self.untraced = found.untraced
         if found.wrapped:
@@ -140,7 +140,7 @@ class Examination:
     def _timing(self) -> None:
         measure, calls = self.measure, max(1, self.findings["slots"])
         small = self.flops * (self.architecture.side / self.findings["counted_side"]) ** 2
-        grain = Company(
+        grain = WorkloadClass(
             grain="coarse" if small / calls >= COARSE else "fine", network=self.architecture.label
         )
         networks = (self.network, self.deployed)

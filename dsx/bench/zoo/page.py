@@ -127,7 +127,7 @@ def _counts(rows: Sequence[Row]) -> str:
             "flops": flops,
             "published ": lambda row: _millions(row["flops_published"], 1e9, "G"),
             "slots": lambda row: str(row["slots"]),
-            "others": lambda row: str(row["left_alone"]),
+            "others": lambda row: str(row["excluded"]),
         },
     )
 

@@ -11,7 +11,7 @@ ROUNDED = 0.01
 """Published numbers of parameters are rounded to hundredths of a million."""
 COUNTS = (
     "counted_side", "params", "params_counted", "params_published",
-    "flops", "flops_counted", "flops_published", "slots", "left_alone",
+    "flops", "flops_counted", "flops_published", "slots", "excluded",
 )  # fmt: skip
 DEPLOYED = ("norms", "norms_folded", "norms_left", "difference", "untraced", "model_py")
 TIMED = ("eager_ms", "deployed_ms")

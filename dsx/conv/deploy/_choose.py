@@ -88,7 +88,7 @@ def choose(
     conv: DsxConv,
     sample: Tensor,
     timer: Timer,
-    known: MutableMapping[str, Choice],
+    form_cache: MutableMapping[str, Choice],
     native: bool,
     runner: Runner = EAGER,
 ) -> tuple[nn.Module, Choice]:
@@ -106,14 +106,14 @@ def choose(
         The module and the choice.
     """
     key = situation(conv, sample, native, runner.name)
-    choice = known.get(key)
+    choice = form_cache.get(key)
     module = None if choice is None else _build(conv, choice.form, native)
     # A form may have gone since the choice was stored.
     if choice is None or module is None:
         forms = {n: _laid_out(form, sample) for n, form in candidates(conv, native).items()}
         choice = _race(forms, sample, timer, runner)
         module = forms[choice.form]
-        known[key] = choice
+        form_cache[key] = choice
     return _laid_out(module, sample), choice
 
 

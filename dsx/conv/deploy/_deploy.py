@@ -16,7 +16,7 @@ from dsx.conv.modules.base import ATTRIBUTES, DsxConv
 from dsx.conv.modules.fixed import FixedConv2d
 from dsx.conv.network_calls import freeze
 from dsx.conv.sparsity.attributes import correct
-from dsx.conv.spec.spec import standing_spec
+from dsx.conv.spec.spec import original_spec
 from dsx.conv.timing import Timer, medians
 
 
@@ -69,7 +69,7 @@ def deploy(
     model: nn.Module,
     sample: Tensor,
     timer: Timer | None = None,
-    known: MutableMapping[str, Choice] | None = None,
+    form_cache: MutableMapping[str, Choice] | None = None,
     native: bool = False,
     runner: Runner = EAGER,
 ) -> Deployed:
@@ -87,7 +87,7 @@ def deploy(
     Returns:
         The deployed network, in eval mode; its output equals that of `model.eval()`.
     """
-    timer, known = timer or medians, {} if known is None else known
+    timer, form_cache = timer or medians, {} if form_cache is None else form_cache
     replacements: dict[nn.Module, nn.Module] = {}
     choices = {}
     folds: dict[str, tuple[Tensor, Tensor]] = {}
@@ -113,7 +113,7 @@ def deploy(
         whole = holder if isinstance(graph, str) else fx.GraphModule(holder, graph)
         seen_by = list(_inputs(whole, sample, untouched).items())
         for conv, (name, seen) in each(seen_by, "selecting deployed forms", "convolution"):
-            form, choices[name] = choose(conv, seen, timer, known, native, runner)
+            form, choices[name] = choose(conv, seen, timer, form_cache, native, runner)
             replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
         swap(holder, replacements)
         network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
@@ -150,7 +150,7 @@ def _grouped(holder: nn.Module, untouched: set[nn.Module]) -> dict[nn.Module, nn
     with torch.random.fork_rng():
         for conv in holder.modules():
             if type(conv) is nn.Conv2d and conv.groups > 1 and conv not in stages | untouched:
-                own = FixedConv2d(standing_spec(conv), conv).eval()
+                own = FixedConv2d(original_spec(conv), conv).eval()
                 own.weight.copy_(conv.weight)
                 if own.bias is not None and conv.bias is not None:
                     own.bias.copy_(conv.bias)

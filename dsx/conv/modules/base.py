@@ -102,7 +102,7 @@ class DsxConv(nn.Module, abc.ABC):
             bias: (Cout,) or None.
         """
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         """Write decisions, where there are any, so that no cast to a smaller dtype changes them."""
 
     def decisions(self) -> dict[nn.Parameter, float]:

@@ -93,7 +93,7 @@ class BinaryConv2d(WindowedConv2d):
             weight = weight * self.mask
         return weight if self.scale is None else weight * self.scale[:, None, None, None]
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         with torch.no_grad():
             self.basis_proxy.copy_(self.basis * self.positions)
             self.select_proxy.copy_(one_hot(self.select_proxy))

@@ -169,7 +169,7 @@ class LearnedConv2d(WindowedConv2d):
             self.frozen.fill_(True)
             self.weight.copy_(self.live_weight())
 
-    def settle(self) -> None:
+    def finalize(self) -> None:
         with torch.no_grad():
             self.shape_scores.copy_(self._decided())
 

@@ -2,6 +2,6 @@
 
 from dsx.conv.spec.describe import option_words
 from dsx.conv.spec.presets import preset_arguments, preset_names
-from dsx.conv.spec.spec import DENSITY, standing_spec
+from dsx.conv.spec.spec import DENSITY, original_spec
 
-__all__ = ["DENSITY", "option_words", "preset_arguments", "preset_names", "standing_spec"]
+__all__ = ["DENSITY", "option_words", "original_spec", "preset_arguments", "preset_names"]

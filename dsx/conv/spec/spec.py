@@ -200,7 +200,7 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def standing_spec(slot: Standing) -> ConvSpec:
+def original_spec(slot: Standing) -> ConvSpec:
     """Write the convolution that stands there as dials.
 
     Args:

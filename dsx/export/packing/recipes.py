@@ -22,7 +22,7 @@ from dsx.conv.modules import (
 )
 from dsx.conv.sparsity import Box, correct, rigid_shapes
 from dsx.conv.sparsity.shapes import shape_and_number
-from dsx.conv.spec import standing_spec
+from dsx.conv.spec import original_spec
 from dsx.export.packing.norms import Factors, Norm
 
 STAGED = "depthwise + "
@@ -288,7 +288,7 @@ def _as_fixed(conv: nn.Conv2d) -> FixedConv2d:
     conv = copy.copy(conv)
     correct(conv)
     with torch.random.fork_rng(), torch.no_grad():
-        own = FixedConv2d(standing_spec(conv), conv)
+        own = FixedConv2d(original_spec(conv), conv)
         own.weight.copy_(conv.weight)
         if own.bias is not None and conv.bias is not None:
             own.bias.copy_(conv.bias)

@@ -37,7 +37,7 @@ class Backend:
     lacks: Callable[[], str] = lambda: ""
     clock: str = "thread"
     races: bool = True
-    own_sentinel: bool = False
+    own_reference_workload: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
     devices: tuple[str, ...] = ("cpu", "cuda")
     own_layout: bool = False

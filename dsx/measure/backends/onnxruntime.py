@@ -97,5 +97,5 @@ BACKEND = Backend(
     dtypes=("float32",),
     devices=("cpu",),
     own_layout=True,
-    own_sentinel=True,
+    own_reference_workload=True,
 )

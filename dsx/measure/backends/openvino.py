@@ -99,5 +99,5 @@ BACKEND = Backend(
     dtypes=("float32", "bfloat16"),
     devices=("cpu",),
     own_layout=True,
-    own_sentinel=True,
+    own_reference_workload=True,
 )

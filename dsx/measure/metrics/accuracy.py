@@ -37,8 +37,8 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Measurement:
     """
     splits = candidate.splits
     split = splits.validation
-    with candidate.at_leisure() as give_way:
-        predicted = predict(network, split, give_way=give_way)
+    with candidate.at_leisure() as yield_device:
+        predicted = predict(network, split, yield_device=yield_device)
     hits = int((predicted == split.labels).sum())
     low, high = wilson(hits, len(split))
     chance = int(torch.bincount(split.labels).max()) / len(split)

@@ -21,7 +21,7 @@ from dsx.conv.modules import BasisMaps
 from dsx.errors import WorkFailed, raise_out_of_memory
 from dsx.measure.candidate import Candidate
 from dsx.measure.metrics._base import Metric
-from dsx.space import Census, SearchSpace
+from dsx.space import NetworkAnalysis, SearchSpace
 from dsx.space.network import is_free
 
 COUNTED = (
@@ -39,7 +39,7 @@ def read(candidate: Candidate) -> Measurement:
     if changed:
         return exact(flops)
     return exact(
-        flops, Provenance(operators=_checked(candidate.network, candidate.space.census, flops))
+        flops, Provenance(operators=_checked(candidate.network, candidate.space.analysis, flops))
     )
 
 
@@ -52,10 +52,10 @@ def space_notes(space: SearchSpace) -> list[str]:
     Returns:
         Sentences; empty if every operator is known and both counters agree.
     """
-    return network_notes(space.network(fresh=True), space.census)
+    return network_notes(space.network(fresh=True), space.analysis)
 
 
-def network_notes(network: nn.Module, census: Census) -> list[str]:
+def network_notes(network: nn.Module, analysis: NetworkAnalysis) -> list[str]:
     """Return what the `flops` of a network leave out, and whether another counter disagrees.
 
     Args:
@@ -65,9 +65,9 @@ def network_notes(network: nn.Module, census: Census) -> list[str]:
     Returns:
         Sentences; empty if every operator is known and both counters agree.
     """
-    flops = census.cost({}).flops
+    flops = analysis.cost({}).flops
     with activity("checking FLOPs of the network"):
-        return notes(flops, _checked(network, census, flops))
+        return notes(flops, _checked(network, analysis, flops))
 
 
 def notes(flops: float, operators: OperatorCount) -> list[str]:
@@ -103,11 +103,11 @@ def _listed(operators: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({times})" for name, times in operators.items())
 
 
-def _checked(network: nn.Module, census: Census, flops: int) -> OperatorCount:
+def _checked(network: nn.Module, analysis: NetworkAnalysis, flops: int) -> OperatorCount:
     """Count a network by following its operators, or give the reason why that cannot be done."""
-    unknown = dict(census.uncounted)
+    unknown = dict(analysis.uncounted)
     try:
-        found = follow(network, torch.zeros(1, *census.input_shape))
+        found = follow(network, torch.zeros(1, *analysis.input_shape))
     except WorkFailed as error:
         return OperatorCount(not_counted_by_operator=str(error), unknown_operators=unknown)
     return OperatorCount(

@@ -15,7 +15,7 @@ from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.latencies import read_latencies
 from dsx.measure.metrics._base import Metric
 from dsx.measure.timing.interleaved import PROTOCOL, time_in_turn
-from dsx.measure.timing.workload_class import company
+from dsx.measure.timing.workload_class import classify_workload
 from dsx.space import SearchSpace
 
 NAME = "latency_ms"
@@ -33,7 +33,10 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
     run = candidate.run_of(files.network)
     with activity("timing the exported model"):
         (reading,) = time_in_turn(
-            [run], candidate.space.file.measure, candidate.references, company(candidate.space)
+            [run],
+            candidate.space.file.measure,
+            candidate.reference_times,
+            classify_workload(candidate.space),
         )
     return {NAME: reading}
 

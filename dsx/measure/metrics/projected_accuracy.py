@@ -29,11 +29,11 @@ def read(candidate: Candidate) -> Measurement:
     """Build the network with what is kept of its weights, and classify the validation split."""
     network = candidate.build()
     if candidate.design.changed:
-        with torch.random.fork_rng(), candidate.at_leisure() as give_way:
+        with torch.random.fork_rng(), candidate.at_leisure() as yield_device:
             # Dropout is at work while statistics are taken.
             torch.manual_seed(candidate.space.file.train.seed)
             with _frozen_norms_kept(network):
-                update_bn(_some(candidate.splits.train, give_way), network)
+                update_bn(_some(candidate.splits.train, yield_device), network)
     return share_of_hits(candidate, set_mode(network, False))
 
 
@@ -51,7 +51,7 @@ def _frozen_norms_kept(network: nn.Module) -> Iterator[None]:
         norm.load_state_dict(state)
 
 
-def _some(split: Split, give_way: Callable[[], None]) -> Iterator[Tensor]:
+def _some(split: Split, yield_device: Callable[[], None]) -> Iterator[Tensor]:
     """Give batches of training images of all classes, the same ones every time."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
     size = min(BATCH, len(split))
@@ -61,7 +61,7 @@ def _some(split: Split, give_way: Callable[[], None]) -> Iterator[Tensor]:
         for images, _ in split.batches(some, size):
             yield images
             progress.advance(progress.done + len(images))
-            give_way()
+            yield_device()
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:

@@ -164,7 +164,7 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
     """
     measure = candidates[0].space.file.measure
     check_clocked(measure)
-    slots = [slot.name for slot in candidates[0].space.census.slots]
+    slots = [slot.name for slot in candidates[0].space.analysis.slots]
     with torch_threads(measure.threads):
         subjects = []
         for candidate in candidates:
@@ -190,7 +190,7 @@ def _breakdown(subject: _Subject) -> Breakdown:
     lap = min(max(0.0, whole.value - plain.value) / sum(laps), MOST_LAP_MS)
     spans = [_median([one.rows[row] for one in with_it], lap * own) for row, own in enumerate(laps)]
     layers = []
-    for slot, span in zip(subject.candidate.space.census.slots, spans, strict=False):
+    for slot, span in zip(subject.candidate.space.analysis.slots, spans, strict=False):
         form = choices[slot.name].form if slot.name in choices else PLAIN
         layers.append(Layer(slot=slot.name, form=form, ms=span, calls=len(slot.out_hw)))
     layers.append(Layer(slot=None, form="", ms=spans[-1], calls=1))

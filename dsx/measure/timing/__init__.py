@@ -5,13 +5,13 @@ from dsx.measure.timing.interleaved import time_in_turn
 from dsx.measure.timing.noise_check import Quiet
 from dsx.measure.timing.noise_check import look as look_for_noise
 from dsx.measure.timing.statistics import median_interval, spread
-from dsx.measure.timing.workload_class import COARSE, Company, company
+from dsx.measure.timing.workload_class import COARSE, WorkloadClass, classify_workload
 
 __all__ = [
     "COARSE",
-    "Company",
     "Quiet",
-    "company",
+    "WorkloadClass",
+    "classify_workload",
     "look_for_noise",
     "median_interval",
     "spread",

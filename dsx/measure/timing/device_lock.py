@@ -100,7 +100,7 @@ def shared(device: str) -> Iterator[Callable[[], None]]:
     assert device not in _mine.kept | _mine.shared, "work inside of itself waits for itself"
     with _file(device, "gate") as gate, _file(device, "device") as held:
 
-        def give_way() -> None:
+        def yield_device() -> None:
             if try_lock(gate, fcntl.LOCK_SH):
                 fcntl.flock(gate, fcntl.LOCK_UN)
                 return
@@ -118,7 +118,7 @@ def shared(device: str) -> Iterator[Callable[[], None]]:
         enter()
         _mine.shared.add(device)
         try:
-            yield give_way
+            yield yield_device
         finally:
             _mine.shared.discard(device)
 

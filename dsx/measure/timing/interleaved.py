@@ -15,15 +15,15 @@ from dsx.measure.machine import load as busy
 from dsx.measure.machine import throttling as throttle
 from dsx.measure.timing.clock import Clock, clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
-from dsx.measure.timing.reference_workload import VERSION, Sentinel
+from dsx.measure.timing.reference_workload import VERSION, ReferenceWorkload
 from dsx.measure.timing.statistics import UNSEEN, estimate
-from dsx.measure.timing.workload_class import ALONE, Company
+from dsx.measure.timing.workload_class import ALONE, WorkloadClass
 from dsx.process import torch_threads
 from dsx.space.yaml import Measure
 
 PROTOCOL = {
     "version": 2,
-    "sentinel": VERSION,
+    "reference_workload": VERSION,
     "least_blocks": 200,
     "least_block_ms": 2.0,
     "sentinel_share": 0.25,
@@ -45,8 +45,8 @@ LOOK = 10
 def time_in_turn(
     runs: Sequence[Run],
     measure: Measure,
-    references: MutableMapping[str, float],
-    company: Company = ALONE,
+    reference_times: MutableMapping[str, float],
+    workload: WorkloadClass = ALONE,
     waiting: Callable[[], None] | None = None,
 ) -> list[Measurement]:
     """Time what runs networks, round robin, until each is known well enough.
@@ -68,7 +68,7 @@ def time_in_turn(
     """
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     with torch_threads(measure.threads), torch.inference_mode():
-        rounds = _Rounds(runs, measure, clock, references, company)
+        rounds = _Rounds(runs, measure, clock, reference_times, workload)
         while rounds.open:
             with exclusive(lock_name(measure.device), waiting):
                 rounds.go_on()
@@ -109,15 +109,17 @@ class _Rounds:
         runs: Sequence[Run],
         measure: Measure,
         clock: Clock,
-        references: MutableMapping[str, float],
-        company: Company,
+        reference_times: MutableMapping[str, float],
+        workload: WorkloadClass,
     ) -> None:
-        self.measure, self.clock, self.references = measure, clock, references
+        self.measure, self.clock, self.reference_times = measure, clock, reference_times
         self.subjects = [_Subject(run) for run in runs]
         self.open = list(self.subjects)
-        self.sentinel = Sentinel(clock, measure.threads, measure.backend, company)
+        self.reference_workload = ReferenceWorkload(
+            clock, measure.threads, measure.backend, workload
+        )
         self.reference = 0.0
-        self.beats: list[float] = []
+        self.reference_samples: list[float] = []
         self.slices: list[tuple[busy.Look, busy.Look]] = []
         self.throttled = throttle.events()
 
@@ -125,7 +127,9 @@ class _Rounds:
         """Time for one slice, or until all is known well enough; the device is kept."""
         before, end = busy.look(), time.perf_counter() + SLICE_SECONDS
         if not self.slices:
-            self.reference = self.sentinel.reference(self.references, self.subjects[0].run)
+            self.reference = self.reference_workload.reference(
+                self.reference_times, self.subjects[0].run
+            )
             for subject in self.subjects:
                 self._warm_up(subject)
         self._beat(1)
@@ -161,14 +165,14 @@ class _Rounds:
         times = self.clock.time(subject.run, subject.calls)
         subject.own.append(times.own)
         subject.wall.append(times.wall)
-        subject.after.append(len(self.beats))
+        subject.after.append(len(self.reference_samples))
         share = PROTOCOL["sentinel_share"]
         room = subject.calls * times.wall * share / (1 - share)
         self._beat(max(1, int(room / self.reference)))
         subject.seconds += time.perf_counter() - begin
 
     def _beat(self, calls: int) -> None:
-        self.beats.append(self.sentinel.time(calls))
+        self.reference_samples.append(self.reference_workload.time(calls))
 
     def _enough(self, subject: _Subject, look: bool) -> bool:
         if subject.seconds >= self.measure.budget_seconds and len(subject.own) >= FEWEST_BLOCKS:
@@ -181,9 +185,12 @@ class _Rounds:
     def _estimate(self, subject: _Subject) -> tuple[Measurement, bool]:
         """Estimate from the blocks that can be corrected; say whether there are enough of them."""
         half = int(PROTOCOL["sentinel_neighbours"]) // 2
-        sums = np.concatenate([[0.0], np.cumsum(self.beats)])
+        sums = np.concatenate([[0.0], np.cumsum(self.reference_samples)])
         after = np.array(subject.after)
-        first, last = np.maximum(after - half, 0), np.minimum(after + half, len(self.beats))
+        first, last = (
+            np.maximum(after - half, 0),
+            np.minimum(after + half, len(self.reference_samples)),
+        )
         near = (sums[last] - sums[first]) / (last - first)
         own, kept = np.array(subject.own), near <= PROTOCOL["most_drift"] * self.reference
         if kept.sum() < max(FEWEST_BLOCKS, LEAST_KEPT * len(own)):
@@ -203,14 +210,14 @@ class _Rounds:
     def reading(self, subject: _Subject, load: busy.Load) -> Measurement:
         """Sum up what is known of a network."""
         found, corrected = self._estimate(subject)
-        beats = float(np.median(self.beats))
+        reference_samples = float(np.median(self.reference_samples))
         timing = Timing(
             clock=self.clock.name,
             raw_ms=float(np.median(subject.own)),
             wall_ms=float(np.median(subject.wall)),
             reference_ms=self.reference,
-            reference_sample_ms=beats,
-            drift=beats / self.reference,
+            reference_sample_ms=reference_samples,
+            drift=reference_samples / self.reference,
             corrected=corrected,
             blocks=len(subject.own),
             calls=subject.calls * len(subject.own),

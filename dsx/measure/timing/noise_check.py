@@ -13,7 +13,7 @@ from dsx.measure.machine import throttling as throttle
 from dsx.measure.machine.device import Device
 from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
-from dsx.measure.timing.reference_workload import Sentinel
+from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.statistics import spread
 from dsx.process import torch_threads
 
@@ -34,7 +34,7 @@ class Quiet:
         throttled: Whether the processor was slowed down; None where the machine does not tell.
     """
 
-    sentinel_ms: float
+    reference_ms: float
     drift: float
     block_spread: float
     reading_spread: float
@@ -79,7 +79,7 @@ class Quiet:
 
 
 def look(
-    references: MutableMapping[str, float],
+    reference_times: MutableMapping[str, float],
     seconds: float = 2.0,
     waiting: Callable[[], None] | None = None,
 ) -> Quiet:
@@ -95,18 +95,18 @@ def look(
     """
     clock = clock_for("cpu", 1, "thread")
     with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
-        sentinel = Sentinel(clock, 1)
-        reference = sentinel.reference(references, lambda: None)
+        reference_workload = ReferenceWorkload(clock, 1)
+        reference = reference_workload.reference(reference_times, lambda: None)
         slowed, before = throttle.events(), busy.look()
         groups = [
-            [sentinel.time() for _ in rounds_until(time.perf_counter() + GROUP_SECONDS)]
+            [reference_workload.time() for _ in rounds_until(time.perf_counter() + GROUP_SECONDS)]
             for _ in rounds_until(time.perf_counter() + seconds)
         ]
         after = busy.look()
     blocks = [beat for group in groups for beat in group]
     middle = statistics.median(blocks)
     return Quiet(
-        sentinel_ms=middle,
+        reference_ms=middle,
         drift=middle / reference,
         block_spread=spread(blocks),
         reading_spread=spread([statistics.median(group) for group in groups]),

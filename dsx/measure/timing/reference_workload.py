@@ -26,7 +26,7 @@ from dsx.conv import Run
 from dsx.lookup import find
 from dsx.measure.backends import Backend, versions
 from dsx.measure.timing.clock import Clock
-from dsx.measure.timing.workload_class import ALONE, Company, Grain
+from dsx.measure.timing.workload_class import ALONE, Grain, WorkloadClass
 
 VERSION = 3
 COPIES: dict[Grain, int] = {"fine": 4, "coarse": 2}
@@ -36,7 +36,7 @@ FEWEST_CALLS = 30
 """For a reference, beside a network that is slow."""
 
 
-class Sentinel:
+class ReferenceWorkload:
     """The fixed network, ready to be timed.
 
     Args:
@@ -47,13 +47,13 @@ class Sentinel:
     """
 
     def __init__(
-        self, clock: Clock, threads: int, backend: str = "eager", company: Company = ALONE
+        self, clock: Clock, threads: int, backend: str = "eager", workload: WorkloadClass = ALONE
     ) -> None:
         self.clock = clock
         self.threads = threads
-        self.backend = sentinel_backend(backend)
-        self.company = company
-        copies = _copies(clock.device, self.backend, threads, company.grain)
+        self.backend = reference_backend(backend)
+        self.workload = workload
+        copies = _copies(clock.device, self.backend, threads, workload.grain)
         self._turns = itertools.cycle(copies)
         for run in copies * 3:
             run()
@@ -62,12 +62,12 @@ class Sentinel:
     def situation(self) -> str:
         """What its reference depends on, beside the machine, as canonical JSON."""
         facts = {
-            "sentinel": VERSION,
+            "reference_workload": VERSION,
             "backend": self.backend,
             "clock": self.clock.name,
             "threads": self.threads,
-            "grain": self.company.grain,
-            "network": self.company.network,
+            "grain": self.workload.grain,
+            "network": self.workload.network,
             **versions(self.backend),
         }
         return json.dumps(facts, sort_keys=True)
@@ -76,7 +76,7 @@ class Sentinel:
         """Give the median milliseconds of some calls."""
         return self.clock.time(next(self._turns), calls).own
 
-    def reference(self, references: MutableMapping[str, float], beside: Run) -> float:
+    def reference(self, reference_times: MutableMapping[str, float], beside: Run) -> float:
         """Look its reference up; where there is none, take it now, which needs a second.
 
         Args:
@@ -86,9 +86,9 @@ class Sentinel:
         Returns:
             Milliseconds.
         """
-        if self.situation not in references:
-            references[self.situation] = self.calm(beside)
-        return references[self.situation]
+        if self.situation not in reference_times:
+            reference_times[self.situation] = self.calm(beside)
+        return reference_times[self.situation]
 
     def calm(self, beside: Run) -> float:
         """Time many calls, and give the median of the faster half of them, in milliseconds.
@@ -106,9 +106,9 @@ class Sentinel:
         return statistics.median(sorted(times)[: len(times) // 2])
 
 
-def sentinel_backend(backend: str) -> str:
+def reference_backend(backend: str) -> str:
     """Say which backend the sentinel runs in, beside networks in a backend."""
-    return backend if find(Backend, backend).own_sentinel else "eager"
+    return backend if find(Backend, backend).own_reference_workload else "eager"
 
 
 @functools.cache

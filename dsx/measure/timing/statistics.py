@@ -19,7 +19,7 @@ the sentinel lie in memory, what their like differ in when the machine is slow. 
 spread of the values of one network that is measured again and again; see docs/measuring.md."""
 
 
-def estimate(own: Values, sentinel: Values, reference: float) -> Measurement:
+def estimate(own: Values, reference_workload: Values, reference: float) -> Measurement:
     """Correct blocks for the drift of the machine, and take their median.
 
     Args:
@@ -32,7 +32,7 @@ def estimate(own: Values, sentinel: Values, reference: float) -> Measurement:
         the blocks say (or how far groups of them lie apart, if that is more) and what a reading
         cannot see.
     """
-    corrected = own * (reference / sentinel)
+    corrected = own * (reference / reference_workload)
     samples = corrected.tolist()
     value, low, high = median_interval(samples)
     drifting, unseen = _drifting(corrected), UNSEEN * value

@@ -12,7 +12,7 @@ COARSE = 10e6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Company:
+class WorkloadClass:
     """A network as the sentinel sees it.
 
     All designs of a space have the same: the baseline's, so that their numbers compare.
@@ -26,11 +26,11 @@ class Company:
     network: str = ""
 
 
-ALONE = Company()
+ALONE = WorkloadClass()
 """No network at all."""
 
 
-def company(space: SearchSpace) -> Company:
+def classify_workload(space: SearchSpace) -> WorkloadClass:
     """Give what the sentinel keeps company with in a space.
 
     Args:
@@ -40,9 +40,9 @@ def company(space: SearchSpace) -> Company:
         The baseline, as it is run.
     """
     baseline, measure = space.baseline, space.file.measure
-    each = space.cost(baseline).flops * measure.batch / len(space.census.slots)
+    each = space.cost(baseline).flops * measure.batch / len(space.analysis.slots)
     layout = "channels_last" if measure.channels_last else "contiguous"
-    return Company(
+    return WorkloadClass(
         grain="coarse" if each >= COARSE else "fine",
         network=f"{baseline.id} x{measure.batch} {measure.dtype} {layout}",
     )

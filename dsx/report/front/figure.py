@@ -49,7 +49,7 @@ class _Mark:
 LOOKS: dict[Role, _Mark] = {
     "infeasible": _Mark(marker="X", area=22, edge="white", layer=2),
     "dominated": _Mark(marker="o", area=16, edge="white", layer=2),
-    "perhaps": _Mark(marker="o", area=18, edge="white", layer=3),
+    "possible": _Mark(marker="o", area=18, edge="white", layer=3),
     "unsure": _Mark(marker="o", area=42, edge="white", layer=4),
     "front": _Mark(marker="o", area=42, edge="white", layer=4),
     "baseline": _Mark(marker="D", area=46, edge="black", layer=5),
@@ -143,7 +143,7 @@ class _Picture:
         self.axes.set_yscale(self._scale(self.y))
         self._ticks(self.axes.xaxis, self.x, _numbers(self._all, self.x))
         self._ticks(self.axes.yaxis, self.y, _numbers(self._all, self.y))
-        kinds: list[Role] = [*_NAMED, "perhaps", "dominated", "infeasible"]
+        kinds: list[Role] = [*_NAMED, "possible", "dominated", "infeasible"]
         self._legend([kind for kind in kinds if shown[kind]], bool(colours), others[1:2], named)
         # From here on the layout stands, and pixels can be counted.
         self.drawn.draw_without_rendering()

@@ -39,7 +39,7 @@ from dsx.report.text.outcomes import other_trials, outcome_notes
 _SYMBOLS: dict[Role, tuple[str, int, str]] = {
     "infeasible": ("x", 7, ""),
     "dominated": ("circle", 7, ""),
-    "perhaps": ("circle", 7, ""),
+    "possible": ("circle", 7, ""),
     "unsure": ("circle", 11, "#ffffff"),
     "front": ("circle", 11, "#ffffff"),
     "baseline": ("diamond", 12, "#000000"),
@@ -183,7 +183,7 @@ def _cell(front: Front, entry: Entry, name: str) -> str:
 
 def _remark(front: Front, entry: Entry) -> str:
     kind = role(front, entry)
-    remarks = [called(front, kind)] if kind in ("knee", "unsure", "perhaps") else []
+    remarks = [called(front, kind)] if kind in ("knee", "unsure", "possible") else []
     if entry.id == front.baseline:
         remarks = ["knee"] if kind == "knee" else []
         remarks.append(f"baseline, {standing(front, entry)}")
@@ -201,7 +201,7 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
         if any(getattr(value, name) for value in shown):
             yield sign, words
     if uncertain(front):
-        yield "perhaps", "the intervals leave open whether the design is on the front"
+        yield "possible", "the intervals leave open whether the design is on the front"
     if unlisted(front):
         yield "left out of the table", f"{unlisted(front)} more designs, perhaps on the front"
     if trials := other_trials(front.outcomes):

@@ -1,9 +1,9 @@
 """Put what settling a front has brought into words."""
 
-from dsx.search import Settled
+from dsx.search import Refinement
 
 
-def said(settled: Settled) -> list[str]:
+def said(refinement: Refinement) -> list[str]:
     """Say what was done, and what came of it.
 
     Args:
@@ -14,12 +14,12 @@ def said(settled: Settled) -> list[str]:
         each design that could not be trained.
     """
     lines = [
-        f"{settled.end}: {settled.before} contested pairs before, "
-        f"{len(settled.front.contested)} now; designs were timed {settled.timed} times and "
-        f"trained {settled.trained} times with fresh seeds; it took {settled.seconds:.0f} s."
+        f"{refinement.end}: {refinement.before} contested pairs before, "
+        f"{len(refinement.front.contested)} now; designs were timed {refinement.timed} times and "
+        f"trained {refinement.trained} times with fresh seeds; it took {refinement.seconds:.0f} s."
     ]
-    if untimed := len(settled.untimed):
+    if untimed := len(refinement.untimed):
         designs = "1 design" if untimed == 1 else f"{untimed} designs"
         lines.append(f"not timed: {designs} with learned shapes whose weights are not kept")
-    lines += [f"{design}: {problem}" for design, problem in settled.failed.items()]
+    lines += [f"{design}: {problem}" for design, problem in refinement.failed.items()]
     return lines

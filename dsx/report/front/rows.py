@@ -75,7 +75,7 @@ def as_csv(front: Front) -> str:
         columns += [name, *(f"{name}_{column}" for column in more)]
     device = ["device"] if front.devices else []
     out = io.StringIO()
-    fields = ["id", "trial", "on_front", "certainty", "feasible", *device, *columns, "words"]
+    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, "words"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
     heading = dict(zip(fields, fields, strict=True))
     rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
@@ -88,7 +88,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "id": entry.id,
         "trial": entry.trial,
         "on_front": entry.id in front.front_ids,
-        "certainty": front.certainty[entry.id],
+        "membership": front.membership[entry.id],
         "feasible": entry.feasible,
         "device": entry.device,
         "metrics": {name: _number(value) for name, value in entry.metrics.items()},
@@ -106,7 +106,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "id": entry.id,
         "trial": entry.trial,
         "on_front": json.dumps(entry.id in front.front_ids),
-        "certainty": front.certainty[entry.id],
+        "membership": front.membership[entry.id],
         "feasible": json.dumps(entry.feasible),
         "device": entry.device,
         "words": entry.words,

@@ -170,7 +170,7 @@ class _View:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(justify="right", no_wrap=True)
         table.add_column()
-        told = [entry for entry in self.rows if role(self.front, entry) != "perhaps"]
+        told = [entry for entry in self.rows if role(self.front, entry) != "possible"]
         for entry in told:
             table.add_row(self._text(f"#{entry.trial}"), self._text(entry.words))
         if told:
@@ -213,7 +213,7 @@ class _View:
         if uncertain(front):
             kinds = {role(front, entry) for entry in self.rows}
             says = {"front": "on the front", "unsure": "perhaps on the front"}
-            says["perhaps"] = "dominated, perhaps not"
+            says["possible"] = "dominated, perhaps not"
             yield from (f"{MARKS[kind]} {words}" for kind, words in says.items() if kind in kinds)
         if baseline is not None:
             yield f"{mark(front, 'baseline')} baseline ({standing(front, baseline)})"

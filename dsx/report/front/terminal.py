@@ -17,7 +17,7 @@ STYLES: dict[Role, str] = {
     "front": "blue",
     "unsure": "blue",
     "baseline": "bold yellow",
-    "perhaps": "cyan",
+    "possible": "cyan",
     "dominated": "dim",
     "infeasible": "dim red",
 }

@@ -9,7 +9,7 @@ from dsx.errors import DsxError, unknown
 from dsx.report.text.console import HOLLOW, MARKS
 from dsx.report.text.numbers import heading, relative
 
-Role = Literal["knee", "front", "unsure", "baseline", "perhaps", "dominated", "infeasible"]
+Role = Literal["knee", "front", "unsure", "baseline", "possible", "dominated", "infeasible"]
 """What a design is in its front; "unsure" is on it and "perhaps" is off it, both but perhaps."""
 
 TRIAL = "trial"
@@ -18,7 +18,7 @@ TRIAL = "trial"
 COLOURS: dict[Role, str] = {
     "infeasible": "#bdbdbd",
     "dominated": "#a6a6a6",
-    "perhaps": "#cc79a7",
+    "possible": "#cc79a7",
     "unsure": "#0072b2",
     "front": "#0072b2",
     "baseline": "#d55e00",
@@ -74,7 +74,7 @@ def listed(front: Front) -> list[Entry]:
     Returns:
         The front as `ranked`, some designs that are perhaps on it, the baseline wherever it stands.
     """
-    some = [*ranked(front), *front.perhaps[:_MOST_PERHAPS]]
+    some = [*ranked(front), *front.possible[:_MOST_PERHAPS]]
     first = [entry for entry in some if entry.id != front.baseline]
     last = front.baseline_entry
     return first if last is None else [*first, last]
@@ -82,7 +82,7 @@ def listed(front: Front) -> list[Entry]:
 
 def unlisted(front: Front) -> int:
     """Count the designs that are perhaps on the front and find no room in a table."""
-    return len({entry.id for entry in front.perhaps} - {entry.id for entry in listed(front)})
+    return len({entry.id for entry in front.possible} - {entry.id for entry in listed(front)})
 
 
 def uncertain(front: Front) -> bool:
@@ -100,8 +100,8 @@ def tally(front: Front) -> str:
     said = f"{len(front.on_front)} of {len(front.entries)} designs on the front"
     if not uncertain(front):
         return said
-    sure = sum(front.certainty[entry.id] == "certain" for entry in front.on_front)
-    more = f", {len(front.perhaps)} more perhaps" if front.perhaps else ""
+    sure = sum(front.membership[entry.id] == "certain" for entry in front.on_front)
+    more = f", {len(front.possible)} more perhaps" if front.possible else ""
     return f"{said} ({sure} for certain){more}"
 
 
@@ -149,11 +149,11 @@ def role(front: Front, entry: Entry) -> Role:
         return "knee"
     if entry.id == front.baseline:
         return "baseline"
-    sure = front.certainty[entry.id] == "certain"
+    sure = front.membership[entry.id] == "certain"
     if entry.id in front.front_ids:
         return "front" if sure else "unsure"
-    if front.certainty[entry.id] == "perhaps":
-        return "perhaps"
+    if front.membership[entry.id] == "possible":
+        return "possible"
     return "dominated" if entry.feasible else "infeasible"
 
 
@@ -168,10 +168,10 @@ def hollow(front: Front, kind: Role) -> bool:
         True or false; of the knee and the baseline, what holds for that design.
     """
     if kind == "knee":
-        return front.has_knee and front.certainty[front.knee.id] == "perhaps"
+        return front.has_knee and front.membership[front.knee.id] == "possible"
     if kind == "baseline":
-        return front.certainty.get(front.baseline) == "perhaps"
-    return kind in ("unsure", "perhaps")
+        return front.membership.get(front.baseline) == "possible"
+    return kind in ("unsure", "possible")
 
 
 def called(front: Front, kind: Role) -> str:
@@ -184,7 +184,7 @@ def called(front: Front, kind: Role) -> str:
     Returns:
         One or a few words; hollow marks are perhaps something.
     """
-    if kind == "perhaps":
+    if kind == "possible":
         return "dominated, perhaps not"
     one = kind == "knee" and front.has_knee and front.knee.id == front.baseline
     said = "knee, the baseline" if one else "front" if kind == "unsure" else kind
@@ -207,7 +207,7 @@ def standing(front: Front, entry: Entry) -> str:
     Returns:
         Such as "on the front", "dominated, perhaps not" or "infeasible".
     """
-    perhaps = front.certainty[entry.id] == "perhaps"
+    perhaps = front.membership[entry.id] == "possible"
     if entry.id in front.front_ids:
         return "perhaps on the front" if perhaps else "on the front"
     if not entry.feasible:

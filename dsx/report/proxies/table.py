@@ -63,7 +63,7 @@ def row(proxy: Proxy) -> dict[str, object]:
         "kendall_tau_high": agreed and agreed.high,
         "spearman_rho": agreed and agreed.spearman,
         "ceiling": proxy.ceiling,
-        "pairs": pairs and pairs.told_apart,
+        "pairs": pairs and pairs.decided,
         "misordered_pairs": pairs and pairs.misordered,
         "undecided_pairs": pairs and pairs.undecided,
         "misordered": proxy.misordered,
@@ -163,7 +163,7 @@ def _known(report: ProxyReport, proxy: Proxy) -> str:
     what = _title(report, proxy.target)
     every = proxy.designs * (proxy.designs - 1) // 2
     return (
-        f"{_upper(what)} tells {proxy.pairs.told_apart:,} of the {every:,} pairs of "
+        f"{_upper(what)} tells {proxy.pairs.decided:,} of the {every:,} pairs of "
         f"{proxy.designs:,} designs apart; measured twice, its two orders would agree with a tau "
         f"of {proxy.ceiling:.2f}, and no proxy can be expected to do much better."
     )
@@ -178,13 +178,13 @@ def _meaning(report: ProxyReport, proxy: Proxy) -> str:
         return f"{whose} {verb} the same for all designs: there is no order to compare."
     pairs = proxy.pairs
     assert pairs is not None
-    if not pairs.told_apart:
+    if not pairs.decided:
         return f"{_upper(name)} order{s} designs that {what} does not tell apart."
     undecided = f", and leave{s} {pairs.undecided:,} undecided" if pairs.undecided else ""
     agreed = proxy.agreement
     chance = agreed is not None and agreed.low <= 0
     return (
-        f"{_upper(name)} order{s} {pairs.misordered:,} of {pairs.told_apart:,} pairs of designs "
+        f"{_upper(name)} order{s} {pairs.misordered:,} of {pairs.decided:,} pairs of designs "
         f"wrongly on this device ({proxy.misordered:.1%}){undecided}"
         f"{': no better than chance, as far as these designs show' if chance else ''}."
     )

@@ -6,13 +6,15 @@ from dataclasses import asdict
 from dsx.report.text.console import console
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import human
-from dsx.space import Census, Slot
+from dsx.space import NetworkAnalysis, Slot
 
 _COUNTS = ("params", "flops")
 _CLOSE = ("channels", "output")
 
 
-def print_census(model: str, census: Census, format: str, notes: Sequence[str] = ()) -> None:
+def print_analysis(
+    model: str, analysis: NetworkAnalysis, format: str, notes: Sequence[str] = ()
+) -> None:
     """Print the slots of a network to stdout.
 
     Args:
@@ -21,24 +23,24 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
         format: "table", "json" or "csv".
         notes: Notes for the user about the network, as sentences.
     """
-    rows = [slot_row(slot) for slot in census.slots]
+    rows = [slot_row(slot) for slot in analysis.slots]
     about = {
         "model": model,
-        "input": list(census.input_shape),
-        "output": list(census.output_shape),
-        "cost": asdict(census.cost({})),
-        "left_alone": dict(census.left_alone),
-        "untraced": census.untraced,
-        "uncounted": dict(census.uncounted),
+        "input": list(analysis.input_shape),
+        "output": list(analysis.output_shape),
+        "cost": asdict(analysis.cost({})),
+        "excluded": dict(analysis.excluded),
+        "untraced": analysis.untraced,
+        "uncounted": dict(analysis.uncounted),
         "notes": list(notes),
     }
     if format != "table":
         print_rows(rows, format, about, "slots")
         return
-    shape = " x ".join(map(str, census.input_shape))
+    shape = " x ".join(map(str, analysis.input_shape))
     console().print(f"{model} on images of {shape}: {len(rows)} slots", soft_wrap=True)
-    print_slots(rows, census)
-    cost = census.cost({})
+    print_slots(rows, analysis)
+    cost = analysis.cost({})
     for name, number, unit in (
         ("params", cost.params, ""), ("flops", cost.flops, ""), ("bits", cost.bits, "bit")
     ):  # fmt: skip
@@ -47,7 +49,7 @@ def print_census(model: str, census: Census, format: str, notes: Sequence[str] =
         console().print(f"note: {note}", soft_wrap=True)
 
 
-def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:
+def print_slots(rows: Sequence[Mapping[str, object]], analysis: NetworkAnalysis) -> None:
     """Print the slots as a table, and below it what is no slot.
 
     Args:
@@ -62,10 +64,10 @@ def print_slots(rows: Sequence[Mapping[str, object]], census: Census) -> None:
     said = [words for sign, words in signs.items() if sign in kernels]
     if said:
         out.print("; ".join(said), style="dim", soft_wrap=True)
-    for name, reason in census.left_alone.items():
+    for name, reason in analysis.excluded.items():
         out.print(f"left alone: {name} {reason}", soft_wrap=True)
-    if census.untraced is not None:
-        out.print(untraced_note(census.untraced), soft_wrap=True)
+    if analysis.untraced is not None:
+        out.print(untraced_note(analysis.untraced), soft_wrap=True)
 
 
 def untraced_note(reason: str) -> str:

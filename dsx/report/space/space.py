@@ -41,7 +41,7 @@ def print_space(
     out.print(
         f"{space.name}: {file.model} on {file.data}, {_number(space.size)} designs", soft_wrap=True
     )
-    print_slots(rows, space.census)
+    print_slots(rows, space.analysis)
     for offer in offers(space):
         out.print(*offer.text(out.width).split("\n"), sep="\n", soft_wrap=True)
     _print_costs(space)
@@ -65,7 +65,7 @@ def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
     """Write the slots of a space as plain rows."""
     offered = {slot.name: choices for choices in space.choices for slot in choices.slots}
     rows = []
-    for slot in space.census.slots:
+    for slot in space.analysis.slots:
         choices = offered.get(slot.name)
         own = {
             "choices": len(choices.settings()) if choices else 1,
@@ -123,9 +123,9 @@ def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -
         "missing": space.missing,
         "weights": None if space.weights_taken is None else asdict(space.weights_taken),
         "notes": list(notes),
-        "left_alone": dict(space.census.left_alone),
-        "untraced": space.census.untraced,
-        "uncounted": dict(space.census.uncounted),
+        "excluded": dict(space.analysis.excluded),
+        "untraced": space.analysis.untraced,
+        "uncounted": dict(space.analysis.uncounted),
         "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
     }
 

@@ -13,7 +13,7 @@ MARKS = {
     "baseline": "◆",
     "front": "●",
     "unsure": "○",
-    "perhaps": "◦",
+    "possible": "◦",
     "dominated": "·",
     "infeasible": "x",
 }

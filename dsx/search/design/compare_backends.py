@@ -116,7 +116,7 @@ class _Comparison:
 
     def _plan(self, space: SearchSpace) -> Plan:
         metrics = {LATENCY: find(Metric, LATENCY)}
-        return plan_metrics(space, metrics, self.single.memory, self.single.design.learned)
+        return plan_metrics(space, metrics, self.single.measurements, self.single.design.learned)
 
     def _prepared(self, missing: Sequence[str]) -> dict[str, Candidate]:
         """Deploy the design in each backend; one training is for all of them."""

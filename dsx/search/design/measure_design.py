@@ -22,7 +22,7 @@ from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
 from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, open_database
-from dsx.store.measurements import Memory, load_under
+from dsx.store.measurements import MeasurementStore, load_under
 
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
 
@@ -96,10 +96,10 @@ class Single:
         self.weights = None if train and fresh else weights
         self.doing = doing
         engine = open_database(storage, True, storage_timeout)
-        self.memory = Memory(engine, this_device())
-        self.candidates = Candidates.of(self.memory, lambda: doing(WAITING))
+        self.measurements = MeasurementStore(engine, this_device())
+        self.candidates = Candidates.of(self.measurements, lambda: doing(WAITING))
         for one in self.designs:
-            self.memory.add_design(one, one.words(space.census))
+            self.measurements.add_design(one, one.words(space.analysis))
 
     @property
     def designs(self) -> list[Design]:
@@ -131,7 +131,7 @@ class Single:
         }
         more = {name: m for name, m in known.items() if m.closed_form is not None} | metrics
         self.probe()
-        plan = plan_metrics(self.space, more, self.memory, self.design.learned)
+        plan = plan_metrics(self.space, more, self.measurements, self.design.learned)
         found = {one.id: self.look_up(plan, one) for one in self.designs}
         self._check_training(plan, found)
         uncounted = self._fill(plan, found, wanted)
@@ -200,7 +200,7 @@ class Single:
     def _stored(
         self, plan: Plan, design: Design, name: str, value: Estimate
     ) -> MetricResult | None:
-        recall = Recall(memory=self.memory, plan=plan)
+        recall = Recall(measurements=self.measurements, plan=plan)
         reading = recall.find(name, design)
         if reading is None:
             # Pooled from readings whose samples are damaged.
@@ -210,8 +210,8 @@ class Single:
     def _values(self, plan: Plan, design: Design) -> dict[str, Estimate]:
         """Pool what the database holds of a design, as the front of a study does it."""
         protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
-        readings = load_under(self.memory.engine, protocols)
-        device = self.memory.device
+        readings = load_under(self.measurements.engine, protocols)
+        device = self.measurements.device
         own = {one: of[device] for one, of in readings.items() if device in of}
         if design.id not in own:
             return {}
@@ -262,7 +262,7 @@ class Single:
         self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]
     ) -> dict[str, MetricResult]:
         """Measure a metric of some candidates, each deployed network once."""
-        recall, alike = Recall(memory=self.memory, plan=plan), defaultdict(list)
+        recall, alike = Recall(measurements=self.measurements, plan=plan), defaultdict(list)
         for candidate in candidates:
             timed = recall.timed(name)
             alike[candidate.deployed_id if timed else candidate.design.id].append(candidate)
@@ -291,7 +291,7 @@ class Single:
         Returns:
             The number, if the same deployed network was measured before.
         """
-        if Recall(memory=self.memory, plan=plan).share(name, candidate) is None:
+        if Recall(measurements=self.measurements, plan=plan).share(name, candidate) is None:
             return None
         value = self._values(plan, candidate.design)[name]
         return self._stored(plan, candidate.design, name, value)
@@ -348,7 +348,7 @@ class Single:
             TrialFailed: If it is none.
         """
         check_finite(name, reading)
-        stored = Recall(memory=self.memory, plan=plan).add(name, candidate, reading)
+        stored = Recall(measurements=self.measurements, plan=plan).add(name, candidate, reading)
         return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)
 
     @contextmanager

@@ -15,7 +15,7 @@ from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
 from dsx.store.database import DamagedRow, Engine, StudyRow, open_database
-from dsx.store.measurements import KnownForms, References, load_own
+from dsx.store.measurements import Calibration, FormCache, load_own
 from dsx.store.studies import find_study, load_front
 from dsx.store.weights import Weights, training_id
 from dsx.trust import restricted
@@ -44,8 +44,8 @@ class StudyChoice:
     design: Design
     weights: Mapping[str, Tensor] | None
     metrics: Mapping[str, Estimate]
-    known: MutableMapping[str, FormChoice]
-    references: MutableMapping[str, float]
+    form_cache: MutableMapping[str, FormChoice]
+    reference_times: MutableMapping[str, float]
 
 
 def load_choice(
@@ -88,8 +88,8 @@ def load_choice(
         design=design,
         weights=Weights(engine, storage, row.name, training).load(entry.id),
         metrics=load_own(engine, row, entry.id, entry.device),
-        known=KnownForms(engine, device.fingerprint, memory=None),
-        references=References(engine, device.fingerprint, memory=None),
+        form_cache=FormCache(engine, device.fingerprint, measurements=None),
+        reference_times=Calibration(engine, device.fingerprint, measurements=None),
     )
 
 

@@ -29,7 +29,7 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-class Store:
+class StudySampler:
     """Draws designs, and is told what became of them.
 
     Args:
@@ -59,7 +59,7 @@ class Store:
         """
         self._study.enqueue_trial(dict(params))
 
-    def ask(self, at_random: bool) -> "Draw":
+    def ask(self, at_random: bool) -> "SampledTrial":
         """Begin a trial.
 
         Args:
@@ -72,7 +72,7 @@ class Store:
         # The same seed again would draw the same designs again after a resume.
         seed = int(hashlib.sha256(f"{self._seed}/{drawn}".encode()).hexdigest()[:8], 16)
         self._study.sampler = optuna.samplers.RandomSampler(seed) if at_random else _tpe(seed)
-        return Draw(self._study, self._study.ask(), self._objectives)
+        return SampledTrial(self._study, self._study.ask(), self._objectives)
 
     @property
     def count(self) -> int:
@@ -88,7 +88,7 @@ class Store:
         trials = self._study.get_trials(deepcopy=False)
         return dict(trials[number].params) if number < len(trials) else {}
 
-    def unfinished(self) -> list["Draw"]:
+    def unfinished(self) -> list["SampledTrial"]:
         """Find the trials that a stopped process left running.
 
         Returns:
@@ -96,7 +96,7 @@ class Store:
         """
         left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [
-            Draw(self._study, Trial(self._study, trial._trial_id), self._objectives)
+            SampledTrial(self._study, Trial(self._study, trial._trial_id), self._objectives)
             for trial in left
         ]
 
@@ -204,7 +204,7 @@ def _tpe(seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
-class Draw:
+class SampledTrial:
     """One trial of the Optuna study.
 
     Args:
@@ -242,29 +242,29 @@ class Draw:
         assert picked is not None
         return picked
 
-    def complete(self, values: Mapping[str, float], excesses: Mapping[str, float]) -> None:
+    def complete(self, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Tell the sampler that a design was measured to the end.
 
         Args:
             values: By objective.
             excesses: By constraint; positive where it is broken.
         """
-        self._constrain(excesses)
+        self._constrain(violations)
         self._study.tell(self._trial, [values[name] for name in self._objectives])
 
-    def reject(self, excesses: Mapping[str, float]) -> None:
+    def reject(self, violations: Mapping[str, float]) -> None:
         """Tell the sampler that a design broke a constraint before it was worth measuring more.
 
         Args:
             excesses: By constraint, as far as they are known.
         """
-        self._constrain(excesses)
+        self._constrain(violations)
         self._study.tell(self._trial, state=TrialState.PRUNED)
 
     def fail(self) -> None:
         """Tell the sampler that nothing can be learnt from this draw."""
         self._study.tell(self._trial, state=TrialState.FAIL)
 
-    def _constrain(self, excesses: Mapping[str, float]) -> None:
-        for name, excess in excesses.items():
-            self._trial.set_constraint(name, excess)
+    def _constrain(self, violations: Mapping[str, float]) -> None:
+        for name, violation in violations.items():
+            self._trial.set_constraint(name, violation)

@@ -13,7 +13,7 @@ from dsx.conv.graph import follow, normed
 from dsx.conv.sparsity import Geometry
 from dsx.errors import DsxError
 from dsx.space.network.calls import Calls, watch
-from dsx.space.network.exclusions import left_alone
+from dsx.space.network.exclusions import excluded
 from dsx.space.network.network import copied
 from dsx.space.network.slots import Slot
 
@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Census:
+class NetworkAnalysis:
     """What a network is made of.
 
     Args:
@@ -37,7 +37,7 @@ class Census:
     """
 
     slots: tuple[Slot, ...]
-    left_alone: Mapping[str, str]
+    excluded: Mapping[str, str]
     rest: Cost
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
@@ -91,10 +91,10 @@ def slots(model: nn.Module, sample: Tensor) -> list[Slot]:
     Raises:
         DsxError: If the network does not run on the sample.
     """
-    return list(census(model, sample).slots)
+    return list(analysis(model, sample).slots)
 
 
-def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
+def analysis(model: nn.Module, sample: Tensor, kept: bool = False) -> NetworkAnalysis:
     """Run a network once and note what is called with which output size.
 
     Args:
@@ -114,7 +114,7 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
     network = set_mode(copied(model), False)
     seen = watch(network, sample)
     traced = follow(network, sample)
-    alone, untraced = left_alone(network, traced, seen), traced.obstacle
+    alone, untraced = excluded(network, traced, seen), traced.obstacle
     scaleless = set() if kept else normed(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
@@ -123,9 +123,9 @@ def census(model: nn.Module, sample: Tensor, kept: bool = False) -> Census:
         for module, calls in seen.modules.items()
         if type(module) is nn.Conv2d and names[module] not in alone
     }
-    return Census(
+    return NetworkAnalysis(
         slots=tuple(found.values()),
-        left_alone=alone,
+        excluded=alone,
         rest=_rest(network, _flops(network, sample, seen, found), found),
         input_shape=tuple(sample.shape[1:]),
         output_shape=tuple(seen.output.shape[1:]),

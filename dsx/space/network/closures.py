@@ -44,7 +44,7 @@ def function_with_module(network: nn.Module) -> str | None:
         The dotted name under which the function is kept; None if there is none.
     """
     parts = set(network.modules())
-    for found in references(network):
+    for found in reference_times(network):
         if found.by_function and found.module not in parts:
             return found.path
     return None
@@ -61,11 +61,11 @@ def second_reference(network: nn.Module, name: str) -> str | None:
         The dotted name of the attribute; None if there is none.
     """
     module = network.get_submodule(name)
-    paths = (found.path for found in references(network) if found.module is module)
+    paths = (found.path for found in reference_times(network) if found.module is module)
     return next(paths, None)
 
 
-def references(network: nn.Module) -> Iterator[Reference]:
+def reference_times(network: nn.Module) -> Iterator[Reference]:
     """List the references to modules in attributes that torch does not search.
 
     Args:

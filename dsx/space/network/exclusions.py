@@ -16,7 +16,7 @@ FUNCTIONAL = "(no module)"
 Holders = Mapping[int, int]
 
 
-def left_alone(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]:
+def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]:
     """Say why convolutions of a network are no slots.
 
     Args:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dsx.conv import KEEP, ConvSpec, Cost, DsxConv, spec_cost, standing_spec
+from dsx.conv import KEEP, ConvSpec, Cost, DsxConv, original_spec, spec_cost
 from dsx.conv.sparsity import Geometry
 from dsx.plain import plain_fields
 
@@ -80,7 +80,7 @@ class Slot:
             SpecError: If these dials cannot be set on this slot; says why.
         """
         at = self.canonical(spec)
-        at = standing_spec(self) if at.keeps else at
+        at = original_spec(self) if at.keeps else at
         return self._over_calls(lambda out_hw: spec_cost(at, self.geometry, self.bias, out_hw))
 
     def cost_of(self, conv: DsxConv) -> Cost:

@@ -63,7 +63,7 @@ class Choices:
     options: Options
     left_out: Mapping[str, str]
 
-    def draw(self, pick: Pick) -> dict[str, ConvSpec]:
+    def sample(self, pick: Pick) -> dict[str, ConvSpec]:
         """Draw a setting, asking only for what matters.
 
         Args:

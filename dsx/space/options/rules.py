@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dsx.activity import each
 from dsx.errors import did_you_mean, quoted
-from dsx.space.network.analysis import Census
+from dsx.space.network.analysis import NetworkAnalysis
 from dsx.space.network.slots import Slot
 from dsx.space.options.choices import Choices
 from dsx.space.options.options import offer
@@ -16,7 +16,9 @@ from dsx.space.yaml.source import Source
 STEP = "listing the options of each slot"
 
 
-def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Iterator[Choices]:
+def rule_choices(
+    rules: Sequence[Rule], source: Source, analysis: NetworkAnalysis
+) -> Iterator[Choices]:
     """Give each slot to the first rule that matches it.
 
     Args:
@@ -30,12 +32,12 @@ def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Itera
     Raises:
         SpaceError: If a rule matches no slot, or leaves nothing to choose for any of its slots.
     """
-    free = list(census.slots)
+    free = list(analysis.slots)
     offer = _Offers()
     for number, rule in enumerate(rules):
         matched = [slot for slot in free if fnmatch.fnmatchcase(slot.name, rule.match)]
         if not matched:
-            raise source.error(("slots", number, "match"), no_match(rule.match, census))
+            raise source.error(("slots", number, "match"), no_match(rule.match, analysis))
         free = [slot for slot in free if slot not in matched]
         if rule.keep:
             continue
@@ -49,7 +51,7 @@ def rule_choices(rules: Sequence[Rule], source: Source, census: Census) -> Itera
         yield from offers
 
 
-def no_match(wildcard: str, census: Census, modules: bool = False) -> str:
+def no_match(wildcard: str, analysis: NetworkAnalysis, modules: bool = False) -> str:
     """Say why a wildcard matches no slot, or none that an earlier rule has not, and what is near.
 
     Args:
@@ -60,8 +62,8 @@ def no_match(wildcard: str, census: Census, modules: bool = False) -> str:
     Returns:
         One line.
     """
-    names = [slot.name for slot in census.slots]
-    for name, reason in census.left_alone.items():
+    names = [slot.name for slot in analysis.slots]
+    for name, reason in analysis.excluded.items():
         if fnmatch.fnmatchcase(name, wildcard):
             return f"{quoted(wildcard)} matches no slot: {name} {reason}"
     if not names:

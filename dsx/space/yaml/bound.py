@@ -24,7 +24,7 @@ class Bound:
     limit: float
     relative: bool
 
-    def excess(self, value: float, baseline: float) -> float:
+    def violation(self, value: float, baseline: float) -> float:
         """Say by how much a value breaks the bound.
 
         Args:

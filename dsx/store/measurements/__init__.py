@@ -1,7 +1,7 @@
 """Measurements, selected deployed forms and reference times of devices in a database."""
 
-from dsx.store.measurements.calibration import MachineReferences, References
-from dsx.store.measurements.measurements import Deployment, KnownForms, Memory
+from dsx.store.measurements.calibration import Calibration, MachineReferenceTimes
+from dsx.store.measurements.measurements import Deployment, FormCache, MeasurementStore
 from dsx.store.measurements.readings import (
     load_measurements,
     load_own,
@@ -11,11 +11,11 @@ from dsx.store.measurements.repeatability import Agreement, load_agreement
 
 __all__ = [
     "Agreement",
+    "Calibration",
     "Deployment",
-    "KnownForms",
-    "MachineReferences",
-    "Memory",
-    "References",
+    "FormCache",
+    "MachineReferenceTimes",
+    "MeasurementStore",
     "load_agreement",
     "load_measurements",
     "load_own",

@@ -20,7 +20,7 @@ from dsx.errors import WorkFailed
 from dsx.files import open_regular
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import SentinelRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 
 FILE = "sentinel.json"
 LARGEST = 2**20
@@ -29,7 +29,7 @@ Content = dict[str, dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _CONTENT = TypeAdapter(Content)
 
 
-class References(MutableMapping[str, float]):
+class Calibration(MutableMapping[str, float]):
     """Milliseconds by the sentinel's situation: the mapping that timings read and add to.
 
     Args:
@@ -38,9 +38,9 @@ class References(MutableMapping[str, float]):
         memory: Where new ones go; None writes them to no database.
     """
 
-    def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
-        self._device, self._memory = device, memory
-        self._machine = MachineReferences(device)
+    def __init__(self, engine: Engine, device: str, measurements: MeasurementStore | None) -> None:
+        self._device, self._memory = device, measurements
+        self._machine = MachineReferenceTimes(device)
         self._known = _stored(engine, device)
 
     def __getitem__(self, situation: str) -> float:
@@ -57,20 +57,20 @@ class References(MutableMapping[str, float]):
             milliseconds = self._agreed(self._memory, situation, milliseconds)
         self._known[situation] = milliseconds
 
-    def _agreed(self, memory: Memory, situation: str, milliseconds: float) -> float:
+    def _agreed(self, measurements: MeasurementStore, situation: str, milliseconds: float) -> float:
         """Store a reference unless another process was first; return the stored one."""
 
         def row() -> SentinelRow:
             return SentinelRow(device=self._device, situation=situation, milliseconds=milliseconds)
 
-        stored = _stored(memory.engine, self._device)
+        stored = _stored(measurements.engine, self._device)
         if situation not in stored:
-            if memory.add_new(row()):
+            if measurements.add_new(row()):
                 return milliseconds
-            stored = _stored(memory.engine, self._device)
+            stored = _stored(measurements.engine, self._device)
         if situation not in stored:
             # The row is damaged.
-            memory.add_once(row())
+            measurements.add_once(row())
         # Numbers of one database compare, also of several machines of the same kind.
         return stored.get(situation, milliseconds)
 
@@ -95,7 +95,7 @@ def _stored(engine: Engine, device: str) -> dict[str, float]:
         }
 
 
-class MachineReferences(MutableMapping[str, float]):
+class MachineReferenceTimes(MutableMapping[str, float]):
     """The references of this machine, in the user's cache.
 
     Args:

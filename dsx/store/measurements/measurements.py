@@ -51,7 +51,7 @@ class Deployment:
     facts: DeploymentFacts
 
 
-class Memory:
+class MeasurementStore:
     """The measurements of one device in one database.
 
     Args:
@@ -304,7 +304,7 @@ class Memory:
                 return
 
 
-class KnownForms(MutableMapping[str, Choice]):
+class FormCache(MutableMapping[str, Choice]):
     """The deployed forms chosen on a device: the mapping that `deploy` reads and adds to.
 
     Args:
@@ -313,8 +313,8 @@ class KnownForms(MutableMapping[str, Choice]):
         memory: Where new ones go; None keeps them in this object only.
     """
 
-    def __init__(self, engine: Engine, device: str, memory: Memory | None) -> None:
-        self._memory = memory
+    def __init__(self, engine: Engine, device: str, measurements: MeasurementStore | None) -> None:
+        self._memory = measurements
         query = select(FormRow.situation, FormRow.form, FormRow.seconds)
         with Session(engine) as session:
             self._choices = {

@@ -52,10 +52,10 @@ def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
     known = {row.number for row in candidates}
     violations: dict[str, list[int]] = defaultdict(list)
     violating = {row.number for row in candidates if row.state == REJECTED}
-    for number, excesses in read_details(session, study.name, TrialDetailRow.violations).items():
-        if number in known and excesses:
+    for number, violated in read_details(session, study.name, TrialDetailRow.violations).items():
+        if number in known and violated:
             violating.add(number)
-            for name in excesses:
+            for name in violated:
                 violations[name].append(number)
     failed = [(row.number, row.reason) for row in candidates if row.state == FAILED]
     return Outcomes(

@@ -57,9 +57,9 @@ class Proxy:
     @property
     def misordered(self) -> float | None:
         """The share of the pairs told apart that the proxy orders wrongly; None of no pairs."""
-        if self.pairs is None or not self.pairs.told_apart:
+        if self.pairs is None or not self.pairs.decided:
             return None
-        return self.pairs.misordered / self.pairs.told_apart
+        return self.pairs.misordered / self.pairs.decided
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,25 +26,27 @@ class Outcome:
             constraint before that, "failed" if an error occurred.
         reason: Reason of a rejection or failure, in one line.
         values: Measured values by metric.
-        excesses: Violation of each constraint, as far as known; positive if it is violated.
+        violations: Violation of each constraint, as far as known; positive if it is violated.
         traceback: Traceback of the failure; empty if it did not fail.
     """
 
     state: str
     reason: str = ""
     values: dict[str, float] = field(default_factory=dict)
-    excesses: dict[str, float] = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict)
     traceback: str = ""
 
     @property
-    def violations(self) -> dict[str, float]:
+    def violated(self) -> dict[str, float]:
         """The amount by which the value of each violated constraint exceeds its bound."""
-        return {name: excess for name, excess in self.excesses.items() if excess > 0}
+        return {name: violation for name, violation in self.violations.items() if violation > 0}
 
     @property
     def feasible(self) -> bool:
         """Whether the design is completed and violates no constraint."""
-        return self.state == COMPLETE and all(excess <= 0 for excess in self.excesses.values())
+        return self.state == COMPLETE and all(
+            violation <= 0 for violation in self.violations.values()
+        )
 
 
 class Trials:
@@ -141,13 +143,13 @@ class Trials:
         """Replace the details of a trial, which may have been evaluated before."""
         detail = TrialDetailRow
         session.execute(delete(detail).where(detail.study == self._study, detail.number == number))
-        if outcome.traceback or outcome.violations:
+        if outcome.traceback or outcome.violated:
             session.add(
                 TrialDetailRow(
                     study=self._study,
                     number=number,
                     traceback=outcome.traceback,
-                    violations=outcome.violations,
+                    violations=outcome.violated,
                 )
             )
 

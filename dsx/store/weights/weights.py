@@ -102,7 +102,7 @@ class Weights:
         if found is not None and found[0] != self.study:
             self._write(design, found[1])
 
-    def keep_only(self, designs: Set[str]) -> None:
+    def prune(self, designs: Set[str]) -> None:
         """Delete the files of all other designs, and of other trainings.
 
         Args:

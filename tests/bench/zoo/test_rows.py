@@ -11,7 +11,7 @@ NETWORK = Architecture(library="timm", name="resnet18", side=64)
 FINDINGS: dict[str, Any] = {
     "counted_side": 160, "params": 11_689_512, "params_counted": 11_689_512,
     "params_published": 11_690_000, "flops": 925_798_400, "flops_counted": 925_798_400,
-    "flops_published": 930_000_000, "slots": 20, "left_alone": 0, "untraced": None,
+    "flops_published": 930_000_000, "slots": 20, "excluded": 0, "untraced": None,
     "trace_agrees": True, "norms": 20,
     "norms_folded": 20, "norms_left": 0, "difference": 4.9e-7, "model_py": "written",
     "eager_ms": 6.0, "deployed_ms": 5.0, "flagged": False, "seconds": 9.5,

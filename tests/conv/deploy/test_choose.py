@@ -46,13 +46,13 @@ X = torch.zeros(1, 8, 6, 6)
 def test_the_best_two_and_the_dense_form_reach_the_final() -> None:
     conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
     assert list(candidates(conv, False)) == ["box", "dense", "grouped", "window_gemm"]
-    timer, known = Script([3.0, 4.0, 1.0, 2.0], [2.5, 1.5, 9.0]), dict[str, Choice]()
-    module, choice = choose(conv, X, timer, known, native=False)
+    timer, form_cache = Script([3.0, 4.0, 1.0, 2.0], [2.5, 1.5, 9.0]), dict[str, Choice]()
+    module, choice = choose(conv, X, timer, form_cache, native=False)
     assert timer.asked == [4, 3]
     assert choice.form == "window_gemm"
     assert choice.seconds == {"box": 3.0, "dense": 9.0, "grouped": 2.5, "window_gemm": 1.5}
     assert type(module).__name__ == "WindowGemm"
-    assert list(known.values()) == [choice]
+    assert list(form_cache.values()) == [choice]
 
 
 def test_dense_wins_a_final_that_the_others_lose() -> None:
@@ -138,7 +138,7 @@ def test_what_a_basis_holds_is_no_part_of_the_situation() -> None:
 
 
 def test_each_shape_that_is_learned_is_timed_anew() -> None:
-    known = dict[str, Choice]()
+    form_cache = dict[str, Choice]()
     conv = convolution(preset("lhc", block_in=8, block_out=4))
     assert isinstance(conv, LearnedConv2d)
     asked = []
@@ -152,10 +152,10 @@ def test_each_shape_that_is_learned_is_timed_anew() -> None:
         with torch.no_grad():
             conv.shape_scores[position, position] = 1
             conv.shape_scores[2] = 1
-        module, _ = choose(conv, X, timer, known, native=False)
+        module, _ = choose(conv, X, timer, form_cache, native=False)
         torch.testing.assert_close(module(X + 1), conv(X + 1))
     # The third is known: a screen and a final for the other two.
-    assert len(known) == 2
+    assert len(form_cache) == 2
     assert len(asked) == 4
 
 
@@ -183,13 +183,13 @@ def test_a_form_that_cannot_be_run_is_not_timed(refused: str) -> None:
                 for name, module in zip(forms, modules, strict=True)]  # fmt: skip
 
     final = [2.5, 1.5, 9.0] if left[0] != "dense" and refused != "dense" else [1.5, 2.5]
-    timer, known = Script([2.0, 3.0, 1.0], final), dict[str, Choice]()
+    timer, form_cache = Script([2.0, 3.0, 1.0], final), dict[str, Choice]()
     runner = Runner(name="picky", prepare=prepare)
-    _, choice = choose(conv, X, timer, known, native=False, runner=runner)
+    _, choice = choose(conv, X, timer, form_cache, native=False, runner=runner)
     assert timer.asked[0] == 3
     assert sorted(choice.seconds) == left
     assert choice.form != refused
-    assert '"runner": "picky"' in next(iter(known))
+    assert '"runner": "picky"' in next(iter(form_cache))
 
 
 def test_threads_are_part_of_the_situation() -> None:

@@ -228,33 +228,33 @@ def test_choices_are_by_name() -> None:
 
 def test_known_choices_are_kept_and_filled() -> None:
     network, x = ready(Residual(SLIDING)), image()
-    timer, known = Favour(1), dict[str, Choice]()
-    first = deploy(network, x, timer=timer, known=known)
+    timer, form_cache = Favour(1), dict[str, Choice]()
+    first = deploy(network, x, timer=timer, form_cache=form_cache)
     # conv2 of both blocks is in the same situation.
-    assert len(known) == 3
+    assert len(form_cache) == 3
     spent = len(timer.calls)
     assert spent >= 3
-    second = deploy(network, x, timer=timer, known=known)
+    second = deploy(network, x, timer=timer, form_cache=form_cache)
     assert len(timer.calls) == spent
     assert second.choices == first.choices
-    assert len(known) == 3
-    deploy(network, image(1), timer=timer, known=known)
-    assert len(known) == 6
+    assert len(form_cache) == 3
+    deploy(network, image(1), timer=timer, form_cache=form_cache)
+    assert len(form_cache) == 6
 
 
 def test_a_known_choice_is_obeyed_and_a_vanished_one_made_anew() -> None:
     network, x = ready(Residual(SLIDING)), image()
-    known = dict[str, Choice]()
-    deploy(network, x, timer=Favour(1), known=known)
-    for key in known:
-        known[key] = Choice(form="dense", seconds={})
-    deployed = deploy(network, x, timer=Favour(1), known=known)
+    form_cache = dict[str, Choice]()
+    deploy(network, x, timer=Favour(1), form_cache=form_cache)
+    for key in form_cache:
+        form_cache[key] = Choice(form="dense", seconds={})
+    deployed = deploy(network, x, timer=Favour(1), form_cache=form_cache)
     assert {choice.form for choice in deployed.choices.values()} == {"dense"}
-    for key in known:
-        known[key] = Choice(form="gone", seconds={})
-    deployed = deploy(network, x, timer=Favour(1), known=known)
+    for key in form_cache:
+        form_cache[key] = Choice(form="gone", seconds={})
+    deployed = deploy(network, x, timer=Favour(1), form_cache=form_cache)
     assert "gone" not in {choice.form for choice in deployed.choices.values()}
-    assert "gone" not in {choice.form for choice in known.values()}
+    assert "gone" not in {choice.form for choice in form_cache.values()}
 
 
 def test_a_convolution_called_twice_is_timed_on_its_larger_image() -> None:
@@ -268,9 +268,9 @@ def test_a_convolution_called_twice_is_timed_on_its_larger_image() -> None:
             out: Tensor = self.conv(x) + nn.functional.interpolate(small, x.shape[2:])
             return out
 
-    known = dict[str, Choice]()
-    deploy(ready(Pyramid()), image(2), timer=Favour(0), known=known)
-    (situation,) = known
+    form_cache = dict[str, Choice]()
+    deploy(ready(Pyramid()), image(2), timer=Favour(0), form_cache=form_cache)
+    (situation,) = form_cache
     assert '"input": [2, 3, 9, 7]' in situation
 
 
@@ -312,12 +312,12 @@ def test_a_deployed_network_can_be_copied_and_stays_itself() -> None:
 
 def test_time_per_new_pair(capsys: pytest.CaptureFixture[str]) -> None:
     network = build(SLIDING, nn.Conv2d(64, 64, 3, padding=1))
-    known = dict[str, Choice]()
+    form_cache = dict[str, Choice]()
     begin = time.perf_counter()
-    deployed = deploy(network, torch.randn(1, 64, 16, 16), timer=medians, known=known)
+    deployed = deploy(network, torch.randn(1, 64, 16, 16), timer=medians, form_cache=form_cache)
     seconds = time.perf_counter() - begin
     with capsys.disabled():
-        print(f"\n[deploy: {seconds / len(known):.3f} s per new pair at batch 1]", end=" ")
+        print(f"\n[deploy: {seconds / len(form_cache):.3f} s per new pair at batch 1]", end=" ")
     assert set(deployed.choices) == {""}
 
 

@@ -248,7 +248,7 @@ def test_settled_decisions_outlast_a_cast(kind: str, data: st.DataObject) -> Non
     weight = module.dense_weight().detach()
     for part in module.modules():
         if isinstance(part, DsxConv):
-            part.settle()
+            part.finalize()
     assert_equal(module.dense_weight().detach(), weight)
     low = module.to(torch.bfloat16).dense_weight().detach().double()
     assert torch.equal(low.sign(), weight.sign())

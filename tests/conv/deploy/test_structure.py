@@ -128,7 +128,7 @@ def deployed_as(form: str, spec: ConvSpec, seed: int = 0) -> Any:
         conv = networks.redesigned(spec, 8, 8, 3, padding=1).eval()
         x = torch.randn(1, 8, 7, 7)
     known = {situation(conv, x, native=False): Choice(form=form, seconds={})}  # type: ignore[arg-type]
-    deployed = deploy(conv, x, timer=first, known=known)
+    deployed = deploy(conv, x, timer=first, form_cache=known)
     assert [choice.form for choice in deployed.choices.values()] == [form]
     return json.dumps(structure(deployed.network).facts)
 

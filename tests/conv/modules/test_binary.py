@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dsx.conv import ConvSpec, build, from_conv2d, preset, spec_cost, standing_spec
+from dsx.conv import ConvSpec, build, from_conv2d, original_spec, preset, spec_cost
 from dsx.conv.modules.basis_maps import BasisMaps
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.sparsity.geometry import Geometry
@@ -116,7 +116,7 @@ def test_slbf_vgg16_memory(facts: dict[str, float]) -> None:
         slot = nn.Conv2d(cin, cout, 3, padding=1, bias=False, device="meta")
         spec = preset("slbf", k=int(facts["k_over_n"] * cout), splits=int(facts["s"]))
         bits += spec_cost(spec.at(slot), Geometry.of(slot), False, (1, 1)).bits
-        fp32 += spec_cost(standing_spec(slot), Geometry.of(slot), False, (1, 1)).bits
+        fp32 += spec_cost(original_spec(slot), Geometry.of(slot), False, (1, 1)).bits
     assert (bits, fp32) == (facts["bits"], facts["fp32_bits"])
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import KEEP, ConvSpec, standing_spec
+from dsx.conv import KEEP, ConvSpec, original_spec
 from dsx.errors import SpecError
 from tests.conv import naive
 from tests.conv.strategies import (
@@ -170,7 +170,7 @@ def test_a_binary_basis_changes_nothing_about_the_other_dials(
     basis: dict[str, Any] = {"binary_basis": data.draw(st.integers(1, 9)), "splits": splits,
              "scale": data.draw(st.sampled_from([None, True, False]))}  # fmt: skip
     real = spec.at(slot)
-    real = standing_spec(slot) if real == KEEP else real
+    real = original_spec(slot) if real == KEEP else real
     assert dataclasses.replace(spec, **basis).at(slot) == dataclasses.replace(real, **basis)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dsx.conv import KEEP, ConvSpec, standing_spec
+from dsx.conv import KEEP, ConvSpec, original_spec
 from dsx.errors import SpecError
 from tests.conv.strategies import SHAPES
 
@@ -116,7 +116,7 @@ def test_a_spec_is_frozen() -> None:
 def test_keep_is_what_stands_there(kernel: Any, groups: int) -> None:
     slot = nn.Conv2d(8, 8, kernel, groups=groups)
     assert KEEP.keeps and not ConvSpec().keeps
-    assert KEEP.at(slot) == KEEP == standing_spec(slot).at(slot)
+    assert KEEP.at(slot) == KEEP == original_spec(slot).at(slot)
     assert ConvSpec(groups=groups).at(slot) == KEEP
     assert ConvSpec(groups=4).at(slot) != KEEP
 
@@ -143,4 +143,4 @@ def test_the_canonical_form_has_numbers_of_python() -> None:
     assert json.dumps(ConvSpec(groups=4).at(conv).to_json()) == json.dumps(
         {"groups": 4, "channel_stride": "block"}
     )
-    assert json.dumps(standing_spec(conv).to_json())
+    assert json.dumps(original_spec(conv).to_json())

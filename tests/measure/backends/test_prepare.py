@@ -47,16 +47,16 @@ def test_a_form_that_a_backend_cannot_run_is_left_out() -> None:
 
 
 def test_only_what_the_backend_runs_can_be_chosen() -> None:
-    known = dict[str, Choice]()
+    form_cache = dict[str, Choice]()
     network = nn.Sequential(build(CROSS, nn.Conv2d(8, 8, 3)), build(CORNERS, nn.Conv2d(8, 8, 3)))
     plain = runner(f"{HERE}:PLAIN", 1)
-    found = deploy(network, X, timer=LastWins(), known=known, runner=plain)
+    found = deploy(network, X, timer=LastWins(), form_cache=form_cache, runner=plain)
     assert {choice.form for choice in found.choices.values()} == {"dense"}
     assert all(list(choice.seconds) == ["dense"] for choice in found.choices.values())
     # Chosen for one backend, nothing is known for another.
-    assert len(known) == 2
-    deploy(network, X, timer=LastWins(), known=known)
-    assert len(known) == 4
+    assert len(form_cache) == 2
+    deploy(network, X, timer=LastWins(), form_cache=form_cache)
+    assert len(form_cache) == 4
 
 
 def test_a_backend_that_runs_no_form_says_why() -> None:

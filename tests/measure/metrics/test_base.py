@@ -87,15 +87,15 @@ def test_measuring_latency_first_does_not_change_what_is_trained() -> None:
 
 
 def test_chosen_forms_are_handed_on() -> None:
-    known = candidate().known
+    known = candidate().form_cache
     first = candidate(specs=SPECS)
     forms = {name: choice.form for name, choice in first.deployed.choices.items()}
     assert set(forms) == set(SPECS)
-    assert first.known
-    known.update(first.known)
+    assert first.form_cache
+    known.update(first.form_cache)
     again = Candidate(first.space, first.design, known)
     assert {name: choice.form for name, choice in again.deployed.choices.items()} == forms
-    assert set(known) == set(first.known)
+    assert set(known) == set(first.form_cache)
 
 
 def in_form(form: str, text: str, specs: Mapping[str, ConvSpec] = SPECS) -> Candidate:

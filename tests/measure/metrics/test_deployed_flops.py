@@ -21,7 +21,7 @@ SLOT = "stages.0.conv1"
 
 def deployed(spec: ConvSpec, form: str) -> Candidate:
     one = candidate(SMALL, {SLOT: spec})
-    one.known = Always(form)
+    one.form_cache = Always(form)
     return one
 
 

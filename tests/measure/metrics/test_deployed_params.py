@@ -33,7 +33,7 @@ class Net(nn.Module):
 
 def held(spec: ConvSpec, form: str) -> int:
     network = redesign(Net(), {"conv": spec})
-    deployed = deploy(network, torch.zeros(1, 8, 6, 6), known=Always(form))
+    deployed = deploy(network, torch.zeros(1, 8, 6, 6), form_cache=Always(form))
     assert [choice.form for choice in deployed.choices.values()] == [form]
     return count_params(deployed.network, deployed.choices)
 
@@ -65,7 +65,7 @@ def test_the_scale_and_shift_of_a_batch_norm_that_stays_count() -> None:
 
 def test_a_reading_is_exact_and_knows_the_forms() -> None:
     one = candidate(SMALL, {"stages.0.conv1": CROSS})
-    one.known = Always("dense")
+    one.form_cache = Always("dense")
     reading, plain = METRIC.read(one), METRIC.read(candidate(SMALL))
     assert reading.low == reading.value == reading.high == plain.value
     assert deployment(reading).forms == {"stages.0.conv1": "dense"}

@@ -18,7 +18,7 @@ from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Provenance
 from dsx.measure.metrics.flops import METRIC, count
 from dsx.space import load_space, redesign
-from dsx.space.network.analysis import census
+from dsx.space.network.analysis import analysis
 from tests.measure.candidates import EVERYTHING, SPECS, candidate
 from tests.space import networks
 from tests.space.drawing import drawn
@@ -52,7 +52,7 @@ def test_designs_with_every_shape_count_alike(data: st.DataObject) -> None:
 @given(data=st.data())
 @settings(max_examples=15)
 def test_networks_of_all_kinds_count_alike(data: st.DataObject) -> None:
-    found = census(Tangle(), torch.zeros(2, 3, 12, 12))
+    found = analysis(Tangle(), torch.zeros(2, 3, 12, 12))
     specs = {}
     for slot in found.slots:
         shapes = ["full"] + ["cross", "corners", "het2"] * (slot.kernel_size == (3, 3))

@@ -10,10 +10,10 @@ import torch
 from dsx.analysis.measurement import Provenance, from_json, to_json
 from dsx.measure.metrics.latency_ms import METRIC
 from dsx.measure.timing import device_lock as lock
-from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock
 from dsx.measure.timing.interleaved import PROTOCOL
-from dsx.measure.timing.reference_workload import Sentinel
+from dsx.measure.timing.reference_workload import ReferenceWorkload
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import kept
 from tests.measure.facts import deployment, timing
@@ -26,7 +26,7 @@ QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Locks of this test alone, and a reference that is taken in no time."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
-    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 10)
+    monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 10)
     return tmp_path
 
 
@@ -39,7 +39,7 @@ def test_a_reading_says_how_it_was_made() -> None:
     assert timing(reading).clock == "thread"
     assert reading.low <= reading.value <= reading.high
     assert reading.value == statistics.median(reading.samples)
-    assert len(one.references) == 1
+    assert len(one.reference_times) == 1
     stored = json.loads(json.dumps(to_json(reading.provenance)))
     assert from_json(Provenance, stored) == reading.provenance
 
@@ -47,7 +47,7 @@ def test_a_reading_says_how_it_was_made() -> None:
 def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_space() -> None:
     one = candidate(SMALL.replace("batch: 1}", "batch: 3, threads: 2, budget_seconds: 0.05}"))
     # Two threads on busy cores take seconds for what is done in no time.
-    one.references[Sentinel(CpuClock("wall"), 2).situation] = 0.2
+    one.reference_times[ReferenceWorkload(CpuClock("wall"), 2).situation] = 0.2
     seen = set()
     one.deployed.register_forward_pre_hook(
         lambda module, inputs: seen.add((tuple(inputs[0].shape), torch.get_num_threads()))

@@ -88,7 +88,7 @@ def test_a_row_for_each_slot_of_both_with_its_form() -> None:
     )
     candidates = [Candidate(loaded, one) for one in (design, loaded.baseline)]
     found, standing = break_down(candidates)
-    slots = [slot.name for slot in loaded.census.slots]
+    slots = [slot.name for slot in loaded.analysis.slots]
     assert [layer.slot for layer in found.layers] == [*slots, None]
     assert [layer.slot for layer in standing.layers] == [*slots, None]
     forms = {layer.slot: layer.form for layer in found.layers}

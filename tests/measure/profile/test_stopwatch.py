@@ -169,9 +169,9 @@ def test_a_form_of_many_operators_is_one_slot(form: str) -> None:
     assert isinstance(conv, DsxConv)
     assert form in candidates(conv, native=False)
     first: dict[str, Choice] = {}
-    deploy(network, SAMPLE, known=first)
+    deploy(network, SAMPLE, form_cache=first)
     known = dict.fromkeys(first, Choice(form=form, seconds={}))
-    found = deploy(network, SAMPLE, known=known)
+    found = deploy(network, SAMPLE, form_cache=known)
     assert found.choices["last"].form == form
     hands = Hands()
     watch = Stopwatch(4, hands)

@@ -151,12 +151,12 @@ def test_work_that_is_shared_is_waited_for_and_told() -> None:
     seen: list[str] = []
 
     def work() -> None:
-        with shared("cpu") as give_way:
-            give_way()
+        with shared("cpu") as yield_device:
+            yield_device()
             seen.append("shares")
             ready.set()
             assert waits.wait(60)
-            give_way()
+            yield_device()
             seen.append("goes on")
         over.set()
 

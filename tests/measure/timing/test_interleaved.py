@@ -17,10 +17,10 @@ from dsx.measure import Measurement
 from dsx.measure.machine.load import HEAVY_CORES, Load
 from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import interleaved as rounds
-from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock, Times
 from dsx.measure.timing.interleaved import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn
-from dsx.measure.timing.reference_workload import Sentinel
+from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.workload_class import ALONE
 from dsx.process import torch_threads
 from dsx.space.yaml.schema import Measure
@@ -30,7 +30,7 @@ from tests.measure.held import is_held
 from tests.measure.machine.test_load import looks, share_since, spinning
 from tests.measure.work import Counting, spin
 
-SITUATION = Sentinel(CpuClock("thread"), 1).situation
+SITUATION = ReferenceWorkload(CpuClock("thread"), 1).situation
 
 
 @pytest.fixture(autouse=True)
@@ -58,14 +58,14 @@ class Noting:
 
     def time(self, run: Run, calls: int) -> Times:
         times = CpuClock(self.name).time(run, calls)
-        self.blocks.append((self.names.get(id(run), "sentinel"), calls, times))
+        self.blocks.append((self.names.get(id(run), "reference_workload"), calls, times))
         return times
 
 
 def rounds_of(runs: dict[str, Run], reference: float, **settings: Any) -> tuple[_Rounds, Noting]:
     """Make the rounds of some runs, on a clock that notes."""
     clock = Noting({id(run): name for name, run in runs.items()})
-    situation = Sentinel(clock, 1).situation
+    situation = ReferenceWorkload(clock, 1).situation
     going = _Rounds(list(runs.values()), Measure(**settings), clock, {situation: reference}, ALONE)
     return going, clock
 
@@ -82,11 +82,15 @@ def within(seconds: float) -> Run:
 
 def after_warm_up(going: _Rounds, clock: Noting) -> list[tuple[str, int, Times]]:
     """Return the blocks from the first sentinel on, without those at the start of later slices."""
-    first = [name for name, _, _ in clock.blocks].index("sentinel")
+    first = [name for name, _, _ in clock.blocks].index("reference_workload")
     assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[: len(going.subjects)])
     blocks = clock.blocks[first:]
     names = ["", *(name for name, _, _ in blocks)]
-    starts = [at for at, pair in enumerate(pairwise(names)) if pair == ("sentinel", "sentinel")]
+    starts = [
+        at
+        for at, pair in enumerate(pairwise(names))
+        if pair == ("reference_workload", "reference_workload")
+    ]
     # A loaded machine does not get through in one slice.
     assert len(starts) == len(going.slices) - 1
     return [block for at, block in enumerate(blocks) if at not in starts]
@@ -100,7 +104,7 @@ def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> N
         going.go_on()
     order = [name for name, _, _ in after_warm_up(going, clock)]
     # One beat to begin with, and one after each block.
-    assert set(order[::2]) == {"sentinel"}
+    assert set(order[::2]) == {"reference_workload"}
     counts = [len(subject.own) for subject in going.subjects]
     assert min(counts) >= FEWEST_BLOCKS
     together = 3 * min(counts)
@@ -114,13 +118,15 @@ def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
     while going.open:
         going.go_on()
     _, *blocks = after_warm_up(going, clock)
-    own = sum(calls * times.wall for name, calls, times in blocks if name != "sentinel")
-    beats = sum(calls for name, calls, _ in blocks if name == "sentinel") * 0.1
+    own = sum(calls * times.wall for name, calls, times in blocks if name != "reference_workload")
+    reference_samples = (
+        sum(calls for name, calls, _ in blocks if name == "reference_workload") * 0.1
+    )
     # By its reference: how slow the machine is now, it learns only from the sentinel.
-    assert 0.15 < beats / (own + beats) <= PROTOCOL["sentinel_share"]
+    assert 0.15 < reference_samples / (own + reference_samples) <= PROTOCOL["sentinel_share"]
     names = [name for name, _, _ in blocks]
     assert all(subject.calls > 0 for subject in going.subjects)
-    assert names.count("sentinel") == sum(len(subject.own) for subject in going.subjects)
+    assert names.count("reference_workload") == sum(len(subject.own) for subject in going.subjects)
 
 
 @pytest.mark.timing
@@ -179,13 +185,13 @@ def test_a_longer_network_takes_longer() -> None:
 
 
 def test_a_reading_says_how_it_was_made() -> None:
-    references: dict[str, float] = {}
-    (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), references)
+    reference_times: dict[str, float] = {}
+    (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), reference_times)
     told = timing(found)
     stored = json.loads(json.dumps(to_json(found.provenance)))
     assert from_json(Provenance, stored) == found.provenance
     assert found.provenance.machine is not None
-    assert references == {SITUATION: told.reference_ms}
+    assert reference_times == {SITUATION: told.reference_ms}
     assert told.clock == "thread"
     assert found.low <= found.value <= found.high
     assert found.value == pytest.approx(statistics.median(found.samples))
@@ -196,12 +202,12 @@ def test_a_reading_says_how_it_was_made() -> None:
 
 
 def test_a_reference_is_taken_once_and_used_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 10)
-    references: dict[str, float] = {}
+    monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 10)
+    reference_times: dict[str, float] = {}
     measure = Measure(budget_seconds=0.02)
-    first, again = (time_in_turn([product()], measure, references)[0] for _ in range(2))
-    assert len(references) == 1
-    (reference,) = references.values()
+    first, again = (time_in_turn([product()], measure, reference_times)[0] for _ in range(2))
+    assert len(reference_times) == 1
+    (reference,) = reference_times.values()
     for found in (first, again):
         assert timing(found).reference_ms == reference
 
@@ -228,7 +234,7 @@ def test_blocks_are_corrected_by_the_beats_around_them() -> None:
     going, _ = rounds_of({"a": within(0.001)}, 2.0)
     (subject,) = going.subjects
     # The machine becomes half as fast after the twentieth block.
-    going.reference, going.beats = 2.0, [2.0] * 21 + [4.0] * 20
+    going.reference, going.reference_samples = 2.0, [2.0] * 21 + [4.0] * 20
     subject.own, subject.wall = [10.0] * 20 + [20.0] * 20, [1.0] * 40
     subject.after = list(range(1, 41))
     samples = reading(going).samples
@@ -335,8 +341,8 @@ def test_a_machine_that_is_not_itself_is_not_corrected_for(
     time_in_turn([product()], measure, known)
     # As if the sentinel took five times as long as in calm moments, and three quarters of that.
     for factor, corrected in ((5.0, False), (0.75, True)):
-        references = {situation: value / factor for situation, value in known.items()}
-        (found,) = time_in_turn([product()], measure, references)
+        reference_times = {situation: value / factor for situation, value in known.items()}
+        (found,) = time_in_turn([product()], measure, reference_times)
         told = timing(found)
         assert told.corrected is corrected
         assert (found.value == told.raw_ms) is not corrected

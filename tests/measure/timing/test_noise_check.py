@@ -8,11 +8,11 @@ from dsx.analysis.measurement import Machine, Process, from_json, to_json
 from dsx.measure import this_device
 from dsx.measure.machine.load import Load
 from dsx.measure.timing import noise_check as quiet
-from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.noise_check import Quiet
 
 CALM = Quiet(
-    sentinel_ms=0.7,
+    reference_ms=0.7,
     drift=1.0,
     block_spread=0.05,
     reading_spread=0.01,
@@ -23,12 +23,12 @@ HEAVY = Process(process="cc1plus", pid=4711, cores=0.93)
 
 
 def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentinel, "CALIBRATION_CALLS", 20)
+    monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 20)
     monkeypatch.setattr(quiet, "GROUP_SECONDS", 0.02)
-    references: dict[str, float] = {}
-    found = quiet.look(references, 0.1)
-    (reference,) = references.values()
-    assert found.drift == found.sentinel_ms / reference > 0
+    reference_times: dict[str, float] = {}
+    found = quiet.look(reference_times, 0.1)
+    (reference,) = reference_times.values()
+    assert found.drift == found.reference_ms / reference > 0
     assert found.reading_spread >= 0 and found.block_spread > 0
     assert from_json(Machine, to_json(found.load.machine)) == found.load.machine
 

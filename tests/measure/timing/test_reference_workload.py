@@ -16,13 +16,13 @@ from dsx.measure.timing.reference_workload import (
     COPIES,
     FEWEST_CALLS,
     VERSION,
-    Sentinel,
+    ReferenceWorkload,
     _copies,
-    sentinel_backend,
+    reference_backend,
 )
-from dsx.measure.timing.workload_class import ALONE, Company, Grain
+from dsx.measure.timing.workload_class import ALONE, Grain, WorkloadClass
 
-COARSE = Company(grain="coarse", network="0123456789ab x1024 bfloat16 channels_last")
+COARSE = WorkloadClass(grain="coarse", network="0123456789ab x1024 bfloat16 channels_last")
 
 
 def nothing() -> None:
@@ -46,34 +46,34 @@ class Scripted:
 
 def test_a_situation_is_backend_clock_threads_and_version() -> None:
     texts = {
-        Sentinel(CpuClock(name), threads, backend).situation
+        ReferenceWorkload(CpuClock(name), threads, backend).situation
         for name, threads, backend in (
             ("thread", 1, "eager"), ("process", 1, "eager"), ("wall", 2, "eager"),
             ("wall", 3, "eager"), ("thread", 1, "openvino"), ("thread", 1, "compile"),
         )
     }  # fmt: skip
     assert len(texts) == 5
-    assert json.loads(Sentinel(CpuClock("wall"), 2).situation) == {
-        "sentinel": VERSION, "backend": "eager", "clock": "wall", "threads": 2,
+    assert json.loads(ReferenceWorkload(CpuClock("wall"), 2).situation) == {
+        "reference_workload": VERSION, "backend": "eager", "clock": "wall", "threads": 2,
         "grain": "fine", "network": "",
     }  # fmt: skip
-    beside = Sentinel(CpuClock("wall"), 2, company=COARSE)
+    beside = ReferenceWorkload(CpuClock("wall"), 2, workload=COARSE)
     assert json.loads(beside.situation)["network"] == COARSE.network
     # As long as the key of a table may be.
     assert len(beside.situation) <= 255
 
 
 def test_a_new_release_of_a_backend_is_another_situation() -> None:
-    facts = json.loads(Sentinel(CpuClock("thread"), 1, "openvino").situation)
+    facts = json.loads(ReferenceWorkload(CpuClock("thread"), 1, "openvino").situation)
     assert facts["openvino"] == importlib.metadata.version("openvino")
 
 
 @pytest.mark.parametrize("grain", COPIES)
 @pytest.mark.parametrize("backend", names(Backend))
 def test_it_computes_the_same_in_each_backend(backend: str, grain: Grain) -> None:
-    own = find(Backend, backend).own_sentinel
-    assert sentinel_backend(backend) == (backend if own else "eager")
-    runs = _copies("cpu", sentinel_backend(backend), 1, grain)
+    own = find(Backend, backend).own_reference_workload
+    assert reference_backend(backend) == (backend if own else "eager")
+    runs = _copies("cpu", reference_backend(backend), 1, grain)
     assert len({id(run) for run in runs}) == COPIES[grain]
     with torch.inference_mode():
         for run, eager in zip(runs, _copies("cpu", "eager", 1, grain), strict=True):
@@ -81,21 +81,21 @@ def test_it_computes_the_same_in_each_backend(backend: str, grain: Grain) -> Non
 
 
 def test_a_reference_is_taken_once_and_then_looked_up() -> None:
-    sentinel = Sentinel(CpuClock("thread"), 1)
-    references: dict[str, float] = {}
-    first = sentinel.reference(references, nothing)
-    assert references == {sentinel.situation: first}
+    reference_workload = ReferenceWorkload(CpuClock("thread"), 1)
+    reference_times: dict[str, float] = {}
+    first = reference_workload.reference(reference_times, nothing)
+    assert reference_times == {reference_workload.situation: first}
     assert first > 0
-    references[sentinel.situation] = 7.0
-    assert Sentinel(CpuClock("thread"), 1).reference(references, nothing) == 7.0
-    assert list(references) == [sentinel.situation]
+    reference_times[reference_workload.situation] = 7.0
+    assert ReferenceWorkload(CpuClock("thread"), 1).reference(reference_times, nothing) == 7.0
+    assert list(reference_times) == [reference_workload.situation]
 
 
 def test_the_reference_is_the_median_of_the_faster_half() -> None:
     times = [float(n) for n in range(CALIBRATION_CALLS)]
     clock = Scripted(times[::-1])
     calls: list[int] = []
-    found = Sentinel(clock, 1).calm(lambda: calls.append(len(clock.left)))
+    found = ReferenceWorkload(clock, 1).calm(lambda: calls.append(len(clock.left)))
     assert found == statistics.median(times[: CALIBRATION_CALLS // 2])
     assert clock.left == []
     # The network was run before each of them.
@@ -105,17 +105,17 @@ def test_the_reference_is_the_median_of_the_faster_half() -> None:
 def test_a_slow_network_is_not_run_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentinel_module, "CALIBRATION_SECONDS", 0.0)
     clock = Scripted([1.0] * CALIBRATION_CALLS)
-    assert Sentinel(clock, 1).calm(nothing) == 1.0
+    assert ReferenceWorkload(clock, 1).calm(nothing) == 1.0
     assert len(clock.left) == CALIBRATION_CALLS - FEWEST_CALLS
 
 
 @pytest.mark.parametrize("company", [ALONE, COARSE])
-def test_copies_take_turns(company: Company) -> None:
-    copies = COPIES[company.grain]
+def test_copies_take_turns(workload: WorkloadClass) -> None:
+    copies = COPIES[workload.grain]
     clock = Scripted([1.0] * 2 * copies)
-    sentinel = Sentinel(clock, 1, company=company)
+    reference_workload = ReferenceWorkload(clock, 1, workload=workload)
     for _ in range(2 * copies):
-        assert sentinel.time(3) == 1.0
+        assert reference_workload.time(3) == 1.0
     assert len(set(map(id, clock.runs))) == copies
     assert clock.runs[:copies] == clock.runs[copies:]
 
@@ -131,16 +131,16 @@ def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> 
     before = torch.get_rng_state()
     copies = COPIES["fine"]
     clock = Scripted([1.0] * copies)
-    sentinel = Sentinel(clock, 1)
+    reference_workload = ReferenceWorkload(clock, 1)
     for _ in range(copies):
-        sentinel.time()
+        reference_workload.time()
     assert torch.equal(torch.get_rng_state(), before)
     with torch.inference_mode():
         sums = [float(run().double().sum()) for run in clock.runs]  # type: ignore[operator]
     assert len(set(sums)) == copies
     _copies.cache_clear()
     again = Scripted([1.0] * copies)
-    other = Sentinel(again, 1)
+    other = ReferenceWorkload(again, 1)
     for _ in range(copies):
         other.time()
     with torch.inference_mode():
@@ -151,13 +151,13 @@ def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> 
 def test_inference_is_no_hindrance_to_training_afterwards() -> None:
     with torch.inference_mode():
         clock = Scripted([1.0])
-        Sentinel(clock, 1).time()
+        ReferenceWorkload(clock, 1).time()
     (run,) = clock.runs
     assert not run.args[0].is_inference()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("calls", [1, 10])
 def test_a_beat_is_the_time_of_one_call(calls: int) -> None:
-    sentinel = Sentinel(CpuClock("thread"), 1)
-    beat, block = sentinel.time(calls), sentinel.time(50)
+    reference_workload = ReferenceWorkload(CpuClock("thread"), 1)
+    beat, block = reference_workload.time(calls), reference_workload.time(50)
     assert block / 20 < beat < block * 20

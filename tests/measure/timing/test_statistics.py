@@ -63,8 +63,8 @@ def test_few_samples_are_their_own_interval(count: int) -> None:
 
 def series(blocks: list[tuple[float, float]]) -> tuple[Values, Values]:
     """Take blocks of a network and of the sentinel apart."""
-    own, sentinel = np.array(blocks).T
-    return own, sentinel
+    own, reference_workload = np.array(blocks).T
+    return own, reference_workload
 
 
 @given(TIMES, TIMES, TIMES, st.integers(1, 60))
@@ -81,9 +81,12 @@ def test_without_noise_the_value_is_exact(own: float, beat: float, calm: float, 
 def test_a_drift_of_the_machine_changes_nothing(
     blocks: list[tuple[float, float]], calm: float, data: st.DataObject
 ) -> None:
-    own, sentinel = series(blocks)
+    own, reference_workload = series(blocks)
     drift = np.array(data.draw(st.lists(TIMES, min_size=len(own), max_size=len(own))))
-    steady, drifted = estimate(own, sentinel, calm), estimate(own * drift, sentinel * drift, calm)
+    steady, drifted = (
+        estimate(own, reference_workload, calm),
+        estimate(own * drift, reference_workload * drift, calm),
+    )
     for name in ("value", "low", "high"):
         assert getattr(drifted, name) == pytest.approx(getattr(steady, name), rel=1e-9)
     np.testing.assert_allclose(drifted.samples, steady.samples, rtol=1e-9)
@@ -93,9 +96,12 @@ def test_a_drift_of_the_machine_changes_nothing(
 def test_units_are_those_of_the_blocks_and_the_reference(
     blocks: list[tuple[float, float]], calm: float, scale: float
 ) -> None:
-    own, sentinel = series(blocks)
-    found = estimate(own, sentinel, calm)
-    for other in (estimate(own * scale, sentinel, calm), estimate(own, sentinel, calm * scale)):
+    own, reference_workload = series(blocks)
+    found = estimate(own, reference_workload, calm)
+    for other in (
+        estimate(own * scale, reference_workload, calm),
+        estimate(own, reference_workload, calm * scale),
+    ):
         for name in ("value", "low", "high"):
             # The ends may nearly cancel out.
             expected = scale * getattr(found, name)
@@ -108,9 +114,9 @@ def test_units_are_those_of_the_blocks_and_the_reference(
 def test_the_interval_holds_the_value_and_that_of_the_ranks(
     blocks: list[tuple[float, float]], calm: float
 ) -> None:
-    own, sentinel = series(blocks)
-    found = estimate(own, sentinel, calm)
-    median, low, high = median_interval((own * (calm / sentinel)).tolist())
+    own, reference_workload = series(blocks)
+    found = estimate(own, reference_workload, calm)
+    median, low, high = median_interval((own * (calm / reference_workload)).tolist())
     assert found.value == median
     assert found.low <= min(low, median - UNSEEN * median)
     assert found.high >= max(high, median + UNSEEN * median)

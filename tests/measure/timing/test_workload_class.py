@@ -2,7 +2,7 @@
 
 import pytest
 
-from dsx.measure.timing.workload_class import COARSE, company
+from dsx.measure.timing.workload_class import COARSE, classify_workload
 from dsx.space import load_space
 from dsx.space.remeasured import remeasured
 
@@ -19,15 +19,15 @@ from dsx.space.remeasured import remeasured
     ],
 )
 def test_the_grain_is_that_of_the_networks_convolutions(space: str, grain: str) -> None:
-    assert company(load_space(space)).grain == grain
+    assert classify_workload(load_space(space)).grain == grain
 
 
 def test_a_larger_batch_makes_coarser_convolutions() -> None:
     digits = load_space("digits")
-    per_image = digits.cost(digits.baseline).flops / len(digits.census.slots)
+    per_image = digits.cost(digits.baseline).flops / len(digits.analysis.slots)
     least = int(COARSE / per_image) + 1
-    assert company(remeasured(digits, batch=least - 1)).grain == "fine"
-    assert company(remeasured(digits, batch=least)).grain == "coarse"
+    assert classify_workload(remeasured(digits, batch=least - 1)).grain == "fine"
+    assert classify_workload(remeasured(digits, batch=least)).grain == "coarse"
 
 
 def test_it_is_another_one_where_the_network_is_run_in_another_way() -> None:
@@ -36,7 +36,9 @@ def test_it_is_another_one_where_the_network_is_run_in_another_way() -> None:
         remeasured(digits, **settings)
         for settings in ({"batch": 1}, {"dtype": "float64"}, {"channels_last": True})
     ]
-    names = {company(space).network for space in (digits, *others)}
+    names = {classify_workload(space).network for space in (digits, *others)}
     assert len(names) == 4
     # Backend, clock and threads are the sentinel's own.
-    assert company(remeasured(digits, threads=2, backend="compile")) == company(digits)
+    assert classify_workload(remeasured(digits, threads=2, backend="compile")) == classify_workload(
+        digits
+    )

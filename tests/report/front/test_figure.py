@@ -168,7 +168,7 @@ def test_a_baseline_that_is_the_knee(lone: Front) -> None:
 
 def test_a_design_that_is_perhaps_on_the_front_is_a_small_ring(three: Front) -> None:
     picture = drawn(three)
-    ring = to_rgba(COLOURS["perhaps"])
+    ring = to_rgba(COLOURS["possible"])
     (perhaps,) = [marks for marks in scattered(picture.axes[0]) if rims(marks) == {ring}]
     assert faces(perhaps) == [to_rgba("white")]
     assert "dominated, perhaps not" in legend(picture)

@@ -83,7 +83,7 @@ def test_rows_say_what_they_are(three: Front) -> None:
     assert rows["477895000004"] == "knee"
     assert rows["3fa9c1000000"] == "baseline"
     assert rows["43912b000002"] == "unsure"
-    assert rows["496c4a000005"] == "perhaps"
+    assert rows["496c4a000005"] == "possible"
     assert len(rows) == 7
 
 
@@ -135,9 +135,9 @@ def test_what_is_perhaps_is_hollow(three: Front) -> None:
     assert symbols["baseline"] == ("diamond-open", "baseline, perhaps")
     assert symbols["front"] == ("circle", "front")
     assert symbols["unsure"] == ("circle-open", "front, perhaps")
-    assert symbols["perhaps"] == ("circle-open", "dominated, perhaps not")
+    assert symbols["possible"] == ("circle-open", "dominated, perhaps not")
     assert [name for name, role in roles.items() if role["open"]] == [
-        *("perhaps", "unsure", "baseline")
+        *("possible", "unsure", "baseline")
     ]
 
 

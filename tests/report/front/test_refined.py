@@ -4,7 +4,7 @@ import pytest
 
 from dsx.analysis.front import Front
 from dsx.report.front.refined import said
-from dsx.search.refine import Settled
+from dsx.search.refine import Refinement
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from dsx.search.refine import Settled
 def test_designs_that_could_not_be_timed_or_trained_are_reported(
     two: Front, untimed: list[str], lines: list[str]
 ) -> None:
-    found = Settled(
+    found = Refinement(
         front=two, before=3, timed=2, trained=1, failed={"c": "seed 1: KeyError"},
         untimed=frozenset(untimed), end="time is up", seconds=1.0,
     )  # fmt: skip

@@ -33,7 +33,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "id": "477895000004",
         "trial": 4,
         "on_front": True,
-        "certainty": "certain",
+        "membership": "certain",
         "feasible": True,
         "device": "",
         "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
@@ -70,7 +70,7 @@ def unsure(name: str) -> list[str]:
 def test_csv_has_the_same_rows(two: Front) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(two))))
     assert list(rows[0]) == [
-        *("id", "trial", "on_front", "certainty", "feasible", "flops"),
+        *("id", "trial", "on_front", "membership", "feasible", "flops"),
         *unsure("accuracy"),
         "params",
         "bits",
@@ -81,7 +81,7 @@ def test_csv_has_the_same_rows(two: Front) -> None:
     for row, entry in zip(rows, two.entries, strict=True):
         assert (row["id"], row["trial"], row["words"]) == (entry.id, str(entry.trial), entry.words)
         assert (row["on_front"] == "true") == (entry in two.on_front)
-        assert row["certainty"] == two.certainty[entry.id]
+        assert row["membership"] == two.membership[entry.id]
         assert (row["feasible"] == "true") == entry.feasible
         for name, value in entry.metrics.items():
             assert float(row[name]) == value.value
@@ -103,8 +103,8 @@ def test_what_stands_behind_a_number_is_told(doubtful: Front) -> None:
     assert designs[4]["metrics"]["accuracy"].items() >= said.items()
     said = {"seeds": 1, "readings": 1, "converged": False, "noisy": True}
     assert designs[1]["metrics"]["latency_ms"].items() >= said.items()
-    assert {n: design["certainty"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
-        **{0: "perhaps", 1: "certain", 5: "perhaps", 6: "no", 8: "no"}
+    assert {n: design["membership"] for n, design in designs.items() if n in (0, 1, 5, 6, 8)} == {
+        **{0: "possible", 1: "certain", 5: "possible", 6: "no", 8: "no"}
     }
     assert read["devices"] == {"a" * 12: 1, "b" * 12: 2}
     assert designs[4]["device"] == "b" * 12

@@ -121,7 +121,7 @@ def test_only_far_apart_metrics_are_logarithmic(two: Front, ragged: Front) -> No
 
 
 def test_hollow_is_what_is_but_perhaps(two: Front, one: Front, lone: Front, ragged: Front) -> None:
-    assert [hollow(two, kind) for kind in ("knee", "front", "unsure", "perhaps")] == [
+    assert [hollow(two, kind) for kind in ("knee", "front", "unsure", "possible")] == [
         *(False, False, True, True)
     ]
     assert hollow(two, "baseline") and not hollow(lone, "knee") and not hollow(lone, "baseline")
@@ -129,7 +129,7 @@ def test_hollow_is_what_is_but_perhaps(two: Front, one: Front, lone: Front, ragg
     assert hollow(one, "knee") and called(one, "knee") == "knee, perhaps"
     assert [mark(one, kind) for kind in ("knee", "baseline", "front")] == ["☆", "◇", "●"]
     assert mark(two, "knee") == "★"
-    assert called(two, "perhaps") == "dominated, perhaps not"
+    assert called(two, "possible") == "dominated, perhaps not"
 
 
 def test_the_front_is_counted(two: Front, lone: Front, hopeless: Front) -> None:

@@ -30,7 +30,7 @@ def space() -> SearchSpace:
 
 def test_a_row_per_slot(space: SearchSpace) -> None:
     rows = slot_rows(space)
-    assert [row["slot"] for row in rows] == [slot.name for slot in space.census.slots]
+    assert [row["slot"] for row in rows] == [slot.name for slot in space.analysis.slots]
     stem, first, *_ = rows
     assert stem == {
         "slot": "stem.0", "channels": "1 -> 4", "kernel": "3 x 3", "stride": "1 x 1", "groups": 1,
@@ -140,7 +140,7 @@ def test_what_is_left_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "left alone: conv hooks hang on it, and would be lost\n" in out
     print_space(hooked, {}, "json")
-    assert json.loads(capsys.readouterr().out)["left_alone"] == dict(hooked.census.left_alone)
+    assert json.loads(capsys.readouterr().out)["excluded"] == dict(hooked.analysis.excluded)
 
 
 def test_weights_that_are_not_there_yet_are_named(capsys: pytest.CaptureFixture[str]) -> None:

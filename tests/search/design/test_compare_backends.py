@@ -34,7 +34,7 @@ def known(single: Single, *backends: str) -> None:
     for backend in backends:
         space = remeasured(single.space, backend=backend)
         metrics = {LATENCY: find(Metric, LATENCY)}
-        plan = plan_metrics(space, metrics, single.memory, learned=False)
+        plan = plan_metrics(space, metrics, single.measurements, learned=False)
         single.add(plan, single.candidate(space, single.design), LATENCY, exact(1.0))
 
 

@@ -38,7 +38,7 @@ def quick(file: Path) -> SearchSpace:
 
 
 def crossed(space: SearchSpace) -> Design:
-    names = [slot.name for slot in space.census.slots if slot.name.startswith("stages.2")]
+    names = [slot.name for slot in space.analysis.slots if slot.name.startswith("stages.2")]
     return space.design(dict.fromkeys(names, CROSS))
 
 
@@ -165,7 +165,7 @@ def test_learned_shapes_are_trained_before_anything_is_known(
     assert layers.layers[1].form != "conv"
     with torch.random.fork_rng():
         candidate = Candidate(space, design)
-        expected = space.census.cost_of(candidate.trained())
+        expected = space.analysis.cost_of(candidate.trained())
     assert found.design["params"].newest.value == expected.params
     again = Single(space, design, storage).measure([])
     assert {number.stored for number in again.design.values()} == {True}
@@ -193,7 +193,7 @@ def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
     single = Single(space, design, storage, weights=weights, doing=said.append)
     found = single.measure(["latency_ms", "params"])
     assert (sources(found), any(words.startswith("training") for words in said)) == ({False}, False)
-    assert found.design["params"].newest.value == space.census.cost_of(trained).params
+    assert found.design["params"].newest.value == space.analysis.cost_of(trained).params
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -
 def test_layers_of_a_design_and_the_baseline(storage: str) -> None:
     space = quick(TIMED)
     found, standing = Single(space, crossed(space), storage).layers()
-    assert len(found.layers) == len(standing.layers) == len(space.census.slots) + 1
+    assert len(found.layers) == len(standing.layers) == len(space.analysis.slots) + 1
     (alone,) = Single(space, space.baseline, storage).layers()
     assert math.isclose(alone.ms, sum(layer.ms.value for layer in alone.layers))
     with Session(open_database(storage, create=False)) as session:

@@ -14,7 +14,7 @@ from dsx.measure import Measurement, this_device
 from dsx.search.design.selection import load_choice
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import FormRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.read import find_study
 from tests.search.again import copy_to
 from tests.search.looking import moved, rows
@@ -53,11 +53,13 @@ def test_a_design_measured_elsewhere_is_found_by_its_trial(copied: str) -> None:
 
 def test_numbers_are_those_of_the_weights_not_means_over_seeds(copied: str) -> None:
     before = front("tiny", storage=copied)
-    memory = Memory(open_database(copied, create=True), this_device())
-    settings = find_study(memory.engine, "tiny").metrics["accuracy"]["settings"]
+    measurements = MeasurementStore(open_database(copied, create=True), this_device())
+    settings = find_study(measurements.engine, "tiny").metrics["accuracy"]["settings"]
     other = {**settings, "train": {**settings["train"], "seed": 5}}
-    protocol = memory.add_protocol("accuracy", other)
-    memory.add(before.baseline, "accuracy", protocol, Measurement(value=0.1, low=0.0, high=0.2))
+    protocol = measurements.add_protocol("accuracy", other)
+    measurements.add(
+        before.baseline, "accuracy", protocol, Measurement(value=0.1, low=0.0, high=0.2)
+    )
     found = front("tiny", storage=copied).baseline_entry
     assert found is not None and found.metrics["accuracy"].seeds == 2
     choice = load_choice(copied, "tiny", "baseline", this_device())
@@ -68,11 +70,11 @@ def test_all_readings_of_what_is_timed_count_as_in_the_front(
     open_study: str, tmp_path: Path
 ) -> None:
     storage = copy_to(open_study, tmp_path)
-    memory = Memory(open_database(storage, create=True), this_device())
-    protocol = find_study(memory.engine, "quick").metrics["latency_ms"]["protocol"]
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    protocol = find_study(measurements.engine, "quick").metrics["latency_ms"]["protocol"]
     for value in (0.5, 0.6, 0.9):
         reading = Measurement(value=value, low=value - 0.01, high=value + 0.01, samples=(value,))
-        memory.add(front("quick", storage=storage).baseline, "latency_ms", protocol, reading)
+        measurements.add(front("quick", storage=storage).baseline, "latency_ms", protocol, reading)
     found = front("quick", storage=storage).baseline_entry
     assert found is not None and found.metrics["latency_ms"].readings >= 3
     choice = load_choice(storage, "quick", "baseline", this_device())
@@ -102,7 +104,7 @@ def test_the_space_is_the_one_the_study_was_begun_with(storage: str, tmp_path: P
 
 def test_new_forms_are_not_written_down(finished: str) -> None:
     choice = load_choice(finished, "tiny", "baseline", this_device())
-    choice.known["{}"] = Choice(form="dense", seconds={})
+    choice.form_cache["{}"] = Choice(form="dense", seconds={})
     assert rows(finished, FormRow) == []
 
 

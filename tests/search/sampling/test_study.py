@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from dsx import search
-from dsx.search.sampling.study import Store
+from dsx.search.sampling.study import StudySampler
 from dsx.space import SearchSpace, load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE, REJECTED
@@ -22,8 +22,8 @@ def space() -> SearchSpace:
 
 
 @pytest.fixture
-def store(storage: str) -> Store:
-    return Store(
+def store(storage: str) -> StudySampler:
+    return StudySampler(
         open_database(storage, create=True),
         "s",
         {"params": "minimize", "accuracy": "maximize"},
@@ -96,8 +96,10 @@ def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
 def test_the_same_draw_gives_the_same_options(storage: str, space: SearchSpace) -> None:
     picks = []
     for name in ("one", "two"):
-        store = Store(open_database(storage, create=True), name, {"params": "minimize"}, seed=3)
-        picks.append(space.draw(store.ask(at_random=False).pick))
+        store = StudySampler(
+            open_database(storage, create=True), name, {"params": "minimize"}, seed=3
+        )
+        picks.append(space.sample(store.ask(at_random=False).pick))
     assert picks[0] == picks[1]
 
 
@@ -106,31 +108,31 @@ def test_after_a_resume_other_designs_are_drawn(storage: str, space: SearchSpace
     ids = []
     for _ in range(3):
         # A new store each time, as in a new process.
-        draw = Store(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
-        ids.append(space.draw(draw.pick).id)
-        draw.complete({"params": 1.0}, {})
+        trial = StudySampler(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
+        ids.append(space.sample(trial.pick).id)
+        trial.complete({"params": 1.0}, {})
     assert len(set(ids)) == 3
 
 
-def test_what_is_left_unfinished_comes_again(store: Store, space: SearchSpace) -> None:
-    draw = store.ask(at_random=False)
-    design = space.draw(draw.pick)
+def test_what_is_left_unfinished_comes_again(store: StudySampler, space: SearchSpace) -> None:
+    trial = store.ask(at_random=False)
+    design = space.sample(trial.pick)
     (left,) = store.unfinished()
-    assert (left.number, left.params) == (draw.number, draw.params)
-    assert space.draw(left.pick) == design
+    assert (left.number, left.params) == (trial.number, trial.params)
+    assert space.sample(left.pick) == design
     left.fail()
     assert store.unfinished() == []
     store.enqueue(left.params)
-    assert space.draw(store.ask(at_random=False).pick) == design
+    assert space.sample(store.ask(at_random=False).pick) == design
 
 
-def test_a_draw_that_hardly_began_is_filled_up(store: Store, space: SearchSpace) -> None:
+def test_a_draw_that_hardly_began_is_filled_up(store: StudySampler, space: SearchSpace) -> None:
     first = space.choices[0].name
     store.enqueue({f"{first}/redesign": "keep"})
-    draw = store.ask(at_random=True)
-    space.draw(draw.pick)
-    assert draw.params[f"{first}/redesign"] == "keep"
-    assert len(draw.params) > 1
+    trial = store.ask(at_random=True)
+    space.sample(trial.pick)
+    assert trial.params[f"{first}/redesign"] == "keep"
+    assert len(trial.params) > 1
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:

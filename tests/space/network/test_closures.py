@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
-from dsx.space.network.analysis import census
+from dsx.space.network.analysis import analysis
 from dsx.space.network.closures import function_with_module, second_reference
 from tests.space.networks import (
     CallsForward,
@@ -28,12 +28,12 @@ def test_a_function_that_uses_the_original_is_named(way: str) -> None:
     assert function_with_module(nn.Sequential(copy.deepcopy(network))) == "0.steps"
     problem = "the network keeps a function in 'steps' that uses another module by itself"
     with pytest.raises(DsxError, match=re.escape(problem)):
-        census(network, IMAGES)
+        analysis(network, IMAGES)
 
 
 @pytest.mark.parametrize("way", ["partial", "method"])
 def test_what_python_copies_is_no_problem(way: str) -> None:
-    assert [slot.name for slot in census(KeepsFunction(way), IMAGES).slots] == ["conv"]
+    assert [slot.name for slot in analysis(KeepsFunction(way), IMAGES).slots] == ["conv"]
 
 
 def test_modules_in_a_list_are_another_problem() -> None:
@@ -47,16 +47,16 @@ def test_modules_in_a_list_are_another_problem() -> None:
             return out
 
     with pytest.raises(DsxError, match=r"does not register.*plain list or dict"):
-        census(Listed(), IMAGES)
+        analysis(Listed(), IMAGES)
 
 
 def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -> None:
-    found = census(CallsForward(), IMAGES)
+    found = analysis(CallsForward(), IMAGES)
     used = (
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
         "by a function)"
     )
-    assert found.left_alone == {
+    assert found.excluded == {
         "first": used,
         "second": used,
         "unused": "is not called in a forward pass",
@@ -65,13 +65,13 @@ def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -
 
 
 def test_a_convolution_whose_weight_is_computed_with_is_left_alone_for_that_reason() -> None:
-    found = census(ComputesWithWeights(), IMAGES)
+    found = analysis(ComputesWithWeights(), IMAGES)
     assert found.untraced is not None
     used = (
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
         "by a function)"
     )
-    assert found.left_alone == {
+    assert found.excluded == {
         "halved": used,
         "masked": used,
         "read": "the network's own code reads its weights",

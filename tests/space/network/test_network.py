@@ -10,7 +10,7 @@ from torch import nn
 
 from dsx.conv.network_calls import move, set_mode
 from dsx.errors import DsxError
-from dsx.space.network.analysis import census
+from dsx.space.network.analysis import analysis
 from dsx.space.network.network import copied, lazy, materialise, run, wrapped
 from dsx.space.weights.state import state_of
 from tests.space import networks
@@ -57,9 +57,9 @@ def test_a_copy_has_numbers_of_python() -> None:
 
 @pytest.mark.parametrize(
     ("where", "work", "problem"),
-    [("forward", lambda net: census(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+    [("forward", lambda net: analysis(net, DIGITS), "the network does not run on an input of 2 x 1 x "
       "8 x 8: SystemExit"),
-     ("hook", lambda net: census(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+     ("hook", lambda net: analysis(net, DIGITS), "the network does not run on an input of 2 x 1 x "
       "8 x 8: SystemExit"),
      ("train", lambda net: set_mode(net, True), "train() of Exits fails: SystemExit"),
      ("to", lambda net: move(net, "cpu"), "to() of Exits fails: SystemExit"),

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from dsx.measure.metrics.flops import follow, network_notes
-from dsx.space.network.analysis import Census, census
+from dsx.space.network.analysis import NetworkAnalysis, analysis
 from dsx.space.network.operators import is_free
 from tests.space import networks
 
@@ -194,9 +194,9 @@ COUNTED: dict[str, tuple[nn.Module, int, int]] = {
 }  # fmt: skip
 
 
-def counts(middle: nn.Module, features: int) -> tuple[nn.Module, Census]:
+def counts(middle: nn.Module, features: int) -> tuple[nn.Module, NetworkAnalysis]:
     network = Around(middle, features).eval()
-    return network, census(network, IMAGES)
+    return network, analysis(network, IMAGES)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -270,7 +270,7 @@ class Subclassed(networks.Tiny):
 )
 def test_subclasses_are_counted_by_what_they_compute(kind: type[nn.Conv2d], flops: int) -> None:
     network = Subclassed(kind)
-    found = census(network, IMAGES)
+    found = analysis(network, IMAGES)
     assert found.cost({}).flops == flops
     if kind is not Fails:  # torch.jit crashes where a module raises an error
         assert follow(network.eval(), IMAGES[:1]).counted == flops
@@ -285,15 +285,15 @@ def test_a_slot_with_a_patched_part_of_its_forward_is_left_alone() -> None:
         return F.conv2d(F.conv2d(x, weight, bias, padding=1), weight, bias, padding=1)
 
     network.conv._conv_forward = twice  # type: ignore[method-assign, assignment]
-    found = census(network, IMAGES)
-    assert found.left_alone == {
+    found = analysis(network, IMAGES)
+    assert found.excluded == {
         "conv": "more hangs on it than a weight and a bias, and would be lost"
     }
     assert found.cost({}).flops == 78_416
 
 
 def test_a_network_for_batches_alone_is_counted_by_its_share() -> None:
-    assert census(networks.Batched(), IMAGES).cost({}).flops == 4 * 64 + 4 * 4 * 9 * 64 + 40
+    assert analysis(networks.Batched(), IMAGES).cost({}).flops == 4 * 64 + 4 * 4 * 9 * 64 + 40
 
 
 @torch.library.custom_op("dsx_tests::product", mutates_args=())

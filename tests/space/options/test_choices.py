@@ -23,7 +23,7 @@ def key(setting: dict[str, ConvSpec]) -> Hashable:
 def test_settings_are_what_draws_reach(offered: Choices) -> None:
     settings = [key(setting) for setting in offered.settings()]
     assert len(settings) == len(set(settings))
-    assert set(settings) == {key(drawn) for _, drawn in every_draw(offered.draw)}
+    assert set(settings) == {key(drawn) for _, drawn in every_draw(offered.sample)}
     assert settings[0] == key({slot.name: KEEP for slot in offered.slots})
 
 
@@ -40,7 +40,7 @@ def test_settings_are_canonical(offered: Choices) -> None:
 @settings(max_examples=60)
 def test_a_name_has_the_same_options_in_every_draw(offered: Choices) -> None:
     known: dict[str, tuple[object, ...]] = {}
-    for asked, _ in every_draw(offered.draw):
+    for asked, _ in every_draw(offered.sample):
         names = [name for name, _, _ in asked.questions]
         assert len(names) == len(set(names))
         for name, options, _ in asked.questions:
@@ -53,7 +53,7 @@ def test_a_name_has_the_same_options_in_every_draw(offered: Choices) -> None:
 def test_only_what_matters_is_asked(offered: Choices) -> None:
     """Two answers to a question never lead to the same settings."""
     reached: dict[tuple[int, ...], set[Hashable]] = {}
-    for asked, drawn in every_draw(offered.draw):
+    for asked, drawn in every_draw(offered.sample):
         answers = tuple(answer for _, _, answer in asked.questions)
         for depth in range(len(answers)):
             reached.setdefault(answers[: depth + 1], set()).add(key(drawn))
@@ -74,7 +74,7 @@ def names_asked(offered: Choices, **answers: object) -> list[str]:
         assert isinstance(options, tuple)
         return answers.get(name.rpartition("/")[2], options[-1])
 
-    offered.draw(pick)  # type: ignore[arg-type]
+    offered.sample(pick)  # type: ignore[arg-type]
     return asked
 
 

@@ -270,7 +270,7 @@ def test_what_is_listed_is_what_can_be_turned(offered: Choices) -> None:
     }
     for name, listed in offered.options.items():
         assert {(name, option) for option in listed} <= standing
-    for draw, _ in every_draw(offered.draw):
-        for name, asked_for, _ in draw.questions:
+    for sample, _ in every_draw(offered.sample):
+        for name, asked_for, _ in sample.questions:
             dial = name.removeprefix("rule/").partition("@")[0]
             assert dial == "redesign" or set(asked_for) <= set(offered.options[dial])

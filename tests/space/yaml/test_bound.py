@@ -49,16 +49,18 @@ def test_anything_else_is_refused(text: str) -> None:
 
 def test_excess_is_positive_where_the_bound_is_broken() -> None:
     at_most, at_least = parse_bound("<= 80%"), parse_bound(">= 0.9")
-    assert [at_most.excess(value, 200) for value in (150, 160, 170)] == [-10, 0, 10]
-    assert at_least.excess(0.95, 1) < 0 == at_least.excess(0.9, 1) < at_least.excess(0.8, 1)
-    assert parse_bound("<= 3k").excess(3001, 1) == 1
+    assert [at_most.violation(value, 200) for value in (150, 160, 170)] == [-10, 0, 10]
+    assert (
+        at_least.violation(0.95, 1) < 0 == at_least.violation(0.9, 1) < at_least.violation(0.8, 1)
+    )
+    assert parse_bound("<= 3k").violation(3001, 1) == 1
 
 
 @given(st.integers(1, 10**9), st.integers(1, 200), st.sampled_from(["<=", ">="]))
 def test_a_percentage_of_a_count_is_exact(hundredth: int, percent: int, sense: str) -> None:
     # In floats 0.29 * 100 is less than 29.
-    excess = parse_bound(f"{sense} {percent}%").excess(hundredth * percent, hundredth * 100)
-    assert excess == 0
+    violation = parse_bound(f"{sense} {percent}%").violation(hundredth * percent, hundredth * 100)
+    assert violation == 0
 
 
 @given(
@@ -72,7 +74,7 @@ def test_the_sign_of_the_excess_is_that_of_exact_numbers(
 ) -> None:
     difference = Fraction(value) - Fraction(percent) / 100 * Fraction(baseline)
     broken = difference > 0 if sense == "<=" else difference < 0
-    excess = parse_bound(f"{sense} {percent}%").excess(value, baseline)
+    violation = parse_bound(f"{sense} {percent}%").violation(value, baseline)
     # Rounding to a float may hide a break smaller than a float can tell, and nothing else.
     if abs(difference) > 1e-12 * baseline:
-        assert (excess > 0) == broken
+        assert (violation > 0) == broken

@@ -16,7 +16,7 @@ from dsx.measure import Measurement, this_device
 from dsx.store.database.engine import open_database, parse_url
 from dsx.store.database.schema import DesignRow, MeasurementRow
 from dsx.store.database.server import addressed, connection_lost, engine_options, repeated_if_lost
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from tests.search.looking import rows
 from tests.search.postgres import Server
 
@@ -160,9 +160,9 @@ def _insert_nonsense(engine: Engine) -> None:
 def test_a_measurement_is_written_once_whatever_breaks(
     engine: Engine, postgres: Server, postgres_storage: str
 ) -> None:
-    memory = Memory(engine, this_device())
-    protocol = memory.add_protocol("latency_ms", {})
-    memory.add_once(DesignRow(id="d", model="m", model_args={}, spec={}, words=""))
+    measurements = MeasurementStore(engine, this_device())
+    protocol = measurements.add_protocol("latency_ms", {})
+    measurements.add_once(DesignRow(id="d", model="m", model_args={}, spec={}, words=""))
     with away(postgres, "immediate", 1.5):
-        memory.add("d", "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0))
+        measurements.add("d", "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0))
     assert len(rows(postgres_storage, MeasurementRow)) == 1

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from dsx.activity import active
 from dsx.errors import StorageError
 from dsx.measure import Measurement, this_device
-from dsx.search.sampling.study import Store
+from dsx.search.sampling.study import StudySampler
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, LeaseRow, MeasurementRow
 from dsx.store.lease.lease import INTERVALS, Intervals, LeaseLost, claim
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from tests.cli.running import INTERRUPT, dsx, start, until
 from tests.measure.crowd import Other
 from tests.search.holding import (
@@ -215,12 +215,12 @@ def test_a_copy_of_a_database_in_use_is_free_after_a_while(
 def test_a_holder_that_lost_its_lease_can_save_a_measurement_but_not_tell_optuna(
     storage: str, engine: Engine
 ) -> None:
-    memory = Memory(engine, this_device())
-    protocol = memory.add_protocol("latency_ms", {})
+    measurements = MeasurementStore(engine, this_device())
+    protocol = measurements.add_protocol("latency_ms", {})
     with claim(engine, "s", STUCK) as old:
         write(old)
         (design,) = rows(storage, DesignRow)
-        store = Store(old.engine, "s", {"params": "minimize"}, seed=0)
+        store = StudySampler(old.engine, "s", {"params": "minimize"}, seed=0)
         draw = store.ask(at_random=False)
         with claim(engine, "s", QUICK) as new:
             for work in (
@@ -231,10 +231,12 @@ def test_a_holder_that_lost_its_lease_can_save_a_measurement_but_not_tell_optuna
             ):
                 with pytest.raises(LeaseLost, match=TAKEN):
                     work()
-            memory.add(design.id, "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0))
+            measurements.add(
+                design.id, "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0)
+            )
             assert len(rows(storage, MeasurementRow)) == 1
             # The successor finds the trial as it was left.
-            (left,) = Store(new.engine, "s", {"params": "minimize"}, seed=0).unfinished()
+            (left,) = StudySampler(new.engine, "s", {"params": "minimize"}, seed=0).unfinished()
             assert left.params == {}
             left.fail()
 

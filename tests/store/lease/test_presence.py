@@ -123,6 +123,6 @@ def test_the_file_of_a_database(engine: Engine, storage: str, tmp_path: Path) ->
     linked = create_engine(f"sqlite:///{tmp_path}/link.db")
     assert database_file(linked) == (tmp_path / "dsx.db").resolve()
     linked.dispose()
-    memory = create_engine("sqlite://")
-    assert database_file(memory) is None
-    memory.dispose()
+    measurements = create_engine("sqlite://")
+    assert database_file(measurements) is None
+    measurements.dispose()

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from dsx.errors import WorkFailed
 from dsx.measure import this_device
 from dsx.measure.timing import device_lock as lock
-from dsx.measure.timing import reference_workload as sentinel
+from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.interleaved import time_in_turn
 from dsx.space.yaml.schema import Measure
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import SentinelRow
-from dsx.store.measurements.calibration import FILE, MachineReferences, References
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.calibration import FILE, Calibration, MachineReferenceTimes
+from dsx.store.measurements.measurements import MeasurementStore
 from tests.measure.crowd import Other
 from tests.search.looking import rows
 
@@ -38,8 +38,8 @@ def engine(storage: str) -> Engine:
     return open_database(storage, create=True)
 
 
-def of(engine: Engine) -> References:
-    return References(engine, DEVICE, Memory(engine, this_device()))
+def of(engine: Engine) -> Calibration:
+    return Calibration(engine, DEVICE, MeasurementStore(engine, this_device()))
 
 
 def stored(storage: str) -> dict[str, float]:
@@ -47,25 +47,25 @@ def stored(storage: str) -> dict[str, float]:
 
 
 def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: Path) -> None:
-    references = of(engine)
-    assert (len(references), list(references), "a" in references) == (0, [], False)
-    references["a"] = 0.25
-    assert references["a"] == 0.25
+    reference_times = of(engine)
+    assert (len(reference_times), list(reference_times), "a" in reference_times) == (0, [], False)
+    reference_times["a"] = 0.25
+    assert reference_times["a"] == 0.25
     assert stored(storage) == {"a": 0.25}
     assert json.loads(file.read_text()) == {DEVICE: {"a": 0.25}}
     assert [other.name for other in file.parent.iterdir()] == [FILE]
-    assert MachineReferences(DEVICE) == {"a": 0.25}
+    assert MachineReferenceTimes(DEVICE) == {"a": 0.25}
 
 
 def test_what_several_processes_learn_at_once_is_kept() -> None:
     def learn(first: int) -> None:
         for number in range(first, 40, 4):
-            MachineReferences(DEVICE)[str(number)] = 0.25
+            MachineReferenceTimes(DEVICE)[str(number)] = 0.25
 
     # A lock belongs to an open file, so that threads exclude one another as processes do.
     with ThreadPoolExecutor() as pool:
         list(pool.map(learn, range(4)))
-    assert len(MachineReferences(DEVICE)) == 40
+    assert len(MachineReferenceTimes(DEVICE)) == 40
 
 
 def test_who_learns_later_takes_over_what_the_database_has(
@@ -78,7 +78,7 @@ def test_who_learns_later_takes_over_what_the_database_has(
     late["a"] = 0.5
     assert late["a"] == 0.25
     assert stored(storage) == {"a": 0.25}
-    assert MachineReferences(DEVICE) == {"a": 0.5}
+    assert MachineReferenceTimes(DEVICE) == {"a": 0.5}
 
 
 def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engine: Engine) -> None:
@@ -97,58 +97,58 @@ def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engi
 
 def test_the_database_comes_first(storage: str, engine: Engine) -> None:
     of(engine)["a"] = 0.25
-    MachineReferences(DEVICE)["a"] = 0.5
+    MachineReferenceTimes(DEVICE)["a"] = 0.5
     assert of(engine)["a"] == 0.25
     assert stored(storage) == {"a": 0.25}
     # The machine is as it was.
-    assert MachineReferences(DEVICE) == {"a": 0.5}
+    assert MachineReferenceTimes(DEVICE) == {"a": 0.5}
 
 
 def test_a_database_without_one_takes_and_keeps_that_of_the_machine(
     storage: str, engine: Engine, file: Path
 ) -> None:
-    MachineReferences(DEVICE)["a"] = 0.5
-    references = of(engine)
-    assert ("a" in references, list(references), len(references)) == (True, ["a"], 1)
-    assert references["a"] == 0.5
+    MachineReferenceTimes(DEVICE)["a"] = 0.5
+    reference_times = of(engine)
+    assert ("a" in reference_times, list(reference_times), len(reference_times)) == (True, ["a"], 1)
+    assert reference_times["a"] == 0.5
     assert stored(storage) == {"a": 0.5}
     file.unlink()
     assert of(engine)["a"] == 0.5
 
 
 def test_devices_and_situations_are_told_apart(engine: Engine) -> None:
-    MachineReferences("another")["a"] = 9.0
+    MachineReferenceTimes("another")["a"] = 9.0
     of(engine)["b"] = 0.25
-    assert MachineReferences("another") == {"a": 9.0}
-    assert MachineReferences(DEVICE) == {"b": 0.25}
+    assert MachineReferenceTimes("another") == {"a": 9.0}
+    assert MachineReferenceTimes(DEVICE) == {"b": 0.25}
     assert "a" not in of(engine)
 
 
 def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -> None:
     # A foreign device's row would need that device to be known.
-    references = References(engine, DEVICE, None)
-    references["a"] = 0.25
-    assert references["a"] == 0.25
+    reference_times = Calibration(engine, DEVICE, None)
+    reference_times["a"] = 0.25
+    assert reference_times["a"] == 0.25
     assert stored(storage) == {}
-    assert MachineReferences(DEVICE) == {"a": 0.25}
+    assert MachineReferenceTimes(DEVICE) == {"a": 0.25}
 
 
 def test_a_damaged_one_is_replaced(engine: Engine, storage: str) -> None:
     of(engine)["a"] = 0.25
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE dsx_sentinels SET milliseconds = 'soon'")
-    references = of(engine)
-    references["a"] = 0.5
-    assert references["a"] == 0.5
+    reference_times = of(engine)
+    reference_times["a"] = 0.5
+    assert reference_times["a"] == 0.5
     assert stored(storage) == {"a": 0.5}
 
 
 def test_one_is_never_forgotten(engine: Engine) -> None:
-    for references in (of(engine), MachineReferences(DEVICE)):
-        references["a"] = 0.25
+    for reference_times in (of(engine), MachineReferenceTimes(DEVICE)):
+        reference_times["a"] = 0.25
         with pytest.raises(TypeError, match="it is not forgotten"):
-            del references["a"]
-        assert references["a"] == 0.25
+            del reference_times["a"]
+        assert reference_times["a"] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def test_a_damaged_file_is_one_line(engine: Engine, file: Path, content: str) ->
     file.parent.mkdir(parents=True)
     file.write_bytes(content.encode(errors="surrogateescape"))
     one_line = r"^[^\n]*sentinel\.json is damaged; delete it, it is measured anew: [^\n]+$"
-    references = of(engine)
+    reference_times = of(engine)
     with pytest.raises(WorkFailed, match=one_line):
-        _ = "a" in references
+        _ = "a" in reference_times
     with pytest.raises(WorkFailed, match=one_line):
-        references["a"] = 0.25
+        reference_times["a"] = 0.25
 
 
 def test_a_file_that_cannot_be_read_or_written_is_one_line(engine: Engine, file: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read_or_written_is_one_line(engine: Engine, file:
     file.parent.rmdir()
     file.parent.write_text("in the way")
     with pytest.raises(WorkFailed, match=r"^[^\n]*sentinel\.json cannot be [^\n]+$"):
-        MachineReferences(DEVICE)["a"] = 0.25
+        MachineReferenceTimes(DEVICE)["a"] = 0.25
 
 
 def calibrate(line: Connection, folder: Path, storage: str) -> None:
@@ -183,12 +183,12 @@ def calibrate(line: Connection, folder: Path, storage: str) -> None:
     # Whoever forks has the environment of an earlier moment.
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     lock.FOLDER = folder
-    sentinel.CALIBRATION_CALLS = 30
-    references = of(open_database(storage, create=True))
+    reference_workload.CALIBRATION_CALLS = 30
+    reference_times = of(open_database(storage, create=True))
     line.send("ready")
     line.recv()
-    time_in_turn([lambda: None], Measure(budget_seconds=0.01), references)
-    line.send(dict(references))
+    time_in_turn([lambda: None], Measure(budget_seconds=0.01), reference_times)
+    line.send(dict(reference_times))
 
 
 def test_processes_that_take_one_at_the_same_time_end_with_the_same(

@@ -14,7 +14,7 @@ from dsx.measure import Device, Measurement, Metric, Provenance, this_device
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, DeviceRow, FormRow, ProtocolRow
-from dsx.store.measurements.measurements import Deployment, KnownForms, Memory
+from dsx.store.measurements.measurements import Deployment, FormCache, MeasurementStore
 from tests.search.looking import rows
 from tests.search.spaces import STATIC, TINY
 
@@ -33,11 +33,11 @@ def engine(storage: str) -> Engine:
 
 
 @pytest.fixture
-def memory(engine: Engine) -> Memory:
-    memory = Memory(engine, this_device())
+def measurements(engine: Engine) -> MeasurementStore:
+    measurements = MeasurementStore(engine, this_device())
     space = load_space(STATIC)
-    memory.add_design(space.baseline, "as it is")
-    return memory
+    measurements.add_design(space.baseline, "as it is")
+    return measurements
 
 
 @pytest.fixture
@@ -46,18 +46,22 @@ def baseline() -> str:
 
 
 @pytest.fixture
-def protocol(memory: Memory) -> str:
-    return memory.add_protocol("accuracy", find(Metric, "accuracy").protocol(load_space(TINY)))
+def protocol(measurements: MeasurementStore) -> str:
+    return measurements.add_protocol(
+        "accuracy", find(Metric, "accuracy").protocol(load_space(TINY))
+    )
 
 
 def other_device() -> Device:
     return dataclasses.replace(this_device(), cores=4096)
 
 
-def test_a_number_is_found_as_it_was_taken(memory: Memory, baseline: str, protocol: str) -> None:
-    assert memory.find(baseline, "accuracy", protocol) is None
-    stored = memory.add(baseline, "accuracy", protocol, READING)
-    found = memory.find(baseline, "accuracy", protocol)
+def test_a_number_is_found_as_it_was_taken(
+    measurements: MeasurementStore, baseline: str, protocol: str
+) -> None:
+    assert measurements.find(baseline, "accuracy", protocol) is None
+    stored = measurements.add(baseline, "accuracy", protocol, READING)
+    found = measurements.find(baseline, "accuracy", protocol)
     assert found is not None and found.number is not None
     assert dataclasses.replace(found, samples=tuple(found.samples), number=None) == stored
     identity = {
@@ -65,47 +69,51 @@ def test_a_number_is_found_as_it_was_taken(memory: Memory, baseline: str, protoc
         "subject": baseline,
         "metric": "accuracy",
         "protocol": protocol,
-        "device": memory.device,
+        "device": measurements.device,
         "measured_at": stored.measured_at,
     }
     assert stored == dataclasses.replace(READING, **identity)  # type: ignore[arg-type]
 
 
-def test_the_newest_number_counts(memory: Memory, baseline: str, protocol: str) -> None:
-    memory.add(baseline, "accuracy", protocol, READING)
-    memory.add(baseline, "accuracy", protocol, dataclasses.replace(READING, value=2.25))
-    found = memory.find(baseline, "accuracy", protocol)
+def test_the_newest_number_counts(
+    measurements: MeasurementStore, baseline: str, protocol: str
+) -> None:
+    measurements.add(baseline, "accuracy", protocol, READING)
+    measurements.add(baseline, "accuracy", protocol, dataclasses.replace(READING, value=2.25))
+    found = measurements.find(baseline, "accuracy", protocol)
     assert found is not None
     assert found.value == 2.25
 
 
 def test_a_number_taken_otherwise_is_not_found(
-    engine: Engine, memory: Memory, baseline: str, protocol: str
+    engine: Engine, measurements: MeasurementStore, baseline: str, protocol: str
 ) -> None:
-    memory.add(baseline, "accuracy", protocol, READING)
-    assert memory.find("another", "accuracy", protocol) is None
-    assert memory.find(baseline, "params", protocol) is None
-    assert memory.find(baseline, "accuracy", "another") is None
-    assert Memory(engine, other_device()).find(baseline, "accuracy", protocol) is None
+    measurements.add(baseline, "accuracy", protocol, READING)
+    assert measurements.find("another", "accuracy", protocol) is None
+    assert measurements.find(baseline, "params", protocol) is None
+    assert measurements.find(baseline, "accuracy", "another") is None
+    assert MeasurementStore(engine, other_device()).find(baseline, "accuracy", protocol) is None
 
 
 def test_a_protocol_is_known_by_its_settings(
-    storage: str, memory: Memory, protocol: str, tmp_path: object
+    storage: str, measurements: MeasurementStore, protocol: str, tmp_path: object
 ) -> None:
     metric = find(Metric, "accuracy")
     space = load_space(TINY)
-    assert memory.add_protocol("accuracy", metric.protocol(space)) == protocol
+    assert measurements.add_protocol("accuracy", metric.protocol(space)) == protocol
     train = space.file.train.model_copy(update={"epochs": 2})
     longer = dataclasses.replace(space, file=space.file.model_copy(update={"train": train}))
-    other = memory.add_protocol("accuracy", metric.protocol(longer))
+    other = measurements.add_protocol("accuracy", metric.protocol(longer))
     assert other != protocol
     stored = {row.id: row for row in rows(storage, ProtocolRow)}
     assert stored.keys() == {protocol, other}
     assert stored[other].settings["train"]["epochs"] == 2
 
 
-def test_a_design_and_a_device_are_written_down_once(storage: str, memory: Memory) -> None:
-    again = Memory(memory.engine, this_device())
+def test_a_design_and_a_device_are_written_down_once(
+    storage: str, measurements: MeasurementStore
+) -> None:
+    again = MeasurementStore(measurements.engine, this_device())
     again.add_design(load_space(STATIC).baseline, "as it is")
     (device,) = rows(storage, DeviceRow)
     (design,) = rows(storage, DesignRow)
@@ -123,7 +131,7 @@ def test_many_may_write_the_same_at_the_same_moment(storage: str, engine: Engine
         together.wait()
         try:
             for _ in range(20):
-                Memory(own, other_device())
+                MeasurementStore(own, other_device())
         except Exception as error:
             problems.append(error)
 
@@ -137,54 +145,63 @@ def test_many_may_write_the_same_at_the_same_moment(storage: str, engine: Engine
 
 
 def test_forms_are_known_to_later_processes_on_the_device(
-    storage: str, engine: Engine, memory: Memory
+    storage: str, engine: Engine, measurements: MeasurementStore
 ) -> None:
     situation = json.dumps({"spec": "cross"})
-    known = KnownForms(engine, memory.device, memory)
+    known = FormCache(engine, measurements.device, measurements)
     assert situation not in known
     known[situation] = Choice(form="split", seconds={"split": 1e-5, "dense": 2e-5})
-    later = KnownForms(engine, memory.device, memory)
+    later = FormCache(engine, measurements.device, measurements)
     assert later[situation] == known[situation]
     assert (len(later), len(list(later))) == (1, 1)
-    assert KnownForms(engine, Memory(engine, other_device()).device, None).get(situation) is None
+    assert (
+        FormCache(engine, MeasurementStore(engine, other_device()).device, None).get(situation)
+        is None
+    )
     later[situation] = Choice(form="dense", seconds={"dense": 1e-5})
     assert [(row.form, row.facts) for row in rows(storage, FormRow)] == [
         ("dense", {"spec": "cross"})
     ]
 
 
-def test_forms_may_be_kept_to_oneself(storage: str, engine: Engine, memory: Memory) -> None:
-    known = KnownForms(engine, memory.device, memory=None)
+def test_forms_may_be_kept_to_oneself(
+    storage: str, engine: Engine, measurements: MeasurementStore
+) -> None:
+    known = FormCache(engine, measurements.device, measurements=None)
     known["{}"] = Choice(form="dense", seconds={})
     assert known["{}"].form == "dense"
     assert rows(storage, FormRow) == []
 
 
-def test_a_form_is_not_forgotten(engine: Engine, memory: Memory) -> None:
+def test_a_form_is_not_forgotten(engine: Engine, measurements: MeasurementStore) -> None:
     with pytest.raises(TypeError, match="not forgotten"):
-        del KnownForms(engine, memory.device, memory)["{}"]
+        del FormCache(engine, measurements.device, measurements)["{}"]
 
 
-def test_numbers_belong_to_designs_that_are_known(memory: Memory, protocol: str) -> None:
+def test_numbers_belong_to_designs_that_are_known(
+    measurements: MeasurementStore, protocol: str
+) -> None:
     with pytest.raises(Exception, match="FOREIGN KEY constraint failed"):
-        memory.add("unknown", "accuracy", protocol, READING)
-    with memory.engine.connect() as connection:
+        measurements.add("unknown", "accuracy", protocol, READING)
+    with measurements.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT * FROM dsx_measurements").all() == []
 
 
 def test_a_damaged_deployment_is_replaced_and_no_reading_is_lost(storage: str) -> None:
-    memory = Memory(open_database(storage, create=True), this_device())
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
     design = load_space(STATIC).baseline
-    memory.add_design(design, "words")
-    protocol = memory.add_protocol("latency_ms", {})
+    measurements.add_design(design, "words")
+    protocol = measurements.add_protocol("latency_ms", {})
     one, other = (
         Deployment(subject=subject, protocol=protocol, facts=DeploymentFacts()) for subject in "ab"
     )
-    memory.add(design.id, "latency_ms", protocol, dataclasses.replace(READING, value=1.75), one)
-    with memory.engine.begin() as connection:
+    measurements.add(
+        design.id, "latency_ms", protocol, dataclasses.replace(READING, value=1.75), one
+    )
+    with measurements.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE dsx_deployments SET facts = 'nonsense'")
-    assert memory.deployed(design.id, protocol) is None
-    memory.add(design.id, "latency_ms", protocol, READING, other)
-    assert memory.deployed(design.id, protocol) == "b"
-    found = memory.find("b", "latency_ms", protocol)
+    assert measurements.deployed(design.id, protocol) is None
+    measurements.add(design.id, "latency_ms", protocol, READING, other)
+    assert measurements.deployed(design.id, protocol) == "b"
+    found = measurements.find("b", "latency_ms", protocol)
     assert found is not None and found.value == 2.0

@@ -13,7 +13,7 @@ from dsx.analysis.front import Front
 from dsx.measure import Measurement, Provenance, this_device
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.measurements.readings import load_measurements, load_own, load_readings
 from dsx.store.studies.read import find_study
 from tests.search.looking import moved
@@ -26,11 +26,11 @@ class Again:
 
     def __init__(self, storage: str) -> None:
         self.storage = storage
-        self.memory = Memory(open_database(storage, create=True), this_device())
+        self.measurements = MeasurementStore(open_database(storage, create=True), this_device())
 
     @property
     def study(self) -> StudyRow:
-        return find_study(self.memory.engine, "tiny")
+        return find_study(self.measurements.engine, "tiny")
 
     def settings(self, metric: str, **train: Any) -> dict[str, Any]:
         """Give the settings of a metric, with other ones for the training."""
@@ -39,8 +39,8 @@ class Again:
         return dict(settings)
 
     def measure(self, design: str, metric: str, reading: Measurement, **train: Any) -> None:
-        protocol = self.memory.add_protocol(metric, self.settings(metric, **train))
-        self.memory.add(design, metric, protocol, reading)
+        protocol = self.measurements.add_protocol(metric, self.settings(metric, **train))
+        self.measurements.add(design, metric, protocol, reading)
 
     @property
     def front(self) -> Front:
@@ -54,7 +54,7 @@ def again(copied: str) -> Again:
 
 def test_the_same_seed_gives_the_same_protocol(again: Again) -> None:
     own = again.study.metrics["accuracy"]["protocol"]
-    assert again.memory.add_protocol("accuracy", again.settings("accuracy")) == own
+    assert again.measurements.add_protocol("accuracy", again.settings("accuracy")) == own
 
 
 def test_fresh_seeds_are_averaged(again: Again) -> None:
@@ -93,7 +93,7 @@ def test_what_was_sampled_is_pooled_with_its_conditions(again: Again) -> None:
 
 
 def test_every_reading_is_told_with_its_making(again: Again) -> None:
-    study, engine = again.study, again.memory.engine
+    study, engine = again.study, again.measurements.engine
     taken = load_measurements(engine, study)
     numbers = {
         (entry.id, name): v.value
@@ -119,19 +119,19 @@ def test_every_reading_is_told_with_its_making(again: Again) -> None:
 def test_own_numbers_are_those_of_the_weights(again: Again) -> None:
     entry = again.front.entries[1]
     again.measure(entry.id, "accuracy", READING, seed=1)
-    own = load_own(again.memory.engine, again.study, entry.id, entry.device)
+    own = load_own(again.measurements.engine, again.study, entry.id, entry.device)
     assert own == dict(entry.metrics)
     again.measure(entry.id, "accuracy", READING)
-    newer = load_own(again.memory.engine, again.study, entry.id, entry.device)
+    newer = load_own(again.measurements.engine, again.study, entry.id, entry.device)
     assert newer["accuracy"].value == 0.5
     assert newer | {"accuracy": own["accuracy"]} == own
-    assert load_own(again.memory.engine, again.study, entry.id, "elsewhere") == {}
+    assert load_own(again.measurements.engine, again.study, entry.id, "elsewhere") == {}
 
 
 def test_readings_come_in_the_order_in_which_they_were_taken(again: Again) -> None:
     design = again.front.entries[1].id
     again.measure(design, "accuracy", READING, seed=1)
-    with Session(again.memory.engine) as session:
+    with Session(again.measurements.engine) as session:
         readings = load_readings(session, again.study)[design][this_device().fingerprint]
     assert [reading.number for reading in readings] == sorted(map(number_of, readings))
     assert (readings[-1].metric, readings[-1].seed) == ("accuracy", 1)

@@ -11,7 +11,7 @@ from dsx.measure import Measurement, Provenance, this_device
 from dsx.search.plan import make_plan
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
-from dsx.store.measurements.measurements import Deployment, Memory
+from dsx.store.measurements.measurements import Deployment, MeasurementStore
 from dsx.store.measurements.repeatability import Agreement, agree, agreement, load_agreement
 from tests.search.spaces import QUICK
 
@@ -59,13 +59,16 @@ def test_honest_intervals_agree_in_95_of_100_pairs() -> None:
 
 
 def test_stored_readings_are_checked_by_network_protocol_and_device(storage: str) -> None:
-    memory = Memory(open_database(storage, create=True), this_device())
-    plan = make_plan(load_space(QUICK), memory)
+    measurements = MeasurementStore(open_database(storage, create=True), this_device())
+    plan = make_plan(load_space(QUICK), measurements)
     design = plan.space.baseline
-    memory.add_design(design, "as is")
+    measurements.add_design(design, "as is")
 
     def add(
-        value: float, subject: str = "a" * 32, where: Memory = memory, noisy: bool = False
+        value: float,
+        subject: str = "a" * 32,
+        where: MeasurementStore = measurements,
+        noisy: bool = False,
     ) -> None:
         protocol = plan.protocols["latency_ms"]
         half = 0.1 * value
@@ -78,21 +81,24 @@ def test_stored_readings_are_checked_by_network_protocol_and_device(storage: str
 
     add(1.0)
     add(5.0, subject="b" * 32)
-    add(5.0, where=Memory(memory.engine, dataclasses.replace(this_device(), cores=4096)))
-    memory.add(
+    add(
+        5.0,
+        where=MeasurementStore(measurements.engine, dataclasses.replace(this_device(), cores=4096)),
+    )
+    measurements.add(
         design.id, "accuracy", plan.protocols["accuracy"], Measurement(value=1, low=0, high=1)
     )
-    memory.add(
+    measurements.add(
         design.id, "accuracy", plan.protocols["accuracy"], Measurement(value=1, low=0, high=1)
     )
-    assert load_agreement(memory.engine, memory.device) == Agreement()
+    assert load_agreement(measurements.engine, measurements.device) == Agreement()
     add(1.05)
     add(2.0, noisy=True)
     expected = Agreement(networks=1, pairs=1, agreeing=1, flagged_pairs=2)
-    assert load_agreement(memory.engine, memory.device) == expected
+    assert load_agreement(measurements.engine, measurements.device) == expected
     # Damaged readings are left out.
     for column in ("value = 'x'", "provenance = '[1]'", "provenance = '{'"):
         add(9.0)
-        with memory.engine.begin() as connection:
+        with measurements.engine.begin() as connection:
             connection.execute(text(f"UPDATE dsx_measurements SET {column} WHERE value = 9.0"))
-        assert load_agreement(memory.engine, memory.device) == expected
+        assert load_agreement(measurements.engine, measurements.device) == expected

@@ -11,7 +11,7 @@ from dsx import front
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.measure import this_device
 from dsx.search.plan import make_plan
-from dsx.search.resume import begin_study
+from dsx.search.resume import create_or_resume
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import (
@@ -22,7 +22,7 @@ from dsx.store.database.schema import (
     DesignRow,
     TrialDetailRow,
 )
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.failed_trials import load_failed
 from dsx.store.studies.outcomes import load_outcomes, slot_names
 from dsx.store.studies.read import find_study
@@ -34,11 +34,11 @@ SPACE = load_space(STATIC)
 FLOPS, BOTH = {"flops": 2.0, "params": -1.0}, {"flops": 1.0, "params": 3.0}
 SAMPLES = [
     Outcome(state=FAILED, reason="TypeError: 3 x 3", traceback="Traceback of 1"),
-    Outcome(state=REJECTED, reason="breaks the constraint on flops", excesses=FLOPS),
+    Outcome(state=REJECTED, reason="breaks the constraint on flops", violations=FLOPS),
     Outcome(state=FAILED, reason="out of memory", traceback="Traceback of 3"),
     Outcome(state=FAILED, reason="TypeError: 5 x 5", traceback="Traceback of 4"),
-    Outcome(state=COMPLETE, excesses=BOTH),
-    Outcome(state=COMPLETE, excesses={"flops": 0.0}),
+    Outcome(state=COMPLETE, violations=BOTH),
+    Outcome(state=COMPLETE, violations={"flops": 0.0}),
 ]
 """Outcomes of the trials 1 to 6; trial 0 is the baseline."""
 
@@ -50,10 +50,10 @@ IDS = [SPACE.baseline.id, *(f"{number:012}" for number in range(1, 7))]
 def engine(storage: str) -> Engine:
     """A database with the study `s`, whose trials ended in every possible way."""
     engine = open_database(storage, create=True)
-    memory = Memory(engine, this_device())
-    begin_study("s", make_plan(SPACE, memory), memory, seed=0, engine=engine)
+    measurements = MeasurementStore(engine, this_device())
+    create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
     trials = Trials(engine, "s")
-    for number, outcome in enumerate([Outcome(state=COMPLETE, excesses=FLOPS), *SAMPLES]):
+    for number, outcome in enumerate([Outcome(state=COMPLETE, violations=FLOPS), *SAMPLES]):
         add(engine, trials, number, outcome)
     trials.begin(7, IDS[1])
     trials.repeat(7)
@@ -64,7 +64,7 @@ def add(engine: Engine, trials: Trials, number: int, outcome: Outcome) -> None:
     """Store a trial of a design whose description is its id."""
     design, spec = IDS[number], SPACE.baseline.spec_json()
     row = DesignRow(id=design, model="small_cnn", model_args={}, spec=spec, words=design)
-    Memory(engine, this_device()).add_once(row)
+    MeasurementStore(engine, this_device()).add_once(row)
     trials.begin(number, design)
     trials.end(number, design, outcome)
 
@@ -96,8 +96,8 @@ def test_candidates_are_counted_without_the_baseline(engine: Engine) -> None:
 
 def test_the_reason_of_a_baseline_that_failed_is_known_until_it_is_measured(storage: str) -> None:
     engine = open_database(storage, create=True)
-    memory = Memory(engine, this_device())
-    begin_study("s", make_plan(SPACE, memory), memory, seed=0, engine=engine)
+    measurements = MeasurementStore(engine, this_device())
+    create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
     for number, reason in enumerate(("first", "second")):
         trials = Trials(engine, "s")
         trials.begin(number, SPACE.baseline.id)
@@ -149,9 +149,9 @@ def test_a_study_whose_slots_cannot_be_read_has_none(storage: str, engine: Engin
 
 def test_a_study_that_is_begun_again_keeps_no_details(storage: str, tmp_path: Path) -> None:
     engine = open_database(storage, create=True)
-    memory = Memory(engine, this_device())
-    begin_study("s", make_plan(SPACE, memory), memory, seed=0, engine=engine)
+    measurements = MeasurementStore(engine, this_device())
+    create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
     add(engine, Trials(engine, "s"), 0, Outcome(state=FAILED, reason="why", traceback="old"))
     other = load_space(varied(STATIC, tmp_path, "<= 80%", "<= 90%"))
-    begin_study("s", make_plan(other, memory), memory, seed=0, engine=engine)
+    create_or_resume("s", make_plan(other, measurements), measurements, seed=0, engine=engine)
     assert rows(storage, TrialDetailRow) == []

@@ -42,7 +42,7 @@ def test_four_of_ten_pairs_ordered_wrongly() -> None:
     assert (found.name, found.target, found.designs) == ("flops", "latency_ms", 5)
     assert found.pairs is not None
     assert found.agreement is not None
-    assert (found.pairs.told_apart, found.pairs.misordered, found.pairs.undecided) == (10, 4, 0)
+    assert (found.pairs.decided, found.pairs.misordered, found.pairs.undecided) == (10, 4, 0)
     assert found.misordered == 0.4
     assert found.agreement.tau == pytest.approx((6 - 4) / 10)
     assert found.ceiling == pytest.approx(1, abs=1e-3)
@@ -65,19 +65,19 @@ def test_equal_deployed_networks_have_no_order_that_a_second_measurement_could_m
     assert one.ceiling == pytest.approx(1)
     assert other.ceiling is not None and other.ceiling < 0.8
     assert one.agreement == other.agreement
-    assert one.pairs is not None and one.pairs.told_apart == 3
+    assert one.pairs is not None and one.pairs.decided == 3
 
 
 def test_pairs_that_latency_cannot_tell_apart_do_not_count() -> None:
     found = only(numbered({"latency_ms": [1, 2, 3, 4, 5], "flops": [20, 10, 50, 40, 30]}, 0.6))
     assert found.pairs is not None
     # Of the wrong pairs three are neighbours.
-    assert (found.pairs.told_apart, found.pairs.misordered) == (6, 1)
+    assert (found.pairs.decided, found.pairs.misordered) == (6, 1)
     assert found.ceiling is not None
     assert found.ceiling < 1
     nothing = only(numbered({"latency_ms": [1, 2, 3], "flops": [1, 2, 3]}, 9))
     assert nothing.pairs is not None
-    assert (nothing.pairs.told_apart, nothing.misordered) == (0, None)
+    assert (nothing.pairs.decided, nothing.misordered) == (0, None)
 
 
 @pytest.mark.parametrize(

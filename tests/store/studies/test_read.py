@@ -15,7 +15,7 @@ from dsx.measure import Measurement, this_device
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE, StudyRow
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.read import find_study, load_front, load_values
 from tests.search.looking import moved, trials
 from tests.search.spaces import STATIC, TIMED, varied
@@ -52,7 +52,7 @@ def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> No
         (row.number, row.design) for row in complete
     ]
     for entry in found.entries:
-        assert len(entry.spec) == len(space.census.slots)
+        assert len(entry.spec) == len(space.analysis.slots)
         kept = [dials for dials in entry.spec.values() if dials == {"kernel_shape": "keep"}]
         assert entry.redesigned == len(entry.spec) - len(kept)
         assert entry.fallbacks is None
@@ -155,15 +155,15 @@ def test_devices_are_mixed_where_asked_for(copied: str) -> None:
 def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
     before = front("tiny", storage=copied)
     engine = open_database(copied, create=True)
-    memory = Memory(engine, dataclasses.replace(this_device(), cores=4096))
+    measurements = MeasurementStore(engine, dataclasses.replace(this_device(), cores=4096))
     study, design = find_study(engine, "tiny"), before.entries[1].id
     params = study.metrics["params"]["protocol"]
-    memory.add(design, "params", params, Measurement(value=1.0, low=1.0, high=1.0))
+    measurements.add(design, "params", params, Measurement(value=1.0, low=1.0, high=1.0))
     # It lacks the accuracy, and the study's own device knows all.
     for mix in (False, True):
         assert front("tiny", storage=copied, mix_devices=mix) == before
     accuracy = study.metrics["accuracy"]["protocol"]
-    memory.add(design, "accuracy", accuracy, Measurement(value=1.0, low=0.9, high=1.0))
+    measurements.add(design, "accuracy", accuracy, Measurement(value=1.0, low=0.9, high=1.0))
     assert front("tiny", storage=copied, mix_devices=True) == before
 
 

@@ -5,11 +5,11 @@ from sqlalchemy import Engine
 
 from dsx.measure import this_device
 from dsx.search.plan import make_plan
-from dsx.search.resume import begin_study
+from dsx.search.resume import create_or_resume
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE, FAILED, INTERRUPTED, REJECTED, REPEATED, RUNNING
-from dsx.store.measurements.measurements import Memory
+from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.trials import Outcome, Trials
 from tests.search.looking import trials
 from tests.search.spaces import STATIC
@@ -19,8 +19,14 @@ from tests.search.spaces import STATIC
 def engine(storage: str) -> Engine:
     """A database with the study `s`, whose baseline is the only design."""
     engine = open_database(storage, create=True)
-    memory = Memory(engine, this_device())
-    begin_study("s", make_plan(load_space(STATIC), memory), memory, seed=0, engine=memory.engine)
+    measurements = MeasurementStore(engine, this_device())
+    create_or_resume(
+        "s",
+        make_plan(load_space(STATIC), measurements),
+        measurements,
+        seed=0,
+        engine=measurements.engine,
+    )
     return engine
 
 
@@ -72,9 +78,9 @@ def test_only_complete_designs_within_all_constraints_are_feasible(
     storage: str, engine: Engine, baseline: str
 ) -> None:
     outcomes = [
-        Outcome(state=COMPLETE, excesses={"flops": 0.0, "bits": -1.0}),
-        Outcome(state=COMPLETE, excesses={"flops": 1.0, "bits": -1.0}),
-        Outcome(state=REJECTED, excesses={"flops": -1.0}),
+        Outcome(state=COMPLETE, violations={"flops": 0.0, "bits": -1.0}),
+        Outcome(state=COMPLETE, violations={"flops": 1.0, "bits": -1.0}),
+        Outcome(state=REJECTED, violations={"flops": -1.0}),
     ]
     mine = Trials(engine, "s")
     for number, outcome in enumerate(outcomes):

@@ -101,7 +101,7 @@ def test_a_study_adopts_from_its_neighbour(storage: str) -> None:
     theirs.save("abc", network(2.0))
     mine.adopt("abc")
     mine.adopt("unknown")
-    theirs.keep_only(set())
+    theirs.prune(set())
     assert (loaded(mine, "abc"), loaded(mine, "unknown")) == (2.0, None)
     assert (files_of(storage, "a"), files_of(storage, "b")) == ([], ["abc"])
 
@@ -114,7 +114,7 @@ def test_a_file_that_its_study_drops_meanwhile_is_not_there(
 
     def too_late(file: Path) -> object:
         monkeypatch.undo()
-        theirs.keep_only(set())
+        theirs.prune(set())
         return open_regular(file)
 
     monkeypatch.setattr("dsx.store.weights.files.open_regular", too_late)
@@ -144,7 +144,7 @@ def test_all_but_the_named_are_dropped(storage: str) -> None:
     for design in ("abc", "abcd", "b"):
         weights.save(design, network())
     weights_of(storage, "s", "of an earlier training").save("c", network())
-    weights.keep_only({"abc", "c", "gone"})
+    weights.prune({"abc", "c", "gone"})
     assert files_of(storage) == ["abc"]
 
 
@@ -157,7 +157,7 @@ def test_a_checkpoint_has_one_place_until_it_is_dropped(storage: str) -> None:
     assert not place.parent.exists()
     weights.drop_checkpoint("abc")
     assert weights.checkpoint("abc") != place
-    weights.keep_only({"abc"})
+    weights.prune({"abc"})
     assert len(rows(storage, WeightFileRow)) == 1
 
 
@@ -173,9 +173,9 @@ def test_two_databases_in_one_folder_share_nothing(tmp_path: Path) -> None:
     for value, weights in enumerate((one, two)):
         weights.save("abc", network(value))
         weights.save("b", network(value))
-    one.keep_only(set())
+    one.prune(set())
     assert (loaded(one, "abc"), loaded(two, "abc")) == (None, 1.0)
-    two.keep_only({"abc"})
+    two.prune({"abc"})
     assert (loaded(two, "abc"), loaded(two, "b")) == (1.0, None)
     assert len(list((tmp_path / "s" / "weights").iterdir())) == 1
 
@@ -192,10 +192,10 @@ def test_records_of_a_server_stay_while_its_files_are_elsewhere(
     (file,) = Path("studies/s/weights").iterdir()
     monkeypatch.chdir(tmp_path / "there")
     assert weights.load("abc") is None
-    weights.keep_only(set())
+    weights.prune(set())
     monkeypatch.chdir(tmp_path / "here")
     assert loaded(weights, "abc") == 2.0
-    weights.keep_only(set())
+    weights.prune(set())
     assert not file.exists() and rows(storage, WeightFileRow) == []
 
 
@@ -204,9 +204,9 @@ def test_a_folder_of_weights_that_was_deleted_is_no_obstacle(storage: str, tmp_p
     weights.save("abc", network())
     shutil.rmtree(tmp_path / "s")
     assert weights.load("abc") is None
-    weights.keep_only({"abc"})
+    weights.prune({"abc"})
     weights.save("abc", network(2.0))
-    weights.keep_only({"abc"})
+    weights.prune({"abc"})
     assert loaded(weights, "abc") == 2.0
     assert files_of(storage) == ["abc"]
 
