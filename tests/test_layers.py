@@ -14,7 +14,8 @@ ROOT = Path(dsx.__file__).parent
 LAYERS = [
     {"__main__"}, {"cli"}, {"bench"}, {"export"}, {"report"}, {"search"}, {"store"}, {"measure"},
     {"train"}, {"space"}, {"conv", "data", "nets"}, {"files"}, {"lookup", "analysis", "streams"},
-    {"activity", "own_modules", "trust"}, {"errors"}, {"secret", "plain", "process"},
+    {"activity", "own_modules", "trust"}, {"errors"},
+    {"allocator", "secret", "plain", "process"},
 ]  # fmt: skip
 """Packages from the top down. `dsx/__init__.py` is above all: it offers their names."""
 

@@ -20,7 +20,6 @@ import torch
 import dsx
 from dsx.conv import ConvSpec, deploy, from_conv2d
 from dsx.export import export
-from dsx.measure import this_device
 from dsx.nets.small_cnn import SmallCnn
 from dsx.process import default_environment, torch_threads, without_module
 from dsx.report.plots import plot
@@ -31,8 +30,9 @@ from dsx.search.doctor import examine
 from dsx.search.refine import refine_study
 from dsx.space import draft_space, redesign, slots
 from dsx.space.probe.probe import fingerprint, probe
-from dsx.store.database.engine import open_database
+from dsx.store.measurements.measurements import open_measurements
 from dsx.store.studies.proxies import load_proxies
+from dsx.store.studies.study import Study
 from dsx.train import train
 from tests.search.again import change, copy_to, leave_open, searched
 from tests.search.spaces import QUICK
@@ -52,12 +52,12 @@ class Case:
     @property
     def single(self) -> Single:
         space = dsx.load_space(QUICK)
-        return Single(space, space.baseline, self.storage, fresh=True)
+        return Single(space, space.baseline, open_measurements(self.storage), fresh=True)
 
 
 def _export(case: Case) -> object:
-    choice = load_choice(case.storage, "quick", "baseline", this_device())
-    return export(choice.space, choice.design, case.folder / "out", weights=choice.weights)
+    choice = load_choice(Study.open(case.storage, "quick"), "baseline")
+    return export(choice, case.folder / "out")
 
 
 def _deploy() -> object:
@@ -84,7 +84,7 @@ CALLS: dict[str, Callable[[Case], object]] = {
     "compile": lambda case: compare_backends(case.single, ["compile"]),
     "export": _export,
     "examine": lambda case: examine(case.storage),
-    "load_proxies": lambda case: load_proxies(open_database(case.storage, create=False), "quick"),
+    "load_proxies": lambda case: load_proxies(Study.open(case.storage, "quick")),
     "plot": lambda case: plot(dsx.front("quick", storage=case.storage), case.folder / "a.svg"),
     "probe": lambda case: probe(dsx.load_space(QUICK)),
     "fingerprint": lambda case: fingerprint(dsx.load_space(QUICK)),
@@ -194,18 +194,18 @@ def _interrupted_search(case: Case) -> None:
 
 
 def _interrupted_settle(case: Case) -> None:
-    refine_study("quick", 9.0, storage=case.storage, doing=interrupt)
+    refine_study("quick", 9.0, storage=case.storage, on_status=interrupt)
 
 
 def _interrupted_measure(case: Case) -> None:
     single = case.single
-    single.doing = interrupt
+    single.on_status = interrupt
     single.measure(["latency_ms"])
 
 
 def _interrupted_comparison(case: Case) -> None:
     single = case.single
-    single.doing = interrupt
+    single.on_status = interrupt
     compare_backends(single, ["openvino"])
 
 

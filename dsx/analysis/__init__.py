@@ -30,7 +30,7 @@ from dsx.analysis.rank_correlation import (
     pairs,
     tau,
 )
-from dsx.analysis.reasons import Outcomes, Reason, grouped, most_common
+from dsx.analysis.reasons import Outcomes, Reason, TrialState, grouped, most_common
 
 __all__ = [
     "SHARES",
@@ -54,6 +54,7 @@ __all__ = [
     "Reason",
     "Record",
     "Timing",
+    "TrialState",
     "agreement",
     "ceiling",
     "chance_notes",

@@ -8,7 +8,7 @@ command continues after an interruption.
 
 from collections.abc import Sequence
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.bench._base import Bench, Page, Row, Tell
 from dsx.bench.zoo.catalogue import SMALL_ZOO, ZOO, Architecture
 from dsx.bench.zoo.examine import STEPS
@@ -51,7 +51,8 @@ def _examined(
     """Examine one network, and search on it if it is one of those."""
     name = f"{architecture.label}, network {number + 1} of {len(zoo)}"
     tell(name)
-    with activity(name, len(STEPS) + architecture.search) as progress:
+    steps = len(STEPS) + architecture.search
+    with activity(Kind.EXAMINING_NETWORK, steps, detail=name) as progress:
         findings = examine_apart(
             architecture, budget_seconds, lambda step: progress.advance(STEPS.index(step))
         )

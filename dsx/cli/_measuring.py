@@ -12,11 +12,12 @@ from dsx.cli._options import vouched
 from dsx.errors import DsxError, quoted
 
 if TYPE_CHECKING:
+    from dsx.activity import OnStatus
     from dsx.cli._single import Asked
     from dsx.search.design import Single
 
-    Opening = Callable[[Callable[[str], None]], Single]
-    """Opens the database, given a function that is told what is done next."""
+    Opening = Callable[[OnStatus], Single]
+    """Opens the database, given a function that receives status events."""
 
 
 class Dtype(StrEnum):
@@ -94,6 +95,7 @@ def find_design(
     space: str | None,
     trust: bool,
     settings: dict[str, object],
+    patience: float,
 ) -> "Asked":
     """Find the design that a command line names, and print the notes about it.
 
@@ -105,6 +107,7 @@ def find_design(
         space: The user's own space file of the study.
         trust: Whether code that only the database names may run.
         settings: Keys of `measure` and their values; None for the value of the space.
+        patience: Seconds to wait for a database server that becomes unreachable.
 
     Returns:
         The design and its space.
@@ -122,7 +125,7 @@ def find_design(
     # What the network's own code prints is no result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         if of_study:
-            base = chosen(study, pick, dials, storage, vouched(space, trust), trust)
+            base = chosen(study, pick, dials, storage, vouched(space, trust), trust, patience)
         else:
             base = start_of(name or "digits", dials)
         found = asked(base, dials, settings)

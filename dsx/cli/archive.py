@@ -25,12 +25,11 @@ def archive(
     from dsx.report.front import print_message
     from dsx.report.studies import check_folder, save_study
     from dsx.report.text import working
-    from dsx.store.database import open_database
-    from dsx.store.studies import find_study
+    from dsx.store.studies import Study
 
     if out is not None:
         check_folder(out)
     with working("writing the archive"):
-        name = find_study(open_database(storage, create=False), study).name
-        written = save_study(storage, name, out or Path("studies") / name, mix_devices)
+        found = Study.open(storage, study)
+        written = save_study(found, out or Path("studies") / found.row.name, mix_devices)
     print_message(f"Wrote {', '.join(str(file) for file in written)}")

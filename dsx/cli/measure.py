@@ -78,7 +78,7 @@ def measure(
 
     give([*(metric or ()), *(backend or ())])
     settings = run_settings(batch, threads, dtype, channels_last, device)
-    found = find_design(words or (), study, pick, storage, space, trust, settings)
+    found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
     how = chosen_format(format, json)
     single = partial(found.single, storage, train, fresh, patience)
     if backend:

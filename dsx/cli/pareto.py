@@ -98,15 +98,14 @@ def _show_proxies(
     from dsx.report.front import print_message
     from dsx.report.proxies import print_proxies
     from dsx.report.text import working
-    from dsx.store.database import open_database
-    from dsx.store.studies import load_proxies
+    from dsx.store.studies import Study, load_proxies
 
     given = [name for name, value in others.items() if value]
     if given:
         raise DsxError(f"--proxies: does not go with {given[0]} (allowed: --plot, --format)")
     _check_writable(plot)
     with working("comparing counted metrics with latency"):
-        report = load_proxies(open_database(storage, create=False), study)
+        report = load_proxies(Study.open(storage, study))
         if plot is not None:
             plot_proxies(report, plot)
     print_proxies(report, format)

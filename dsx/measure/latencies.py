@@ -14,14 +14,14 @@ from dsx.measure.timing.workload_class import WorkloadClass, classify_workload
 
 
 def read_latencies(
-    candidates: Sequence[Candidate], waiting: Callable[[], None] | None = None
+    candidates: Sequence[Candidate], on_lock_wait: Callable[[], None] | None = None
 ) -> list[Measurement]:
     """Time candidates in turn, as each would be timed alone.
 
     Args:
         candidates: Of spaces whose `measure` may differ in the backend only. Those that
             another clock or another sentinel goes with are timed in turn among themselves.
-        waiting: Called if the device is not free at once.
+        on_lock_wait: Called if the device is not free at once.
 
     Returns:
         Milliseconds of one forward pass of each, in the same order.
@@ -38,7 +38,7 @@ def read_latencies(
             first.space.file.measure,
             first.reference_times,
             classify_workload(first.space),
-            waiting,
+            on_lock_wait,
         )
         readings |= dict(zip(group, found, strict=True))
     return [

@@ -8,7 +8,7 @@ thread, which repeats far better on a busy machine than wall time; that is store
 from collections.abc import Mapping
 from typing import Any
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
 from dsx.measure.backends import versions
 from dsx.measure.candidate import Candidate, Exported
@@ -23,7 +23,7 @@ NAME = "latency_ms"
 
 def read(candidate: Candidate) -> Measurement:
     """Time the deployed network until the interval is narrow or the time is spent."""
-    (reading,) = read_latencies([candidate], candidate.waiting)
+    (reading,) = read_latencies([candidate], candidate.on_lock_wait)
     return reading
 
 
@@ -31,7 +31,7 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
     """Time the exported network as a search times its candidates."""
     candidate = files.candidate
     run = candidate.run_of(files.network)
-    with activity("timing the exported model"):
+    with activity(Kind.TIMING_EXPORT):
         (reading,) = time_in_turn(
             [run],
             candidate.space.file.measure,

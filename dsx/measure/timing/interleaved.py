@@ -47,7 +47,7 @@ def time_in_turn(
     measure: Measure,
     reference_times: MutableMapping[str, float],
     workload: WorkloadClass = ALONE,
-    waiting: Callable[[], None] | None = None,
+    on_lock_wait: Callable[[], None] | None = None,
 ) -> list[Measurement]:
     """Time what runs networks, round robin, until each is known well enough.
 
@@ -60,7 +60,7 @@ def time_in_turn(
         references: Milliseconds of the sentinel on this machine, by its situation; read, and added
             to.
         company: What the sentinel shall be like; of the space that the networks are of.
-        waiting: Called if the device is not free at once.
+        on_lock_wait: Called if the device is not free at once.
 
     Returns:
         Milliseconds of one run of each, in the same order, with their intervals, drift-corrected
@@ -70,7 +70,7 @@ def time_in_turn(
     with torch_threads(measure.threads), torch.inference_mode():
         rounds = _Rounds(runs, measure, clock, reference_times, workload)
         while rounds.open:
-            with exclusive(lock_name(measure.device), waiting):
+            with exclusive(lock_name(measure.device), on_lock_wait):
                 rounds.go_on()
         load = rounds.load()
         return [rounds.reading(subject, load) for subject in rounds.subjects]

@@ -20,9 +20,8 @@ from dsx.report.front.view import tally
 from dsx.report.plots import svg
 from dsx.report.studies import files as archive
 from dsx.report.text.escape import cell, code, fenced, markdown, readable
-from dsx.store.database import open_database
 from dsx.store.measurements import load_measurements
-from dsx.store.studies import find_study, load_front
+from dsx.store.studies import Study, load_front
 
 WIDTH = 100
 NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
@@ -48,12 +47,11 @@ def check_folder(folder: Path) -> None:
         archive.check(folder, NAMES)
 
 
-def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False) -> list[Path]:
+def save_study(study: Study, folder: Path, mix_devices: bool = False) -> list[Path]:
     """Write a study's folder; files of an earlier record are replaced, others stay.
 
     Args:
-        storage: sqlite:///FILE or postgresql://USER@HOST/NAME.
-        study: Name of the study.
+        study: The study.
         folder: Made if it is missing.
         mix_devices: Whether designs that were measured on other devices than the study's join in.
 
@@ -66,11 +64,10 @@ def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False
             write or that was changed since.
     """
     check_folder(folder)
-    engine = open_database(storage, create=False)
-    row, front = find_study(engine, study), load_front(engine, study, mix_devices)
-    measurements = load_measurements(engine, row)
+    front = load_front(study, mix_devices)
+    measurements = load_measurements(study.engine, study.row)
     contents = {
-        "space.yaml": row.space_text.encode(),
+        "space.yaml": study.row.space_text.encode(),
         "measurements.csv": measurements_csv(front, measurements).encode(),
         "front.csv": front_csv(front).encode(),
         "README.md": readme(front).encode(),

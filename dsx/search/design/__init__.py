@@ -2,7 +2,7 @@
 
 from dsx.search.design.compare_backends import EAGER, InBackend, compare_backends
 from dsx.search.design.measure_design import Measured, MetricResult, Single
-from dsx.search.design.selection import load_choice
+from dsx.search.design.selection import StudyChoice, load_choice
 
 __all__ = [
     "EAGER",
@@ -10,6 +10,7 @@ __all__ = [
     "Measured",
     "MetricResult",
     "Single",
+    "StudyChoice",
     "compare_backends",
     "load_choice",
 ]

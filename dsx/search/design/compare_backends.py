@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dsx.activity import Event, Kind
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, read_latencies
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
+from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single
-from dsx.search.evaluator import WAITING
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -108,8 +109,8 @@ class _Comparison:
                 if number is not None:
                     found[name] = number
                     del ready[name]
-            single.doing("timing in all of them")
-            readings = read_latencies(list(ready.values()), lambda: single.doing(WAITING))
+            single.on_status(Event(kind=Kind.TIMING, design=single.design.id))
+            readings = read_latencies(list(ready.values()), lock_wait(single.on_status))
         for (name, candidate), reading in zip(ready.items(), readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
@@ -122,12 +123,19 @@ class _Comparison:
         """Deploy the design in each backend; one training is for all of them."""
         single, ready = self.single, {}
         trained: Candidate | None = None
-        for name in missing:
+        for number, name in enumerate(missing):
             candidate = single.candidate(self.spaces[name], single.design)
             if single.design.learned and trained is not None:
                 candidate.restore(state_of(trained.trained()))
             trained = trained or candidate
-            single.doing(f"preparing {name}")
+            single.on_status(
+                Event(
+                    kind=Kind.PREPARING_BACKEND,
+                    design=single.design.id,
+                    detail=name,
+                    fraction=number / len(missing),
+                )
+            )
             try:
                 _ = candidate.run
             except DsxError as error:
