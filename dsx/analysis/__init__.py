@@ -20,6 +20,7 @@ from dsx.analysis.measurement import (
     from_json,
     to_json,
 )
+from dsx.analysis.membership import Membership
 from dsx.analysis.rank_correlation import (
     Agreement,
     Numbers,
@@ -42,6 +43,7 @@ __all__ = [
     "Front",
     "Machine",
     "Measurement",
+    "Membership",
     "MetricKind",
     "Numbers",
     "OperatorCount",
