@@ -3,6 +3,8 @@
 import multiprocessing
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -189,3 +191,14 @@ def test_a_folder_with_a_percent_sign_is_found(storage: str, tmp_path: Path) -> 
     folder.mkdir()
     open_database(storage, create=True, migrations=with_second(folder))
     assert contents(storage)[VERSION_TABLE] == [("2",)]
+
+
+def test_only_a_migration_imports_alembic(storage: str) -> None:
+    open_database(storage, create=True)
+    program = (
+        "import sys\n"
+        "from dsx.store.database import open_database\n"
+        f"for create in (False, True): open_database({storage!r}, create=create)\n"
+        "assert 'alembic' not in sys.modules\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
