@@ -231,6 +231,14 @@ TABLES = [
     Damage("the study is missing", sql("DELETE FROM dsx_studies"), True),
     Damage("there is no version", sql("DELETE FROM dsx_schema_version")),
     Damage("there are two versions", sql("INSERT INTO dsx_schema_version VALUES ('7')")),
+    Damage(
+        "another column in place of the version",
+        sql("ALTER TABLE dsx_schema_version RENAME COLUMN version_num TO name"),
+    ),
+    Damage(
+        "another column in place of the id",
+        sql("ALTER TABLE dsx_database RENAME COLUMN id TO name"),
+    ),
     Damage("there is no id", sql("DELETE FROM dsx_database")),
     Damage("there are two ids", sql("INSERT INTO dsx_database VALUES ('x')")),
     Damage("a new column", sql("ALTER TABLE dsx_trials ADD COLUMN note TEXT"), True),
@@ -245,8 +253,6 @@ TABLES = [
             ("dsx_measurements", "provenance"),
             ("dsx_studies", "reference"),
             ("dsx_trials", "feasible"),
-            ("dsx_database", "id"),
-            ("dsx_schema_version", "version_num"),
             ("studies", "study_name"),
             ("trials", "state"),
         )

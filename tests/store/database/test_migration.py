@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def test_many_at_once_migrate_once(empty: str, tmp_path: Path) -> None:
 
 def test_several_databases_are_created_at_once(tmp_path: Path) -> None:
     urls = [f"sqlite:///{tmp_path}/{number}.db" for number in range(8)]
-    assert together(*(lambda url=url: open_database(url, create=True) for url in urls)) == []  # type: ignore[misc]
+    assert together(*(partial(open_database, url, create=True) for url in urls)) == []
     assert [differences(open_database(url, create=False)) for url in urls] == 8 * [[]]
 
 
