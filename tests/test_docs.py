@@ -1,5 +1,6 @@
-"""The pages: their code runs, their links lead somewhere, what they show is what dsx does."""
+"""Pages: their code runs, their links resolve, and their outputs and constants are current."""
 
+import importlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from torch import nn
 
 from docs.imitation import imitate
 from docs.pictures import FOLDER, PICTURES, render
-from docs.regenerate import BLOCK, pages, run
+from docs.regenerate import BLOCK, FILE, TABLE, pages, run, written
 from docs.training import PRESETS
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
@@ -149,17 +150,49 @@ def test_the_layer_of_the_pictures_finds_the_known_shapes() -> None:
     assert max(training.strength) == pytest.approx(4)
 
 
-SCRIPTS = [
-    (command, output)
+OUTPUTS = [
+    (page, command, output)
     for page in PAGES
-    for _, mark, command, output, _ in BLOCK.findall(page.read_text())
-    if mark == "run" and command.startswith("python")
+    for command, output in (
+        *((found[2], found[3]) for found in BLOCK.findall(page.read_text()) if found[1] == "run"),
+        *((found[1], found[2]) for found in TABLE.findall(page.read_text())),
+    )
 ]
 
 
-@pytest.mark.parametrize(("command", "output"), SCRIPTS, ids=[command for command, _ in SCRIPTS])
-def test_tables_are_what_their_scripts_print(command: str, output: str, tmp_path: Path) -> None:
-    assert run(command, tmp_path) == output
+@pytest.mark.parametrize(
+    ("page", "command", "output"), OUTPUTS, ids=[command for _, command, _ in OUTPUTS]
+)
+def test_outputs_are_current(page: Path, command: str, output: str, tmp_path: Path) -> None:
+    # The commands of a page with files refer to these files, all others to the checkout.
+    folder = written(page, tmp_path) if FILE.search(page.read_text()) else ROOT
+    assert run(command, folder) == output
+
+
+CONSTANTS = [
+    (page.name, number, percent, module, expression)
+    for page in PAGES
+    for number, percent, module, expression in re.findall(
+        r"(\d[\d.,]*)( %)?<!-- = ([\w.]+):(.+?) -->", page.read_text()
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "percent", "module", "expression"),
+    CONSTANTS,
+    ids=[f"{page}-{expression}" for page, *_, expression in CONSTANTS],
+)
+def test_constants_in_prose_are_those_of_the_code(
+    page: str, number: str, percent: str, module: str, expression: str
+) -> None:
+    value = eval(expression, vars(importlib.import_module(module)))
+    assert float(number.replace(",", "")) == pytest.approx(100 * value if percent else value)
+
+
+def test_every_mark_of_a_constant_is_checked() -> None:
+    marks = sum(page.read_text().count("<!-- = ") for page in PAGES)
+    assert marks == len(CONSTANTS) > 25
 
 
 def test_measured_tables_have_a_line_for_each_preset() -> None:
@@ -175,7 +208,7 @@ def test_measured_tables_have_a_line_for_each_preset() -> None:
 
 
 def test_the_published_backward_pass_is_wrong_and_dsx_is_not() -> None:
-    (output,) = (output for command, output in SCRIPTS if "published_gradients" in command)
+    (output,) = (output for _, command, output in OUTPUTS if "published_gradients" in command)
     lines = [line.replace("< ", "") for line in output.splitlines()[1:]]
     for *_, overlap, _, own_dx, own_dw, dx, dw in (line.split() for line in lines):
         assert max(float(own_dx), float(own_dw)) <= 1e-12
