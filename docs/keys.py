@@ -1,6 +1,6 @@
 """Print the keys of a part of a space file as a Markdown table, from the schema.
 
-    python docs/keys.py train     # or: augment, measure, weights
+python docs/keys.py train     # or: augment, measure, weights
 """
 
 import json
@@ -39,7 +39,9 @@ def default(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     others = [
-        f"{setting}: {shown(values[name])}" for setting, values in DEFAULTS.items() if name in values
+        f"{setting}: {shown(values[name])}"
+        for setting, values in DEFAULTS.items()
+        if name in values
     ]
     value = shown(field.default)
     value = f"`{value}`" if isinstance(field.default, str) else value
