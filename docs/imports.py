@@ -99,7 +99,14 @@ def cycle(imports: Graph) -> list[str]:
 
 
 def package(module: str) -> str:
-    """Return the package of a module, or the module itself if it is directly in dsx."""
+    """Return the package of a module.
+
+    Args:
+        module: Dotted name of the module.
+
+    Returns:
+        Name of the package, or of the module itself if it is directly in dsx.
+    """
     return module.split(".")[1]
 
 

@@ -20,7 +20,14 @@ PARTS: dict[str, type[BaseModel]] = {
 
 
 def shown(value: object) -> str:
-    """Return a value in the notation of YAML; empty lists and parts are "none"."""
+    """Return a value in the notation of YAML.
+
+    Args:
+        value: Default of a key.
+
+    Returns:
+        The value as text; "none" for empty lists and parts.
+    """
     if isinstance(value, BaseModel) or value is None or value == []:
         return "none"
     return value if isinstance(value, str) else json.dumps(value)

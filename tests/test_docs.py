@@ -32,7 +32,7 @@ objectives: {accuracy: maximize, params: minimize}
 
 
 def code(page: Path) -> str:
-    """Join a page's Python blocks: a later one may use the names of an earlier one."""
+    """Return the Python blocks of a page as one program."""
     return "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
 
 
@@ -55,8 +55,8 @@ YOUR_MODEL = ROOT / "docs" / "your_model.md"
 STEP = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 
-def followed(folder: Path) -> None:
-    """Do what your_model.md says in its order: write its files, run its commands."""
+def follow_tutorial(folder: Path) -> None:
+    """Write the files and run the commands of your_model.md in their order."""
     for name, language, content in STEP.findall(YOUR_MODEL.read_text()):
         if name:
             (folder / name).parent.mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ def followed(folder: Path) -> None:
 
 
 def called(line: str, folder: Path) -> str:
-    """Run a command line of dsx in a folder; gives what it prints."""
+    """Run a command line of dsx in a folder and return its standard output."""
     program, *words = shlex.split(line)
     assert program == "dsx"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -80,7 +80,7 @@ def called(line: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
-    followed(tmp_path)
+    follow_tutorial(tmp_path)
     assert (tmp_path / "front.html").stat().st_size > 0
     script = "from model import load; import torch; print(load()(torch.zeros(3, 1, 8, 8)).shape)"
     shape = subprocess.run(
@@ -91,7 +91,7 @@ def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
         check=True,
     )
     assert shape.stdout == "torch.Size([3, 10])\n"
-    # The data that the page shows, in place of the digits.
+    # Also with the data set of the page in place of the digits.
     text = (tmp_path / "my.yaml").read_text()
     own = text.replace("data: digits", "data: mypkg.data:splits\ndata_args: {images: 800}")
     (tmp_path / "own.yaml").write_text(own)
@@ -101,13 +101,13 @@ def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Name the headings of a page as GitHub does."""
+    """Return the anchors of the headings of a page as on GitHub."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     for name, _, anchor in (link.partition("#") for link in links if "://" not in link):
         target = page.parent / name if name else page
@@ -133,18 +133,18 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_are_drawn_alike_every_time(name: str) -> None:
+def test_figures_are_reproducible(name: str) -> None:
     drawn = render(PICTURES[name]())
     assert drawn == render(PICTURES[name]())
     assert (FOLDER / name).read_bytes()[:5] == drawn[:5] == b"<?xml"
 
 
-def test_every_picture_is_drawn_and_shown() -> None:
+def test_every_figure_is_drawn_and_shown() -> None:
     shown = {name for page in PAGES for name in re.findall(r"\(pictures/(.+?)\)", page.read_text())}
     assert {path.name for path in FOLDER.iterdir()} == set(PICTURES) == shown
 
 
-def test_the_layer_of_the_pictures_finds_the_known_shapes() -> None:
+def test_the_layer_of_the_figures_finds_the_known_shapes() -> None:
     training = imitate()
     assert torch.equal(training.layer.shape_scores > 0, training.known)
     assert max(training.strength) == pytest.approx(4)
@@ -227,11 +227,11 @@ def test_the_rules_of_the_dials_apply(rule: str, tmp_path: Path) -> None:
     assert left_out and not any(left_out)
 
 
-REFUSED = re.findall(r"^\| `(\{.+\})` \| (.*) \| (.+) \|$", DIALS.read_text(), re.MULTILINE)
+REJECTED = re.findall(r"^\| `(\{.+\})` \| (.*) \| (.+) \|$", DIALS.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize(("dials", "slot", "reason"), REFUSED)
-def test_what_makes_no_sense_is_refused(dials: str, slot: str, reason: str) -> None:
+@pytest.mark.parametrize(("dials", "slot", "reason"), REJECTED)
+def test_invalid_settings_are_rejected(dials: str, slot: str, reason: str) -> None:
     with pytest.raises(SpecError, match=f"^{re.escape(reason)}$"):
         spec = ConvSpec(**yaml.safe_load(dials))
         if slot != "any":
@@ -239,5 +239,5 @@ def test_what_makes_no_sense_is_refused(dials: str, slot: str, reason: str) -> N
             spec.at(nn.Conv2d(inputs, outputs, (rows, columns)))
 
 
-def test_all_that_makes_no_sense_is_listed() -> None:
-    assert len(REFUSED) == 10
+def test_all_invalid_settings_are_listed() -> None:
+    assert len(REJECTED) == 10
