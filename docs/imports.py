@@ -192,9 +192,8 @@ def draw(imports: Graph) -> Figure:
             for column, each in enumerate(row):
                 place[each] = ((column + 1) / (len(row) + 1), top - depth)
         middle, colour = top - (len(rows) - 1) / 2, f"C{number % 10}"
-        axes.scatter(
-            *zip(*(place[each] for each in own), strict=True), s=14, color=colour, zorder=2
-        )
+        xs, ys = zip(*(place[each] for each in own), strict=True)
+        axes.scatter(xs, ys, s=14, color=colour, zorder=2)
         axes.text(-0.01, middle, f"{name} ({len(own)})", ha="right", va="center", color=colour)
         top -= len(rows) + 1
     lines = [[place[name], place[each]] for name, found in imports.items() for each in found]
