@@ -209,9 +209,9 @@ def tensors_in(value: object) -> list[Tensor]:
 def allocation_sizes(run: Callable[[], object]) -> list[int]:
     """Record the allocations of the CPU during a call.
 
-    They include what an operator needs inside itself, such as unfolded images; `intercept_operators`
-    sees only the outputs of operators. `torch.profiler` reports the same events, but takes a second
-    for its first start, and writes to stderr.
+    They include the memory that an operator needs internally, such as unfolded images;
+    `intercept_operators` sees only the outputs of operators. `torch.profiler` reports the same
+    events, but takes a second for its first start, and writes to stderr.
 
     Args:
         run: The call.

@@ -1,4 +1,4 @@
-"""CIFAR-10: 10 classes with 6,000 small colour photos each; 50,000 for training and 10,000 for test.
+"""CIFAR-10: 10 classes of 6,000 small colour photos; 50,000 for training and 10,000 for test.
 
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto
 (2009), https://www.cs.toronto.edu/~kriz/cifar.html.

@@ -1,4 +1,6 @@
-"""CIFAR-100: 100 fine classes with 600 small colour photos each; 50,000 for training and 10,000 for test.
+"""CIFAR-100: 100 classes of 600 small colour photos; 50,000 for training and 10,000 for test.
+
+The labels are the fine ones.
 
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, University of Toronto
 (2009), https://www.cs.toronto.edu/~kriz/cifar.html.

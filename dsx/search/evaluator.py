@@ -296,9 +296,7 @@ def _traceback(error: BaseException) -> str:
     lines = "".join(traceback.format_exception(origin or error))
     # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
     text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-    if len(text) <= LONGEST_TRACEBACK:
-        return text
-    return f"...\n{text[-LONGEST_TRACEBACK:].partition(chr(10))[2]}"
+    return text if len(text) <= LONGEST_TRACEBACK else f"...\n{text[-LONGEST_TRACEBACK:]}"
 
 
 def in_one_line(error: BaseException) -> str:
