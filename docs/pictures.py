@@ -23,7 +23,7 @@ from dsx.conv.modules.basis import stacking
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.learned import FROZEN_FROM
 from dsx.conv.sparsity.rigid import rigid_shapes
-from dsx.conv.sparsity.shapes import Shape, shape_words
+from dsx.conv.sparsity.shapes import Shape, shape_names
 from dsx.lookup import find
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -108,7 +108,7 @@ def _label(axes: Axes, words: str) -> None:
 
 def kernel_shapes() -> Figure:
     """Draw every fixed shape of the folder at K = 3 and K = 5: one square per support."""
-    words = [word for word in shape_words() if not find(Shape, word.partition("<")[0]).numbered]
+    words = [word for word in shape_names() if not find(Shape, word.partition("<")[0]).numbered]
     words.sort(key=_plainness)
     plain = [word for word in words if len(find(Shape, word).supports(3)) == 1]
     turning = [word for word in words if word not in plain]

@@ -1,11 +1,10 @@
 """Design: a network with a canonical spec in each of its slots."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dsx.conv import KEEP, ConvSpec, words
+from dsx.conv import KEEP, ConvSpec, notation
 from dsx.errors import SpecError, unknown
 from dsx.plain import canonical_hash, plain_fields
 from dsx.space.network.analysis import NetworkAnalysis
@@ -87,20 +86,23 @@ class Design:
         """Write the spec of every slot as plain JSON values, `keep` too."""
         return {name: spec.to_json() for name, spec in self.specs.items()}
 
-    def words(self, analysis: NetworkAnalysis) -> str:
-        """Describe the design as a person would.
+    def description(self, analysis: NetworkAnalysis) -> str:
+        """Describe the design by the notations of its slots, the most frequent first.
 
         Args:
-            census: Of the network.
+            analysis: Analysis of the network.
 
         Returns:
-            A phrase such as "2x crosses, 2 groups; 1x corners in turn; 3 as is".
+            Each different notation with the number of its slots, or the name of the only one, such
+            as "2x sep g8 r1 b32/2; stages.0.conv1: cross; 4x keep".
         """
-        phrases = Counter(
-            words(self.specs[slot.name], slot.in_channels, slot.out_channels)
-            for slot in analysis.slots
-            if not self.specs[slot.name].keeps
+        slots: dict[str, list[str]] = {}
+        for slot in analysis.slots:
+            code = notation(self.specs[slot.name], slot.in_channels, slot.out_channels)
+            slots.setdefault(code, []).append(slot.name)
+        kept = notation(KEEP)
+        ordered = sorted(slots.items(), key=lambda item: (item[0] == kept, -len(item[1])))
+        return "; ".join(
+            f"{len(names)}x {code}" if len(names) > 1 else f"{names[0]}: {code}"
+            for code, names in ordered
         )
-        parts = [f"{count}x {phrase}" for phrase, count in phrases.most_common()]
-        kept = len(self.specs) - len(self.changed)
-        return "; ".join([*parts, f"{kept} as is"] if kept else parts)

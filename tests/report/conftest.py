@@ -33,7 +33,7 @@ def _exact(number: float) -> Estimate:
 
 
 def _entry(trial: int) -> Entry:
-    flops, accuracy, latency, params, words = DESIGNS[trial]
+    flops, accuracy, latency, params, description = DESIGNS[trial]
     feasible = trial != 8
     return Entry(
         id=f"{0x3FA9C1 + 0x1F3B5 * trial:06x}{trial:06d}",
@@ -48,7 +48,7 @@ def _entry(trial: int) -> Entry:
             "peak_memory_mb": _exact(3.25),
         },
         spec={"conv2": {"kernel_shape": "cross", "groups": 4}} if trial else {},
-        words=words or "as it is",
+        description=description or "6x keep",
         redesigned=4 if trial else 0,
         fallbacks=trial % 3 if trial else 0,
     )

@@ -144,7 +144,7 @@ def _hover(front: Front, entry: Entry) -> str:
             said = ratio(front, entry, name)
             figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
             lines.append(html(f"{title(name, unit)}: {figure}"))
-    return "<br>".join([*lines, *map(html, textwrap.wrap(entry.words, 60))])
+    return "<br>".join([*lines, *map(html, textwrap.wrap(entry.description, 60))])
 
 
 def _table(front: Front) -> str:
@@ -162,7 +162,7 @@ def _table(front: Front) -> str:
             f"<td><code>{html(ids[entry.id])}</code></td>",
             *(_cell(front, entry, name) for name in names),
             f'<td class="figure">{dense(entry)}</td>',
-            f"<td>{html(entry.words)}{_remark(front, entry)}</td>",
+            f"<td>{html(entry.description)}{_remark(front, entry)}</td>",
         ]
         rows.append(f'<tr id="{html(entry.id)}" class="{role(front, entry)}">{"".join(cells)}</tr>')
     return (

@@ -22,7 +22,7 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     of = space()
     print_measured(of, crossed(of), measured(), "table", ABOUT)
     title, header, *rows = capsys.readouterr().out.splitlines()
-    assert title == f"mine: 1x crosses; 6 as is ({crossed(of).id})"
+    assert title == f"mine: stages.0.conv1: cross; 6x keep ({crossed(of).id})"
     assert [line.split() for line in (header, *rows[:3])] == [
         ["metric", "this", "design", "baseline", "ratio", "taken"],
         ["params", "1.20", "k", "2.40", "k", "50%", "now"],
@@ -80,7 +80,14 @@ def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     of = space()
     print_measured(of, crossed(of), measured(), "json", ABOUT)
     document = json.loads(capsys.readouterr().out)
-    assert document.keys() >= {*ABOUT, "schema_version", "space", "design", "baseline", "words"}
+    assert document.keys() >= {
+        *ABOUT,
+        "schema_version",
+        "space",
+        "design",
+        "baseline",
+        "description",
+    }
     assert document["measure"]["batch"] == 8
     assert document["absent"] == {"energy_mj": "cannot be told on this machine"}
     params, _, latency = document["metrics"]
