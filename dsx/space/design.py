@@ -1,5 +1,6 @@
 """Design: a network with a canonical spec in each of its slots."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,16 +94,13 @@ class Design:
             analysis: Analysis of the network.
 
         Returns:
-            Each different notation with the number of its slots, or the name of the only one, such
-            as "2x sep g8 r1 b32/2; stages.0.conv1: cross; 4x keep".
+            Each different notation with the number of its slots if it has several, such as
+            "2x sep g8 r1 b32/2; cross; 4x keep".
         """
-        slots: dict[str, list[str]] = {}
-        for slot in analysis.slots:
-            code = notation(self.specs[slot.name], slot.in_channels, slot.out_channels)
-            slots.setdefault(code, []).append(slot.name)
-        kept = notation(KEEP)
-        ordered = sorted(slots.items(), key=lambda item: (item[0] == kept, -len(item[1])))
-        return "; ".join(
-            f"{len(names)}x {code}" if len(names) > 1 else f"{names[0]}: {code}"
-            for code, names in ordered
+        counts = Counter(
+            notation(self.specs[slot.name], slot.in_channels, slot.out_channels)
+            for slot in analysis.slots
         )
+        kept = counts.pop(notation(KEEP), 0)
+        ordered = [*counts.most_common(), *[(notation(KEEP), kept)] * bool(kept)]
+        return "; ".join(f"{count}x {code}" if count > 1 else code for code, count in ordered)

@@ -161,7 +161,7 @@ def test_a_spec_that_cannot_be_set_there_is_refused_with_its_slot() -> None:
         design(specs={"stages.0.conv1": ConvSpec(groups=3)})
 
 
-def test_the_description_counts_notations_and_names_single_slots() -> None:
+def test_the_description_counts_the_slots_of_each_notation() -> None:
     cross = ConvSpec(kernel_shape="cross", groups=2)
     specs = {
         "stages.0.conv1": cross,
@@ -175,10 +175,10 @@ def test_the_description_counts_notations_and_names_single_slots() -> None:
     assert DIGITS.design(specs).description(DIGITS.analysis) == expected
     specs |= {"stages.2.conv2": preset("lhc", block_in=8), "stem.0": preset("lhc", rigid=True)}
     assert DIGITS.design(specs).description(DIGITS.analysis) == (
-        "3x cross g2; 2x full dw; stem.0: learned rigid d0.25; stages.2.conv2: learned d0.25 8x16"
+        "3x cross g2; 2x full dw; learned rigid d0.25; learned d0.25 8x16"
     )
     # The 8 channels of the slot are fewer than those of a default block.
     narrow = MIXED.design({"stages.0.conv1": preset("lhc")})
-    assert narrow.description(MIXED.analysis) == "stages.0.conv1: learned d0.25; 6x keep"
+    assert narrow.description(MIXED.analysis) == "learned d0.25; 6x keep"
     every = {slot.name: ConvSpec(kernel_shape="point") for slot in DIGITS.analysis.slots}
     assert DIGITS.design(every).description(DIGITS.analysis) == "7x point"

@@ -22,7 +22,7 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     of = space()
     print_measured(of, crossed(of), measured(), "table", ABOUT)
     title, header, *rows = capsys.readouterr().out.splitlines()
-    assert title == f"mine: stages.0.conv1: cross; 6x keep ({crossed(of).id})"
+    assert title == f"mine: cross; 6x keep ({crossed(of).id})"
     assert [line.split() for line in (header, *rows[:3])] == [
         ["metric", "this", "design", "baseline", "ratio", "taken"],
         ["params", "1.20", "k", "2.40", "k", "50%", "now"],
