@@ -32,8 +32,8 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert max(len(line.rstrip()) for line in (header, *rows[:3])) <= 80
     assert rows[3:] == [
         "of the baseline: params, flops stored; latency_ms measured now",
-        "~ the time was spent before the interval was narrow enough",
-        "! measured while the machine was busy with other work",
+        "~ time budget exhausted before the interval converged",
+        "! measured while other processes loaded the machine",
         "flops in multiply-adds",
         "energy_mj: cannot be told on this machine",
         "deployed as 1x shifted, 1x dense",
