@@ -34,6 +34,7 @@ __all__ = [
     "from_conv2d",
     "medians",
     "move",
+    "notation",
     "original_spec",
     "preset",
     "preset_names",
@@ -44,5 +45,4 @@ __all__ = [
     "spec_cost",
     "unread_channels",
     "window_channels",
-    "notation",
 ]

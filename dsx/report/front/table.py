@@ -17,7 +17,7 @@ from rich.text import Text
 
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.report.front.deployed import deployed_notes
-from dsx.report.front.roles import LOOKS, Role, glyph, legend, role
+from dsx.report.front.roles import LOOKS, Role, glyph, legend, role, status
 from dsx.report.front.summary import headline, highlights, summarised, tally
 from dsx.report.front.view import dense, has_uncertainty, metrics, ranked, ratio, short_ids
 from dsx.report.text.console import spelled
@@ -209,7 +209,7 @@ class _View:
         marked = has_uncertainty(self.front)
         for kind in reversed(LOOKS):
             if kind in shown and (marked or kind in (Role.KNEE, Role.BASELINE)):
-                yield f"{glyph(self.front, kind)} {legend(self.front, kind)}"
+                yield f"{glyph(self.front, kind)} {self._meaning(kind)}"
         values = [e.metrics[n] for e in self.rows for n in layout.metrics if n in e.metrics]
         if any(not value.exact for value in values):
             yield "± 95 % interval"
@@ -223,6 +223,12 @@ class _View:
             if any(getattr(value, name) for value in values):
                 yield f"{sign} {meaning}"
         yield from self._units(layout)
+
+    def _meaning(self, kind: Role) -> str:
+        baseline = self.front.baseline_entry
+        if kind == Role.BASELINE and baseline is not None:
+            return f"baseline, {status(self.front, baseline)}"
+        return legend(self.front, kind)
 
     def _units(self, layout: _Layout) -> Iterator[str]:
         for name in layout.metrics:

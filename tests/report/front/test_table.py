@@ -69,7 +69,7 @@ def test_the_rows_of_a_summary(two: Front) -> None:
     ]  # fmt: skip
     assert lines[-1] == "5 of 9 designs on the front (3 certain), 1 more possible"
     legend = " ".join(lines[-5:])
-    for part in ("★ knee", "◇ baseline (uncertain)", "○ front (uncertain)", "flops in multiply"):
+    for part in ("★ knee", "◇ baseline, dominated (uncertain)", "○ front (uncertain)", "flops in multiply"):
         assert part in legend
     assert "device: Xeon, 1 thread, float32, batch 1" in lines
 
