@@ -124,7 +124,7 @@ VALUES = [
         of_nothing=OBJECT,
         no_dial='\'{"stem": {"shape": 1}}\'',
     ),
-    *_cell("designs", "words", f"id = {DESIGN}", True, null=NULL, a_blob=BLOB),
+    *_cell("designs", "description", f"id = {DESIGN}", True, null=NULL, a_blob=BLOB),
     *_cell("designs", "model_args", f"id = {DESIGN}", True, no_json=BROKEN),
     *_cell(
         "protocols",

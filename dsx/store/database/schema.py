@@ -126,7 +126,7 @@ class DesignRow(Base):
     model: Mapped[str]
     model_args: Mapped[dict[str, Any]]
     spec: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, dict[str, Any]]))
-    words: Mapped[str] = mapped_column(Lines)
+    description: Mapped[str] = mapped_column(Lines)
 
 
 class ProtocolRow(Base):
