@@ -242,7 +242,9 @@ class _Run:
         self.trials.interrupt()
         baseline = self.plan.space.baseline
         if self.trials.complete:
-            self.study.measurements.add_design(baseline, baseline.words(self.plan.space.analysis))
+            self.study.measurements.add_design(
+                baseline, baseline.description(self.plan.space.analysis)
+            )
             self._store_reference(self.evaluator.evaluate(baseline))
         Repair(self.evaluator, self.trials, self.sampler, self._tell).run()
         is_measured = baseline.id in self.trials.complete
@@ -282,7 +284,7 @@ class _Run:
     def _trial(self, trial: SampledTrial) -> bool:
         """Evaluate the design of a trial; return whether the design was sampled before."""
         design = self.plan.space.sample(trial.pick)
-        self.study.measurements.add_design(design, design.words(self.plan.space.analysis))
+        self.study.measurements.add_design(design, design.description(self.plan.space.analysis))
         self.trials.start(trial.number, design.id)
         if design.id in self.trials.seen:
             self.trials.repeat(trial.number)

@@ -7,6 +7,7 @@ import torch
 
 from dsx import front
 from dsx.activity import Event, Kind, OnStatus, ignore_status
+from dsx.errors import TrialFailed
 from dsx.measure import this_device
 from dsx.search.design.selection import design_of
 from dsx.search.remeasure import flagged_designs, remeasure
@@ -23,7 +24,7 @@ from tests.search.again import (
 )
 from tests.search.looking import measured, moved, rows
 from tests.search.opening import reopened
-from tests.search.spaces import LEARNED, varied
+from tests.search.spaces import LEARNED, STATIC, varied
 
 HERE = this_device().fingerprint
 
@@ -69,6 +70,29 @@ def test_many_are_timed_a_few_at_once(storage: str) -> None:
         Event(kind=Kind.TIMING, designs=2, fraction=0.0),
         Event(kind=Kind.TIMING, designs=1, fraction=2 / 3),
     ]
+
+
+FAULTS = {
+    "nan": "is nan",
+    "number": "returns a float, not a Measurement",
+    "short": "returns 2 readings of 3 networks",
+    "none": "returns NoneType readings of 3 networks",
+    "exits": "SystemExit",
+}
+
+
+def test_interleaved_readings_of_a_foreign_metric_are_checked(tmp_path: Path) -> None:
+    metrics = {f"tests.search.metrics:interleaved_{name}": fault for name, fault in FAULTS.items()}
+    objectives = ", ".join(f"'{metric}': minimize" for metric in metrics)
+    space = varied(STATIC, tmp_path, "params: minimize", f"params: minimize, {objectives}")
+    storage = searched(space, tmp_path, trials=3)
+    plan, study = reopened(storage, "static")
+    designs = [design_of(plan.space, entry) for entry in front("static", storage=storage).entries]
+    before = measured(storage)
+    for metric, fault in metrics.items():
+        with pytest.raises(TrialFailed, match=fault):
+            remeasure(designs, [metric], plan, study, ignore_status)
+    assert measured(storage) == before
 
 
 def test_learned_shapes_are_those_of_the_weights_or_left_out(

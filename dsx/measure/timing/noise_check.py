@@ -82,13 +82,15 @@ def look(
     reference_times: MutableMapping[str, float],
     seconds: float = 2.0,
     on_lock_wait: Callable[[], None] | None = None,
+    group_seconds: float = GROUP_SECONDS,
 ) -> Quiet:
     """Watch the sentinel on one thread, and the machine beside it.
 
     Args:
         references: Milliseconds of the sentinel by its situation; may be added to.
         seconds: How long.
-        on_lock_wait: Called if the device is not free at once.
+        on_lock_wait: Called if another process holds the device lock.
+        group_seconds: Duration of one simulated reading.
 
     Returns:
         How quiet the machine is.
@@ -99,7 +101,7 @@ def look(
         reference = reference_workload.reference(reference_times, lambda: None)
         slowed, before = throttle.events(), busy.look()
         groups = [
-            [reference_workload.time() for _ in rounds_until(time.perf_counter() + GROUP_SECONDS)]
+            [reference_workload.time() for _ in rounds_until(time.perf_counter() + group_seconds)]
             for _ in rounds_until(time.perf_counter() + seconds)
         ]
         after = busy.look()

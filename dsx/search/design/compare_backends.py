@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from dsx.activity import Event, Kind
 from dsx.errors import DsxError
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Metric, read_latencies
+from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
 from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single
+from dsx.search.evaluator import failing_as_trial, read_metrics
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -102,7 +103,7 @@ class _Comparison:
         if not missing:
             return found
         single.check_shapes()
-        with single.failing_in_one_line():
+        with failing_as_trial(single.space):
             ready = self._prepared(missing)
             for name in list(ready) if not single.fresh else ():
                 number = single.share(plans[name], LATENCY, ready[name])
@@ -110,8 +111,9 @@ class _Comparison:
                     found[name] = number
                     del ready[name]
             single.on_status(Event(kind=Kind.TIMING, design=single.design.id))
-            readings = read_latencies(list(ready.values()), lock_wait(single.on_status))
-        for (name, candidate), reading in zip(ready.items(), readings, strict=True):
+            metric, on_lock_wait = find(Metric, LATENCY), lock_wait(single.on_status)
+            readings = list(read_metrics(LATENCY, metric, list(ready.values()), on_lock_wait))
+        for name, (candidate, reading) in zip(ready, readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
 
