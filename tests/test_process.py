@@ -1,5 +1,6 @@
 """A public function leaves the process as its caller set it up, also after an exception."""
 
+import importlib.util
 import logging
 import os
 import random
@@ -18,9 +19,12 @@ import setuptools  # type: ignore[import-untyped]  # noqa: F401
 import torch
 
 import dsx
+from dsx.allocator import keep_freed_memory
 from dsx.conv import ConvSpec, deploy, from_conv2d
 from dsx.export import export
+from dsx.lookup import load
 from dsx.nets.small_cnn import SmallCnn
+from dsx.own_modules import _FINDER
 from dsx.process import default_environment, torch_threads, without_module
 from dsx.report.plots import plot
 from dsx.search.design.compare_backends import compare_backends
@@ -154,7 +158,7 @@ def settings() -> dict[str, Any]:
         "environment": dict(os.environ),
         "folder": Path.cwd(),
         # setuptools, which the compiler of torch imports, extends it: so it is imported above.
-        "module search": list(sys.path),
+        "module search": (list(sys.path), list(sys.meta_path), list(sys.path_hooks)),
         "fake modules": {name for name, module in sys.modules.items() if module is None},
         "warnings": list(warnings.filters),
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
@@ -179,6 +183,34 @@ def test_a_call_leaves_the_process_unchanged(name: str, case: Case) -> None:
     before = settings()
     CALLS[name](case)
     assert changed(before).keys() <= ({"random state of torch"} if name in DRAWS else set())
+
+
+def test_an_import_path_leaves_one_finder_that_finds_nothing_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "named_by_user.py").write_text("NUMBER = 1\n")
+    (tmp_path / "not_named.py").touch()
+    before = [finder for finder in sys.meta_path if finder is not _FINDER]
+    for _ in range(2):
+        assert load("named_by_user:NUMBER") == 1
+    assert sys.meta_path == [*before, _FINDER]
+    assert importlib.util.find_spec("not_named") is None
+    del sys.modules["named_by_user"]
+
+
+def test_what_the_caller_compiled_still_runs_after_dsx_has_compiled(case: Case) -> None:
+    double = torch.compile(lambda x: 2 * x, backend="eager")
+    x = torch.ones(3)
+    assert torch.equal(double(x), 2 * x)
+    compare_backends(case.single, ["compile"])
+    assert torch.equal(double(x), 2 * x)
+
+
+def test_a_training_leaves_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda *_: pytest.fail("the allocator is set up"))
+    keep_freed_memory.cache_clear()
+    _train()
 
 
 class Interrupted(Exception):
