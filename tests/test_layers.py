@@ -199,7 +199,7 @@ PLANTED = [
     ("report/a.py", "import typer", "is only for cli/"),
     ("analysis/other.py", "import moocore", "is only for analysis/pareto.py"),
     ("export/a.py", "import matplotlib.pyplot", "is only for report/"),
-    ("cli/a.py", "import click", "is only for nobody"),
+    ("cli/a.py", "import click", "is only for no file"),
     ("conv/a.py", "x = 1\n" * 401, "more than 400 lines"),
     ("conv/a.py", "def f():\n" + "    x = 1\n" * 41, "f has over 40 lines"),
 ]  # fmt: skip
