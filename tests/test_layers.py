@@ -24,6 +24,7 @@ LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 IMPORTERS = {
     "optuna": ["search/sampling/"],
     "sqlalchemy": ["store/", "search/sampling/"],
+    "alembic": ["store/database/"],
     "fvcore": ["measure/metrics/flops.py"],
     "moocore": ["analysis/pareto.py"],
     "typer": ["cli/", "__main__.py"],
@@ -240,6 +241,7 @@ PLANTED = [
     ("conv/a.py", "from ..errors import DsxError", "is relative"),
     ("search/run.py", "import optuna", "is only for search/sampling/"),
     ("search/run.py", "from sqlalchemy import select", "is only for store/"),
+    ("search/run.py", "from alembic import op", "is only for store/database/"),
     ("measure/params.py", "from fvcore import nn", "is only for measure/metrics/flops.py"),
     ("cli/search.py", "def f():\n    from rich.table import Table", "is only for report/"),
     ("report/a.py", "import typer", "is only for cli/"),

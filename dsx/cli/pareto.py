@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsx.cli._ending import end
+from dsx.cli._next import NextCommands
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     Format,
@@ -37,6 +38,9 @@ def pareto(
         Path | None,
         path_option("Also write a picture: front.html, .png or .svg.", "FILE"),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List the whole front, possible members and all metrics.")
+    ] = False,
     x: Annotated[str | None, typer.Option(help="Metric along the plot.")] = None,
     y: Annotated[str | None, typer.Option(help="Metric up the plot.")] = None,
     mix_devices: MixOption = False,
@@ -60,7 +64,10 @@ def pareto(
     axes(found, x, y)
     with working("writing plots"):
         written = _write(found, plot, x, y)
-    print_front(found, how, plotted=True, x=x, y=y)
+    following = NextCommands(study or found.study, storage, mix_devices=mix_devices)
+    print_front(
+        found, how, complete=everything, hints=following.hints(found), plotted=True, x=x, y=y
+    )
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
     end(found, how)

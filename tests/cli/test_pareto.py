@@ -17,7 +17,7 @@ def test_json_has_the_keys_of_the_design(used: Path) -> None:
     assert document["study"] == "tiny"
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:
-        assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "words"}
+        assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "description"}
         assert design["membership"] in ("certain", "possible", "no")
         for name, value in design["metrics"].items():
             more = {"chance", "at_chance"} if name == "accuracy" else set()

@@ -98,7 +98,7 @@ class Single:
         self.measurements = MeasurementStore(engine, this_device())
         self.candidates = Candidates.of(self.measurements, lambda: doing(WAITING))
         for one in self.designs:
-            self.measurements.add_design(one, one.words(space.analysis))
+            self.measurements.add_design(one, one.description(space.analysis))
 
     @property
     def designs(self) -> list[Design]:
