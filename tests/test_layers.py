@@ -247,7 +247,7 @@ PLANTED = [
     ("report/a.py", "import typer", "is only for cli/"),
     ("analysis/other.py", "import moocore", "is only for analysis/pareto.py"),
     ("export/a.py", "import matplotlib.pyplot", "is only for report/"),
-    ("cli/a.py", "import click", "is only for nobody"),
+    ("cli/a.py", "import click", "is only for no file"),
     ("conv/a.py", "from torch._ops import OpOverload", "is private"),
     ("conv/a.py", "from torch.utils import _pytree", "is private"),
     ("conv/a.py", "import torch\ncheck = torch._assert", "is private"),
