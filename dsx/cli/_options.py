@@ -25,6 +25,14 @@ class Format(StrEnum):
 StudyArgument = Annotated[
     str | None, typer.Argument(help="Name of the study; left out: the newest of the database.")
 ]
+StudyOrFolderArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of the study, or path of an archived study, with a slash: studies/digits, "
+        "./digits.  [default: the newest study of the database]",
+        metavar="[STUDY|FOLDER]",
+    ),
+]
 StorageOption = Annotated[
     str,
     typer.Option(

@@ -1,6 +1,7 @@
 """Print a front in the format asked for, and messages beside it."""
 
 import sys
+from collections.abc import Mapping
 
 from dsx.analysis import Front
 from dsx.errors import printable
@@ -12,21 +13,29 @@ from dsx.report.text.console import console, message_console
 from dsx.report.text.escape import readable
 from dsx.secret import without_url_password
 
+_NONE: Mapping[str, object] = {}
+
 
 def print_front(
-    front: Front, format: str, plotted: bool = False, x: str | None = None, y: str | None = None
+    front: Front,
+    format: str,
+    plotted: bool = False,
+    x: str | None = None,
+    y: str | None = None,
+    sections: Mapping[str, object] = _NONE,
 ) -> None:
     """Print the front of a study to stdout.
 
     Args:
         front: The front.
         format: "table", "json" or "csv".
-        plotted: Whether a table gets a plot under it.
-        x: Metric along the plot; by default the first minimised objective.
-        y: Metric up the plot.
+        plotted: Whether to print a plot below the table.
+        x: Metric on the x axis; by default the first minimised objective.
+        y: Metric on the y axis.
+        sections: Further keys of the JSON document.
     """
     if format != "table":
-        sys.stdout.write(as_json(front) + "\n" if format == "json" else as_csv(front))
+        sys.stdout.write(as_json(front, sections) + "\n" if format == "json" else as_csv(front))
         return
     out = console()
     front = readable(front)

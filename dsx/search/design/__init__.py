@@ -1,6 +1,11 @@
 """One design: selected from a study, measured beside the baseline, compared across backends."""
 
-from dsx.search.design.compare_backends import EAGER, InBackend, compare_backends
+from dsx.search.design.compare_backends import (
+    EAGER,
+    InBackend,
+    check_backends,
+    compare_backends,
+)
 from dsx.search.design.measure_design import Measured, MetricResult, Single
 from dsx.search.design.selection import load_choice
 
@@ -10,6 +15,7 @@ __all__ = [
     "Measured",
     "MetricResult",
     "Single",
+    "check_backends",
     "compare_backends",
     "load_choice",
 ]
