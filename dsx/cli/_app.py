@@ -18,6 +18,7 @@ from dsx.cli import (
     profile,
     refine,
     search,
+    show,
     space,
 )
 from dsx.cli._failing import failing_in_one_line
@@ -71,6 +72,7 @@ def options(
 for command in (
     search.search,
     pareto.pareto,
+    show.show,
     export.export,
     refine.refine,
     measure.measure,

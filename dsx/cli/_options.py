@@ -33,6 +33,10 @@ StudyOrFolderArgument = Annotated[
         metavar="[STUDY|FOLDER]",
     ),
 ]
+PICK_HELP = (
+    "Design: knee, baseline, an objective (the best design in it), a design id or at least its "
+    "first 4 characters, or '#' and a trial number."
+)
 StorageOption = Annotated[
     str,
     typer.Option(

@@ -8,6 +8,7 @@ from dsx.search.design.compare_backends import (
 )
 from dsx.search.design.measure_design import Measured, MetricResult, Single
 from dsx.search.design.selection import load_choice
+from dsx.search.design.slot_table import SlotRow, SlotTable, load_slots
 
 __all__ = [
     "EAGER",
@@ -15,7 +16,10 @@ __all__ = [
     "Measured",
     "MetricResult",
     "Single",
+    "SlotRow",
+    "SlotTable",
     "check_backends",
     "compare_backends",
     "load_choice",
+    "load_slots",
 ]

@@ -109,5 +109,5 @@ def test_a_record_without_its_designs_is_damaged(folder: Path) -> None:
     changed = json.loads((folder / "study.json").read_text())
     del changed["designs"]
     (folder / "study.json").write_text(as_text(sealed(changed)))
-    with pytest.raises(DsxError, match="damaged.*designs"):
+    with pytest.raises(DsxError, match=r"damaged.*designs"):
         load_archive(folder)
