@@ -10,6 +10,7 @@ import typer
 from dsx.cli import (
     archive,
     bench,
+    dashboard,
     doctor,
     export,
     ls,
@@ -82,6 +83,7 @@ for command in (
     ls.ls,
     bench.bench,
     doctor.doctor,
+    dashboard.dashboard,
 ):
     app.command()(failing_in_one_line(command))
 

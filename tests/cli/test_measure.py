@@ -50,7 +50,7 @@ def test_layers_and_backends_are_rows(space: Path, tmp_path: Path) -> None:
 def test_backends_are_a_section_of_every_format(space: Path, tmp_path: Path) -> None:
     words = ("measure", space, "--backend", "eager, eager", *COUNTED)
     document = dsx(*words, "--json", folder=tmp_path).json
-    assert [row["metric"] for row in document["metrics"]] == ["params", "flops"]
+    assert [row["metric"] for row in document["metrics"]] == ["flops", "params"]
     assert [row["backend"] for row in document["backends"]] == ["eager"]
     metrics, backends = dsx(*words, "--format", "csv", folder=tmp_path).out.split("\n\n")
     assert metrics.startswith("metric,unit,")
