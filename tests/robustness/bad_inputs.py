@@ -124,16 +124,15 @@ def numbers() -> Iterator[BadInput]:
 
 def study_names() -> Iterator[BadInput]:
     """Names that no study can have, in every command that takes one."""
-    commands = (
-        ["search", "--study"], ["pareto"], ["show"], ["archive"], ["export"], ["measure", "--study"],
-    )  # fmt: skip
+    readers = (["pareto"], ["show"], ["archive"])
+    commands = (["search", "--study"], *readers, ["export"], ["measure", "--study"])
     names = (
         LONG, VERY_LONG, "dsx.db", "x.lock", "dsx.db-wal", "a/b", "../up", ".", "..", ".hidden",
         LINES, ESCAPE, "a b", "naïve", "a\tb", "\u202ex", "名", "\udcff", "x:y",
     )  # fmt: skip
     for command in commands:
         for name in names:
-            is_folder = "/" in name and command[0] in ("pareto", "show", "archive")
+            is_folder = "/" in name and command in readers
             match = "archived study" if is_folder else "invalid study name '.*' .allowed: "
             yield BadInput(words=[*command, name], match=match)
         yield BadInput(words=[*command, "-x"], match="option|invalid study name")
