@@ -46,7 +46,7 @@ class Entry:
         feasible: Whether it meets all constraints of the space.
         metrics: What was measured, objectives and more; a feasible entry has all objectives.
         spec: Slot name to its dials.
-        words: The design as a person would describe it.
+        description: Notations of the slots of the design.
         redesigned: How many slots are not kept as they are.
         fallbacks: How many of these are deployed in their dense form; None if not deployed.
         device: Fingerprint of the device that all its numbers are from.
@@ -59,7 +59,7 @@ class Entry:
     feasible: bool
     metrics: Mapping[str, Estimate]
     spec: Mapping[str, Mapping[str, object]]
-    words: str
+    description: str
     redesigned: int
     fallbacks: int | None
     device: str = ""

@@ -48,12 +48,6 @@ class Costs:
     labels: NDArray[np.intp]
     flagged: NDArray[np.bool_]
 
-    @classmethod
-    def independent(cls, lows: Values, highs: Values) -> "Costs":
-        """Return costs that are independent of each other and not flagged."""
-        labels = np.arange(lows.size).reshape(lows.shape)
-        return cls(lows=lows, highs=highs, labels=labels, flagged=np.zeros(lows.shape, dtype=bool))
-
 
 def certainties(costs: Costs) -> list[Membership]:
     """Return for each design how certainly it is on the front.

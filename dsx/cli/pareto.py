@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsx.cli._ending import end
+from dsx.cli._next import NextCommands
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     Format,
@@ -38,11 +39,14 @@ def pareto(
         Path | None,
         path_option("Also write a plot: .html (interactive), .png or .svg.", "FILE"),
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List the whole front, possible members and all metrics.")
+    ] = False,
     x: Annotated[
-        str | None, typer.Option(help="Metric on the x axis of the plot.", metavar="METRIC")
+        str | None, typer.Option(help="Metric on the horizontal axis.", metavar="METRIC")
     ] = None,
     y: Annotated[
-        str | None, typer.Option(help="Metric on the y axis of the plot.", metavar="METRIC")
+        str | None, typer.Option(help="Metric on the vertical axis.", metavar="METRIC")
     ] = None,
     mix_devices: MixOption = False,
     proxies: ProxiesOption = False,
@@ -50,7 +54,7 @@ def pareto(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show the front of a study: table, plot, and the designs to pick. Changes nothing."""
+    """Show the front of a study: summary, table and plot. Changes nothing."""
     from dsx.report.front import axes, print_front, print_message
     from dsx.report.proxies import print_proxies, proxies_document
     from dsx.report.studies import read_front, read_proxies
@@ -65,8 +69,16 @@ def pareto(
     axes(front, x, y)
     with working("writing plots"):
         written = _write(front, report, plot, x, y)
-    sections = {} if report is None else {"proxies": proxies_document(report)}
-    print_front(front, how, plotted=True, x=x, y=y, sections=sections)
+    print_front(
+        front,
+        how,
+        complete=everything,
+        hints=NextCommands(study or front.study, storage, mix_devices=mix_devices).hints(front),
+        plotted=True,
+        x=x,
+        y=y,
+        sections={} if report is None else {"proxies": proxies_document(report)},
+    )
     if report is not None and how is not Format.JSON:
         typer.echo()
         print_proxies(report, how)

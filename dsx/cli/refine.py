@@ -8,6 +8,7 @@ import typer
 
 from dsx.cli._duration import seconds
 from dsx.cli._ending import end
+from dsx.cli._next import NextCommands
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     DEFAULT_STORAGE_TIMEOUT,
@@ -60,5 +61,6 @@ def refine(
         )
     print_message(*said(refined))
     how = chosen_format(format, json)
-    print_front(refined.front, how, plotted=True)
+    following = NextCommands(refined.front.study, storage)
+    print_front(refined.front, how, hints=following.hints(refined.front), plotted=True)
     end(refined.front, how)

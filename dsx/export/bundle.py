@@ -82,7 +82,9 @@ def export(
         _fill(candidate, weights)
         skipped: list[Skipped] = []
         checks.check_weights(candidate, searched or {}, skipped)
-        headline = f"{design.words(space.analysis)} in {space.file.model} (design {design.id})."
+        headline = (
+            f"{design.description(space.analysis)} in {space.file.model} (design {design.id})."
+        )
         with writing_temporary():
             writer.write(candidate.deployed, candidate.sample, headline, folder)
             (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
@@ -139,7 +141,7 @@ def _manifest(
         **labels,
         "trained_for_export": trained,
         "design": candidate.design.id,
-        "words": candidate.design.words(candidate.space.analysis),
+        "description": candidate.design.description(candidate.space.analysis),
         "metrics": metrics,
         "outputs": outputs,
         "not_verified": [asdict(each) for each in skipped],

@@ -249,7 +249,7 @@ class _Run:
         self.trials.interrupt()
         baseline = self.plan.space.baseline
         if self.trials.complete:
-            self.measurements.add_design(baseline, baseline.words(self.plan.space.analysis))
+            self.measurements.add_design(baseline, baseline.description(self.plan.space.analysis))
             self._note_baseline(self.evaluator.evaluate(baseline))
         Repair(self.name, self.evaluator, self.trials, self.store, self._tell).run()
         known = baseline.id in self.trials.complete
@@ -288,7 +288,7 @@ class _Run:
     def _trial(self, trial: SampledTrial) -> bool:
         """Take one draw to its end; say whether it had been drawn before."""
         design = self.plan.space.sample(trial.pick)
-        self.measurements.add_design(design, design.words(self.plan.space.analysis))
+        self.measurements.add_design(design, design.description(self.plan.space.analysis))
         self.trials.begin(trial.number, design.id)
         if design.id in self.trials.seen:
             self.trials.repeat(trial.number)

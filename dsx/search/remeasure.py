@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dsx.analysis import Entry, Front
 from dsx.errors import WorkFailed
-from dsx.measure import Candidate, Measurement, Metric
+from dsx.measure import Candidate
 from dsx.search.candidates import Candidates
-from dsx.search.evaluator import WAITING, read_metric
+from dsx.search.evaluator import WAITING, read_metrics
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
@@ -58,8 +58,8 @@ def remeasure(
         for name in names:
             shared = recall.timed(name)
             read = list(fresh.values()) if shared else known
-            readings = _read(name, plan.metrics[name], read, doing)
-            for candidate, reading in zip(read, readings, strict=True):
+            metric = plan.metrics[name]
+            for candidate, reading in read_metrics(name, metric, read, lambda: doing(WAITING)):
                 recall.add(name, candidate, reading)
             for candidate in known if shared else ():
                 if fresh.get(candidate.deployed_id) is not candidate:
@@ -67,14 +67,6 @@ def remeasure(
         seen |= fresh.keys()
         timed += [candidate.design.id for candidate in known]
     return timed
-
-
-def _read(
-    name: str, metric: Metric, candidates: Sequence[Candidate], doing: Callable[[str], None]
-) -> list[Measurement]:
-    if metric.read_in_turn is not None:
-        return metric.read_in_turn(candidates, lambda: doing(WAITING))
-    return [read_metric(name, metric, candidate) for candidate in candidates]
 
 
 def marked(front: Front, device: str) -> list[Entry]:

@@ -44,7 +44,7 @@ class Repair:
             if design is None:
                 self.trials.lose(number)
                 continue
-            self.evaluator.measurements.add_design(design, design.words(self.space.analysis))
+            self.evaluator.measurements.add_design(design, design.description(self.space.analysis))
             self.trials.replace(number, design.id, self.evaluator.evaluate(design))
         for number in range(self.store.count, self.trials.next):
             self._tell_again(number)

@@ -57,7 +57,7 @@ def create_or_resume(
             "another name with --study NAME)"
         )
     baseline = plan.space.baseline
-    measurements.add_design(baseline, baseline.words(plan.space.analysis))
+    measurements.add_design(baseline, baseline.description(plan.space.analysis))
     add_study(engine, _row(name, plan, measurements.device, seed))
 
 

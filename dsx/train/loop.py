@@ -45,6 +45,7 @@ def train(
     *,
     checkpoint: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
     report: Report | None = None,
     yield_device: Callable[[], None] | None = None,
 ) -> list[float]:
@@ -61,6 +62,7 @@ def train(
             and at its end. The end of a shorter training is gone on with, too: with the schedule of
             the longer one, from the epoch that was reached. The file is the caller's to delete.
         save_seconds: Least time from one writing to the next.
+        look_seconds: Time after which the loss is read and reported within an epoch.
         report: Told at the end of each epoch, and once a second, how far the training is.
         give_way: Called between two steps; may take its time.
 
@@ -84,7 +86,7 @@ def train(
             if yield_device is not None:
                 yield_device()
             now = time.monotonic()
-            if not epoch_over and now - looked < min(LOOK_SECONDS, save_seconds):
+            if not epoch_over and now - looked < min(look_seconds, save_seconds):
                 continue
             looked = now
             loss = training.settle()

@@ -17,7 +17,7 @@ def test_json_has_the_keys_of_the_design(used: Path) -> None:
     assert document["study"] == "tiny"
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:
-        assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "words"}
+        assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "description"}
         assert design["membership"] in ("certain", "possible", "no")
         for name, value in design["metrics"].items():
             more = {"chance", "better_than_chance", "at_chance", "constant"}
@@ -133,7 +133,9 @@ def test_an_archived_study_is_read_like_the_study(timed: Path, options: list[str
             dsx("pareto", source, *options, "--format", name, folder=timed)
             for source in ("timed", "./kept")
         )
-        assert (folder.code, folder.out, folder.err) == (study.code, study.out, study.err)
+        # A table names further commands about the study.
+        said = folder.out.replace("./kept", "timed")
+        assert (folder.code, said, folder.err) == (study.code, study.out, study.err)
 
 
 def test_an_archived_study_needs_no_database(timed: Path, tmp_path: Path) -> None:

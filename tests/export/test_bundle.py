@@ -104,7 +104,10 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     latency = manifest["metrics"]["latency_ms"]
     assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
     assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (2, "s", 7)
-    assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.analysis))
+    assert (manifest["design"], manifest["description"]) == (
+        design.id,
+        design.description(space.analysis),
+    )
     assert manifest["outputs"]["images"] == 512
     assert manifest["outputs"]["largest_difference"] <= manifest["outputs"]["tolerance"]
     assert manifest["device"]["torch"] == this_device().torch

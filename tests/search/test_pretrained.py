@@ -86,7 +86,7 @@ def test_learned_shapes_begin_with_kept_weights_too(
     space = begun_with(LEARNED, str(trained.file), tmp_path)
     found = search(space, trials=3, storage=storage)
     assert all("projected_accuracy" in entry.metrics for entry in found.entries)
-    assert any("learned" in entry.words for entry in found.entries)
+    assert any("learned" in entry.description for entry in found.entries)
 
 
 def test_other_weights_are_other_numbers(trained: Trained, storage: str, tmp_path: Path) -> None:

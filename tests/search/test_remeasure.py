@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dsx import front
+from dsx.errors import TrialFailed
 from dsx.measure import this_device
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import WAITING
@@ -28,7 +29,7 @@ from tests.search.again import (
     searched,
 )
 from tests.search.looking import measured, moved, rows
-from tests.search.spaces import LEARNED, varied
+from tests.search.spaces import LEARNED, STATIC, varied
 
 HERE = this_device().fingerprint
 
@@ -79,6 +80,29 @@ def test_many_are_timed_a_few_at_once(storage: str) -> None:
     # Another process of this machine may time just now.
     did = [words for words in doing if words != WAITING]
     assert did == ["timing 2 designs in turn", "timing a design"]
+
+
+FAULTS = {
+    "nan": "is nan",
+    "number": "returns a float, not a Measurement",
+    "short": "returns 2 readings of 3 networks",
+    "none": "returns NoneType readings of 3 networks",
+    "exits": "SystemExit",
+}
+
+
+def test_interleaved_readings_of_a_foreign_metric_are_checked(tmp_path: Path) -> None:
+    metrics = {f"tests.search.metrics:interleaved_{name}": fault for name, fault in FAULTS.items()}
+    objectives = ", ".join(f"'{metric}': minimize" for metric in metrics)
+    space = varied(STATIC, tmp_path, "params: minimize", f"params: minimize, {objectives}")
+    storage = searched(space, tmp_path, trials=3)
+    plan, measurements, weights = opened(storage, "static")
+    designs = [design_of(plan.space, entry) for entry in front("static", storage=storage).entries]
+    before = measured(storage)
+    for metric, fault in metrics.items():
+        with pytest.raises(TrialFailed, match=fault):
+            remeasure(designs, [metric], plan, measurements, weights, lambda words: None)
+    assert measured(storage) == before
 
 
 def test_learned_shapes_are_those_of_the_weights_or_left_out(

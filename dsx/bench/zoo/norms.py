@@ -6,12 +6,13 @@ its statistics. A classifier whose weights are zero returns zero, regardless of 
 
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from dsx.errors import WorkFailed
+from dsx.torch_private import intercept_operators, operator_name
 
 LEAST_VARIANCE, MOST_VARIANCE = 0.5, 2.0
 
@@ -105,18 +106,18 @@ def _varies(values: Tensor) -> bool:
     return bool(values.isfinite().all()) and bool(values.min() < values.max())
 
 
-class _NormCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _NormCounter:
     """Counts the batch norms that run, by operator."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count: int = 0
+        self.count = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call an operator, and count it if it is a batch norm."""
         # Weight standardisation calls the same operator, on weights and without statistics.
-        if "batch_norm" in func.name() and isinstance(args[3], Tensor):
+        if "batch_norm" in operator_name(operator) and isinstance(args[3], Tensor):
             self.count += 1
-        return func(*args, **(kwargs or {}))
+        return operator(*args, **kwargs)
 
 
 def count_norms(network: nn.Module, images: Tensor) -> int:
@@ -130,6 +131,6 @@ def count_norms(network: nn.Module, images: Tensor) -> int:
         Number of batch norms of one forward pass.
     """
     counter = _NormCounter()
-    with torch.no_grad(), counter:
+    with torch.no_grad(), intercept_operators(counter.call):
         network(images)
     return counter.count

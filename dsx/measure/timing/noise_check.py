@@ -82,6 +82,7 @@ def look(
     reference_times: MutableMapping[str, float],
     seconds: float = 2.0,
     waiting: Callable[[], None] | None = None,
+    group_seconds: float = GROUP_SECONDS,
 ) -> Quiet:
     """Watch the sentinel on one thread, and the machine beside it.
 
@@ -89,6 +90,7 @@ def look(
         references: Milliseconds of the sentinel by its situation; may be added to.
         seconds: How long.
         waiting: Called if the device is not free at once.
+        group_seconds: Duration of one simulated reading.
 
     Returns:
         How quiet the machine is.
@@ -99,7 +101,7 @@ def look(
         reference = reference_workload.reference(reference_times, lambda: None)
         slowed, before = throttle.events(), busy.look()
         groups = [
-            [reference_workload.time() for _ in rounds_until(time.perf_counter() + GROUP_SECONDS)]
+            [reference_workload.time() for _ in rounds_until(time.perf_counter() + group_seconds)]
             for _ in rounds_until(time.perf_counter() + seconds)
         ]
         after = busy.look()

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 from dsx.analysis import Front
 from dsx.errors import printable
-from dsx.report.front.picks import picks
 from dsx.report.front.rows import as_csv, as_json
-from dsx.report.front.table import FrontTable
+from dsx.report.front.table import FrontTable, Hints
 from dsx.report.front.terminal import TerminalPlot
 from dsx.report.text.console import console, message_console
 from dsx.report.text.escape import readable
@@ -19,6 +18,9 @@ _NONE: Mapping[str, object] = {}
 def print_front(
     front: Front,
     format: str,
+    *,
+    complete: bool = False,
+    hints: Hints | None = None,
     plotted: bool = False,
     x: str | None = None,
     y: str | None = None,
@@ -29,9 +31,11 @@ def print_front(
     Args:
         front: The front.
         format: "table", "json" or "csv".
-        plotted: Whether to print a plot below the table.
-        x: Metric on the x axis; by default the first minimised objective.
-        y: Metric on the y axis.
+        complete: Whether a table lists the whole front and all metrics.
+        hints: Commands that show more, which a table names.
+        plotted: Whether a plot follows a table.
+        x: Metric on the horizontal axis; by default the first minimised objective.
+        y: Metric on the vertical axis.
         sections: Further keys of the JSON document.
     """
     if format != "table":
@@ -39,11 +43,9 @@ def print_front(
         return
     out = console()
     front = readable(front)
-    out.print(FrontTable(front))
-    if front.on_front:
-        if plotted:
-            out.print(TerminalPlot(front, x=x and printable(x), y=y and printable(y)))
-        out.print(*picks(front).splitlines(), sep="\n")
+    out.print(FrontTable(front=front, complete=complete, hints=hints))
+    if front.on_front and plotted:
+        out.print(TerminalPlot(front, x=x and printable(x), y=y and printable(y)))
 
 
 def print_message(*lines: str) -> None:

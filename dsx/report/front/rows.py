@@ -89,7 +89,7 @@ def as_csv(front: Front) -> str:
         columns += [name, *(f"{name}_{column}" for column in more)]
     device = ["device"] if front.devices else []
     out = io.StringIO()
-    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, "words"]
+    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, "description"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
     heading = dict(zip(fields, fields, strict=True))
     rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
@@ -107,7 +107,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "device": entry.device,
         "metrics": {name: _number(value) for name, value in entry.metrics.items()},
         "spec": {slot: dict(dials) for slot, dials in entry.spec.items()},
-        "words": entry.words,
+        "description": entry.description,
         "redesigned": entry.redesigned,
         "fallbacks": entry.fallbacks,
         "deployed": entry.deployed,
@@ -123,7 +123,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "membership": front.membership[entry.id],
         "feasible": json.dumps(entry.feasible),
         "device": entry.device,
-        "words": entry.words,
+        "description": entry.description,
     }
     for name, value in entry.metrics.items():
         row |= {f"{name}_{more}": number for more, number in _number(value).items()}

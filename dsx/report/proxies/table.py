@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from dsx.errors import printable
-from dsx.report.front.view import Role
+from dsx.report.front.roles import Role
 from dsx.report.text.console import console
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import DOUBTS, title
 from dsx.store.studies import Proxy, ProxyReport
 
-DRAWN: dict[Role, str] = {"dominated": "other designs", "front": "front", "baseline": "baseline"}
+DRAWN = {Role.DOMINATED: "other designs", Role.FRONT: "front", Role.BASELINE: "baseline"}
 """What a picture shows a design as, in this order, and what its legend says."""
 
 FEW = 10
@@ -111,8 +111,8 @@ def columns_of(report: ProxyReport) -> int:
 def drawn_as(report: ProxyReport, design: str) -> Role:
     """Say as what a picture shows a design; those that never got as far as a front are others."""
     if design == report.front.baseline:
-        return "baseline"
-    return "front" if design in report.front.front_ids else "dominated"
+        return Role.BASELINE
+    return Role.FRONT if design in report.front.front_ids else Role.DOMINATED
 
 
 def sentences(report: ProxyReport) -> list[str]:

@@ -13,10 +13,9 @@ from rich.console import Console
 from dsx.analysis import Entry, Front, Measurement, to_json
 from dsx.errors import DsxError, WorkFailed, unwritable_in_one_line
 from dsx.report.front.findings import findings
-from dsx.report.front.picks import picks
 from dsx.report.front.rows import as_csv, document
 from dsx.report.front.table import FrontTable
-from dsx.report.front.view import tally
+from dsx.report.front.summary import tally
 from dsx.report.plots import svg
 from dsx.report.studies import files as archive
 from dsx.report.text.escape import cell, code, fenced, markdown, readable
@@ -144,7 +143,7 @@ def readme(front: Front) -> str:
     front = readable(front)
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
-    console.print(FrontTable(front))
+    console.print(FrontTable(front=front))
     table = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
     conditions = "\n".join(
         f"- {markdown(f'{name}: {value}')}" for name, value in front.conditions.items()
@@ -158,7 +157,6 @@ def readme(front: Front) -> str:
         "![The front](front.svg)\n\n"
         f"{paragraph}"
         f"{fenced(table)}\n\n"
-        f"{fenced(picks(front))}\n\n"
         "`space.yaml` is the space, `measurements.csv` holds every measurement with its interval "
         "and provenance, `study.json` every design, `front.csv` the front.\n"
     )

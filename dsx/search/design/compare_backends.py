@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from dsx.errors import DsxError
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Metric, read_latencies
+from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
 from dsx.search.design.measure_design import MetricResult, Single
-from dsx.search.evaluator import WAITING
+from dsx.search.evaluator import WAITING, failing_as_trial, read_metrics
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -123,7 +123,7 @@ class _Comparison:
         if not missing:
             return found
         single.check_shapes()
-        with single.failing_in_one_line():
+        with failing_as_trial(single.space):
             ready = self._prepared(missing)
             for name in list(ready) if not single.fresh else ():
                 number = single.share(plans[name], LATENCY, ready[name])
@@ -131,8 +131,9 @@ class _Comparison:
                     found[name] = number
                     del ready[name]
             single.doing("timing in all of them")
-            readings = read_latencies(list(ready.values()), lambda: single.doing(WAITING))
-        for (name, candidate), reading in zip(ready.items(), readings, strict=True):
+            metric, waiting = find(Metric, LATENCY), lambda: single.doing(WAITING)
+            readings = list(read_metrics(LATENCY, metric, list(ready.values()), waiting))
+        for name, (candidate, reading) in zip(ready, readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
 

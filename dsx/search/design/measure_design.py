@@ -2,26 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from torch import Tensor
 
 from dsx.analysis import Estimate, estimate_of, pool_all
-from dsx.errors import DsxError, NotCounted, WorkFailed
+from dsx.errors import DsxError, NotCounted
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Metric, this_device
 from dsx.measure.profile import Breakdown, break_down, check_clocked
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.metrics_of_design import choose_metrics
-from dsx.search.evaluator import WAITING, check_finite, in_one_line
+from dsx.search.evaluator import WAITING, failing_as_trial, read_metrics
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, open_database
+from dsx.store.database import SERVER_SECONDS, open_database
 from dsx.store.measurements import MeasurementStore, load_under
 
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
@@ -99,7 +98,7 @@ class Single:
         self.measurements = MeasurementStore(engine, this_device())
         self.candidates = Candidates.of(self.measurements, lambda: doing(WAITING))
         for one in self.designs:
-            self.measurements.add_design(one, one.words(space.analysis))
+            self.measurements.add_design(one, one.description(space.analysis))
 
     @property
     def designs(self) -> list[Design]:
@@ -158,7 +157,7 @@ class Single:
             self.probe()
             candidates = [self.candidate(self.space, one) for one in self.designs]
             self.doing("clocking each slot")
-            with self.failing_in_one_line():
+            with failing_as_trial(self.space):
                 return break_down(candidates)
 
     def probe(self) -> None:
@@ -247,7 +246,7 @@ class Single:
                     candidates[one.id] = self.candidate(self.space, one)
             open_ones = [candidates[one.id] for one in missing]
             try:
-                with self.failing_in_one_line():
+                with failing_as_trial(self.space):
                     numbers = self._measure(plan, name, metric, open_ones)
             except NotCounted as error:
                 if name in wanted:
@@ -301,14 +300,9 @@ class Single:
     ) -> Iterator[tuple[Candidate, Measurement]]:
         if candidates and metric.stage != "static":
             self.doing(f"measuring {name}")
-        if metric.read_in_turn is not None and candidates:
-            readings = metric.read_in_turn(candidates, lambda: self.doing(WAITING))
-            yield from zip(candidates, readings, strict=True)
-        else:
-            for candidate in candidates:
-                if metric.stage == "trained":
-                    self._restore(candidate)
-                yield candidate, metric.read(candidate)
+        for candidate in candidates if metric.stage == "trained" else ():
+            self._restore(candidate)
+        yield from read_metrics(name, metric, candidates, lambda: self.doing(WAITING))
 
     def candidate(self, space: SearchSpace, design: Design) -> Candidate:
         """Make a candidate; learned shapes are as known weights have them.
@@ -343,28 +337,6 @@ class Single:
 
         Returns:
             The number.
-
-        Raises:
-            TrialFailed: If it is none.
         """
-        check_finite(name, reading)
         stored = Recall(measurements=self.measurements, plan=plan).add(name, candidate, reading)
         return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)
-
-    @contextmanager
-    def failing_in_one_line(self) -> Iterator[None]:
-        """Say in one line what goes wrong in a network.
-
-        Raises:
-            WorkFailed: In place of what the network, or torch for lack of memory, raises.
-        """
-        try:
-            yield
-        except (DsxError, SQLAlchemyError):
-            raise
-        except (Exception, SystemExit) as error:
-            # With code that is not dsx's, any error is about that code.
-            expected = isinstance(error, RuntimeError | ValueError | MemoryError)
-            if not expected and not self.space.imports:
-                raise
-            raise WorkFailed(in_one_line(error)) from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dsx.analysis import Entry
-from dsx.conv import Cost, words
+from dsx.conv import Cost, notation
 from dsx.search.design.selection import design_of, permitted, study_space
 from dsx.space import SearchSpace, Slot
 from dsx.space.yaml import read_source
@@ -69,6 +69,6 @@ def load_slots(
     rows = []
     for slot in found.analysis.slots:
         spec = design.specs[slot.name]
-        code = words(spec, slot.in_channels, slot.out_channels)
+        code = notation(spec, slot.in_channels, slot.out_channels)
         rows.append(SlotRow(slot=slot, notation=code, cost=slot.cost(spec)))
     return SlotTable(rows=tuple(rows), total=found.analysis.cost(design.specs))

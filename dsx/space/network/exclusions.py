@@ -9,6 +9,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from dsx.conv.graph import Traced, untouchable
 from dsx.conv.sparsity import disagreement
 from dsx.space.network.calls import CONVOLUTIONS, Calls
+from dsx.torch_private import (
+    CONV_FORWARD,
+    has_backward_hooks,
+    has_forward_hooks,
+    own_buffers,
+    own_children,
+    own_parameters,
+)
 
 FUNCTIONAL = "(no module)"
 """Stands for what is computed by a call such as F.conv2d, or by a module in a plain list."""
@@ -35,7 +43,7 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
         reason = obstacle(module, held)
         if not reason and module not in calls.modules:
             reason = _uncalled(module, calls)
-        used = any(id(p) in calls.weights for p in module._parameters.values())
+        used = any(id(p) in calls.weights for p in own_parameters(module).values())
         if not reason and (used or module in read):
             reason = "the network's own code reads its weights"
         if reason:
@@ -47,7 +55,7 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
 
 
 def _uncalled(conv: nn.Module, calls: Calls) -> str:
-    if id(conv._parameters["weight"]) not in calls.weights:
+    if id(own_parameters(conv)["weight"]) not in calls.weights:
         return "is not called in a forward pass"
     return (
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
@@ -57,7 +65,7 @@ def _uncalled(conv: nn.Module, calls: Calls) -> str:
 
 def holders(network: nn.Module) -> Holders:
     """Count the modules that hold each parameter, by its identity."""
-    return Counter(id(p) for module in network.modules() for p in module._parameters.values())
+    return Counter(id(p) for module in network.modules() for p in own_parameters(module).values())
 
 
 def obstacle(conv: nn.Module, held: Holders) -> str:
@@ -70,28 +78,22 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
     Returns:
         The reason; empty if there is none.
     """
-    if is_parametrized(conv) or conv._parameters.get("weight") is None:
+    if is_parametrized(conv) or own_parameters(conv).get("weight") is None:
         return "its weight is computed from others"
     if type(conv) is not nn.Conv2d:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
-    if _hooked(conv):
+    if has_forward_hooks(conv) or has_backward_hooks(conv):
         return "hooks hang on it, and would be lost"
     if (
-        {"forward", "_conv_forward"} & vars(conv).keys()
-        or conv._modules
-        or conv._buffers
-        or len(conv._parameters) > 2
+        {"forward", CONV_FORWARD} & vars(conv).keys()
+        or own_children(conv)
+        or own_buffers(conv)
+        or len(own_parameters(conv)) > 2
     ):
         return "more hangs on it than a weight and a bias, and would be lost"
     if reason := disagreement(conv):
         return reason
-    own = [p for p in conv._parameters.values() if p is not None]
+    own = [p for p in own_parameters(conv).values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
         return "shares weights with another module"
     return ""
-
-
-def _hooked(conv: nn.Module) -> bool:
-    own = (conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)
-    tensors = [p._backward_hooks for p in conv._parameters.values() if p is not None]
-    return any(map(bool, (*own, conv._backward_pre_hooks, *tensors)))

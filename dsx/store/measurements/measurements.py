@@ -115,12 +115,12 @@ class MeasurementStore:
             raise DamagedRow(f"the database is damaged: dsx_devices has no row {device!r}")
         return row.facts
 
-    def add_design(self, design: Design, words: str) -> None:
+    def add_design(self, design: Design, description: str) -> None:
         """Write down a design.
 
         Args:
             design: Any design.
-            words: Its description.
+            description: Description of the design.
         """
         self.add_once(
             DesignRow(
@@ -128,7 +128,7 @@ class MeasurementStore:
                 model=design.model,
                 model_args=dict(design.model_args),
                 spec=design.spec_json(),
-                words=words,
+                description=description,
             )
         )
 

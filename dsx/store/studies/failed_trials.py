@@ -20,7 +20,7 @@ class FailedTrial:
         study: Name of the study.
         number: Number of the trial.
         design: Id of the design.
-        words: Description of the design.
+        description: Description of the design.
         reason: Reason of the failure in one line.
         traceback: Traceback of the failure; empty if none is stored.
     """
@@ -28,7 +28,7 @@ class FailedTrial:
     study: str
     number: int
     design: str
-    words: str
+    description: str
     reason: str
     traceback: str
 
@@ -70,14 +70,14 @@ def load_failed(engine: Engine, name: str | None) -> list[FailedStudy]:
 def _failed(session: Session, study: StudyRow) -> FailedStudy:
     rows, _ = read_trials(session, study.name)
     failed = [row for row in rows if row.state == FAILED]
-    words = _words(session, study.name)
+    descriptions = _descriptions(session, study.name)
     tracebacks = read_details(session, study.name, TrialDetailRow.traceback)
     trials = tuple(
         FailedTrial(
             study=study.name,
             number=row.number,
             design=row.design or "",
-            words=words.get(row.design or "", ""),
+            description=descriptions.get(row.design or "", ""),
             reason=row.reason,
             traceback=tracebacks.get(row.number, ""),
         )
@@ -89,11 +89,11 @@ def _failed(session: Session, study: StudyRow) -> FailedStudy:
     return FailedStudy(name=study.name, trials=trials, reasons=reasons)
 
 
-def _words(session: Session, study: str) -> dict[str, str]:
+def _descriptions(session: Session, study: str) -> dict[str, str]:
     failed = select(TrialRow.design).where(TrialRow.study == study, TrialRow.state == FAILED)
-    query = select(DesignRow.id, DesignRow.words).where(DesignRow.id.in_(failed))
+    query = select(DesignRow.id, DesignRow.description).where(DesignRow.id.in_(failed))
     return {
-        row.id: row.words
+        row.id: row.description
         for row in session.execute(query)
         if not damage(DesignRow.__table__, row._mapping)
     }

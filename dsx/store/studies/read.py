@@ -250,7 +250,7 @@ def _entry(
         feasible=trial.feasible,
         metrics=dict(sorted(metrics.items())),
         spec=design.spec,
-        words=design.words,
+        description=design.description,
         redesigned=len(redesigned),
         fallbacks=None
         if deployed is None

@@ -107,7 +107,7 @@ def load_measured(engine: Engine, name: str) -> dict[str, list[set[str]]]:
         Id of each design with an undamaged row to the names of its metrics, for each device.
     """
     row = DesignRow
-    query = select(row.id, row.model, row.model_args, row.spec, row.words)
+    query = select(row.id, row.model, row.model_args, row.spec, row.description)
     with Session(engine) as session:
         readings = load_readings(session, session.get_one(StudyRow, name))
         found = [

@@ -280,10 +280,7 @@ class Enough(Exception):
 
 
 @pytest.mark.timing
-def test_others_have_their_turn_in_a_long_timing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rounds, "SLICE_SECONDS", 0.05)
+def test_others_have_their_turn_in_a_long_timing(folder: Path) -> None:
     log, begun = Log(folder / "log"), False
     with Other(time_often, folder, log, 1) as other:
         assert other.hear() == "ready"
@@ -299,7 +296,7 @@ def test_others_have_their_turn_in_a_long_timing(
 
         measure = Measure(budget_seconds=30.0, target_width=0.001)
         with pytest.raises(Enough):
-            time_in_turn([run], measure, {SITUATION: 0.2})
+            time_in_turn([run], measure, {SITUATION: 0.2}, slice_seconds=0.05)
         assert other.hear() == "done"
     pid = other.process.pid
     assert log.lines == [f"begin {pid}", f"end {pid}"]

@@ -31,7 +31,7 @@ def test_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
         ["openvino", "-", "not", "available"],
     ]
     assert lines[4:] == [
-        "~ the time was spent before the interval was narrow enough",
+        "~ time budget exhausted before the interval converged",
         "openvino: not available: needs the package openvino",
         "batch 8, float32, 2 threads, portable, cpu",
     ]

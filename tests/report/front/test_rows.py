@@ -37,7 +37,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "feasible": True,
         "device": "",
         "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
-        "words": "learned free shapes, 25% alive [rigid]",
+        "description": "6x learned d0.25 [rigid]",
         "redesigned": 4,
         "fallbacks": 1,
         "deployed": None,
@@ -76,10 +76,14 @@ def test_csv_has_the_same_rows(two: Front) -> None:
         "bits",
         *unsure("latency_ms"),
         "peak_memory_mb",
-        "words",
+        "description",
     ]
     for row, entry in zip(rows, two.entries, strict=True):
-        assert (row["id"], row["trial"], row["words"]) == (entry.id, str(entry.trial), entry.words)
+        assert (row["id"], row["trial"], row["description"]) == (
+            entry.id,
+            str(entry.trial),
+            entry.description,
+        )
         assert (row["on_front"] == "true") == (entry in two.on_front)
         assert row["membership"] == two.membership[entry.id]
         assert (row["feasible"] == "true") == entry.feasible

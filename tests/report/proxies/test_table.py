@@ -78,7 +78,7 @@ def test_numbers_from_bad_conditions_are_counted(proxies: ProxyReport) -> None:
         name: {**own, "latency_ms": dataclasses.replace(own["latency_ms"], noisy=name < "design 2")}
         for name, own in made.numbers.items()
     }
-    said = "Latency of 2 of the 5 designs: measured while the machine was busy with other work."
+    said = "Latency of 2 of the 5 designs: measured while other processes loaded the machine."
     assert said in sentences(of(proxies, numbers))
     assert not any("busy" in sentence for sentence in sentences(made))
 

@@ -126,6 +126,18 @@ def test_what_is_left_unfinished_comes_again(store: StudySampler, space: SearchS
     assert space.sample(store.ask(at_random=False).pick) == design
 
 
+def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
+    """Optuna has no public way to continue a trial that another process has started."""
+    study = optuna.create_study()
+    study.ask()
+    started = study.ask()
+    (_, stored) = study.get_trials(states=(TrialState.RUNNING,))
+    continued = optuna.trial.Trial(study, stored._trial_id)
+    assert continued.number == started.number == 1
+    study.tell(continued, 0.5)
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
+
+
 def test_a_draw_that_hardly_began_is_filled_up(store: StudySampler, space: SearchSpace) -> None:
     first = space.choices[0].name
     store.enqueue({f"{first}/redesign": "keep"})

@@ -162,7 +162,7 @@ def test_a_measurement_is_written_once_whatever_breaks(
 ) -> None:
     measurements = MeasurementStore(engine, this_device())
     protocol = measurements.add_protocol("latency_ms", {})
-    measurements.add_once(DesignRow(id="d", model="m", model_args={}, spec={}, words=""))
+    measurements.add_once(DesignRow(id="d", model="m", model_args={}, spec={}, description=""))
     with away(postgres, "immediate", 1.5):
         measurements.add("d", "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0))
     assert len(rows(postgres_storage, MeasurementRow)) == 1

@@ -119,7 +119,7 @@ def test_a_design_and_a_device_are_written_down_once(
     (design,) = rows(storage, DesignRow)
     assert device.fingerprint == this_device().fingerprint
     assert again.facts(device.fingerprint) == dataclasses.asdict(this_device())
-    assert (design.model, design.words) == ("small_cnn", "as it is")
+    assert (design.model, design.description) == ("small_cnn", "as it is")
 
 
 def test_many_may_write_the_same_at_the_same_moment(storage: str, engine: Engine) -> None:

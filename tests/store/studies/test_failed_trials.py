@@ -32,7 +32,7 @@ def test_a_failed_trial_is_read_with_the_traceback_of_the_code_that_raised(
     (reason,) = study.reasons
     assert study.name == "tiny" and reason.trials == tuple(t.number for t in study.trials)
     for trial in study.trials:
-        assert len(trial.design) == 12 and trial.words
+        assert len(trial.design) == 12 and trial.description
         assert trial.reason == "KeyError: 'out of memory:\\nno 2 GiB left'"
         assert 'tests/search/models.py", line ' in trial.traceback
         assert trial.traceback.endswith("KeyError: 'out of memory:\\nno 2 GiB left'\n")

@@ -63,7 +63,7 @@ def engine(storage: str) -> Engine:
 def add(engine: Engine, trials: Trials, number: int, outcome: Outcome) -> None:
     """Store a trial of a design whose description is its id."""
     design, spec = IDS[number], SPACE.baseline.spec_json()
-    row = DesignRow(id=design, model="small_cnn", model_args={}, spec=spec, words=design)
+    row = DesignRow(id=design, model="small_cnn", model_args={}, spec=spec, description=design)
     MeasurementStore(engine, this_device()).add_once(row)
     trials.begin(number, design)
     trials.end(number, design, outcome)

@@ -56,7 +56,7 @@ def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> No
         kept = [dials for dials in entry.spec.values() if dials == {"kernel_shape": "keep"}]
         assert entry.redesigned == len(entry.spec) - len(kept)
         assert entry.fallbacks is None
-        assert entry.words
+        assert entry.description
 
 
 def test_a_front_read_while_the_first_design_is_completed_has_its_reference(storage: str) -> None:
