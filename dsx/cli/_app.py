@@ -10,6 +10,7 @@ import typer
 from dsx.cli import (
     archive,
     bench,
+    dashboard,
     doctor,
     export,
     ls,
@@ -18,6 +19,7 @@ from dsx.cli import (
     profile,
     refine,
     search,
+    show,
     space,
 )
 from dsx.cli._failing import failing_in_one_line
@@ -71,6 +73,7 @@ def options(
 for command in (
     search.search,
     pareto.pareto,
+    show.show,
     export.export,
     refine.refine,
     measure.measure,
@@ -80,6 +83,7 @@ for command in (
     ls.ls,
     bench.bench,
     doctor.doctor,
+    dashboard.dashboard,
 ):
     app.command()(failing_in_one_line(command))
 
