@@ -16,7 +16,7 @@ LAYERS = [
     {"__main__"}, {"cli"}, {"bench"}, {"export"}, {"report"}, {"search"}, {"store"}, {"measure"},
     {"train"}, {"space"}, {"conv", "data", "nets"}, {"files"}, {"lookup", "analysis", "streams"},
     {"activity", "own_modules", "trust"}, {"errors"},
-    {"secret", "plain", "process", "torch_private"},
+    {"allocator", "secret", "plain", "process", "torch_private"},
 ]  # fmt: skip
 """Packages from the top down; `dsx/__init__.py`, which re-exports their names, is above all."""
 
