@@ -1,4 +1,4 @@
-"""The same training three times: by dsx, by a bare loop, and with a DataLoader."""
+"""The same training by dsx, by a bare loop, and with a DataLoader."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A training to be measured.
+    """A training to be timed.
 
     Args:
-        name: What is trained on.
-        width: Of the network, a SmallCnn.
-        channels: Of the images.
-        images: How many; None for the digits.
-        batch: Images in a step.
-        epochs: Of one block.
-        rounds: Blocks of each contender.
+        name: Name of the data.
+        width: Width of the network, a `SmallCnn`.
+        channels: Number of channels of an image.
+        images: Number of images; None for the dataset `digits`.
+        batch: Number of images of a training step.
+        epochs: Number of epochs of one block.
+        rounds: Number of blocks of each contender.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Work:
 
     @property
     def settings(self) -> Train:
-        """The fast settings: those that change nothing but the speed."""
+        """Settings for the highest speed with the same training."""
         return Train(
             epochs=self.epochs,
             batch_size=self.batch,
@@ -57,13 +57,13 @@ class Work:
         )
 
     def network(self) -> SmallCnn:
-        """Build the network."""
+        """Return the network with fixed initial weights."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return SmallCnn(self.width, self.channels)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Give the images, (N, C, H, W), and their labels."""
+        """Return the images, (N, C, H, W), and their labels."""
         if self.images is None:
             split = load().train
             return next(split.batches(torch.arange(len(split)), len(split)))
@@ -71,8 +71,15 @@ class Work:
         return images, torch.arange(self.images) % 10
 
 
-def by_dsx(work: Work) -> Block:
-    """Prepare the training loop of dsx, in a process set up like those of the command line."""
+def prepare_dsx(work: Work) -> Block:
+    """Prepare the training loop of dsx.
+
+    Args:
+        work: The training.
+
+    Returns:
+        A block that trains once and returns the number of images.
+    """
     keep_freed_memory()
     network = work.network()
     images, labels = work.tensors()
@@ -86,8 +93,15 @@ def by_dsx(work: Work) -> Block:
     return block
 
 
-def by_hand(work: Work) -> Block:
-    """Prepare a bare loop over the same tensors, under the same settings."""
+def prepare_bare_loop(work: Work) -> Block:
+    """Prepare a bare loop over the same tensors with the same settings.
+
+    Args:
+        work: The training.
+
+    Returns:
+        A block that trains once and returns the number of images.
+    """
     keep_freed_memory()
     network, (images, labels) = work.network(), work.tensors()
     steps = len(images) // work.batch
@@ -123,8 +137,15 @@ def by_hand(work: Work) -> Block:
     return block
 
 
-def by_loader(work: Work) -> Block:
-    """Prepare what one writes first: a DataLoader with default settings, plain float32."""
+def prepare_data_loader(work: Work) -> Block:
+    """Prepare a straightforward loop over a DataLoader with default settings in float32.
+
+    Args:
+        work: The training.
+
+    Returns:
+        A block that trains once and returns the number of images.
+    """
     network, (images, labels) = work.network(), work.tensors()
     loader = DataLoader(TensorDataset(images, labels), work.batch, shuffle=True)
 
@@ -153,7 +174,7 @@ def by_loader(work: Work) -> Block:
 
 
 CONTENDERS: dict[str, Callable[[Work], Block]] = {
-    "dsx": by_dsx,
-    "bare loop": by_hand,
-    "DataLoader": by_loader,
+    "dsx": prepare_dsx,
+    "bare loop": prepare_bare_loop,
+    "DataLoader": prepare_data_loader,
 }

@@ -11,6 +11,7 @@ from dsx.allocator import keep_freed_memory
 from dsx.cli import (
     archive,
     bench,
+    dashboard,
     doctor,
     export,
     ls,
@@ -19,6 +20,7 @@ from dsx.cli import (
     profile,
     refine,
     search,
+    show,
     space,
 )
 from dsx.cli._failing import failing_in_one_line
@@ -74,6 +76,7 @@ def options(
 for command in (
     search.search,
     pareto.pareto,
+    show.show,
     export.export,
     refine.refine,
     measure.measure,
@@ -83,6 +86,7 @@ for command in (
     ls.ls,
     bench.bench,
     doctor.doctor,
+    dashboard.dashboard,
 ):
     app.command()(failing_in_one_line(command))
 

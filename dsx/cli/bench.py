@@ -51,7 +51,7 @@ def bench(
         print_message(f"Wrote {file}")
     if how is Format.TABLE:
         for row in rows:
-            typer.echo(found.say(row))
+            typer.echo(found.describe(row))
     else:
         print_rows(rows, how, {"bench": name, "quick": quick}, "results")
 

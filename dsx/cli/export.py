@@ -9,6 +9,7 @@ import typer
 
 from dsx.cli._options import (
     DEFAULT_STORAGE,
+    PICK_HELP,
     Format,
     FormatOption,
     JsonOption,
@@ -24,13 +25,7 @@ from dsx.cli._options import (
 
 def export(
     study: StudyArgument = None,
-    pick: Annotated[
-        str,
-        typer.Option(
-            help="Which design: knee, baseline, an objective (the best in it), a design id or the "
-            "beginning of one, or '#' and a trial number."
-        ),
-    ] = "knee",
+    pick: Annotated[str, typer.Option(help=PICK_HELP)] = "knee",
     out: Annotated[Path, path_option("Folder to write.", "FOLDER")] = Path("chosen"),
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     space: OwnSpaceOption = None,

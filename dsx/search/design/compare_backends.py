@@ -50,23 +50,45 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
             needed that was not asked for.
         WorkFailed: If the network fails.
     """
-    everything = ALL in wanted
-    spaces, reasons = {}, {}
-    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
-        space = remeasured(single.space, backend=name)
-        problem = refusal(space.file.measure)
-        if problem is None:
-            spaces[name] = space
-        elif everything:
-            reasons[name] = problem[1]
-        else:
-            raise DsxError(f"--backend: {problem[1]}")
+    spaces, reasons = _usable(single.space, wanted)
     with torch_threads(single.space.file.measure.threads):
-        numbers = _Comparison(single, spaces, everything, reasons).numbers()
+        numbers = _Comparison(single, spaces, ALL in wanted, reasons).numbers()
     return [
         InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
         for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))
     ]
+
+
+def check_backends(space: SearchSpace, wanted: Sequence[str]) -> None:
+    """Check that backends can be compared, before anything is measured.
+
+    Args:
+        space: Search space of the design.
+        wanted: Names of backends, or "all".
+
+    Raises:
+        DsxError: If a backend that is named is unknown or cannot be used on this device.
+    """
+    _usable(space, wanted)
+
+
+def _usable(
+    space: SearchSpace, wanted: Sequence[str]
+) -> tuple[dict[str, SearchSpace], dict[str, str]]:
+    """Return the space for each usable backend, and why the others cannot be used."""
+    everything = ALL in wanted
+    spaces: dict[str, SearchSpace] = {}
+    reasons: dict[str, str] = {}
+    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
+        remade = remeasured(space, backend=name)
+        problem = refusal(remade.file.measure)
+        if problem is None:
+            spaces[name] = remade
+        elif everything:
+            reasons[name] = problem[1]
+        else:
+            raise DsxError(f"--backend: {problem[1]}")
+    return spaces, reasons
 
 
 class _Comparison:
