@@ -1,4 +1,4 @@
-"""The search: sampling designs, evaluating them, resuming and refining studies."""
+"""The search: sampling and evaluation of designs, and refinement of studies."""
 
 from dsx.search.doctor import examine
 from dsx.search.evaluator import read_metric

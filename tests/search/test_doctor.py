@@ -44,14 +44,14 @@ def test_the_reference_of_this_machine_is_taken_anew(
     reference_times[ReferenceWorkload(CpuClock("thread"), 1).situation] = 1e-3
     reference_times["beside a network"] = 0.25
     before = examine(storage).findings
-    assert " of its reference" in before["reference_workload"]
+    assert ", drift " in before["reference workload"]
     assert "--calibrate" in before["advice"]
     found = examine(storage, calibrate=True).findings
     said = (
-        r"taken anew: \d+\.\d{3} ms \(0\.001 ms before\); 1 beside networks will be, with the next "
-        "timing of each"
+        r"re-calibrated: \d+\.\d{3} ms \(previously 0\.001 ms\); 1 more will be measured with the "
+        "next timing of each"
     )
-    assert re.fullmatch(said, found["reference"])
+    assert re.fullmatch(said, found["reference time"])
     assert [value > 1e-2 for value in reference_times.values()] == [True]
     # A machine that slows down right after the reference was taken needs another try.
     advice = (examine(storage, calibrate=True).findings["advice"] for _ in range(5))
@@ -60,7 +60,7 @@ def test_the_reference_of_this_machine_is_taken_anew(
 
 def test_a_container_that_gets_less_than_its_cores_is_told() -> None:
     limited = dataclasses.replace(this_device(), cores=2, cpu_quota=1.5)
-    assert _cores(limited) == "2 (CPU time of 1.5: a limit of this container)"
+    assert _cores(limited) == "2 (the container limits the CPU time to 1.5 cores)"
     assert _cores(dataclasses.replace(limited, cpu_quota=None)) == "2"
 
 

@@ -45,7 +45,7 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
     assert rejected
     for row in rejected:
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
-        assert (row.reason, row.feasible) == ("breaks the constraint on params", False)
+        assert (row.reason, row.feasible) == ("violates the constraint on params", False)
     for row in ends:
         if row.state == TrialState.COMPLETE:
             assert {"accuracy", "latency_ms"} < metrics_of(storage, row.design)
@@ -283,7 +283,7 @@ def test_learned_shapes_that_cannot_be_expected_to_fit_are_not_trained(
     half = {name: dataclasses.replace(spec, density=0.5) for name, spec in RIGID.items()}
     outcome = evaluator.evaluate(evaluator.plan.space.design(half))
     assert outcome.state == TrialState.REJECTED
-    assert outcome.reason == "is expected to break the constraint on params"
+    assert outcome.reason == "is expected to violate the constraint on params"
     assert outcome.violations["params"] > 0
     assert not outcome.values
 
@@ -300,7 +300,7 @@ def test_learned_shapes_that_turn_out_too_large_go_no_further(storage: str, tmp_
     outcome = evaluator_of(varied(LEARNED, tmp_path, objectives, bounded), storage).evaluate(design)
     assert (outcome.state, outcome.reason) == (
         TrialState.REJECTED,
-        "breaks the constraint on params",
+        "violates the constraint on params",
     )
     assert set(outcome.values) == {"accuracy", "params", "flops", "bits"}
 

@@ -144,4 +144,4 @@ def test_a_bad_start_is_not_trained(trained: Trained, storage: str, tmp_path: Pa
     bound = text + '\nconstraints: {projected_accuracy: ">= 99%"}'
     search(varied(begun, folder, text, bound), trials=2, storage=storage)
     reasons = [row.reason for row in trials(storage, "tiny") if row.state == TrialState.REJECTED]
-    assert reasons and set(reasons) == {"breaks the constraint on projected_accuracy"}
+    assert reasons and set(reasons) == {"violates the constraint on projected_accuracy"}

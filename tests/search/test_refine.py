@@ -287,7 +287,7 @@ def test_a_study_of_another_device_or_at_work_is_refused(storage: str) -> None:
     other = moved(storage, "quick", [entry.id for entry in front("quick", storage=storage).entries])
     with Session(engine) as session, session.begin():
         session.execute(update(StudyRow).values(device=other))
-    with pytest.raises(StorageError, match="was begun on another device"):
+    with pytest.raises(StorageError, match="another device"):
         refine_study("quick", 0.0, storage=storage)
     assert rows(storage, LeaseRow) == []
 

@@ -1,4 +1,4 @@
-"""A study goes on with the space and on the device it was begun with, and with no other."""
+"""A study is resumed only with the search space and on the device of its creation."""
 
 import dataclasses
 import datetime
@@ -50,8 +50,8 @@ def test_a_changed_space_is_refused_with_the_difference(
     search(STATIC, trials=1, storage=storage)
     space = varied(STATIC, tmp_path, old, new)
     refusal = (
-        rf"static\.yaml: study 'static' was begun with another space: {difference} "
-        r"\(begin another study with --study NAME\)$"
+        rf"static\.yaml: study 'static' was created with a different search space: {difference} "
+        r"\(create another study with --study NAME\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(space, trials=2, storage=storage)
@@ -104,8 +104,8 @@ def test_another_device_is_refused_with_the_difference(storage: str) -> None:
     with Session(engine) as session, session.begin():
         session.get_one(StudyRow, "static").device = there
     refusal = (
-        r"^study 'static' was begun on another device, and their numbers do not mix: "
-        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study with '
+        r"^study 'static' was created on another device, .*: "
+        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(create another study with '
         r"--study NAME, or mix them all the same: --mix-devices\)$"
     )
     with pytest.raises(StorageError, match=refusal):
@@ -138,7 +138,7 @@ def test_another_way_of_measuring_is_refused(storage: str) -> None:
         study = session.get_one(StudyRow, "static")
         flops = {**study.metrics["flops"], "protocol": "older", "settings": {"version": 0}}
         study.metrics = {**study.metrics, "flops": flops}
-    refusal = "'static' was begun when flops was measured in another way: version was 0, is 1"
+    refusal = "'static' was created with another protocol of flops: version was 0, is 1"
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
 

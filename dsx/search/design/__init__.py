@@ -1,4 +1,4 @@
-"""One design: selected from a study, measured beside the baseline, compared across backends."""
+"""One design: selection from a study, measurement, and comparison of backends."""
 
 from dsx.search.design.compare_backends import (
     EAGER,

@@ -1,4 +1,4 @@
-"""Wanted: which metrics of a single design are measured, and which cannot be."""
+"""Selection of the metrics of a single design."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,19 @@ from dsx.space import SearchSpace
 def choose_metrics(
     space: SearchSpace, wanted: Sequence[str], train: bool
 ) -> tuple[dict[str, Metric], dict[str, str]]:
-    """Choose what is measured.
+    """Select the metrics to measure.
 
     Args:
-        space: The space.
-        wanted: Names of metrics; none for all that can be had.
-        train: Whether those that need a training can.
+        space: The search space.
+        wanted: Names of metrics; empty for all supported metrics.
+        train: Whether metrics that require training are supported.
 
     Returns:
-        The metrics by name, the cheap ones first, and why others cannot be had on this machine.
+        The metrics by name in the order of their stages, and the reason for each metric that is
+        not supported on this machine.
 
     Raises:
-        DsxError: If a wanted metric is unknown, or cannot be had.
+        DsxError: If a requested metric is unknown or not supported.
     """
     found = {name: _find(name) for name in wanted or names(Metric)}
     lacking = {name: why for name, metric in found.items() if (why := metric.lacks(space))}
@@ -36,7 +37,7 @@ def choose_metrics(
         for name, metric in found.items()
         if name not in lacking | absent and (wanted or train or metric.stage != "trained")
     }
-    # What a space lacks is no fault of the machine, and not worth a word each time.
+    # Metrics that the space does not support are not reported unless they are requested.
     return in_order(had), absent
 
 

@@ -144,7 +144,7 @@ def test_another_way_to_measure_is_another_number(storage: str) -> None:
 
 def test_a_training_is_made_only_if_asked_for(storage: str) -> None:
     space = quick(TINY)
-    with pytest.raises(DsxError, match=r"^--metric: accuracy of the baseline is known after"):
+    with pytest.raises(DsxError, match=r"^--metric: accuracy of the baseline requires training"):
         Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert measured(storage) == Counter()
     found = Single(space, space.baseline, open_measurements(storage), train=True).measure([])
@@ -163,9 +163,9 @@ def test_learned_shapes_are_trained_before_anything_is_known(
 ) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
-    with pytest.raises(DsxError, match=r"^the design has learned shapes, which are known after"):
+    with pytest.raises(DsxError, match=r"^the design has learned shapes, which require training"):
         Single(space, design, open_measurements(storage)).measure(["params"])
-    with pytest.raises(DsxError, match=r"^the design has learned shapes, which are known after"):
+    with pytest.raises(DsxError, match=r"^the design has learned shapes, which require training"):
         Single(space, design, open_measurements(storage)).layers()
     trainings = trained(monkeypatch)
     found = Single(space, design, open_measurements(storage), train=True).measure([])
