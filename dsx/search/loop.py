@@ -263,7 +263,7 @@ class _Run:
     def _close_interrupted(self, trial: SampledTrial, baseline_measured: bool) -> None:
         """Close a trial of Optuna that an interrupted process left running."""
         if self.trials.ends.get(trial.number) in (TrialState.COMPLETE, TrialState.REJECTED):
-            # It was interrupted before the sampler was told; all values are stored.
+            # It was interrupted before the outcome was reported to the sampler; all values are stored.
             self._tell(trial, self.evaluator.evaluate(self.plan.space.sample(trial.pick)))
             return
         trial.fail()
@@ -343,7 +343,7 @@ class _Run:
         return found
 
     def _tell(self, trial: SampledTrial, outcome: Outcome) -> None:
-        """Tell the sampler the outcome of a trial."""
+        """Report the outcome of a trial to the sampler."""
         if outcome.state == TrialState.COMPLETE:
             trial.complete(outcome.values, outcome.violations)
         elif outcome.state == TrialState.REJECTED:

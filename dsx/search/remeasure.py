@@ -38,8 +38,8 @@ def remeasure(
         in_turn: Largest number of designs that are timed interleaved.
 
     Returns:
-        The ids of the designs that have a new reading. Of several designs with the same deployed
-        network one is timed, and its reading counts for all of them.
+        The ids of the designs that have a new reading. One of several designs with the same
+        deployed network is timed, and its reading counts for all of them.
     """
     recall = Recall(measurements=study.measurements, plan=plan)
     candidates = Candidates.of_study(study, on_status)

@@ -39,7 +39,7 @@ def constant(tmp_path_factory: pytest.TempPathFactory) -> tuple[Front, list[Prog
     return search(space, trials=3, storage=storage, report=told.append), told
 
 
-def test_the_first_report_after_the_baseline_says_it(
+def test_the_first_progress_after_the_baseline_has_the_note(
     constant: tuple[Front, list[Progress]],
 ) -> None:
     _, told = constant
@@ -76,7 +76,7 @@ def test_nothing_is_compared_with_a_constant_baseline(
         found.pick("knee")
 
 
-def test_the_commands_say_it_in_one_line(tmp_path: Path) -> None:
+def test_the_commands_report_it_in_one_line(tmp_path: Path) -> None:
     # Nothing is learnt at this rate, and the network is no constant.
     space = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 1e-9")
     ended = dsx("search", space, "--trials", 2, folder=tmp_path)
@@ -110,7 +110,7 @@ def one(trial: int, value: Estimate) -> Front:
     )
 
 
-def test_designs_better_than_chance_have_a_knee_though_the_baseline_does_not() -> None:
+def test_designs_better_than_chance_have_a_knee_even_if_the_baseline_is_at_chance() -> None:
     good = Estimate(value=0.9, low=0.8, high=0.95, chance=0.12)
     entries = (*one(0, BAD).entries, *one(1, good).entries)
     found = front(*entries)
@@ -131,7 +131,7 @@ def stored(
     )  # fmt: skip
 
 
-def test_readings_of_any_metric_say_what_chance_is() -> None:
+def test_readings_of_any_metric_may_state_the_chance_level() -> None:
     predictions = Predictions(chance=0.3, better_than_chance="above", predicted_classes=1)
     bad = aggregate_readings([stored(0.2, predictions)])
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)

@@ -40,7 +40,7 @@ def test_front_of_many_points_is_that_of_brute_force(m: int) -> None:
     assert (non_dominated(points) == ~(nowhere_worse & somewhere_better).any(axis=0)).all()
 
 
-def test_which_dominates_which() -> None:
+def test_dominance_of_pairs() -> None:
     these = np.array([[0.0, 1.0], [1.0, 1.0]])
     those = np.array([[0.0, 1.0], [0.0, 2.0], [math.inf, 1.0], [-math.inf, 9.0]])
     expected = [[False, False], [True, False], [True, True], [False, False]]
@@ -48,7 +48,7 @@ def test_which_dominates_which() -> None:
     assert dominate(these[:0], those).shape == (4, 0)
 
 
-def test_nan_never_gets_in() -> None:
+def test_nan_is_rejected() -> None:
     points = np.array([[0.0, math.nan]])
     with pytest.raises(AssertionError, match="NaN"):
         non_dominated(points)

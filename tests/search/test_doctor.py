@@ -36,7 +36,7 @@ def test_the_machine_is_described(storage: str) -> None:
     assert all(isinstance(found, str) and found for found in findings.values())
 
 
-def test_the_reference_of_this_machine_is_taken_anew(
+def test_the_reference_workload_is_recalibrated(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -58,13 +58,13 @@ def test_the_reference_of_this_machine_is_taken_anew(
     assert any("--calibrate" not in words for words in advice)
 
 
-def test_a_container_that_gets_less_than_its_cores_is_told() -> None:
+def test_a_cpu_quota_of_the_container_is_reported() -> None:
     limited = dataclasses.replace(this_device(), cores=2, cpu_quota=1.5)
     assert _cores(limited) == "2 (the container limits the CPU time to 1.5 cores)"
     assert _cores(dataclasses.replace(limited, cpu_quota=None)) == "2"
 
 
-def test_the_database_is_looked_at_and_not_made(
+def test_the_database_is_examined_and_not_created(
     storage: str, finished: str, tmp_path: Path
 ) -> None:
     said = f"no database at {storage}; `dsx search` makes one"
@@ -102,6 +102,6 @@ def test_no_password_is_shown() -> None:
     assert found.startswith("postgresql://u:***@127.0.0.1:1/x cannot be opened")
 
 
-def test_what_is_no_database_url_is_refused() -> None:
+def test_an_invalid_database_url_is_rejected() -> None:
     with pytest.raises(StorageError, match="'nothing' is not a database URL"):
         examine("nothing")

@@ -33,7 +33,7 @@ def metrics_of(storage: str, design: str | None) -> set[str]:
     return {metric for found, metric, _ in measured(storage) if found == design}
 
 
-def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
+def test_a_design_that_violates_a_counted_constraint_is_neither_timed_nor_trained(
     storage: str, tmp_path: Path
 ) -> None:
     objectives = "objectives: {accuracy: maximize, latency_ms: minimize}"
@@ -55,7 +55,7 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
         assert details[row.number]["params"] > 0
 
 
-def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
+def test_a_design_that_violates_a_timed_constraint_is_not_trained(
     storage: str, tmp_path: Path
 ) -> None:
     objectives = "objectives: {accuracy: maximize, latency_ms: minimize}"
@@ -70,7 +70,7 @@ def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
     assert metrics_of(storage, rejected.design) == {"params", "flops", "bits", "latency_ms"}
 
 
-def test_a_design_that_breaks_a_trained_constraint_is_complete_but_infeasible(
+def test_a_design_that_violates_a_trained_constraint_is_complete_but_infeasible(
     storage: str, tmp_path: Path
 ) -> None:
     objectives = "objectives: {accuracy: maximize, params: minimize}"
@@ -90,7 +90,7 @@ def test_a_design_that_breaks_a_trained_constraint_is_complete_but_infeasible(
         ("KeyError", "KeyError: 'out of memory:\\nno 2 GiB left'"),
     ],
 )
-def test_a_failing_design_is_stored_with_its_reason_and_the_study_goes_on(
+def test_a_failing_design_is_stored_with_its_reason_and_the_study_continues(
     storage: str, tmp_path: Path, error: str, reason: str
 ) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
@@ -119,7 +119,7 @@ def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Pa
         assert traceback.endswith("TypeError: a\\udc80b\n")
 
 
-def test_of_a_very_long_traceback_the_end_is_stored(storage: str, tmp_path: Path) -> None:
+def test_the_end_of_a_very_long_traceback_is_stored(storage: str, tmp_path: Path) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
     space = varied(TINY, tmp_path, model, FRAGILE % ("long", "false"))
     follow = Following(lambda told: told.counts.get(TrialState.FAILED, 0) == 1)
@@ -163,7 +163,7 @@ def test_a_baseline_that_failed_once_can_still_be_measured(storage: str, tmp_pat
 
 @pytest.mark.parametrize("end", ["value", "low", "high"])
 @pytest.mark.parametrize("number", ["nan", "inf"])
-def test_what_is_no_number_is_not_stored(
+def test_a_value_that_is_not_a_number_is_not_stored(
     storage: str, tmp_path: Path, end: str, number: str
 ) -> None:
     metric = f"tests.search.metrics:{end}_{number}"
@@ -211,7 +211,7 @@ def test_learned_shapes_are_counted_as_they_are_after_training(storage: str) -> 
     assert space.cost(design).params != alive
 
 
-def test_a_training_is_not_done_again_for_numbers_that_were_lost(
+def test_a_training_is_not_repeated_for_lost_measurements(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluator = evaluator_of(LEARNED, storage)
@@ -230,7 +230,7 @@ def lose(evaluator: Evaluator, metric: str) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["gone", "of another network"])
-def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) -> None:
+def test_metrics_of_one_design_come_from_one_training(storage: str, spoil: str) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     evaluator.evaluate(design)
@@ -252,7 +252,7 @@ def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) 
     assert {name: again.values[name] for name in counts} == counts
 
 
-def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_metrics_need_no_weights(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
@@ -261,7 +261,7 @@ def test_all_known_numbers_need_no_weights(storage: str, monkeypatch: pytest.Mon
     assert evaluator.evaluate(design).values == first.values
 
 
-def test_numbers_of_other_shapes_than_the_weights_have_are_taken_anew(
+def test_metrics_of_other_shapes_than_the_weights_have_are_measured_again(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluator = evaluator_of(LEARNED, storage)
@@ -288,7 +288,9 @@ def test_learned_shapes_that_cannot_be_expected_to_fit_are_not_trained(
     assert not outcome.values
 
 
-def test_learned_shapes_that_turn_out_too_large_go_no_further(storage: str, tmp_path: Path) -> None:
+def test_learned_shapes_that_violate_a_constraint_are_rejected(
+    storage: str, tmp_path: Path
+) -> None:
     evaluator = evaluator_of(LEARNED, storage)
     space = evaluator.plan.space
     design = space.design(RIGID)
@@ -334,7 +336,7 @@ def with_metrics(*names: str) -> SearchSpace:
     return build(text)
 
 
-def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str) -> None:
+def test_values_of_networks_data_and_metrics_may_be_numpy_scalars(storage: str) -> None:
     space = with_metrics("numpy_float", "numpy_int", "tensor", "decimal")
     found = search(space, trials=3, storage=storage, seed=np.int64(1))  # type: ignore[arg-type]
     assert states(storage, "tested")[TrialState.COMPLETE] == 3
@@ -354,7 +356,7 @@ def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str
         ("complex_number", "is 3j, which is not a number"),
     ],
 )
-def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: str) -> None:
+def test_a_metric_that_returns_no_number_is_reported(storage: str, name: str, problem: str) -> None:
     with pytest.raises(WorkFailed, match=problem):
         search(with_metrics(name), trials=1, storage=storage)
 
@@ -368,7 +370,7 @@ def test_a_metric_without_a_number_is_named(storage: str, name: str, problem: st
         ("detail_object", "detail_object: Provenance cannot be stored: Object of type object"),
     ],
 )
-def test_a_metric_whose_provenance_cannot_be_stored_is_named(
+def test_a_metric_whose_provenance_cannot_be_stored_is_reported(
     storage: str, name: str, problem: str
 ) -> None:
     with pytest.raises(WorkFailed, match=problem):

@@ -64,7 +64,7 @@ def test_designs_that_fall_back_to_dense_are_timed_once(storage: str) -> None:
     assert found.front_ids == on_front
 
 
-def test_another_study_of_the_database_finds_it_too(storage: str) -> None:
+def test_another_study_of_the_database_finds_the_deployment(storage: str) -> None:
     search(QUICK, trials=2, storage=storage)
     before = measured(storage)
     search(QUICK, trials=3, study="again", seed=1, storage=storage)
@@ -91,7 +91,9 @@ def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> Non
     assert third.design[LATENCY].estimate.readings == (len(calm) or 2)
 
 
-def test_learned_shapes_that_fall_back_run_as_the_baseline(storage: str, tmp_path: Path) -> None:
+def test_learned_shapes_in_dense_form_are_the_network_of_the_baseline(
+    storage: str, tmp_path: Path
+) -> None:
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
     timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
@@ -124,7 +126,7 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     assert other.fallbacks == 0
 
 
-def test_each_network_is_timed_once_when_a_front_is_settled(storage: str) -> None:
+def test_each_network_is_timed_once_in_a_refinement(storage: str) -> None:
     search(QUICK, trials=3, storage=storage)
     change(storage, leave_open)
     before = len(latencies(storage))

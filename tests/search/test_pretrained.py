@@ -60,7 +60,9 @@ def test_accuracy_is_known_before_training_and_after(
     assert front(found.study, storage=storage).entries == found.entries
 
 
-def test_redesigned_slots_begin_with_what_can_be_kept(trained: Trained, tmp_path: Path) -> None:
+def test_redesigned_slots_start_with_the_weights_that_can_be_kept(
+    trained: Trained, tmp_path: Path
+) -> None:
     space = load_space(begun_with(TINY, str(trained.file), tmp_path))
     specs = {"stages.0.conv1": ConvSpec(kernel_shape="cross")}
     network = Candidate(space, space.design(specs)).network
@@ -80,7 +82,7 @@ def test_a_binary_basis_of_kept_weights_has_a_scale(trained: Trained, tmp_path: 
     assert candidate.cost == space.analysis.cost_of(candidate.network)
 
 
-def test_learned_shapes_begin_with_kept_weights_too(
+def test_learned_shapes_start_with_kept_weights(
     trained: Trained, storage: str, tmp_path: Path
 ) -> None:
     space = begun_with(LEARNED, str(trained.file), tmp_path)
@@ -89,7 +91,9 @@ def test_learned_shapes_begin_with_kept_weights_too(
     assert any("learned" in entry.description for entry in found.entries)
 
 
-def test_other_weights_are_other_numbers(trained: Trained, storage: str, tmp_path: Path) -> None:
+def test_other_initial_weights_are_another_protocol(
+    trained: Trained, storage: str, tmp_path: Path
+) -> None:
     file = tmp_path / "tiny.safetensors"
     state = load_file(trained.file)
     save_file(state, file)
@@ -137,7 +141,9 @@ def test_projected_accuracy_needs_weights(key: str, storage: str, tmp_path: Path
         search(varied(TINY, tmp_path, text, new[key]), trials=1, storage=storage)
 
 
-def test_a_bad_start_is_not_trained(trained: Trained, storage: str, tmp_path: Path) -> None:
+def test_a_design_with_low_projected_accuracy_is_not_trained(
+    trained: Trained, storage: str, tmp_path: Path
+) -> None:
     begun = begun_with(TINY, str(trained.file), tmp_path)
     (folder := tmp_path / "bound").mkdir()
     text = "objectives: {accuracy: maximize, params: minimize}"

@@ -47,7 +47,7 @@ def again(
     return remeasure(designs, ["latency_ms"], plan, opened, on_status, in_turn)
 
 
-def test_new_readings_lie_beside_the_old(storage: str) -> None:
+def test_new_readings_are_added_to_old_readings(storage: str) -> None:
     before = {row.id: (row.value, row.low, row.high) for row in rows(storage, MeasurementRow)}
     designs = [entry.id for entry in front("quick", storage=storage).entries]
     assert again(storage, "quick") == designs
@@ -61,7 +61,7 @@ def test_new_readings_lie_beside_the_old(storage: str) -> None:
     assert all(deployed(row.provenance).forms for row in new if row.design != designs[0])
 
 
-def test_many_are_timed_a_few_at_once(storage: str) -> None:
+def test_designs_are_timed_in_groups(storage: str) -> None:
     events: list[Event] = []
     assert len(again(storage, "quick", events.append, in_turn=2)) == 3
     # Another process of this machine may time just now.
@@ -95,7 +95,7 @@ def test_interleaved_readings_of_a_foreign_metric_are_checked(tmp_path: Path) ->
     assert measured(storage) == before
 
 
-def test_learned_shapes_are_those_of_the_weights_or_left_out(
+def test_learned_shapes_are_restored_from_weights_or_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_machine_be(False, monkeypatch)
@@ -125,7 +125,7 @@ def test_learned_shapes_are_those_of_the_weights_or_left_out(
 
 
 @pytest.mark.parametrize("noisy", [True, False])
-def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -> None:
+def test_flagged_designs_are_those_that_may_be_on_the_front(storage: str, noisy: bool) -> None:
     entries = front("quick", storage=storage).entries
     assert flagged_designs(front("quick", storage=storage), HERE) == []
     ids = [entry.id for entry in entries]
@@ -144,7 +144,7 @@ def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -
     assert [entry.id for entry in flagged_designs(front("quick", storage=storage), HERE)] == ids[2:]
 
 
-def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
+def test_the_baseline_is_flagged_even_off_the_front(storage: str) -> None:
     found = front("quick", storage=storage)
     baseline = found.baseline
     change(storage, mark(baseline))
@@ -166,7 +166,7 @@ def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
     assert [entry.id for entry in flagged_designs(found, HERE)] == [baseline]
 
 
-def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None:
+def test_designs_of_another_device_are_not_timed_here(storage: str) -> None:
     ids = [entry.id for entry in front("quick", storage=storage).entries]
     change(storage, mark(*ids))
     other = moved(storage, "quick", ids[2:])

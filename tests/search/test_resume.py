@@ -44,7 +44,7 @@ JSON = st.recursive(
         (", flops: minimize", "", 'objectives.flops was "minimize", is absent'),
     ],
 )
-def test_a_changed_space_is_refused_with_the_difference(
+def test_a_changed_space_is_rejected_with_the_difference(
     storage: str, tmp_path: Path, old: str, new: str, difference: str
 ) -> None:
     search(STATIC, trials=1, storage=storage)
@@ -59,7 +59,9 @@ def test_a_changed_space_is_refused_with_the_difference(
     assert search(space, trials=1, study="other", storage=storage).study == "other"
 
 
-def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_path: Path) -> None:
+def test_a_space_can_be_corrected_while_its_study_has_no_results(
+    storage: str, tmp_path: Path
+) -> None:
     # An objective more: Optuna's study has to be another one too.
     fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
     measurements = MeasurementStore(open_database(storage, create=True), this_device())
@@ -89,14 +91,12 @@ def test_a_space_can_be_mended_while_its_study_has_no_design(storage: str, tmp_p
         ),
     ],
 )
-def test_a_change_that_means_nothing_is_accepted(
-    storage: str, tmp_path: Path, old: str, new: str
-) -> None:
+def test_an_equivalent_space_is_accepted(storage: str, tmp_path: Path, old: str, new: str) -> None:
     search(STATIC, trials=1, storage=storage)
     assert len(search(varied(STATIC, tmp_path, old, new), trials=2, storage=storage).entries) == 2
 
 
-def test_another_device_is_refused_with_the_difference(storage: str) -> None:
+def test_another_device_is_rejected_with_the_difference(storage: str) -> None:
     search(STATIC, trials=1, storage=storage)
     engine = open_database(storage, create=True)
     older = dataclasses.replace(this_device(), torch="1.0", cores=4096)
@@ -112,7 +112,7 @@ def test_another_device_is_refused_with_the_difference(storage: str) -> None:
         search(STATIC, trials=2, storage=storage)
 
 
-def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage: str) -> None:
+def test_a_study_of_another_device_is_resumed_if_devices_may_be_mixed(storage: str) -> None:
     before = search(STATIC, trials=3, storage=storage)
     there = moved(storage, "static", [entry.id for entry in before.entries])
     with Session(open_database(storage, create=True)) as session, session.begin():
@@ -131,7 +131,7 @@ def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage
         search(STATIC, trials=5, storage=storage)
 
 
-def test_another_way_of_measuring_is_refused(storage: str) -> None:
+def test_another_protocol_is_rejected(storage: str) -> None:
     search(STATIC, trials=1, storage=storage)
     engine = open_database(storage, create=True)
     with Session(engine) as session, session.begin():
@@ -143,7 +143,7 @@ def test_another_way_of_measuring_is_refused(storage: str) -> None:
         search(STATIC, trials=2, storage=storage)
 
 
-def test_a_study_remembers_what_it_was_begun_with(storage: str) -> None:
+def test_a_study_stores_its_space_device_and_seed(storage: str) -> None:
     found = search(STATIC, trials=1, seed=5, storage=storage)
     (row,) = rows(storage, StudyRow)
     assert (row.space, row.space_text, row.seed) == ("static", STATIC.read_text(), 5)
@@ -152,13 +152,13 @@ def test_a_study_remembers_what_it_was_begun_with(storage: str) -> None:
 
 
 @given(JSON, JSON)
-def test_there_is_a_difference_just_where_the_contents_differ(old: object, new: object) -> None:
+def test_there_is_a_difference_exactly_if_the_contents_differ(old: object, new: object) -> None:
     assert difference_of({"key": old}, {"key": old}) == ""
     differ = difference_of({"key": old}, {"key": new})
     meanings = [json.dumps(content, sort_keys=True) for content in (old, new)]
     assert bool(differ) == (meanings[0] != meanings[1])
 
 
-def test_a_date_can_differ_too() -> None:
+def test_dates_can_differ() -> None:
     old, new = datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)
     assert difference_of({"a": old}, {"a": new}) == 'a was "2020-01-01", is "2020-01-02"'

@@ -106,7 +106,7 @@ def study_space(study: StudyRow, given: SearchSpace | None) -> SearchSpace:
         StorageError: If the given search space is not that of the study.
         SpaceError: If the search space in the database is invalid.
     """
-    file = f"{study.space} (as study '{study.name}' has it)"
+    file = f"{study.space} (of study '{study.name}')"
     if given is None:
         return build_space(study.space, file, study.space_text)
     stored = read_source(file, study.space_text).content

@@ -181,7 +181,17 @@ def forget(engine: Engine, name: str) -> None:
 
 @contextmanager
 def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
-    """Open Optuna's part of a database; its tables are created if they do not exist."""
+    """Open the tables of Optuna in a database; they are created if they do not exist.
+
+    Args:
+        engine: Engine of the database.
+
+    Yields:
+        The storage of Optuna.
+
+    Raises:
+        StorageError: If the tables cannot be used.
+    """
     url = engine.url.render_as_string(hide_password=False)
     with creating(engine, sqlite_file(engine.url)):
         try:
@@ -248,7 +258,7 @@ class SampledTrial:
         return picked
 
     def complete(self, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
-        """Tell the sampler that a trial is complete.
+        """Report to the sampler that the trial is complete.
 
         Args:
             values: Values by objective.
@@ -258,7 +268,7 @@ class SampledTrial:
         self._study.tell(self._trial, [values[name] for name in self._objectives])
 
     def reject(self, violations: Mapping[str, float]) -> None:
-        """Tell the sampler that a design violates a constraint and was not evaluated further.
+        """Report to the sampler that the design violates a constraint and was not evaluated further.
 
         Args:
             violations: Violations by constraint, as far as they are known.
@@ -267,7 +277,7 @@ class SampledTrial:
         self._study.tell(self._trial, state=TrialState.PRUNED)
 
     def fail(self) -> None:
-        """Tell the sampler that the trial failed."""
+        """Report to the sampler that the trial failed."""
         self._study.tell(self._trial, state=TrialState.FAIL)
 
     def _constrain(self, violations: Mapping[str, float]) -> None:

@@ -44,7 +44,7 @@ def stored(lines: list[InBackend]) -> dict[str, bool]:
     return {line.backend: line.number is not None and line.number.stored for line in lines}
 
 
-def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str) -> None:
+def test_stored_latencies_are_found_also_by_a_search_in_that_backend(storage: str) -> None:
     space = quick(TIMED)
     first = compare_backends(
         Single(space, space.baseline, open_measurements(storage)), ["onnxruntime"]
@@ -65,7 +65,7 @@ def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str)
     assert Kind.TIMING not in {told.event.kind for told in follow.told}
 
 
-def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
+def test_all_skips_unsupported_backends(storage: str) -> None:
     space = quick(TIMED, "channels_last: true")
     single = Single(space, space.baseline, open_measurements(storage))
     known(single, "eager", "compile")
@@ -84,7 +84,7 @@ def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
         ("openvino", "channels_last: true", "--backend: the backend openvino lays tensors out by"),
     ],
 )
-def test_a_backend_that_cannot_be_used_is_one_line(
+def test_an_unsupported_backend_is_rejected_in_one_line(
     storage: str, backend: str, measure: str, problem: str
 ) -> None:
     space = quick(TIMED, measure)

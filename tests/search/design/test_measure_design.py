@@ -54,7 +54,7 @@ def sources(found: Measured) -> set[bool]:
     return {number.stored for number in [*found.design.values(), *found.baseline.values()]}
 
 
-def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> None:
+def test_all_metrics_without_training_are_measured_by_default(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
     single = Single(space, design, open_measurements(storage))
@@ -70,7 +70,7 @@ def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> 
     assert forms.keys() == design.changed.keys()
 
 
-def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> None:
+def test_stored_metrics_are_measured_again_only_if_requested(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
     first = Single(space, design, open_measurements(storage)).measure([])
@@ -98,7 +98,7 @@ def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> No
     assert newest.measured_at > again.design["latency_ms"].measured_at
 
 
-def test_the_baseline_stands_alone(storage: str) -> None:
+def test_the_baseline_is_measured_alone(storage: str) -> None:
     space = quick(TIMED)
     found = Single(space, space.baseline, open_measurements(storage)).measure(["params"])
     assert found.design.keys() == {"params"}
@@ -132,7 +132,7 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
     assert measured(storage) == before
 
 
-def test_another_way_to_measure_is_another_number(storage: str) -> None:
+def test_other_measurement_settings_are_another_protocol(storage: str) -> None:
     space = quick(TIMED)
     Single(space, space.baseline, open_measurements(storage)).measure([])
     other = Single(remeasured(space, batch=2), space.baseline, open_measurements(storage)).measure(
@@ -142,7 +142,7 @@ def test_another_way_to_measure_is_another_number(storage: str) -> None:
     assert stored == {"bits", "flops", "params"}
 
 
-def test_a_training_is_made_only_if_asked_for(storage: str) -> None:
+def test_training_requires_permission(storage: str) -> None:
     space = quick(TINY)
     with pytest.raises(DsxError, match=r"^--metric: accuracy of the baseline requires training"):
         Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
@@ -158,7 +158,7 @@ def learned_design(space: SearchSpace) -> Design:
     return space.design({"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4)})
 
 
-def test_learned_shapes_are_trained_before_anything_is_known(
+def test_learned_shapes_are_trained_before_any_measurement(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = quick(LEARNED)
@@ -180,7 +180,7 @@ def test_learned_shapes_are_trained_before_anything_is_known(
     assert {number.stored for number in again.design.values()} == {True}
 
 
-def test_numbers_of_learned_shapes_are_of_one_training(storage: str) -> None:
+def test_metrics_of_learned_shapes_are_of_one_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
     Single(space, design, open_measurements(storage), train=True).measure(["params"])
@@ -195,7 +195,7 @@ def test_numbers_of_learned_shapes_are_of_one_training(storage: str) -> None:
     }  # fmt: skip
 
 
-def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
+def test_known_learned_shapes_need_no_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
     trained = Candidate(space, design).trained()
@@ -217,14 +217,16 @@ def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
         ("tests.search.metrics:missing", "--metric: no attribute of tests.search.metrics called"),
     ],
 )
-def test_a_metric_that_cannot_be_had_is_one_line(storage: str, metric: str, problem: str) -> None:
+def test_an_unsupported_metric_is_rejected_in_one_line(
+    storage: str, metric: str, problem: str
+) -> None:
     space = quick(TIMED)
     with pytest.raises(DsxError) as caught:
         Single(space, space.baseline, open_measurements(storage)).measure([metric])
     assert str(caught.value).startswith(problem)
 
 
-def test_what_is_no_number_is_not_kept(storage: str) -> None:
+def test_a_value_that_is_not_a_number_is_not_stored(storage: str) -> None:
     space = quick(TIMED)
     single = Single(space, space.baseline, open_measurements(storage))
     with pytest.raises(WorkFailed, match=r"^tests\.search\.metrics:value_nan is nan$"):
@@ -232,7 +234,7 @@ def test_what_is_no_number_is_not_kept(storage: str) -> None:
     assert measured(storage) == Counter()
 
 
-def test_a_network_that_fails_says_so_in_one_line(storage: str, tmp_path: Path) -> None:
+def test_a_failing_network_is_reported_in_one_line(storage: str, tmp_path: Path) -> None:
     fragile = "model: tests.search.models:Fragile\nmodel_args: {error: KeyError, always: false}"
     file = varied(TINY, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", fragile)
     space = load_space(file)
@@ -245,7 +247,7 @@ def test_a_network_that_fails_says_so_in_one_line(storage: str, tmp_path: Path) 
     assert {metric for one, metric in taken(storage) if one == crossed(space).id} == {"params"}
 
 
-def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
+def test_an_interrupted_measurement_keeps_completed_metrics(storage: str) -> None:
     space = quick(TIMED)
 
     def stop(event: Event) -> None:
@@ -258,7 +260,7 @@ def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
     assert kept == CHEAP - {"peak_memory_mb"}
 
 
-def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -> None:
+def test_uncountable_metrics_are_reported_unless_requested(storage: str) -> None:
     model = "tests.measure.metrics.test_deployed_flops:Unfollowed"
     text = ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
     of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))
