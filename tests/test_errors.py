@@ -1,4 +1,4 @@
-"""Errors are one line, with a near match and an exit code."""
+"""Errors: one line, the nearest match and the exit code."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Pooled numbers: hand-made cases, and how often the intervals hold the truth."""
+"""Aggregation: cases computed by hand, and coverage of the intervals."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ def value(number: float, half: float = 0.0) -> Estimate:
 
 
 def pooled(readings: Sequence[Measurement], units: Mapping[str, str]) -> Mapping[str, Estimate]:
-    """Pool the readings of a design that is alone in its study."""
+    """Aggregate the readings of the only design of a study."""
     return aggregate_all({"design": readings}, units)["design"]
 
 
@@ -130,7 +130,7 @@ def test_times_of_earlier_learned_shapes_are_excluded() -> None:
         return read(ms, 0.1, order, learned=True, seed=seed)
 
     first = [params(100, 1, 0), time(1.0, 2, 0), time(1.2, 3, 0)]
-    # The same shapes again, and the shapes of another seed.
+    # The same shapes again, and those of another seed.
     again = [*first, params(100, 4, 0), params(90, 5, 1), time(0.5, 6, 1)]
     assert pooled(again, {})["latency_ms"].readings == 3
     other = [*again, params(110, 7, 0), time(3.0, 8, 0)]
@@ -148,7 +148,7 @@ def test_intervals_of_aggregated_readings_cover_the_true_value(
     for _ in range(1000):
         numbers = 10 + offset * rng.normal(size=count) + error * rng.normal(size=count)
         held.append(holds(aggregate_readings([read(v, Z * error) for v in numbers]), 10))
-    # Within three standard errors of 95 %, or above: where errors are known, more is held.
+    # At least 95 % within three standard errors; with known errors the coverage is higher.
     assert np.mean(held) > 0.93
 
 
@@ -173,7 +173,7 @@ def test_a_deviation_pooled_over_designs_applies_to_each() -> None:
     values = [found[str(number)]["latency_ms"] for number in range(40)]
     held = [holds(own, truth) for own, truth in zip(values, truths, strict=True)]
     assert np.mean(held) >= 0.9
-    # By Student's quantile of one design alone half the width would be 12.7 x 0.05 / sqrt(2).
+    # With Student's quantile for a single design, the half-width would be 12.7 x 0.05 / sqrt(2).
     widths = [(own.high - own.low) / own.value for own in values]
     assert max(widths) < 4 * 0.05
     single = found["single"]["latency_ms"]
@@ -189,7 +189,7 @@ def test_shared_readings_count_once_in_the_pooled_deviation() -> None:
     shared = [read(1.0, 0.01, 1), read(1.3, 0.01, 2)]
     designs = {**dict.fromkeys(map(str, range(9)), shared), "b": [read(2.0, 0.01, 3)]}
     found = aggregate_all(designs, {})
-    # One deployed network with two readings, however many designs run as it.
+    # One deployed network with two readings, which several designs share.
     assert found["b"] == {"latency_ms": value(2.0, 0.01)}
     own = pooled(shared, {})
     assert all(found[str(number)] == own for number in range(9))
@@ -210,9 +210,9 @@ def test_the_variance_between_seeds_applies_to_single_trainings() -> None:
 
 
 def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> Sequence[Estimate]:
-    """Classify the same images with networks of several seeds, some images being harder.
+    """Simulate the classification of the same images by networks of several seeds.
 
-    Image and seed have a normal effect each; an image is a hit where their sum, and chance, is
+    The image, the seed and chance have normal effects; the prediction is correct if their sum is
     below a threshold.
     """
     harder = rng.normal(size=images)
@@ -229,12 +229,12 @@ def trained(rng: np.random.Generator, seeds: int, images: int, luck: float) -> S
 @pytest.mark.parametrize("luck", [0.02, 0.3])
 def test_intervals_of_means_over_seeds_cover_the_true_value(seeds: int, luck: float) -> None:
     rng = np.random.default_rng(seeds)
-    # Over all images and seeds the sum is normal.
+    # The sum over all images and seeds is normal.
     sigma = math.sqrt(1 + 0.25 + luck**2)
     truth = 0.5 * math.erfc(-1.6 / sigma / math.sqrt(2))
     held = [holds(aggregate_seeds(trained(rng, seeds, 360, luck)), truth) for _ in range(600)]
     assert np.mean(held) > 0.925
-    # The images alone, as each seed reports them, are not enough where luck is large.
+    # The interval of a single seed is too narrow if the variance between seeds is large.
     if luck == 0.3:
         alone = [holds(trained(rng, 1, 360, luck)[0], truth) for _ in range(600)]
         assert np.mean(alone) < 0.9

@@ -31,7 +31,7 @@ BAD = Estimate(value=0.1, low=0.07, high=0.13, chance=0.12)
 
 @pytest.fixture(scope="module")
 def constant(tmp_path_factory: pytest.TempPathFactory) -> tuple[Front, list[Progress]]:
-    """A study of a network that predicts one class, and how its search was followed."""
+    """A study of a network that predicts one class, and the progress of its search."""
     folder = tmp_path_factory.mktemp("constant")
     space = varied(TINY, folder, MODEL, "model: tests.search.models:Constant")
     told: list[Progress] = []
@@ -47,7 +47,7 @@ def test_the_first_progress_after_the_baseline_has_the_note(
     assert "the baseline is not better than chance" in note
     assert "it predicts the same class for every image" in note
     assert "another learning rate, more epochs" in note and "batch norm" in note
-    # Once is enough.
+    # The note occurs once.
     assert told[-1].notes == (note,)
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_compared_with_a_constant_baseline(
 
 
 def test_the_commands_report_it_in_one_line(tmp_path: Path) -> None:
-    # Nothing is learnt at this rate, and the network is no constant.
+    # With this learning rate nothing is learnt, but the predictions are not constant.
     space = varied(TINY, tmp_path, "learning_rate: 0.2", "learning_rate: 1e-9")
     ended = dsx("search", space, "--trials", 2, folder=tmp_path)
     assert ended.code == 0
@@ -137,7 +137,7 @@ def test_readings_of_any_metric_may_state_the_chance_level() -> None:
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)
     good = aggregate_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
     assert (good.chance, good.at_chance, good.constant) == (0.3, False, False)
-    # Of an error rate, less is better.
+    # A lower error rate is better.
     below = Predictions(chance=0.7, better_than_chance="below")
     assert aggregate_readings([stored(0.7, below)]).at_chance
     assert not aggregate_readings([stored(0.1, below)]).at_chance

@@ -1,4 +1,4 @@
-"""The front of a study, and picks by their rules."""
+"""The front of a study and the selection of designs."""
 
 import dataclasses
 import math
@@ -89,7 +89,7 @@ def test_knee_is_nearest_the_ideal_point_of_scaled_objectives() -> None:
     ends = [entry(1, flops=0, accuracy=0.0), entry(2, flops=1000, accuracy=1.0)]
     near, far = entry(3, flops=300, accuracy=0.8), entry(4, flops=500, accuracy=0.85)
     assert front(*ends, near, far).knee is near
-    # In raw numbers #5 would be nearer: flops dwarf an accuracy.
+    # Without scaling #5 would be nearer, because flops are much larger than accuracies.
     assert front(*ends, near, far, entry(5, flops=10, accuracy=0.1)).knee is near
 
 
@@ -160,7 +160,7 @@ def test_a_study_without_feasible_designs_has_no_front(name: str) -> None:
 
 
 def unsure(trial: int, half: float, **metrics: float) -> Entry:
-    """Give an entry with intervals as wide in every metric."""
+    """Return an entry with the same relative interval width in every metric."""
     ends = {
         name: Estimate(value=number, low=number - half, high=number + half)
         for name, number in metrics.items()
@@ -203,7 +203,7 @@ def test_a_value_outside_its_interval_raises_an_assertion_error() -> None:
 
 
 def timed(trial: int, ms: float, accuracy: float, **facts: Any) -> Entry:
-    """Make an entry with a latency that is known to 2 %."""
+    """Return an entry with a latency interval of 2 %."""
     found = entry(trial, latency_ms=ms, accuracy=accuracy)
     latency = Estimate(value=ms, low=0.98 * ms, high=1.02 * ms, **facts)
     return dataclasses.replace(found, metrics={**found.metrics, "latency_ms": latency})
@@ -221,7 +221,7 @@ def test_a_flagged_latency_makes_no_design_certain(flag: dict[str, bool], slower
         facts = [flag if trial in flagged else {} for trial in (0, 1)]
         found = front(timed(0, 1.0, 0.9, **facts[0]), timed(1, slower, 0.9, **facts[1]), **LATENCY)
         assert "certain" not in found.membership.values()
-        # One flagged reading of another network may well be a tenth off, but not a factor of 4.
+        # A flagged reading may be wrong by a tenth, but not by a factor of 4.
         assert found.membership[found.entries[1].id] == ("possible" if slower == 1.1 else "no")
         assert found.contested == [(found.entries[0], found.entries[1])]
         assert found.entries[1] in found.contenders

@@ -1,4 +1,4 @@
-"""What intervals leave open, against all truths that they allow."""
+"""Front membership, compared with all true values that the intervals allow."""
 
 import dataclasses
 import itertools
@@ -18,13 +18,13 @@ from dsx.analysis.membership import (
 )
 from dsx.analysis.pareto import Values, non_dominated
 
-# Few different ends, so that intervals touch, and exact ones are equal.
+# Few different ends, so that intervals touch and exact values are equal.
 END = st.integers(0, 3).map(float)
 INTERVAL = st.tuples(END, END).map(sorted)
 
 
 def intervals(most: int, widest: int) -> st.SearchStrategy[Values]:
-    """Give (n, m, 2) ends."""
+    """Return (n, m, 2) ends of intervals."""
     shapes = st.tuples(st.integers(1, most), st.integers(1, widest))
 
     def fill(shape: tuple[int, int]) -> st.SearchStrategy[Values]:
@@ -42,7 +42,7 @@ def independent_costs(lows: Values, highs: Values) -> Costs:
 
 
 def truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[Values]:
-    """List truths: each number at either end or in the middle of its interval."""
+    """List true values: each cost at an end or in the middle of its interval."""
     n, m, _ = ends.shape
     choices = [sorted({low, (low + high) / 2, high}) for low, high in ends.reshape(-1, 2)]
     found = [np.array(truth).reshape(n, m) for truth in itertools.product(*choices)]
@@ -67,7 +67,7 @@ def test_membership_is_that_of_all_true_values(ends: Values) -> None:
 
 
 def in_common(ends: Values, rng: np.random.Generator) -> Costs:
-    """Let some designs have some numbers in common."""
+    """Generate designs with common costs."""
     n, m, _ = ends.shape
     labels = rng.integers(0, max(1, n - 1), (n, m))
     for column in range(m):
@@ -88,10 +88,10 @@ def test_common_costs_are_equal_for_all_true_values(ends: Values, seed: int) -> 
 def test_a_flagged_cost_makes_no_design_certain(ends: Values, seed: int) -> None:
     rng = np.random.default_rng(seed)
     costs = in_common(ends, rng)
-    # Numbers in common are flagged together.
+    # Common costs are flagged together.
     costs.flagged[:] = (rng.integers(0, 2, (ends.size, 1)) > 0)[costs.labels, 0]
     words = memberships(costs)
-    # Flagged costs may take any value, also beyond all others.
+    # Flagged costs may have any value, also beyond all others.
     ends[costs.flagged] = (-9.0, 9.0)
     unknown = of_all_truths(ends, costs.labels)
     for word, told in zip(words, unknown, strict=True):
@@ -108,12 +108,12 @@ def test_similar_flagged_latencies_decide_nothing() -> None:
     costs = dataclasses.replace(costs, flagged=flagged)
     assert 1.0 * (1 + FLAGGED_ERROR) > 1.1 * (1 - FLAGGED_ERROR)
     assert memberships(costs) == ["possible", "possible", "no"]
-    # The third keeps the others from being certain.
+    # The third design could dominate the others.
     assert contested_pairs(costs) == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_equal_deployed_networks_are_distinguished_by_other_costs() -> None:
-    # The latency is unknown, but it is one latency.
+    # The latency is uncertain, but common to both.
     lows, highs = np.array([[1.0, 0.1], [1.0, 0.2]]), np.array([[2.0, 0.1], [2.0, 0.2]])
     apart = independent_costs(lows, highs)
     assert memberships(apart) == ["certain", "possible"]
@@ -161,14 +161,14 @@ def test_without_contested_pairs_no_design_is_possible(ends: Values) -> None:
 
 def test_exact_costs_make_membership_certain() -> None:
     costs = np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]])
-    # Of two that are equal in everything, both stay.
+    # Two equal designs are both on the front.
     assert memberships(independent_costs(costs, costs)) == ["certain", "certain", "no", "certain"]
     assert contested_pairs(independent_costs(costs, costs)) == []
 
 
 def test_an_interval_that_only_touches_decides() -> None:
     lows, highs = np.array([[1.0, 0.0], [1.0, 5.0]]), np.array([[1.0, 5.0], [1.0, 9.0]])
-    # The second may be as good as the first in all, and is worse otherwise.
+    # The second design is at best equal to the first, and otherwise worse.
     assert memberships(independent_costs(lows, highs)) == ["certain", "possible"]
     assert contested_pairs(independent_costs(lows, highs)) == [(1, 0)]
     lows[1, 1] = 5.1

@@ -18,7 +18,7 @@ def numbers(*values: float) -> Numbers:
 
 
 def test_tau_of_four_items_with_one_pair_swapped() -> None:
-    # Six pairs, one of them the other way: (5 - 1) / 6.
+    # Six pairs, one of them in opposite order: (5 - 1) / 6.
     assert tau(numbers(1, 2, 3, 4), numbers(10, 30, 20, 40)) == pytest.approx(4 / 6)
 
 
@@ -49,7 +49,7 @@ def test_spearman_of_four_items_with_one_pair_swapped() -> None:
 
 
 def normal_pairs(rng: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-    """Draw from two normal distributions of correlation 0.6."""
+    """Sample two normal distributions with correlation 0.6."""
     x, noise = rng.standard_normal((2, count))
     return x, 0.6 * x + 0.8 * noise
 
@@ -58,7 +58,7 @@ def test_the_interval_has_the_width_of_the_distribution_of_tau() -> None:
     rng = np.random.default_rng(3)
     found = agreement(*normal_pairs(rng, 200))
     scatter = float(np.std([tau(*normal_pairs(rng, 200)) for _ in range(400)]))
-    # Of normal distributions tau is 2 / pi * arcsin of their correlation.
+    # For normal distributions, tau is 2 / pi * arcsin of the correlation.
     assert found.low < 2 / math.pi * math.asin(0.6) < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 * scatter, rel=0.2)
 
@@ -83,16 +83,16 @@ FAR_OFF = 1e9
 
 
 def test_two_measurements_of_two_items() -> None:
-    # Each measurement orders them rightly with probability 3/4 where they lie 0.6745 standard
-    # deviations of their difference apart. Both are right or both wrong in 10 cases of 16, so that
-    # the pair adds 4/16.
+    # If the items differ by 0.6745 standard deviations of their difference, a measurement orders
+    # them correctly with probability 3/4. Two measurements agree in 10 of 16 cases, so that the
+    # pair contributes 4/16.
     value = numbers(0, 0.6745 * math.sqrt(2), FAR_OFF)
     assert ceiling(value, value - 1.96, value + 1.96) == pytest.approx(2.25 / 3, abs=0.05)
 
 
 def test_each_side_of_an_uneven_interval_counts() -> None:
     value, far = numbers(0, 1, FAR_OFF), numbers(0, 1e5, 0)
-    # Upwards the second thing only gets farther away; downwards it passes the first half the time.
+    # Upwards the second item only moves away; downwards it passes the first half of the time.
     assert ceiling(value, value, value + far) == pytest.approx(1)
     assert ceiling(value, value - far, value) == pytest.approx(2 / 3, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""Reasons of failures: what differs between candidates does not make them different kinds."""
+"""Kinds of reasons of failures, which ignore differences between candidates."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Scatter: pooled variance against numpy, and what tells nothing."""
+"""Pooled relative standard deviation, compared with numpy."""
 
 import math
 

@@ -9,9 +9,9 @@ from dsx.conv.deploy import Choice, _choose
 
 
 def let_forms_be(own: bool, patch: pytest.MonkeyPatch) -> None:
-    """Let the dense form of each convolution be the fastest, or one of its own forms.
+    """Patch the selection of deployed forms: the dense form, or a form other than dense.
 
-    With the dense form every redesigned network runs as the baseline; with own forms it does not.
+    With dense forms every redesigned network has the deployed network of the baseline.
     """
 
     def race(forms: Mapping[str, nn.Module], *_: object) -> Choice:

@@ -1,4 +1,4 @@
-"""What the machine and the database offer."""
+"""Examination of the machine and of a database."""
 
 import dataclasses
 import re
@@ -53,7 +53,7 @@ def test_the_reference_workload_is_recalibrated(
     )
     assert re.fullmatch(said, found["reference time"])
     assert [value > 1e-2 for value in reference_times.values()] == [True]
-    # A machine that slows down right after the reference was taken needs another try.
+    # If the machine slows down right after the calibration, another attempt is needed.
     advice = (examine(storage, calibrate=True).findings["advice"] for _ in range(5))
     assert any("--calibrate" not in words for words in advice)
 
@@ -85,7 +85,7 @@ def test_readings_of_the_same_network_are_checked_against_each_other(
         taken = session.scalars(select(MeasurementRow).where(MeasurementRow.samples != b""))
         for number, row in enumerate(taken.all()):
             facts = {c.name: getattr(row, c.name) for c in MeasurementRow.__table__.columns}
-            # The first network is read once more, far away from its first reading.
+            # The first network has a second reading that differs strongly from the first.
             far = {"low": 999 * row.high, "value": 1e3 * row.high, "high": 1001 * row.high}
             session.add(MeasurementRow(**facts | {"id": None} | ({} if number else far)))
     found = examine(storage)

@@ -1,4 +1,4 @@
-"""One design through its metrics: cheap before dear, and what goes wrong on the way."""
+"""Evaluation of a design: the order of the metrics, and failures."""
 
 import dataclasses
 import json
@@ -183,7 +183,7 @@ RIGID = {
 
 
 def evaluator_of(space: Path, storage: str) -> Evaluator:
-    """Make what a search of a space evaluates designs with; the baseline is known to it."""
+    """Build the evaluator of a study that has evaluated the baseline."""
     plan, study = created(load_space(space), storage)
     evaluator = Evaluator(plan, study, ignore_status)
     study.measurements.add_design(plan.space.design(RIGID), "learned")
@@ -201,7 +201,7 @@ def test_learned_shapes_are_counted_as_they_are_after_training(storage: str) -> 
     state = evaluator.weights.load(design.id)
     assert state is not None
     network.load_state_dict(state)
-    # By the weights themselves: dead ones are zero once the shapes are frozen.
+    # Counted from the weights: those outside the shapes are zero after the shapes are frozen.
     parameters = dict(network.named_parameters())
     dead = sum(int((parameters[f"{name}.weight"] == 0).sum()) for name in RIGID)
     scores = sum(parameters[f"{name}.shape_scores"].numel() for name in RIGID)
@@ -224,7 +224,7 @@ def test_a_training_is_not_repeated_for_lost_measurements(
 
 
 def lose(evaluator: Evaluator, metric: str) -> None:
-    """Forget the newest numbers of a metric."""
+    """Delete the newest measurements of a metric."""
     with Session(evaluator.study.measurements.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == metric))
 
@@ -267,7 +267,7 @@ def test_metrics_of_other_shapes_than_the_weights_have_are_measured_again(
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
-    # As if it had been stopped between the weights of a second training and their numbers.
+    # As after an interruption between storing the weights and the metrics of a second training.
     protocol = evaluator.plan.protocol("flops", design)
     evaluator.study.measurements.add(design.id, "flops", protocol, exact(1))
     monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
@@ -324,7 +324,7 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
 
 
 def with_metrics(*names: str) -> SearchSpace:
-    """Build a space of a network and data with numbers of numpy."""
+    """Build a space whose network and data use numpy scalars."""
     text = ruled("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
     wanted = ", ".join(f"'tests.search.metrics:{name}': minimize" for name in names)
     for old, new in (

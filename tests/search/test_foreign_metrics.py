@@ -1,4 +1,4 @@
-"""A metric that is given by an import path behaves like one of dsx, in every command."""
+"""A metric that is given by an import path behaves like a built-in one in every command."""
 
 import json
 from pathlib import Path
@@ -24,14 +24,14 @@ OWN = f"objectives: {{'{ERROR}': minimize, '{WATTS}': minimize, '{GUESS}': minim
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A space all of whose objectives are from outside."""
+    """A space with metrics outside dsx as objectives."""
     old = "objectives: {accuracy: maximize, latency_ms: minimize}"
     return varied(QUICK, tmp_path_factory.mktemp("space"), old, OWN)
 
 
 @pytest.fixture
 def storage(space: Path, tmp_path: Path) -> str:
-    """A study of it with three designs."""
+    """A study of that space with three designs."""
     return searched(space, tmp_path)
 
 

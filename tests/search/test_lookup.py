@@ -1,4 +1,4 @@
-"""Designs that run as the same deployed network share its readings."""
+"""Designs with the same deployed network share its readings."""
 
 import dataclasses
 from pathlib import Path
@@ -52,13 +52,13 @@ def test_designs_that_fall_back_to_dense_are_timed_once(storage: str) -> None:
     assert [(v.value, v.low, v.high) for v in values] == [(row.value, row.low, row.high)] * 3
     assert {entry.deployed for entry in found.entries} == {row.subject}
     assert [(e.fallbacks, e.redesigned) for e in found.entries] == [(0, 0), (2, 2), (2, 2)]
-    # The networks compute what the baseline computes, whatever their designs promise.
+    # All networks compute the same as the baseline, despite their different designs.
     flops = {entry.deployed_counts["flops"] for entry in found.entries}
     assert flops == {found.entries[0].metrics["flops"].value}
     assert all(e.metrics["flops"].value < min(flops) for e in found.entries[1:])
     assert all(e.deployed_counts["params"] > e.metrics["params"].value for e in found.entries[1:])
     assert found.conditions["deployed networks"].startswith("3 designs run as 1 different network")
-    # A latency that two designs share orders neither before the other.
+    # A latency that two designs share does not order them.
     best = max(entry.metrics["accuracy"].value for entry in found.entries)
     on_front = {entry.id for entry in found.entries if entry.metrics["accuracy"].value == best}
     assert found.front_ids == on_front
@@ -100,7 +100,7 @@ def test_learned_shapes_in_dense_form_are_the_network_of_the_baseline(
     space.write_text(f"{space.read_text()}{timed}\n")
     found = search(space, trials=2, storage=storage)
     assert len(found.entries) == 2
-    # At the end it may be timed again, for both.
+    # The final timing may add another reading, which both share.
     assert len({row.subject for row in latencies(storage)}) == 1
     baseline, learned = (entry.metrics[LATENCY] for entry in found.entries)
     assert baseline == learned and baseline.rests_on == learned.rests_on
@@ -131,7 +131,7 @@ def test_each_network_is_timed_once_in_a_refinement(storage: str) -> None:
     change(storage, leave_open)
     before = len(latencies(storage))
     found = refine_study("quick", 60.0, storage=storage, limits=Limits(seeds=1))
-    # All three designs run as one network, so timing cannot separate them.
+    # All three designs have the same deployed network, so timing cannot separate them.
     assert (found.timed, len(latencies(storage))) == (0, before)
     assert [entry.metrics[LATENCY] for entry in found.front.entries[1:]] == [
         found.front.entries[0].metrics[LATENCY]

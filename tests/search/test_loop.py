@@ -1,4 +1,4 @@
-"""A search from its first trial to its last."""
+"""The search loop."""
 
 import dataclasses
 from collections import Counter
@@ -165,7 +165,7 @@ def test_a_finished_study_is_shown_immediately(storage: str) -> None:
 
 @pytest.fixture
 def rough(storage: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The study `quick`, whose designs may all be on the front and were timed on a busy machine."""
+    """The study `quick`, whose designs are all possible and have noisy latencies."""
     let_machine_be(True, monkeypatch)
     search(QUICK, trials=3, storage=storage)
     monkeypatch.undo()
@@ -190,7 +190,7 @@ def test_noisy_timings_are_repeated_at_the_end(rough: str, monkeypatch: pytest.M
     assert set(readings(rough).values()) == {2}
     values = [entry.metrics["latency_ms"] for entry in found.entries]
     assert {(value.noisy, value.readings) for value in values} == {(False, 1)}
-    # Nothing is left to be timed.
+    # No timings remain to be repeated.
     search(QUICK, trials=3, storage=rough)
     assert set(readings(rough).values()) == {2}
 
@@ -208,7 +208,7 @@ def test_on_a_loaded_machine_flagged_timings_are_only_reported(
 
 
 def test_flagged_timings_are_repeated_once(rough: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # It looks quiet, and is not when they are timed.
+    # The machine appears idle, but the timings are noisy.
     let_machine_be(True, monkeypatch)
     told = busy.since
     monkeypatch.setattr(loop, "load_since", lambda *looks: told(*looks)._replace(noisy=False))
@@ -257,7 +257,7 @@ def test_zero_trials_are_rejected(storage: str) -> None:
 
 
 def test_deployed_counts_can_be_objectives_and_constraints(storage: str, tmp_path: Path) -> None:
-    """With dense forms a constraint that every design seems to meet is met by none."""
+    """With dense forms, no design meets a constraint that every design seems to meet."""
     objectives = "objectives: {params: minimize, flops: minimize}\n"
     old = f'{objectives}constraints: {{flops: "<= 80%"}}'
     new = (

@@ -1,4 +1,4 @@
-"""Which metrics, in which order, and which constraints nothing can meet."""
+"""The metrics of a plan, their order, and constraints that no design can meet."""
 
 from pathlib import Path
 

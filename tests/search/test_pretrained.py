@@ -1,4 +1,4 @@
-"""A search that begins with trained weights: what is kept, and what it is worth."""
+"""A search that starts with trained weights."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tests.search.spaces import LEARNED, TINY, varied
 
 @dataclass(frozen=True)
 class Trained:
-    """Weights of the tiny network, and their validation accuracy."""
+    """Trained weights of the tiny network and their validation accuracy."""
 
     file: Path
     accuracy: float
@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def begun_with(space: Path, weights: str, folder: Path) -> Path:
-    """Write a space that begins with weights."""
+    """Write a space with initial weights."""
     return varied(space, folder, "data: digits", f"weights: {weights}\ndata: digits")
 
 
@@ -52,7 +52,7 @@ def test_accuracy_is_known_before_training_and_after(
     found = search(space, trials=3, storage=storage)
     baseline = found.baseline_entry
     assert baseline is not None
-    # Kept as it is, its BNs too.
+    # The baseline is unchanged, including its batch norms.
     assert baseline.metrics["projected_accuracy"].value == trained.accuracy
     # One epoch from scratch reaches 0.25 to 0.55.
     assert baseline.metrics["accuracy"].value > 0.7
@@ -105,7 +105,7 @@ def test_other_initial_weights_are_another_protocol(
     state["head.bias"] += 1
     save_file(state, file)
     search(space, trials=1, storage=storage, study="other")
-    # Both accuracies; counts do not depend on weights.
+    # Both accuracies, because counts do not depend on weights.
     assert sum(measured(storage).values()) == before + 2
 
 
@@ -123,7 +123,7 @@ def test_a_head_of_other_classes_stays_fresh(trained: Trained, tmp_path: Path) -
 
 def test_weights_that_are_missing_are_named_with_their_line(storage: str, tmp_path: Path) -> None:
     space = begun_with(TINY, "none.pt", tmp_path)
-    # What a space holds can be seen without them.
+    # The space can be loaded without them.
     assert load_space(space).missing == "none.pt"
     problem = r"tiny\.yaml:4: weights: none\.pt: there is no such file"
     with pytest.raises(SpaceError, match=problem):

@@ -1,4 +1,4 @@
-"""Settling a front: what is contested is measured again, and nothing else, until time is up."""
+"""Refinement of a study: contested designs are measured again within the time budget."""
 
 import dataclasses
 import re
@@ -33,13 +33,13 @@ FOR_LONG = 60.0
 
 @pytest.fixture
 def storage(open_study: str, tmp_path: Path) -> str:
-    """A copy of that, to be settled."""
+    """A copy of the study with contested designs."""
     return copy_to(open_study, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine is quiet, so that every reading counts."""
+    """An idle machine, so that every reading counts."""
     let_machine_be(False, monkeypatch)
 
 
@@ -63,7 +63,7 @@ def test_contested_designs_are_timed_interleaved(storage: str) -> None:
     before = readings(storage, "accuracy")
     limits = Limits(readings=3, seeds=1)
     found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
-    # Readings that this machine has spoilt do not count, and are taken once more.
+    # Flagged readings do not count and are repeated.
     assert (found.before, found.trained) == (3, 0)
     assert found.timed >= 6
     assert found.end == End.TIED
@@ -197,7 +197,7 @@ def test_the_time_budget_limits_the_group_that_is_timed(tmp_path: Path) -> None:
     refine_study(
         "quick", 10.0, storage=storage, on_status=events.append, limits=Limits(readings=2, seeds=1)
     )
-    # As far as it knows then, each takes half of the time.
+    # Before the first timing, each design is expected to take half of the time.
     assert (events[0].kind, events[0].designs) == (Kind.TIMING, 2)
 
 
@@ -216,7 +216,7 @@ def test_flagged_designs_are_timed_again_even_if_not_contested(
     storage: str, noisy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_machine_be(True, monkeypatch)
-    # The fastest is the best as well.
+    # The fastest design is also the most accurate.
     fast, *others = front("quick", storage=storage).entries
 
     def decide(row: MeasurementRow) -> None:
@@ -231,7 +231,7 @@ def test_flagged_designs_are_timed_again_even_if_not_contested(
     found = refinement(storage, limits=Limits(readings=1, seeds=1))
     counts = readings(storage)
     assert counts[fast.id] == DEFAULT_LIMITS.flagged
-    # Surely off the front: nobody needs to know better.
+    # These designs are certainly not on the front.
     assert {counts[other.id] for other in others} == {1}
     assert found.timed == counts[fast.id] - 1
 
@@ -239,7 +239,7 @@ def test_flagged_designs_are_timed_again_even_if_not_contested(
 def test_on_a_loaded_machine_the_number_of_attempts_is_limited(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Beside calm readings those of a busy machine do not count.
+    # Noisy readings do not count if there are others.
     let_machine_be(True, monkeypatch)
     found = refinement(storage, limits=Limits(readings=3, seeds=1))
     assert found.timed == 3 * 3
@@ -328,7 +328,7 @@ def test_dsx_refine_reports_what_it_measured(storage: str, tmp_path: Path) -> No
     after = Counter(row.metric for row in rows(storage, MeasurementRow))
     said = re.search(r"timed (\d+) times and trained (\d+) times", line)
     assert said is not None
-    # On a loaded machine the time may be up before anything is measured.
+    # On a loaded machine the time budget may end before the first measurement.
     assert [after[name] - before[name] for name in ("latency_ms", "accuracy")] == [
         int(number) for number in said.groups()
     ]

@@ -1,4 +1,4 @@
-"""Timing again: new readings beside the old ones, in turn, of what can be built again."""
+"""Re-measurement: interleaved new readings of the designs that can be built again."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ HERE = this_device().fingerprint
 
 @pytest.fixture
 def storage(open_study: str, tmp_path: Path) -> str:
-    """A copy of that."""
+    """A copy of the study with contested designs."""
     return copy_to(open_study, tmp_path)
 
 
@@ -55,7 +55,7 @@ def test_new_readings_are_added_to_old_readings(storage: str) -> None:
     assert before.items() <= after.items()
     new = [row for row in rows(storage, MeasurementRow) if row.id not in before]
     assert [(row.design, row.metric) for row in new] == [(one, "latency_ms") for one in designs]
-    # Under the protocol and on the device of the old ones.
+    # With the same protocol and device as the old readings.
     assert {n for (_, metric, _), n in measured(storage).items() if metric == "latency_ms"} == {2}
     assert {row.device for row in rows(storage, MeasurementRow)} == {HERE}
     assert all(deployed(row.provenance).forms for row in new if row.design != designs[0])
@@ -64,7 +64,7 @@ def test_new_readings_are_added_to_old_readings(storage: str) -> None:
 def test_designs_are_timed_in_groups(storage: str) -> None:
     events: list[Event] = []
     assert len(again(storage, "quick", events.append, in_turn=2)) == 3
-    # Another process of this machine may time just now.
+    # Another process may hold the device lock.
     timings = [event for event in events if event.kind != Kind.WAITING_FOR_DEVICE]
     assert timings == [
         Event(kind=Kind.TIMING, designs=2, fraction=0.0),
@@ -101,14 +101,14 @@ def test_learned_shapes_are_restored_from_weights_or_skipped(
     let_machine_be(False, monkeypatch)
     kinds = "kernel_shape: [full, learned], density: [0.25, 0.5], rigid: [false, true]"
     space = varied(LEARNED, tmp_path, kinds, "kernel_shape: [learned], density: [0.25]")
-    # With fewer params than the baseline it is on the front, so that its weights are kept.
+    # It has fewer params than the baseline and is on the front, so its weights are kept.
     timed = 'measure: {budget_seconds: 0.05, target_width: 0.9}\nconstraints: {latency_ms: ">= 0"}'
     space.write_text(f"{space.read_text()}{timed}\n")
     storage = searched(space, tmp_path, trials=2)
     baseline, learned = (entry.id for entry in front("learned", storage=storage).entries)
     (file,) = tmp_path.rglob(f"{learned}.*.safetensors")
     assert again(storage, "learned") == [baseline, learned]
-    # It was not trained for that.
+    # It was not trained again.
     assert readings(storage, "accuracy") == {baseline: 1, learned: 1}
     first, second = (
         deployed(row.provenance).forms
@@ -119,7 +119,7 @@ def test_learned_shapes_are_restored_from_weights_or_skipped(
     file.rename(tmp_path / "kept")
     assert again(storage, "learned") == [baseline]
     assert readings(storage) == {baseline: 3, learned: 2}
-    # Weights of a network that has changed since.
+    # Weights of another network.
     Study.open(storage, "learned", writable=True).weights.save(learned, torch.nn.Linear(1, 1))
     assert again(storage, "learned") == [baseline]
 

@@ -1,4 +1,4 @@
-"""A study whose tables do not agree is completed by its next search; nothing is measured twice."""
+"""A study with inconsistent tables is repaired by the next search without repeated measurements."""
 
 import sqlite3
 from contextlib import closing

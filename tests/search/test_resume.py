@@ -62,7 +62,7 @@ def test_a_changed_space_is_rejected_with_the_difference(
 def test_a_space_can_be_corrected_while_its_study_has_no_results(
     storage: str, tmp_path: Path
 ) -> None:
-    # An objective more: Optuna's study has to be another one too.
+    # With another objective, the study of Optuna must be created again too.
     fewer = varied(STATIC, tmp_path, ", flops: minimize", "")
     measurements = MeasurementStore(open_database(storage, create=True), this_device())
     create_or_resume(
@@ -123,7 +123,7 @@ def test_a_study_of_another_device_is_resumed_if_devices_may_be_mixed(storage: s
     here = this_device().fingerprint
     assert [entry.device for entry in found.entries] == [*[there] * 3, here, here]
     assert found.devices == {there: 1, here: 2}
-    # The reference is that of the study's own device.
+    # The reference point is that of the device of the study.
     assert found.reference == reference
     own = front("static", storage=storage)
     assert [entry.id for entry in own.entries] == [entry.id for entry in before.entries]

@@ -1,4 +1,4 @@
-"""The latency of one design in several backends, each number under the protocol of its own."""
+"""The latency of one design in several backends, each under its own protocol."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def quick(file: Path, measure: str = "budget_seconds: 0.1") -> SearchSpace:
 
 
 def known(single: Single, *backends: str) -> None:
-    """Write latencies down as if they had been measured."""
+    """Store latencies as if they had been measured."""
     for backend in backends:
         space = remeasured(single.space, backend=backend)
         metrics = {LATENCY: find(Metric, LATENCY)}
@@ -61,7 +61,7 @@ def test_stored_latencies_are_found_also_by_a_search_in_that_backend(storage: st
     follow = Following()
     there = quick(TIMED, "budget_seconds: 0.1, backend: onnxruntime")
     search(there, trials=1, storage=storage, report=follow)
-    # At the end it may time again what was disturbed.
+    # At the end the search may repeat flagged timings.
     assert Kind.TIMING not in {told.event.kind for told in follow.told}
 
 

@@ -1,4 +1,4 @@
-"""One design beside the baseline: it finds what a search left, and leaves what a search finds."""
+"""Measurement of one design and the baseline, which shares stored measurements with searches."""
 
 import math
 import statistics
@@ -113,7 +113,7 @@ def test_a_search_finds_what_was_measured_here(storage: str) -> None:
     follow = Following()
     found = search(space, trials=3, storage=storage, report=follow)
     assert design.id in {entry.id for entry in found.entries}
-    # Of three designs one was not known; at the end it may time those again that were disturbed.
+    # One of three designs was not stored; at the end the search may repeat flagged timings.
     done = Counter(told.event.kind for told in follow.told)
     assert (done[Kind.COUNTING], done[Kind.TIMING], done[Kind.TRAINING]) == (3, 1, 1)
 
@@ -149,7 +149,7 @@ def test_training_requires_permission(storage: str) -> None:
     assert measured(storage) == Counter()
     found = Single(space, space.baseline, open_measurements(storage), train=True).measure([])
     assert found.metrics.keys() >= CHEAP | {"accuracy"}
-    # Known now, so that no training is needed.
+    # It is stored now, so that no training is needed.
     again = Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert again.design["accuracy"].stored
 
@@ -187,9 +187,9 @@ def test_metrics_of_learned_shapes_are_of_one_training(storage: str) -> None:
     found = Single(space, design, open_measurements(storage), train=True).measure(
         ["params", "accuracy"]
     )
-    # The training that the accuracy needs tells the shapes anew, and the counts with them.
+    # The accuracy requires training, which determines the shapes and the counts again.
     assert {number.stored for number in found.design.values()} == {False}
-    # Whatever was asked for, the counts of that training are kept beside it.
+    # The counts of that training are stored with it, regardless of the requested metrics.
     assert {metric for one, metric in taken(storage) if one == design.id} == {
         "accuracy", "bits", "flops", "params",
     }  # fmt: skip
@@ -243,7 +243,7 @@ def test_a_failing_network_is_reported_in_one_line(storage: str, tmp_path: Path)
             ["params", "accuracy"]
         )
     assert "\n" not in str(caught.value)
-    # What came before is kept.
+    # Earlier measurements are kept.
     assert {metric for one, metric in taken(storage) if one == crossed(space).id} == {"params"}
 
 

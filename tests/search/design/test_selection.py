@@ -1,4 +1,4 @@
-"""One design of a study, with all that an export needs."""
+"""Selection of one design of a study with everything that an export needs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.search.spaces import ONE, TINY, varied
 
 
 def spans(numbers: Mapping[str, Measurement] | Mapping[str, Estimate]) -> dict[str, list[float]]:
-    """Reduce numbers to what they say, and how sure they are."""
+    """Reduce estimates to value, interval and flag."""
     return {name: [v.low, v.value, v.high] for name, v in numbers.items()}
 
 
@@ -46,7 +46,7 @@ def test_a_design_measured_on_another_device_is_found_by_its_trial(copied: str) 
         choice = load_choice(Study.open(copied, "tiny"), pick)
         assert choice.design.id == there.id
         assert spans(choice.metrics) == spans(there.metrics)
-    # By words, only the study's own device is asked.
+    # A pick by name considers only the device of the study.
     knee = front("tiny", storage=copied).knee
     assert load_choice(Study.open(copied, "tiny"), "knee").design.id == knee.id != there.id
 

@@ -1,4 +1,4 @@
-"""Optuna's side: options drawn, constraints told, names that its own plots can show."""
+"""The Optuna study: sampled options, reported constraints and names of parameters."""
 
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def test_after_a_resume_other_designs_are_sampled(storage: str, space: SearchSpa
     engine = open_database(storage, create=True)
     ids = []
     for _ in range(3):
-        # A new store each time, as in a new process.
+        # A new sampler each time, as in a new process.
         trial = StudySampler(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
         ids.append(space.sample(trial.pick).id)
         trial.complete({"params": 1.0}, {})
