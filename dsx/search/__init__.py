@@ -3,7 +3,7 @@
 from dsx.search.doctor import examine
 from dsx.search.evaluator import read_metric
 from dsx.search.loop import Progress, search
-from dsx.search.plan import find_metrics, unmet
+from dsx.search.plan import find_metrics, unmet_constraints
 from dsx.search.refine import Refinement, refine_study
 
 __all__ = [
@@ -14,5 +14,5 @@ __all__ = [
     "read_metric",
     "refine_study",
     "search",
-    "unmet",
+    "unmet_constraints",
 ]

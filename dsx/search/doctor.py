@@ -31,7 +31,7 @@ OPTIONAL = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
+class Examination:
     """The result of an examination.
 
     Args:
@@ -47,7 +47,7 @@ class Examined:
     repeated: Agreement | None
 
 
-def examine(storage: str, calibrate: bool = False) -> Examined:
+def examine(storage: str, calibrate: bool = False) -> Examination:
     """Examine this machine and a database, which takes a few seconds.
 
     Args:
@@ -75,7 +75,7 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
         "database": database,
         "A/A check": "no readings" if repeated is None else repeated.words,
     }
-    return Examined(findings=findings, device=device, quiet=found, repeated=repeated)
+    return Examination(findings=findings, device=device, quiet=found, repeated=repeated)
 
 
 def _hardware(device: Device) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dsx.errors import (
 from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.measure.metrics import Stage
 from dsx.search.candidates import Candidates
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan
 from dsx.space import Design, SearchSpace
 from dsx.store.database import SQLAlchemyError
@@ -43,7 +43,7 @@ class Evaluator:
     def __init__(self, plan: Plan, study: Study, on_status: OnStatus) -> None:
         self.plan = plan
         self.study = study
-        self.recall = Recall(measurements=study.measurements, plan=plan)
+        self.lookup = Lookup(measurements=study.measurements, plan=plan)
         self.weights = study.weights
         self.on_status = on_status
         self.candidates = Candidates.of_study(study, on_status)
@@ -118,7 +118,7 @@ class Evaluator:
         All values of a design must be those of the same learned shapes.
         """
         design = candidate.design
-        known = {name: self.recall.find(name, design) for name in self.plan.metrics}
+        known = {name: self.lookup.find(name, design) for name in self.plan.metrics}
         weights = self.weights.load(design.id)
         if weights is None:
             return None in known.values()
@@ -140,10 +140,10 @@ class Evaluator:
 
     def _reading(self, candidate: Candidate, name: str, repeat: bool) -> Measurement:
         design, metric = candidate.design, self.plan.metrics[name]
-        known = None if repeat else self.recall.find(name, design)
-        if known is None and self.recall.timed(name):
+        known = None if repeat else self.lookup.find(name, design)
+        if known is None and self.lookup.timed(name):
             self.on_status(Event(kind=Kind.DEPLOYING, design=design.id))
-            known = share_reading(self.recall, name, candidate)
+            known = share_reading(self.lookup, name, candidate)
         if known is not None:
             if metric.stage == "trained":
                 self.weights.adopt(design.id)
@@ -153,15 +153,15 @@ class Evaluator:
         if metric.stage == "trained":
             # Weights first, because a value without its weights could not be exported.
             self.weights.save(design.id, candidate.trained())
-        self.recall.add(name, candidate, reading)
+        self.lookup.add(name, candidate, reading)
         return reading
 
 
-def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measurement | None:
+def share_reading(lookup: Lookup, name: str, candidate: Candidate) -> Measurement | None:
     """Deploy a candidate and look up a timed metric of its deployed network.
 
     Args:
-        recall: Lookup of stored measurements.
+        lookup: Lookup of stored measurements.
         name: Name of the metric.
         candidate: The candidate.
 
@@ -172,7 +172,7 @@ def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measuremen
         TrialFailed: If the network or code of the user fails.
     """
     with failing_as_trial(candidate.space):
-        return recall.share(name, candidate)
+        return lookup.share(name, candidate)
 
 
 def read_metric(name: str, metric: Metric, candidate: Candidate) -> Measurement:

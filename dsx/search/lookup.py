@@ -14,7 +14,7 @@ from dsx.store.measurements import Deployment, MeasurementStore
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recall:
+class Lookup:
     """The stored measurements of the designs of a plan.
 
     Args:

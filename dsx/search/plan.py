@@ -141,7 +141,7 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
     return in_order(always | wanted)
 
 
-def unmet(space: SearchSpace) -> dict[str, str]:
+def unmet_constraints(space: SearchSpace) -> dict[str, str]:
     """Find the constraints on metrics with a closed form that no design of a space can meet.
 
     Args:
@@ -182,7 +182,7 @@ def make_plan(space: SearchSpace, measurements: MeasurementStore) -> Plan:
             be redesigned or trained.
     """
     metrics = find_metrics(space)
-    for name, problem in unmet(space).items():
+    for name, problem in unmet_constraints(space).items():
         raise space.source.error(("constraints", name), problem)
     notes = (*space.notes, *probe(space))
     plan = plan_metrics(space, metrics, measurements, space.learned)

@@ -21,9 +21,16 @@ from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
 from dsx.search.evaluator import in_one_line, read_metric, share_reading
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, make_plan, plan_metrics
-from dsx.search.remeasure import IN_TURN, distinct, flagged_designs, network_of, remeasure, to_time
+from dsx.search.remeasure import (
+    IN_TURN,
+    flagged_designs,
+    metrics_to_time,
+    network_of,
+    one_per_network,
+    remeasure,
+)
 from dsx.search.resume import check_resumable
 from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
@@ -232,7 +239,7 @@ class _Refining:
             for entry, most in (flagged | found).values()
             if max(_readings(front, entry), self.attempts[network_of(entry)]) < most
         ]
-        return sorted(distinct(entries), key=lambda entry: _readings(front, entry))
+        return sorted(one_per_network(entries), key=lambda entry: _readings(front, entry))
 
     def _group(self, front: Front, entries: list[Entry], seconds: float) -> list[Entry]:
         """Select the designs to time now: as many as there is time for, and the baseline.
@@ -267,7 +274,7 @@ class _Refining:
 
     def _time(self, front: Front, entries: list[Entry]) -> None:
         designs = [design_of(self.plan.space, entry) for entry in entries]
-        names = to_time(front, entries)
+        names = metrics_to_time(front, entries)
         most = self.limits.in_turn
         timed = remeasure(designs, names, self.plan, self.study, self._report, most)
         # Noisy readings may not count, and a design without its weights has no new reading.
@@ -293,13 +300,13 @@ class _Refining:
         self.done["training"] += 1
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
-        recall = Recall(measurements=self.study.measurements, plan=plan)
+        lookup = Lookup(measurements=self.study.measurements, plan=plan)
         checkpoint = self.study.weights.checkpoint(design.id, plan.training)
         candidate = self.candidates.build(plan.space, design, checkpoint)
         for name in self._names(plan, design):
-            if recall.timed(name) and share_reading(recall, name, candidate) is not None:
+            if lookup.timed(name) and share_reading(lookup, name, candidate) is not None:
                 continue
-            recall.add(name, candidate, read_metric(name, plan.metrics[name], candidate))
+            lookup.add(name, candidate, read_metric(name, plan.metrics[name], candidate))
 
     def _names(self, plan: Plan, design: Design) -> list[str]:
         """List the metrics that depend on a training; with learned shapes all of them."""
@@ -327,7 +334,7 @@ class _Refining:
 
 def _readings(front: Front, entry: Entry) -> int:
     """Count the readings of the timed metrics of a design; a damaged metric has none."""
-    names = to_time(front, [entry])
+    names = metrics_to_time(front, [entry])
     return min((entry.metrics[n].readings if n in entry.metrics else 0 for n in names), default=0)
 
 

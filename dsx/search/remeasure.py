@@ -8,7 +8,7 @@ from dsx.errors import WorkFailed
 from dsx.measure import Candidate
 from dsx.search.candidates import Candidates
 from dsx.search.evaluator import read_metrics
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan
 from dsx.space import Design
 from dsx.store.studies import Study
@@ -41,7 +41,7 @@ def remeasure(
         The ids of the designs that have a new reading. One of several designs with the same
         deployed network is timed, and its reading counts for all of them.
     """
-    recall = Recall(measurements=study.measurements, plan=plan)
+    lookup = Lookup(measurements=study.measurements, plan=plan)
     candidates = Candidates.of_study(study, on_status)
     timed: list[str] = []
     seen: set[str] = set()
@@ -56,14 +56,14 @@ def remeasure(
             if candidate.deployed_id not in seen:
                 fresh.setdefault(candidate.deployed_id, candidate)
         for name in names:
-            shared = recall.timed(name)
+            shared = lookup.timed(name)
             read = list(fresh.values()) if shared else known
             metric, on_lock_wait = plan.metrics[name], candidates.on_lock_wait
             for candidate, reading in read_metrics(name, metric, read, on_lock_wait):
-                recall.add(name, candidate, reading)
+                lookup.add(name, candidate, reading)
             for candidate in known if shared else ():
                 if fresh.get(candidate.deployed_id) is not candidate:
-                    recall.share(name, candidate)
+                    lookup.share(name, candidate)
         seen |= fresh.keys()
         timed += [candidate.design.id for candidate in known]
     return timed
@@ -88,7 +88,7 @@ def flagged_designs(front: Front, device: str) -> list[Entry]:
     return [entry for entry in unique.values() if entry.device == device and _flagged(front, entry)]
 
 
-def to_time(front: Front, entries: Iterable[Entry]) -> list[str]:
+def metrics_to_time(front: Front, entries: Iterable[Entry]) -> list[str]:
     """List the metrics to measure again: objectives, and metrics with flagged values.
 
     Args:
@@ -117,7 +117,7 @@ def network_of(entry: Entry) -> str:
     return entry.deployed or entry.id
 
 
-def distinct(entries: Iterable[Entry]) -> list[Entry]:
+def one_per_network(entries: Iterable[Entry]) -> list[Entry]:
     """Return one design for each deployed network.
 
     Args:

@@ -89,7 +89,7 @@ class Repair:
             return
         self.sampler.enqueue(params)
         trial = self.sampler.ask(at_random=True)
-        self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.pick)))
+        self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.suggest)))
 
 
 def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:

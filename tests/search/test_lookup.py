@@ -14,7 +14,7 @@ from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Measurement, this_device
 from dsx.search.design.measure_design import Single
 from dsx.search.design.selection import design_of
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import make_plan
 from dsx.search.refine import Limits, refine_study
 from dsx.search.remeasure import remeasure
@@ -149,13 +149,13 @@ def test_a_deployment_is_stored_with_its_reading_or_not_at_all(storage: str) -> 
     assert (rows(storage, DeploymentRow), rows(storage, MeasurementRow)) == ([], [])
     design = plan.space.baseline
     measurements.add_design(design, "as is")
-    recall = Recall(measurements=measurements, plan=plan)
+    lookup = Lookup(measurements=measurements, plan=plan)
     candidate = Candidate(plan.space, design)
-    assert recall.share(LATENCY, candidate) is None
-    assert recall.find(LATENCY, design) is None
+    assert lookup.share(LATENCY, candidate) is None
+    assert lookup.find(LATENCY, design) is None
     assert rows(storage, DeploymentRow) == []
-    stored = recall.add(LATENCY, candidate, reading)
-    known = recall.find(LATENCY, design)
+    stored = lookup.add(LATENCY, candidate, reading)
+    known = lookup.find(LATENCY, design)
     assert known is not None
     assert dataclasses.replace(known, samples=(1.0,), number=None) == stored
     (row,) = rows(storage, DeploymentRow)

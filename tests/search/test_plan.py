@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsx.conv import ConvSpec
 from dsx.errors import SpaceError
 from dsx.measure import this_device
-from dsx.search.plan import Plan, find_metrics, make_plan, unmet
+from dsx.search.plan import Plan, find_metrics, make_plan, unmet_constraints
 from dsx.space import Design, load_space
 from dsx.space.yaml.bound import Bound
 from dsx.store.database.engine import open_database
@@ -124,7 +124,7 @@ def test_a_constraint_that_nothing_meets_is_found_before_the_first_trial(
 ) -> None:
     space = varied(STATIC, tmp_path, 'flops: "<= 80%"', bound)
     name = bound.partition(":")[0]
-    (found,) = unmet(load_space(space)).items()
+    (found,) = unmet_constraints(load_space(space)).items()
     assert found[0] == name
     assert found[1].startswith(problem)
     with pytest.raises(SpaceError, match=rf"static\.yaml:\d+: constraints\.{name}: no design can"):
@@ -135,12 +135,12 @@ def test_bounds_at_the_ends_of_the_range_can_be_met(tmp_path: Path) -> None:
     least, most = load_space(STATIC).cost_range()
     for bound in (f"<= {least.flops}", f">= {most.flops}"):
         space = varied(STATIC, tmp_path, "<= 80%", bound)
-        assert unmet(load_space(space)) == {}
+        assert unmet_constraints(load_space(space)) == {}
 
 
 def test_constraints_without_closed_form_are_not_checked_in_advance(tmp_path: Path) -> None:
     space = varied(TIMED, tmp_path, OBJECTIVES, f'{OBJECTIVES}\nconstraints: {{accuracy: ">= 2"}}')
-    assert unmet(load_space(space)) == {}
+    assert unmet_constraints(load_space(space)) == {}
 
 
 @given(st.floats(0, 1e9), st.floats(0, 1e9))

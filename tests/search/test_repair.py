@@ -33,7 +33,7 @@ def test_the_parameters_of_a_design_sample_it_again(storage: str, space: object)
     loaded = load_space(str(space))
     sampler = StudySampler(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
     for _ in range(5):
-        design = loaded.sample(sampler.ask(at_random=True).pick)
+        design = loaded.sample(sampler.ask(at_random=True).suggest)
         found = parameters(loaded, design)
         assert found is not None
         assert _drawn(loaded, found) == design.id

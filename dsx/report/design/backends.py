@@ -13,13 +13,13 @@ from dsx.report.design.measured import (
 from dsx.report.text.console import console, spelled
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import relative, told
-from dsx.search.design import EAGER, InBackend
+from dsx.search.design import EAGER, BackendLatency
 from dsx.space import SearchSpace
 
 UNIT = "ms"
 
 
-def backends_document(lines: Sequence[InBackend]) -> list[Row]:
+def backends_document(lines: Sequence[BackendLatency]) -> list[Row]:
     """Describe the latency of a design in each backend as plain JSON values.
 
     Args:
@@ -31,7 +31,7 @@ def backends_document(lines: Sequence[InBackend]) -> list[Row]:
     return [_row(line, _in_eager(lines)) for line in lines]
 
 
-def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) -> None:
+def print_backends(space: SearchSpace, lines: Sequence[BackendLatency], format: str) -> None:
     """Print the latency of a design in each backend to stdout.
 
     Args:
@@ -58,14 +58,14 @@ def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) 
     out.print(said, style="dim", soft_wrap=True)
 
 
-def _in_eager(lines: Sequence[InBackend]) -> float:
+def _in_eager(lines: Sequence[BackendLatency]) -> float:
     """Return the latency in eager in milliseconds."""
     number = next(line.number for line in lines if line.backend == EAGER)
     assert number is not None
     return number.estimate.value
 
 
-def _row(line: InBackend, standing: float) -> Row:
+def _row(line: BackendLatency, standing: float) -> Row:
     if line.number is None:
         keys = (
             "value",
@@ -83,7 +83,7 @@ def _row(line: InBackend, standing: float) -> Row:
     return {"backend": line.backend, **number_row(line.number), "ratio": ratio, "reason": ""}
 
 
-def _shown(line: InBackend, standing: float, ascii_only: bool) -> Row:
+def _shown(line: BackendLatency, standing: float, ascii_only: bool) -> Row:
     if line.number is None:
         return {"backend": line.backend, "latency": "-", "of eager": "", "taken": "not available"}
     return {

@@ -2,7 +2,7 @@
 
 from dsx.search.design.compare_backends import (
     EAGER,
-    InBackend,
+    BackendLatency,
     check_backends,
     compare_backends,
 )
@@ -12,7 +12,7 @@ from dsx.search.design.slot_table import SlotRow, SlotTable, load_slots
 
 __all__ = [
     "EAGER",
-    "InBackend",
+    "BackendLatency",
     "Measured",
     "MetricResult",
     "Single",

@@ -21,7 +21,7 @@ ALL, EAGER = "all", "eager"
 
 
 @dataclass(frozen=True, kw_only=True)
-class InBackend:
+class BackendLatency:
     """The latency of a design in a backend.
 
     Args:
@@ -35,7 +35,7 @@ class InBackend:
     reason: str = ""
 
 
-def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
+def compare_backends(single: Single, wanted: Sequence[str]) -> list[BackendLatency]:
     """Look up or measure the latency of a design in several backends, interleaved.
 
     Args:
@@ -54,7 +54,7 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
     with torch_threads(single.space.file.measure.threads):
         numbers = _Comparison(single, spaces, ALL in wanted, reasons).numbers()
     return [
-        InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
+        BackendLatency(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
         for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))
     ]
 

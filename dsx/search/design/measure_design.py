@@ -17,7 +17,7 @@ from dsx.process import torch_threads
 from dsx.search.candidates import Candidates, lock_wait
 from dsx.search.design.metrics_of_design import choose_metrics
 from dsx.search.evaluator import failing_as_trial, read_metrics
-from dsx.search.lookup import Recall
+from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
@@ -200,8 +200,8 @@ class Single:
     def _stored(
         self, plan: Plan, design: Design, name: str, value: Estimate
     ) -> MetricResult | None:
-        recall = Recall(measurements=self.measurements, plan=plan)
-        reading = recall.find(name, design)
+        lookup = Lookup(measurements=self.measurements, plan=plan)
+        reading = lookup.find(name, design)
         if reading is None:
             # The estimate is from readings whose samples are damaged.
             return None
@@ -262,13 +262,13 @@ class Single:
         self, plan: Plan, name: str, metric: Metric, candidates: Sequence[Candidate]
     ) -> dict[str, MetricResult]:
         """Measure a metric of some candidates, once for each deployed network."""
-        recall, by_subject = Recall(measurements=self.measurements, plan=plan), defaultdict(list)
+        lookup, by_subject = Lookup(measurements=self.measurements, plan=plan), defaultdict(list)
         for candidate in candidates:
-            timed = recall.timed(name)
+            timed = lookup.timed(name)
             by_subject[candidate.deployed_id if timed else candidate.design.id].append(candidate)
         numbers = {}
         for subject, (first, *_) in (
-            by_subject.items() if recall.timed(name) and not self.fresh else ()
+            by_subject.items() if lookup.timed(name) and not self.fresh else ()
         ):
             if (known := self.share(plan, name, first)) is not None:
                 numbers[subject] = known
@@ -279,7 +279,7 @@ class Single:
             numbers[missing[candidate]] = self.add(plan, candidate, name, reading)
         for _, *others in by_subject.values():
             for other in others:
-                recall.share(name, other)
+                lookup.share(name, other)
         return {
             one.design.id: numbers[subject] for subject, ones in by_subject.items() for one in ones
         }
@@ -295,7 +295,7 @@ class Single:
         Returns:
             The result; None if the deployed network was not measured before.
         """
-        if Recall(measurements=self.measurements, plan=plan).share(name, candidate) is None:
+        if Lookup(measurements=self.measurements, plan=plan).share(name, candidate) is None:
             return None
         value = self._values(plan, candidate.design)[name]
         return self._stored(plan, candidate.design, name, value)
@@ -343,5 +343,5 @@ class Single:
         Returns:
             The result.
         """
-        stored = Recall(measurements=self.measurements, plan=plan).add(name, candidate, reading)
+        stored = Lookup(measurements=self.measurements, plan=plan).add(name, candidate, reading)
         return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)

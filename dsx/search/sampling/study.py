@@ -243,7 +243,7 @@ class SampledTrial:
         """The parameters sampled so far."""
         return dict(self._trial.params)
 
-    def pick(self, name: str, options: Sequence[Value]) -> Value:
+    def suggest(self, name: str, options: Sequence[Value]) -> Value:
         """Sample a parameter.
 
         Args:
@@ -253,9 +253,9 @@ class SampledTrial:
         Returns:
             The sampled option.
         """
-        picked = self._trial.suggest_categorical(name, list(options))
-        assert picked is not None
-        return picked
+        option = self._trial.suggest_categorical(name, list(options))
+        assert option is not None
+        return option
 
     def complete(self, values: Mapping[str, float], violations: Mapping[str, float]) -> None:
         """Report to the sampler that the trial is complete.

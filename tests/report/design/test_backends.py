@@ -7,13 +7,13 @@ import json
 import pytest
 
 from dsx.report.design.backends import backends_document, print_backends
-from dsx.search.design.compare_backends import InBackend
+from dsx.search.design.compare_backends import BackendLatency
 from tests.report.single import latency, space
 
 LINES = [
-    InBackend(backend="eager", number=latency(1.0, stored=True)),
-    InBackend(backend="onnxruntime", number=latency(0.25, converged=False)),
-    InBackend(backend="openvino", number=None, reason="needs the package openvino"),
+    BackendLatency(backend="eager", number=latency(1.0, stored=True)),
+    BackendLatency(backend="onnxruntime", number=latency(0.25, converged=False)),
+    BackendLatency(backend="openvino", number=None, reason="needs the package openvino"),
 ]
 
 

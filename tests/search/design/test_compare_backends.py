@@ -13,7 +13,7 @@ from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure.backends import Backend
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
-from dsx.search.design.compare_backends import InBackend, compare_backends
+from dsx.search.design.compare_backends import BackendLatency, compare_backends
 from dsx.search.design.measure_design import Single
 from dsx.search.plan import plan_metrics
 from dsx.space import SearchSpace
@@ -40,7 +40,7 @@ def known(single: Single, *backends: str) -> None:
         single.add(plan, single.candidate(space, single.design), LATENCY, exact(1.0))
 
 
-def stored(lines: list[InBackend]) -> dict[str, bool]:
+def stored(lines: list[BackendLatency]) -> dict[str, bool]:
     return {line.backend: line.number is not None and line.number.stored for line in lines}
 
 

@@ -99,7 +99,7 @@ def test_the_same_trial_number_gives_the_same_options(storage: str, space: Searc
         store = StudySampler(
             open_database(storage, create=True), name, {"params": "minimize"}, seed=3
         )
-        picks.append(space.sample(store.ask(at_random=False).pick))
+        picks.append(space.sample(store.ask(at_random=False).suggest))
     assert picks[0] == picks[1]
 
 
@@ -109,21 +109,21 @@ def test_after_a_resume_other_designs_are_sampled(storage: str, space: SearchSpa
     for _ in range(3):
         # A new sampler each time, as in a new process.
         trial = StudySampler(engine, "s", {"params": "minimize"}, seed=3).ask(at_random=False)
-        ids.append(space.sample(trial.pick).id)
+        ids.append(space.sample(trial.suggest).id)
         trial.complete({"params": 1.0}, {})
     assert len(set(ids)) == 3
 
 
 def test_unfinished_trials_are_found_again(store: StudySampler, space: SearchSpace) -> None:
     trial = store.ask(at_random=False)
-    design = space.sample(trial.pick)
+    design = space.sample(trial.suggest)
     (left,) = store.unfinished()
     assert (left.number, left.params) == (trial.number, trial.params)
-    assert space.sample(left.pick) == design
+    assert space.sample(left.suggest) == design
     left.fail()
     assert store.unfinished() == []
     store.enqueue(left.params)
-    assert space.sample(store.ask(at_random=False).pick) == design
+    assert space.sample(store.ask(at_random=False).suggest) == design
 
 
 def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
@@ -142,7 +142,7 @@ def test_a_trial_without_parameters_is_completed(store: StudySampler, space: Sea
     first = space.choices[0].name
     store.enqueue({f"{first}/redesign": "keep"})
     trial = store.ask(at_random=True)
-    space.sample(trial.pick)
+    space.sample(trial.suggest)
     assert trial.params[f"{first}/redesign"] == "keep"
     assert len(trial.params) > 1
 

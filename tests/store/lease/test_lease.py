@@ -227,7 +227,7 @@ def test_a_holder_that_lost_its_lease_can_save_a_measurement_but_not_tell_optuna
                 lambda: draw.complete({"params": 1.0}, {}),
                 lambda: store.ask(at_random=False),
                 lambda: store.enqueue({"a": "b"}),
-                lambda: draw.pick("a", ["b", "c"]),
+                lambda: draw.suggest("a", ["b", "c"]),
             ):
                 with pytest.raises(LeaseLost, match=TAKEN):
                     work()
