@@ -161,9 +161,7 @@ def unmet_constraints(space: SearchSpace) -> dict[str, str]:
         if bound.violation(best, original) > 0:
             share = f"{best / original:.1%} of the baseline" if original else str(best)
             word = "smallest" if bound.at_most else "largest"
-            problems[name] = (
-                f"no design can meet this constraint: the {word} has {best:,} ({share})"
-            )
+            problems[name] = f"no design can meet this: the {word} has {best:,} ({share})"
     return problems
 
 

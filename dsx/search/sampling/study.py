@@ -268,7 +268,7 @@ class SampledTrial:
         self._study.tell(self._trial, [values[name] for name in self._objectives])
 
     def reject(self, violations: Mapping[str, float]) -> None:
-        """Report to the sampler that the design violates a constraint and was not evaluated further.
+        """Report to the sampler that the design was rejected, because it violates a constraint.
 
         Args:
             violations: Violations by constraint, as far as they are known.
