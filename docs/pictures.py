@@ -19,11 +19,11 @@ from torch.nn import functional as F
 
 from docs.imitation import imitate
 from dsx.conv import build, preset, window_channels
-from dsx.conv.modules.basis import stacking
+from dsx.conv.modules.basis import channel_splits
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.learned import FROZEN_FROM
 from dsx.conv.sparsity.rigid import rigid_shapes
-from dsx.conv.sparsity.shapes import Shape, shape_words
+from dsx.conv.sparsity.shapes import Shape, shape_names
 from dsx.lookup import find
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -108,7 +108,7 @@ def _label(axes: Axes, words: str) -> None:
 
 def kernel_shapes() -> Figure:
     """Draw every fixed shape of the folder at K = 3 and K = 5: one square per support."""
-    words = [word for word in shape_words() if not find(Shape, word.partition("<")[0]).numbered]
+    words = [word for word in shape_names() if not find(Shape, word.partition("<")[0]).numbered]
     words.sort(key=_plainness)
     plain = [word for word in words if len(find(Shape, word).supports(3)) == 1]
     turning = [word for word in words if word not in plain]
@@ -219,7 +219,7 @@ def _scores(axes: Axes, scores: Tensor, most: float) -> None:
 
 
 def schedule() -> Figure:
-    """Draw what dsx.conv.Shaping does over that training."""
+    """Draw what dsx.conv.ShapeSchedule does over that training."""
     training = imitate()
     figure = Figure(figsize=(9, 2.5), layout="constrained")
     shares, strength = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.5, 1]})
@@ -254,14 +254,14 @@ def schedule() -> Figure:
 
 
 def binary_basis() -> Figure:
-    """Draw a binary basis, its maps over two pieces of channels, and outputs merged from them."""
+    """Draw a binary basis, its maps over two channel splits, and outputs merged from them."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(61)
         conv = build(preset("slbf", k=4, splits=2), nn.Conv2d(4, 6, 3, padding=1, bias=False))
     assert isinstance(conv, BinaryConv2d)
-    stack, basis, images = stacking(conv.frame, 2), conv.basis.detach(), _images()
-    maps = F.conv2d(images[stack.pieces], basis, padding=1)
-    merged = maps[stack.which, conv.chosen].sum(1)
+    splits, basis, images = channel_splits(conv.frame, 2), conv.basis.detach(), _images()
+    maps = F.conv2d(images[splits.channels], basis, padding=1)
+    merged = maps[splits.which, conv.chosen].sum(1)
     assert torch.allclose(merged, conv(images[None])[0])
     most = float(torch.cat([maps.flatten(), merged.flatten()]).abs().max())
 
@@ -275,14 +275,14 @@ def binary_basis() -> Figure:
         kernels = F.pad((basis[number] > 0).long(), (0, 1), value=2)
         axes = figure.add_subplot(cells[0, 3 + number])
         _grid(axes, torch.cat(list(kernels), 1)[:, :-1], f"B{number}", (MINUS, PLUS, LINE))
-    for piece in range(2):
-        for place, channel in enumerate(stack.pieces[piece].tolist()):
-            axes = figure.add_subplot(cells[1 + piece, place])
+    for split in range(2):
+        for place, channel in enumerate(splits.channels[split].tolist()):
+            axes = figure.add_subplot(cells[1 + split, place])
             _image(axes, images[channel], f"x{channel}", 1)
-            axes.set_ylabel(f"piece {piece}" if place == 0 else "", fontsize=10)
+            axes.set_ylabel(f"split {split}" if place == 0 else "", fontsize=10)
         for number in range(4):
-            axes = figure.add_subplot(cells[1 + piece, 3 + number])
-            _image(axes, maps[piece, number], f"z{piece}{number}", most)
+            axes = figure.add_subplot(cells[1 + split, 3 + number])
+            _image(axes, maps[split, number], f"z{split}{number}", most)
     below = cells[3, :].subgridspec(1, 6)
     for output, (first, second) in enumerate(conv.chosen.tolist()):
         axes = figure.add_subplot(below[output])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
-from dsx.conv.graph import normed, swap
+from dsx.conv.graph import convs_before_norms, swap
 from dsx.conv.sparsity import disagreement
 from dsx.errors import SpecError, unknown
 from dsx.space.network.exclusions import Holders, holders, obstacle
@@ -42,7 +42,7 @@ def redesign(
     }
     open_scale = any(spec.binary_basis and spec.scale is None for spec in specs.values())
     # A trained weight has a size that signs alone cannot have, whatever follows.
-    scaleless = normed(network) if open_scale and not keep_weights else set()
+    scaleless = convs_before_norms(network) if open_scale and not keep_weights else set()
     replacements: dict[nn.Module, nn.Module] = {}
     canonical: dict[nn.Module, tuple[str, ConvSpec]] = {}
     for name, spec in specs.items():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.activity import activity
-from dsx.conv import Shaping, set_mode
+from dsx.conv import ShapeSchedule, set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.weights import ENCODED, restore, state_of
@@ -117,7 +117,7 @@ class _Training:
         sample, _ = next(split.batches(torch.arange(1), 1, self.device))
         for key, problem in settings.augment.misfits(*sample.shape[2:]).items():
             raise DsxError(f"train.augment.{key}: {problem}")
-        self.shaping = Shaping(network, sample, settings.epochs)
+        self.shaping = ShapeSchedule(network, sample, settings.epochs)
         self.forward = Forward(network, settings, self.device)
         self.optimizers = Optimizers(network, settings, self.total)
         self.step, self.losses = 0, list[float]()

@@ -108,7 +108,7 @@ def test_dtype_follows_the_convolution(dtype: torch.dtype, make: type[nn.Module]
         (ConvSpec(groups=3), 3, "groups = 3 does not divide the 8 input channels"),
         (preset("lhc"), 1, "learned shapes need a kernel larger than 1 x 1"),
         (preset("lhc"), 4, "learned needs an odd square kernel, this one is 4 x 4"),
-        (preset("lhc", rigid=True), 5, "rigid learned shapes are 3 x 3, this kernel is 5 x 5"),
+        (preset("lhc", rigid=True), 5, "rigid learned shapes require a 3 x 3 kernel, not 5 x 5"),
         (preset("slbf", splits=3), 3, "splits = 3 does not divide the window of 8 channels"),
         (preset("slbf", splits=8, groups=2), 3, "splits = 8 does not divide .* of 4 channels"),
     ],

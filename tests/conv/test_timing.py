@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from dsx.conv.timing import (
-    LEAST_ROUNDS,
+    MIN_ROUNDS,
+    call_timer,
     default_clock,
     interleaved,
     medians,
     rounds_until,
-    timed_by,
 )
 
 
@@ -36,17 +36,17 @@ class Work:
 
 def test_runs_take_turns_after_one_warm_up_each() -> None:
     work = Work(10, 20, 30)
-    samples = interleaved(work.runs, 0, timed_by(lambda: work.now))
-    assert work.log == [0, 1, 2] * (1 + LEAST_ROUNDS)
+    samples = interleaved(work.runs, 0, call_timer(lambda: work.now))
+    assert work.log == [0, 1, 2] * (1 + MIN_ROUNDS)
     assert samples == [[1e-8] * 3, [2e-8] * 3, [3e-8] * 3]
 
 
 @pytest.mark.timing
 def test_rounds_go_on_until_the_time_is_up() -> None:
     begin = time.perf_counter()
-    (samples,) = interleaved([lambda: time.sleep(0.001)], 0.03, timed_by(time.perf_counter_ns))
+    (samples,) = interleaved([lambda: time.sleep(0.001)], 0.03, call_timer(time.perf_counter_ns))
     assert time.perf_counter() - begin >= 0.03
-    assert len(samples) >= LEAST_ROUNDS
+    assert len(samples) >= MIN_ROUNDS
 
 
 @pytest.mark.parametrize("least", [0, 1, 5])

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from dsx.conv import ConvSpec, Shaping
+from dsx.conv import ConvSpec, ShapeSchedule
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.data import Split
 from dsx.errors import CheckpointError, DsxError, TrialFailed, WorkFailed
@@ -147,14 +147,14 @@ def test_shapes_stay_in_force_all_through_a_longer_training(
     network = deciding(LEARNED)
     train(network, part(IMAGES), short, checkpoint=file)
     layers = [m for m in network.modules() if isinstance(m, LearnedConv2d)]
-    advance = Shaping.advance
+    advance = ShapeSchedule.advance
 
-    def watch(shaping: Shaping, progress: float) -> None:
+    def watch(shaping: ShapeSchedule, progress: float) -> None:
         advance(shaping, progress)
         assert all(bool(layer.enabled.all()) and bool(layer.frozen) for layer in layers)
         assert shaping.penalty(torch.tensor(1.0)) is None
 
-    monkeypatch.setattr(Shaping, "advance", watch)
+    monkeypatch.setattr(ShapeSchedule, "advance", watch)
     through = train(network, part(IMAGES), long, checkpoint=file)
     assert len(through) == 20
 

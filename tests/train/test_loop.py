@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from docs import training
-from dsx.conv import ConvSpec, Shaping
+from dsx.conv import ConvSpec, ShapeSchedule
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import DsxError, TrialFailed
 from dsx.space import load_space, redesign
@@ -309,13 +309,13 @@ def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPat
     network = deciding(LEARNED)
     seen: list[tuple[float, bool, Tensor]] = []
     layer = next(module for module in network.modules() if isinstance(module, LearnedConv2d))
-    advance = Shaping.advance
+    advance = ShapeSchedule.advance
 
-    def note(shaping: Shaping, progress: float) -> None:
+    def note(shaping: ShapeSchedule, progress: float) -> None:
         advance(shaping, progress)
         seen.append((progress, bool(layer.frozen), layer.shape_scores.detach().clone()))
 
-    monkeypatch.setattr(Shaping, "advance", note)
+    monkeypatch.setattr(ShapeSchedule, "advance", note)
     train(network, part(600), SHORT)
     assert [frozen for _, frozen, _ in seen] == [progress >= 0.5 for progress, _, _ in seen]
     assert seen[-1][0] == 1
@@ -327,7 +327,7 @@ def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPat
 def test_the_losses_are_those_of_the_task_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     regularised = weights(SHORT, deciding(LEARNED))
     plain = train(deciding(LEARNED), part(300), SHORT)
-    monkeypatch.setattr(Shaping, "penalty", lambda shaping, task: None)
+    monkeypatch.setattr(ShapeSchedule, "penalty", lambda shaping, task: None)
     without = deciding(LEARNED)
     losses = train(without, part(300), SHORT)
     scores = "stages.0.conv1.shape_scores"
@@ -342,13 +342,13 @@ def test_decisions_move_by_steps_of_one_size_that_fall_to_nothing(
     network = deciding(BINARY)
     seen: list[Tensor] = []
     proxies = [p for name, p in network.named_parameters() if name.endswith("proxy")]
-    advance = Shaping.advance
+    advance = ShapeSchedule.advance
 
-    def note(shaping: Shaping, progress: float) -> None:
+    def note(shaping: ShapeSchedule, progress: float) -> None:
         advance(shaping, progress)
         seen.append(torch.cat([proxy.detach().flatten() for proxy in proxies]))
 
-    monkeypatch.setattr(Shaping, "advance", note)
+    monkeypatch.setattr(ShapeSchedule, "advance", note)
     train(network, part(640), SHORT)
     steps = [float((after - before).abs().max()) for before, after in pairwise(seen)]
     assert len(steps) == 20

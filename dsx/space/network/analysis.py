@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import KEEP, REAL_BITS, ConvSpec, Cost, DsxConv, set_mode
-from dsx.conv.graph import follow, normed
+from dsx.conv.graph import convs_before_norms, follow
 from dsx.conv.sparsity import Geometry
 from dsx.errors import DsxError
 from dsx.space.network.calls import Calls, watch
@@ -114,8 +114,8 @@ def analysis(model: nn.Module, sample: Tensor, kept: bool = False) -> NetworkAna
     network = set_mode(copied(model), False)
     seen = watch(network, sample)
     traced = follow(network, sample)
-    alone, untraced = excluded(network, traced, seen), traced.obstacle
-    scaleless = set() if kept else normed(network, traced)
+    alone, untraced = excluded(network, traced, seen), traced.unsupported
+    scaleless = set() if kept else convs_before_norms(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
     found = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from dsx.conv.graph import Traced, untouchable
+from dsx.conv.graph import Traced, protected_modules
 from dsx.conv.sparsity import disagreement
 from dsx.space.network.calls import CONVOLUTIONS, Calls
 
@@ -27,7 +27,7 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
     Returns:
         The reason by module name, in the network's order.
     """
-    read, held = untouchable(network, traced), holders(network)
+    read, held = protected_modules(network, traced), holders(network)
     found = {}
     for name, module in network.named_modules():
         if not isinstance(module, CONVOLUTIONS):

@@ -191,15 +191,15 @@ class Hooked(nn.Module):
         self.bn = nn.BatchNorm2d(8)
         self.plain = nn.Conv2d(8, 8, 3)
         self.plain_bn = nn.BatchNorm2d(8)
-        self.normed = redesigned(CROSS, 8, 8, 3, padding=1)
+        self.convs_before_norms = redesigned(CROSS, 8, 8, 3, padding=1)
         self.normed_bn = nn.BatchNorm2d(8)
         for module in (self.conv, self.plain):
             module.register_forward_hook(lambda module, inputs, out: torch.relu(out))
-        nn.utils.parametrizations.weight_norm(self.normed)
+        nn.utils.parametrizations.weight_norm(self.convs_before_norms)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.plain_bn(self.plain(self.bn(self.conv(x))))
-        out: Tensor = self.normed_bn(self.normed(x))
+        out: Tensor = self.normed_bn(self.convs_before_norms(x))
         return out
 
 

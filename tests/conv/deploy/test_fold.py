@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
-from dsx.conv.graph.norms import bound
+from dsx.conv.graph.norms import find_protected
 from dsx.conv.graph.tracing import trace
 from tests.conv.close import assert_equal
 from tests.conv.deploy.networks import CORNERS, SEPARABLE, SLIDING, ready, redesigned
@@ -26,7 +26,7 @@ def folded(network: nn.Module) -> int:
     """Fold in place; give how many."""
     graph = trace(network)
     assert not isinstance(graph, str)
-    fold_batch_norms(network, graph, bound(network, graph))
+    fold_batch_norms(network, graph, find_protected(network, graph))
     return sum(isinstance(module, nn.Identity) for module in network.modules())
 
 
@@ -113,11 +113,11 @@ class Casting(nn.Module):
 def test_a_convolution_is_bound_if_the_numbers_of_its_weight_are_read(numbers: bool) -> None:
     network = Casting(numbers).eval()
     graph = trace(network)
-    assert bound(network, graph) == ({network.conv} if numbers else set())
+    assert find_protected(network, graph) == ({network.conv} if numbers else set())
     assert deploy(network, torch.randn(1, 4, 5, 5)).folded == (not numbers)
 
 
 def test_what_hooks_hang_on_is_bound() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
     network[1].register_forward_pre_hook(lambda module, inputs: None)
-    assert bound(network, "no trace") == {network[1]}
+    assert find_protected(network, "no trace") == {network[1]}

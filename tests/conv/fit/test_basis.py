@@ -27,7 +27,7 @@ def squared_error(weight: Tensor, live: Tensor, stack: Tensor, scale: Tensor) ->
 
 def error_of(fit: Fit, weight: Tensor, live: Tensor) -> float:
     """Give the error of a fit from its decisions."""
-    stack = signs(fit.centres)[fit.likeness.argmax(-1)]
+    stack = signs(fit.centres)[fit.similarity.argmax(-1)]
     return squared_error(weight, live, stack, fit.scale)
 
 
@@ -74,7 +74,7 @@ def test_a_fit_is_a_fixed_point(drawn: tuple[Tensor, Tensor], k: int, scaled: bo
     # With this basis no selection and no scale is better.
     assert error == pytest.approx(best_with(signs(fit.centres), weight, live, scaled), abs=ROUNDING)
     # With this selection and this scale no basis is better.
-    chosen = fit.likeness.argmax(-1)
+    chosen = fit.similarity.argmax(-1)
     for basis in itertools.product(*k * [every_basis(1, weight.shape[2])]):
         other = squared_error(weight, live, torch.cat(basis)[chosen], fit.scale)
         assert other >= error - ROUNDING
@@ -129,7 +129,7 @@ def test_a_stack_is_recovered(used: int, spare: int, splits: int, size: int) -> 
     basis = signs(torch.randn(used, size, dtype=torch.float64))
     weight = basis[torch.randint(used, (10, splits))]
     fit = nearest_basis(weight, torch.ones_like(weight).bool(), used + spare, scaled=False)
-    assert torch.equal(signs(fit.centres)[fit.likeness.argmax(-1)], weight)
+    assert torch.equal(signs(fit.centres)[fit.similarity.argmax(-1)], weight)
     assert torch.equal(fit.scale, torch.ones(10, dtype=torch.float64))
     assert fit.error == 0
 
@@ -170,7 +170,7 @@ def test_pieces_of_zeros_take_no_filter_from_others(scaled: bool) -> None:
     filters = signs(torch.randn(3, 9, dtype=torch.float64))
     weight = torch.cat([torch.zeros(8, 1, 9).double(), filters[:, None], filters[:, None]])
     fit = nearest_basis(weight, torch.ones_like(weight).bool(), 3, scaled)
-    assert torch.equal(signs(fit.centres)[fit.likeness.argmax(-1)][8:].abs(), weight[8:].abs())
+    assert torch.equal(signs(fit.centres)[fit.similarity.argmax(-1)][8:].abs(), weight[8:].abs())
     assert fit.error == pytest.approx(0 if scaled else 8 * 9)
 
 
@@ -180,8 +180,8 @@ def test_a_weight_of_zeros_has_a_fit(scaled: bool) -> None:
     live = torch.ones_like(weight).bool()
     fit = nearest_basis(weight, live, 5, scaled)
     assert fit.error == (0 if scaled else weight.numel())
-    for found in (fit.centres, fit.likeness, fit.scale):
+    for found in (fit.centres, fit.similarity, fit.scale):
         assert bool(found.isfinite().all())
     assert fit.centres.shape == (5, 4)
-    assert fit.likeness.shape == (3, 2, 5)
+    assert fit.similarity.shape == (3, 2, 5)
     assert not scaled or not fit.scale.any()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.conv.graph.constants import Constants, Varies
+from dsx.conv.graph.constants import Constants, NotConstant
 from dsx.conv.graph.tracing import trace
 
 
@@ -49,7 +49,7 @@ def test_what_comes_from_parameters_alone_is_a_constant() -> None:
 
 @pytest.mark.parametrize("way", ["random", "of the input", "written into", "written into a view"])
 def test_everything_else_varies(way: str) -> None:
-    with pytest.raises(Varies):
+    with pytest.raises(NotConstant):
         value(way)
 
 

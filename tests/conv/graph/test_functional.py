@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from dsx.conv import deploy
 from dsx.conv.deploy._fold import normalise
 from dsx.conv.graph.functional import as_modules
-from dsx.conv.graph.norms import normed
+from dsx.conv.graph.norms import convs_before_norms
 from dsx.conv.graph.tracing import follow, torch_type, trace
 from tests.conv import outside
 from tests.conv.outside import CONVS, NORMS, randomise
@@ -215,7 +215,7 @@ def test_a_functional_grouped_convolution_gets_a_form() -> None:
 def test_a_batch_norm_that_follows_by_function_makes_a_scale_superfluous(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), NORMS[norm](6), nn.Conv2d(6, 4, 1))
     state = list(network.state_dict())
-    assert normed(network, follow(network, X.float())) == (
+    assert convs_before_norms(network, follow(network, X.float())) == (
         set() if norm in AFFINE else {network[0]}
     )
     assert list(network.state_dict()) == state

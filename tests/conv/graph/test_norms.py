@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv import ConvSpec, build
-from dsx.conv.graph.norms import normed, pairs
+from dsx.conv.graph.norms import convs_before_norms, pairs
 from dsx.conv.graph.tracing import follow, trace
 
 
@@ -42,7 +42,7 @@ class Wired(nn.Module):
 
 def names(network: nn.Module) -> list[str]:
     """Name the convolutions that are normed."""
-    found = normed(network)
+    found = convs_before_norms(network)
     return [name for name, module in network.named_modules() if module in found]
 
 
@@ -76,11 +76,11 @@ def test_a_pair_in_a_module_called_twice_is_not_normed() -> None:
 def test_a_convolution_under_two_names_is_found() -> None:
     network = nn.Sequential(conv(), nn.BatchNorm2d(4))
     network[1].alias = network[0]
-    assert normed(network) == {network[0]}
+    assert convs_before_norms(network) == {network[0]}
 
 
 def test_a_convolution_alone_is_not_normed() -> None:
-    assert normed(conv()) == set()
+    assert convs_before_norms(conv()) == set()
 
 
 class Stubborn(nn.Sequential):
@@ -114,7 +114,7 @@ class Optional(nn.Module):
 
 def test_optional_arguments_have_their_defaults() -> None:
     assert names(Optional()) == ["conv"]
-    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).obstacle is None
+    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).unsupported is None
 
 
 def test_of_a_network_that_cannot_be_followed_nothing_is_normed() -> None:
@@ -131,7 +131,7 @@ def test_the_network_is_left_as_it_is() -> None:
     network = Stubborn("training").train()
     network[1].eval()
     state = copy.deepcopy(network.state_dict())
-    normed(network)
+    convs_before_norms(network)
     assert (network.seen, network.training, network[1].training) == (None, True, False)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dsx.conv import ConvSpec
-from dsx.conv.modules.basis import BasisCount, basis_count, stacking
+from dsx.conv.modules.basis import BasisCount, basis_count, channel_splits
 from dsx.conv.modules.layout import layout
 from dsx.conv.sparsity.geometry import Geometry
 from tests.conv import naive
@@ -18,13 +18,13 @@ from tests.conv.strategies import cases
 def test_pieces_by_loops(data: st.DataObject, kind: str) -> None:
     case = data.draw(cases(kind))
     spec = case.spec.at(case.conv)
-    found = stacking(layout(spec, Geometry.of(case.conv)), spec.splits)
-    expected = [naive.pieces(spec, case.conv, o) for o in range(case.conv.out_channels)]
+    found = channel_splits(layout(spec, Geometry.of(case.conv)), spec.splits)
+    expected = [naive.channels(spec, case.conv, o) for o in range(case.conv.out_channels)]
     for own, which in zip(expected, found.which, strict=True):
-        assert [tuple(piece) for piece in found.pieces[which].tolist()] == own
+        assert [tuple(piece) for piece in found.channels[which].tolist()] == own
     # No piece twice, and none that nobody reads.
     distinct = {piece for own in expected for piece in own}
-    assert sorted(map(tuple, found.pieces.tolist())) == sorted(distinct)
+    assert sorted(map(tuple, found.channels.tolist())) == sorted(distinct)
 
 
 def test_windows_that_wrap_have_pieces_that_wrap() -> None:
@@ -33,12 +33,12 @@ def test_windows_that_wrap_have_pieces_that_wrap() -> None:
     slot = nn.Conv2d(6, 3, 1)
     frame = layout(spec.at(slot), Geometry.of(slot))
     assert frame.channels.tolist() == [[0, 1, 2], [2, 3, 4], [4, 5, 0]]
-    found = stacking(frame, 3)
-    assert found.pieces.flatten().tolist() == [0, 1, 2, 3, 4, 5]
+    found = channel_splits(frame, 3)
+    assert found.channels.flatten().tolist() == [0, 1, 2, 3, 4, 5]
     assert found.which.tolist() == frame.channels.tolist()
     # In another order it is another piece: each column of a filter has its channel.
-    whole = stacking(frame, 1)
-    assert whole.pieces.tolist() == frame.channels.tolist()
+    whole = channel_splits(frame, 1)
+    assert whole.channels.tolist() == frame.channels.tolist()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dsx.conv import ConvSpec, Shaping, build, preset, regulariser
+from dsx.conv import ConvSpec, ShapeSchedule, build, preset, regulariser
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.conv.modules.shape_learning import decisions
 from tests.conv.close import assert_equal
@@ -108,7 +108,7 @@ def rehearse(
 ) -> Record:
     """Take a layer through the schedule without training anything."""
     layer = learned(1, outputs, block=1)
-    shaping = Shaping(nn.Sequential(layer), torch.zeros(1, 1, 2, 2).double(), epochs)
+    shaping = ShapeSchedule(nn.Sequential(layer), torch.zeros(1, 1, 2, 2).double(), epochs)
     record = Record([], [], [])
     enable, freeze = layer.enable, layer.freeze
 
@@ -171,7 +171,7 @@ def test_draws_are_fresh_and_grow_with_the_progress(
 
 def test_each_draw_is_independent_of_the_one_before() -> None:
     layer = learned(1, 4000)
-    shaping = Shaping(nn.Sequential(layer), torch.zeros(1, 1, 2, 2).double(), 100)
+    shaping = ShapeSchedule(nn.Sequential(layer), torch.zeros(1, 1, 2, 2).double(), 100)
     shaping.advance(0.05)
     before = layer.enabled.clone()
     shaping.advance(0.055)  # still in the same epoch
@@ -192,7 +192,7 @@ def test_shapes_are_frozen_half_way_and_once_more_at_the_end(
 
 def test_weights_that_momentum_moved_after_they_had_died_are_zero_at_the_end() -> None:
     layer = learned(2, 4)
-    shaping = Shaping(nn.Sequential(layer), torch.zeros(1, 2, 2, 2).double(), 4)
+    shaping = ShapeSchedule(nn.Sequential(layer), torch.zeros(1, 2, 2, 2).double(), 4)
     shaping.advance(0.5)
     dead = layer.dense_weight() == 0
     assert not layer.weight[dead].any()
@@ -207,7 +207,7 @@ def test_weights_that_momentum_moved_after_they_had_died_are_zero_at_the_end() -
 
 def test_two_steps_are_enough_for_a_schedule() -> None:
     layer = learned(2, 4)
-    shaping = Shaping(nn.Sequential(layer), torch.zeros(1, 2, 2, 2).double(), 1)
+    shaping = ShapeSchedule(nn.Sequential(layer), torch.zeros(1, 2, 2, 2).double(), 1)
     task = torch.tensor(3.0, dtype=torch.float64)
     shaping.advance(0.0)
     assert not layer.enabled.any()
@@ -224,7 +224,7 @@ def test_the_loss_has_the_regulariser_in_its_strength(densities: tuple[float, fl
     first, second = network
     assert isinstance(first, LearnedConv2d) and isinstance(second, LearnedConv2d)
     epochs, steps = 20, 6
-    shaping = Shaping(network, torch.zeros(1, 2, 6, 6).double(), epochs)
+    shaping = ShapeSchedule(network, torch.zeros(1, 2, 6, 6).double(), epochs)
     pixels = {first: 36, second: 9}
     target = (9 * 8 * densities[0] + 9 * 32 * densities[1]) / (9 * 40)
     largest = 0.01 + 0.99 * max(target, 1 - target)
@@ -246,7 +246,7 @@ def test_the_loss_has_the_regulariser_in_its_strength(densities: tuple[float, fl
 
 def test_the_loss_teaches_the_shapes_but_not_the_task() -> None:
     layer = learned(2, 4)
-    shaping = Shaping(nn.Sequential(layer), torch.zeros(1, 2, 2, 2).double(), 1)
+    shaping = ShapeSchedule(nn.Sequential(layer), torch.zeros(1, 2, 2, 2).double(), 1)
     task = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     for progress in (0.0, 0.2):
         shaping.advance(progress)
@@ -264,13 +264,13 @@ def test_a_schedule_goes_on_where_it_was() -> None:
     records = []
     for layer, stops in ((through, range(0)), (stopped, range(1, 60, 7))):
         sample = torch.zeros(1, 2, 2, 2).double()
-        shaping = Shaping(layer, sample, 12)
+        shaping = ShapeSchedule(layer, sample, 12)
         torch.manual_seed(4)
         record = []
         for number in range(60):
             if number in stops:
                 memory = shaping.state()
-                shaping = Shaping(layer, sample, 12)
+                shaping = ShapeSchedule(layer, sample, 12)
                 shaping.restore(memory)
             shaping.advance(number / 60)
             penalty = shaping.penalty(torch.tensor(2 + math.sin(number), dtype=torch.float64))
@@ -281,7 +281,7 @@ def test_a_schedule_goes_on_where_it_was() -> None:
 
 
 def test_what_is_remembered_does_not_change_any_more() -> None:
-    shaping = Shaping(learned(2, 4), torch.zeros(1, 2, 2, 2).double(), 4)
+    shaping = ShapeSchedule(learned(2, 4), torch.zeros(1, 2, 2, 2).double(), 4)
     shaping.advance(0.0)
     memory = shaping.state()
     shaping.loss(torch.tensor(2.0))
@@ -292,10 +292,10 @@ def test_shapes_that_a_shorter_training_has_frozen_stay_so_in_a_longer_one() -> 
     layer = learned(2, 40)
     assert decisions(layer) == {layer.shape_scores: 0.5}
     sample = torch.zeros(1, 2, 2, 2).double()
-    short = Shaping(layer, sample, 1)
+    short = ShapeSchedule(layer, sample, 1)
     short.advance(0.0)
     short.advance(1.0)
-    long = Shaping(layer, sample, 100)
+    long = ShapeSchedule(layer, sample, 100)
     long.restore(short.state())
     for number in range(1, 100):
         long.advance(number / 100)
@@ -332,7 +332,7 @@ def test_a_network_without_learned_shapes_is_left_alone() -> None:
     network = nn.Sequential(calls, nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout())
     state = {name: value.clone() for name, value in network.state_dict().items()}
     random = torch.get_rng_state()
-    shaping = Shaping(network, torch.zeros(1, 1, 5, 5), 6)
+    shaping = ShapeSchedule(network, torch.zeros(1, 1, 5, 5), 6)
     task = torch.tensor(1.0)
     for progress in (0.0, 0.01, 0.05, 0.1, 0.5, 1.0):
         shaping.advance(progress)
@@ -352,7 +352,7 @@ def test_modes_and_statistics_of_a_network_are_left_as_they_are() -> None:
     state = {name: value.clone() for name, value in network.state_dict().items()}
     sample = torch.randn(3, 2, 5, 5).double()
     random = torch.get_rng_state()
-    Shaping(network, sample, 6)
+    ShapeSchedule(network, sample, 6)
     assert [module.training for module in network.modules()] == modes
     assert True in modes and False in modes
     calls = network[3]
@@ -376,7 +376,7 @@ def test_output_pixels_are_those_of_one_image_over_all_calls() -> None:
 
     network = Twice()
     for batch in (1, 3):
-        shaping = Shaping(network, torch.zeros(batch, 2, 7, 5).double(), 6)
+        shaping = ShapeSchedule(network, torch.zeros(batch, 2, 7, 5).double(), 6)
         assert shaping.pixels == {network.stem: 12, network.twice: 12 + 9}
 
 
@@ -387,7 +387,7 @@ def test_preset_shapes_reach_their_density_in_a_training() -> None:
         build(preset("lhc", density=0.25, block_in=4, block_out=4), nn.Conv2d(16, 4, 3)),
         nn.Flatten(),
     )
-    shaping = Shaping(network, torch.zeros(1, 1, 5, 5), 10)
+    shaping = ShapeSchedule(network, torch.zeros(1, 1, 5, 5), 10)
     decisions = [p for name, p in network.named_parameters() if name.endswith("shape_scores")]
     optimizer = torch.optim.Adam(decisions, lr=0.02, betas=(0.9, 0.99))
     for step in range(200):

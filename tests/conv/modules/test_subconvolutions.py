@@ -11,7 +11,7 @@ from torch import nn
 from dsx.conv import ConvSpec, build
 from dsx.conv.modules.fixed import FixedConv2d
 from dsx.conv.modules.layout import crop
-from dsx.conv.modules.subconvolutions import PieceConv, SumOfPieces, by_support, rectangles
+from dsx.conv.modules.subconvolutions import SubConv2d, SumOfSubConvolutions, by_support, rectangles
 from dsx.conv.modules.windowed import WindowedConv2d
 from dsx.conv.sparsity.geometry import Geometry
 from tests.conv import naive
@@ -50,8 +50,8 @@ def test_a_sum_of_supports_is_the_convolution(kind: str, data: st.DataObject) ->
     module = data.draw(trained(case))
     assert isinstance(module, WindowedConv2d)
     parts = [piece for _, piece in by_support(module.layout, module.live_weight())]
-    pieces = [PieceConv(module.geometry, part) for part in parts]
-    whole = SumOfPieces(pieces, module.bias, module.geometry)
+    pieces = [SubConv2d(module.geometry, part) for part in parts]
+    whole = SumOfSubConvolutions(pieces, module.bias, module.geometry)
     with torch.no_grad():
         assert_equal(whole(case.x), module(case.x))
 
@@ -67,7 +67,7 @@ def test_windows_that_are_used_equally_share_a_group() -> None:
     module = build(ConvSpec(groups=2, channel_stride=1.0), nn.Conv2d(4, 6, 3))
     assert isinstance(module, FixedConv2d)
     (piece,) = [piece for _, piece in by_support(module.layout, module.live_weight())]
-    conv = PieceConv(module.geometry, piece)
+    conv = SubConv2d(module.geometry, piece)
     assert conv.select is None
     assert conv.order.tolist() == [0, 2, 4, 1, 3, 5]
     assert isinstance(conv.conv, nn.Conv2d) and conv.conv.groups == 2
@@ -77,13 +77,13 @@ def test_a_full_window_needs_no_selection() -> None:
     module = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(3, 8, 3))
     assert isinstance(module, FixedConv2d)
     for _, piece in by_support(module.layout, module.live_weight()):
-        assert PieceConv(module.geometry, piece).select is None
+        assert SubConv2d(module.geometry, piece).select is None
 
 
 def test_the_sum_of_no_piece_is_the_bias() -> None:
     conv = nn.Conv2d(2, 3, 3, stride=2, padding=1)
     bias = torch.tensor([1.0, 2.0, 3.0])
     for own in (bias, None):
-        out = SumOfPieces([], own, Geometry.of(conv))(torch.randn(2, 2, 6, 5))
+        out = SumOfSubConvolutions([], own, Geometry.of(conv))(torch.randn(2, 2, 6, 5))
         expected = torch.zeros(3) if own is None else own
         assert torch.equal(out, expected[:, None, None].expand(2, 3, 3, 3))

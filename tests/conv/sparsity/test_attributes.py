@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
-from dsx.conv.sparsity.attributes import disagreement, pair, sizes_of, tidy
+from dsx.conv.sparsity.attributes import disagreement, normalise_attributes, pair, sizes_of
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import SpecError
 
@@ -31,7 +31,7 @@ def test_the_same_size_in_another_kind_of_number_is_no_disagreement(
 ) -> None:
     changed = conv(**{name: size})
     assert Geometry.of(changed) == Geometry.of(conv())
-    tidy(changed)
+    normalise_attributes(changed)
     assert type(getattr(changed, name)) is int
     assert getattr(changed, name) == 16
 
@@ -52,20 +52,20 @@ def test_one_number_stands_for_two(name: str, value: object, both: tuple[int, in
     assert new(images).shape == expected(images).shape
     assert getattr(new, name) == both
     assert from_conv2d(changed, ConvSpec()) is changed
-    tidy(changed)
+    normalise_attributes(changed)
     assert getattr(changed, name) == both
     assert repr(changed) == repr(expected)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
-    [("in_channels", 3, "its in_channels is 3, but its weight of 16 x 16 x 3 x 3 computes with 16: "
+    [("in_channels", 3, "its in_channels is 3, but its weight of 16 x 16 x 3 x 3 requires 16: "
       "set in_channels to 16"),
      ("in_channels", None, "its in_channels is None, but its weight"),
      ("in_channels", "16", "its in_channels is '16', but its weight"),
      ("out_channels", 24, "its out_channels is 24, but its weight of 16 x 16 x 3 x 3 computes"),
      ("kernel_size", (5, 3), "its kernel_size is (5, 3), but its weight of 16 x 16 x 3 x 3 "
-      "computes with (3, 3): set kernel_size to (3, 3)"),
+      "requires (3, 3): set kernel_size to (3, 3)"),
      ("stride", None, "its stride is None, neither one nor two integers"),
      ("padding", np.array([1, 1]), "its padding is array([1, 1]), neither one nor two int"),
      ("dilation", (1, 1, 1), "its dilation is (1, 1, 1), neither one nor two integers")],
@@ -73,7 +73,7 @@ def test_one_number_stands_for_two(name: str, value: object, both: tuple[int, in
 def test_a_disagreement_is_one_line_and_refused(name: str, value: object, reason: str) -> None:
     changed = conv(**{name: value})
     assert disagreement(changed).startswith(reason)
-    tidy(changed)
+    normalise_attributes(changed)
     assert getattr(changed, name) is value
     for attempt in (
         lambda: Geometry.of(changed),

@@ -80,7 +80,7 @@ def test_blocks_that_do_not_divide_are_left_out_for_these_groups_only() -> None:
     assert asked(left, "channel_stride", groups=8) == ()
     assert left.left_out == {
         "groups 8, channel_stride block": "grouped: 8 groups in blocks do not divide the 12 output "
-        "channels (a channel_stride of 1 or less needs no such thing)"
+        "channels (a channel_stride of 1 or less does not require this)"
     }
 
 
@@ -117,7 +117,7 @@ def test_shapes_that_cannot_be_learned_are_left_out() -> None:
     left = offer("a", "a", [large], {}, given)
     assert left.options["rigid"] == (False,)
     assert left.left_out == {
-        "rigid true": "large: rigid learned shapes are 3 x 3, this kernel is 5 x 5"
+        "rigid true": "large: rigid learned shapes require a 3 x 3 kernel, not 5 x 5"
     }
     # Where only rigid shapes are wanted there is nothing to learn.
     left = offer("a", "a", [large], {}, {**given, "rigid": (True,), "groups": (1, 2)})
