@@ -53,17 +53,17 @@ def build(conv: DsxConv) -> nn.Module | None:
     layout, weight = conv.layout, conv.live_weight()
     if len(layout.supports) == 1:
         return None
-    parts = [piece for _, piece in by_support(layout, weight)]
+    parts = [part for _, part in by_support(layout, weight)]
     # One sub-convolution per output is always slower than the other forms.
     if len(parts) >= conv.out_channels:
         return None
-    pieces = [SubConv2d(conv.geometry, part) for part in parts]
+    modules = [SubConv2d(conv.geometry, part) for part in parts]
     outputs = torch.cat([part.outputs for part in parts]) if parts else torch.empty(0)
     disjoint = torch.equal(outputs.sort().values, torch.arange(conv.out_channels))
     module = (
-        Split(pieces, conv.bias)
+        Split(modules, conv.bias)
         if disjoint
-        else SumOfSubConvolutions(pieces, conv.bias, conv.geometry)
+        else SumOfSubConvolutions(modules, conv.bias, conv.geometry)
     )
     return module.to(weight.device)
 

@@ -192,9 +192,9 @@ def counting_form(
     Returns:
         A module for which an operator counter counts live triples times output pixels.
     """
-    pieces = [
+    modules = [
         SubConv2d(geometry, rectangle)
         for support, part in by_support(layout, weight)
         for rectangle in rectangles(support, part)
     ]
-    return SumOfSubConvolutions(pieces, bias, geometry).to(weight.device)
+    return SumOfSubConvolutions(modules, bias, geometry).to(weight.device)
