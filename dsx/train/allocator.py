@@ -1,24 +1,24 @@
-"""The memory that training frees: kept for the next step, where that can be arranged."""
+"""Configuration of glibc to keep the memory that a training step frees for the next one."""
 
 import ctypes
 import functools
 import platform
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Numbers of glibc's mallopt, from malloc.h."""
+"""Parameters of mallopt of glibc, from malloc.h."""
 LARGEST_MAPPED = 1 << 30
 LARGEST_KEPT = 2**31 - 1
 
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next allocation, for the rest of this process.
+    """Make glibc keep freed memory for later allocations, for the rest of this process.
 
-    By default it returns tensors of more than 32 MiB to the kernel at once, and each training step
-    gets its memory anew, page by page.
+    By default glibc returns tensors of more than 32 MiB to the kernel at once, so that each
+    training step has page faults for all of its memory.
 
     Returns:
-        Whether that was arranged; elsewhere than on Linux with glibc nothing is done.
+        Whether this succeeded; there is no effect on systems other than Linux with glibc.
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False
