@@ -47,8 +47,8 @@ def interleaved(runs: Sequence[Run], seconds: float, time_call: CallTimer) -> li
         for run in runs:
             run()
         for _ in rounds_until(time.perf_counter() + seconds, MIN_ROUNDS):
-            for run, own in zip(runs, samples, strict=True):
-                own.append(time_call(run))
+            for run, times in zip(runs, samples, strict=True):
+                times.append(time_call(run))
     return samples
 
 
@@ -87,4 +87,4 @@ def medians(runs: Sequence[Run], seconds: float, time_call: CallTimer | None = N
         The median time of each callable in seconds, in the same order.
     """
     samples = interleaved(runs, seconds, time_call or call_timer(default_clock()))
-    return [statistics.median(own) for own in samples]
+    return [statistics.median(times) for times in samples]

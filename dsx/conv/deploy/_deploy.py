@@ -157,11 +157,11 @@ def _grouped(holder: nn.Module, protected: set[nn.Module]) -> dict[nn.Module, nn
     with torch.random.fork_rng():
         for conv in holder.modules():
             if type(conv) is nn.Conv2d and conv.groups > 1 and conv not in stages | protected:
-                own = FixedConv2d(original_spec(conv), conv).eval()
-                own.weight.copy_(conv.weight)
-                if own.bias is not None and conv.bias is not None:
-                    own.bias.copy_(conv.bias)
-                found[conv] = own
+                replacement = FixedConv2d(original_spec(conv), conv).eval()
+                replacement.weight.copy_(conv.weight)
+                if replacement.bias is not None and conv.bias is not None:
+                    replacement.bias.copy_(conv.bias)
+                found[conv] = replacement
     return found
 
 

@@ -97,11 +97,11 @@ class _Description:
         self._modules[module] = len(self._modules)
         if module._forward_hooks or module._forward_pre_hooks:
             self.complete = False
-        own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
+        attributes = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
         tensors = {**module._parameters, **module._buffers}
         return [
             self._name(type(module)),
-            {name: self._value(value) for name, value in sorted(own.items())},
+            {name: self._value(value) for name, value in sorted(attributes.items())},
             {name: self._value(tensor) for name, tensor in sorted(tensors.items())},
             {name: self.module(child) for name, child in module.named_children()},
         ]

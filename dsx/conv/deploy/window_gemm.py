@@ -47,12 +47,12 @@ class WindowGemm(nn.Module):
         """Arrange the filters as (windows, largest number of filters per window, width)."""
         most = int(window.bincount().max())
         order = window.argsort(stable=True)
-        place = torch.arange(len(order)) - torch.searchsorted(window[order], window[order])
+        index = torch.arange(len(order)) - torch.searchsorted(window[order], window[order])
         weight = rows.new_zeros(windows, most, rows.shape[1])
         device = rows.device
-        weight[window[order].to(device), place.to(device)] = rows[order.to(device)]
+        weight[window[order].to(device), index.to(device)] = rows[order.to(device)]
         slots = torch.empty_like(order)
-        slots[order] = window[order] * most + place
+        slots[order] = window[order] * most + index
         self.register_buffer("weight", weight)
         self.register_buffer("order", slots.to(device))
 

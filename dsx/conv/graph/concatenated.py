@@ -44,19 +44,22 @@ def _split(parts: list[fx.Node], norm: nn.BatchNorm2d, network: nn.Module, owner
     first = 0
     for part in parts:
         channels = int(network.get_submodule(str(part.target)).out_channels)  # type: ignore[arg-type]
-        own = _slice(norm, slice(first, first + channels))
+        part_norm = _slice(norm, slice(first, first + channels))
         first += channels
         with part.graph.inserting_after(part):
-            called = part.graph.call_module(attach(own, network, owner), (part,))
+            called = part.graph.call_module(attach(part_norm, network, owner), (part,))
         part.replace_all_uses_with(called, lambda user, called=called: user is not called)  # type: ignore[misc]
 
 
 def _slice(norm: nn.BatchNorm2d, channels: slice) -> nn.BatchNorm2d:
     """Build a batch norm of a range of the channels."""
     assert norm.running_mean is not None and norm.running_var is not None
-    own = nn.BatchNorm2d(len(norm.running_mean[channels]), eps=norm.eps, affine=norm.affine)
-    own.running_mean, own.running_var = norm.running_mean[channels], norm.running_var[channels]
+    part_norm = nn.BatchNorm2d(len(norm.running_mean[channels]), eps=norm.eps, affine=norm.affine)
+    part_norm.running_mean, part_norm.running_var = (
+        norm.running_mean[channels],
+        norm.running_var[channels],
+    )
     for name, tensor in norm.named_parameters():
         assert isinstance(tensor, Tensor)
-        setattr(own, name, nn.Parameter(tensor.detach()[channels], requires_grad=False))
-    return own.eval()
+        setattr(part_norm, name, nn.Parameter(tensor.detach()[channels], requires_grad=False))
+    return part_norm.eval()

@@ -81,21 +81,21 @@ class Constants:
         if self._changing:
             raise NotConstant
         if node.op == "get_attr":
-            found = operator.attrgetter(str(node.target))(self._network)
+            value = operator.attrgetter(str(node.target))(self._network)
         else:
-            found = self._computed(node)
+            value = self._computed(node)
         self._used[node] = None
-        return found
+        return value
 
     def _computed(self, node: fx.Node) -> Any:
         if node.op not in ("call_function", "call_method") or not node.all_input_nodes:
             raise NotConstant
         args, kwargs = self.value(node.args), self.value(node.kwargs)
         with torch.no_grad(), torch.random.fork_rng():
-            found, again = (_call(node, args, kwargs) for _ in range(2))
-        if isinstance(found, Tensor) and not torch.equal(found, again):
+            value, again = (_call(node, args, kwargs) for _ in range(2))
+        if isinstance(value, Tensor) and not torch.equal(value, again):
             raise NotConstant
-        return found
+        return value
 
 
 def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
@@ -122,11 +122,11 @@ def from_input(graph: fx.Graph) -> set[fx.Node]:
     Returns:
         The nodes, including the placeholders.
     """
-    found: set[fx.Node] = set()
+    dependent: set[fx.Node] = set()
     for node in graph.nodes:
-        if node.op == "placeholder" or not found.isdisjoint(node.all_input_nodes):
-            found.add(node)
-    return found
+        if node.op == "placeholder" or not dependent.isdisjoint(node.all_input_nodes):
+            dependent.add(node)
+    return dependent
 
 
 def _writes(node: fx.Node) -> bool:

@@ -54,10 +54,12 @@ def concatenated(node: object) -> list[fx.Node]:
     """
     if not isinstance(node, fx.Node) or node.target not in (torch.cat, torch.concat):
         return []
-    given = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
-    parts = given["tensors"]
+    arguments = dict(zip(("tensors", "dim"), node.args, strict=False)) | node.kwargs
+    parts = arguments["tensors"]
     assert isinstance(parts, list | tuple)
-    return [part for part in parts if isinstance(part, fx.Node)] if given.get("dim") == 1 else []
+    return (
+        [part for part in parts if isinstance(part, fx.Node)] if arguments.get("dim") == 1 else []
+    )
 
 
 def _follows_convs(node: object, network: nn.Module) -> bool:
@@ -75,10 +77,10 @@ def _is_weight_of(weight: object, called: set[str]) -> bool:
 def _replace(
     node: fx.Node, names: tuple[str, ...], build: Build, network: nn.Module, constants: Constants
 ) -> None:
-    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    image = given.pop("input")
+    arguments = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    image = arguments.pop("input")
     try:
-        values = constants.value(given)
+        values = constants.value(arguments)
     except NotConstant:
         return
     module = build(values)
@@ -86,7 +88,7 @@ def _replace(
         if isinstance(values.get(part), Tensor):
             setattr(module, part, constants.parameter(values[part]))
     if module is not None and isinstance(image, fx.Node):
-        replace_by_module(node, image, module, network, constants.owner(given))
+        replace_by_module(node, image, module, network, constants.owner(arguments))
 
 
 def replace_by_module(
@@ -143,29 +145,29 @@ def conv_of(node: object, network: nn.Module) -> nn.Module | None:
     return module if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DsxConv) else None
 
 
-def _batch_norm(given: Mapping[str, Any]) -> nn.Module | None:
+def _batch_norm(arguments: Mapping[str, Any]) -> nn.Module | None:
     """Build a batch norm; None if it uses the statistics of the batch."""
-    mean, variance = given.get("running_mean"), given.get("running_var")
-    if mean is None or variance is None or given.get("training", False) is not False:
+    mean, variance = arguments.get("running_mean"), arguments.get("running_var")
+    if mean is None or variance is None or arguments.get("training", False) is not False:
         return None
-    norm = nn.BatchNorm2d(len(mean), eps=float(given.get("eps", 1e-5)))
+    norm = nn.BatchNorm2d(len(mean), eps=float(arguments.get("eps", 1e-5)))
     norm.running_mean, norm.running_var = mean, variance
-    weight, bias = given.get("weight"), given.get("bias")
+    weight, bias = arguments.get("weight"), arguments.get("bias")
     norm.weight = constant_parameter(torch.ones_like(mean) if weight is None else weight)
     norm.bias = constant_parameter(torch.zeros_like(mean) if bias is None else bias)
     return norm.eval()
 
 
-def _conv2d(given: Mapping[str, Any]) -> nn.Module:
-    weight, bias, groups = given["weight"], given.get("bias"), given.get("groups", 1)
-    padding = given.get("padding", 0)
+def _conv2d(arguments: Mapping[str, Any]) -> nn.Module:
+    weight, bias, groups = arguments["weight"], arguments.get("bias"), arguments.get("groups", 1)
+    padding = arguments.get("padding", 0)
     conv = nn.Conv2d(
         weight.shape[1] * groups,
         weight.shape[0],
         tuple(weight.shape[2:]),
-        _pair(given.get("stride", 1)),
+        _pair(arguments.get("stride", 1)),
         padding if isinstance(padding, str) else _pair(padding),
-        _pair(given.get("dilation", 1)),
+        _pair(arguments.get("dilation", 1)),
         groups,
         bias is not None,
         device="meta",

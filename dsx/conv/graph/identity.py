@@ -58,11 +58,11 @@ def _returns_its_input(node: fx.Node) -> bool:
     # A function of torch that returns its input has modified it in place.
     if str(getattr(node.target, "__module__", "")).partition(".")[0] == "torch":
         return False
-    given = torch.tensor([-1e3, -1.0, 0.0, 0.5, 1e3]).repeat(2, 3, 4, 1)
-    before = given.clone()
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda _: given)
+    probe = torch.tensor([-1e3, -1.0, 0.0, 0.5, 1e3]).repeat(2, 3, 4, 1)
+    before = probe.clone()
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda _: probe)
     try:
-        return node.target(*args, **kwargs) is given and torch.equal(given, before)
+        return node.target(*args, **kwargs) is probe and torch.equal(probe, before)
     # Any function can have an argument of this name and reject this tensor. Such a function is
     # kept in the trace, which is always correct.
     except (Exception, SystemExit):
@@ -75,9 +75,9 @@ def _training(node: fx.Node) -> object:
         return node.args[2] if len(node.args) > 2 else node.kwargs.get("train")
     assert callable(node.target)
     try:
-        given = inspect.signature(node.target).bind(*node.args, **node.kwargs)
+        bound = inspect.signature(node.target).bind(*node.args, **node.kwargs)
     # Functions written in C may not have a signature.
     except (TypeError, ValueError):
         return None
-    given.apply_defaults()
-    return given.arguments.get("training")
+    bound.apply_defaults()
+    return bound.arguments.get("training")
