@@ -300,7 +300,7 @@ def assert_damaged(file: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("part_kept", [0.0, 0.001, 0.3, 0.7, 0.999])
+@pytest.mark.parametrize("kept_fraction", [0.0, 0.001, 0.3, 0.7, 0.999])
 def test_a_truncated_file_is_rejected(kept_fraction: float, whole: bytes, tmp_path: Path) -> None:
     file = tmp_path / "a.pt"
     file.write_bytes(whole[: int(kept_fraction * len(whole))])

@@ -304,7 +304,7 @@ def test_presets_with_and_without_arguments() -> None:
         ("preset: 3", "preset: write a preset as 'depthwise' or as {scc: {groups: 2"),
         ("preset: {lhc: {density: 2}}", "preset: density: 2 is not a number in 0 < density"),
         ("preset: {lhc: {groups: 2}}", "preset: learned shapes need groups = 1, not 2"),
-        ("preset: [{slbf: {k: 0.5}}]", "preset.0: binary_basis: 0.5 is not a whole number"),
+        ("preset: [{slbf: {k: 0.5}}]", "preset.0: binary_basis: 0.5 is not a non-negative integer"),
         ("share: rul", "share: 'rul' is not allowed (allowed: none, rule). Did you mean 'rule'?"),
     ],
 )
