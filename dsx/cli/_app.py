@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dsx.allocator import keep_freed_memory
 from dsx.cli import (
     archive,
     bench,
@@ -68,6 +69,8 @@ def options(
     context.obj.debug = debug
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+    else:
+        keep_freed_memory()
 
 
 for command in (

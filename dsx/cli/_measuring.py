@@ -90,6 +90,7 @@ def find_design(
     space: str | None,
     trust: bool,
     settings: dict[str, object],
+    patience: float,
 ) -> "Asked":
     """Find the design that a command line names, and print the notes about it.
 
@@ -101,6 +102,7 @@ def find_design(
         space: The user's own space file of the study.
         trust: Whether code that only the database names may run.
         settings: Keys of `measure` and their values; None for the value of the space.
+        patience: Seconds to wait for a database server that becomes unreachable.
 
     Returns:
         The design and its space.
@@ -119,7 +121,7 @@ def find_design(
         if study is None and pick is None:
             base = start_of(space or "digits", dials)
         else:
-            base = chosen(study, pick, dials, storage, vouched(space, trust), trust)
+            base = chosen(study, pick, dials, storage, vouched(space, trust), trust, patience)
         found = asked(base, dials, settings)
     for note in found.notes:
         print_message(note)

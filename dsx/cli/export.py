@@ -36,24 +36,14 @@ def export(
 ) -> None:
     """Write a design of a study as model.py and weights, checked in a fresh process."""
     from dsx.export import export as write_export
-    from dsx.measure import this_device
     from dsx.report.design import print_bundle
     from dsx.report.text import working
     from dsx.search.design import load_choice
+    from dsx.store.studies import Study
 
     # What the network's own code prints is no result.
     with working("exporting and checking"), redirect_stdout(sys.stderr):
         own = vouched(space, trust)
-        choice = load_choice(storage, study, pick, this_device(), own, trust)
-        bundle = write_export(
-            choice.space,
-            choice.design,
-            out,
-            weights=choice.weights,
-            searched=choice.metrics,
-            form_cache=choice.form_cache,
-            reference_times=choice.reference_times,
-            labels={"study": choice.study, "trial": choice.trial},
-            force=force,
-        )
+        choice = load_choice(Study.open(storage, study), pick, own, trust)
+        bundle = write_export(choice, out, force=force)
     print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

@@ -78,7 +78,7 @@ def measure(
 
     give([*(metric or ()), *backends])
     settings = run_settings(batch, threads, dtype, channels_last, device)
-    found = find_design(words or (), study, pick, storage, space, trust, settings)
+    found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
     how = chosen_format(format, json)
     check_backends(found.space, backends)
     with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):

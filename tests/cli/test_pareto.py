@@ -38,6 +38,14 @@ def test_the_formats_hold_the_same_designs(used: Path) -> None:
     ]
 
 
+def test_all_lists_every_design_of_the_front(used: Path) -> None:
+    found = front("tiny", storage=f"sqlite:///{used}/studies/dsx.db")
+    ended = dsx("pareto", "tiny", "--all", folder=used)
+    assert (ended.code, ended.err) == (0, "")
+    assert all(f"#{entry.trial} " in ended.out for entry in (*found.on_front, *found.possible))
+    assert "backend: " in ended.out and "backend: " not in dsx("pareto", "tiny", folder=used).out
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
 def test_it_fits_the_terminal(used: Path, columns: int) -> None:
     ended = dsx("pareto", folder=used, environment={"COLUMNS": str(columns)})

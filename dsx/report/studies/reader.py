@@ -16,9 +16,9 @@ from dsx.files import read_sealed, sha256
 from dsx.report.front.rows import SCHEMA_VERSION
 from dsx.report.studies.archive import TIME
 from dsx.report.studies.files import RECORD
-from dsx.store.database import open_database
 from dsx.store.studies import (
     ProxyReport,
+    Study,
     StudyResults,
     load_front,
     load_proxies,
@@ -55,7 +55,7 @@ def read_results(study: str | None, storage: str, mix_devices: bool = False) -> 
     """
     if study is not None and is_folder(study):
         return load_archive(Path(study))
-    return load_results(open_database(storage, create=False), study, mix_devices)
+    return load_results(Study.open(storage, study), mix_devices)
 
 
 def read_front(study: str | None, storage: str, mix_devices: bool = False) -> Front:
@@ -75,7 +75,7 @@ def read_front(study: str | None, storage: str, mix_devices: bool = False) -> Fr
     """
     if study is not None and is_folder(study):
         return load_archive(Path(study)).front
-    return load_front(open_database(storage, create=False), study, mix_devices)
+    return load_front(Study.open(storage, study), mix_devices)
 
 
 def read_proxies(study: str | None, storage: str) -> ProxyReport:
@@ -94,7 +94,7 @@ def read_proxies(study: str | None, storage: str) -> ProxyReport:
     """
     if study is not None and is_folder(study):
         return proxies_of(load_archive(Path(study)))
-    return load_proxies(open_database(storage, create=False), study)
+    return load_proxies(Study.open(storage, study))
 
 
 def load_archive(folder: Path) -> StudyResults:

@@ -7,7 +7,7 @@ from dsx.search.design.compare_backends import (
     compare_backends,
 )
 from dsx.search.design.measure_design import Measured, MetricResult, Single
-from dsx.search.design.selection import load_choice
+from dsx.search.design.selection import StudyChoice, load_choice
 from dsx.search.design.slot_table import SlotRow, SlotTable, load_slots
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Single",
     "SlotRow",
     "SlotTable",
+    "StudyChoice",
     "check_backends",
     "compare_backends",
     "load_choice",

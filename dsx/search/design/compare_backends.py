@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dsx.activity import Event, Kind
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
+from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single
-from dsx.search.evaluator import WAITING, failing_as_trial, read_metrics
+from dsx.search.evaluator import failing_as_trial, read_metrics
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -130,9 +132,9 @@ class _Comparison:
                 if number is not None:
                     found[name] = number
                     del ready[name]
-            single.doing("timing in all of them")
-            metric, waiting = find(Metric, LATENCY), lambda: single.doing(WAITING)
-            readings = list(read_metrics(LATENCY, metric, list(ready.values()), waiting))
+            single.on_status(Event(kind=Kind.TIMING, design=single.design.id))
+            metric, on_lock_wait = find(Metric, LATENCY), lock_wait(single.on_status)
+            readings = list(read_metrics(LATENCY, metric, list(ready.values()), on_lock_wait))
         for name, (candidate, reading) in zip(ready, readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
@@ -145,12 +147,19 @@ class _Comparison:
         """Deploy the design in each backend; one training is for all of them."""
         single, ready = self.single, {}
         trained: Candidate | None = None
-        for name in missing:
+        for number, name in enumerate(missing):
             candidate = single.candidate(self.spaces[name], single.design)
             if single.design.learned and trained is not None:
                 candidate.restore(state_of(trained.trained()))
             trained = trained or candidate
-            single.doing(f"preparing {name}")
+            single.on_status(
+                Event(
+                    kind=Kind.PREPARING_BACKEND,
+                    design=single.design.id,
+                    detail=name,
+                    fraction=number / len(missing),
+                )
+            )
             try:
                 _ = candidate.run
             except DsxError as error:

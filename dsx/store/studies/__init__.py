@@ -4,9 +4,10 @@ from dsx.store.studies.failed_trials import FailedStudy, FailedTrial, load_faile
 from dsx.store.studies.names import check_study_name
 from dsx.store.studies.provenance import unfolded_words
 from dsx.store.studies.proxies import Proxy, ProxyReport, load_proxies, proxies_of
-from dsx.store.studies.read import find_study, front, load_front, load_values
+from dsx.store.studies.read import front, load_front, load_values
 from dsx.store.studies.results import StudyResults, load_results
 from dsx.store.studies.studies import StudyLine, list_studies
+from dsx.store.studies.study import Study, find_study
 from dsx.store.studies.study_rows import (
     add_study,
     delete_study,
@@ -25,6 +26,7 @@ __all__ = [
     "Outcome",
     "Proxy",
     "ProxyReport",
+    "Study",
     "StudyLine",
     "StudyResults",
     "Trials",

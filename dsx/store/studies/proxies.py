@@ -23,8 +23,9 @@ from dsx.analysis import (
 from dsx.errors import StorageError
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import MeasurementRow, StudyRow
-from dsx.store.studies.read import find_study, load_front, load_values
+from dsx.store.studies.read import load_front, load_values
 from dsx.store.studies.results import StudyResults
+from dsx.store.studies.study import Study
 
 LEAST = 3
 """Fewer designs have no order to speak of."""
@@ -86,26 +87,24 @@ class ProxyReport:
         return _points(self.numbers, proxy.name, proxy.target)
 
 
-def load_proxies(engine: Engine, name: str | None) -> ProxyReport:
-    """Compare the orders in which metrics put the designs of a study.
+def load_proxies(study: Study) -> ProxyReport:
+    """Compare the rankings of the designs of a study by different metrics.
 
     Args:
-        engine: The database.
-        name: Of the study; None for the newest one.
+        study: The study.
 
     Returns:
         The report.
 
     Raises:
-        StorageError: If there is no such study, or too few of its designs were measured.
+        StorageError: If too few designs were measured.
     """
-    study = find_study(engine, name)
-    numbers, front = load_values(engine, study), load_front(engine, study.name)
+    numbers, front = load_values(study), load_front(study)
     return ProxyReport(
         front=front,
         numbers=numbers,
-        proxies=compare(numbers, front.kinds, study.name),
-        unknown_operators=_unknown_operators(engine, study),
+        proxies=compare(numbers, front.kinds, front.study),
+        unknown_operators=_unknown_operators(study.engine, study.row),
     )
 
 

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
 from dsx.analysis import Entry, Front, Measurement
 from dsx.store.measurements.readings import load_measurements
-from dsx.store.studies.read import find_study, load_front
+from dsx.store.studies.read import load_front
+from dsx.store.studies.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +32,11 @@ class StudyResults:
         return tuple(each for each in self.measurements if each.design == entry.id)
 
 
-def load_results(engine: Engine, name: str | None, mix_devices: bool = False) -> StudyResults:
+def load_results(study: Study, mix_devices: bool = False) -> StudyResults:
     """Load the results of a study from a database.
 
     Args:
-        engine: The database.
-        name: Name of the study; None for the newest one.
+        study: The study.
         mix_devices: Whether to include designs that were measured on other devices only.
 
     Returns:
@@ -46,17 +44,16 @@ def load_results(engine: Engine, name: str | None, mix_devices: bool = False) ->
         from is left out.
 
     Raises:
-        StorageError: If there is no such study.
+        StorageError: If the study was deleted or is damaged.
     """
-    study = find_study(engine, name)
-    front = load_front(engine, study.name, mix_devices)
+    front = load_front(study, mix_devices)
     devices = {entry.id: entry.device for entry in front.entries}
     return StudyResults(
         front=front,
         measurements=tuple(
             each
-            for each in load_measurements(engine, study)
+            for each in load_measurements(study.engine, study.row)
             if devices.get(each.design) == each.device
         ),
-        space_text=study.space_text,
+        space_text=study.row.space_text,
     )
