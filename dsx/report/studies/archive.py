@@ -14,8 +14,8 @@ from dsx.analysis import Entry, Front, Measurement, to_json
 from dsx.errors import DsxError, WorkFailed, unwritable_in_one_line
 from dsx.report.front.findings import findings
 from dsx.report.front.rows import as_csv, document
-from dsx.report.front.table import FrontTable
 from dsx.report.front.summary import tally
+from dsx.report.front.table import FrontTable
 from dsx.report.plots import svg
 from dsx.report.studies import files as archive
 from dsx.report.text.escape import cell, code, fenced, markdown, readable
