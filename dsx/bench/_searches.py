@@ -13,8 +13,7 @@ from dsx.bench._networks import SEED
 from dsx.errors import WorkFailed
 from dsx.files import scratch
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
-from dsx.store.database import open_database
-from dsx.store.studies import find_study, load_values
+from dsx.store.studies import Study, load_values
 
 PART = "searches"
 GOAL = Goal(sign="<=", bound=1.5)
@@ -83,9 +82,9 @@ def _start(command: Sequence[str], space: str, file: Path, trials: int) -> subpr
 
 
 def _latencies(file: Path) -> Latencies:
-    engine = open_database(f"sqlite:///{file}", create=False)
-    values = load_values(engine, find_study(engine, None))
-    engine.dispose()
+    study = Study.open(f"sqlite:///{file}", None)
+    values = load_values(study)
+    study.engine.dispose()
     return {
         design: measured[LATENCY].value
         for design, measured in values.items()

@@ -11,12 +11,13 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from dsx.allocator import keep_freed_memory
 from dsx.bench._blocks import Block
 from dsx.data import TensorSplit
 from dsx.data.digits import load
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space.yaml import Train
-from dsx.train import chosen_precision, keep_freed_memory, train
+from dsx.train import chosen_precision, train
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 
@@ -79,6 +80,7 @@ def prepare_dsx(work: Work) -> Block:
     Returns:
         A block that trains once and returns the number of images.
     """
+    keep_freed_memory()
     network = work.network()
     images, labels = work.tensors()
     split = TensorSplit(images=images, labels=labels)

@@ -8,7 +8,7 @@ each network, and the same command resumes an interrupted benchmark.
 
 from collections.abc import Sequence
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.bench._base import Bench, Page, Report, Row
 from dsx.bench.zoo.catalogue import SMALL_ZOO, ZOO, Architecture
 from dsx.bench.zoo.examine import STEPS
@@ -78,7 +78,8 @@ def _examine(
     """Examine a network, and run a search on it if the catalogue specifies one."""
     name = f"{architecture.label}, network {number + 1} of {len(zoo)}"
     report(name)
-    with activity(name, len(STEPS) + architecture.search) as progress:
+    steps = len(STEPS) + architecture.search
+    with activity(Kind.EXAMINING_NETWORK, steps, detail=name) as progress:
         findings = examine_in_process(
             architecture, budget_seconds, lambda step: progress.advance(STEPS.index(step))
         )

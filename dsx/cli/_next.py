@@ -31,7 +31,7 @@ class NextCommands:
     def command(self, name: str, *words: str) -> str:
         """Write a command about the study."""
         place = storage_words(self.storage, DEFAULT_STORAGE)
-        mixed = ["--mix-devices"] if self.mix_devices and name == "pareto" else []
+        mixed = ["--mix-devices"] if self.mix_devices and name in ("pareto", "show") else []
         return command_line(name, self.study, *place, *mixed, *words)
 
     def hints(self, found: "Front") -> "Hints":

@@ -56,7 +56,8 @@ def of_all_truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[
     fronts = np.array([non_dominated(truth) for truth in truths(ends, labels)])
     words: list[Membership] = []
     for column in fronts.T:
-        words.append("certain" if column.all() else "possible" if column.any() else "no")
+        inside = Membership.POSSIBLE if column.any() else Membership.NO
+        words.append(Membership.CERTAIN if column.all() else inside)
     return words
 
 

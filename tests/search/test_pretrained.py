@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dsx import search
+from dsx.analysis import TrialState
 from dsx.conv import ConvSpec
 from dsx.errors import SpaceError
 from dsx.measure import Candidate
 from dsx.space import load_space
-from dsx.store.database.schema import REJECTED
 from dsx.store.studies.read import front
 from dsx.train import predict
 from tests.search.looking import measured, trials
@@ -143,5 +143,5 @@ def test_a_bad_start_is_not_trained(trained: Trained, storage: str, tmp_path: Pa
     text = "objectives: {accuracy: maximize, params: minimize}"
     bound = text + '\nconstraints: {projected_accuracy: ">= 99%"}'
     search(varied(begun, folder, text, bound), trials=2, storage=storage)
-    reasons = [row.reason for row in trials(storage, "tiny") if row.state == REJECTED]
+    reasons = [row.reason for row in trials(storage, "tiny") if row.state == TrialState.REJECTED]
     assert reasons and set(reasons) == {"breaks the constraint on projected_accuracy"}

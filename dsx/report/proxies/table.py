@@ -19,22 +19,32 @@ FEW = 10
 """Designs below which resamples are too much alike to say how sure a number is."""
 
 
-def print_proxies(report: ProxyReport, format: str) -> None:
-    """Print what the counted numbers of a study are worth.
+def proxies_document(report: ProxyReport) -> dict[str, object]:
+    """Describe how well proxy metrics rank the designs of a study as plain JSON values.
 
     Args:
         report: The report.
-        format: "table", "json" or "csv".
+
+    Returns:
+        `comparisons`, a row for each pair of metrics; `unknown_operators` of the baseline;
+        `sentences`, what the values mean.
     """
-    if format != "table":
-        about = {
-            "study": report.front.study,
-            "space": report.front.space,
-            "conditions": dict(report.front.conditions),
-            "unknown_operators": dict(report.unknown_operators),
-            "sentences": sentences(report),
-        }
-        print_rows([row(proxy) for proxy in report.proxies], format, about, "proxies")
+    return {
+        "comparisons": [row(proxy) for proxy in report.proxies],
+        "unknown_operators": dict(report.unknown_operators),
+        "sentences": sentences(report),
+    }
+
+
+def print_proxies(report: ProxyReport, format: str) -> None:
+    """Print how well proxy metrics rank the designs of a study to stdout.
+
+    Args:
+        report: The report.
+        format: "table" or "csv"; JSON is a part of the document of the front.
+    """
+    if format == "csv":
+        print_rows([row(proxy) for proxy in report.proxies], format, {}, "proxies")
         return
     out = console()
     out.print(f"Study {report.front.study}: how well numbers that are cheap to know order designs")

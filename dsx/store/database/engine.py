@@ -90,8 +90,8 @@ def open_database(
     _refuse_memory(url)
     file = sqlite_file(url)
     try:
-        if file and not create and not file.exists():
-            raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
+        if not create:
+            _check_exists(url)
         if file and file.is_dir():
             raise StorageError(f"{shown(url)} cannot be opened: it is a folder")
         if file and create:
@@ -111,6 +111,29 @@ def open_database(
     if missing:
         raise StorageError(f"{shown(url)} holds no studies of dsx; `dsx search` begins one")
     return engine
+
+
+def open_existing(storage: str, patience: float = SERVER_SECONDS) -> Engine:
+    """Open an existing database for writing; a database that does not exist is not created.
+
+    Args:
+        storage: SQLAlchemy URL of the database.
+        patience: Seconds to wait for a database server that becomes unreachable.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StorageError: If the database does not exist or cannot be opened.
+    """
+    _check_exists(parse_url(storage))
+    return open_database(storage, True, patience)
+
+
+def _check_exists(url: URL) -> None:
+    file = sqlite_file(url)
+    if file and not file.exists():
+        raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
 
 
 def _create_tables(engine: Engine, url: URL, adopt: bool, migrations: Path) -> None:

@@ -25,15 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dsx.analysis import DeploymentFacts, Provenance
-from dsx.store.database.checked import Checked, CheckedRecord, refuse_damaged
+from dsx.analysis import DeploymentFacts, Provenance, TrialState
+from dsx.store.database.checked import Checked, CheckedEnum, CheckedRecord, refuse_damaged
 
 VERSION_TABLE = "dsx_schema_version"
 """Alembic's table of the schema version of dsx; Optuna's is `alembic_version`."""
-
-# What can become of a draw.
-RUNNING, INTERRUPTED = "running", "interrupted"
-COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
 
 
 def now() -> datetime:
@@ -43,7 +39,6 @@ def now() -> datetime:
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-State = Literal["running", "interrupted", "complete", "rejected", "failed", "repeated"]
 Objectives = Annotated[dict[str, Literal["minimize", "maximize"]], Field(min_length=1)]
 Lines = Checked(Text(), str)
 
@@ -242,7 +237,7 @@ class TrialRow(Base):
     study: Mapped[str] = mapped_column(ForeignKey(StudyRow.name), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     design: Mapped[str | None] = mapped_column(ForeignKey(DesignRow.id))
-    state: Mapped[str] = mapped_column(Checked(String(255), State))
+    state: Mapped[TrialState] = mapped_column(CheckedEnum(TrialState))
     reason: Mapped[str] = mapped_column(Lines, default="")
     feasible: Mapped[bool] = mapped_column(default=False)
     begun_at: Mapped[datetime] = mapped_column(default=now)

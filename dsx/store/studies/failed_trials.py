@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Reason, grouped
+from dsx.analysis import Reason, TrialState, grouped
 from dsx.store.database.checked import damage
-from dsx.store.database.schema import FAILED, DesignRow, StudyRow, TrialDetailRow, TrialRow
+from dsx.store.database.schema import DesignRow, StudyRow, TrialDetailRow, TrialRow
 from dsx.store.studies.outcomes import read_details, read_trials, slot_names
-from dsx.store.studies.read import find_study, named_studies
+from dsx.store.studies.study import find_study, named_studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def load_failed(engine: Engine, name: str | None) -> list[FailedStudy]:
 
 def _failed(session: Session, study: StudyRow) -> FailedStudy:
     rows, _ = read_trials(session, study.name)
-    failed = [row for row in rows if row.state == FAILED]
+    failed = [row for row in rows if row.state == TrialState.FAILED]
     descriptions = _descriptions(session, study.name)
     tracebacks = read_details(session, study.name, TrialDetailRow.traceback)
     trials = tuple(
@@ -90,7 +90,9 @@ def _failed(session: Session, study: StudyRow) -> FailedStudy:
 
 
 def _descriptions(session: Session, study: str) -> dict[str, str]:
-    failed = select(TrialRow.design).where(TrialRow.study == study, TrialRow.state == FAILED)
+    failed = select(TrialRow.design).where(
+        TrialRow.study == study, TrialRow.state == TrialState.FAILED
+    )
     query = select(DesignRow.id, DesignRow.description).where(DesignRow.id.in_(failed))
     return {
         row.id: row.description

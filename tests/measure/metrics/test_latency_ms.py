@@ -67,7 +67,7 @@ def test_who_waits_for_the_device_is_told(folder: Path) -> None:
     # Before: what is prepared takes the device too.
     assert one.run is not None
     with kept(folder) as (waiting, told):
-        one.waiting = waiting
+        one.on_lock_wait = waiting
         METRIC.read(one)
     assert told == ["waiting"]
 

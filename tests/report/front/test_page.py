@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dsx.analysis import TrialState
 from dsx.analysis.front import Front
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.front.page import page
@@ -156,11 +157,11 @@ def test_doubts_seeds_and_devices_are_read(doubtful: Front, crowd: Front) -> Non
 
 def test_why_candidates_failed_is_below_the_table(two: Front) -> None:
     outcomes = Outcomes(
-        counts={"complete": 9, "failed": 2},
+        counts={TrialState.COMPLETE: 9, TrialState.FAILED: 2},
         complete=8,
         failed=2,
         failures=(Reason(text="KeyError: <script>", trials=(3, 11)),),
     )
     text = page(replace(two, outcomes=outcomes), *axes(two))
     assert "<dd>2 candidates failed: 2 x KeyError: &lt;script&gt; (first: #3)</dd>" in text
-    assert "<dt>trials</dt><dd>9 measured to the end, 2 failed</dd>" in text
+    assert "<dt>trials</dt><dd>9 completed, 2 failed</dd>" in text

@@ -65,7 +65,7 @@ def test_json_and_csv_are_nothing_else(two: Front, capsys: pytest.CaptureFixture
     print_front(two, "json", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_json(two) + "\n"
-    assert json.loads(out)["schema_version"] == 2
+    assert json.loads(out)["schema_version"] == 3
     print_front(two, "csv", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_csv(two)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from dsx.analysis import TrialState
 from dsx.analysis.front import Entry, Front
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.front.table import FrontTable
@@ -69,8 +70,8 @@ def test_the_rows_of_a_summary(two: Front) -> None:
     ]  # fmt: skip
     assert lines[-1] == "5 of 9 designs on the front (3 certain), 1 more possible"
     legend = " ".join(lines[-5:])
-    for part in ("★ knee", "◇ baseline, dominated (uncertain)", "○ front (uncertain)", "flops in multiply"):
-        assert part in legend
+    assert "★ knee" in legend and "○ front (uncertain)" in legend
+    assert "◇ baseline, dominated (uncertain)" in legend and "flops in multiply-adds" in legend
     assert "device: Xeon, 1 thread, float32, batch 1" in lines
 
 
@@ -221,7 +222,7 @@ def test_the_device_of_each_design(doubtful: Front, three: Front) -> None:
 
 
 OUTCOMES = Outcomes(
-    counts={"complete": 9, "failed": 2, "repeated": 4},
+    counts={TrialState.COMPLETE: 9, TrialState.FAILED: 2, TrialState.REPEATED: 4},
     complete=8,
     failed=2,
     failures=(Reason(text="KeyError: [bold]\n", trials=(3, 11)),),
@@ -231,7 +232,7 @@ OUTCOMES = Outcomes(
 def test_why_candidates_failed_is_below_the_front(two: Front) -> None:
     lines = shown(replace(two, outcomes=OUTCOMES), 120).splitlines()
     assert "2 candidates failed: 2 x KeyError: [bold] (first: #3)" in lines
-    assert "trials: 9 measured to the end, 2 failed, 4 drawn again" in lines
+    assert "trials: 9 completed, 2 failed, 4 repeated" in lines
 
 
 def test_a_front_of_a_failed_baseline_has_its_reason(two: Front) -> None:
