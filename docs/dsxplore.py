@@ -23,7 +23,7 @@ GROUPS = (1, 2, 4, 8)
 
 def costs(space: SearchSpace) -> Iterator[tuple[str, Cost]]:
     """Count the baseline, then each number of groups: no overlap changes what it costs."""
-    (choices,) = space.choices
+    (choices,) = space.slot_options
     yield "none", space.cost(space.baseline)
     for groups in GROUPS:
         found = {
@@ -41,7 +41,7 @@ def main() -> None:
     print("network    replaced  groups      params                flops")
     for network, name in SPACES.items():
         space = load_space(name)
-        (choices,) = space.choices
+        (choices,) = space.slot_options
         baseline = space.cost(space.baseline)
         title, replaced = network, f"{len(choices.slots)} of {len(space.analysis.slots)}"
         for groups, cost in costs(space):

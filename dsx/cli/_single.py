@@ -12,7 +12,7 @@ from dsx.measure import this_device
 from dsx.measure.backends import refusal
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
-from dsx.space import Design, SearchSpace, load_space, outside, read_settings, remeasured
+from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
 from dsx.trust import give
 
 
@@ -144,7 +144,7 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
     Raises:
         DsxError: If a setting of dials or of `measure` cannot be.
     """
-    design = read_settings(base.space, dials, base.design.specs)
+    design = parse_settings(base.space, dials, base.design.specs)
     space = remeasured(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)

@@ -21,7 +21,7 @@ from dsx.search.repair import Repair
 from dsx.search.resume import create_or_resume
 from dsx.search.sampling.study import SampledTrial, StudySampler, quiet_optuna
 from dsx.space import SearchSpace, load_space
-from dsx.space.options import KEEPS
+from dsx.space.options import KEEP_OPTION
 from dsx.store.database import (
     COMPLETE,
     DEFAULT_STORAGE,
@@ -260,8 +260,8 @@ class _Run:
         else:
             # All else is measured against the baseline; if it failed before, it is tried again.
             self.trials.seen.discard(baseline.id)
-            names = [f"{choices.name}/redesign" for choices in self.plan.space.choices]
-            self.store.enqueue(dict.fromkeys(names, KEEPS))
+            names = [f"{choices.name}/redesign" for choices in self.plan.space.slot_options]
+            self.store.enqueue(dict.fromkeys(names, KEEP_OPTION))
         for trial in self.store.unfinished():
             self._take_up(trial, known)
 

@@ -3,7 +3,7 @@
 from dsx.conv import ConvSpec, preset
 from dsx.measure import Candidate
 from dsx.space import SearchSpace
-from tests.space.texts import changed, ruled, space
+from tests.space.space_files import changed, ruled, space
 
 SMALL = changed("width: 8", "width: 4")
 SPECS = {

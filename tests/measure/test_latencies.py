@@ -9,7 +9,7 @@ from dsx.measure.latencies import read_latencies
 from dsx.space.remeasured import remeasured
 from tests.measure.facts import deployment
 from tests.measure.work import spin
-from tests.space.texts import changed, space
+from tests.space.space_files import changed, space
 
 QUICK = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
 

@@ -16,7 +16,7 @@ from dsx.search.design.selection import load_choice
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.space import load_space
-from dsx.space.weights.pretrained import read_weights, take_weights
+from dsx.space.weights.pretrained import load_weights, read_weights
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import COMPLETE
 from dsx.store.measurements.calibration import MachineReferenceTimes
@@ -263,7 +263,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
     damage(file)
     before = seen(file)
     with pytest.raises(DsxError, match=r"^[^\n]{10,300}$") as caught:
-        take_weights(plan.space.network(), read_weights(str(file)), ())
+        load_weights(plan.space.network(), read_weights(str(file)), ())
     # What `take_weights` finds is named with the file's line in the space.
     named = str(caught.value).startswith((f"{file}: ", "the weights are "))
     check(tally, named and seen(file) == before, caught.value)

@@ -25,8 +25,8 @@ from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.weights.weights import Weights
 from tests.search.looking import Following, measured, rows, states, trials, weight_files
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
-from tests.space.texts import space as build
+from tests.space.space_files import ruled
+from tests.space.space_files import space as build
 
 FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: %s, always: %s}"
 

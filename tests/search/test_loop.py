@@ -25,7 +25,7 @@ from dsx.store.studies.read import front
 from tests.search.again import change, leave_open, let_machine_be, readings
 from tests.search.looking import Following, measured, rows, states, trials
 from tests.search.spaces import QUICK, STATIC, THREE, TINY, varied
-from tests.space.texts import ruled, space
+from tests.space.space_files import ruled, space
 
 # The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
 GOLDEN = [

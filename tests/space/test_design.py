@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from dsx.conv import KEEP, ConvSpec, preset
 from dsx.errors import SpecError
 from dsx.space import Design, SearchSpace, load_space
-from tests.space.drawing import drawn, every_draw
-from tests.space.texts import ruled, space
+from tests.space.sampling import drawn, every_draw
+from tests.space.space_files import ruled, space
 
 DIGITS = load_space("digits")
 MIXED = space(

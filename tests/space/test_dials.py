@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
-from dsx.space.dials import DIALS, Options, turn
+from dsx.space.dials import DIALS, DialOptions, turn
 from dsx.space.yaml.schema import Rule
-from tests.space.offers import OPTIONS, all_slots, dials
+from tests.space.slot_options import OPTIONS, all_slots, dials
 
 NAMES = [dial.name for dial in DIALS]
 
@@ -35,7 +35,9 @@ def test_a_rule_that_turns_nothing_has_the_dials_of_a_spec() -> None:
 
 
 @given(OPTIONS, st.data())
-def test_a_dial_that_does_not_matter_changes_nothing(options: Options, data: st.DataObject) -> None:
+def test_a_dial_that_does_not_matter_changes_nothing(
+    options: DialOptions, data: st.DataObject
+) -> None:
     slot = all_slots()[data.draw(st.sampled_from(sorted(all_slots())))]
     spec = ConvSpec()
     for dial in DIALS:
@@ -50,7 +52,7 @@ def test_a_dial_that_does_not_matter_changes_nothing(options: Options, data: st.
             assert other == spec.at(slot), dial.name
 
 
-def reached(options: Options, name: str) -> bool:
+def reached(options: DialOptions, name: str) -> bool:
     """Try every combination of the dials for one in which a dial matters."""
     (dial,) = (dial for dial in DIALS if dial.name == name)
     for values in itertools.product(*(each.offered(options) for each in DIALS)):
@@ -80,7 +82,7 @@ def reached(options: Options, name: str) -> bool:
         {"binary_basis": (4,)},
     ],
 )
-def test_a_dial_matters_where_some_setting_of_those_before_says_so(options: Options) -> None:
+def test_a_dial_matters_where_some_setting_of_those_before_says_so(options: DialOptions) -> None:
     for dial in DIALS:
         assert dial.matters(options) == reached(options, dial.name), dial.name
 

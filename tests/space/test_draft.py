@@ -11,7 +11,7 @@ from dsx.lookup import names
 from dsx.nets import Net, image_shape
 from dsx.space import draft_space
 from dsx.space.draft import _wildcards
-from dsx.space.options.rules import rule_choices
+from dsx.space.options.rules import rule_options
 from dsx.space.yaml.schema import parse_space
 from dsx.space.yaml.source import read_source
 
@@ -36,7 +36,7 @@ def test_a_draft_holds_together(
     source = read_source("draft.yaml", draft.text)
     file = parse_space(source)
     assert (file.model, file.model_args) == (model, arguments)
-    choices = list(rule_choices(file.slots, source, draft.analysis))
+    choices = list(rule_options(file.slots, source, draft.analysis))
     offered = {slot.name for each in choices for slot in each.slots}
     # Whatever is worth it: all but the stem, and what has nothing to choose.
     for slot in draft.analysis.slots[1:]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from dsx.data import open_data
 from dsx.space import draft_space
-from dsx.space.recipe import fitted, is_normalised
+from dsx.space.recipe import fit_training, is_normalised
 from dsx.space.space import build_space
 from dsx.space.yaml.schema import Train, parse_space
 from dsx.space.yaml.source import read_source
@@ -44,14 +44,17 @@ def test_half_as_many_norms_as_convolutions_are_enough(
 )  # fmt: skip
 def test_what_the_file_says_is_kept(given: dict[str, Any]) -> None:
     settings = Train(**given)
-    assert fitted(settings, Tiny(), SMALL) == settings
+    assert fit_training(settings, Tiny(), SMALL) == settings
 
 
 def test_only_what_moves_the_weights_is_completed() -> None:
-    found = fitted(Train(epochs=3, seed=7), Tiny(), SMALL)
+    found = fit_training(Train(epochs=3, seed=7), Tiny(), SMALL)
     assert found == Train(epochs=3, seed=7, **RECIPE)
-    assert fitted(Train(), Tiny(), (3, 224, 224)).learning_rate == 0.002
-    assert fitted(Train(), nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), SMALL) == Train()
+    assert fit_training(Train(), Tiny(), (3, 224, 224)).learning_rate == 0.002
+    assert (
+        fit_training(Train(), nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), SMALL)
+        == Train()
+    )
 
 
 def test_a_space_without_a_rate_gets_one_that_fits() -> None:

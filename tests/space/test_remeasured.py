@@ -4,7 +4,7 @@ import pytest
 
 from dsx.errors import DsxError
 from dsx.space.remeasured import remeasured
-from tests.space.texts import changed, space
+from tests.space.space_files import changed, space
 
 BATCHED = changed("measure: {batch: 1}", "measure: {batch: 8, threads: 2}")
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from dsx.conv import KEEP, ConvSpec, preset
 from dsx.errors import SpecError
 from dsx.space import SearchSpace
-from dsx.space.settings import outside, read_setting, read_settings
-from tests.space.texts import ruled, space
+from dsx.space.settings import outside, parse_setting, parse_settings
+from tests.space.space_files import ruled, space
 
 WORDS = ["scc", "keep", "groups", "overlap", "kernel_shape", "=", ":", ",", "(", ")", "2", "cross"]
 
@@ -40,7 +40,7 @@ def plain() -> SearchSpace:
     ],
 )  # fmt: skip
 def test_a_setting_is_keep_a_preset_or_dials(text: str, spec: ConvSpec) -> None:
-    assert read_setting(text) == spec
+    assert parse_setting(text) == spec
 
 
 @given(
@@ -68,7 +68,7 @@ def test_every_spec_can_be_written_as_dials(
         separable=separable,
     )
     text = ",".join(f"{name}:{str(value).lower()}" for name, value in spec.to_json().items())
-    assert read_setting(text or "standard") == spec
+    assert parse_setting(text or "standard") == spec
 
 
 PRINTED = st.characters(exclude_categories=("C", "Z"))
@@ -77,14 +77,14 @@ PRINTED = st.characters(exclude_categories=("C", "Z"))
 @given(st.text(PRINTED) | st.lists(st.sampled_from(WORDS)).map("".join))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
-        read_setting(text)
+        parse_setting(text)
     except SpecError as error:
         assert "\n" not in str(error)
 
 
 def test_a_pattern_is_a_slot_a_module_or_a_wildcard(plain: SearchSpace) -> None:
     def changed(*words: str) -> set[str]:
-        return set(read_settings(plain, words, {}).changed)
+        return set(parse_settings(plain, words, {}).changed)
 
     assert changed("stages.0.conv1=ssc") == {"stages.0.conv1"}
     assert changed("stages.0=ssc") == changed("stages.0.*=ssc") == {
@@ -98,16 +98,16 @@ def test_a_pattern_is_a_slot_a_module_or_a_wildcard(plain: SearchSpace) -> None:
 def test_the_last_word_that_has_a_slot_says_all_about_it(plain: SearchSpace) -> None:
     base = {"stages.2.conv2": ConvSpec(kernel_shape="point")}
     words = ["stages=groups:2", "stages.1=kernel_shape:cross", "stages.1.conv2=keep"]
-    design = read_settings(plain, words, base)
+    design = parse_settings(plain, words, base)
     assert design.specs["stages.1.conv1"] == ConvSpec(kernel_shape="cross")
     assert design.specs["stages.1.conv2"].keeps
     assert design.specs["stages.2.conv2"].groups == 2
-    assert read_settings(plain, [], base).specs["stages.2.conv2"].kernel_shape == "point"
+    assert parse_settings(plain, [], base).specs["stages.2.conv2"].kernel_shape == "point"
 
 
 def test_what_a_later_word_replaces_need_not_be_possible(plain: SearchSpace) -> None:
     # The stem has one channel, which no two groups can share.
-    design = read_settings(plain, ["*=groups:2", "stem=keep"], {})
+    design = parse_settings(plain, ["*=groups:2", "stem=keep"], {})
     assert len(design.changed) == len(plain.analysis.slots) - 1
 
 
@@ -142,7 +142,7 @@ PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"
 )
 def test_what_cannot_be_is_one_line(word: str, problem: str, plain: SearchSpace) -> None:
     with pytest.raises(SpecError, match=re.escape(problem)) as caught:
-        read_settings(plain, [word], {})
+        parse_settings(plain, [word], {})
     assert "\n" not in str(caught.value)
 
 
@@ -155,7 +155,7 @@ def test_outside_is_what_the_rules_do_not_offer() -> None:
     )
 
     def of(*words: str) -> list[str]:
-        return outside(shared, read_settings(shared, words, {}))
+        return outside(shared, parse_settings(shared, words, {}))
 
     assert of() == of("stages.0=groups:2") == of("stages.1.conv1=kernel_shape:cross") == []
     assert of("stages.1.conv1=kernel_shape:point") == ["stages.1.conv1"]

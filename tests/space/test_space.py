@@ -14,9 +14,9 @@ from dsx.errors import SpaceError
 from dsx.lookup import names
 from dsx.nets import Net
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
-from dsx.space.network.analysis import analysis
-from tests.space.drawing import drawn, every_draw
-from tests.space.texts import PLAIN, changed, complaint, ruled, space
+from dsx.space.network.analysis import analyse_network
+from tests.space.sampling import drawn, every_draw
+from tests.space.space_files import PLAIN, changed, complaint, ruled, space
 
 NETWORKS = "tests.space.networks"
 TINY = ruled(
@@ -161,7 +161,7 @@ def designs(loaded: SearchSpace) -> set[str]:
 @pytest.mark.parametrize("text", [TINY, EVERY])
 def test_the_size_is_the_number_of_designs_that_can_be_drawn(text: str) -> None:
     loaded = space(text)
-    assert len(loaded.choices) == 2
+    assert len(loaded.slot_options) == 2
     assert loaded.size == len(designs(loaded))
     assert loaded.baseline.id in designs(loaded)
 
@@ -214,7 +214,7 @@ def test_costs_are_those_of_the_built_network(name: str, data: st.DataObject) ->
     # Counts of learned shapes are expectations until a training has chosen the shapes.
     assume(not design.learned)
     sample = torch.zeros(2, *loaded.data.image_shape)
-    assert analysis(network, sample).cost({}) == cost == loaded.analysis.cost_of(network)
+    assert analyse_network(network, sample).cost({}) == cost == loaded.analysis.cost_of(network)
     assert cost.params == live_params(network)
     if not any(spec.binary_basis for spec in design.specs.values()):
         assert cost.bits == 32 * cost.params
@@ -270,14 +270,14 @@ def test_logits_are_unwrapped_in_the_network_of_a_space() -> None:
 
 def test_kept_slots_stay_as_they_are() -> None:
     keeping = ruled("{match: 'stages.0.*', keep: true}", "{match: 'stages.*', groups: [1, 2]}")
-    assert [slot.name for each in space(keeping).choices for slot in each.slots] == [
+    assert [slot.name for each in space(keeping).slot_options for slot in each.slots] == [
         "stages.1.conv1", "stages.1.conv2", "stages.2.conv1", "stages.2.conv2",
     ]  # fmt: skip
 
 
 def test_equal_slots_are_offered_the_same_under_their_own_names() -> None:
     text = ruled("{match: '*', kernel_shape: [full, cross], groups: [1, 3]}")
-    found = {choices.name: choices for choices in space(text).choices}
+    found = {choices.name: choices for choices in space(text).slot_options}
     first, second = found["stages.1.conv2"], found["stages.2.conv2"]
     assert first.slots[0].name == "stages.1.conv2"
     assert first.left_out == {

@@ -12,7 +12,7 @@ from dsx.conv.deploy import _choose
 from dsx.measure import Candidate
 from dsx.measure.candidate import DTYPES
 from tests.measure.candidates import SMALL, SPECS, candidate
-from tests.space.texts import ruled
+from tests.space.space_files import ruled
 
 
 def state(network: nn.Module) -> dict[str, torch.Tensor]:

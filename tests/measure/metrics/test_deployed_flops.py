@@ -14,7 +14,7 @@ from tests.export.always import Always
 from tests.measure.candidates import SMALL, candidate
 from tests.measure.facts import operators
 from tests.space import networks
-from tests.space.texts import ruled
+from tests.space.space_files import ruled
 
 SLOT = "stages.0.conv1"
 

@@ -18,12 +18,12 @@ from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Provenance
 from dsx.measure.metrics.flops import METRIC, count
 from dsx.space import load_space, redesign
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.measure.candidates import EVERYTHING, SPECS, candidate
 from tests.space import networks
-from tests.space.drawing import drawn
 from tests.space.networks import TANGLE_SLOTS, Tangle
-from tests.space.texts import ruled, space
+from tests.space.sampling import drawn
+from tests.space.space_files import ruled, space
 
 SHIPPED = {name: load_space(name) for name in ("digits",)}
 ALL_SHAPES = space(EVERYTHING)
@@ -52,7 +52,7 @@ def test_designs_with_every_shape_count_alike(data: st.DataObject) -> None:
 @given(data=st.data())
 @settings(max_examples=15)
 def test_networks_of_all_kinds_count_alike(data: st.DataObject) -> None:
-    found = analysis(Tangle(), torch.zeros(2, 3, 12, 12))
+    found = analyse_network(Tangle(), torch.zeros(2, 3, 12, 12))
     specs = {}
     for slot in found.slots:
         shapes = ["full"] + ["cross", "corners", "het2"] * (slot.kernel_size == (3, 3))

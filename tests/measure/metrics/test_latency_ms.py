@@ -17,7 +17,7 @@ from dsx.measure.timing.reference_workload import ReferenceWorkload
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import kept
 from tests.measure.facts import deployment, timing
-from tests.space.texts import space
+from tests.space.space_files import space
 
 QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 

@@ -24,7 +24,7 @@ from dsx.store.database.schema import MeasurementRow
 from tests.measure.facts import deployment
 from tests.search.looking import Following, measured, rows, trained
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
+from tests.space.space_files import ruled
 
 CHEAP = {"bits", "flops", "params", "latency_ms", "peak_memory_mb"}
 CHEAP |= {"deployed_flops", "deployed_params"}

@@ -14,7 +14,7 @@ from dsx.errors import DsxError, SpecError
 from dsx.measure.metrics.flops import count
 from dsx.space import redesign, slots
 from dsx.space.design import Design
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.space import networks
 from tests.space.networks import TANGLE_SLOTS, Tangle, Tiny
 from tests.space.odd_networks import Surgery
@@ -44,7 +44,7 @@ def test_a_binary_basis_needs_no_scale_where_a_batch_norm_follows() -> None:
 
 
 def test_kept_weights_need_a_scale_everywhere() -> None:
-    assert all(slot.scaled for slot in analysis(Tangle(), IMAGES, kept=True).slots)
+    assert all(slot.scaled for slot in analyse_network(Tangle(), IMAGES, kept=True).slots)
 
 
 def test_a_binary_basis_is_scaled_where_no_batch_norm_follows() -> None:
@@ -107,7 +107,7 @@ def test_the_order_of_calls_not_of_names_decides() -> None:
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_the_closed_form_is_what_is_counted_by_operator(batch: int) -> None:
-    found = analysis(Tangle(), torch.zeros(batch, 3, 12, 12))
+    found = analyse_network(Tangle(), torch.zeros(batch, 3, 12, 12))
     assert found.cost({}).flops == count(Tangle(), torch.zeros(1, 3, 12, 12))
     params = sum(p.numel() for p in Tangle().parameters())
     assert found.cost({}) == Cost(params=params, flops=found.cost({}).flops, bits=32 * params)
@@ -115,7 +115,7 @@ def test_the_closed_form_is_what_is_counted_by_operator(batch: int) -> None:
 
 
 def test_parts_of_an_image_may_be_folded_into_the_batch() -> None:
-    found = analysis(networks.Frames(), torch.zeros(3, 1, 8, 8))
+    found = analyse_network(networks.Frames(), torch.zeros(3, 1, 8, 8))
     assert found.slots[0].out_hw == ((1, 6),) * 8
     assert found.cost({}).flops == count(networks.Frames(), torch.zeros(1, 1, 8, 8))
 
@@ -134,7 +134,10 @@ def test_a_redesigned_network_has_fewer_slots_and_its_closed_form_cost() -> None
         "even": ConvSpec(binary_basis=3, separable=True),
     }
     network = Tangle()
-    before, after = analysis(network, IMAGES), analysis(redesign(network, specs), IMAGES)
+    before, after = (
+        analyse_network(network, IMAGES),
+        analyse_network(redesign(network, specs), IMAGES),
+    )
     assert [slot.name for slot in after.slots] == [n for n in TANGLE_SLOTS if n not in specs]
     canonical = {slot.name: specs[slot.name].at(slot) for slot in before.slots
                  if slot.name in specs}  # fmt: skip
@@ -146,7 +149,7 @@ def test_the_network_is_left_as_it_is() -> None:
     calls = []
     network.head.register_forward_hook(lambda *_: calls.append(1))
     state, generator = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    analysis(network, IMAGES)
+    analyse_network(network, IMAGES)
     assert network.training
     assert all(len(module._forward_hooks) == (module is network.head)
                for module in network.modules())  # fmt: skip
@@ -202,7 +205,7 @@ def test_a_network_that_cannot_be_used_says_why_in_one_line(
 
 
 def test_the_cost_of_a_design_is_that_of_its_parts() -> None:
-    found = analysis(Tiny(), DIGITS)
+    found = analyse_network(Tiny(), DIGITS)
     cross = found.slots[1].cost(ConvSpec(kernel_shape="cross"))
     params = 4 * 4 * 5
     assert cross == Cost(params=params, flops=params * 64, bits=32 * params)
@@ -243,14 +246,14 @@ UNCOUNTED = {networks.OldNorm, networks.Patched}
 @pytest.mark.parametrize("build", LEFT_ALONE)
 def test_what_is_no_slot_is_left_alone_for_a_reason(build: type[nn.Module]) -> None:
     network = build()
-    found = analysis(network, DIGITS)
+    found = analyse_network(network, DIGITS)
     assert found.excluded == LEFT_ALONE[build]
     convs = {name for name, module in network.named_modules() if type(module) is nn.Conv2d}
     assert {slot.name for slot in found.slots} == convs - found.excluded.keys()
 
 
 def test_all_kinds_of_convolutions_that_are_left_alone_are_named() -> None:
-    assert analysis(Tangle(), IMAGES).excluded == {
+    assert analyse_network(Tangle(), IMAGES).excluded == {
         "unused": "is not called in a forward pass",
         "up": "is a ConvTranspose2d, not a nn.Conv2d",
         "line": "is a Conv1d, not a nn.Conv2d",
@@ -265,14 +268,14 @@ def test_all_kinds_of_convolutions_that_are_left_alone_are_named() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_whatever_is_left_alone_is_counted(build: type[nn.Module], batch: int) -> None:
     network = build()
-    found = analysis(network, torch.zeros(batch, 1, 8, 8))
+    found = analyse_network(network, torch.zeros(batch, 1, 8, 8))
     cost = found.cost({})
     assert cost.flops == count(network, torch.zeros(1, 1, 8, 8))
     assert cost.params == sum(p.numel() for p in network.parameters())
 
 
 def test_torchs_own_attention_is_counted_too() -> None:
-    found = analysis(networks.Encoder(), DIGITS)
+    found = analyse_network(networks.Encoder(), DIGITS)
     layers = 8 * 24 + 8 * 8 + 2 * 8 * 16  # projections in and out, and two linear layers
     assert found.rest.flops == 64 * layers + 2 * 64 * 64 * 8 + 8 * 10
 
@@ -283,8 +286,8 @@ def test_an_empty_sample_is_refused() -> None:
 
 
 def test_a_network_that_cannot_be_followed_says_why() -> None:
-    assert analysis(Tiny(), DIGITS).untraced is None
-    assert "control flow" in str(analysis(networks.Branching(), IMAGES).untraced)
+    assert analyse_network(Tiny(), DIGITS).untraced is None
+    assert "control flow" in str(analyse_network(networks.Branching(), IMAGES).untraced)
 
 
 def test_attention_is_counted_by_the_products_of_its_matrices() -> None:
@@ -298,7 +301,7 @@ def test_attention_is_counted_by_the_products_of_its_matrices() -> None:
             q, k, v = self.project(self.conv(x).flatten(2).mT).chunk(3, dim=-1)
             return nn.functional.scaled_dot_product_attention(q, k, v).mean(1)
 
-    found = analysis(Attention(), DIGITS)
+    found = analyse_network(Attention(), DIGITS)
     # 64 pixels; two products of 64 x 64 x 8 per image.
     assert found.rest.flops == 64 * 8 * 24 + 2 * 64 * 64 * 8
 
@@ -306,19 +309,22 @@ def test_attention_is_counted_by_the_products_of_its_matrices() -> None:
 def test_a_network_that_is_built_lazily_has_to_be_run_first() -> None:
     network = networks.Lazy().eval()
     with pytest.raises(DsxError, match="built lazily: run it once on an input first"):
-        analysis(network, DIGITS)
+        analyse_network(network, DIGITS)
     network(DIGITS)
     assert [slot.name for slot in slots(network, DIGITS)] == ["conv1", "conv2"]
 
 
 def test_logits_are_taken_out_of_an_object() -> None:
-    found = analysis(networks.Wrapped(), DIGITS)
+    found = analyse_network(networks.Wrapped(), DIGITS)
     assert (found.output_shape, found.wrapped) == ((10,), True)
-    assert not analysis(Tiny(), DIGITS).wrapped
+    assert not analyse_network(Tiny(), DIGITS).wrapped
 
 
 def test_numbers_of_numpy_make_the_same_slots() -> None:
-    found, plain = analysis(networks.Widths(), DIGITS), analysis(networks.plain_widths(), DIGITS)
+    found, plain = (
+        analyse_network(networks.Widths(), DIGITS),
+        analyse_network(networks.plain_widths(), DIGITS),
+    )
     assert repr(found) == repr(plain)
     assert found.untraced is None
     specs = {slot.name: ConvSpec(groups=2, binary_basis=4) for slot in found.slots[1:]}
@@ -341,7 +347,7 @@ def test_a_convolution_is_counted_as_torch_computes_it_whatever_its_attributes_s
     kind: str, params: int, flops: int, alone: dict[str, str]
 ) -> None:
     network = Surgery(kind)
-    found = analysis(network, DIGITS)
+    found = analyse_network(network, DIGITS)
     assert found.excluded == alone
     assert {slot.name for slot in found.slots} == {"first", "second"} - alone.keys()
     assert (found.cost({}).params, found.cost({}).flops) == (params, flops)

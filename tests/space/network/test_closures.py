@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from dsx.space.network.closures import function_with_module, second_reference
 from tests.space.networks import (
     CallsForward,
@@ -28,12 +28,12 @@ def test_a_function_that_uses_the_original_is_named(way: str) -> None:
     assert function_with_module(nn.Sequential(copy.deepcopy(network))) == "0.steps"
     problem = "the network keeps a function in 'steps' that uses another module by itself"
     with pytest.raises(DsxError, match=re.escape(problem)):
-        analysis(network, IMAGES)
+        analyse_network(network, IMAGES)
 
 
 @pytest.mark.parametrize("way", ["partial", "method"])
 def test_what_python_copies_is_no_problem(way: str) -> None:
-    assert [slot.name for slot in analysis(KeepsFunction(way), IMAGES).slots] == ["conv"]
+    assert [slot.name for slot in analyse_network(KeepsFunction(way), IMAGES).slots] == ["conv"]
 
 
 def test_modules_in_a_list_are_another_problem() -> None:
@@ -47,11 +47,11 @@ def test_modules_in_a_list_are_another_problem() -> None:
             return out
 
     with pytest.raises(DsxError, match=r"does not register.*plain list or dict"):
-        analysis(Listed(), IMAGES)
+        analyse_network(Listed(), IMAGES)
 
 
 def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -> None:
-    found = analysis(CallsForward(), IMAGES)
+    found = analyse_network(CallsForward(), IMAGES)
     used = (
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
         "by a function)"
@@ -65,7 +65,7 @@ def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -
 
 
 def test_a_convolution_whose_weight_is_computed_with_is_left_alone_for_that_reason() -> None:
-    found = analysis(ComputesWithWeights(), IMAGES)
+    found = analyse_network(ComputesWithWeights(), IMAGES)
     assert found.untraced is not None
     used = (
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "

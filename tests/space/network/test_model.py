@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dsx.errors import DsxError
-from dsx.space.network.model import build_model, check_alone, check_arguments, unwrap_logits
+from dsx.space.network.model import build_model, check_arguments, check_single_image, unwrap_logits
 from tests.space import networks
 
 HERE = "tests.space.networks"
@@ -75,11 +75,11 @@ def test_arguments_are_what_can_be_written_down() -> None:
 
 
 def test_a_network_has_to_run_on_one_image() -> None:
-    check_alone(networks.Tiny().eval(), SHAPE)
+    check_single_image(networks.Tiny().eval(), SHAPE)
     with pytest.raises(DsxError, match="input of 1 x 1 x 8 x 8: ValueError: Expected more than 1"):
-        check_alone(networks.Batched().eval(), SHAPE)
+        check_single_image(networks.Batched().eval(), SHAPE)
     with pytest.raises(DsxError, match="returns 10 for a batch of 1 image: the batch is lost"):
-        check_alone(networks.Squeezing().eval(), SHAPE)
+        check_single_image(networks.Squeezing().eval(), SHAPE)
 
 
 def test_logits_are_unwrapped_under_the_same_names() -> None:

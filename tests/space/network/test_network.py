@@ -10,8 +10,14 @@ from torch import nn
 
 from dsx.conv.network_calls import move, set_mode
 from dsx.errors import DsxError
-from dsx.space.network.analysis import analysis
-from dsx.space.network.network import copied, lazy, materialise, run, wrapped
+from dsx.space.network.analysis import analyse_network
+from dsx.space.network.network import (
+    copy_network,
+    has_lazy_weights,
+    initialise_lazy_weights,
+    run,
+    wrapped,
+)
 from dsx.space.weights.state import state_of
 from tests.space import networks
 from tests.space.odd_networks import Exits
@@ -21,19 +27,19 @@ DIGITS = torch.zeros(2, 1, 8, 8)
 
 def test_a_lazy_network_is_completed_in_place_and_left_in_its_mode() -> None:
     network = networks.Lazy().train()
-    assert lazy(network)
-    materialise(network, DIGITS)
-    assert not lazy(network)
+    assert has_lazy_weights(network)
+    initialise_lazy_weights(network, DIGITS)
+    assert not has_lazy_weights(network)
     assert network.training
     assert type(network.conv1) is nn.Conv2d
     # In eval mode: what it was completed with is not in its BN.
     assert network.norm.running_mean is not None
     assert not network.norm.running_mean.any()
-    copied(network)
+    copy_network(network)
 
 
 def test_a_complete_network_is_not_run() -> None:
-    materialise(networks.Raises(), DIGITS)
+    initialise_lazy_weights(networks.Raises(), DIGITS)
 
 
 def test_logits_are_taken_out_of_an_object() -> None:
@@ -49,7 +55,7 @@ def test_an_object_without_logits_is_refused() -> None:
 
 
 def test_a_copy_has_numbers_of_python() -> None:
-    copy, given = copied(networks.Widths()), networks.Widths()
+    copy, given = copy_network(networks.Widths()), networks.Widths()
     assert repr(copy) == repr(networks.plain_widths()) != repr(given)
     # What the network's own code reads is unchanged.
     assert isinstance(copy.pool, np.int64)
@@ -57,14 +63,14 @@ def test_a_copy_has_numbers_of_python() -> None:
 
 @pytest.mark.parametrize(
     ("where", "work", "problem"),
-    [("forward", lambda net: analysis(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+    [("forward", lambda net: analyse_network(net, DIGITS), "the network does not run on an input of 2 x 1 x "
       "8 x 8: SystemExit"),
-     ("hook", lambda net: analysis(net, DIGITS), "the network does not run on an input of 2 x 1 x "
+     ("hook", lambda net: analyse_network(net, DIGITS), "the network does not run on an input of 2 x 1 x "
       "8 x 8: SystemExit"),
      ("train", lambda net: set_mode(net, True), "train() of Exits fails: SystemExit"),
      ("to", lambda net: move(net, "cpu"), "to() of Exits fails: SystemExit"),
      ("state_dict", state_of, "its state_dict() fails: SystemExit"),
-     ("copy", copied, "the network cannot be copied: SystemExit")],
+     ("copy", copy_network, "the network cannot be copied: SystemExit")],
 )  # fmt: skip
 def test_code_of_the_network_cannot_end_dsx(
     where: str, work: Callable[[nn.Module], object], problem: str

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from dsx.measure.metrics.flops import follow, network_notes
-from dsx.space.network.analysis import NetworkAnalysis, analysis
+from dsx.space.network.analysis import NetworkAnalysis, analyse_network
 from dsx.space.network.operators import is_free
 from tests.space import networks
 
@@ -196,7 +196,7 @@ COUNTED: dict[str, tuple[nn.Module, int, int]] = {
 
 def counts(middle: nn.Module, features: int) -> tuple[nn.Module, NetworkAnalysis]:
     network = Around(middle, features).eval()
-    return network, analysis(network, IMAGES)
+    return network, analyse_network(network, IMAGES)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -270,7 +270,7 @@ class Subclassed(networks.Tiny):
 )
 def test_subclasses_are_counted_by_what_they_compute(kind: type[nn.Conv2d], flops: int) -> None:
     network = Subclassed(kind)
-    found = analysis(network, IMAGES)
+    found = analyse_network(network, IMAGES)
     assert found.cost({}).flops == flops
     if kind is not Fails:  # torch.jit crashes where a module raises an error
         assert follow(network.eval(), IMAGES[:1]).counted == flops
@@ -285,7 +285,7 @@ def test_a_slot_with_a_patched_part_of_its_forward_is_left_alone() -> None:
         return F.conv2d(F.conv2d(x, weight, bias, padding=1), weight, bias, padding=1)
 
     network.conv._conv_forward = twice  # type: ignore[method-assign, assignment]
-    found = analysis(network, IMAGES)
+    found = analyse_network(network, IMAGES)
     assert found.excluded == {
         "conv": "more hangs on it than a weight and a bias, and would be lost"
     }
@@ -293,7 +293,9 @@ def test_a_slot_with_a_patched_part_of_its_forward_is_left_alone() -> None:
 
 
 def test_a_network_for_batches_alone_is_counted_by_its_share() -> None:
-    assert analysis(networks.Batched(), IMAGES).cost({}).flops == 4 * 64 + 4 * 4 * 9 * 64 + 40
+    assert (
+        analyse_network(networks.Batched(), IMAGES).cost({}).flops == 4 * 64 + 4 * 4 * 9 * 64 + 40
+    )
 
 
 @torch.library.custom_op("dsx_tests::product", mutates_args=())
@@ -386,7 +388,7 @@ HIGHER = """
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 from dsx.space.probe.behaviour import check_behaviour
-from dsx.space.network.analysis import census
+from dsx.space.network.analysis import analyse_network
 from tests.space.network.test_operators import Around, Higher
 from torch import nn
 
@@ -400,7 +402,7 @@ def choose(x):
 for compute in (choose, attend):
     network = Around(Higher(compute), 64).eval()
     nn.init.ones_(network.conv.weight)
-    found = census(network, torch.ones(2, 1, 8, 8))
+    found = analyse_network(network, torch.ones(2, 1, 8, 8))
     notes = check_behaviour(network, torch.randn(2, 1, 8, 8))
     print(found.rest.flops, dict(found.uncounted), notes)
 """

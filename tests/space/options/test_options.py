@@ -10,22 +10,22 @@ from torch import nn
 from dsx.conv import KEEP, ConvSpec, window_channels
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import SpecError
-from dsx.space import Choices, Slot
-from dsx.space.dials import DIALS, Options, Value
-from dsx.space.options.choices import Fork
+from dsx.space import Slot, SlotOptions
+from dsx.space.dials import DIALS, DialOptions, Value
 from dsx.space.options.options import offer, refusal
-from tests.space.drawing import every_draw
-from tests.space.offers import OPTIONS, PRESETS, all_slots, choices, dials
+from dsx.space.options.slot_options import Fork
+from tests.space.sampling import every_draw
+from tests.space.slot_options import OPTIONS, PRESETS, all_slots, choices, dials
 
 
 def offered(
-    slot: str, given: Options | None, presets: Mapping[str, ConvSpec] | None = None
-) -> Choices:
+    slot: str, given: DialOptions | None, presets: Mapping[str, ConvSpec] | None = None
+) -> SlotOptions:
     """Give what is left for a slot."""
     return offer("a", "a", [all_slots()[slot]], presets or {}, given)
 
 
-def asked(choices: Choices, dial: str, **answers: Value) -> tuple[Value, ...]:
+def asked(choices: SlotOptions, dial: str, **answers: Value) -> tuple[Value, ...]:
     """Give the options of a dial after some answers."""
     tree = choices.dials
     while isinstance(tree, Fork) and tree.dial != dial:
@@ -224,7 +224,7 @@ def test_presets_are_offered_where_they_change_something() -> None:
     assert offered("mix", None, PRESETS).uses == ("keep",)
 
 
-def every_spec(options: Options) -> Iterator[ConvSpec]:
+def every_spec(options: DialOptions) -> Iterator[ConvSpec]:
     """Combine every option with every other, as far as the dials do not contradict."""
     for values in itertools.product(*options.values()):
         given = dict(zip(options, values, strict=True))
@@ -235,7 +235,7 @@ def every_spec(options: Options) -> Iterator[ConvSpec]:
         yield ConvSpec.from_json({name: given[name] for name in given if name not in unused})
 
 
-def applying(slot: Slot, options: Options) -> set[ConvSpec]:
+def applying(slot: Slot, options: DialOptions) -> set[ConvSpec]:
     """List by brute force what a slot can become."""
     found = {KEEP}
     for spec in every_spec(options):
@@ -254,14 +254,14 @@ def applying(slot: Slot, options: Options) -> set[ConvSpec]:
 
 
 @given(OPTIONS)
-def test_what_is_left_is_what_applies_in_every_combination(options: Options) -> None:
+def test_what_is_left_is_what_applies_in_every_combination(options: DialOptions) -> None:
     for slot in all_slots().values():
         settings = offered(slot.name, options).settings()
         assert {setting[slot.name] for setting in settings} == applying(slot, options)
 
 
 @given(choices())
-def test_what_is_listed_is_what_can_be_turned(offered: Choices) -> None:
+def test_what_is_listed_is_what_can_be_turned(offered: SlotOptions) -> None:
     standing = {
         (dial.name, getattr(spec, dial.name))
         for spec in offered.turned()

@@ -3,7 +3,7 @@
 import pytest
 
 from dsx.conv import ConvSpec
-from tests.space.texts import complaint, ruled, space
+from tests.space.space_files import complaint, ruled, space
 
 SLOTS = (
     "the slots are stem.0, stages.0.conv1, stages.0.conv2, stages.1.conv1, stages.1.conv2, "
@@ -15,12 +15,12 @@ HALF = "tests.space.networks:half_normed"
 
 def names(*rules: str) -> list[str]:
     """Name the choices that rules make for the plain network."""
-    return [choices.name for choices in space(ruled(*rules)).choices]
+    return [choices.name for choices in space(ruled(*rules)).slot_options]
 
 
 def test_the_first_rule_that_matches_wins() -> None:
     rules = ("{match: 'stages.[01].conv1', groups: 2}", "{match: '*.conv1', groups: 4}")
-    found = {c.name: c.options["groups"] for c in space(ruled(*rules)).choices}
+    found = {c.name: c.options["groups"] for c in space(ruled(*rules)).slot_options}
     assert found == {"stages.0.conv1": (2,), "stages.1.conv1": (2,), "stages.2.conv1": (4,)}
 
 
@@ -95,7 +95,7 @@ def test_a_rule_that_leaves_nothing_is_an_error(rule: str, reason: str) -> None:
 
 def test_a_rule_may_leave_nothing_for_one_of_its_slots() -> None:
     loaded = space(ruled("{match: '*', groups: [2, 4]}"))
-    stem = loaded.choices[0]
+    stem = loaded.slot_options[0]
     assert (stem.name, len(stem.settings())) == ("stem.0", 1)
     assert list(stem.left_out) == ["groups 2", "groups 4"]
     assert loaded.size == 3**6
@@ -103,7 +103,7 @@ def test_a_rule_may_leave_nothing_for_one_of_its_slots() -> None:
 
 def test_slots_of_a_rule_may_share_one_setting() -> None:
     loaded = space(ruled("{match: 'stages.*', share: rule, groups: [2, 4]}"))
-    (choices,) = loaded.choices
+    (choices,) = loaded.slot_options
     assert choices.name == "stages.*"
     assert loaded.size == 3
     two = {slot.name: ConvSpec(groups=2, channel_stride="block") for slot in choices.slots}
@@ -115,14 +115,14 @@ def test_a_shared_setting_has_to_apply_to_each_slot() -> None:
     assert "leaves nothing to choose for * (groups 2: stem.0: " in problem
     (choices,) = space(
         ruled("{match: '*', share: rule, kernel_shape: cross, groups: [1, 2]}")
-    ).choices
+    ).slot_options
     assert choices.options["groups"] == (1,)
     assert len(choices.slots) == 7
 
 
 def test_a_shared_setting_may_mean_different_things_in_different_slots() -> None:
     text = ruled("{match: '*', share: rule, kernel_shape: [full, cross]}", model=TINY)
-    (choices,) = space(text).choices
+    (choices,) = space(text).slot_options
     keep, cross = choices.settings()
     assert [spec.keeps for spec in keep.values()] == [True, True]
     assert [spec.kernel_shape for spec in cross.values()] == ["keep", "cross"]
@@ -130,6 +130,6 @@ def test_a_shared_setting_may_mean_different_things_in_different_slots() -> None
 
 def test_a_shared_basis_is_scaled_slot_by_slot() -> None:
     text = ruled("{match: '*', share: rule, preset: {slbf: {k: 2, splits: 1}}}", model=HALF)
-    (choices,) = space(text.replace("{width: 8}", "{}")).choices
+    (choices,) = space(text.replace("{width: 8}", "{}")).slot_options
     _, setting = choices.settings()
     assert {name: spec.scale for name, spec in setting.items()} == {"0": False, "2": True}

@@ -9,8 +9,8 @@ import torch
 
 from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError
-from dsx.space.network.network import copied
-from dsx.space.probe.behaviour import check_behaviour, check_state, why_random
+from dsx.space.network.network import copy_network
+from dsx.space.probe.behaviour import check_behaviour, check_state, random_sources
 from tests.space import odd_networks
 from tests.space.networks import Drawing, OneByOne, ReturnsNothing, Tiny
 
@@ -87,7 +87,7 @@ def test_a_network_that_depends_on_the_batch_is_named(
 
 def trained(network: odd_networks.Odd) -> odd_networks.Odd:
     """Copy a network that has then seen images in train mode."""
-    twin = copied(network)
+    twin = copy_network(network)
     assert isinstance(twin, odd_networks.Odd)
     set_mode(twin, True)(IMAGES)
     return twin
@@ -138,12 +138,12 @@ def test_random_numbers_that_have_not_been_seen_to_matter_are_noted(
         (note,) = check_behaviour(network, IMAGES)
     assert note.startswith(f"in eval mode {drawn} draws random numbers, though 17 runs gave the")
     assert advice in note
-    assert why_random(network, IMAGES) == f"{drawn} draws"
+    assert random_sources(network, IMAGES) == f"{drawn} draws"
 
 
 def test_operators_that_draw_in_train_mode_only_are_not_noted() -> None:
     assert check_behaviour(odd_networks.IdleDropping(), IMAGES) == []
-    assert why_random(odd_networks.IdleDropping(), IMAGES) == ""
+    assert random_sources(odd_networks.IdleDropping(), IMAGES) == ""
 
 
 def test_what_neither_torch_nor_a_generator_draws_is_something_else() -> None:

@@ -7,7 +7,7 @@ import pytest
 from dsx.errors import DsxError, SpaceError
 from dsx.space.probe.conditions import check_measured, check_trained
 from dsx.space.space import SearchSpace
-from tests.space.texts import ruled, space
+from tests.space.space_files import ruled, space
 
 PLAIN = "train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}\nmeasure: {batch: 1}\n"
 

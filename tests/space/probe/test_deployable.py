@@ -51,7 +51,7 @@ def test_every_form_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def noted(*args: object, **named: object) -> object:
         deployed = deploy(*args, **named)  # type: ignore[arg-type]
-        tried.extend(choice.form for choice in deployed.choices.values())
+        tried.extend(choice.form for choice in deployed.slot_options.values())
         return deployed
 
     monkeypatch.setattr("dsx.space.probe.deployable.deploy", noted)

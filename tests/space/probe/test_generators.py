@@ -5,7 +5,7 @@ import random
 import numpy as np
 from torch import nn
 
-from dsx.space.probe.generators import generators_of
+from dsx.space.probe.generators import watch_generators
 
 
 def network() -> nn.Module:
@@ -19,7 +19,7 @@ def network() -> nn.Module:
 
 def test_generators_that_have_drawn_are_named() -> None:
     made = network()
-    with generators_of(made) as drawn:
+    with watch_generators(made) as drawn:
         assert drawn() == []
         vars(made[0])["held"]["a"][0].random()  # type: ignore[index]
         vars(made)["numpy"].random()
@@ -30,7 +30,7 @@ def test_generators_that_have_drawn_are_named() -> None:
 
 def test_the_generators_of_python_and_numpy_are_restored() -> None:
     before = random.getstate(), np.random.get_state()[2]  # type: ignore[index]
-    with generators_of(nn.Identity()) as drawn:
+    with watch_generators(nn.Identity()) as drawn:
         random.random()
         np.random.rand()
         assert drawn() == ["random", "numpy.random"]

@@ -8,7 +8,7 @@ import torch
 from dsx.errors import SpaceError
 from dsx.nets import network_builder
 from dsx.space.probe.probe import fingerprint, probe
-from tests.space.texts import ruled, space
+from tests.space.space_files import ruled, space
 
 HERE = "tests.space.networks"
 RULE = "{match: '*conv*', kernel_shape: [full, cross], groups: [1, 2]}"
@@ -60,7 +60,10 @@ def test_a_network_that_shuffles_channels_by_the_groups_of_its_convolutions_pass
     loaded = space(of("Shuffling", rule))
     assert probe(loaded) == ()
     offered = {
-        spec.groups for choices in loaded.choices for s in choices.settings() for spec in s.values()
+        spec.groups
+        for choices in loaded.slot_options
+        for s in choices.settings()
+        for spec in s.values()
     }
     assert {1, 2, 4} <= offered
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dsx.errors import DsxError
-from dsx.space.weights.pretrained import digest, read_weights, take_weights
+from dsx.space.weights.pretrained import digest, load_weights, read_weights
 from tests.space import networks
 from tests.space.networks import Tiny
 from tests.space.odd_networks import Extra
@@ -40,7 +40,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 def test_what_training_scripts_save_is_read(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / name)
     network = Tiny()
-    take_weights(network, read_weights(str(tmp_path / name)), [])
+    load_weights(network, read_weights(str(tmp_path / name)), [])
     assert all(torch.equal(t, STATE[key]) for key, t in network.state_dict().items())
 
 
@@ -129,14 +129,14 @@ def changed(**tensors: Tensor | None) -> dict[str, Tensor]:
 
 def test_a_network_takes_the_weights() -> None:
     network = Tiny()
-    take_weights(network, STATE, [])
+    load_weights(network, STATE, [])
     assert all(torch.equal(t, STATE[name]) for name, t in network.state_dict().items())
 
 
 def test_half_precision_weights_are_taken_as_float32() -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         network = Tiny()
-        take_weights(network, {name: t.to(dtype) for name, t in STATE.items()}, [])
+        load_weights(network, {name: t.to(dtype) for name, t in STATE.items()}, [])
         assert network.conv.weight.dtype == torch.float32
         assert torch.equal(network.conv.weight, STATE["conv.weight"].to(dtype).float())
 
@@ -152,10 +152,10 @@ def test_quantised_weights_without_their_scale_are_refused(dtype: torch.dtype) -
     problem = f"head.bias holds {name} in the file and float32 in the network: numbers that are "
     state = changed(head__bias=torch.ones(10).to(dtype))
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}") as caught:
-        take_weights(network, state, [])
+        load_weights(network, state, [])
     assert "\n" not in str(caught.value)
     assert not torch.equal(network.conv.weight, STATE["conv.weight"])
-    take_weights(network, state, ["head.bias"])
+    load_weights(network, state, ["head.bias"])
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
 
@@ -180,7 +180,7 @@ def counting(dtype: torch.dtype) -> nn.Module:
 )
 def test_whole_numbers_for_integer_buffers_are_taken(own: torch.dtype, given: Tensor) -> None:
     network = counting(own)
-    take_weights(network, {**STATE, "counts": given}, [])
+    load_weights(network, {**STATE, "counts": given}, [])
     assert torch.equal(network.get_buffer("counts"), given.to(own))
 
 
@@ -200,7 +200,7 @@ def test_numbers_that_an_integer_buffer_cannot_hold_are_refused(
     kinds = [str(dtype).removeprefix("torch.") for dtype in (given.dtype, own)]
     problem = f"counts holds {kinds[0]} in the file and {kinds[1]} in the network, which cannot"
     with pytest.raises(DsxError, match=f"^{problem}"):
-        take_weights(counting(own), {**STATE, "counts": given}, [])
+        load_weights(counting(own), {**STATE, "counts": given}, [])
 
 
 @pytest.mark.parametrize(
@@ -220,14 +220,14 @@ def test_another_architecture_is_refused(state: dict[str, Tensor], problem: str)
     network = Tiny()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(DsxError, match=f"of another architecture: {re.escape(problem)}"):
-        take_weights(network, state, [])
+        load_weights(network, state, [])
     assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
 
 
 def test_what_is_skipped_stays_fresh() -> None:
     network = Tiny()
     fresh = network.head.weight.detach().clone()
-    take_weights(network, changed(head__bias=torch.zeros(7), head__weight=None), ["head.*"])
+    load_weights(network, changed(head__bias=torch.zeros(7), head__weight=None), ["head.*"])
     assert torch.equal(network.head.weight, fresh)
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
@@ -236,7 +236,7 @@ def test_what_is_skipped_stays_fresh() -> None:
 def test_entries_that_only_the_file_has_may_be_skipped(prefix: str) -> None:
     network = Tiny()
     state = {f"{prefix}{name}": t for name, t in changed(aux__weight=torch.ones(3)).items()}
-    named = take_weights(network, state, ["aux.*"])
+    named = load_weights(network, state, ["aux.*"])
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
     assert (named.prefix, named.ignored) == (prefix, ("aux.weight",))
 
@@ -244,11 +244,11 @@ def test_entries_that_only_the_file_has_may_be_skipped(prefix: str) -> None:
 def test_skipped_entries_of_the_file_hide_no_prefix() -> None:
     network = Tiny()
     state = {f"net.{name}": t for name, t in STATE.items()} | {"loss.weight": torch.ones(3)}
-    named = take_weights(network, state, ["loss.*"])
+    named = load_weights(network, state, ["loss.*"])
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
     assert (named.prefix, named.ignored) == ("net.", ("loss.weight",))
     # Left out already, because a prefix is given.
-    assert take_weights(Tiny(), state, ["loss.*"], "net").ignored == ("loss.weight",)
+    assert load_weights(Tiny(), state, ["loss.*"], "net").ignored == ("loss.weight",)
 
 
 NOT_FITTING: list[tuple[dict[str, Tensor], list[str], str]] = [
@@ -277,21 +277,21 @@ def test_the_advice_of_what_to_skip_works(
     state = {f"{prefix}{name}": tensor for name, tensor in state.items()}
     told = f"(to leave out what does not fit: weights: {{file: ..., skip: {advice}}})"
     with pytest.raises(DsxError, match=f"{re.escape(told)}$"):
-        take_weights(Tiny(), state, skip)
+        load_weights(Tiny(), state, skip)
     followed = yaml.safe_load(advice)
-    take_weights(Tiny(), state, [followed] if isinstance(followed, str) else followed)
+    load_weights(Tiny(), state, [followed] if isinstance(followed, str) else followed)
 
 
 def test_no_advice_is_given_where_nothing_would_be_left() -> None:
     problem = r"and 7 more \(0 of 5 weights of the network fit\)$"
     with pytest.raises(DsxError, match=problem):
-        take_weights(Tiny(), {f"{name}_": tensor for name, tensor in STATE.items()}, [])
+        load_weights(Tiny(), {f"{name}_": tensor for name, tensor in STATE.items()}, [])
 
 
 def test_a_count_of_batches_may_be_missing() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
     state = {name: t + 1 for name, t in network.state_dict().items() if "num_batches" not in name}
-    take_weights(network, state, [])
+    load_weights(network, state, [])
     assert all(torch.equal(network.state_dict()[name], t) for name, t in state.items())
 
 
@@ -307,14 +307,14 @@ def test_tied_weights_may_be_there_under_one_name() -> None:
     network = networks.Tied()
     state = {name: t for name, t in network.state_dict().items() if name != "twin.weight"}
     state["conv.weight"] = state["conv.weight"] + 1
-    take_weights(network, state, [])
+    load_weights(network, state, [])
     assert torch.equal(network.twin.weight, state["conv.weight"])
 
 
 def test_a_prefix_that_the_network_has_itself_stays() -> None:
     network = nn.Sequential()
     network.module = Tiny()
-    take_weights(network, {f"module.{name}": t for name, t in STATE.items()}, [])
+    load_weights(network, {f"module.{name}": t for name, t in STATE.items()}, [])
     assert torch.equal(network.module.conv.weight, STATE["conv.weight"])
 
 
@@ -322,7 +322,7 @@ def test_a_wildcard_that_skips_nothing_is_a_mistake() -> None:
     with pytest.raises(
         DsxError, match=r"^skip: 'haed\.\*' matches no weight of the network or the file$"
     ):
-        take_weights(Tiny(), STATE, ["haed.*"])
+        load_weights(Tiny(), STATE, ["haed.*"])
 
 
 def test_the_end_of_a_file_name_may_be_in_capitals(tmp_path: Path) -> None:
@@ -348,14 +348,14 @@ def test_an_empty_file_is_called_empty(name: str, tmp_path: Path) -> None:
 def test_weights_that_are_no_finite_numbers_are_refused(number: float, problem: str) -> None:
     bias = STATE["head.bias"].double().index_fill(0, torch.tensor([3]), number)
     with pytest.raises(DsxError, match=f"^the weights are damaged: {problem}$"):
-        take_weights(Tiny(), changed(head__bias=bias), [])
+        load_weights(Tiny(), changed(head__bias=bias), [])
 
 
 def test_infinite_numbers_of_the_network_itself_are_taken() -> None:
     network = Tiny()
     mask = torch.tensor([0.0, -torch.inf])
     network.register_buffer("mask", mask)
-    take_weights(network, {**STATE, "mask": mask}, [])
+    load_weights(network, {**STATE, "mask": mask}, [])
     assert torch.equal(network.get_buffer("mask"), mask)
 
 
@@ -370,7 +370,7 @@ def test_files_of_other_endings_are_read(name: str, tmp_path: Path) -> None:
     state = read_weights(str(tmp_path / name))
     assert state.key == "state_dict"
     network = Tiny()
-    assert take_weights(network, state, []).prefix == "model."
+    assert load_weights(network, state, []).prefix == "model."
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
 
@@ -387,5 +387,5 @@ def test_values_beside_tensors_are_taken(tmp_path: Path) -> None:
     network, other = Extra(), Extra()
     network.steps = 7
     torch.save(network.state_dict(), tmp_path / "w.pt")
-    take_weights(other, read_weights(str(tmp_path / "w.pt")), [])
+    load_weights(other, read_weights(str(tmp_path / "w.pt")), [])
     assert other.steps == 7

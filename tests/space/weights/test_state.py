@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
-from dsx.space.weights.state import decoded, encoded, restore, state_of
+from dsx.space.weights.state import decode, encode, restore, state_of
 from tests.space.odd_networks import Extra, ExtraObject, NoState, Odd
 
 
 def test_plain_state_is_as_it_is() -> None:
     network = Odd()
     assert state_of(network).keys() == network.state_dict().keys()
-    assert decoded(state_of(network)).keys() == network.state_dict().keys()
+    assert decode(state_of(network)).keys() == network.state_dict().keys()
 
 
 def test_extra_state_is_carried_over() -> None:
@@ -30,12 +30,12 @@ def test_extra_state_is_carried_over() -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "words", [1.5, {"a": (True, b"bytes")}], {}])
 def test_plain_values_come_back(value: object) -> None:
-    assert decoded(encoded({"a._extra_state": value})) == {"a._extra_state": value}
+    assert decode(encode({"a._extra_state": value})) == {"a._extra_state": value}
 
 
 @pytest.mark.parametrize("value", [np.float64(0.5), np.int64(3), np.bool_(True)])
 def test_numbers_of_numpy_come_back_as_those_of_python(value: np.generic) -> None:
-    found = decoded(encoded({"a._extra_state": value}))["a._extra_state"]
+    found = decode(encode({"a._extra_state": value}))["a._extra_state"]
     assert found == value
     assert type(found) in {float, int, bool}
 

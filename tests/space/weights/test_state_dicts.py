@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dsx.errors import DsxError
-from dsx.space.weights.pretrained import take_weights
-from dsx.space.weights.state_dicts import named_for, state_dict_in
+from dsx.space.weights.pretrained import load_weights
+from dsx.space.weights.state_dicts import match_names, state_dict_in
 from tests.space.networks import Tiny
 
 STATE: dict[str, Tensor] = {name: tensor.detach() for name, tensor in Tiny().state_dict().items()}
@@ -95,20 +95,20 @@ def test_what_there_is_instead_is_named(content: object, key: str | None, proble
     ["module.", "model.", "backbone.", "_orig_mod.", "net.", "module.encoder_q.", "a.b.c."],
 )
 def test_one_prefix_of_all_names_is_taken_off(prefix: str) -> None:
-    named = named_for(STATE, under(prefix), None)
+    named = match_names(STATE, under(prefix), None)
     assert named.state == STATE
     assert (named.prefix, named.ignored, named.wrapping) == (prefix, (), False)
 
 
 def test_a_prefix_of_the_network_itself_stays() -> None:
     own = under("model.")
-    assert named_for(own, under("module.model."), None).prefix == "module."
-    assert named_for(own, own, None).prefix == ""
+    assert match_names(own, under("module.model."), None).prefix == "module."
+    assert match_names(own, own, None).prefix == ""
 
 
 def test_counts_of_an_average_are_left_out() -> None:
     average = torch.optim.swa_utils.AveragedModel(Tiny())
-    named = named_for(STATE, average.state_dict(), None)
+    named = match_names(STATE, average.state_dict(), None)
     assert named.state.keys() == STATE.keys()
     assert (named.prefix, named.ignored) == ("module.", ("n_averaged",))
 
@@ -117,10 +117,10 @@ def test_wrappers_inside_names_are_taken_out() -> None:
     network = nn.Sequential()
     network.features = Tiny()
     state = under("module.features.module.")
-    named = named_for(network.state_dict(), state, None)
+    named = match_names(network.state_dict(), state, None)
     assert named.state.keys() == network.state_dict().keys()
     assert named.wrapping
-    take_weights(network, state, [])
+    load_weights(network, state, [])
     assert torch.equal(network.features.conv.weight, STATE["conv.weight"])
 
 
@@ -137,13 +137,13 @@ def test_of_several_prefixes_none_is_taken_silently() -> None:
         "others: specify which to take (weights: {file: ..., prefix: module.encoder_q.})"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
-        take_weights(Tiny(), MOCO, [])
+        load_weights(Tiny(), MOCO, [])
 
 
 @pytest.mark.parametrize("prefix", ["module.encoder_k", "module.encoder_k."])
 def test_a_prefix_that_is_given_says_which_weights_are_meant(prefix: str) -> None:
     network = Tiny()
-    named = take_weights(network, MOCO, [], prefix)
+    named = load_weights(network, MOCO, [], prefix)
     assert torch.equal(network.conv.weight, OTHER["conv.weight"])
     assert named.prefix == "module.encoder_k."
     assert len(named.ignored) == len(STATE) + 1
@@ -155,7 +155,7 @@ def test_a_prefix_that_no_name_has_is_refused() -> None:
         "mean 'module.encoder_q'?"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
-        take_weights(Tiny(), MOCO, [], "module.encoder_g")
+        load_weights(Tiny(), MOCO, [], "module.encoder_g")
 
 
 def test_averages_of_weights_among_callbacks_are_named() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from dsx.space.yaml.schema import Train
-from tests.space.texts import PLAIN, SLOTS, changed, complaint, ruled
+from tests.space.space_files import PLAIN, SLOTS, changed, complaint, ruled
 
 TRAIN = "train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}"
 TRAIN_KEYS = ", ".join(Train.model_fields)

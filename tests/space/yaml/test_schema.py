@@ -13,7 +13,7 @@ from dsx.errors import SpaceError
 from dsx.space.yaml.bound import parse_bound
 from dsx.space.yaml.schema import Augment, Measure, Rule, SpaceFile, Train, parse_space
 from dsx.space.yaml.source import read_source
-from tests.space.texts import PLAIN, changed, complaint, ruled
+from tests.space.space_files import PLAIN, changed, complaint, ruled
 
 NAMES = st.text("abcxyz_.*[]0", min_size=1, max_size=6)
 
@@ -116,7 +116,7 @@ def test_a_written_file_is_read_as_it_was_meant(written: dict[str, Any], flow: b
                 assert getattr(rule, key) == listed(value), key
         assert (rule.match, rule.share) == (meant["match"], meant.get("share", "none"))
         assert len(rule.preset) == len(listed(meant.get("preset", [])))
-        assert rule.turns_dials == bool(set(meant) - {"match", "share", "preset"})
+        assert rule.sets_dials == bool(set(meant) - {"match", "share", "preset"})
 
 
 @given(FILES, ANYTHING, st.data())
@@ -157,7 +157,7 @@ def test_defaults_are_the_documented_ones() -> None:
         "channel_stride": ("block",), "binary_basis": (0,), "splits": (1,), "density": (0.25,),
         "rigid": (False,), "block_in": (32,), "block_out": (16,),
     }  # fmt: skip
-    assert not file.slots[0].turns_dials
+    assert not file.slots[0].sets_dials
 
 
 def trained(written: str) -> str:
@@ -240,9 +240,9 @@ def test_settings_that_are_written_down_are_read_as_the_same(settings: Train) ->
     ],
 )  # fmt: skip
 def test_changes_of_images_have_to_fit_them(
-    size: tuple[int, int], changes: dict[str, Any], misfits: dict[str, str]
+    size: tuple[int, int], changes: dict[str, Any], size_errors: dict[str, str]
 ) -> None:
-    assert Augment.model_validate(changes).misfits(*size) == misfits
+    assert Augment.model_validate(changes).size_errors(*size) == size_errors
 
 
 def test_one_option_needs_no_brackets_and_1e_3_is_a_number() -> None:
@@ -347,7 +347,7 @@ def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str)
     ],
 )
 def test_a_dial_that_does_something_under_some_others_is_taken(rule: str) -> None:
-    assert parse(ruled(f"{{match: '*', {rule}}}")).slots[0].turns_dials == ("preset" not in rule)
+    assert parse(ruled(f"{{match: '*', {rule}}}")).slots[0].sets_dials == ("preset" not in rule)
 
 
 def test_near_matches_are_named() -> None:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from dsx.conv import KEEP, ConvSpec
-from dsx.space import Choices
+from dsx.space import SlotOptions
 from dsx.space.dials import Value
 from dsx.space.options.options import offer
-from tests.space.drawing import every_draw
-from tests.space.offers import PRESETS, all_slots, choices, dials
+from tests.space.sampling import every_draw
+from tests.space.slot_options import PRESETS, all_slots, choices, dials
 
 
 def key(setting: dict[str, ConvSpec]) -> Hashable:
@@ -20,7 +20,7 @@ def key(setting: dict[str, ConvSpec]) -> Hashable:
 
 @given(choices())
 @settings(max_examples=60)
-def test_settings_are_what_draws_reach(offered: Choices) -> None:
+def test_settings_are_what_draws_reach(offered: SlotOptions) -> None:
     settings = [key(setting) for setting in offered.settings()]
     assert len(settings) == len(set(settings))
     assert set(settings) == {key(drawn) for _, drawn in every_draw(offered.sample)}
@@ -29,7 +29,7 @@ def test_settings_are_what_draws_reach(offered: Choices) -> None:
 
 @given(choices())
 @settings(max_examples=60)
-def test_settings_are_canonical(offered: Choices) -> None:
+def test_settings_are_canonical(offered: SlotOptions) -> None:
     for setting in offered.settings():
         for slot in offered.slots:
             assert setting[slot.name].at(slot) == setting[slot.name]
@@ -38,7 +38,7 @@ def test_settings_are_canonical(offered: Choices) -> None:
 
 @given(choices())
 @settings(max_examples=60)
-def test_a_name_has_the_same_options_in_every_draw(offered: Choices) -> None:
+def test_a_name_has_the_same_options_in_every_draw(offered: SlotOptions) -> None:
     known: dict[str, tuple[object, ...]] = {}
     for asked, _ in every_draw(offered.sample):
         names = [name for name, _, _ in asked.questions]
@@ -50,7 +50,7 @@ def test_a_name_has_the_same_options_in_every_draw(offered: Choices) -> None:
 
 @given(choices())
 @settings(max_examples=60)
-def test_only_what_matters_is_asked(offered: Choices) -> None:
+def test_only_what_matters_is_asked(offered: SlotOptions) -> None:
     """Two answers to a question never lead to the same settings."""
     reached: dict[tuple[int, ...], set[Hashable]] = {}
     for asked, drawn in every_draw(offered.sample):
@@ -65,7 +65,7 @@ def test_only_what_matters_is_asked(offered: Choices) -> None:
         assert len(set(branches)) == len(branches)
 
 
-def names_asked(offered: Choices, **answers: object) -> list[str]:
+def names_asked(offered: SlotOptions, **answers: object) -> list[str]:
     """Answer some questions, else with the last option; list all that are asked."""
     asked = []
 

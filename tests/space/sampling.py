@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from dsx.space import Design, Pick, SearchSpace
+from dsx.space import Design, SearchSpace, Selector
 from dsx.space.dials import Value
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class Asked:
         return options[answer]
 
 
-def every_draw(sample: Callable[[Pick], T]) -> Iterator[tuple[Asked, T]]:
+def every_draw(sample: Callable[[Selector], T]) -> Iterator[tuple[Asked, T]]:
     """Draw in every way there is, like an odometer that turns its last wheel first."""
     answers: list[int] = []
     while True:

@@ -6,8 +6,8 @@ import torch
 from hypothesis import strategies as st
 
 from dsx.conv import ConvSpec, preset
-from dsx.space import Choices, Slot, slots
-from dsx.space.dials import Options, Value
+from dsx.space import Slot, SlotOptions, slots
+from dsx.space.dials import DialOptions, Value
 from dsx.space.options.options import offer
 from tests.space.networks import Tangle, Tiny
 
@@ -31,7 +31,7 @@ def all_slots() -> dict[str, Slot]:
     return {slot.name: slot for slot in found}
 
 
-def dials(**options: tuple[Value, ...]) -> Options:
+def dials(**options: tuple[Value, ...]) -> DialOptions:
     """Give the options of some dials, and the first four their defaults."""
     return {
         "separable": (False,),
@@ -63,12 +63,12 @@ AT_TIMES: dict[str, st.SearchStrategy[tuple[Value, ...]]] = {
     "splits": several([1, 2, 3, 4], 2),
     "scale": several([False, True]),
 }
-OPTIONS: st.SearchStrategy[Options] = st.fixed_dictionaries(ALWAYS, optional=AT_TIMES)
+OPTIONS: st.SearchStrategy[DialOptions] = st.fixed_dictionaries(ALWAYS, optional=AT_TIMES)
 """Options of all dials; those that matter under others only are at times left out."""
 
 
 @st.composite
-def choices(sample: st.DrawFn) -> Choices:
+def choices(sample: st.DrawFn) -> SlotOptions:
     """Draw what is offered to one slot, or to two that share it."""
     names = sample(
         st.lists(st.sampled_from(sorted(all_slots())), min_size=1, max_size=2, unique=True)
