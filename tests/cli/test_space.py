@@ -102,7 +102,7 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
         (["--model", "small_cnn", "--write", "no/my.yaml"], "--write: 'no/my.yaml' cannot be "
          "written: No such file or directory"),
         (["--model", "tests.space.networks:half_precision", "--input", "1x8x8"], "its weight "
-         "mix.weight is bfloat16, and dsx trains in float32"),
+         "mix.weight is bfloat16, but dsx trains in float32"),
         (["--model", "tests.space.networks:TwoInputs", "--input", "1x8x8"], "the network does not "
          "run on an input of 2 x 1 x 8 x 8: TypeError: TwoInputs.forward() missing 1 required"),
     ],

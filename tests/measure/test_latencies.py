@@ -9,9 +9,9 @@ from dsx.measure.latencies import read_latencies
 from dsx.space.remeasured import remeasured
 from tests.measure.facts import deployment
 from tests.measure.work import spin
-from tests.space.space_files import changed, space
+from tests.space.space_files import replaced, space
 
-QUICK = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
+QUICK = replaced("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
 
 ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
 """Works in threads of its own, as far as the clock is concerned."""

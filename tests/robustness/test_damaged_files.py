@@ -275,7 +275,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
         ("x" * 300 + ".pt", "cannot be read: File name too long"),
         ("~nobody-of-this-name/x.pt", "cannot be read: Could not determine home directory"),
         ("a\0b.pt", "cannot be read: embedded null byte"),
-        ("/etc/hostname/x.pt", "there is no such file (looked for in "),
+        ("/etc/hostname/x.pt", "there is no such file (in "),
     ],
 )
 def test_a_name_that_cannot_be_is_one_line(name: str, problem: str, tally: Tally) -> None:

@@ -54,8 +54,8 @@ def detect_kind(opened: BufferedReader, file: str) -> FileKind:
     if head[257:262] == b"ustar":
         raise DsxError("is not a state dict, but a tar archive: unpack it first")
     if (text := _text(head)) is not None:
-        start = f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text
-        raise DsxError(f"is a text file, not a state dict; it begins with {quoted(start)}")
+        opening = f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text
+        raise DsxError(f"is a text file, not a state dict; it begins with {quoted(opening)}")
     return FileKind.PICKLED if head.startswith(b"\x80") else FileKind.UNKNOWN
 
 
