@@ -16,8 +16,7 @@ from dsx.data import Data, open_data
 
 
 class Tangle(nn.Module):
-    """Network with all geometries, a convolution called twice, one with two names, nested
-    containers.
+    """Network with all geometries, nested containers, and a convolution with two names and calls.
 
     Maps (B, 3, 12, 12) to (B, 5).
     """

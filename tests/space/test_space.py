@@ -293,8 +293,8 @@ def test_equal_slots_have_equal_options_under_their_own_names() -> None:
 def test_a_wildcard_that_matches_only_excluded_convolutions_has_a_reason() -> None:
     text = of_model(f"{NETWORKS}:Hooked").replace("{match: '*'", "{match: conv")
     assert error_message(text) == (
-        "tested.yaml:7: slots.0.match: 'conv' matches no slot: conv hooks hang on it, and would be "
-        "lost"
+        "tested.yaml:7: slots.0.match: 'conv' matches no slot: conv has hooks, which a redesign "
+        "would lose"
     )
 
 

@@ -53,9 +53,9 @@ def options_after(slot_options: SlotOptions, dial: str, **answers: Value) -> tup
         ("dilated", ConvSpec(groups=4, binary_basis=4, splits=2), "of 3 channels"),
         ("dilated", ConvSpec(groups=4, splits=2), None),
         ("even", ConvSpec(binary_basis=6), None),
-        ("even", ConvSpec(binary_basis=7), "of 7 binary filters only 6 can be selected"),
+        ("even", ConvSpec(binary_basis=7), "at most 6 of 7 binary filters"),
         ("even", ConvSpec(binary_basis=12, splits=2), None),
-        ("even", ConvSpec(binary_basis=13, splits=2), "of 13 binary filters only 12 can ever"),
+        ("even", ConvSpec(binary_basis=13, splits=2), "at most 12 of 13 binary filters"),
     ],
 )
 def test_refusals_have_a_reason(slot: str, spec: ConvSpec, reason: str | None) -> None:
@@ -152,9 +152,9 @@ def test_a_basis_with_unselectable_filters_is_left_out() -> None:
     assert options_after(options, "splits", groups=2, binary_basis=6) == (1, 3)
     assert options_after(options, "splits", groups=2, binary_basis=12) == ()
     assert options.left_out == {
-        "binary_basis 12, splits 1": "even: of 12 binary filters only 6 can be selected",
-        "binary_basis 20, splits 1": "even: of 20 binary filters only 6 can be selected",
-        "binary_basis 20, splits 3": "even: of 20 binary filters only 18 can be selected",
+        "binary_basis 12, splits 1": "even: at most 6 of 12 binary filters can be selected",
+        "binary_basis 20, splits 1": "even: at most 6 of 20 binary filters can be selected",
+        "binary_basis 20, splits 3": "even: at most 18 of 20 binary filters can be selected",
     }
 
 
