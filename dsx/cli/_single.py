@@ -13,7 +13,7 @@ from dsx.measure.backends import refusal
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
 from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
-from dsx.trust import give
+from dsx.trust import trust_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ def chosen(
 def _give_paths(dials: Sequence[str]) -> None:
     # The import path of a shape follows its dial: kernel_shape:package.module:attribute.
     words = [item.strip() for dial in dials for item in re.split("[=,()]", dial)]
-    give([*words, *(item.partition(":")[2] for item in words)])
+    trust_paths([*words, *(item.partition(":")[2] for item in words)])
 
 
 def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Asked:

@@ -74,9 +74,9 @@ def measure(
     if metric and backend:
         raise DsxError("--backend: compares latencies only; leave out --metric")
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.trust import give
+    from dsx.trust import trust_paths
 
-    give([*(metric or ()), *(backend or ())])
+    trust_paths([*(metric or ()), *(backend or ())])
     settings = run_settings(batch, threads, dtype, channels_last, device)
     found = find_design(words or (), study, pick, storage, space, trust, settings)
     how = chosen_format(format, json)

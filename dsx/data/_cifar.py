@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsx.data._arguments import given_normalisation, path, whole
-from dsx.data._base import Data, Splits, contents_of
+from dsx.data._arguments import check_integer, check_path, parse_normalisation
+from dsx.data._base import Data, Splits, describe_splits
 from dsx.data._cifar_files import IMAGE_SHAPE, Kind, read_batches
 from dsx.data._split import Normalisation, TensorSplit
 from dsx.errors import DsxError
@@ -49,10 +49,10 @@ def open_cifar(
         DsxError: If an argument is not allowed.
     """
     arguments = _Arguments(
-        root=path("root", root),
-        validation=whole("validation", validation, 1),
-        split_seed=whole("split_seed", split_seed, 0, 2**32 - 1),
-        normalisation=given_normalisation(mean, deviation, IMAGE_SHAPE[0]),
+        root=check_path("root", root),
+        validation=check_integer("validation", validation, 1),
+        split_seed=check_integer("split_seed", split_seed, 0, 2**32 - 1),
+        normalisation=parse_normalisation(mean, deviation, IMAGE_SHAPE[0]),
     )
     load = functools.partial(_load, kind, arguments)
     sources = {
@@ -65,7 +65,7 @@ def open_cifar(
         image_shape=IMAGE_SHAPE,
         classes=kind.classes,
         class_names=kind.class_names,
-        contents=lambda: contents_of(load(), kind.class_names, sources),
+        contents=lambda: describe_splits(load(), kind.class_names, sources),
     )
 
 

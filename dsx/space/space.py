@@ -39,7 +39,7 @@ from dsx.space.weights.state_dicts import RenamedState, StateDict
 from dsx.space.yaml.schema import SpaceFile, Weights, parse_space
 from dsx.space.yaml.source import Source, read_source
 from dsx.space.yaml.text import MAX_CHARACTERS
-from dsx.trust import give, import_paths
+from dsx.trust import import_paths, trust_paths
 
 T = TypeVar("T")
 
@@ -265,7 +265,7 @@ def load_space(name: str | Path) -> SearchSpace:
         raise SpaceError(f"{path}: cannot be read: it is not UTF-8 text") from error
     source = read_source(str(name) if str(name).endswith(path.suffix) else path.name, text)
     # A user who names a file trusts the code that it imports, as with any program.
-    give(import_paths(source.content))
+    trust_paths(import_paths(source.content))
     return _build_space(path.stem, source)
 
 

@@ -164,7 +164,7 @@ def test_classes_and_splits_are_shown(tmp_path: Path) -> None:
     assert (
         "data: 2 classes (cat, dog)\n"
         "  train: 18 images (the rest of folder 'Training')\n"
-        "  validation: 2 images (0.1 of folder 'Training', drawn from each class)\n"
+        "  validation: 2 images (0.1 of folder 'Training', sampled by class)\n"
         "  test: 3 images, none of dog (folder 'Testing')\n"
     ) in ended.out
 

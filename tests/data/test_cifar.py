@@ -96,8 +96,8 @@ def test_a_normalisation_can_be_given(folder: Path) -> None:
     ("arguments", "message"),
     [
         ({"root": 7}, r"root: 7 \(allowed: a path\)"),
-        ({"validation": 0}, r"validation: 0 \(allowed: a whole number from 1\)"),
-        ({"split_seed": -1}, r"split_seed: -1 \(allowed: a whole number from 0 to 4294967295\)"),
+        ({"validation": 0}, r"validation: 0 \(allowed: an integer of at least 1\)"),
+        ({"split_seed": -1}, r"split_seed: -1 \(allowed: an integer from 0 to 4294967295\)"),
         ({"mean": [0.5] * 3}, "deviation: missing, but mean is given"),
         ({"mean": [0.5], "deviation": [0.5]}, r"mean: \[0.5\] \(allowed: 3 numbers"),
     ],

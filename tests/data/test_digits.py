@@ -62,7 +62,7 @@ def test_labels_are_pinned() -> None:
     }
 
 
-def test_the_training_part_alone_normalises() -> None:
+def test_the_normalisation_is_that_of_the_training_split() -> None:
     train = torch.tensor([list(image) for image in raw(SPLITS["train"])], dtype=torch.float64)
     mean, deviation = train.mean(), train.std()
     test = torch.tensor([list(image) for image in raw(SPLITS["test"])], dtype=torch.float64)

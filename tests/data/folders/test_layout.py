@@ -66,7 +66,7 @@ MANY = [f"n{number}" for number in range(300)]
         ([*MANY, "bullet_train", "crash_test", "retest", "retrain"], {}),
     ],
 )  # fmt: skip
-def test_a_clear_layout_is_recognised(
+def test_an_unambiguous_layout_is_detected(
     folders: list[str], parts: dict[str, str], tmp_path: Path
 ) -> None:
     layout = found(make(tmp_path, *folders))
@@ -114,9 +114,7 @@ ASK = r"state parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each fol
         (["."], r"ROOT: has no folders, but 1 image itself \(allowed: a folder of images"),
     ],
 )  # fmt: skip
-def test_a_layout_that_could_mean_two_things_is_refused(
-    folders: list[str], problem: str, tmp_path: Path
-) -> None:
+def test_an_ambiguous_layout_is_rejected(folders: list[str], problem: str, tmp_path: Path) -> None:
     root = tmp_path
     for name in folders:
         make(root, name) if name != "." else (root / "1.png").touch()
@@ -144,7 +142,7 @@ def test_a_layout_that_could_mean_two_things_is_refused(
         [f"{part}{number:02}X" for part in ("train", "test") for number in range(20)],
     ],
 )
-def test_other_spellings_of_parts_are_asked_about(
+def test_other_names_of_splits_are_ambiguous(
     folders: list[str], inside: str, tmp_path: Path
 ) -> None:
     make(tmp_path, *(f"{folder}{inside}" for folder in folders))
@@ -166,26 +164,26 @@ def test_other_spellings_of_parts_are_asked_about(
          ["cat", "dog"]),
     ],
 )  # fmt: skip
-def test_what_is_stated_is_read(
+def test_specified_parts_are_read(
     folders: list[str], stated: dict[str, str], names: list[str], tmp_path: Path
 ) -> None:
     layout = found(make(tmp_path, *folders), stated)
     assert (layout.parts, layout.names) == (stated, names)
 
 
-def test_a_folder_that_is_stated_has_to_be_there(tmp_path: Path) -> None:
+def test_a_specified_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match=f"^{tmp_path}/x: there is no such folder"):
         found(make(tmp_path, *both("train")), {"train": "x"})
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+def test_a_cycle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "loop").symlink_to(tmp_path / "one")
     with pytest.raises(DsxError, match=r": has only the folder 'one' \(allowed: two or more"):
         found(tmp_path)
 
 
-def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+def test_skipped_entries_are_counted(tmp_path: Path) -> None:
     walk = Walk(make(tmp_path, *both("train", "test"), "samples"))
     (tmp_path / "train" / "stray.png").touch()
     find_layout(walk, {"train": "train"})
@@ -209,7 +207,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         ({"Train": "a", "tests": "ab"}, {"train": "a", "test": "ab"}),
     ],
 )
-def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -> None:
+def test_parts_are_specified_as_folders(given: Any, parts: dict[str, str] | None) -> None:
     assert stated_parts(given) == parts
 
 
@@ -219,22 +217,22 @@ def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -
         ("Training", r"parts: Training \(allowed: \{train: FOLDER, validation: FOLDER, test: FOL"),
         (
             {"pictures": "a"},
-            r"parts: 'pictures' is not the name of a part \(allowed: train, validation, val, "
-            r"valid, test, .*tst, also with an ending such as s, _set or 2017\)$",
+            r"parts: 'pictures' is not the name of a split \(allowed: train, validation, val, "
+            r"valid, test, .*tst, optionally with a suffix such as s, _set or 2017\)$",
         ),
-        ({1: "a"}, r"parts: '1' is not the name of a part \(allowed: "),
+        ({1: "a"}, r"parts: '1' is not the name of a split \(allowed: "),
         (
             {"train": "a", "val": "b", "valid": "c"},
-            r"parts: 'valid' is a part that is stated twice",
+            r"parts: 'valid' is specified twice",
         ),
-        ({"test": "a"}, r"parts: no folder for train \(allowed: .* at least train; or \{\}"),
+        ({"test": "a"}, r"parts: train is missing \(allowed: .* at least train; or \{\}"),
         (
             {"train": "a", "test": "./a/"},
-            r"parts: train and test both name the folder a \(allowed: folders that share no images",
+            r"parts: train and test have the same folder a \(allowed: disjoint folders",
         ),
         (
             {"test": "a/b", "train": "a"},
-            r"parts: the folder of test, a/b, lies in that of train \(allowed: folders that share",
+            r"parts: the folder of test, a/b, is inside that of train \(allowed: disjoint",
         ),
         ({"train": 3}, r"parts: train: 3 \(allowed: a folder inside the root\)$"),
         ({"train": "../a"}, r"parts: train: \.\./a \(allowed: a folder inside the root\)$"),
@@ -242,7 +240,7 @@ def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -
         ({"train": "."}, r"parts: train: \. \(allowed: a folder inside the root\)$"),
     ],
 )
-def test_parts_that_are_none_are_refused(given: Any, problem: str) -> None:
+def test_invalid_parts_are_rejected(given: Any, problem: str) -> None:
     with pytest.raises(DsxError, match=f"^{problem}"):
         stated_parts(given)
 
@@ -251,10 +249,10 @@ def test_only_images_count_as_images(tmp_path: Path) -> None:
     make(tmp_path, "a/")
     for name in ("x.JPG", "y.txt", ".z.png"):
         (tmp_path / name).touch()
-    assert Walk(tmp_path).glance("", suffixes()) == (["a"], ["x.JPG"])
+    assert Walk(tmp_path).list_folder("", suffixes()) == (["a"], ["x.JPG"])
 
 
-def test_stated_parts_of_images_are_opened(tmp_path: Path) -> None:
+def test_specified_parts_are_opened(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a/x/ant": 4, "a/x/bee": 6, "b/ant": 2, "b/bee": 2, "c": 1})
     arguments = {"root": str(root), "size": 8, "parts": {"train": "a/x", "test": "b"}}
     data = open_data("folder", arguments)
