@@ -1,4 +1,4 @@
-"""What is allowed as an argument of a dataset."""
+"""Validation of the arguments of datasets."""
 
 from pathlib import Path
 from typing import Any

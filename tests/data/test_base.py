@@ -1,4 +1,4 @@
-"""Datasets by name, with arguments: dsx's own, and the user's."""
+"""Datasets by name with arguments: those of dsx, and those of users."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from dsx.errors import DsxError
 
 
 def part(labels: list[int], side: int = 4) -> TensorSplit:
-    """Make a split of images of 1 x side x side."""
+    """Build a split of images of 1 x side x side."""
     images = torch.arange(len(labels) * side * side).float().view(-1, 1, side, side)
     return TensorSplit(images=images, labels=torch.tensor(labels, dtype=torch.int64))
 
 
 def splits(most: int = 2, **changes: Any) -> Splits:
-    """Make splits with labels up to a number: what a user writes."""
+    """Build splits with labels up to a number, as a user would."""
     labels = list(range(most + 1))
     content: dict[str, Any] = {"train": part(labels), "validation": part([0]), "test": part([0])}
     return Splits(**(content | changes))
@@ -182,7 +182,7 @@ def test_data_are_loaded_once() -> None:
 
 
 class Counted(Split):
-    """A split of another kind."""
+    """Split of a user-defined kind."""
 
     labels = torch.tensor([0, 1, 2])
     fingerprint = "abc"
@@ -190,7 +190,7 @@ class Counted(Split):
     def batches(
         self, order: Tensor, size: int, device: torch.device | str = "cpu"
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give images that hold their number."""
+        """Yield images whose pixels are their number."""
         for chosen in torch.split(order, size):
             yield chosen.float().view(-1, 1, 1, 1).expand(-1, 1, 4, 4), self.labels[chosen]
 

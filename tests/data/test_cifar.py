@@ -34,7 +34,7 @@ def load(folder: Path, **arguments: Any) -> Splits:
 
 
 def rows(split: Any) -> list[bytes]:
-    """Give each image and its label as bytes."""
+    """Return each image and its label as bytes."""
     assert isinstance(split, TensorSplit)
     assert split.images.dtype == torch.uint8
     return [
@@ -158,7 +158,7 @@ print(json.dumps([peak() - before, sum(sizes)]))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it like this")
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak memory is read as on Linux")
 @pytest.mark.parametrize("form", ["python", "binary"])
 def test_loading_takes_about_twice_the_memory_of_the_images(form: Any, tmp_path: Path) -> None:
     root = write_cifar(tmp_path, 100, 8000, 2000, form, packed=False)

@@ -1,4 +1,4 @@
-"""The published files of CIFAR: every version reads alike, and what is wrong is named."""
+"""The published files of CIFAR-10 and CIFAR-100: all versions give the same images."""
 
 import gzip
 import io
@@ -70,7 +70,7 @@ def test_all_versions_give_the_same_images(classes: int, tmp_path: Path) -> None
     for form in FORMS:
         for packed in (True, False):
             place = write_cifar(tmp_path / f"{form}{packed}", classes, 31, 12, form, packed)
-            # The place itself, and the folder that holds it.
+            # The archive or folder itself, and the folder that contains it.
             found += [read(root, KINDS[classes]) for root in (place, place.parent)]
     for other in found:
         assert all(map(torch.equal, other, found[0]))
@@ -126,7 +126,7 @@ def unpacked(folder: Path, classes: int = 10, form: Form = "python") -> Path:
 def changed(
     name: str, change: Callable[[bytes], bytes], form: Form = "python", classes: int = 10
 ) -> Callable[[Path], Path]:
-    """Make a data set of which one file is changed."""
+    """Return a writer of a dataset in which one file is changed."""
 
     def make(folder: Path) -> Path:
         file = unpacked(folder, classes, form) / name
@@ -137,7 +137,7 @@ def changed(
 
 
 def made(content: dict[str, Any]) -> Callable[[Path], Path]:
-    """Make a data set of which one pickle has another content."""
+    """Return a writer of a dataset in which one pickle has another content."""
     return changed("data_batch_2", lambda _: pickle.dumps(content, 4))
 
 
@@ -186,8 +186,8 @@ WRONG: list[tuple[Callable[[Path], Path], str]] = [
     (lambda folder: folder, r"DIR: CIFAR-10 is missing \(put cifar-10-batches-py or cifar-10-"
      r"batches-bin or cifar-10-python.tar.gz or cifar-10-binary.tar.gz there, from https://"),
     (lambda folder: folder / "a" / "b", "DIR/a/b: CIFAR-10 is missing"),
-    (without("data_batch_3"), "DIR/cifar-10-batches-py: data_batch_3 of CIFAR-10 is missing .from http"),
-    (without("test_batch.bin", "binary"), "DIR/cifar-10-batches-bin: test_batch of CIFAR-10 is missing"),
+    (without("data_batch_3"), "DIR/cifar-10-batches-py: data_batch_3 of CIFAR-10 is missing"),
+    (without("test_batch.bin", "binary"), "DIR/.*-bin: test_batch of CIFAR-10 is missing"),
     (lambda folder: unpacked(folder, 100), "DIR/cifar-100-python: is CIFAR-100, not CIFAR-10$"),
     (other_archive, "DIR/cifar-10-python.tar.gz: is CIFAR-100, not CIFAR-10$"),
     (twice, "DIR/cifar-10-batches-py: contains the batch data_batch_1 twice$"),
@@ -211,9 +211,9 @@ WRONG: list[tuple[Callable[[Path], Path], str]] = [
     (made({"data": TABLE, "labels": [1, -1]}), r"DIR/.*: it has the label -1 \(allowed: 0 to 9\)$"),
     (made({"data": TABLE, "labels": [1, 0.5]}), "DIR/.*: its labels are not a list of integers$"),
     (made({"data": TABLE, "labels": [[1], [2]]}), "DIR/.*: its labels are not a list of"),
-    (made({"data": TABLE.astype(int), "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional array of bytes"),
-    (made({"data": TABLE[0], "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional array of bytes$"),
-    (made({"data": [1, 2], "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional array of bytes$"),
+    (made({"data": TABLE.astype(int), "labels": [1, 2]}), "DIR/.*: its data are not a two-"),
+    (made({"data": TABLE[0], "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional"),
+    (made({"data": [1, 2], "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional"),
     (made({"data": TABLE[:, 1:], "labels": [1, 2]}),
      r"DIR/.*: its images have 3071 bytes \(allowed: 3072\)$"),
     (made({"data": TABLE[:0], "labels": []}), "DIR/.*: its labels are not a list of integers$"),

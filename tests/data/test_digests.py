@@ -1,4 +1,4 @@
-"""Digests are computed once for each content, as far as size and modification time tell."""
+"""Digests are computed once for each content, as determined by size and modification time."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from dsx.errors import DsxError
 
 @dataclass(frozen=True)
 class OneFile:
-    """A file; as text, its path."""
+    """File of a dataset; its text is its path."""
 
     path: Path
     name: str
@@ -46,7 +46,7 @@ def digests(root: Path, of: str = "") -> tuple[list[str], list[str]]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with three files."""
+    """Write three files into a folder."""
     for number in range(3):
         (tmp_path / f"{number}").write_bytes(bytes([number]))
     return tmp_path
@@ -58,7 +58,7 @@ ALL = (["00", "01", "02"], ["0", "1", "2"])
 def test_cached_files_are_not_read_again(root: Path) -> None:
     assert digests(root) == ALL
     assert digests(root) == (ALL[0], [])
-    # Nothing is written among the data.
+    # Nothing is written into the folder of the data.
     assert len(list(root.iterdir())) == 3
 
 
@@ -139,7 +139,7 @@ def test_the_number_of_compared_images_is_announced(
 
     given = [replace(OneFile.of(path), images=2) for path in sorted(root.iterdir())]
     cached_digests(root, given, compute, 1)
-    # The first two wait together.
+    # The first two files are in one chunk.
     assert seen[2] == ("comparing images", 6, "image", 4)
     assert current() is None
     cached_digests(root, given, compute, 1)

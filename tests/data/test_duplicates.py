@@ -1,4 +1,4 @@
-"""Images of several parts are counted by content, and only those of equal size are hashed."""
+"""Images that occur in several splits are counted, and only those of equal size are hashed."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def run_duplicates(
     test: Content = (),
     readable: dict[str, list[int]] | None = None,
 ) -> tuple[str, list[int]]:
-    """Return the sentence, and the numbers of the images that were hashed."""
+    """Return the note, and the numbers of the images that were hashed."""
     content = [*train, *validation, *test]
     ends = np.cumsum([0, len(train), len(validation), len(test)])
     names = ("train", "validation", "test")
@@ -78,8 +78,8 @@ def test_training_images_that_are_not_compared_are_stated() -> None:
     note, hashed = run_duplicates(train, train[: 2 * SAMPLE], [b"t"])
     count, _, rest = note.partition(" of ")
     assert rest == (
-        "a sample of 2,000 of the 4,000 validation images are also training images (compared with a "
-        "sample of 50,000 of the 150,000 training images), "
+        "a sample of 2,000 of the 4,000 validation images are also training images (compared with "
+        "a sample of 50,000 of the 150,000 training images), "
         "0 of the 1 test images are also training images"
     )
     assert int(count) == pytest.approx(SAMPLE / 3, abs=150)

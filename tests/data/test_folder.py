@@ -1,4 +1,4 @@
-"""Images in folders: layouts, splits, and what is wrong with some."""
+"""Images in folders: layouts, splits, and invalid folders."""
 
 import os
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def sizes(splits: Splits) -> list[int]:
 
 
 def files(splits: Split) -> list[str]:
-    """Name the pictures of a streamed split."""
+    """Return the locations of the images of a streamed split."""
     assert isinstance(splits, StreamSplit)
     return [str(place) for place in splits.places]
 
@@ -269,7 +269,7 @@ def test_the_fingerprint_of_a_stream_does_not_depend_on_the_root(tmp_path: Path)
     given = {"memory": 0, "mean": [0.5] * 3, "deviation": [0.5] * 3}
     one = load(write_folder(tmp_path / "one"), **given).fingerprint
     assert load(write_folder(tmp_path / "other"), **given).fingerprint == one
-    # Noise of another seed makes files of another size.
+    # Noise with another seed results in files of other sizes.
     assert load(write_folder(tmp_path / "third", seed=1), **given).fingerprint != one
     (tmp_path / "other" / "ant" / "0003.jpg").rename(tmp_path / "other" / "ant" / "x.jpg")
     assert load(tmp_path / "other", **given).fingerprint != one
@@ -338,7 +338,7 @@ def test_a_truncated_image_is_named_when_it_is_decoded(tmp_path: Path) -> None:
         (root / name).write_bytes((root / name).read_bytes()[:-500])
     with pytest.raises(DsxError, match=r"^.*/\d+.jpg: cannot be decoded: image file is truncated"):
         load(root)
-    # The mean is that of the training pictures; given one, only their heads are read.
+    # With a given mean, only the headers of the training images are read.
     splits = opened(root, memory=0, mean=[0.5] * 3, deviation=[0.5] * 3).load()
     with pytest.raises(DsxError, match=r"^.*/\d+.jpg: cannot be decoded: image file is truncated"):
         list(splits.train.batches(torch.arange(len(splits.train)), 2))

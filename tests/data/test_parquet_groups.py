@@ -1,4 +1,4 @@
-"""Row groups are hashed and remembered one by one, and drawn where there are too many rows."""
+"""Row groups are hashed and cached one by one, and sampled if there are too many rows."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.data.writers import write_parquet
 
 
 def write(file: Path, images: Sequence[str | None], group: int) -> Path:
-    """Write a file of which each image is a word; all are of one class."""
+    """Write a file in which each image is a word; all images are of one class."""
     content = [None if image is None else image.encode() for image in images]
     return write_parquet(file, [0] * len(images), content, group=group)
 
@@ -51,8 +51,8 @@ def test_each_row_group_is_hashed_and_cached_separately(tmp_path: Path) -> None:
     write(tmp_path / "val.parquet", ["a0", "b", None], group=2)
     write(tmp_path / "test.parquet", ["b", None, "a9"], group=5)
     expected = [
-        "1 of the 3 validation images are also training images, 1 of the 3 test images are training "
-        "images too, 1 of the 3 test images are also validation images"
+        "1 of the 3 validation images are also training images, 1 of the 3 test images are also "
+        "training images, 1 of the 3 test images are also validation images"
     ]
     assert notes(tmp_path) == expected
     assert cached(tmp_path) == {
@@ -89,7 +89,7 @@ def test_a_row_group_of_any_size_takes_little_memory(
     finally:
         tracemalloc.stop()
     assert max(seen) < 12 * 2**20
-    # Nothing of it is kept for decoding.
+    # No row group is kept in the cache for decoding.
     assert not read_group.cache_info().currsize
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_changes_during_reading_is_an_error(
 
 
 def test_the_metadata_of_a_file_are_read_once(tmp_path: Path) -> None:
-    # Reading them takes longer the more row groups there are.
+    # Reading the metadata is slow if there are many row groups.
     file = write(tmp_path / "a.parquet", words("a", 30), group=10)
     *_, group = groups(file)
     expected = group.digests()
@@ -135,7 +135,7 @@ def test_the_metadata_of_a_file_are_read_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most 40 images are all compared, and a sample has 8 of validation and of test."""
+    """Compare at most 40 images completely, and sample 8 images of validation and of test."""
     for module in (_duplicates, _parquet_groups):
         monkeypatch.setattr(module, "LIMIT", 40)
         monkeypatch.setattr(module, "SAMPLE", 8)

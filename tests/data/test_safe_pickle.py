@@ -1,4 +1,4 @@
-"""Pickles: arrays come out, and nothing that they ask for is run."""
+"""Arrays are unpickled without running code."""
 
 import io
 import os
@@ -20,7 +20,7 @@ def read(content: bytes) -> object:
     return read_arrays(io.BytesIO(content))
 
 
-@pytest.mark.parametrize("protocol", range(5))  # from 5 on arrays have a way of their own
+@pytest.mark.parametrize("protocol", range(5))  # protocol 5 pickles arrays differently
 @pytest.mark.parametrize("table", [TABLE, TABLE.T, TABLE[:, :5], TABLE.astype(np.int64)])
 def test_arrays_of_python_3_are_read(protocol: int, table: np.ndarray[Any, Any]) -> None:
     found: Any = read(pickle.dumps({"data": table, "labels": [1, 2]}, protocol))
@@ -31,7 +31,7 @@ def test_arrays_of_python_3_are_read(protocol: int, table: np.ndarray[Any, Any])
 
 
 class Asks:
-    """Pickles as a call of something."""
+    """Object that is pickled as a function call."""
 
     def __init__(self, called: Callable[..., object], *arguments: object) -> None:
         self.call = called, arguments
@@ -41,7 +41,7 @@ class Asks:
 
 
 def harm(marker: Path) -> list[object]:
-    """Give what makes a file when it is unpickled."""
+    """Return objects that write a file when they are unpickled."""
     code = f"open({str(marker)!r}, 'w')"
     return [
         Asks(os.system, f"touch {marker}"),

@@ -1,4 +1,4 @@
-"""Splits in memory: what can be one, its batches, its normalisation, its fingerprint."""
+"""Splits in memory: their validation, batches, normalisation and fingerprint."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ HALF = Normalisation(mean=[127.5, 100], deviation=[50, 20])
 
 
 def split(**changes: Any) -> TensorSplit:
-    """Make a split of five images, some of it changed."""
+    """Build a split of five images with some changes."""
     content: dict[str, Any] = {
         "images": PIXELS.to(torch.uint8),
         "labels": LABELS,

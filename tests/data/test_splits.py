@@ -1,4 +1,4 @@
-"""Which images are for training, validation and test."""
+"""Division of images into training, validation and test."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_another_seed_samples_other_images() -> None:
 
 
 def test_the_sampling_is_stable() -> None:
-    """Accuracies of other splits cannot be compared with those in users' databases."""
+    """Accuracies of other splits are not comparable with those in existing databases."""
     parts = complete_parts({"train": np.arange(30)}, classes(10, 20), NAMES, shares())
     assert parts["validation"].tolist() == [3, 17, 25]
     assert parts["test"].tolist() == [7, 21, 29]

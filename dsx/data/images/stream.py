@@ -75,8 +75,7 @@ class StreamSplit(Split):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits: a hash of the names, sizes, labels and decoding of the images.
-        """
+        """Twelve hexadecimal digits: a hash of the identities, labels and decoding of images."""
         digest = hashlib.sha256(repr((self.decoder, self.normalisation)).encode())
         if self.decoder.pixel_range is not None:
             digest.update(repr(self.decoder.pixel_range.identity).encode())

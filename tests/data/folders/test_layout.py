@@ -1,4 +1,4 @@
-"""Layouts of folders: recognised, or refused in one line that names what to state."""
+"""Layouts of folders: detected, or rejected in one line that states what to specify."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tests.data.writers import write_folder
 
 
 def make(root: Path, *folders: str) -> Path:
-    """Make folders, each with a file called like an image; one that ends with a slash is empty."""
+    """Create folders with an image file each; a folder whose name ends with a slash is empty."""
     for name in folders:
         (root / name).mkdir(parents=True)
         if not name.endswith("/"):
@@ -25,7 +25,7 @@ def make(root: Path, *folders: str) -> Path:
 
 
 def both(*outer: str) -> list[str]:
-    """Name folders of two classes in each of some folders."""
+    """Return the paths of two class folders in each of some folders."""
     return [f"{folder}/{name}" for folder in outer for name in ("cat", "dog")]
 
 
@@ -34,7 +34,7 @@ def found(root: Path, stated: Mapping[str, str] | None = None) -> Layout:
 
 
 MANY = [f"n{number}" for number in range(300)]
-"""As many classes as data sets of pictures from the web have."""
+"""Folders of a dataset with many classes."""
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ MANY = [f"n{number}" for number in range(300)]
         (["tractor", "trainer", "valley"], {}),
         (["testudo", "train_station", "trainer"], {}),
         (["latest", "strain", "valley"], {}),
-        # Of many folders, a few are named like parts by chance.
+        # Among many folders, a few may have names of splits by chance.
         ([*MANY, "train"], {}),
         ([*MANY, "bullet_train", "crash_test", "retest", "retrain"], {}),
     ],

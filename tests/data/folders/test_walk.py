@@ -1,4 +1,4 @@
-"""Walks over folders that contain cycles, links and things that are no files."""
+"""Walks over folders with cycles, links and special files."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
 
 
 def make_socket(path: Path) -> None:
-    # The path of a socket may have but a hundred letters.
+    # The path of a socket is limited to about a hundred characters.
     before = Path.cwd()
     os.chdir(path.parent)
     try:
@@ -164,7 +164,7 @@ def test_the_walk_reports_the_number_of_files(tmp_path: Path) -> None:
     seen = []
 
     class Watched(Walk):
-        """A walk that notes the activity before each folder."""
+        """Walk that records the activity before each folder."""
 
         def _content(self, folder: str, suffixes: Collection[str]) -> Any:
             shown = current()

@@ -1,4 +1,4 @@
-"""From the bytes of an image to the pixels that a network takes."""
+"""Decoding of encoded images into the pixels that a network takes."""
 
 import io
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PICTURE = np.stack([ROWS, COLUMNS, 255 - ROWS], axis=2).astype(np.uint8)
 
 @dataclass(frozen=True)
 class Bytes:
-    """A picture in memory, which counts as a place."""
+    """Encoded image in memory with the interface of a place."""
 
     data: bytes
     identity: str = ""
@@ -66,7 +66,7 @@ def test_any_format_is_read(kind: str, options: dict[str, Any]) -> None:
     assert abs(found - PICTURE.transpose(2, 0, 1)).mean() < 8
 
 
-# The square that is taken: rows and columns of the picture, first row and column, side.
+# The cropped square: rows and columns of the image, first row and column, side.
 @pytest.mark.parametrize(
     ("rows", "columns", "top", "left", "side"),
     [

@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits: values, ranges, and forms that are refused."""
+"""Pixels with more than 8 bits: values, ranges, and unsupported formats."""
 
 import io
 import math
@@ -27,7 +27,7 @@ NOISE = np.random.RandomState(0).randint(0, 65536, (5, 7, 4))
 
 
 def png16(values: Any, exif: bytes = b"") -> bytes:
-    """Encode (rows, columns, channels) with 16 bits in each channel, which Pillow cannot."""
+    """Encode (rows, columns, channels) with 16 bits per channel, which Pillow does not support."""
     rows, columns, channels = values.shape
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
@@ -41,7 +41,7 @@ def png16(values: Any, exif: bytes = b"") -> bytes:
 
 
 def tiff16(values: Any, order: str, packed: bool, photometric: int, extra: int = 0) -> bytes:
-    """Encode (rows, columns, channels) with 16 bits in each channel, in "<" or ">" order."""
+    """Encode (rows, columns, channels) with 16 bits per channel, in "<" or ">" byte order."""
     rows, columns, channels = values.shape
     data = values.astype(f"{order}u2").tobytes()
     data = zlib.compress(data) if packed else data
@@ -231,7 +231,7 @@ def test_formats_of_which_pillow_reads_only_8_bits_are_rejected(kind: str) -> No
         data = encoded(image, kind, bpc=2).data
     else:
         found = bytearray(encoded(Image.fromarray(PICTURE), kind).data)
-        # The precision of the first component, as a file of 12 bits states it.
+        # The precision of the first component, as in a file of 12 bits.
         found[found.index(b"\xff\x4f\xff\x51") + 42] = 11
         data = bytes(found)
     decoder = Decoder(size=4, channels=1, pixel_range=parse_range([0, 4095]))

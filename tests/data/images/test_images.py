@@ -1,4 +1,4 @@
-"""Images in memory and from disk give the same batches."""
+"""Images in memory and images decoded from disk give the same batches."""
 
 from typing import Any
 
@@ -160,7 +160,7 @@ def test_one_range_is_determined_from_all_training_images(
     (note,) = splits.notes
     assert "over [0, 4095], " in note
     ((pixels, _),) = splits.train.batches(torch.arange(40), 40)
-    # One factor for all of them: a dark image is still dark.
+    # All images have the same factor, so that a dark image remains dark.
     assert pixels[7].mean() > pixels[np.arange(40) != 7].max()
 
 

@@ -1,4 +1,4 @@
-"""Images that are decoded when they are needed: order, threads, what goes wrong."""
+"""Images that are decoded when they are needed: order, threads, and errors."""
 
 import io
 import threading
@@ -27,7 +27,7 @@ HALF = Normalisation(mean=[100.0, 110, 120], deviation=[50.0, 60, 70])
 
 @dataclass(frozen=True)
 class Shelf:
-    """A place that can be slow, broken, or watched."""
+    """Place that can be slow or broken, and that records accesses."""
 
     number: int
     data: bytes
@@ -50,7 +50,7 @@ class Shelf:
 
 
 def shelves(broken: Sequence[int] = (), wait: float = 0) -> tuple[list[Place], list[int]]:
-    """Make places, and the list of those that were opened."""
+    """Build places, and the list of the numbers of opened places."""
     opened: list[int] = []
     places: list[Place] = [
         Shelf(number, b"broken" if number in broken else png(pixels), opened, wait)
@@ -132,7 +132,8 @@ def test_threads_end_when_the_iterator_is_deleted() -> None:
     assert threads()
     del batches
     assert not threads()
-    # What was begun is finished, what waited is dropped.
+    # Started work is completed, queued work is cancelled.
+
     assert len(opened) <= COUNT // 2 + 3 * SLICE
 
 
