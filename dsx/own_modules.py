@@ -4,6 +4,10 @@ The current folder is not on `sys.path`, since its files would shadow optional p
 or optuna look for but that are not installed (a file `redis.py`, a folder `triton`). Instead, a
 finder after all others searches the current folder for modules that an import path names, and for
 modules that are imported by a module found in this way.
+
+The finder remains in `sys.meta_path` for the rest of the process once an import path was used,
+since a user module may import another one at any later time, for example inside a function. It
+finds no other modules.
 """
 
 import sys

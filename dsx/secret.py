@@ -52,8 +52,8 @@ def redact_name(name: str) -> str:
         name: Value used as a file name.
 
     Returns:
-        The result of `redact_url` if the name has a scheme; otherwise the name without parameters such
-        as `password=...`.
+        The result of `redact_url` if the name has a scheme; otherwise the name without parameters
+        such as `password=...`.
     """
     return redact_url(name) if _SCHEME in name else _PARAMETER.sub(r"\1***", name)
 

@@ -115,9 +115,7 @@ def test_a_file_name_is_not_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @given(st.sampled_from([form for form in FORMS if "://" in form]), PASSWORDS, PASSWORDS)
-def test_a_url_in_place_of_a_file_is_redacted(
-    form: str, before: str, after: str
-) -> None:
+def test_a_url_in_place_of_a_file_is_redacted(form: str, before: str, after: str) -> None:
     value = form.format(f"{before}{MARK}{after}")
     assert MARK not in quoted(Path(value))
     assert MARK not in redact_name(value)

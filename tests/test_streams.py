@@ -53,7 +53,9 @@ def test_results_on_a_full_disk_are_one_line_and_an_error(
 
 @pytest.mark.long
 @pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["export"]], ids=" ".join)
-def test_long_commands_report_a_full_disk(searched: Path, arguments: list[str], tmp_path: Path) -> None:
+def test_long_commands_report_a_full_disk(
+    searched: Path, arguments: list[str], tmp_path: Path
+) -> None:
     out = ["--out", str(tmp_path / "out")] if arguments == ["export"] else []
     test_results_on_a_full_disk_are_one_line_and_an_error(searched, [*arguments, *out])
 

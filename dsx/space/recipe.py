@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from dsx.space.yaml.schema import Train
+from dsx.torch_private import NormBase
 
 SMALL_PIXELS = 256
 """Largest number of pixels of a small image; networks for small images are shallow, so that they
 train with a large learning rate."""
 
-_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+_NORMS = (NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def is_normalised(network: nn.Module) -> bool:

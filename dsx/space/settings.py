@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsx.conv import KEEP, ConvSpec, preset
-from dsx.conv.sparsity.shapes import shape_words
+from dsx.conv.sparsity.shapes import shape_names
 from dsx.conv.spec import preset_arguments, preset_names
 from dsx.errors import LONGEST_VALUE, DsxError, SpecError, quoted, unknown
 from dsx.space.design import Design
@@ -103,7 +103,7 @@ def parse_setting(text: str) -> ConvSpec:
 def _no_preset(text: str) -> str:
     near = {name: name for name in (*preset_names(), _KEEPS)}
     near |= {dial: f"{dial}:VALUE" for dial in _DIALS}
-    near |= {shape: f"kernel_shape:{shape}" for shape in shape_words()}
+    near |= {shape: f"kernel_shape:{shape}" for shape in shape_names()}
     matches = difflib.get_close_matches(text[:LONGEST_VALUE], list(near), n=1)
     return (
         f"{quoted(text)} is not a setting (allowed: {_KEEPS}, a preset "

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import dsx
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import ConvSpec, Cost, set_mode
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
@@ -211,7 +211,7 @@ class SearchSpace:
     @functools.cached_property
     def splits(self) -> Splits:
         """Splits of the dataset, loaded on first access."""
-        with activity("loading the data"):
+        with activity(Kind.LOADING_DATA):
             return _at_key(self.source, _data_key(self.file), lambda: self.data.splits)
 
     @functools.cached_property
@@ -292,11 +292,11 @@ def _build_space(name: str, source: Source) -> SearchSpace:
     data = _open(content, source)
     for key, problem in content.train.augment.size_errors(*data.image_shape[1:]).items():
         raise source.error(("train", "augment", key), problem)
-    with activity("building the network"):
+    with activity(Kind.BUILDING_NETWORK):
         network, notes = _build(content, source, data)
         trained = fit_training(content.train, network, data.image_shape)
     content = content.model_copy(update={"train": trained})
-    with activity("counting parameters and FLOPs of the network"):
+    with activity(Kind.COUNTING):
         analysis = _at_key(source, "model", lambda: _analyse(network, data, content))
     if analysis.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in analysis.output_shape) or "1"

@@ -109,7 +109,7 @@ def test_without_a_validation_folder_training_images_are_for_validation(tmp_path
 def test_a_class_may_have_the_name_of_a_split(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"train": 4, "car": 4, "test": 4})
     with pytest.raises(
-        DsxError, match=": test, train are named like parts, but car is not: which folders"
+        DsxError, match="only some folders have names of splits: test, train; others do not: car"
     ):
         opened(root)
     data = opened(root, parts={})
@@ -310,7 +310,7 @@ WRONG: list[tuple[Make, str]] = [
     (with_folder("bird", {"ant": 4}), "DIR/bird: has no images$"),
     (with_folder("val/bee", {**PARTED, "train/bee": 2}), "DIR/val/bee: has no images$"),
     (with_folder("test", PARTED), "DIR/test: has no folders"),
-    (with_folder("valid", PARTED), "DIR: has both 'val' and 'valid' for validation \\(state"),
+    (with_folder("valid", PARTED), "DIR: has both 'val' and 'valid' for validation \\(specify"),
     (lambda folder: write_folder(folder, {**PARTED, "val/fox": 2}),
      "DIR/val/fox: no such class in DIR/train$"),
     (lambda folder: write_folder(folder, {"ant": 4, "bee": 1}),

@@ -231,7 +231,7 @@ def damaged(folder: Path) -> None:
 BYTES = pa.array([b"x", b"y"])
 WRONG: list[tuple[Make, str]] = [
     (lambda folder: None, r"DIR: there are no .parquet files \(put those of the data set there"),
-    (lambda folder: (folder / "a.parquet").write_bytes(b""), "DIR/a.parquet: is not a Parquet file"),
+    (lambda folder: (folder / "a.parquet").write_bytes(b""), "DIR/a.parquet: is not a Parquet"),
     (lambda folder: (folder / "a.parquet").write_bytes(b"PAR1<html>"), "DIR/a.parquet: is no Par"),
     (cut, "DIR/a.parquet: is not a Parquet file, or damaged: "),
     (damaged, "DIR/a.parquet: row 0: cannot be read: "),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.data._arguments import check_integer, check_non_negative, parse_normalisation
 from dsx.data._base import Data, Splits
 from dsx.data._split import Normalisation, Split, TensorSplit
@@ -171,7 +171,7 @@ class ImageLoader:
     def _in_memory(
         self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
     ) -> dict[str, Split]:
-        with activity("decoding images", sum(map(len, places.values())), "image") as step:
+        with activity(Kind.DECODING_IMAGES, sum(map(len, places.values())), "image") as step:
             batches = decode_batches(places.values(), self.decoder, self.workers, step=step)
             pixels = dict(zip(places, batches, strict=True))
         sample = pixels["train"][sample_indices(len(pixels["train"]))]
@@ -194,7 +194,7 @@ class ImageLoader:
                 sample = []
         normalisation = self.normalisation
         if sample:
-            with activity("decoding images", len(sample), "image") as step:
+            with activity(Kind.DECODING_IMAGES, len(sample), "image") as step:
                 (pixels,) = decode_batches([sample], self.decoder, self.workers, step=step)
             self._check_levels(pixels)
             normalisation = normalisation or Normalisation.of(pixels)

@@ -10,14 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from dsx.conv import DsxConv
 from dsx.errors import DsxError
 from dsx.space.network.closures import function_with_module
-from dsx.space.network.network import is_compiler_loaded, run, wrapped
-from dsx.space.network.operators import is_composite, multiply_adds, operator_name
+from dsx.space.network.network import run, wrapped
+from dsx.space.network.operators import is_composite, multiply_adds
+from dsx.torch_private import (
+    intercept_operators,
+    is_compiler_loaded,
+    operator_name,
+    own_parameters,
+    tensors_in,
+)
 
 CONVOLUTIONS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
@@ -53,16 +58,13 @@ class Calls:
     wrapped: bool
 
 
-class _OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Dispatch mode that counts the operators of a network by the module that is running."""
-
-    supports_higher_order_operators = True
+class _OperatorCounter:
+    """Counter of the operators of a network by the module that is running."""
 
     def __init__(self, network: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.parameters = {id(p) for p in network.parameters()}
         counted = _counted_modules(network)
-        self.owned = {id(p): module for module in counted for p in module._parameters.values()}
+        self.owned = {id(p): module for module in counted for p in own_parameters(module).values()}
         # Tensors that do not depend on the images, each with the module weights from which it is
         # computed. References to them are held, so that their identities are not reused.
         self.constants: dict[int, tuple[Tensor, frozenset[int]]] = {
@@ -76,33 +78,27 @@ class _OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.convolutions = 0
         self.weights: set[int] = set()
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        if is_composite(func):
+    def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call an operator, and count its multiply-adds."""
+        if is_composite(operator):
             # For example nn.Linear in torch.inference_mode, where it is not decomposed.
-            with self:
-                return func.decompose(*args, **given)
-        if func is torch.ops.higher_order.cond:
+            with intercept_operators(self.call):
+                return operator.decompose(*args, **kwargs)
+        if operator is torch.ops.higher_order.cond:
             condition, if_true, if_false, operands = args
-            with self:
+            with intercept_operators(self.call):
                 return (if_true if condition else if_false)(*operands)
-        out = func(*args, **given)
+        out = operator(*args, **kwargs)
         self.reads_unregistered |= any(
             isinstance(arg, nn.Parameter) and id(arg) not in self.parameters for arg in args
         )
-        count = multiply_adds(func, args, given, out)
+        count = multiply_adds(operator, args, kwargs, out)
         module = self.running[-1] if self.running else None
         if count is None:
-            self.uncounted[operator_name(func)] += 1
+            self.uncounted[operator_name(operator)] += 1
         else:
             self.flops[module] += count
-        functional = module is None and func is torch.ops.aten.convolution.default
+        functional = module is None and operator is torch.ops.aten.convolution.default
         if functional and not self._sources(args[1]):
             self.convolutions += 1
         self._record_weights(module, args, out)
@@ -110,7 +106,7 @@ class _OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _record_weights(self, module: nn.Module | None, args: Sequence[Any], out: object) -> None:
         """Record the module weights that an operator reads, and results that depend on no image."""
-        tensors = [leaf for leaf in tree_leaves(list(args)) if isinstance(leaf, Tensor)]
+        tensors = tensors_in(list(args))
         for tensor in tensors:
             if id(tensor) in self.owned and self.owned[id(tensor)] is not module:
                 self.weights.add(id(tensor))
@@ -171,7 +167,7 @@ def _record_calls(network: nn.Module, sample: Tensor) -> Calls:
         # Also called on an exception, since the network may catch it and continue.
         hooks.append(module.register_forward_hook(leave, always_call=True))
     try:
-        with _as_matrix_products(), counter:
+        with _as_matrix_products(), intercept_operators(counter.call):
             output = run(network, sample)
     finally:
         for hook in hooks:

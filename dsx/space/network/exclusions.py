@@ -9,6 +9,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from dsx.conv.graph import Traced, untouchable
 from dsx.conv.sparsity import disagreement
 from dsx.space.network.calls import CONVOLUTIONS, Calls
+from dsx.torch_private import (
+    CONV_FORWARD,
+    has_backward_hooks,
+    has_forward_hooks,
+    own_buffers,
+    own_children,
+    own_parameters,
+)
 
 FUNCTIONAL = "(no module)"
 """Name for convolutions computed by a call such as F.conv2d, or by a module in a plain list."""
@@ -35,7 +43,7 @@ def find_excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str,
         reason = obstacle(module, held)
         if not reason and module not in calls.modules:
             reason = _uncalled(module, calls)
-        used = any(id(p) in calls.weights for p in module._parameters.values())
+        used = any(id(p) in calls.weights for p in own_parameters(module).values())
         if not reason and (used or module in read):
             reason = "the network's own code reads its weights"
         if reason:
@@ -47,7 +55,7 @@ def find_excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str,
 
 
 def _uncalled(conv: nn.Module, calls: Calls) -> str:
-    if id(conv._parameters["weight"]) not in calls.weights:
+    if id(own_parameters(conv)["weight"]) not in calls.weights:
         return "is not called in a forward pass"
     return (
         "is not called as a module; only its weight is used (by conv.forward(x) instead of "
@@ -64,7 +72,7 @@ def count_holders(network: nn.Module) -> Holders:
     Returns:
         The number of modules by identity (`id`) of the parameter.
     """
-    return Counter(id(p) for module in network.modules() for p in module._parameters.values())
+    return Counter(id(p) for module in network.modules() for p in own_parameters(module).values())
 
 
 def obstacle(conv: nn.Module, held: Holders) -> str:
@@ -77,28 +85,22 @@ def obstacle(conv: nn.Module, held: Holders) -> str:
     Returns:
         The reason; empty if there is none.
     """
-    if is_parametrized(conv) or conv._parameters.get("weight") is None:
+    if is_parametrized(conv) or own_parameters(conv).get("weight") is None:
         return "its weight is computed from other tensors"
     if type(conv) is not nn.Conv2d:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
-    if _hooked(conv):
+    if has_forward_hooks(conv) or has_backward_hooks(conv):
         return "has hooks, which a redesign would lose"
     if (
-        {"forward", "_conv_forward"} & vars(conv).keys()
-        or conv._modules
-        or conv._buffers
-        or len(conv._parameters) > 2
+        {"forward", CONV_FORWARD} & vars(conv).keys()
+        or own_children(conv)
+        or own_buffers(conv)
+        or len(own_parameters(conv)) > 2
     ):
         return "has more than a weight and a bias, which a redesign would lose"
     if reason := disagreement(conv):
         return reason
-    own = [p for p in conv._parameters.values() if p is not None]
+    own = [p for p in own_parameters(conv).values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
         return "shares weights with another module"
     return ""
-
-
-def _hooked(conv: nn.Module) -> bool:
-    hooks = (conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)
-    tensors = [p._backward_hooks for p in conv._parameters.values() if p is not None]
-    return any(map(bool, (*hooks, conv._backward_pre_hooks, *tensors)))

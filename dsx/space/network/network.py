@@ -1,7 +1,6 @@
 """Copies and forward passes of arbitrary user networks."""
 
 import itertools
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from numbers import Number
 
@@ -14,8 +13,7 @@ from dsx.conv.sparsity import tidy
 from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.plain import plain
 from dsx.space.yaml.source import one_line
-
-_COMPILERS = frozenset(["torch._dynamo", "torch.nn.attention.flex_attention"])
+from dsx.torch_private import is_compiler_loaded
 
 
 def copy_network(model: nn.Module) -> nn.Module:
@@ -94,11 +92,6 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
     if not isinstance(output, Tensor):
         raise DsxError(f"the network returns a {type(output).__name__}, not one tensor")
     return output
-
-
-def is_compiler_loaded() -> bool:
-    """Check whether the compiler of torch, which some networks use, has been imported."""
-    return not _COMPILERS.isdisjoint(sys.modules)
 
 
 def _uncompiled() -> AbstractContextManager[None]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from dsx.conv import set_mode
 from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.space.network.network import copy_network, run
 from dsx.space.probe.generators import watch_generators
 from dsx.space.weights.state import restore, state_of
+from dsx.torch_private import NormBase, intercept_operators, is_overload, named_arguments
 
 TOLERANCE = 1e-4
 """Largest difference of two equal outputs, relative to the largest value; another order of
@@ -40,45 +39,35 @@ class Behaviour:
     normalising: int
 
 
-class _RandomnessMonitor(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Dispatch mode that records operators that draw random numbers or use batch statistics."""
-
-    supports_higher_order_operators = True
+class _RandomnessMonitor:
+    """Record of the operators that draw random numbers or use batch statistics."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.drawing: dict[str, None] = {}
         self.normalising = 0
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        self.normalising += _uses_batch_statistics(func, args, given)
+    def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call an operator, and record whether it draws random numbers or uses batch statistics."""
+        self.normalising += _uses_batch_statistics(operator, args, kwargs)
         # Higher-order operators have no tags.
-        if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
-            return func(*args, **given)
+        if torch.Tag.nondeterministic_seeded not in getattr(operator, "tags", ()):
+            return operator(*args, **kwargs)
         before = torch.get_rng_state()
-        out = func(*args, **given)
+        out = operator(*args, **kwargs)
         # Dropout has this tag in eval mode too, where it draws no random numbers.
-        if given.get("generator") is not None or not torch.equal(torch.get_rng_state(), before):
-            self.drawing[str(func.overloadpacket)] = None
+        if kwargs.get("generator") is not None or not torch.equal(torch.get_rng_state(), before):
+            self.drawing[str(operator.overloadpacket)] = None
         return out
 
 
-def _uses_batch_statistics(func: Any, args: tuple[Any, ...], given: Mapping[str, Any]) -> bool:
+def _uses_batch_statistics(operator: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Check whether an operator normalises by the statistics of several images."""
-    if not isinstance(func, torch._ops.OpOverload):
+    if not is_overload(operator):
         return False
-    name = func.overloadpacket.__name__
+    name = operator.overloadpacket.__name__
     if "batch_norm" not in name or "backward" in name or not isinstance(args[0], Tensor):
         return False
-    names = [argument.name for argument in func._schema.arguments]
-    values = dict(zip(names, args, strict=False)) | dict(given)
+    values = named_arguments(operator, args, kwargs)
     training = name == "batch_norm_with_update" or values.get("training") or values.get("train")
     # An instance norm is computed as a batch norm with the images as channels of a single image.
     return bool(training) and args[0].shape[0] > 1
@@ -117,7 +106,8 @@ def random_sources(network: nn.Module, images: Tensor) -> str:
         A phrase such as "aten.rand_like draws"; empty if the network draws no random numbers.
     """
     twin = set_mode(copy_network(network), False)
-    with watch_generators(twin) as changed_generators, _RandomnessMonitor() as monitor:
+    monitor = _RandomnessMonitor()
+    with watch_generators(twin) as changed_generators, intercept_operators(monitor.call):
         run(twin, images)
         draws = [*monitor.drawing, *changed_generators()]
     return _listed(draws) if draws else ""
@@ -164,7 +154,7 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 def _check_norms(network: nn.Module) -> None:
     for name, module in network.named_modules():
-        if isinstance(module, _NormBase) and module.training and module.track_running_stats:
+        if isinstance(module, NormBase) and module.training and module.track_running_stats:
             raise DsxError(
                 f"its batch norm {name} is in train mode after eval(), so that inference changes "
                 "its statistics: train(mode) and eval() must set the mode of all modules"
@@ -175,7 +165,8 @@ def _check_repeatable(network: nn.Module, images: Tensor) -> Behaviour:
     """Run a network repeatedly on the same images and return its behaviour."""
     before = {name: tensor.clone() for name, tensor in state_of(network).items()}
     with watch_generators(network) as changed_generators:
-        with _RandomnessMonitor() as monitor:
+        monitor = _RandomnessMonitor()
+        with intercept_operators(monitor.call):
             output = run(network, images)
         after = state_of(network)
         changed = [name for name, tensor in before.items() if not _equal(tensor, after.get(name))]
@@ -269,7 +260,7 @@ def _batch_notes(network: nn.Module, images: Tensor, found: Behaviour) -> list[s
     norms = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, _NormBase) and module.running_mean is None
+        if isinstance(module, NormBase) and module.running_mean is None
     ]
     reason = "its code combines images of the batch"
     if norms:

@@ -77,41 +77,43 @@ def test_an_unambiguous_layout_is_detected(
     )  # fmt: skip
 
 
-ASK = r"state parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each folder is a class\)$"
+SPECIFY = (
+    r"specify parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each folder is a class\)$"
+)
 
 
 @pytest.mark.parametrize(
     ("folders", "problem"),
     [
-        (["cat", "dog", "test"], f"ROOT: test is named like a part, but cat, dog are .*{ASK}"),
-        (["cat", "dog", "train"], f"ROOT: train is named like a part, but cat, dog are .*{ASK}"),
-        ([*both("train"), "catA"], f"ROOT: train is named like a part, but catA is n.*{ASK}"),
-        (["train", "test", "cat"], f"ROOT: test, train are named like parts, but cat is n.*{ASK}"),
-        ([*MANY, "test"], f"ROOT: test is named like a part, but n0, n1, .*{ASK}"),
-        ([*MANY, *both("train")], f"ROOT: train is named like a part, but n0, n1, .*{ASK}"),
-        ([*MANY, "train", "test"], f"ROOT: test, train are named like parts, but n0, .*{ASK}"),
-        (both("val", "test"), f"ROOT: has test, val, but no folder for training .*{ASK}"),
-        (both("Train", "train"), "ROOT: has both 'Train' and 'train' for train \\(state"),
-        (both("train", "valid", "dev"), "ROOT: has both 'dev' and 'valid' for valid.* \\(state"),
-        (both("seg_train/x", "seg_test/y"), f"ROOT: are the folders seg_test, seg_train .*{ASK}"),
-        (both("fold1", "fold2"), f"ROOT: all of fold1, fold2 have the folders cat, dog: .*{ASK}"),
-        (["a/1", "a/2", "b/1"], f"ROOT: all of a, b have the folders 1: are they .*{ASK}"),
-        (["images", "labels/"], f"ROOT: folders called images, labels are not taken .*{ASK}"),
+        (["cat", "dog", "test"], f"ROOT: ambiguous.*: test; others do not: cat, dog .*{SPECIFY}"),
+        (["cat", "dog", "train"], f"ROOT: ambiguous.*: train; others do not: cat, dog .*{SPECIFY}"),
+        ([*both("train"), "catA"], f"ROOT: ambiguous.*: train; others do not: catA .*{SPECIFY}"),
+        (["train", "test", "cat"], f"ROOT: ambiguous.*: test, train; .* cat .*{SPECIFY}"),
+        ([*MANY, "test"], f"ROOT: ambiguous.*: test; others do not: n0, n1, .*{SPECIFY}"),
+        ([*MANY, *both("train")], f"ROOT: ambiguous.*: train; others do not: n0, n1, .*{SPECIFY}"),
+        ([*MANY, "train", "test"], f"ROOT: ambiguous.*: test, train; .* n0, .*{SPECIFY}"),
+        (both("val", "test"), f"ROOT: has test, val, but no folder for training .*{SPECIFY}"),
+        (both("Train", "train"), "ROOT: has both 'Train' and 'train' for train \\(specify"),
+        (both("train", "valid", "dev"), "ROOT: has both 'dev' and 'valid' for valid.* \\(specify"),
+        (both("seg_train/x", "seg_test/y"), f"ROOT: .* folders seg_test, seg_train .*{SPECIFY}"),
+        (both("fold1", "fold2"), f"ROOT: ambig.* fold1, fold2 .* folders cat, dog .*{SPECIFY}"),
+        (["a/1", "a/2", "b/1"], f"ROOT: ambiguous layout: a, b may .* the folders 1 .*{SPECIFY}"),
+        (["images", "labels/"], f"ROOT: folders called images, labels are .*{SPECIFY}"),
         (["images/train", "images/val", "labels/train/"], "ROOT: folders called images, labels"),
         (["train/images", "train/labels/", "val/images"], "ROOT/train: folders called images, "),
-        (["train/train", "train/val"], "ROOT/train: are the folders train, val parts or classes"),
-        (["cat/trainX", "cat/testX", "dog/a"], "ROOT/cat: has testX, trainX, but parts inside of"),
-        (["cat/train", "cat/test", "dog/train"], "ROOT/cat: has test, train, but parts inside of "
-         r"a class are not read \(allowed: train/cat and so on; or parts: \{\} to draw"),
+        (["train/train", "train/val"], "ROOT/train: ambiguous layout: the folders train, val may"),
+        (["cat/trainX", "cat/testX", "dog/a"], "ROOT/cat: has testX, trainX, but splits inside of"),
+        (["cat/train", "cat/test", "dog/train"], "ROOT/cat: has test, train, but splits inside of "
+         r"a class are not supported \(allowed: train/cat and so on; or parts: \{\} to sample"),
         (both("pets/train", "pets/test"), "ROOT: has only the folder 'pets'; its content is test, "
-         r"train \(to read these, give root: ROOT/pets\)$"),
-        (both("a/b/c"), r"ROOT: has only the folder 'a'; .* cat, dog .*give root: ROOT/a/b/c\)$"),
+         r"train \(to read it, specify root: ROOT/pets\)$"),
+        (both("a/b/c"), r"ROOT: has only the folder 'a'; .* cat, dog .* root: ROOT/a/b/c\)$"),
         (both("train/train", "test"), "ROOT/train: has only the folder 'train'; its content is "
-         r"cat, dog \(to read these, give parts: \{train: train/train, ...\}\)$"),
+         r"cat, dog \(to read it, specify parts: \{train: train/train, ...\}\)$"),
         (["cat"], r"ROOT: has only the folder 'cat' \(allowed: two or more classes"),
-        (["train", "test"], "ROOT/test: has no folders, but 1 image itself .allowed: a folder "
-         "of images for each class; or state parts without this folder"),
-        (["."], r"ROOT: has no folders, but 1 image itself \(allowed: a folder of images"),
+        (["train", "test"], "ROOT/test: has no folders, but 1 image .allowed: one folder "
+         "of images per class; or specify parts without this folder"),
+        (["."], r"ROOT: has no folders, but 1 image \(allowed: one folder of images"),
     ],
 )  # fmt: skip
 def test_an_ambiguous_layout_is_rejected(folders: list[str], problem: str, tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_other_names_of_splits_are_ambiguous(
     folders: list[str], inside: str, tmp_path: Path
 ) -> None:
     make(tmp_path, *(f"{folder}{inside}" for folder in folders))
-    match = rf"^{tmp_path}: are the folders {re.escape(min(folders))}, .* parts or classes\? .{ASK}"
+    match = rf"^{tmp_path}: ambiguous layout: the folders {re.escape(min(folders))}, .*{SPECIFY}"
     with pytest.raises(DsxError, match=match):
         found(tmp_path)
 
