@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dsx.secret import hidden, hidden_in_name, without_url_password
+from dsx.secret import redact_name, redact_url, without_url_password
 
 LONGEST_VALUE = 60
 LONGEST_MESSAGE = 300
@@ -99,7 +99,7 @@ def short(value: object) -> str:
     Returns:
         The value as printable text of limited length without passwords.
     """
-    hide = hidden_in_name if isinstance(value, Path) else hidden
+    hide = redact_name if isinstance(value, Path) else redact_url
     text = hide(printable(str(value)))
     return f"{text[:LONGEST_VALUE]}..." if len(text) > LONGEST_VALUE else text
 

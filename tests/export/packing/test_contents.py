@@ -20,7 +20,7 @@ from dsx.export.packing.contents import AS_DEPLOYED, NOT_NEEDED, read_contents, 
 from dsx.export.verify import load_exported
 from dsx.lookup import names
 from dsx.space import redesign
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.export.always import Always
 
 IMAGES = torch.randn(2, 8, 7, 7, generator=torch.Generator().manual_seed(0))
@@ -101,7 +101,7 @@ def test_the_file_contains_the_bits_of_the_design(name: str, tmp_path: Path) -> 
     spec = EVERYTHING[name]
     network = redesigned(spec)
     found = exported(network, tmp_path, "dense")
-    cost = analysis(Net(), IMAGES).cost_of(network)
+    cost = analyse_network(Net(), IMAGES).cost_of(network)
     assert (found.params, found.bits, found.missing) == (cost.params, cost.bits, {})
     # The size of each tensor in the file is its share, rounded up to whole bytes.
     stored = load_file(tmp_path / WEIGHTS)
@@ -144,7 +144,7 @@ def test_all_forms_store_the_same_tensors(form: str, tmp_path: Path) -> None:
     deployed = deploy(network, IMAGES, form_cache=Always(form))
     assert deployed.choices["second"].form == form
     found = exported(network, tmp_path, form)
-    cost = analysis(Net(), IMAGES).cost_of(network)
+    cost = analyse_network(Net(), IMAGES).cost_of(network)
     assert (found.bits, found.missing) == (cost.bits, {})
     expected = network(IMAGES)
     torch.testing.assert_close(
@@ -208,7 +208,7 @@ def test_a_folded_call_of_batch_norm_is_stored_as_its_arguments(tmp_path: Path) 
     write(deployed, IMAGES, "A network.", tmp_path)
     found = read_contents(same, tmp_path / WEIGHTS)
     assert found.missing == {}
-    assert found.bits == analysis(same, IMAGES).cost({}).bits
+    assert found.bits == analyse_network(same, IMAGES).cost({}).bits
     assert {"mean", "variance"} <= found.overhead.keys()
     torch.testing.assert_close(load_exported(tmp_path)(IMAGES), same(IMAGES), rtol=1e-4, atol=1e-4)
 
@@ -233,7 +233,7 @@ def test_a_call_of_a_convolution_is_stored_as_its_weight(
     convs = [Same(8, 8, 3, groups=groups, bias=groups == 2), nn.BatchNorm2d(8)]
     network = randomised(nn.Sequential(*convs, nn.ReLU(), nn.Flatten()))
     found = exported(network, tmp_path, form)
-    assert (found.missing, found.bits) == ({}, analysis(network, IMAGES).cost({}).bits)
+    assert (found.missing, found.bits) == ({}, analyse_network(network, IMAGES).cost({}).bits)
     statistics = {"header of the file", "1.running_mean", "1.running_var"}
     assert found.overhead.keys() == statistics
     torch.testing.assert_close(
@@ -314,8 +314,8 @@ def test_a_shared_weight_is_stored_once_and_an_unused_one_is_not_stored(
     unused = {"spare.weight", "spare.bias", "alone.weight", "alone.bias"}
     assert found.missing == dict.fromkeys(unused, NOT_NEEDED)
     assert (
-        sum(share.bits for share in tensor_shares(network).values())
-        == analysis(network, IMAGES).cost({}).bits
+        sum(share.bits for share in shares(network).values())
+        == analyse_network(network, IMAGES).cost({}).bits
     )
     torch.testing.assert_close(
         load_exported(tmp_path)(IMAGES), network(IMAGES), rtol=1e-4, atol=1e-4
