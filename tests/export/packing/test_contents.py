@@ -314,7 +314,7 @@ def test_a_shared_weight_is_stored_once_and_an_unused_one_is_not_stored(
     unused = {"spare.weight", "spare.bias", "alone.weight", "alone.bias"}
     assert found.missing == dict.fromkeys(unused, NOT_NEEDED)
     assert (
-        sum(share.bits for share in shares(network).values())
+        sum(share.bits for share in tensor_shares(network).values())
         == analyse_network(network, IMAGES).cost({}).bits
     )
     torch.testing.assert_close(
