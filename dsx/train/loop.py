@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import ShapeSchedule, set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.weights import ENCODED, restore, state_of
 from dsx.space.yaml import Train
-from dsx.train.allocator import keep_freed_memory
 from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write
 from dsx.train.forward import Forward
@@ -45,6 +44,7 @@ def train(
     *,
     checkpoint: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
     report: Report | None = None,
     yield_device: Callable[[], None] | None = None,
 ) -> list[float]:
@@ -62,7 +62,9 @@ def train(
             the end. A training that ended after fewer epochs is continued with the schedule of
             the longer one. The caller has to delete the file.
         save_seconds: Minimum time between two writes of the checkpoint in seconds.
-        report: Callback that is called after each epoch, and once a second.
+        check_seconds: Interval in seconds after which the loss is checked and reported within an
+            epoch.
+        report: Callback that is called after each epoch, and at the latest after `check_seconds`.
         yield_device: Callback that is called between two steps, and may block.
 
     Returns:
@@ -74,7 +76,6 @@ def train(
             are not supported for the images or this machine.
         WorkFailed: If the checkpoint cannot be written.
     """
-    keep_freed_memory()
     training = _Training(network, split, settings)
     random = seeded_random_state(training.device, settings.seed)
     with random, deterministic_cudnn(), training.forward.prepared():
@@ -85,7 +86,7 @@ def train(
             if yield_device is not None:
                 yield_device()
             now = time.monotonic()
-            if not epoch_ended and now - checked < min(CHECK_SECONDS, save_seconds):
+            if not epoch_ended and now - checked < min(check_seconds, save_seconds):
                 continue
             checked = now
             loss = training.collect_losses()
@@ -116,7 +117,7 @@ class _Training:
         self.epoch_steps = len(split) // self.batch
         self.total = settings.epochs * self.epoch_steps
         sample, _ = next(split.batches(torch.arange(1), 1, self.device))
-        for key, problem in settings.augment.misfits(*sample.shape[2:]).items():
+        for key, problem in settings.augment.size_errors(*sample.shape[2:]).items():
             raise DsxError(f"train.augment.{key}: {problem}")
         self.shape_schedule = ShapeSchedule(network, sample, settings.epochs)
         self.forward = Forward(network, settings, self.device)
@@ -127,7 +128,7 @@ class _Training:
     def steps(self) -> Iterator[bool]:
         """Run the remaining steps; yields after each step whether an epoch has ended."""
         set_mode(self.network, True)
-        with activity("training", self.settings.epochs, "epoch") as progress:
+        with activity(Kind.TRAINING, self.settings.epochs, "epoch") as progress:
             progress.advance(self.step / self.epoch_steps)
             while self.step < self.total:
                 epoch, done = divmod(self.step, self.epoch_steps)

@@ -19,7 +19,9 @@ for depthwise convolutions."""
 
 
 def chosen_precision(
-    requested: Literal["float32", "bfloat16", "auto"], device: torch.device | str = "cpu"
+    requested: Literal["float32", "bfloat16", "auto"],
+    device: torch.device | str = "cpu",
+    cpuinfo: Path = CPUINFO,
 ) -> Literal["float32", "bfloat16"]:
     """Return the precision of a training.
 
@@ -27,21 +29,22 @@ def chosen_precision(
         requested: Value of `train.precision` of a space; "auto" selects bfloat16 if the device is
             fast in it.
         device: Device of the network.
+        cpuinfo: File in which Linux lists the features of the processor.
 
     Returns:
         The name of the dtype of convolutions and matrix products; weights are always float32.
     """
     if requested != "auto":
         return requested
-    return "bfloat16" if _has_fast_bfloat16(torch.device(device)) else "float32"
+    return "bfloat16" if _has_fast_bfloat16(torch.device(device), cpuinfo) else "float32"
 
 
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def _has_fast_bfloat16(device: torch.device, cpuinfo: Path) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu" or not CPUINFO.exists():
+    if device.type != "cpu" or not cpuinfo.exists():
         return False
-    flags = CPUINFO.read_text(encoding="utf-8").split()
+    flags = cpuinfo.read_text(encoding="utf-8").split()
     return any(flag in flags for flag in CPU_FLAGS)
 
 

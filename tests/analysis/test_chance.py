@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.analysis.aggregate import over_readings, over_seeds
+from dsx.analysis.aggregate import aggregate_readings, aggregate_seeds
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import Front
@@ -15,8 +15,8 @@ from dsx.analysis.measurement import Measurement, Predictions, Provenance
 from dsx.errors import WorkFailed
 from dsx.report.front.findings import findings
 from dsx.report.front.page import page
-from dsx.report.front.picks import picks
 from dsx.report.front.rows import as_csv, as_json
+from dsx.report.front.summary import headline, highlights
 from dsx.search.loop import Progress, search
 from tests.analysis.test_front import entry, front
 from tests.cli.running import dsx
@@ -58,9 +58,9 @@ def test_nothing_is_compared_with_a_constant_baseline(
     assert found.at_chance == ("accuracy",) and not found.has_knee
     shown = page(found, "params", "accuracy").partition("<main>")[2].partition("<script")[0]
     assert "the baseline is not better than chance" in shown
-    for text in (picks(found), shown):
+    for text in (headline(found), shown):
         assert not POINTS.search(text) and "knee" not in text and "best accuracy" not in text
-    assert "best params" in picks(found)
+    assert ["best params"] in highlights(found).values()
     document = json.loads(as_json(found))
     assert (document["knee"], document["at_chance"]) == (None, ["accuracy"])
     assert document["notes"] == chance_notes(found) and len(document["notes"]) == 1
@@ -133,23 +133,27 @@ def stored(
 
 def test_readings_of_any_metric_say_what_chance_is() -> None:
     predictions = Predictions(chance=0.3, better_than_chance="above", predicted_classes=1)
-    bad = over_readings([stored(0.2, predictions)])
+    bad = aggregate_readings([stored(0.2, predictions)])
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)
-    good = over_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
+    good = aggregate_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
     assert (good.chance, good.at_chance, good.constant) == (0.3, False, False)
     # Of an error rate, less is better.
     below = Predictions(chance=0.7, better_than_chance="below")
-    assert over_readings([stored(0.7, below)]).at_chance
-    assert not over_readings([stored(0.1, below)]).at_chance
+    assert aggregate_readings([stored(0.7, below)]).at_chance
+    assert not aggregate_readings([stored(0.1, below)]).at_chance
 
 
 def test_the_pooled_interval_decides_whether_seeds_are_better_than_chance() -> None:
-    lucky = over_readings([stored(0.121, Predictions(chance=0.1), half=0.02)])
-    others = [over_readings([stored(0.1, Predictions(chance=0.1), half=0.02)]) for _ in range(9)]
-    assert not lucky.at_chance and over_seeds([lucky, *others]).at_chance
-    several = [over_readings([stored(0.3, Predictions(chance=0.1), half=0.02)]) for _ in range(9)]
-    assert not over_seeds([*several, *others[:1]]).at_chance
+    lucky = aggregate_readings([stored(0.121, Predictions(chance=0.1), half=0.02)])
+    others = [
+        aggregate_readings([stored(0.1, Predictions(chance=0.1), half=0.02)]) for _ in range(9)
+    ]
+    assert not lucky.at_chance and aggregate_seeds([lucky, *others]).at_chance
+    several = [
+        aggregate_readings([stored(0.3, Predictions(chance=0.1), half=0.02)]) for _ in range(9)
+    ]
+    assert not aggregate_seeds([*several, *others[:1]]).at_chance
 
 
 def test_a_reading_without_predictions_is_not_at_chance() -> None:
-    assert not over_readings([stored(0.2, None)]).at_chance
+    assert not aggregate_readings([stored(0.2, None)]).at_chance

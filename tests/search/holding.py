@@ -16,11 +16,11 @@ from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, LeaseRow
 from dsx.store.lease.lease import Intervals, Lease, claim
 
-QUICK = Intervals(increment=0.05, takeover=0.6, look=0.05)
+QUICK = Intervals(increment=0.05, takeover=0.6, poll=0.05)
 """Times that a test can wait for."""
-PATIENT = Intervals(increment=0.05, takeover=300, look=0.05)
+PATIENT = Intervals(increment=0.05, takeover=300, poll=0.05)
 """A contender that has to wait for these fails the test."""
-STUCK = Intervals(increment=3600, takeover=0.6, look=0.05)
+STUCK = Intervals(increment=3600, takeover=0.6, poll=0.05)
 """The thread that increments the counter does not come to its turn."""
 _NEW_UTS, _NEW_PID, _DEATH_SIGNAL = 0x04000000, 0x20000000, 1
 
@@ -64,7 +64,7 @@ def attempt(lease: Lease, request: str = "write") -> str:
 def write(lease: Lease) -> None:
     """Write a row under a lease, with the id of this process."""
     row = DesignRow(
-        id=secrets.token_hex(8), model=f"{os.getpid()}", model_args={}, spec={}, words=""
+        id=secrets.token_hex(8), model=f"{os.getpid()}", model_args={}, spec={}, description=""
     )
     with Session(lease.engine) as session, session.begin():
         session.add(row)

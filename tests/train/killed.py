@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from dsx.space.yaml.schema import Train
-from dsx.train import loop, train
+from dsx.train import train
 from tests.train.cases import CASES, IMAGES
 from tests.train.networks import digits, with_dropout
 
@@ -22,7 +22,6 @@ def main(folder: Path) -> None:
     """Start all trainings, and wait until all processes have ended."""
     # Threads do not survive a fork, so torch uses only the main thread.
     torch.set_num_threads(1)
-    loop.CHECK_SECONDS = 0.0
     # The imports of torch for a first training then happen once, not in each process.
     train(with_dropout(), digits(IMAGES), Train(epochs=1))
     for name in CASES:

@@ -37,9 +37,7 @@ class Stopped(Exception):
     """Raised to interrupt a training."""
 
 
-def stop_after(
-    step: int, network: nn.Module, settings: Train, file: Path, patch: pytest.MonkeyPatch
-) -> None:
+def stop_after(step: int, network: nn.Module, settings: Train, file: Path) -> None:
     """Train until a number of steps is saved."""
     done: list[float] = []
 
@@ -48,8 +46,7 @@ def stop_after(
         if len(done) > step:
             raise Stopped("stop")
 
-    with patch.context() as inside, pytest.raises(Stopped, match="stop"):
-        inside.setattr(loop, "CHECK_SECONDS", 0.0)
+    with pytest.raises(Stopped, match="stop"):
         train(network, digits(IMAGES), settings, checkpoint=file, save_seconds=0.0, report=stop)
 
 
@@ -96,9 +93,7 @@ def test_a_killed_training_ends_with_the_same_weights(name: str, killed: Path) -
 
 
 @pytest.mark.parametrize("name", ["random", "warming"])
-def test_a_training_can_be_interrupted_after_each_step(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_can_be_interrupted_after_each_step(name: str, tmp_path: Path) -> None:
     case, file = CASES[name], tmp_path / "a.pt"
     settings = case.settings.model_copy(update={"epochs": 2})
     uninterrupted = case.build()
@@ -107,7 +102,7 @@ def test_a_training_can_be_interrupted_after_each_step(
     for _ in range(2 * EPOCH_STEPS - 1):
         # A new network each time, as in a new process.
         network = case.build()
-        stop_after(1, network, settings, file, monkeypatch)
+        stop_after(1, network, settings, file)
     network = case.build()
     assert train(network, digits(IMAGES), settings, checkpoint=file) == losses
     assert equal_states(uninterrupted, network)
@@ -168,9 +163,7 @@ def test_shapes_remain_enabled_during_a_longer_training(
     assert len(losses) == 20
 
 
-def test_a_longer_training_can_be_interrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_longer_training_can_be_interrupted(tmp_path: Path) -> None:
     file, other = tmp_path / "a.pt", tmp_path / "b.pt"
     short = Train(epochs=1, batch_size=50)
     long = short.model_copy(update={"epochs": 8})
@@ -178,7 +171,7 @@ def test_a_longer_training_can_be_interrupted(
     train(uninterrupted, digits(IMAGES), short, checkpoint=file)
     other.write_bytes(file.read_bytes())
     losses = train(uninterrupted, digits(IMAGES), long, checkpoint=file)
-    stop_after(5, with_decisions(LEARNED), long, other, monkeypatch)
+    stop_after(5, with_decisions(LEARNED), long, other)
     resumed = with_decisions(LEARNED)
     assert train(resumed, digits(IMAGES), long, checkpoint=other) == losses
     assert equal_states(uninterrupted, resumed)
@@ -273,11 +266,9 @@ def test_a_checkpoint_of_another_network_or_other_images_is_rejected(tmp_path: P
     assert rejection(file, same, digits(101), SHORT).startswith("images: ")
 
 
-def test_a_longer_training_does_not_continue_an_incomplete_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_longer_training_does_not_continue_an_incomplete_one(tmp_path: Path) -> None:
     file, settings = tmp_path / "a.pt", modified(epochs=2)
-    stop_after(3, fresh(), settings, file, monkeypatch)
+    stop_after(3, fresh(), settings, file)
     problem = rejection(file, fresh(), digits(IMAGES), modified(epochs=5))
     assert problem == "train.epochs: 2 in the checkpoint, 5 here"
 
@@ -473,10 +464,7 @@ def test_a_checkpoint_is_written_regularly_and_at_the_end(
     assert written[1:] == [3, 6, 9, 12]
 
 
-def test_a_training_that_diverges_keeps_the_last_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "CHECK_SECONDS", 0.0)
+def test_a_training_that_diverges_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / "a.pt"
     settings = Train(epochs=3, batch_size=50, learning_rate=1e30)
     for _ in range(2):

@@ -19,7 +19,7 @@ from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import DsxError, TrialFailed
 from dsx.space import load_space, redesign
 from dsx.space.yaml.schema import Train
-from dsx.train import DECISION_RATE, loop, predict, train
+from dsx.train import DECISION_RATE, predict, train
 from dsx.train.repeatable import epoch_order
 from dsx.train.schedule import one_cycle
 from tests.train.cases import ALL_AUGMENTATIONS
@@ -196,13 +196,10 @@ def test_the_first_epoch_that_diverges_is_reported() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 3), (1e9, 10)])
-def test_a_diverging_epoch_ends_when_its_loss_is_checked(
-    seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "CHECK_SECONDS", seconds)
+def test_a_diverging_epoch_ends_when_its_loss_is_checked(seconds: float, calls: int) -> None:
     network, seen = diverging(3)
     with pytest.raises(TrialFailed, match=r"the loss is nan in epoch 1$"):
-        train(network, digits(200), Train(epochs=2, batch_size=20))
+        train(network, digits(200), Train(epochs=2, batch_size=20), check_seconds=seconds)
     assert len(seen) == calls
 
 
@@ -274,16 +271,19 @@ def test_augmentations_that_are_too_large_for_the_images_are_rejected(
     train(fresh(), digits(20), modified(augment={key: limit}))
 
 
-def test_progress_is_reported_once_per_epoch_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_once_per_epoch_by_default() -> None:
     reports: list[tuple[float, float]] = []
     losses = train(
         fresh(), digits(200), modified(epochs=3), report=lambda *report: reports.append(report)
     )
     assert [share for share, _ in reports] == [1 / 3, 2 / 3, 1.0]
-    monkeypatch.setattr(loop, "CHECK_SECONDS", 0.0)
     step_reports: list[tuple[float, float]] = []
     assert losses == train(
-        fresh(), digits(200), modified(epochs=3), report=lambda *report: step_reports.append(report)
+        fresh(),
+        digits(200),
+        modified(epochs=3),
+        check_seconds=0.0,
+        report=lambda *report: step_reports.append(report),
     )
     assert [share for share, _ in step_reports] == [(step + 1) / 9 for step in range(9)]
     latest = [loss for _, loss in step_reports]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.activity import each
+from dsx.activity import Kind, each
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.graph.norms import find_protected
@@ -119,7 +119,7 @@ def deploy(
         # The graph may call modules where the code of the network calls functions.
         whole = holder if isinstance(graph, str) else fx.GraphModule(holder, graph)
         inputs = list(_inputs(whole, sample, protected).items())
-        for conv, (name, x) in each(inputs, "selecting deployed forms", "convolution"):
+        for conv, (name, x) in each(inputs, Kind.SELECTING_FORMS, "convolution"):
             form, choices[name] = choose(conv, x, timer, form_cache, native, runner)
             replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
         swap(holder, replacements)

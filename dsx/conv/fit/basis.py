@@ -27,7 +27,9 @@ class Fit:
     error: float
 
 
-def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
+def nearest_basis(
+    weight: Tensor, live: Tensor, k: int, scaled: bool, max_rounds: int = MAX_ROUNDS
+) -> Fit:
     """Minimise || W - scale * B_idx . S ||^2 over basis, selection and scale, alternately.
 
     Each step is the exact minimum over one of the three for fixed values of the others, so that
@@ -38,6 +40,7 @@ def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
         live: Whether each entry is live, boolean, of the same shape.
         k: Number of filters in the basis.
         scaled: Whether each output has a scale; otherwise the scale is 1.
+        max_rounds: Maximum number of alternating updates.
 
     Returns:
         The fit with the smaller error of two initialisations.
@@ -49,14 +52,16 @@ def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
     splits, counts = weight.flatten(0, 1), live.flatten(1).sum(1).to(weight.dtype)
     # A negative scale can flip the filters, so neither initialisation is better in general.
     starts = [_farthest_first(splits, k, up_to_sign) for up_to_sign in (False, True)]
-    fits = (_alternate(weight, counts, splits[start], scaled) for start in starts)
+    fits = (_alternate(weight, counts, splits[start], scaled, max_rounds) for start in starts)
     return min(fits, key=lambda fit: fit.error)
 
 
-def _alternate(weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool) -> Fit:
+def _alternate(
+    weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool, max_rounds: int
+) -> Fit:
     """Alternate from the given centres until the error no longer decreases."""
     best: Fit | None = None
-    for _ in range(MAX_ROUNDS):
+    for _ in range(max_rounds):
         similarity, scale = _choose(weight, _signs(centres), counts, scaled)
         change = float((scale.square() * counts).sum() - 2 * _correlation(similarity, scale))
         error = float(weight.square().sum()) + change

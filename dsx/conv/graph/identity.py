@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from dsx.torch_private import DropoutNd
+
 _BUILT_IN = (torch.dropout, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout)
 """Functions of torch without a signature: input, probability, training."""
 _DROPOUTS = (
@@ -40,7 +42,7 @@ def is_idle(module: nn.Module) -> bool:
     Returns:
         Whether it is an identity or a dropout in eval mode.
     """
-    if isinstance(module, nn.modules.dropout._DropoutNd):
+    if isinstance(module, DropoutNd):
         return not module.training
     return isinstance(module, nn.Identity)
 

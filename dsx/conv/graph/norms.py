@@ -11,8 +11,8 @@ from dsx.conv.graph.identity import drop_idle
 from dsx.conv.graph.shape_reads import data_users, drop_shape_checks
 from dsx.conv.graph.tracing import Traced, follow
 from dsx.conv.modules.base import DsxConv
+from dsx.torch_private import BatchNorm, has_forward_hooks
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
 _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
     nn.Conv1d: (nn.BatchNorm1d, nn.SyncBatchNorm),
     nn.Conv2d: (nn.BatchNorm2d, nn.SyncBatchNorm),
@@ -39,7 +39,7 @@ def find_protected(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
     found = {
         module
         for module in network.modules()
-        if module._forward_hooks or module._forward_pre_hooks or is_parametrized(module)
+        if has_forward_hooks(module) or is_parametrized(module)
     }
     for node in [] if isinstance(graph, str) else graph.nodes:
         owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""

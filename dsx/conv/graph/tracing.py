@@ -16,6 +16,7 @@ from dsx.conv.modules.base import DsxConv
 from dsx.conv.network_calls import duplicate, set_mode
 from dsx.errors import raise_out_of_memory
 from dsx.plain import plain
+from dsx.torch_private import own_buffers, own_children, own_parameters
 
 _OVERRIDABLE = frozenset([
     "__init__", "__module__", "__doc__", "__annotations__", "__constants__", "__repr__",
@@ -64,11 +65,11 @@ def torch_type(module: nn.Module) -> type[nn.Module] | None:
     types = type(module).__mro__
     base = next(kind for kind in types if kind.__module__.startswith("torch.nn."))
     subclasses = types[: types.index(base)]
-    if not subclasses or base is nn.Module or module._modules or _patched(module):
+    if not subclasses or base is nn.Module or own_children(module) or _patched(module):
         return None
     # The subclass may define a property with the name of an attribute.
     attributes = {name for kind in base.__mro__ for name in getattr(kind, "__annotations__", ())}
-    attributes |= {*vars(module), *module._parameters, *module._buffers}
+    attributes |= {*vars(module), *own_parameters(module), *own_buffers(module)}
     overridden = {
         name
         for kind in subclasses
@@ -141,13 +142,14 @@ def _compute_weights(module: nn.Module) -> None:
         parts = module.get_submodule("parametrizations").named_children()
         computed = {name: getattr(module, name).clone() for name, _ in parts}
     module.__class__ = type_before_parametrizations(module)
-    del module._modules["parametrizations"]
-    others = dict(module._parameters)
-    module._parameters.clear()
+    del module.parametrizations
+    parameters = own_parameters(module)
+    others = dict(parameters)
+    parameters.clear()
     for name, tensor in computed.items():
         setattr(module, name, nn.Parameter(tensor))
     # The weight precedes the bias, as in a convolution without parametrizations.
-    module._parameters.update(others)
+    parameters.update(others)
 
 
 def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:

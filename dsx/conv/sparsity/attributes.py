@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dsx.errors import SpecError, short
 from dsx.plain import plain
+from dsx.torch_private import computed_padding
 
 _PAIRS = ("stride", "padding", "dilation")
 
@@ -108,7 +109,7 @@ def disagreement(conv: nn.Conv2d) -> str:
                 f"its {name} is {short(repr(value))}, but its weight of {sizes} requires "
                 f"{found}: set {name} to {found}"
             )
-    if conv.padding_mode != "zeros" and margins(conv) != _padded(conv):
+    if conv.padding_mode != "zeros" and margins(conv) != computed_padding(conv):
         return (
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
             f"{short(repr(conv.padding_mode))} torch uses the padding of its construction: rebuild "
@@ -137,11 +138,6 @@ def margins(conv: nn.Conv2d) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     ph, pw = checked_pair(conv.padding)
     return pw, pw, ph, ph
-
-
-def _padded(conv: nn.Conv2d) -> tuple[int, ...]:
-    """Return the padding computed at construction, which all padding modes except zeros use."""
-    return tuple(map(int, conv._reversed_padding_repeated_twice))
 
 
 def checked_pair(value: object) -> tuple[int, int]:

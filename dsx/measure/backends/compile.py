@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,12 @@ from dsx.conv import Run
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 from dsx.process import restored_environment, torch_threads
+from dsx.torch_private import (
+    compile_graph,
+    compiler_settings,
+    forget_compiled,
+    has_cpp_compiler,
+)
 
 MANY = 10_000
 
@@ -29,10 +34,8 @@ class _Compiler:
         self.open = False
 
     def __call__(self, graph: fx.GraphModule, inputs: list[Tensor]) -> Any:
-        from torch._inductor.compile_fx import compile_fx
-
         assert self.open, "compiled a second time"
-        return compile_fx(graph, inputs)
+        return compile_graph(graph, inputs)
 
 
 _compilers: weakref.WeakKeyDictionary[nn.Module, _Compiler] = weakref.WeakKeyDictionary()
@@ -59,10 +62,6 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
 
 
 def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
-    import torch._dynamo.config
-    import torch._inductor.config
-    from torch._dynamo.exc import BackendCompilerFailed
-
     # The same for every input of a network: by it, torch knows what it has compiled already.
     compiler = _compilers.setdefault(network, _Compiler())
     run = functools.partial(torch.compile(network, dynamic=False, backend=compiler), sample)
@@ -70,16 +69,11 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
     try:
         with (
             torch_threads(threads),
-            # As an option of torch.compile, freezing has no effect (torch 2.13); of float64 it
-            # fails.
-            torch._inductor.config.patch(freezing=sample.dtype != torch.float64, compile_threads=1),
-            # After eight networks alike, torch would run the ninth in eager without an error.
-            torch._dynamo.config.patch(recompile_limit=MANY, accumulated_recompile_limit=MANY),
+            # Freezing float64 fails.
+            compiler_settings(freezing=sample.dtype != torch.float64, most=MANY),
             torch.inference_mode(),
         ):
             run()
-    except BackendCompilerFailed as error:
-        raise error.inner_exception from None
     finally:
         compiler.open = False
     _alive.add(run)
@@ -88,29 +82,18 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
 
 def _forget() -> None:
     """Free what torch keeps of earlier networks, their weights among it, if none is in use."""
-    from torch._inductor.codecache import PyCodeCache
-    from torch._inductor.utils import clear_caches
-
-    if _alive:
-        return
-    torch.compiler.reset()
-    for module in PyCodeCache.modules:
-        sys.modules.pop(module.__name__, None)
-    clear_caches()
-    gc.collect()
+    if not _alive:
+        forget_compiled()
+        gc.collect()
 
 
 def _no_compiler() -> str:
     # The compiler of torch names its cache in the environment when it is imported.
     with restored_environment():
-        from torch._inductor.cpp_builder import get_cpp_compiler
-        from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        return "compile needs a C++ compiler: g++, or the one that the environment's CXX names"
-    return ""
+        found = has_cpp_compiler()
+    if found:
+        return ""
+    return "compile needs a C++ compiler: g++, or the one that the environment's CXX names"
 
 
 BACKEND = Backend(prepare=prepare, lacks=_no_compiler, races=False)

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
 from dsx.conv import set_mode
 from dsx.data import Split
@@ -21,6 +20,7 @@ from dsx.measure.candidate import Candidate
 from dsx.measure.metrics._base import Metric
 from dsx.measure.metrics.accuracy import share_of_hits
 from dsx.space import SearchSpace
+from dsx.torch_private import BatchNorm
 
 IMAGES, BATCH = 2048, 128
 
@@ -44,7 +44,7 @@ def _frozen_norms_kept(network: nn.Module) -> Iterator[None]:
     `update_bn` resets those of all batch norms, and these would not be estimated again.
     """
     set_mode(network, True)
-    frozen = [m for m in network.modules() if isinstance(m, _BatchNorm) and not m.training]
+    frozen = [m for m in network.modules() if isinstance(m, BatchNorm) and not m.training]
     before = [{name: tensor.clone() for name, tensor in m.state_dict().items()} for m in frozen]
     yield
     for norm, state in zip(frozen, before, strict=True):
@@ -57,7 +57,7 @@ def _some(split: Split, yield_device: Callable[[], None]) -> Iterator[Tensor]:
     size = min(BATCH, len(split))
     # Whole batches: a BN behind a pool over all pixels cannot do with a single image.
     some = order[: min(IMAGES, len(split) // size * size)]
-    with activity("estimating batch norm statistics", len(some)) as progress:
+    with activity(Kind.ESTIMATING_NORMS, len(some)) as progress:
         for images, _ in split.batches(some, size):
             yield images
             progress.advance(progress.done + len(images))

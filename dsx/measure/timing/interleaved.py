@@ -47,7 +47,8 @@ def time_in_turn(
     measure: Measure,
     reference_times: MutableMapping[str, float],
     workload: WorkloadClass = ALONE,
-    waiting: Callable[[], None] | None = None,
+    on_lock_wait: Callable[[], None] | None = None,
+    slice_seconds: float = SLICE_SECONDS,
 ) -> list[Measurement]:
     """Time what runs networks, round robin, until each is known well enough.
 
@@ -60,7 +61,8 @@ def time_in_turn(
         references: Milliseconds of the sentinel on this machine, by its situation; read, and added
             to.
         company: What the sentinel shall be like; of the space that the networks are of.
-        waiting: Called if the device is not free at once.
+        on_lock_wait: Called if another process holds the device lock.
+        slice_seconds: Time after which the device is yielded to other processes that wait for it.
 
     Returns:
         Milliseconds of one run of each, in the same order, with their intervals, drift-corrected
@@ -70,8 +72,8 @@ def time_in_turn(
     with torch_threads(measure.threads), torch.inference_mode():
         rounds = _Rounds(runs, measure, clock, reference_times, workload)
         while rounds.open:
-            with exclusive(lock_name(measure.device), waiting):
-                rounds.go_on()
+            with exclusive(lock_name(measure.device), on_lock_wait):
+                rounds.go_on(slice_seconds)
         load = rounds.load()
         return [rounds.reading(subject, load) for subject in rounds.subjects]
 
@@ -123,9 +125,9 @@ class _Rounds:
         self.slices: list[tuple[busy.Look, busy.Look]] = []
         self.throttled = throttle.events()
 
-    def go_on(self) -> None:
+    def go_on(self, seconds: float = SLICE_SECONDS) -> None:
         """Time for one slice, or until all is known well enough; the device is kept."""
-        before, end = busy.look(), time.perf_counter() + SLICE_SECONDS
+        before, end = busy.look(), time.perf_counter() + seconds
         if not self.slices:
             self.reference = self.reference_workload.reference(
                 self.reference_times, self.subjects[0].run

@@ -5,9 +5,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dsx.conv import words
-from dsx.conv.spec import option_words
-from dsx.space import DIALS, Choices, SearchSpace
+from dsx.conv import notation
+from dsx.space import DIALS, SearchSpace, SlotOptions
 from dsx.space.yaml import Rule
 
 T = TypeVar("T", bound=Hashable)
@@ -24,7 +23,7 @@ class Offer:
     """
 
     name: str
-    choices: tuple[Choices, ...]
+    choices: tuple[SlotOptions, ...]
 
     @property
     def slots(self) -> list[str]:
@@ -40,12 +39,12 @@ class Offer:
         """Say what is offered: a preset and what it means, or a dial and its options."""
         presets, options = self.choices[0].presets, self.choices[0].options
         for label, spec in presets.items():
-            yield "preset", f"{label}: {words(spec)}"
+            yield "preset", f"{label}: {notation(spec)}"
         for dial in DIALS:
             title, own = dial.name.replace("_", " "), options.get(dial.name, ())
             # The density is a number that says something also where there is just one.
             if own and (own != _DEFAULTS.get(dial.name) or dial.name == "density"):
-                yield title, ", ".join(option_words(dial.name, option) for option in own)
+                yield title, ", ".join(_written(option) for option in own)
             elif dial.name == "scale" and any(options.get("binary_basis", ())):
                 yield title, self._scale()
 
@@ -53,12 +52,12 @@ class Offer:
         """Say which slots have a scale where the rule leaves that open."""
         scaled = {slot.scaled for choices in self.choices for slot in choices.slots}
         if len(scaled) > 1:
-            return "where no BN follows"
-        return "yes" if scaled.pop() else "no, BNs follow"
+            return "true where no BN follows"
+        return "true" if scaled.pop() else "false (BNs follow)"
 
     def text(self, width: int) -> str:
         """Write the rows under the name of the slots, in lines of at most so many characters."""
-        rows = list(self.rows()) or [("as it is", "")]
+        rows = list(self.rows()) or [("keep", "")]
         indent = max(len(title) for title, _ in rows) + 4
         heading = f"{self.name}{', one setting for all' if self.shared else ''}:"
         lines = [textwrap.fill(heading, width, subsequent_indent="  ")]
@@ -90,7 +89,7 @@ def offers(space: SearchSpace) -> list[Offer]:
     """
     offered = (
         (choices, (tuple(choices.presets.items()), tuple(choices.options.items())))
-        for choices in space.choices
+        for choices in space.slot_options
     )
     return [
         Offer(name=_name(space, group), choices=tuple(group)) for _, group in _together(offered)
@@ -106,7 +105,7 @@ def left_out(space: SearchSpace) -> list[tuple[str, str, str]]:
     Returns:
         Of each option: the slots, the option, and the reason for the first of them.
     """
-    labels = ((choices, label) for choices in space.choices for label in choices.left_out)
+    labels = ((choices, label) for choices in space.slot_options for label in choices.left_out)
     return [
         (_name(space, group), label, group[0].left_out[label]) for label, group in _together(labels)
     ]
@@ -125,16 +124,21 @@ def left_out_note(space: SearchSpace) -> str | None:
     )
 
 
-def _together(found: Iterable[tuple[Choices, T]]) -> list[tuple[T, list[Choices]]]:
+def _written(option: object) -> str:
+    """Write an option as a search space file does."""
+    return str(option).lower() if isinstance(option, bool) else str(option)
+
+
+def _together(found: Iterable[tuple[SlotOptions, T]]) -> list[tuple[T, list[SlotOptions]]]:
     """Put together the choices of each rule of which the same is found."""
-    groups: dict[tuple[str, T], list[Choices]] = {}
+    groups: dict[tuple[str, T], list[SlotOptions]] = {}
     for choices, what in found:
         groups.setdefault((choices.rule, what), []).append(choices)
     return [(what, group) for (_, what), group in groups.items()]
 
 
-def _name(space: SearchSpace, group: Sequence[Choices]) -> str:
+def _name(space: SearchSpace, group: Sequence[SlotOptions]) -> str:
     rule = group[0].rule
-    if len(group) == sum(choices.rule == rule for choices in space.choices):
+    if len(group) == sum(choices.rule == rule for choices in space.slot_options):
         return rule
     return ", ".join(slot.name for choices in group for slot in choices.slots)

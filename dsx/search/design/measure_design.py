@@ -1,28 +1,27 @@
 """Single: one design beside the baseline, each number looked up before it is measured."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from torch import Tensor
 
-from dsx.analysis import Estimate, estimate_of, pool_all
-from dsx.errors import DsxError, NotCounted, WorkFailed
+from dsx.activity import Event, Kind, OnStatus, ignore_status
+from dsx.analysis import Estimate, aggregate_all, estimate_of
+from dsx.errors import DsxError, NotCounted
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Measurement, Metric, this_device
+from dsx.measure import Candidate, Measurement, Metric
 from dsx.measure.profile import Breakdown, break_down, check_clocked
 from dsx.process import torch_threads
-from dsx.search.candidates import Candidates
+from dsx.search.candidates import Candidates, lock_wait
 from dsx.search.design.metrics_of_design import choose_metrics
-from dsx.search.evaluator import WAITING, check_finite, in_one_line
+from dsx.search.evaluator import failing_as_trial, read_metrics
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, open_database
-from dsx.store.measurements import MeasurementStore, load_under
+from dsx.store.measurements import Calibration, FormCache, MeasurementStore, load_under
 
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
 
@@ -71,35 +70,36 @@ class Single:
     Args:
         space: Whose network it is of.
         design: Any design, whether the space offers it or not.
-        storage: Any SQLAlchemy URL.
+        measurements: Measurements of this device.
         train: Whether it may be trained.
         fresh: Whether what the database knows is measured again.
         weights: Of an earlier training of the design; in their place none is needed.
-        storage_timeout: Seconds for which a database server that goes away is waited for.
-        doing: Told in a few words what is done next.
+        on_status: Called with an event before each step.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         design: Design,
-        storage: str,
+        measurements: MeasurementStore,
         *,
         train: bool = False,
         fresh: bool = False,
         weights: Mapping[str, Tensor] | None = None,
-        storage_timeout: float = SERVER_SECONDS,
-        doing: Callable[[str], None] = lambda words: None,
+        on_status: OnStatus = ignore_status,
     ) -> None:
         self.space, self.design = space, design
         self.train, self.fresh = train, fresh
         self.weights = None if train and fresh else weights
-        self.doing = doing
-        engine = open_database(storage, True, storage_timeout)
-        self.measurements = MeasurementStore(engine, this_device())
-        self.candidates = Candidates.of(self.measurements, lambda: doing(WAITING))
+        self.on_status = on_status
+        self.measurements = measurements
+        self.candidates = Candidates(
+            form_cache=FormCache(self.measurements),
+            reference_times=Calibration(self.measurements),
+            on_lock_wait=lock_wait(on_status),
+        )
         for one in self.designs:
-            self.measurements.add_design(one, one.words(space.analysis))
+            self.measurements.add_design(one, one.description(space.analysis))
 
     @property
     def designs(self) -> list[Design]:
@@ -157,8 +157,8 @@ class Single:
         with torch_threads(self.space.file.measure.threads):
             self.probe()
             candidates = [self.candidate(self.space, one) for one in self.designs]
-            self.doing("clocking each slot")
-            with self.failing_in_one_line():
+            self.on_status(Event(kind=Kind.PROFILING, design=self.design.id))
+            with failing_as_trial(self.space):
                 return break_down(candidates)
 
     def probe(self) -> None:
@@ -216,7 +216,7 @@ class Single:
         if design.id not in own:
             return {}
         units = {name: metric.unit for name, metric in plan.metrics.items()}
-        return pool_all(own, units)[design.id]
+        return aggregate_all(own, units)[design.id]
 
     def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, MetricResult]]) -> None:
         for one in self.designs:
@@ -247,7 +247,7 @@ class Single:
                     candidates[one.id] = self.candidate(self.space, one)
             open_ones = [candidates[one.id] for one in missing]
             try:
-                with self.failing_in_one_line():
+                with failing_as_trial(self.space):
                     numbers = self._measure(plan, name, metric, open_ones)
             except NotCounted as error:
                 if name in wanted:
@@ -300,15 +300,10 @@ class Single:
         self, name: str, metric: Metric, candidates: Sequence[Candidate]
     ) -> Iterator[tuple[Candidate, Measurement]]:
         if candidates and metric.stage != "static":
-            self.doing(f"measuring {name}")
-        if metric.read_in_turn is not None and candidates:
-            readings = metric.read_in_turn(candidates, lambda: self.doing(WAITING))
-            yield from zip(candidates, readings, strict=True)
-        else:
-            for candidate in candidates:
-                if metric.stage == "trained":
-                    self._restore(candidate)
-                yield candidate, metric.read(candidate)
+            self.on_status(Event(kind=Kind.MEASURING, design=self.design.id, detail=name))
+        for candidate in candidates if metric.stage == "trained" else ():
+            self._restore(candidate)
+        yield from read_metrics(name, metric, candidates, self.candidates.on_lock_wait)
 
     def candidate(self, space: SearchSpace, design: Design) -> Candidate:
         """Make a candidate; learned shapes are as known weights have them.
@@ -343,28 +338,6 @@ class Single:
 
         Returns:
             The number.
-
-        Raises:
-            TrialFailed: If it is none.
         """
-        check_finite(name, reading)
         stored = Recall(measurements=self.measurements, plan=plan).add(name, candidate, reading)
         return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)
-
-    @contextmanager
-    def failing_in_one_line(self) -> Iterator[None]:
-        """Say in one line what goes wrong in a network.
-
-        Raises:
-            WorkFailed: In place of what the network, or torch for lack of memory, raises.
-        """
-        try:
-            yield
-        except (DsxError, SQLAlchemyError):
-            raise
-        except (Exception, SystemExit) as error:
-            # With code that is not dsx's, any error is about that code.
-            expected = isinstance(error, RuntimeError | ValueError | MemoryError)
-            if not expected and not self.space.imports:
-                raise
-            raise WorkFailed(in_one_line(error)) from error

@@ -271,7 +271,9 @@ def test_threads_are_given_back_whatever_happens() -> None:
 
 def test_who_waits_for_the_device_is_told(folder: Path) -> None:
     with kept(folder) as (waiting, told):
-        time_in_turn([product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, waiting=waiting)
+        time_in_turn(
+            [product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, on_lock_wait=waiting
+        )
     assert told == ["waiting"]
 
 
@@ -280,10 +282,7 @@ class Enough(Exception):
 
 
 @pytest.mark.timing
-def test_others_have_their_turn_in_a_long_timing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rounds, "SLICE_SECONDS", 0.05)
+def test_others_have_their_turn_in_a_long_timing(folder: Path) -> None:
     log, begun = Log(folder / "log"), False
     with Other(time_often, folder, log, 1) as other:
         assert other.hear() == "ready"
@@ -299,7 +298,7 @@ def test_others_have_their_turn_in_a_long_timing(
 
         measure = Measure(budget_seconds=30.0, target_width=0.001)
         with pytest.raises(Enough):
-            time_in_turn([run], measure, {SITUATION: 0.2})
+            time_in_turn([run], measure, {SITUATION: 0.2}, slice_seconds=0.05)
         assert other.hear() == "done"
     pid = other.process.pid
     assert log.lines == [f"begin {pid}", f"end {pid}"]

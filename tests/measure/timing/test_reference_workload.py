@@ -109,7 +109,7 @@ def test_a_slow_network_is_not_run_for_long(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(clock.left) == CALIBRATION_CALLS - FEWEST_CALLS
 
 
-@pytest.mark.parametrize("company", [ALONE, COARSE])
+@pytest.mark.parametrize("workload", [ALONE, COARSE])
 def test_copies_take_turns(workload: WorkloadClass) -> None:
     copies = COPIES[workload.grain]
     clock = Scripted([1.0] * 2 * copies)

@@ -80,11 +80,11 @@ def test_what_is_offered_is_said(space: SearchSpace, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert (
         "stages.0.*, one setting for all:\n"
-        "  kernel shape  crosses, pointwise\n"
+        "  kernel shape  cross, point\n"
         "  groups        1, 2\n"
         "stages.1.conv1:\n"
-        "  preset        depthwise: full kernel, one channel each\n"
-        "  kernel shape  corners in turn\n"
+        "  preset        depthwise: full dw\n"
+        "  kernel shape  corners\n"
         "params: "
     ) in out
 
@@ -138,7 +138,7 @@ def test_what_is_left_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     hooked = build_space("mine", "mine.yaml", text[: text.index("constraints:")])
     print_space(hooked, {}, "table")
     out = capsys.readouterr().out
-    assert "left alone: conv hooks hang on it, and would be lost\n" in out
+    assert "left alone: conv has hooks, which a redesign would lose\n" in out
     print_space(hooked, {}, "json")
     assert json.loads(capsys.readouterr().out)["excluded"] == dict(hooked.analysis.excluded)
 

@@ -34,14 +34,11 @@ class Shape:
         which: Function from the output channels (Cout, 1), the input channels (Cout, gw), n and
             the number in the name to the index of the support of each weight column, (Cout, gw).
         numbered: Whether the name contains a number, as in `het4`.
-        words: Description of filters of this shape, in which {number} stands for the number in the
-            name; empty if the name is the description.
     """
 
     supports: Callable[[int], Tensor]
     which: Callable[[Tensor, Tensor, int, int], Tensor] = cyclic
     numbered: bool = False
-    words: str = ""
 
 
 def shape_names() -> list[str]:

@@ -20,4 +20,4 @@ def supports(k: int) -> Tensor:
     return torch.cat([shape.supports(k) for shape in shapes])
 
 
-SHAPE = Shape(supports=supports, words="lines in turn")
+SHAPE = Shape(supports=supports)

@@ -1,4 +1,4 @@
-"""Configuration of glibc to keep the memory that a training step frees for the next one."""
+"""The memory allocator of a process that runs a command of dsx."""
 
 import ctypes
 import functools
@@ -14,11 +14,13 @@ LARGEST_KEPT = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Make glibc keep freed memory for later allocations, for the rest of this process.
 
-    By default glibc returns tensors of more than 32 MiB to the kernel at once, so that each
-    training step has page faults for all of its memory.
+    By default glibc returns tensors of more than 32 MiB to the kernel immediately, so that each
+    training step allocates its memory again, page by page. The setting cannot be read and
+    therefore not be restored. Only processes that belong to dsx may make it: those of the command
+    line, and the contenders of a benchmark.
 
     Returns:
-        Whether this succeeded; there is no effect on systems other than Linux with glibc.
+        Whether the setting was made; it exists only on Linux with glibc.
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False
