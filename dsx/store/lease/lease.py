@@ -1,7 +1,7 @@
 """Lease: the exclusive right of one process to run a study.
 
 A lease is a row of the database with a random token of the holder and a counter that the holder
-increments every 5 s. Another process that wants the lease reads both, waits for 15 s by its own
+increments every 5 s. Another process that requests the lease reads both, waits for 15 s by its own
 clock, and replaces the token by its own if the counter has not changed. No time stamps are compared
 and no process ids are looked up, so that changed clocks, renamed hosts and process namespaces have
 no effect.

@@ -139,7 +139,7 @@ class MachineReferenceTimes(MutableMapping[str, float]):
 
 @contextmanager
 def _changing() -> Iterator[Content]:
-    """Read the file, and write it at the end of the block; other processes wait meanwhile."""
+    """Read the file and write it at the end of the block, while other processes wait."""
     file = _file()
     try:
         files.make_folder(file.parent)
