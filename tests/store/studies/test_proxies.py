@@ -71,7 +71,7 @@ def test_equal_deployed_networks_do_not_lower_the_ceiling() -> None:
 def test_pairs_without_a_significant_difference_do_not_count() -> None:
     found = only(numbered({"latency_ms": [1, 2, 3, 4, 5], "flops": [20, 10, 50, 40, 30]}, 0.6))
     assert found.pairs is not None
-    # Of the wrong pairs three are neighbours.
+    # Three of the four misordered pairs have no significant difference.
     assert (found.pairs.decided, found.pairs.misordered) == (6, 1)
     assert found.ceiling is not None
     assert found.ceiling < 1

@@ -39,15 +39,15 @@ def baseline() -> str:
 def test_an_outcome_is_known_to_the_next_process(
     storage: str, engine: Engine, baseline: str, state: TrialState
 ) -> None:
-    trials = Trials(engine, "s")
-    trials.start(0, baseline)
+    stored = Trials(engine, "s")
+    stored.start(0, baseline)
     assert trials(storage, "s")[0].state == TrialState.RUNNING
-    trials.end(0, baseline, Outcome(state=state, reason="why"))
+    stored.end(0, baseline, Outcome(state=state, reason="why"))
     (row,) = trials(storage, "s")
     assert (row.state, row.reason, row.ended_at is not None) == (state, "why", True)
-    for stored in (trials, Trials(engine, "s")):
-        assert stored.seen == {baseline}
-        assert stored.counts == {state: 1}
+    for found in (stored, Trials(engine, "s")):
+        assert found.seen == {baseline}
+        assert found.counts == {state: 1}
     assert Trials(engine, "s").complete == ({baseline} if state == TrialState.COMPLETE else set())
 
 
@@ -66,14 +66,14 @@ def test_an_interrupted_design_is_sampled_again(
 def test_interrupting_does_not_change_ended_trials(
     storage: str, engine: Engine, baseline: str
 ) -> None:
-    trials = Trials(engine, "s")
-    trials.start(0, baseline)
-    trials.end(0, baseline, Outcome(state=TrialState.COMPLETE))
-    trials.start(1, baseline)
-    trials.repeat(1)
-    trials.interrupt()
+    stored = Trials(engine, "s")
+    stored.start(0, baseline)
+    stored.end(0, baseline, Outcome(state=TrialState.COMPLETE))
+    stored.start(1, baseline)
+    stored.repeat(1)
+    stored.interrupt()
     assert [row.state for row in trials(storage, "s")] == [TrialState.COMPLETE, TrialState.REPEATED]
-    assert trials.total == 2
+    assert stored.total == 2
 
 
 def test_only_complete_designs_within_all_constraints_are_feasible(
@@ -84,8 +84,8 @@ def test_only_complete_designs_within_all_constraints_are_feasible(
         Outcome(state=TrialState.COMPLETE, violations={"flops": 1.0, "bits": -1.0}),
         Outcome(state=TrialState.REJECTED, violations={"flops": -1.0}),
     ]
-    trials = Trials(engine, "s")
+    stored = Trials(engine, "s")
     for number, outcome in enumerate(outcomes):
-        trials.start(number, baseline)
-        trials.end(number, baseline, outcome)
+        stored.start(number, baseline)
+        stored.end(number, baseline, outcome)
     assert [row.feasible for row in trials(storage, "s")] == [True, False, False]
