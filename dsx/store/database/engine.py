@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, printable, quoted
-from dsx.secret import hidden
+from dsx.secret import redact_url
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
 from dsx.store.database.migration import MIGRATIONS, latest_version, migrate
@@ -65,7 +65,7 @@ def shown(url: URL) -> str:
     Returns:
         The text, with control characters escaped.
     """
-    return hidden(printable(url.render_as_string(hide_password=True)))
+    return redact_url(printable(url.render_as_string(hide_password=True)))
 
 
 def open_database(
