@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx.measure import Provenance
-from dsx.store.database.checked import DamagedRow, damage
+from dsx.store.database.checked import DamagedRow, describe_damage
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow, StudyRow, TrialRow
 
@@ -46,7 +46,7 @@ def test_a_damaged_row_raises_an_error_with_table_key_and_column(
             session.scalars(select(table)).all()
         row = session.execute(select(getattr(table, column))).first()
         assert row is not None
-        assert damage(table.__table__, row._mapping) in str(refused.value)
+        assert describe_damage(table.__table__, row._mapping) in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -66,5 +66,5 @@ def test_undamaged_rows_are_unchanged(copied: str) -> None:
     with Session(open_database(copied, create=False)) as session:
         for row in session.scalars(select(MeasurementRow)):
             values = {column.name: getattr(row, column.name) for column in row.__table__.columns}
-            assert damage(row.__table__, values) == ""
+            assert describe_damage(row.__table__, values) == ""
             assert isinstance(row.value, float) and isinstance(row.provenance, Provenance)

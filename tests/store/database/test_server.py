@@ -15,7 +15,7 @@ from dsx.errors import StorageError, WorkFailed
 from dsx.measure import Measurement, this_device
 from dsx.store.database.engine import open_database, parse_url
 from dsx.store.database.schema import DesignRow, MeasurementRow
-from dsx.store.database.server import addressed, connection_lost, engine_options, repeated_if_lost
+from dsx.store.database.server import connection_lost, engine_options, repeated_if_lost, with_driver
 from dsx.store.measurements.measurements import MeasurementStore
 from tests.search.looking import rows
 from tests.search.postgres import Server
@@ -55,11 +55,11 @@ def away(postgres: Server, mode: str, seconds: float) -> Iterator[None]:
     ],
 )
 def test_the_driver_is_added_to_the_url(storage: str, driver: str) -> None:
-    assert addressed(parse_url(storage)).drivername == driver
+    assert with_driver(parse_url(storage)).drivername == driver
 
 
 def test_settings_in_the_url_take_precedence() -> None:
-    url = addressed(parse_url("postgresql://u@h/d?connect_timeout=77"))
+    url = with_driver(parse_url("postgresql://u@h/d?connect_timeout=77"))
     assert "connect_timeout" not in engine_options(url)["connect_args"]
     assert "tcp_user_timeout" in engine_options(url)["connect_args"]
 

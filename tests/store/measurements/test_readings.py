@@ -14,7 +14,7 @@ from dsx.measure import Measurement, Provenance, this_device
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.measurements.readings import load_measurements, load_own, load_readings
+from dsx.store.measurements.readings import load_measurements, load_own_estimates, load_readings
 from dsx.store.studies.study import find_study
 from tests.search.looking import moved
 
@@ -119,13 +119,13 @@ def test_every_reading_has_its_provenance(again: Again) -> None:
 def test_own_estimates_are_those_of_the_weights(again: Again) -> None:
     entry = again.front.entries[1]
     again.measure(entry.id, "accuracy", READING, seed=1)
-    own = load_own(again.measurements.engine, again.study, entry.id, entry.device)
+    own = load_own_estimates(again.measurements.engine, again.study, entry.id, entry.device)
     assert own == dict(entry.metrics)
     again.measure(entry.id, "accuracy", READING)
-    newer = load_own(again.measurements.engine, again.study, entry.id, entry.device)
+    newer = load_own_estimates(again.measurements.engine, again.study, entry.id, entry.device)
     assert newer["accuracy"].value == 0.5
     assert newer | {"accuracy": own["accuracy"]} == own
-    assert load_own(again.measurements.engine, again.study, entry.id, "elsewhere") == {}
+    assert load_own_estimates(again.measurements.engine, again.study, entry.id, "elsewhere") == {}
 
 
 def test_readings_are_in_the_order_in_which_they_were_taken(again: Again) -> None:
