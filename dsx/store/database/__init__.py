@@ -25,12 +25,12 @@ __all__ = [
     "StudyRow",
     "connection_lost",
     "creating",
+    "display_url",
     "now",
     "one_line_errors",
     "open_database",
     "options_for",
     "parse_url",
     "roll_back_open",
-    "display_url",
     "sqlite_file",
 ]
