@@ -13,7 +13,7 @@ from dsx.measure import Device, this_device
 from dsx.measure.machine import absent_nvml, absent_rapl, missing_nvml, throttle_events
 from dsx.measure.timing import Quiet, look_for_noise
 from dsx.space import shipped_spaces
-from dsx.store.database import open_database, parse_url, shown
+from dsx.store.database import display_url, open_database, parse_url
 from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreement
 from dsx.store.studies import list_studies
 
@@ -150,7 +150,7 @@ def _package(package: str, use: str) -> str:
 
 
 def _database(storage: str, device: Device) -> tuple[str, Agreement | None]:
-    url = shown(parse_url(storage))
+    url = display_url(parse_url(storage))
     try:
         engine = open_database(storage, create=False)
     except StorageError as error:

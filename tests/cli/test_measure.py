@@ -104,7 +104,7 @@ def test_a_design_of_a_study(used: Path) -> None:
         (["stages=cross"], "'stages=cross': 'cross' is neither keep, a preset ("),
         (["--metric", "accuracy"], "--metric: accuracy of the baseline is known after training"),
         (["--dtype", "float16"], "Invalid value for '--dtype': "),
-        (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
+        (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` creates one"),
         (["digits", "--study", "x"], "no database at sqlite:///studies/dsx.db"),
         (["digits", "--space", "v.yaml"], "--space: the space is given twice: 'digits' and 'v"),
         (["--backend", "eagr", *COUNTED], "--backend: no backend called 'eagr'"),
