@@ -56,7 +56,7 @@ VARIANTS = {
 PRIVATE = "torch_private.py"
 """The only file that names private modules, classes and attributes of torch."""
 
-NOT_OF_TORCH = {"_replace", "_mapping", "_trial_id", "_getframe"}
+NOT_OF_TORCH = {"_asdict", "_replace", "_mapping", "_trial_id", "_getframe"}
 """Private names in dsx that are not of torch: of named tuples, SQLAlchemy, Optuna and sys."""
 
 MODULE_ATTRIBUTES = {name for name in vars(nn.Module()) if name.startswith("_")}
