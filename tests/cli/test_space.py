@@ -121,8 +121,8 @@ def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
 
 
 UNWRITABLE = (
-    "`dsx export` cannot write a model.py of the network: model.py cannot tell with which "
-    "arguments a nn.LSTM was made"
+    "`dsx export` cannot write a model.py of the network: model.py cannot determine the "
+    "arguments of a nn.LSTM"
 )
 
 
