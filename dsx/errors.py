@@ -4,6 +4,7 @@ import difflib
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from dsx.secret import hidden, hidden_in_name, without_url_password
@@ -61,6 +62,24 @@ class CheckpointError(DsxError):
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path} {problem}; delete it, or name another file")
         self.path, self.problem = path, problem
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """The reason why something is not possible with this network, space or machine.
+
+    A function that checks for one returns `Unsupported | None`; None means that it is possible.
+
+    Args:
+        reason: What prevents it, in one line.
+    """
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Refuse a reason that says nothing."""
+        if not self.reason.strip():
+            raise ValueError("an Unsupported needs a reason")
 
 
 def printable(text: str) -> str:

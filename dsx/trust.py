@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from dsx.errors import DsxError, quoted
+from dsx.parameters import parameter
 
 _given: ContextVar[frozenset[str] | None] = ContextVar("given", default=None)
 """The paths that may be followed; None for all of them."""
@@ -54,8 +55,8 @@ def check_given(path: str) -> None:
     if known is not None and path not in known:
         raise DsxError(
             f"{quoted(path)} is not imported, because that would run code that a database names "
-            "and this call does not (add --space FILE with your space file of the study, or "
-            "--trust if you trust the author of the database)"
+            f"and this call does not (add {parameter('space', 'FILE')} with your space file of the "
+            f"study, or {parameter('trust', True)} if you trust the author of the database)"
         )
 
 

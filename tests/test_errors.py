@@ -10,6 +10,7 @@ from dsx.errors import (
     SpecError,
     StorageError,
     TrialFailed,
+    Unsupported,
     WorkFailed,
     did_you_mean,
     message_line,
@@ -101,3 +102,9 @@ def test_what_is_printed_is_one_line_that_commands_nothing(text: str, shown: str
 )
 def test_an_exception_is_described_in_one_printable_line(error: Exception, text: str) -> None:
     assert with_type(error) == text
+
+
+def test_a_reason_is_never_empty() -> None:
+    assert Unsupported("needs a GPU") == Unsupported("needs a GPU")
+    with pytest.raises(ValueError, match="needs a reason"):
+        Unsupported(" ")

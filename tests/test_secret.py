@@ -133,7 +133,7 @@ def test_a_long_text_takes_no_time(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["postgresql:/u:s3cret@h/x", "u:s3cret@h"])
 def test_the_refusal_of_what_is_no_url_holds_none(text: str) -> None:
-    with pytest.raises(StorageError, match=r"^--storage: '[^']*\*\*\*@h.*' is not a") as refused:
+    with pytest.raises(StorageError, match=r"^storage: '[^']*\*\*\*@h.*' is not a") as refused:
         parse_url(text)
     assert "s3cret" not in str(refused.value)
 

@@ -16,7 +16,7 @@ def test_a_program_that_imports_dsx_is_under_no_restriction() -> None:
 def test_what_was_not_given_is_refused_and_says_what_to_add() -> None:
     with restricted(()), pytest.raises(DsxError, match=r"'dsx\.errors:unknown' is not imported,"):
         load(PATH)
-    with restricted(["dsx.errors:other"]), pytest.raises(DsxError, match="add --space FILE"):
+    with restricted(["dsx.errors:other"]), pytest.raises(DsxError, match="add space=FILE"):
         load(PATH)
 
 
@@ -25,7 +25,7 @@ def test_what_was_given_is_followed_until_the_restriction_ends() -> None:
         with restricted(()):
             give([PATH])
             assert callable(load(PATH))
-        with pytest.raises(DsxError, match="or --trust"):
+        with pytest.raises(DsxError, match="or trust=True"):
             load(PATH)
         give_all()
         assert callable(load(PATH))

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from dsx.cli._given import option
 from dsx.errors import DsxError
 from dsx.measure import this_device
-from dsx.measure.backends import refusal
+from dsx.measure.backends import unsupported
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
 from dsx.space import Design, SearchSpace, load_space, outside, read_settings, remeasured
@@ -161,10 +162,8 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
 
 
 def _check(space: SearchSpace) -> None:
-    problem = refusal(space.file.measure)
-    if problem is not None:
-        key, words = problem
-        raise DsxError(f"--{key.replace('_', '-')}: {words}")
+    if problem := unsupported(space.file.measure):
+        raise DsxError(f"{option(problem.key)}: {problem.reason}")
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:

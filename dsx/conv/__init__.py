@@ -1,6 +1,7 @@
 """Convolutions as points in a space of four dials.
 
-from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy"""
+from dsx.conv import ConvSpec, preset, build, from_conv2d, deploy
+"""
 
 from dsx.conv.build import build, dense_weight, from_conv2d
 from dsx.conv.cost import REAL_BITS, RIGID_BITS, Cost, real_cost, spec_cost

@@ -10,7 +10,12 @@ import torch
 import dsx
 from dsx.errors import StorageError
 from dsx.measure import Device, this_device
-from dsx.measure.machine import absent_nvml, absent_rapl, missing_nvml, throttle_events
+from dsx.measure.machine import (
+    throttle_events,
+    unsupported_cpu_energy,
+    unsupported_gpu_energy,
+    unsupported_nvml,
+)
 from dsx.measure.timing import Quiet, look_for_noise
 from dsx.space import shipped_spaces
 from dsx.store.database import open_database, parse_url, shown
@@ -111,13 +116,15 @@ def _cores(device: Device) -> str:
 
 
 def _energy() -> str:
-    absent = {"processor (RAPL)": absent_rapl(), "GPU (NVML)": absent_nvml()}
-    there = [meter for meter, problem in absent.items() if not problem]
-    return ", ".join(there) or absent_rapl()
+    no_rapl, no_nvml = unsupported_cpu_energy(), unsupported_gpu_energy()
+    if no_rapl is not None and no_nvml is not None:
+        return no_rapl.reason
+    counters = {"processor (RAPL)": no_rapl, "GPU (NVML)": no_nvml}
+    return ", ".join(name for name, problem in counters.items() if problem is None)
 
 
 def _throttling() -> str:
-    told = {"processor": throttle_events() is not None, "GPU": not missing_nvml()}
+    told = {"processor": throttle_events() is not None, "GPU": unsupported_nvml() is None}
     there = " and ".join(of for of, known in told.items() if known)
     return f"noticed on the {there}" if there else "not told by this system"
 

@@ -11,6 +11,7 @@ from dsx.errors import DsxError, WorkFailed
 from dsx.measure import this_device
 from dsx.measure.machine import load_since, look_at_load
 from dsx.measure.metrics.flops import space_notes
+from dsx.parameters import parameter
 from dsx.plain import plain
 from dsx.process import torch_threads
 from dsx.search.design.selection import design_of
@@ -139,7 +140,8 @@ def search(
     _check(study, trials, seed)
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study
-    check_study_name(name, " (the name of the space; choose another with --study NAME)")
+    advice = f"choose another: {parameter('study', 'NAME')}"
+    check_study_name(name, f" (the name of the space; {advice})")
     engine = open_database(storage, True, storage_timeout, adopt)
     measurements = MeasurementStore(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
@@ -167,9 +169,9 @@ def _check(study: str | None, trials: int, seed: int) -> None:
     if study is not None:
         check_study_name(study)
     if not 1 <= trials <= MOST_TRIALS:
-        raise DsxError(f"--trials: {trials} (allowed: 1 to {MOST_TRIALS})")
+        raise DsxError(f"{parameter('trials')}: {trials} (allowed: 1 to {MOST_TRIALS})")
     if not 0 <= seed <= LARGEST_SEED:
-        raise DsxError(f"--seed: {seed} (allowed: 0 to {LARGEST_SEED})")
+        raise DsxError(f"{parameter('seed')}: {seed} (allowed: 0 to {LARGEST_SEED})")
 
 
 def _resume_if_lost(resume: Callable[[], "_Run"], lease: Lease, end: float | None) -> None:

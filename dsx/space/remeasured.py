@@ -5,6 +5,7 @@ from typing import Any
 
 from dsx.conv import set_mode
 from dsx.errors import DsxError
+from dsx.parameters import parameter
 from dsx.space.network.model import check_alone
 from dsx.space.space import SearchSpace
 from dsx.space.yaml.schema import Measure
@@ -30,6 +31,6 @@ def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:
         try:
             check_alone(network, space.data.image_shape)
         except DsxError as error:
-            raise DsxError(f"--batch: 1: {error}") from error
+            raise DsxError(f"{parameter('batch')}: 1: {error}") from error
     file = space.file.model_copy(update={"measure": measure})
     return dataclasses.replace(space, file=file)

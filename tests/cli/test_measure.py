@@ -84,7 +84,10 @@ def test_a_design_of_a_study(used: Path) -> None:
     [
         (["digts"], "no search space called 'digts' (allowed: "),
         (["stages=cross"], "'stages=cross': 'cross' is neither keep, a preset ("),
-        (["--metric", "accuracy"], "--metric: accuracy of the baseline is known after training"),
+        (
+            ["--metric", "accuracy"],
+            "--metric: accuracy of the baseline is known only after ",
+        ),
         (["--dtype", "float16"], "Invalid value for '--dtype': "),
         (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
         (["digits", "--study", "x"], "--study and --pick: have a space of their own; leave out"),

@@ -298,7 +298,7 @@ def test_files_that_compute_something_else_are_found_out(
 
 def test_an_earlier_export_is_replaced_if_forced(searched: Searched, out: Path) -> None:
     export(searched.space, searched.design, out, weights=searched.weights)
-    with pytest.raises(DsxError, match=r"^--out: '.*chosen' exists already .* --force\)$"):
+    with pytest.raises(DsxError, match=r"^out: '.*chosen' exists already .* force=True\)$"):
         export(searched.space, searched.design, out, weights=searched.weights)
     labels = {"study": "another"}
     export(
@@ -365,5 +365,5 @@ class _Adding(Mapping[str, torch.Tensor]):
 
 def test_a_place_that_cannot_be_written_is_said(searched: Searched, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DsxError, match=r"^--out: '.*/file/chosen' cannot be written: "):
+    with pytest.raises(DsxError, match=r"^out: '.*/file/chosen' cannot be written: "):
         export(searched.space, searched.design, tmp_path / "file" / "chosen")

@@ -85,7 +85,7 @@ def test_a_folder_that_holds_anything_else_stays(name: str, tmp_path: Path) -> N
     out = exported(tmp_path / "out")
     change(out)
     before = content(out)
-    problem = rf"^--out: '.*/out' is not replaced: '{named}' is not from an export, or was changed "
+    problem = rf"^out: '.*/out' is not replaced: '{named}' is not from an export, or was changed "
     with pytest.raises(DsxError, match=problem):
         check_place(out, force=True)
     with pytest.raises(DsxError, match=problem), appearing(out, force=True) as folder:
@@ -95,7 +95,9 @@ def test_a_folder_that_holds_anything_else_stays(name: str, tmp_path: Path) -> N
 
 def test_without_force_nothing_is_replaced(tmp_path: Path) -> None:
     out = exported(tmp_path / "out")
-    with pytest.raises(DsxError, match=r"exists already \(choose another, or replace it: --force"):
+    with pytest.raises(
+        DsxError, match=r"exists already \(choose another, or replace it: force=True"
+    ):
         check_place(out, force=False)
 
 
@@ -111,7 +113,7 @@ def test_a_file_or_a_link_is_not_replaced(force: bool, tmp_path: Path) -> None:
         "dangling": "is a symbolic link",
     }
     for name, problem in problems.items():
-        with pytest.raises(DsxError, match=rf"^--out: '.*/{name}' {problem}"):
+        with pytest.raises(DsxError, match=rf"^out: '.*/{name}' {problem}"):
             check_place(tmp_path / name, force)
 
 
@@ -129,7 +131,7 @@ def test_the_folder_one_is_in_is_not_replaced(
     (tmp_path / "out" / "inner").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "out" / "inner")
     for name in (".", "..", "", str(tmp_path / "out")):
-        with pytest.raises(DsxError, match="is the folder you are in, or holds it"):
+        with pytest.raises(DsxError, match="is the current folder"):
             check_place(Path(name), force=True)
 
 
@@ -172,7 +174,7 @@ def test_an_error_of_the_work_itself_is_not_about_the_temporary_folder(tmp_path:
 def test_no_temporary_name_is_in_the_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "x"
-    problem = rf"^--out: '{out}' cannot be written: Not a directory$"
+    problem = rf"^out: '{out}' cannot be written: Not a directory$"
     with pytest.raises(DsxError, match=problem):
         check_place(out, force=False)
 

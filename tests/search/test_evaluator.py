@@ -393,7 +393,7 @@ def test_a_metric_may_return_a_fraction(storage: str) -> None:
         ("exits", "the baseline cannot be measured: SystemExit$"),
         (
             "protocol_exits",
-            "^the protocol of tests.search.metrics:protocol_exits cannot be read: SystemExit$",
+            r"^tests\.search\.metrics:protocol_exits: protocol\(\) fails: SystemExit$",
         ),
     ],
 )

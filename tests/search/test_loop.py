@@ -258,7 +258,7 @@ def test_names_that_could_not_be_folders_are_refused(storage: str, name: str) ->
 
 
 def test_no_trials_are_refused(storage: str) -> None:
-    with pytest.raises(DsxError, match=r"--trials: 0 \(allowed: 1 to "):
+    with pytest.raises(DsxError, match=r"trials: 0 \(allowed: 1 to "):
         search(STATIC, trials=0, storage=storage)
 
 

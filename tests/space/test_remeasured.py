@@ -28,5 +28,5 @@ def test_a_network_that_cannot_take_one_image_says_so() -> None:
     text = BATCHED.replace("small_cnn", "tests.space.networks:Squeezing")
     text = text.replace("model_args: {width: 8}\n", "").replace("stages.*", "*")
     assert remeasured(space(BATCHED), batch=1).file.measure.batch == 1
-    with pytest.raises(DsxError, match=r"^--batch: 1: returns 10 for a batch of 1 image: "):
+    with pytest.raises(DsxError, match=r"^batch: 1: returns 10 for a batch of 1 image: "):
         remeasured(space(text), batch=1)

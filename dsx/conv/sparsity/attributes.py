@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from numpy import ndarray
 from torch import Tensor, nn
 
-from dsx.errors import SpecError, short
+from dsx.errors import SpecError, Unsupported, short
 from dsx.plain import plain
 
 _PAIRS = ("stride", "padding", "dilation")
@@ -46,8 +46,8 @@ def sizes_of(conv: nn.Conv2d) -> Sizes:
     Raises:
         SpecError: If its attributes disagree with its weight, so that one of them is a mistake.
     """
-    if reason := disagreement(conv):
-        raise SpecError(reason)
+    if problem := disagreement(conv):
+        raise SpecError(problem.reason)
     outputs, inputs, rows, columns = conv.weight.shape
     groups = int(conv.groups)
     return Sizes(
@@ -84,7 +84,7 @@ def correct(conv: nn.Conv2d) -> None:
         setattr(conv, name, found)
 
 
-def disagreement(conv: nn.Conv2d) -> str:
+def disagreement(conv: nn.Conv2d) -> Unsupported | None:
     """Describe where the attributes of a convolution disagree with what torch computes.
 
     Args:
@@ -92,29 +92,30 @@ def disagreement(conv: nn.Conv2d) -> str:
 
     Returns:
         The disagreement as the rest of a sentence that begins with the name of the convolution;
-        empty if there is none.
+        None if there is none.
     """
     for name in _PAIRS:
         value = getattr(conv, name)
         if not isinstance(value, str) and pair(value) is None:
-            return f"its {name} is {short(repr(value))}, neither one nor two integers"
+            given = short(repr(value))
+            return Unsupported(f"its {name} is {given}, neither one nor two integers")
     weight = _weight(conv)
     if weight is not None and weight.dim() != 4:
-        return f"its weight has {weight.dim()} dimensions, not 4"
+        return Unsupported(f"its weight has {weight.dim()} dimensions, not 4")
     for name, (value, found) in _sizes(conv).items():
         if not _equal(value, found):
             sizes = " x ".join(map(str, conv.weight.shape))
-            return (
+            return Unsupported(
                 f"its {name} is {short(repr(value))}, but its weight of {sizes} computes with "
                 f"{found}: set {name} to {found}"
             )
     if conv.padding_mode != "zeros" and margins(conv) != _padded(conv):
-        return (
+        return Unsupported(
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
             f"{short(repr(conv.padding_mode))} torch pads as it was made: build the convolution "
             "again"
         )
-    return ""
+    return None
 
 
 def margins(conv: nn.Conv2d) -> tuple[int, int, int, int]:

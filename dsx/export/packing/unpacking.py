@@ -120,7 +120,8 @@ def split(
     inputs: int,
 ) -> list[torch.Tensor]:
     """Cut a convolution into small grouped ones, each of outputs with equally many channels of one
-    kernel shape, on the bounding box of the shape; the last is the order of their outputs."""
+    kernel shape, on the bounding box of the shape; the last is the order of their outputs.
+    """
     found: list[torch.Tensor] = []
     orders = []
     for number, shape in enumerate(shapes):
@@ -154,7 +155,8 @@ def shifted(
     weight: torch.Tensor, shapes: torch.Tensor, which: torch.Tensor, groups: int
 ) -> list[torch.Tensor]:
     """List the weights of each kernel position, (groups, outputs, gw), one kernel shape after the
-    other; then the order of the outputs, if they are not in order."""
+    other; then the order of the outputs, if they are not in order.
+    """
     found, members = [], []
     for number, shape in enumerate(shapes):
         outputs = (which[:, 0] == number).nonzero().reshape(groups, -1)
@@ -171,7 +173,8 @@ def window_gemm(
     weight: torch.Tensor, channels: torch.Tensor, inputs: int, step: int
 ) -> list[torch.Tensor]:
     """Lay the filters out as one matrix for each window, filled up with zeros; the second
-    tensor has the row of each output."""
+    tensor has the row of each output.
+    """
     between = math.gcd(step, inputs)
     window = channels[:, 0] // between
     order = window.argsort(stable=True)
@@ -193,7 +196,8 @@ def maps_merge(
     inputs: int,
 ) -> list[torch.Tensor]:
     """List the channels of all pieces, if they are not in order, the different filters on their
-    shapes, and the maps that each output adds up."""
+    shapes, and the maps that each output adds up.
+    """
     outputs, splits = chosen.shape
     cut, shape_of = (table.reshape(outputs * splits, -1) for table in (channels, which))
     pieces, read = torch.unique(cut, dim=0, return_inverse=True)

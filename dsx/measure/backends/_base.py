@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from dsx.conv import Run
+from dsx.errors import Unsupported
 
 Prepare = Callable[[Sequence[nn.Module], Tensor, int], list[Run]]
 """From networks in eval mode, a sample and a number of threads to what runs each of them once on
@@ -20,7 +21,8 @@ class Backend:
         prepare: See `Prepare`; several networks at once, since for some that is far cheaper than
             one after another.
         needs: Packages that it needs, each with the extra of dsx that brings it.
-        lacks: Says what else it needs that this machine has not; an empty string if nothing.
+        unsupported: Function that returns what else the backend needs and this machine does not
+            have, as a sentence; None if it can run here.
         clock: Of a run with one thread: "thread" where the calling thread does the work, "process"
             where threads of the backend's own do.
         races: Whether the forms of a convolution are timed in it; else they are in eager, since
@@ -34,7 +36,7 @@ class Backend:
 
     prepare: Prepare
     needs: Mapping[str, str] = field(default_factory=dict)
-    lacks: Callable[[], str] = lambda: ""
+    unsupported: Callable[[], Unsupported | None] = lambda: None
     clock: str = "thread"
     races: bool = True
     own_reference_workload: bool = False

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv import Run
+from dsx.errors import Unsupported
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 from dsx.process import restored_environment, torch_threads
@@ -100,7 +101,7 @@ def _forget() -> None:
     gc.collect()
 
 
-def _no_compiler() -> str:
+def _unsupported() -> Unsupported | None:
     # The compiler of torch names its cache in the environment when it is imported.
     with restored_environment():
         from torch._inductor.cpp_builder import get_cpp_compiler
@@ -109,8 +110,10 @@ def _no_compiler() -> str:
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler:
-        return "compile needs a C++ compiler: g++, or the one that the environment's CXX names"
-    return ""
+        return Unsupported(
+            "compile needs a C++ compiler: g++, or the one named by the environment variable CXX"
+        )
+    return None
 
 
-BACKEND = Backend(prepare=prepare, lacks=_no_compiler, races=False)
+BACKEND = Backend(prepare=prepare, unsupported=_unsupported, races=False)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import torch
 
+from dsx.errors import Unsupported
 from dsx.measure.machine import nvml as _nvml
 
 POWERCAP = Path("/sys/class/powercap")
@@ -80,7 +81,7 @@ class NvmlMeter:
 
     def _read(self) -> int:
         energy = _nvml.energy_mj(self._gpu)
-        assert energy is not None, "asked although absent() says that there is no counter"
+        assert energy is not None, "the GPU has no energy counter, see unsupported_gpu_energy()"
         return energy
 
     def spent(self) -> float:
@@ -89,31 +90,43 @@ class NvmlMeter:
         return float(self._before - before)
 
 
-def absent_rapl(powercap: Path = POWERCAP) -> str:
-    """Say why the processor's energy cannot be read; an empty string where it can."""
+def unsupported_cpu_energy(powercap: Path = POWERCAP) -> Unsupported | None:
+    """Check whether the energy of the processor can be read.
+
+    Args:
+        powercap: The kernel's folder of energy counters.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
     found = packages(powercap)
     if not found:
-        return (
-            "cannot be told on this machine: it has no counter of its processor's energy "
-            f"(RAPL, under {powercap})"
+        return Unsupported(
+            "cannot be measured on this machine: the processor has no energy counter (RAPL, under "
+            f"{powercap})"
         )
     try:
         for domain in found:
             (domain / "energy_uj").read_text()
     except PermissionError:
-        return (
-            "cannot be told: only root may read the energy counters of this machine (to allow it "
-            f"until the next start: sudo chmod a+r {powercap}/intel-rapl:*/energy_uj)"
+        return Unsupported(
+            "cannot be measured: only root may read the energy counters of this machine (to allow "
+            f"it until the next boot: sudo chmod a+r {powercap}/intel-rapl:*/energy_uj)"
         )
-    return ""
+    return None
 
 
-def absent_nvml() -> str:
-    """Say why the GPU's energy cannot be read; an empty string where it can."""
+def unsupported_gpu_energy() -> Unsupported | None:
+    """Check whether the energy of the GPU can be read.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
+    here = "cannot be measured on this machine"
     if not torch.cuda.is_available():
-        return "cannot be told on this machine: it has no GPU that torch can use"
-    if _nvml.missing():
-        return f"cannot be told on this machine: {_nvml.missing()}"
+        return Unsupported(f"{here}: torch finds no GPU")
+    if problem := _nvml.unsupported():
+        return Unsupported(f"{here}: {problem.reason}")
     if _nvml.energy_mj(torch.cuda.current_device()) is None:
-        return "cannot be told on this machine: its GPU has no counter of its energy"
-    return ""
+        return Unsupported(f"{here}: the GPU has no energy counter")
+    return None

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from dsx.errors import Unsupported
+
 NEEDS = "the package nvidia-ml-py: pip install 'dsx[nvidia]'"
 _SLOWED = {
     "SwPowerCap": "power limit",
@@ -18,17 +20,17 @@ _SLOWED = {
 
 
 @functools.cache
-def missing() -> str:
-    """Say why NVML cannot be had; an empty string where it can."""
+def unsupported() -> Unsupported | None:
+    """Return why NVML cannot be used; None if it can."""
     if importlib.util.find_spec("pynvml") is None:
-        return f"NVML needs {NEEDS}"
+        return Unsupported(f"NVML needs {NEEDS}")
     import pynvml
 
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return f"no NVML: {error}"
-    return ""
+        return Unsupported(f"NVML cannot be used: {error}")
+    return None
 
 
 def power_limit_watts(gpu: int) -> int | None:
@@ -55,7 +57,7 @@ def slowed_by(gpu: int) -> list[str] | None:
 
 def _ask(gpu: int, question: str) -> Any:
     """Ask the driver about a GPU, by torch's number; None where this GPU has no answer."""
-    if missing() or not torch.cuda.is_available():
+    if unsupported() or not torch.cuda.is_available():
         return None
     nvml = _nvml()
     # The driver numbers all GPUs, torch those that this process may see.

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from dsx.analysis import Measurement
 from dsx.conv import Cost
+from dsx.errors import Unsupported
 from dsx.measure.candidate import Candidate, Exported
 from dsx.space import SearchSpace
 
@@ -40,10 +41,8 @@ class Metric:
             measured one by one.
         read_exported: Measures exported files, as readings by name; None if exported files are not
             measured for this metric.
-        lacks: Says what a space lacks for it, in words that follow the metric's name; an empty
-            string where nothing.
-        absent: Says why it cannot be measured on this machine for a space, in words that follow
-            the metric's name; an empty string where it can.
+        unsupported: Function that returns why the metric cannot be measured for a space on this
+            machine, as the rest of a sentence that begins with the metric's name; None if it can.
     """
 
     unit: str
@@ -59,8 +58,7 @@ class Metric:
         Callable[[Sequence[Candidate], Callable[[], None] | None], list[Measurement]] | None
     ) = None
     read_exported: Callable[[Exported], Mapping[str, Measurement]] | None = None
-    lacks: Callable[[SearchSpace], str] = lambda space: ""
-    absent: Callable[[SearchSpace], str] = lambda space: ""
+    unsupported: Callable[[SearchSpace], Unsupported | None] = lambda space: None
 
     @property
     def refinement(self) -> Refinement:

@@ -13,7 +13,7 @@ import torch
 
 from dsx.analysis import Energy, Measurement, Provenance
 from dsx.conv import Run
-from dsx.errors import WorkFailed
+from dsx.errors import Unsupported, WorkFailed
 from dsx.measure.candidate import Candidate
 from dsx.measure.machine import load as busy
 from dsx.measure.machine import throttling as throttle
@@ -21,8 +21,8 @@ from dsx.measure.machine.energy_counters import (
     Meter,
     NvmlMeter,
     RaplMeter,
-    absent_nvml,
-    absent_rapl,
+    unsupported_cpu_energy,
+    unsupported_gpu_energy,
 )
 from dsx.measure.metrics._base import Metric
 from dsx.measure.run_settings import run_settings
@@ -138,11 +138,20 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
-def absent(space: SearchSpace) -> str:
-    """Say why this machine does not tell the energy of the processor that runs the network."""
-    return absent_nvml() if space.file.measure.device == "cuda" else absent_rapl()
+def unsupported(space: SearchSpace) -> Unsupported | None:
+    """Return why the energy of the processor of a space cannot be measured; None if it can."""
+    return (
+        unsupported_gpu_energy()
+        if space.file.measure.device == "cuda"
+        else unsupported_cpu_energy()
+    )
 
 
 METRIC = Metric(
-    unit="mJ", direction="minimize", stage="timed", read=read, protocol=protocol, absent=absent
+    unit="mJ",
+    direction="minimize",
+    stage="timed",
+    read=read,
+    protocol=protocol,
+    unsupported=unsupported,
 )

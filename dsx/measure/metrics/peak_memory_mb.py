@@ -9,6 +9,7 @@ from typing import Any
 
 from dsx.analysis import Measurement, PeakMemory, Provenance, exact
 from dsx.conv import Run
+from dsx.errors import Unsupported
 from dsx.measure.backends import prepare
 from dsx.measure.candidate import Candidate
 from dsx.measure.machine.allocations import peak_bytes
@@ -47,13 +48,16 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
-def absent(space: SearchSpace) -> str:
-    """Say which backends keep their memory to themselves."""
+def unsupported(space: SearchSpace) -> Unsupported | None:
+    """Return why the memory of a space's backend cannot be measured; None if it can."""
     backend = space.file.measure.backend
     if backend in BACKENDS:
-        return ""
+        return None
     allowed = ", ".join(BACKENDS)
-    return f"cannot be told of the backend {backend}, whose memory is its own (allowed: {allowed})"
+    return Unsupported(
+        f"cannot be measured for the backend {backend}, which allocates memory itself (allowed: "
+        f"{allowed})"
+    )
 
 
 METRIC = Metric(
@@ -63,5 +67,5 @@ METRIC = Metric(
     noise="exact",
     read=read,
     protocol=protocol,
-    absent=absent,
+    unsupported=unsupported,
 )

@@ -17,6 +17,7 @@ from dsx.activity import activity
 from dsx.analysis import Measurement
 from dsx.conv import set_mode
 from dsx.data import Split
+from dsx.errors import Unsupported
 from dsx.measure.candidate import Candidate
 from dsx.measure.metrics._base import Metric
 from dsx.measure.metrics.accuracy import share_of_hits
@@ -71,9 +72,11 @@ def protocol(space: SearchSpace) -> Mapping[str, Any]:
     return {"version": 1, "batch_norm_images": IMAGES, "seed": seed, **facts}
 
 
-def lacks(space: SearchSpace) -> str:
-    """Say that a space without weights to begin with has nothing to project."""
-    return "" if space.file.weights is not None else "needs weights to begin with (weights: FILE)"
+def unsupported(space: SearchSpace) -> Unsupported | None:
+    """Return why a space has no weights to project; None if it has weights."""
+    if space.file.weights is None:
+        return Unsupported("needs pretrained weights (weights: FILE)")
+    return None
 
 
 METRIC = Metric(
@@ -83,5 +86,5 @@ METRIC = Metric(
     read=read,
     protocol=protocol,
     always=True,
-    lacks=lacks,
+    unsupported=unsupported,
 )

@@ -15,6 +15,7 @@ from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.statistics import spread
+from dsx.parameters import parameter
 from dsx.process import torch_threads
 
 GROUP_SECONDS = 0.25
@@ -68,7 +69,8 @@ class Quiet:
         if abs(self.drift - 1) > DRIFTED:
             found.append(
                 f"the sentinel takes {self.drift:.2f} times its reference: if that stays so on a "
-                "quiet machine, take the reference anew (--calibrate) before a new study"
+                f"quiet machine, take the reference anew ({parameter('calibrate', True)}) before a "
+                "new study"
             )
         if not found and not self.enough:
             found.append(

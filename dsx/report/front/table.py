@@ -197,8 +197,8 @@ class _View:
                 said.append(f"{title(name, unit)} in {unit}")
         yield self._text("; ".join(said), "dim")
         if unlisted(front):
-            more = f"{unlisted(front)} more designs are perhaps on the front (--json lists all)."
-            yield self._text(more, "dim")
+            more = f"{unlisted(front)} more designs are perhaps on the front"
+            yield self._text(f"{more} (the JSON output lists all).", "dim")
         yield from (self._text(note, "dim") for note in deployed_notes(front))
         if trials := other_trials(front.outcomes):
             yield self._text(f"trials: {trials}", "dim")

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, Unsupported
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, read_latencies
-from dsx.measure.backends import Backend, refusal
+from dsx.measure.backends import Backend, unsupported
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
+from dsx.parameters import parameter
 from dsx.process import torch_threads
 from dsx.search.design.measure_design import MetricResult, Single
 from dsx.search.evaluator import WAITING
@@ -20,17 +21,15 @@ ALL, EAGER = "all", "eager"
 
 @dataclass(frozen=True, kw_only=True)
 class InBackend:
-    """How fast a design is in a backend.
+    """Latency of a design in a backend.
 
     Args:
-        backend: Its name.
-        number: Milliseconds; None where it cannot be used.
-        reason: Why it cannot.
+        backend: Name of the backend.
+        latency: Latency in milliseconds, or the reason why the backend cannot be used.
     """
 
     backend: str
-    number: MetricResult | None
-    reason: str = ""
+    latency: MetricResult | Unsupported
 
 
 def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
@@ -49,21 +48,24 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
         WorkFailed: If the network fails.
     """
     everything = ALL in wanted
-    spaces, reasons = {}, {}
+    spaces: dict[str, SearchSpace] = {}
+    problems: dict[str, Unsupported] = {}
     for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
         space = remeasured(single.space, backend=name)
-        problem = refusal(space.file.measure)
+        problem = unsupported(space.file.measure)
         if problem is None:
             spaces[name] = space
         elif everything:
-            reasons[name] = problem[1]
+            problems[name] = problem
         else:
-            raise DsxError(f"--backend: {problem[1]}")
+            raise DsxError(f"{parameter('backend')}: {problem.reason}")
     with torch_threads(single.space.file.measure.threads):
-        numbers = _Comparison(single, spaces, everything, reasons).numbers()
+        numbers = _Comparison(single, spaces, everything, problems).numbers()
     return [
-        InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
-        for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))
+        InBackend(backend=name, latency=latency)
+        for name, latency in sorted(
+            (numbers | problems).items(), key=lambda item: (item[0] != EAGER, item[0])
+        )
     ]
 
 
@@ -74,7 +76,7 @@ class _Comparison:
         single: The design.
         spaces: By backend.
         lenient: Whether a backend that cannot take the network is passed over.
-        reasons: Why a backend was passed over; added to.
+        problems: Reasons why backends are left out, by name; reasons are added.
     """
 
     def __init__(
@@ -82,10 +84,10 @@ class _Comparison:
         single: Single,
         spaces: dict[str, SearchSpace],
         lenient: bool,
-        reasons: dict[str, str],
+        problems: dict[str, Unsupported],
     ) -> None:
         self.single, self.spaces = single, spaces
-        self.lenient, self.reasons = lenient, reasons
+        self.lenient, self.problems = lenient, problems
 
     def numbers(self) -> dict[str, MetricResult]:
         """Look up what is known, and time the others in turn."""
@@ -133,7 +135,7 @@ class _Comparison:
             except DsxError as error:
                 if not self.lenient or name == EAGER:
                     raise
-                self.reasons[name] = str(error)
+                self.problems[name] = Unsupported(str(error))
                 continue
             ready[name] = candidate
         return ready

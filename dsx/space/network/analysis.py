@@ -114,7 +114,7 @@ def analysis(model: nn.Module, sample: Tensor, kept: bool = False) -> NetworkAna
     network = set_mode(copied(model), False)
     seen = watch(network, sample)
     traced = follow(network, sample)
-    alone, untraced = excluded(network, traced, seen), traced.obstacle
+    alone, problem = excluded(network, traced, seen), traced.unsupported
     scaleless = set() if kept else normed(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
@@ -131,7 +131,7 @@ def analysis(model: nn.Module, sample: Tensor, kept: bool = False) -> NetworkAna
         output_shape=tuple(seen.output.shape[1:]),
         wrapped=seen.wrapped,
         uncounted=seen.uncounted,
-        untraced=untraced,
+        untraced=None if problem is None else problem.reason,
     )
 
 

@@ -8,6 +8,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from dsx.conv.graph import Traced, untouchable
 from dsx.conv.sparsity import disagreement
+from dsx.errors import Unsupported
 from dsx.space.network.calls import CONVOLUTIONS, Calls
 
 FUNCTIONAL = "(no module)"
@@ -32,24 +33,24 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
     for name, module in network.named_modules():
         if not isinstance(module, CONVOLUTIONS):
             continue
-        reason = obstacle(module, held)
-        if not reason and module not in calls.modules:
-            reason = _uncalled(module, calls)
+        problem = irreplaceable(module, held)
+        if problem is None and module not in calls.modules:
+            problem = _uncalled(module, calls)
         used = any(id(p) in calls.weights for p in module._parameters.values())
-        if not reason and (used or module in read):
-            reason = "the network's own code reads its weights"
-        if reason:
-            found[name] = reason
+        if problem is None and (used or module in read):
+            problem = Unsupported("the network's own code reads its weights")
+        if problem is not None:
+            found[name] = problem.reason
     if calls.convolutions:
         number = f"{calls.convolutions} convolution{'s' if calls.convolutions > 1 else ''}"
         found[FUNCTIONAL] = f"{number} computed by no nn.Module that the network registers"
     return found
 
 
-def _uncalled(conv: nn.Module, calls: Calls) -> str:
+def _uncalled(conv: nn.Module, calls: Calls) -> Unsupported:
     if id(conv._parameters["weight"]) not in calls.weights:
-        return "is not called in a forward pass"
-    return (
+        return Unsupported("is not called in a forward pass")
+    return Unsupported(
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
         "by a function)"
     )
@@ -60,35 +61,35 @@ def holders(network: nn.Module) -> Holders:
     return Counter(id(p) for module in network.modules() for p in module._parameters.values())
 
 
-def obstacle(conv: nn.Module, held: Holders) -> str:
-    """Say why a convolution cannot be replaced, as far as it shows without running anything.
+def irreplaceable(conv: nn.Module, held: Holders) -> Unsupported | None:
+    """Check whether a convolution can be replaced, as far as this shows without running anything.
 
     Args:
         conv: A convolution of a network.
         held: The holders of the network's parameters.
 
     Returns:
-        The reason; empty if there is none.
+        The reason why it cannot; None if it can.
     """
     if is_parametrized(conv) or conv._parameters.get("weight") is None:
-        return "its weight is computed from others"
+        return Unsupported("its weight is computed from others")
     if type(conv) is not nn.Conv2d:
-        return f"is a {type(conv).__name__}, not a nn.Conv2d"
+        return Unsupported(f"is a {type(conv).__name__}, not a nn.Conv2d")
     if _hooked(conv):
-        return "hooks hang on it, and would be lost"
+        return Unsupported("hooks hang on it, and would be lost")
     if (
         {"forward", "_conv_forward"} & vars(conv).keys()
         or conv._modules
         or conv._buffers
         or len(conv._parameters) > 2
     ):
-        return "more hangs on it than a weight and a bias, and would be lost"
-    if reason := disagreement(conv):
-        return reason
+        return Unsupported("more hangs on it than a weight and a bias, and would be lost")
+    if problem := disagreement(conv):
+        return problem
     own = [p for p in conv._parameters.values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
-        return "shares weights with another module"
-    return ""
+        return Unsupported("shares weights with another module")
+    return None
 
 
 def _hooked(conv: nn.Module) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dsx.conv import KEEP, ConvSpec, unread_channels
-from dsx.errors import SpecError
+from dsx.errors import SpecError, Unsupported
 from dsx.space.dials import DIALS, UNTURNED, Dial, Options, Value, turn
 from dsx.space.network.slots import Slot
 from dsx.space.options.choices import KEEPS, Choices, Fork, Tree, leaves
@@ -77,10 +77,10 @@ class _Fitting:
 
     def applies(self, label: str, spec: ConvSpec) -> bool:
         """Say whether every slot can take a spec; note why not under its label."""
-        reason = self._reason(spec)
-        if reason:
-            self.left_out.setdefault(label, reason)
-        return reason is None
+        problem = self._unsupported(spec)
+        if problem is not None:
+            self.left_out.setdefault(label, problem.reason)
+        return problem is None
 
     def meaning(self, spec: ConvSpec) -> Meaning:
         """Give the canonical spec of each slot."""
@@ -110,23 +110,24 @@ class _Fitting:
     def _fits(self, dial: Dial, spec: ConvSpec) -> bool:
         if dial.harmless is None:
             return True
-        reason = self._reason(spec)
-        if reason:
-            self.left_out.setdefault(self._label(dial, dial.harmless, spec), reason)
-        return reason is None
+        problem = self._unsupported(spec)
+        if problem is not None:
+            self.left_out.setdefault(self._label(dial, dial.harmless, spec), problem.reason)
+        return problem is None
 
     def _label(self, dial: Dial, harmless: Mapping[str, Value], spec: ConvSpec) -> str:
         """Name the dials of a refused spec without which it would not be refused for this."""
-        reason = self._reason(spec)
+        problem = self._unsupported(spec)
         blamed = [
             name
             for name in dict.fromkeys((*harmless, dial.name))
-            if name not in harmless or self._reason(turn(spec, name, harmless[name])) != reason
+            if name not in harmless
+            or self._unsupported(turn(spec, name, harmless[name])) != problem
         ]
         return ", ".join(f"{name} {_written(getattr(spec, name))}" for name in blamed)
 
-    def _reason(self, spec: ConvSpec) -> str | None:
-        return next(filter(None, (refusal(spec, slot) for slot in self.slots)), None)
+    def _unsupported(self, spec: ConvSpec) -> Unsupported | None:
+        return next(filter(None, (unsupported_spec(spec, slot) for slot in self.slots)), None)
 
 
 def _distinct(options: Iterable[tuple[T, Hashable]]) -> tuple[T, ...]:
@@ -157,8 +158,8 @@ def _written(option: Value) -> str:
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
-def refusal(spec: ConvSpec, slot: Slot) -> str | None:
-    """Say why a space leaves a spec out for a slot.
+def unsupported_spec(spec: ConvSpec, slot: Slot) -> Unsupported | None:
+    """Check whether a space can offer a spec for a slot.
 
     Args:
         spec: Any spec.
@@ -171,16 +172,18 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
     try:
         at = slot.canonical(spec)
     except SpecError as error:
-        return f"{slot.name}: {error}"
+        return Unsupported(f"{slot.name}: {error}")
     # What stands there is no matter of the space: `keep` has one group, and no basis.
     if at.groups != 1:
         stride = at.channel_stride or "block"
         unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)
         if unread:
-            return f"{slot.name}: leaves {unread} of {slot.in_channels} channels unread"
+            reason = f"leaves {unread} of {slot.in_channels} channels unread"
+            return Unsupported(f"{slot.name}: {reason}")
     most = slot.out_channels * at.splits
     if at.binary_basis > most:
-        return f"{slot.name}: of {at.binary_basis} binary filters only {most} can ever be chosen"
+        reason = f"of {at.binary_basis} binary filters only {most} can ever be chosen"
+        return Unsupported(f"{slot.name}: {reason}")
     return None
 
 

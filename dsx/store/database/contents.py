@@ -7,6 +7,7 @@ from sqlalchemy import Engine, Inspector, select
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError
+from dsx.parameters import parameter
 from dsx.store.database.schema import SCHEMA_VERSION, Base, DatabaseRow, StudyRow
 
 OPTUNA = frozenset({"studies", "trials", "version_info"})
@@ -39,7 +40,7 @@ def check_owner(engine: Engine, adopt: bool) -> None:
         whose = "Optuna" if optuna else "another program"
         raise StorageError(
             f"it holds tables of {whose} ({_listed(tables)}) and none of dsx (choose another "
-            "database, or let dsx add its tables to this one: --adopt)"
+            f"database, or let dsx add its tables to this one: {parameter('adopt', True)})"
         )
 
 

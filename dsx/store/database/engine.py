@@ -1,6 +1,5 @@
 """Open a database so that readers never block writers, and exactly one process makes its tables."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, printable, quoted
+from dsx.parameters import parameter
 from dsx.secret import hidden
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
@@ -39,9 +39,7 @@ def parse_url(storage: str) -> URL:
     Raises:
         StorageError: If it is none.
     """
-    variable = "DSX_STORAGE"
-    option = variable if os.environ.get(variable) == storage else "--storage"
-    given = f"{option}: {quoted(storage)}"
+    given = f"{parameter('storage')}: {quoted(storage)}"
     try:
         url = make_url(storage)
         if (url.port or 0) > LARGEST_PORT:
@@ -160,7 +158,7 @@ def _refuse_memory(url: URL) -> None:
     in_memory = ":memory:" in name or "mode=memory" in name or url.query.get("mode") == "memory"
     if url.get_backend_name() == "sqlite" and in_memory:
         raise StorageError(
-            f"--storage: '{shown(url)}' is a database in memory, which keeps nothing "
+            f"{parameter('storage')}: '{shown(url)}' is a database in memory, which keeps nothing "
             "(write sqlite:///path/to/file.db)"
         )
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dsx.activity import activity
 from dsx.errors import DsxError, StorageError, WorkFailed
+from dsx.parameters import parameter
 
 SERVER_SECONDS = 600.0
 """Default time to wait for a server that has gone away."""
@@ -45,13 +46,14 @@ def addressed(url: URL) -> URL:
         return url
     if backend not in ("postgresql", "postgres"):
         raise StorageError(
-            f"--storage: '{backend}' is no kind of database that dsx works with "
+            f"{parameter('storage')}: '{backend}' is no kind of database that dsx works with "
             "(allowed: sqlite:///path/to/file.db, postgresql://user@host/name)"
         )
     if url.drivername not in (backend, "postgresql+psycopg"):
         return url
     if importlib.util.find_spec("psycopg") is None:
-        raise StorageError("--storage: PostgreSQL needs its driver: pip install 'dsx[postgres]'")
+        advice = "PostgreSQL needs its driver: pip install 'dsx[postgres]'"
+        raise StorageError(f"{parameter('storage')}: {advice}")
     return url.set(drivername="postgresql+psycopg")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from dsx.analysis import Entry, Measurement
 from dsx.measure.metrics.flops import notes
+from dsx.parameters import parameter
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
 from dsx.store.measurements.repeatability import Agreement
@@ -71,7 +72,8 @@ def left_out(designs: int) -> dict[str, str]:
     if not designs:
         return {}
     were = "1 design was" if designs == 1 else f"{designs} designs were"
-    return {"left out": f"{were} measured on other devices only (--mix-devices joins them)"}
+    advice = f"{parameter('mix_devices', True)} includes them"
+    return {"left out": f"{were} measured on other devices only ({advice})"}
 
 
 def about_baseline(readings: Sequence[Measurement], deployed: DeployedAs | None) -> dict[str, str]:

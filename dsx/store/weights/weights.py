@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dsx.errors import StorageError, WorkFailed
 from dsx.files import make_folder, write
+from dsx.parameters import parameter
 from dsx.plain import canonical_hash
 from dsx.space.weights import state_of
 from dsx.store.database.engine import database_id, parse_url, sqlite_file
@@ -48,7 +49,7 @@ class Weights:
             if self.training and path.exists() and not path.is_dir():
                 raise StorageError(
                     f"'{path}' is a file, and trained weights need a folder there (move the file, "
-                    "or choose another name with --study NAME)"
+                    f"or choose another name: {parameter('study', 'NAME')})"
                 )
 
     def save(self, design: str, network: nn.Module) -> None:

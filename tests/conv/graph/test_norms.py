@@ -114,7 +114,7 @@ class Optional(nn.Module):
 
 def test_optional_arguments_have_their_defaults() -> None:
     assert names(Optional()) == ["conv"]
-    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).obstacle is None
+    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).unsupported is None
 
 
 def test_of_a_network_that_cannot_be_followed_nothing_is_normed() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from dsx.conv.graph.tracing import follow, trace, writable
+from dsx.errors import Unsupported
 
 
 class Named(nn.Module):
@@ -29,9 +30,10 @@ class Named(nn.Module):
     "name", ['a"), open("/dev/null"), ("', "a\\", "a\nb", "\x1b", "class", "\ufb01"]
 )
 def test_a_name_that_torch_would_write_into_code_is_not_followed(name: str) -> None:
-    reason = writable(trace(Named(name).eval()))
-    assert isinstance(reason, str) and reason.endswith("cannot be written as Python")
-    assert reason.isprintable()
+    problem = writable(trace(Named(name).eval()))
+    assert isinstance(problem, Unsupported)
+    assert problem.reason.endswith("cannot be written as Python")
+    assert problem.reason.isprintable()
     assert isinstance(writable(trace(Named("a b").eval())), fx.Graph)
 
 

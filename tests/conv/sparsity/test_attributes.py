@@ -12,7 +12,7 @@ from torch import nn
 from dsx.conv import ConvSpec, build, from_conv2d
 from dsx.conv.sparsity.attributes import disagreement, pair, sizes_of, tidy
 from dsx.conv.sparsity.geometry import Geometry
-from dsx.errors import SpecError
+from dsx.errors import SpecError, Unsupported
 
 SAME_SIZE = [16.0, np.float64(16), np.int32(16), Decimal(16), Fraction(16), np.array([16]),
              torch.tensor(16)]  # fmt: skip
@@ -72,7 +72,8 @@ def test_one_number_stands_for_two(name: str, value: object, both: tuple[int, in
 )  # fmt: skip
 def test_a_disagreement_is_one_line_and_refused(name: str, value: object, reason: str) -> None:
     changed = conv(**{name: value})
-    assert disagreement(changed).startswith(reason)
+    problem = disagreement(changed)
+    assert problem is not None and problem.reason.startswith(reason)
     tidy(changed)
     assert getattr(changed, name) is value
     for attempt in (
@@ -90,14 +91,16 @@ def test_sizes_of_a_grouped_convolution_are_those_of_all_groups() -> None:
     assert not disagreement(made)
     assert (sizes_of(made).in_channels, sizes_of(made).out_channels) == (8, 12)
     made.groups = 1
-    assert disagreement(made).startswith("its in_channels is 8, but its weight of 12 x 2 x 1 x 3")
+    problem = disagreement(made)
+    assert problem is not None
+    assert problem.reason.startswith("its in_channels is 8, but its weight of 12 x 2 x 1 x 3")
 
 
 def test_a_padding_that_torch_does_not_read_any_more_is_a_disagreement() -> None:
     made = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
     assert not disagreement(made)
     made.padding = (0, 0)
-    assert disagreement(made) == (
+    assert disagreement(made) == Unsupported(
         "its padding was changed to (0, 0), but in padding_mode 'reflect' torch pads as it was "
         "made: build the convolution again"
     )
@@ -117,7 +120,7 @@ def test_same_padding_in_another_mode_is_no_disagreement(
 def test_a_weight_of_other_dimensions_is_a_disagreement() -> None:
     made = nn.Conv2d(4, 4, 3)
     made.weight = nn.Parameter(torch.zeros(4, 4, 3))
-    assert disagreement(made) == "its weight has 3 dimensions, not 4"
+    assert disagreement(made) == Unsupported("its weight has 3 dimensions, not 4")
 
 
 def test_what_is_neither_one_nor_two_numbers_is_no_pair() -> None:

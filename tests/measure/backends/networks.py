@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dsx.conv import Deployed, deploy
 from dsx.conv.timing import Run
-from dsx.errors import TrialFailed
+from dsx.errors import TrialFailed, Unsupported
 from dsx.measure.backends import Backend
 from tests.conv.deploy.networks import SLIDING, redesigned
 
@@ -68,5 +68,7 @@ NEEDY = Backend(prepare=_plain_only, needs={"no_such_one": "onnxruntime"})
 NEEDIER = Backend(
     prepare=_plain_only, needs={"no_such_one": "onnxruntime", "torch": "x", "nor_this": "openvino"}
 )
-LACKING = Backend(prepare=_plain_only, lacks=lambda: "it lacks a wheel")
+LACKING = Backend(
+    prepare=_plain_only, unsupported=lambda: Unsupported("needs a wheel, which is missing")
+)
 HERE = "tests.measure.backends.networks"

@@ -75,7 +75,7 @@ def test_a_record_is_complete(name: str) -> None:
     assert record.clock in ("thread", "process")
     assert "float32" in record.dtypes and set(record.dtypes) <= set(DTYPES)
     assert "cpu" in record.devices and set(record.devices) <= {"cpu", "cuda"}
-    assert record.lacks() == ""
+    assert record.unsupported() is None
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -127,7 +127,7 @@ def test_what_it_does_not_compute_in_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in BACKENDS if find(Backend, name).own_layout])
 def test_a_layout_that_it_would_ignore_is_refused(name: str) -> None:
     sample = torch.zeros(1, 3, 4, 4).contiguous(memory_format=torch.channels_last)
-    with pytest.raises(DsxError, match=rf"^measure\.channels_last: the backend {name} lays"):
+    with pytest.raises(DsxError, match=rf"^measure\.channels_last: no effect: the backend {name}"):
         prepare(name, nn.Identity(), sample, threads=1)
 
 

@@ -12,9 +12,9 @@ import torch
 from dsx.measure.machine.energy_counters import (
     NvmlMeter,
     RaplMeter,
-    absent_nvml,
-    absent_rapl,
     packages,
+    unsupported_cpu_energy,
+    unsupported_gpu_energy,
 )
 from tests.measure.files import tree
 
@@ -77,15 +77,16 @@ def test_packages_are_summed_and_go_on_at_zero(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_a_counter_says_so(tmp_path: Path) -> None:
-    problem = "cannot be told on this machine: it has no counter of its processor's energy (RAPL, "
-    assert absent_rapl(tmp_path / "nothing") == f"{problem}under {tmp_path}/nothing)"
     only = powercap(tmp_path, {"intel-rapl:0": domain("psys", 1)})
-    assert absent_rapl(only).startswith(problem)
+    for folder in (tmp_path / "nothing", only):
+        problem = unsupported_cpu_energy(folder)
+        assert problem is not None
+        assert "no energy counter" in problem.reason and str(folder) in problem.reason
 
 
 def test_who_may_not_read_the_counter_is_told_how_to_allow_it(tmp_path: Path) -> None:
     machine(tmp_path)
-    assert absent_rapl(tmp_path) == ""
+    assert unsupported_cpu_energy(tmp_path) is None
     (tmp_path / "intel-rapl:1/energy_uj").chmod(0o000)
     # Pytest's folders are for their owner alone.
     temporary = Path(tempfile.gettempdir())
@@ -93,22 +94,22 @@ def test_who_may_not_read_the_counter_is_told_how_to_allow_it(tmp_path: Path) ->
         if temporary in folder.parents:
             folder.chmod(0o755)
     with not_root():
-        found = absent_rapl(tmp_path)
-    assert found == (
-        "cannot be told: only root may read the energy counters of this machine (to allow it until "
-        f"the next start: sudo chmod a+r {tmp_path}/intel-rapl:*/energy_uj)"
-    )
+        found = unsupported_cpu_energy(tmp_path)
+    assert found is not None
+    assert "only root" in found.reason
+    assert f"sudo chmod a+r {tmp_path}/intel-rapl:*/energy_uj" in found.reason
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has an NVIDIA GPU")
-def test_without_a_gpu_its_energy_is_absent() -> None:
-    assert absent_nvml() == "cannot be told on this machine: it has no GPU that torch can use"
+def test_without_a_gpu_its_energy_cannot_be_measured() -> None:
+    problem = unsupported_gpu_energy()
+    assert problem is not None and "no GPU" in problem.reason
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
 def test_a_gpu_uses_energy() -> None:
-    assert absent_nvml() == ""
+    assert unsupported_gpu_energy() is None
     meter = NvmlMeter()
     x = torch.randn(4096, 4096, device="cuda")
     for _ in range(200):

@@ -8,6 +8,7 @@ import math
 import pytest
 
 from dsx.analysis.measurement import Provenance, from_json, to_json
+from dsx.errors import Unsupported
 from dsx.lookup import find, names
 from dsx.measure import Measurement, Metric
 from dsx.measure.metrics._base import STAGES
@@ -15,7 +16,7 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.space.texts import space
 
 METRICS = names(Metric)
-HERE = [name for name in METRICS if not find(Metric, name).absent(space(SMALL))]
+HERE = [name for name in METRICS if find(Metric, name).unsupported(space(SMALL)) is None]
 """Those that this machine can measure."""
 
 UNITS = ("ms", "mb", "mj")
@@ -35,15 +36,17 @@ def test_the_metrics_of_the_design_exist() -> None:
     assert named <= set(METRICS)
 
 
-def test_only_energy_is_a_matter_of_the_machine() -> None:
-    assert {*METRICS} - {*HERE} <= {"energy_mj"}
+def test_only_energy_depends_on_the_machine_and_projection_on_pretrained_weights() -> None:
+    assert {*METRICS} - {*HERE} <= {"energy_mj", "projected_accuracy"}
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_what_cannot_be_had_here_says_why_in_one_line(name: str) -> None:
-    word = find(Metric, name).absent(space(SMALL))
-    assert word == " ".join(word.split())
-    assert not word or word.startswith("cannot be told")
+def test_the_reason_why_a_metric_is_unsupported_is_one_line(name: str) -> None:
+    problem = find(Metric, name).unsupported(space(SMALL))
+    if problem is not None:
+        assert isinstance(problem, Unsupported)
+        assert problem.reason == " ".join(problem.reason.split())
+        assert problem.reason.startswith(("cannot be measured", "needs "))
 
 
 @pytest.mark.parametrize("name", METRICS)

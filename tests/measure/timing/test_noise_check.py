@@ -45,8 +45,8 @@ def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
         ({"load": Load(True, Machine())}, False, "cannot be seen"),
         ({"load": Load(False, Machine(stolen=0.1))}, True, "dedicated host"),
         ({"throttled": True}, False, "let it cool"),
-        ({"drift": 1.5}, True, "--calibrate"),
-        ({"drift": 0.5}, True, "--calibrate"),
+        ({"drift": 1.5}, True, "calibrate=True"),
+        ({"drift": 0.5}, True, "calibrate=True"),
     ],
 )
 def test_what_is_wrong_is_said(changes: dict[str, object], enough: bool, advice: str) -> None:

@@ -190,7 +190,7 @@ def test_a_knee_may_be_perhaps_too(one: Front) -> None:
 def test_of_many_perhaps_some_are_listed_and_the_rest_counted(crowd: Front) -> None:
     text = shown(crowd, 100)
     assert sum(line.startswith("◦") for line in text.splitlines()) == 10
-    assert "4 more designs are perhaps on the front (--json lists all)." in text
+    assert "4 more designs are perhaps on the front (the JSON output lists all)." in text
 
 
 def test_below_the_table_words_tell_of_the_front_and_of_the_baseline_alone(three: Front) -> None:

@@ -13,7 +13,7 @@ from dsx.errors import SpecError
 from dsx.space import Choices, Slot
 from dsx.space.dials import DIALS, Options, Value
 from dsx.space.options.choices import Fork
-from dsx.space.options.options import offer, refusal
+from dsx.space.options.options import offer, unsupported_spec
 from tests.space.drawing import every_draw
 from tests.space.offers import OPTIONS, PRESETS, all_slots, choices, dials
 
@@ -59,13 +59,13 @@ def asked(choices: Choices, dial: str, **answers: Value) -> tuple[Value, ...]:
     ],
 )
 def test_refusals_say_why(slot: str, spec: ConvSpec, reason: str | None) -> None:
-    found = refusal(spec, all_slots()[slot])
+    found = unsupported_spec(spec, all_slots()[slot])
     if reason is None:
         assert found is None
     else:
         assert found is not None
-        assert found.startswith(f"{slot}: ")
-        assert reason in found
+        assert found.reason.startswith(f"{slot}: ")
+        assert reason in found.reason
 
 
 def test_groups_that_do_not_divide_are_left_out() -> None:

@@ -123,7 +123,7 @@ def test_designs_measured_elsewhere_are_left_out_and_counted(copied: str) -> Non
         entry.id for entry in before.entries if entry.id not in gone
     ]
     assert found.conditions["left out"] == (
-        "2 designs were measured on other devices only (--mix-devices joins them)"
+        "2 designs were measured on other devices only (mix_devices=True includes them)"
     )
     assert found.devices == {}
     moved(copied, "static", [before.entries[1].id])
