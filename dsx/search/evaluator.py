@@ -2,33 +2,27 @@
 
 import logging
 import math
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from dsx.analysis import to_json
 from dsx.errors import (
     CheckpointError,
-    DsxError,
     TrialFailed,
     WorkFailed,
-    out_of_memory,
     printable,
 )
 from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.search.candidates import Candidates
+from dsx.search.failures import in_one_line, outside_dsx, traceback_of
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
-from dsx.store.database import COMPLETE, FAILED, REJECTED, SQLAlchemyError
+from dsx.store.database import COMPLETE, FAILED, REJECTED
 from dsx.store.measurements import MeasurementStore
 from dsx.store.studies import Outcome
 from dsx.store.weights import Weights
 
 _LOG = logging.getLogger(__name__)
-
-LONGEST_TRACEBACK = 20_000
-"""Characters of a traceback that are stored."""
 
 
 class Evaluator:
@@ -76,13 +70,13 @@ class Evaluator:
     def _evaluate(self, design: Design) -> Outcome:
         outcome = Outcome(state=COMPLETE)
         try:
-            self._measure(design, outcome)
-        # What the network of one candidate, the user's code among it, does wrong with its input or
-        # the memory at hand. Anything else is our own mistake and goes up.
-        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+            with outside_dsx(self.plan.space.imports):
+                self._measure(design, outcome)
+        # A bug in dsx is not a failure of the design, and propagates.
+        except TrialFailed as error:
             outcome.state = FAILED
             outcome.reason = printable(in_one_line(error))
-            outcome.traceback = _traceback(error)
+            outcome.traceback = traceback_of(error)
             _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
         # Where it was interrupted instead, it is gone on with from there.
         self.weights.drop_checkpoint(design.id)
@@ -96,8 +90,7 @@ class Evaluator:
         stages = self.plan.stages(design)
         if design.learned and not self._worthwhile(candidate, outcome):
             return
-        with _failing_as_trial(candidate):
-            anew = design.learned and self._anew(candidate)
+        anew = design.learned and self._anew(candidate)
         for stage, names in stages:
             for name in names:
                 outcome.values[name] = self._reading(candidate, name, anew).value
@@ -177,7 +170,7 @@ def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measuremen
     Raises:
         TrialFailed: If anything goes wrong with code that is not dsx's.
     """
-    with _failing_as_trial(candidate):
+    with outside_dsx(candidate.space.imports):
         return recall.share(name, candidate)
 
 
@@ -195,26 +188,12 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Measurement:
     Raises:
         TrialFailed: If it is none, or anything goes wrong with code that is not dsx's.
     """
-    with _failing_as_trial(candidate):
+    with outside_dsx(candidate.space.imports):
         reading = metric.read(candidate)
     if not isinstance(reading, Measurement):
         raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Measurement")
     check_finite(name, reading)
     return reading
-
-
-@contextmanager
-def _failing_as_trial(candidate: Candidate) -> Iterator[None]:
-    try:
-        yield
-    except (DsxError, SQLAlchemyError):
-        raise
-    except (Exception, SystemExit) as error:
-        # With a network, metric, data set, backend or kernel shape that is not dsx's, any error is
-        # about that.
-        if not candidate.space.imports:
-            raise
-        raise TrialFailed(in_one_line(error)) from error
 
 
 def check_finite(name: str, reading: Measurement) -> None:
@@ -240,28 +219,6 @@ def check_finite(name: str, reading: Measurement) -> None:
         to_json(reading.provenance)
     except ValueError as error:
         raise TrialFailed(f"{name}: {error}") from error
-
-
-def _traceback(error: BaseException) -> str:
-    """Write the traceback of an error; of a very long one the end, where the cause is."""
-    # A `TrialFailed` only repeats the error behind it in one line.
-    origin = error.__cause__ if isinstance(error, TrialFailed) else None
-    lines = "".join(traceback.format_exception(origin or error))
-    # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
-    text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-    if len(text) <= LONGEST_TRACEBACK:
-        return text
-    return f"...\n{text[-LONGEST_TRACEBACK:].partition(chr(10))[2]}"
-
-
-def in_one_line(error: BaseException) -> str:
-    """Give an error's message; its type too, where that says more."""
-    words = " ".join(str(error).split())
-    if measurements := out_of_memory(error):
-        return measurements
-    if isinstance(error, DsxError | RuntimeError | ValueError) and words:
-        return words
-    return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
 WAITING = "waiting for the device: another process times or trains"

@@ -20,7 +20,8 @@ from dsx.measure import this_device
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
-from dsx.search.evaluator import WAITING, in_one_line, read_metric, share_reading
+from dsx.search.evaluator import WAITING, read_metric, share_reading
+from dsx.search.failures import in_one_line, outside_dsx
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, make_plan, plan_metrics
 from dsx.search.remeasure import IN_TURN, distinct, marked, network_of, remeasure, to_time
@@ -293,14 +294,16 @@ class _Settling:
         plan, seed = self._fresh(design)
         self.doing(f"training #{entry.trial} with seed {seed}")
         try:
-            self._read_trained(design, plan)
+            with outside_dsx(plan.space.imports):
+                self._read_trained(design, plan)
         except CheckpointError as error:
             # It is not needed: the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.weights.renew_checkpoint(design.id, plan.training)
             return
-        # What this training does wrong is no reason to give up the others.
-        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+        # The other designs can still be trained.
+        except TrialFailed as error:
+            _LOG.info("the training of design %s failed", design.id, exc_info=error)
             self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
         self.weights.drop_checkpoint(design.id, plan.training)
         self.done["training"] += 1

@@ -7,6 +7,7 @@ from dsx.errors import WorkFailed
 from dsx.measure import Candidate, Measurement, Metric
 from dsx.search.candidates import Candidates
 from dsx.search.evaluator import WAITING, read_metric
+from dsx.search.failures import outside_dsx
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
@@ -72,8 +73,9 @@ def remeasure(
 def _read(
     name: str, metric: Metric, candidates: Sequence[Candidate], doing: Callable[[str], None]
 ) -> list[Measurement]:
-    if metric.read_in_turn is not None:
-        return metric.read_in_turn(candidates, lambda: doing(WAITING))
+    if metric.read_in_turn is not None and candidates:
+        with outside_dsx(candidates[0].space.imports):
+            return metric.read_in_turn(candidates, lambda: doing(WAITING))
     return [read_metric(name, metric, candidate) for candidate in candidates]
 
 

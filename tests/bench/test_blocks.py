@@ -74,8 +74,10 @@ def test_contenders_work_in_turn_in_their_own_processes(
     ("at", "problem"), [(0, "ValueError: no network"), (2, "RuntimeError: out")]
 )
 def test_a_failure_is_told_in_one_line(contenders: Contenders, at: int, problem: str) -> None:
-    with pytest.raises(WorkFailed, match=f"^b: {problem}"):
+    with pytest.raises(WorkFailed, match=f"^b: {problem}") as caught:
         contenders.in_turn({"b": functools.partial(failing, at)}, 5)
+    (note,) = caught.value.__notes__
+    assert "Traceback (most recent call last)" in note and "test_blocks.py" in note
 
 
 def test_a_process_that_has_ended_is_told() -> None:

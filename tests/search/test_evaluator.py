@@ -15,7 +15,6 @@ from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate, this_device
-from dsx.search import evaluator as module
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import make_plan
 from dsx.space import SearchSpace, load_space, redesign
@@ -119,20 +118,6 @@ def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Pa
     for traceback in details.values():
         assert 'tests/search/metrics.py", line ' in traceback
         assert traceback.endswith("TypeError: a\\udc80b\n")
-
-
-def test_of_a_very_long_traceback_the_end_is_stored(
-    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LONGEST_TRACEBACK", 200)
-    model = "model: small_cnn\nmodel_args: {width: 4}"
-    space = varied(TINY, tmp_path, model, FRAGILE % ("KeyError", "false"))
-    follow = Following(lambda told: told.counts.get(FAILED, 0) == 1)
-    with pytest.raises(KeyboardInterrupt):
-        search(space, trials=3, storage=storage, report=follow)
-    (row,) = rows(storage, TrialDetailRow)
-    first, *lines = row.traceback.splitlines()
-    assert first == "..." and len(row.traceback) <= 204 and lines[-1].startswith("KeyError: ")
 
 
 def test_a_baseline_that_raises_in_train_mode_is_refused_before_any_trial(

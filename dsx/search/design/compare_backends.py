@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsx.errors import DsxError, Unsupported
+from dsx.errors import DsxError, Unsupported, WorkFailed
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric, read_latencies
 from dsx.measure.backends import Backend, unsupported
@@ -12,6 +12,7 @@ from dsx.parameters import parameter
 from dsx.process import torch_threads
 from dsx.search.design.measure_design import MetricResult, Single
 from dsx.search.evaluator import WAITING
+from dsx.search.failures import outside_dsx
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -103,7 +104,7 @@ class _Comparison:
         if not missing:
             return found
         single.check_shapes()
-        with single.failing_in_one_line():
+        with outside_dsx(single.space.imports, WorkFailed):
             ready = self._prepared(missing)
             for name in list(ready) if not single.fresh else ():
                 number = single.share(plans[name], LATENCY, ready[name])

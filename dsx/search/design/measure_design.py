@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,12 +16,13 @@ from dsx.parameters import parameter
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.metrics_of_design import choose_metrics
-from dsx.search.evaluator import WAITING, check_finite, in_one_line
+from dsx.search.evaluator import WAITING, check_finite
+from dsx.search.failures import outside_dsx
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.database import SERVER_SECONDS, SQLAlchemyError, open_database
+from dsx.store.database import SERVER_SECONDS, open_database
 from dsx.store.measurements import MeasurementStore, load_under
 
 
@@ -161,7 +161,7 @@ class Single:
             self.probe()
             candidates = [self.candidate(self.space, one) for one in self.designs]
             self.doing("clocking each slot")
-            with self.failing_in_one_line():
+            with outside_dsx(self.space.imports, WorkFailed):
                 return break_down(candidates)
 
     def probe(self) -> None:
@@ -255,7 +255,7 @@ class Single:
                     candidates[one.id] = self.candidate(self.space, one)
             open_ones = [candidates[one.id] for one in missing]
             try:
-                with self.failing_in_one_line():
+                with outside_dsx(self.space.imports, WorkFailed):
                     numbers = self._measure(plan, name, metric, open_ones)
             except NotCounted as error:
                 if name in wanted:
@@ -358,21 +358,3 @@ class Single:
         check_finite(name, reading)
         stored = Recall(measurements=self.measurements, plan=plan).add(name, candidate, reading)
         return MetricResult(estimate=estimate_of(stored), newest=stored, stored=False)
-
-    @contextmanager
-    def failing_in_one_line(self) -> Iterator[None]:
-        """Say in one line what goes wrong in a network.
-
-        Raises:
-            WorkFailed: In place of what the network, or torch for lack of memory, raises.
-        """
-        try:
-            yield
-        except (DsxError, SQLAlchemyError):
-            raise
-        except (Exception, SystemExit) as error:
-            # With code that is not dsx's, any error is about that code.
-            expected = isinstance(error, RuntimeError | ValueError | MemoryError)
-            if not expected and not self.space.imports:
-                raise
-            raise WorkFailed(in_one_line(error)) from error

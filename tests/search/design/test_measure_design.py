@@ -157,9 +157,13 @@ def test_learned_shapes_are_trained_before_anything_is_known(
 ) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
-    with pytest.raises(DsxError, match=r"^the design has learned shapes, which are known only after"):
+    with pytest.raises(
+        DsxError, match=r"^the design has learned shapes, which are known only after"
+    ):
         Single(space, design, storage).measure(["params"])
-    with pytest.raises(DsxError, match=r"^the design has learned shapes, which are known only after"):
+    with pytest.raises(
+        DsxError, match=r"^the design has learned shapes, which are known only after"
+    ):
         Single(space, design, storage).layers()
     trainings = trained(monkeypatch)
     found = Single(space, design, storage, train=True).measure([])
