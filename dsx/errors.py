@@ -171,14 +171,14 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 """Messages of libraries without an error class for it: torch on the CPU, ONNX Runtime."""
 
 
-def out_of_memory(error: BaseException) -> str:
+def out_of_memory(error: BaseException) -> str | None:
     """Check whether an error is about memory that ran out.
 
     Args:
         error: Any error.
 
     Returns:
-        One line, "out of memory: ..."; empty if the error is about something else.
+        One line, "out of memory: ..."; None if the error is about something else.
     """
     words = " ".join(str(error).split())
     kinds = {kind.__name__ for kind in type(error).__mro__}
@@ -188,7 +188,7 @@ def out_of_memory(error: BaseException) -> str:
     # A process that cannot be started, for example.
     refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
     if not (known or said or refused):
-        return ""
+        return None
     return words if words.startswith("out of memory") else f"out of memory: {words}".rstrip(": ")
 
 

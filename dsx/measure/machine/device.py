@@ -74,11 +74,11 @@ def this_device() -> Device:
     )
 
 
-def crowded(threads: int) -> str:
-    """Say that more threads are asked for than can work at once; empty where they can."""
+def crowded(threads: int) -> str | None:
+    """Return a note if more threads are requested than the machine has cores; else None."""
     cores = this_device().cores
     if threads <= cores:
-        return ""
+        return None
     several = f"{cores} cores" if cores > 1 else "one core"
     return f"note: threads: {threads} on {several}: they wait for one another, and times say little"
 

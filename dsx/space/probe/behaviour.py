@@ -105,7 +105,7 @@ def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
     return [*_draw_notes(found.draws), *_batch_notes(twin, images, found)]
 
 
-def why_random(network: nn.Module, images: Tensor) -> str:
+def why_random(network: nn.Module, images: Tensor) -> str | None:
     """Name what draws random numbers when a network is run in eval mode.
 
     Args:
@@ -113,13 +113,13 @@ def why_random(network: nn.Module, images: Tensor) -> str:
         images: (B, C, H, W).
 
     Returns:
-        Such as "aten.rand_like draws"; empty if nothing draws.
+        Such as "aten.rand_like draws"; None if nothing draws.
     """
     twin = set_mode(copied(network), False)
     with generators_of(twin) as drawn, _Watch() as watch:
         run(twin, images)
         draws = [*watch.drawing, *drawn()]
-    return _listed(draws) if draws else ""
+    return _listed(draws) if draws else None
 
 
 def check_state(network: nn.Module, trained: nn.Module, images: Tensor) -> None:

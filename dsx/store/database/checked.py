@@ -109,7 +109,7 @@ class CheckedRecord(Checked):
         return from_json(self.record, value)
 
 
-def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
+def damage(table: FromClause, values: Mapping[Any, Any]) -> str | None:
     """Return what is wrong with a row.
 
     Args:
@@ -117,7 +117,7 @@ def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
         values: Some of its values by the name of their column; names of other things are ignored.
 
     Returns:
-        One line about the first value that cannot be used; empty if all can.
+        One line about the first value that cannot be used; None if all can.
     """
     for name, value in values.items():
         column = table.columns.get(name)
@@ -129,7 +129,7 @@ def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
             shown = ascii(value.raw)
             shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
             return f"{name} is {shown} ({value.problem})"
-    return ""
+    return None
 
 
 def refuse_damaged(row: object, *_: object) -> None:
