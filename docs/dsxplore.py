@@ -1,8 +1,8 @@
-"""Count the networks of the DSXplore paper: baseline, and sliding channels with 1 to 8 groups.
+"""Count params and FLOPs of the networks of the DSXplore paper, with 1 to 8 groups.
 
     python docs/dsxplore.py
 
-Reads the shipped spaces, `search_spaces/dsxplore-*.yaml`; nothing is trained and no data is needed.
+The bundled spaces `search_spaces/dsxplore-*.yaml` are read; no training and no data are required.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,19 @@ SPACES = {
     "ResNet50": "dsxplore-resnet50",
     "MobileNet": "dsxplore-mobilenet",
 }
-"""By the published name of the network."""
+"""Space by the published name of the network."""
 GROUPS = (1, 2, 4, 8)
 
 
 def costs(space: SearchSpace) -> Iterator[tuple[str, Cost]]:
-    """Count the baseline, then each number of groups: no overlap changes what it costs."""
+    """Yield the cost of the baseline and of each number of groups; overlaps have no effect on it.
+
+    Args:
+        space: Search space of a network.
+
+    Yields:
+        Number of groups ("none" for the baseline) and cost.
+    """
     (choices,) = space.choices
     yield "none", space.cost(space.baseline)
     for groups in GROUPS:
@@ -37,7 +44,7 @@ def costs(space: SearchSpace) -> Iterator[tuple[str, Cost]]:
 
 
 def main() -> None:
-    """Print a line for each network and number of groups."""
+    """Print a row for each network and number of groups."""
     print("network    replaced  groups      params                flops")
     for network, name in SPACES.items():
         space = load_space(name)
@@ -54,7 +61,15 @@ def main() -> None:
 
 
 def share(part: int, whole: int) -> str:
-    """Write a part in percent of the whole; nothing where it is the whole."""
+    """Return a fraction in percent as text.
+
+    Args:
+        part: Numerator.
+        whole: Denominator.
+
+    Returns:
+        The percentage; empty if it is 100 %.
+    """
     return "" if part == whole else f"{part / whole:.0%}"
 
 

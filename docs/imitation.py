@@ -1,6 +1,6 @@
-"""A layer with learned shapes that is trained to imitate one whose shapes are known.
+"""Training of a layer with learned shapes that imitates a layer with known shapes.
 
-The pictures of learned shapes and of their schedule are drawn from this training.
+The figures of learned shapes and of their schedule show this training.
 """
 
 import functools
@@ -19,22 +19,22 @@ from dsx.train import DECISION_BETAS, DECISION_RATE
 
 STEPS = 400
 KNOWN = (("cross", "row"), ("column", "saltire"))
-"""The shape of each block of inputs and outputs."""
+"""Shape of each block of input and output channels."""
 BLOCK_IN, BLOCK_OUT = 4, 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What there was to see.
+    """Record of the training, with one value per step.
 
     Args:
-        known: Shapes of the layer imitated, (3, 3, input blocks, output blocks) boolean.
-        layer: After its training.
-        shaping: Its schedule.
-        progress: Part of the training that is done, step by step.
-        enabled: Share of outputs whose shapes are in force.
-        live: Share of weights alive.
-        strength: Of the regulariser, in units of L0 / M.
+        known: Shapes of the imitated layer, (3, 3, input blocks, output blocks) boolean.
+        layer: Trained layer.
+        shaping: Schedule of the learned shapes.
+        progress: Completed fraction of the training.
+        enabled: Fraction of output channels whose shapes are enabled.
+        live: Fraction of live weights.
+        strength: Strength of the regulariser, in units of L0 / M.
     """
 
     known: Tensor
@@ -45,19 +45,27 @@ class Training:
     live: list[float] = field(default_factory=list)
     strength: list[float] = field(default_factory=list)
 
-    def note(self, added: float) -> None:
-        """Write down where the schedule is, and what the regulariser has added to the loss."""
+    def record(self, penalty: float) -> None:
+        """Append the state of the schedule.
+
+        Args:
+            penalty: Contribution of the regulariser to the loss.
+        """
         first = sum(self.shaping.first_losses) / len(self.shaping.first_losses)
         size = float(regulariser(self.shaping.pixels).detach()) / self.shaping.largest
         self.progress.append(self.shaping.progress)
         self.enabled.append(float(self.layer.enabled.double().mean()))
         self.live.append(float(self.layer.live().detach()) / self.layer.total)
-        self.strength.append(added / (first * size))
+        self.strength.append(penalty / (first * size))
 
 
 @functools.cache
 def imitate() -> Training:
-    """Train 8 -> 16 channels in 2 x 2 blocks as dsx does: weights by SGD, scores by Adam."""
+    """Train a layer of 8 to 16 channels in 2 x 2 blocks: weights by SGD, scores by Adam.
+
+    Returns:
+        Record of the training.
+    """
     shapes = [[find(Shape, word).supports(3)[0] for word in words] for words in KNOWN]
     known = torch.stack([torch.stack(own, -1) for own in shapes], -2)
     alive = known.permute(3, 2, 0, 1).repeat_interleave(BLOCK_OUT, 0).repeat_interleave(BLOCK_IN, 1)
@@ -80,7 +88,7 @@ def imitate() -> Training:
             images = torch.randn(16, 8, 6, 6, dtype=torch.float64)
             task = F.mse_loss(layer(images), F.conv2d(images, target, padding=1))
             loss = shaping.loss(task)
-            training.note(float((loss - task).detach()))
+            training.record(float((loss - task).detach()))
             layer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             sgd.step()

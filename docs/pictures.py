@@ -1,4 +1,4 @@
-"""Draw the pictures of dials.md with dsx's own code, so that they show what dsx computes.
+"""Draw the figures of dials.md from the operators of dsx.
 
 python -m docs.pictures
 """
@@ -44,7 +44,7 @@ def _cells(
         vmax=limits[1],
         edgecolors=LINE,
         linewidth=gap,
-        # A clip path would be named after its address in memory, another one in each run.
+        # The name of a clip path contains its memory address, which differs in each run.
         clip_on=False,
     )
     axes.invert_yaxis()
@@ -53,13 +53,13 @@ def _cells(
 
 
 def _grid(axes: Axes, cells: Tensor, title: str, colours: Sequence[str] = (DEAD, LIVE)) -> None:
-    """Draw a matrix of small whole numbers as coloured squares."""
+    """Draw a matrix of small integers as coloured squares."""
     _cells(axes, cells, ListedColormap(list(colours)), (0, len(colours) - 1), 1.5)
     axes.set_title(title, fontsize=9)
 
 
 def _image(axes: Axes, image: Tensor, title: str, most: float) -> None:
-    """Draw an image of numbers from -most (orange) to +most (blue) in a frame."""
+    """Draw an image with values from -most (orange) to +most (blue) in a frame."""
     _cells(axes, image, SIGNED, (-most, most), 0.3)
     for spine in axes.spines.values():
         spine.set(visible=True, color=GREY, linewidth=0.6)
@@ -67,7 +67,7 @@ def _image(axes: Axes, image: Tensor, title: str, most: float) -> None:
 
 
 def _kernels(axes: Axes, alive: Tensor, blocks: tuple[int, int], title: str) -> None:
-    """Draw the live positions of all kernels, (Cout, Cin, K, K), apart from block to block."""
+    """Draw the live positions of all kernels, (Cout, Cin, K, K), with gaps between blocks."""
     outputs, inputs, side = alive.shape[:3]
     top = [o * (side + 1) + o // blocks[0] for o in range(outputs)]
     left = [c * (side + 1) + c // blocks[1] for c in range(inputs)]
@@ -89,7 +89,7 @@ def _square(row: int, column: int, side: int) -> list[tuple[int, int]]:
 
 
 def _bare(axes: Axes) -> None:
-    """Leave out ticks and frame."""
+    """Remove ticks and frame."""
     axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -101,30 +101,34 @@ def _channel_labels(axes: Axes) -> None:
 
 
 def _label(axes: Axes, words: str) -> None:
-    """Let a panel hold the words before its row."""
+    """Use a panel for the label of its row."""
     axes.axis("off")
     axes.text(1, 0.5, words, ha="right", va="center", fontsize=10)
 
 
 def kernel_shapes() -> Figure:
-    """Draw every fixed shape of the folder at K = 3 and K = 5: one square per support."""
-    words = [word for word in shape_words() if not find(Shape, word.partition("<")[0]).numbered]
-    words.sort(key=_plainness)
-    plain = [word for word in words if len(find(Shape, word).supports(3)) == 1]
-    turning = [word for word in words if word not in plain]
-    figure = Figure(figsize=(9, 1.12 * (2 + len(turning))), layout="constrained")
-    rows = figure.subplots(2 + len(turning), 9, gridspec_kw={"width_ratios": [0.8] + [1] * 8})
+    """Draw every fixed shape at K = 3 and K = 5, one square per support.
+
+    Returns:
+        The figure.
+    """
+    names = [name for name in shape_words() if not find(Shape, name.partition("<")[0]).numbered]
+    names.sort(key=_plainness)
+    plain = [name for name in names if len(find(Shape, name).supports(3)) == 1]
+    cyclic = [name for name in names if name not in plain]
+    figure = Figure(figsize=(9, 1.12 * (2 + len(cyclic))), layout="constrained")
+    rows = figure.subplots(2 + len(cyclic), 9, gridspec_kw={"width_ratios": [0.8] + [1] * 8})
     for panel in rows.flat:
         panel.axis("off")
     for row, side in zip(rows, (3, 5), strict=False):
         _label(row[0], f"K = {side}")
-        for panel, word in zip(row[1:], plain, strict=True):
+        for panel, name in zip(row[1:], plain, strict=True):
             panel.axis("on")
-            _grid(panel, find(Shape, word).supports(side)[0].long(), word if side == 3 else "")
-    for row, word in zip(rows[2:], turning, strict=True):
-        _label(row[0], word)
+            _grid(panel, find(Shape, name).supports(side)[0].long(), name if side == 3 else "")
+    for row, name in zip(rows[2:], cyclic, strict=True):
+        _label(row[0], name)
         for side, first in ((3, 1), (5, 5)):
-            supports = find(Shape, word).supports(side)
+            supports = find(Shape, name).supports(side)
             for number, support in enumerate(supports):
                 row[first + number].axis("on")
                 _grid(row[first + number], support.long(), f"o mod {len(supports)} = {number}")
@@ -137,7 +141,11 @@ def _plainness(word: str) -> tuple[int, int, str]:
 
 
 def kernels() -> Figure:
-    """Draw all kernels of four convolutions with fixed shapes, 8 -> 8 channels."""
+    """Draw all kernels of four convolutions with fixed shapes, 8 -> 8 channels.
+
+    Returns:
+        The figure.
+    """
     figure = Figure(figsize=(9, 2.7), layout="constrained")
     specs = {
         "lines": preset("ssc", kernel_shape="lines"),
@@ -155,7 +163,11 @@ def kernels() -> Figure:
 
 
 def groups() -> Figure:
-    """Draw which of 8 channels each of 8 outputs reads, for block groups."""
+    """Draw the input channels that each of 8 output channels reads, for block groups.
+
+    Returns:
+        The figure.
+    """
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     for axes, number in zip(figure.subplots(1, 4), (1, 2, 4, 8), strict=True):
         _grid(axes, _reads(8, 8, number, "block"), f"groups = {number if number < 8 else 'all'}")
@@ -164,7 +176,11 @@ def groups() -> Figure:
 
 
 def channel_stride() -> Figure:
-    """Draw which of 8 channels each of 8 outputs reads as the window of 4 slides."""
+    """Draw the input channels that each of 8 output channels reads, for sliding windows of 4.
+
+    Returns:
+        The figure.
+    """
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     strides: tuple[float | str, ...] = ("block", 0.25, 0.5, 1.0)
     for axes, stride in zip(figure.subplots(1, 4), strides, strict=True):
@@ -179,7 +195,11 @@ def _reads(inputs: int, outputs: int, number: int, stride: float | str) -> Tenso
 
 
 def rigid() -> Figure:
-    """Draw the 15 rigid shapes in the order of their scores."""
+    """Draw the 15 rigid shapes in the order of their scores.
+
+    Returns:
+        The figure.
+    """
     shapes = rigid_shapes()
     figure = Figure(figsize=(9, 0.8), layout="constrained")
     for number, axes in enumerate(figure.subplots(1, len(shapes))):
@@ -188,7 +208,11 @@ def rigid() -> Figure:
 
 
 def learned_shapes() -> Figure:
-    """Draw the known shapes of four blocks, the scores, and the shapes that were learned."""
+    """Draw the known shapes of four blocks, the scores, and the learned shapes.
+
+    Returns:
+        The figure.
+    """
     training = imitate()
     scores = training.layer.shape_scores.detach()
     learned = (scores > 0).long()
@@ -219,7 +243,11 @@ def _scores(axes: Axes, scores: Tensor, most: float) -> None:
 
 
 def schedule() -> Figure:
-    """Draw what dsx.conv.Shaping does over that training."""
+    """Draw the schedule of `dsx.conv.Shaping` over that training.
+
+    Returns:
+        The figure.
+    """
     training = imitate()
     figure = Figure(figsize=(9, 2.5), layout="constrained")
     shares, strength = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.5, 1]})
@@ -228,13 +256,13 @@ def schedule() -> Figure:
     for axes in (shares, strength):
         axes.axvspan(FROZEN_FROM, 1, color=DEAD, linewidth=0, clip_on=False)
         axes.set_xlim(0, 1)
-        axes.set_xlabel("t, the part of the training that is done", fontsize=9)
+        axes.set_xlabel("t, the completed fraction of the training", fontsize=9)
         axes.tick_params(labelsize=8)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     curves = (
-        (training.enabled, PLUS, "outputs whose shapes are in force"),
-        (training.live, MINUS, "weights alive, d"),
+        (training.enabled, PLUS, "output channels with enabled shapes"),
+        (training.live, MINUS, "live weights, d"),
     )
     for values, colour, word in curves:
         shares.plot(training.progress, values, color=colour, label=word, drawstyle="steps-post",
@@ -242,7 +270,7 @@ def schedule() -> Figure:
     shares.axhline(density, color=DARK, linewidth=0.9, linestyle="--", clip_on=False,
                    label="d_target")  # fmt: skip
     shares.set_ylim(0, 1.02)
-    shares.set_title("share of the outputs, and of the weights", fontsize=9)
+    shares.set_title("fraction of output channels and of weights", fontsize=9)
     shares.legend(loc="center right", fontsize=8, frameon=False, bbox_to_anchor=(1, 0.72))
     shares.text(0.75, 0.06, "frozen", ha="center", fontsize=9, color=DARK)
     strength.plot(training.progress, training.strength, color=PLUS, linewidth=1.8,
@@ -254,7 +282,11 @@ def schedule() -> Figure:
 
 
 def binary_basis() -> Figure:
-    """Draw a binary basis, its maps over two pieces of channels, and outputs merged from them."""
+    """Draw a binary basis, its maps over two channel splits, and outputs merged from them.
+
+    Returns:
+        The figure.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(61)
         conv = build(preset("slbf", k=4, splits=2), nn.Conv2d(4, 6, 3, padding=1, bias=False))
@@ -279,7 +311,7 @@ def binary_basis() -> Figure:
         for place, channel in enumerate(stack.pieces[piece].tolist()):
             axes = figure.add_subplot(cells[1 + piece, place])
             _image(axes, images[channel], f"x{channel}", 1)
-            axes.set_ylabel(f"piece {piece}" if place == 0 else "", fontsize=10)
+            axes.set_ylabel(f"split {piece}" if place == 0 else "", fontsize=10)
         for number in range(4):
             axes = figure.add_subplot(cells[1 + piece, 3 + number])
             _image(axes, maps[piece, number], f"z{piece}{number}", most)
@@ -292,7 +324,7 @@ def binary_basis() -> Figure:
 
 
 def _images() -> Tensor:
-    """Make four small pictures: a ring, a bar, a slope, a corner; (4, 8, 8) from 0 to 1."""
+    """Return four small images: a ring, a bar, a diagonal, a corner; (4, 8, 8) from 0 to 1."""
     row, column = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
     radius = ((row - 3.5) ** 2 + (column - 3.5) ** 2).sqrt()
     pictures = [
@@ -317,7 +349,11 @@ PICTURES = {
 
 
 def render(figure: Figure) -> bytes:
-    """Write a figure as SVG, byte for byte the same every time."""
+    """Return a figure as reproducible SVG.
+
+    Args:
+        figure: Figure.
+    """
     buffer = BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "dsx", "svg.fonttype": "path"}):
         FigureCanvasSVG(figure)
@@ -326,9 +362,9 @@ def render(figure: Figure) -> bytes:
 
 
 def main() -> None:
-    """Write every picture."""
+    """Write all figures."""
     FOLDER.mkdir(exist_ok=True)
-    # More threads add up in another order, and small differences grow in a training.
+    # With several threads, sums are rounded differently, and training amplifies the difference.
     torch.set_num_threads(1)
     for name, draw in PICTURES.items():
         (FOLDER / name).write_bytes(render(draw()))

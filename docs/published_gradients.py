@@ -1,10 +1,10 @@
-"""Compare gradients of sliding-channel convolutions: dsx's, and the published CUDA kernel's.
+"""Compare gradients of sliding-channel convolutions of dsx and of the published CUDA kernel.
 
     python docs/published_gradients.py
 
-Each error is the largest one over the largest entry of the truth. The truth for dsx is that of its
-own windows; for the published backward pass it is that of the published forward pass. What the
-published kernels return was recorded in float32 (tests/golden/README.md).
+Each error is the largest absolute error, divided by the largest entry of the exact gradient. The
+exact gradient is that of the windows of dsx or of the published forward pass, respectively. The
+results of the published kernels were recorded in float32 (tests/golden/README.md).
 """
 
 from pathlib import Path
@@ -17,18 +17,25 @@ from dsx.conv import build, preset
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
 ROUNDING = 1e-12
-"""What float64 leaves over differs between machines, and is not shown."""
+"""Rounding errors of float64 differ between machines and are not shown."""
 
 
 def dsx_gradients(case: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Give dsx's gradients of input and weight, with the weight in the golden file's order."""
+    """Compute the gradients of dsx.
+
+    Args:
+        case: Arrays of a golden file.
+
+    Returns:
+        Gradients of the input and of the weight, the latter in the order of the golden file.
+    """
     x, weight = case["x"].requires_grad_(), case["weight"]
     groups, (outputs, width) = int(case["groups"]), weight.shape
     spec = preset("scc", groups=groups, overlap=float(case["overlap"]), separable=False)
     conv = build(spec, nn.Conv2d(x.shape[1], outputs, 1, bias=False).double())
     # With one group the published kernel rotates the weights along; dsx has no stride there.
-    turned = case["starts_rpw"][:, None] if groups == 1 else 0
-    columns = (turned + torch.arange(width).expand(outputs, width)) % width
+    rotation = case["starts_rpw"][:, None] if groups == 1 else 0
+    columns = (rotation + torch.arange(width).expand(outputs, width)) % width
     own = conv.get_parameter("weight")
     with torch.no_grad():
         own.copy_(torch.zeros_like(weight).scatter(1, columns, weight)[:, :, None, None])
@@ -37,13 +44,18 @@ def dsx_gradients(case: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def error(found: Tensor, truth: Tensor) -> str:
-    """Write the largest error over the largest entry."""
+    """Return the largest error relative to the largest exact entry, as text.
+
+    Args:
+        found: Gradient to check.
+        truth: Exact gradient.
+    """
     size = float((found - truth).abs().max() / truth.abs().max())
     return f"{size:.1e}" if size > ROUNDING else f"< {ROUNDING:.0e}"
 
 
 def main() -> None:
-    """Print a line for each golden case."""
+    """Print a row for each golden case."""
     print("channels  groups  overlap   step    dsx: dx       dw  published: dx       dw")
     for path in sorted(GOLDEN.glob("scc_*.npz")):
         with np.load(path) as fields:

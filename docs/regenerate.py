@@ -1,12 +1,13 @@
-"""Make every picture, table and sample output of the project anew.
+"""Regenerate every figure, table and sample output of the project.
 
     python docs/regenerate.py             # everything: about fifteen minutes
-    python docs/regenerate.py --study     # all but what takes long: about four minutes
-    python docs/regenerate.py --outputs   # all but the reference study, too
+    python docs/regenerate.py --study     # except slow measurements: about four minutes
+    python docs/regenerate.py --outputs   # also except the reference study
 
-Pictures of the dials, the reference study `studies/digits`, and the output of each command that
-README.md and docs/ show behind a `<!-- run: COMMAND -->` mark, or, where it takes long,
-`<!-- measured: COMMAND -->`.
+Generated are the figures of the dials, the reference study `studies/digits`, and in README.md and
+docs/ the output of each command after a mark: `<!-- run: COMMAND -->` for text,
+`<!-- table: COMMAND -->` for a Markdown table, `<!-- measured: COMMAND -->` for text that takes
+minutes.
 """
 
 import os
@@ -22,25 +23,26 @@ ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "studies" / "digits"
 DATABASE = ROOT / "studies" / "dsx.db"
 BLOCK = re.compile(r"(<!-- (run|measured): (.+?) -->\n```text\n)(.*?)(```\n)", re.DOTALL)
+TABLE = re.compile(r"(<!-- table: (.+?) -->\n)((?:\|.*\n)*)")
 FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
 WIDTH = 100
 
 
 def pages() -> Iterator[Path]:
-    """Give the pages that may show commands."""
+    """Yield the pages that may contain outputs of commands."""
     yield ROOT / "README.md"
     yield from sorted((ROOT / "docs").glob("*.md"))
 
 
 def run(command: str, folder: Path) -> str:
-    """Run a command as a reader would, in a pipe of 100 columns.
+    """Run a command of a page in a pipe with 100 columns.
 
     Args:
-        command: As it stands on the page: `dsx ...`, or `python docs/...`.
-        folder: Where to run dsx; a script is run from the root of the checkout.
+        command: Command line of the page: `dsx ...` or `python docs/...`.
+        folder: Working directory of dsx; a script is run in the root of the checkout.
 
     Returns:
-        What it printed to stdout, without trailing blanks.
+        Its standard output without trailing blanks.
     """
     program, *arguments = shlex.split(command)
     if program == "python":
@@ -56,11 +58,11 @@ def run(command: str, folder: Path) -> str:
 
 
 def written(page: Path, folder: Path) -> Path:
-    """Write the files that a page shows, as a reader would.
+    """Write the files that a page contains.
 
     Args:
-        page: Their content stands behind `<!-- file: PATH -->` marks.
-        folder: Where to write.
+        page: Page with the content of files after `<!-- file: PATH -->` marks.
+        folder: Folder to write to.
 
     Returns:
         The folder.
@@ -73,20 +75,31 @@ def written(page: Path, folder: Path) -> Path:
 
 
 def fill(page: Path, folder: Path, marks: Sequence[str]) -> None:
-    """Put the present output behind each of these marks of a page."""
+    """Update the outputs of a page.
+
+    Args:
+        page: Page to update; its tables are always updated.
+        folder: Folder with the reference study.
+        marks: Kinds of text blocks to update: "run", "measured".
+    """
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="dsx-") as temporary:
-        # A page that shows files is about these, not about the reference study.
+        # The commands of a page with files refer to these files.
         own = written(page, Path(temporary)) if FILE.search(text) else folder
 
         def present(block: re.Match[str]) -> str:
             return block[1] + run(block[3], own) + block[5] if block[2] in marks else block[0]
 
-        page.write_text(BLOCK.sub(present, text), encoding="utf-8")
+        text = TABLE.sub(lambda table: table[1] + run(table[2], own), BLOCK.sub(present, text))
+        page.write_text(text, encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:
-    """Make everything, or all but what takes long, or all but the study too."""
+    """Regenerate everything that the options do not exclude.
+
+    Args:
+        arguments: Command line without the name of the program.
+    """
     if set(arguments) - {"--study", "--outputs"}:
         sys.exit(__doc__)
     sys.path.insert(0, str(ROOT))

@@ -1,12 +1,12 @@
-"""Measure what training.md shows: accuracy of each preset, and what trained weights are worth.
+"""Measure the tables of training.md: accuracy of each preset, and the value of pretrained weights.
 
     python docs/training.py            # both tables: about eight minutes on one core
     python docs/training.py accuracy   # from scratch, at the default budget
-    python docs/training.py kept       # one epoch from kept weights, and one from scratch
+    python docs/training.py kept       # one epoch from projected weights, and one from scratch
 
-Every 3 x 3 convolution of the network of the space `digits` but the first is redesigned. A seed
-sets fresh weights, the order of the images and whatever else is drawn; the baseline and every
-redesign are trained with the same seeds.
+Every 3 x 3 convolution except the first in the network of the space `digits` is redesigned. A seed
+determines the initial weights, the order of the images and all other random choices; the baseline
+and all redesigns are trained with the same seeds.
 """
 
 import statistics
@@ -29,7 +29,7 @@ SEEDS = range(5)
 DENSITY = 0.25
 BATCH = 64
 KEPT_RATE = 0.25
-"""Part of the learning rate at which kept weights are trained on."""
+"""Fraction of the learning rate for the training from projected weights."""
 PRESETS: dict[str, Callable[[Slot], ConvSpec]] = {
     "baseline": lambda slot: ConvSpec(),
     "scc (separable, 2 groups, overlap .5)": lambda slot: preset("scc", groups=2, overlap=0.5),
@@ -48,7 +48,15 @@ PRESETS: dict[str, Callable[[Slot], ConvSpec]] = {
 
 
 def network(space: SearchSpace, seed: int) -> nn.Module:
-    """Build the network with the fresh weights of a seed."""
+    """Build the network with random weights.
+
+    Args:
+        space: Search space.
+        seed: Random seed of the weights.
+
+    Returns:
+        The network.
+    """
     torch.manual_seed(seed)
     net = network_builder(space.file.model)(**space.file.model_args)
     assert isinstance(net, nn.Module)
@@ -56,24 +64,56 @@ def network(space: SearchSpace, seed: int) -> nn.Module:
 
 
 def redesigned(space: SearchSpace, name: str, base: nn.Module, keep: bool) -> nn.Module:
-    """Redesign all slots but the first."""
+    """Redesign all slots except the first.
+
+    Args:
+        space: Search space.
+        name: Name of the preset.
+        base: Network to redesign.
+        keep: Whether to project the weights of `base`.
+
+    Returns:
+        The redesigned network.
+    """
     specs = {slot.name: PRESETS[name](slot) for slot in space.analysis.slots[1:]}
     return redesign(base, specs, keep_weights=keep)
 
 
 def trained(net: nn.Module, data: Splits, settings: Train, seed: int) -> nn.Module:
-    """Train with the settings of the space, but for the seed."""
+    """Train a network in place and return it.
+
+    Args:
+        net: Network.
+        data: Data set.
+        settings: Training settings of the space.
+        seed: Random seed, in place of that of the settings.
+
+    Returns:
+        The same network.
+    """
     train(net, data.train, settings.model_copy(update={"seed": seed}))
     return net
 
 
 def accuracy(net: nn.Module, split: Split) -> float:
-    """Give top-1 in percent."""
+    """Return the top-1 accuracy in percent.
+
+    Args:
+        net: Trained network.
+        split: Images and labels.
+    """
     return 100 * float((predict(net, split) == split.labels).double().mean())
 
 
 def density(net: nn.Module) -> float | None:
-    """Give the live share of the weights of all learned convolutions."""
+    """Return the fraction of live weights of all convolutions with learned shapes.
+
+    Args:
+        net: Trained network.
+
+    Returns:
+        The fraction; None if there are no such convolutions.
+    """
     learned = [module for module in net.modules() if isinstance(module, LearnedConv2d)]
     if not learned:
         return None
@@ -81,7 +121,12 @@ def density(net: nn.Module) -> float | None:
 
 
 def from_scratch(space: SearchSpace, data: Splits) -> None:
-    """Print the accuracy of each redesign after training from fresh weights."""
+    """Print the accuracy of each redesign after training from random weights.
+
+    Args:
+        space: Search space.
+        data: Data set.
+    """
     print(f"{'':38}{'accuracy':>14}{'of the baseline':>18}{'density':>16}")
     baseline = 0.0
     for name in PRESETS:
@@ -103,12 +148,17 @@ def from_scratch(space: SearchSpace, data: Splits) -> None:
 
 
 def from_kept_weights(space: SearchSpace, data: Splits) -> None:
-    """Print what a trained baseline's weights are worth to each redesign."""
+    """Print the accuracy of each redesign after one epoch from projected weights.
+
+    Args:
+        space: Search space.
+        data: Data set.
+    """
     print(
         f"{'':38}{'kept, BN anew':>15}{'then 1 epoch':>14}{'1 from scratch':>16}{'pairs won':>11}"
     )
     epoch = space.file.train.model_copy(update={"epochs": 1})
-    # Steps as large as those of fresh weights would take kept ones apart again.
+    # Steps as large as those for random weights would destroy the projected ones.
     gently = epoch.model_copy(update={"learning_rate": KEPT_RATE * epoch.learning_rate})
     bases = [trained(network(space, seed), data, space.file.train, seed) for seed in SEEDS]
     everything = torch.arange(len(data.train))
@@ -127,7 +177,11 @@ def from_kept_weights(space: SearchSpace, data: Splits) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Print one table, or both."""
+    """Print one table or both.
+
+    Args:
+        arguments: Command line without the name of the program.
+    """
     torch.set_num_threads(1)
     space = load_space("digits")
     data = space.splits

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, a seed that a failing test shows, hypothesis profiles."""
+"""Common settings and fixtures of all tests: one thread, random seed, hypothesis profiles."""
 
 import os
 import random
@@ -18,17 +18,17 @@ from tests.search.postgres import Server, start_server
 
 pytest_plugins = ["tests.repetition"]
 
-# Before anything asks for it: no test may read, or fill, the cache of whoever runs the tests. But
-# to list the fonts anew would take matplotlib seconds.
+# Set before the first import of dsx: tests must not use the cache of the user. The list of fonts is
+# kept, because matplotlib needs seconds to create it.
 _OLD = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 _CACHE = tempfile.TemporaryDirectory(prefix="dsx-tests-")
 os.environ.setdefault("MPLCONFIGDIR", str(_OLD / "matplotlib"))
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
-# More threads on busy cores are slower by orders of magnitude, and never the same twice.
+# Several threads on loaded cores are slower by orders of magnitude, and not reproducible.
 torch.set_num_threads(1)
 
-# A shell lets the processes that it starts in the background ignore Ctrl-C, and these let theirs.
+# Background processes of a shell ignore Ctrl-C, and so do their children.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -37,7 +37,7 @@ SEED = int(os.environ.get("DSX_TEST_SEED") or (0 if IN_CI else random.getrandbit
 
 
 class _TorchRandom:
-    """Lets hypothesis seed torch before each example, so that a shrunk example stays red."""
+    """Seeds torch for hypothesis before each example, so that a shrunk example still fails."""
 
     seed = staticmethod(torch.manual_seed)
     getstate = staticmethod(torch.get_rng_state)
@@ -47,20 +47,20 @@ class _TorchRandom:
 _TORCH_RANDOM = _TorchRandom()  # hypothesis keeps a weak reference only
 hypothesis.register_random(_TORCH_RANDOM)
 
-# No deadline: the first call of an operator, and a busy machine, take any time they like.
+# No deadline: the first call of an operator may take long, and the machine may be loaded.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=20)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=12, derandomize=True)
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let CI, which installs every program that a test may need, fail where one is skipped."""
+    """Add the options --fail-on-skip (for CI, which installs all required programs) and --long."""
     parser.addoption("--fail-on-skip", action="store_true", help="count a skipped test as failed")
-    parser.addoption("--long", action="store_true", help="run also what is marked `long`")
+    parser.addoption("--long", action="store_true", help="also run tests marked `long`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests out that take minutes, unless they are asked for."""
+    """Deselect tests marked `long` unless --long is given."""
     if config.getoption("--long"):
         return
     long = [item for item in items if item.get_closest_marker("long")]
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Turn a run with skipped tests into a failed one, if asked to."""
+    """Fail a run with skipped tests if --fail-on-skip is given."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     assert isinstance(reporter, pytest.TerminalReporter)
     if session.config.getoption("--fail-on-skip") and reporter.stats.get("skipped"):
@@ -79,7 +79,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def seed() -> int:
-    """Seed all random numbers of a test; DSX_TEST_SEED repeats an earlier run."""
+    """Seed all random generators; DSX_TEST_SEED reproduces an earlier run."""
     random.seed(SEED)
     np.random.seed(SEED)
     torch.manual_seed(SEED)
@@ -88,7 +88,7 @@ def seed() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the seed under the traceback of a failed test."""
+    """Show the random seed below the traceback of a failed test."""
     report = yield
     if report.failed:
         report.sections.append(("random seed", f"DSX_TEST_SEED={SEED}"))
@@ -97,7 +97,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """A PostgreSQL server; a test that stops it starts it again."""
+    """PostgreSQL server; a test that stops it must start it again."""
     server = start_server()
     yield server
     server.remove()
@@ -105,20 +105,20 @@ def postgres() -> Iterator[Server]:
 
 @pytest.fixture
 def postgres_storage(postgres: Server) -> str:
-    """An empty database of that server."""
+    """Empty database of the PostgreSQL server."""
     return postgres.create_database()
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> str:
-    """A database that does not exist yet."""
+    """URL of a database that does not exist yet."""
     return f"sqlite:///{tmp_path}/dsx.db"
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with two finished studies, `static` (the older one) and `tiny`; only read it."""
-    # Imported here: the variables above have to be set before dsx is imported.
+    """Database with two completed studies, `static` (the older one) and `tiny`; read only."""
+    # The variables above must be set before dsx is imported.
     import dsx
     from tests.search.spaces import STATIC, TINY
 
@@ -130,7 +130,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def copied(finished: str, tmp_path: Path) -> str:
-    """A copy of that database, to be written to; without the weights."""
+    """Writable copy of the database `finished`, without weight files."""
     file = tmp_path / "dsx.db"
     with (
         closing(sqlite3.connect(finished.removeprefix("sqlite:///"))) as old,
@@ -142,7 +142,7 @@ def copied(finished: str, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def open_study(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with the study `quick`, in which any design may dominate another; only read it."""
+    """Database with the study `quick`, in which all designs are contested; read only."""
     from tests.search.again import change, leave_open, searched
     from tests.search.spaces import QUICK
 

@@ -1,5 +1,6 @@
-"""The pages: their code runs, their links lead somewhere, what they show is what dsx does."""
+"""Pages: their code runs, their links resolve, and their outputs and constants are current."""
 
+import importlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from torch import nn
 
 from docs.imitation import imitate
 from docs.pictures import FOLDER, PICTURES, render
-from docs.regenerate import BLOCK, pages, run
+from docs.regenerate import BLOCK, FILE, TABLE, pages, run, written
 from docs.training import PRESETS
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
@@ -31,7 +32,7 @@ objectives: {accuracy: maximize, params: minimize}
 
 
 def code(page: Path) -> str:
-    """Join a page's Python blocks: a later one may use the names of an earlier one."""
+    """Return the Python blocks of a page as one program."""
     return "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
 
 
@@ -54,8 +55,8 @@ YOUR_MODEL = ROOT / "docs" / "your_model.md"
 STEP = re.compile(r"(?:<!-- file: (\S+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 
 
-def followed(folder: Path) -> None:
-    """Do what your_model.md says in its order: write its files, run its commands."""
+def follow_tutorial(folder: Path) -> None:
+    """Write the files and run the commands of your_model.md in their order."""
     for name, language, content in STEP.findall(YOUR_MODEL.read_text()):
         if name:
             (folder / name).parent.mkdir(exist_ok=True)
@@ -65,7 +66,7 @@ def followed(folder: Path) -> None:
 
 
 def called(line: str, folder: Path) -> str:
-    """Run a command line of dsx in a folder; gives what it prints."""
+    """Run a command line of dsx in a folder and return its standard output."""
     program, *words = shlex.split(line)
     assert program == "dsx"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -79,7 +80,7 @@ def called(line: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
-    followed(tmp_path)
+    follow_tutorial(tmp_path)
     assert (tmp_path / "front.html").stat().st_size > 0
     script = "from model import load; import torch; print(load()(torch.zeros(3, 1, 8, 8)).shape)"
     shape = subprocess.run(
@@ -90,7 +91,7 @@ def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
         check=True,
     )
     assert shape.stdout == "torch.Size([3, 10])\n"
-    # The data that the page shows, in place of the digits.
+    # Also with the data set of the page in place of the digits.
     text = (tmp_path / "my.yaml").read_text()
     own = text.replace("data: digits", "data: mypkg.data:splits\ndata_args: {images: 800}")
     (tmp_path / "own.yaml").write_text(own)
@@ -100,13 +101,13 @@ def test_your_model_becomes_an_exported_redesign(tmp_path: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """Name the headings of a page as GitHub does."""
+    """Return the anchors of the headings of a page as on GitHub."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     for name, _, anchor in (link.partition("#") for link in links if "://" not in link):
         target = page.parent / name if name else page
@@ -132,34 +133,66 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_are_drawn_alike_every_time(name: str) -> None:
+def test_figures_are_reproducible(name: str) -> None:
     drawn = render(PICTURES[name]())
     assert drawn == render(PICTURES[name]())
     assert (FOLDER / name).read_bytes()[:5] == drawn[:5] == b"<?xml"
 
 
-def test_every_picture_is_drawn_and_shown() -> None:
+def test_every_figure_is_drawn_and_shown() -> None:
     shown = {name for page in PAGES for name in re.findall(r"\(pictures/(.+?)\)", page.read_text())}
     assert {path.name for path in FOLDER.iterdir()} == set(PICTURES) == shown
 
 
-def test_the_layer_of_the_pictures_finds_the_known_shapes() -> None:
+def test_the_layer_of_the_figures_finds_the_known_shapes() -> None:
     training = imitate()
     assert torch.equal(training.layer.shape_scores > 0, training.known)
     assert max(training.strength) == pytest.approx(4)
 
 
-SCRIPTS = [
-    (command, output)
+OUTPUTS = [
+    (page, command, output)
     for page in PAGES
-    for _, mark, command, output, _ in BLOCK.findall(page.read_text())
-    if mark == "run" and command.startswith("python")
+    for command, output in (
+        *((found[2], found[3]) for found in BLOCK.findall(page.read_text()) if found[1] == "run"),
+        *((found[1], found[2]) for found in TABLE.findall(page.read_text())),
+    )
 ]
 
 
-@pytest.mark.parametrize(("command", "output"), SCRIPTS, ids=[command for command, _ in SCRIPTS])
-def test_tables_are_what_their_scripts_print(command: str, output: str, tmp_path: Path) -> None:
-    assert run(command, tmp_path) == output
+@pytest.mark.parametrize(
+    ("page", "command", "output"), OUTPUTS, ids=[command for _, command, _ in OUTPUTS]
+)
+def test_outputs_are_current(page: Path, command: str, output: str, tmp_path: Path) -> None:
+    # The commands of a page with files refer to these files, all others to the checkout.
+    folder = written(page, tmp_path) if FILE.search(page.read_text()) else ROOT
+    assert run(command, folder) == output
+
+
+CONSTANTS = [
+    (page.name, number, percent, module, expression)
+    for page in PAGES
+    for number, percent, module, expression in re.findall(
+        r"(\d[\d.,]*)( %)?<!-- = ([\w.]+):(.+?) -->", page.read_text()
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "percent", "module", "expression"),
+    CONSTANTS,
+    ids=[f"{page}-{expression}" for page, *_, expression in CONSTANTS],
+)
+def test_constants_in_prose_are_those_of_the_code(
+    page: str, number: str, percent: str, module: str, expression: str
+) -> None:
+    value = eval(expression, vars(importlib.import_module(module)))
+    assert float(number.replace(",", "")) == pytest.approx(100 * value if percent else value)
+
+
+def test_every_mark_of_a_constant_is_checked() -> None:
+    marks = sum(page.read_text().count("<!-- = ") for page in PAGES)
+    assert marks == len(CONSTANTS) > 25
 
 
 def test_measured_tables_have_a_line_for_each_preset() -> None:
@@ -175,7 +208,7 @@ def test_measured_tables_have_a_line_for_each_preset() -> None:
 
 
 def test_the_published_backward_pass_is_wrong_and_dsx_is_not() -> None:
-    (output,) = (output for command, output in SCRIPTS if "published_gradients" in command)
+    (output,) = (output for _, command, output in OUTPUTS if "published_gradients" in command)
     lines = [line.replace("< ", "") for line in output.splitlines()[1:]]
     for *_, overlap, _, own_dx, own_dw, dx, dw in (line.split() for line in lines):
         assert max(float(own_dx), float(own_dw)) <= 1e-12
@@ -194,11 +227,11 @@ def test_the_rules_of_the_dials_apply(rule: str, tmp_path: Path) -> None:
     assert left_out and not any(left_out)
 
 
-REFUSED = re.findall(r"^\| `(\{.+\})` \| (.*) \| (.+) \|$", DIALS.read_text(), re.MULTILINE)
+REJECTED = re.findall(r"^\| `(\{.+\})` \| (.*) \| (.+) \|$", DIALS.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize(("dials", "slot", "reason"), REFUSED)
-def test_what_makes_no_sense_is_refused(dials: str, slot: str, reason: str) -> None:
+@pytest.mark.parametrize(("dials", "slot", "reason"), REJECTED)
+def test_invalid_settings_are_rejected(dials: str, slot: str, reason: str) -> None:
     with pytest.raises(SpecError, match=f"^{re.escape(reason)}$"):
         spec = ConvSpec(**yaml.safe_load(dials))
         if slot != "any":
@@ -206,5 +239,5 @@ def test_what_makes_no_sense_is_refused(dials: str, slot: str, reason: str) -> N
             spec.at(nn.Conv2d(inputs, outputs, (rows, columns)))
 
 
-def test_all_that_makes_no_sense_is_listed() -> None:
-    assert len(REFUSED) == 10
+def test_all_invalid_settings_are_listed() -> None:
+    assert len(REJECTED) == 10

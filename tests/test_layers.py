@@ -1,4 +1,4 @@
-"""Imports point one way, each library has one importer, files and functions stay small."""
+"""Imports point one way, each library has one importer, and files and functions are small."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ LAYERS = [
     {"train"}, {"space"}, {"conv", "data", "nets"}, {"files"}, {"lookup", "analysis", "streams"},
     {"activity", "own_modules", "trust"}, {"errors"}, {"parameters", "secret", "plain", "process"},
 ]  # fmt: skip
-"""Packages from the top down. `dsx/__init__.py` is above all: it offers their names."""
+"""Packages from the top down; `dsx/__init__.py`, which re-exports their names, is above all."""
 
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 IMPORTERS = {
@@ -42,16 +42,16 @@ IMPORTERS = {
     "torchvision": ["bench/zoo/libraries.py"],
     "transformers": ["bench/zoo/libraries.py"],
 }
-"""Files and folders that may import a library that not everything may import."""
+"""Files and folders that may import a library."""
 
 VARIANTS = {
     "bench", "cli", "conv/deploy", "conv/sparsity/shapes", "data", "measure/backends",
     "measure/metrics", "nets",
 }  # fmt: skip
-"""Folders whose public files are variants: any number of them, and anyone may import one."""
+"""Folders whose public files are variants, of which any package may import any number."""
 
 FACTS = {"", "__version__", "__path__", "__file__"}
-"""What any layer may ask of the package itself."""
+"""Attributes of the package that every layer may use."""
 
 COMMAND_LINES = {"bench/_searches.py", "bench/zoo/searches.py"}
 """Files below the command line that start `dsx` as a process."""
@@ -61,7 +61,7 @@ FILES, LINES, FUNCTION = 12, 400, 40
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, list[str], int]]:
-    """Walk over the imports of a file, also inside functions: module, names, line."""
+    """Yield the imports of a file, also inside functions: module, names, line."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, [], node.lineno) for alias in node.names)
@@ -84,14 +84,14 @@ def is_variant(path: Path, root: Path) -> bool:
 
 
 def wrong_import(path: str, name: str, root: Path) -> str:
-    """Describe what is wrong with the import of a module in a file, if anything is."""
+    """Return the error of an import of a module in a file; empty if it is allowed."""
     library, _, rest = name.partition(".")
     if not library:
         return "is relative"
     if library in IMPORTERS:
         allowed = IMPORTERS[library]
         fits = any(f"{path}/".startswith(place) for place in allowed)
-        return "" if fits else f"is only for {', '.join(allowed) or 'nobody'}"
+        return "" if fits else f"is only for {', '.join(allowed) or 'no file'}"
     here, there = Path(path).parts[0].removesuffix(".py"), rest.partition(".")[0]
     if library != "dsx" or here in ("__init__", there) or there in FACTS:
         return ""
@@ -121,7 +121,7 @@ def named_options(tree: ast.AST) -> Iterator[int]:
 
 
 def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the lines of the body of a function, without its signature and docstring."""
+    """Return the number of lines of a function without signature and docstring."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
     if not body:
         return 0
@@ -130,7 +130,7 @@ def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def violations(root: Path) -> list[str]:
-    """List what is wrong under a folder, as file:line: reason."""
+    """Return the violations in a folder, as file:line: reason."""
     found = []
     for file in sorted(root.rglob("*.py")):
         path, text = file.relative_to(root).as_posix(), file.read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def violations(root: Path) -> list[str]:
 
 
 def crowded(root: Path) -> list[str]:
-    """List the folders with too many files; `__init__.py` and variants do not count."""
+    """Return the folders with too many files; `__init__.py` and variants do not count."""
     files = Counter(
         path.parent.relative_to(root).as_posix()
         for path in root.rglob("*.py")
@@ -161,7 +161,7 @@ def crowded(root: Path) -> list[str]:
 
 
 def graph(root: Path) -> dict[str, set[str]]:
-    """Return the files that each file imports, by dotted name; `__init__.py` are left out."""
+    """Return the files that each file imports, by dotted name, without `__init__.py`."""
     files = {
         ".".join(("dsx", *path.relative_to(root).with_suffix("").parts)): path
         for path in root.rglob("*.py")

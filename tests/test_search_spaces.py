@@ -1,4 +1,4 @@
-"""Every space that comes along: it holds together, says what it is for, and can be searched."""
+"""Bundled spaces: each is valid, documented and can be searched."""
 
 import re
 from pathlib import Path
@@ -19,12 +19,12 @@ SEARCHED = [
     pytest.param("cifar10-vgg16", marks=pytest.mark.long),
     "dsxplore-vgg11",
 ]
-"""Each takes half a minute."""
-README = (Path(__file__).parent.parent / "README.md").read_text()
+"""Spaces that are searched; each takes half a minute."""
+PAGE = (Path(__file__).parent.parent / "docs" / "spaces.md").read_text()
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_what_a_space_holds_can_be_shown_before_its_data_are_there(
+def test_a_space_is_shown_without_its_data(
     name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -39,20 +39,20 @@ def test_what_a_space_holds_can_be_shown_before_its_data_are_there(
     out = capsys.readouterr().out
     assert out.startswith(f"{name}: {space.file.model} on {space.file.data}, ")
     assert max(map(len, out.splitlines()[: len(space.analysis.slots) + 2])) <= 80
-    # Nothing that is offered is left out everywhere.
+    # No option is excluded for all slots.
     assert "left out" not in out
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_space_says_what_it_explores_and_how_long_that_takes(name: str) -> None:
+def test_a_space_states_its_purpose_and_duration(name: str) -> None:
     comment, _, _ = SPACES[name].read_text().partition("model: ")
     assert comment.startswith("# ")
     assert re.search(r"\b(minutes?|hours?|seconds?)\b", comment)
     assert "(times follow)" not in comment
 
 
-def test_the_readme_names_every_space() -> None:
-    table = README[README.index("| space | redesigns |") :].split("\n\n")[0]
+def test_the_page_about_spaces_lists_every_space() -> None:
+    table = PAGE[PAGE.index("| space | redesigns |") :].split("\n\n")[0]
     named = set()
     for cell in re.findall(r"^\| (.+?) \|", table, re.MULTILINE):
         words = re.findall(r"`(.+?)`", cell)
@@ -62,7 +62,7 @@ def test_the_readme_names_every_space() -> None:
 
 
 def small(name: str, root: Path) -> SearchSpace:
-    """Give a shipped space with little data and a short training."""
+    """Return a bundled space with little data and a short training."""
     text = SPACES[name].read_text()
     data = f"data: cifar10\ndata_args: {{root: {root}, validation: 40}}"
     text = text.replace("data: cifar10", data, 1)

@@ -1,4 +1,4 @@
-"""The reference study: its front is the front of its raw measurements."""
+"""Archived studies: the front equals the front of the raw measurements."""
 
 import csv
 import json
@@ -29,36 +29,33 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 
 def measured(folder: Path) -> dict[str, dict[str, float]]:
-    """Values by design and metric, feasible designs only.
-
-    Of what was timed several times the median of the calm readings, where there are any.
-    """
+    """Return the value of each metric of each feasible design: the median of its readings."""
     taken: dict[str, dict[str, list[dict[str, str]]]] = {}
     for row in rows(folder / "measurements.csv"):
         if row["feasible"] == "true":
             taken.setdefault(row["design"], {}).setdefault(row["metric"], []).append(row)
     return {
-        design: {metric: settled(readings) for metric, readings in metrics.items()}
+        design: {metric: aggregated(readings) for metric, readings in metrics.items()}
         for design, metrics in taken.items()
     }
 
 
-def settled(readings: list[dict[str, str]]) -> float:
-    """Give the one value that some readings stand for."""
+def aggregated(readings: list[dict[str, str]]) -> float:
+    """Return the median of the unflagged readings, or of all if every reading is flagged."""
     provenances = [from_json(Provenance, json.loads(row["provenance"])) for row in readings]
-    calm = [
+    unflagged = [
         row
-        for row, told in zip(readings, provenances, strict=True)
-        if told.converged and not told.noisy
+        for row, provenance in zip(readings, provenances, strict=True)
+        if provenance.converged and not provenance.noisy
     ]
-    return statistics.median(float(row["value"]) for row in calm or readings)
+    return statistics.median(float(row["value"]) for row in unflagged or readings)
 
 
-def test_there_is_a_reference_study() -> None:
+def test_the_reference_study_exists() -> None:
     assert [folder.name for folder in STUDIES] == ["digits"]
 
 
-def test_the_front_is_that_of_the_raw_measurements(folder: Path) -> None:
+def test_the_front_is_the_front_of_the_raw_measurements(folder: Path) -> None:
     objectives = json.loads((folder / "study.json").read_text())["objectives"]
     signs = {name: 1 if sense == "minimize" else -1 for name, sense in objectives.items()}
     costs = {
@@ -77,7 +74,7 @@ def test_the_front_is_that_of_the_raw_measurements(folder: Path) -> None:
     assert {row["id"] for row in rows(folder / "front.csv")} == front
 
 
-def test_closed_form_gives_the_counts_of_every_design(folder: Path) -> None:
+def test_stored_counts_equal_the_closed_form(folder: Path) -> None:
     space = build_space(folder.name, "space.yaml", (folder / "space.yaml").read_text())
     from dsx.conv import ConvSpec
 
@@ -90,8 +87,8 @@ def test_closed_form_gives_the_counts_of_every_design(folder: Path) -> None:
         assert design.id == entry["id"]
         off = {name: entry["metrics"][name]["value"] - cost.numbers[name] for name in cost.numbers}
         learned = [slot for slot in space.analysis.slots if design.specs[slot.name].learned]
-        # Learned shapes end with some weights more or fewer than expected: each has 32 bits, and
-        # works for every pixel of the output.
+        # The number of live weights of learned shapes differs from the expected one. Each weight
+        # has 32 bits and one multiply-add per output pixel.
         assert off["bits"] == 32 * off["params"]
         pixels = [rows * columns for slot in learned for rows, columns in slot.out_hw]
         if len(pixels) <= 1:

@@ -65,7 +65,10 @@ def _preset(value: Any) -> Any:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # The docstring of each key is its description in docs/spaces.md.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -76,9 +79,13 @@ class Augment(_Part):
     """How training images are changed at random, batch by batch."""
 
     crop: Annotated[int, Field(ge=0)] = 0
+    """Largest random shift of an image, in pixels."""
     flip: bool = False
+    """Whether images are mirrored horizontally at random."""
     cutout: Annotated[int, Field(ge=0)] = 0
+    """Side of a square that is blanked at a random position, in pixels."""
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Parameter alpha of the Beta distribution of mixup; 0 disables it."""
 
     def misfits(self, rows: int, columns: int) -> dict[str, str]:
         """Say what does not fit images of a size, by key; nothing if all does."""
@@ -92,32 +99,52 @@ class Augment(_Part):
         }
 
 
-_OWN: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "adamw": {"learning_rate": 2e-3, "momentum": None, "weight_decay": 0.05},
     "cosine": {"warm_up": 0.05},
 }
-"""What an optimiser or a schedule has by default, where it is not the default of the key."""
+"""Defaults of an optimiser or a schedule that differ from the default of the key."""
 
 
 class Train(_Part):
     """How a candidate is trained."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 6
+    """Number of passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    """Number of images per optimiser step."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Random seed of the initial weights, the order of the images and the augmentation."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
+    """Optimiser: `sgd` with Nesterov momentum, or `adamw`."""
     learning_rate: Positive = 0.2
+    """Peak learning rate; see below for networks without batch norm."""
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = 0.9
+    """Momentum of `sgd`."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
+    """Weight decay of the weights; biases and batch norms have none."""
     schedule: Literal["one_cycle", "cosine"] = "one_cycle"
+    """Learning-rate schedule: `one_cycle`, or `cosine` (linear warm-up followed by cosine
+    annealing)."""
     warm_up: Share = 0.3
+    """Fraction of the training in which the learning rate rises."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of each label that is distributed over all classes."""
     clip: Positive | None = None
+    """Largest norm of the gradient."""
     accumulate: Annotated[int, Field(ge=1)] = 1
+    """Number of parts in which a batch is computed to save memory."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """`float32`; `bfloat16` for convolutions and matrix products, with weights in float32 (on a
+    CPU, convolutions with fewer than 8 channels per group stay in float32); or `auto`, which
+    selects `bfloat16` if the device computes it fast."""
     channels_last: bool = False
+    """Memory layout of images and weights."""
     compile: bool = False
+    """Whether torch.compile compiles the network first, which takes about half a minute per
+    design."""
     augment: Augment = Augment()
+    """Random augmentation of the training images: the keys of the next table."""
 
     @model_validator(mode="before")
     @classmethod
@@ -126,7 +153,7 @@ class Train(_Part):
         if isinstance(given, dict):
             for key in ("optimizer", "schedule"):
                 word = given.get(key)
-                given = {**(_OWN.get(word, {}) if isinstance(word, str) else {}), **given}
+                given = {**(DEFAULTS.get(word, {}) if isinstance(word, str) else {}), **given}
         return given
 
     @field_validator("momentum")
@@ -152,15 +179,27 @@ class Measure(_Part):
     """How latency is measured: as the network will be deployed."""
 
     batch: Annotated[int, Field(ge=1, le=65_536)] = 1
+    """Number of images per forward pass."""
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    """Data type of the network and its input: `float32`, `float64` or `bfloat16`."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Number of threads of a forward pass."""
     channels_last: bool = False
+    """Memory layout of images and weights; rejected for a backend that chooses its own layout."""
     device: Literal["cpu", "cuda"] = "cpu"
+    """`cpu` or `cuda`."""
     backend: str = "eager"
+    """Runtime of the network: `eager`, `compile`, `onnxruntime` or `openvino`
+    ([backends](latency.md#backends))."""
     deploy: Literal["portable", "native"] = "portable"
+    """`portable` for deployed forms of operators of torch, or `native` for kernels of dsx as well,
+    where available."""
     cuda_graph: bool = False
+    """Whether a GPU replays the forward pass as a CUDA graph."""
     target_width: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Relative width of the 95 % interval at which timing ends."""
     budget_seconds: Annotated[float, Field(gt=0, le=86_400)] = 2.0
+    """Time budget of a timing, in seconds."""
 
 
 Options = BeforeValidator(_listed)
@@ -218,9 +257,18 @@ class Weights(_Part):
     """Trained weights to begin with."""
 
     file: str
+    """State dict, alone or in a checkpoint: `.safetensors`, or a file of `torch.save` (`.pt`,
+    `.pth`, `.bin`, `.ckpt`, `.tar`). The content decides the format, and no code in the file is
+    run."""
     key: Annotated[str, Field(min_length=1)] | None = None
+    """Entry of the file that contains the state dict, such as `state_dict_ema`; keys of nested
+    entries are joined by dots. By default, the only state dict of the file."""
     prefix: Annotated[str, Field(min_length=1)] | None = None
+    """Prefix of the names of the weights to load, such as `module.encoder_q`; other names are
+    ignored. By default, the common prefix of all names."""
     skip: Annotated[list[str], Options] = []
+    """Wildcards of weights of the network that are initialised randomly, and of entries of the
+    file that are ignored."""
 
 
 Direction = Literal["minimize", "maximize"]

@@ -386,7 +386,7 @@ HIGHER = """
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 from dsx.space.probe.behaviour import check_behaviour
-from dsx.space.network.analysis import census
+from dsx.space.network.analysis import analysis
 from tests.space.network.test_operators import Around, Higher
 from torch import nn
 
@@ -400,7 +400,7 @@ def choose(x):
 for compute in (choose, attend):
     network = Around(Higher(compute), 64).eval()
     nn.init.ones_(network.conv.weight)
-    found = census(network, torch.ones(2, 1, 8, 8))
+    found = analysis(network, torch.ones(2, 1, 8, 8))
     notes = check_behaviour(network, torch.randn(2, 1, 8, 8))
     print(found.rest.flops, dict(found.uncounted), notes)
 """
