@@ -1,4 +1,4 @@
-"""Side by side: the latencies of several candidates, timed in turn."""
+"""Interleaved measurement of the latencies of several candidates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,31 +16,32 @@ from dsx.measure.timing.workload_class import WorkloadClass, classify_workload
 def read_latencies(
     candidates: Sequence[Candidate], waiting: Callable[[], None] | None = None
 ) -> list[Measurement]:
-    """Time candidates in turn, as each would be timed alone.
+    """Measure the latencies of candidates by interleaved timing.
 
     Args:
-        candidates: Of spaces whose `measure` may differ in the backend only. Those that
-            another clock or another sentinel goes with are timed in turn among themselves.
-        waiting: Called if the device is not free at once.
+        candidates: Candidates of spaces whose `measure` sections differ at most in the backend.
+            Candidates that need different clocks or reference workloads are timed in separate
+            groups.
+        waiting: Function that is called if another process holds the device lock.
 
     Returns:
-        Milliseconds of one forward pass of each, in the same order.
+        Milliseconds of one forward pass of each candidate, in the order of the candidates.
     """
-    # All of them first: preparing one takes longer than timing it.
+    # Prepare all runs before timing, because preparation takes longer than timing.
     runs = [candidate.run for candidate in candidates]
-    yardsticks = [_yardstick(candidate) for candidate in candidates]
+    groups = [_timing_group(candidate) for candidate in candidates]
     readings: dict[int, Measurement] = {}
-    for yardstick in dict.fromkeys(yardsticks):
-        group = [number for number, own in enumerate(yardsticks) if own == yardstick]
-        first = candidates[group[0]]
+    for group in dict.fromkeys(groups):
+        members = [number for number, own in enumerate(groups) if own == group]
+        first = candidates[members[0]]
         found = time_in_turn(
-            [runs[number] for number in group],
+            [runs[number] for number in members],
             first.space.file.measure,
             first.reference_times,
             classify_workload(first.space),
             waiting,
         )
-        readings |= dict(zip(group, found, strict=True))
+        readings |= dict(zip(members, found, strict=True))
     return [
         replace(
             readings[number],
@@ -50,8 +51,8 @@ def read_latencies(
     ]
 
 
-def _yardstick(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
-    """Name the clock, the backend of the sentinel and its company."""
+def _timing_group(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
+    """Return the clock, the backend of the reference workload and the workload class."""
     measure = candidate.space.file.measure
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     return clock.name, reference_backend(measure.backend), classify_workload(candidate.space)

@@ -16,7 +16,7 @@ from dsx.measure.machine import (
     unsupported_gpu_energy,
     unsupported_nvml,
 )
-from dsx.measure.timing import Quiet, look_for_noise
+from dsx.measure.timing import NoiseCheck, check_noise
 from dsx.space import shipped_spaces
 from dsx.store.database import open_database, parse_url, shown
 from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreement
@@ -47,7 +47,7 @@ class Examined:
 
     findings: Mapping[str, str]
     device: Device
-    quiet: Quiet
+    quiet: NoiseCheck
     repeated: Agreement | None
 
 
@@ -67,7 +67,7 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
     forgotten = reference_times.forget() if calibrate else {}
     # A search that runs may add its own to those of the machine meanwhile.
     taken: dict[str, float] = {}
-    found = look_for_noise(taken if calibrate else reference_times)
+    found = check_noise(taken if calibrate else reference_times)
     reference_times.update(taken)
     database, repeated = _database(storage, device)
     findings = {
@@ -138,11 +138,11 @@ def _calibrated(before: Mapping[str, float], now: Mapping[str, float]) -> dict[s
     return {"reference": f"taken anew: {milliseconds:.3f} ms ({was}){beside}"}
 
 
-def _quietness(found: Quiet, device: Device) -> dict[str, str]:
+def _quietness(found: NoiseCheck, device: Device) -> dict[str, str]:
     others = found.load.machine.others
     told = "unknown" if others is None else f"{others:g} cores"
     return {
-        "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",
+        "quiet": "yes" if found.is_stable else "no: latencies taken now will be marked, or wide",
         "others": f"{told} at work for other processes",
         "reference_workload": f"{found.reference_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
         f"{found.block_spread:.1%} from block to block, {found.reading_spread:.1%} from reading "

@@ -9,7 +9,7 @@ from dsx.activity import subject
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.errors import DsxError, WorkFailed
 from dsx.measure import this_device
-from dsx.measure.machine import load_since, look_at_load
+from dsx.measure.machine import load_since, read_counters
 from dsx.measure.metrics.flops import space_notes
 from dsx.parameters import parameter
 from dsx.plain import plain
@@ -328,7 +328,7 @@ class _Run:
         if not found:
             return
         self._doing("looking whether the machine is quiet now")
-        before = look_at_load()
+        before = read_counters()
         time.sleep(self.final_timing.quiet_seconds)
         if load_since(before).noisy:
             return

@@ -259,7 +259,7 @@ def test_learned_counts_that_the_search_does_not_have_are_listed(out: Path) -> N
 
 
 def test_weights_of_another_network_are_refused(searched: Searched, out: Path) -> None:
-    with pytest.raises(WorkFailed, match=r"^the weights are not of this network: [^\n]*$"):
+    with pytest.raises(WorkFailed, match=r"^the weights do not belong to this network: [^\n]*$"):
         export(searched.space, searched.space.baseline, out, weights=searched.weights)
     assert list(out.parent.iterdir()) == []
 

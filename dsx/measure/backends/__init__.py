@@ -1,4 +1,4 @@
-"""Backends: what runs a deployed network. One file per backend."""
+"""Backends that run deployed networks, one file for each."""
 
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._check import unsupported, versions

@@ -1,4 +1,4 @@
-"""Check what a backend can do on this machine, before it is asked to."""
+"""Check of what a backend supports on this machine."""
 
 import importlib.metadata
 import importlib.util
@@ -42,18 +42,18 @@ def unsupported(measure: Measure) -> UnsupportedSetting | None:
 
 
 def checked(name: str, sample: Tensor) -> Backend:
-    """Find a backend that can run a sample.
+    """Load a backend and check that it supports an input.
 
     Args:
-        name: Of the backend.
+        name: Name of the backend.
         sample: The input.
 
     Returns:
         The backend.
 
     Raises:
-        DsxError: If there is no such backend, a package is missing, or it cannot do what the
-            sample asks of it.
+        DsxError: If there is no such backend, one of its packages is missing, or it does not
+            support the dtype, device or layout of the input.
     """
     channels_last = sample.is_contiguous(memory_format=torch.channels_last)
     problem = _unsupported(
@@ -68,16 +68,16 @@ def checked(name: str, sample: Tensor) -> Backend:
 
 
 def versions(name: str) -> dict[str, str]:
-    """Give the versions of the packages that a backend needs, which its numbers depend on.
+    """Return the versions of the packages of a backend, on which its measurements depend.
 
     Args:
-        name: Of the backend.
+        name: Name of the backend.
 
     Returns:
-        By package; empty where torch alone does the work, which is a fact of the device.
+        Version by package, without torch, whose version is a property of the device.
 
     Raises:
-        DsxError: If there is no such backend, or a package is missing.
+        DsxError: If there is no such backend, or one of its packages is missing.
     """
     record = find(Backend, name)
     if missing := _missing(name, record):

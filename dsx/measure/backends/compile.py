@@ -1,4 +1,4 @@
-"""Compile: torch.compile with its default compiler; weights are frozen, but not of float64."""
+"""Compile: torch.compile with its default compiler; weights are frozen except in float64."""
 
 import functools
 import gc
@@ -16,14 +16,14 @@ from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 from dsx.process import restored_environment, torch_threads
 
-MANY = 10_000
+MAX_RECOMPILATIONS = 10_000
 
 
 class _Compiler:
-    """Compiles a network while that is prepared, and never again without a word.
+    """A compiler that compiles a network only while it is prepared.
 
-    A run with other threads, or after torch has been told to forget what it compiled, would have
-    torch compile anew: in the middle of a timing, and without freezing.
+    After a change of the number of threads or a reset of its caches, torch would otherwise compile
+    the network again during a timing, without freezing.
     """
 
     def __init__(self) -> None:
@@ -41,15 +41,15 @@ _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
-    """Compile each network, and run it once.
+    """Compile each network and run it once.
 
     Args:
-        networks: In eval mode.
-        sample: Their input.
-        threads: To be used; to be set whenever a network is run.
+        networks: Networks in eval mode.
+        sample: Input of the networks.
+        threads: Number of threads; the caller sets it whenever a network is run.
 
     Returns:
-        What runs each once.
+        One run for each network.
 
     Raises:
         TrialFailed: If a network cannot be compiled.
@@ -64,18 +64,21 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
     import torch._inductor.config
     from torch._dynamo.exc import BackendCompilerFailed
 
-    # The same for every input of a network: by it, torch knows what it has compiled already.
+    # One compiler for all inputs of a network, because torch caches compiled code by compiler.
     compiler = _compilers.setdefault(network, _Compiler())
     run = functools.partial(torch.compile(network, dynamic=False, backend=compiler), sample)
     compiler.open = True
     try:
         with (
             torch_threads(threads),
-            # As an option of torch.compile, freezing has no effect (torch 2.13); of float64 it
-            # fails.
+            # Freezing has no effect as an option of torch.compile (torch 2.13), and fails in
+            # float64.
             torch._inductor.config.patch(freezing=sample.dtype != torch.float64, compile_threads=1),
-            # After eight networks alike, torch would run the ninth in eager without an error.
-            torch._dynamo.config.patch(recompile_limit=MANY, accumulated_recompile_limit=MANY),
+            # By default, torch silently runs the ninth similar network in eager.
+            torch._dynamo.config.patch(
+                recompile_limit=MAX_RECOMPILATIONS,
+                accumulated_recompile_limit=MAX_RECOMPILATIONS,
+            ),
             torch.inference_mode(),
         ):
             run()
@@ -88,7 +91,7 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
 
 
 def _forget() -> None:
-    """Free what torch keeps of earlier networks, their weights among it, if none is in use."""
+    """Clear the caches of torch, including the weights of earlier networks, if none is in use."""
     from torch._inductor.codecache import PyCodeCache
     from torch._inductor.utils import clear_caches
 
@@ -102,7 +105,7 @@ def _forget() -> None:
 
 
 def _unsupported() -> Unsupported | None:
-    # The compiler of torch names its cache in the environment when it is imported.
+    # Importing the compiler of torch sets environment variables.
     with restored_environment():
         from torch._inductor.cpp_builder import get_cpp_compiler
         from torch._inductor.exc import InvalidCxxCompiler
@@ -116,4 +119,4 @@ def _unsupported() -> Unsupported | None:
     return None
 
 
-BACKEND = Backend(prepare=prepare, unsupported=_unsupported, races=False)
+BACKEND = Backend(prepare=prepare, unsupported=_unsupported, times_forms=False)

@@ -1,4 +1,4 @@
-"""Allocations: the most bytes that torch's allocators have handed out at once during a call."""
+"""Peak memory that torch allocates during a call."""
 
 import itertools
 
@@ -11,14 +11,15 @@ from dsx.conv import Run
 
 
 def peak_bytes(run: Run, device: str) -> int:
-    """Run once, and say how much memory that took at its highest.
+    """Measure the peak memory of a call.
 
     Args:
-        run: Deterministic; called twice, since a first call may make what stays.
+        run: Deterministic function; it is called twice, because the first call may allocate memory
+            that is kept.
         device: "cpu" or "cuda".
 
     Returns:
-        Bytes above what was handed out before, what is let go of before the end included.
+        Maximum number of bytes that were allocated at once, relative to before the call.
     """
     with torch.inference_mode():
         run()
@@ -26,18 +27,18 @@ def peak_bytes(run: Run, device: str) -> int:
 
 
 def _peak_cpu(run: Run) -> int:
-    """Add up the allocations and releases that the CPU's allocator reports, in their order.
+    """Accumulate the allocations and releases that the CPU allocator reports.
 
-    They include what an operator needs inside itself, such as unfolded images. A dispatch mode
-    would see the outputs of operators only. torch.profiler reports the same events, but takes a
-    second for its first start, and writes to stderr.
+    They include workspaces inside operators, such as unfolded images, whereas a dispatch mode
+    would only see the outputs of operators. torch.profiler reports the same events, but its first
+    start takes a second and writes to stderr.
     """
     start_recording(_RECORD_MEMORY)
     try:
         run()
     finally:
         threads = stop_recording()
-    # Of what is no allocation the usage is 0.
+    # The usage of an event that is not an allocation is 0.
     changes = [event.cpu_memory_usage() for events in threads for event in events]
     return max(itertools.accumulate(changes), default=0)
 

@@ -1,4 +1,4 @@
-"""Meters: what tells the energy that a processor has used."""
+"""Energy counters of processors and GPUs."""
 
 from pathlib import Path
 from typing import Protocol
@@ -12,27 +12,31 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class Meter(Protocol):
-    """Tells energy.
+    """An energy counter.
 
     Attributes:
-        name: Where the numbers come from.
+        name: Name of the interface that provides the counter.
     """
 
     name: str
 
     def spent(self) -> float:
-        """Give the millijoules since the last call."""
+        """Return the energy since the last call.
+
+        Returns:
+            Millijoules.
+        """
         ...
 
 
 class RaplMeter:
-    """The counters of the processor packages, as Linux shows them.
+    """The energy counters of the processor packages, as provided by Linux.
 
-    Packages only: the domains inside them are counted in them, and the whole platform (`psys`)
-    counts them again.
+    Only packages are read, because they include the domains inside them, and the domain of the
+    whole platform (`psys`) includes the packages.
 
     Args:
-        powercap: The kernel's folder; tests have one of their own.
+        powercap: Folder of the kernel's energy counters.
     """
 
     name = "RAPL"
@@ -48,9 +52,13 @@ class RaplMeter:
         return {domain: int((domain / "energy_uj").read_text()) for domain in self._ranges}
 
     def spent(self) -> float:
-        """Give the millijoules since the last call, which must be minutes ago at most."""
+        """Return the energy since the last call, which must not be more than minutes ago.
+
+        Returns:
+            Millijoules.
+        """
         before, self._before = self._before, self._read()
-        # A counter that has come to its end goes on at 0.
+        # A counter that exceeds its range continues at 0.
         return sum(
             (self._before[domain] - before[domain]) % (end + 1)
             for domain, end in self._ranges.items()
@@ -61,17 +69,17 @@ def packages(powercap: Path = POWERCAP) -> list[Path]:
     """List the energy domains of whole processor packages.
 
     Args:
-        powercap: The kernel's folder.
+        powercap: Folder of the kernel's energy counters.
 
     Returns:
-        Their folders.
+        Folders of the domains.
     """
     domains = sorted(powercap.glob("intel-rapl:*"))
     return [one for one in domains if (one / "name").read_text().startswith("package")]
 
 
 class NvmlMeter:
-    """The counter of the GPU that torch works on."""
+    """The energy counter of the current GPU of torch."""
 
     name = "NVML"
 
@@ -85,7 +93,11 @@ class NvmlMeter:
         return energy
 
     def spent(self) -> float:
-        """Give the millijoules since the last call."""
+        """Return the energy since the last call.
+
+        Returns:
+            Millijoules.
+        """
         before, self._before = self._before, self._read()
         return float(self._before - before)
 
@@ -94,7 +106,7 @@ def unsupported_cpu_energy(powercap: Path = POWERCAP) -> Unsupported | None:
     """Check whether the energy of the processor can be read.
 
     Args:
-        powercap: The kernel's folder of energy counters.
+        powercap: Folder of the kernel's energy counters.
 
     Returns:
         The reason why it cannot; None if it can.

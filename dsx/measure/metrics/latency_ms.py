@@ -1,8 +1,8 @@
 """Latency: milliseconds of one forward pass of the deployed network.
 
-The median of many short blocks, each corrected for the drift of the machine, with its 95 %
-interval; see `dsx.measure.timing.interleaved`. With one thread it is the CPU time of the calling
-thread, which repeats far better on a busy machine than wall time; that is stored too.
+The latency is the median of many short blocks, each corrected for the drift of the machine, with a
+95 % interval; see `dsx.measure.timing.interleaved`. With one thread it is the CPU time of the
+calling thread, which is more repeatable under load than wall time. Wall time is stored as well.
 """
 
 from collections.abc import Mapping
@@ -22,13 +22,27 @@ NAME = "latency_ms"
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Time the deployed network until the interval is narrow or the time is spent."""
+    """Measure the latency of a candidate until its interval converges or the budget is exhausted.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        Milliseconds of one forward pass.
+    """
     (reading,) = read_latencies([candidate], candidate.waiting)
     return reading
 
 
 def read_exported(files: Exported) -> dict[str, Measurement]:
-    """Time the exported network as a search times its candidates."""
+    """Measure the latency of exported files in the same way as in a search.
+
+    Args:
+        files: Network that was loaded from exported files.
+
+    Returns:
+        Milliseconds of one forward pass, by the name of the metric.
+    """
     candidate = files.candidate
     run = candidate.run_of(files.network)
     with activity("timing the exported model"):
@@ -42,7 +56,14 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """How it is timed, and how the network is deployed."""
+    """Return the timing protocol, and the settings of the deployed network.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     measure = space.file.measure
     return {**PROTOCOL, **measure.model_dump(), "packages": versions(measure.backend)}
 

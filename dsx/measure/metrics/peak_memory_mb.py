@@ -1,7 +1,7 @@
-"""Peak memory: megabytes (10^6 bytes) of one deployed forward pass, above the weights.
+"""Peak memory: megabytes (10^6 bytes) of one deployed forward pass, excluding the weights.
 
-The most that torch's allocators have handed out at once: input, activations, output, and what
-operators need inside themselves. Memory that libraries below torch keep is not seen.
+The value is the maximum of the memory allocated by torch: input, activations, output and workspaces
+of operators. Memory that other libraries allocate is not included.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,23 @@ from dsx.process import torch_threads
 from dsx.space import SearchSpace
 
 BACKENDS = ("compile", "eager")
-"""Those that get their memory from torch."""
+"""Backends that allocate memory through torch."""
 PROTOCOL = {"version": 1, "bytes_in_mb": 1_000_000}
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Run the deployed network once and follow its allocations."""
+    """Measure the peak memory of a forward pass of a candidate.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        Megabytes, including the input.
+    """
     measure = candidate.space.file.measure
     sample = candidate.sample
     with torch_threads(measure.threads):
-        # The input was there before, and is there during the whole pass.
+        # The input is allocated before the pass and kept until its end.
         peak = sample.nbytes + peak_bytes(_run(candidate), measure.device)
     value = peak / PROTOCOL["bytes_in_mb"]
     memory = PeakMemory(bytes=peak, input_bytes=sample.nbytes)
@@ -39,17 +46,31 @@ def _run(candidate: Candidate) -> Run:
     measure = candidate.space.file.measure
     if measure.device == "cpu":
         return candidate.run
-    # There a timed run may be a CUDA graph, which allocates nothing when it is launched.
+    # On a GPU, candidate.run may launch a CUDA graph, which does not allocate memory.
     return prepare(measure.backend, candidate.deployed, candidate.sample, measure.threads)
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """How the network is run; how long it is timed makes no difference."""
+    """Return the run settings, excluding the duration of a latency measurement.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
 def unsupported(space: SearchSpace) -> Unsupported | None:
-    """Return why the memory of a space's backend cannot be measured; None if it can."""
+    """Check whether the memory of the backend of a space can be measured.
+
+    Args:
+        space: The space.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
     backend = space.file.measure.backend
     if backend in BACKENDS:
         return None

@@ -120,7 +120,7 @@ class Wrong(nn.Module):
 
 
 def test_a_network_that_fails_is_a_trial_that_failed() -> None:
-    with pytest.raises(TrialFailed, match=r"^compile cannot take this network: [^\n]+$"):
+    with pytest.raises(TrialFailed, match=r"^compile does not support this network: [^\n]+$"):
         prepare("compile", Wrong(), X, threads=1)
 
 

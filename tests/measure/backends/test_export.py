@@ -46,6 +46,6 @@ def test_an_error_becomes_one_line_about_its_first_cause() -> None:
         except ValueError as error:
             raise RuntimeError("long\nwinded") from error
     assert str(caught.value) == (
-        "tested cannot take this network: ValueError ... here it ... and there it ended"
+        "tested does not support this network: ValueError ... here it ... and there it ended"
     )
     assert logging.root.manager.disable == before < logging.WARNING

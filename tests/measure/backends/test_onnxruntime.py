@@ -32,7 +32,7 @@ def test_threads_are_those_that_were_given_and_warnings_are_off() -> None:
 
 
 def test_a_network_without_a_graph_is_a_trial_that_failed() -> None:
-    with pytest.raises(TrialFailed, match=r"^onnxruntime cannot take this network: [^\n]+$"):
+    with pytest.raises(TrialFailed, match=r"^onnxruntime does not support this network: [^\n]+$"):
         prepare("onnxruntime", Doubtful(), X, threads=1)
 
 

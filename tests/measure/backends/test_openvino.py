@@ -39,7 +39,7 @@ def test_the_root_logger_is_unchanged_after_a_failure() -> None:
         return logging.root.level, logging.root.filters[:], logging.root.handlers[:]
 
     before = state()
-    with pytest.raises(TrialFailed, match="openvino cannot take this network"):
+    with pytest.raises(TrialFailed, match="openvino does not support this network"):
         prepare("openvino", Unconvertible(), X, threads=1)
     assert state() == before
 
@@ -61,7 +61,7 @@ def test_the_calling_thread_stays_free_to_move() -> None:
 
 
 def test_a_network_without_a_graph_is_a_trial_that_failed() -> None:
-    with pytest.raises(TrialFailed, match=r"^openvino cannot take this network: [^\n]+$"):
+    with pytest.raises(TrialFailed, match=r"^openvino does not support this network: [^\n]+$"):
         prepare("openvino", Doubtful(), X, threads=1)
 
 

@@ -14,7 +14,7 @@ def test_without_a_driver_it_says_so_and_claims_nothing() -> None:
     assert _nvml.unsupported() == Unsupported("NVML cannot be used: NVML Shared Library Not Found")
     assert _nvml.power_limit_watts(0) is None
     assert _nvml.energy_mj(0) is None
-    assert _nvml.slowed_by(0) is None
+    assert _nvml.throttle_reasons(0) is None
 
 
 @pytest.mark.cuda

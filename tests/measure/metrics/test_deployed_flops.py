@@ -65,7 +65,7 @@ def baseline_of(network: str) -> Candidate:
 
 def test_a_network_that_cannot_be_followed_is_an_error_with_the_reason() -> None:
     one = baseline_of(f"{__name__}:Unfollowed")
-    problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    problem = "the operator counter cannot trace the network: TypeError: no tracing, please"
     with pytest.raises(NotCounted, match=re.escape(problem)):
         METRIC.read(one)
     found = counted_deployment(one)

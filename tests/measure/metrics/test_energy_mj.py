@@ -108,7 +108,7 @@ def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
 def test_a_counter_that_stands_still_is_no_measurement(tmp_path: Path) -> None:
     Counter(tmp_path, 0)
     with pytest.raises(
-        WorkFailed, match="energy_mj: the RAPL counter of this machine stands still"
+        WorkFailed, match="energy_mj: the RAPL counter of this machine does not increase"
     ):
         measure_energy(lambda: None, RaplMeter(tmp_path), 0.001, idle_seconds=0.001)
 

@@ -185,7 +185,7 @@ def test_operators_that_nobody_counts_are_named_with_the_baseline() -> None:
 
 
 def test_a_baseline_that_cannot_be_followed_says_so() -> None:
-    problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    problem = "the operator counter cannot trace the network: TypeError: no tracing, please"
     found = baseline_of("Unfollowed").provenance.operators
     assert found == OperatorCount(not_counted_by_operator=problem)
 

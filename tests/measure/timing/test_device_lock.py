@@ -188,7 +188,7 @@ def test_a_lock_that_cannot_be_made_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path / "missing")
-    one_line = r"^[^\n]*missing/dsx-cpu\.queue keeps [^\n]* No such file[^\n]*$"
+    one_line = r"^[^\n]*missing/dsx-cpu\.queue [^\n]* No such file[^\n]*$"
     with pytest.raises(WorkFailed, match=one_line), exclusive("cpu"):
         pass
 
@@ -246,7 +246,7 @@ def test_a_forked_process_that_unwinds_leaves_the_lock_to_its_parent(folder: Pat
             code = 1
             try:
                 # It keeps nothing by itself.
-                code = int("cpu" in lock._mine.kept)
+                code = int("cpu" in lock._held.exclusive)
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv.timing import Run
-from dsx.measure.timing.gpu import MOST_COPIES, at_work, copies, graphed, in_rotation
+from dsx.measure.timing.gpu import MAX_COPIES, copies, graphed, in_rotation, rotating_run
 
 
 def test_runs_take_turns() -> None:
@@ -28,9 +28,9 @@ def test_copies_do_not_fit_into_the_cache(side: int) -> None:
     cache = torch.cuda.get_device_properties(sample.device).L2_cache_size
     assert found[0] is sample
     assert all(torch.equal(copy, sample) for copy in found)
-    assert len({copy.data_ptr() for copy in found}) == len(found) <= MOST_COPIES
+    assert len({copy.data_ptr() for copy in found}) == len(found) <= MAX_COPIES
     bytes_together = sum(copy.numel() * copy.element_size() for copy in found)
-    assert bytes_together >= 2 * cache or len(found) == MOST_COPIES
+    assert bytes_together >= 2 * cache or len(found) == MAX_COPIES
 
 
 @pytest.mark.cuda
@@ -59,7 +59,7 @@ def test_each_run_works_on_the_next_copy(graph: bool) -> None:
         return lambda: network(copy)
 
     with torch.inference_mode():
-        run = at_work(prepare, sample, graph)
+        run = rotating_run(prepare, sample, graph)
         outputs = [run() for _ in range(len(inputs) + 1)]
         expected = network(sample)
     assert len(set(inputs)) == len(inputs) > 1

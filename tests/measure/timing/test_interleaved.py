@@ -19,7 +19,13 @@ from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import interleaved as rounds
 from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock, Times
-from dsx.measure.timing.interleaved import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn
+from dsx.measure.timing.interleaved import (
+    CHECK_INTERVAL,
+    MIN_BLOCKS,
+    PROTOCOL,
+    _Rounds,
+    time_in_turn,
+)
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.workload_class import ALONE
 from dsx.process import torch_threads
@@ -101,12 +107,12 @@ def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> N
     runs = {"a": within(0.001), "b": within(0.0005), "c": within(0.0007)}
     going, clock = rounds_of(runs, 0.1, budget_seconds=0.1)
     while going.open:
-        going.go_on()
+        going.time_slice()
     order = [name for name, _, _ in after_warm_up(going, clock)]
     # One beat to begin with, and one after each block.
     assert set(order[::2]) == {"reference_workload"}
     counts = [len(subject.own) for subject in going.subjects]
-    assert min(counts) >= FEWEST_BLOCKS
+    assert min(counts) >= MIN_BLOCKS
     together = 3 * min(counts)
     assert "".join(order[1::2][:together]) == "abc" * min(counts)
     assert [order[1::2].count(name) for name in "abc"] == counts
@@ -116,7 +122,7 @@ def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> N
 def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
     going, clock = rounds_of({"a": within(0.001), "b": within(0.004)}, 0.1, budget_seconds=0.2)
     while going.open:
-        going.go_on()
+        going.time_slice()
     _, *blocks = after_warm_up(going, clock)
     own = sum(calls * times.wall for name, calls, times in blocks if name != "reference_workload")
     reference_samples = (
@@ -145,7 +151,7 @@ def test_a_very_slow_network_is_run_a_few_times_and_no_more() -> None:
     run = Counting(0.05)
     (found,) = time_in_turn([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
     # To warm up, to see how long it takes, and the blocks.
-    assert run.calls == 2 + FEWEST_BLOCKS
+    assert run.calls == 2 + MIN_BLOCKS
     assert (timing(found).blocks, timing(found).calls) == (3, 3)
     assert timing(found).raw_ms >= 50
     assert len(found.samples) == 3
@@ -159,7 +165,7 @@ def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
     assert found.provenance.converged is False
     assert (found.high - found.low) / found.value > 0.05
     # Two calls take 30 ms or more; warm-up and the last block may come on top.
-    assert FEWEST_BLOCKS <= timing(found).blocks <= run.calls <= 26 + 4
+    assert MIN_BLOCKS <= timing(found).blocks <= run.calls <= 26 + 4
     assert timing(found).seconds >= 0.4
 
 
@@ -172,7 +178,7 @@ def test_what_is_narrow_ends_after_the_least_number_of_blocks() -> None:
     assert least <= timing(found).blocks == len(found.samples)
     # Whether it is enough is asked every so many rounds, from the beginning of each slice on.
     if timing(found).seconds < rounds.SLICE_SECONDS and not found.provenance.noisy:
-        assert timing(found).blocks < least + LOOK
+        assert timing(found).blocks < least + CHECK_INTERVAL
 
 
 @pytest.mark.timing
@@ -219,7 +225,7 @@ def reading(going: _Rounds) -> Measurement:
 
 def test_twice_the_reference_is_twice_the_value() -> None:
     going, _ = rounds_of({"a": within(0.001)}, 0.1, budget_seconds=0.1)
-    going.go_on()
+    going.time_slice()
     once = reading(going)
     going.reference *= 2
     twice = reading(going)

@@ -14,7 +14,7 @@ from dsx.measure.timing.clock import CpuClock, Times
 from dsx.measure.timing.reference_workload import (
     CALIBRATION_CALLS,
     COPIES,
-    FEWEST_CALLS,
+    MIN_CALIBRATION_CALLS,
     VERSION,
     ReferenceWorkload,
     _copies,
@@ -95,7 +95,7 @@ def test_the_reference_is_the_median_of_the_faster_half() -> None:
     times = [float(n) for n in range(CALIBRATION_CALLS)]
     clock = Scripted(times[::-1])
     calls: list[int] = []
-    found = ReferenceWorkload(clock, 1).calm(lambda: calls.append(len(clock.left)))
+    found = ReferenceWorkload(clock, 1).calibrate(lambda: calls.append(len(clock.left)))
     assert found == statistics.median(times[: CALIBRATION_CALLS // 2])
     assert clock.left == []
     # The network was run before each of them.
@@ -105,8 +105,8 @@ def test_the_reference_is_the_median_of_the_faster_half() -> None:
 def test_a_slow_network_is_not_run_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentinel_module, "CALIBRATION_SECONDS", 0.0)
     clock = Scripted([1.0] * CALIBRATION_CALLS)
-    assert ReferenceWorkload(clock, 1).calm(nothing) == 1.0
-    assert len(clock.left) == CALIBRATION_CALLS - FEWEST_CALLS
+    assert ReferenceWorkload(clock, 1).calibrate(nothing) == 1.0
+    assert len(clock.left) == CALIBRATION_CALLS - MIN_CALIBRATION_CALLS
 
 
 @pytest.mark.parametrize("company", [ALONE, COARSE])

@@ -255,11 +255,11 @@ def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -
     text = ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
     of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))
     found = Single(of, of.baseline, storage).measure([])
-    reason = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    reason = "the operator counter cannot trace the network: TypeError: no tracing, please"
     assert found.unsupported["deployed_flops"] == Unsupported(reason)
     assert "deployed_flops" not in found.metrics
     assert found.metrics.keys() == found.design.keys() >= {"deployed_params", "latency_ms"}
-    with pytest.raises(WorkFailed, match="cannot follow the network"):
+    with pytest.raises(WorkFailed, match="cannot trace the network"):
         Single(of, of.baseline, storage).measure(["deployed_flops"])
 
 

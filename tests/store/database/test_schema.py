@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from dsx.analysis.measurement import Provenance, from_json, to_json
-from dsx.measure.machine.load import look, since
+from dsx.measure.machine.load import load_since, read_counters
 from dsx.search.loop import LARGEST_SEED
 from dsx.store.database.schema import ProtocolRow, StudyRow
 
@@ -65,7 +65,7 @@ def test_what_depends_on_no_seed_has_none() -> None:
 
 
 def test_the_provenance_of_a_reading_too_short_to_be_judged_is_valid() -> None:
-    judged = since(look())
+    judged = load_since(read_counters())
     assert judged.noisy is None
     provenance = Provenance(noisy=judged.noisy, machine=judged.machine)
     assert from_json(Provenance, to_json(provenance)) == provenance
