@@ -1,4 +1,4 @@
-"""What a backend cannot do is said before it is asked to."""
+"""Unsupported settings of a backend are reported before networks are run."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("measure", "key", "words"), REFUSALS)
-def test_a_refusal_names_the_key_and_what_is_wrong(measure: Measure, key: str, words: str) -> None:
+def test_unsupported_setting_names_key_and_reason(measure: Measure, key: str, words: str) -> None:
     problem = unsupported(measure)
     assert problem is not None
     assert problem.key == key
@@ -35,7 +35,7 @@ def test_a_refusal_names_the_key_and_what_is_wrong(measure: Measure, key: str, w
 
 
 @pytest.mark.parametrize("backend", ["eager", "compile"])
-def test_torch_itself_takes_all_that_a_space_can_say(backend: str) -> None:
+def test_backends_of_torch_support_all_settings(backend: str) -> None:
     for dtype in ("float32", "float64", "bfloat16"):
         assert unsupported(Measure(backend=backend, dtype=dtype, channels_last=True)) is None
     problem = unsupported(Measure(backend=backend, device="cuda"))
@@ -46,7 +46,7 @@ def test_torch_itself_takes_all_that_a_space_can_say(backend: str) -> None:
         assert problem.key == "device" and "no CUDA device" in problem.reason
 
 
-def test_without_its_packages_a_backend_has_no_versions_and_runs_nothing() -> None:
+def test_backend_without_its_packages_is_an_error() -> None:
     line = r"^measure\.backend: .* needs the package no_such_one: pip install 'dsx\[onnxruntime\]'$"
     with pytest.raises(DsxError, match=line):
         versions(f"{HERE}:NEEDY")

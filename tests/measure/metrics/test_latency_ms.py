@@ -1,4 +1,4 @@
-"""Latency: that of the deployed network, as the space has it measured."""
+"""Latency of the deployed network with the settings of the space."""
 
 import json
 import statistics
@@ -15,7 +15,7 @@ from dsx.measure.timing.clock import CpuClock
 from dsx.measure.timing.interleaved import PROTOCOL
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from tests.measure.candidates import SMALL, SPECS, candidate
-from tests.measure.crowd import kept
+from tests.measure.crowd import held_by_other
 from tests.measure.facts import deployment, timing
 from tests.space.texts import space
 
@@ -24,13 +24,13 @@ QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Locks of this test alone, and a reference that is taken in no time."""
+    """Use a separate lock folder and a fast calibration."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 10)
     return tmp_path
 
 
-def test_a_reading_says_how_it_was_made() -> None:
+def test_reading_has_provenance() -> None:
     one = candidate(QUICK, SPECS)
     reading = METRIC.read(one)
     told = deployment(reading)
@@ -46,7 +46,7 @@ def test_a_reading_says_how_it_was_made() -> None:
 
 def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_space() -> None:
     one = candidate(SMALL.replace("batch: 1}", "batch: 3, threads: 2, budget_seconds: 0.05}"))
-    # Two threads on busy cores take seconds for what is done in no time.
+    # On a loaded machine, two threads take seconds for a short computation.
     one.reference_times[ReferenceWorkload(CpuClock("wall"), 2).situation] = 0.2
     seen = set()
     one.deployed.register_forward_pre_hook(
@@ -57,23 +57,23 @@ def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_spa
     assert torch.get_num_threads() == 1
 
 
-def test_who_waits_for_the_device_is_told(folder: Path) -> None:
+def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
     one = candidate(QUICK)
-    # Before: what is prepared takes the device too.
+    # Prepared beforehand, because preparation also acquires the device lock.
     assert one.run is not None
-    with kept(folder) as (waiting, told):
+    with held_by_other(folder) as (waiting, told):
         one.waiting = waiting
         METRIC.read(one)
     assert told == ["waiting"]
 
 
-def test_a_network_can_be_trained_after_its_latency_was_measured() -> None:
+def test_network_can_be_trained_after_its_latency_was_measured() -> None:
     one = candidate(QUICK, SPECS)
     METRIC.read(one)
     assert len(one.trained().state_dict()) > 0
 
 
-def test_the_protocol_is_that_of_the_rounds_and_all_that_the_space_sets() -> None:
+def test_protocol_includes_timing_protocol_and_settings_of_the_space() -> None:
     base = METRIC.protocol(space(SMALL))
     assert PROTOCOL.items() <= base.items()
     assert base["packages"] == {}

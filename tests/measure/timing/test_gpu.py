@@ -1,4 +1,4 @@
-"""Work on a GPU: on inputs that its cache does not hold, with the output that is asked for."""
+"""Runs on a GPU: inputs outside of its cache, and correct outputs."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from dsx.conv.timing import Run
 from dsx.measure.timing.gpu import MAX_COPIES, copies, graphed, in_rotation, rotating_run
 
 
-def test_runs_take_turns() -> None:
+def test_runs_are_called_cyclically() -> None:
     seen: list[str] = []
     run = in_rotation([lambda: seen.append("a"), lambda: seen.append("b")])
     for _ in range(5):
@@ -22,7 +22,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA 
 @pytest.mark.cuda
 @needs_gpu
 @pytest.mark.parametrize("side", [8, 256, 2048])
-def test_copies_do_not_fit_into_the_cache(side: int) -> None:
+def test_copies_exceed_the_cache(side: int) -> None:
     sample = torch.randn(1, 16, side, side, device="cuda")
     found = copies(sample)
     cache = torch.cuda.get_device_properties(sample.device).L2_cache_size
@@ -35,7 +35,7 @@ def test_copies_do_not_fit_into_the_cache(side: int) -> None:
 
 @pytest.mark.cuda
 @needs_gpu
-def test_a_graph_gives_the_output_of_the_run() -> None:
+def test_graph_returns_the_output_of_the_run() -> None:
     x = torch.randn(4, 8, device="cuda")
     network = nn.Linear(8, 3).cuda().eval()
     with torch.inference_mode():
@@ -66,7 +66,7 @@ def test_each_run_works_on_the_next_copy(graph: bool) -> None:
     for output in outputs:
         torch.testing.assert_close(output, expected)
     pointers = [output.data_ptr() for output in outputs if isinstance(output, Tensor)]
-    # A graph writes to its own memory each time.
+    # A graph always writes to the same memory.
     if graph:
         assert len(set(pointers)) == len(inputs)
         assert pointers[0] == pointers[-1]

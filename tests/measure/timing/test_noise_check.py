@@ -1,4 +1,4 @@
-"""Quiet: what is said of this machine as it is, and of machines that are not quiet."""
+"""Noise check of this machine, and advice for noisy machines."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ CALM = NoiseCheck(
 HEAVY = Process(process="cc1plus", pid=4711, cores=0.93)
 
 
-def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 20)
     monkeypatch.setattr(quiet, "GROUP_SECONDS", 0.02)
     reference_times: dict[str, float] = {}
@@ -33,7 +33,7 @@ def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert from_json(Machine, to_json(found.load.machine)) == found.load.machine
 
 
-def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
+def test_stable_machine_needs_no_advice() -> None:
     assert CALM.is_stable
     assert CALM.advice(dataclasses.replace(this_device(), power="")) == []
 
@@ -49,20 +49,20 @@ def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
         ({"drift": 0.5}, True, "calibrate=True"),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, object], is_stable: bool, advice: str) -> None:
+def test_advice_names_the_problem(changes: dict[str, object], is_stable: bool, advice: str) -> None:
     found = dataclasses.replace(CALM, **changes)  # type: ignore[arg-type]
     assert found.is_stable is is_stable
     (line,) = found.advice(dataclasses.replace(this_device(), power=""))
     assert advice in line
 
 
-def test_numbers_that_do_not_repeat_are_not_quiet() -> None:
+def test_large_spread_is_not_stable() -> None:
     found = dataclasses.replace(CALM, reading_spread=0.06)
     assert not found.is_stable
     (line,) = found.advice(dataclasses.replace(this_device(), power=""))
     assert "no cause is visible" in line
 
 
-def test_a_clock_that_saves_power_is_named() -> None:
+def test_powersave_governor_is_named() -> None:
     (line,) = CALM.advice(dataclasses.replace(this_device(), power="governor powersave"))
     assert "performance" in line
