@@ -23,7 +23,7 @@ from dsx.conv.modules.basis import stacking
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.learned import FROZEN_FROM
 from dsx.conv.sparsity.rigid import rigid_shapes
-from dsx.conv.sparsity.shapes import Shape, shape_words
+from dsx.conv.sparsity.shapes import Shape, shape_names
 from dsx.lookup import find
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -112,7 +112,7 @@ def kernel_shapes() -> Figure:
     Returns:
         The figure.
     """
-    names = [name for name in shape_words() if not find(Shape, name.partition("<")[0]).numbered]
+    names = [name for name in shape_names() if not find(Shape, name.partition("<")[0]).numbered]
     names.sort(key=_plainness)
     plain = [name for name in names if len(find(Shape, name).supports(3)) == 1]
     cyclic = [name for name in names if name not in plain]

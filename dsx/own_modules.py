@@ -1,9 +1,13 @@
-"""Import the user's modules from the current folder, for the user's code alone.
+"""Import of the user's modules from the current folder, for the user's code only.
 
-The current folder is not on `sys.path`: files there would shadow any optional package that torch or
-optuna look for and do not find (a file `redis.py`, a folder `triton`). In its place a
-finder behind all others looks there for a module that an import path names, and for modules that a
-module found in this way imports, at once or later.
+The current folder is not on `sys.path`, because files in it would shadow any optional package that
+torch or optuna import if it is installed (a file `redis.py`, a folder `triton`). Instead, a finder
+behind all others looks in the current folder for modules that an import path names, and for modules
+that are imported by a module found in this way.
+
+The finder stays in `sys.meta_path` for the rest of the process once an import path was used: a
+module of the user may import another one at any later time, for example inside a function. It finds
+no other modules.
 """
 
 import sys
@@ -49,10 +53,10 @@ _FINDER = _CurrentFolder()
 
 
 def name_module(path: str) -> None:
-    """Let a module be found in the current folder, if it is not on `sys.path`.
+    """Let a module be found in the current folder if it is not found on `sys.path`.
 
     Args:
-        path: The dotted name of a module that the user named.
+        path: Dotted name of a module that the user named.
     """
     _FINDER.named.add(path.partition(".")[0])
     if _FINDER not in sys.meta_path:

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import dsx
 
@@ -15,14 +16,17 @@ ROOT = Path(dsx.__file__).parent
 LAYERS = [
     {"__main__"}, {"cli"}, {"bench"}, {"export"}, {"report"}, {"search"}, {"store"}, {"measure"},
     {"train"}, {"space"}, {"conv", "data", "nets"}, {"files"}, {"lookup", "analysis", "streams"},
-    {"activity", "own_modules", "trust"}, {"errors"}, {"parameters", "secret", "plain", "process"},
+    {"activity", "own_modules", "trust"}, {"errors"},
+    {"allocator", "parameters", "secret", "plain", "process", "torch_private"},
 ]  # fmt: skip
 """Packages from the top down; `dsx/__init__.py`, which re-exports their names, is above all."""
 
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 IMPORTERS = {
     "optuna": ["search/sampling/"],
+    "optuna_dashboard": ["search/sampling/dashboard.py"],
     "sqlalchemy": ["store/", "search/sampling/"],
+    "alembic": ["store/database/"],
     "fvcore": ["measure/metrics/flops.py"],
     "moocore": ["analysis/pareto.py"],
     "typer": ["cli/", "__main__.py"],
@@ -50,6 +54,15 @@ VARIANTS = {
 }  # fmt: skip
 """Folders whose public files are variants, of which any package may import any number."""
 
+PRIVATE = "torch_private.py"
+"""The only file that names private modules, classes and attributes of torch."""
+
+NOT_OF_TORCH = {"_replace", "_mapping", "_trial_id", "_getframe"}
+"""Private names in dsx that are not of torch: of named tuples, SQLAlchemy, Optuna and sys."""
+
+MODULE_ATTRIBUTES = {name for name in vars(nn.Module()) if name.startswith("_")}
+"""Private attributes of a module of torch, such as `_forward_hooks`."""
+
 FACTS = {"", "__version__", "__path__", "__file__"}
 """Attributes of the package that every layer may use."""
 
@@ -75,6 +88,38 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, list[str], int]]:
                 yield module, names, node.lineno
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "dsx":
             yield f"dsx.{node.attr}", [], node.lineno
+
+
+def private_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Walk over the private names in a file that may be torch's: name, line.
+
+    A private attribute of anything except `self` and `cls` counts unless the file itself defines
+    or sets the name, and so does the name of a private module of torch in a string.
+    """
+    own = set(NOT_OF_TORCH)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            if ast.unparse(node.value) not in ("self", "cls") and node.attr not in own:
+                yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+            if text.startswith("torch._") or text in MODULE_ATTRIBUTES:
+                yield text, node.lineno
+    for module, names, line in imports(tree):
+        library = module.partition(".")[0]
+        for name in [f"{module}.{each}" for each in names] or [module]:
+            if library == "torch" and any(map(is_private, name.split("."))):
+                yield name, line
+
+
+def is_private(name: str) -> bool:
+    """Check whether a name is private by its underscore; Python's own names are not."""
+    return name.startswith("_") and not name.startswith("__")
 
 
 def is_variant(path: Path, root: Path) -> bool:
@@ -140,6 +185,9 @@ def violations(root: Path) -> list[str]:
                 found.append(f"{path}:{line}: import of {name} {reason}")
         if not path.startswith("cli/") and path not in COMMAND_LINES:
             found += [f"{path}:{line}: names an option" for line in named_options(tree)]
+        if path != PRIVATE:
+            for name, line in private_names(tree):
+                found.append(f"{path}:{line}: {name} is private and belongs into {PRIVATE}")
         if len(text.splitlines()) > LINES:
             found.append(f"{path}: more than {LINES} lines")
         for node in ast.walk(tree):
@@ -216,14 +264,21 @@ PLANTED = [
     ("conv/a.py", "from ..errors import DsxError", "is relative"),
     ("search/run.py", "import optuna", "is only for search/sampling/"),
     ("search/run.py", "from sqlalchemy import select", "is only for store/"),
+    ("search/run.py", "from alembic import op", "is only for store/database/"),
     ("measure/params.py", "from fvcore import nn", "is only for measure/metrics/flops.py"),
     ("cli/search.py", "def f():\n    from rich.table import Table", "is only for report/"),
     ("report/a.py", "import typer", "is only for cli/"),
     ("analysis/other.py", "import moocore", "is only for analysis/pareto.py"),
     ("export/a.py", "import matplotlib.pyplot", "is only for report/"),
-    ("cli/a.py", "import click", "is only for nobody"),
+    ("cli/a.py", "import click", "is only for no file"),
     ("search/a.py", 'x = f"{y} (add --trials)"', "names an option"),
     ("search/a.py", "x = ['--trials']", "names an option"),
+    ("conv/a.py", "from torch._ops import OpOverload", "is private"),
+    ("conv/a.py", "from torch.utils import _pytree", "is private"),
+    ("conv/a.py", "import torch\ncheck = torch._assert", "is private"),
+    ("conv/a.py", "def f(m):\n    return m._forward_hooks", "is private"),
+    ("conv/a.py", "def f(m):\n    return getattr(m, '_parameters')", "is private"),
+    ("conv/a.py", "import sys\nloaded = 'torch._dynamo' in sys.modules", "is private"),
     ("conv/a.py", "x = 1\n" * 401, "more than 400 lines"),
     ("conv/a.py", "def f():\n" + "    x = 1\n" * 41, "f has over 40 lines"),
 ]  # fmt: skip
@@ -293,6 +348,8 @@ ALLOWED = [
     ("cli/a.py", "import typer\nfrom dsx import conv, search"),
     ("space/a.py", "import dsx\nx = dsx.__version__"),
     ("__init__.py", "from dsx.search.loop import search"),
+    ("torch_private.py", "import torch\ncheck = torch._assert"),
+    ("conv/a.py", "class A:\n    def f(self, other):\n        self._x = other._x"),
     ("conv/a.py", "def f():\n    '''Long.\n\n    Text.\n    '''\n" + "    x = 1\n" * 40),
 ]
 

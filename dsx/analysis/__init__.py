@@ -20,6 +20,7 @@ from dsx.analysis.measurement import (
     from_json,
     to_json,
 )
+from dsx.analysis.membership import Membership
 from dsx.analysis.rank_correlation import (
     Agreement,
     Numbers,
@@ -30,7 +31,7 @@ from dsx.analysis.rank_correlation import (
     pairs,
     tau,
 )
-from dsx.analysis.reasons import Outcomes, Reason, grouped, most_common
+from dsx.analysis.reasons import Outcomes, Reason, TrialState, grouped, most_common
 
 __all__ = [
     "SHARES",
@@ -42,6 +43,7 @@ __all__ = [
     "Front",
     "Machine",
     "Measurement",
+    "Membership",
     "MetricKind",
     "Numbers",
     "OperatorCount",
@@ -54,6 +56,7 @@ __all__ = [
     "Reason",
     "Record",
     "Timing",
+    "TrialState",
     "agreement",
     "ceiling",
     "chance_notes",

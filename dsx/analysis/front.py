@@ -46,7 +46,7 @@ class Entry:
         feasible: Whether it meets all constraints of the space.
         metrics: What was measured, objectives and more; a feasible entry has all objectives.
         spec: Slot name to its dials.
-        words: The design as a person would describe it.
+        description: Notations of the slots of the design.
         redesigned: How many slots are not kept as they are.
         fallbacks: How many of these are deployed in their dense form; None if not deployed.
         device: Fingerprint of the device that all its numbers are from.
@@ -59,7 +59,7 @@ class Entry:
     feasible: bool
     metrics: Mapping[str, Estimate]
     spec: Mapping[str, Mapping[str, object]]
-    words: str
+    description: str
     redesigned: int
     fallbacks: int | None
     device: str = ""
@@ -122,9 +122,10 @@ class Front:
     @cached_property
     def membership(self) -> Mapping[str, Membership]:
         """How certainly each design is on the front, by id; an infeasible one is not."""
-        words: dict[str, Membership] = {entry.id: "no" for entry in self.entries}
         found = zip(self._feasible, certainties(self._known), strict=True)
-        return words | {entry.id: word for entry, word in found}
+        return {entry.id: Membership.NO for entry in self.entries} | {
+            entry.id: membership for entry, membership in found
+        }
 
     @cached_property
     def possible(self) -> tuple[Entry, ...]:
@@ -135,7 +136,7 @@ class Front:
         behind = [
             entry
             for entry in self._feasible
-            if self.membership[entry.id] == "possible" and entry.id not in self.front_ids
+            if self.membership[entry.id] == Membership.POSSIBLE and entry.id not in self.front_ids
         ]
         ahead = dominate(self._costs(self.on_front), self._costs(behind)).sum(axis=1)
         return tuple(behind[place] for place in np.argsort(ahead, kind="stable"))

@@ -14,14 +14,21 @@ flagged costs. It excludes a design only if it does so when widened by `FLAGGED_
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsx.analysis.pareto import Values, dominate, non_dominated
 
-Membership = Literal["certain", "possible", "no"]
+
+class Membership(StrEnum):
+    """Front membership of a design, given the confidence intervals."""
+
+    CERTAIN = "certain"
+    POSSIBLE = "possible"
+    NO = "no"
+
 
 FLAGGED_ERROR = 0.5
 """Relative error that is allowed for in a flagged number, about twice the largest that was seen
@@ -48,12 +55,6 @@ class Costs:
     labels: NDArray[np.intp]
     flagged: NDArray[np.bool_]
 
-    @classmethod
-    def independent(cls, lows: Values, highs: Values) -> "Costs":
-        """Return costs that are independent of each other and not flagged."""
-        labels = np.arange(lows.size).reshape(lows.shape)
-        return cls(lows=lows, highs=highs, labels=labels, flagged=np.zeros(lows.shape, dtype=bool))
-
 
 def certainties(costs: Costs) -> list[Membership]:
     """Return for each design how certainly it is on the front.
@@ -65,11 +66,11 @@ def certainties(costs: Costs) -> list[Membership]:
         n words.
     """
     possible = _possible(_widened(costs))
-    words = np.full(len(costs.lows), "no", dtype=object)
-    words[possible] = "certain"
+    membership = np.full(len(costs.lows), Membership.NO, dtype=object)
+    membership[possible] = Membership.CERTAIN
     for block, _, doubts in _doubts(costs, possible):
-        words[block[doubts.any(axis=1)]] = "possible"
-    found: list[Membership] = words.tolist()
+        membership[block[doubts.any(axis=1)]] = Membership.POSSIBLE
+    found: list[Membership] = membership.tolist()
     return found
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 _OUT_OF_MEMORY = "out of memory"
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
@@ -11,6 +12,21 @@ _SHAPE = re.compile(r"#(?:\s*[,x*\u00d7]\s*#)*,?")
 _SIZE = re.compile(r"# (?:[KMGT]i?B|bytes)\b")
 # A redesigned slot is of another class in each kind of design.
 _CONVOLUTION = re.compile(r"\b\w*Conv2d\b")
+
+
+class TrialState(StrEnum):
+    """States of a trial.
+
+    A trial is repeated if its design was sampled before, and interrupted if the process ended
+    before the trial did. The other states are those of the evaluation of its design.
+    """
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    REJECTED = "rejected"
+    REPEATED = "repeated"
+    RUNNING = "running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +50,7 @@ class Outcomes:
     or failed.
 
     Attributes:
-        counts: State to the number of trials in that state.
+        counts: Number of trials by state.
         complete: Number of candidates that are completed.
         rejected: Number of candidates that were rejected by a constraint.
         failed: Number of candidates that failed.
@@ -45,7 +61,7 @@ class Outcomes:
         damaged: Number of trials whose row of the database cannot be used.
     """
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[TrialState, int] = field(default_factory=dict)
     complete: int = 0
     rejected: int = 0
     failed: int = 0

@@ -9,6 +9,7 @@ from dsx.cli._resume_hint import command_line, lacks_password, storage_words
 
 if TYPE_CHECKING:
     from dsx.analysis import Front
+    from dsx.report.front import Hints
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,25 @@ class NextCommands:
 
     study: str
     storage: str
-    own: Sequence[str]
-    mix_devices: bool
+    own: Sequence[str] = ()
+    mix_devices: bool = False
 
     def command(self, name: str, *words: str) -> str:
         """Write a command about the study."""
         place = storage_words(self.storage, DEFAULT_STORAGE)
-        mixed = ["--mix-devices"] if self.mix_devices and name == "pareto" else []
+        mixed = ["--mix-devices"] if self.mix_devices and name in ("pareto", "show") else []
         return command_line(name, self.study, *place, *mixed, *words)
+
+    def hints(self, found: "Front") -> "Hints":
+        """Return the commands that list the whole front and show one design."""
+        from dsx.report.front import Hints
+
+        pick = _pick(found) if found.has_knee else "baseline"
+
+        return Hints(
+            everything=self.command("pareto", "--all"),
+            design=self.command("show", "--pick", pick),
+        )
 
     def say_password(self) -> None:
         """Print what the commands need in place of a password, which they do not show."""
@@ -68,8 +80,11 @@ class NextCommands:
 
         lines = [f"Next: {self.command('pareto', '--plot', 'front.html')}"]
         if found.has_knee:
-            # A pick by name considers only designs measured on the study's own device.
-            pick = f"#{found.knee.trial}" if found.devices else "knee"
-            chosen = self.command("export", *self.own, "--pick", pick, "--out", "chosen")
+            chosen = self.command("export", *self.own, "--pick", _pick(found), "--out", "chosen")
             lines.append(f"      {chosen}")
         print_message(*lines)
+
+
+def _pick(found: "Front") -> str:
+    """Return the pick of the knee; by name only designs of the study's own device are found."""
+    return f"#{found.knee.trial}" if found.devices else "knee"

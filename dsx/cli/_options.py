@@ -25,6 +25,18 @@ class Format(StrEnum):
 StudyArgument = Annotated[
     str | None, typer.Argument(help="Name of the study; left out: the newest of the database.")
 ]
+StudyOrFolderArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of the study, or path of an archived study, with a slash: studies/digits, "
+        "./digits.  [default: the newest study of the database]",
+        metavar="[STUDY|FOLDER]",
+    ),
+]
+PICK_HELP = (
+    "Design: knee, baseline, an objective (the best design in it), a design id or at least its "
+    "first 4 characters, or '#' and a trial number."
+)
 StorageOption = Annotated[
     str,
     typer.Option(

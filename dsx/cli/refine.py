@@ -8,6 +8,7 @@ import typer
 
 from dsx.cli._duration import seconds
 from dsx.cli._ending import end
+from dsx.cli._next import NextCommands
 from dsx.cli._options import (
     DEFAULT_STORAGE,
     DEFAULT_STORAGE_TIMEOUT,
@@ -48,17 +49,18 @@ def refine(
     from dsx.report.text import working
     from dsx.search import refine_study
 
-    with working("reading the study") as doing, redirect_stdout(sys.stderr):
+    with working("reading the study") as on_status, redirect_stdout(sys.stderr):
         refined = refine_study(
             study,
             limit,
             storage=storage,
             storage_timeout=patience,
-            doing=doing,
+            on_status=on_status,
             space=vouched(space, trust),
             trust=trust,
         )
     print_message(*said(refined))
     how = chosen_format(format, json)
-    print_front(refined.front, how, plotted=True)
+    following = NextCommands(refined.front.study, storage)
+    print_front(refined.front, how, hints=following.hints(refined.front), plotted=True)
     end(refined.front, how)

@@ -98,7 +98,7 @@ def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> 
     if marked or found.on_front or found.outcomes.failed:
         following.say_password()
     following.say_marked(marked)
-    print_front(found, how)
+    print_front(found, how, hints=following.hints(found))
     following.say_outcomes(found)
     if not found.on_front:
         advice = ": raise --trials, or loosen one of them" if found.entries else ""

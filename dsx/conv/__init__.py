@@ -10,7 +10,7 @@ from dsx.conv.modules.base import DsxConv
 from dsx.conv.modules.shape_learning import Shaping, regulariser
 from dsx.conv.network_calls import duplicate, move, set_mode
 from dsx.conv.sparsity.window import unread_channels, window_channels
-from dsx.conv.spec.describe import words
+from dsx.conv.spec.notation import notation
 from dsx.conv.spec.presets import preset, preset_names
 from dsx.conv.spec.spec import KEEP, ConvSpec, original_spec
 from dsx.conv.timing import LEAST_ROUNDS, Run, Timer, default_clock, medians, rounds_until
@@ -35,6 +35,7 @@ __all__ = [
     "from_conv2d",
     "medians",
     "move",
+    "notation",
     "original_spec",
     "preset",
     "preset_names",
@@ -45,5 +46,4 @@ __all__ = [
     "spec_cost",
     "unread_channels",
     "window_channels",
-    "words",
 ]

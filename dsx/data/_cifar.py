@@ -1,4 +1,4 @@
-"""What CIFAR-10 and CIFAR-100 have in common."""
+"""The common part of CIFAR-10 and CIFAR-100."""
 
 import functools
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dsx.data._arguments import given_normalisation, path, whole
-from dsx.data._base import Data, Splits, contents_of
+from dsx.data._base import Data, Dataset, Splits, contents_of
 from dsx.data._cifar_files import IMAGE_SHAPE, Kind, read_batches
 from dsx.data._split import Normalisation, TensorSplit
 from dsx.errors import DsxError
@@ -24,49 +24,63 @@ class _Arguments:
     normalisation: Normalisation | None
 
 
-def open_cifar(
-    kind: Kind,
-    root: object,
-    validation: object,
-    split_seed: object,
-    mean: Sequence[float] | None,
-    deviation: Sequence[float] | None,
-) -> Data:
-    """Open CIFAR-10 or CIFAR-100, whose files are not read before they are loaded.
+def cifar(kind: Kind) -> Dataset:
+    """Return CIFAR-10 or CIFAR-100 as a dataset.
 
     Args:
-        kind: Which of the two.
-        root: The archive, the unpacked folder, or a folder that holds either.
-        validation: Images that are drawn from the published training images.
-        split_seed: Random seed of the draw.
-        mean: Mean of each channel, in units from 0 to 1, or None.
-        deviation: Standard deviation of each channel, likewise.
+        kind: Files and classes of one of the two.
 
     Returns:
-        The data.
-
-    Raises:
-        DsxError: If an argument is not allowed.
+        The dataset.
     """
-    arguments = _Arguments(
-        root=path("root", root),
-        validation=whole("validation", validation, 1),
-        split_seed=whole("split_seed", split_seed, 0, 2**32 - 1),
-        normalisation=given_normalisation(mean, deviation, IMAGE_SHAPE[0]),
-    )
-    load = functools.partial(_load, kind, arguments)
-    sources = {
-        "train": "the rest of the published training images",
-        "validation": "drawn from the published training images",
-        "test": "the published test images",
-    }
-    return Data(
-        load=load,
-        image_shape=IMAGE_SHAPE,
-        classes=kind.classes,
-        class_names=kind.class_names,
-        contents=lambda: contents_of(load(), kind.class_names, sources),
-    )
+
+    def open_cifar(
+        root: str = "data",
+        validation: int = 5000,
+        split_seed: int = 0,
+        mean: Sequence[float] | None = None,
+        deviation: Sequence[float] | None = None,
+    ) -> Data:
+        """Open the data; no file is read before it is loaded.
+
+        Args:
+            root: The published archive (python or binary version), the unpacked folder, or a folder
+                that holds either.
+            validation: Number of images sampled from the training images.
+            split_seed: Random seed of the sample.
+            mean: Mean of each channel, in units from 0 to 1, as pretrained weights expect it; by
+                default that of the training images.
+            deviation: Standard deviation of each channel, likewise.
+
+        Returns:
+            The data.
+
+        Raises:
+            DsxError: If an argument is not allowed.
+        """
+        arguments = _Arguments(
+            root=path("root", root),
+            validation=whole("validation", validation, 1),
+            split_seed=whole("split_seed", split_seed, 0, 2**32 - 1),
+            normalisation=given_normalisation(mean, deviation, IMAGE_SHAPE[0]),
+        )
+        load = functools.partial(_load, kind, arguments)
+        return Data(
+            load=load,
+            image_shape=IMAGE_SHAPE,
+            classes=kind.classes,
+            class_names=kind.class_names,
+            contents=lambda: contents_of(load(), kind.class_names, _SOURCES),
+        )
+
+    return Dataset(open=open_cifar)
+
+
+_SOURCES = {
+    "train": "the rest of the published training images",
+    "validation": "drawn from the published training images",
+    "test": "the published test images",
+}
 
 
 def _load(kind: Kind, arguments: _Arguments) -> Splits:

@@ -13,7 +13,7 @@ from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
 
 from dsx import files
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.data.folders.walk import unreadable
 
 _Content = dict[str, tuple[int, int, list[str]]]
@@ -83,7 +83,7 @@ def _compute(
     """Compute the digests of files, and add each to those that are known when it is complete."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dsx-digest")
     try:
-        with activity("comparing images", sum(file.images for file in new), "image") as step:
+        with activity(Kind.COMPARING_IMAGES, sum(file.images for file in new), "image") as step:
             # In chunks, because a future takes more memory than the digest of an image.
             for first in range(0, len(new), CHUNK):
                 chunk = new[first : first + CHUNK]

@@ -1,6 +1,6 @@
 """Bundle: everything that belongs to an exported design, in one folder."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from torch import Tensor
 
 import dsx
 from dsx.analysis import Estimate
-from dsx.conv.deploy import Choice
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
@@ -21,6 +20,7 @@ from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
 from dsx.process import torch_threads
+from dsx.search.design import StudyChoice
 from dsx.space import Design, SearchSpace
 
 SCHEMA_VERSION = 2
@@ -40,56 +40,40 @@ class Bundle:
 
 
 def export(
-    space: SearchSpace,
-    design: Design,
-    out: Path,
-    *,
-    weights: Mapping[str, Tensor] | None = None,
-    searched: Mapping[str, Estimate] | None = None,
-    form_cache: MutableMapping[str, Choice] | None = None,
-    reference_times: MutableMapping[str, float] | None = None,
-    labels: Mapping[str, Any] | None = None,
-    force: bool = False,
-    exporter: str = "model_py",
+    choice: StudyChoice, out: Path, *, force: bool = False, exporter: str = "model_py"
 ) -> Bundle:
-    """Write a design as files that need torch only, and check them in a fresh process.
+    """Write a design as files that require only torch, and verify them in a fresh process.
 
     Args:
-        space: The space that the design is from.
-        design: What to export.
-        out: A folder that does not exist yet, or is empty.
-        weights: State dict of the trained network; by default it is trained again, as it was.
-        searched: What the search measured, by metric, to be compared with.
-        known: Deployed forms chosen before.
-        references: Reference times of this machine; see
-            `dsx.measure.timing.reference_workload`.
-        labels: What else the manifest shall say (study, trial).
-        force: Whether an earlier export may be replaced; nothing else ever is.
-        exporter: A format.
+        choice: Design to export. It is trained again if it has no weights. The exported model is
+            compared with its metrics.
+        out: Folder to write; it must be missing or empty.
+        force: Whether an earlier export may be replaced; other files are never replaced.
+        exporter: Name of the export format.
 
     Returns:
-        Where the files are, and what the manifest says.
+        The folder and the content of the manifest.
 
     Raises:
-        DsxError: If the folder holds anything that must not be replaced, or cannot be written.
-        WorkFailed: If the network cannot be written, or the files do not compute what the search
-            measured; nothing is left behind then, and nothing replaced.
+        DsxError: If the folder contains files that must not be replaced, or cannot be written.
+        WorkFailed: If the network cannot be written, or the exported model differs from the
+            network that was searched; then nothing is written or replaced.
     """
     check_place(out, force)
     writer = find(Exporter, exporter)
-    candidate = Candidate(space, design, form_cache, reference_times)
+    space, design = choice.space, choice.design
+    candidate = Candidate(space, design, choice.form_cache, choice.reference_times)
     with torch_threads(space.file.measure.threads), appearing(out, force) as folder:
-        _fill(candidate, weights)
+        _fill(candidate, choice.weights)
         skipped: list[Skipped] = []
-        checks.check_weights(candidate, searched or {}, skipped)
-        headline = f"{design.words(space.analysis)} in {space.file.model} (design {design.id})."
+        checks.check_weights(candidate, choice.metrics, skipped)
+        headline = (
+            f"{design.description(space.analysis)} in {space.file.model} (design {design.id})."
+        )
         with writing_temporary():
             writer.write(candidate.deployed, candidate.sample, headline, folder)
             (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
-        content = _manifest(
-            candidate, folder, searched or {}, labels or {}, weights is None, skipped
-        )
-        manifest = sealed(content)
+        manifest = sealed(_manifest(candidate, folder, choice, skipped))
         with writing_temporary():
             (folder / MANIFEST).write_text(as_text(manifest), encoding="utf-8")
     return Bundle(folder=out, manifest=manifest)
@@ -113,12 +97,7 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
 
 
 def _manifest(
-    candidate: Candidate,
-    folder: Path,
-    searched: Mapping[str, Estimate],
-    labels: Mapping[str, Any],
-    trained: bool,
-    skipped: list[Skipped],
+    candidate: Candidate, folder: Path, choice: StudyChoice, skipped: list[Skipped]
 ) -> dict[str, Any]:
     """Measure the files, compare them with the network and the search, and record the results."""
     outputs = checks.check_outputs(candidate, folder, skipped)
@@ -131,19 +110,19 @@ def _manifest(
         params=stored.params,
         bits=stored.bits,
     )
-    metrics = _metrics(designed, searched, checks.read_files(files, searched, skipped))
+    metrics = _metrics(designed, choice.metrics, checks.read_files(files, choice.metrics, skipped))
     checks.note_unmeasured(metrics, skipped)
     return {
         "schema_version": SCHEMA_VERSION,
         "dsx": dsx.__version__,
-        **labels,
-        "trained_for_export": trained,
+        **({"study": choice.study, "trial": choice.trial} if choice.study else {}),
+        "trained_for_export": choice.weights is None,
         "design": candidate.design.id,
-        "words": candidate.design.words(candidate.space.analysis),
+        "description": candidate.design.description(candidate.space.analysis),
         "metrics": metrics,
         "outputs": outputs,
         "not_verified": [asdict(each) for each in skipped],
-        "forms": {name: choice.form for name, choice in candidate.deployed.choices.items()},
+        "forms": {name: each.form for name, each in candidate.deployed.choices.items()},
         "folded_norms": candidate.deployed.folded,
         "weights": stored.to_json(),
         "unfolded_norms": candidate.deployed.unfolded,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import WorkFailed
 from dsx.export.place import writing_temporary
 from dsx.files import scratch
@@ -41,7 +41,7 @@ def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor
             save_file({name: images.contiguous() for name, images in inputs.items()}, into)
         script = Path(__file__).with_name("_fresh.py")
         command = [sys.executable, "-IB", str(script), str(folder.resolve()), str(into), str(out)]
-        with activity("running the exported model in a fresh process"):
+        with activity(Kind.VERIFYING_EXPORT):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -2,7 +2,6 @@
 
 from dsx.analysis import Measurement, Provenance
 from dsx.measure.candidate import Candidate, Exported, training_facts
-from dsx.measure.latencies import read_latencies
 from dsx.measure.machine.device import Device, this_device
 from dsx.measure.metrics._base import Metric
 
@@ -13,7 +12,6 @@ __all__ = [
     "Measurement",
     "Metric",
     "Provenance",
-    "read_latencies",
     "this_device",
     "training_facts",
 ]

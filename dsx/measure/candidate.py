@@ -74,7 +74,7 @@ class Candidate:
             are added. See `dsx.measure.timing.reference_workload`.
         checkpoint: File to which the state of a long training is saved, and from which it is
             resumed; None to save none.
-        waiting: Function that is called if another process holds the device lock.
+        on_lock_wait: Function that is called if another process holds the device lock.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Candidate:
         form_cache: MutableMapping[str, Choice] | None = None,
         reference_times: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
-        waiting: Callable[[], None] | None = None,
+        on_lock_wait: Callable[[], None] | None = None,
     ) -> None:
         self.space = space
         self.design = design
         self.form_cache = {} if form_cache is None else form_cache
         self.reference_times = {} if reference_times is None else reference_times
         self.checkpoint = checkpoint
-        self.waiting = waiting
+        self.on_lock_wait = on_lock_wait
         self.losses: list[float] | None = None
         self._trained = False
 
@@ -139,7 +139,7 @@ class Candidate:
         return deploy(
             self.inference_copy(),
             self.sample,
-            timer=timer(measure, self.waiting),
+            timer=timer(measure, self.on_lock_wait),
             form_cache=self.form_cache,
             native=measure.deploy == "native",
             runner=runner(measure.backend, measure.threads),

@@ -2,9 +2,10 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from dsx.analysis import to_json
+from dsx.activity import Event, Kind, OnStatus
+from dsx.analysis import TrialState, to_json
 from dsx.errors import (
     CheckpointError,
     TrialFailed,
@@ -12,15 +13,13 @@ from dsx.errors import (
     printable,
 )
 from dsx.measure import Candidate, Measurement, Metric, Provenance
+from dsx.measure.metrics import Stage
 from dsx.search.candidates import Candidates
-from dsx.search.failures import in_one_line, outside_dsx, traceback_of
+from dsx.search.failures import failing_as_trial, in_one_line, traceback_of
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
-from dsx.store.database import COMPLETE, FAILED, REJECTED
-from dsx.store.measurements import MeasurementStore
-from dsx.store.studies import Outcome
-from dsx.store.weights import Weights
+from dsx.store.studies import Outcome, Study
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,25 +28,18 @@ class Evaluator:
     """Measures the designs of a study.
 
     Args:
-        plan: What to measure.
-        memory: What is known already, and where new numbers go at once.
-        weights: Where trained weights go.
-        doing: Told in a few words what is done next.
+        plan: Metrics to measure.
+        study: The study, which holds the measurements and the trained weights.
+        on_status: Called with an event before each step.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        measurements: MeasurementStore,
-        weights: Weights,
-        doing: Callable[[str], None],
-    ) -> None:
+    def __init__(self, plan: Plan, study: Study, on_status: OnStatus) -> None:
         self.plan = plan
-        self.measurements = measurements
-        self.recall = Recall(measurements=measurements, plan=plan)
-        self.weights = weights
-        self.doing = doing
-        self.candidates = Candidates.of(measurements, lambda: doing(WAITING))
+        self.study = study
+        self.recall = Recall(measurements=study.measurements, plan=plan)
+        self.weights = study.weights
+        self.on_status = on_status
+        self.candidates = Candidates.of_study(study, on_status)
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
@@ -68,13 +60,13 @@ class Evaluator:
             return self._evaluate(design)
 
     def _evaluate(self, design: Design) -> Outcome:
-        outcome = Outcome(state=COMPLETE)
+        outcome = Outcome(state=TrialState.COMPLETE)
         try:
-            with outside_dsx(self.plan.space.imports):
+            with failing_as_trial(self.plan.space):
                 self._measure(design, outcome)
         # A bug in dsx is not a failure of the design, and propagates.
         except TrialFailed as error:
-            outcome.state = FAILED
+            outcome.state = TrialState.FAILED
             outcome.reason = printable(in_one_line(error))
             outcome.traceback = traceback_of(error)
             _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
@@ -98,7 +90,7 @@ class Evaluator:
                 self.baseline = outcome.values
             broken = self._broken(outcome, outcome.values)
             if broken and not is_baseline and stage != stages[-1][0]:
-                outcome.state = REJECTED
+                outcome.state = TrialState.REJECTED
                 outcome.reason = f"breaks the constraint on {broken}"
                 break
 
@@ -107,7 +99,7 @@ class Evaluator:
         expected = self.plan.expected(self.plan.space.cost(candidate.design))
         broken = self._broken(outcome, expected)
         if broken:
-            outcome.state = REJECTED
+            outcome.state = TrialState.REJECTED
             outcome.reason = f"is expected to break the constraint on {broken}"
         return not broken
 
@@ -141,13 +133,13 @@ class Evaluator:
         design, metric = candidate.design, self.plan.metrics[name]
         known = None if anew else self.recall.find(name, design)
         if known is None and self.recall.timed(name):
-            self.doing("deploying")
+            self.on_status(Event(kind=Kind.DEPLOYING, design=design.id))
             known = share_reading(self.recall, name, candidate)
         if known is not None:
             if metric.stage == "trained":
                 self.weights.adopt(design.id)
             return known
-        self.doing(_DOING[metric.stage])
+        self.on_status(Event(kind=KINDS[metric.stage], design=design.id))
         reading = read_metric(name, metric, candidate)
         if metric.stage == "trained":
             # First the weights: a number without its weights could not be exported.
@@ -170,7 +162,7 @@ def share_reading(recall: Recall, name: str, candidate: Candidate) -> Measuremen
     Raises:
         TrialFailed: If anything goes wrong with code that is not dsx's.
     """
-    with outside_dsx(candidate.space.imports):
+    with failing_as_trial(candidate.space):
         return recall.share(name, candidate)
 
 
@@ -188,25 +180,60 @@ def read_metric(name: str, metric: Metric, candidate: Candidate) -> Measurement:
     Raises:
         TrialFailed: If it is none, or anything goes wrong with code that is not dsx's.
     """
-    with outside_dsx(candidate.space.imports):
+    with failing_as_trial(candidate.space):
         reading = metric.read(candidate)
-    if not isinstance(reading, Measurement):
-        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Measurement")
-    check_finite(name, reading)
+    check_reading(name, reading)
     return reading
 
 
-def check_finite(name: str, reading: Measurement) -> None:
-    """Refuse a measurement that is no number, or that cannot be stored.
+def read_metrics(
+    name: str,
+    metric: Metric,
+    candidates: Sequence[Candidate],
+    on_lock_wait: Callable[[], None] | None = None,
+) -> Iterator[tuple[Candidate, Measurement]]:
+    """Measure one metric of several candidates, interleaved if the metric can.
 
     Args:
-        name: Of the metric.
-        reading: What was measured.
+        name: Name of the metric.
+        metric: The metric.
+        candidates: The candidates.
+        on_lock_wait: Called if another process holds the device lock.
+
+    Yields:
+        Each candidate with its reading, as soon as it is known.
 
     Raises:
-        TrialFailed: If it, an end of its interval or a number in its provenance is infinite or
-            NaN.
+        TrialFailed: If a reading is not a finite measurement, if the number of readings is wrong,
+            or if code fails that is not part of dsx.
     """
+    if metric.read_in_turn is None or not candidates:
+        for candidate in candidates:
+            yield candidate, read_metric(name, metric, candidate)
+        return
+    with failing_as_trial(candidates[0].space):
+        readings = metric.read_in_turn(candidates, on_lock_wait)
+    if not isinstance(readings, list) or len(readings) != len(candidates):
+        count = len(readings) if isinstance(readings, list) else type(readings).__name__
+        raise TrialFailed(f"{name} returns {count} readings of {len(candidates)} networks")
+    for reading in readings:
+        check_reading(name, reading)
+    yield from zip(candidates, readings, strict=True)
+
+
+def check_reading(name: str, reading: object) -> None:
+    """Check that a metric has returned a measurement that can be stored.
+
+    Args:
+        name: Name of the metric.
+        reading: Result of the metric.
+
+    Raises:
+        TrialFailed: If it is not a measurement, or if the value, an end of the interval or a number
+            in the provenance is infinite or NaN.
+    """
+    if not isinstance(reading, Measurement):
+        raise TrialFailed(f"{name} returns a {type(reading).__name__}, not a Measurement")
     for number in (reading.value, reading.low, reading.high):
         if not isinstance(number, int | float):
             raise TrialFailed(f"{name} is {number!r}, which is not a number")
@@ -221,10 +248,10 @@ def check_finite(name: str, reading: Measurement) -> None:
         raise TrialFailed(f"{name}: {error}") from error
 
 
-WAITING = "waiting for the device: another process times or trains"
-_DOING = {
-    "static": "counting",
-    "timed": "timing",
-    "projected": "classifying",
-    "trained": "training",
+KINDS: Mapping[Stage, Kind] = {
+    "static": Kind.COUNTING,
+    "timed": Kind.TIMING,
+    "projected": Kind.CLASSIFYING,
+    "trained": Kind.TRAINING,
 }
+"""Kind of the work that measures a metric, by its stage."""

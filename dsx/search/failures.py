@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from dsx.errors import DsxError, TrialFailed, WorkFailed, out_of_memory
+from dsx.errors import DsxError, TrialFailed, out_of_memory
+from dsx.space import SearchSpace
 from dsx.store.database import SQLAlchemyError
 
 RUNTIMES = {"torch", "onnxruntime", "openvino"}
@@ -19,26 +20,23 @@ LONGEST_TRACEBACK = 20_000
 
 
 @contextmanager
-def outside_dsx(
-    imports: Collection[str], failure: type[WorkFailed] = TrialFailed
-) -> Iterator[None]:
-    """Run code outside dsx, and raise its errors as failures; bugs in dsx propagate unchanged.
+def failing_as_trial(space: SearchSpace) -> Iterator[None]:
+    """Report errors of code outside dsx in one line; bugs in dsx propagate unchanged.
 
     Args:
-        imports: Import paths of the code outside dsx that may be run, such as `mypkg.models:tiny`.
-        failure: Error to be raised, with the original error as its cause.
+        space: Search space, which names the code outside dsx that may be run.
 
     Raises:
-        WorkFailed: If the code raises an error, or memory runs out.
+        TrialFailed: If code outside dsx raises an error, or memory runs out.
     """
     try:
         yield
     except (DsxError, SQLAlchemyError):
         raise
     except (Exception, SystemExit) as error:
-        if not is_from_outside(error, imports):
+        if not is_from_outside(error, space.imports):
             raise
-        raise failure(in_one_line(error)) from error
+        raise TrialFailed(in_one_line(error)) from error
 
 
 def is_from_outside(error: BaseException, imports: Collection[str]) -> bool:
@@ -98,6 +96,4 @@ def traceback_of(error: BaseException, longest: int = LONGEST_TRACEBACK) -> str:
     lines = "".join(traceback.format_exception(origin or error))
     # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
     text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-    if len(text) <= longest:
-        return text
-    return f"...\n{text[-longest:].partition(chr(10))[2]}"
+    return text if len(text) <= longest else f"...\n{text[-longest:]}"

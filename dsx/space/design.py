@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dsx.conv import KEEP, ConvSpec, words
+from dsx.conv import KEEP, ConvSpec, notation
 from dsx.errors import SpecError, unknown
 from dsx.plain import canonical_hash, plain_fields
 from dsx.space.network.analysis import NetworkAnalysis
@@ -87,20 +87,20 @@ class Design:
         """Write the spec of every slot as plain JSON values, `keep` too."""
         return {name: spec.to_json() for name, spec in self.specs.items()}
 
-    def words(self, analysis: NetworkAnalysis) -> str:
-        """Describe the design as a person would.
+    def description(self, analysis: NetworkAnalysis) -> str:
+        """Describe the design by the notations of its slots, the most frequent first.
 
         Args:
-            census: Of the network.
+            analysis: Analysis of the network.
 
         Returns:
-            A phrase such as "2x crosses, 2 groups; 1x corners in turn; 3 as is".
+            Each different notation with the number of its slots if it has several, such as
+            "2x sep g8 r1 b32/2; cross; 4x keep".
         """
-        phrases = Counter(
-            words(self.specs[slot.name], slot.in_channels, slot.out_channels)
+        counts = Counter(
+            notation(self.specs[slot.name], slot.in_channels, slot.out_channels)
             for slot in analysis.slots
-            if not self.specs[slot.name].keeps
         )
-        parts = [f"{count}x {phrase}" for phrase, count in phrases.most_common()]
-        kept = len(self.specs) - len(self.changed)
-        return "; ".join([*parts, f"{kept} as is"] if kept else parts)
+        kept = counts.pop(notation(KEEP), 0)
+        ordered = [*counts.most_common(), *[(notation(KEEP), kept)] * bool(kept)]
+        return "; ".join(f"{count}x {code}" if count > 1 else code for code, count in ordered)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from dsx.space.yaml.schema import Train
+from dsx.torch_private import NormBase
 
 SMALL_PIXELS = 256
 """Largest number of pixels of a small image, whose networks are shallow and bear a large step."""
 
-_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+_NORMS = (NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def is_normalised(network: nn.Module) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsx.conv import KEEP, ConvSpec, preset
-from dsx.conv.sparsity.shapes import shape_words
+from dsx.conv.sparsity.shapes import shape_names
 from dsx.conv.spec import preset_arguments, preset_names
 from dsx.errors import LONGEST_VALUE, DsxError, SpecError, quoted, unknown
 from dsx.space.design import Design
@@ -100,7 +100,7 @@ def read_setting(text: str) -> ConvSpec:
 def _no_preset(word: str) -> str:
     near = {name: name for name in (*preset_names(), _KEEPS)}
     near |= {dial: f"{dial}:VALUE" for dial in _DIALS}
-    near |= {shape: f"kernel_shape:{shape}" for shape in shape_words()}
+    near |= {shape: f"kernel_shape:{shape}" for shape in shape_names()}
     meant = difflib.get_close_matches(word[:LONGEST_VALUE], list(near), n=1)
     return (
         f"{quoted(word)} is neither {_KEEPS}, a preset ({', '.join(preset_names())}) nor a dial "

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import dsx
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import ConvSpec, Cost, set_mode
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
@@ -196,7 +196,7 @@ class SearchSpace:
     @functools.cached_property
     def splits(self) -> Splits:
         """The data's splits, loaded when first asked for."""
-        with activity("loading the data"):
+        with activity(Kind.LOADING_DATA):
             return _named(self.source, _data_key(self.file), lambda: self.data.splits)
 
     @functools.cached_property
@@ -274,11 +274,11 @@ def _build_space(name: str, source: Source) -> SearchSpace:
     data = _open(content, source)
     for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():
         raise source.error(("train", "augment", key), problem)
-    with activity("building the network"):
+    with activity(Kind.BUILDING_NETWORK):
         network, notes = _build(content, source, data)
         trained = fitted(content.train, network, data.image_shape)
     content = content.model_copy(update={"train": trained})
-    with activity("counting parameters and FLOPs of the network"):
+    with activity(Kind.COUNTING):
         found = _named(source, "model", lambda: _census(network, data, content))
     if found.output_shape != (data.classes,):
         numbers = " x ".join(str(side) for side in found.output_shape) or "1"

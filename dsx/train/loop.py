@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import Shaping, set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.weights import ENCODED, restore, state_of
 from dsx.space.yaml import Train
-from dsx.train.allocator import keep_freed_memory
 from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write
 from dsx.train.forward import Forward
@@ -45,6 +44,7 @@ def train(
     *,
     checkpoint: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
     report: Report | None = None,
     yield_device: Callable[[], None] | None = None,
 ) -> list[float]:
@@ -61,6 +61,7 @@ def train(
             and at its end. The end of a shorter training is gone on with, too: with the schedule of
             the longer one, from the epoch that was reached. The file is the caller's to delete.
         save_seconds: Least time from one writing to the next.
+        look_seconds: Time after which the loss is read and reported within an epoch.
         report: Told at the end of each epoch, and once a second, how far the training is.
         give_way: Called between two steps; may take its time.
 
@@ -73,7 +74,6 @@ def train(
             the images or this machine.
         WorkFailed: If the checkpoint cannot be written.
     """
-    keep_freed_memory()
     training = _Training(network, split, settings)
     own = own_random_numbers(training.device, settings.seed)
     with own, repeatable_sums(), training.forward.prepared():
@@ -84,7 +84,7 @@ def train(
             if yield_device is not None:
                 yield_device()
             now = time.monotonic()
-            if not epoch_over and now - looked < min(LOOK_SECONDS, save_seconds):
+            if not epoch_over and now - looked < min(look_seconds, save_seconds):
                 continue
             looked = now
             loss = training.settle()
@@ -126,7 +126,7 @@ class _Training:
     def steps(self) -> Iterator[bool]:
         """Go through the steps that are left; says after each whether an epoch is over."""
         set_mode(self.network, True)
-        with activity("training", self.settings.epochs, "epoch") as progress:
+        with activity(Kind.TRAINING, self.settings.epochs, "epoch") as progress:
             progress.advance(self.step / self.epoch_steps)
             while self.step < self.total:
                 epoch, done = divmod(self.step, self.epoch_steps)

@@ -18,28 +18,31 @@ NARROW = 8
 
 
 def chosen_precision(
-    wanted: Literal["float32", "bfloat16", "auto"], device: torch.device | str = "cpu"
+    wanted: Literal["float32", "bfloat16", "auto"],
+    device: torch.device | str = "cpu",
+    cpuinfo: Path = CPUINFO,
 ) -> Literal["float32", "bfloat16"]:
     """Say which precision a training computes in.
 
     Args:
         wanted: `train.precision` of a space; "auto" is bfloat16 where the device is fast in it.
         device: Where the network is.
+        cpuinfo: File in which Linux lists the features of the processor.
 
     Returns:
         The name of the dtype of convolutions and matrix products; weights are always float32.
     """
     if wanted != "auto":
         return wanted
-    return "bfloat16" if _fast(torch.device(device)) else "float32"
+    return "bfloat16" if _fast(torch.device(device), cpuinfo) else "float32"
 
 
-def _fast(device: torch.device) -> bool:
+def _fast(device: torch.device, cpuinfo: Path) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu" or not CPUINFO.exists():
+    if device.type != "cpu" or not cpuinfo.exists():
         return False
-    words = CPUINFO.read_text(encoding="utf-8").split()
+    words = cpuinfo.read_text(encoding="utf-8").split()
     return any(flag in words for flag in CPU_FLAGS)
 
 

@@ -15,8 +15,8 @@ from dsx.analysis.measurement import Measurement, Predictions, Provenance
 from dsx.errors import WorkFailed
 from dsx.report.front.findings import findings
 from dsx.report.front.page import page
-from dsx.report.front.picks import picks
 from dsx.report.front.rows import as_csv, as_json
+from dsx.report.front.summary import headline, highlights
 from dsx.search.loop import Progress, search
 from tests.analysis.test_front import entry, front
 from tests.cli.running import dsx
@@ -58,9 +58,9 @@ def test_nothing_is_compared_with_a_constant_baseline(
     assert found.at_chance == ("accuracy",) and not found.has_knee
     shown = page(found, "params", "accuracy").partition("<main>")[2].partition("<script")[0]
     assert "the baseline is not better than chance" in shown
-    for text in (picks(found), shown):
+    for text in (headline(found), shown):
         assert not POINTS.search(text) and "knee" not in text and "best accuracy" not in text
-    assert "best params" in picks(found)
+    assert ["best params"] in highlights(found).values()
     document = json.loads(as_json(found))
     assert (document["knee"], document["at_chance"]) == (None, ["accuracy"])
     assert document["notes"] == chance_notes(found) and len(document["notes"]) == 1

@@ -23,7 +23,7 @@ def entry(trial: int, feasible: bool = True, **metrics: float) -> Entry:
         feasible=feasible,
         metrics={name: value(number) for name, number in metrics.items()},
         spec={},
-        words="",
+        description="",
         redesigned=1,
         fallbacks=None,
     )

@@ -35,6 +35,12 @@ def intervals(most: int, widest: int) -> st.SearchStrategy[Values]:
     return shapes.flatmap(fill)
 
 
+def independent_costs(lows: Values, highs: Values) -> Costs:
+    """Return costs that are independent of each other and not flagged."""
+    labels = np.arange(lows.size).reshape(lows.shape)
+    return Costs(lows=lows, highs=highs, labels=labels, flagged=np.zeros(lows.shape, dtype=bool))
+
+
 def truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[Values]:
     """List truths: each number at either end or in the middle of its interval."""
     n, m, _ = ends.shape
@@ -50,13 +56,14 @@ def of_all_truths(ends: Values, labels: NDArray[np.intp] | None = None) -> list[
     fronts = np.array([non_dominated(truth) for truth in truths(ends, labels)])
     words: list[Membership] = []
     for column in fronts.T:
-        words.append("certain" if column.all() else "possible" if column.any() else "no")
+        inside = Membership.POSSIBLE if column.any() else Membership.NO
+        words.append(Membership.CERTAIN if column.all() else inside)
     return words
 
 
 @given(intervals(3, 2))
 def test_classes_are_those_of_all_truths(ends: Values) -> None:
-    assert certainties(Costs.independent(ends[..., 0], ends[..., 1])) == of_all_truths(ends)
+    assert certainties(independent_costs(ends[..., 0], ends[..., 1])) == of_all_truths(ends)
 
 
 def in_common(ends: Values, rng: np.random.Generator) -> Costs:
@@ -67,7 +74,7 @@ def in_common(ends: Values, rng: np.random.Generator) -> Costs:
         for label in set(labels[:, column].tolist()):
             rows = np.flatnonzero(labels[:, column] == label)
             ends[rows, column] = ends[rows[0], column]
-    independent = Costs.independent(ends[..., 0], ends[..., 1])
+    independent = independent_costs(ends[..., 0], ends[..., 1])
     return dataclasses.replace(independent, labels=labels)
 
 
@@ -95,7 +102,7 @@ def test_a_flagged_number_makes_nothing_certain(ends: Values, seed: int) -> None
 def test_flagged_latencies_that_lie_close_together_decide_nothing() -> None:
     # Latency and error; the second design is slower, the third is far slower.
     values = np.array([[1.0, 0.1], [1.1, 0.1], [9.0, 0.1]])
-    costs = Costs.independent(values, values)
+    costs = independent_costs(values, values)
     assert certainties(costs) == ["certain", "no", "no"]
     flagged = np.array([[True, False]] * 3)
     costs = dataclasses.replace(costs, flagged=flagged)
@@ -108,7 +115,7 @@ def test_flagged_latencies_that_lie_close_together_decide_nothing() -> None:
 def test_equal_deployed_networks_are_told_apart_by_everything_else() -> None:
     # The latency is unknown, but it is one latency.
     lows, highs = np.array([[1.0, 0.1], [1.0, 0.2]]), np.array([[2.0, 0.1], [2.0, 0.2]])
-    apart = Costs.independent(lows, highs)
+    apart = independent_costs(lows, highs)
     assert certainties(apart) == ["certain", "possible"]
     equal = dataclasses.replace(apart, labels=np.array([[0, 1], [0, 2]]))
     flagged = np.array([[True, False], [True, False]])
@@ -119,7 +126,7 @@ def test_equal_deployed_networks_are_told_apart_by_everything_else() -> None:
 
 @given(intervals(9, 4), st.randoms(use_true_random=False))
 def test_no_truth_contradicts_a_class(ends: Values, random: object) -> None:
-    words = np.array(certainties(Costs.independent(ends[..., 0], ends[..., 1])))
+    words = np.array(certainties(independent_costs(ends[..., 0], ends[..., 1])))
     rng = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]
     for _ in range(20):
         truth = ends[..., 0] + rng.random(ends.shape[:2]) * (ends[..., 1] - ends[..., 0])
@@ -131,15 +138,15 @@ def test_no_truth_contradicts_a_class(ends: Values, random: object) -> None:
 @given(intervals(6, 3))
 def test_where_nothing_is_contested_nothing_is_perhaps(ends: Values) -> None:
     lows, highs = ends[..., 0], ends[..., 1]
-    words = certainties(Costs.independent(lows, highs))
-    pairs = contested_pairs(Costs.independent(lows, highs))
+    words = certainties(independent_costs(lows, highs))
+    pairs = contested_pairs(independent_costs(lows, highs))
     assert len({frozenset(pair) for pair in pairs}) == len(pairs)
     for doubted, doubter in pairs:
         assert words[doubted] == "possible"
         assert words[doubter] != "no"
         nowhere_worse = (lows[doubter] <= highs[doubted]).all()
         assert nowhere_worse and (lows[doubter] < highs[doubted]).any()
-    assert set(doubters(Costs.independent(lows, highs))) == {
+    assert set(doubters(independent_costs(lows, highs))) == {
         row
         for pair in pairs
         for row, other in (pair, pair[::-1])
@@ -155,30 +162,30 @@ def test_where_nothing_is_contested_nothing_is_perhaps(ends: Values) -> None:
 def test_exact_numbers_leave_nothing_open() -> None:
     costs = np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [1.0, 2.0]])
     # Of two that are equal in everything, both stay.
-    assert certainties(Costs.independent(costs, costs)) == ["certain", "certain", "no", "certain"]
-    assert contested_pairs(Costs.independent(costs, costs)) == []
+    assert certainties(independent_costs(costs, costs)) == ["certain", "certain", "no", "certain"]
+    assert contested_pairs(independent_costs(costs, costs)) == []
 
 
 def test_an_interval_that_only_touches_decides() -> None:
     lows, highs = np.array([[1.0, 0.0], [1.0, 5.0]]), np.array([[1.0, 5.0], [1.0, 9.0]])
     # The second may be as good as the first in all, and is worse otherwise.
-    assert certainties(Costs.independent(lows, highs)) == ["certain", "possible"]
-    assert contested_pairs(Costs.independent(lows, highs)) == [(1, 0)]
+    assert certainties(independent_costs(lows, highs)) == ["certain", "possible"]
+    assert contested_pairs(independent_costs(lows, highs)) == [(1, 0)]
     lows[1, 1] = 5.1
-    assert certainties(Costs.independent(lows, highs)) == ["certain", "no"]
+    assert certainties(independent_costs(lows, highs)) == ["certain", "no"]
 
 
 def test_infinite_ends_and_nothing_at_all() -> None:
     lows, highs = np.array([[-np.inf], [0.0], [np.inf]]), np.array([[np.inf], [1.0], [np.inf]])
-    assert certainties(Costs.independent(lows, highs)) == ["possible", "possible", "no"]
-    assert certainties(Costs.independent(np.zeros((0, 2)), np.zeros((0, 2)))) == []
+    assert certainties(independent_costs(lows, highs)) == ["possible", "possible", "no"]
+    assert certainties(independent_costs(np.zeros((0, 2)), np.zeros((0, 2)))) == []
 
 
 def test_many_designs_are_judged_like_few() -> None:
     rng = np.random.default_rng(0)
     lows = rng.integers(0, 50, (3000, 3)).astype(float)
     highs = lows + rng.integers(0, 9, lows.shape).astype(float)
-    words = certainties(Costs.independent(lows, highs))
+    words = certainties(independent_costs(lows, highs))
     for row in range(0, 3000, 50):
         others = np.arange(3000) != row
         best, worst = lows.copy(), highs.copy()

@@ -1,8 +1,11 @@
 """The commands that are printed after a search can be run as they are."""
 
+from dataclasses import replace
+
 import pytest
 
 from dsx.cli._next import NextCommands
+from tests.analysis.test_front import entry, front
 
 DEFAULT = "sqlite:///studies/dsx.db"
 SERVER = "postgresql://u:s3cret@h/d"
@@ -62,3 +65,13 @@ def test_marked_latencies_are_measured_again_in_the_same_database_with_the_same_
         "1 latency that matters is marked (a busy machine, or a wide interval); to measure again: "
         "dsx refine s --storage sqlite:///a.db --for 2m --space my.yaml\n"
     )
+
+
+def test_hints_name_the_study_and_its_database() -> None:
+    found = front(entry(3, accuracy=0.9), accuracy="maximize")
+    hints = NextCommands("s", "sqlite:///a.db").hints(found)
+    assert hints.everything == "dsx pareto s --storage sqlite:///a.db --all"
+    assert hints.design == "dsx show s --storage sqlite:///a.db --pick knee"
+    mixed = replace(found, devices={"x": 1, "y": 2})
+    assert NextCommands("s", DEFAULT).hints(mixed).design == "dsx show s --pick '#3'"
+    assert NextCommands("s", DEFAULT).hints(replace(found, entries=())).design.endswith("baseline")

@@ -76,9 +76,8 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["digits", "--model", "small_cnn"], "--model: lists the slots of a network; leave out the "
-         "space 'digits'"),
-        (["--input", "1x8x8"], "--input and --model-args are about a network: name it by --model"),
+        (["digits", "--model", "small_cnn"], "--model: the network is given twice: by 'small_cnn'"),
+        (["--input", "1x8x8"], "--input and --model-args: need the network"),
         (["--model", TANGLE], "--input: needed for this model (channels x rows x columns: "
          "3x224x224)"),
         (["--model", TANGLE, "--input", "12x12"], "--input: '12x12' is not the shape of an image "

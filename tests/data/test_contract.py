@@ -1,5 +1,6 @@
 """The contract of every dataset in dsx/data: a new file is tested here because it exists."""
 
+import importlib
 import inspect
 import random
 import subprocess
@@ -178,8 +179,7 @@ def test_opening_reads_no_files_and_imports_little(name: str, tmp_path: Path) ->
 
 
 def test_each_file_names_its_source(name: str) -> None:
-    module = inspect.getmodule(find(Dataset, name).open)
-    assert module is not None
+    module = importlib.import_module(f"dsx.data.{name}")
     assert "Source:" in (module.__doc__ or "")
 
 

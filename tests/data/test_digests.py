@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.activity import current
+from dsx.activity import Kind, current
 from dsx.data import _digests as module
 from dsx.data._digests import cache_file, digests_of
 from dsx.errors import DsxError
@@ -132,13 +132,13 @@ def test_the_number_of_compared_images_is_announced(
     def compute(file: OneFile) -> list[str]:
         shown = current()
         assert shown is not None
-        seen.append((shown.name, shown.total, shown.unit, shown.done))
+        seen.append((shown.event.kind, shown.total, shown.unit, shown.done))
         return ["a"] * file.images
 
     given = [replace(OneFile.of(path), images=2) for path in sorted(root.iterdir())]
     digests_of(root, given, compute, 1)
     # The first two wait together.
-    assert seen[2] == ("comparing images", 6, "image", 4)
+    assert seen[2] == (Kind.COMPARING_IMAGES, 6, "image", 4)
     assert current() is None
     digests_of(root, given, compute, 1)
     assert len(seen) == 3

@@ -5,20 +5,51 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from dsx.analysis import Estimate
 from dsx.conv import ConvSpec, DsxConv
+from dsx.conv.deploy import Choice
 from dsx.errors import DsxError, WorkFailed
-from dsx.export import export
+from dsx.export import bundle as exporting
+from dsx.export.bundle import Bundle
 from dsx.measure import this_device
-from dsx.space import redesign
+from dsx.search.design.selection import StudyChoice
+from dsx.space import Design, SearchSpace, redesign
 from tests.export.always import Always
 from tests.export.conftest import Searched, counted, cross_design, make_space, search
+
+
+def export(
+    space: SearchSpace,
+    design: Design,
+    out: Path,
+    *,
+    weights: Mapping[str, torch.Tensor] | None = None,
+    searched: Mapping[str, Estimate] | None = None,
+    form_cache: MutableMapping[str, Choice] | None = None,
+    study: str = "",
+    trial: int | None = None,
+    force: bool = False,
+    exporter: str = "model_py",
+) -> Bundle:
+    """Export a design of a search."""
+    choice = StudyChoice(
+        space=space,
+        design=design,
+        study=study,
+        trial=trial,
+        weights=weights,
+        metrics=searched or {},
+        form_cache={} if form_cache is None else form_cache,
+    )
+    return exporting.export(choice, out, force=force, exporter=exporter)
+
 
 FILES = ["design.yaml", "manifest.json", "model.py", "weights.safetensors"]
 SCRIPT = """
@@ -80,7 +111,8 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
         out,
         weights=searched.weights,
         searched=searched.metrics,
-        labels={"study": "s", "trial": 7},
+        study="s",
+        trial=7,
     )
     manifest = json.loads((out / "manifest.json").read_text())
     assert bundle.manifest == manifest
@@ -104,7 +136,10 @@ def test_the_manifest_says_what_was_checked(searched: Searched, out: Path) -> No
     latency = manifest["metrics"]["latency_ms"]
     assert 0 < latency["low"] <= latency["exported"] <= latency["high"]
     assert (manifest["schema_version"], manifest["study"], manifest["trial"]) == (2, "s", 7)
-    assert (manifest["design"], manifest["words"]) == (design.id, design.words(space.analysis))
+    assert (manifest["design"], manifest["description"]) == (
+        design.id,
+        design.description(space.analysis),
+    )
     assert manifest["outputs"]["images"] == 512
     assert manifest["outputs"]["largest_difference"] <= manifest["outputs"]["tolerance"]
     assert manifest["device"]["torch"] == this_device().torch
@@ -300,9 +335,8 @@ def test_an_earlier_export_is_replaced_if_forced(searched: Searched, out: Path) 
     export(searched.space, searched.design, out, weights=searched.weights)
     with pytest.raises(DsxError, match=r"^out: '.*chosen' exists already .* force=True\)$"):
         export(searched.space, searched.design, out, weights=searched.weights)
-    labels = {"study": "another"}
     export(
-        searched.space, searched.design, out, weights=searched.weights, labels=labels, force=True
+        searched.space, searched.design, out, weights=searched.weights, study="another", force=True
     )
     assert json.loads((out / "manifest.json").read_text())["study"] == "another"
     assert sorted(file.name for file in out.iterdir()) == FILES

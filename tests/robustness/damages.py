@@ -124,7 +124,7 @@ VALUES = [
         of_nothing=OBJECT,
         no_dial='\'{"stem": {"shape": 1}}\'',
     ),
-    *_cell("designs", "words", f"id = {DESIGN}", True, null=NULL, a_blob=BLOB),
+    *_cell("designs", "description", f"id = {DESIGN}", True, null=NULL, a_blob=BLOB),
     *_cell("designs", "model_args", f"id = {DESIGN}", True, no_json=BROKEN),
     *_cell(
         "protocols",
@@ -176,7 +176,16 @@ VALUES = [
     *_cell("forms", "seconds", "1", True, no_json=BROKEN, null=NULL),
     *_cell("forms", "form", "1", True, unknown="'magic'", null=NULL),
     *_cell("sentinels", "milliseconds", "1", True, zero="0", text=TEXT, infinite=INFINITE),
-    *_cell("database", "schema", "1", False, newer="3", older="1"),
+    *_cell(
+        "schema_version",
+        "version_num",
+        "1",
+        False,
+        newer="'9'",
+        older="'0'",
+        null=NULL,
+        a_blob=BLOB,
+    ),
     *_cell("database", "id", "1", False, null=NULL, a_blob=BLOB),
 ]
 
@@ -220,8 +229,18 @@ TABLES = [
     Damage("a trial is missing", sql(f"DELETE FROM dsx_trials WHERE {TRIAL}"), True),
     Damage("there are no trials", sql("DELETE FROM dsx_trials"), True),
     Damage("the study is missing", sql("DELETE FROM dsx_studies"), True),
-    Damage("there is no version", sql("DELETE FROM dsx_database")),
-    Damage("there are two versions", sql("INSERT INTO dsx_database (schema, id) VALUES (7, 'x')")),
+    Damage("there is no version", sql("DELETE FROM dsx_schema_version")),
+    Damage("there are two versions", sql("INSERT INTO dsx_schema_version VALUES ('7')")),
+    Damage(
+        "another column in place of the version",
+        sql("ALTER TABLE dsx_schema_version RENAME COLUMN version_num TO name"),
+    ),
+    Damage(
+        "another column in place of the id",
+        sql("ALTER TABLE dsx_database RENAME COLUMN id TO name"),
+    ),
+    Damage("there is no id", sql("DELETE FROM dsx_database")),
+    Damage("there are two ids", sql("INSERT INTO dsx_database VALUES ('x')")),
     Damage("a new column", sql("ALTER TABLE dsx_trials ADD COLUMN note TEXT"), True),
     Damage(
         "a new column with a default",
@@ -234,7 +253,6 @@ TABLES = [
             ("dsx_measurements", "provenance"),
             ("dsx_studies", "reference"),
             ("dsx_trials", "feasible"),
-            ("dsx_database", "schema"),
             ("studies", "study_name"),
             ("trials", "state"),
         )
@@ -252,6 +270,7 @@ TABLES = [
             ("dsx_forms", True),
             ("dsx_sentinels", True),
             ("dsx_database", False),
+            ("dsx_schema_version", False),
             ("studies", False),
             ("trials", True),
             ("trial_params", True),

@@ -18,7 +18,7 @@ Columns = dict[str, list[str]]
 NAMES: Columns = {
     "dsx_studies": ["name", "space", "device", "baseline"],
     "dsx_trials": ["study", "design", "reason"],
-    "dsx_designs": ["id", "words", "model"],
+    "dsx_designs": ["id", "description", "model"],
     "dsx_measurements": ["design", "subject", "device", "metric"],
     "dsx_devices": ["fingerprint"],
     "dsx_protocols": ["metric"],

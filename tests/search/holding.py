@@ -64,7 +64,7 @@ def attempt(lease: Lease, request: str = "write") -> str:
 def write(lease: Lease) -> None:
     """Write a row under a lease, with the id of this process."""
     row = DesignRow(
-        id=secrets.token_hex(8), model=f"{os.getpid()}", model_args={}, spec={}, words=""
+        id=secrets.token_hex(8), model=f"{os.getpid()}", model_args={}, spec={}, description=""
     )
     with Session(lease.engine) as session, session.begin():
         session.add(row)

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -125,3 +125,31 @@ def _refusing(unsupported: Callable[[SearchSpace], Any]) -> Metric:
 unsupported_here = _refusing(lambda space: Unsupported("needs the power meter"))
 unsupported_text = _refusing(lambda space: "")
 unsupported_exits = _refusing(_exits)
+
+
+def _interleaved(readings: Callable[[int], Any]) -> Metric:
+    """Make a metric that is sound for one network, and not for several at once."""
+
+    def read_in_turn(candidates: Sequence[Candidate], waiting: object) -> list[Measurement]:
+        found: list[Measurement] = readings(len(candidates))
+        return found
+
+    return Metric(
+        unit="",
+        direction="minimize",
+        stage="projected",
+        noise="sampled",
+        read=lambda candidate: Measurement(value=3.0, low=2.0, high=4.0),
+        protocol=lambda space: {},
+        read_in_turn=read_in_turn,
+    )
+
+
+_SOUND = Measurement(value=3.0, low=2.0, high=4.0)
+interleaved_nan = _interleaved(
+    lambda count: [_SOUND] * (count - 1) + [Measurement(value=math.nan, low=2.0, high=4.0)]
+)
+interleaved_number = _interleaved(lambda count: [_SOUND] * (count - 1) + [3.0])
+interleaved_short = _interleaved(lambda count: [_SOUND] * (count - 1))
+interleaved_none = _interleaved(lambda count: None)
+interleaved_exits = _interleaved(_exits)

@@ -13,7 +13,7 @@ class Fragile(SmallCnn):
     """Fails in training, by an error or by a loss that is no number.
 
     Args:
-        error: What goes wrong: "nan" or an error's name.
+        error: What goes wrong: "nan", an error's name, or "long" for an error of a long message.
         always: Whether the baseline fails too, or redesigned networks only.
     """
 
@@ -28,6 +28,8 @@ class Fragile(SmallCnn):
             return logits
         if self.error == "nan":
             return logits * math.nan
+        if self.error == "long":
+            raise KeyError("x" * 30_000)
         errors = {"RuntimeError": RuntimeError, "KeyError": KeyError, "MemoryError": MemoryError}
         raise errors[self.error]("out of memory:\nno 2 GiB left")
 

@@ -1,5 +1,6 @@
 """Failures: errors of code outside dsx are failures, bugs in dsx propagate with their traceback."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,18 +9,14 @@ import torch
 from sqlalchemy.exc import SQLAlchemyError
 from torch import Tensor, nn
 
-from dsx.errors import SpaceError, TrialFailed, WorkFailed
-from dsx.measure import this_device
+from dsx.activity import ignore_status
+from dsx.errors import SpaceError, TrialFailed
 from dsx.search.evaluator import Evaluator
-from dsx.search.failures import outside_dsx, traceback_of
-from dsx.search.plan import Plan, make_plan
-from dsx.space import load_space
-from dsx.store.database.engine import open_database
-from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.weights import Weights
+from dsx.search.failures import failing_as_trial, traceback_of
+from dsx.space import SearchSpace, load_space
+from tests.search.opening import created
 from tests.search.spaces import STATIC
 
-IMPORTS = {"mypkg.metrics:ENERGY"}
 LINES = """
 def fail(error):
     raise error
@@ -35,6 +32,17 @@ def function_of(module: str, name: str) -> Callable[..., Any]:
     exec(LINES, names)
     found: Callable[..., Any] = names[name]
     return found
+
+
+def space(*imports: str) -> SearchSpace:
+    """Build a space whose file names code outside dsx."""
+    loaded = load_space(STATIC)
+    return dataclasses.replace(
+        loaded, source=dataclasses.replace(loaded.source, content={"imports": list(imports)})
+    )
+
+
+BUILT_IN, FOREIGN = space(), space("mypkg.metrics:ENERGY")
 
 
 class Network(nn.Module):
@@ -54,7 +62,7 @@ FAIL = {module: function_of(module, "fail") for module in ("dsx.measure.x", "myp
 
 @pytest.mark.parametrize("error", [ValueError("a"), KeyError("a"), RuntimeError("a"), OSError("a")])
 def test_any_error_of_the_users_code_is_a_failure(error: Exception) -> None:
-    with pytest.raises(TrialFailed) as caught, outside_dsx(IMPORTS):
+    with pytest.raises(TrialFailed) as caught, failing_as_trial(FOREIGN):
         FAIL["mypkg.models"](error)
     assert caught.value.__cause__ is error
 
@@ -62,14 +70,14 @@ def test_any_error_of_the_users_code_is_a_failure(error: Exception) -> None:
 @pytest.mark.parametrize("error", [ValueError("a"), KeyError("a"), RuntimeError("a"), OSError("a")])
 @pytest.mark.parametrize("module", ["dsx.measure.x", "json"])
 def test_an_error_of_dsx_or_of_what_it_calls_propagates(error: Exception, module: str) -> None:
-    with pytest.raises(type(error)) as caught, outside_dsx(IMPORTS):
+    with pytest.raises(type(error)) as caught, failing_as_trial(FOREIGN):
         FAIL[module](error)
     assert caught.value is error
 
 
 def test_an_error_of_dsx_that_the_users_code_causes_is_a_failure() -> None:
     call = function_of("mypkg.metrics", "call")
-    with pytest.raises(WorkFailed), outside_dsx(IMPORTS, WorkFailed):
+    with pytest.raises(TrialFailed), failing_as_trial(FOREIGN):
         call(FAIL["dsx.measure.x"], ValueError("a"))
 
 
@@ -78,13 +86,13 @@ def test_an_error_of_dsx_that_the_users_code_causes_is_a_failure() -> None:
 )
 def test_what_torch_raises_in_a_network_of_dsx_is_a_failure(error: Exception, fails: bool) -> None:
     network = Network(error)
-    with pytest.raises(TrialFailed if fails else type(error)), outside_dsx(()):
+    with pytest.raises(TrialFailed if fails else type(error)), failing_as_trial(BUILT_IN):
         network(torch.zeros(1))
 
 
 def test_a_decorator_of_torch_does_not_make_a_bug_a_failure() -> None:
     decorated = torch.no_grad()(FAIL["dsx.measure.x"])
-    with pytest.raises(ValueError, match="^a$"), outside_dsx(()):
+    with pytest.raises(ValueError, match="^a$"), failing_as_trial(BUILT_IN):
         decorated(ValueError("a"))
 
 
@@ -92,36 +100,28 @@ def test_a_decorator_of_torch_does_not_make_a_bug_a_failure() -> None:
     "error", [MemoryError(), RuntimeError("[enforce fail] not enough memory: you tried")]
 )
 def test_memory_that_runs_out_is_a_failure(error: Exception) -> None:
-    with pytest.raises(TrialFailed, match="^out of memory"), outside_dsx(()):
+    with pytest.raises(TrialFailed, match="^out of memory"), failing_as_trial(BUILT_IN):
         FAIL["dsx.measure.x"](error)
 
 
 @pytest.mark.parametrize("error", [SpaceError("a"), SQLAlchemyError("a")])
 def test_other_errors_of_one_line_stay_what_they_are(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, outside_dsx(IMPORTS):
+    with pytest.raises(type(error)) as caught, failing_as_trial(FOREIGN):
         FAIL["mypkg.models"](error)
     assert caught.value is error
 
 
 def test_of_a_very_long_traceback_the_end_is_kept() -> None:
-    with pytest.raises(TrialFailed) as caught, outside_dsx(IMPORTS):
+    with pytest.raises(TrialFailed) as caught, failing_as_trial(FOREIGN):
         FAIL["mypkg.models"](KeyError("x" * 150))
-    first, *lines = traceback_of(caught.value, longest=200).splitlines()
-    assert first == "..." and lines[-1].startswith("KeyError: ")
-
-
-def evaluator(storage: str) -> tuple[Plan, Evaluator]:
-    """Open an evaluator of a space that needs no training."""
-    engine = open_database(storage, create=True)
-    plan = make_plan(load_space(STATIC), MeasurementStore(engine, this_device()))
-    weights = Weights(engine, storage, "static", plan.training)
-    return plan, Evaluator(plan, MeasurementStore(engine, this_device()), weights, lambda _: None)
+    kept = traceback_of(caught.value, longest=100)
+    assert len(kept) == 104 and kept.startswith("...\n") and kept.endswith("x'\n")
 
 
 def test_a_bug_in_dsx_ends_the_evaluation_with_its_own_error(storage: str) -> None:
-    plan, working = evaluator(storage)
-    working.measurements.add_design(plan.space.baseline, "baseline")
-    assert working.evaluate(plan.space.baseline).values.keys() >= {"params", "flops"}
+    plan, study = created(load_space(STATIC), storage)
+    baseline = Evaluator(plan, study, ignore_status)
+    assert baseline.evaluate(plan.space.baseline).values.keys() >= {"params", "flops"}
 
     class Damaged(dict[str, object]):
         def __getitem__(self, name: str) -> object:
@@ -130,4 +130,4 @@ def test_a_bug_in_dsx_ends_the_evaluation_with_its_own_error(storage: str) -> No
 
     object.__setattr__(plan, "metrics", Damaged(plan.metrics))
     with pytest.raises(ValueError, match="^a bug$"):
-        working.evaluate(plan.space.design({}))
+        Evaluator(plan, study, ignore_status).evaluate(plan.space.baseline)

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dsx import search
+from dsx.analysis import TrialState
 from dsx.conv import ConvSpec
 from dsx.errors import SpaceError
 from dsx.measure import Candidate
 from dsx.space import load_space
-from dsx.store.database.schema import REJECTED
 from dsx.store.studies.read import front
 from dsx.train import predict
 from tests.search.looking import measured, trials
@@ -86,7 +86,7 @@ def test_learned_shapes_begin_with_kept_weights_too(
     space = begun_with(LEARNED, str(trained.file), tmp_path)
     found = search(space, trials=3, storage=storage)
     assert all("projected_accuracy" in entry.metrics for entry in found.entries)
-    assert any("learned" in entry.words for entry in found.entries)
+    assert any("learned" in entry.description for entry in found.entries)
 
 
 def test_other_weights_are_other_numbers(trained: Trained, storage: str, tmp_path: Path) -> None:
@@ -143,5 +143,5 @@ def test_a_bad_start_is_not_trained(trained: Trained, storage: str, tmp_path: Pa
     text = "objectives: {accuracy: maximize, params: minimize}"
     bound = text + '\nconstraints: {projected_accuracy: ">= 99%"}'
     search(varied(begun, folder, text, bound), trials=2, storage=storage)
-    reasons = [row.reason for row in trials(storage, "tiny") if row.state == REJECTED]
+    reasons = [row.reason for row in trials(storage, "tiny") if row.state == TrialState.REJECTED]
     assert reasons and set(reasons) == {"breaks the constraint on projected_accuracy"}

@@ -161,7 +161,7 @@ def test_a_spec_that_cannot_be_set_there_is_refused_with_its_slot() -> None:
         design(specs={"stages.0.conv1": ConvSpec(groups=3)})
 
 
-def test_words_are_those_of_a_person() -> None:
+def test_the_description_counts_the_slots_of_each_notation() -> None:
     cross = ConvSpec(kernel_shape="cross", groups=2)
     specs = {
         "stages.0.conv1": cross,
@@ -170,17 +170,15 @@ def test_words_are_those_of_a_person() -> None:
         "stages.2.conv1": preset("depthwise"),
         "stages.1.conv2": cross,
     }
-    assert DIGITS.baseline.words(DIGITS.analysis) == "7 as is"
-    phrase = "3x crosses, 2 groups; 2x full kernel, one channel each; 2 as is"
-    assert DIGITS.design(specs).words(DIGITS.analysis) == phrase
+    assert DIGITS.baseline.description(DIGITS.analysis) == "7x keep"
+    expected = "3x cross g2; 2x full dw; 2x keep"
+    assert DIGITS.design(specs).description(DIGITS.analysis) == expected
     specs |= {"stages.2.conv2": preset("lhc", block_in=8), "stem.0": preset("lhc", rigid=True)}
-    assert DIGITS.design(specs).words(DIGITS.analysis) == (
-        "3x crosses, 2 groups; 2x full kernel, one channel each; "
-        "1x learned shapes, rigid, 25% alive; "
-        "1x learned shapes, free, 25% alive, one per 8 inputs x 16 outputs"
+    assert DIGITS.design(specs).description(DIGITS.analysis) == (
+        "3x cross g2; 2x full dw; learned rigid d0.25; learned d0.25 8x16"
     )
-    # Its 8 channels are less than a usual block: nothing to say of that.
+    # The 8 channels of the slot are fewer than those of a default block.
     narrow = MIXED.design({"stages.0.conv1": preset("lhc")})
-    assert narrow.words(MIXED.analysis) == "1x learned shapes, free, 25% alive; 6 as is"
+    assert narrow.description(MIXED.analysis) == "learned d0.25; 6x keep"
     every = {slot.name: ConvSpec(kernel_shape="point") for slot in DIGITS.analysis.slots}
-    assert DIGITS.design(every).words(DIGITS.analysis) == "7x pointwise"
+    assert DIGITS.design(every).description(DIGITS.analysis) == "7x point"

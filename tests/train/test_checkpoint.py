@@ -28,9 +28,7 @@ class Stopped(Exception):
     """Ends a training in the middle."""
 
 
-def stop_after(
-    step: int, network: nn.Module, settings: Train, file: Path, patch: pytest.MonkeyPatch
-) -> None:
+def stop_after(step: int, network: nn.Module, settings: Train, file: Path) -> None:
     """Train until so many steps are on disk."""
     done: list[float] = []
 
@@ -39,8 +37,7 @@ def stop_after(
         if len(done) > step:
             raise Stopped("stop")
 
-    with patch.context() as inside, pytest.raises(Stopped, match="stop"):
-        inside.setattr(loop, "LOOK_SECONDS", 0.0)
+    with pytest.raises(Stopped, match="stop"):
         train(network, part(IMAGES), settings, checkpoint=file, save_seconds=0.0, report=stop)
 
 
@@ -98,7 +95,7 @@ def test_it_can_be_stopped_after_each_step(
     for _ in range(2 * EPOCH_STEPS - 1):
         # Each time another network, as in another process.
         network = case.build()
-        stop_after(1, network, settings, file, monkeypatch)
+        stop_after(1, network, settings, file)
     network = case.build()
     assert train(network, part(IMAGES), settings, checkpoint=file) == losses
     assert same_state(through, network)
@@ -169,7 +166,7 @@ def test_a_longer_training_that_is_stopped_goes_on_as_well(
     train(through, part(IMAGES), short, checkpoint=file)
     other.write_bytes(file.read_bytes())
     losses = train(through, part(IMAGES), long, checkpoint=file)
-    stop_after(5, deciding(LEARNED), long, other, monkeypatch)
+    stop_after(5, deciding(LEARNED), long, other)
     resumed = deciding(LEARNED)
     assert train(resumed, part(IMAGES), long, checkpoint=other) == losses
     assert same_state(through, resumed)
@@ -258,7 +255,7 @@ def test_a_training_in_the_middle_is_not_gone_on_with_by_a_longer_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, settings = tmp_path / "a.pt", varied(epochs=2)
-    stop_after(3, fresh(), settings, file, monkeypatch)
+    stop_after(3, fresh(), settings, file)
     problem = refused(file, fresh(), part(IMAGES), varied(epochs=5))
     assert problem == "train.epochs: 2 there, 5 here"
 
@@ -457,7 +454,6 @@ def test_it_is_written_once_in_a_while_and_at_the_end(
 def test_a_training_that_diverges_leaves_what_was_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "LOOK_SECONDS", 0.0)
     file = tmp_path / "a.pt"
     settings = Train(epochs=3, batch_size=50, learning_rate=1e30)
     for _ in range(2):

@@ -19,7 +19,7 @@ from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import DsxError, TrialFailed
 from dsx.space import load_space, redesign
 from dsx.space.yaml.schema import Train
-from dsx.train import DECISION_RATE, loop, predict, train
+from dsx.train import DECISION_RATE, predict, train
 from dsx.train.repeatable import epoch_order
 from dsx.train.schedule import one_cycle
 from tests.train.cases import ALL_CHANGES
@@ -194,13 +194,10 @@ def test_the_first_epoch_that_diverges_is_named() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 3), (1e9, 10)])
-def test_a_long_epoch_ends_where_its_loss_is_looked_at(
-    seconds: float, calls: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "LOOK_SECONDS", seconds)
+def test_a_long_epoch_ends_where_its_loss_is_looked_at(seconds: float, calls: int) -> None:
     network, seen = poisoned(3)
     with pytest.raises(TrialFailed, match=r"the loss is nan in epoch 1$"):
-        train(network, part(200), Train(epochs=2, batch_size=20))
+        train(network, part(200), Train(epochs=2, batch_size=20), look_seconds=seconds)
     assert len(seen) == calls
 
 
@@ -270,14 +267,17 @@ def test_changes_that_are_too_large_for_the_images_are_refused(
     train(fresh(), part(20), changed(augment={key: limit}))
 
 
-def test_progress_is_told_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_told_cheaply() -> None:
     told: list[tuple[float, float]] = []
     losses = train(fresh(), part(200), changed(epochs=3), report=lambda *what: told.append(what))
     assert [share for share, _ in told] == [1 / 3, 2 / 3, 1.0]
-    monkeypatch.setattr(loop, "LOOK_SECONDS", 0.0)
     every: list[tuple[float, float]] = []
     assert losses == train(
-        fresh(), part(200), changed(epochs=3), report=lambda *what: every.append(what)
+        fresh(),
+        part(200),
+        changed(epochs=3),
+        look_seconds=0.0,
+        report=lambda *what: every.append(what),
     )
     assert [share for share, _ in every] == [(step + 1) / 9 for step in range(9)]
     latest = [loss for _, loss in every]

@@ -31,15 +31,12 @@ def test_what_is_said_is_done(device: str) -> None:
         (None, "float32"),
     ],
 )
-def test_auto_asks_the_processor(
-    flags: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_asks_the_processor(flags: str | None, expected: str, tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     if flags is not None:
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    monkeypatch.setattr(precision, "CPUINFO", cpuinfo)
-    assert chosen_precision("auto") == expected
-    assert chosen_precision("auto", "meta") == "float32"
+    assert chosen_precision("auto", cpuinfo=cpuinfo) == expected
+    assert chosen_precision("auto", "meta", cpuinfo) == "float32"
 
 
 def seen_dtypes(network: nn.Module) -> dict[str, torch.dtype]:

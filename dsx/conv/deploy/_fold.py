@@ -13,12 +13,13 @@ from dsx.conv.graph.concatenated import split_norms
 from dsx.conv.graph.constants import from_input
 from dsx.conv.graph.functional import as_modules
 from dsx.conv.graph.identity import drop_idle, is_idle
-from dsx.conv.graph.norms import BatchNorm, called, pairs
+from dsx.conv.graph.norms import called, pairs
 from dsx.conv.graph.shape_reads import drop_shape_checks
 from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import torch_type
 from dsx.conv.modules.base import DsxConv
 from dsx.errors import Unsupported
+from dsx.torch_private import BatchNorm, ConvNd, ConvTransposeNd
 
 
 def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:
@@ -79,14 +80,14 @@ def _foldable(conv: nn.Module) -> bool:
 
 
 def _folded(conv: nn.Module, norm: BatchNorm) -> dict[nn.Module, nn.Module]:
-    assert isinstance(conv, nn.modules.conv._ConvNd)
-    transposed = isinstance(conv, nn.modules.conv._ConvTransposeNd)
+    assert isinstance(conv, ConvNd)
+    transposed = isinstance(conv, ConvTransposeNd)
     if transposed and conv.groups > 1:
         return {conv: _folded_groups(conv, norm), norm: nn.Identity()}
     return {conv: fuse_conv_bn_eval(conv, norm, transposed), norm: nn.Identity()}
 
 
-def _folded_groups(conv: nn.modules.conv._ConvNd, norm: BatchNorm) -> nn.Module:
+def _folded_groups(conv: ConvNd, norm: BatchNorm) -> nn.Module:
     """Fold a BN into a grouped transposed convolution, of shape (Cin, Cout / groups, ...)."""
     folded = copy.deepcopy(conv)
     factor, shift = _factors(norm)

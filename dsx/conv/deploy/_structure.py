@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.plain import plain
+from dsx.torch_private import has_forward_hooks, own_buffers, own_parameters
 
 _INTERNAL = frozenset(vars(nn.Module()))
 _PLAIN = (bool, int, float, str, type(None))
@@ -88,10 +89,10 @@ class _Description:
         if module in self._modules:
             return ["same module", self._modules[module]]
         self._modules[module] = len(self._modules)
-        if module._forward_hooks or module._forward_pre_hooks:
+        if has_forward_hooks(module):
             self.complete = False
         own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
-        tensors = {**module._parameters, **module._buffers}
+        tensors = {**own_parameters(module), **own_buffers(module)}
         return [
             self._name(type(module)),
             {name: self._value(value) for name, value in sorted(own.items())},

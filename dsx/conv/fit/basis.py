@@ -25,7 +25,9 @@ class Fit:
     error: float
 
 
-def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
+def nearest_basis(
+    weight: Tensor, live: Tensor, k: int, scaled: bool, most_rounds: int = MOST_ROUNDS
+) -> Fit:
     """Minimise || W - scale * B_idx . S ||^2 over basis, selection and scale, each in turn.
 
     No step makes the error larger, and none has to be guessed: each is the exact minimum for what
@@ -36,6 +38,7 @@ def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
         live: Which entries count, boolean, of the same shape.
         k: Filters in the basis.
         scaled: Whether each output has a scale; else it is 1.
+        most_rounds: Largest number of alternating updates.
 
     Returns:
         The fit.
@@ -47,14 +50,16 @@ def nearest_basis(weight: Tensor, live: Tensor, k: int, scaled: bool) -> Fit:
     pieces, counts = weight.flatten(0, 1), live.flatten(1).sum(1).to(weight.dtype)
     # Where a scale may turn the filters around, nobody can say which way to begin is better.
     starts = [_spread_out(pieces, k, either_way) for either_way in (False, True)]
-    fits = (_alternate(weight, counts, pieces[start], scaled) for start in starts)
+    fits = (_alternate(weight, counts, pieces[start], scaled, most_rounds) for start in starts)
     return min(fits, key=lambda fit: fit.error)
 
 
-def _alternate(weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool) -> Fit:
+def _alternate(
+    weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool, most_rounds: int
+) -> Fit:
     """Take turns, beginning with these filters, until nothing gets better."""
     found: Fit | None = None
-    for _ in range(MOST_ROUNDS):
+    for _ in range(most_rounds):
         likeness, scale = _choose(weight, _signs(centres), counts, scaled)
         reached = float((scale.square() * counts).sum() - 2 * _reached(likeness, scale))
         error = float(weight.square().sum()) + reached

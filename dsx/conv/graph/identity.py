@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from dsx.torch_private import DropoutNd
+
 _BUILT_IN = (torch.dropout, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout)
 """Functions of torch without a signature: input, probability, whether the network trains."""
 _DROPOUTS = (
@@ -33,7 +35,7 @@ def drop_idle(network: nn.Module, graph: fx.Graph) -> None:
 
 def is_idle(module: nn.Module) -> bool:
     """Check whether a module does nothing in eval mode, by its type."""
-    if isinstance(module, nn.modules.dropout._DropoutNd):
+    if isinstance(module, DropoutNd):
         return not module.training
     return isinstance(module, nn.Identity)
 

@@ -12,8 +12,8 @@ from dsx.conv.graph.shape_reads import data_users, drop_shape_checks
 from dsx.conv.graph.tracing import Traced, follow
 from dsx.conv.modules.base import DsxConv
 from dsx.errors import Unsupported
+from dsx.torch_private import BatchNorm, has_forward_hooks
 
-BatchNorm = nn.modules.batchnorm._BatchNorm
 _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
     nn.Conv1d: (nn.BatchNorm1d, nn.SyncBatchNorm),
     nn.Conv2d: (nn.BatchNorm2d, nn.SyncBatchNorm),
@@ -40,7 +40,7 @@ def bound(network: nn.Module, graph: fx.Graph | Unsupported) -> set[nn.Module]:
     found = {
         module
         for module in network.modules()
-        if module._forward_hooks or module._forward_pre_hooks or is_parametrized(module)
+        if has_forward_hooks(module) or is_parametrized(module)
     }
     for node in [] if isinstance(graph, Unsupported) else graph.nodes:
         owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""

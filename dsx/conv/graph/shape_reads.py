@@ -3,8 +3,9 @@
 import operator
 from typing import Any
 
-import torch
 from torch import fx, nn
+
+from dsx.torch_private import ASSERT
 
 ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires_grad")
 """Attributes of a tensor that do not depend on its numbers."""
@@ -62,7 +63,7 @@ def drop_shape_checks(graph: fx.Graph) -> None:
         graph: A trace.
     """
     for node in reversed(list(graph.nodes)):
-        check = node.op == "call_function" and node.target is torch._assert
+        check = node.op == "call_function" and node.target is ASSERT
         if (check or not node.users) and _from_shapes(node):
             graph.erase_node(node)
 

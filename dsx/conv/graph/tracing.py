@@ -16,6 +16,7 @@ from dsx.conv.modules.base import DsxConv
 from dsx.conv.network_calls import duplicate, set_mode
 from dsx.errors import Unsupported, raise_out_of_memory
 from dsx.plain import plain
+from dsx.torch_private import own_buffers, own_children, own_parameters
 
 _OVERRIDABLE = frozenset([
     "__init__", "__module__", "__doc__", "__annotations__", "__constants__", "__repr__",
@@ -62,11 +63,11 @@ def torch_type(module: nn.Module) -> type[nn.Module] | None:
     types = type(module).__mro__
     base = next(kind for kind in types if kind.__module__.startswith("torch.nn."))
     own = types[: types.index(base)]
-    if not own or base is nn.Module or module._modules or _patched(module):
+    if not own or base is nn.Module or own_children(module) or _patched(module):
         return None
     # An attribute may be a property of the subclass.
     known = {name for kind in base.__mro__ for name in getattr(kind, "__annotations__", ())}
-    known |= {*vars(module), *module._parameters, *module._buffers}
+    known |= {*vars(module), *own_parameters(module), *own_buffers(module)}
     changed = {name for kind in own for name in vars(kind) if hasattr(base, name) or name in known}
     return base if changed <= _OVERRIDABLE else None
 
@@ -134,13 +135,14 @@ def _compute_weights(module: nn.Module) -> None:
         parts = module.get_submodule("parametrizations").named_children()
         computed = {name: getattr(module, name).clone() for name, _ in parts}
     module.__class__ = type_before_parametrizations(module)
-    del module._modules["parametrizations"]
-    others = dict(module._parameters)
-    module._parameters.clear()
+    del module.parametrizations
+    parameters = own_parameters(module)
+    others = dict(parameters)
+    parameters.clear()
     for name, tensor in computed.items():
         setattr(module, name, nn.Parameter(tensor))
     # A weight comes before its bias, as in a convolution that never had another one.
-    module._parameters.update(others)
+    parameters.update(others)
 
 
 def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | Unsupported:

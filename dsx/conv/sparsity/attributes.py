@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dsx.errors import SpecError, Unsupported, short
 from dsx.plain import plain
+from dsx.torch_private import computed_padding
 
 _PAIRS = ("stride", "padding", "dilation")
 
@@ -109,7 +110,7 @@ def disagreement(conv: nn.Conv2d) -> Unsupported | None:
                 f"its {name} is {short(repr(value))}, but its weight of {sizes} computes with "
                 f"{found}: set {name} to {found}"
             )
-    if conv.padding_mode != "zeros" and margins(conv) != _padded(conv):
+    if conv.padding_mode != "zeros" and margins(conv) != computed_padding(conv):
         return Unsupported(
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
             f"{short(repr(conv.padding_mode))} torch pads as it was made: build the convolution "
@@ -138,11 +139,6 @@ def margins(conv: nn.Conv2d) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     ph, pw = numbers(conv.padding)
     return pw, pw, ph, ph
-
-
-def _padded(conv: nn.Conv2d) -> tuple[int, ...]:
-    """Return the padding that nn.Conv2d has computed when it was made, for all modes but zeros."""
-    return tuple(map(int, conv._reversed_padding_repeated_twice))
 
 
 def numbers(value: object) -> tuple[int, int]:

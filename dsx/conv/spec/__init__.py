@@ -1,7 +1,6 @@
 """Specs: settings of the four dials, their canonical forms, presets and descriptions."""
 
-from dsx.conv.spec.describe import option_words
 from dsx.conv.spec.presets import preset_arguments, preset_names
 from dsx.conv.spec.spec import DENSITY, original_spec
 
-__all__ = ["DENSITY", "option_words", "original_spec", "preset_arguments", "preset_names"]
+__all__ = ["DENSITY", "original_spec", "preset_arguments", "preset_names"]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import DsxError, printable
 from dsx.files import special_kind
 
@@ -168,7 +168,7 @@ class Walk:
         self._claim(folders)
         found: list[list[tuple[list[str], list[File]]]] = [[] for _ in folders]
         waiting, links = deque(enumerate(folders)), deque[tuple[int, str]]()
-        with activity(f"listing the {unit}s", unit=unit) as step:
+        with activity(Kind.LISTING_FILES, unit=unit) as step:
             while waiting or links:
                 number, folder = waiting.popleft() if waiting else links.popleft()
                 if not self._is_new(folder):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.data._arguments import amount, given_normalisation, whole
 from dsx.data._base import Data, Splits
 from dsx.data._split import Normalisation, Split, TensorSplit
@@ -167,7 +167,7 @@ class Handling:
     def _in_memory(
         self, places: Mapping[str, list[Place]], labels: Mapping[str, torch.Tensor]
     ) -> dict[str, Split]:
-        with activity("decoding images", sum(map(len, places.values())), "image") as step:
+        with activity(Kind.DECODING_IMAGES, sum(map(len, places.values())), "image") as step:
             whole_parts = decoded(places.values(), self.decoder, self.workers, step=step)
             pixels = dict(zip(places, whole_parts, strict=True))
         some = pixels["train"][sample(len(pixels["train"]))]
@@ -190,7 +190,7 @@ class Handling:
                 chosen = []
         normalisation = self.normalisation
         if chosen:
-            with activity("decoding images", len(chosen), "image") as step:
+            with activity(Kind.DECODING_IMAGES, len(chosen), "image") as step:
                 (pixels,) = decoded([chosen], self.decoder, self.workers, step=step)
             self._check_levels(pixels)
             normalisation = normalisation or Normalisation.of(pixels)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsx.activity import Activity, activity
+from dsx.activity import Activity, Kind, activity
 from dsx.data._arguments import together
 from dsx.data._split import Normalisation, Split
 from dsx.data.images.decode import Decoder, Pixels, Place, formats
@@ -122,7 +122,8 @@ def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
     Raises:
         DsxError: If some are no images; names them.
     """
-    with _threads(workers) as pool, activity("checking images", len(places), "image") as step:
+    kind, count = Kind.CHECKING_IMAGES, len(places)
+    with _threads(workers) as pool, activity(kind, count, "image") as step:
         _wait(_start(pool, places, decoder, None), step)
 
 
@@ -143,8 +144,8 @@ def extent(places: Sequence[Place], decoder: Decoder, workers: int) -> Extent | 
     found: Extent | None = None
     problems: list[str] = []
     slices = [places[at : at + SLICE] for at in range(0, len(places), SLICE)]
-    words = "finding the range of the pixels"
-    with _threads(workers) as pool, activity(words, len(places), "image") as step:
+    kind, count = Kind.FINDING_PIXEL_RANGE, len(places)
+    with _threads(workers) as pool, activity(kind, count, "image") as step:
         for some, wrong in pool.map(functools.partial(_extent, decoder), slices):
             problems += wrong
             for each in some:

@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,12 @@ from dsx.errors import Unsupported
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 from dsx.process import restored_environment, torch_threads
+from dsx.torch_private import (
+    compile_graph,
+    compiler_settings,
+    forget_compiled,
+    has_cpp_compiler,
+)
 
 MAX_RECOMPILATIONS = 10_000
 
@@ -30,10 +35,8 @@ class _Compiler:
         self.open = False
 
     def __call__(self, graph: fx.GraphModule, inputs: list[Tensor]) -> Any:
-        from torch._inductor.compile_fx import compile_fx
-
         assert self.open, "compiled a second time"
-        return compile_fx(graph, inputs)
+        return compile_graph(graph, inputs)
 
 
 _compilers: weakref.WeakKeyDictionary[nn.Module, _Compiler] = weakref.WeakKeyDictionary()
@@ -60,10 +63,6 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
 
 
 def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
-    import torch._dynamo.config
-    import torch._inductor.config
-    from torch._dynamo.exc import BackendCompilerFailed
-
     # One compiler for all inputs of a network, because torch caches compiled code by compiler.
     compiler = _compilers.setdefault(network, _Compiler())
     run = functools.partial(torch.compile(network, dynamic=False, backend=compiler), sample)
@@ -71,19 +70,11 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
     try:
         with (
             torch_threads(threads),
-            # Freezing has no effect as an option of torch.compile (torch 2.13), and fails in
-            # float64.
-            torch._inductor.config.patch(freezing=sample.dtype != torch.float64, compile_threads=1),
-            # By default, torch silently runs the ninth similar network in eager.
-            torch._dynamo.config.patch(
-                recompile_limit=MAX_RECOMPILATIONS,
-                accumulated_recompile_limit=MAX_RECOMPILATIONS,
-            ),
+            # Freezing fails in float64.
+            compiler_settings(freezing=sample.dtype != torch.float64, most=MAX_RECOMPILATIONS),
             torch.inference_mode(),
         ):
             run()
-    except BackendCompilerFailed as error:
-        raise error.inner_exception from None
     finally:
         compiler.open = False
     _alive.add(run)
@@ -92,31 +83,20 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
 
 def _forget() -> None:
     """Clear the caches of torch, including the weights of earlier networks, if none is in use."""
-    from torch._inductor.codecache import PyCodeCache
-    from torch._inductor.utils import clear_caches
-
-    if _alive:
-        return
-    torch.compiler.reset()
-    for module in PyCodeCache.modules:
-        sys.modules.pop(module.__name__, None)
-    clear_caches()
-    gc.collect()
+    if not _alive:
+        forget_compiled()
+        gc.collect()
 
 
 def _unsupported() -> Unsupported | None:
     # Importing the compiler of torch sets environment variables.
     with restored_environment():
-        from torch._inductor.cpp_builder import get_cpp_compiler
-        from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        return Unsupported(
-            "compile needs a C++ compiler: g++, or the one named by the environment variable CXX"
-        )
-    return None
+        found = has_cpp_compiler()
+    if found:
+        return None
+    return Unsupported(
+        "compile needs a C++ compiler: g++, or the one named by the environment variable CXX"
+    )
 
 
 BACKEND = Backend(prepare=prepare, unsupported=_unsupported, times_forms=False)

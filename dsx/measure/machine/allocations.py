@@ -3,11 +3,9 @@
 import itertools
 
 import torch
-from torch._C._autograd import _disable_profiler_legacy as stop_recording
-from torch._C._autograd import _enable_profiler_legacy as start_recording
-from torch._C._profiler import ProfilerConfig, ProfilerState, _ExperimentalConfig
 
 from dsx.conv import Run
+from dsx.torch_private import allocation_sizes
 
 
 def peak_bytes(run: Run, device: str) -> int:
@@ -27,25 +25,7 @@ def peak_bytes(run: Run, device: str) -> int:
 
 
 def _peak_cpu(run: Run) -> int:
-    """Accumulate the allocations and releases that the CPU allocator reports.
-
-    They include workspaces inside operators, such as unfolded images, whereas a dispatch mode
-    would only see the outputs of operators. torch.profiler reports the same events, but its first
-    start takes a second and writes to stderr.
-    """
-    start_recording(_RECORD_MEMORY)
-    try:
-        run()
-    finally:
-        threads = stop_recording()
-    # The usage of an event that is not an allocation is 0.
-    changes = [event.cpu_memory_usage() for events in threads for event in events]
-    return max(itertools.accumulate(changes), default=0)
-
-
-_RECORD_MEMORY = ProfilerConfig(
-    ProfilerState.CPU, False, True, False, False, False, _ExperimentalConfig()
-)
+    return max(itertools.accumulate(allocation_sizes(run)), default=0)
 
 
 def _peak_cuda(run: Run) -> int:

@@ -60,7 +60,7 @@ def read_by(meter: Meter, candidate: Candidate) -> Measurement:
     gpu = torch.cuda.current_device() if measure.device == "cuda" else None
     with torch_threads(measure.threads):
         run = candidate.run if gpu is None else _synchronised(candidate.run)
-        with exclusive(lock_name(measure.device), candidate.waiting), torch.inference_mode():
+        with exclusive(lock_name(measure.device), candidate.on_lock_wait), torch.inference_mode():
             before, events = load.read_counters(), throttling.events()
             found = measure_energy(run, meter)
             throttled = throttling.throttled(events, gpu)

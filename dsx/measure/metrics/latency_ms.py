@@ -5,20 +5,68 @@ The latency is the median of many short blocks, each corrected for the drift of 
 calling thread, which is more repeatable under load than wall time. Wall time is stored as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
-from dsx.measure.backends import versions
+from dsx.lookup import find
+from dsx.measure.backends import Backend, versions
 from dsx.measure.candidate import Candidate, Exported
-from dsx.measure.latencies import read_latencies
 from dsx.measure.metrics._base import Metric
+from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.interleaved import PROTOCOL, time_in_turn
-from dsx.measure.timing.workload_class import classify_workload
+from dsx.measure.timing.reference_workload import reference_backend
+from dsx.measure.timing.workload_class import WorkloadClass, classify_workload
 from dsx.space import SearchSpace
 
 NAME = "latency_ms"
+
+
+def read_latencies(
+    candidates: Sequence[Candidate], on_lock_wait: Callable[[], None] | None = None
+) -> list[Measurement]:
+    """Measure the latencies of candidates by interleaved timing.
+
+    Args:
+        candidates: Candidates of spaces whose `measure` sections differ at most in the backend.
+            Candidates that need different clocks or reference workloads are timed in separate
+            groups.
+        on_lock_wait: Function that is called if another process holds the device lock.
+
+    Returns:
+        Milliseconds of one forward pass of each candidate, in the order of the candidates.
+    """
+    # Prepare all runs before timing, because preparation takes longer than timing.
+    runs = [candidate.run for candidate in candidates]
+    groups = [_timing_group(candidate) for candidate in candidates]
+    readings: dict[int, Measurement] = {}
+    for group in dict.fromkeys(groups):
+        members = [number for number, own in enumerate(groups) if own == group]
+        first = candidates[members[0]]
+        found = time_in_turn(
+            [runs[number] for number in members],
+            first.space.file.measure,
+            first.reference_times,
+            classify_workload(first.space),
+            on_lock_wait,
+        )
+        readings |= dict(zip(members, found, strict=True))
+    return [
+        replace(
+            readings[number],
+            provenance=replace(readings[number].provenance, deployment=candidate.deployment),
+        )
+        for number, candidate in enumerate(candidates)
+    ]
+
+
+def _timing_group(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
+    """Return the clock, the backend of the reference workload and the workload class."""
+    measure = candidate.space.file.measure
+    clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
+    return clock.name, reference_backend(measure.backend), classify_workload(candidate.space)
 
 
 def read(candidate: Candidate) -> Measurement:
@@ -30,7 +78,7 @@ def read(candidate: Candidate) -> Measurement:
     Returns:
         Milliseconds of one forward pass.
     """
-    (reading,) = read_latencies([candidate], candidate.waiting)
+    (reading,) = read_latencies([candidate], candidate.on_lock_wait)
     return reading
 
 
@@ -45,7 +93,7 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
     """
     candidate = files.candidate
     run = candidate.run_of(files.network)
-    with activity("timing the exported model"):
+    with activity(Kind.TIMING_EXPORT):
         (reading,) = time_in_turn(
             [run],
             candidate.space.file.measure,

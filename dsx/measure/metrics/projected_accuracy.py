@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
 from dsx.conv import set_mode
 from dsx.data import Split
@@ -22,6 +21,7 @@ from dsx.measure.candidate import Candidate
 from dsx.measure.metrics._base import Metric
 from dsx.measure.metrics.accuracy import measure_accuracy
 from dsx.space import SearchSpace
+from dsx.torch_private import BatchNorm
 
 IMAGES, BATCH = 2048, 128
 
@@ -52,7 +52,7 @@ def _frozen_norms_kept(network: nn.Module) -> Iterator[None]:
     `update_bn` resets the statistics of all batch norms, but does not estimate these again.
     """
     set_mode(network, True)
-    frozen = [m for m in network.modules() if isinstance(m, _BatchNorm) and not m.training]
+    frozen = [m for m in network.modules() if isinstance(m, BatchNorm) and not m.training]
     before = [{name: tensor.clone() for name, tensor in m.state_dict().items()} for m in frozen]
     yield
     for norm, state in zip(frozen, before, strict=True):
@@ -65,7 +65,7 @@ def _training_images(split: Split, yield_device: Callable[[], None]) -> Iterator
     size = min(BATCH, len(split))
     # Full batches only, because a BN after global pooling requires more than one image.
     selected = order[: min(IMAGES, len(split) // size * size)]
-    with activity("estimating batch norm statistics", len(selected)) as progress:
+    with activity(Kind.ESTIMATING_NORMS, len(selected)) as progress:
         for images, _ in split.batches(selected, size):
             yield images
             progress.advance(progress.done + len(images))

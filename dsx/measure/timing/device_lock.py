@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import WorkFailed
 from dsx.files import open_lock, try_lock
 
@@ -51,14 +51,14 @@ def lock_name(device: str) -> str:
 
 
 @contextmanager
-def exclusive(device: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def exclusive(device: str, on_lock_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the exclusive lock of a device, against all other processes and threads.
 
     A nested call has no effect, so that a timing may consist of several timings.
 
     Args:
         device: Name of the lock, see `lock_name`.
-        waiting: Function that is called once if the lock is held by another process or thread.
+        on_lock_wait: Function that is called once if the lock is held by another process or thread.
 
     Raises:
         WorkFailed: If the lock files cannot be created.
@@ -74,9 +74,9 @@ def exclusive(device: str, waiting: Callable[[], None] | None = None) -> Iterato
     ):
         locks = (queue, gate, own)
         if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locks):
-            if waiting is not None:
-                waiting()
-            with activity("waiting for the device lock: another process times or trains"):
+            if on_lock_wait is not None:
+                on_lock_wait()
+            with activity(Kind.WAITING_FOR_DEVICE):
                 for lock in locks:
                     fcntl.flock(lock, fcntl.LOCK_EX)
         fcntl.flock(queue, fcntl.LOCK_UN)

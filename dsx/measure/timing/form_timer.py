@@ -10,12 +10,12 @@ from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.space.yaml import Measure
 
 
-def timer(measure: Measure, waiting: Callable[[], None] | None = None) -> Timer:
+def timer(measure: Measure, on_lock_wait: Callable[[], None] | None = None) -> Timer:
     """Build the timer with which `dsx.conv.deploy` selects forms.
 
     Args:
         measure: The `measure` section of a space.
-        waiting: Function that is called if another process holds the device lock.
+        on_lock_wait: Function that is called if another process holds the device lock.
 
     Returns:
         Function from callables and a budget in seconds to the median seconds of one call of each.
@@ -26,7 +26,7 @@ def timer(measure: Measure, waiting: Callable[[], None] | None = None) -> Timer:
     )
 
     def time_forms(runs: Sequence[Run], seconds: float) -> list[float]:
-        with exclusive(lock_name(measure.device), waiting):
+        with exclusive(lock_name(measure.device), on_lock_wait):
             return medians(runs, seconds, lambda run: clock.time(run, 1).own / 1e3)
 
     return time_forms

@@ -47,7 +47,8 @@ def time_in_turn(
     measure: Measure,
     reference_times: MutableMapping[str, float],
     workload: WorkloadClass = ALONE,
-    waiting: Callable[[], None] | None = None,
+    on_lock_wait: Callable[[], None] | None = None,
+    slice_seconds: float = SLICE_SECONDS,
 ) -> list[Measurement]:
     """Time networks in round-robin order until each interval converges or its budget is exhausted.
 
@@ -59,7 +60,8 @@ def time_in_turn(
         reference_times: Reference times of this machine in milliseconds, by situation; a missing
             one is measured and added.
         workload: Workload class of the space of the networks.
-        waiting: Function that is called if another process holds the device lock.
+        on_lock_wait: Function that is called if another process holds the device lock.
+        slice_seconds: Time after which the device lock is released for other processes.
 
     Returns:
         Milliseconds of one run of each network in the same order, with the interval, the
@@ -69,8 +71,8 @@ def time_in_turn(
     with torch_threads(measure.threads), torch.inference_mode():
         rounds = _Rounds(runs, measure, clock, reference_times, workload)
         while rounds.open:
-            with exclusive(lock_name(measure.device), waiting):
-                rounds.time_slice()
+            with exclusive(lock_name(measure.device), on_lock_wait):
+                rounds.time_slice(slice_seconds)
         load = rounds.load()
         return [rounds.reading(subject, load) for subject in rounds.subjects]
 
@@ -122,9 +124,9 @@ class _Rounds:
         self.slices: list[tuple[machine_load.Counters, machine_load.Counters]] = []
         self.throttled = throttling.events()
 
-    def time_slice(self) -> None:
+    def time_slice(self, seconds: float = SLICE_SECONDS) -> None:
         """Time for one slice, or until no network needs further blocks."""
-        before, end = machine_load.read_counters(), time.perf_counter() + SLICE_SECONDS
+        before, end = machine_load.read_counters(), time.perf_counter() + seconds
         if not self.slices:
             self.reference = self.reference_workload.reference(
                 self.reference_times, self.subjects[0].run

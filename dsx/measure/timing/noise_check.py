@@ -88,7 +88,8 @@ class NoiseCheck:
 def check_noise(
     reference_times: MutableMapping[str, float],
     seconds: float = 2.0,
-    waiting: Callable[[], None] | None = None,
+    on_lock_wait: Callable[[], None] | None = None,
+    group_seconds: float = GROUP_SECONDS,
 ) -> NoiseCheck:
     """Time the reference workload with one thread and determine the load of the machine.
 
@@ -96,18 +97,19 @@ def check_noise(
         reference_times: Reference times in milliseconds by situation; a missing one is measured
             and added.
         seconds: Duration of the check.
-        waiting: Function that is called if another process holds the device lock.
+        on_lock_wait: Function that is called if another process holds the device lock.
+        group_seconds: Duration of one simulated reading.
 
     Returns:
         The result.
     """
     clock = clock_for("cpu", 1, "thread")
-    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
+    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), on_lock_wait):
         reference_workload = ReferenceWorkload(clock, 1)
         reference = reference_workload.reference(reference_times, lambda: None)
         throttled, before = throttling.events(), read_counters()
         groups = [
-            [reference_workload.time() for _ in rounds_until(time.perf_counter() + GROUP_SECONDS)]
+            [reference_workload.time() for _ in rounds_until(time.perf_counter() + group_seconds)]
             for _ in rounds_until(time.perf_counter() + seconds)
         ]
         after = read_counters()

@@ -1,14 +1,12 @@
 """Print how fast one design is in several backends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dsx.errors import Unsupported
 from dsx.report.design.measured import (
     Row,
-    about_design,
     conditions,
     doubt_notes,
-    heading,
     norm_notes,
     number_row,
     taken,
@@ -17,37 +15,36 @@ from dsx.report.text.console import console, spelled
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import relative, told
 from dsx.search.design import EAGER, InBackend, MetricResult
-from dsx.space import Design, SearchSpace
+from dsx.space import SearchSpace
 
 UNIT = "ms"
 
 
-def print_backends(
-    space: SearchSpace,
-    design: Design,
-    lines: Sequence[InBackend],
-    format: str,
-    about: Mapping[str, object],
-) -> None:
+def backends_document(lines: Sequence[InBackend]) -> list[Row]:
+    """Describe the latency of a design in each backend as plain JSON values.
+
+    Args:
+        lines: A line for each backend, eager among them.
+
+    Returns:
+        A row for each backend.
+    """
+    return [_row(line, _in_eager(lines)) for line in lines]
+
+
+def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) -> None:
     """Print the latency of a design in each backend to stdout.
 
     Args:
-        space: Whose network it is of.
-        design: The design.
+        space: Search space of the design.
         lines: A line for each backend, eager among them.
-        format: "table", "json" or "csv".
-        about: What a JSON document says beside that.
+        format: "table" or "csv"; JSON is a part of the document of the design.
     """
-    eager = next(line.latency for line in lines if line.backend == EAGER)
-    assert isinstance(eager, MetricResult)
-    standing = eager.estimate.value
-    if format != "table":
-        rows = [_row(line, standing) for line in lines]
-        print_rows(rows, format, {**about, **about_design(space, design)}, "backends")
+    if format == "csv":
+        print_rows(backends_document(lines), format, {}, "backends")
         return
     out = console()
-    out.print(heading(space, design), soft_wrap=True)
-    shown = [_shown(line, standing, out.options.ascii_only) for line in lines]
+    shown = [_shown(line, _in_eager(lines), out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
     results = [line.latency for line in lines if isinstance(line.latency, MetricResult)]
     values = [result.estimate for result in results]
@@ -62,6 +59,13 @@ def print_backends(
     # Without the backend, which is what differs.
     said = conditions(space).replace(f", {space.file.measure.backend},", ",")
     out.print(said, style="dim", soft_wrap=True)
+
+
+def _in_eager(lines: Sequence[InBackend]) -> float:
+    """Return the latency in eager in milliseconds."""
+    result = next(line.latency for line in lines if line.backend == EAGER)
+    assert isinstance(result, MetricResult)
+    return result.estimate.value
 
 
 def _row(line: InBackend, standing: float) -> Row:

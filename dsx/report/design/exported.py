@@ -51,7 +51,7 @@ def print_bundle(folder: Path, manifest: Mapping[str, Any], format: str) -> None
         )
         return
     out = console()
-    out.print(f"{folder}: {manifest['words']} (design {manifest['design']})", soft_wrap=True)
+    out.print(f"{folder}: {manifest['description']} (design {manifest['design']})", soft_wrap=True)
     ascii_only = out.options.ascii_only
     shown = [
         _shown(name, numbers, ascii_only)

@@ -51,8 +51,8 @@ def print_measured(
 
 def heading(space: SearchSpace, design: Design) -> str:
     """Name a design: "digits: the baseline (4c1d30ab9e21)"."""
-    words = design.words(space.analysis) if design.changed else "the baseline"
-    return f"{space.name}: {words} ({design.id})"
+    description = design.description(space.analysis) if design.changed else "the baseline"
+    return f"{space.name}: {description} ({design.id})"
 
 
 def about_design(space: SearchSpace, design: Design) -> dict[str, object]:
@@ -61,7 +61,7 @@ def about_design(space: SearchSpace, design: Design) -> dict[str, object]:
         "space": space.name,
         "design": design.id,
         "baseline": space.baseline.id,
-        "words": design.words(space.analysis),
+        "description": design.description(space.analysis),
         "spec": design.spec_json(),
         "measure": space.file.measure.model_dump(),
     }

@@ -2,6 +2,7 @@
 
 from dsx.report.front.refined import said
 from dsx.report.front.result import print_front, print_message
+from dsx.report.front.table import Hints
 from dsx.report.front.view import axes
 
-__all__ = ["axes", "print_front", "print_message", "said"]
+__all__ = ["Hints", "axes", "print_front", "print_message", "said"]

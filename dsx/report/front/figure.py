@@ -21,42 +21,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dsx.analysis import Entry, Estimate, Front
 from dsx.errors import printable
-from dsx.report.front.view import (
-    COLOURS,
-    Role,
-    called,
-    described,
-    hollow,
-    logarithmic,
-    number,
-    role,
-    tally,
-)
+from dsx.report.front.roles import LOOKS, Look, Role, hollow, legend, role
+from dsx.report.front.summary import tally
+from dsx.report.front.view import described, logarithmic, number
 from dsx.report.plotting.axis import Axis
 from dsx.report.plotting.labels import Box, place
 from dsx.report.text.escape import readable
 from dsx.report.text.numbers import DOUBTS, doubts, human, tick, title
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Mark:
-    marker: str
-    area: float
-    edge: str
-    layer: int
-
-
-LOOKS: dict[Role, _Mark] = {
-    "infeasible": _Mark(marker="X", area=22, edge="white", layer=2),
-    "dominated": _Mark(marker="o", area=16, edge="white", layer=2),
-    "possible": _Mark(marker="o", area=18, edge="white", layer=3),
-    "unsure": _Mark(marker="o", area=42, edge="white", layer=4),
-    "front": _Mark(marker="o", area=42, edge="white", layer=4),
-    "baseline": _Mark(marker="D", area=46, edge="black", layer=5),
-    "knee": _Mark(marker="*", area=190, edge="black", layer=6),
-}
-_NAMED: tuple[Role, ...] = ("knee", "baseline", "front", "unsure")
-"""What carries a trial number, error bars and the colour of a third objective."""
+_NAMED = [kind for kind, look in reversed(LOOKS.items()) if look.named]
 
 _SWELL = (0.5, 3.0)
 """What the least and the most of the fourth objective do to the area of a mark."""
@@ -64,7 +37,10 @@ _SWELL = (0.5, 3.0)
 Rgba = tuple[float, float, float, float]
 
 _RIM = 1.4
-"""Line width of a hollow mark: of a design that is but perhaps on the front."""
+"""Line width of a hollow mark, whose membership of the front is uncertain."""
+
+_EDGE = "white"
+"""Edge of a mark without a trial number."""
 
 _LABEL_SIZE = 7
 TITLE_FONT = {"ha": "left", "fontsize": 11, "fontweight": "bold"}
@@ -143,8 +119,9 @@ class _Picture:
         self.axes.set_yscale(self._scale(self.y))
         self._ticks(self.axes.xaxis, self.x, _numbers(self._all, self.x))
         self._ticks(self.axes.yaxis, self.y, _numbers(self._all, self.y))
-        kinds: list[Role] = [*_NAMED, "possible", "dominated", "infeasible"]
-        self._legend([kind for kind in kinds if shown[kind]], bool(colours), others[1:2], named)
+        self._legend(
+            [kind for kind in reversed(LOOKS) if shown[kind]], bool(colours), others[1:2], named
+        )
         # From here on the layout stands, and pixels can be counted.
         self.drawn.draw_without_rendering()
         self.drawn.suptitle(self.front.study, x=self.axes.get_position().x0, **TITLE_FONT)
@@ -222,14 +199,14 @@ class _Picture:
         areas: dict[str, float],
     ) -> None:
         mark, unsure = LOOKS[kind], hollow(self.front, kind)
-        fills = [to_rgba(colours.get(entry.id, COLOURS[kind])) for entry in entries]
+        fills = [to_rgba(colours.get(entry.id, LOOKS[kind].colour)) for entry in entries]
         self.axes.scatter(
             _numbers(entries, self.x),
             _numbers(entries, self.y),
             s=[mark.area * areas.get(entry.id, 1.0) for entry in entries],
             c="white" if unsure else fills,
             marker=mark.marker,
-            edgecolors=fills if unsure else mark.edge,
+            edgecolors=fills if unsure else mark.edge or _EDGE,
             linewidths=_RIM if unsure else 0.6,
             zorder=mark.layer,
         )
@@ -271,14 +248,14 @@ class _Picture:
         handles = []
         for kind in kinds:
             mark = LOOKS[kind]
-            colour = "#7d7c78" if coloured and kind in _NAMED else COLOURS[kind]
-            label = called(self.front, kind)
+            colour = "#7d7c78" if coloured and kind in _NAMED else LOOKS[kind].colour
+            label = legend(self.front, kind)
             unsure = hollow(self.front, kind)
             handles.append(handle(mark, colour, mark.area, label, hollow=unsure))
         for name in sized:
             for end, swell in zip((min, max), _SWELL, strict=True):
                 said = human(end(_numbers(entries, name)), self._unit(name))
-                mark = LOOKS["front"]
+                mark = LOOKS[Role.FRONT]
                 label = f"{title(name, self._unit(name))} {said}"
                 handles.append(handle(mark, "#7d7c78", mark.area * swell, label))
         # Long names stand in fewer columns, or they would leave the page.
@@ -324,7 +301,8 @@ def arms(values: list[Estimate]) -> list[list[float]]:
     return [[arm if 0 < arm < math.inf else 0.0 for arm in side] for side in (down, up)]
 
 
-def handle(mark: _Mark, colour: str, area: float, label: str, *, hollow: bool = False) -> Line2D:
+def handle(mark: Look, colour: str, area: float, label: str, *, hollow: bool = False) -> Line2D:
+    """Build the entry of a mark in a legend."""
     return Line2D(
         [],
         [],
@@ -332,7 +310,7 @@ def handle(mark: _Mark, colour: str, area: float, label: str, *, hollow: bool = 
         marker=mark.marker,
         markersize=math.sqrt(area),
         markerfacecolor="white" if hollow else colour,
-        markeredgecolor=colour if hollow else mark.edge,
+        markeredgecolor=colour if hollow else mark.edge or _EDGE,
         markeredgewidth=_RIM if hollow else 0.6,
         label=label,
     )

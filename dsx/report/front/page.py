@@ -11,42 +11,24 @@ from plotly.offline import get_plotlyjs
 
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.errors import printable
-from dsx.report.front.picks import picks
+from dsx.report.front.roles import LOOKS, Role, hollow, legend, role, status
+from dsx.report.front.summary import headline, highlights, tally
 from dsx.report.front.view import (
-    COLOURS,
     TRIAL,
-    Role,
-    called,
     dense,
     described,
-    hollow,
+    has_uncertainty,
     listed,
     logarithmic,
     metrics,
     number,
     ratio,
-    role,
     short_ids,
-    standing,
-    tally,
-    uncertain,
     unlisted,
 )
 from dsx.report.text.escape import html, readable
 from dsx.report.text.numbers import DOUBTS, counted, kind, title, told
 from dsx.report.text.outcomes import other_trials, outcome_notes
-
-_SYMBOLS: dict[Role, tuple[str, int, str]] = {
-    "infeasible": ("x", 7, ""),
-    "dominated": ("circle", 7, ""),
-    "possible": ("circle", 7, ""),
-    "unsure": ("circle", 11, "#ffffff"),
-    "front": ("circle", 11, "#ffffff"),
-    "baseline": ("diamond", 12, "#000000"),
-    "knee": ("star", 17, "#000000"),
-}
-"""Plotly's symbol, size in pixels, colour of the edge, in the order of drawing. What has an edge
-carries its trial number and error bars."""
 
 
 def page(front: Front, x: str, y: str) -> str:
@@ -63,8 +45,8 @@ def page(front: Front, x: str, y: str) -> str:
     front, x, y = readable(front), printable(x), printable(y)
     parts = {
         "TITLE": html(front.study),
-        "SUMMARY": html(f"Space {front.space}: {tally(front)}."),
-        "PICKS": "<br>".join(html(line) for line in picks(front).splitlines()),
+        "HEADLINE": html(f"{headline(front)}."),
+        "TALLY": html(f"Space {front.space}: {tally(front)}."),
         "TABLE": _table(front),
         "CONDITIONS": "".join(
             f"<dt>{html(name)}</dt><dd>{html(text)}</dd>"
@@ -86,20 +68,20 @@ def _data(front: Front, x: str, y: str) -> dict[str, object]:
         "chosen": {"x": x, "y": y, "colour": others[0] if others else ""},
         "metrics": {name: _metric(front, name) for name in names},
         "designs": [_design(front, entry, names) for entry in front.entries],
-        "roles": [_role(front, kind) for kind in _SYMBOLS],
+        "roles": [_role(front, kind) for kind in LOOKS],
     }
 
 
 def _role(front: Front, kind: Role) -> dict[str, object]:
-    symbol, size, edge = _SYMBOLS[kind]
+    look = LOOKS[kind]
     return {
         "name": kind,
-        "legend": called(front, kind),
-        "symbol": f"{symbol}-open" if hollow(front, kind) else symbol,
+        "legend": legend(front, kind),
+        "symbol": f"{look.symbol}-open" if hollow(front, kind) else look.symbol,
         "open": hollow(front, kind),
-        "size": size,
-        "edge": edge,
-        "colour": COLOURS[kind],
+        "size": look.size,
+        "edge": look.edge,
+        "colour": look.colour,
     }
 
 
@@ -135,7 +117,7 @@ def _design(front: Front, entry: Entry, names: list[str]) -> dict[str, object]:
 
 def _hover(front: Front, entry: Entry) -> str:
     """What is read under the pointer, in the little HTML that Plotly knows."""
-    lines = [f"<b>#{entry.trial}</b> {html(entry.id)}, {called(front, role(front, entry))}"]
+    lines = [f"<b>#{entry.trial}</b> {html(entry.id)}, {legend(front, role(front, entry))}"]
     if front.devices:
         lines.append(f"measured on device {front.devices[entry.device]}")
     for name in metrics(front):
@@ -144,7 +126,7 @@ def _hover(front: Front, entry: Entry) -> str:
             said = ratio(front, entry, name)
             figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
             lines.append(html(f"{title(name, unit)}: {figure}"))
-    return "<br>".join([*lines, *map(html, textwrap.wrap(entry.words, 60))])
+    return "<br>".join([*lines, *map(html, textwrap.wrap(entry.description, 60))])
 
 
 def _table(front: Front) -> str:
@@ -162,7 +144,7 @@ def _table(front: Front) -> str:
             f"<td><code>{html(ids[entry.id])}</code></td>",
             *(_cell(front, entry, name) for name in names),
             f'<td class="figure">{dense(entry)}</td>',
-            f"<td>{html(entry.words)}{_remark(front, entry)}</td>",
+            f"<td>{html(entry.description)}{_remark(front, entry)}</td>",
         ]
         rows.append(f'<tr id="{html(entry.id)}" class="{role(front, entry)}">{"".join(cells)}</tr>')
     return (
@@ -183,10 +165,11 @@ def _cell(front: Front, entry: Entry, name: str) -> str:
 
 def _remark(front: Front, entry: Entry) -> str:
     kind = role(front, entry)
-    remarks = [called(front, kind)] if kind in ("knee", "unsure", "possible") else []
+    remarks = list(highlights(front).get(entry.id, ()))
     if entry.id == front.baseline:
-        remarks = ["knee"] if kind == "knee" else []
-        remarks.append(f"baseline, {standing(front, entry)}")
+        remarks.append(status(front, entry))
+    elif hollow(front, kind):
+        remarks.append(legend(front, kind))
     if front.devices:
         remarks.append(f"device {front.devices[entry.device]}")
     return f"<small>{', '.join(remarks)}</small>" if remarks else ""
@@ -200,9 +183,9 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
     for name, (sign, words) in DOUBTS.items():
         if any(getattr(value, name) for value in shown):
             yield sign, words
-    if uncertain(front):
-        yield "possible", "the intervals leave open whether the design is on the front"
+    if has_uncertainty(front):
+        yield "uncertain", "the intervals do not decide whether the design is on the front"
     if unlisted(front):
-        yield "left out of the table", f"{unlisted(front)} more designs, perhaps on the front"
+        yield "not in the table", f"{unlisted(front)} more designs that are possibly on the front"
     if trials := other_trials(front.outcomes):
         yield "trials", trials

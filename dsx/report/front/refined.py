@@ -1,5 +1,6 @@
 """Put what settling a front has brought into words."""
 
+from dsx.report.text.progress import end_text
 from dsx.search import Refinement
 
 
@@ -14,7 +15,7 @@ def said(refinement: Refinement) -> list[str]:
         each design that could not be trained.
     """
     lines = [
-        f"{refinement.end}: {refinement.before} contested pairs before, "
+        f"{end_text(refinement.end)}: {refinement.before} contested pairs before, "
         f"{len(refinement.front.contested)} now; designs were timed {refinement.timed} times and "
         f"trained {refinement.trained} times with fresh seeds; it took {refinement.seconds:.0f} s."
     ]

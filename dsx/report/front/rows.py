@@ -4,17 +4,21 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 
 from dsx.analysis import Entry, Estimate, Front, chance_notes
 from dsx.report.front.view import metrics
 from dsx.report.text.escape import cell, json_text
 from dsx.report.text.outcomes import outcome_notes, outcomes_json
 
-SCHEMA_VERSION = 2
-"""Raised when a key of the document changes its meaning or goes."""
+SCHEMA_VERSION = 3
+"""Version of the document, from which an archived study is read; raised when a key is added that
+the reader needs, or when a key changes its meaning or is removed."""
 
 _DOUBTFUL = "low", "high", "seeds", "readings", "converged", "noisy"
 """What CSV says more of a number with an interval."""
+
+_NONE: Mapping[str, object] = {}
 
 _CHANCE = "at_chance"
 """The column of CSV for a metric for which chance is known."""
@@ -35,6 +39,7 @@ def document(front: Front) -> dict[str, object]:
         "space": front.space,
         "objectives": dict(front.objectives),
         "units": {name: front.units.get(name, "") for name in metrics(front)},
+        "metrics": {name: kind._asdict() for name, kind in front.kinds.items()},
         "conditions": dict(front.conditions),
         "devices": dict(front.devices),
         "baseline": front.baseline if front.baseline_entry else None,
@@ -48,9 +53,18 @@ def document(front: Front) -> dict[str, object]:
     }
 
 
-def as_json(front: Front) -> str:
-    """Write the document of a front as JSON, to be read by people too."""
-    text = json.dumps(document(front), indent=2, ensure_ascii=False, allow_nan=False)
+def as_json(front: Front, sections: Mapping[str, object] = _NONE) -> str:
+    """Write the document of a front as indented JSON.
+
+    Args:
+        front: The front.
+        sections: Further keys of the document.
+
+    Returns:
+        The text of the document.
+    """
+    whole = {**document(front), **sections}
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
     return json_text(text)
 
 
@@ -75,7 +89,7 @@ def as_csv(front: Front) -> str:
         columns += [name, *(f"{name}_{column}" for column in more)]
     device = ["device"] if front.devices else []
     out = io.StringIO()
-    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, "words"]
+    fields = ["id", "trial", "on_front", "membership", "feasible", *device, *columns, "description"]
     writer = csv.DictWriter(out, fields, lineterminator="\n", extrasaction="ignore")
     heading = dict(zip(fields, fields, strict=True))
     rows: list[dict[str, object]] = [{**heading}, *(_row(front, entry) for entry in front.entries)]
@@ -93,7 +107,7 @@ def _design(front: Front, entry: Entry) -> dict[str, object]:
         "device": entry.device,
         "metrics": {name: _number(value) for name, value in entry.metrics.items()},
         "spec": {slot: dict(dials) for slot, dials in entry.spec.items()},
-        "words": entry.words,
+        "description": entry.description,
         "redesigned": entry.redesigned,
         "fallbacks": entry.fallbacks,
         "deployed": entry.deployed,
@@ -109,7 +123,7 @@ def _row(front: Front, entry: Entry) -> dict[str, object]:
         "membership": front.membership[entry.id],
         "feasible": json.dumps(entry.feasible),
         "device": entry.device,
-        "words": entry.words,
+        "description": entry.description,
     }
     for name, value in entry.metrics.items():
         row |= {f"{name}_{more}": number for more, number in _number(value).items()}
@@ -128,9 +142,15 @@ def _number(value: Estimate) -> dict[str, object]:
         "readings": value.readings,
         "converged": value.converged,
         "noisy": value.noisy,
+        "measurements": sorted(value.rests_on),
     }
     if value.chance is not None:
-        number |= {"chance": value.chance, "at_chance": value.at_chance}
+        number |= {
+            "chance": value.chance,
+            "better_than_chance": value.better_than_chance,
+            "at_chance": value.at_chance,
+            "constant": value.constant,
+        }
     return number
 
 

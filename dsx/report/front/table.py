@@ -1,8 +1,8 @@
-"""The front as a table that fits the terminal: narrower means fewer columns, never broken figures.
+"""The front as a table that fits the terminal.
 
-Given up in this order: what is no objective, the words beside the figures (they move below the
-table), the dense column, numbers of seeds (they move below too), ids, intervals, ratios. Objectives
-that still do not fit side by side continue in a second table.
+Values are never cut. Where the terminal is too narrow for all columns, the values relative to the
+baseline are left out first, which a note states; metrics that still do not fit continue in a second
+table.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,86 +12,95 @@ from functools import cached_property
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dsx.analysis import Entry, Front, chance_notes
 from dsx.report.front.deployed import deployed_notes
-from dsx.report.front.view import (
-    dense,
-    hollow,
-    listed,
-    mark,
-    metrics,
-    ratio,
-    role,
-    short_ids,
-    standing,
-    tally,
-    uncertain,
-    unlisted,
-)
-from dsx.report.text.console import MARKS, spelled
-from dsx.report.text.numbers import DOUBTS, counted, doubts, human, human_interval, of_seeds, title
+from dsx.report.front.roles import LOOKS, Role, glyph, legend, role, status
+from dsx.report.front.summary import headline, highlights, summarised, tally
+from dsx.report.front.view import dense, has_uncertainty, metrics, ranked, ratio, short_ids
+from dsx.report.text.console import spelled
+from dsx.report.text.numbers import DOUBTS, counted, doubts, shown_unit, title, without_unit
 from dsx.report.text.outcomes import other_trials, outcome_notes
 
-_WORDS_WIDTH = 34
-_WORDS_LINES = 3
-_GAP = 2
 
-
-@dataclass(frozen=True)
-class FrontTable:
-    """A front for `Console.print`: the best in the first objective first, the baseline last.
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """The commands that show more of a study.
 
     Args:
-        front: What to show.
+        everything: Command that lists the whole front.
+        design: Command that shows one design.
+    """
+
+    everything: str
+    design: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontTable:
+    """A front for `Console.print`: summary, table, notations of the designs, notes.
+
+    Args:
+        front: Front to show.
+        complete: Whether to list the whole front with the possible members and all metrics, rather
+            than the designs to look at first and the objectives.
+        hints: Commands that show more, if any are to be named.
     """
 
     front: Front
+    complete: bool = False
+    hints: Hints | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        view = _View(self.front, options.ascii_only)
+        view = _View(front=self.front, complete=self.complete, ascii_only=options.ascii_only)
         layout = _fitting(view, console, options)
-        yield Text(view.title, style="bold")
-        for block in _blocks(view, layout, console, options):
-            yield view.table(block)
-        yield Text()
-        if not layout.words:
-            yield from view.words_below()
+        yield view.text(f"{self.front.study}: {headline(self.front)}.", "bold")
+        if view.rows:
+            for block in _blocks(view, layout, console, options):
+                yield view.table(block)
+            yield Text()
+            yield from view.descriptions(options.max_width)
         yield from view.notes(layout)
+        yield view.text(tally(self.front))
+        if self.hints is not None and view.rows:
+            # Commands are never broken, so that they can be copied.
+            for command in (self.hints.everything, self.hints.design):
+                yield Text(f"  {command}", no_wrap=True, overflow="ignore")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
     metrics: tuple[str, ...]
-    words: bool = False
-    dense: bool = True
-    seeds: bool = True
-    intervals: bool = True
-    ids: bool = True
     ratios: bool = True
+    stacked: bool = False
+    bare: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _View:
-    """Everything about the table but its width."""
+    """Everything about the table except its width."""
 
     front: Front
+    complete: bool
     ascii_only: bool
-
-    @property
-    def title(self) -> str:
-        return f"{self.front.study} (space {self.front.space}): {tally(self.front)}"
 
     @cached_property
     def rows(self) -> list[Entry]:
-        return listed(self.front)
+        if not self.complete:
+            return summarised(self.front)
+        baseline = self.front.baseline_entry
+        others = [*ranked(self.front), *self.front.possible]
+        first = [] if baseline is None else [baseline]
+        return [*first, *(entry for entry in others if entry.id != self.front.baseline)]
 
-    @property
-    def tells_dense(self) -> bool:
-        return any(entry.fallbacks is not None for entry in self.rows)
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(metrics(self.front) if self.complete else self.front.objectives)
+
+    def text(self, text: str, style: str = "") -> Text:
+        return Text(spelled(text, self.ascii_only), style=style)
 
     def table(self, layout: _Layout) -> Table:
         table = Table(
@@ -103,166 +112,153 @@ class _View:
         )
         columns = list(self._columns(layout))
         for header, _ in columns:
-            words = header == "design"
-            table.add_column(header, justify="left" if words else "right", no_wrap=not words)
-        behind = next((e for e in self.rows if e.id not in self.front.front_ids), None)
+            table.add_column(header, justify="left" if header == "role" else "right", no_wrap=True)
+        behind = next((e for e in self.rows if role(self.front, e) == Role.POSSIBLE), None)
         for row, entry in enumerate(self.rows):
-            if entry.id == self.front.baseline or entry is behind:
+            if entry is behind and row > 1:
                 table.add_section()
-            style = "bold cyan" if role(self.front, entry) == "knee" else ""
+            style = "bold cyan" if role(self.front, entry) == Role.KNEE else ""
             table.add_row(*(cells[row] for _, cells in columns), style=style)
+            if entry.id == self.front.baseline:
+                table.add_section()
         return table
 
     def _columns(self, layout: _Layout) -> Iterator[tuple[str, list[Text]]]:
-        rows, ids = self.rows, short_ids(self.front)
-        yield "", [self._text(self._mark(entry)) for entry in rows]
-        yield "trial", [self._text(f"#{entry.trial}") for entry in rows]
-        if layout.ids:
-            yield "id", [self._text(ids[entry.id], "dim") for entry in rows]
+        yield "", [self.text(self._glyphs(entry)) for entry in self.rows]
+        yield "trial", [self.text(f"#{entry.trial}") for entry in self.rows]
+        if not layout.bare:
+            yield "role", [self._roles(entry, layout.stacked) for entry in self.rows]
+        if self.complete and not layout.bare:
+            ids = short_ids(self.front)
+            yield "id", [self.text(ids[entry.id], "dim") for entry in self.rows]
         if self.front.devices:
-            numbers = [str(self.front.devices[entry.device]) for entry in rows]
-            yield "device", [self._text(number) for number in numbers]
+            numbers = [str(self.front.devices[entry.device]) for entry in self.rows]
+            yield "device", [self.text(number) for number in numbers]
         for name in layout.metrics:
-            heading = title(name, self.front.units.get(name, ""))
-            yield heading, self._figures(name, layout)
-            ratios = [ratio(self.front, entry, name) for entry in rows]
+            unit = self.front.units.get(name, "")
+            heading = f"{title(name, unit)} {shown_unit(unit)}".rstrip()
+            yield heading, self._values(name, unit)
+            ratios = [ratio(self.front, entry, name) for entry in self.rows]
             if layout.ratios and any(ratios):
-                yield "", [self._text(said, "dim") for said in ratios]
-        if layout.dense and self.tells_dense:
-            yield "dense", [self._text(dense(entry)) for entry in rows]
-        if layout.words:
-            yield "design", [self._text(entry.words) for entry in rows]
+                yield "", [self.text(text, "dim") for text in ratios]
+        if self._counts_dense(layout):
+            yield "dense", [self.text(dense(entry)) for entry in self.rows]
 
-    def _text(self, text: str, style: str = "") -> Text:
-        return Text(spelled(text, self.ascii_only), style=style)
+    def _counts_dense(self, layout: _Layout) -> bool:
+        deployed = any(entry.fallbacks is not None for entry in self.rows)
+        return self.complete and deployed and not layout.bare
 
-    def _mark(self, entry: Entry) -> str:
+    def _glyphs(self, entry: Entry) -> str:
         kind = role(self.front, entry)
-        signs = [mark(self.front, kind)] if kind == "knee" else []
+        signs = [glyph(self.front, kind)] if kind == Role.KNEE else []
         if entry.id == self.front.baseline:
-            signs.append(mark(self.front, "baseline"))
-        if not signs and uncertain(self.front):
-            signs.append(mark(self.front, kind))
+            signs.append(glyph(self.front, Role.BASELINE))
+        if not signs and has_uncertainty(self.front):
+            signs.append(glyph(self.front, kind))
         return "".join(signs)
 
-    def _figures(self, name: str, layout: _Layout) -> list[Text]:
+    def _roles(self, entry: Entry, stacked: bool) -> Text:
+        lines = highlights(self.front).get(entry.id, [])
+        return self.text("\n".join(lines).replace(" ", "\n" if stacked else " "))
+
+    def _values(self, name: str, unit: str) -> list[Text]:
         found = [entry.metrics.get(name) for entry in self.rows]
-        marks = ["" if value is None else doubts(value) for value in found]
-        unit = self.front.units.get(name, "")
-        said = []
-        for value in found:
-            if value is None:
-                said.append("-")
-            elif layout.intervals:
-                said.append(human_interval(value, unit) + of_seeds(value) * layout.seeds)
-            else:
-                said.append(human(value.value, unit))
-        # Marks stand to the right of where the figures end, so that these stay in line.
-        width = max(map(len, said), default=0) if any(marks) else 0
-        texts = []
-        for figure, sign, value in zip(said, marks, found, strict=True):
-            text = self._text(f"{figure:>{width}}{sign}", "dim" if value is None else "")
-            text.justify = "left" if width else "right"
-            texts.append(text)
-        return texts
+        flags = ["" if value is None else doubts(value) for value in found]
+        numbers = ["-" if value is None else without_unit(value, unit) for value in found]
+        # Flags are appended to the right of where the numbers end, so that these stay aligned.
+        width, wide = max(map(len, numbers), default=0), max(map(len, flags), default=0)
+        return [
+            self.text(f"{number:>{width}}{flag:<{wide}}", "" if value else "dim")
+            for number, flag, value in zip(numbers, flags, found, strict=True)
+        ]
 
-    def words_below(self) -> Iterator[Table]:
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column()
-        told = [entry for entry in self.rows if role(self.front, entry) != "possible"]
-        for entry in told:
-            table.add_row(self._text(f"#{entry.trial}"), self._text(entry.words))
-        if told:
-            yield table
+    def descriptions(self, width: int) -> Iterator[Text]:
+        """Write the description of each design, cut to the width of the terminal."""
+        margin = max(len(f"#{entry.trial}") for entry in self.rows)
+        for entry in self.rows:
+            line = self.text(f"{f'#{entry.trial}':>{margin}}  {entry.description}")
+            if line.cell_len > width:
+                line.truncate(width - 3, overflow="crop")
+                line.append("...")
+            yield line
 
-    def notes(self, layout: _Layout) -> Iterator[Text | Padding]:
+    def notes(self, layout: _Layout) -> Iterator[Text]:
         front = self.front
-        if not front.on_front:
-            yield Text(f"{front.why_empty}.", style="yellow")
         for note in [*outcome_notes(front.outcomes), *chance_notes(front)]:
-            yield self._text(note, "yellow")
+            yield self.text(note, "yellow")
         if _gains_nothing(front.on_front):
             warning = (
                 "All redesigned slots are deployed in their dense form: on this device none is "
                 "computed faster than a full convolution."
             )
-            yield Text(warning, style="yellow")
-        said = list(self._legend(layout))
-        if layout.dense and self.tells_dense:
-            said.append("dense: so many of the redesigned slots are deployed in their dense form")
-        for name in layout.metrics:
-            unit = front.units.get(name, "")
-            if counted(name, unit):
-                said.append(f"{title(name, unit)} in {unit}")
-        yield self._text("; ".join(said), "dim")
-        if unlisted(front):
-            more = f"{unlisted(front)} more designs are perhaps on the front"
-            yield self._text(f"{more} (the JSON output lists all).", "dim")
-        yield from (self._text(note, "dim") for note in deployed_notes(front))
+            yield self.text(warning, "yellow")
+        if self.rows:
+            yield self.text("; ".join(self._legend(layout)), "dim")
         if trials := other_trials(front.outcomes):
-            yield self._text(f"trials: {trials}", "dim")
+            yield self.text(f"trials: {trials}", "dim")
+        if self.complete:
+            yield from (self.text(note, "dim") for note in deployed_notes(front))
         for name, condition in front.conditions.items():
-            yield self._text(f"{name}: {condition}", "dim")
+            if self.complete or name.startswith("device"):
+                yield self.text(f"{name}: {condition}", "dim")
 
     def _legend(self, layout: _Layout) -> Iterator[str]:
-        front, baseline = self.front, self.front.baseline_entry
-        if front.has_knee:
-            unsure = ", perhaps on the front" if hollow(front, "knee") else ""
-            yield f"{mark(front, 'knee')} knee{unsure}"
-        if uncertain(front):
-            kinds = {role(front, entry) for entry in self.rows}
-            says = {"front": "on the front", "unsure": "perhaps on the front"}
-            says["possible"] = "dominated, perhaps not"
-            yield from (f"{MARKS[kind]} {words}" for kind, words in says.items() if kind in kinds)
-        if baseline is not None:
-            yield f"{mark(front, 'baseline')} baseline ({standing(front, baseline)})"
-            if layout.ratios:
-                yield "% and pt relative to it"
-        shown = [e.metrics[n] for e in self.rows for n in layout.metrics if n in e.metrics]
-        for name, (sign, words) in DOUBTS.items():
-            if any(getattr(value, name) for value in shown):
-                yield f"{sign} {words}"
-        if not (layout.seeds and layout.intervals):
-            seeds = {
-                e.trial: max(v.seeds for v in e.metrics.values()) for e in self.rows if e.metrics
-            }
-            means = [f"#{trial} ({count})" for trial, count in seeds.items() if count > 1]
-            if means:
-                yield f"means over seeds: {', '.join(means)}"
+        shown = {role(self.front, entry) for entry in self.rows}
+        if any(entry.id == self.front.baseline for entry in self.rows):
+            shown.add(Role.BASELINE)
+        marked = has_uncertainty(self.front)
+        for kind in reversed(LOOKS):
+            if kind in shown and (marked or kind in (Role.KNEE, Role.BASELINE)):
+                yield f"{glyph(self.front, kind)} {self._meaning(kind)}"
+        values = [e.metrics[n] for e in self.rows for n in layout.metrics if n in e.metrics]
+        if any(not value.exact for value in values):
+            yield "± 95 % interval"
+        if any(ratio(self.front, entry, name) for entry in self.rows for name in layout.metrics):
+            yield "% and pt relative to the baseline" + (
+                "" if layout.ratios else " do not fit in this width"
+            )
+        if layout.bare:
+            yield "the other columns do not fit in this width"
+        for name, (sign, meaning) in DOUBTS.items():
+            if any(getattr(value, name) for value in values):
+                yield f"{sign} {meaning}"
+        yield from self._units(layout)
+
+    def _meaning(self, kind: Role) -> str:
+        baseline = self.front.baseline_entry
+        if kind == Role.BASELINE and baseline is not None:
+            return f"baseline, {status(self.front, baseline)}"
+        return legend(self.front, kind)
+
+    def _units(self, layout: _Layout) -> Iterator[str]:
+        for name in layout.metrics:
+            unit = self.front.units.get(name, "")
+            if counted(name, unit):
+                yield f"{title(name, unit)} in {unit}"
+        seeds = {e.trial: max((v.seeds for v in e.metrics.values()), default=1) for e in self.rows}
+        means = [f"#{trial} ({count})" for trial, count in seeds.items() if count > 1]
+        if means:
+            yield f"means over seeds: {', '.join(means)}"
+        if self._counts_dense(layout):
+            yield "dense: redesigned slots that fell back to a dense kernel"
 
 
 def _gains_nothing(entries: Iterable[Entry]) -> bool:
-    tried = [entry for entry in entries if entry.redesigned and entry.fallbacks is not None]
-    return bool(tried) and all(entry.fallbacks == entry.redesigned for entry in tried)
-
-
-def _layouts(front: Front) -> Iterator[_Layout]:
-    """Name the layouts to try, the richest first."""
-    names, least = metrics(front), len(front.objectives)
-    for words in (True, False):
-        for count in range(len(names), least - 1, -1):
-            yield _Layout(metrics=tuple(names[:count]), words=words)
-    bare = _Layout(metrics=tuple(front.objectives), dense=False)
-    yield bare
-    yield (bare := replace(bare, seeds=False))
-    yield (bare := replace(bare, ids=False))
-    yield (bare := replace(bare, intervals=False))
-    yield replace(bare, ratios=False)
+    deployed = [entry for entry in entries if entry.redesigned and entry.fallbacks is not None]
+    return bool(deployed) and all(entry.fallbacks == entry.redesigned for entry in deployed)
 
 
 def _fitting(view: _View, console: Console, options: ConsoleOptions) -> _Layout:
-    """Choose the richest layout that fits; the barest if none does."""
-    for layout in _layouts(view.front):
-        room = options.max_width - _width(view, replace(layout, words=False), console, options)
-        if room >= 0 and (not layout.words or _reads_well(view, room - _GAP, console)):
-            return layout
-    return layout
-
-
-def _reads_well(view: _View, width: int, console: Console) -> bool:
-    lines = (len(Text(entry.words).wrap(console, width)) for entry in view.rows)
-    return width >= _WORDS_WIDTH and all(count <= _WORDS_LINES for count in lines)
+    """Choose the richest layout that fits, if need be with a table for each metric."""
+    layout = _Layout(metrics=view.metrics)
+    for ratios in (True, False):
+        for stacked in (False, True):
+            layout = replace(layout, ratios=ratios, stacked=stacked)
+            if _width(view, layout, console, options) <= options.max_width:
+                return layout
+    singles = (replace(layout, metrics=(name,)) for name in layout.metrics)
+    fits = all(_width(view, single, console, options) <= options.max_width for single in singles)
+    return replace(layout, bare=not fits)
 
 
 def _width(view: _View, layout: _Layout, console: Console, options: ConsoleOptions) -> int:
@@ -273,12 +269,12 @@ def _width(view: _View, layout: _Layout, console: Console, options: ConsoleOptio
 def _blocks(
     view: _View, layout: _Layout, console: Console, options: ConsoleOptions
 ) -> Iterator[_Layout]:
-    """Cut the metrics into runs that fit side by side (one run but on a very narrow terminal)."""
-    run: list[str] = []
+    """Split the metrics into tables that fit the terminal."""
+    block: list[str] = []
     for name in layout.metrics:
-        wider = replace(layout, metrics=(*run, name), words=False)
-        if run and _width(view, wider, console, options) > options.max_width:
-            yield replace(layout, metrics=tuple(run))
-            run = []
-        run.append(name)
-    yield replace(layout, metrics=tuple(run))
+        wider = replace(layout, metrics=(*block, name))
+        if block and _width(view, wider, console, options) > options.max_width:
+            yield replace(layout, metrics=tuple(block))
+            block = []
+        block.append(name)
+    yield replace(layout, metrics=tuple(block))

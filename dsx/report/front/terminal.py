@@ -7,20 +7,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from dsx.analysis import Entry, Front
-from dsx.report.front.view import Role, axes, called, described, logarithmic, mark, number, role
+from dsx.report.front.roles import LOOKS, Role, glyph, legend, role
+from dsx.report.front.view import axes, described, logarithmic, number
 from dsx.report.plotting.axis import Axis
 from dsx.report.text.console import spelled
 from dsx.report.text.numbers import tick
 
-STYLES: dict[Role, str] = {
-    "knee": "bold cyan",
-    "front": "blue",
-    "unsure": "blue",
-    "baseline": "bold yellow",
-    "possible": "cyan",
-    "dominated": "dim",
-    "infeasible": "dim red",
-}
 _NARROWEST, _WIDEST = 30, 100
 
 
@@ -91,9 +83,9 @@ class TerminalPlot:
         """Name the marks, with no name torn in two."""
         roles = {point.role for point in points}
         line = Text()
-        for kind, style in STYLES.items():
+        for kind, look in reversed(LOOKS.items()):
             if kind in roles:
-                name = Text(f"{mark(self.front, kind)} {called(self.front, kind)}", style=style)
+                name = Text(f"{glyph(self.front, kind)} {legend(self.front, kind)}", look.style)
                 if line and len(line) + 2 + len(name) > width:
                     yield line
                     line = Text()
@@ -123,10 +115,10 @@ def _points(front: Front, x: str, y: str) -> list[_Point]:
         across, up = number(entry, x), number(entry, y)
         if across is not None and up is not None:
             kind = role(front, entry)
-            sign, label = mark(front, kind), _label(front, entry)
+            sign, label = glyph(front, kind), _label(front, entry)
             points.append(_Point(x=across.value, y=up.value, role=kind, mark=sign, label=label))
-    order = list(STYLES)
-    return sorted(points, key=lambda point: -order.index(point.role))
+    order = list(LOOKS)
+    return sorted(points, key=lambda point: order.index(point.role))
 
 
 def _label(front: Front, entry: Entry) -> str:
@@ -138,7 +130,7 @@ def _canvas(points: list[_Point], columns: Axis, rows: Axis, width: int, height:
     cells: dict[tuple[int, int], tuple[str, str]] = {}
     for point in points:
         at = rows.cell(point.y, height), columns.cell(point.x, width)
-        cells[at] = point.mark, STYLES[point.role]
+        cells[at] = point.mark, LOOKS[point.role].style
     for point in reversed(points):
         row, column = rows.cell(point.y, height), columns.cell(point.x, width)
         room = len(point.label) + 1

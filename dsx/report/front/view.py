@@ -1,61 +1,44 @@
-"""What every view of a front asks of it: which metrics, in what order, and what each design is."""
+"""Queries that the views of a front share: metrics, their order, comparisons and axes."""
 
 import math
 from collections.abc import Collection
-from typing import Literal
 
 from dsx.analysis import Entry, Estimate, Front
 from dsx.errors import DsxError, unknown
-from dsx.report.text.console import HOLLOW, MARKS
 from dsx.report.text.numbers import heading, relative
-
-Role = Literal["knee", "front", "unsure", "baseline", "possible", "dominated", "infeasible"]
-"""What a design is in its front; "unsure" is on it and "perhaps" is off it, both but perhaps."""
 
 TRIAL = "trial"
 """The trial number, where a metric is asked for."""
 
-COLOURS: dict[Role, str] = {
-    "infeasible": "#bdbdbd",
-    "dominated": "#a6a6a6",
-    "possible": "#cc79a7",
-    "unsure": "#0072b2",
-    "front": "#0072b2",
-    "baseline": "#d55e00",
-    "knee": "#e69f00",
-}
-"""Colours of Okabe and Ito, which are told apart with any colour vision, on grey."""
-
 _FAR = 50.0
 _SHORTEST_ID = 6
-_MOST_PERHAPS = 10
-"""So many designs that are perhaps on the front stand in a table, the likeliest."""
+_LISTED_POSSIBLE = 10
+"""Designs off the front that a page lists because they are possible members."""
 
 
 def metrics(front: Front) -> list[str]:
-    """List what was measured: the objectives in their order, then the rest.
+    """List the measured metrics: the objectives in their order, then the others.
 
     Args:
-        front: A front.
+        front: Front of a study.
 
     Returns:
-        Names of metrics that at least one design has.
+        Names of the objectives and of all metrics that at least one design has.
     """
     found = {name for entry in front.entries for name in entry.metrics}
-    # Those before a training say most, and what is counted more than what is timed.
-    known = [name for stage in ("projected", "static") for name in front.at_stage(stage)]
-    order = dict.fromkeys([*front.objectives, *known, *sorted(found)])
+    first = [name for stage in ("projected", "static") for name in front.at_stage(stage)]
+    order = dict.fromkeys([*front.objectives, *first, *sorted(found)])
     return [name for name in order if name in found or name in front.objectives]
 
 
 def ranked(front: Front) -> list[Entry]:
-    """List the front, the best in the first objective first.
+    """Sort the front by the first objective, the best first.
 
     Args:
-        front: A front.
+        front: Front of a study.
 
     Returns:
-        Its designs; of equally good ones the better in the next objective first.
+        The designs of the front; ties are sorted by the next objective.
     """
     signs = {name: 1 if way == "minimize" else -1 for name, way in front.objectives.items()}
 
@@ -66,27 +49,27 @@ def ranked(front: Front) -> list[Entry]:
 
 
 def listed(front: Front) -> list[Entry]:
-    """List the rows of a table.
+    """List the designs of the table of a page.
 
     Args:
-        front: A front.
+        front: Front of a study.
 
     Returns:
-        The front as `ranked`, some designs that are perhaps on it, the baseline wherever it stands.
+        The front as `ranked`, the likeliest of the possible members, and the baseline last.
     """
-    some = [*ranked(front), *front.possible[:_MOST_PERHAPS]]
+    some = [*ranked(front), *front.possible[:_LISTED_POSSIBLE]]
     first = [entry for entry in some if entry.id != front.baseline]
     last = front.baseline_entry
     return first if last is None else [*first, last]
 
 
 def unlisted(front: Front) -> int:
-    """Count the designs that are perhaps on the front and find no room in a table."""
+    """Count the possible members of the front that `listed` leaves out."""
     return len({entry.id for entry in front.possible} - {entry.id for entry in listed(front)})
 
 
-def uncertain(front: Front) -> bool:
-    """Whether any objective of a feasible design has an interval, so that certainty is a matter."""
+def has_uncertainty(front: Front) -> bool:
+    """Check whether any objective of a feasible design has an interval that is not empty."""
     return any(
         not entry.metrics[name].exact
         for entry in front.entries
@@ -95,37 +78,43 @@ def uncertain(front: Front) -> bool:
     )
 
 
-def tally(front: Front) -> str:
-    """Count the front: "5 of 9 designs on the front (3 for certain), 1 more perhaps"."""
-    said = f"{len(front.on_front)} of {len(front.entries)} designs on the front"
-    if not uncertain(front):
-        return said
-    sure = sum(front.membership[entry.id] == "certain" for entry in front.on_front)
-    more = f", {len(front.possible)} more perhaps" if front.possible else ""
-    return f"{said} ({sure} for certain){more}"
-
-
-def ratio(front: Front, entry: Entry, name: str) -> str:
-    """Compare a design's metric with the baseline's.
+def comparable(front: Front, entry: Entry, name: str) -> tuple[Estimate, Estimate] | None:
+    """Look up the values of a design and of the baseline in a metric.
 
     Args:
-        front: A front.
+        front: Front of a study.
         entry: One of its designs.
-        name: A metric.
+        name: Name of the metric.
 
     Returns:
-        Such as "63%" or "+0.4 pt"; nothing for the baseline itself, where either is missing, and
-        where the baseline is at chance.
+        The values of the design and the baseline; None for the baseline itself, where a value is
+        missing, and where the baseline is at chance.
     """
     baseline = front.baseline_entry
     if baseline is None or entry.id == baseline.id:
-        return ""
+        return None
     if name not in entry.metrics or name not in baseline.metrics:
+        return None
+    return (
+        None if baseline.metrics[name].at_chance else (entry.metrics[name], baseline.metrics[name])
+    )
+
+
+def ratio(front: Front, entry: Entry, name: str) -> str:
+    """Compare a metric of a design with that of the baseline.
+
+    Args:
+        front: Front of a study.
+        entry: One of its designs.
+        name: Name of the metric.
+
+    Returns:
+        Such as "63%" or "+0.4 pt"; empty where the values are not `comparable`.
+    """
+    pair = comparable(front, entry, name)
+    if pair is None:
         return ""
-    if baseline.metrics[name].at_chance:
-        return ""
-    here, there = entry.metrics[name].value, baseline.metrics[name].value
-    return relative(here, there, front.units.get(name, ""))
+    return relative(pair[0].value, pair[1].value, front.units.get(name, ""))
 
 
 def dense(entry: Entry) -> str:
@@ -133,86 +122,6 @@ def dense(entry: Entry) -> str:
     if entry.fallbacks is None or not entry.redesigned:
         return "-"
     return f"{entry.fallbacks}/{entry.redesigned}"
-
-
-def role(front: Front, entry: Entry) -> Role:
-    """Say what a design is in its front; a baseline that is the knee counts as the knee.
-
-    Args:
-        front: A front.
-        entry: One of its designs.
-
-    Returns:
-        The role that a mark in a plot stands for.
-    """
-    if front.has_knee and entry.id == front.knee.id:
-        return "knee"
-    if entry.id == front.baseline:
-        return "baseline"
-    sure = front.membership[entry.id] == "certain"
-    if entry.id in front.front_ids:
-        return "front" if sure else "unsure"
-    if front.membership[entry.id] == "possible":
-        return "possible"
-    return "dominated" if entry.feasible else "infeasible"
-
-
-def hollow(front: Front, kind: Role) -> bool:
-    """Say whether the mark of a role is hollow: its designs are but perhaps on the front.
-
-    Args:
-        front: A front.
-        kind: A role.
-
-    Returns:
-        True or false; of the knee and the baseline, what holds for that design.
-    """
-    if kind == "knee":
-        return front.has_knee and front.membership[front.knee.id] == "possible"
-    if kind == "baseline":
-        return front.membership.get(front.baseline) == "possible"
-    return kind in ("unsure", "possible")
-
-
-def called(front: Front, kind: Role) -> str:
-    """Name a role in a legend: "knee, the baseline" if they are one.
-
-    Args:
-        front: A front.
-        kind: A role.
-
-    Returns:
-        One or a few words; hollow marks are perhaps something.
-    """
-    if kind == "possible":
-        return "dominated, perhaps not"
-    one = kind == "knee" and front.has_knee and front.knee.id == front.baseline
-    said = "knee, the baseline" if one else "front" if kind == "unsure" else kind
-    return f"{said}, perhaps" if hollow(front, kind) else said
-
-
-def mark(front: Front, kind: Role) -> str:
-    """Give the mark of a role, for a plot or a table of characters."""
-    sign = MARKS[kind]
-    return HOLLOW.get(sign, sign) if hollow(front, kind) else sign
-
-
-def standing(front: Front, entry: Entry) -> str:
-    """Say in words where a design stands, whatever else it is.
-
-    Args:
-        front: A front.
-        entry: One of its designs.
-
-    Returns:
-        Such as "on the front", "dominated, perhaps not" or "infeasible".
-    """
-    perhaps = front.membership[entry.id] == "possible"
-    if entry.id in front.front_ids:
-        return "perhaps on the front" if perhaps else "on the front"
-    if not entry.feasible:
-        return "infeasible"
-    return "dominated, perhaps not" if perhaps else "dominated"
 
 
 def short_ids(front: Front) -> dict[str, str]:

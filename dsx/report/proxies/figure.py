@@ -13,8 +13,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from dsx.analysis import Estimate
 from dsx.errors import printable
-from dsx.report.front.figure import LOOKS, STYLE, TITLE_FONT, arms, handle
-from dsx.report.front.view import COLOURS, far_apart
+from dsx.report.front.figure import STYLE, TITLE_FONT, arms, handle
+from dsx.report.front.roles import LOOKS
+from dsx.report.front.view import far_apart
 from dsx.report.plotting.axis import Axis
 from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, said_of
 from dsx.report.text.numbers import heading, tick
@@ -56,7 +57,7 @@ def _legend(drawn: Figure, report: ProxyReport) -> None:
         drawn_as(report, design) for proxy in report.proxies for design in report.points(proxy)
     }
     handles = [
-        handle(LOOKS[role], COLOURS[role], LOOKS[role].area, called)
+        handle(LOOKS[role], LOOKS[role].colour, LOOKS[role].area, called)
         for role, called in reversed(DRAWN.items())
         if role in there
     ]
@@ -91,9 +92,9 @@ class _Panel:
                 [x.value for x, _ in some],
                 [y.value for _, y in some],
                 s=mark.area,
-                c=COLOURS[role],
+                c=mark.colour,
                 marker=mark.marker,
-                edgecolors=mark.edge,
+                edgecolors=mark.edge or "white",
                 linewidths=0.6,
                 zorder=mark.layer,
             )

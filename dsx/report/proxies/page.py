@@ -6,7 +6,8 @@ import plotly.graph_objects as graph
 from plotly.subplots import make_subplots
 
 from dsx.analysis import Estimate
-from dsx.report.front.view import COLOURS, Role, far_apart
+from dsx.report.front.roles import LOOKS, Role
+from dsx.report.front.view import far_apart
 from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, said_of, sentences
 from dsx.report.text.escape import html
 from dsx.report.text.numbers import heading, kind, title, told
@@ -14,12 +15,6 @@ from dsx.store.studies import Proxy, ProxyReport
 
 _PANEL = 400
 """Pixels."""
-
-_SYMBOLS: dict[Role, tuple[str, int]] = {
-    "dominated": ("circle", 7),
-    "front": ("circle", 10),
-    "baseline": ("diamond", 11),
-}
 
 
 def proxy_page(report: ProxyReport) -> str:
@@ -72,7 +67,7 @@ def _trace(
     points: dict[str, tuple[Estimate, Estimate]],
     explained: bool,
 ) -> graph.Scatter:
-    symbol, size = _SYMBOLS[role]
+    look = LOOKS[role]
     units = report.front.units
     hover = [
         f"<b>{html(design)}</b><br>"
@@ -94,7 +89,7 @@ def _trace(
             "width": 0,
         },
         mode="markers",
-        marker={"symbol": symbol, "size": size, "color": COLOURS[role]},
+        marker={"symbol": look.symbol, "size": look.size, "color": look.colour},
         name=DRAWN[role],
         legendgroup=role,
         showlegend=explained,

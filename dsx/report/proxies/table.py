@@ -6,35 +6,45 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from dsx.errors import printable
-from dsx.report.front.view import Role
+from dsx.report.front.roles import Role
 from dsx.report.text.console import console
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import DOUBTS, title
 from dsx.store.studies import Proxy, ProxyReport
 
-DRAWN: dict[Role, str] = {"dominated": "other designs", "front": "front", "baseline": "baseline"}
+DRAWN = {Role.DOMINATED: "other designs", Role.FRONT: "front", Role.BASELINE: "baseline"}
 """What a picture shows a design as, in this order, and what its legend says."""
 
 FEW = 10
 """Designs below which resamples are too much alike to say how sure a number is."""
 
 
-def print_proxies(report: ProxyReport, format: str) -> None:
-    """Print what the counted numbers of a study are worth.
+def proxies_document(report: ProxyReport) -> dict[str, object]:
+    """Describe how well proxy metrics rank the designs of a study as plain JSON values.
 
     Args:
         report: The report.
-        format: "table", "json" or "csv".
+
+    Returns:
+        `comparisons`, a row for each pair of metrics; `unknown_operators` of the baseline;
+        `sentences`, what the values mean.
     """
-    if format != "table":
-        about = {
-            "study": report.front.study,
-            "space": report.front.space,
-            "conditions": dict(report.front.conditions),
-            "unknown_operators": dict(report.unknown_operators),
-            "sentences": sentences(report),
-        }
-        print_rows([row(proxy) for proxy in report.proxies], format, about, "proxies")
+    return {
+        "comparisons": [row(proxy) for proxy in report.proxies],
+        "unknown_operators": dict(report.unknown_operators),
+        "sentences": sentences(report),
+    }
+
+
+def print_proxies(report: ProxyReport, format: str) -> None:
+    """Print how well proxy metrics rank the designs of a study to stdout.
+
+    Args:
+        report: The report.
+        format: "table" or "csv"; JSON is a part of the document of the front.
+    """
+    if format == "csv":
+        print_rows([row(proxy) for proxy in report.proxies], format, {}, "proxies")
         return
     out = console()
     out.print(f"Study {report.front.study}: how well numbers that are cheap to know order designs")
@@ -101,8 +111,8 @@ def columns_of(report: ProxyReport) -> int:
 def drawn_as(report: ProxyReport, design: str) -> Role:
     """Say as what a picture shows a design; those that never got as far as a front are others."""
     if design == report.front.baseline:
-        return "baseline"
-    return "front" if design in report.front.front_ids else "dominated"
+        return Role.BASELINE
+    return Role.FRONT if design in report.front.front_ids else Role.DOMINATED
 
 
 def sentences(report: ProxyReport) -> list[str]:

@@ -5,8 +5,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dsx.conv import words
-from dsx.conv.spec import option_words
+from dsx.conv import notation
 from dsx.space import DIALS, Choices, SearchSpace
 from dsx.space.yaml import Rule
 
@@ -40,12 +39,12 @@ class Offer:
         """Say what is offered: a preset and what it means, or a dial and its options."""
         presets, options = self.choices[0].presets, self.choices[0].options
         for label, spec in presets.items():
-            yield "preset", f"{label}: {words(spec)}"
+            yield "preset", f"{label}: {notation(spec)}"
         for dial in DIALS:
             title, own = dial.name.replace("_", " "), options.get(dial.name, ())
             # The density is a number that says something also where there is just one.
             if own and (own != _DEFAULTS.get(dial.name) or dial.name == "density"):
-                yield title, ", ".join(option_words(dial.name, option) for option in own)
+                yield title, ", ".join(_written(option) for option in own)
             elif dial.name == "scale" and any(options.get("binary_basis", ())):
                 yield title, self._scale()
 
@@ -53,12 +52,12 @@ class Offer:
         """Say which slots have a scale where the rule leaves that open."""
         scaled = {slot.scaled for choices in self.choices for slot in choices.slots}
         if len(scaled) > 1:
-            return "where no BN follows"
-        return "yes" if scaled.pop() else "no, BNs follow"
+            return "true where no BN follows"
+        return "true" if scaled.pop() else "false (BNs follow)"
 
     def text(self, width: int) -> str:
         """Write the rows under the name of the slots, in lines of at most so many characters."""
-        rows = list(self.rows()) or [("as it is", "")]
+        rows = list(self.rows()) or [("keep", "")]
         indent = max(len(title) for title, _ in rows) + 4
         heading = f"{self.name}{', one setting for all' if self.shared else ''}:"
         lines = [textwrap.fill(heading, width, subsequent_indent="  ")]
@@ -123,6 +122,11 @@ def left_out_note(space: SearchSpace) -> str | None:
         f"note: {options} left out for slots that cannot take them, the first: {label} ({reason}); "
         "`dsx space` lists all"
     )
+
+
+def _written(option: object) -> str:
+    """Write an option as a search space file does."""
+    return str(option).lower() if isinstance(option, bool) else str(option)
 
 
 def _together(found: Iterable[tuple[Choices, T]]) -> list[tuple[T, list[Choices]]]:

@@ -33,7 +33,7 @@ def _row(trial: FailedTrial) -> dict[str, object]:
         "study": trial.study,
         "trial": trial.number,
         "design": trial.design,
-        "words": trial.words,
+        "description": trial.description,
         "reason": without_url_password(trial.reason),
         "traceback": without_url_password(trial.traceback),
     }
@@ -47,6 +47,6 @@ def _lines(study: FailedStudy) -> Iterator[str]:
         numbers = ", ".join(f"#{number}" for number in reason.trials[:MOST_TRIALS])
         more = len(reason.trials) - MOST_TRIALS
         yield f"trials {numbers}{f' and {more} more' if more > 0 else ''}; the first of them:"
-        yield f"  #{first.number} ({first.design}): {first.words}"
+        yield f"  #{first.number} ({first.design}): {first.description}"
         traceback = without_url_password(first.traceback) or "no traceback is stored"
         yield from (f"  {line}" for line in traceback.splitlines())

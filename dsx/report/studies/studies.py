@@ -42,7 +42,7 @@ def _row(study: StudyLine) -> dict[str, object]:
         "study": study.name,
         "space": study.space,
         "designs": study.complete,
-        "draws": study.draws,
+        "draws": study.trials,
         "failed": study.outcomes.failed,
         "failures": failures_json(study.outcomes),
         "baseline_failure": without_url_password(study.outcomes.baseline_failure) or None,

@@ -1,4 +1,4 @@
-"""Where reports go (results to stdout, the rest to stderr), and the marks they share."""
+"""The consoles of reports (results on stdout, the rest on stderr), and glyphs in ASCII."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,6 @@ from typing import Any
 from rich.console import Console
 
 from dsx.errors import printable
-
-MARKS = {
-    "knee": "★",
-    "baseline": "◆",
-    "front": "●",
-    "unsure": "○",
-    "possible": "◦",
-    "dominated": "·",
-    "infeasible": "x",
-}
-"""How a design is marked in tables and in the terminal's plot, by its role."""
-
-HOLLOW = {"★": "☆", "◆": "◇"}
-"""The same for a knee and a baseline that are but perhaps on the front."""
 
 _ASCII = str.maketrans(
     {"★": "*", "☆": "*", "◆": "B", "◇": "B", "●": "o", "○": "?", "◦": ":", "·": "."}

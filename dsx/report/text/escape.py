@@ -24,7 +24,7 @@ def readable(front: Front) -> Front:
             entry,
             id=printable(entry.id),
             metrics={printable(name): value for name, value in entry.metrics.items()},
-            words=printable(entry.words),
+            description=printable(entry.description),
             device=printable(entry.device),
         )
         for entry in front.entries

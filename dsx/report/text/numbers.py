@@ -15,8 +15,8 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _LONGEST_SYMBOL = 3
 
 DOUBTS = {
-    "unconverged": ("~", "the time was spent before the interval was narrow enough"),
-    "noisy": ("!", "measured while the machine was busy with other work"),
+    "unconverged": ("~", "time budget exhausted before the interval converged"),
+    "noisy": ("!", "measured while other processes loaded the machine"),
     "at_chance": ("^", "not better than always predicting the most frequent class"),
 }
 """What may be wrong with a number: its mark, and what the mark means."""
@@ -65,6 +65,25 @@ def human_interval(value: Estimate, unit: str) -> str:
     return scale.write(f"{number} ±{half:.{_decimals(half, digits)}f}")
 
 
+def without_unit(value: Estimate, unit: str) -> str:
+    """Write a number with its uncertainty for a column whose heading states the unit.
+
+    Args:
+        value: The number.
+        unit: Its unit.
+
+    Returns:
+        Such as "0.412 ±0.012" or "313.2 M": the prefix of a count stays.
+    """
+    text = human_interval(value, unit)
+    return text if kind(unit) == "count" else text.removesuffix(f" {shown_unit(unit)}")
+
+
+def shown_unit(unit: str) -> str:
+    """Return the unit as it is shown after a number; empty for counts."""
+    return {"share": "%", "symbol": unit, "count": ""}[kind(unit)]
+
+
 def told(value: Estimate, unit: str) -> str:
     """Write a measured number with all that is known of it.
 
@@ -110,6 +129,42 @@ def relative(value: float, baseline: float, unit: str) -> str:
     return f"{percent:.0f}%" if abs(percent) >= 9.95 else f"{percent:.1f}%"
 
 
+def change(value: Estimate, baseline: Estimate, unit: str) -> str:
+    """Describe the difference between a value and that of the baseline.
+
+    Args:
+        value: Value of a design.
+        baseline: Value of the baseline.
+        unit: Unit of both values.
+
+    Returns:
+        Such as "26 % lower", "1.5 % of the baseline's", "-0.6 points" for shares, or "unchanged";
+        with the remark that the 95 % intervals overlap, where they do. Empty where there is no
+        ratio.
+    """
+    if not (math.isfinite(value.value) and math.isfinite(baseline.value)):
+        return ""
+    if value.value == baseline.value:
+        return "unchanged"
+    if kind(unit) == "share" or unit == "%":
+        points = (value.value - baseline.value) * _Scale.of(value.value, unit).factor
+        text = f"{points:+.1f} points" if abs(points) >= 0.05 else f"{points:+.1g} points"
+    elif baseline.value <= 0 or value.value < 0:
+        return ""
+    else:
+        text = _relative_change(value.value / baseline.value)
+    overlapping = value.low <= baseline.high and baseline.low <= value.high
+    return f"{text} (intervals overlap)" if overlapping else text
+
+
+def _relative_change(ratio: float) -> str:
+    if ratio < 0.1:
+        return f"{100 * ratio:.2g} % of the baseline's"
+    percent = 100 * abs(1 - ratio)
+    number = f"{percent:.0f}" if percent >= 9.95 else f"{percent:.2g}"
+    return f"{number} % {'lower' if ratio < 1 else 'higher'}"
+
+
 def heading(name: str, unit: str) -> str:
     """Name a metric and its unit, for an axis.
 
@@ -120,7 +175,7 @@ def heading(name: str, unit: str) -> str:
     Returns:
         Such as "latency (ms)", "accuracy (%)" or "flops (multiply-adds)".
     """
-    shown = {"share": "%", "symbol": unit, "count": counted(name, unit)}[kind(unit)]
+    shown = shown_unit(unit) or counted(name, unit)
     said = title(name, unit)
     return f"{said} ({shown})" if shown else said
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from dsx.analysis import Outcomes, Reason
+from dsx.analysis import Outcomes, Reason, TrialState
 from dsx.errors import printable
 from dsx.secret import without_url_password
 
@@ -11,24 +11,24 @@ LONGEST_REASON = 120
 MOST_REASONS = 3
 """Kinds of reasons that a line lists."""
 _STATES = {
-    "complete": "measured to the end",
-    "rejected": "rejected by a constraint",
-    "failed": "failed",
-    "repeated": "drawn again",
-    "interrupted": "interrupted",
+    TrialState.COMPLETE: "completed",
+    TrialState.REJECTED: "rejected by a constraint",
+    TrialState.FAILED: "failed",
+    TrialState.REPEATED: "repeated",
+    TrialState.INTERRUPTED: "interrupted",
 }
-"""State of a trial to its words."""
+"""Description of each state of a trial that has ended."""
 
 
-def counted_states(counts: Mapping[str, int]) -> str:
-    """Count trials by their state: "12 measured to the end, 3 failed"; empty if there are none."""
+def counted_states(counts: Mapping[TrialState, int]) -> str:
+    """Count trials by their state: "12 completed, 3 failed"; empty if there are none."""
     parts = [f"{counts[state]} {words}" for state, words in _STATES.items() if counts.get(state)]
     return ", ".join(parts)
 
 
 def other_trials(outcomes: Outcomes) -> str:
     """Count the trials by their state; empty if all of them are completed."""
-    others = outcomes.counts.keys() & _STATES.keys() - {"complete"}
+    others = outcomes.counts.keys() & _STATES.keys() - {TrialState.COMPLETE}
     return (
         counted_states(outcomes.counts) if any(outcomes.counts[state] for state in others) else ""
     )

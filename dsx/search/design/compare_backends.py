@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsx.errors import DsxError, Unsupported, WorkFailed
+from dsx.activity import Event, Kind
+from dsx.errors import DsxError, Unsupported
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Metric, read_latencies
+from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, unsupported
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.parameters import parameter
 from dsx.process import torch_threads
+from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single
-from dsx.search.evaluator import WAITING
-from dsx.search.failures import outside_dsx
+from dsx.search.evaluator import read_metrics
+from dsx.search.failures import failing_as_trial
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -48,26 +50,47 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
             needed that was not asked for.
         WorkFailed: If the network fails.
     """
-    everything = ALL in wanted
-    spaces: dict[str, SearchSpace] = {}
-    problems: dict[str, Unsupported] = {}
-    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
-        space = remeasured(single.space, backend=name)
-        problem = unsupported(space.file.measure)
-        if problem is None:
-            spaces[name] = space
-        elif everything:
-            problems[name] = problem
-        else:
-            raise DsxError(f"{parameter('backend')}: {problem.reason}")
+    spaces, problems = _usable(single.space, wanted)
     with torch_threads(single.space.file.measure.threads):
-        numbers = _Comparison(single, spaces, everything, problems).numbers()
+        numbers = _Comparison(single, spaces, ALL in wanted, problems).numbers()
     return [
         InBackend(backend=name, latency=latency)
         for name, latency in sorted(
             (numbers | problems).items(), key=lambda item: (item[0] != EAGER, item[0])
         )
     ]
+
+
+def check_backends(space: SearchSpace, wanted: Sequence[str]) -> None:
+    """Check that backends can be compared, before anything is measured.
+
+    Args:
+        space: Search space of the design.
+        wanted: Names of backends, or "all".
+
+    Raises:
+        DsxError: If a backend that is named is unknown or cannot be used on this device.
+    """
+    _usable(space, wanted)
+
+
+def _usable(
+    space: SearchSpace, wanted: Sequence[str]
+) -> tuple[dict[str, SearchSpace], dict[str, Unsupported]]:
+    """Return the space for each usable backend, and why the others cannot be used."""
+    everything = ALL in wanted
+    spaces: dict[str, SearchSpace] = {}
+    problems: dict[str, Unsupported] = {}
+    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
+        remade = remeasured(space, backend=name)
+        problem = unsupported(remade.file.measure)
+        if problem is None:
+            spaces[name] = remade
+        elif everything:
+            problems[name] = problem
+        else:
+            raise DsxError(f"{parameter('backend')}: {problem.reason}")
+    return spaces, problems
 
 
 class _Comparison:
@@ -104,16 +127,17 @@ class _Comparison:
         if not missing:
             return found
         single.check_shapes()
-        with outside_dsx(single.space.imports, WorkFailed):
+        with failing_as_trial(single.space):
             ready = self._prepared(missing)
             for name in list(ready) if not single.fresh else ():
                 number = single.share(plans[name], LATENCY, ready[name])
                 if number is not None:
                     found[name] = number
                     del ready[name]
-            single.doing("timing in all of them")
-            readings = read_latencies(list(ready.values()), lambda: single.doing(WAITING))
-        for (name, candidate), reading in zip(ready.items(), readings, strict=True):
+            single.on_status(Event(kind=Kind.TIMING, design=single.design.id))
+            metric, on_lock_wait = find(Metric, LATENCY), lock_wait(single.on_status)
+            readings = list(read_metrics(LATENCY, metric, list(ready.values()), on_lock_wait))
+        for name, (candidate, reading) in zip(ready, readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
 
@@ -125,12 +149,19 @@ class _Comparison:
         """Deploy the design in each backend; one training is for all of them."""
         single, ready = self.single, {}
         trained: Candidate | None = None
-        for name in missing:
+        for number, name in enumerate(missing):
             candidate = single.candidate(self.spaces[name], single.design)
             if single.design.learned and trained is not None:
                 candidate.restore(state_of(trained.trained()))
             trained = trained or candidate
-            single.doing(f"preparing {name}")
+            single.on_status(
+                Event(
+                    kind=Kind.PREPARING_BACKEND,
+                    design=single.design.id,
+                    detail=name,
+                    fraction=number / len(missing),
+                )
+            )
             try:
                 _ = candidate.run
             except DsxError as error:

@@ -10,14 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from dsx.conv import DsxConv
 from dsx.errors import DsxError
 from dsx.space.network.closures import function_with_module
-from dsx.space.network.network import run, uses_compiler, wrapped
-from dsx.space.network.operators import is_composite, multiply_adds, operator_name
+from dsx.space.network.network import run, wrapped
+from dsx.space.network.operators import is_composite, multiply_adds
+from dsx.torch_private import (
+    intercept_operators,
+    is_compiler_loaded,
+    operator_name,
+    own_parameters,
+    tensors_in,
+)
 
 CONVOLUTIONS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
@@ -52,16 +57,13 @@ class Calls:
     wrapped: bool
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counter:
     """Counts the operators of a network by the module that is running."""
 
-    supports_higher_order_operators = True
-
     def __init__(self, network: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.known = {id(p) for p in network.parameters()}
         counted = _counted(network)
-        self.owned = {id(p): module for module in counted for p in module._parameters.values()}
+        self.owned = {id(p): module for module in counted for p in own_parameters(module).values()}
         # Tensors that depend on no image, with the weights of modules from which each is computed.
         # They are kept, so that no other tensor gets the identity of one.
         self.fixed: dict[int, tuple[Tensor, frozenset[int]]] = {
@@ -75,31 +77,25 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.convolutions = 0
         self.weights: set[int] = set()
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        if is_composite(func):
+    def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call an operator, and count what it computes."""
+        if is_composite(operator):
             # Such as nn.Linear in torch.inference_mode, where nothing decomposes it.
-            with self:
-                return func.decompose(*args, **given)
-        if func is torch.ops.higher_order.cond:
+            with intercept_operators(self.call):
+                return operator.decompose(*args, **kwargs)
+        if operator is torch.ops.higher_order.cond:
             condition, if_true, if_false, operands = args
-            with self:
+            with intercept_operators(self.call):
                 return (if_true if condition else if_false)(*operands)
-        out = func(*args, **given)
+        out = operator(*args, **kwargs)
         self.unknown |= any(isinstance(a, nn.Parameter) and id(a) not in self.known for a in args)
-        count = multiply_adds(func, args, given, out)
+        count = multiply_adds(operator, args, kwargs, out)
         module = self.running[-1] if self.running else None
         if count is None:
-            self.uncounted[operator_name(func)] += 1
+            self.uncounted[operator_name(operator)] += 1
         else:
             self.flops[module] += count
-        own = module is None and func is torch.ops.aten.convolution.default
+        own = module is None and operator is torch.ops.aten.convolution.default
         if own and not self._sources(args[1]):
             self.convolutions += 1
         self._note_weights(module, args, out)
@@ -107,7 +103,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _note_weights(self, module: nn.Module | None, args: Sequence[Any], out: object) -> None:
         """Note which weights of modules an operator reads, and what is computed from them alone."""
-        tensors = [each for each in tree_leaves(list(args)) if isinstance(each, Tensor)]
+        tensors = tensors_in(list(args))
         for tensor in tensors:
             if id(tensor) in self.owned and self.owned[id(tensor)] is not module:
                 self.weights.add(id(tensor))
@@ -133,12 +129,12 @@ def watch(network: nn.Module, sample: Tensor) -> Calls:
         DsxError: If the network does not run on the sample, has weights that torch does not see or
             that it makes on the way, or computes in another precision than that of its weights.
     """
-    known = uses_compiler()
+    known = is_compiler_loaded()
     try:
         return _watch(network, sample)
     except DsxError:
         # What a network compiles on the way (torch.cond) cannot be watched; now `run` will not.
-        if known or not uses_compiler():
+        if known or not is_compiler_loaded():
             raise
         torch.compiler.reset()
         return _watch(network, sample)
@@ -166,7 +162,7 @@ def _watch(network: nn.Module, sample: Tensor) -> Calls:
         # Also where its error is caught by the network: what follows is not computed by it.
         hooks.append(module.register_forward_hook(leave, always_call=True))
     try:
-        with _as_matrix_products(), counter:
+        with _as_matrix_products(), intercept_operators(counter.call):
             output = run(network, sample)
     finally:
         for hook in hooks:

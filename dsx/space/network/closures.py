@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-_SEARCHED = ("_modules", "_parameters", "_buffers")
-"""Attributes of a nn.Module that torch searches."""
+from dsx.torch_private import REGISTRIES
+
 MOST_LEVELS = 12
 """Containers, objects and functions inside each other that are searched."""
 
@@ -91,7 +91,7 @@ def attributes(network: nn.Module) -> Iterator[tuple[str, object]]:
 def _attributes(network: nn.Module) -> Iterator[tuple[str, object, bool]]:
     for path, module in network.named_modules():
         for name, value in vars(module).items():
-            if name not in _SEARCHED:
+            if name not in REGISTRIES:
                 where = f"{path}.{name}" if path else name
                 for held, by_function in _held(value, False, set(), 0):
                     yield where, held, by_function

@@ -10,6 +10,14 @@ from dsx.conv.graph import Traced, untouchable
 from dsx.conv.sparsity import disagreement
 from dsx.errors import Unsupported
 from dsx.space.network.calls import CONVOLUTIONS, Calls
+from dsx.torch_private import (
+    CONV_FORWARD,
+    has_backward_hooks,
+    has_forward_hooks,
+    own_buffers,
+    own_children,
+    own_parameters,
+)
 
 FUNCTIONAL = "(no module)"
 """Stands for what is computed by a call such as F.conv2d, or by a module in a plain list."""
@@ -36,7 +44,7 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
         problem = irreplaceable(module, held)
         if problem is None and module not in calls.modules:
             problem = _uncalled(module, calls)
-        used = any(id(p) in calls.weights for p in module._parameters.values())
+        used = any(id(p) in calls.weights for p in own_parameters(module).values())
         if problem is None and (used or module in read):
             problem = Unsupported("the network's own code reads its weights")
         if problem is not None:
@@ -48,7 +56,7 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
 
 
 def _uncalled(conv: nn.Module, calls: Calls) -> Unsupported:
-    if id(conv._parameters["weight"]) not in calls.weights:
+    if id(own_parameters(conv)["weight"]) not in calls.weights:
         return Unsupported("is not called in a forward pass")
     return Unsupported(
         "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
@@ -58,7 +66,7 @@ def _uncalled(conv: nn.Module, calls: Calls) -> Unsupported:
 
 def holders(network: nn.Module) -> Holders:
     """Count the modules that hold each parameter, by its identity."""
-    return Counter(id(p) for module in network.modules() for p in module._parameters.values())
+    return Counter(id(p) for module in network.modules() for p in own_parameters(module).values())
 
 
 def irreplaceable(conv: nn.Module, held: Holders) -> Unsupported | None:
@@ -71,28 +79,22 @@ def irreplaceable(conv: nn.Module, held: Holders) -> Unsupported | None:
     Returns:
         The reason why it cannot; None if it can.
     """
-    if is_parametrized(conv) or conv._parameters.get("weight") is None:
+    if is_parametrized(conv) or own_parameters(conv).get("weight") is None:
         return Unsupported("its weight is computed from others")
     if type(conv) is not nn.Conv2d:
         return Unsupported(f"is a {type(conv).__name__}, not a nn.Conv2d")
-    if _hooked(conv):
+    if has_forward_hooks(conv) or has_backward_hooks(conv):
         return Unsupported("hooks hang on it, and would be lost")
     if (
-        {"forward", "_conv_forward"} & vars(conv).keys()
-        or conv._modules
-        or conv._buffers
-        or len(conv._parameters) > 2
+        {"forward", CONV_FORWARD} & vars(conv).keys()
+        or own_children(conv)
+        or own_buffers(conv)
+        or len(own_parameters(conv)) > 2
     ):
         return Unsupported("more hangs on it than a weight and a bias, and would be lost")
     if problem := disagreement(conv):
         return problem
-    own = [p for p in conv._parameters.values() if p is not None]
+    own = [p for p in own_parameters(conv).values() if p is not None]
     if any(held[id(p)] > 1 for p in own):
         return Unsupported("shares weights with another module")
     return None
-
-
-def _hooked(conv: nn.Module) -> bool:
-    own = (conv._forward_hooks, conv._forward_pre_hooks, conv._backward_hooks)
-    tensors = [p._backward_hooks for p in conv._parameters.values() if p is not None]
-    return any(map(bool, (*own, conv._backward_pre_hooks, *tensors)))

@@ -1,7 +1,6 @@
 """Copies and runs of any network of the user."""
 
 import itertools
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from numbers import Number
 
@@ -14,8 +13,7 @@ from dsx.conv.sparsity import tidy
 from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.plain import plain
 from dsx.space.yaml.source import one_line
-
-_COMPILERS = frozenset(["torch._dynamo", "torch.nn.attention.flex_attention"])
+from dsx.torch_private import is_compiler_loaded
 
 
 def copied(model: nn.Module) -> nn.Module:
@@ -96,18 +94,13 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
     return output
 
 
-def uses_compiler() -> bool:
-    """Check whether the code of a network, or dsx, has loaded what compiles parts of networks."""
-    return not _COMPILERS.isdisjoint(sys.modules)
-
-
 def _uncompiled() -> AbstractContextManager[None]:
     """Run operators of higher order without compiling them, where a network may have some.
 
     Nothing else can watch what a network compiles on the way. Loading the compiler takes seconds.
     """
     stance: AbstractContextManager[None] = nullcontext()
-    return torch.compiler.set_stance("force_eager") if uses_compiler() else stance
+    return torch.compiler.set_stance("force_eager") if is_compiler_loaded() else stance
 
 
 def wrapped(output: object) -> bool:

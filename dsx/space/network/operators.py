@@ -8,6 +8,16 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry
 
+from dsx.torch_private import (
+    ADDMM_ACTIVATION,
+    FLASH_ATTENTION_CPU,
+    INT_MM,
+    TRILINEAR,
+    is_implicit_composite,
+    named_arguments,
+    operator_name,
+)
+
 aten = torch.ops.aten
 # Operators that do no multiply-adds by the convention of `flops`, in addition to those that torch
 # tags as working on each element by itself or as reductions, and to views: they sum up, compare,
@@ -164,7 +174,7 @@ def multiply_adds(
     """Count the multiply-adds of one call of an operator, each once.
 
     Args:
-        operator: Operator as `__torch_dispatch__` gets it.
+        operator: Operator as `intercept_operators` passes it on.
         args: Positional arguments of the call.
         kwargs: Named arguments of the call.
         out: Result of the call.
@@ -176,8 +186,7 @@ def multiply_adds(
     packet = getattr(operator, "overloadpacket", operator)
     formula = _FORMULAS.get(packet)
     if formula is not None:
-        names = [argument.name for argument in operator._schema.arguments]
-        return formula(dict(zip(names, args, strict=False)) | dict(kwargs), out)
+        return formula(named_arguments(operator, args, kwargs), out)
     count: Callable[..., int] | None = flop_registry.get(packet)
     if count is not None:
         # torch counts a multiplication and an addition as two.
@@ -189,25 +198,13 @@ def is_composite(operator: Any) -> bool:
     """Check whether an operator is only a name for others, which are counted in its place.
 
     Args:
-        operator: Operator as `__torch_dispatch__` gets it.
+        operator: Operator as `intercept_operators` passes it on.
     """
-    key = torch._C.DispatchKey.CompositeImplicitAutograd
     return (
-        isinstance(operator, torch._ops.OpOverload)
+        is_implicit_composite(operator)
         and operator.overloadpacket not in _FORMULAS
         and operator.overloadpacket not in flop_registry
-        and operator.has_kernel_for_dispatch_key(key)
     )
-
-
-def operator_name(operator: Any) -> str:
-    """Return the name of an operator with its namespace, such as "aten::mm".
-
-    Args:
-        operator: Operator as `__torch_dispatch__` gets it.
-    """
-    schema = getattr(operator, "_schema", None)
-    return str(operator.name()) if schema is None else str(schema.name)
 
 
 def _vector(given: Given, out: object) -> int:
@@ -266,14 +263,14 @@ _FORMULAS: dict[Any, Callable[[Given, object], int]] = {
     aten.addmv_: _vector,
     aten.dot: _vector,
     aten.vdot: _vector,
-    aten._int_mm: _matrices,
-    aten._addmm_activation: _added_matrices,
+    INT_MM: _matrices,
+    ADDMM_ACTIVATION: _added_matrices,
     aten.addmm_: _added_matrices,
     aten.addbmm: _added_batches,
     aten.addbmm_: _added_batches,
     aten.baddbmm_: _added_batches,
-    aten._trilinear: _trilinear,
+    TRILINEAR: _trilinear,
     aten.mkldnn_rnn_layer: _recurrent,
     aten.conv_tbc: _time_batch_convolution,
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    FLASH_ATTENTION_CPU: _attention,
 }

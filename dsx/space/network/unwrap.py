@@ -5,6 +5,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from dsx.errors import DsxError
+from dsx.torch_private import own_children, without_compiler
 
 _AROUND = (nn.DataParallel, DistributedDataParallel, AveragedModel)
 _SHARDED = ("FullyShardedDataParallel", "FSDPModule")
@@ -42,7 +43,7 @@ def unwrap_parts(network: nn.Module) -> list[str]:
     """
     found = []
     for path, parent in list(network.named_modules()):
-        for name, child in list(parent._modules.items()):
+        for name, child in list(own_children(parent).items()):
             if child is not None and _inside(child) is not None:
                 inner, wrappers = unwrap(child)
                 setattr(parent, name, inner)
@@ -70,13 +71,9 @@ def wrapper_note(wrappers: list[str], parts: list[str]) -> list[str]:
 def _inside(module: nn.Module) -> nn.Module | None:
     if isinstance(module, _AROUND):
         inside = module.module
-    # By name, since importing its private module takes a second: torch._dynamo.OptimizedModule.
-    elif type(module).__name__ == "OptimizedModule":
-        inside = module._orig_mod
-    else:
-        return None
-    assert isinstance(inside, nn.Module)
-    return inside
+        assert isinstance(inside, nn.Module)
+        return inside
+    return without_compiler(module)
 
 
 def _check(network: nn.Module) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import fnmatch
 from collections.abc import Iterator, Sequence
 
-from dsx.activity import each
+from dsx.activity import Kind, each
 from dsx.errors import did_you_mean, quoted
 from dsx.space.network.analysis import NetworkAnalysis
 from dsx.space.network.slots import Slot
@@ -12,8 +12,6 @@ from dsx.space.options.choices import Choices
 from dsx.space.options.options import offer
 from dsx.space.yaml.schema import Rule
 from dsx.space.yaml.source import Source
-
-STEP = "listing the options of each slot"
 
 
 def rule_choices(
@@ -42,9 +40,10 @@ def rule_choices(
         if rule.keep:
             continue
         shared = rule.share == "rule"
+        groups = [matched] if shared else [[slot] for slot in matched]
         offers = [
             offer(rule, rule.match if shared else group[0].name, group)
-            for group in each([matched] if shared else [[slot] for slot in matched], STEP, "slot")
+            for group in each(groups, Kind.LISTING_OPTIONS, "slot")
         ]
         if all(len(choices.settings()) == 1 for choices in offers):
             raise source.error(("slots", number), _nothing_left(offers[0]))

@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from dsx.conv import set_mode
 from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.space.network.network import copied, run
 from dsx.space.probe.generators import generators_of
 from dsx.space.weights.state import restore, state_of
+from dsx.torch_private import NormBase, intercept_operators, is_overload, named_arguments
 
 TOLERANCE = 1e-4
 """Difference of two outputs that are taken for equal, as a part of the largest number: sums in
@@ -39,45 +38,35 @@ class Behaviour:
     normalising: int
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Watch:
     """Notes the operators that draw random numbers, and those that use statistics of the batch."""
 
-    supports_higher_order_operators = True
-
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.drawing: dict[str, None] = {}
         self.normalising = 0
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        self.normalising += _uses_batch_statistics(func, args, given)
+    def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call an operator, and note if it draws random numbers or uses batch statistics."""
+        self.normalising += _uses_batch_statistics(operator, args, kwargs)
         # Operators of higher order have no tags.
-        if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
-            return func(*args, **given)
+        if torch.Tag.nondeterministic_seeded not in getattr(operator, "tags", ()):
+            return operator(*args, **kwargs)
         before = torch.get_rng_state()
-        out = func(*args, **given)
+        out = operator(*args, **kwargs)
         # Dropout in eval mode has the tag as well.
-        if given.get("generator") is not None or not torch.equal(torch.get_rng_state(), before):
-            self.drawing[str(func.overloadpacket)] = None
+        if kwargs.get("generator") is not None or not torch.equal(torch.get_rng_state(), before):
+            self.drawing[str(operator.overloadpacket)] = None
         return out
 
 
-def _uses_batch_statistics(func: Any, args: tuple[Any, ...], given: Mapping[str, Any]) -> bool:
+def _uses_batch_statistics(operator: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Check whether an operator normalises by statistics of several images."""
-    if not isinstance(func, torch._ops.OpOverload):
+    if not is_overload(operator):
         return False
-    name = func.overloadpacket.__name__
+    name = operator.overloadpacket.__name__
     if "batch_norm" not in name or "backward" in name or not isinstance(args[0], Tensor):
         return False
-    names = [argument.name for argument in func._schema.arguments]
-    values = dict(zip(names, args, strict=False)) | dict(given)
+    values = named_arguments(operator, args, kwargs)
     training = name == "batch_norm_with_update" or values.get("training") or values.get("train")
     # An instance norm goes through the images of a batch as channels of one.
     return bool(training) and args[0].shape[0] > 1
@@ -116,7 +105,8 @@ def why_random(network: nn.Module, images: Tensor) -> str | None:
         Such as "aten.rand_like draws"; None if nothing draws.
     """
     twin = set_mode(copied(network), False)
-    with generators_of(twin) as drawn, _Watch() as watch:
+    watch = _Watch()
+    with generators_of(twin) as drawn, intercept_operators(watch.call):
         run(twin, images)
         draws = [*watch.drawing, *drawn()]
     return _listed(draws) if draws else None
@@ -163,7 +153,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _check_norms(network: nn.Module) -> None:
     for name, module in network.named_modules():
-        if isinstance(module, _NormBase) and module.training and module.track_running_stats:
+        if isinstance(module, NormBase) and module.training and module.track_running_stats:
             raise DsxError(
                 f"its batch norm {name} is in train mode after eval(), so that each image that is "
                 "classified changes its statistics: let train(mode) and eval() pass the mode on"
@@ -174,7 +164,8 @@ def _check_repeatable(network: nn.Module, images: Tensor) -> Behaviour:
     """Run a network again on the same images and return how it has behaved."""
     before = {name: tensor.clone() for name, tensor in state_of(network).items()}
     with generators_of(network) as drawn:
-        with _Watch() as watch:
+        watch = _Watch()
+        with intercept_operators(watch.call):
             output = run(network, images)
         after = state_of(network)
         changed = [name for name, tensor in before.items() if not _equal(tensor, after.get(name))]
@@ -270,7 +261,7 @@ def _batch_notes(network: nn.Module, images: Tensor, found: Behaviour) -> list[s
     norms = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, _NormBase) and module.running_mean is None
+        if isinstance(module, NormBase) and module.running_mean is None
     ]
     why = "its code mixes images"
     if norms:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import ConvSpec, DsxConv, set_mode
 from dsx.errors import DsxError, SpaceError
 from dsx.process import torch_threads
@@ -40,7 +40,7 @@ def probe(space: SearchSpace) -> tuple[str, ...]:
             compute the same once it is deployed.
     """
     try:
-        with torch.random.fork_rng(), activity("checking that the network can be redesigned"):
+        with torch.random.fork_rng(), activity(Kind.PROBING_NETWORK):
             # The result is the same each time, also if the network is random.
             torch.manual_seed(0)
             network, images = space.network(fresh=True), _images(space)

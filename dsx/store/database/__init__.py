@@ -13,14 +13,11 @@ from dsx.store.database.engine import (
 )
 from dsx.store.database.failures import SQLAlchemyError, one_line_errors
 from dsx.store.database.open_connections import roll_back_open
-from dsx.store.database.schema import COMPLETE, FAILED, REJECTED, StudyRow, now
+from dsx.store.database.schema import StudyRow, now
 from dsx.store.database.server import SERVER_SECONDS, connection_lost
 
 __all__ = [
-    "COMPLETE",
     "DEFAULT_STORAGE",
-    "FAILED",
-    "REJECTED",
     "SERVER_SECONDS",
     "DamagedRow",
     "Engine",

@@ -10,10 +10,11 @@ instead of an error of the database driver. Then there are two ways to read:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import JSON, Column, Dialect, FromClause, inspect
+from sqlalchemy import JSON, Column, Dialect, FromClause, String, inspect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dsx.analysis import Record, from_json, to_json
@@ -107,6 +108,23 @@ class CheckedRecord(Checked):
 
     def _validated(self, value: Any) -> Any:
         return from_json(self.record, value)
+
+
+class CheckedEnum(Checked):
+    """A column of the members of an enumeration, which are stored as their values.
+
+    Args:
+        enum: Class of the members.
+    """
+
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__(String(255), enum)
+        self.enum = enum
+
+    def _validated(self, value: Any) -> Any:
+        return self._adapter.validate_python(value)
 
 
 def damage(table: FromClause, values: Mapping[Any, Any]) -> str | None:

@@ -1,14 +1,14 @@
 """The contents of a database: whether it is dsx's, of which schema version, and complete."""
 
+import re
 from collections.abc import Collection
 
 import sqlalchemy
-from sqlalchemy import Engine, Inspector, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, select
 
-from dsx.errors import StorageError
+from dsx.errors import StorageError, quoted
 from dsx.parameters import parameter
-from dsx.store.database.schema import SCHEMA_VERSION, Base, DatabaseRow, StudyRow
+from dsx.store.database.schema import VERSION_TABLE, Base, DatabaseRow
 
 OPTUNA = frozenset({"studies", "trials", "version_info"})
 """Some of the tables of Optuna."""
@@ -44,47 +44,44 @@ def check_owner(engine: Engine, adopt: bool) -> None:
         )
 
 
-def check_version(engine: Engine) -> bool:
-    """Refuse a database with another schema than this version of dsx knows.
-
-    A database without a version and without a study is one whose creation was interrupted.
+def check_version(engine: Engine, latest: int) -> int:
+    """Return the schema version of a database.
 
     Args:
         engine: The database.
+        latest: Schema version that this version of dsx writes.
 
     Returns:
-        False if dsx's tables are not there yet, or not all of them.
+        The version, at most the latest one; 0 if the database holds no tables of dsx.
 
     Raises:
-        StorageError: If it was written by another version of dsx; names its schema.
+        StorageError: If the tables are of a newer version or from before schema versions, or if
+            the version or the id of the database is damaged.
     """
-    inspector = sqlalchemy.inspect(engine)
-    versions: list[int] = []
-    if inspector.has_table(DatabaseRow.__tablename__):
-        with Session(engine) as session:
-            versions = [row.schema for row in session.scalars(select(DatabaseRow))]
-    if not versions and _has_studies(engine, inspector):
+    tables = set(sqlalchemy.inspect(engine).get_table_names())
+    if not tables & {VERSION_TABLE, *Base.metadata.tables}:
+        return 0
+    if VERSION_TABLE not in tables:
         raise StorageError(
-            "it was written by a version of dsx that is older than schema versions (use another "
-            "database for this version)"
+            "it was created by a version of dsx that is older than schema versions (use another "
+            "database)"
         )
-    if len(versions) > 1:
+    stored = str(_only_value(engine, VERSION_TABLE, "version_num"))
+    if not re.fullmatch("[1-9][0-9]{0,8}", stored):
         raise StorageError(
-            f"the database is damaged: {DatabaseRow.__tablename__} has {len(versions)} rows "
-            "(allowed: 1)"
+            f"the database is damaged: {VERSION_TABLE} has the version {quoted(stored)} (allowed: "
+            f"1 to {latest})"
         )
-    for version in versions:
-        if version > SCHEMA_VERSION:
-            advice = "update dsx"
-        elif version < SCHEMA_VERSION:
-            advice = "use another database for this version"
-        else:
-            continue
+    version = int(stored)
+    if version > latest:
         raise StorageError(
-            f"it was written by another version of dsx: schema {version}, and this one knows "
-            f"schema {SCHEMA_VERSION} only ({advice})"
+            f"it has schema version {version}, and this version of dsx supports 1 to {latest} "
+            "(update dsx)"
         )
-    return bool(versions)
+    if DatabaseRow.__tablename__ not in tables:
+        raise StorageError(f"the database is damaged: {DatabaseRow.__tablename__} is missing")
+    _only_value(engine, DatabaseRow.__tablename__, "id")
+    return version
 
 
 def check_tables(engine: Engine) -> None:
@@ -120,12 +117,14 @@ def check_tables(engine: Engine) -> None:
                 )
 
 
-def _has_studies(engine: Engine, inspector: Inspector) -> bool:
-    if not inspector.has_table(StudyRow.__tablename__):
-        return False
+def _only_value(engine: Engine, table: str, column: str) -> object:
+    """Return the value of a table that must have one row."""
+    values = select(sqlalchemy.table(table, sqlalchemy.column(column)))
     with engine.connect() as connection:
-        row = select(sqlalchemy.literal(1)).select_from(StudyRow).limit(1)
-        return connection.scalar(row) is not None
+        found = connection.scalars(values).all()
+    if len(found) != 1:
+        raise StorageError(f"the database is damaged: {table} has {len(found)} rows (allowed: 1)")
+    return found[0]
 
 
 def _listed(tables: Collection[str]) -> str:

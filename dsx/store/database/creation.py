@@ -19,12 +19,15 @@ LOCK = int.from_bytes(b"dsx")
 
 
 @contextmanager
-def creating(engine: Engine, file: Path | None) -> Iterator[None]:
+def creating(
+    engine: Engine, file: Path | None, wait_seconds: float = WAIT_SECONDS
+) -> Iterator[None]:
     """Hold the right to create tables.
 
     Args:
         engine: The database.
         file: The file of a SQLite database; None for one in memory, and for a server.
+        wait_seconds: Time to wait for another process that holds the lock.
 
     Raises:
         OSError: If the lock of a file cannot be had.
@@ -34,7 +37,7 @@ def creating(engine: Engine, file: Path | None) -> Iterator[None]:
         # Next to the file itself: a process that opens a symbolic link to it shares this lock.
         # Not Path.resolve, which raises an error that is no OSError for a link to itself.
         place = Path(os.path.realpath(file))
-        with locked(place.with_name(f"{place.name}.lock"), WAIT_SECONDS):
+        with locked(place.with_name(f"{place.name}.lock"), wait_seconds):
             yield
     elif engine.dialect.name == "sqlite":
         yield
@@ -43,6 +46,6 @@ def creating(engine: Engine, file: Path | None) -> Iterator[None]:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # The lock ends with the connection, which is closed and not used again.
             connection.detach()
-            connection.execute(text(f"SET lock_timeout = '{WAIT_SECONDS}s'"))
+            connection.execute(text(f"SET lock_timeout = '{wait_seconds}s'"))
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
             yield

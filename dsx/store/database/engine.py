@@ -1,6 +1,5 @@
 """Open a database so that readers never block writers, and exactly one process makes its tables."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,9 @@ from dsx.parameters import parameter
 from dsx.secret import hidden
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
+from dsx.store.database.migration import MIGRATIONS, latest_version, migrate
 from dsx.store.database.open_connections import track
-from dsx.store.database.schema import SCHEMA_VERSION, Base, DatabaseRow
+from dsx.store.database.schema import Base, DatabaseRow
 from dsx.store.database.server import SERVER_SECONDS, addressed, engine_options, wait_for_server
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
@@ -60,30 +60,36 @@ def shown(url: URL) -> str:
 
 
 def open_database(
-    storage: str, create: bool, patience: float = SERVER_SECONDS, adopt: bool = False
+    storage: str,
+    create: bool,
+    patience: float = SERVER_SECONDS,
+    adopt: bool = False,
+    migrations: Path = MIGRATIONS,
 ) -> Engine:
     """Connect to a database.
 
     Args:
         storage: Any SQLAlchemy URL.
-        create: Whether missing folders, files and tables are made. Without it the database is
-            only read, and may lie where nothing can be written.
-        patience: Seconds for which a server that goes away later is waited for.
+        create: Whether to create missing folders, files and tables, and to migrate tables of an
+            earlier schema version. Otherwise the database is only read, and its folder need not be
+            writable.
+        patience: Time to wait for a server that goes away later, in seconds.
         adopt: Whether to create the tables also in a database that holds those of other programs.
+        migrations: Folder of the migrations, which determine the schema version.
 
     Returns:
         The engine.
 
     Raises:
-        StorageError: If the database cannot be opened, keeps nothing, is of another program or of
-            another version of dsx, or lacks a column; the password is never shown.
+        StorageError: If the database cannot be opened, is in memory, belongs to another program,
+            has another schema version or lacks a column; the password is never shown.
     """
     url = parse_url(storage)
     _refuse_memory(url)
     file = sqlite_file(url)
     try:
-        if file and not create and not file.exists():
-            raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
+        if not create:
+            _check_exists(url)
         if file and file.is_dir():
             raise StorageError(f"{shown(url)} cannot be opened: it is a folder")
         if file and create:
@@ -93,8 +99,8 @@ def open_database(
         engine = tuned(url) if create or not file else _read_only(url, file)
         if create:
             with creating(engine, file):
-                _create_tables(engine, url, adopt)
-        missing = not _usable(engine, url)
+                _create_tables(engine, url, adopt, migrations)
+        missing = not _usable(engine, url, migrations)
         if engine.dialect.name != "sqlite":
             wait_for_server(engine, patience)
     # The driver of SQLite decodes what it finds in a damaged schema.
@@ -105,22 +111,55 @@ def open_database(
     return engine
 
 
-def _create_tables(engine: Engine, url: URL, adopt: bool) -> None:
-    """Create the tables that are missing, unless the database is not dsx's."""
+def open_existing(storage: str, patience: float = SERVER_SECONDS) -> Engine:
+    """Open an existing database for writing; a database that does not exist is not created.
+
+    Args:
+        storage: SQLAlchemy URL of the database.
+        patience: Seconds to wait for a database server that becomes unreachable.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StorageError: If the database does not exist or cannot be opened.
+    """
+    _check_exists(parse_url(storage))
+    return open_database(storage, True, patience)
+
+
+def _check_exists(url: URL) -> None:
+    file = sqlite_file(url)
+    if file and not file.exists():
+        raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
+
+
+def _create_tables(engine: Engine, url: URL, adopt: bool, migrations: Path) -> None:
+    """Create or migrate the tables, unless the database is not dsx's; create missing ones."""
+    latest = latest_version(migrations)
     with _naming(url):
         check_owner(engine, adopt)
-        check_version(engine)
+        if check_version(engine, latest) < latest:
+            migrate(engine, migrations)
     Base.metadata.create_all(engine)
-    _identify(engine)
+    # A database that cannot be written to is refused here, before any work.
+    with Session(engine) as session, session.begin():
+        session.execute(update(DatabaseRow).values(id=DatabaseRow.id))
 
 
-def _usable(engine: Engine, url: URL) -> bool:
+def _usable(engine: Engine, url: URL, migrations: Path) -> bool:
     """Check whether the tables of dsx exist; raise an error if they cannot be used."""
+    latest = latest_version(migrations)
     with _naming(url):
-        usable = check_version(engine)
-        if usable:
+        version = check_version(engine, latest)
+        if 0 < version < latest:
+            raise StorageError(
+                f"it has schema version {version}, and this version of dsx reads {latest} "
+                "(`dsx search` migrates it)"
+            )
+        if version:
             check_tables(engine)
-    return usable
+    return version > 0
 
 
 @contextmanager
@@ -174,14 +213,6 @@ def database_id(engine: Engine) -> str:
     """
     with Session(engine) as session:
         return session.scalars(select(DatabaseRow.id)).one()
-
-
-def _identify(engine: Engine) -> None:
-    with Session(engine) as session, session.begin():
-        if session.scalar(select(DatabaseRow)) is None:
-            session.add(DatabaseRow(schema=SCHEMA_VERSION, id=secrets.token_hex(16)))
-        # A database that cannot be written to is refused here, before any work.
-        session.execute(update(DatabaseRow).values(id=DatabaseRow.id))
 
 
 def tuned(url: URL) -> Engine:

@@ -1,4 +1,7 @@
-"""dsx's own tables; they lie beside Optuna's in one database."""
+"""dsx's own tables, which share a database with Optuna's.
+
+A change of these tables needs a migration: a file with the next number in `migrations/versions/`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -22,15 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dsx.analysis import DeploymentFacts, Provenance
-from dsx.store.database.checked import Checked, CheckedRecord, refuse_damaged
+from dsx.analysis import DeploymentFacts, Provenance, TrialState
+from dsx.store.database.checked import Checked, CheckedEnum, CheckedRecord, refuse_damaged
 
-SCHEMA_VERSION = 2
-"""Version of the layout of these tables."""
-
-# What can become of a draw.
-RUNNING, INTERRUPTED = "running", "interrupted"
-COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
+VERSION_TABLE = "dsx_schema_version"
+"""Alembic's table of the schema version of dsx; Optuna's is `alembic_version`."""
 
 
 def now() -> datetime:
@@ -40,7 +39,6 @@ def now() -> datetime:
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-State = Literal["running", "interrupted", "complete", "rejected", "failed", "repeated"]
 Objectives = Annotated[dict[str, Literal["minimize", "maximize"]], Field(min_length=1)]
 Lines = Checked(Text(), str)
 
@@ -67,6 +65,17 @@ class MetricFacts(BaseModel):
     settings: dict[str, Any]
 
 
+def is_own(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
+    """Check whether part of a database belongs to dsx; Alembic compares nothing else.
+
+    Args:
+        name: Name of the part; None for the default schema of the database.
+        kind: Kind of the part: "schema", "table", "column", "index" and others.
+        parents: Names of the schema and the table to which the part belongs.
+    """
+    return kind != "table" or str(name).startswith("dsx_")
+
+
 def _object(kind: Any) -> Checked:
     return Checked(JSON(), kind)
 
@@ -90,11 +99,10 @@ event.listen(Base, "refresh", refuse_damaged, propagate=True)
 
 
 class DatabaseRow(Base):
-    """The database itself; there is one row."""
+    """The id of the database, by which its files are recognised; there is one row."""
 
     __tablename__ = "dsx_database"
-    schema: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str]
+    id: Mapped[str] = mapped_column(primary_key=True)
 
 
 class DeviceRow(Base):
@@ -113,7 +121,7 @@ class DesignRow(Base):
     model: Mapped[str]
     model_args: Mapped[dict[str, Any]]
     spec: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, dict[str, Any]]))
-    words: Mapped[str] = mapped_column(Lines)
+    description: Mapped[str] = mapped_column(Lines)
 
 
 class ProtocolRow(Base):
@@ -229,7 +237,7 @@ class TrialRow(Base):
     study: Mapped[str] = mapped_column(ForeignKey(StudyRow.name), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     design: Mapped[str | None] = mapped_column(ForeignKey(DesignRow.id))
-    state: Mapped[str] = mapped_column(Checked(String(255), State))
+    state: Mapped[TrialState] = mapped_column(CheckedEnum(TrialState))
     reason: Mapped[str] = mapped_column(Lines, default="")
     feasible: Mapped[bool] = mapped_column(default=False)
     begun_at: Mapped[datetime] = mapped_column(default=now)

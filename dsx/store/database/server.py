@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import DsxError, StorageError, WorkFailed
 from dsx.parameters import parameter
 
@@ -120,7 +120,7 @@ class _Waiting:
             "measured (%s)",
             *(self.where, _words(self.seconds), cause),
         )
-        with activity(f"waiting for {self.where}"):
+        with activity(Kind.WAITING_FOR_SERVER, detail=self.where):
             while True:
                 self._sleep(begin)
                 try:

@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import StorageError, WorkFailed
 from dsx.parameters import parameter
 from dsx.store.database.engine import tuned
@@ -139,7 +139,7 @@ class Lease:
             "process is alive",
             *(self.study, holder.pid, holder.host, self.intervals.takeover),
         )
-        with activity(f"waiting to see whether process {holder.pid} on {holder.host} is alive"):
+        with activity(Kind.CHECKING_LEASE, detail=f"{holder.host}:{holder.pid}"):
             yield
 
     def _replace(self, watched: LeaseRow | None, waited: float) -> bool:

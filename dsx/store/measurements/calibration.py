@@ -4,6 +4,7 @@ A database keeps its own, so that its numbers stay comparable. One that has none
 this machine, which lies in the user's cache, so that numbers of several databases compare too.
 """
 
+import functools
 import json
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -30,18 +31,21 @@ _CONTENT = TypeAdapter(Content)
 
 
 class Calibration(MutableMapping[str, float]):
-    """Milliseconds by the sentinel's situation: the mapping that timings read and add to.
+    """Reference times in milliseconds by situation: the mapping that timings read and extend.
 
     Args:
-        engine: The database that knows them.
-        device: Fingerprint of this device.
-        memory: Where new ones go; None writes them to no database.
+        measurements: Measurements of this device, whose database holds the reference times. If it
+            is read only, new reference times are not written to it.
     """
 
-    def __init__(self, engine: Engine, device: str, measurements: MeasurementStore | None) -> None:
-        self._device, self._memory = device, measurements
-        self._machine = MachineReferenceTimes(device)
-        self._known = _stored(engine, device)
+    def __init__(self, measurements: MeasurementStore) -> None:
+        self._measurements = measurements
+        self._machine = MachineReferenceTimes(measurements.device)
+
+    @functools.cached_property
+    def _known(self) -> dict[str, float]:
+        """The stored reference times, loaded when they are first needed."""
+        return _stored(self._measurements.engine, self._measurements.device)
 
     def __getitem__(self, situation: str) -> float:
         if situation not in self._known:
@@ -53,21 +57,22 @@ class Calibration(MutableMapping[str, float]):
         self._machine[situation] = milliseconds
 
     def _learn(self, situation: str, milliseconds: float) -> None:
-        if self._memory is not None:
-            milliseconds = self._agreed(self._memory, situation, milliseconds)
+        if not self._measurements.read_only:
+            milliseconds = self._agreed(situation, milliseconds)
         self._known[situation] = milliseconds
 
-    def _agreed(self, measurements: MeasurementStore, situation: str, milliseconds: float) -> float:
-        """Store a reference unless another process was first; return the stored one."""
+    def _agreed(self, situation: str, milliseconds: float) -> float:
+        """Store a reference time unless another process was first; return the stored one."""
+        measurements, device = self._measurements, self._measurements.device
 
         def row() -> SentinelRow:
-            return SentinelRow(device=self._device, situation=situation, milliseconds=milliseconds)
+            return SentinelRow(device=device, situation=situation, milliseconds=milliseconds)
 
-        stored = _stored(measurements.engine, self._device)
+        stored = _stored(measurements.engine, device)
         if situation not in stored:
             if measurements.add_new(row()):
                 return milliseconds
-            stored = _stored(measurements.engine, self._device)
+            stored = _stored(measurements.engine, device)
         if situation not in stored:
             # The row is damaged.
             measurements.add_once(row())

@@ -1,6 +1,7 @@
 """Memory: what was measured, found again by subject, metric, protocol and device."""
 
 import array
+import functools
 import hashlib
 import json
 import math
@@ -15,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from dsx.analysis import DeploymentFacts
 from dsx.conv.deploy import Choice
-from dsx.measure import Device, Measurement
+from dsx.measure import Device, Measurement, this_device
 from dsx.plain import canonical_hash
 from dsx.space import Design
 from dsx.store.database.checked import DamagedRow, damage
-from dsx.store.database.engine import transaction
+from dsx.store.database.engine import open_database, transaction
 from dsx.store.database.schema import (
     Base,
     DeploymentRow,
@@ -30,7 +31,7 @@ from dsx.store.database.schema import (
     ProtocolRow,
     now,
 )
-from dsx.store.database.server import repeated_if_lost
+from dsx.store.database.server import SERVER_SECONDS, repeated_if_lost
 from dsx.store.measurements.readings import usable
 
 FLUSH_SECONDS = 1.0
@@ -55,14 +56,18 @@ class MeasurementStore:
     """The measurements of one device in one database.
 
     Args:
-        engine: The database; its tables exist.
-        device: Whose numbers are read and written.
+        engine: Engine of the database; its tables exist.
+        device: Device whose measurements are read and written.
+        read_only: Whether the database is opened for reading only.
     """
 
-    def __init__(self, engine: Engine, device: Device) -> None:
+    def __init__(self, engine: Engine, device: Device, read_only: bool = False) -> None:
         self.engine = engine
         self.device = device.fingerprint
+        self.read_only = read_only
         self._flushed = -math.inf
+        if read_only:
+            return
         facts = {name: getattr(device, name) for name in device.__dataclass_fields__}
         self.add_once(DeviceRow(fingerprint=self.device, facts=facts))
 
@@ -115,12 +120,12 @@ class MeasurementStore:
             raise DamagedRow(f"the database is damaged: dsx_devices has no row {device!r}")
         return row.facts
 
-    def add_design(self, design: Design, words: str) -> None:
+    def add_design(self, design: Design, description: str) -> None:
         """Write down a design.
 
         Args:
             design: Any design.
-            words: Its description.
+            description: Description of the design.
         """
         self.add_once(
             DesignRow(
@@ -128,7 +133,7 @@ class MeasurementStore:
                 model=design.model,
                 model_args=dict(design.model_args),
                 spec=design.spec_json(),
-                words=words,
+                description=description,
             )
         )
 
@@ -304,22 +309,42 @@ class MeasurementStore:
                 return
 
 
-class FormCache(MutableMapping[str, Choice]):
-    """The deployed forms chosen on a device: the mapping that `deploy` reads and adds to.
+def open_measurements(storage: str, patience: float = SERVER_SECONDS) -> MeasurementStore:
+    """Open a database for measurements on this device; it is created if it does not exist.
 
     Args:
-        engine: The database that knows them.
-        device: Fingerprint of the device.
-        memory: Where new ones go; None keeps them in this object only.
+        storage: SQLAlchemy URL of the database.
+        patience: Seconds to wait for a database server that becomes unreachable.
+
+    Returns:
+        The measurements of this device.
+
+    Raises:
+        StorageError: If the database cannot be opened.
+    """
+    return MeasurementStore(open_database(storage, True, patience), this_device())
+
+
+class FormCache(MutableMapping[str, Choice]):
+    """The deployed forms selected on a device: the mapping that `deploy` reads and extends.
+
+    Args:
+        measurements: Measurements of the device, whose database holds the forms. If it is read
+            only, new forms are kept in this object.
     """
 
-    def __init__(self, engine: Engine, device: str, measurements: MeasurementStore | None) -> None:
-        self._memory = measurements
+    def __init__(self, measurements: MeasurementStore) -> None:
+        self._measurements = measurements
+
+    @functools.cached_property
+    def _choices(self) -> dict[str, Choice]:
+        """The stored forms, loaded when they are first needed."""
+        store = self._measurements
         query = select(FormRow.situation, FormRow.form, FormRow.seconds)
-        with Session(engine) as session:
-            self._choices = {
+        with Session(store.engine) as session:
+            return {
                 row.situation: Choice(form=row.form, seconds=row.seconds)
-                for row in session.execute(query.where(FormRow.device == device))
+                for row in session.execute(query.where(FormRow.device == store.device))
                 # What is left out is selected by timing once more, and written over.
                 if not damage(FormRow.__table__, row._mapping)
             }
@@ -329,11 +354,11 @@ class FormCache(MutableMapping[str, Choice]):
 
     def __setitem__(self, situation: str, choice: Choice) -> None:
         self._choices[_key(situation)] = choice
-        if self._memory is None:
+        if self._measurements.read_only:
             return
-        self._memory.add_once(
+        self._measurements.add_once(
             FormRow(
-                device=self._memory.device,
+                device=self._measurements.device,
                 situation=_key(situation),
                 facts=json.loads(situation),
                 form=choice.form,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Reason, grouped
+from dsx.analysis import Reason, TrialState, grouped
 from dsx.store.database.checked import damage
-from dsx.store.database.schema import FAILED, DesignRow, StudyRow, TrialDetailRow, TrialRow
+from dsx.store.database.schema import DesignRow, StudyRow, TrialDetailRow, TrialRow
 from dsx.store.studies.outcomes import read_details, read_trials, slot_names
-from dsx.store.studies.read import find_study, named_studies
+from dsx.store.studies.study import find_study, named_studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class FailedTrial:
         study: Name of the study.
         number: Number of the trial.
         design: Id of the design.
-        words: Description of the design.
+        description: Description of the design.
         reason: Reason of the failure in one line.
         traceback: Traceback of the failure; empty if none is stored.
     """
@@ -28,7 +28,7 @@ class FailedTrial:
     study: str
     number: int
     design: str
-    words: str
+    description: str
     reason: str
     traceback: str
 
@@ -69,15 +69,15 @@ def load_failed(engine: Engine, name: str | None) -> list[FailedStudy]:
 
 def _failed(session: Session, study: StudyRow) -> FailedStudy:
     rows, _ = read_trials(session, study.name)
-    failed = [row for row in rows if row.state == FAILED]
-    words = _words(session, study.name)
+    failed = [row for row in rows if row.state == TrialState.FAILED]
+    descriptions = _descriptions(session, study.name)
     tracebacks = read_details(session, study.name, TrialDetailRow.traceback)
     trials = tuple(
         FailedTrial(
             study=study.name,
             number=row.number,
             design=row.design or "",
-            words=words.get(row.design or "", ""),
+            description=descriptions.get(row.design or "", ""),
             reason=row.reason,
             traceback=tracebacks.get(row.number, ""),
         )
@@ -89,11 +89,13 @@ def _failed(session: Session, study: StudyRow) -> FailedStudy:
     return FailedStudy(name=study.name, trials=trials, reasons=reasons)
 
 
-def _words(session: Session, study: str) -> dict[str, str]:
-    failed = select(TrialRow.design).where(TrialRow.study == study, TrialRow.state == FAILED)
-    query = select(DesignRow.id, DesignRow.words).where(DesignRow.id.in_(failed))
+def _descriptions(session: Session, study: str) -> dict[str, str]:
+    failed = select(TrialRow.design).where(
+        TrialRow.study == study, TrialRow.state == TrialState.FAILED
+    )
+    query = select(DesignRow.id, DesignRow.description).where(DesignRow.id.in_(failed))
     return {
-        row.id: row.words
+        row.id: row.description
         for row in session.execute(query)
         if not damage(DesignRow.__table__, row._mapping)
     }

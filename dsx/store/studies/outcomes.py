@@ -6,12 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Outcomes, Reason, grouped, most_common
+from dsx.analysis import Outcomes, Reason, TrialState, grouped, most_common
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import (
-    COMPLETE,
-    FAILED,
-    REJECTED,
     DesignRow,
     StudyRow,
     TrialDetailRow,
@@ -31,7 +28,7 @@ class ReadTrial(NamedTuple):
 
     number: int
     design: str | None
-    state: str
+    state: TrialState
     reason: str
 
 
@@ -46,23 +43,27 @@ def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
         The counts. Trials whose row is damaged are counted as such and otherwise left out.
     """
     rows, damaged = read_trials(session, study.name)
-    ended = [row for row in rows if row.state in (COMPLETE, REJECTED, FAILED)]
+    ended = [
+        row
+        for row in rows
+        if row.state in (TrialState.COMPLETE, TrialState.REJECTED, TrialState.FAILED)
+    ]
     candidates = [row for row in ended if row.design != study.baseline]
     states = Counter(row.state for row in candidates)
     known = {row.number for row in candidates}
     violations: dict[str, list[int]] = defaultdict(list)
-    violating = {row.number for row in candidates if row.state == REJECTED}
+    violating = {row.number for row in candidates if row.state == TrialState.REJECTED}
     for number, violated in read_details(session, study.name, TrialDetailRow.violations).items():
         if number in known and violated:
             violating.add(number)
             for name in violated:
                 violations[name].append(number)
-    failed = [(row.number, row.reason) for row in candidates if row.state == FAILED]
+    failed = [(row.number, row.reason) for row in candidates if row.state == TrialState.FAILED]
     return Outcomes(
         counts=Counter(row.state for row in rows),
-        complete=states[COMPLETE],
-        rejected=states[REJECTED],
-        failed=states[FAILED],
+        complete=states[TrialState.COMPLETE],
+        rejected=states[TrialState.REJECTED],
+        failed=states[TrialState.FAILED],
         violating=len(violating),
         failures=grouped(failed, slot_names(session, study)),
         violations=most_common(
@@ -118,6 +119,6 @@ def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
 def _baseline_failure(ended: list[ReadTrial], baseline: str) -> str:
     """Return the reason of the last failure of a baseline that is not measured."""
     own = [row for row in ended if row.design == baseline]
-    if not own or any(row.state == COMPLETE for row in own):
+    if not own or any(row.state == TrialState.COMPLETE for row in own):
         return ""
     return str(own[-1].reason)

@@ -15,6 +15,7 @@ from dsx.analysis import (
     MetricKind,
     Numbers,
     Pairs,
+    Provenance,
     agreement,
     ceiling,
     pairs,
@@ -22,7 +23,9 @@ from dsx.analysis import (
 from dsx.errors import StorageError
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import MeasurementRow, StudyRow
-from dsx.store.studies.read import find_study, load_front, load_values
+from dsx.store.studies.read import load_front, load_values
+from dsx.store.studies.results import StudyResults
+from dsx.store.studies.study import Study
 
 LEAST = 3
 """Fewer designs have no order to speak of."""
@@ -84,26 +87,48 @@ class ProxyReport:
         return _points(self.numbers, proxy.name, proxy.target)
 
 
-def load_proxies(engine: Engine, name: str | None) -> ProxyReport:
-    """Compare the orders in which metrics put the designs of a study.
+def load_proxies(study: Study) -> ProxyReport:
+    """Compare the rankings of the designs of a study by different metrics.
 
     Args:
-        engine: The database.
-        name: Of the study; None for the newest one.
+        study: The study.
 
     Returns:
         The report.
 
     Raises:
-        StorageError: If there is no such study, or too few of its designs were measured.
+        StorageError: If too few designs were measured.
     """
-    study = find_study(engine, name)
-    numbers, front = load_values(engine, study), load_front(engine, study.name)
+    numbers, front = load_values(study), load_front(study)
     return ProxyReport(
         front=front,
         numbers=numbers,
-        proxies=compare(numbers, front.kinds, study.name),
-        unknown_operators=_unknown_operators(engine, study),
+        proxies=compare(numbers, front.kinds, front.study),
+        unknown_operators=_unknown_operators(study.engine, study.row),
+    )
+
+
+def proxies_of(results: StudyResults) -> ProxyReport:
+    """Compare the rankings of the designs of an archived study by several metrics.
+
+    Args:
+        results: The results of the study, which hold its completed designs only.
+
+    Returns:
+        The report.
+
+    Raises:
+        StorageError: If too few designs were measured.
+    """
+    front = results.front
+    numbers = {entry.id: entry.metrics for entry in front.entries}
+    baseline = [each for each in results.measurements if each.design == front.baseline]
+    newest = {each.metric: each.provenance for each in baseline}
+    return ProxyReport(
+        front=front,
+        numbers=numbers,
+        proxies=compare(numbers, front.kinds, front.study),
+        unknown_operators=_unknown(newest.values()),
     )
 
 
@@ -209,8 +234,13 @@ def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
         rows = session.execute(query).all()
     sound = [row for row in rows if not damage(MeasurementRow.__table__, row._mapping)]
     # The newest reading of each metric counts.
-    newest = {row.metric: row.provenance.operators for row in sound}
+    newest = {row.metric: row.provenance for row in sound}
+    return _unknown(newest.values())
+
+
+def _unknown(provenances: Iterable[Provenance]) -> dict[str, int]:
+    """Join the operators that counts leave out."""
     found: dict[str, int] = {}
-    for operators in newest.values():
+    for operators in (provenance.operators for provenance in provenances):
         found |= {} if operators is None else operators.unknown_operators
     return found

@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Outcomes
-from dsx.store.database.schema import COMPLETE, LeaseRow, StudyRow, TrialRow
+from dsx.analysis import Outcomes, TrialState
+from dsx.store.database.schema import LeaseRow, StudyRow, TrialRow
 from dsx.store.lease.presence import Presence
 from dsx.store.studies.outcomes import load_outcomes
-from dsx.store.studies.read import find_study
+from dsx.store.studies.study import find_study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class StudyLine:
         name: Of the study.
         space: Name of its space.
         begun_at: In UTC.
-        draws: Trials of any end.
+        trials: Number of trials in any state.
         complete: Number of completed designs.
         outcomes: Outcomes of the trials.
         running: The process that runs it, as host:pid; empty if none does. One that was killed may
@@ -31,7 +31,7 @@ class StudyLine:
     name: str
     space: str
     begun_at: datetime
-    draws: int
+    trials: int
     complete: int
     outcomes: Outcomes
     running: str
@@ -50,7 +50,7 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
     Raises:
         StorageError: If there is no such study.
     """
-    complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
+    complete = func.sum(case((TrialRow.state == TrialState.COMPLETE, 1), else_=0))
     query = (
         select(StudyRow, func.count(TrialRow.number), complete, LeaseRow)
         .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
@@ -67,12 +67,12 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
                 name=row.name,
                 space=row.space,
                 begun_at=row.begun_at,
-                draws=draws,
+                trials=trials,
                 complete=done or 0,
                 outcomes=load_outcomes(session, row),
                 running=_running(engine, lease),
             )
-            for row, draws, done, lease in session.execute(query)
+            for row, trials, done, lease in session.execute(query)
         ]
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
+from dsx.analysis import TrialState
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import (
-    COMPLETE,
-    REJECTED,
     DesignRow,
     StudyRow,
     TrialDetailRow,
@@ -31,15 +30,19 @@ def load_study(engine: Engine, name: str) -> StudyRow | None:
         return session.get(StudyRow, name)
 
 
-def add_study(engine: Engine, study: StudyRow) -> None:
+def add_study(engine: Engine, study: StudyRow) -> StudyRow:
     """Commit the row of a new study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         study: The row.
+
+    Returns:
+        The row, with its default values.
     """
-    with Session(engine) as session, session.begin():
+    with Session(engine, expire_on_commit=False) as session, session.begin():
         session.add(study)
+    return study
 
 
 def delete_study(engine: Engine, name: str) -> None:
@@ -75,7 +78,7 @@ def has_results(engine: Engine, name: str) -> bool:
         name: Name of the study.
     """
     query = select(TrialRow.number).where(
-        TrialRow.study == name, TrialRow.state.in_((COMPLETE, REJECTED))
+        TrialRow.study == name, TrialRow.state.in_((TrialState.COMPLETE, TrialState.REJECTED))
     )
     with Session(engine) as session:
         return session.scalar(query.limit(1)) is not None
@@ -107,7 +110,7 @@ def load_measured(engine: Engine, name: str) -> dict[str, list[set[str]]]:
         Id of each design with an undamaged row to the names of its metrics, for each device.
     """
     row = DesignRow
-    query = select(row.id, row.model, row.model_args, row.spec, row.words)
+    query = select(row.id, row.model, row.model_args, row.spec, row.description)
     with Session(engine) as session:
         readings = load_readings(session, session.get_one(StudyRow, name))
         found = [

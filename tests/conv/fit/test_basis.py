@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dsx.conv.fit import basis as basis_fit
 from dsx.conv.fit.basis import Fit, nearest_basis
 
 # Squared distances are sums of at most a thousand squares of size 1 to 10.
@@ -107,14 +106,13 @@ def test_a_fit_is_better_than_any_basis_by_chance(scaled: bool, density: float) 
 
 
 @SCALED
-def test_no_round_makes_the_error_larger(scaled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_round_makes_the_error_larger(scaled: bool) -> None:
     weight = torch.randn(40, 2, 20, dtype=torch.float64)
     live = torch.rand(weight.shape) < 0.8
     weight = weight * live
     errors = []
     for rounds in range(1, 12):
-        monkeypatch.setattr(basis_fit, "MOST_ROUNDS", rounds)
-        errors.append(nearest_basis(weight, live, 6, scaled).error)
+        errors.append(nearest_basis(weight, live, 6, scaled, most_rounds=rounds).error)
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > errors[-1]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsx.activity import current
+from dsx.activity import Kind, current
 from dsx.data.folders.walk import BROKEN, REPEATED, Walk
 from dsx.errors import DsxError
 
@@ -169,9 +169,9 @@ def test_the_walk_announces_how_many_files_it_has_found(tmp_path: Path) -> None:
         def _content(self, folder: str, suffixes: Collection[str]) -> Any:
             shown = current()
             assert shown is not None
-            seen.append((shown.name, shown.unit, shown.done))
+            seen.append((shown.event.kind, shown.unit, shown.done))
             return super()._content(folder, suffixes)
 
     Watched(tmp_path).files(["a"], {".jpg"}, unit="image")
-    assert seen == [("listing the images", "image", 0), ("listing the images", "image", 1)]
+    assert seen == [(Kind.LISTING_FILES, "image", 0), (Kind.LISTING_FILES, "image", 1)]
     assert current() is None

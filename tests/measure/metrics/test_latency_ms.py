@@ -8,16 +8,21 @@ import pytest
 import torch
 
 from dsx.analysis.measurement import Provenance, from_json, to_json
-from dsx.measure.metrics.latency_ms import METRIC
+from dsx.conv import ConvSpec
+from dsx.measure import Candidate
+from dsx.measure.backends import Backend, eager
+from dsx.measure.metrics.latency_ms import METRIC, read_latencies
 from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock
 from dsx.measure.timing.interleaved import PROTOCOL
 from dsx.measure.timing.reference_workload import ReferenceWorkload
+from dsx.space.remeasured import remeasured
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import held_by_other
 from tests.measure.facts import deployment, timing
-from tests.space.texts import space
+from tests.measure.work import spin
+from tests.space.texts import changed, space
 
 QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 
@@ -62,7 +67,7 @@ def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
     # Prepared beforehand, because preparation also acquires the device lock.
     assert one.run is not None
     with held_by_other(folder) as (waiting, told):
-        one.waiting = waiting
+        one.on_lock_wait = waiting
         METRIC.read(one)
     assert told == ["waiting"]
 
@@ -82,3 +87,31 @@ def test_protocol_includes_timing_protocol_and_settings_of_the_space() -> None:
                   "budget_seconds: 9.0", "deploy: native", "dtype: float64"):  # fmt: skip
         other = METRIC.protocol(space(SMALL.replace("batch: 1}", f"{words}}}")))
         assert other != base, words
+
+
+SHORT = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
+
+ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
+"""Works in threads of its own, as far as the clock is concerned."""
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("other", ["eager", f"{__name__}:ELSEWHERE"])
+def test_each_gets_its_own_time_and_forms(other: str) -> None:
+    loaded = space(SHORT)
+    design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
+    fast = Candidate(loaded, design)
+    slow = Candidate(remeasured(loaded, backend=other), loaded.baseline)
+    # Whatever its network is: it stands for one that takes many times as long.
+    slow.__dict__["run"] = lambda: spin(0.01)
+    for candidates in ([fast, slow], [slow, fast]):
+        readings = read_latencies(candidates)
+        found = dict(zip(map(id, candidates), readings, strict=True))
+        assert found[id(slow)].value > 3 * found[id(fast)].value
+        assert list(deployment(found[id(fast)]).forms) == ["stages.0.conv1"]
+        assert deployment(found[id(slow)]).forms == {}
+        assert {deployment(reading).untraced for reading in readings} == {None}
+
+
+def test_none_at_all() -> None:
+    assert read_latencies([]) == []

@@ -279,7 +279,9 @@ def test_threads_are_restored_after_a_failure() -> None:
 
 def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
     with held_by_other(folder) as (waiting, told):
-        time_in_turn([product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, waiting=waiting)
+        time_in_turn(
+            [product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, on_lock_wait=waiting
+        )
     assert told == ["waiting"]
 
 
@@ -288,10 +290,7 @@ class Enough(Exception):
 
 
 @pytest.mark.timing
-def test_long_timing_releases_the_lock_for_others(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rounds, "SLICE_SECONDS", 0.05)
+def test_long_timing_releases_the_lock_for_others(folder: Path) -> None:
     log, begun = Log(folder / "log"), False
     with Other(time_often, folder, log, 1) as other:
         assert other.hear() == "ready"
@@ -307,7 +306,7 @@ def test_long_timing_releases_the_lock_for_others(
 
         measure = Measure(budget_seconds=30.0, target_width=0.001)
         with pytest.raises(Enough):
-            time_in_turn([run], measure, {SITUATION: 0.2})
+            time_in_turn([run], measure, {SITUATION: 0.2}, slice_seconds=0.05)
         assert other.hear() == "done"
     pid = other.process.pid
     assert log.lines == [f"begin {pid}", f"end {pid}"]

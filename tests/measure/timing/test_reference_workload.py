@@ -109,7 +109,7 @@ def test_calibration_with_a_slow_network_ends_early(monkeypatch: pytest.MonkeyPa
     assert len(clock.left) == CALIBRATION_CALLS - MIN_CALIBRATION_CALLS
 
 
-@pytest.mark.parametrize("company", [ALONE, COARSE])
+@pytest.mark.parametrize("workload", [ALONE, COARSE])
 def test_copies_are_run_cyclically(workload: WorkloadClass) -> None:
     copies = COPIES[workload.grain]
     clock = Scripted([1.0] * 2 * copies)

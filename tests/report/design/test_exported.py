@@ -13,7 +13,7 @@ from dsx.report.design.exported import print_bundle
 MANIFEST: dict[str, Any] = {
     "schema_version": 2,
     "design": "0123456789ab",
-    "words": "2x crosses [in turn]; 5 as is",
+    "description": "2x cross [bold]; 5x keep",
     "metrics": {
         "params": {"designed": 1234567, "exported": 2000000, "unit": ""},
         "accuracy": {
@@ -54,7 +54,7 @@ def test_in_words(
     first, *table, busy, counts, checked, norms, skipped, files = (
         capsys.readouterr().out.splitlines()
     )
-    assert first == "chosen: 2x crosses [in turn]; 5 as is (design 0123456789ab)"
+    assert first == "chosen: 2x cross [bold]; 5x keep (design 0123456789ab)"
     assert [line.split() for line in table] == [
         ["metric", "searched", "exported"],
         ["params", "1,234,567", "2,000,000"],

@@ -22,7 +22,7 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     of = space()
     print_measured(of, crossed(of), measured(), "table", ABOUT)
     title, header, *rows = capsys.readouterr().out.splitlines()
-    assert title == f"mine: 1x crosses; 6 as is ({crossed(of).id})"
+    assert title == f"mine: cross; 6x keep ({crossed(of).id})"
     assert [line.split() for line in (header, *rows[:3])] == [
         ["metric", "this", "design", "baseline", "ratio", "taken"],
         ["params", "1.20", "k", "2.40", "k", "50%", "now"],
@@ -32,8 +32,8 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert max(len(line.rstrip()) for line in (header, *rows[:3])) <= 80
     assert rows[3:] == [
         "of the baseline: params, flops stored; latency_ms measured now",
-        "~ the time was spent before the interval was narrow enough",
-        "! measured while the machine was busy with other work",
+        "~ time budget exhausted before the interval converged",
+        "! measured while other processes loaded the machine",
         "flops in multiply-adds",
         "energy_mj: cannot be measured on this machine",
         "deployed as 1x shifted, 1x dense",
@@ -80,7 +80,14 @@ def test_data_say_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     of = space()
     print_measured(of, crossed(of), measured(), "json", ABOUT)
     document = json.loads(capsys.readouterr().out)
-    assert document.keys() >= {*ABOUT, "schema_version", "space", "design", "baseline", "words"}
+    assert document.keys() >= {
+        *ABOUT,
+        "schema_version",
+        "space",
+        "design",
+        "baseline",
+        "description",
+    }
     assert document["measure"]["batch"] == 8
     assert document["unsupported"] == {"energy_mj": "cannot be measured on this machine"}
     params, _, latency = document["metrics"]

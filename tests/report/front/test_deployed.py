@@ -37,7 +37,7 @@ def test_designs_whose_counts_differ_are_named_under_the_table(two: Front) -> No
     designed, deployed = entry.metrics["flops"].value / 1e6, entry.deployed_counts["flops"] / 1e6
     assert f"#{entry.trial}: {deployed:.1f} M flops (designed {designed:.1f} M)" in note
     assert "params" not in note
-    assert "deployed (batch norms folded" in shown(some, 100)
+    assert "deployed (batch norms folded" in shown(some, 100, complete=True)
 
 
 def test_the_document_has_the_counts(two: Front) -> None:

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import Front
 from dsx.report.front.figure import figure, render
-from dsx.report.front.view import COLOURS, axes
+from dsx.report.front.roles import LOOKS, Role
+from dsx.report.front.view import axes
 
 
 def drawn(front: Front, x: str | None = None, y: str | None = None) -> Figure:
@@ -59,12 +60,15 @@ def test_axes_title_and_conditions(two: Front) -> None:
     assert plot.get_xlabel() == "flops (multiply-adds), lower is better"
     assert plot.get_ylabel() == "accuracy (%), higher is better"
     assert picture.get_suptitle() == "vgg16-3"
-    assert "5 of 9 designs on the front (3 for certain), 1 more perhaps" in plot.get_title(
-        loc="left"
-    )
+    assert "5 of 9 designs on the front (3 certain), 1 more possible" in plot.get_title(loc="left")
     assert "device: Xeon, 1 thread" in plot.get_title(loc="left")
     assert legend(picture) == [
-        *("knee", "baseline, perhaps", "front", "front, perhaps", "dominated", "infeasible")
+        "knee",
+        "baseline (uncertain)",
+        "front",
+        "front (uncertain)",
+        "dominated",
+        "infeasible",
     ]
     ticks = [label.get_text() for label in plot.get_xticklabels()]
     assert "100 M" in ticks and "200 M" in ticks
@@ -76,15 +80,15 @@ def test_every_design_is_a_mark_of_its_role(two: Front) -> None:
     filled = {
         role: len(faces(marks))
         for marks in scattered(plot)
-        for role, colour in COLOURS.items()
-        if role != "unsure" and set(faces(marks)) == {to_rgba(colour)}
+        for role, look in LOOKS.items()
+        if role != Role.UNCERTAIN and set(faces(marks)) == {to_rgba(look.colour)}
     }
     assert filled == {"knee": 1, "front": 2, "dominated": 2, "infeasible": 1}
     hollow = [marks for marks in scattered(plot) if set(faces(marks)) == {to_rgba("white")}]
     found = [(len(np.asarray(marks.get_offsets())), rims(marks)) for marks in hollow]
     assert [(count, colours) for count, colours in found if count] == [
-        (2, {to_rgba(COLOURS["unsure"])}),
-        (1, {to_rgba(COLOURS["baseline"])}),
+        (2, {to_rgba(LOOKS[Role.UNCERTAIN].colour)}),
+        (1, {to_rgba(LOOKS[Role.BASELINE].colour)}),
     ]
     assert {text.get_text() for text in plot.texts} == {"#0", "#1", "#2", "#3", "#4", "#7"}
 
@@ -95,7 +99,7 @@ def test_numbers_from_bad_conditions_are_marked_and_the_mark_is_explained(doubtf
     assert "#1~!" in shown
     assert not any(text.endswith(("~", "!")) for text in shown - {"#1~!", "#2~"})
     heading = plot.get_title(loc="left")
-    assert "~ the time was spent before" in heading and "! measured while" in heading
+    assert "~ time budget exhausted" in heading and "! measured while" in heading
     # The marks are of what the axes show.
     (plot, *_) = drawn(doubtful, x="flops").axes
     assert not any(text.get_text().endswith(("~", "!")) for text in plot.texts)
@@ -125,17 +129,17 @@ def certain_and_not(plot: Axes) -> tuple[PathCollection, PathCollection]:
     """Find the marks of the front: those that are certain, and those that are hollow."""
     pairs = [marks for marks in scattered(plot) if len(np.asarray(marks.get_offsets())) == 2]
     white = {to_rgba("white")}
-    (unsure,) = [marks for marks in pairs if set(faces(marks)) == white]
-    (sure,) = [marks for marks in pairs if rims(marks) == white and len(set(faces(marks))) == 2]
-    return sure, unsure
+    (uncertain,) = [marks for marks in pairs if set(faces(marks)) == white]
+    (certain,) = [marks for marks in pairs if rims(marks) == white and len(set(faces(marks))) == 2]
+    return certain, uncertain
 
 
 def test_a_third_objective_is_colour_a_fourth_is_size(three: Front, four: Front) -> None:
     plot, bar = drawn(three).axes
     assert bar.get_ylabel() == "latency (ms), lower is better"
-    sure, unsure = certain_and_not(plot)
-    assert len(set(faces(sure))) == len(rims(unsure)) == 2
-    assert len(set(sure.get_sizes())) == len(set(unsure.get_sizes())) == 1
+    certain, uncertain = certain_and_not(plot)
+    assert len(set(faces(certain))) == len(rims(uncertain)) == 2
+    assert len(set(certain.get_sizes())) == len(set(uncertain.get_sizes())) == 1
     picture = drawn(four)
     for marks in certain_and_not(picture.axes[0]):
         assert len(set(marks.get_sizes())) == 2
@@ -166,15 +170,15 @@ def test_a_baseline_that_is_the_knee(lone: Front) -> None:
     assert legend(drawn(lone)) == ["knee, the baseline"]
 
 
-def test_a_design_that_is_perhaps_on_the_front_is_a_small_ring(three: Front) -> None:
+def test_a_possible_member_of_the_front_is_a_small_ring(three: Front) -> None:
     picture = drawn(three)
-    ring = to_rgba(COLOURS["possible"])
-    (perhaps,) = [marks for marks in scattered(picture.axes[0]) if rims(marks) == {ring}]
-    assert faces(perhaps) == [to_rgba("white")]
-    assert "dominated, perhaps not" in legend(picture)
+    ring = to_rgba(LOOKS[Role.POSSIBLE].colour)
+    (possible,) = [marks for marks in scattered(picture.axes[0]) if rims(marks) == {ring}]
+    assert faces(possible) == [to_rgba("white")]
+    assert "dominated (uncertain)" in legend(picture)
     handles = dict(zip(legend(picture), picture.legends[0].legend_handles, strict=True))
     faced = {name: handle.get_markerfacecolor() for name, handle in handles.items()}  # type: ignore[union-attr]
-    assert faced["front, perhaps"] == faced["baseline, perhaps"] == "white" != faced["front"]
+    assert faced["front (uncertain)"] == faced["baseline (uncertain)"] == "white" != faced["front"]
 
 
 def test_the_legend_stays_on_the_page(four: Front) -> None:

@@ -29,7 +29,7 @@ def entry(trial: int, accuracy: float, latency: float, spec: dict[str, dict[str,
             "latency_ms": Estimate(value=latency, low=latency, high=latency),
         },
         spec=spec,
-        words="",
+        description="",
         redesigned=sum(dials != KEEP for dials in spec.values()),
         fallbacks=trial,
     )

@@ -9,6 +9,7 @@ import pytest
 from dsx.analysis.front import Front
 from dsx.report.front.result import print_front, print_message
 from dsx.report.front.rows import as_csv, as_json
+from dsx.report.front.table import Hints
 
 
 @pytest.fixture(params=[60, 80, 120])
@@ -18,17 +19,21 @@ def columns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return width
 
 
-def test_a_table_fits_and_ends_with_the_picks(
+def test_a_table_fits_and_names_what_is_not_listed(
     two: Front, columns: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_front(two, "table")
+    hints = Hints(everything="dsx pareto s --all", design="dsx show s --pick knee")
+    print_front(two, "table", hints=hints)
     out, err = capsys.readouterr()
     assert err == ""
     assert max(map(len, out.splitlines())) <= columns
-    assert out.startswith("vgg16-3 (space vgg16): ")
+    assert out.startswith("vgg16-3: knee #3 against the baseline")
     for entry in two.on_front:
         assert f"#{entry.trial}" in out
     assert "knee" in out and "best accuracy" in out
+    *_, tally, everything, design = out.splitlines()
+    assert tally == "5 of 9 designs on the front (3 certain), 1 more possible"
+    assert (everything.strip(), design.strip()) == (hints.everything, hints.design)
     assert "┤" not in out
 
 
@@ -60,7 +65,7 @@ def test_json_and_csv_are_nothing_else(two: Front, capsys: pytest.CaptureFixture
     print_front(two, "json", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_json(two) + "\n"
-    assert json.loads(out)["schema_version"] == 2
+    assert json.loads(out)["schema_version"] == 3
     print_front(two, "csv", plotted=True)
     out, _ = capsys.readouterr()
     assert out == as_csv(two)

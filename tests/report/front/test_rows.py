@@ -13,7 +13,7 @@ from dsx.report.front.rows import as_csv, as_json, document
 def test_the_document_holds_what_it_promises(two: Front) -> None:
     read = json.loads(as_json(two))
     assert read == document(two)
-    assert read["schema_version"] == 2
+    assert read["schema_version"] == 3
     assert (read["study"], read["space"]) == ("vgg16-3", "vgg16")
     assert read["objectives"] == {"flops": "minimize", "accuracy": "maximize"}
     assert read["units"]["flops"] == "multiply-adds"
@@ -37,7 +37,7 @@ def test_a_design_in_the_document(two: Front) -> None:
         "feasible": True,
         "device": "",
         "spec": {"conv2": {"kernel_shape": "cross", "groups": 4}},
-        "words": "learned free shapes, 25% alive [rigid]",
+        "description": "6x learned d0.25 [rigid]",
         "redesigned": 4,
         "fallbacks": 1,
         "deployed": None,
@@ -76,10 +76,14 @@ def test_csv_has_the_same_rows(two: Front) -> None:
         "bits",
         *unsure("latency_ms"),
         "peak_memory_mb",
-        "words",
+        "description",
     ]
     for row, entry in zip(rows, two.entries, strict=True):
-        assert (row["id"], row["trial"], row["words"]) == (entry.id, str(entry.trial), entry.words)
+        assert (row["id"], row["trial"], row["description"]) == (
+            entry.id,
+            str(entry.trial),
+            entry.description,
+        )
         assert (row["on_front"] == "true") == (entry in two.on_front)
         assert row["membership"] == two.membership[entry.id]
         assert (row["feasible"] == "true") == entry.feasible

@@ -40,7 +40,7 @@ def test_content(two: Front) -> None:
     assert lines[0].strip() == "accuracy (%), higher is better"
     assert lines[-3].strip() == "flops (multiply-adds), lower is better"
     assert lines[-2:] == [
-        "★ knee  ● front  ○ front, perhaps  ◇ baseline, perhaps  · dominated",
+        "★ knee  ◇ baseline (uncertain)  ● front  ○ front (uncertain)  · dominated",
         "x infeasible",
     ]
     assert re.split(" {2,}", lines[-4].strip()) == [f"{n} M" for n in (50, 100, 150, 200, 250, 300)]
@@ -157,17 +157,17 @@ def test_nothing_to_plot_is_said(two: Front) -> None:
 def test_a_pipe_gets_no_control_codes_and_ascii_where_needed(two: Front) -> None:
     assert "\x1b" not in "".join(shown(TerminalPlot(two)))
     lines = shown(TerminalPlot(two), encoding="ascii")
-    assert lines[-2] == "* knee  o front  ? front, perhaps  B baseline, perhaps  . dominated"
+    assert lines[-2] == "* knee  B baseline (uncertain)  o front  ? front (uncertain)  . dominated"
     assert "".join(lines).isascii()
 
 
-def test_what_is_perhaps_is_hollow(three: Front, one: Front) -> None:
+def test_uncertain_membership_is_hollow(three: Front, one: Front) -> None:
     drawn = "".join(canvas(shown(TerminalPlot(three))))
     assert {mark: drawn.count(mark) for mark in "●○◦◇"} == {"●": 2, "○": 2, "◦": 1, "◇": 1}
     assert "#5" not in drawn
     lines = shown(TerminalPlot(three), 60)
     assert lines[-2:] == [
-        "★ knee  ● front  ○ front, perhaps  ◇ baseline, perhaps",
-        "◦ dominated, perhaps not  · dominated  x infeasible",
+        "★ knee  ◇ baseline (uncertain)  ● front  ○ front (uncertain)",
+        "◦ dominated (uncertain)  · dominated  x infeasible",
     ]
-    assert "☆ knee, perhaps" in shown(TerminalPlot(one))[-2]
+    assert "☆ knee (uncertain)" in shown(TerminalPlot(one))[-2]

@@ -8,22 +8,16 @@ from dsx.analysis.front import Front
 from dsx.errors import DsxError
 from dsx.report.front.view import (
     axes,
-    called,
     dense,
     described,
-    hollow,
+    has_uncertainty,
     listed,
     logarithmic,
-    mark,
     metrics,
     number,
     ranked,
     ratio,
-    role,
     short_ids,
-    standing,
-    tally,
-    uncertain,
     unlisted,
 )
 
@@ -41,27 +35,6 @@ def test_best_first_and_the_baseline_last(two: Front, one: Front) -> None:
 
 def test_the_baseline_is_listed_once(lone: Front) -> None:
     assert [entry.trial for entry in ranked(lone)] == [entry.trial for entry in listed(lone)] == [0]
-
-
-def test_roles_and_standings(two: Front, lone: Front, hopeless: Front) -> None:
-    roles = {entry.trial: role(two, entry) for entry in two.entries}
-    assert roles.pop(0) == "baseline"
-    assert roles.pop(3) == "knee"
-    assert roles.pop(8) == "infeasible"
-    assert roles.pop(5) == roles.pop(6) == "dominated"
-    assert roles == {1: "front", 4: "front", 2: "unsure", 7: "unsure"}
-    standings = [standing(two, entry) for entry in two.entries if entry.trial in (0, 1, 2, 5, 8)]
-    assert standings == [
-        "dominated, perhaps not",
-        "on the front",
-        "perhaps on the front",
-        "dominated",
-        "infeasible",
-    ]
-    assert role(lone, lone.entries[0]) == "knee"
-    assert called(lone, "knee") == "knee, the baseline"
-    assert called(two, "knee") == called(hopeless, "knee") == "knee"
-    assert role(hopeless, hopeless.entries[0]) == "infeasible"
 
 
 def test_ids_are_as_short_as_they_may_be(two: Front) -> None:
@@ -120,28 +93,14 @@ def test_only_far_apart_metrics_are_logarithmic(two: Front, ragged: Front) -> No
     assert not logarithmic(two, "nothing")
 
 
-def test_hollow_is_what_is_but_perhaps(two: Front, one: Front, lone: Front, ragged: Front) -> None:
-    assert [hollow(two, kind) for kind in ("knee", "front", "unsure", "possible")] == [
-        *(False, False, True, True)
-    ]
-    assert hollow(two, "baseline") and not hollow(lone, "knee") and not hollow(lone, "baseline")
-    assert not hollow(ragged, "baseline")
-    assert hollow(one, "knee") and called(one, "knee") == "knee, perhaps"
-    assert [mark(one, kind) for kind in ("knee", "baseline", "front")] == ["☆", "◇", "●"]
-    assert mark(two, "knee") == "★"
-    assert called(two, "possible") == "dominated, perhaps not"
-
-
-def test_the_front_is_counted(two: Front, lone: Front, hopeless: Front) -> None:
-    assert tally(two) == "5 of 9 designs on the front (3 for certain), 1 more perhaps"
-    assert tally(lone) == "1 of 1 designs on the front (1 for certain)"
-    assert tally(hopeless) == "0 of 1 designs on the front"
-    assert uncertain(two) and not uncertain(replace(two, objectives={"flops": "minimize"}))
-    assert not uncertain(hopeless)
-
-
-def test_some_that_are_perhaps_are_listed(crowd: Front, two: Front) -> None:
+def test_some_possible_members_are_listed(crowd: Front, two: Front) -> None:
     trials = [entry.trial for entry in listed(crowd)]
     # Fewest designs of the front dominate the first of them.
     assert trials == [1, 4, 3, 2, 7, *range(20, 30), 0]
     assert (unlisted(crowd), unlisted(two)) == (4, 0)
+
+
+def test_uncertainty_is_that_of_feasible_objectives(two: Front, hopeless: Front) -> None:
+    assert has_uncertainty(two)
+    assert not has_uncertainty(replace(two, objectives={"flops": "minimize"}))
+    assert not has_uncertainty(hopeless)

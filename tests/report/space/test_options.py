@@ -25,23 +25,20 @@ EVERY = """\
     block_in: [2, 32]
     block_out: [4, 16]
 """
-WORDS = """\
+TEXT = """\
 stages.1.conv1:
-  preset          depthwise: full kernel, one channel each
-  preset          scc(groups=2, overlap=0.5): depthwise, then pointwise, sliding
-                  window, 2 groups, half overlap
-  preset          slbf(k=8, splits=1): full kernel, stacked from 8 binary
-                  filters
-  separable       no, yes
-  kernel shape    full kernel, crosses, corners in turn, full in 1 of 2
-                  channels, learned shapes
-  groups          1, 2, one channel each
-  channel stride  block, half overlap, taken in turn
-  binary basis    none, 4 filters
+  preset          depthwise: full dw
+  preset          scc(groups=2, overlap=0.5): sep g2 r1/2
+  preset          slbf(k=8, splits=1): full b8 s?
+  separable       false, true
+  kernel shape    full, cross, corners, het2, learned
+  groups          1, 2, all
+  channel stride  block, 0.5, 1
+  binary basis    0, 4
   splits          1, 2
-  scale           no, yes
-  density         25%, 12.5%
-  rigid           no, yes
+  scale           false, true
+  density         0.25, 0.125
+  rigid           false, true
   block in        2, 32
   block out       4, 16
 """
@@ -64,8 +61,8 @@ def titles(offer: Offer) -> list[str]:
     return [title for title, _ in offer.rows()]
 
 
-def test_every_dial_in_words() -> None:
-    assert only(EVERY).text(80) == WORDS.rstrip()
+def test_every_dial_is_written_as_in_a_space_file() -> None:
+    assert only(EVERY).text(80) == TEXT.rstrip()
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
@@ -84,7 +81,7 @@ def test_slots_that_are_offered_the_same_share_a_block() -> None:
         "stem.0, stages.0.conv1, stages.0.conv2, stages.1.conv1",
         "stages.1.conv2, stages.2.conv1, stages.2.conv2",
     ]
-    assert found[0].text(80).splitlines()[1:] == ["  as it is"]
+    assert found[0].text(80).splitlines()[1:] == ["  keep"]
 
 
 def test_rules_that_offer_the_same_have_blocks_of_their_own() -> None:
@@ -109,10 +106,10 @@ def test_a_scale_without_a_word_depends_on_what_follows() -> None:
     rule = "match: 'stages.*', kernel_shape: [full, learned], binary_basis: [0, 4]"
     rows = list(only(f"{{{rule}}}").rows())
     assert rows[1:] == [
-        ("binary basis", "none, 4 filters"), ("scale", "no, BNs follow"), ("density", "25%")
+        ("binary basis", "0, 4"), ("scale", "false (BNs follow)"), ("density", "0.25")
     ]  # fmt: skip
     rows = list(only(f"{{{rule}, scale: true}}").rows())
-    assert rows[2] == ("scale", "yes")
+    assert rows[2] == ("scale", "true")
 
 
 def test_as_plain_data() -> None:

@@ -80,11 +80,11 @@ def test_what_is_offered_is_said(space: SearchSpace, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert (
         "stages.0.*, one setting for all:\n"
-        "  kernel shape  crosses, pointwise\n"
+        "  kernel shape  cross, point\n"
         "  groups        1, 2\n"
         "stages.1.conv1:\n"
-        "  preset        depthwise: full kernel, one channel each\n"
-        "  kernel shape  corners in turn\n"
+        "  preset        depthwise: full dw\n"
+        "  kernel shape  corners\n"
         "params: "
     ) in out
 

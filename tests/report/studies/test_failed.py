@@ -21,7 +21,7 @@ def study(trials: int, traceback: str = TRACEBACK) -> FailedStudy:
                 study="s",
                 number=number,
                 design=f"{number:012}",
-                words="6x crosses",
+                description="6x crosses",
                 reason=f"TypeError: {number}",
                 traceback=traceback,
             )
@@ -58,7 +58,7 @@ def test_programs_get_every_trial(capsys: pytest.CaptureFixture[str]) -> None:
     assert (document["schema_version"], document["storage"]) == (2, "x")
     assert len(document["failed"]) == 12
     assert document["failed"][1] == {
-        "study": "s", "trial": 2, "design": "000000000002", "words": "6x crosses",
+        "study": "s", "trial": 2, "design": "000000000002", "description": "6x crosses",
         "reason": "TypeError: 2", "traceback": TRACEBACK,
     }  # fmt: skip
     print_failed([study(12)], "csv", {})

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dsx.report.text.console import MARKS, console, spelled
+from dsx.report.front.roles import LOOKS
+from dsx.report.text.console import console, spelled
 
 
 def test_a_pipe_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +27,8 @@ def test_no_color_is_respected(
 
 
 def test_all_marks_can_be_spelled_in_ascii() -> None:
-    marks = "".join(MARKS.values()) + "±│─┤┴└"
+    glyphs = "".join(look.glyph for look in LOOKS.values())
+    marks = glyphs + "".join(look.hollow_glyph for look in LOOKS.values()) + "±│─┤┴└"
     assert spelled(marks, False) == marks
     assert spelled(marks, True).isascii()
-    assert len(set(spelled("".join(MARKS.values()), True))) == len(MARKS)
+    assert len(set(spelled(glyphs, True))) == len(LOOKS)

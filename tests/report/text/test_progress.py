@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from dsx.activity import Activity, activity, each, subject
+from dsx.activity import Activity, End, Event, Kind, activity, each, subject
+from dsx.analysis import TrialState
 from dsx.report.text.progress import (
     LINES,
     SearchProgress,
@@ -27,14 +28,20 @@ def undated(text: str) -> str:
     return DATED.sub("", text)
 
 
-def at(complete: int, trials: int, doing: str = "training", **counts: int) -> Progress:
+def ended(end: End) -> Event:
+    return Event(kind=Kind.ENDED, end=end)
+
+
+def at(
+    complete: int, trials: int, event: Event = Event(kind=Kind.TRAINING), **counts: int
+) -> Progress:
     return Progress(
         study="s",
         complete=complete,
         trials=trials,
-        counts={"complete": complete, **counts},
+        counts={TrialState.COMPLETE: complete} | {TrialState(n): c for n, c in counts.items()},
         front=min(complete, 3),
-        doing=doing,
+        event=event,
     )
 
 
@@ -44,9 +51,9 @@ def test_without_a_terminal_a_few_lines_are_enough(
 ) -> None:
     with SearchProgress() as progress:
         for complete in range(trials + 1):
-            for doing in ("drawing", "counting", "training"):
-                progress.report(at(complete, trials, doing))
-        progress.report(at(trials, trials, "finished", rejected=4))
+            for kind in (Kind.SAMPLING, Kind.COUNTING, Kind.TRAINING):
+                progress.report(at(complete, trials, Event(kind=kind)))
+        progress.report(at(trials, trials, ended(End.FINISHED), rejected=4))
     out, err = capsys.readouterr()
     assert out == ""
     *dated, _ = err.splitlines()
@@ -54,16 +61,16 @@ def test_without_a_terminal_a_few_lines_are_enough(
     first, *lines, last, end = undated(err).splitlines()
     assert first == f"0/{trials} designs, 0 on the front"
     assert last == f"{trials}/{trials} designs, {min(trials, 3)} on the front"
-    assert end == f"finished: {trials} measured to the end, 4 rejected by a constraint"
+    assert end == f"finished: {trials} completed, 4 rejected by a constraint"
     assert len(lines) == min(trials, LINES) - 1
     assert "\x1b" not in err
 
 
 def test_a_study_that_has_more_than_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchProgress() as progress:
-        progress.report(at(9, 3, "finished"))
+        progress.report(at(9, 3, ended(End.FINISHED)))
     assert undated(capsys.readouterr().err) == (
-        "9/3 designs, 3 on the front\nfinished: 9 measured to the end\n"
+        "9/3 designs, 3 on the front\nfinished: 9 completed\n"
     )
 
 
@@ -82,8 +89,8 @@ def test_nothing_begun_is_nothing_said(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_summary_counts_what_became_of_the_draws() -> None:
     counts = {"failed": 1, "repeated": 2, "interrupted": 3, "rejected": 0, "running": 1}
-    assert summary(at(4, 8, "time is up", **counts)) == (
-        "time is up: 4 measured to the end, 1 failed, 2 drawn again, 3 interrupted"
+    assert summary(at(4, 8, ended(End.TIMEOUT), **counts)) == (
+        "time budget exhausted: 4 completed, 1 failed, 2 repeated, 3 interrupted"
     )
 
 
@@ -93,13 +100,13 @@ def test_a_summary_counts_what_became_of_the_draws() -> None:
 def test_what_is_to_be_measured_again_is_counted(marked: int, many: str) -> None:
     with SearchProgress() as progress:
         assert progress.marked == 0
-        progress.report(dataclasses.replace(at(4, 4, "finished"), marked=marked))
+        progress.report(dataclasses.replace(at(4, 4, ended(End.FINISHED)), flagged=marked))
     assert progress.marked == marked
     assert marked_note(marked) == f"{many} marked (a busy machine, or a wide interval)"
 
 
 def test_a_summary_of_nothing_is_no_list() -> None:
-    assert summary(at(0, 8, "time is up")) == "time is up: nothing was drawn"
+    assert summary(at(0, 8, ended(End.TIMEOUT))) == "time budget exhausted: no trials"
 
 
 def test_short_work_is_not_announced_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +119,11 @@ def test_short_work_is_not_announced_in_a_pipe(capsys: pytest.CaptureFixture[str
 def test_long_work_is_announced_in_a_pipe_less_and_less_often(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with working("exporting", first_seconds=0.02), subject("#5"), activity("training", 30, "epoch"):
+    with (
+        working("exporting", first_seconds=0.02),
+        subject("#5"),
+        activity(Kind.TRAINING, 30, "epoch"),
+    ):
         err, end = "", time.monotonic() + 60
         while err.count("\n") < 3 and time.monotonic() < end:
             time.sleep(0.01)
@@ -129,8 +140,8 @@ def test_work_of_many_short_steps_is_announced_too_and_less_and_less_often(
 ) -> None:
     first, start = 0.1, time.monotonic()
     with working("starting", first_seconds=first):
-        for _ in each(range(20), "timing", "slot"):
-            with activity("preparing"):
+        for _ in each(range(20), Kind.TIMING, "slot"):
+            with activity(Kind.DEPLOYING):
                 time.sleep(first / 2)
     lines = undated(capsys.readouterr().err).splitlines()
     outer = [line for line in lines if line.startswith("timing, slot ")]
@@ -144,7 +155,7 @@ def test_on_a_terminal_there_is_a_bar(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    with working("exporting"), activity("decoding images", 10, "image") as step:
+    with working("exporting"), activity(Kind.DECODING_IMAGES, 10, "image") as step:
         step.advance(5)
         time.sleep(0.3)
     out, err = capsys.readouterr()
@@ -156,13 +167,25 @@ def test_on_a_terminal_there_is_a_bar(
 @pytest.mark.parametrize(
     ("step", "line"),
     [
-        (Activity(name="waiting"), "waiting"),
-        (Activity(name="training", total=30, unit="epoch"), "training, epoch 1 of 30"),
-        (Activity(name="training", total=30, unit="epoch", done=2.5), "training, epoch 3 of 30"),
-        (Activity(name="training", total=30, unit="epoch", done=30), "training, epoch 30 of 30"),
-        (Activity(name="reading", total=3, done=1), "reading, 33%"),
-        (Activity(name="reading", total=0, done=0), "reading"),
-        (Activity(name="decoding", total=0, unit="image"), "decoding, image 0 of 0"),
+        (Activity(event=Event(kind=Kind.DEPLOYING)), "deploying"),
+        (
+            Activity(event=Event(kind=Kind.TRAINING), total=30, unit="epoch"),
+            "training, epoch 1 of 30",
+        ),
+        (
+            Activity(event=Event(kind=Kind.TRAINING), total=30, unit="epoch", done=2.5),
+            "training, epoch 3 of 30",
+        ),
+        (
+            Activity(event=Event(kind=Kind.TRAINING), total=30, unit="epoch", done=30),
+            "training, epoch 30 of 30",
+        ),
+        (Activity(event=Event(kind=Kind.TIMING), total=3, done=1), "timing, 33%"),
+        (Activity(event=Event(kind=Kind.TIMING), total=0, done=0), "timing"),
+        (
+            Activity(event=Event(kind=Kind.DECODING_IMAGES), total=0, unit="image"),
+            "decoding images, image 0 of 0",
+        ),
     ],
 )
 def test_an_activity_is_described(step: Activity, line: str) -> None:
@@ -178,8 +201,10 @@ def test_durations_have_the_unit_that_suits_them(seconds: float, text: str) -> N
 
 
 def test_a_description_cannot_command_a_terminal_or_show_a_password() -> None:
-    step = Activity(name="preparing \x1b[31m postgresql://u:s3cret@h/d")
-    assert described(step) == r"preparing \x1b[31m postgresql://u:***@h/d"
+    step = Activity(
+        event=Event(kind=Kind.WAITING_FOR_SERVER, detail="\x1b[31m postgresql://u:s3cret@h/d")
+    )
+    assert described(step) == r"waiting for \x1b[31m postgresql://u:***@h/d"
 
 
 def test_failures_are_counted_on_the_way_also_while_nothing_else_happens(

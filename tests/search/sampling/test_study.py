@@ -4,13 +4,13 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState as OptunaState
 
 from dsx import search
+from dsx.analysis import TrialState
 from dsx.search.sampling.study import StudySampler
 from dsx.space import SearchSpace, load_space
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import COMPLETE, REJECTED
 from tests.cli.running import dsx, one_line, start
 from tests.search.looking import trials
 from tests.search.spaces import STATIC, TINY
@@ -45,13 +45,13 @@ def test_constraints_are_told_to_the_sampler(storage: str, space: SearchSpace) -
         state = designs[trial.number].state
         seen.add(state)
         assert set(trial.constraints) == {"flops"}
-        if state == COMPLETE:
-            assert trial.state == TrialState.COMPLETE
+        if state == TrialState.COMPLETE:
+            assert trial.state == OptunaState.COMPLETE
             assert trial.constraints["flops"] == pytest.approx(flops[trial.number] - limit)
         else:
-            assert (state, trial.state) == (REJECTED, TrialState.PRUNED)
+            assert (state, trial.state) == (TrialState.REJECTED, OptunaState.PRUNED)
             assert trial.constraints["flops"] > 0
-    assert seen == {COMPLETE, REJECTED}
+    assert seen == {TrialState.COMPLETE, TrialState.REJECTED}
 
 
 def test_objectives_are_told_in_their_order_and_direction(storage: str) -> None:
@@ -60,7 +60,7 @@ def test_objectives_are_told_in_their_order_and_direction(storage: str) -> None:
     assert study.metric_names == ["accuracy", "params"]
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     values = {
-        trial.number: trial.values for trial in study.trials if trial.state == TrialState.COMPLETE
+        trial.number: trial.values for trial in study.trials if trial.state == OptunaState.COMPLETE
     }
     assert values == {
         entry.trial: [entry.metrics[name].value for name in ("accuracy", "params")]
@@ -124,6 +124,18 @@ def test_what_is_left_unfinished_comes_again(store: StudySampler, space: SearchS
     assert store.unfinished() == []
     store.enqueue(left.params)
     assert space.sample(store.ask(at_random=False).pick) == design
+
+
+def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
+    """Optuna has no public way to continue a trial that another process has started."""
+    study = optuna.create_study()
+    study.ask()
+    started = study.ask()
+    (_, stored) = study.get_trials(states=(OptunaState.RUNNING,))
+    continued = optuna.trial.Trial(study, stored._trial_id)
+    assert continued.number == started.number == 1
+    study.tell(continued, 0.5)
+    assert [trial.state for trial in study.trials] == [OptunaState.RUNNING, TrialState.COMPLETE]
 
 
 def test_a_draw_that_hardly_began_is_filled_up(store: StudySampler, space: SearchSpace) -> None:

@@ -13,7 +13,7 @@ from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow, StudyRow, TrialRow
 
 DAMAGED = [
-    (TrialRow, "state", "'nonsense'", "state is 'nonsense' \\(Input should be 'running', "),
+    (TrialRow, "state", "'nonsense'", "state is 'nonsense' \\(Input should be 'complete', "),
     (TrialRow, "feasible", "'maybe'", "feasible is 'maybe' \\("),
     (TrialRow, "begun_at", "'yesterday'", "begun_at is 'yesterday' \\("),
     (StudyRow, "seed", "x'07'", "seed is b'.x07' \\(Input should be a valid integer\\)"),

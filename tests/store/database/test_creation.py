@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from dsx.store.database import creation
 from dsx.store.database.creation import LOCK, creating
 from dsx.store.database.engine import open_database
 from tests.cli.running import dsx, start
@@ -55,13 +54,12 @@ def test_databases_of_one_server_do_not_wait_for_each_other(postgres: Server) ->
 
 
 def test_a_creation_that_does_not_end_is_an_error(
-    postgres_storage: str, monkeypatch: pytest.MonkeyPatch
+    postgres_storage: str,
 ) -> None:
     engine = open_database(postgres_storage, create=True)
-    monkeypatch.setattr(creation, "WAIT_SECONDS", 0.2)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-        with pytest.raises(OperationalError, match="lock timeout"), creating(engine, None):
+        with pytest.raises(OperationalError, match="lock timeout"), creating(engine, None, 0.2):
             raise AssertionError("held twice")
         connection.invalidate()
     # The lock of a connection that broke is free.
@@ -69,16 +67,13 @@ def test_a_creation_that_does_not_end_is_an_error(
         pass
 
 
-def test_a_link_to_a_database_leads_to_the_same_lock(
-    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_to_a_database_leads_to_the_same_lock(storage: str, tmp_path: Path) -> None:
     engine = open_database(storage, create=True)
-    monkeypatch.setattr(creation, "WAIT_SECONDS", 0.05)
     (tmp_path / "link.db").symlink_to(tmp_path / "dsx.db")
     with (
         creating(engine, tmp_path / "dsx.db"),
         pytest.raises(TimeoutError, match=r"has held .*/dsx\.db\.lock"),
-        creating(engine, tmp_path / "link.db"),
+        creating(engine, tmp_path / "link.db", 0.05),
     ):
         raise AssertionError("held twice")
     assert not os.path.lexists(tmp_path / "link.db.lock")

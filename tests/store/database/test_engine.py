@@ -9,7 +9,7 @@ import sqlalchemy
 
 from dsx.errors import StorageError
 from dsx.store.database.engine import database_id, open_database, parse_url, sqlite_file
-from dsx.store.database.schema import Base, StudyRow
+from dsx.store.database.schema import VERSION_TABLE, Base, StudyRow
 from tests.cli.running import INTERRUPT, dsx, one_line, start, until
 from tests.search.looking import rows
 from tests.search.spaces import STATIC, THREE
@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
 def test_tables_are_made_once(storage: str, tmp_path: Path) -> None:
     engine = open_database(storage, create=True)
     tables = set(sqlalchemy.inspect(engine).get_table_names())
-    assert tables == set(Base.metadata.tables)
+    assert tables == {VERSION_TABLE, *Base.metadata.tables}
     open_database(storage, create=True)
     assert rows(storage, StudyRow) == []
 
@@ -135,7 +135,7 @@ def test_eight_may_open_a_fresh_database_at_the_same_moment(tmp_path: Path) -> N
     racing = [start(*arguments, "--study", f"s{n}", folder=tmp_path) for n in range(8)]
     for process in racing:
         ended = process.wait()
-        assert ended.code in (0, 1) and "finished: 1 measured to the end" in ended.err, ended.err
+        assert ended.code in (0, 1) and "finished: 1 completed" in ended.err, ended.err
     listed = dsx("ls", "--json", "--storage", f"sqlite:///{tmp_path}/dsx.db", folder=tmp_path).json
     assert [row["designs"] for row in listed["studies"]] == 8 * [1]
 
@@ -253,41 +253,51 @@ def test_tables_with_the_names_of_optunas_are_not_adopted(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("schema", "problem"),
+    ("statement", "problem"),
     [
-        (3, r"schema 3, and this one knows schema 2 only \(update dsx\)"),
-        (1, r"schema 1, and this one knows schema 2 only \(use another database"),
+        ("UPDATE dsx_schema_version SET version_num = '2'", r"version 2, .* \(update dsx\)"),
+        ("UPDATE dsx_schema_version SET version_num = 'v1'", r"damaged: .* 'v1' \(allowed: 1"),
+        ("UPDATE dsx_schema_version SET version_num = 0", r"damaged: .* '0' \(allowed: 1"),
+        ("INSERT INTO dsx_schema_version VALUES ('2')", r"dsx_schema_version has 2 rows \(al"),
+        ("DELETE FROM dsx_schema_version", r"dsx_schema_version has 0 rows \(allowed: 1\)"),
+        ("INSERT INTO dsx_database VALUES ('x')", r"dsx_database has 2 rows \(allowed: 1\)"),
+        ("DELETE FROM dsx_database", r"dsx_database has 0 rows \(allowed: 1\)"),
+        ("DROP TABLE dsx_database", "damaged: dsx_database is missing"),
     ],
 )
 @pytest.mark.parametrize("create", [False, True])
-def test_another_schema_version_is_refused(
-    storage: str, schema: int, problem: str, create: bool
+def test_another_or_damaged_version_is_refused(
+    storage: str, statement: str, problem: str, create: bool
 ) -> None:
     with open_database(storage, create=True).begin() as connection:
-        connection.exec_driver_sql(f"UPDATE dsx_database SET schema = {schema}")
+        connection.exec_driver_sql(statement)
+    before = _tables(storage)
     with pytest.raises(StorageError, match=problem):
         open_database(storage, create=create)
+    assert _tables(storage) == before
 
 
 def test_a_database_from_before_versions_is_refused(copied: str) -> None:
     with open_database(copied, create=True).begin() as connection:
-        connection.exec_driver_sql("DROP TABLE dsx_database")
-    for create in (False, True):
-        with pytest.raises(StorageError, match="of dsx that is older than schema versions"):
-            open_database(copied, create=create)
-    assert "dsx_database" not in _tables(copied)
+        connection.exec_driver_sql("DROP TABLE dsx_schema_version")
+    for with_number in (False, True):
+        if with_number:
+            with sqlalchemy.create_engine(copied).begin() as connection:
+                connection.exec_driver_sql("ALTER TABLE dsx_database ADD COLUMN schema INTEGER")
+        for create in (False, True):
+            with pytest.raises(StorageError, match="of dsx that is older than schema versions"):
+                open_database(copied, create=create)
+    assert VERSION_TABLE not in _tables(copied)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 5, 8])
-def test_creation_goes_on_where_it_was_interrupted(storage: str, kept: int) -> None:
-    tables = Base.metadata.sorted_tables
+@pytest.mark.parametrize("table", sorted(Base.metadata.tables.keys() - {"dsx_database"}))
+def test_a_missing_table_is_created_by_a_writer(storage: str, table: str) -> None:
     with open_database(storage, create=True).begin() as connection:
-        connection.exec_driver_sql("DELETE FROM dsx_database")
-        for table in tables[kept:]:
-            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table.name}")
-    with pytest.raises(StorageError, match="holds no studies of dsx"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    with pytest.raises(StorageError, match=f"the table {table} is missing"):
         open_database(storage, create=False)
-    assert len(database_id(open_database(storage, create=True))) == 32
+    open_database(storage, create=True)
+    assert table in _tables(storage)
 
 
 def test_a_column_that_cannot_be_filled_in_is_refused(storage: str) -> None:

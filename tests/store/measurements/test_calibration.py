@@ -39,7 +39,7 @@ def engine(storage: str) -> Engine:
 
 
 def of(engine: Engine) -> Calibration:
-    return Calibration(engine, DEVICE, MeasurementStore(engine, this_device()))
+    return Calibration(MeasurementStore(engine, this_device()))
 
 
 def stored(storage: str) -> dict[str, float]:
@@ -126,7 +126,7 @@ def test_devices_and_situations_are_told_apart(engine: Engine) -> None:
 
 def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -> None:
     # A foreign device's row would need that device to be known.
-    reference_times = Calibration(engine, DEVICE, None)
+    reference_times = Calibration(MeasurementStore(engine, this_device(), read_only=True))
     reference_times["a"] = 0.25
     assert reference_times["a"] == 0.25
     assert stored(storage) == {}

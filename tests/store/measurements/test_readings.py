@@ -15,7 +15,7 @@ from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.measurements.readings import load_measurements, load_own, load_readings
-from dsx.store.studies.read import find_study
+from dsx.store.studies.study import find_study
 from tests.search.looking import moved
 
 READING = Measurement(value=0.5, low=0.45, high=0.55)

@@ -44,7 +44,7 @@ def entries(*devices: str) -> Iterator[Entry]:
             feasible=False,
             metrics={},
             spec={},
-            words="",
+            description="",
             redesigned=0,
             fallbacks=None,
             device=device,

@@ -13,8 +13,8 @@ from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import MetricKind
 from dsx.errors import StorageError
 from dsx.nets.small_cnn import SmallCnn
-from dsx.store.database.engine import open_database
 from dsx.store.studies.proxies import Numbered, Proxy, compare, load_proxies, stand_ins
+from dsx.store.studies.study import Study
 from tests.search.kinds import KINDS
 from tests.search.looking import states
 from tests.search.spaces import TIMED, varied
@@ -136,7 +136,7 @@ def test_designs_that_were_timed_and_then_rejected_count_too(storage: str, tmp_p
     found = search(space, trials=9, storage=storage)
     seen = states(storage, found.study)
     assert (seen["complete"], seen["rejected"]) == (1, 2)
-    report = load_proxies(open_database(storage, create=False), None)
+    report = load_proxies(Study.open(storage, None))
     assert [proxy.designs for proxy in report.proxies] == [3, 3, 3]
     assert report.front.study == found.study
     assert report.numbers.keys() > {entry.id for entry in found.entries}

@@ -34,17 +34,14 @@ class Shape:
         which: From output numbers (Cout, 1), channel numbers (Cout, gw), n, and the number in the
             name to the index of the support of each weight column, (Cout, gw).
         numbered: Whether the name carries a number, as `het4` does.
-        words: What a filter of this shape is called in a sentence, with {number} for the number
-            in the name; empty for the name itself.
     """
 
     supports: Callable[[int], Tensor]
     which: Callable[[Tensor, Tensor, int, int], Tensor] = in_turn
     numbered: bool = False
-    words: str = ""
 
 
-def shape_words() -> list[str]:
+def shape_names() -> list[str]:
     """List the kernel shapes as a user writes them (`het<P>` stands for het2, het4 ...)."""
     return [f"{name}<P>" if find(Shape, name).numbered else name for name in names(Shape)]
 
@@ -67,10 +64,10 @@ def shape_and_number(name: str) -> tuple[Shape, int]:
     match = re.fullmatch(r"([a-z_]+)([1-9][0-9]{0,8})?", name)
     stem, digits = match.groups() if match else (name, None)
     if stem not in names(Shape):
-        raise SpecError(unknown("shape", name, [*shape_words(), "learned"]))
+        raise SpecError(unknown("shape", name, [*shape_names(), "learned"]))
     shape = find(Shape, stem)
     if shape.numbered and not digits:
         raise SpecError(f"'{name}' needs a number of at least 1, as in '{stem}4'")
     if digits and not shape.numbered:
-        raise SpecError(unknown("shape", name, [*shape_words(), "learned"]))
+        raise SpecError(unknown("shape", name, [*shape_names(), "learned"]))
     return shape, int(digits or 0)

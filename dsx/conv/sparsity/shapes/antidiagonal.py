@@ -11,4 +11,4 @@ def supports(k: int) -> Tensor:
     return torch.eye(k, dtype=torch.bool).flip(1)[None]
 
 
-SHAPE = Shape(supports=supports, words="antidiagonal lines")
+SHAPE = Shape(supports=supports)

@@ -12,4 +12,4 @@ def supports(k: int) -> Tensor:
     return torch.cat([cross.supports(k), saltire.supports(k)])
 
 
-SHAPE = Shape(supports=supports, words="crosses and saltires in turn")
+SHAPE = Shape(supports=supports)

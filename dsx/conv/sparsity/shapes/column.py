@@ -13,4 +13,4 @@ def supports(k: int) -> Tensor:
     return support
 
 
-SHAPE = Shape(supports=supports, words="columns")
+SHAPE = Shape(supports=supports)

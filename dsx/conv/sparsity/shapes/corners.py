@@ -14,4 +14,4 @@ def supports(k: int) -> Tensor:
     return torch.stack([top_left, top_left.flip(1), top_left.flip(0, 1), top_left.flip(0)])
 
 
-SHAPE = Shape(supports=supports, words="corners in turn")
+SHAPE = Shape(supports=supports)

@@ -11,4 +11,4 @@ def supports(k: int) -> Tensor:
     return row.supports(k) | column.supports(k)
 
 
-SHAPE = Shape(supports=supports, words="crosses")
+SHAPE = Shape(supports=supports)

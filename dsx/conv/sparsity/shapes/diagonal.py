@@ -11,4 +11,4 @@ def supports(k: int) -> Tensor:
     return torch.eye(k, dtype=torch.bool)[None]
 
 
-SHAPE = Shape(supports=supports, words="diagonal lines")
+SHAPE = Shape(supports=supports)

@@ -11,4 +11,4 @@ def supports(k: int) -> Tensor:
     return torch.ones(1, k, k, dtype=torch.bool)
 
 
-SHAPE = Shape(supports=supports, words="full kernel")
+SHAPE = Shape(supports=supports)

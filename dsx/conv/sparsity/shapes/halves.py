@@ -13,4 +13,4 @@ def supports(k: int) -> Tensor:
     return torch.stack([top, top.T.flip(1), top.flip(0), top.T])
 
 
-SHAPE = Shape(supports=supports, words="halves in turn")
+SHAPE = Shape(supports=supports)

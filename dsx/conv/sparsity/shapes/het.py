@@ -31,4 +31,4 @@ def which(outputs: Tensor, channels: Tensor, shapes: int, number: int) -> Tensor
     return ((channels - outputs) % number != 0).long()
 
 
-SHAPE = Shape(supports=supports, which=which, numbered=True, words="full in 1 of {number} channels")
+SHAPE = Shape(supports=supports, which=which, numbered=True)

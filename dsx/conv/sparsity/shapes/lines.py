@@ -13,4 +13,4 @@ def supports(k: int) -> Tensor:
     return torch.cat([line.supports(k) for line in turning])
 
 
-SHAPE = Shape(supports=supports, words="lines in turn")
+SHAPE = Shape(supports=supports)

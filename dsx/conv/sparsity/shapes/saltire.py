@@ -11,4 +11,4 @@ def supports(k: int) -> Tensor:
     return diagonal.supports(k) | antidiagonal.supports(k)
 
 
-SHAPE = Shape(supports=supports, words="saltires")
+SHAPE = Shape(supports=supports)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from dsx.conv.sparsity.shapes import Shape, shape_and_number, shape_words
+from dsx.conv.sparsity.shapes import Shape, shape_and_number, shape_names
 from dsx.errors import DsxError, SpecError
 from dsx.lookup import find, names
 from tests.conv import naive
@@ -79,7 +79,7 @@ def test_turning_shapes_turn_over_the_outputs(name: str) -> None:
 
 
 def test_words_list_the_folder() -> None:
-    assert shape_words() == [f"{name}<P>" if name == "het" else name for name in names(Shape)]
+    assert shape_names() == [f"{name}<P>" if name == "het" else name for name in names(Shape)]
 
 
 OUTSIDE = Shape(supports=lambda k: torch.ones(1, k, k, dtype=torch.bool))

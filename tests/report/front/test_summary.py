@@ -1,0 +1,65 @@
+"""The line about the knee, the count of the front, and the designs to look at first."""
+
+from dataclasses import replace
+
+from dsx.analysis.estimate import Estimate
+from dsx.analysis.front import Entry, Front
+from dsx.analysis.reasons import Outcomes
+from dsx.report.front.summary import SHOWN, headline, highlights, summarised, tally
+
+
+def trials(front: Front) -> dict[int, list[str]]:
+    return {entry.trial: highlights(front).get(entry.id, []) for entry in summarised(front)}
+
+
+def test_the_knee_is_compared_with_the_baseline(two: Front) -> None:
+    assert headline(two) == (
+        "knee #3 against the baseline: flops 76 % lower, accuracy -0.4 points (intervals overlap)"
+    )
+
+
+def test_differences_are_certain_where_the_intervals_are_apart(two: Front) -> None:
+    def sharpen(entry: Entry) -> Entry:
+        value = entry.metrics["accuracy"].value
+        exact = Estimate(value=value, low=value, high=value)
+        return replace(entry, metrics={**entry.metrics, "accuracy": exact})
+
+    exact = replace(two, entries=tuple(map(sharpen, two.entries)))
+    assert headline(exact).endswith("accuracy -0.4 points")
+
+
+def test_the_headline_without_a_comparison(lone: Front, hopeless: Front, ragged: Front) -> None:
+    assert headline(lone) == "the baseline #0 is the knee of the front"
+    assert headline(hopeless) == "No design meets the constraints"
+    assert headline(ragged) == f"knee #{ragged.knee.trial}"
+    failed = replace(lone, entries=(), outcomes=Outcomes(baseline_failure="diverged"))
+    assert "baseline failed: diverged" in headline(failed)
+
+
+def test_the_front_is_counted(two: Front, lone: Front, hopeless: Front) -> None:
+    assert tally(two) == "5 of 9 designs on the front (3 certain), 1 more possible"
+    assert tally(lone) == "1 of 1 designs on the front (1 certain)"
+    assert tally(hopeless) == "0 of 1 designs on the front"
+
+
+def test_baseline_knee_and_the_best_of_each_objective_come_first(two: Front) -> None:
+    assert trials(two) == {
+        0: ["baseline"], 3: ["knee"], 1: ["best flops"], 7: ["best accuracy"], 4: [], 2: []
+    }  # fmt: skip
+
+
+def test_a_design_that_is_several_things_is_listed_once(three: Front, lone: Front) -> None:
+    assert trials(three)[1] == ["best flops", "best latency"]
+    assert trials(lone) == {0: ["baseline", "knee", "best flops", "best accuracy"]}
+
+
+def test_others_are_spread_over_the_front(crowd: Front) -> None:
+    one = replace(crowd, objectives={"accuracy": "maximize"})
+    assert len(summarised(crowd)) == SHOWN
+    assert len(summarised(one)) <= SHOWN
+    few = replace(crowd, entries=crowd.entries[:3])
+    assert len(summarised(few)) == 3
+
+
+def test_without_a_feasible_design_there_is_nothing_to_show(hopeless: Front) -> None:
+    assert summarised(hopeless) == []
