@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from dsx.errors import DsxError, quoted
-from dsx.parameters import parameter
+from dsx.errors import DsxError, parameter, quoted
 
 _given: ContextVar[frozenset[str] | None] = ContextVar("given", default=None)
 """The paths that may be followed; None for all of them."""

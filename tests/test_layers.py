@@ -17,7 +17,7 @@ LAYERS = [
     {"__main__"}, {"cli"}, {"bench"}, {"export"}, {"report"}, {"search"}, {"store"}, {"measure"},
     {"train"}, {"space"}, {"conv", "data", "nets"}, {"files"}, {"lookup", "analysis", "streams"},
     {"activity", "own_modules", "trust"}, {"errors"},
-    {"allocator", "parameters", "secret", "plain", "process", "torch_private"},
+    {"allocator", "secret", "plain", "process", "torch_private"},
 ]  # fmt: skip
 """Packages from the top down; `dsx/__init__.py`, which re-exports their names, is above all."""
 
@@ -57,7 +57,7 @@ VARIANTS = {
 PRIVATE = "torch_private.py"
 """The only file that names private modules, classes and attributes of torch."""
 
-NOT_OF_TORCH = {"_replace", "_mapping", "_trial_id", "_getframe"}
+NOT_OF_TORCH = {"_asdict", "_replace", "_mapping", "_trial_id", "_getframe"}
 """Private names in dsx that are not of torch: of named tuples, SQLAlchemy, Optuna and sys."""
 
 MODULE_ATTRIBUTES = {name for name in vars(nn.Module()) if name.startswith("_")}

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from dsx import files
-from dsx.errors import DsxError, unwritable_in_one_line
-from dsx.parameters import parameter
+from dsx.errors import DsxError, parameter, unwritable_in_one_line
 
 MARK = "<!-- written by dsx bench {name} -->\n"
 """First line of a page: only a page that has it is replaced."""

@@ -4,8 +4,7 @@ import functools
 from collections.abc import Callable
 
 from dsx.cli._given import OptionNames
-from dsx.errors import DsxError, WorkFailed, out_of_memory
-from dsx.parameters import named_by
+from dsx.errors import DsxError, WorkFailed, named_by, out_of_memory
 
 
 def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:

@@ -77,7 +77,7 @@ class OptionNames:
     values: Mapping[str, object]
 
     def __call__(self, name: str, value: object) -> str:
-        """Name a parameter, see `dsx.parameters`; by its variable if its value is from there."""
+        """Name a parameter, see `dsx.errors`; by its variable if its value is from there."""
         variable = f"DSX_{name.upper()}"
         given = os.environ.get(variable) if variable in VARIABLES else None
         from_variable = value is None and given is not None and given == str(self.values.get(name))

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from dsx.errors import DsxError, unwritable_in_one_line
+from dsx.errors import DsxError, parameter, unwritable_in_one_line
 from dsx.files import digest, files, folders, is_regular, read_sealed
-from dsx.parameters import parameter
 
 MANIFEST = "manifest.json"
 

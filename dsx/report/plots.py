@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dsx.analysis import Front
-from dsx.errors import DsxError, unknown, unwritable_in_one_line
+from dsx.errors import DsxError, parameter, unknown, unwritable_in_one_line
 from dsx.files import check_replaceable, files, is_signed_file, signed, write_own
-from dsx.parameters import parameter
 from dsx.report.front.view import axes
 from dsx.store.studies import ProxyReport
 

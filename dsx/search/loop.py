@@ -7,11 +7,10 @@ from pathlib import Path
 
 from dsx.activity import End, Event, Kind, subject
 from dsx.analysis import Entry, Front, TrialState, chance_notes
-from dsx.errors import DsxError, WorkFailed
+from dsx.errors import DsxError, WorkFailed, parameter
 from dsx.measure import this_device
 from dsx.measure.machine import load_since, read_counters
 from dsx.measure.metrics.flops import space_notes
-from dsx.parameters import parameter
 from dsx.plain import plain
 from dsx.process import torch_threads
 from dsx.search.design.selection import design_of

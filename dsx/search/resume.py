@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from dsx.errors import StorageError
-from dsx.parameters import parameter
+from dsx.errors import StorageError, parameter
 from dsx.search.plan import Plan
 from dsx.search.sampling.study import exists, forget
 from dsx.space.yaml import read_source

@@ -4,8 +4,7 @@ import dataclasses
 from typing import Any
 
 from dsx.conv import set_mode
-from dsx.errors import DsxError
-from dsx.parameters import parameter
+from dsx.errors import DsxError, parameter
 from dsx.space.network.model import check_alone
 from dsx.space.space import SearchSpace
 from dsx.space.yaml.schema import Measure

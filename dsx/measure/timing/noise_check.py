@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from dsx.conv import rounds_until
+from dsx.errors import parameter
 from dsx.measure.machine import throttling
 from dsx.measure.machine.device import Device
 from dsx.measure.machine.load import Load, load_since, read_counters
@@ -15,7 +16,6 @@ from dsx.measure.timing.clock import clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.statistics import spread
-from dsx.parameters import parameter
 from dsx.process import torch_threads
 
 GROUP_SECONDS = 0.25

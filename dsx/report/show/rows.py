@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from dsx.analysis import Entry, Estimate, Measurement, to_json
-from dsx.parameters import parameter
+from dsx.errors import parameter
 from dsx.report.front.view import metrics
 from dsx.store.studies import StudyResults
 

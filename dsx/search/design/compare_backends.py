@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsx.activity import Event, Kind
-from dsx.errors import DsxError, Unsupported
+from dsx.errors import DsxError, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, unsupported
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
-from dsx.parameters import parameter
 from dsx.process import torch_threads
 from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from dsx.activity import Event, Kind, OnStatus, ignore_status
 from dsx.analysis import Estimate, estimate_of, pool_all
-from dsx.errors import DsxError, NotCounted, Unsupported
+from dsx.errors import DsxError, NotCounted, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Metric
 from dsx.measure.profile import Breakdown, break_down, check_clocked
-from dsx.parameters import parameter
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates, lock_wait
 from dsx.search.design.metrics_of_design import choose_metrics

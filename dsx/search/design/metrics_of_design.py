@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from dsx.errors import DsxError, Unsupported
+from dsx.errors import DsxError, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure.metrics import in_order
-from dsx.parameters import parameter
 from dsx.search.plan import unsupported_metric
 from dsx.space import SearchSpace
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from dsx.analysis import Entry, Estimate
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
-from dsx.errors import SpecError, StorageError
-from dsx.parameters import parameter
+from dsx.errors import SpecError, StorageError, parameter
 from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source

@@ -11,8 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from dsx.errors import StorageError
-from dsx.parameters import parameter
+from dsx.errors import StorageError, parameter
 from dsx.space import Value
 from dsx.space.yaml import Direction
 from dsx.store.database import creating, options_for, shown, sqlite_file

@@ -6,8 +6,7 @@ from collections.abc import Collection
 import sqlalchemy
 from sqlalchemy import Engine, select
 
-from dsx.errors import StorageError, quoted
-from dsx.parameters import parameter
+from dsx.errors import StorageError, parameter, quoted
 from dsx.store.database.schema import VERSION_TABLE, Base, DatabaseRow
 
 OPTUNA = frozenset({"studies", "trials", "version_info"})

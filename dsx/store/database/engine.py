@@ -12,8 +12,7 @@ from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from dsx.errors import StorageError, printable, quoted
-from dsx.parameters import parameter
+from dsx.errors import StorageError, parameter, printable, quoted
 from dsx.secret import hidden
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating

@@ -17,8 +17,7 @@ from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dsx.activity import Kind, activity
-from dsx.errors import DsxError, StorageError, WorkFailed
-from dsx.parameters import parameter
+from dsx.errors import DsxError, StorageError, WorkFailed, parameter
 
 SERVER_SECONDS = 600.0
 """Default time to wait for a server that has gone away."""

@@ -40,8 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dsx.activity import Kind, activity
-from dsx.errors import StorageError, WorkFailed
-from dsx.parameters import parameter
+from dsx.errors import StorageError, WorkFailed, parameter
 from dsx.store.database.engine import tuned
 from dsx.store.database.open_connections import roll_back_open
 from dsx.store.database.schema import LeaseRow

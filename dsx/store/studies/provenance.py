@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsx.analysis import Entry, Measurement
+from dsx.errors import parameter
 from dsx.measure.metrics.flops import notes
-from dsx.parameters import parameter
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
 from dsx.store.measurements.repeatability import Agreement

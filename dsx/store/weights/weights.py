@@ -9,9 +9,8 @@ from safetensors.torch import load, save
 from sqlalchemy import Engine
 from torch import Tensor, nn
 
-from dsx.errors import StorageError, WorkFailed
+from dsx.errors import StorageError, WorkFailed, parameter
 from dsx.files import make_folder, write
-from dsx.parameters import parameter
 from dsx.plain import canonical_hash
 from dsx.space.weights import state_of
 from dsx.store.database.engine import database_id, parse_url, sqlite_file

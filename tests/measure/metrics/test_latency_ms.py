@@ -92,17 +92,17 @@ def test_protocol_includes_timing_protocol_and_settings_of_the_space() -> None:
 SHORT = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
 
 ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
-"""Works in threads of its own, as far as the clock is concerned."""
+"""A backend with the clock of one that uses its own threads."""
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("other", ["eager", f"{__name__}:ELSEWHERE"])
-def test_each_gets_its_own_time_and_forms(other: str) -> None:
+def test_each_candidate_gets_its_own_latency_and_forms(other: str) -> None:
     loaded = space(SHORT)
     design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
     fast = Candidate(loaded, design)
     slow = Candidate(remeasured(loaded, backend=other), loaded.baseline)
-    # Whatever its network is: it stands for one that takes many times as long.
+    # A replacement for a network that takes many times as long.
     slow.__dict__["run"] = lambda: spin(0.01)
     for candidates in ([fast, slow], [slow, fast]):
         readings = read_latencies(candidates)
@@ -113,5 +113,5 @@ def test_each_gets_its_own_time_and_forms(other: str) -> None:
         assert {deployment(reading).untraced for reading in readings} == {None}
 
 
-def test_none_at_all() -> None:
+def test_no_candidates() -> None:
     assert read_latencies([]) == []
