@@ -21,7 +21,7 @@ from dsx.search.repair import Repair
 from dsx.search.resume import create_or_resume
 from dsx.search.sampling.study import SampledTrial, StudySampler, quiet_optuna
 from dsx.space import SearchSpace, load_space
-from dsx.space.options import KEEPS
+from dsx.space.options import KEEP_OPTION
 from dsx.store.database import (
     DEFAULT_STORAGE,
     SERVER_SECONDS,
@@ -256,8 +256,8 @@ class _Run:
         else:
             # All designs are compared with the baseline, so it is tried again if it failed before.
             self.trials.seen.discard(baseline.id)
-            names = [f"{choices.name}/redesign" for choices in self.plan.space.choices]
-            self.sampler.enqueue(dict.fromkeys(names, KEEPS))
+            names = [f"{choices.name}/redesign" for choices in self.plan.space.slot_options]
+            self.sampler.enqueue(dict.fromkeys(names, KEEP_OPTION))
         for trial in self.sampler.unfinished():
             self._close_interrupted(trial, is_measured)
 

@@ -115,7 +115,7 @@ class _Training:
         self.epoch_steps = len(split) // self.batch
         self.total = settings.epochs * self.epoch_steps
         sample, _ = next(split.batches(torch.arange(1), 1, self.device))
-        for key, problem in settings.augment.misfits(*sample.shape[2:]).items():
+        for key, problem in settings.augment.size_errors(*sample.shape[2:]).items():
             raise DsxError(f"train.augment.{key}: {problem}")
         self.shaping = Shaping(network, sample, settings.epochs)
         self.forward = Forward(network, settings, self.device)

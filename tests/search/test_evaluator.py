@@ -24,8 +24,8 @@ from dsx.store.database.schema import MeasurementRow, TrialDetailRow
 from tests.search.looking import Following, measured, rows, states, trials, weight_files
 from tests.search.opening import created
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
-from tests.space.texts import space as build
+from tests.space.space_files import space as build
+from tests.space.space_files import with_rules
 
 FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: %s, always: %s}"
 
@@ -324,7 +324,7 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
 
 def with_metrics(*names: str) -> SearchSpace:
     """Build a space of a network and data with numbers of numpy."""
-    text = ruled("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
+    text = with_rules("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
     wanted = ", ".join(f"'tests.search.metrics:{name}': minimize" for name in names)
     for old, new in (
         ("{width: 8}", "{}"),

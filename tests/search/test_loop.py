@@ -19,7 +19,7 @@ from dsx.store.studies.read import front
 from tests.search.again import change, leave_open, let_machine_be, readings
 from tests.search.looking import Following, measured, rows, states, trials
 from tests.search.spaces import QUICK, STATIC, THREE, TINY, varied
-from tests.space.texts import ruled, space
+from tests.space.space_files import space, with_rules
 
 CHECKING = Event(kind=Kind.CHECKING_NOISE)
 FINISHED = Event(kind=Kind.ENDED, end=End.FINISHED)
@@ -279,7 +279,7 @@ def test_what_runs_can_be_an_objective_and_a_constraint(storage: str, tmp_path: 
 
 
 def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage: str) -> None:
-    text = ruled("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
+    text = with_rules("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
     told: list[Progress] = []
     search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
     (note,) = next(

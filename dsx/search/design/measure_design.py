@@ -8,7 +8,7 @@ from datetime import datetime
 from torch import Tensor
 
 from dsx.activity import Event, Kind, OnStatus, ignore_status
-from dsx.analysis import Estimate, estimate_of, pool_all
+from dsx.analysis import Estimate, aggregate_all, estimate_of
 from dsx.errors import DsxError, NotCounted, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Metric
@@ -222,7 +222,7 @@ class Single:
         if design.id not in own:
             return {}
         units = {name: metric.unit for name, metric in plan.metrics.items()}
-        return pool_all(own, units)[design.id]
+        return aggregate_all(own, units)[design.id]
 
     def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, MetricResult]]) -> None:
         for one in self.designs:

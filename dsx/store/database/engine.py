@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, parameter, printable, quoted
-from dsx.secret import hidden
+from dsx.secret import redact_url
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
 from dsx.store.database.migration import MIGRATIONS, latest_version, migrate
@@ -55,7 +55,7 @@ def parse_url(storage: str) -> URL:
 
 def shown(url: URL) -> str:
     """Write a URL without its password."""
-    return hidden(printable(url.render_as_string(hide_password=True)))
+    return redact_url(printable(url.render_as_string(hide_password=True)))
 
 
 def open_database(

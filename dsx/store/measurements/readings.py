@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Engine, Select, Subquery, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Estimate, Measurement, number_of, pool_all
+from dsx.analysis import Estimate, Measurement, aggregate_all, row_number
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
@@ -227,7 +227,7 @@ def load_measurements(engine: Engine, study: StudyRow) -> list[Measurement]:
     with Session(engine) as session:
         readings = load_readings(session, study)
     found = [one for of in readings.values() for each in of.values() for one in each]
-    return sorted(found, key=number_of)
+    return sorted(found, key=row_number)
 
 
 def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Estimate]:
@@ -247,7 +247,7 @@ def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[
     if design not in of_device:
         return {}
     units = {metric: facts["unit"] for metric, facts in study.metrics.items()}
-    return pool_all(of_device, units)[design]
+    return aggregate_all(of_device, units)[design]
 
 
 def _own(study: StudyRow) -> list[str]:

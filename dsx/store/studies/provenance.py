@@ -139,15 +139,15 @@ def damaged(readings: Sequence[int], trials: Sequence[int]) -> dict[str, str]:
     """
     said = []
     if readings:
-        rows = _numbers("row", sorted(set(readings)))
+        rows = _row_numbers("row", sorted(set(readings)))
         said.append(f"left out dsx_measurements, {rows}")
     if trials:
-        lacking = _numbers("trial", trials)
+        lacking = _row_numbers("trial", trials)
         said.append(f"{lacking} without all objectives (`dsx search` measures them again)")
     return {"damaged": "; ".join(said)} if said else {}
 
 
-def _numbers(what: str, numbers: Sequence[int]) -> str:
+def _row_numbers(what: str, numbers: Sequence[int]) -> str:
     """List some numbers, the first few of many."""
     listed = ", ".join(map(str, numbers[:MOST_NAMED]))
     more = f" and {len(numbers) - MOST_NAMED} more" if len(numbers) > MOST_NAMED else ""

@@ -13,8 +13,8 @@ from dsx.analysis import (
     Measurement,
     MetricKind,
     TrialState,
-    number_of,
-    pool_all,
+    aggregate_all,
+    row_number,
 )
 from dsx.errors import StorageError, quoted
 from dsx.store.database.checked import DamagedRow
@@ -101,7 +101,7 @@ def _entries(
     """Pool the readings of each design, on the device that all of its numbers are from."""
     devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
     taken = {design: of[devices[design]] for design, of in readings.items() if design in devices}
-    values = pool_all(taken, _units(study))
+    values = aggregate_all(taken, _units(study))
     return [
         _entry(
             trial,
@@ -170,7 +170,7 @@ def load_values(study: Study) -> dict[str, dict[str, Estimate]]:
     with Session(study.engine) as session:
         readings = load_readings(session, row)
     own = {design: of[row.device] for design, of in readings.items() if row.device in of}
-    return pool_all(own, _units(row))
+    return aggregate_all(own, _units(row))
 
 
 def front(
@@ -203,7 +203,7 @@ def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> s
     the design last.
     """
     whole = {
-        device: number_of(taken[-1])
+        device: row_number(taken[-1])
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }

@@ -18,7 +18,7 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.facts import deployment, energy
 from tests.measure.held import is_held
 from tests.measure.machine.test_energy_counters import domain, powercap
-from tests.space.texts import space
+from tests.space.space_files import space
 
 END = 99_999_999
 """Range of a counter in microjoules, far more than the energy of a window, as on real machines: a

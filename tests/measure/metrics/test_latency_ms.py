@@ -22,7 +22,7 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import held_by_other
 from tests.measure.facts import deployment, timing
 from tests.measure.work import spin
-from tests.space.texts import changed, space
+from tests.space.space_files import replaced, space
 
 QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 
@@ -89,7 +89,7 @@ def test_protocol_includes_timing_protocol_and_settings_of_the_space() -> None:
         assert other != base, words
 
 
-SHORT = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
+SHORT = replaced("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
 
 ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
 """A backend with the clock of one that uses its own threads."""

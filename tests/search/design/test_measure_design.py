@@ -27,7 +27,7 @@ from dsx.store.studies.study import Study
 from tests.measure.facts import deployment
 from tests.search.looking import Following, measured, rows, trained
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
+from tests.space.space_files import with_rules
 
 CHEAP = {"bits", "flops", "params", "latency_ms", "peak_memory_mb"}
 CHEAP |= {"deployed_flops", "deployed_params"}
@@ -267,7 +267,7 @@ def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
 
 def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -> None:
     model = "tests.measure.metrics.test_deployed_flops:Unfollowed"
-    text = ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
+    text = with_rules("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
     of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))
     found = Single(of, of.baseline, open_measurements(storage)).measure([])
     reason = "the operator counter cannot trace the network: TypeError: no tracing, please"

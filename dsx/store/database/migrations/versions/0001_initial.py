@@ -44,7 +44,7 @@ def _create_designs_and_protocols() -> None:
         sa.Column("model", sa.String(255), nullable=False),
         sa.Column("model_args", sa.JSON(), nullable=False),
         sa.Column("spec", sa.JSON(), nullable=False),
-        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
     )
     op.create_table(
         "dsx_protocols",
