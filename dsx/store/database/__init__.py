@@ -1,4 +1,4 @@
-"""Databases: engines, the schema of the tables, and checks of what is read from them."""
+"""Databases: engines, the schema and migrations of the tables, and validation of rows."""
 
 from dsx.store.database.checked import DamagedRow
 from dsx.store.database.creation import creating

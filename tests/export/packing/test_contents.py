@@ -16,7 +16,7 @@ from dsx.conv.deploy import Form
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.spec.presets import preset_names
 from dsx.export.model_py import WEIGHTS, write
-from dsx.export.packing.contents import AS_DEPLOYED, NOT_NEEDED, read_contents
+from dsx.export.packing.contents import AS_DEPLOYED, NOT_NEEDED, read_contents, tensor_shares
 from dsx.export.verify import load_exported
 from dsx.lookup import names
 from dsx.space import redesign

@@ -275,7 +275,7 @@ def test_a_lease_whose_row_was_deleted_is_lost(storage: str, engine: Engine) -> 
 
 
 def test_the_times_leave_room_for_two_increments_that_are_late() -> None:
-    assert Intervals() == INTERVALS == Intervals(increment=5, takeover=15, look=0.5)
+    assert Intervals() == INTERVALS == Intervals(increment=5, takeover=15, poll=0.5)
 
 
 def test_the_same_command_twice_at_once_is_refused_and_names_the_process(tmp_path: Path) -> None:

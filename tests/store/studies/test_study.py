@@ -15,7 +15,7 @@ from dsx.store.database.schema import FormRow
 from dsx.store.studies.study import Study
 from tests.search.looking import rows
 
-LOOKUP = "ORDER BY dsx_studies.begun_at"
+LOOKUP = "ORDER BY dsx_studies.created_at"
 
 
 @dataclass
