@@ -18,6 +18,7 @@ from dsx.conv.network_calls import freeze
 from dsx.conv.sparsity.attributes import sync_attributes
 from dsx.conv.spec.spec import original_spec
 from dsx.conv.timing import Timer, medians
+from dsx.errors import Unsupported
 
 
 class Deployed(nn.Module):
@@ -106,7 +107,7 @@ def deploy(
         # A network may keep some of its modules in train mode.
         in_train_mode = [module for module in holder.modules() if module.training]
         present = batch_norms(holder, graph)
-        if not isinstance(graph, str):
+        if not isinstance(graph, Unsupported):
             # The graph replaces the code of the network, which could have read these attributes.
             for conv in holder.modules():
                 if type(conv) is nn.Conv2d:
@@ -117,14 +118,14 @@ def deploy(
             names = {conv: name.partition(".")[2] for name, conv in holder.named_modules()}
             folds = {names[conv]: factors for conv, factors in folded_into.items()}
         # The graph may call modules where the code of the network calls functions.
-        whole = holder if isinstance(graph, str) else fx.GraphModule(holder, graph)
+        whole = holder if isinstance(graph, Unsupported) else fx.GraphModule(holder, graph)
         inputs = list(_inputs(whole, sample, protected).items())
         for conv, (name, x) in each(inputs, Kind.SELECTING_FORMS, "convolution"):
             form, choices[name] = choose(conv, x, timer, form_cache, native, runner)
-            replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
+            replacements[conv] = _drop_in(form, conv) if isinstance(graph, Unsupported) else form
         swap(holder, replacements)
-        network = holder[0] if isinstance(graph, str) else flatten(holder, graph)
-    untraced = graph if isinstance(graph, str) else None
+        network = holder[0] if isinstance(graph, Unsupported) else flatten(holder, graph)
+    untraced = graph.reason if isinstance(graph, Unsupported) else None
     folded = present - batch_norms(network)
     sized = traced.sized and untraced is None
     deployed = Deployed(freeze(network), choices, folded, untraced, model, folds, sized).eval()

@@ -18,6 +18,7 @@ from dsx.conv.graph.shape_reads import drop_shape_checks
 from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import torch_type
 from dsx.conv.modules.base import DsxConv
+from dsx.errors import Unsupported
 from dsx.torch_private import BatchNorm, ConvNd, ConvTransposeNd
 
 
@@ -146,7 +147,7 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
     return fx.GraphModule(parts, flat.graph)
 
 
-def batch_norms(network: nn.Module, graph: fx.Graph | str | None = None) -> int:
+def batch_norms(network: nn.Module, graph: fx.Graph | Unsupported | None = None) -> int:
     """Count the batch norms that a network computes.
 
     Args:

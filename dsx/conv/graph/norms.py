@@ -11,6 +11,7 @@ from dsx.conv.graph.identity import drop_idle
 from dsx.conv.graph.shape_reads import data_users, drop_shape_checks
 from dsx.conv.graph.tracing import Traced, follow
 from dsx.conv.modules.base import DsxConv
+from dsx.errors import Unsupported
 from dsx.torch_private import BatchNorm, has_forward_hooks
 
 _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
@@ -25,7 +26,7 @@ _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
 """The batch norms that match the dimensions of each convolution."""
 
 
-def find_protected(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
+def find_protected(network: nn.Module, graph: fx.Graph | Unsupported) -> set[nn.Module]:
     """Find the modules that must not be changed, so that the network computes the same.
 
     Args:
@@ -41,7 +42,7 @@ def find_protected(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
         for module in network.modules()
         if has_forward_hooks(module) or is_parametrized(module)
     }
-    for node in [] if isinstance(graph, str) else graph.nodes:
+    for node in [] if isinstance(graph, Unsupported) else graph.nodes:
         owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""
         if owner:
             found.add(network.get_submodule(owner))
@@ -105,7 +106,7 @@ def convs_before_norms(network: nn.Module, traced: Traced | None = None) -> set[
     """
     traced = traced or follow(network)
     holder, graph = traced.holder, traced.graph
-    if isinstance(graph, str):
+    if isinstance(graph, Unsupported):
         return set()
     names = {module: name for name, module in holder[0].named_modules()}
     drop_shape_checks(graph)

@@ -14,7 +14,7 @@ from dsx.conv.graph.shape_reads import fix_own_reads
 from dsx.conv.graph.sized_trace import SizedTracer
 from dsx.conv.modules.base import DsxConv
 from dsx.conv.network_calls import duplicate, set_mode
-from dsx.errors import raise_out_of_memory
+from dsx.errors import Unsupported, raise_out_of_memory
 from dsx.plain import plain
 from dsx.torch_private import own_buffers, own_children, own_parameters
 
@@ -91,14 +91,14 @@ class Traced:
     """
 
     holder: nn.Sequential
-    graph: fx.Graph | str
+    graph: fx.Graph | Unsupported
     sized: bool
 
     @property
-    def unsupported(self) -> str | None:
+    def unsupported(self) -> Unsupported | None:
         """The reason why the network cannot be traced or written as code; None if it can."""
         graph = writable(self.graph)
-        return graph if isinstance(graph, str) else None
+        return graph if isinstance(graph, Unsupported) else None
 
 
 def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
@@ -117,11 +117,11 @@ def follow(network: nn.Module, images: Tensor | None = None) -> Traced:
     """
     holder = _holder(network)
     graph, sized = trace(holder), False
-    if isinstance(graph, str) and images is not None:
+    if isinstance(graph, Unsupported) and images is not None:
         # A new copy, because a network may store its input, which is a proxy while tracing.
         holder, tracer = _holder(network), _SizedTracer(images)
         graph, sized = _run(tracer, holder), tracer.reads_size
-    if isinstance(graph, str):
+    if isinstance(graph, Unsupported):
         return Traced(_holder(network), graph, False)
     return Traced(holder, graph, sized)
 
@@ -152,7 +152,7 @@ def _compute_weights(module: nn.Module) -> None:
     parameters.update(others)
 
 
-def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
+def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | Unsupported:
     """Trace a network without copying it.
 
     Args:
@@ -166,7 +166,7 @@ def trace(network: nn.Module, images: Tensor | None = None) -> fx.Graph | str:
     return _run(_Tracer() if images is None else _SizedTracer(images), network)
 
 
-def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
+def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | Unsupported:
     """Trace a network with a tracer; return the reason in one line if that fails."""
     try:
         graph = tracer.trace(network)
@@ -176,10 +176,10 @@ def _run(tracer: fx.Tracer, network: nn.Module) -> fx.Graph | str:
     # cannot be traced is no error; the caller reports it.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
-        return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        return Unsupported(": ".join([type(error).__name__, *str(error).splitlines()[:1]]))
 
 
-def writable(graph: fx.Graph | str) -> fx.Graph | str:
+def writable(graph: fx.Graph | Unsupported) -> fx.Graph | Unsupported:
     """Return a graph if it can be written as code, else the reason why it cannot.
 
     Args:
@@ -188,19 +188,19 @@ def writable(graph: fx.Graph | str) -> fx.Graph | str:
     Returns:
         The graph, or the reason.
     """
-    return graph if isinstance(graph, str) else _unsafe_name(graph) or graph
+    return graph if isinstance(graph, Unsupported) else _unsafe_name(graph) or graph
 
 
-def _unsafe_name(graph: fx.Graph) -> str:
-    """Return why torch.fx cannot write the names of a graph as code; empty if it can."""
+def _unsafe_name(graph: fx.Graph) -> Unsupported | None:
+    """Return why torch.fx cannot write the names of a graph as code; None if it can."""
     for node in graph.nodes:
         path = node.target if isinstance(node.target, str) else ""
         if not all(map(_writable, path.split("."))):
-            return f"{path!r} cannot be written as Python"
+            return Unsupported(f"{path!r} cannot be written as Python")
         for name in node.kwargs:
             if not name.isidentifier():
-                return f"the argument {name!r} cannot be written as Python"
-    return ""
+                return Unsupported(f"the argument {name!r} cannot be written as Python")
+    return None
 
 
 def _writable(name: str) -> bool:

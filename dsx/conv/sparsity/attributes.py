@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from numpy import ndarray
 from torch import Tensor, nn
 
-from dsx.errors import SpecError, short
+from dsx.errors import SpecError, Unsupported, short
 from dsx.plain import plain
 from dsx.torch_private import computed_padding
 
@@ -47,8 +47,8 @@ def sizes_of(conv: nn.Conv2d) -> Sizes:
     Raises:
         SpecError: If the attributes of the convolution are inconsistent with its weight.
     """
-    if reason := disagreement(conv):
-        raise SpecError(reason)
+    if problem := disagreement(conv):
+        raise SpecError(problem.reason)
     outputs, inputs, rows, columns = conv.weight.shape
     groups = int(conv.groups)
     return Sizes(
@@ -85,7 +85,7 @@ def sync_attributes(conv: nn.Conv2d) -> None:
         setattr(conv, name, found)
 
 
-def disagreement(conv: nn.Conv2d) -> str:
+def disagreement(conv: nn.Conv2d) -> Unsupported | None:
     """Describe an inconsistency between the attributes of a convolution and its computation.
 
     Args:
@@ -93,29 +93,30 @@ def disagreement(conv: nn.Conv2d) -> str:
 
     Returns:
         A description such as "its in_channels is 3, but ...", to follow the name of the
-        convolution; empty if the attributes are consistent.
+        convolution; None if the attributes are consistent.
     """
     for name in _PAIRS:
         value = getattr(conv, name)
         if not isinstance(value, str) and pair(value) is None:
-            return f"its {name} is {short(repr(value))}, neither one nor two integers"
+            given = short(repr(value))
+            return Unsupported(f"its {name} is {given}, neither one nor two integers")
     weight = _weight(conv)
     if weight is not None and weight.dim() != 4:
-        return f"its weight has {weight.dim()} dimensions, not 4"
+        return Unsupported(f"its weight has {weight.dim()} dimensions, not 4")
     for name, (value, found) in _sizes(conv).items():
         if not _equal(value, found):
             sizes = " x ".join(map(str, conv.weight.shape))
-            return (
+            return Unsupported(
                 f"its {name} is {short(repr(value))}, but its weight of {sizes} requires "
                 f"{found}: set {name} to {found}"
             )
     if conv.padding_mode != "zeros" and margins(conv) != computed_padding(conv):
-        return (
+        return Unsupported(
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
             f"{short(repr(conv.padding_mode))} torch uses the padding of its construction: rebuild "
             "the convolution"
         )
-    return ""
+    return None
 
 
 def margins(conv: nn.Conv2d) -> tuple[int, int, int, int]:

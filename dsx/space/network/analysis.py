@@ -118,7 +118,7 @@ def analyse_network(
     network = set_mode(copy_network(model), False)
     calls = record_calls(network, sample)
     traced = follow(network, sample)
-    excluded, untraced = find_excluded(network, traced, calls), traced.unsupported
+    excluded, problem = find_excluded(network, traced, calls), traced.unsupported
     scaleless = set() if keep_weights else convs_before_norms(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
@@ -135,7 +135,7 @@ def analyse_network(
         output_shape=tuple(calls.output.shape[1:]),
         wrapped=calls.wrapped,
         uncounted=calls.uncounted,
-        untraced=untraced,
+        untraced=None if problem is None else problem.reason,
     )
 
 

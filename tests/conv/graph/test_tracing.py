@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from dsx.conv.graph.tracing import follow, trace, writable
+from dsx.errors import Unsupported
 
 
 class Named(nn.Module):
@@ -28,10 +29,11 @@ class Named(nn.Module):
 @pytest.mark.parametrize(
     "name", ['a"), open("/dev/null"), ("', "a\\", "a\nb", "\x1b", "class", "\ufb01"]
 )
-def test_a_name_that_cannot_be_written_as_python_is_a_reason(name: str) -> None:
-    reason = writable(trace(Named(name).eval()))
-    assert isinstance(reason, str) and reason.endswith("cannot be written as Python")
-    assert reason.isprintable()
+def test_a_name_that_cannot_be_written_as_python_is_unsupported(name: str) -> None:
+    problem = writable(trace(Named(name).eval()))
+    assert isinstance(problem, Unsupported)
+    assert problem.reason.endswith("cannot be written as Python")
+    assert problem.reason.isprintable()
     assert isinstance(writable(trace(Named("a b").eval())), fx.Graph)
 
 

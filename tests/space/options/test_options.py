@@ -12,7 +12,7 @@ from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import SpecError
 from dsx.space import Slot, SlotOptions
 from dsx.space.dials import DIALS, DialOptions, Value
-from dsx.space.options.options import fit_options, refusal
+from dsx.space.options.options import fit_options, unsupported_spec
 from dsx.space.options.slot_options import Fork
 from tests.space.sampling import every_sample
 from tests.space.slot_options import OPTIONS, PRESETS, all_slots, dials, slot_options
@@ -59,13 +59,13 @@ def options_after(slot_options: SlotOptions, dial: str, **answers: Value) -> tup
     ],
 )
 def test_refusals_have_a_reason(slot: str, spec: ConvSpec, reason: str | None) -> None:
-    found = refusal(spec, all_slots()[slot])
+    found = unsupported_spec(spec, all_slots()[slot])
     if reason is None:
         assert found is None
     else:
         assert found is not None
-        assert found.startswith(f"{slot}: ")
-        assert reason in found
+        assert found.reason.startswith(f"{slot}: ")
+        assert reason in found.reason
 
 
 def test_groups_that_do_not_divide_are_left_out() -> None:

@@ -125,7 +125,7 @@ def test_designs_measured_on_other_devices_are_excluded_and_counted(copied: str)
         entry.id for entry in before.entries if entry.id not in gone
     ]
     assert found.conditions["left out"] == (
-        "2 designs were measured on other devices only (--mix-devices includes them)"
+        "2 designs were measured on other devices only (mix_devices=True includes them)"
     )
     assert found.devices == {}
     moved(copied, "static", [before.entries[1].id])
