@@ -120,10 +120,10 @@ def vouched(space: str | None, trust: bool) -> "SearchSpace | None":
         SpaceError: If it does not hold together.
     """
     from dsx.space import load_space
-    from dsx.trust import give_all
+    from dsx.trust import trust_all_paths
 
     if trust:
-        give_all()
+        trust_all_paths()
     # What the network's own code prints is no result.
     with redirect_stdout(sys.stderr):
         return None if space is None else load_space(space)

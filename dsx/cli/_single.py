@@ -8,14 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from dsx.activity import OnStatus
+from dsx.cli._given import option
 from dsx.errors import DsxError
-from dsx.measure.backends import refusal
+from dsx.measure.backends import unsupported
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
-from dsx.space import Design, SearchSpace, load_space, outside, read_settings, remeasured
+from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
 from dsx.store.measurements import MeasurementStore, open_measurements
 from dsx.store.studies import Study
-from dsx.trust import give
+from dsx.trust import trust_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,7 @@ def chosen(
 def _give_paths(dials: Sequence[str]) -> None:
     # The import path of a shape follows its dial: kernel_shape:package.module:attribute.
     words = [item.strip() for dial in dials for item in re.split("[=,()]", dial)]
-    give([*words, *(item.partition(":")[2] for item in words)])
+    trust_paths([*words, *(item.partition(":")[2] for item in words)])
 
 
 def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Asked:
@@ -148,7 +149,7 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
     Raises:
         DsxError: If a setting of dials or of `measure` cannot be.
     """
-    design = read_settings(base.space, dials, base.design.specs)
+    design = parse_settings(base.space, dials, base.design.specs)
     space = remeasured(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)
@@ -166,10 +167,8 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
 
 
 def _check(space: SearchSpace) -> None:
-    problem = refusal(space.file.measure)
-    if problem is not None:
-        key, words = problem
-        raise DsxError(f"--{key.replace('_', '-')}: {words}")
+    if problem := unsupported(space.file.measure):
+        raise DsxError(f"{option(problem.key)}: {problem.reason}")
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:

@@ -10,10 +10,15 @@ import torch
 import dsx
 from dsx.errors import StorageError
 from dsx.measure import Device, this_device
-from dsx.measure.machine import absent_nvml, absent_rapl, missing_nvml, throttle_events
-from dsx.measure.timing import Quiet, look_for_noise
+from dsx.measure.machine import (
+    throttle_events,
+    unsupported_cpu_energy,
+    unsupported_gpu_energy,
+    unsupported_nvml,
+)
+from dsx.measure.timing import NoiseCheck, check_noise
 from dsx.space import shipped_spaces
-from dsx.store.database import open_database, parse_url, shown
+from dsx.store.database import display_url, open_database, parse_url
 from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreement
 from dsx.store.studies import list_studies
 
@@ -43,7 +48,7 @@ class Examination:
 
     findings: Mapping[str, str]
     device: Device
-    quiet: Quiet
+    quiet: NoiseCheck
     repeated: Agreement | None
 
 
@@ -60,10 +65,10 @@ def examine(storage: str, calibrate: bool = False) -> Examination:
     """
     device = this_device()
     reference_times = MachineReferenceTimes(device.fingerprint)
-    forgotten = reference_times.forget() if calibrate else {}
+    forgotten = reference_times.reset() if calibrate else {}
     # A search that runs may add reference times of its own in the meantime.
     measured: dict[str, float] = {}
-    found = look_for_noise(measured if calibrate else reference_times)
+    found = check_noise(measured if calibrate else reference_times)
     reference_times.update(measured)
     database, repeated = _database(storage, device)
     findings = {
@@ -112,13 +117,15 @@ def _cores(device: Device) -> str:
 
 
 def _energy() -> str:
-    absent = {"processor (RAPL)": absent_rapl(), "GPU (NVML)": absent_nvml()}
-    present = [meter for meter, problem in absent.items() if not problem]
-    return ", ".join(present) or absent_rapl()
+    no_rapl, no_nvml = unsupported_cpu_energy(), unsupported_gpu_energy()
+    if no_rapl is not None and no_nvml is not None:
+        return no_rapl.reason
+    counters = {"processor (RAPL)": no_rapl, "GPU (NVML)": no_nvml}
+    return ", ".join(name for name, problem in counters.items() if problem is None)
 
 
 def _throttling() -> str:
-    reported = {"processor": throttle_events() is not None, "GPU": not missing_nvml()}
+    reported = {"processor": throttle_events() is not None, "GPU": unsupported_nvml() is None}
     devices = " and ".join(name for name, known in reported.items() if known)
     return f"detected on the {devices}" if devices else "not reported by this system"
 
@@ -132,12 +139,12 @@ def _calibrated(before: Mapping[str, float], now: Mapping[str, float]) -> dict[s
     return {"reference time": f"re-calibrated: {milliseconds:.3f} ms ({previous}){later}"}
 
 
-def _noise(found: Quiet, device: Device) -> dict[str, str]:
+def _noise(found: NoiseCheck, device: Device) -> dict[str, str]:
     others = found.load.machine.others
     cores = "unknown" if others is None else f"{others:g} cores"
     return {
         "idle": "yes"
-        if found.enough
+        if found.is_stable
         else "no: latencies measured now will be flagged as noisy or unconverged",
         "other processes": f"use {cores}" if others is not None else cores,
         "reference workload": f"{found.reference_ms:.3f} ms, drift {found.drift:.2f}; spread "
@@ -153,7 +160,7 @@ def _package(package: str, use: str) -> str:
 
 
 def _database(storage: str, device: Device) -> tuple[str, Agreement | None]:
-    url = shown(parse_url(storage))
+    url = display_url(parse_url(storage))
     try:
         engine = open_database(storage, create=False)
     except StorageError as error:

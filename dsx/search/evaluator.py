@@ -2,33 +2,26 @@
 
 import logging
 import math
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from dsx.activity import Event, Kind, OnStatus
 from dsx.analysis import TrialState, to_json
 from dsx.errors import (
     CheckpointError,
-    DsxError,
     TrialFailed,
     WorkFailed,
-    out_of_memory,
     printable,
 )
 from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.measure.metrics import Stage
 from dsx.search.candidates import Candidates
+from dsx.search.failures import failing_as_trial, in_one_line, traceback_of
 from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan
-from dsx.space import Design, SearchSpace
-from dsx.store.database import SQLAlchemyError
+from dsx.space import Design
 from dsx.store.studies import Outcome, Study
 
 _LOG = logging.getLogger(__name__)
-
-LONGEST_TRACEBACK = 20_000
-"""Characters of a traceback that are stored."""
 
 
 class Evaluator:
@@ -70,13 +63,13 @@ class Evaluator:
     def _evaluate(self, design: Design) -> Outcome:
         outcome = Outcome(state=TrialState.COMPLETE)
         try:
-            self._measure(design, outcome)
-        # Errors of the network of one candidate, including code of the user, or lack of memory.
-        # Any other error is a bug of dsx and propagates.
-        except (TrialFailed, *_EXPECTED) as error:
+            with failing_as_trial(self.plan.space):
+                self._measure(design, outcome)
+        # A bug in dsx is not a failure of the design, and propagates.
+        except TrialFailed as error:
             outcome.state = TrialState.FAILED
             outcome.reason = printable(in_one_line(error))
-            outcome.traceback = _traceback(error)
+            outcome.traceback = traceback_of(error)
             _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
         # If the evaluation is interrupted instead, the training resumes from the checkpoint.
         self.weights.drop_checkpoint(design.id)
@@ -90,8 +83,7 @@ class Evaluator:
         stages = self.plan.stages(design)
         if design.learned and not self._expected_to_fit(candidate, outcome):
             return
-        with failing_as_trial(candidate.space):
-            repeat = design.learned and self._must_repeat(candidate)
+        repeat = design.learned and self._must_repeat(candidate)
         for stage, names in stages:
             for name in names:
                 outcome.values[name] = self._reading(candidate, name, repeat).value
@@ -230,32 +222,6 @@ def read_metrics(
     yield from zip(candidates, readings, strict=True)
 
 
-_EXPECTED = (RuntimeError, ValueError, MemoryError)
-"""Errors of a network, or of torch about its input or the memory, also without code of a user."""
-
-
-@contextmanager
-def failing_as_trial(space: SearchSpace) -> Iterator[None]:
-    """Report errors of a network, and any errors of code that is not part of dsx, in one line.
-
-    Args:
-        space: Search space of the network.
-
-    Raises:
-        TrialFailed: In place of such an error.
-    """
-    try:
-        yield
-    except (DsxError, SQLAlchemyError):
-        raise
-    except (Exception, SystemExit) as error:
-        # If the network, a metric, the data, the backend or a kernel shape is code of the user, any
-        # error may come from it.
-        if not isinstance(error, _EXPECTED) and not space.imports:
-            raise
-        raise TrialFailed(in_one_line(error)) from error
-
-
 def check_reading(name: str, reading: object) -> None:
     """Check that a metric has returned a measurement that can be stored.
 
@@ -281,33 +247,6 @@ def check_reading(name: str, reading: object) -> None:
         to_json(reading.provenance)
     except ValueError as error:
         raise TrialFailed(f"{name}: {error}") from error
-
-
-def _traceback(error: BaseException) -> str:
-    """Format the traceback of an error; only the end of a very long one, where the cause is."""
-    # A `TrialFailed` only repeats its cause in one line.
-    origin = error.__cause__ if isinstance(error, TrialFailed) else None
-    lines = "".join(traceback.format_exception(origin or error))
-    # Databases cannot store lone surrogates, and PostgreSQL cannot store NUL.
-    text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-    return text if len(text) <= LONGEST_TRACEBACK else f"...\n{text[-LONGEST_TRACEBACK:]}"
-
-
-def in_one_line(error: BaseException) -> str:
-    """Describe an error in one line, with its type unless the message is sufficient.
-
-    Args:
-        error: The error.
-
-    Returns:
-        The line.
-    """
-    words = " ".join(str(error).split())
-    if no_memory := out_of_memory(error):
-        return no_memory
-    if isinstance(error, DsxError | RuntimeError | ValueError) and words:
-        return words
-    return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
 _KINDS: Mapping[Stage, Kind] = {

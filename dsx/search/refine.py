@@ -20,7 +20,8 @@ from dsx.errors import CheckpointError, TrialFailed
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
-from dsx.search.evaluator import in_one_line, read_metric, share_reading
+from dsx.search.evaluator import read_metric, share_reading
+from dsx.search.failures import failing_as_trial, in_one_line
 from dsx.search.lookup import Lookup
 from dsx.search.plan import Plan, make_plan, plan_metrics
 from dsx.search.remeasure import (
@@ -287,14 +288,16 @@ class _Refining:
         plan, seed = self._next_seed(design)
         self._report(Event(kind=Kind.TRAINING, design=design.id, seed=seed))
         try:
-            self._read_trained(design, plan)
+            with failing_as_trial(plan.space):
+                self._read_trained(design, plan)
         except CheckpointError as error:
             # The checkpoint is not needed, because the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.study.weights.renew_checkpoint(design.id, plan.training)
             return
-        # The other trainings continue after the failure of one.
-        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+        # The other designs can still be trained.
+        except TrialFailed as error:
+            _LOG.info("the training of design %s failed", design.id, exc_info=error)
             self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
         self.study.weights.drop_checkpoint(design.id, plan.training)
         self.done["training"] += 1

@@ -19,7 +19,7 @@ from dsx.store.studies.read import front
 from tests.search.again import change, leave_open, let_machine_be, readings
 from tests.search.looking import Following, measured, rows, states, trials
 from tests.search.spaces import QUICK, STATIC, THREE, TINY, varied
-from tests.space.texts import ruled, space
+from tests.space.space_files import space, with_rules
 
 CHECKING = Event(kind=Kind.CHECKING_NOISE)
 FINISHED = Event(kind=Kind.ENDED, end=End.FINISHED)
@@ -210,7 +210,7 @@ def test_on_a_loaded_machine_flagged_timings_are_only_reported(
 def test_flagged_timings_are_repeated_once(rough: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The machine appears idle, but the timings are noisy.
     let_machine_be(True, monkeypatch)
-    told = busy.since
+    told = busy.load_since
     monkeypatch.setattr(loop, "load_since", lambda *looks: told(*looks)._replace(noisy=False))
     follow = Following()
     two = FinalTiming(designs=2, quiet_seconds=0.0)
@@ -252,7 +252,7 @@ def test_names_that_cannot_be_folders_are_rejected(storage: str, name: str) -> N
 
 
 def test_zero_trials_are_rejected(storage: str) -> None:
-    with pytest.raises(DsxError, match=r"--trials: 0 \(allowed: 1 to "):
+    with pytest.raises(DsxError, match=r"trials: 0 \(allowed: 1 to "):
         search(STATIC, trials=0, storage=storage)
 
 
@@ -277,10 +277,10 @@ def test_deployed_counts_can_be_objectives_and_constraints(storage: str, tmp_pat
 
 
 def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage: str) -> None:
-    text = ruled("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
+    text = with_rules("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
     told: list[Progress] = []
     search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
     (note,) = next(
         progress.notes for progress in told if not progress.counts.get(TrialState.COMPLETE)
     )
-    assert note.startswith("flops leave out operators that are not counted: aten::")
+    assert note.startswith("flops do not include the unknown operators aten::")

@@ -51,7 +51,7 @@ def test_a_changed_space_is_rejected_with_the_difference(
     space = varied(STATIC, tmp_path, old, new)
     refusal = (
         rf"static\.yaml: study 'static' was created with a different search space: {difference} "
-        r"\(create another study with --study NAME\)$"
+        r"\(create another study: study=NAME\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(space, trials=2, storage=storage)
@@ -105,8 +105,8 @@ def test_another_device_is_rejected_with_the_difference(storage: str) -> None:
         session.get_one(StudyRow, "static").device = there
     refusal = (
         r"^study 'static' was created on another device, .*: "
-        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(create another study with '
-        r"--study NAME, or .* --mix-devices\)$"
+        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(create another study: '
+        r"study=NAME, or .*: mix_devices=True\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
@@ -127,7 +127,7 @@ def test_a_study_of_another_device_is_resumed_if_devices_may_be_mixed(storage: s
     assert found.reference == reference
     own = front("static", storage=storage)
     assert [entry.id for entry in own.entries] == [entry.id for entry in before.entries]
-    with pytest.raises(StorageError, match="--mix-devices"):
+    with pytest.raises(StorageError, match="mix_devices=True"):
         search(STATIC, trials=5, storage=storage)
 
 

@@ -39,7 +39,10 @@ def document(front: Front) -> dict[str, object]:
         "space": front.space,
         "objectives": dict(front.objectives),
         "units": {name: front.units.get(name, "") for name in metrics(front)},
-        "metrics": {name: kind._asdict() for name, kind in front.kinds.items()},
+        "metrics": {
+            name: {"stage": kind.stage, "refinement": kind.refinement}
+            for name, kind in front.kinds.items()
+        },
         "conditions": dict(front.conditions),
         "devices": dict(front.devices),
         "baseline": front.baseline if front.baseline_entry else None,

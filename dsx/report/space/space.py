@@ -26,7 +26,7 @@ def print_space(
 
     Args:
         space: The space.
-        unmet: Constraints that no design can meet, with the reason.
+        unmet_constraints: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
         notes: Notes for the user about the network and its weights, as sentences.
         contents: Contents of the data, if they are known.
@@ -63,7 +63,7 @@ def print_space(
 
 def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
     """Write the slots of a space as plain rows."""
-    offered = {slot.name: choices for choices in space.choices for slot in choices.slots}
+    offered = {slot.name: choices for choices in space.slot_options for slot in choices.slots}
     rows = []
     for slot in space.analysis.slots:
         choices = offered.get(slot.name)
@@ -123,12 +123,12 @@ def _about(
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet_constraints),
         "missing": space.missing,
-        "weights": None if space.weights_taken is None else asdict(space.weights_taken),
+        "weights": None if space.loaded_weights is None else asdict(space.loaded_weights),
         "notes": list(notes),
         "excluded": dict(space.analysis.excluded),
         "untraced": space.analysis.untraced,
         "uncounted": dict(space.analysis.uncounted),
-        "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
+        "left_out": {choices.name: dict(choices.left_out) for choices in space.slot_options},
     }
 
 

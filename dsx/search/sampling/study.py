@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from dsx.errors import StorageError
+from dsx.errors import StorageError, parameter
 from dsx.space import Value
 from dsx.space.yaml import Direction
-from dsx.store.database import creating, options_for, shown, sqlite_file
+from dsx.store.database import creating, display_url, options_for, sqlite_file
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def _delete(rdb: optuna.storages.RDBStorage, name: str) -> None:
         problem = " ".join(str(error).split())
         raise StorageError(
             f"the database is damaged: Optuna can neither read nor delete its study '{name}': "
-            f"{problem} (create another study with --study NAME)"
+            f"{problem} (create another study: {parameter('study', 'NAME')})"
         ) from error
 
 
@@ -200,7 +200,7 @@ def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
         except (RuntimeError, AssertionError) as error:
             problem = " ".join(str(error).split()) or "they have no version"
             raise StorageError(
-                f"{shown(engine.url)}: the tables of Optuna cannot be used: {problem}"
+                f"{display_url(engine.url)}: the tables of Optuna cannot be used: {problem}"
             ) from error
         rdb.engine.dispose()
         # Optuna uses the engine of the study, which writes only while the lease is held, and waits

@@ -111,5 +111,5 @@ def test_new_forms_are_not_stored(finished: str) -> None:
 def test_missing_designs_and_databases_are_rejected(finished: str, storage: str) -> None:
     with pytest.raises(DsxError, match=r"no design called 'kne' in study 'tiny'.* 'knee'"):
         load_choice(Study.open(finished, None), "kne")
-    with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` makes one"):
+    with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` creates one"):
         load_choice(Study.open(storage, None), "knee")
