@@ -264,7 +264,7 @@ class _Run:
     def _close_interrupted(self, trial: SampledTrial, baseline_measured: bool) -> None:
         """Close a trial of Optuna that an interrupted process left running."""
         if self.trials.ends.get(trial.number) in (TrialState.COMPLETE, TrialState.REJECTED):
-            # It was interrupted before its outcome was reported to the sampler; all values are stored.
+            # It was interrupted before the report to the sampler; all values are stored.
             self._tell(trial, self.evaluator.evaluate(self.plan.space.sample(trial.suggest)))
             return
         trial.fail()

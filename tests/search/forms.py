@@ -14,8 +14,8 @@ def let_forms_be(own: bool, patch: pytest.MonkeyPatch) -> None:
     With dense forms every redesigned network has the deployed network of the baseline.
     """
 
-    def race(forms: Mapping[str, nn.Module], *_: object) -> Choice:
+    def select(forms: Mapping[str, nn.Module], *_: object) -> Choice:
         others = [name for name in forms if name != _choose.DENSE]
         return Choice(form=min(others, default=_choose.DENSE) if own else _choose.DENSE, seconds={})
 
-    patch.setattr(_choose, "_race", race)
+    patch.setattr(_choose, "_select", select)
