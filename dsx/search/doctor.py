@@ -18,7 +18,7 @@ from dsx.measure.machine import (
 )
 from dsx.measure.timing import NoiseCheck, check_noise
 from dsx.space import shipped_spaces
-from dsx.store.database import open_database, parse_url, shown
+from dsx.store.database import display_url, open_database, parse_url
 from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreement
 from dsx.store.studies import list_studies
 
@@ -157,7 +157,7 @@ def _package(package: str, use: str) -> str:
 
 
 def _database(storage: str, device: Device) -> tuple[str, Agreement | None]:
-    url = shown(parse_url(storage))
+    url = display_url(parse_url(storage))
     try:
         engine = open_database(storage, create=False)
     except StorageError as error:

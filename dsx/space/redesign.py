@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
-from dsx.conv.graph import normed, swap
+from dsx.conv.graph import convs_before_norms, swap
 from dsx.conv.sparsity import disagreement
 from dsx.errors import SpecError, unknown
 from dsx.space.network.exclusions import Holders, count_holders, irreplaceable
@@ -43,7 +43,7 @@ def redesign(
     }
     open_scale = any(spec.binary_basis and spec.scale is None for spec in specs.values())
     # Signs alone cannot represent the magnitude of a trained weight, even if a batch norm follows.
-    scaleless = normed(network) if open_scale and not keep_weights else set()
+    scaleless = convs_before_norms(network) if open_scale and not keep_weights else set()
     replacements: dict[nn.Module, nn.Module] = {}
     canonical: dict[nn.Module, tuple[str, ConvSpec]] = {}
     for name, spec in specs.items():

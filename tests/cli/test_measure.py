@@ -107,7 +107,7 @@ def test_a_design_of_a_study(used: Path) -> None:
             "--metric: accuracy of the baseline is known only after ",
         ),
         (["--dtype", "float16"], "Invalid value for '--dtype': "),
-        (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
+        (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` creates one"),
         (["digits", "--study", "x"], "no database at sqlite:///studies/dsx.db"),
         (["digits", "--space", "v.yaml"], "--space: the space is given twice: 'digits' and 'v"),
         (["--backend", "eagr", *COUNTED], "--backend: no backend called 'eagr'"),

@@ -69,7 +69,7 @@ def test_a_container_that_gets_less_than_its_cores_is_told() -> None:
 def test_the_database_is_looked_at_and_not_made(
     storage: str, finished: str, tmp_path: Path
 ) -> None:
-    said = f"no database at {storage}; `dsx search` makes one"
+    said = f"no database at {storage}; `dsx search` creates one"
     assert examine(storage).findings["database"] == said
     assert list(tmp_path.iterdir()) == []
     found = examine(finished)

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from dsx.analysis import DeploymentFacts, Measurement
-from dsx.conv import LEAST_ROUNDS, default_clock, rounds_until
+from dsx.conv import MIN_ROUNDS, default_clock, rounds_until
 from dsx.errors import DsxError
 from dsx.measure.candidate import Candidate
 from dsx.measure.profile.stopwatch import Stopwatch, clocked
@@ -177,7 +177,7 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
             for subject in subjects:
                 subject.warm_up()
             end = time.perf_counter() + measure.budget_seconds * len(subjects)
-            for _ in rounds_until(end, LEAST_ROUNDS):
+            for _ in rounds_until(end, MIN_ROUNDS):
                 for subject in subjects:
                     subject.run_blocks()
     return [_breakdown(subject) for subject in subjects]

@@ -22,7 +22,7 @@ from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.measurements import Calibration, FormCache, MeasurementStore, load_under
+from dsx.store.measurements import Calibration, FormCache, MeasurementStore, load_readings_under
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +216,7 @@ class Single:
     def _values(self, plan: Plan, design: Design) -> dict[str, Estimate]:
         """Pool what the database holds of a design, as the front of a study does it."""
         protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
-        readings = load_under(self.measurements.engine, protocols)
+        readings = load_readings_under(self.measurements.engine, protocols)
         device = self.measurements.device
         own = {one: of[device] for one, of in readings.items() if device in of}
         if design.id not in own:

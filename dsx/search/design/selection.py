@@ -14,7 +14,7 @@ from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
 from dsx.store.database import DamagedRow, StudyRow
-from dsx.store.measurements import load_own
+from dsx.store.measurements import load_own_estimates
 from dsx.store.studies import Study, load_front
 from dsx.trust import restricted
 
@@ -73,7 +73,7 @@ def load_choice(
         space=space,
         design=design,
         weights=study.weights.load(entry.id),
-        metrics=load_own(study.engine, study.row, entry.id, entry.device),
+        metrics=load_own_estimates(study.engine, study.row, entry.id, entry.device),
         form_cache=study.form_cache,
         reference_times=study.reference_times,
     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 from dsx.errors import StorageError, parameter
 from dsx.space import Value
 from dsx.space.yaml import Direction
-from dsx.store.database import creating, options_for, shown, sqlite_file
+from dsx.store.database import creating, display_url, options_for, sqlite_file
 
 
 @contextmanager
@@ -186,7 +186,7 @@ def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
         except (RuntimeError, AssertionError) as error:
             problem = " ".join(str(error).split()) or "they have no version"
             raise StorageError(
-                f"{shown(engine.url)}: the tables of Optuna cannot be used: {problem}"
+                f"{display_url(engine.url)}: the tables of Optuna cannot be used: {problem}"
             ) from error
         rdb.engine.dispose()
         # All that Optuna writes goes through the engine of the study: it writes only while the

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import KEEP, REAL_BITS, ConvSpec, Cost, DsxConv, set_mode
-from dsx.conv.graph import follow, normed
+from dsx.conv.graph import convs_before_norms, follow
 from dsx.conv.sparsity import Geometry
 from dsx.errors import DsxError
 from dsx.space.network.calls import Calls, record_calls
@@ -119,7 +119,7 @@ def analyse_network(
     calls = record_calls(network, sample)
     traced = follow(network, sample)
     excluded, problem = find_excluded(network, traced, calls), traced.unsupported
-    scaleless = set() if keep_weights else normed(network, traced)
+    scaleless = set() if keep_weights else convs_before_norms(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
     found = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from dsx.conv.graph import Traced, untouchable
+from dsx.conv.graph import Traced, protected_modules
 from dsx.conv.sparsity import disagreement
 from dsx.errors import Unsupported
 from dsx.space.network.calls import CONVOLUTIONS, Calls
@@ -36,7 +36,7 @@ def find_excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str,
     Returns:
         The reason by module name, in the order of the network.
     """
-    read, held = untouchable(network, traced), count_holders(network)
+    read, held = protected_modules(network, traced), count_holders(network)
     found = {}
     for name, module in network.named_modules():
         if not isinstance(module, CONVOLUTIONS):

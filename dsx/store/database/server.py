@@ -28,7 +28,7 @@ CONNECT_SECONDS, SILENCE_SECONDS = 5, 30
 _log = logging.getLogger(__name__)
 
 
-def addressed(url: URL) -> URL:
+def with_driver(url: URL) -> URL:
     """Return the URL of a database with the driver that dsx uses.
 
     Args:
@@ -61,7 +61,7 @@ def engine_options(url: URL) -> dict[str, Any]:
     """Return the options of an engine for a server, whose connections may break.
 
     Args:
-        url: URL of the server, including the driver (see `addressed`).
+        url: URL of the server, including the driver (see `with_driver`).
 
     Returns:
         Keyword arguments of `create_engine`.

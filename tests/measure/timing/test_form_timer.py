@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dsx.conv.timing import LEAST_ROUNDS
+from dsx.conv.timing import MIN_ROUNDS
 from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing.device_lock import exclusive
 from dsx.measure.timing.form_timer import timer
@@ -36,10 +36,10 @@ def test_forms_are_interleaved_and_run_a_minimum_number_of_times() -> None:
     runs = [Counting(0.001, seen=seen.append, name=name) for name in "ab"]
     timer(Measure())(runs, 0.0)
     # The first call of each form is a warm-up.
-    assert "".join(seen) == "ab" * (1 + LEAST_ROUNDS)
+    assert "".join(seen) == "ab" * (1 + MIN_ROUNDS)
     timer(Measure())(runs, 0.05)
     assert "".join(seen) == "ab" * (len(seen) // 2)
-    assert len(seen) > 4 * (1 + LEAST_ROUNDS)
+    assert len(seen) > 4 * (1 + MIN_ROUNDS)
 
 
 def test_device_lock_is_held() -> None:
@@ -49,7 +49,7 @@ def test_device_lock_is_held() -> None:
         held.append(is_held("cpu") and torch.is_inference_mode_enabled())
 
     timer(Measure())([run], 0.0)
-    assert held == [True] * (1 + LEAST_ROUNDS)
+    assert held == [True] * (1 + MIN_ROUNDS)
     assert not is_held("cpu")
 
 
@@ -67,7 +67,7 @@ def test_waiting_for_the_device_lock_is_reported() -> None:
     run = Counting(0.0)
     timer(Measure(), waits.set)([run], 0.0)
     assert waits.is_set()
-    assert run.calls == 1 + LEAST_ROUNDS
+    assert run.calls == 1 + MIN_ROUNDS
     thread.join()
 
 
