@@ -101,9 +101,9 @@ def test_where_no_design_meets_the_constraints_it_says_so(tmp_path: Path) -> Non
 def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
     ended = dsx("search", THREE, "--trials", 9, folder=tmp_path)
     assert ended.code == 0
-    assert "all 3 designs of the space were drawn: 3 completed" in ended.err
+    assert "search space exhausted: all designs evaluated: 3 completed" in ended.err
     ended = dsx("search", STATIC, "--trials", 9, "--timeout", "0s", folder=tmp_path)
-    assert "time is up: " in ended.err
+    assert "time budget exhausted: " in ended.err
 
 
 @pytest.mark.parametrize(

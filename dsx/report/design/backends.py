@@ -14,13 +14,13 @@ from dsx.report.design.measured import (
 from dsx.report.text.console import console, spelled
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import relative, told
-from dsx.search.design import EAGER, InBackend, MetricResult
+from dsx.search.design import EAGER, BackendLatency, MetricResult
 from dsx.space import SearchSpace
 
 UNIT = "ms"
 
 
-def backends_document(lines: Sequence[InBackend]) -> list[Row]:
+def backends_document(lines: Sequence[BackendLatency]) -> list[Row]:
     """Describe the latency of a design in each backend as plain JSON values.
 
     Args:
@@ -32,7 +32,7 @@ def backends_document(lines: Sequence[InBackend]) -> list[Row]:
     return [_row(line, _in_eager(lines)) for line in lines]
 
 
-def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) -> None:
+def print_backends(space: SearchSpace, lines: Sequence[BackendLatency], format: str) -> None:
     """Print the latency of a design in each backend to stdout.
 
     Args:
@@ -61,14 +61,14 @@ def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) 
     out.print(said, style="dim", soft_wrap=True)
 
 
-def _in_eager(lines: Sequence[InBackend]) -> float:
+def _in_eager(lines: Sequence[BackendLatency]) -> float:
     """Return the latency in eager in milliseconds."""
     result = next(line.latency for line in lines if line.backend == EAGER)
     assert isinstance(result, MetricResult)
     return result.estimate.value
 
 
-def _row(line: InBackend, standing: float) -> Row:
+def _row(line: BackendLatency, standing: float) -> Row:
     if isinstance(line.latency, Unsupported):
         keys = (
             "value",
@@ -86,7 +86,7 @@ def _row(line: InBackend, standing: float) -> Row:
     return {"backend": line.backend, **number_row(line.latency), "ratio": ratio, "reason": ""}
 
 
-def _shown(line: InBackend, standing: float, ascii_only: bool) -> Row:
+def _shown(line: BackendLatency, standing: float, ascii_only: bool) -> Row:
     if isinstance(line.latency, Unsupported):
         return {"backend": line.backend, "latency": "-", "of eager": "", "taken": "not available"}
     return {

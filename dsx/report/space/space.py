@@ -17,7 +17,7 @@ from dsx.space import SearchSpace
 
 def print_space(
     space: SearchSpace,
-    unmet: Mapping[str, str],
+    unmet_constraints: Mapping[str, str],
     format: str,
     notes: Sequence[str] = (),
     contents: Contents | None = None,
@@ -26,7 +26,7 @@ def print_space(
 
     Args:
         space: The space.
-        unmet: Constraints that no design can meet, with the reason.
+        unmet_constraints: Constraints that no design can meet, with the reason.
         format: "table", "json" or "csv".
         notes: Notes for the user about the network and its weights, as sentences.
         contents: Contents of the data, if they are known.
@@ -34,7 +34,7 @@ def print_space(
     rows = slot_rows(space)
     if format != "table":
         held = {"contents": None if contents is None else contents.to_json()}
-        print_rows(rows, format, _about(space, unmet, notes) | held, "slots")
+        print_rows(rows, format, _about(space, unmet_constraints, notes) | held, "slots")
         return
     out = console()
     file = space.file
@@ -49,7 +49,7 @@ def print_space(
         _print_contents(contents)
     for name, bound in space.source.content.get("constraints", {}).items():
         known = find(Metric, name).closed_form is not None
-        verdict = unmet.get(name, "can be met" if known else "known once measured")
+        verdict = unmet_constraints.get(name, "can be met" if known else "known once measured")
         out.print(f"constraint {name} {bound}: {verdict}", soft_wrap=True)
     if space.missing is not None:
         out.print(
@@ -106,7 +106,9 @@ def _print_contents(contents: Contents) -> None:
         )
 
 
-def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -> dict[str, object]:
+def _about(
+    space: SearchSpace, unmet_constraints: Mapping[str, str], notes: Sequence[str]
+) -> dict[str, object]:
     least, most = space.cost_range()
     return {
         "space": space.name,
@@ -119,7 +121,7 @@ def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -
             "most": asdict(most),
         },
         "offers": [offer.to_json() for offer in offers(space)],
-        "unmet": dict(unmet),
+        "unmet": dict(unmet_constraints),
         "missing": space.missing,
         "weights": None if space.loaded_weights is None else asdict(space.loaded_weights),
         "notes": list(notes),

@@ -8,13 +8,13 @@ import pytest
 
 from dsx.errors import Unsupported
 from dsx.report.design.backends import backends_document, print_backends
-from dsx.search.design.compare_backends import InBackend
+from dsx.search.design.compare_backends import BackendLatency
 from tests.report.single import latency, space
 
 LINES = [
-    InBackend(backend="eager", latency=latency(1.0, stored=True)),
-    InBackend(backend="onnxruntime", latency=latency(0.25, converged=False)),
-    InBackend(backend="openvino", latency=Unsupported("needs the package openvino")),
+    BackendLatency(backend="eager", latency=latency(1.0, stored=True)),
+    BackendLatency(backend="onnxruntime", latency=latency(0.25, converged=False)),
+    BackendLatency(backend="openvino", latency=Unsupported("needs the package openvino")),
 ]
 
 
