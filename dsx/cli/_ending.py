@@ -1,4 +1,4 @@
-"""End a command that has shown the front of a study."""
+"""End of a command that shows the front of a study."""
 
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def end(front: "Front", how: Format) -> None:
-    """Print on stderr what the results do not state, and end as the study did.
+    """Print notes that the results do not contain, and set the exit code.
 
     Args:
-        front: Front that was shown.
-        how: Format in which it was shown.
+        front: Front that was printed.
+        how: Format in which it was printed.
 
     Raises:
         typer.Exit: If the front is empty, or all candidates failed.

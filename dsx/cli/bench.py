@@ -1,4 +1,4 @@
-"""dsx bench: how fast dsx is on this device."""
+"""dsx bench: benchmarks of dsx on this device."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,22 +15,29 @@ if TYPE_CHECKING:
 
 def bench(
     name: Annotated[
-        str | None, typer.Argument(help="A benchmark; left out: what there is.", metavar="NAME")
+        str | None,
+        typer.Argument(
+            help="Name of the benchmark.  [default: list the benchmarks]", metavar="NAME"
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Try whether it runs; the numbers mean nothing.")
+        bool,
+        typer.Option(
+            "--quick", help="Only check that the benchmark runs; the values are meaningless."
+        ),
     ] = False,
     page: Annotated[
         Path | None,
         path_option(
-            "Write the results as this page.  [networks: docs/networks.md; with --quick: none]",
+            "Markdown page for the results.  [default: docs/networks.md for networks, else none; none "
+            "with --quick]",
             "FILE",
         ),
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Measure how fast dsx is on this device, on an otherwise idle machine."""
+    """Run a benchmark of dsx on this device, which should be otherwise idle."""
     from dsx.bench import Bench, check_page, write_page
     from dsx.lookup import find, names
     from dsx.report.front import print_message

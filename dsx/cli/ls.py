@@ -16,11 +16,12 @@ from dsx.cli._options import (
 
 def ls(
     study: Annotated[
-        str | None, typer.Argument(help="Name of the study; left out: all of the database.")
+        str | None,
+        typer.Argument(help="Name of the study.  [default: all studies of the database]"),
     ] = None,
     failed: Annotated[
         bool,
-        typer.Option("--failed", help="List the failed trials with their reasons and tracebacks."),
+        typer.Option("--failed", help="List the failed trials, with reasons and tracebacks."),
     ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,

@@ -29,7 +29,7 @@ from dsx.errors import DsxError
 def test_an_empty_value_is_refused(
     words: list[str], environment: dict[str, str], where: str
 ) -> None:
-    with pytest.raises(DsxError, match=rf"^{where}: the value is empty \(leave it out, or give"):
+    with pytest.raises(DsxError, match=rf"^{where}: the value is empty"):
         check_not_empty(words, environment, _switches)
 
 

@@ -78,7 +78,7 @@ def test_more_threads_than_cores_are_said(tmp_path: Path) -> None:
 def test_what_the_space_does_not_offer_is_measured_and_said(tmp_path: Path) -> None:
     ended = dsx("measure", STATIC, "stem=kernel_shape:cross", *COUNTED, folder=tmp_path)
     assert (ended.code, ended.err) == (
-        0, "note: outside of the space, which does not offer this for stem.0\n",
+        0, "note: the design is outside of the space, in the slots stem.0\n",
     )  # fmt: skip
 
 
@@ -120,6 +120,6 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     running.signal(INTERRUPT)
     ended = running.wait()
     assert (ended.code, ended.out) == (130, "")
-    assert ended.err.endswith("To go on: dsx measure digits --batch 512\n")
+    assert ended.err.endswith("To resume: dsx measure digits --batch 512\n")
     kept = {metric for _, metric, _ in measured(f"sqlite:///{tmp_path}/studies/dsx.db")}
     assert kept == {"bits", "flops", "params", "deployed_flops", "deployed_params"}

@@ -44,7 +44,7 @@ def test_a_password_on_the_command_line_is_not_repeated_but_named(
 ) -> None:
     if variable is not None:
         monkeypatch.setenv("DSX_STORAGE", variable)
-    NextCommands("s", SERVER, [], False).say_password()
+    NextCommands("s", SERVER, [], False).print_password_note()
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
@@ -59,8 +59,8 @@ def test_marked_latencies_are_measured_again_in_the_same_database_with_the_same_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     following = NextCommands("s", "sqlite:///a.db", ["--space", "my.yaml"], True)
-    following.say_marked(0)
-    following.say_marked(1)
+    following.print_flagged(0)
+    following.print_flagged(1)
     assert capsys.readouterr().err == (
         "1 latency that matters is marked (a busy machine, or a wide interval); to measure again: "
         "dsx refine s --storage sqlite:///a.db --for 2m --space my.yaml\n"

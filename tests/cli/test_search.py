@@ -94,7 +94,7 @@ def test_where_no_design_meets_the_constraints_it_says_so(tmp_path: Path) -> Non
     assert ended.code == 1
     assert "No design meets the constraints." in ended.out
     assert ended.err.endswith(
-        "No design meets the constraints: raise --trials, or loosen one of them.\n"
+        "No design meets the constraints: increase --trials, or relax a constraint.\n"
     )
 
 

@@ -61,7 +61,7 @@ def test_what_is_written_is_a_space(tmp_path: Path) -> None:
     assert dsx("space", "my.yaml", folder=tmp_path).code == 0
     before = (tmp_path / "my.yaml").read_text()
     ended = dsx("space", "--model", "small_cnn", "--write", "my.yaml", folder=tmp_path)
-    assert one_line(ended, 2) == "--write: 'my.yaml' exists already (choose another name)"
+    assert one_line(ended, 2) == "--write: 'my.yaml' already exists (choose another name)"
     assert (tmp_path / "my.yaml").read_text() == before
 
 
@@ -70,7 +70,7 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (0, "Wrote mine.yaml\nNext: dsx search mine.yaml\n")
     assert (tmp_path / "mine.yaml").read_text() == load_space("digits").source.text
     ended = dsx("space", "digits", "--write", "mine.yaml", folder=tmp_path)
-    assert one_line(ended, 2) == "--write: 'mine.yaml' exists already (choose another name)"
+    assert one_line(ended, 2) == "--write: 'mine.yaml' already exists (choose another name)"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
     [
         (["digits", "--model", "small_cnn"], "--model: the network is given twice: by 'small_cnn'"),
         (["--input", "1x8x8"], "--input and --model-args: need the network"),
-        (["--model", TANGLE], "--input: needed for this model (channels x rows x columns: "
+        (["--model", TANGLE], "--input: required for this model (channels x rows x columns: "
          "3x224x224)"),
         (["--model", TANGLE, "--input", "12x12"], "--input: '12x12' is not the shape of an image "
          "(allowed: channels x rows x columns, such as 3x224x224)"),
@@ -90,13 +90,13 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
          "tests.space.networks:exits cannot be built with these arguments: SystemExit: 2"),
         (["--model", TANGLE, "--input", "1x12x12"], "the network does not run on an input of 2 x 1 "
          "x 12 x 12: RuntimeError: Given groups=1"),
-        (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' names no arguments "
+        (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' is not a mapping "
          "(write '{width: 32}')"),
         (["--model", "small_cnn", "--model-args", "{a: ["], "--model-args:1:6: not YAML: "),
         (["--model", "small_cnn", "--model-args", "{widht: 3}"], "no argument of small_cnn "
          "called 'widht' (allowed: classes, in_channels, width). Did you mean 'width'?"),
         (["--model", "smal_cnn"], "no net called 'smal_cnn' (allowed: "),
-        (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is no name for a space "
+        (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is not a name of a space "
          "file (allowed: *.yaml)"),
         (["--model", "small_cnn", "--write", "no/my.yaml"], "--write: 'no/my.yaml' cannot be "
          "written: No such file or directory"),

@@ -19,7 +19,7 @@ import sklearn.datasets  # noqa: F401
 import torch
 import torch._dynamo
 
-import dsx.cli._single
+import dsx.cli._request
 import dsx.report.design.backends
 import dsx.report.design.profile
 import dsx.report.front.result

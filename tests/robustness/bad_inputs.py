@@ -111,12 +111,14 @@ def numbers() -> Iterator[BadInput]:
         yield BadInput(words=["search", "--seed", value], match="--seed")
     times = ("-1", "0x1", "1e999", "nan", "inf", "5d", "9" * 400, "٣s", "1 m", "m", "1.5.2h", LONG)
     for value in times:
-        yield BadInput(words=["search", "--timeout", value], match="--timeout: '.*' is not a time")
-        yield BadInput(words=["refine", "--for", value], match="--for: '.*' is not a time")
+        yield BadInput(
+            words=["search", "--timeout", value], match="--timeout: '.*' is not a duration"
+        )
+        yield BadInput(words=["refine", "--for", value], match="--for: '.*' is not a duration")
     for command in ("search", "refine", "measure"):
         for value in ("5d", "-1s", LONG):
             words = [command, "--storage-timeout", value]
-            yield BadInput(words=words, match="--storage-timeout: '.*' is not a time")
+            yield BadInput(words=words, match="--storage-timeout: '.*' is not a duration")
     for value in ("0", "-4", "1.5", huge, "x"):
         yield BadInput(words=["measure", "tiny.yaml", "--batch", value], match="--batch")
         yield BadInput(words=["measure", "tiny.yaml", "--threads", value], match="--threads")

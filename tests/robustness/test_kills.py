@@ -222,7 +222,7 @@ def check_kills(
 
 def succeeded(ended: Ended) -> bool:
     """Check that a command did its work, or that the killed one had completed what it writes."""
-    return ended.code == 0 or (ended.code == 2 and "exists already (choose another" in ended.err)
+    return ended.code == 0 or (ended.code == 2 and "exists" in ended.err)
 
 
 def keeps_mine(folder: Path) -> bool:

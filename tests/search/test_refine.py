@@ -301,7 +301,7 @@ def test_it_is_interrupted_with_all_that_was_measured(storage: str, tmp_path: Pa
     assert (ended.code, ended.out) == (130, ""), ended
     *_, line = ended.err.splitlines()
     assert line == (
-        "dsx: interrupted; everything measured is saved. To go on: dsx refine quick --for 10m"
+        "dsx: interrupted; all measurements are saved. To resume: dsx refine quick --for 10m"
     )
     assert rows(storage, LeaseRow) == []
     after = [row.id for row in rows(storage, MeasurementRow)]
