@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from dsx.analysis import Front
 
 
-def end(front: "Front", how: Format) -> None:
+def end(front: "Front", chosen: Format) -> None:
     """Print notes that the results do not contain, and set the exit code.
 
     Args:
         front: Front that was printed.
-        how: Format in which it was printed.
+        chosen: Format in which it was printed.
 
     Raises:
         typer.Exit: If the front is empty, or all candidates failed.
@@ -23,7 +23,7 @@ def end(front: "Front", how: Format) -> None:
     from dsx.report.front import print_message
     from dsx.report.text import outcome_notes
 
-    if how == Format.CSV or front.outcomes.all_failed:
+    if chosen == Format.CSV or front.outcomes.all_failed:
         for note in outcome_notes(front.outcomes):
             print_message(note)
     if not front.on_front:

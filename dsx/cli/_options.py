@@ -31,7 +31,7 @@ StudyOrFolderArgument = Annotated[
     typer.Argument(
         help="Name of a study, or path of an archived study (with a slash, such as ./digits).  "
         "[default: the newest study of the database]",
-        metavar="[STUDY|FOLDER]",
+        metavar="STUDY|FOLDER",
     ),
 ]
 PICK_HELP = (

@@ -178,8 +178,8 @@ def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, A
 def _check(space: SearchSpace) -> None:
     problem = refusal(space.file.measure)
     if problem is not None:
-        key, words = problem
-        raise DsxError(f"--{key.replace('_', '-')}: {words}")
+        key, reason = problem
+        raise DsxError(f"--{key.replace('_', '-')}: {reason}")
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:

@@ -29,8 +29,8 @@ def bench(
     page: Annotated[
         Path | None,
         path_option(
-            "Markdown page for the results.  [default: docs/networks.md for networks, else none; none "
-            "with --quick]",
+            "Markdown page for the results.  [default: docs/networks.md for the benchmark networks "
+            "without --quick, else none]",
             "FILE",
         ),
     ] = None,
@@ -47,7 +47,7 @@ def bench(
         known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
         print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
-    found, how = find(Bench, name), chosen_format(format, json)
+    found, chosen = find(Bench, name), chosen_format(format, json)
     file = _page_file(name, found, page, quick)
     if file is not None:
         check_page(name, file)
@@ -56,11 +56,11 @@ def bench(
     if file is not None and found.page is not None:
         write_page(name, file, found.page.write(rows))
         print_message(f"Wrote {file}")
-    if how is Format.TABLE:
+    if chosen is Format.TABLE:
         for row in rows:
             typer.echo(found.describe(row))
     else:
-        print_rows(rows, how, {"bench": name, "quick": quick}, "results")
+        print_rows(rows, chosen, {"bench": name, "quick": quick}, "results")
 
 
 def _page_file(name: str, bench: "Bench", given: Path | None, quick: bool) -> Path | None:

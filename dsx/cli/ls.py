@@ -34,8 +34,8 @@ def ls(
 
     engine = open_database(storage, create=False)
     about = {"storage": shown(parse_url(storage))}
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     if failed:
-        print_failed(load_failed(engine, study), how, about)
+        print_failed(load_failed(engine, study), chosen, about)
     else:
-        print_studies(list_studies(engine, study), how, about)
+        print_studies(list_studies(engine, study), chosen, about)

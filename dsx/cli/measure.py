@@ -81,14 +81,14 @@ def measure(
     give([*(metric or ()), *backends])
     settings = run_settings(batch, threads, dtype, channels_last, device)
     found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     check_backends(found.space, backends)
-    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
-        single = found.single(storage, train, fresh, patience, tell)
+    with working("preparing the measurement") as on_status, redirect_stdout(sys.stderr):
+        single = found.single(storage, train, fresh, patience, on_status)
         measured = single.measure(list(metric or ()))
         compared = compare_backends(single, backends) if backends else []
     sections = {"backends": backends_document(compared)} if backends else {}
-    print_measured(found.space, found.design, measured, how, {**found.about, **sections})
-    if backends and how is not Format.JSON:
+    print_measured(found.space, found.design, measured, chosen, {**found.about, **sections})
+    if backends and chosen is not Format.JSON:
         typer.echo()
-        print_backends(found.space, compared, how)
+        print_backends(found.space, compared, chosen)

@@ -60,7 +60,7 @@ def pareto(
     from dsx.report.studies import read_front, read_proxies
     from dsx.report.text import working
 
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     _check_writable(plot, proxies)
     with working("reading the study"):
         front = read_front(study, storage, mix_devices)
@@ -71,7 +71,7 @@ def pareto(
         written = _write(front, report, plot, x, y)
     print_front(
         front,
-        how,
+        chosen,
         complete=everything,
         hints=NextCommands(study or front.study, storage, mix_devices=mix_devices).hints(front),
         plotted=True,
@@ -79,12 +79,12 @@ def pareto(
         y=y,
         sections={} if report is None else {"proxies": proxies_document(report)},
     )
-    if report is not None and how is not Format.JSON:
+    if report is not None and chosen is not Format.JSON:
         typer.echo()
-        print_proxies(report, how)
+        print_proxies(report, chosen)
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
-    end(front, how)
+    end(front, chosen)
 
 
 def _proxies_plot(plot: Path) -> Path:

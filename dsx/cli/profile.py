@@ -59,6 +59,6 @@ def profile(
     from dsx.report.text import working
 
     single = partial(found.single, storage, train, True, patience)
-    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
-        breakdowns = single(tell).layers()
+    with working("preparing the measurement") as on_status, redirect_stdout(sys.stderr):
+        breakdowns = single(on_status).layers()
     print_layers(found.space, found.design, breakdowns, chosen_format(format, json), found.about)

@@ -60,7 +60,7 @@ def refine(
             trust=trust,
         )
     print_message(*said(refined))
-    how = chosen_format(format, json)
-    following = NextCommands(refined.front.study, storage)
-    print_front(refined.front, how, hints=following.hints(refined.front), plotted=True)
-    end(refined.front, how)
+    chosen = chosen_format(format, json)
+    commands = NextCommands(refined.front.study, storage)
+    print_front(refined.front, chosen, hints=commands.hints(refined.front), plotted=True)
+    end(refined.front, chosen)

@@ -88,24 +88,24 @@ def search(
         )
     # Code outside dsx runs only if the command permits it again.
     own = ["--space", space] if loaded.imports else []
-    following = NextCommands(found.study, storage, own, mix_devices)
-    _show(found, progress.marked, following, chosen_format(format, json))
+    commands = NextCommands(found.study, storage, own, mix_devices)
+    _show(found, progress.marked, commands, chosen_format(format, json))
 
 
-def _show(found: "Front", flagged: int, following: NextCommands, how: Format) -> None:
+def _show(found: "Front", flagged: int, commands: NextCommands, chosen: Format) -> None:
     from dsx.report.front import print_front, print_message
 
     if flagged or found.on_front or found.outcomes.failed:
-        following.print_password_note()
-    following.print_flagged(flagged)
-    print_front(found, how, hints=following.hints(found))
-    following.print_outcomes(found)
+        commands.print_password_note()
+    commands.print_flagged(flagged)
+    print_front(found, chosen, hints=commands.hints(found))
+    commands.print_outcomes(found)
     if not found.on_front:
         advice = ": increase --trials, or relax a constraint" if found.entries else ""
         print_message(f"{found.why_empty}{advice}.")
     if not found.on_front or found.outcomes.all_failed:
         raise typer.Exit(1)
-    following.print_next(found)
+    commands.print_next(found)
 
 
 def _check(storage: str, study: str | None) -> None:

@@ -23,14 +23,14 @@ def space(
         typer.Argument(
             help="Search space: name of a shipped space, or path of a space file.  "
             "[default: digits]",
-            metavar="[SPACE]",
+            metavar="SPACE",
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="Network whose slots are listed, instead of a space: package.module:callable, or the "
-            "name of a network of dsx.",
+            help="Network whose slots are listed, instead of a space: "
+            "package.module:callable, or the name of a network of dsx.",
             metavar="MODEL",
         ),
     ] = None,
@@ -55,7 +55,7 @@ def space(
     json: JsonOption = False,
 ) -> None:
     """Show a space: slots, options, size, range of costs, and whether constraints can be met."""
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     if model is not None:
         # Both name the network that is shown.
         if space is not None:
@@ -63,11 +63,11 @@ def space(
                 f"--model: the network is given twice: by {quoted(model)} and by the space "
                 f"{quoted(space)}"
             )
-        _show_model(model, model_args, input, write, how)
+        _show_model(model, model_args, input, write, chosen)
         return
     if input is not None or model_args != "{}":
         raise DsxError("--input and --model-args: need the network that they describe (--model)")
-    _show_space(space or "digits", write, how)
+    _show_space(space or "digits", write, chosen)
 
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
@@ -93,8 +93,8 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     if file is not None:
         write(loaded.source.text, file)
     contents, data_notes = _inspected(loaded)
-    said = notes if format == "table" else (*notes, *data_notes)
-    print_space(loaded, problems, format, said, contents)
+    shown_notes = notes if format == "table" else (*notes, *data_notes)
+    print_space(loaded, problems, format, shown_notes, contents)
     for note in data_notes:
         print_message(note)
     if file is not None:

@@ -55,7 +55,7 @@ def test_version(tmp_path: Path) -> None:
         (["space", "a", "b"], "Got unexpected extra argument(s) (b)"),
     ],
 )
-def test_what_is_not_understood_is_one_line(
+def test_an_invalid_command_line_is_one_line(
     tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
     assert problem in one_line(dsx(*arguments, folder=tmp_path), 2)

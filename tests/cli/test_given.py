@@ -1,4 +1,4 @@
-"""Empty values are refused, and what the parser quotes is printed safely."""
+"""Empty values are rejected, and words that the parser quotes are printed safely."""
 
 import pytest
 import typer
@@ -26,7 +26,7 @@ from dsx.errors import DsxError
         (["ls"], {"DSX_SEED": "1", "DSX_TRIALS": " "}, "DSX_TRIALS"),
     ],
 )
-def test_an_empty_value_is_refused(
+def test_an_empty_value_is_rejected(
     words: list[str], environment: dict[str, str], where: str
 ) -> None:
     with pytest.raises(DsxError, match=rf"^{where}: the value is empty"):
@@ -43,7 +43,7 @@ def test_every_variable_of_an_option_with_a_value_is_checked() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["ls"], ["measure", "digits", "stem=keep"], ["--", "x"]])
-def test_all_else_is_left_to_the_parser(words: list[str]) -> None:
+def test_other_values_are_left_to_the_parser(words: list[str]) -> None:
     check_not_empty(
         words, {"DSX_DEBUG": "", "OTHER": "", "DSX_STORAGE": "sqlite:///x.db"}, _switches
     )
