@@ -254,7 +254,7 @@ def test_an_exception_leaves_the_process_unchanged(
     assert changed(before) == {}
 
 
-def test_a_setting_of_the_user_stays_and_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_of_the_user_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSX_SET", "mine")
     monkeypatch.delenv("DSX_UNSET", raising=False)
     with default_environment("DSX_SET", "1"), default_environment("DSX_UNSET", "1"):
@@ -262,7 +262,7 @@ def test_a_setting_of_the_user_stays_and_wins(monkeypatch: pytest.MonkeyPatch) -
     assert (os.environ["DSX_SET"], os.environ.get("DSX_UNSET")) == ("mine", None)
 
 
-def test_a_module_is_missing_in_the_context_only() -> None:
+def test_a_module_is_missing_only_inside_the_context() -> None:
     name = "this"  # a module of Python's that nothing imports
     assert name not in sys.modules
     with without_module(name), pytest.raises(ImportError, match="import of this halted"):

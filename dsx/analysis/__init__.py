@@ -1,6 +1,6 @@
 """Analysis of measured values: fronts, their uncertainty, aggregation and rank correlation."""
 
-from dsx.analysis.aggregate import SHARES, estimate_of, number_of, pool_all
+from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, row_number
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import Entry, Front, MetricKind
@@ -57,6 +57,7 @@ __all__ = [
     "Record",
     "Timing",
     "TrialState",
+    "aggregate_all",
     "agreement",
     "ceiling",
     "chance_notes",
@@ -66,9 +67,8 @@ __all__ = [
     "grouped",
     "half_interval",
     "most_common",
-    "number_of",
     "pairs",
-    "pool_all",
+    "row_number",
     "tau",
     "to_json",
 ]

@@ -10,7 +10,7 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|\b(?:nan|inf)\b)")
 _SHAPE = re.compile(r"#(?:\s*[,x*\u00d7]\s*#)*,?")
 _SIZE = re.compile(r"# (?:[KMGT]i?B|bytes)\b")
-# A redesigned slot is of another class in each kind of design.
+# The class of a redesigned slot depends on the design.
 _CONVOLUTION = re.compile(r"\b\w*Conv2d\b")
 
 
@@ -78,7 +78,7 @@ class Outcomes:
 
     @property
     def all_failed(self) -> bool:
-        """Whether candidates failed, and none is completed."""
+        """Whether candidates failed and none is completed."""
         return self.failed > 0 and self.complete == 0
 
 
@@ -104,14 +104,21 @@ def grouped(reasons: Iterable[tuple[int, str]], slots: Collection[str]) -> tuple
 
 
 def most_common(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Sort reasons by how many trials share them; of equally common ones the earliest is first."""
+    """Sort reasons by the number of trials that share them.
+
+    Args:
+        reasons: The reasons.
+
+    Returns:
+        The reasons, the most common first; of equally common reasons the earliest is first.
+    """
     return tuple(sorted(reasons, key=lambda reason: (-len(reason.trials), reason.trials[0])))
 
 
 def _kind(text: str, slots: re.Pattern[str] | None) -> str:
-    """Replace what differs between candidates that failed for the same cause."""
+    """Replace the parts that differ between candidates that failed for the same reason."""
     if text.startswith(_OUT_OF_MEMORY):
-        # Sizes, devices and advice follow, in the words of each library.
+        # The rest differs: sizes, devices and advice, in the wording of each library.
         return _OUT_OF_MEMORY
     if slots is not None:
         text = slots.sub("SLOT", text)

@@ -130,10 +130,10 @@ def permitted_space(space: str | None, trust: bool) -> "SearchSpace | None":
         SpaceError: If the space is invalid.
     """
     from dsx.space import load_space
-    from dsx.trust import give_all
+    from dsx.trust import trust_all_paths
 
     if trust:
-        give_all()
+        trust_all_paths()
     # Output of the network's own code is not a result.
     with redirect_stdout(sys.stderr):
         return None if space is None else load_space(space)

@@ -8,14 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from dsx.activity import OnStatus
+from dsx.cli._given import option
 from dsx.errors import DsxError
-from dsx.measure.backends import refusal
+from dsx.measure.backends import unsupported
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
-from dsx.space import Design, SearchSpace, load_space, outside, read_settings, remeasured
+from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
 from dsx.store.measurements import MeasurementStore, open_measurements
 from dsx.store.studies import Study
-from dsx.trust import give
+from dsx.trust import trust_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,7 @@ def study_design(
 def _permit_paths(dials: Sequence[str]) -> None:
     # The import path of a kernel shape follows its dial: kernel_shape:package.module:attribute.
     words = [item.strip() for dial in dials for item in re.split("[=,()]", dial)]
-    give([*words, *(item.partition(":")[2] for item in words)])
+    trust_paths([*words, *(item.partition(":")[2] for item in words)])
 
 
 def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, Any]) -> Request:
@@ -159,7 +160,7 @@ def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, A
     Raises:
         DsxError: If a setting is invalid.
     """
-    design = read_settings(base.space, dials, base.design.specs)
+    design = parse_settings(base.space, dials, base.design.specs)
     space = remeasured(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)
@@ -176,10 +177,8 @@ def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, A
 
 
 def _check(space: SearchSpace) -> None:
-    problem = refusal(space.file.measure)
-    if problem is not None:
-        key, reason = problem
-        raise DsxError(f"--{key.replace('_', '-')}: {reason}")
+    if problem := unsupported(space.file.measure):
+        raise DsxError(f"{option(problem.key)}: {problem.reason}")
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:

@@ -76,9 +76,9 @@ def measure(
     from dsx.report.design import backends_document, print_backends, print_measured
     from dsx.report.text import working
     from dsx.search.design import check_backends, compare_backends
-    from dsx.trust import give
+    from dsx.trust import trust_paths
 
-    give([*(metric or ()), *backends])
+    trust_paths([*(metric or ()), *backends])
     settings = run_settings(batch, threads, dtype, channels_last, device)
     found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
     chosen = chosen_format(format, json)

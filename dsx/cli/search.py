@@ -137,7 +137,7 @@ def _print_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
         print_message(untraced_note(space.analysis.untraced))
     for note in notes:
         print_message(f"note: {note}")
-    if note := left_out_note(space):
-        print_message(note)
-    if note := crowded(space.file.measure.threads):
-        print_message(note)
+    if omitted := left_out_note(space):
+        print_message(omitted)
+    if problem := crowded(space.file.measure.threads):
+        print_message(problem)

@@ -1,4 +1,4 @@
-"""Bundle: everything that belongs to an exported design, in one folder."""
+"""The folder of an exported design: model, weights, design and manifest."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,8 +14,8 @@ from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
 from dsx.export.model_py import WEIGHTS
-from dsx.export.packing.contents import contents
-from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
+from dsx.export.packing.contents import read_contents
+from dsx.export.place import MANIFEST, atomic_export, check_place, writing_temporary
 from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
@@ -28,11 +28,11 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What was exported.
+    """An exported design.
 
     Args:
-        folder: Where the files are.
-        manifest: The content of manifest.json.
+        folder: Folder of the files.
+        manifest: Content of manifest.json.
     """
 
     folder: Path
@@ -63,8 +63,8 @@ def export(
     writer = find(Exporter, exporter)
     space, design = choice.space, choice.design
     candidate = Candidate(space, design, choice.form_cache, choice.reference_times)
-    with torch_threads(space.file.measure.threads), appearing(out, force) as folder:
-        _fill(candidate, choice.weights)
+    with torch_threads(space.file.measure.threads), atomic_export(out, force) as folder:
+        _train_or_restore(candidate, choice.weights)
         skipped: list[Skipped] = []
         checks.check_weights(candidate, choice.metrics, skipped)
         headline = (
@@ -90,7 +90,7 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
         "slots": design.spec_json(),
     }
     head = (
-        "# A network with other convolutions in some of its slots. To build it for training:\n"
+        "# A network with redesigned convolutions in some slots. To build it for training:\n"
         "#   redesign(network, {name: ConvSpec.from_json(dials) for name, dials in slots})\n"
     )
     return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
@@ -99,11 +99,11 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
 def _manifest(
     candidate: Candidate, folder: Path, choice: StudyChoice, skipped: list[Skipped]
 ) -> dict[str, Any]:
-    """Measure the files, compare them with the network and the search, and record the results."""
+    """Measure the files, compare them with the network and the search, and return the manifest."""
     outputs = checks.check_outputs(candidate, folder, skipped)
-    designed = checks.checked_cost(candidate, skipped)
+    designed = checks.check_cost(candidate, skipped)
     checks.check_shares(candidate)
-    stored = contents(candidate.deployed.designed, folder / WEIGHTS)
+    stored = read_contents(candidate.deployed.designed, folder / WEIGHTS)
     files = Exported(
         candidate=candidate,
         network=verify.load_exported(folder),
@@ -137,25 +137,25 @@ def _metrics(
     searched: Mapping[str, Estimate],
     exported: Mapping[str, tuple[Metric, Measurement]],
 ) -> dict[str, dict[str, Any]]:
-    """Put the values of each metric side by side: of the design, the search and the files."""
+    """Combine the values of each metric: of the design, of the search and of the files."""
     metrics: dict[str, dict[str, Any]] = {
         name: {"designed": value} for name, value in designed.items()
     }
     for name, (metric, reading) in exported.items():
-        number = {"exported": reading.value, **_doubts(reading), "unit": metric.unit}
+        number = {"exported": reading.value, **_interval(reading), "unit": metric.unit}
         metrics[name] = metrics.get(name, {}) | number
     for name, estimate in searched.items():
-        # The design states the same counts as the search.
+        # The counts of the design equal those of the search.
         if "designed" not in metrics.setdefault(name, {}):
-            metrics[name] |= {"searched": estimate.value, **_doubts(estimate, "searched_")}
+            metrics[name] |= {"searched": estimate.value, **_interval(estimate, "searched_")}
     for name, numbers in metrics.items():
         if "unit" not in numbers:
             numbers["unit"] = find(Metric, name).unit
     return metrics
 
 
-def _doubts(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]:
-    """Say how sure a number is; nothing of one that is exact."""
+def _interval(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]:
+    """Return the interval and the flags of a reading; nothing if it is exact."""
     if reading.low == reading.high:
         return {}
     ends = {
@@ -167,7 +167,7 @@ def _doubts(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]
     return {f"{before}{name}": end for name, end in ends.items()}
 
 
-def _fill(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
+def _train_or_restore(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
     if weights is None:
         candidate.trained()
     else:

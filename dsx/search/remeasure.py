@@ -84,7 +84,7 @@ def flagged_designs(front: Front, device: str) -> list[Entry]:
         for; on the front first, then the baseline.
     """
     baseline = () if front.baseline_entry is None else (front.baseline_entry,)
-    some = (*front.on_front, *baseline, *front.possible, *front.doubters)
+    some = (*front.on_front, *baseline, *front.possible, *front.contenders)
     matter = {entry.id: entry for entry in some}
     return [entry for entry in matter.values() if entry.device == device and _flagged(front, entry)]
 

@@ -12,7 +12,7 @@ from dsx.errors import SpecError
 from dsx.search.evaluator import Evaluator
 from dsx.search.sampling.study import SampledTrial, StudySampler
 from dsx.space import Design, SearchSpace, Value
-from dsx.space.options import Choices
+from dsx.space.options import SlotOptions
 from dsx.store.studies import Outcome, Study, Trials, load_measured, load_spec
 
 Tell = Callable[[SampledTrial, Outcome], None]
@@ -103,7 +103,7 @@ def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
         Option by parameter; None if the space does not offer the design.
     """
     found: dict[str, Value] = {}
-    for choices in space.choices:
+    for choices in space.slot_options:
         options = _options(choices, design)
         if options is None:
             return None
@@ -111,7 +111,7 @@ def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
     return found
 
 
-def _options(choices: Choices, design: Design) -> dict[str, Value] | None:
+def _options(choices: SlotOptions, design: Design) -> dict[str, Value] | None:
     """Try every way through the options of some slots."""
     wanted = {slot.name: design.specs[slot.name] for slot in choices.slots}
     open_ways: list[dict[str, Value]] = [{}]

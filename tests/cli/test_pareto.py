@@ -88,11 +88,11 @@ def test_a_plot_is_written_and_named(used: Path, tmp_path: Path, name: str) -> N
             "--plot: 'nowhere/front.png' cannot be written: ",
         ),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
-        (["--proxies"], "study 'tiny' measures nothing that is timed, "),
+        (["--proxies"], "study 'tiny' has neither a timed metric"),
         (["nowhere/kept"], "'nowhere/kept' is not an archived study"),
         (
             ["--storage", "sqlite:///none.db"],
-            "no database at sqlite:///none.db; `dsx search` makes",
+            "no database at sqlite:///none.db; `dsx search` creates",
         ),
     ],
 )
@@ -171,7 +171,7 @@ def test_mixed_devices_are_reported_by_every_output(tmp_path: Path) -> None:
     assert (len(apart["designs"]), len(mixed["designs"])) == (3, 4)
     assert "1 design was measured on other devices only" in apart["conditions"]["left out"]
     assert len({design["device"] for design in mixed["designs"]}) == 2
-    said = "2 devices mixed: what two designs differ by may be their devices"
+    said = "2 devices mixed: differences between designs may be due to the devices"
     assert mixed["conditions"]["device"] == said
     table = dsx("pareto", "--mix-devices", folder=tmp_path).out
     assert said in " ".join(table.split())

@@ -100,7 +100,7 @@ def test_a_shipped_space_can_be_copied(tmp_path: Path) -> None:
         (["--model", "small_cnn", "--write", "no/my.yaml"], "--write: 'no/my.yaml' cannot be "
          "written: No such file or directory"),
         (["--model", "tests.space.networks:half_precision", "--input", "1x8x8"], "its weight "
-         "mix.weight is bfloat16, and dsx trains in float32"),
+         "mix.weight is bfloat16, but dsx trains in float32"),
         (["--model", "tests.space.networks:TwoInputs", "--input", "1x8x8"], "the network does not "
          "run on an input of 2 x 1 x 8 x 8: TypeError: TwoInputs.forward() missing 1 required"),
     ],
@@ -112,7 +112,7 @@ def test_invalid_input_is_one_line(words: list[Any], problem: str, tmp_path: Pat
 
 def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
     asked = ("space", "--model", "tests.space.networks:Strange", "--input", "1x8x8")
-    named = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
+    named = "flops do not include the unknown operators aten::_fft_r2c (1); "
     assert f"note: {named}" in dsx(*asked, folder=tmp_path).out
     document = dsx(*asked, "--json", folder=tmp_path).json
     assert document["uncounted"] == {"aten::_fft_r2c": 1}
@@ -120,8 +120,8 @@ def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
 
 
 UNWRITABLE = (
-    "`dsx export` cannot write a model.py of the network: model.py cannot tell with which "
-    "arguments a nn.LSTM was made"
+    "`dsx export` cannot write a model.py of the network: model.py cannot determine the "
+    "arguments of a nn.LSTM"
 )
 
 
@@ -162,7 +162,7 @@ def test_classes_and_splits_are_shown(tmp_path: Path) -> None:
     assert (
         "data: 2 classes (cat, dog)\n"
         "  train: 18 images (the rest of folder 'Training')\n"
-        "  validation: 2 images (0.1 of folder 'Training', drawn from each class)\n"
+        "  validation: 2 images (0.1 of folder 'Training', sampled by class)\n"
         "  test: 3 images, none of dog (folder 'Testing')\n"
     ) in ended.out
 

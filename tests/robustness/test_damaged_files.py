@@ -18,7 +18,7 @@ from dsx.search.design.selection import load_choice
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.space import load_space
-from dsx.space.weights.pretrained import read_weights, take_weights
+from dsx.space.weights.pretrained import load_weights, read_weights
 from dsx.store.database.engine import open_database
 from dsx.store.measurements.calibration import MachineReferenceTimes
 from dsx.store.measurements.measurements import MeasurementStore
@@ -214,7 +214,8 @@ def test_a_checkpoint_of_another_training_is_not_used(
     assert evaluator.evaluate(baseline).state == TrialState.COMPLETE
     (told,) = caplog.messages
     assert told == (
-        f"{file} is of another training: train.epochs: 2 there, 1 here; the training starts again"
+        f"{file} belongs to another training: train.epochs: 2 in the checkpoint, 1 here; "
+        "the training starts again"
     )
     assert not file.exists()
 
@@ -264,7 +265,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
     damage(file)
     before = seen(file)
     with pytest.raises(DsxError, match=r"^[^\n]{10,300}$") as caught:
-        take_weights(plan.space.network(), read_weights(str(file)), ())
+        load_weights(plan.space.network(), read_weights(str(file)), ())
     # What `take_weights` finds is named with the file's line in the space.
     named = str(caught.value).startswith((f"{file}: ", "the weights are "))
     check(tally, named and seen(file) == before, caught.value)
@@ -276,7 +277,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
         ("x" * 300 + ".pt", "cannot be read: File name too long"),
         ("~nobody-of-this-name/x.pt", "cannot be read: Could not determine home directory"),
         ("a\0b.pt", "cannot be read: embedded null byte"),
-        ("/etc/hostname/x.pt", "there is no such file (looked for in "),
+        ("/etc/hostname/x.pt", "there is no such file (in "),
     ],
 )
 def test_an_invalid_name_is_one_line(name: str, problem: str, tally: Tally) -> None:

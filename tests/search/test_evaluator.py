@@ -17,14 +17,15 @@ from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate
-from dsx.search.evaluator import LONGEST_TRACEBACK, Evaluator
+from dsx.search.evaluator import Evaluator
+from dsx.search.failures import LONGEST_TRACEBACK
 from dsx.space import SearchSpace, load_space, redesign
 from dsx.store.database.schema import MeasurementRow, TrialDetailRow
 from tests.search.looking import Following, measured, rows, states, trials, weight_files
 from tests.search.opening import created
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
-from tests.space.texts import space as build
+from tests.space.space_files import space as build
+from tests.space.space_files import with_rules
 
 FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: %s, always: %s}"
 
@@ -323,7 +324,7 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
 
 def with_metrics(*names: str) -> SearchSpace:
     """Build a space of a network and data with numbers of numpy."""
-    text = ruled("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
+    text = with_rules("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
     wanted = ", ".join(f"'tests.search.metrics:{name}': minimize" for name in names)
     for old, new in (
         ("{width: 8}", "{}"),
@@ -388,7 +389,7 @@ def test_a_metric_may_return_a_fraction(storage: str) -> None:
         ("exits", "the baseline cannot be measured: SystemExit$"),
         (
             "protocol_exits",
-            "^the protocol of tests.search.metrics:protocol_exits cannot be read: SystemExit$",
+            r"^tests\.search\.metrics:protocol_exits: protocol\(\) fails: SystemExit$",
         ),
     ],
 )

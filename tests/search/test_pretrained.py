@@ -110,7 +110,7 @@ def test_a_head_of_other_classes_stays_fresh(trained: Trained, tmp_path: Path) -
     state = load_file(trained.file)
     state["head.bias"] = torch.zeros(3)
     save_file(state, file)
-    with pytest.raises(SpaceError, match=re.escape("head.bias is 3, not 10 (to leave")):
+    with pytest.raises(SpaceError, match=re.escape("head.bias is 3, not 10 (to skip")):
         load_space(begun_with(TINY, str(file), tmp_path))
     space = load_space(begun_with(TINY, f"{{file: {file}, skip: head.*}}", tmp_path))
     assert torch.equal(space.network().get_parameter("stem.0.weight"), state["stem.0.weight"])
@@ -133,7 +133,7 @@ def test_projected_accuracy_needs_weights(key: str, storage: str, tmp_path: Path
         "objectives": "objectives: {projected_accuracy: maximize, params: minimize}",
         "constraints": text + '\nconstraints: {projected_accuracy: ">= 0.5"}',
     }
-    with pytest.raises(SpaceError, match=f"{key}.projected_accuracy: needs weights to begin with"):
+    with pytest.raises(SpaceError, match=f"{key}.projected_accuracy: needs pretrained weights"):
         search(varied(TINY, tmp_path, text, new[key]), trials=1, storage=storage)
 
 

@@ -21,7 +21,7 @@ from dsx.lookup import find
 from dsx.measure.backends import prepare
 from dsx.measure.timing import COARSE, WorkloadClass, time_in_turn, timer
 from dsx.process import torch_threads
-from dsx.space.network import analysis, unwrap_logits
+from dsx.space.network import analyse_network, unwrap_logits
 from dsx.space.yaml import Measure
 
 Findings = dict[str, Any]
@@ -98,7 +98,7 @@ class Examination:
         known = published(self.architecture)
         side = self.architecture.side if known is None else known.side
         image = self._images(1, side)
-        found = analysis(self.network, image)
+        found = analyse_network(self.network, image)
         cost = found.cost({})
         self.flops = cost.flops
         self.findings |= {

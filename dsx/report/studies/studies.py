@@ -46,7 +46,7 @@ def _row(study: StudyLine) -> dict[str, object]:
         "failed": study.outcomes.failed,
         "failures": failures_json(study.outcomes),
         "baseline_failure": without_url_password(study.outcomes.baseline_failure) or None,
-        "begun": f"{study.begun_at:%Y-%m-%dT%H:%MZ}",
+        "begun": f"{study.created_at:%Y-%m-%dT%H:%MZ}",
         "running": study.running,
     }
 

@@ -1,4 +1,4 @@
-"""Failures of a database while it is in use: one line for the user instead of a traceback."""
+"""Conversion of database errors to one-line errors for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,23 +12,23 @@ from sqlalchemy.exc import (
 )
 
 from dsx.errors import DsxError, StorageError, WorkFailed
-from dsx.store.database.engine import parse_url, plain, shown
+from dsx.store.database.engine import display_url, error_text, parse_url
 
 __all__ = ["SQLAlchemyError", "one_line_errors"]
 
 
 @contextmanager
 def one_line_errors(storage: str, saved: bool = True) -> Iterator[None]:
-    """Raise an error of one line in place of what the database driver raises.
+    """Replace errors of the database driver by errors of one line.
 
     Args:
-        storage: The database, any SQLAlchemy URL.
-        saved: Whether to add that measurements are not lost.
+        storage: SQLAlchemy URL of the database.
+        saved: Whether to add that earlier measurements are saved.
 
     Raises:
         StorageError: If the database is damaged.
-        WorkFailed: If the database cannot be used at the moment: its disk is full, it is locked,
-            the server is gone.
+        WorkFailed: If the database is temporarily unusable, because its disk is full, it is
+            locked, or its server cannot be reached.
     """
     try:
         yield
@@ -38,21 +38,21 @@ def one_line_errors(storage: str, saved: bool = True) -> Iterator[None]:
         cause = _cause(error)
         if cause is None:
             raise
-        where = shown(parse_url(storage))
+        where = display_url(parse_url(storage))
         if type(cause) is DatabaseError:
-            raise StorageError(f"{where} is damaged: {plain(cause)}") from error
+            raise StorageError(f"{where} is damaged: {error_text(cause)}") from error
         note = " (everything measured before is saved)" if saved else ""
-        raise WorkFailed(f"{where} failed: {plain(cause)}{note}") from error
+        raise WorkFailed(f"{where} failed: {error_text(cause)}{note}") from error
 
 
 def _cause(error: Exception) -> DBAPIError | None:
-    """Return the error of the driver that is no mistake of dsx.
+    """Return the error of the driver behind an error, unless it is a bug in dsx.
 
     Drivers raise OperationalError and InternalError for failures outside the program (disk, locks,
-    connections), and a plain DatabaseError for a file that is damaged. Their other errors are about
-    the statements and values that they are given: those of dsx, whose mistakes stay visible.
+    connections), and a plain DatabaseError for a damaged file. Their other errors concern the
+    statements and values that dsx passes, and keep their traceback.
     """
-    # Optuna raises an error of its own from that of the driver.
+    # Optuna raises its own error from that of the driver.
     found = error if isinstance(error, DBAPIError) else error.__cause__
     if isinstance(found, OperationalError | InternalError) or type(found) is DatabaseError:
         return found

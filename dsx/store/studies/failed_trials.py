@@ -1,4 +1,4 @@
-"""Read the failed trials of studies from a database, with their tracebacks."""
+"""Failed trials of studies, with their tracebacks."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from dsx.analysis import Reason, TrialState, grouped
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import DesignRow, StudyRow, TrialDetailRow, TrialRow
 from dsx.store.studies.outcomes import read_details, read_trials, slot_names
 from dsx.store.studies.study import find_study, named_studies
@@ -35,11 +35,11 @@ class FailedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class FailedStudy:
-    """The failed trials of one study, those of the baseline among them.
+    """The failed trials of one study, including those of the baseline.
 
     Attributes:
         name: Name of the study.
-        trials: The trials in the order of their numbers.
+        trials: Failed trials in the order of their numbers.
         reasons: Reasons of the trials, the most common first.
     """
 
@@ -49,14 +49,14 @@ class FailedStudy:
 
 
 def load_failed(engine: Engine, name: str | None) -> list[FailedStudy]:
-    """Read the failed trials of one study or of all studies.
+    """Load the failed trials of one study or of all studies.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study; None for all studies.
 
     Returns:
-        The studies, the newest last.
+        The studies, newest last.
 
     Raises:
         StorageError: If there is no such study.
@@ -97,5 +97,5 @@ def _descriptions(session: Session, study: str) -> dict[str, str]:
     return {
         row.id: row.description
         for row in session.execute(query)
-        if not damage(DesignRow.__table__, row._mapping)
+        if not describe_damage(DesignRow.__table__, row._mapping)
     }

@@ -1,4 +1,4 @@
-"""Read studies back from a database: no torch, no Optuna, nothing is written."""
+"""Fronts and estimates of studies, loaded without writing to the database."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +13,8 @@ from dsx.analysis import (
     Measurement,
     MetricKind,
     TrialState,
-    number_of,
-    pool_all,
+    aggregate_all,
+    row_number,
 )
 from dsx.errors import StorageError, quoted
 from dsx.store.database.checked import DamagedRow
@@ -25,17 +25,17 @@ from dsx.store.measurements.repeatability import load_agreement
 from dsx.store.studies.outcomes import load_outcomes
 from dsx.store.studies.provenance import (
     Facts,
-    about_baseline,
-    alike,
-    circumstances,
-    damaged,
-    left_out,
-    numbered,
-    repeated,
+    agreement_note,
+    baseline_notes,
+    damage_note,
+    excluded_designs_note,
+    measurement_conditions,
+    number_devices,
+    shared_networks_note,
 )
 from dsx.store.studies.study import Study
 
-_KEPT = {"kernel_shape": "keep"}
+_UNCHANGED = {"kernel_shape": "keep"}
 
 
 def load_front(study: Study, mix_devices: bool = False) -> Front:
@@ -77,17 +77,17 @@ def load_front(study: Study, mix_devices: bool = False) -> Front:
         baseline=row.baseline,
         reference=row.reference,
         conditions={
-            **circumstances(row, facts, numbered(row, whole)),
-            **left_out(len(trials) - len(joined)),
-            **damaged(readings.damaged, [entry.trial for entry in joined if entry not in whole]),
-            **alike(whole),
-            **repeated(load_agreement(engine, row.device, row)),
-            **about_baseline(
+            **measurement_conditions(row, facts, number_devices(row, whole)),
+            **excluded_designs_note(len(trials) - len(joined)),
+            **damage_note(readings.damaged, [each.trial for each in joined if each not in whole]),
+            **shared_networks_note(whole),
+            **agreement_note(load_agreement(engine, row.device, row)),
+            **baseline_notes(
                 readings[row.baseline][row.device],
                 deployed.get((row.baseline, row.device)),
             ),
         },
-        devices=numbered(row, whole),
+        devices=number_devices(row, whole),
         outcomes=outcomes,
     )
 
@@ -98,10 +98,10 @@ def _entries(
     readings: Mapping[str, Mapping[str, Sequence[Measurement]]],
     deployed: Mapping[tuple[str, str], DeployedAs],
 ) -> list[Entry]:
-    """Pool the readings of each design, on the device that all of its numbers are from."""
+    """Aggregate the readings of each design on one device."""
     devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
     taken = {design: of[devices[design]] for design, of in readings.items() if design in devices}
-    values = pool_all(taken, _units(study))
+    values = aggregate_all(taken, _units(study))
     return [
         _entry(
             trial,
@@ -117,16 +117,16 @@ def _entries(
 def _read_again(session: Session, study: StudyRow) -> StudyRow:
     found = session.get(StudyRow, study.name)
     if found is None:
-        raise StorageError(f"study {quoted(study.name)} was begun again in the meantime")
+        raise StorageError(f"study {quoted(study.name)} was deleted in the meantime")
     return found
 
 
 def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
-    """Read the completed trials of a study, and their designs.
+    """Load the completed trials of a study with their designs.
 
     Args:
-        session: A session of the database.
-        study: The study.
+        session: Session of the database.
+        study: Row of the study.
 
     Returns:
         The trials in order.
@@ -141,10 +141,10 @@ def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, D
 
 
 def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
-    """Refuse a study whose row does not agree with other rows.
+    """Check that the row of a study is consistent with other rows.
 
     Raises:
-        DamagedRow: If a device is unknown, or a design has no reference point to compare with.
+        DamagedRow: If a device has no row, or if the reference point lacks an objective.
     """
     for device in (study.device, *(entry.device for entry in entries)):
         if device not in facts:
@@ -164,30 +164,30 @@ def load_values(study: Study) -> dict[str, dict[str, Estimate]]:
         study: The study.
 
     Returns:
-        Design id to metric to estimate, without measurements of devices other than the study's.
+        Estimates by design id and metric on the device of the study.
     """
     row = study.row
     with Session(study.engine) as session:
         readings = load_readings(session, row)
     own = {design: of[row.device] for design, of in readings.items() if row.device in of}
-    return pool_all(own, _units(row))
+    return aggregate_all(own, _units(row))
 
 
 def front(
     study: str | None = None, *, storage: str = DEFAULT_STORAGE, mix_devices: bool = False
 ) -> Front:
-    """Read the front of a study.
+    """Load the front of a study.
 
     Args:
-        study: Its name; None for the newest one.
-        storage: Any SQLAlchemy URL.
-        mix_devices: Whether designs that were measured on other devices than the study's join in.
+        study: Name of the study; None for the newest study.
+        storage: SQLAlchemy URL of the database.
+        mix_devices: Whether to include designs that were measured on other devices only.
 
     Returns:
-        The front, with every design that was measured to the end.
+        The front, with all completed designs.
 
     Raises:
-        StorageError: If the database cannot be opened, or has no such study.
+        StorageError: If the database cannot be opened or does not contain the study.
     """
     return load_front(Study.open(storage, study), mix_devices)
 
@@ -197,19 +197,19 @@ def _units(study: StudyRow) -> dict[str, str]:
 
 
 def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> str:
-    """Choose the device that all numbers of a design are from, as they do not mix.
+    """Select the device whose readings of a design are used, since devices are not comparable.
 
-    The study's, unless only another knows all objectives; of several others the one that measured
-    the design last.
+    This is the device of the study, unless only other devices have measured all objectives; of
+    these, it is the one with the newest reading.
     """
-    whole = {
-        device: number_of(taken[-1])
+    complete = {
+        device: row_number(taken[-1])
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }
-    if study.device in whole or not whole:
+    if study.device in complete or not complete:
         return study.device
-    return max(whole, key=lambda device: whole[device])
+    return max(complete, key=lambda device: complete[device])
 
 
 def _entry(
@@ -219,7 +219,7 @@ def _entry(
     deployed: DeployedAs | None,
     metrics: Mapping[str, Estimate],
 ) -> Entry:
-    redesigned = {name for name, dials in design.spec.items() if dials != _KEPT}
+    redesigned = {name for name, dials in design.spec.items() if dials != _UNCHANGED}
     return Entry(
         id=design.id,
         trial=trial.number,

@@ -1,4 +1,4 @@
-"""Results of one study: what is shown and archived of it, wherever it is read from."""
+"""Results of one study, which are shown and archived."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ class StudyResults:
 
     Attributes:
         front: Front of the study.
-        measurements: Measurements behind the front in the order in which they were stored; one that
-            counts for several designs is listed for each of them.
+        measurements: Measurements of the designs of the front in the order in which they were
+            stored; a measurement of several designs is listed for each of them.
         space_text: Content of the space file.
     """
 
@@ -40,8 +40,7 @@ def load_results(study: Study, mix_devices: bool = False) -> StudyResults:
         mix_devices: Whether to include designs that were measured on other devices only.
 
     Returns:
-        The results; a measurement on another device than the one that the values of its design are
-        from is left out.
+        The results, with the measurements of each design on the device whose readings are used.
 
     Raises:
         StorageError: If the study was deleted or is damaged.

@@ -1,4 +1,4 @@
-"""The studies of a database, a line each."""
+"""Summaries of the studies of a database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,22 +15,22 @@ from dsx.store.studies.study import find_study
 
 @dataclass(frozen=True, kw_only=True)
 class StudyLine:
-    """A study in one line.
+    """The summary of a study in one line.
 
     Args:
-        name: Of the study.
-        space: Name of its space.
-        begun_at: In UTC.
+        name: Name of the study.
+        space: Name of the search space.
+        created_at: Time of creation in UTC.
         trials: Number of trials in any state.
         complete: Number of completed designs.
         outcomes: Outcomes of the trials.
-        running: The process that runs it, as host:pid; empty if none does. One that was killed may
-            still be named until the study is resumed, unless it is proved to have ended.
+        running: Process that runs the study, as host:pid; empty if there is none. A killed process
+            may be listed until the study is resumed, unless its end can be proved.
     """
 
     name: str
     space: str
-    begun_at: datetime
+    created_at: datetime
     trials: int
     complete: int
     outcomes: Outcomes
@@ -38,10 +38,10 @@ class StudyLine:
 
 
 def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
-    """List the studies of a database, the newest last.
+    """List the studies of a database, newest last.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the only study to list; None for all studies.
 
     Returns:
@@ -57,7 +57,7 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
         .where(StudyRow.name.is_not(None))
         .outerjoin(LeaseRow, LeaseRow.study == StudyRow.name)
         .group_by(StudyRow.name, LeaseRow.study)
-        .order_by(StudyRow.begun_at, StudyRow.name)
+        .order_by(StudyRow.created_at, StudyRow.name)
     )
     if name is not None:
         query = query.where(StudyRow.name == find_study(engine, name).name)
@@ -66,7 +66,7 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
             StudyLine(
                 name=row.name,
                 space=row.space,
-                begun_at=row.begun_at,
+                created_at=row.created_at,
                 trials=trials,
                 complete=done or 0,
                 outcomes=load_outcomes(session, row),

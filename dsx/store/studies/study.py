@@ -1,4 +1,4 @@
-"""A study of a database, opened once per command."""
+"""The study of a command, opened once."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from dsx.store.weights.weights import Weights, training_id
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study with everything that its functions need.
+    """A study with its database, device, caches and weights.
 
     Args:
         engine: Engine of the database.
@@ -54,7 +54,7 @@ class Study:
             name: Name of the study; None for the newest study.
             writable: Whether to open the database for writing. Otherwise nothing is written, and
                 the database may be located on a read-only file system.
-            patience: Seconds to wait for a database server that becomes unreachable.
+            patience: Time to wait for a database server that becomes unreachable, in seconds.
 
         Returns:
             The study.
@@ -71,7 +71,7 @@ class Study:
     def of(
         cls, engine: Engine, storage: str, row: StudyRow, measurements: MeasurementStore
     ) -> "Study":
-        """Bundle what belongs to a study.
+        """Bundle a study with objects that are already open.
 
         Args:
             engine: Engine of the database, which may write only while a lease is held.
@@ -96,9 +96,9 @@ class Study:
 
 
 def named_studies() -> Select[StudyRow]:
-    """Select the studies, the newest last, without damaged rows that have no name."""
+    """Return a query for the studies, newest last, without damaged rows that have no name."""
     query = select(StudyRow).where(StudyRow.name.is_not(None))
-    return query.order_by(StudyRow.begun_at, StudyRow.name)
+    return query.order_by(StudyRow.created_at, StudyRow.name)
 
 
 def find_study(engine: Engine, name: str | None) -> StudyRow:

@@ -1,4 +1,4 @@
-"""The trials of a study, and the outcome of each."""
+"""Trials of a study and their outcomes."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ class Outcome:
             before that, failed if an error occurred.
         reason: Reason of a rejection or failure, in one line.
         values: Measured values by metric.
-        violations: Violation of each constraint, as far as known; positive if it is violated.
-        traceback: Traceback of the failure; empty if it did not fail.
+        violations: Violation by constraint, where measured; positive if the constraint is violated.
+        traceback: Traceback of a failure; empty for any other outcome.
     """
 
     state: TrialState
@@ -50,13 +50,13 @@ class Trials:
     """The trials of one study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         study: Name of the study.
 
     Attributes:
         counts: Number of trials by state.
-        seen: Designs that came to an end; they are not evaluated again.
-        complete: Designs measured to the end in an earlier run.
+        seen: Ids of evaluated designs, which are not evaluated again.
+        complete: Ids of designs that were completed in earlier runs.
         ends: State of each trial of earlier runs that ended, by number.
         designs: Design id of each trial of earlier runs, by number.
         next: Lowest possible number of the next trial.

@@ -72,7 +72,7 @@ def test_parameters_are_named_after_slots_and_dials(storage: str, space: SearchS
     search(space, trials=4, storage=storage)
     names = {name for trial in told(storage, "static").trials for name in trial.params}
     dials = ("redesign", "separable", "kernel_shape", "groups")
-    slots = [choices.name for choices in space.choices]
+    slots = [choices.name for choices in space.slot_options]
     assert names <= {f"{slot}/{dial}" for slot in slots for dial in dials}
     assert {name.rpartition("/")[2] for name in names} == set(dials)
 
@@ -80,7 +80,7 @@ def test_parameters_are_named_after_slots_and_dials(storage: str, space: SearchS
 def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
     search(space, trials=4, storage=storage)
     for trial in told(storage, "static").trials:
-        for choices in space.choices:
+        for choices in space.slot_options:
             drawn = {
                 name.rpartition("/")[2]
                 for name in trial.params
@@ -139,7 +139,7 @@ def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
 
 
 def test_a_draw_that_hardly_began_is_filled_up(store: StudySampler, space: SearchSpace) -> None:
-    first = space.choices[0].name
+    first = space.slot_options[0].name
     store.enqueue({f"{first}/redesign": "keep"})
     trial = store.ask(at_random=True)
     space.sample(trial.pick)

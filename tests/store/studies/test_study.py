@@ -1,4 +1,4 @@
-"""A study is opened once per command, and looked up once."""
+"""A study is opened and looked up once per command."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from dsx.store.database.schema import FormRow
 from dsx.store.studies.study import Study
 from tests.search.looking import rows
 
-LOOKUP = "ORDER BY dsx_studies.begun_at"
+LOOKUP = "ORDER BY dsx_studies.created_at"
 
 
 @dataclass
