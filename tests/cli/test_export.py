@@ -1,4 +1,4 @@
-"""dsx export: the chosen design as a folder, or one line and nothing."""
+"""dsx export: a design as a folder, or one line and no folder."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_folder_that_exists_is_kept(used: Path, tmp_path: Path) -> None:
         (["--out", "/dev/null/chosen"], "--out: '/dev/null/chosen' cannot be written: "),
     ],
 )
-def test_what_cannot_be_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
+def test_invalid_input_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
     before = sorted(used.iterdir())
     assert one_line(dsx("export", *arguments, folder=used), 2).startswith(problem)
     assert sorted(used.iterdir()) == before
