@@ -131,7 +131,7 @@ def test_long_texts_are_redacted_quickly(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["postgresql:/u:s3cret@h/x", "u:s3cret@h"])
 def test_the_error_for_an_invalid_url_is_redacted(text: str) -> None:
-    with pytest.raises(StorageError, match=r"^--storage: '[^']*\*\*\*@h.*' is not a") as refused:
+    with pytest.raises(StorageError, match=r"^storage: '[^']*\*\*\*@h.*' is not a") as refused:
         parse_url(text)
     assert "s3cret" not in str(refused.value)
 

@@ -43,7 +43,7 @@ def test_all_lists_every_design_of_the_front(used: Path) -> None:
     ended = dsx("pareto", "tiny", "--all", folder=used)
     assert (ended.code, ended.err) == (0, "")
     assert all(f"#{entry.trial} " in ended.out for entry in (*found.on_front, *found.possible))
-    assert "backend: " in ended.out and "backend: " not in dsx("pareto", "tiny", folder=used).out
+    assert "versions: " in ended.out and "versions: " not in dsx("pareto", "tiny", folder=used).out
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
@@ -131,7 +131,7 @@ def test_proxies_are_a_section_of_every_format(timed: Path, tmp_path: Path) -> N
     assert front.startswith("id,trial,on_front,")
     assert section.startswith("proxy,stands_for,designs,")
     table = dsx("pareto", "--proxies", folder=timed).out
-    assert "dense" in table and "ceiling" in table
+    assert "role" in table and "ceiling" in table
 
 
 @pytest.mark.parametrize("options", [[], ["--proxies"]])

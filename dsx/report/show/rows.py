@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from dsx.analysis import Entry, Estimate, Measurement, to_json
+from dsx.errors import parameter
 from dsx.report.front.view import metrics
 from dsx.store.studies import StudyResults
 
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
     from dsx.search.design import SlotTable
 
 Row = dict[str, object]
-NO_SLOTS = (
-    "the slots are not shown, because the space imports code outside dsx (add --space FILE with "
-    "your space file of the study, or --trust)"
-)
+
+
+def slots_note() -> str:
+    """Return a note for the user that the slots are not shown."""
+    return (
+        "the slots are not shown, because the space imports code outside dsx (add "
+        f"{parameter('space', 'FILE')} with your space file of the study, or "
+        f"{parameter('trust', True)})"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

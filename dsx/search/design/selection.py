@@ -9,7 +9,7 @@ from torch import Tensor
 from dsx.analysis import Entry, Estimate
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
-from dsx.errors import SpecError, StorageError
+from dsx.errors import SpecError, StorageError, parameter
 from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
@@ -109,7 +109,8 @@ def study_space(study: StudyRow, given: SearchSpace | None) -> SearchSpace:
     stored = read_source(file, study.space_text).content
     if difference := difference_of(stored, given.source.content):
         raise StorageError(
-            f"--space: {given.source.file} is not the space of study '{study.name}': {difference}"
+            f"{parameter('space')}: {given.source.file} is not the space of study "
+            f"'{study.name}': {difference}"
         )
     return given
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from dsx.errors import StorageError
+from dsx.errors import StorageError, parameter
 from dsx.space import Value
 from dsx.space.yaml import Direction
 from dsx.store.database import creating, display_url, options_for, sqlite_file
@@ -148,7 +148,7 @@ def _delete(rdb: optuna.storages.RDBStorage, name: str) -> None:
         problem = " ".join(str(error).split())
         raise StorageError(
             f"the database is damaged: Optuna can neither read nor delete its study '{name}': "
-            f"{problem} (begin another study with --study NAME)"
+            f"{problem} (begin another study: {parameter('study', 'NAME')})"
         ) from error
 
 

@@ -143,7 +143,7 @@ class CheckedEnum(Checked):
         return self._adapter.validate_python(value)
 
 
-def describe_damage(table: FromClause, values: Mapping[Any, Any]) -> str:
+def describe_damage(table: FromClause, values: Mapping[Any, Any]) -> str | None:
     """Describe what is wrong with a row.
 
     Args:
@@ -151,7 +151,7 @@ def describe_damage(table: FromClause, values: Mapping[Any, Any]) -> str:
         values: Values of the row by column name; names that are not columns are ignored.
 
     Returns:
-        One line about the first value that cannot be used; empty if all values can be used.
+        One line about the first value that cannot be used; None if all values can be used.
     """
     for name, value in values.items():
         column = table.columns.get(name)
@@ -163,7 +163,7 @@ def describe_damage(table: FromClause, values: Mapping[Any, Any]) -> str:
             shown = ascii(value.raw)
             shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
             return f"{name} is {shown} ({value.problem})"
-    return ""
+    return None
 
 
 def refuse_damaged(row: object, *_: object) -> None:

@@ -1,6 +1,5 @@
 """Engines of databases, with readers that never block writers and tables created exactly once."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from dsx.errors import StorageError, printable, quoted
+from dsx.errors import StorageError, parameter, printable, quoted
 from dsx.secret import redact_url
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
@@ -39,9 +38,7 @@ def parse_url(storage: str) -> URL:
     Raises:
         StorageError: If the text is not a database URL.
     """
-    variable = "DSX_STORAGE"
-    option = variable if os.environ.get(variable) == storage else "--storage"
-    given = f"{option}: {quoted(storage)}"
+    given = f"{parameter('storage')}: {quoted(storage)}"
     try:
         url = make_url(storage)
         if (url.port or 0) > LARGEST_PORT:
@@ -208,8 +205,8 @@ def _refuse_memory(url: URL) -> None:
     in_memory = ":memory:" in name or "mode=memory" in name or url.query.get("mode") == "memory"
     if url.get_backend_name() == "sqlite" and in_memory:
         raise StorageError(
-            f"--storage: '{display_url(url)}' is a database in memory, which does not store "
-            "anything (write sqlite:///path/to/file.db)"
+            f"{parameter('storage')}: '{display_url(url)}' is a database in memory, which does not "
+            "store anything (write sqlite:///path/to/file.db)"
         )
 
 

@@ -40,7 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dsx.activity import Kind, activity
-from dsx.errors import StorageError, WorkFailed
+from dsx.errors import StorageError, WorkFailed, parameter
 from dsx.store.database.engine import writable_engine
 from dsx.store.database.open_connections import roll_back_open
 from dsx.store.database.schema import LeaseRow
@@ -121,7 +121,7 @@ class Lease:
             elif (found.token, found.counter) != (watched.token, watched.counter):
                 raise StorageError(
                     f"study '{self.study}' is being run by process {found.pid} on {found.host} "
-                    "(wait for it, or choose another name with --study NAME)"
+                    f"(wait for it, or choose another name: {parameter('study', 'NAME')})"
                 )
             if watched is not None and not self._presence.has_ended(watched.token):
                 time.sleep(self.intervals.poll)

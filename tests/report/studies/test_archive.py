@@ -81,7 +81,7 @@ def test_the_page_names_machine_front_and_picks(storage: str, found: Front, tmp_
     assert found.conditions["device"] in page
     assert all(f"#{entry.trial}" in page for entry in found.on_front)
     assert "knee" in page
-    assert max(len(line) for line in page.split("```text")[1].splitlines()) <= 100
+    assert max(len(line) for line in page.split("```")[1].splitlines()) <= 100
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -70,7 +70,7 @@ def test_a_reader_reads_while_another_writes(storage: str) -> None:
 @pytest.mark.parametrize(
     ("storage", "problem"),
     [
-        ("nothing", r"--storage: 'nothing' is not a database URL \(write sqlite:///path"),
+        ("nothing", r"storage: 'nothing' is not a database URL \(write sqlite:///path"),
         (
             "mysql://u:s3cret@h/x",
             r"unsupported kind of database 'mysql' \(allowed: sqlite:///path",

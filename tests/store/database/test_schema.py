@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from dsx.analysis.measurement import Provenance, from_json, to_json
-from dsx.measure.machine.load import look, since
+from dsx.measure.machine.load import load_since, read_counters
 from dsx.search.loop import MAX_SEED
 from dsx.store.database.schema import ProtocolRow, StudyRow
 
@@ -67,7 +67,7 @@ def test_a_protocol_without_training_has_no_seed() -> None:
 
 
 def test_the_provenance_of_a_reading_without_known_load_is_valid() -> None:
-    judged = since(look())
+    judged = load_since(read_counters())
     assert judged.noisy is None
     provenance = Provenance(noisy=judged.noisy, machine=judged.machine)
     assert from_json(Provenance, to_json(provenance)) == provenance

@@ -66,7 +66,7 @@ def test_settings_in_the_url_take_precedence() -> None:
 
 def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StorageError, match=r"^--storage: .* pip install 'dsx\[postgres\]'$"):
+    with pytest.raises(StorageError, match=r"^storage: .* pip install 'dsx\[postgres\]'$"):
         open_database("postgresql://u@h/d", create=True)
 
 

@@ -141,7 +141,7 @@ def test_designs_that_were_timed_and_then_rejected_are_included(
     assert report.front.study == found.study
     assert report.numbers.keys() > {entry.id for entry in found.entries}
     assert report.unknown_operators == {"aten::_fft_r2c": 1}
-    note = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
+    note = "flops do not include the unknown operators aten::_fft_r2c (1); "
     assert report.front.conditions["flops"].startswith(note)
     for proxy in report.proxies:
         assert report.points(proxy).keys() == report.numbers.keys()
