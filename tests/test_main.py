@@ -277,6 +277,6 @@ def test_a_bar_is_shown_on_a_terminal(tmp_path: Path) -> None:
     assert code == 0
     assert "/6 designs" in text and "━" in text and "left · front" in text
     assert "training" in text
-    assert "finished: 6 measured to the end" in text
+    assert "finished: 6 completed" in text
     # The cursor is shown again.
     assert "\x1b[?25h" in text

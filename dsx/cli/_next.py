@@ -58,11 +58,11 @@ class NextCommands:
     def say_marked(self, marked: int) -> None:
         """Print how the latencies from bad conditions are measured again, if there are any."""
         from dsx.report.front import print_message
-        from dsx.report.text import marked_note
+        from dsx.report.text import flagged_note
 
         if marked:
             command = self.command("refine", "--for", "2m", *self.own)
-            print_message(f"{marked_note(marked)}; to measure again: {command}")
+            print_message(f"{flagged_note(marked)}; to measure again: {command}")
 
     def say_outcomes(self, found: "Front") -> None:
         """Print why candidates failed or violate a constraint, and how all failures are listed."""

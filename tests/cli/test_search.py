@@ -36,7 +36,7 @@ def test_from_an_empty_folder_to_the_next_command(tmp_path: Path) -> None:
     assert "\n  dsx pareto tiny --all\n  dsx show tiny --pick knee\n" in ended.out
     assert " 0/3 designs, 0 on the front\n" in ended.progress
     assert " 1/3 designs, 1 on the front\n" in ended.progress
-    assert "finished: 3 measured to the end" in ended.err
+    assert "finished: 3 completed" in ended.err
     *_, pareto, export = ended.err.splitlines()
     for line in (pareto.removeprefix("Next: "), export.strip()):
         _, *arguments = shlex.split(line)
@@ -51,7 +51,7 @@ def test_the_same_command_again_shows_the_front(tmp_path: Path) -> None:
     first = dsx("search", STATIC, "--trials", 3, folder=tmp_path)
     again = dsx("search", STATIC, "--trials", 3, folder=tmp_path)
     assert (again.code, again.out) == (0, first.out)
-    assert "finished: 3 measured to the end" in again.err
+    assert "finished: 3 completed" in again.err
 
 
 @pytest.mark.parametrize("name", ["json", "csv"])
@@ -65,11 +65,11 @@ def test_results_go_to_stdout_and_messages_to_stderr(tmp_path: Path, name: str) 
 def test_options_come_before_the_environment(tmp_path: Path) -> None:
     environment = {"DSX_STORAGE": "sqlite:///from/environment.db", "DSX_TRIALS": "2"}
     ended = dsx("search", STATIC, folder=tmp_path, environment=environment)
-    assert "finished: 2 measured" in ended.err
+    assert "finished: 2 completed" in ended.err
     assert (tmp_path / "from" / "environment.db").is_file()
     options = ("--trials", 1, "--storage", "sqlite:///from/option.db")
     ended = dsx("search", STATIC, *options, folder=tmp_path, environment=environment)
-    assert "finished: 1 measured" in ended.err
+    assert "finished: 1 completed" in ended.err
     assert (tmp_path / "from" / "option.db").is_file()
     assert not (tmp_path / "studies").exists()
 
@@ -101,7 +101,7 @@ def test_where_no_design_meets_the_constraints_it_says_so(tmp_path: Path) -> Non
 def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
     ended = dsx("search", THREE, "--trials", 9, folder=tmp_path)
     assert ended.code == 0
-    assert "all 3 designs of the space were drawn: 3 measured to the end" in ended.err
+    assert "all 3 designs of the space were drawn: 3 completed" in ended.err
     ended = dsx("search", STATIC, "--trials", 9, "--timeout", "0s", folder=tmp_path)
     assert "time is up: " in ended.err
 

@@ -6,15 +6,15 @@ from dsx.report.design.measured import (
     Row,
     about_design,
     conditions,
-    doubt_notes,
+    flag_notes,
     heading,
     norm_notes,
     number_row,
     taken,
 )
-from dsx.report.text.console import console, spelled
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import relative, told
+from dsx.report.text.numbers import annotated, relative
 from dsx.search.design import EAGER, InBackend
 from dsx.space import Design, SearchSpace
 
@@ -51,7 +51,7 @@ def print_backends(
     values = [line.number.estimate for line in lines if line.number is not None]
     newest = [line.number.newest.provenance for line in lines if line.number is not None]
     known = [each.deployment for each in newest if each.deployment is not None]
-    for line in (*doubt_notes(values), *norm_notes(known)):
+    for line in (*flag_notes(values), *norm_notes(known)):
         out.print(line, style="dim", soft_wrap=True)
     for backend in lines:
         if backend.number is None:
@@ -84,7 +84,7 @@ def _shown(line: InBackend, standing: float, ascii_only: bool) -> Row:
         return {"backend": line.backend, "latency": "-", "of eager": "", "taken": "not available"}
     return {
         "backend": line.backend,
-        "latency": spelled(told(line.number.estimate, UNIT), ascii_only),
+        "latency": transliterate(annotated(line.number.estimate, UNIT), ascii_only),
         "of eager": relative(line.number.estimate.value, standing, UNIT),
         "taken": taken(line.number),
     }

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dsx.analysis import Estimate
-from dsx.report.design.measured import Row, doubt_notes
-from dsx.report.text.console import console, spelled
+from dsx.report.design.measured import Row, flag_notes
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.escape import json_text
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import kind, title, told
+from dsx.report.text.numbers import annotated, kind, title
 from dsx.store.studies import unfolded_words
 
 Numbers = Mapping[str, Any]
@@ -85,7 +85,9 @@ def _row(name: str, numbers: Numbers) -> Row:
 def _shown(name: str, numbers: Numbers, ascii_only: bool) -> Row:
     unit = numbers["unit"]
     found = {column: _number(numbers, column) for column in _COLUMNS}
-    said = {c: "" if v is None else spelled(_said(v, unit), ascii_only) for c, v in found.items()}
+    said = {
+        c: "" if v is None else transliterate(_said(v, unit), ascii_only) for c, v in found.items()
+    }
     return {"metric": title(name, unit), **said}
 
 
@@ -106,12 +108,14 @@ def _number(numbers: Numbers, column: str) -> Estimate | None:
 
 def _said(value: Estimate, unit: str) -> str:
     """Write a count in full: two that should be the same can be compared."""
-    return f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else told(value, unit)
+    return (
+        f"{value.value:,.0f}" if value.exact and kind(unit) == "count" else annotated(value, unit)
+    )
 
 
 def _notes(metrics: Mapping[str, Numbers]) -> Iterator[str]:
     found = [_number(numbers, column) for numbers in metrics.values() for column in _COLUMNS]
-    yield from doubt_notes([value for value in found if value is not None])
+    yield from flag_notes([value for value in found if value is not None])
     counts = [numbers for numbers in metrics.values() if "designed" in numbers]
     if any(
         numbers["designed"] != numbers.get("exported", numbers["designed"]) for numbers in counts

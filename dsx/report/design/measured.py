@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from dsx.analysis import DeploymentFacts, Estimate
-from dsx.report.text.console import console, spelled
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import DOUBTS, counted, relative, title, told
+from dsx.report.text.numbers import FLAGS, annotated, counted_unit, relative, title
 from dsx.search.design import Measured, MetricResult
 from dsx.space import Design, SearchSpace
 from dsx.store.studies import unfolded_words
@@ -104,9 +104,9 @@ def _plain(number: float) -> float | int:
     return int(number) if number == int(number) else number
 
 
-def doubt_notes(values: Sequence[Estimate]) -> Iterator[str]:
+def flag_notes(values: Sequence[Estimate]) -> Iterator[str]:
     """Explain the marks that stand behind some numbers."""
-    for name, (sign, words) in DOUBTS.items():
+    for name, (sign, words) in FLAGS.items():
         if any(getattr(value, name) for value in values):
             yield f"{sign} {words}"
 
@@ -143,10 +143,10 @@ def _shown(row: Row, found: Measured, ascii_only: bool) -> Row:
     name = str(row["metric"])
     unit, own = found.metrics[name].unit, found.design[name]
     shown: Row = {"metric": title(name, unit)}
-    shown["this design"] = spelled(told(own.estimate, unit), ascii_only)
+    shown["this design"] = transliterate(annotated(own.estimate, unit), ascii_only)
     if found.baseline:
         standing = found.baseline[name]
-        shown["baseline"] = spelled(told(standing.estimate, unit), ascii_only)
+        shown["baseline"] = transliterate(annotated(standing.estimate, unit), ascii_only)
         if not standing.estimate.at_chance:
             shown["ratio"] = relative(own.estimate.value, standing.estimate.value, unit)
     shown["taken"] = taken(own)
@@ -165,10 +165,10 @@ def _notes(found: Measured) -> Iterator[str]:
     if found.baseline:
         yield f"of the baseline: {_sources(found.baseline)}"
     everything = [*found.design.values(), *found.baseline.values()]
-    yield from doubt_notes([number.estimate for number in everything])
+    yield from flag_notes([number.estimate for number in everything])
     if any(number.estimate.readings > 1 for number in found.design.values()):
         yield "x: the median of so many readings, the newest taken then"
-    units = {name: counted(name, metric.unit) for name, metric in found.metrics.items()}
+    units = {name: counted_unit(name, metric.unit) for name, metric in found.metrics.items()}
     said = [f"{title(name, unit)} in {unit}" for name, unit in units.items() if unit]
     if said:
         yield "; ".join(said)

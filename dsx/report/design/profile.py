@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dsx.analysis import Measurement, estimate_of
 from dsx.measure.profile import PLAIN, Breakdown, Layer
 from dsx.report.design.measured import Row, about_design, conditions, heading, norm_notes
-from dsx.report.text.console import console, spelled
+from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import human, human_interval, relative
 from dsx.space import Design, SearchSpace
@@ -45,7 +45,7 @@ def print_layers(
     shown = [_shown(found, row, wide) for row in range(len(found[0].layers))]
     shown.append(_sums(found))
     own = [
-        {name: spelled(str(cell), out.options.ascii_only) for name, cell in row.items()}
+        {name: transliterate(str(cell), out.options.ascii_only) for name, cell in row.items()}
         for row in shown
     ]
     left = ("slot", "form", "stood there")

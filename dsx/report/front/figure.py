@@ -26,8 +26,8 @@ from dsx.report.front.summary import tally
 from dsx.report.front.view import described, logarithmic, number
 from dsx.report.plotting.axis import Axis
 from dsx.report.plotting.labels import Box, place
-from dsx.report.text.escape import readable
-from dsx.report.text.numbers import DOUBTS, doubts, human, tick, title
+from dsx.report.text.escape import printable_front
+from dsx.report.text.numbers import FLAGS, flag_signs, human, tick, title
 
 _NAMED = [kind for kind, look in reversed(LOOKS.items()) if look.named]
 
@@ -71,7 +71,7 @@ def figure(front: Front, x: str, y: str) -> Figure:
     Returns:
         A figure of 6.4 x 4.4 inches; front, knee and baseline carry their trial numbers.
     """
-    front, x, y = readable(front), printable(x), printable(y)
+    front, x, y = printable_front(front), printable(x), printable(y)
     with style.context(STYLE):
         drawn = Figure(figsize=(6.4, 4.4), dpi=200, layout="constrained")
         _Picture(front=front, drawn=drawn, axes=drawn.add_subplot(), x=x, y=y).draw()
@@ -155,14 +155,14 @@ class _Picture:
         shown = [value for pair in self._pairs(named) for value in pair]
         return [
             explained
-            for name, explained in DOUBTS.items()
+            for name, explained in FLAGS.items()
             if any(getattr(value, name) for value in shown)
         ]
 
     def _doubt(self, entry: Entry) -> str:
         """Mark a design with what may be wrong with either of its numbers."""
         ((across, up),) = self._pairs([entry])
-        return "".join(dict.fromkeys(doubts(across) + doubts(up)))
+        return "".join(dict.fromkeys(flag_signs(across) + flag_signs(up)))
 
     def _staircase(self) -> None:
         """Join the front of two objectives: nothing was found beyond this line."""

@@ -26,8 +26,8 @@ from dsx.report.front.view import (
     short_ids,
     unlisted,
 )
-from dsx.report.text.escape import html, readable
-from dsx.report.text.numbers import DOUBTS, counted, kind, title, told
+from dsx.report.text.escape import html, printable_front
+from dsx.report.text.numbers import FLAGS, annotated, counted_unit, kind, title
 from dsx.report.text.outcomes import other_trials, outcome_notes
 
 
@@ -42,7 +42,7 @@ def page(front: Front, x: str, y: str) -> str:
     Returns:
         An HTML document that loads nothing from anywhere.
     """
-    front, x, y = readable(front), printable(x), printable(y)
+    front, x, y = printable_front(front), printable(x), printable(y)
     parts = {
         "TITLE": html(front.study),
         "HEADLINE": html(f"{headline(front)}."),
@@ -124,7 +124,7 @@ def _hover(front: Front, entry: Entry) -> str:
         if name in entry.metrics:
             unit = front.units.get(name, "")
             said = ratio(front, entry, name)
-            figure = told(entry.metrics[name], unit) + (f" ({said})" if said else "")
+            figure = annotated(entry.metrics[name], unit) + (f" ({said})" if said else "")
             lines.append(html(f"{title(name, unit)}: {figure}"))
     return "<br>".join([*lines, *map(html, textwrap.wrap(entry.description, 60))])
 
@@ -134,7 +134,7 @@ def _table(front: Front) -> str:
     heads = ["<th>trial</th>", "<th>id</th>"]
     for name in names:
         unit = front.units.get(name, "")
-        small = f"<small>{html(counted(name, unit))}</small>"
+        small = f"<small>{html(counted_unit(name, unit))}</small>"
         heads.append(f'<th class="figure">{html(title(name, unit))}{small}</th>')
     heads += ['<th class="figure">dense</th>', "<th>design</th>"]
     rows = []
@@ -158,7 +158,7 @@ def _cell(front: Front, entry: Entry, name: str) -> str:
         return '<td class="figure">-</td>'
     value = entry.metrics[name]
     said = ratio(front, entry, name)
-    shown = told(value, front.units.get(name, ""))
+    shown = annotated(value, front.units.get(name, ""))
     small = f"<small>{said}</small>" if said else ""
     return f'<td class="figure" data-value="{value.value}">{html(shown)}{small}</td>'
 
@@ -180,7 +180,7 @@ def _notes(front: Front) -> Iterator[tuple[str, str]]:
     yield from (("candidates", note) for note in outcome_notes(front.outcomes))
     yield from (("chance", note) for note in chance_notes(front))
     shown = [value for entry in listed(front) for value in entry.metrics.values()]
-    for name, (sign, words) in DOUBTS.items():
+    for name, (sign, words) in FLAGS.items():
         if any(getattr(value, name) for value in shown):
             yield sign, words
     if has_uncertainty(front):

@@ -8,7 +8,7 @@ from dsx.report.front.rows import as_csv, as_json
 from dsx.report.front.table import FrontTable, Hints
 from dsx.report.front.terminal import TerminalPlot
 from dsx.report.text.console import console, message_console
-from dsx.report.text.escape import readable
+from dsx.report.text.escape import printable_front
 from dsx.secret import without_url_password
 
 
@@ -37,7 +37,7 @@ def print_front(
         sys.stdout.write(as_json(front) + "\n" if format == "json" else as_csv(front))
         return
     out = console()
-    front = readable(front)
+    front = printable_front(front)
     out.print(FrontTable(front=front, complete=complete, hints=hints))
     if front.on_front and plotted:
         out.print(TerminalPlot(front, x=x and printable(x), y=y and printable(y)))

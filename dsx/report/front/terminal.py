@@ -10,7 +10,7 @@ from dsx.analysis import Entry, Front
 from dsx.report.front.roles import LOOKS, Role, glyph, legend, role
 from dsx.report.front.view import axes, described, logarithmic, number
 from dsx.report.plotting.axis import Axis
-from dsx.report.text.console import spelled
+from dsx.report.text.console import transliterate
 from dsx.report.text.numbers import tick
 
 _NARROWEST, _WIDEST = 30, 100
@@ -46,7 +46,7 @@ class TerminalPlot:
             yield Text(f"Nothing to plot: no design has both {x} and {y}.", style="yellow")
             return
         for line in self._lines(points, x, y, max(_NARROWEST, min(options.max_width, _WIDEST))):
-            line.plain = spelled(line.plain, options.ascii_only)
+            line.plain = transliterate(line.plain, options.ascii_only)
             yield line
 
     def _lines(self, points: list["_Point"], x: str, y: str, width: int) -> Iterator[Text]:

@@ -10,7 +10,7 @@ from dsx.report.front.roles import LOOKS, Role
 from dsx.report.front.view import far_apart
 from dsx.report.proxies.table import DRAWN, columns_of, drawn_as, said_of, sentences
 from dsx.report.text.escape import html
-from dsx.report.text.numbers import heading, kind, title, told
+from dsx.report.text.numbers import annotated, heading, kind, title
 from dsx.store.studies import Proxy, ProxyReport
 
 _PANEL = 400
@@ -72,7 +72,7 @@ def _trace(
     hover = [
         f"<b>{html(design)}</b><br>"
         + "<br>".join(
-            html(f"{title(name, units.get(name, ''))}: {told(value, units.get(name, ''))}")
+            html(f"{title(name, units.get(name, ''))}: {annotated(value, units.get(name, ''))}")
             for name, value in zip((proxy.name, proxy.target), pair, strict=True)
         )
         for design, pair in points.items()

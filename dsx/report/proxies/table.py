@@ -9,7 +9,7 @@ from dsx.errors import printable
 from dsx.report.front.roles import Role
 from dsx.report.text.console import console
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import DOUBTS, title
+from dsx.report.text.numbers import FLAGS, title
 from dsx.store.studies import Proxy, ProxyReport
 
 DRAWN = {Role.DOMINATED: "other designs", Role.FRONT: "front", Role.BASELINE: "baseline"}
@@ -133,7 +133,7 @@ def _doubts(report: ProxyReport) -> Iterator[str]:
     """Say how many of the measured numbers were taken in bad conditions."""
     for target in dict.fromkeys(proxy.target for proxy in report.proxies):
         values = [numbers[target] for numbers in report.numbers.values() if target in numbers]
-        for name, (_, words) in DOUBTS.items():
+        for name, (_, words) in FLAGS.items():
             count = sum(getattr(value, name) for value in values)
             if count:
                 what = _title(report, target)

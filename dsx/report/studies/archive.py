@@ -18,7 +18,7 @@ from dsx.report.front.summary import tally
 from dsx.report.front.table import FrontTable
 from dsx.report.plots import svg
 from dsx.report.studies import files as archive
-from dsx.report.text.escape import cell, code, fenced, markdown, readable
+from dsx.report.text.escape import cell, code, fenced, markdown, printable_front
 from dsx.store.database import open_database
 from dsx.store.measurements import load_measurements
 from dsx.store.studies import find_study, load_front
@@ -144,7 +144,7 @@ def front_csv(front: Front) -> str:
 
 def readme(front: Front) -> str:
     """Describe a study on one page: machine and versions, what was found, the front, the picks."""
-    front = readable(front)
+    front = printable_front(front)
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
     console.print(FrontTable(front=front))

@@ -163,4 +163,4 @@ def test_why_candidates_failed_is_below_the_table(two: Front) -> None:
     )
     text = page(replace(two, outcomes=outcomes), *axes(two))
     assert "<dd>2 candidates failed: 2 x KeyError: &lt;script&gt; (first: #3)</dd>" in text
-    assert "<dt>trials</dt><dd>9 measured to the end, 2 failed</dd>" in text
+    assert "<dt>trials</dt><dd>9 completed, 2 failed</dd>" in text

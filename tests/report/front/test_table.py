@@ -231,7 +231,7 @@ OUTCOMES = Outcomes(
 def test_why_candidates_failed_is_below_the_front(two: Front) -> None:
     lines = shown(replace(two, outcomes=OUTCOMES), 120).splitlines()
     assert "2 candidates failed: 2 x KeyError: [bold] (first: #3)" in lines
-    assert "trials: 9 measured to the end, 2 failed, 4 drawn again" in lines
+    assert "trials: 9 completed, 2 failed, 4 duplicates" in lines
 
 
 def test_a_front_of_a_failed_baseline_has_its_reason(two: Front) -> None:

@@ -135,7 +135,7 @@ def test_eight_may_open_a_fresh_database_at_the_same_moment(tmp_path: Path) -> N
     racing = [start(*arguments, "--study", f"s{n}", folder=tmp_path) for n in range(8)]
     for process in racing:
         ended = process.wait()
-        assert ended.code in (0, 1) and "finished: 1 measured to the end" in ended.err, ended.err
+        assert ended.code in (0, 1) and "finished: 1 completed" in ended.err, ended.err
     listed = dsx("ls", "--json", "--storage", f"sqlite:///{tmp_path}/dsx.db", folder=tmp_path).json
     assert [row["designs"] for row in listed["studies"]] == 8 * [1]
 
