@@ -1,16 +1,16 @@
-"""Print how fast one design is in several backends."""
+"""The latency of one design in several backends, as table, JSON or CSV."""
 
 from collections.abc import Mapping, Sequence
 
 from dsx.report.design.measured import (
     Row,
     about_design,
+    age,
     conditions,
     flag_notes,
     heading,
     norm_notes,
     number_row,
-    taken,
 )
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
@@ -31,22 +31,22 @@ def print_backends(
     """Print the latency of a design in each backend to stdout.
 
     Args:
-        space: Whose network it is of.
+        space: Search space of the design.
         design: The design.
-        lines: A line for each backend, eager among them.
+        lines: Result of each backend; one of them is eager.
         format: "table", "json" or "csv".
-        about: What a JSON document says beside that.
+        about: Further keys of a JSON document.
     """
     eager = next(line.number for line in lines if line.backend == EAGER)
     assert eager is not None
-    standing = eager.estimate.value
+    eager_ms = eager.estimate.value
     if format != "table":
-        rows = [_row(line, standing) for line in lines]
+        rows = [_row(line, eager_ms) for line in lines]
         print_rows(rows, format, {**about, **about_design(space, design)}, "backends")
         return
     out = console()
     out.print(heading(space, design), soft_wrap=True)
-    shown = [_shown(line, standing, out.options.ascii_only) for line in lines]
+    shown = [_shown(line, eager_ms, out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
     values = [line.number.estimate for line in lines if line.number is not None]
     newest = [line.number.newest.provenance for line in lines if line.number is not None]
@@ -56,12 +56,12 @@ def print_backends(
     for backend in lines:
         if backend.number is None:
             out.print(f"{backend.backend}: not available: {backend.reason}", soft_wrap=True)
-    # Without the backend, which is what differs.
-    said = conditions(space).replace(f", {space.file.measure.backend},", ",")
-    out.print(said, style="dim", soft_wrap=True)
+    # The backend differs between the rows.
+    text = conditions(space).replace(f", {space.file.measure.backend},", ",")
+    out.print(text, style="dim", soft_wrap=True)
 
 
-def _row(line: InBackend, standing: float) -> Row:
+def _row(line: InBackend, eager_ms: float) -> Row:
     if line.number is None:
         keys = (
             "value",
@@ -75,16 +75,21 @@ def _row(line: InBackend, standing: float) -> Row:
             "ratio",
         )
         return {"backend": line.backend, **dict.fromkeys(keys), "reason": line.reason}
-    ratio = line.number.estimate.value / standing
+    ratio = line.number.estimate.value / eager_ms
     return {"backend": line.backend, **number_row(line.number), "ratio": ratio, "reason": ""}
 
 
-def _shown(line: InBackend, standing: float, ascii_only: bool) -> Row:
+def _shown(line: InBackend, eager_ms: float, ascii_only: bool) -> Row:
     if line.number is None:
-        return {"backend": line.backend, "latency": "-", "of eager": "", "taken": "not available"}
+        return {
+            "backend": line.backend,
+            "latency": "-",
+            "of eager": "",
+            "measured": "not available",
+        }
     return {
         "backend": line.backend,
         "latency": transliterate(annotated(line.number.estimate, UNIT), ascii_only),
-        "of eager": relative(line.number.estimate.value, standing, UNIT),
-        "taken": taken(line.number),
+        "of eager": relative(line.number.estimate.value, eager_ms, UNIT),
+        "measured": age(line.number),
     }

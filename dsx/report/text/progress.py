@@ -193,7 +193,7 @@ def _display(out: Console, first_seconds: float) -> AbstractContextManager[objec
 
 
 def _line() -> RenderableType:
-    """Render the current activity as a bar, which pulses if no total is known, and a description."""
+    """Render the current activity: a bar, which pulses without a total, and a description."""
     step = current()
     if step is None:
         return Text()
