@@ -45,7 +45,7 @@ def refine(
     """Measure contested designs of a study again, and show the front that results."""
     limit = seconds("--for", time)
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.report.front import print_front, print_message, said
+    from dsx.report.front import print_front, print_message, refinement_notes
     from dsx.report.text import working
     from dsx.search import refine_study
 
@@ -59,7 +59,7 @@ def refine(
             space=vouched(space, trust),
             trust=trust,
         )
-    print_message(*said(refined))
+    print_message(*refinement_notes(refined))
     how = chosen_format(format, json)
     following = NextCommands(refined.front.study, storage)
     print_front(refined.front, how, hints=following.hints(refined.front), plotted=True)

@@ -1,4 +1,4 @@
-"""Print a front in the format asked for, and messages beside it."""
+"""Output of a front in a format, and messages on stderr."""
 
 import sys
 
@@ -47,6 +47,6 @@ def print_message(*lines: str) -> None:
     """Print a message to stderr.
 
     Args:
-        lines: The lines of the message, which may hold names from data.
+        lines: Lines of the message, which may contain names from data.
     """
     message_console().print(*map(without_url_password, lines), sep="\n", soft_wrap=True)

@@ -142,7 +142,15 @@ def legend(front: Front, kind: Role) -> str:
 
 
 def glyph(front: Front, kind: Role) -> str:
-    """Return the character that marks a role in tables and in the plot of the terminal."""
+    """Return the character that marks a role in tables and in the plot of the terminal.
+
+    Args:
+        front: Front of a study.
+        kind: A role.
+
+    Returns:
+        One character.
+    """
     look = LOOKS[kind]
     return look.hollow_glyph if hollow(front, kind) else look.glyph
 

@@ -1,4 +1,4 @@
-"""Record: a study worth keeping, as a folder of small files for people and version control."""
+"""Archive of a study: a folder of small, human-readable files for version control."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ from dsx.store.studies import find_study, load_front
 
 WIDTH = 100
 NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
-"""The files next to study.json."""
+"""Names of the files next to study.json."""
 COLUMNS = (
     "trial", "design", "subject", "feasible", "device", "metric", "seed", "value", "low", "high",
     "unit", "samples", "measured_at", "provenance",
@@ -34,35 +34,35 @@ COLUMNS = (
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a study can be saved in a folder, before work is done for it.
+    """Check that a study can be archived in a folder, before time is spent on it.
 
     Args:
         folder: The folder, which may be missing.
 
     Raises:
-        DsxError: If it cannot be written, or holds a file of the same name that dsx did not write
-            or that was changed since.
+        DsxError: If the folder cannot be written, or contains a file of the same name that dsx did
+            not write or that was changed since.
     """
     with _one_line(folder):
         archive.check(folder, NAMES)
 
 
 def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False) -> list[Path]:
-    """Write a study's folder; files of an earlier record are replaced, others stay.
+    """Archive a study; files of an earlier archive are replaced, other files are kept.
 
     Args:
-        storage: sqlite:///FILE or postgresql://USER@HOST/NAME.
+        storage: URL of the database.
         study: Name of the study.
-        folder: Made if it is missing.
-        mix_devices: Whether designs that were measured on other devices than the study's join in.
+        folder: Folder of the archive; created if it is missing.
+        mix_devices: Whether to include designs that were measured on other devices.
 
     Returns:
-        The files: space.yaml, measurements.csv (every number), front.csv (the front), README.md,
-        front.svg, study.json (every design, and the hashes of these files).
+        The files: space.yaml, measurements.csv (all measurements), front.csv (the front),
+        README.md, front.svg, study.json (all designs and the hashes of these files).
 
     Raises:
-        DsxError: If the folder cannot be written, or holds a file of the same name that dsx did not
-            write or that was changed since.
+        DsxError: If the folder cannot be written, or contains a file of the same name that dsx did
+            not write or that was changed since.
     """
     check_folder(folder)
     engine = open_database(storage, create=False)
@@ -86,21 +86,21 @@ def _one_line(folder: Path) -> Iterator[None]:
         try:
             yield
         except WorkFailed:
-            # About another process, not about the value.
+            # This concerns another process, not the folder.
             raise
         except DsxError as error:
             raise DsxError(f"archive folder: {error}") from error
 
 
 def measurements_csv(front: Front, measurements: Iterable[Measurement]) -> str:
-    """Write every reading of the designs that were measured to the end, a line each.
+    """Write the measurements of all completed designs as CSV.
 
     Args:
-        front: The study's front.
-        measurements: The measurements, of any device and training seed.
+        front: Front of the study.
+        measurements: Measurements of any device and training seed.
 
     Returns:
-        CSV; readings on another device than the one that the design's numbers are from stay out.
+        A row for each measurement on the device from which the values of its design are.
     """
     trials = {entry.id: entry for entry in front.entries}
     out = io.StringIO()
@@ -115,7 +115,7 @@ def measurements_csv(front: Front, measurements: Iterable[Measurement]) -> str:
 
 
 def _row(entry: Entry, number: Measurement, unit: str) -> list[object]:
-    """Return a reading of a design as the fields of a line; see `COLUMNS`."""
+    """Return the fields of a measurement, in the order of `COLUMNS`."""
     return [
         entry.trial,
         cell(number.design),
@@ -135,15 +135,29 @@ def _row(entry: Entry, number: Measurement, unit: str) -> list[object]:
 
 
 def front_csv(front: Front) -> str:
-    """Write the designs of the front only, a line each."""
-    # A name may hold commas, but no line break is left in it.
+    """Write the designs of the front as CSV.
+
+    Args:
+        front: Front of the study.
+
+    Returns:
+        The rows of `as_csv` for designs of the front.
+    """
+    # Names may contain commas, but no line breaks.
     lines = as_csv(front).splitlines(keepends=True)
     rows = zip(lines[1:], csv.DictReader(lines), strict=True)
     return lines[0] + "".join(line for line, row in rows if row["on_front"] == "true")
 
 
 def readme(front: Front) -> str:
-    """Describe a study on one page: machine and versions, what was found, the front, the picks."""
+    """Describe a study on one page of Markdown.
+
+    Args:
+        front: Front of the study.
+
+    Returns:
+        Machine and versions, findings and the front.
+    """
     front = printable_front(front)
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)
@@ -161,6 +175,6 @@ def readme(front: Front) -> str:
         "![The front](front.svg)\n\n"
         f"{paragraph}"
         f"{fenced(table)}\n\n"
-        "`space.yaml` is the space, `measurements.csv` holds every measurement with its interval "
-        "and provenance, `study.json` every design, `front.csv` the front.\n"
+        "`space.yaml` is the search space; `measurements.csv` contains all measurements with "
+        "intervals and provenance, `study.json` all designs, and `front.csv` the front.\n"
     )

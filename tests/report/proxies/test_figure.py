@@ -59,7 +59,9 @@ def test_one_panel_and_no_design_of_the_front(proxies: ProxyReport) -> None:
         f"design {n}": {m: Estimate(value=n, low=n, high=n) for m in ("flops", "latency_ms")}
         for n in range(3)
     }
-    lone = dataclasses.replace(proxies, numbers=numbers, proxies=compare(numbers, KINDS, "x"))
-    drawn = proxy_figure(lone)
+    baseline_only = dataclasses.replace(
+        proxies, numbers=numbers, proxies=compare(numbers, KINDS, "x")
+    )
+    drawn = proxy_figure(baseline_only)
     assert len(drawn.axes) == 1
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["other designs"]
