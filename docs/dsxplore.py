@@ -30,7 +30,7 @@ def costs(space: SearchSpace) -> Iterator[tuple[str, Cost]]:
     Yields:
         Number of groups ("none" for the baseline) and cost.
     """
-    (choices,) = space.choices
+    (choices,) = space.slot_options
     yield "none", space.cost(space.baseline)
     for groups in GROUPS:
         found = {
@@ -48,7 +48,7 @@ def main() -> None:
     print("network    replaced  groups      params                flops")
     for network, name in SPACES.items():
         space = load_space(name)
-        (choices,) = space.choices
+        (choices,) = space.slot_options
         baseline = space.cost(space.baseline)
         title, replaced = network, f"{len(choices.slots)} of {len(space.analysis.slots)}"
         for groups, cost in costs(space):

@@ -1,16 +1,101 @@
-"""Activities: the work in progress of this process, for a display of progress.
+"""Status events, and the activities in progress in this process.
 
-Work that can take seconds announces itself here, wherever it is called from; it need not know
-whether it is displayed. An activity inside another one is the more specific of the two.
+Work that can take seconds announces itself here, wherever it is called from, and need not know
+whether it is displayed. An activity inside another one is the more specific of the two. Events
+have no wording: `dsx.report.text.progress` describes them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum, auto
 from time import monotonic
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class Kind(StrEnum):
+    """Kinds of work that are reported."""
+
+    BENCHMARKING = auto()
+    BUILDING_NETWORK = auto()
+    CHECKING_FLOPS = auto()
+    CHECKING_IMAGES = auto()
+    CHECKING_LEASE = auto()
+    CHECKING_NOISE = auto()
+    CLASSIFYING = auto()
+    COMMAND = auto()
+    COMPARING_IMAGES = auto()
+    COUNTING = auto()
+    DECODING_IMAGES = auto()
+    DEPLOYING = auto()
+    ENDED = auto()
+    ESTIMATING_NORMS = auto()
+    EXAMINING_NETWORK = auto()
+    FINDING_PIXEL_RANGE = auto()
+    LISTING_FILES = auto()
+    LISTING_OPTIONS = auto()
+    LOADING_DATA = auto()
+    MEASURING = auto()
+    PREPARING_BACKEND = auto()
+    PROBING_NETWORK = auto()
+    PROFILING = auto()
+    READING_STUDY = auto()
+    SAMPLING = auto()
+    SELECTING_FORMS = auto()
+    STARTING = auto()
+    TIMING = auto()
+    TIMING_EXPORT = auto()
+    TRAINING = auto()
+    VERIFYING_EXPORT = auto()
+    WAITING_FOR_DEVICE = auto()
+    WAITING_FOR_FOLDER = auto()
+    WAITING_FOR_SERVER = auto()
+
+
+class End(StrEnum):
+    """Reasons for which a search or a refinement ends."""
+
+    DECIDED = auto()
+    EXHAUSTED = auto()
+    FINISHED = auto()
+    FLAGGED = auto()
+    NOT_REFINABLE = auto()
+    SAMPLE_LIMIT = auto()
+    TIED = auto()
+    TIMEOUT = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A change of the current work.
+
+    Args:
+        kind: Kind of the work.
+        design: Id of the design; empty if the work concerns no single design.
+        detail: Name of what is worked on, such as a metric, a backend or a folder.
+        designs: Number of designs that are measured together.
+        seed: Training seed, if it is not that of the search space.
+        fraction: Completed fraction of the work; None if it is unknown.
+        end: Reason for which the work ended; None while it continues.
+    """
+
+    kind: Kind
+    design: str = ""
+    detail: str = ""
+    designs: int = 1
+    seed: int | None = None
+    fraction: float | None = None
+    end: End | None = None
+
+
+OnStatus = Callable[[Event], None]
+"""Receives the status events of a function."""
+
+
+def ignore_status(event: Event) -> None:
+    """Ignore a status event."""
 
 
 @dataclass(kw_only=True)
@@ -18,14 +103,14 @@ class Activity:
     """A piece of work in progress.
 
     Args:
-        name: Name of the work, such as "training".
-        total: Number of units in all of the work; None where it is not known.
-        unit: Unit of `total`, such as "epoch"; empty for a plain share.
+        event: Event that describes the work.
+        total: Number of units in all of the work; None if it is not known.
+        unit: Unit of `total`, such as "epoch"; empty for a plain fraction.
         done: Number of units completed, which may be a fraction.
         started: `time.monotonic` at its start.
     """
 
-    name: str
+    event: Event
     total: float | None = None
     unit: str = ""
     done: float = 0.0
@@ -38,10 +123,10 @@ class Activity:
         if self._first is None:
             self._first = monotonic(), done
 
-    def rename(self, name: str) -> None:
-        """Go on to another piece of work, whose extent is not known."""
-        if name != self.name:
-            self.name, self.started = name, monotonic()
+    def change(self, event: Event) -> None:
+        """Replace the work by other work of unknown extent."""
+        if event != self.event:
+            self.event, self.started = event, monotonic()
 
     @property
     def seconds_left(self) -> float | None:
@@ -57,18 +142,21 @@ _subjects: list[str] = []
 
 
 @contextmanager
-def activity(name: str, total: float | None = None, unit: str = "") -> Iterator[Activity]:
+def activity(
+    kind: Kind, total: float | None = None, unit: str = "", *, detail: str = ""
+) -> Iterator[Activity]:
     """Announce a piece of work for as long as it takes.
 
     Args:
-        name: Name of the work, such as "training".
+        kind: Kind of the work.
         total: Number of units in all of the work.
         unit: Unit of `total`, such as "epoch".
+        detail: Name of what is worked on.
 
     Yields:
         The activity, to be advanced.
     """
-    started = Activity(name=name, total=total, unit=unit)
+    started = Activity(event=Event(kind=kind, detail=detail), total=total, unit=unit)
     _active.append(started)
     try:
         yield started
@@ -108,18 +196,18 @@ def current_subject() -> str:
     return _subjects[-1] if _subjects else ""
 
 
-def each(items: Sequence[T], name: str, unit: str = "") -> Iterator[T]:
-    """Go through items and announce how far the work on them is.
+def each(items: Sequence[T], kind: Kind, unit: str = "") -> Iterator[T]:
+    """Iterate over items and announce the progress of the work on them.
 
     Args:
         items: The items.
-        name: Name of the work.
+        kind: Kind of the work.
         unit: Unit of the number of items, such as "slot".
 
     Yields:
         The items.
     """
-    with activity(name, len(items), unit) as progress:
+    with activity(kind, len(items), unit) as progress:
         for number, item in enumerate(items):
             progress.advance(number)
             yield item

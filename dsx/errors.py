@@ -1,4 +1,4 @@
-"""Errors of the user, each as one clear line."""
+"""Errors that the user can correct, each as one line."""
 
 import difflib
 import errno
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dsx.secret import hidden, hidden_in_name, without_url_password
+from dsx.secret import redact_name, redact_url, without_url_password
 
 LONGEST_VALUE = 60
 LONGEST_MESSAGE = 300
@@ -15,21 +15,21 @@ MOST_NAMES = 20
 
 
 class DsxError(Exception):
-    """An error that the user can correct: printed as one line, never as a traceback."""
+    """An error that the user can correct. It is printed as one line, without a traceback."""
 
     exit_code = 2
 
 
 class SpecError(DsxError):
-    """Dials that cannot be set this way, or not on this slot."""
+    """Invalid dials, or dials that are not possible on a slot."""
 
 
 class SpaceError(DsxError):
-    """A search space that is not valid; names file, line and key."""
+    """An invalid search space. The message states file, line and key."""
 
 
 class DataMissing(DsxError):
-    """Data that are not there yet; a space can be shown without them."""
+    """Data that do not exist yet. A search space can be shown without them."""
 
 
 class StorageError(DsxError):
@@ -37,25 +37,25 @@ class StorageError(DsxError):
 
 
 class WorkFailed(DsxError):
-    """The input was fine, the work itself failed."""
+    """A failure of the work itself, with valid input."""
 
     exit_code = 1
 
 
 class TrialFailed(WorkFailed):
-    """One candidate failed (training diverged, memory ran out); the study goes on."""
+    """A failure of one candidate (diverged training, lack of memory). The study continues."""
 
 
 class NotCounted(TrialFailed):
-    """A network whose multiply-adds cannot be counted, though it may run."""
+    """A network whose multiply-adds cannot be counted, although it may run."""
 
 
 class CheckpointError(DsxError):
-    """A file from which a training cannot be resumed.
+    """A checkpoint from which a training cannot be resumed.
 
     Args:
-        path: The file.
-        problem: What is wrong, as the rest of a sentence that begins with the file.
+        path: Path of the file.
+        problem: Description of the problem, as the predicate of a sentence about the file.
     """
 
     def __init__(self, path: Path, problem: str) -> None:
@@ -64,13 +64,13 @@ class CheckpointError(DsxError):
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would interpret, and what is invisible, as Python does.
+    """Escape control characters, line breaks and invisible characters, as Python does.
 
     Args:
         text: Any text.
 
     Returns:
-        The text without control characters, line ends and invisible characters.
+        The text, which can be printed on one line of a terminal.
     """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
@@ -84,28 +84,35 @@ def with_type(error: BaseException) -> str:
         error: The exception.
 
     Returns:
-        Its type, and its message if it has one, as printable text.
+        The type and, if there is one, the message of the exception, as printable text.
     """
     words = " ".join(str(error).split())
     return printable(f"{type(error).__name__}: {words}" if words else type(error).__name__)
 
 
 def short(value: object) -> str:
-    """Write a value from outside for a message.
+    """Format a value from outside for a message.
 
     Args:
         value: The value as it was given.
 
     Returns:
-        The value as printable text, without passwords, and shortened.
+        The value as printable text of limited length without passwords.
     """
-    hide = hidden_in_name if isinstance(value, Path) else hidden
+    hide = redact_name if isinstance(value, Path) else redact_url
     text = hide(printable(str(value)))
     return f"{text[:LONGEST_VALUE]}..." if len(text) > LONGEST_VALUE else text
 
 
 def quoted(value: object) -> str:
-    """Quote a value from outside for a message; see `short`."""
+    """Format and quote a value from outside for a message; see `short`.
+
+    Args:
+        value: The value as it was given.
+
+    Returns:
+        The value in quotes.
+    """
     return f"'{short(value)}'"
 
 
@@ -114,14 +121,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
-    """Name an option and a path in the error about a file that cannot be written.
+    """Convert an OSError about a file into an error that states the option and the path.
 
     Args:
-        what: The option.
-        path: The value of the option; the name of a temporary file means nothing to the user.
+        what: Name of the option.
+        path: Path that the user gave, because the name of a temporary file would not help.
 
     Raises:
-        WorkFailed: If the body raises an OSError, and the disk is full.
+        WorkFailed: If the body raises an OSError because the disk is full.
         DsxError: If the body raises another OSError.
     """
     try:
@@ -133,13 +140,13 @@ def unwritable_in_one_line(what: str, path: Path) -> Iterator[None]:
 
 
 def message_line(text: str) -> str:
-    """Reduce a message to the one line that is printed.
+    """Convert a message to the line that is printed.
 
     Args:
-        text: A message, which may quote other libraries.
+        text: Message, which may quote other libraries.
 
     Returns:
-        One printable line without passwords; of a long one the beginning and the end.
+        One printable line without passwords; a long message is shortened in the middle.
     """
     line = without_url_password(printable(" ".join(text.split())))
     if len(line) <= LONGEST_MESSAGE:
@@ -149,65 +156,66 @@ def message_line(text: str) -> str:
 
 
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
-"""Messages of libraries without an error class for it: torch on the CPU, ONNX Runtime."""
+"""Messages about lack of memory from libraries without an error class for it, such as torch on the
+CPU and ONNX Runtime."""
 
 
 def out_of_memory(error: BaseException) -> str:
-    """Check whether an error is about memory that ran out.
+    """Check whether an error is about lack of memory.
 
     Args:
         error: Any error.
 
     Returns:
-        One line, "out of memory: ..."; empty if the error is about something else.
+        A line "out of memory: ..."; empty for other errors.
     """
     words = " ".join(str(error).split())
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    # By its name, since importing torch takes a second: torch.OutOfMemoryError.
-    known = not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"})
-    said = "RuntimeError" in kinds and any(phrase in words for phrase in _OUT_OF_MEMORY)
-    # A process that cannot be started, for example.
-    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
-    if not (known or said or refused):
+    # torch.OutOfMemoryError is recognised by its name, because importing torch takes a second.
+    by_type = not kinds.isdisjoint({"MemoryError", "OutOfMemoryError"})
+    by_message = "RuntimeError" in kinds and any(phrase in words for phrase in _OUT_OF_MEMORY)
+    # For example, a process that cannot be started.
+    by_code = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if not (by_type or by_message or by_code):
         return ""
     return words if words.startswith("out of memory") else f"out of memory: {words}".rstrip(": ")
 
 
 def raise_out_of_memory(error: BaseException) -> None:
-    """Raise an error for memory that ran out, before another error is blamed on the user's code.
+    """Raise a MemoryError if an error of the user's code is about lack of memory.
 
     Args:
         error: Error that the user's code raised.
 
     Raises:
-        MemoryError: If memory ran out. It is not a `DsxError`, because handlers of those add that
-            the space file or its network is at fault.
+        MemoryError: If memory ran out. It is not a `DsxError`, because handlers of `DsxError` add
+            that the space file or its network is at fault.
     """
     if words := out_of_memory(error):
         raise MemoryError(words) from error
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Name the allowed word nearest to a misspelt one.
+    """Suggest the allowed value nearest to a given one.
 
     Args:
-        word: What was given.
-        allowed: What would have been accepted.
+        word: Value that was given.
+        allowed: Allowed values.
 
     Returns:
-        A sentence with a leading space, or an empty string if nothing is near.
+        A sentence with a leading space; empty if no allowed value is similar.
     """
     near = difflib.get_close_matches(word[:LONGEST_VALUE], list(allowed), n=1)
     return f" Did you mean {quoted(near[0])}?" if near else ""
 
 
 def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
-    """Say that a word is not known, what is, and what was probably meant.
+    """Describe an unknown value: what was given, what is allowed, and the nearest match.
 
     Args:
-        what: The kind of thing asked for ("metric", "kernel shape").
-        word: What was given.
-        allowed: What would have been accepted.
+        what: Kind of the value, such as "metric" or "kernel shape".
+        word: Value that was given.
+        allowed: Allowed values.
 
     Returns:
         One line.

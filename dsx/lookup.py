@@ -1,9 +1,9 @@
-"""Find a variant by its file name: the folder is the registry.
+"""Lookup of variants by file name: the folder is the registry.
 
-A kind of thing (a network, a metric, a kernel shape ...) is a record type defined in
-`<package>/_base.py`. A variant of it is a module of the same package that binds one such record
-under the type's name in capitals: `dsx/nets/small_cnn.py` ends with `NET = Net(...)` and is called
-`small_cnn`. Nothing has to be registered anywhere.
+A kind of variant (network, metric, kernel shape ...) is a record type defined in
+`<package>/_base.py`. A variant is a module of the same package that binds a record of that type to
+the name of the type in capitals: `dsx/nets/small_cnn.py` ends with `NET = Net(...)` and is called
+`small_cnn`. Variants need no registration.
 """
 
 import ast
@@ -15,19 +15,19 @@ from typing import TypeVar
 
 from dsx.errors import DsxError, quoted, raise_out_of_memory, unknown
 from dsx.own_modules import name_module
-from dsx.trust import check_given
+from dsx.trust import check_trusted
 
 T = TypeVar("T")
 
 
 def names(kind: type) -> list[str]:
-    """List the variants of a kind, by file name.
+    """List the variants of a kind.
 
     Args:
-        kind: The record type, such as `dsx.nets.Net`.
+        kind: Record type, such as `dsx.nets.Net`.
 
     Returns:
-        The names in alphabetical order; no variant is imported for this.
+        The file names of the variants in alphabetical order; no variant is imported.
     """
     return list(_names(_package(kind), kind.__name__.upper()))
 
@@ -36,15 +36,15 @@ def find(kind: type[T], name: str) -> T:
     """Load one variant.
 
     Args:
-        kind: The record type.
-        name: A file name in the kind's folder, or `package.module:attribute` for a record that
-            lives outside dsx.
+        kind: Record type, such as `dsx.nets.Net`.
+        name: Name of a file in the folder of the kind, or the import path
+            `package.module:attribute` of a record outside of dsx.
 
     Returns:
         The record.
 
     Raises:
-        DsxError: If there is no such variant, or what is found there is not of that kind.
+        DsxError: If there is no such variant, or the object found is not of that kind.
     """
     if "." in name or ":" in name:
         record = load(name)
@@ -60,28 +60,29 @@ def find(kind: type[T], name: str) -> T:
 
 
 def load(path: str) -> object:
-    """Import an attribute by its path.
+    """Import an attribute by its import path.
 
     Args:
-        path: `package.module:attribute`; the module is on `sys.path` or in the current folder.
+        path: Import path `package.module:attribute`; the module is on `sys.path` or in the current
+            folder.
 
     Returns:
         The attribute.
 
     Raises:
-        DsxError: If the path has another form, the user did not give it (see `dsx.trust`), the
-            module cannot be imported, or the attribute is missing.
+        DsxError: If the path has another form or is not trusted (see `dsx.trust`), the module
+            cannot be imported, or the attribute is missing.
     """
     module_name, colon, attribute = path.partition(":")
     if not (module_name and colon and attribute) or module_name.startswith("."):
         raise DsxError(f"{quoted(path)} is not an import path (write package.module:attribute)")
-    check_given(path)
+    check_trusted(path)
     name_module(module_name)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise DsxError(f"cannot import {quoted(module_name)} of {quoted(path)}: {error}") from error
-    # The module's own code runs when it is imported, and can raise anything.
+    # Importing runs user code, which may raise any exception.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -89,7 +90,7 @@ def load(path: str) -> object:
             f"importing {quoted(module_name)} of {quoted(path)} fails: {reason}"
         ) from error
     if not hasattr(module, attribute):
-        public = [word for word in vars(module) if not word.startswith("_")]
+        public = [name for name in vars(module) if not name.startswith("_")]
         raise DsxError(unknown(f"attribute of {module_name}", attribute, public))
     return getattr(module, attribute)
 

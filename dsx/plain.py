@@ -1,8 +1,9 @@
-"""Numbers from outside, as Python's own: what enters dsx is normalised once, where it enters.
+"""Conversion of numbers of other libraries to built-in numbers, where they enter dsx.
 
-numpy, tensors without dimensions and others have numbers that compute like Python's, but that JSON,
-databases and `isinstance` do not take for numbers. The types that hold numbers of users call
-`plain_fields` when they are made, so that all code behind them meets only Python's.
+Numbers of numpy, tensors without dimensions and others behave like built-in numbers in
+computations, but JSON, databases and `isinstance` do not accept them as such. Types that hold
+numbers of users call `plain_fields` when they are constructed, so that all other code handles
+built-in numbers only.
 """
 
 import dataclasses
@@ -16,15 +17,15 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Convert numbers that only behave like Python's into Python's.
+    """Convert numbers of other libraries to built-in numbers.
 
     Args:
         value: Any value: a number of numpy or another library, a fraction, a tensor or an array, or
             a mapping, list or tuple of values.
 
     Returns:
-        The same with int, float, bool and str; an array or tensor with dimensions as lists. What
-        holds no number is returned as it is.
+        The value with int, float, bool and str; an array or tensor with dimensions becomes nested
+        lists. Values that contain no numbers are returned unchanged.
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
@@ -37,10 +38,10 @@ def plain(value: Any) -> Any:
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     dimensions = getattr(value, "ndim", None)
     if isinstance(dimensions, int) and hasattr(value, "tolist"):
-        # Of no dimensions, it is a single number.
+        # Without dimensions, it is a single number.
         found = value.tolist()
         return float(found) if type(found) is type(value) else found
-    # Not str(value): that of an enumeration is the name of its member.
+    # str(value) of a string enumeration may be the name of its member.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, Integral):
@@ -49,14 +50,14 @@ def plain(value: Any) -> Any:
 
 
 def written(value: Any) -> Any:
-    """Convert a number into Python's as the decimal or fraction that it is written as.
+    """Convert a number to the built-in number with the same decimal or fractional text.
 
     Args:
         value: Any value.
 
     Returns:
-        0.1 for numpy's float32 of 0.1, whose exact value has more digits; "1/3" for a Fraction; for
-        anything else what `plain` returns.
+        0.1 for the float32 0.1 of numpy, whose exact value has more digits; "1/3" for a Fraction;
+        otherwise the result of `plain`.
     """
     if isinstance(value, Fraction):
         return str(value)
@@ -66,24 +67,24 @@ def written(value: Any) -> Any:
 
 
 def canonical_hash(value: Any, digits: int = 12) -> str:
-    """Hash plain JSON values, independently of the order of keys.
+    """Compute a hash of plain JSON values that does not depend on the order of keys.
 
     Args:
         value: Plain JSON values.
         digits: Number of hexadecimal digits, at most 64.
 
     Returns:
-        The first digits of the SHA-256 of the canonical JSON.
+        The first digits of the SHA-256 hash of the canonical JSON.
     """
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 def plain_fields(instance: Any) -> None:
-    """Convert the numbers in the fields of a dataclass into Python's, in place.
+    """Convert the numbers in the fields of a dataclass to built-in numbers, in place.
 
     Args:
-        instance: A dataclass instance that is being made; it may be frozen.
+        instance: Dataclass instance under construction; it may be frozen.
     """
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)

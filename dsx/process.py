@@ -1,6 +1,6 @@
-"""Process-wide settings that dsx changes: each in a context that restores the previous value.
+"""Process-wide settings that dsx changes, each in a context that restores the previous value.
 
-Whoever calls dsx from Python finds the process unchanged afterwards, also after an exception.
+A caller of dsx from Python finds the process unchanged afterwards, even after an exception.
 """
 
 import os
@@ -28,11 +28,11 @@ def torch_threads(number: int) -> Iterator[None]:
 
 @contextmanager
 def default_environment(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable, unless it is set already.
+    """Set an environment variable unless it is already set.
 
     Args:
         name: Name of the variable.
-        value: Value of the variable where the user has set none.
+        value: Value of the variable if it is not set.
     """
     if name in os.environ:
         yield
@@ -46,7 +46,7 @@ def default_environment(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def restored_environment() -> Iterator[None]:
-    """Restore all environment variables at the end, whatever a library has set meanwhile."""
+    """Restore all environment variables at the end, regardless of changes by libraries."""
     before = dict(os.environ)
     try:
         yield
@@ -58,7 +58,7 @@ def restored_environment() -> Iterator[None]:
 
 @contextmanager
 def without_module(name: str) -> Iterator[None]:
-    """Let an import of a module fail as if it were not installed, unless it is imported already.
+    """Make the import of a module fail as if it were not installed, unless it is already imported.
 
     Args:
         name: Dotted name of the module.

@@ -1,4 +1,4 @@
-"""The standard streams of the command: results that cannot be written are an error, in one line."""
+"""Standard streams of the command, for which a failed write of results is a one-line error."""
 
 import io
 import os
@@ -7,12 +7,12 @@ from typing import TextIO
 
 from dsx.errors import WorkFailed
 
-# Subclasses of the text stream, not of the file below it: an interrupt between a write of that and
-# the buffer above it would let the same text be written twice.
+# The text streams are subclassed, not the raw files: an interrupt between the write of a raw file
+# and the update of its buffer would cause the same text to be written twice.
 
 
 class _Results(io.TextIOWrapper):
-    """Standard output: a write that fails ends the command. A closed pipe is not a failure here."""
+    """Standard output, on which a failed write ends the command; a closed pipe is not a failure."""
 
     def write(self, text: str) -> int:
         try:
@@ -32,7 +32,7 @@ class _Results(io.TextIOWrapper):
 
 
 class _Messages(io.TextIOWrapper):
-    """Standard error: progress that cannot be written does not stop the work that it is about."""
+    """Standard error, on which a failed write is ignored, so that the work continues."""
 
     def write(self, text: str) -> int:
         try:
@@ -56,23 +56,23 @@ def _failed(error: OSError) -> WorkFailed:
 
 
 def guard() -> None:
-    """Replace `sys.stdout` and `sys.stderr` by streams whose failures have one meaning.
+    """Replace `sys.stdout` and `sys.stderr` by streams with well-defined errors.
 
-    A stream that the caller closed (`>&-`) is opened on the null device, so that no database gets
-    its number, and with it the output of libraries. What is written to such a stdout fails.
+    A stream that the caller has closed (`>&-`) is opened on the null device, so that a database
+    does not get its file descriptor, to which libraries may write. Writing to such a stdout fails.
     """
     for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number, which is this one.
+            # This opens the lowest free file descriptor, which is `number`.
             os.open(os.devnull, mode)
     sys.stdout = _over(_Results, 1, sys.stdout)
     sys.stderr = _over(_Messages, 2, sys.stderr)
 
 
 def _over(kind: type[io.TextIOWrapper], number: int, like: TextIO | None) -> TextIO:
-    """Open a text stream that encodes as another one, which is None if it was closed."""
+    """Open a text stream with the encoding of another one, which is None if it was closed."""
     raw = io.FileIO(number, "w", closefd=False)
     return kind(
         io.BufferedWriter(raw),

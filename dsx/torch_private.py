@@ -276,7 +276,11 @@ def compiler_settings(*, freezing: bool, most: int) -> Iterator[None]:
 
 
 def forget_compiled() -> None:
-    """Free everything that torch keeps of compiled networks, their weights included."""
+    """Free everything that torch keeps of compiled networks, including their weights.
+
+    This is process-wide, because torch has no cache for each compiled network. Functions that the
+    caller of dsx has compiled are compiled again when they are next called, with equal results.
+    """
     from torch._inductor.codecache import PyCodeCache
     from torch._inductor.utils import clear_caches
 

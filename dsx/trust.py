@@ -1,8 +1,8 @@
-"""Permission to follow import paths: following one runs code, and a database can name any.
+"""Trust in import paths: importing runs code, and a database may contain any import path.
 
-Within a restriction a path is followed only if the user gave it: on the command line, in a space
-file, or by saying that the database is trusted. A Python program that imports dsx is under no
-restriction until it opens a study, since the names that it passes are its own.
+Within a restriction, a path is imported only if the user has given it on the command line or in a
+space file, or trusts the database. A Python program that imports dsx is not restricted until it
+opens a study, since it passes the names itself.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,47 +11,51 @@ from contextvars import ContextVar
 
 from dsx.errors import DsxError, quoted
 
-_given: ContextVar[frozenset[str] | None] = ContextVar("given", default=None)
-"""The paths that may be followed; None for all of them."""
+_trusted: ContextVar[frozenset[str] | None] = ContextVar("trusted", default=None)
+"""Trusted import paths; None if all paths are trusted."""
 
 
 @contextmanager
 def restricted(paths: Iterable[str] | None) -> Iterator[None]:
-    """Follow no import path but some.
+    """Restrict imports to trusted paths.
 
     Args:
-        paths: The paths that may be followed; None for all of them.
+        paths: Trusted import paths; None if all paths are trusted.
     """
-    token = _given.set(None if paths is None else frozenset(paths))
+    token = _trusted.set(None if paths is None else frozenset(paths))
     try:
         yield
     finally:
-        _given.reset(token)
+        _trusted.reset(token)
 
 
-def give(paths: Iterable[str]) -> None:
-    """Permit import paths that the user gave, to the end of the restriction if there is one."""
-    known = _given.get()
-    if known is not None:
-        _given.set(known.union(paths))
-
-
-def give_all() -> None:
-    """Permit all import paths, to the end of the restriction."""
-    _given.set(None)
-
-
-def check_given(path: str) -> None:
-    """Refuse to follow an import path that is from a database.
+def trust_paths(paths: Iterable[str]) -> None:
+    """Trust import paths that the user gave, until the end of the restriction if there is one.
 
     Args:
-        path: `package.module:attribute`.
+        paths: Import paths.
+    """
+    trusted = _trusted.get()
+    if trusted is not None:
+        _trusted.set(trusted.union(paths))
+
+
+def trust_all_paths() -> None:
+    """Trust all import paths, until the end of the restriction."""
+    _trusted.set(None)
+
+
+def check_trusted(path: str) -> None:
+    """Check that an import path is trusted.
+
+    Args:
+        path: Import path `package.module:attribute`.
 
     Raises:
-        DsxError: If the user did not give it.
+        DsxError: If the path is not trusted.
     """
-    known = _given.get()
-    if known is not None and path not in known:
+    trusted = _trusted.get()
+    if trusted is not None and path not in trusted:
         raise DsxError(
             f"{quoted(path)} is not imported, because that would run code that a database names "
             "and this call does not (add --space FILE with your space file of the study, or "
@@ -60,13 +64,13 @@ def check_given(path: str) -> None:
 
 
 def import_paths(content: object) -> frozenset[str]:
-    """List what may be import paths in the content of a file.
+    """List the strings that may be import paths in the content of a file.
 
     Args:
-        content: Plain values, nested at will.
+        content: Nested plain values.
 
     Returns:
-        Every text with a colon, keys included.
+        All strings with a colon, including keys.
     """
     if isinstance(content, str):
         return frozenset({content} if ":" in content else ())

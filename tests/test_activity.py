@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from dsx.activity import active, activity, current, current_subject, each, subject
+from dsx.activity import Event, Kind, active, activity, current, current_subject, each, subject
 
 
 def test_the_innermost_activity_is_the_current_one() -> None:
     assert current() is None
-    with activity("searching") as outer:
-        with activity("training", 30, "epoch") as inner:
+    with activity(Kind.TIMING) as outer:
+        with activity(Kind.TRAINING, 30, "epoch") as inner:
             assert current() is inner
             assert active() == (outer, inner)
         assert current() is outer
@@ -18,7 +18,7 @@ def test_the_innermost_activity_is_the_current_one() -> None:
 
 
 def test_an_activity_ends_with_an_error() -> None:
-    with pytest.raises(ZeroDivisionError), activity("dividing"):
+    with pytest.raises(ZeroDivisionError), activity(Kind.COUNTING):
         _ = 1 / 0
     assert current() is None
 
@@ -32,11 +32,11 @@ def test_a_subject_lasts_as_long_as_its_context() -> None:
 
 
 def test_the_time_left_is_unknown_before_anything_is_done() -> None:
-    with activity("training", 30) as step:
+    with activity(Kind.TRAINING, 30) as step:
         assert step.seconds_left is None
         step.advance(0)
         assert step.seconds_left is None
-    with activity("waiting") as step:
+    with activity(Kind.LOADING_DATA) as step:
         step.advance(0)
         step.advance(1)
         assert step.seconds_left is None
@@ -44,7 +44,7 @@ def test_the_time_left_is_unknown_before_anything_is_done() -> None:
 
 @pytest.mark.timing
 def test_the_time_left_is_that_of_the_speed_since_the_work_resumed() -> None:
-    with activity("training", 30) as step:
+    with activity(Kind.TRAINING, 30) as step:
         step.advance(20)
         start = time.monotonic()
         time.sleep(0.05)
@@ -55,19 +55,19 @@ def test_the_time_left_is_that_of_the_speed_since_the_work_resumed() -> None:
         assert 0.05 <= left <= time.monotonic() - start + 0.05
 
 
-def test_another_name_starts_anew() -> None:
-    with activity("timing") as step:
+def test_another_event_restarts_the_activity() -> None:
+    with activity(Kind.TIMING) as step:
         started = step.started
-        step.rename("timing")
+        step.change(Event(kind=Kind.TIMING))
         assert step.started == started
         time.sleep(0.001)
-        step.rename("training")
-        assert (step.name, step.started > started) == ("training", True)
+        step.change(Event(kind=Kind.TRAINING))
+        assert (step.event.kind, step.started > started) == (Kind.TRAINING, True)
 
 
 def test_items_are_counted_as_they_are_worked_on() -> None:
     done = []
-    for item in each([5, 6], "working", "item"):
+    for item in each([5, 6], Kind.TIMING, "item"):
         step = current()
         assert step is not None and step.total == 2
         done.append((item, step.done))

@@ -223,7 +223,7 @@ RULES = re.findall(r"```yaml\n(.*?)```", DIALS.read_text(), re.DOTALL)
 def test_the_rules_of_the_dials_apply(rule: str, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(SPACE + rule)
-    left_out = [choices.left_out for choices in load_space(str(file)).choices]
+    left_out = [choices.left_out for choices in load_space(str(file)).slot_options]
     assert left_out and not any(left_out)
 
 

@@ -1,4 +1,4 @@
-"""The folder is the registry."""
+"""Lookup of variants by file name."""
 
 import importlib
 import sys
@@ -22,7 +22,7 @@ class Thing:
 
 @pytest.fixture
 def thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make a package of variants, and give the record type."""
+    """Write a package of variants, and return its record type."""
     package = tmp_path / "things_of_a_test"
     (package / "inner").mkdir(parents=True)
     record = "from things_of_a_test._base import Thing\n"
@@ -62,14 +62,14 @@ def test_find_by_file_name_and_by_import_path(thing: Any) -> None:
     assert find(thing, "things_of_a_test.both:OTHER") == thing(2)
 
 
-def test_what_is_not_there_is_refused_with_the_nearest(thing: Any) -> None:
+def test_unknown_names_have_a_near_match(thing: Any) -> None:
     with pytest.raises(DsxError, match=r"no thing called 'smal' \(allowed: .*Did you mean 'small'"):
         find(thing, "smal")
     with pytest.raises(DsxError, match=r"no thing called 'inner'"):
         find(thing, "inner")
 
 
-def test_what_is_not_of_the_kind_is_refused(thing: Any) -> None:
+def test_records_of_another_kind_are_rejected(thing: Any) -> None:
     with pytest.raises(DsxError, match=r"things_of_a_test\.wrong is a str, not a Thing"):
         find(thing, "wrong")
     with pytest.raises(DsxError, match="math:pi is a float, not a Thing"):
@@ -77,7 +77,7 @@ def test_what_is_not_of_the_kind_is_refused(thing: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["math", "math.pi", "math:", ":pi", "", ".math:pi", "..a:b"])
-def test_what_is_no_import_path_is_refused(path: str) -> None:
+def test_invalid_import_paths_are_rejected(path: str) -> None:
     with pytest.raises(DsxError, match="is not an import path"):
         load(path)
 

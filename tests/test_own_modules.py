@@ -1,4 +1,4 @@
-"""Modules in the current folder are found by the user's code, and by nothing else."""
+"""Modules in the current folder are found by user code only."""
 
 import importlib
 import sys
@@ -13,7 +13,7 @@ from dsx.own_modules import _FINDER
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current folder; what is imported from it is removed afterwards."""
+    """Change into an empty folder; modules imported from it are removed afterwards."""
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
     yield tmp_path
@@ -40,7 +40,7 @@ def test_a_package_without_an_init_file_is_found(folder: Path) -> None:
     assert load("own_package.inside:NUMBER") == 4
 
 
-def test_nobody_else_finds_anything(folder: Path) -> None:
+def test_other_code_finds_no_module(folder: Path) -> None:
     for name in ("own_named", "own_other"):
         (folder / f"{name}.py").write_text("NUMBER = 5\n")
     assert load("own_named:NUMBER") == 5
@@ -48,7 +48,7 @@ def test_nobody_else_finds_anything(folder: Path) -> None:
         importlib.import_module("own_other")
 
 
-def test_an_installed_package_that_was_named_finds_nothing(folder: Path) -> None:
+def test_an_installed_package_finds_no_module(folder: Path) -> None:
     (folder / "yaml_extra.py").touch()
     (folder / "yaml.py").write_text("raise SystemExit")
     assert callable(load("yaml:safe_load"))

@@ -1,4 +1,4 @@
-"""Numbers from outside become Python's own."""
+"""Conversion of numbers of other libraries to built-in numbers."""
 
 import json
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(("value", "expected"), NUMBERS, ids=repr)
-def test_numbers_become_pythons(value: Any, expected: Any) -> None:
+def test_numbers_become_builtin_numbers(value: Any, expected: Any) -> None:
     found = plain(value)
     assert found == expected
     assert type(found) is type(expected)
@@ -60,11 +60,11 @@ def test_numbers_become_pythons(value: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 0.1, "text", b"bytes", json, ...])
-def test_everything_else_stays_as_it_is(value: object) -> None:
+def test_other_values_are_unchanged(value: object) -> None:
     assert plain(value) is value
 
 
-def test_numbers_are_read_as_they_are_written() -> None:
+def test_numbers_are_converted_by_their_text() -> None:
     assert plain(np.float32(0.1)) == float(np.float32(0.1)) != 0.1
     assert written(np.float32(0.1)) == written(np.float16(0.1)) == written(0.1) == 0.1
     assert (written(Fraction(1, 3)), written(np.int64(2)), written("1/3")) == ("1/3", 2, "1/3")

@@ -1,5 +1,6 @@
 """A public function leaves the process as its caller set it up, also after an exception."""
 
+import importlib.util
 import logging
 import os
 import random
@@ -18,10 +19,12 @@ import setuptools  # type: ignore[import-untyped]  # noqa: F401
 import torch
 
 import dsx
+from dsx.allocator import keep_freed_memory
 from dsx.conv import ConvSpec, deploy, from_conv2d
 from dsx.export import export
-from dsx.measure import this_device
+from dsx.lookup import load
 from dsx.nets.small_cnn import SmallCnn
+from dsx.own_modules import _FINDER
 from dsx.process import default_environment, torch_threads, without_module
 from dsx.report.plots import plot
 from dsx.search.design.compare_backends import compare_backends
@@ -31,8 +34,9 @@ from dsx.search.doctor import examine
 from dsx.search.refine import refine_study
 from dsx.space import draft_space, redesign, slots
 from dsx.space.probe.probe import fingerprint, probe
-from dsx.store.database.engine import open_database
+from dsx.store.measurements.measurements import open_measurements
 from dsx.store.studies.proxies import load_proxies
+from dsx.store.studies.study import Study
 from dsx.train import train
 from tests.search.again import change, copy_to, leave_open, searched
 from tests.search.spaces import QUICK
@@ -52,12 +56,12 @@ class Case:
     @property
     def single(self) -> Single:
         space = dsx.load_space(QUICK)
-        return Single(space, space.baseline, self.storage, fresh=True)
+        return Single(space, space.baseline, open_measurements(self.storage), fresh=True)
 
 
 def _export(case: Case) -> object:
-    choice = load_choice(case.storage, "quick", "baseline", this_device())
-    return export(choice.space, choice.design, case.folder / "out", weights=choice.weights)
+    choice = load_choice(Study.open(case.storage, "quick"), "baseline")
+    return export(choice, case.folder / "out")
 
 
 def _deploy() -> object:
@@ -84,7 +88,7 @@ CALLS: dict[str, Callable[[Case], object]] = {
     "compile": lambda case: compare_backends(case.single, ["compile"]),
     "export": _export,
     "examine": lambda case: examine(case.storage),
-    "load_proxies": lambda case: load_proxies(open_database(case.storage, create=False), "quick"),
+    "load_proxies": lambda case: load_proxies(Study.open(case.storage, "quick")),
     "plot": lambda case: plot(dsx.front("quick", storage=case.storage), case.folder / "a.svg"),
     "probe": lambda case: probe(dsx.load_space(QUICK)),
     "fingerprint": lambda case: fingerprint(dsx.load_space(QUICK)),
@@ -154,7 +158,7 @@ def settings() -> dict[str, Any]:
         "environment": dict(os.environ),
         "folder": Path.cwd(),
         # setuptools, which the compiler of torch imports, extends it: so it is imported above.
-        "module search": list(sys.path),
+        "module search": (list(sys.path), list(sys.meta_path), list(sys.path_hooks)),
         "fake modules": {name for name, module in sys.modules.items() if module is None},
         "warnings": list(warnings.filters),
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
@@ -181,6 +185,34 @@ def test_a_call_leaves_the_process_unchanged(name: str, case: Case) -> None:
     assert changed(before).keys() <= ({"random state of torch"} if name in DRAWS else set())
 
 
+def test_an_import_path_leaves_one_finder_that_finds_nothing_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "named_by_user.py").write_text("NUMBER = 1\n")
+    (tmp_path / "not_named.py").touch()
+    before = [finder for finder in sys.meta_path if finder is not _FINDER]
+    for _ in range(2):
+        assert load("named_by_user:NUMBER") == 1
+    assert sys.meta_path == [*before, _FINDER]
+    assert importlib.util.find_spec("not_named") is None
+    del sys.modules["named_by_user"]
+
+
+def test_what_the_caller_compiled_still_runs_after_dsx_has_compiled(case: Case) -> None:
+    double = torch.compile(lambda x: 2 * x, backend="eager")
+    x = torch.ones(3)
+    assert torch.equal(double(x), 2 * x)
+    compare_backends(case.single, ["compile"])
+    assert torch.equal(double(x), 2 * x)
+
+
+def test_a_training_leaves_the_allocator_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda *_: pytest.fail("the allocator is set up"))
+    keep_freed_memory.cache_clear()
+    _train()
+
+
 class Interrupted(Exception):
     """Raised in the middle of the work."""
 
@@ -194,18 +226,18 @@ def _interrupted_search(case: Case) -> None:
 
 
 def _interrupted_settle(case: Case) -> None:
-    refine_study("quick", 9.0, storage=case.storage, doing=interrupt)
+    refine_study("quick", 9.0, storage=case.storage, on_status=interrupt)
 
 
 def _interrupted_measure(case: Case) -> None:
     single = case.single
-    single.doing = interrupt
+    single.on_status = interrupt
     single.measure(["latency_ms"])
 
 
 def _interrupted_comparison(case: Case) -> None:
     single = case.single
-    single.doing = interrupt
+    single.on_status = interrupt
     compare_backends(single, ["openvino"])
 
 
@@ -222,7 +254,7 @@ def test_an_exception_leaves_the_process_unchanged(
     assert changed(before) == {}
 
 
-def test_a_setting_of_the_user_stays_and_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_of_the_user_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSX_SET", "mine")
     monkeypatch.delenv("DSX_UNSET", raising=False)
     with default_environment("DSX_SET", "1"), default_environment("DSX_UNSET", "1"):
@@ -230,7 +262,7 @@ def test_a_setting_of_the_user_stays_and_wins(monkeypatch: pytest.MonkeyPatch) -
     assert (os.environ["DSX_SET"], os.environ.get("DSX_UNSET")) == ("mine", None)
 
 
-def test_a_module_is_missing_in_the_context_only() -> None:
+def test_a_module_is_missing_only_inside_the_context() -> None:
     name = "this"  # a module of Python's that nothing imports
     assert name not in sys.modules
     with without_module(name), pytest.raises(ImportError, match="import of this halted"):

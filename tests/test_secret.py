@@ -1,4 +1,4 @@
-"""No password is printed, also not where a URL is malformed."""
+"""No password is printed, even if a URL is malformed."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from dsx.cli import command_line
 from dsx.errors import StorageError, message_line, quoted
-from dsx.secret import hidden, hidden_in_name, without_password, without_url_password
+from dsx.secret import redact_name, redact_url, without_password, without_url_password
 from dsx.store.database.engine import parse_url, shown
 
 PASSWORDS = st.text("abcXYZ0189-_.!$%/@:?#&='\"\\(), ~^+;\n\t\x1b\u202e", min_size=1, max_size=90)
-"""Text around the mark that the tests look for."""
+"""Texts around the mark that the tests search for."""
 MARK = "Zq7"
 FORMS = [
     "postgresql://u:{}@host:5432/base", "postgresql+psycopg://u:{}@host/base?sslmode=require",
@@ -38,14 +38,14 @@ def leaks(text: str, secret: str) -> bool:
 def test_no_part_of_a_password_is_in_a_quoted_value(form: str, before: str, after: str) -> None:
     secret = f"{before}{MARK}{after}"
     value = form.format(secret)
-    assert MARK not in hidden(value)
+    assert MARK not in redact_url(value)
     assert MARK not in quoted(value)
     assert MARK not in command_line("ls", value)
     assert MARK not in message_line(f"{quoted(value)} is not a database URL")
 
 
 @given(st.sampled_from(FORMS), st.text("abcXYZ0189-_.!$%/@:?#&=~^+;", max_size=60))
-def test_nor_is_it_in_a_message_of_another_library(form: str, secret: str) -> None:
+def test_no_part_of_a_password_is_in_a_message_of_another_library(form: str, secret: str) -> None:
     secret = f"{MARK}{secret}{MARK}"
     for text in (
         "cannot open {}",
@@ -57,7 +57,7 @@ def test_nor_is_it_in_a_message_of_another_library(form: str, secret: str) -> No
 
 
 @given(st.sampled_from(FORMS), PASSWORDS)
-def test_nor_is_it_in_the_refusal_of_what_is_no_url(form: str, after: str) -> None:
+def test_no_part_of_a_password_is_in_the_error_for_an_invalid_url(form: str, after: str) -> None:
     storage = form.format(f"{MARK}{after}")
     try:
         text = shown(parse_url(storage))
@@ -67,13 +67,13 @@ def test_nor_is_it_in_the_refusal_of_what_is_no_url(form: str, after: str) -> No
 
 
 @given(st.text("abcXYZ0189-_.!$%", min_size=1), st.text("abcXYZ0189-_.!$%/@:?#", min_size=1))
-def test_of_a_url_only_the_password_is_replaced(user: str, password: str) -> None:
+def test_only_the_password_of_a_url_is_replaced(user: str, password: str) -> None:
     url = f"postgresql://{user}:{password}@host:5432/base"
     assert without_password(url) == f"postgresql://{user}:***@host:5432/base"
 
 
 @given(st.sampled_from(FORMS), st.text("abcXYZ0189-_.!$%/@:?#&=", min_size=1))
-def test_what_is_hidden_once_stays_as_it_is(form: str, password: str) -> None:
+def test_redaction_is_idempotent(form: str, password: str) -> None:
     once = without_password(f"'{form.format(password)}'.")
     assert without_password(once) == once
 
@@ -87,7 +87,7 @@ def test_what_is_hidden_once_stays_as_it_is(form: str, password: str) -> None:
         "Next: dsx pareto --storage postgresql://u:***@h/d --plot front.html", "password: wrong",
     ],
 )  # fmt: skip
-def test_all_else_stays(text: str) -> None:
+def test_other_texts_are_unchanged(text: str) -> None:
     assert without_password(text) == text
 
 
@@ -98,13 +98,13 @@ def test_all_else_stays(text: str) -> None:
         "layer1=kernel_shape:cross,groups:4", "token.0.conv=scc,groups:2",
     ],
 )  # fmt: skip
-def test_the_name_of_a_slot_is_no_parameter_of_a_database(name: str) -> None:
+def test_a_slot_name_is_not_redacted(name: str) -> None:
     assert quoted(name) == f"'{name}'"
     assert message_line(f"{quoted(name)} matches no slot") == f"'{name}' matches no slot"
     assert command_line("measure", name) == f"dsx measure {name}"
 
 
-def test_the_name_of_a_file_is_no_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_name_is_not_redacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "a:b/run@home.yaml"
     assert without_url_password(f"Wrote {name}") == f"Wrote {name}"
     assert message_line(f"{quoted(Path(name))} is there") == f"'{name}' is there"
@@ -115,30 +115,28 @@ def test_the_name_of_a_file_is_no_url(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @given(st.sampled_from([form for form in FORMS if "://" in form]), PASSWORDS, PASSWORDS)
-def test_nor_does_a_url_in_place_of_a_file_show_its_password(
-    form: str, before: str, after: str
-) -> None:
+def test_a_url_in_place_of_a_file_is_redacted(form: str, before: str, after: str) -> None:
     value = form.format(f"{before}{MARK}{after}")
     assert MARK not in quoted(Path(value))
-    assert MARK not in hidden_in_name(value)
+    assert MARK not in redact_name(value)
 
 
 @pytest.mark.parametrize(
     "text",
     ["x" * 200_000, ":" * 200_000, "://a:" * 50_000, "pwd" * 60_000, "?" * 200_000, "?a&" * 60_000],
 )
-def test_a_long_text_takes_no_time(text: str) -> None:
+def test_long_texts_are_redacted_quickly(text: str) -> None:
     assert len(without_password(text)) <= len(text) + 3
 
 
 @pytest.mark.parametrize("text", ["postgresql:/u:s3cret@h/x", "u:s3cret@h"])
-def test_the_refusal_of_what_is_no_url_holds_none(text: str) -> None:
+def test_the_error_for_an_invalid_url_is_redacted(text: str) -> None:
     with pytest.raises(StorageError, match=r"^--storage: '[^']*\*\*\*@h.*' is not a") as refused:
         parse_url(text)
     assert "s3cret" not in str(refused.value)
 
 
-def test_a_url_is_shown_without() -> None:
+def test_a_url_is_shown_without_its_password() -> None:
     assert shown(parse_url("postgresql://u:s3cret@h/x")) == "postgresql://u:***@h/x"
     assert (
         shown(parse_url("postgresql://u@h/x?password=s3cret")) == "postgresql://u@h/x?password=***"

@@ -1,4 +1,4 @@
-"""Standard streams that cannot be written: a full disk, and streams that the caller has closed."""
+"""Standard streams that cannot be written: a full disk, and streams closed by the caller."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ COMMANDS = [
     ["measure", str(STATIC), "--metric", "params", "--json"],
     ["search", str(STATIC), "--trials", "2"],
 ]
-"""Some, with every format; `export` and `doctor` take seconds."""
+"""Some commands, with every format; `export` and `doctor` take seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,14 @@ def test_results_on_a_full_disk_are_one_line_and_an_error(
 
 @pytest.mark.long
 @pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"], ["export"]], ids=" ".join)
-def test_so_they_are_after_seconds(searched: Path, arguments: list[str], tmp_path: Path) -> None:
+def test_long_commands_report_a_full_disk(
+    searched: Path, arguments: list[str], tmp_path: Path
+) -> None:
     out = ["--out", str(tmp_path / "out")] if arguments == ["export"] else []
     test_results_on_a_full_disk_are_one_line_and_an_error(searched, [*arguments, *out])
 
 
-def test_more_results_than_a_buffer_holds(tmp_path: Path) -> None:
+def test_results_larger_than_a_buffer(tmp_path: Path) -> None:
     assert dsx("search", STATIC, "--trials", 30, folder=tmp_path).code == 0
     ended = full("pareto", "--json", folder=tmp_path)
     assert one_line(ended, 1) == "stdout cannot be written: No space left on device"
@@ -91,5 +93,5 @@ def test_closed_streams(searched: Path, redirection: str, code: int, err: str) -
     )
     assert (done.returncode, done.stderr) == (code, err)
     assert ("static" in done.stdout) == (code == 0)
-    # No database was opened under the number of a stream.
+    # No database was opened under the file descriptor of a stream.
     assert dsx("ls", folder=searched).code == 0

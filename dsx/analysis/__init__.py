@@ -1,6 +1,6 @@
 """Analysis of measured values: fronts, their uncertainty, aggregation and rank correlation."""
 
-from dsx.analysis.aggregate import SHARES, estimate_of, number_of, pool_all
+from dsx.analysis.aggregate import SHARES, aggregate_all, estimate_of, row_number
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import Entry, Front, MetricKind
@@ -20,6 +20,7 @@ from dsx.analysis.measurement import (
     from_json,
     to_json,
 )
+from dsx.analysis.membership import Membership
 from dsx.analysis.rank_correlation import (
     Agreement,
     Numbers,
@@ -30,7 +31,7 @@ from dsx.analysis.rank_correlation import (
     pairs,
     tau,
 )
-from dsx.analysis.reasons import Outcomes, Reason, grouped, most_common
+from dsx.analysis.reasons import Outcomes, Reason, TrialState, grouped, most_common
 
 __all__ = [
     "SHARES",
@@ -42,6 +43,7 @@ __all__ = [
     "Front",
     "Machine",
     "Measurement",
+    "Membership",
     "MetricKind",
     "Numbers",
     "OperatorCount",
@@ -54,6 +56,8 @@ __all__ = [
     "Reason",
     "Record",
     "Timing",
+    "TrialState",
+    "aggregate_all",
     "agreement",
     "ceiling",
     "chance_notes",
@@ -63,9 +67,8 @@ __all__ = [
     "grouped",
     "half_interval",
     "most_common",
-    "number_of",
     "pairs",
-    "pool_all",
+    "row_number",
     "tau",
     "to_json",
 ]

@@ -1,29 +1,30 @@
-"""Pool: one number with one honest interval from all that was read of a design.
+"""Aggregation of repeated measurements into one estimate with a 95 % confidence interval.
 
-A *timed* number (one with samples of its own) comes out otherwise every time, and its readings
-under one protocol are pooled. Any other number is the same every time under one protocol, so that
-of several readings the newest counts. Protocols that differ in nothing but the training seed are a
-family: each seed gives a number of its own, and these are averaged.
+A *timed* value (one with samples) differs from reading to reading, and the readings under one
+protocol are aggregated. Any other value is reproducible under one protocol, so only the newest
+reading counts. Protocols that differ only in the training seed form a family; the values of
+different seeds are averaged.
 
-**Readings.** Measurement i says v_i and is unsure of itself by s_i, half its interval. Where the
-machine stands differs from one reading to the next: v_i = truth + offset_i + error_i. How far the
-offsets spread only the readings can tell. With d their standard deviation, in which offsets and
-errors are both, their mean has the 95 % interval t d / sqrt(m), t being Student's quantile for
-m - 1 degrees of freedom. As soon as several designs of a study have several readings, d is that of
-all of them together (`dsx.analysis.variance`), and is known of single readings too. A few readings
-may be alike by chance, so the interval is never narrower than what the errors leave of it,
-sqrt(sum of s_i^2) / m. The value is the median, which one spoilt reading does not move. The median
-of normal numbers scatters at most sqrt(pi / 2) times as much as their mean, so the interval is that
-much wider (of two readings the median is the mean). All weigh alike: flagged readings
-(noisy or unconverged) count only where there are no others.
+**Readings.** Reading i has the value v_i and an error s_i, half the width of its interval. In
+addition, the state of the machine differs between readings: v_i = truth + offset_i + error_i. The
+variance of the offsets is known only from repeated readings. Let d be the standard deviation of m
+readings, which includes offsets and errors. The 95 % interval of their mean is t d / sqrt(m), where
+t is Student's quantile for m - 1 degrees of freedom. If several designs of a study have several
+readings, d is pooled over all of them (`dsx.analysis.variance`), and then applies to single
+readings too. Because a few readings may agree by chance, the interval is never narrower than the
+contribution of the errors, sqrt(sum of s_i^2) / m. The value is the median, which is robust against
+one outlier. The standard error of the median of normal values is at most sqrt(pi / 2) times that of
+their mean, so the interval is widened by this factor (the median of two readings is their mean).
+All readings have equal weight; flagged readings (noisy or unconverged) count only if there are no
+others.
 
-**Seeds.** The value is the mean over the seeds. All seeds are judged on the same validation images,
-so what chance lies in the choice of these images (the binomial interval of each seed) does not
-shrink with the number k of seeds; what lies in the seeds does. The two are independent, so they
-join in quadrature: sqrt(h^2 + (t d / sqrt(k))^2), h the mean of the seeds' own halves. Here too d
-is that of all designs together where several have several seeds: then a single training is known to
-be a matter of luck as well. With learned
-shapes every number depends on the seed, and the same rule holds for all of them.
+**Seeds.** The value is the mean over the seeds. All seeds are evaluated on the same validation
+images, so the uncertainty due to the choice of these images (the binomial interval of each seed)
+does not decrease with the number k of seeds, while the uncertainty due to the seeds does. The two
+are independent and are added in quadrature: sqrt(h^2 + (t d / sqrt(k))^2), where h is the mean of
+the half-widths of the seeds. Here, too, d is pooled over all designs if several of them have
+several seeds, so that the variance between trainings is included even for a single seed. With
+learned shapes every value depends on the seed, and the same rule applies to all metrics.
 """
 
 import dataclasses
@@ -37,51 +38,57 @@ from typing import Any
 
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.measurement import Measurement
-from dsx.analysis.variance import LEAST_FREEDOM, Scatter, joint, scatter_of
+from dsx.analysis.variance import MIN_FREEDOM, Deviation, deviation_of, pooled_deviation
 
 SHARES = frozenset({"share", "fraction", "ratio", "top-1", "0..1", "0 to 1"})
-"""Units of what lies between 0 and 1."""
-
+"""Units of values between 0 and 1."""
 
 Grouped = Mapping[str, Mapping[int | None, Sequence[Measurement]]]
 """Metric and seed to the readings that count, the newest last."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scatters:
-    """How far numbers of one design lie apart, by metric, where enough designs show it.
+class Deviations:
+    """Pooled relative standard deviations by metric, if enough designs have repeated values.
 
     Args:
-        readings: Under one protocol.
-        seeds: The means of different seeds.
+        readings: Deviations of the readings under one protocol.
+        seeds: Deviations of the means of different seeds.
     """
 
-    readings: Mapping[str, Scatter] = field(default_factory=dict)
-    seeds: Mapping[str, Scatter] = field(default_factory=dict)
+    readings: Mapping[str, Deviation] = field(default_factory=dict)
+    seeds: Mapping[str, Deviation] = field(default_factory=dict)
 
 
-def pool_all(
+def aggregate_all(
     designs: Mapping[str, Iterable[Measurement]], units: Mapping[str, str]
 ) -> dict[str, dict[str, Estimate]]:
-    """Pool the readings of all designs of a study.
+    """Aggregate the readings of all designs of a study.
 
     Args:
-        designs: Design id to its readings on one device, under protocols of one family for each
+        designs: Design id to the readings on one device, under protocols of one family for each
             metric.
-        units: Metric to unit; what is a share lies between 0 and 1, and so does its interval.
+        units: Metric to unit; the interval of a share is clipped to 0..1.
 
     Returns:
-        Design id and metric to number.
+        Design id and metric to estimate.
     """
     grouped = {design: group(readings) for design, readings in designs.items()}
-    scatters = scatters_of(grouped.values())
-    return {design: pool(of, units, scatters) for design, of in grouped.items()}
+    deviations = deviations_of(grouped.values())
+    return {design: aggregate(of, units, deviations) for design, of in grouped.items()}
 
 
 def group(readings: Iterable[Measurement]) -> Grouped:
-    """Sort the readings of a design by metric and seed, and leave out those that do not count."""
+    """Group the readings of a design by metric and seed, without those that do not count.
+
+    Args:
+        readings: Readings of the design.
+
+    Returns:
+        Metric and seed to the readings that count.
+    """
     groups: dict[str, dict[int | None, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
-    for reading in sorted(readings, key=number_of):
+    for reading in sorted(readings, key=row_number):
         groups[reading.metric][reading.seed].append(reading)
     since = _newest_shapes(groups.values())
     return {
@@ -90,34 +97,34 @@ def group(readings: Iterable[Measurement]) -> Grouped:
     }
 
 
-def scatters_of(designs: Iterable[Grouped]) -> Scatters:
-    """Find how far numbers of one design lie apart.
+def deviations_of(designs: Iterable[Grouped]) -> Deviations:
+    """Compute the pooled relative standard deviation of readings and of seeds.
 
     Args:
-        designs: The readings of each.
+        designs: Grouped readings of each design.
 
     Returns:
-        By metric, where there are enough designs with several numbers.
+        The deviations of the metrics with enough repeated values.
     """
-    # By the numbers of the readings: what designs with equal deployed networks share counts once.
+    # By row numbers, so that readings shared by equal deployed networks count once.
     readings: dict[str, dict[frozenset[int], list[float]]] = defaultdict(dict)
     seeds: dict[str, dict[frozenset[int], list[float]]] = defaultdict(dict)
     for design in designs:
         for metric, of in design.items():
             for taken in of.values():
-                readings[metric][_numbers(taken)] = [reading.value for reading in taken]
-            seeds[metric][_numbers(itertools.chain(*of.values()))] = [
+                readings[metric][_row_numbers(taken)] = [reading.value for reading in taken]
+            seeds[metric][_row_numbers(itertools.chain(*of.values()))] = [
                 statistics.median(reading.value for reading in taken) for taken in of.values()
             ]
-    return Scatters(readings=_told(readings), seeds=_told(seeds))
+    return Deviations(readings=_pooled(readings), seeds=_pooled(seeds))
 
 
-def _numbers(readings: Iterable[Measurement]) -> frozenset[int]:
-    return frozenset(map(number_of, readings))
+def _row_numbers(readings: Iterable[Measurement]) -> frozenset[int]:
+    return frozenset(map(row_number, readings))
 
 
-def number_of(reading: Measurement) -> int:
-    """Return the number of a stored reading.
+def row_number(reading: Measurement) -> int:
+    """Return the row number of a stored reading.
 
     Args:
         reading: The reading.
@@ -126,47 +133,50 @@ def number_of(reading: Measurement) -> int:
     return reading.number
 
 
-def _told(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Scatter]:
-    found = {metric: joint(own.values()) for metric, own in values.items()}
+def _pooled(values: Mapping[str, Mapping[Any, Sequence[float]]]) -> dict[str, Deviation]:
+    found = {metric: pooled_deviation(own.values()) for metric, own in values.items()}
     return {
         metric: own
         for metric, own in found.items()
-        if own is not None and own.freedom >= LEAST_FREEDOM
+        if own is not None and own.freedom >= MIN_FREEDOM
     }
 
 
-def pool(grouped: Grouped, units: Mapping[str, str], scatters: Scatters) -> dict[str, Estimate]:
-    """Pool all readings of a design.
+def aggregate(
+    grouped: Grouped, units: Mapping[str, str], deviations: Deviations
+) -> dict[str, Estimate]:
+    """Aggregate all readings of a design.
 
     Args:
-        grouped: Its readings.
-        units: Metric to unit; what is a share lies between 0 and 1, and so does its interval.
-        scatters: What the designs of the study say together.
+        grouped: Grouped readings of the design.
+        units: Metric to unit; the interval of a share is clipped to 0..1.
+        deviations: Deviations pooled over the designs of the study.
 
     Returns:
-        Metric to number.
+        Metric to estimate.
     """
     values = {}
     for metric, of in grouped.items():
-        alike = scatters.readings.get(metric)
-        values[metric] = over_seeds(
-            [over_readings(taken, alike) for taken in of.values()], scatters.seeds.get(metric)
+        deviation = deviations.readings.get(metric)
+        values[metric] = aggregate_seeds(
+            [aggregate_readings(taken, deviation) for taken in of.values()],
+            deviations.seeds.get(metric),
         )
         if units.get(metric) in SHARES:
             value = values[metric]
             low, high = max(0.0, value.low), min(1.0, value.high)
             values[metric] = dataclasses.replace(value, low=low, high=high)
         elif values[metric].low < 0 <= values[metric].value:
-            # Whatever is measured here is never less than nothing.
+            # No metric has negative values.
             values[metric] = dataclasses.replace(values[metric], low=0.0)
     return values
 
 
 def _counting(readings: Sequence[Measurement], since: int) -> Sequence[Measurement]:
-    """Choose which readings of one metric and seed count.
+    """Select the readings of one metric and seed that count.
 
-    Of numbers that are always the same the newest; else the calm ones, or all where none is calm,
-    but not those that were taken before `since`, if there are later ones.
+    Of reproducible values the newest counts. Of timed values those count that are not flagged, or
+    all of them if all are flagged, without those that precede `since` if there are later ones.
     """
     newest = readings[-1]
     if not newest.sample_count:
@@ -174,27 +184,30 @@ def _counting(readings: Sequence[Measurement], since: int) -> Sequence[Measureme
     timed = [
         reading
         for reading in readings
-        if reading.sample_count and (number_of(reading) >= since or not reading.learned)
+        if reading.sample_count and (row_number(reading) >= since or not reading.learned)
     ]
-    calm = [reading for reading in timed if not reading.flagged]
-    return calm or timed or [newest]
+    unflagged = [reading for reading in timed if not reading.flagged]
+    return unflagged or timed or [newest]
 
 
-def over_readings(readings: Sequence[Measurement], scatter: Scatter | None = None) -> Estimate:
-    """Pool the readings of one metric and seed.
+def aggregate_readings(
+    readings: Sequence[Measurement], deviation: Deviation | None = None
+) -> Estimate:
+    """Aggregate the readings of one metric and seed.
 
     Args:
-        readings: Those that count, at least one.
-        scatter: Of readings of one design, as far as it is known from others.
+        readings: Readings that count, at least one.
+        deviation: Deviation of readings, pooled over designs; None to use these
+            readings.
 
     Returns:
-        Their median.
+        The median with its interval.
     """
     count = len(readings)
     values = [reading.value for reading in readings]
     value = statistics.median(values)
-    scatter = scatter or scatter_of(values)
-    spread = 0.0 if scatter is None else scatter.half(statistics.fmean(values), count)
+    deviation = deviation or deviation_of(values)
+    spread = 0.0 if deviation is None else deviation.half(statistics.fmean(values), count)
     down = math.hypot(*(reading.value - reading.low for reading in readings)) / count
     up = math.hypot(*(reading.high - reading.value for reading in readings)) / count
     wider = 1.0 if count <= 2 else math.sqrt(math.pi / 2)
@@ -208,12 +221,12 @@ def over_readings(readings: Sequence[Measurement], scatter: Scatter | None = Non
         chance=readings[-1].chance,
         better_than_chance=readings[-1].better_than_chance,
         constant=readings[-1].constant,
-        rests_on=_numbers(readings),
+        rests_on=_row_numbers(readings),
     )
 
 
 def estimate_of(reading: Measurement) -> Estimate:
-    """Return the estimate that rests on a single reading.
+    """Return the estimate from a single reading.
 
     Args:
         reading: The reading.
@@ -231,21 +244,22 @@ def estimate_of(reading: Measurement) -> Estimate:
     )
 
 
-def over_seeds(values: Sequence[Estimate], scatter: Scatter | None = None) -> Estimate:
-    """Average the numbers of several seeds.
+def aggregate_seeds(values: Sequence[Estimate], deviation: Deviation | None = None) -> Estimate:
+    """Average the values of several seeds.
 
     Args:
-        values: One for each seed, at least one.
-        scatter: Of seeds of one design, as far as it is known from others.
+        values: Estimate of each seed, at least one.
+        deviation: Deviation between seeds, pooled over designs; None to use these
+            values.
 
     Returns:
-        Their mean.
+        The mean with its interval.
     """
     mean = statistics.fmean(value.value for value in values)
-    scatter = scatter or scatter_of([value.value for value in values])
-    if scatter is None:
+    deviation = deviation or deviation_of([value.value for value in values])
+    if deviation is None:
         return values[0]
-    spread = scatter.half(mean, len(values))
+    spread = deviation.half(mean, len(values))
     down = statistics.fmean(value.value - value.low for value in values)
     up = statistics.fmean(value.high - value.value for value in values)
     return Estimate(
@@ -266,10 +280,10 @@ def over_seeds(values: Sequence[Estimate], scatter: Scatter | None = None) -> Es
 def _newest_shapes(
     groups: Iterable[Mapping[int | None, Sequence[Measurement]]],
 ) -> dict[int | None, int]:
-    """Find since when the shapes are those of the newest training, by seed.
+    """Find the first reading of the newest learned shapes, by seed.
 
-    The same seed should end in the same shapes, but on another day (another torch) it may not. Then
-    counts or accuracy differ, and what was timed before is of other shapes.
+    The same seed should give the same shapes, but another version of torch may give others. Then
+    counts or accuracy differ, and earlier timings are those of other shapes.
     """
     since: dict[int | None, int] = {}
     for group in groups:
@@ -277,5 +291,5 @@ def _newest_shapes(
             for before, after in itertools.pairwise(readings):
                 fixed = after.learned and not after.sample_count
                 if fixed and before.value != after.value:
-                    since[seed] = max(since.get(seed, 0), number_of(after))
+                    since[seed] = max(since.get(seed, 0), row_number(after))
     return since

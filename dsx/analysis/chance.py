@@ -1,4 +1,4 @@
-"""Chance: whether a baseline is better than constant predictions."""
+"""Notes about a baseline that is not better than constant predictions."""
 
 from dsx.analysis.aggregate import SHARES
 from dsx.analysis.estimate import Estimate
@@ -6,13 +6,13 @@ from dsx.analysis.front import Front
 
 
 def chance_notes(front: Front) -> list[str]:
-    """Name the objectives in which the baseline is not better than chance, and what to change.
+    """Describe the objectives in which the baseline is not better than chance.
 
     Args:
-        front: A front.
+        front: The front.
 
     Returns:
-        One line for each of these objectives.
+        One line for each of these objectives, with advice.
     """
     baseline = front.baseline_entry
     if baseline is None:
@@ -28,13 +28,13 @@ def chance_notes(front: Front) -> list[str]:
 
 def _verdict(value: Estimate, unit: str) -> str:
     assert value.chance is not None
-    ends = f"95 % interval {_said(value.low, unit)} to {_said(value.high, unit)}"
+    ends = f"95 % interval {_formatted(value.low, unit)} to {_formatted(value.high, unit)}"
     constant = "; it predicts the same class for every image" if value.constant else ""
     return (
-        f"the baseline is not better than chance ({_said(value.value, unit)}, {ends}; always "
-        f"predicting the most frequent class gives {_said(value.chance, unit)}{constant})"
+        f"the baseline is not better than chance ({_formatted(value.value, unit)}, {ends}; always "
+        f"predicting the most frequent class gives {_formatted(value.chance, unit)}{constant})"
     )
 
 
-def _said(number: float, unit: str) -> str:
+def _formatted(number: float, unit: str) -> str:
     return f"{number:.1%}".replace("%", " %") if unit in SHARES else f"{number:.3g} {unit}".rstrip()

@@ -12,14 +12,14 @@ class Estimate:
         value: Value in the unit of the metric.
         low: Lower end of the 95 % confidence interval.
         high: Upper end of the interval.
-        seeds: Number of trainings, each with a seed of its own.
+        seeds: Number of trainings with different seeds.
         readings: Number of measurements.
         converged: Whether the intervals of all measurements reached their target width.
         noisy: Whether other processes loaded the machine during a measurement.
         chance: Value that constant predictions reach; None for a metric without predictions.
-        better_than_chance: Side of `chance` on which better values are.
-        constant: Whether the predictions behind the value are constant.
-        rests_on: Numbers of the measurements, no part of the equality. Two designs with equal
+        better_than_chance: Whether better values are above or below `chance`.
+        constant: Whether the value was computed from constant predictions.
+        rests_on: Row numbers of the measurements, which do not affect equality. Designs with equal
             deployed networks have the same measurements.
     """
 
@@ -42,7 +42,7 @@ class Estimate:
 
     @property
     def flagged(self) -> bool:
-        """Whether the value rests on unconverged or noisy measurements, for lack of better ones."""
+        """Whether all measurements of the value are unconverged or noisy."""
         return self.noisy or not self.converged
 
     @property
@@ -55,5 +55,5 @@ class Estimate:
 
     @property
     def exact(self) -> bool:
-        """Whether the interval is empty."""
+        """Whether the value is exact, so that its interval has no width."""
         return self.low == self.high

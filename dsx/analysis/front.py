@@ -1,7 +1,7 @@
-"""The front of a study: the designs that no other design dominates, and which of them to pick.
+"""The front of a study, and the selection of designs.
 
-Inside, every objective is minimised; `Front` turns the sign of the maximised ones once, at the
-border. Infinite values are allowed (a design can be infinitely bad), NaN never gets in.
+Internally, every objective is minimised; `Front` changes the sign of maximised objectives once, at
+the boundary. Infinite values are allowed, NaN is not.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dsx.analysis.estimate import Estimate
-from dsx.analysis.membership import Costs, Membership, certainties, contested_pairs, doubters
+from dsx.analysis.membership import Costs, Membership, contenders, contested_pairs, memberships
 from dsx.analysis.pareto import Values, dominate, hypervolume, non_dominated, to_ideal
 from dsx.analysis.reasons import Outcomes
 from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
@@ -21,15 +21,15 @@ from dsx.errors import DsxError, WorkFailed, did_you_mean, quoted
 Direction = Literal["minimize", "maximize"]
 
 SHORTEST_PREFIX = 4
-"""Fewer characters of a design id than this are taken for a misspelt word."""
+"""Smallest number of characters of a design id that a user may give."""
 
 
 class MetricKind(NamedTuple):
-    """What a study says of one of its metrics.
+    """The stage and the refinement of a metric, as stored with a study.
 
     Attributes:
-        stage: What has to happen before its value is known.
-        refinement: How its value becomes more certain.
+        stage: Stage of the metric.
+        refinement: Way in which the metric is refined: none, re-measure or retrain.
     """
 
     stage: str
@@ -38,20 +38,20 @@ class MetricKind(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One measured design of a study.
+    """A completed design of a study.
 
     Attributes:
-        id: The design id, 12 hexadecimal digits.
-        trial: The trial that measured it first.
-        feasible: Whether it meets all constraints of the space.
-        metrics: What was measured, objectives and more; a feasible entry has all objectives.
-        spec: Slot name to its dials.
+        id: Design id, 12 hexadecimal digits.
+        trial: Number of the trial that evaluated the design first.
+        feasible: Whether the design meets all constraints of the space.
+        metrics: Estimates by metric; a feasible entry has all objectives.
+        spec: Name of a slot to the dials of its spec.
         description: Notations of the slots of the design.
-        redesigned: How many slots are not kept as they are.
-        fallbacks: How many of these are deployed in their dense form; None if not deployed.
-        device: Fingerprint of the device that all its numbers are from.
-        deployed: Id of the deployed network that it runs as there; None if not deployed.
-        deployed_counts: Params and flops of that network by metric, as far as they are known.
+        redesigned: Number of slots that are not unchanged.
+        fallbacks: Number of redesigned slots that are deployed in dense form; None if not deployed.
+        device: Fingerprint of the device on which all metrics were measured.
+        deployed: Id of the deployed network on that device; None if not deployed.
+        deployed_counts: Params and FLOPs of the deployed network by metric, as far as known.
     """
 
     id: str
@@ -69,20 +69,20 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Front:
-    """The designs of one study, and the front among them.
+    """The completed designs of a study, and the front among them.
 
     Attributes:
-        study: The study's name.
-        space: The search space's name.
+        study: Name of the study.
+        space: Name of the search space.
         objectives: Objective to direction, in the order of the space.
         units: Metric to unit.
         kinds: Metric to stage and refinement.
-        entries: The measured designs, all different, in trial order.
-        baseline: The design id of the baseline.
-        reference: Objective to the reference of the hypervolume, in its natural sign.
-        conditions: What the numbers were measured under, for people to read.
-        devices: Fingerprint to number of the devices whose numbers are mixed, the study's first;
-            empty where they are all from one.
+        entries: Completed designs, all different, in trial order.
+        baseline: Design id of the baseline.
+        reference: Objective to the value of the reference point, with its original sign.
+        conditions: Human-readable notes about the conditions of the measurements.
+        devices: Fingerprint to number of each device if measurements of several devices are
+            included, that of the study first; otherwise empty.
         outcomes: Outcomes of the trials of the study.
     """
 
@@ -105,49 +105,50 @@ class Front:
             missing = self.objectives.keys() - entry.metrics.keys()
             assert not (entry.feasible and missing), f"{entry.id} lacks {missing}"
             for v in entry.metrics.values():
-                assert not any(map(math.isnan, (v.low, v.value, v.high))), f"{entry.id} holds a NaN"
-                assert v.low <= v.value <= v.high, f"{entry.id} lies outside of its interval"
+                assert not any(map(math.isnan, (v.low, v.value, v.high))), f"{entry.id} has a NaN"
+                assert v.low <= v.value <= v.high, f"{entry.id} is outside its interval"
 
     @cached_property
     def on_front(self) -> tuple[Entry, ...]:
-        """The feasible designs that no feasible design dominates, in trial order; ties all stay."""
+        """The feasible designs that no feasible design dominates, in trial order, with ties."""
         keep = non_dominated(self._costs(self._feasible))
         return tuple(entry for entry, kept in zip(self._feasible, keep, strict=True) if kept)
 
     @cached_property
     def front_ids(self) -> frozenset[str]:
-        """The design ids of the front."""
+        """The ids of the designs of the front."""
         return frozenset(entry.id for entry in self.on_front)
 
     @cached_property
     def membership(self) -> Mapping[str, Membership]:
-        """How certainly each design is on the front, by id; an infeasible one is not."""
-        words: dict[str, Membership] = {entry.id: "no" for entry in self.entries}
-        found = zip(self._feasible, certainties(self._known), strict=True)
-        return words | {entry.id: word for entry, word in found}
+        """The front membership of each design by id; infeasible designs are not on the front."""
+        found = zip(self._feasible, memberships(self._known), strict=True)
+        return {entry.id: Membership.NO for entry in self.entries} | {
+            entry.id: membership for entry, membership in found
+        }
 
     @cached_property
     def possible(self) -> tuple[Entry, ...]:
-        """The designs off the front that are perhaps on it, the likeliest first.
+        """The possible designs that are not on the front, the likeliest first.
 
-        Likelier is what fewer designs of the front dominate, then what was drawn earlier.
+        A design is likelier if fewer designs of the front dominate it; ties are in trial order.
         """
         behind = [
             entry
             for entry in self._feasible
-            if self.membership[entry.id] == "possible" and entry.id not in self.front_ids
+            if self.membership[entry.id] == Membership.POSSIBLE and entry.id not in self.front_ids
         ]
         ahead = dominate(self._costs(self.on_front), self._costs(behind)).sum(axis=1)
         return tuple(behind[place] for place in np.argsort(ahead, kind="stable"))
 
     @cached_property
     def contested(self) -> list[tuple[Entry, Entry]]:
-        """The pairs of feasible designs whose order decides a class, each pair once.
+        """The contested pairs of feasible designs, each pair once.
 
-        The second could dominate the first, but does not surely; neither is surely off the front.
+        The second design could, but need not, dominate the first.
         """
         pairs = contested_pairs(self._known)
-        return [(self._feasible[doubted], self._feasible[doubter]) for doubted, doubter in pairs]
+        return [(self._feasible[first], self._feasible[second]) for first, second in pairs]
 
     @cached_property
     def at_chance(self) -> tuple[str, ...]:
@@ -159,27 +160,43 @@ class Front:
         )
 
     def at_stage(self, stage: str) -> list[str]:
-        """List the metrics of a stage."""
+        """List the metrics of a stage.
+
+        Args:
+            stage: The stage.
+
+        Returns:
+            Names of metrics.
+        """
         return [name for name, kind in self.kinds.items() if kind.stage == stage]
 
     def refined_by(self, refinement: str) -> list[str]:
-        """List the metrics whose values become more certain in a way, objectives first."""
+        """List the metrics that are refined in the same way, objectives first.
+
+        Args:
+            refinement: Way in which the metrics are refined: none, re-measure or retrain.
+
+        Returns:
+            Names of metrics.
+        """
         names = dict.fromkeys([*self.objectives, *self.kinds])
         return [n for n in names if n in self.kinds and self.kinds[n].refinement == refinement]
 
     @property
     def has_knee(self) -> bool:
-        """Whether the front has a knee: designs that differ by more than chance."""
+        """Whether the front has a knee: some design is better than chance in every objective."""
         return bool(self.on_front) and not self.at_chance
 
     @cached_property
-    def doubters(self) -> tuple[Entry, ...]:
-        """The designs that keep another design from being certainly on the front."""
-        return tuple(self._feasible[row] for row in doubters(self._known))
+    def contenders(self) -> tuple[Entry, ...]:
+        """The designs that could dominate another design, so that its membership is uncertain."""
+        return tuple(self._feasible[row] for row in contenders(self._known))
 
     @cached_property
     def knee(self) -> Entry:
-        """The front's design nearest the ideal point, each objective scaled to the front's range.
+        """The design of the front nearest the ideal point, with scaled objectives.
+
+        Each objective is scaled to the range of the front.
 
         Raises:
             WorkFailed: If there is no feasible design, or none is better than chance.
@@ -189,11 +206,11 @@ class Front:
                 f"study '{self.study}' has no knee: no design of the front is better than chance "
                 f"in {', '.join(self.at_chance)}"
             )
-        return min(self._some_front(), key=lambda entry: (self._distances[entry.id], entry.id))
+        return min(self._nonempty_front(), key=lambda entry: (self._distances[entry.id], entry.id))
 
     @cached_property
     def hypervolume(self) -> float:
-        """What the front dominates up to the reference, in the product of the objectives' units."""
+        """The hypervolume of the front, in the product of the units of the objectives."""
         if not self.on_front:
             return 0.0
         signed = [sign * self.reference[name] for name, sign in self._signs.items()]
@@ -201,17 +218,17 @@ class Front:
 
     @property
     def baseline_entry(self) -> Entry | None:
-        """The baseline's entry, None while it is not measured."""
+        """The entry of the baseline; None if it is not measured."""
         return next((entry for entry in self.entries if entry.id == self.baseline), None)
 
     def best(self, objective: str) -> Entry:
         """Find the design that is best in one objective.
 
         Args:
-            objective: An objective's name.
+            objective: Name of the objective.
 
         Returns:
-            A design of the front; of several equally good ones that nearest the ideal point.
+            A design of the front; of equal designs the one nearest the ideal point.
 
         Raises:
             WorkFailed: If there is no feasible design.
@@ -221,21 +238,21 @@ class Front:
         def rank(entry: Entry) -> tuple[float, float, str]:
             return sign * entry.metrics[objective].value, self._distances[entry.id], entry.id
 
-        return min(self._some_front(), key=rank)
+        return min(self._nonempty_front(), key=rank)
 
     def pick(self, name: str) -> Entry:
-        """Find a design by what a user calls it.
+        """Find a design by the name that a user gives.
 
         Args:
-            name: `knee`, `baseline`, an objective (the best in it), a design id or at least its
-                first 4 characters, or a trial as `#12`.
+            name: `knee`, `baseline`, an objective (for the best design in it), a design id or at
+                least its first 4 characters, or a trial such as `#12`.
 
         Returns:
-            The entry, on the front or not.
+            The entry, which need not be on the front.
 
         Raises:
             DsxError: If there is no such design, or several.
-            WorkFailed: If the front is asked for and no design is feasible.
+            WorkFailed: If no design is feasible and the name refers to the front.
         """
         if name in self.objectives:
             return self.best(name)
@@ -256,7 +273,8 @@ class Front:
     def _no_pick(self, name: str, found: list[Entry]) -> str:
         if found:
             several = ", ".join(f"{entry.id} (#{entry.trial})" for entry in found[:5])
-            return f"{quoted(name)} begins {len(found)} design ids: {several}; give more characters"
+            ids = f"{len(found)} design ids: {several}"
+            return f"{quoted(name)} is the prefix of {ids}; give more characters"
         if name == "baseline":
             return f"the baseline of study '{self.study}' is not measured yet"
         words = ["knee", "baseline", *self.objectives]
@@ -270,23 +288,26 @@ class Front:
 
     @property
     def why_empty(self) -> str:
-        """The reason why no design is on the front, as a sentence without its full stop."""
+        """The reason why no design is on the front, as a sentence without full stop."""
         if self.entries:
             return "No design meets the constraints"
         if damaged := self.conditions.get("damaged"):
             return f"No design has all of its measurements: {damaged}"
         if failure := self.outcomes.baseline_failure:
             return f"No design is completed, because the baseline failed: {failure}"
-        return "No design is measured to the end yet"
+        return "No design is completed yet"
 
-    def _some_front(self) -> tuple[Entry, ...]:
+    def _nonempty_front(self) -> tuple[Entry, ...]:
         if not self.on_front:
             raise WorkFailed(f"study '{self.study}' has no front: {self.why_empty}")
         return self.on_front
 
     @property
     def _signs(self) -> dict[str, float]:
-        return {name: 1.0 if way == "minimize" else -1.0 for name, way in self.objectives.items()}
+        return {
+            name: 1.0 if direction == "minimize" else -1.0
+            for name, direction in self.objectives.items()
+        }
 
     @cached_property
     def _feasible(self) -> list[Entry]:
@@ -294,7 +315,7 @@ class Front:
 
     @cached_property
     def _known(self) -> Costs:
-        """The costs of the feasible designs, as far as they are known."""
+        """The intervals of the costs of the feasible designs."""
         ends = self._costs(self._feasible, "low"), self._costs(self._feasible, "high")
         rows = [[entry.metrics[name] for name in self._signs] for entry in self._feasible]
         numbers: dict[object, int] = {}
@@ -305,7 +326,7 @@ class Front:
             return numbers.setdefault(own, len(numbers))
 
         return Costs(
-            # A turned sign turns the ends about.
+            # A change of sign swaps the ends of an interval.
             lows=np.minimum(*ends),
             highs=np.maximum(*ends),
             labels=np.array([[label(v) for v in row] for row in rows], dtype=np.intp).reshape(

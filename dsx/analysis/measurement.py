@@ -33,8 +33,8 @@ class Timing(Record):
     """The facts of a timing; all times are for one forward pass unless stated otherwise.
 
     Args:
-        clock: Name of the clock: of the thread, of the wall, or of the GPU.
-        raw_ms: Median of the blocks in milliseconds, before the correction of drift.
+        clock: Name of the clock: CPU time of the thread, wall time, or GPU time.
+        raw_ms: Median of the blocks in milliseconds, before drift correction.
         wall_ms: Median of the blocks in milliseconds by the wall clock.
         reference_ms: Milliseconds of the reference workload on an otherwise idle machine.
         reference_sample_ms: Median of the reference samples of this timing in milliseconds.
@@ -42,8 +42,8 @@ class Timing(Record):
         corrected: Whether the value is corrected for drift.
         blocks: Number of timed blocks.
         calls: Number of forward passes in all blocks.
-        own_seconds: Seconds of the network's own blocks.
-        seconds: Seconds of the whole timing of this network.
+        own_seconds: Duration in seconds of the blocks of the network.
+        seconds: Duration in seconds of the whole timing of the network.
     """
 
     clock: str
@@ -147,7 +147,7 @@ class Predictions(Record):
 
     Args:
         chance: Value that constant predictions reach.
-        better_than_chance: Side of `chance` on which better values are.
+        better_than_chance: Whether better values are above or below `chance`.
         images: Number of images; None if unknown.
         predicted_classes: Number of different predicted classes; None if unknown.
         losses: Loss after each epoch of the training; None without a training.
@@ -182,7 +182,7 @@ class PeakMemory(Record):
     """The facts of a measurement of memory.
 
     Args:
-        bytes: Peak number of allocated bytes, the input included.
+        bytes: Peak number of allocated bytes, including the input.
         input_bytes: Number of bytes of the input.
     """
 
@@ -205,9 +205,9 @@ class Provenance(Record):
         predictions: Facts of the predictions.
         energy: Facts of an energy measurement.
         memory: Facts of a measurement of memory.
-        data_notes: Sentences about faults of the data.
-        details: Further facts that a metric outside dsx states, as plain JSON values; dsx shows
-            them and does not read them.
+        data_notes: Notes about problems of the data.
+        details: Further facts from a metric outside dsx, as plain JSON values, which dsx shows but
+            does not interpret.
     """
 
     converged: bool = True
@@ -240,7 +240,7 @@ class Measurement:
         number: Row number in the database; measurements with a larger number were stored later. It
             is known once a measurement is loaded.
         design: Id of the design that the measurement counts for.
-        subject: Id of what was measured: of the deployed network for a timed metric, else of the
+        subject: Id of what was measured: the deployed network for a timed metric, otherwise the
             design.
         metric: Name of the metric.
         protocol: Id of the protocol.
@@ -298,7 +298,7 @@ class Measurement:
 
     @property
     def better_than_chance(self) -> Literal["above", "below"]:
-        """Side of `chance` on which better values are."""
+        """Whether better values are above or below `chance`."""
         predictions = self.provenance.predictions
         return "above" if predictions is None else predictions.better_than_chance
 
@@ -310,17 +310,17 @@ class Measurement:
 
 
 def exact(value: float, provenance: Provenance | None = None) -> Measurement:
-    """Return the measurement of a value that was counted.
+    """Return the measurement of an exact value.
 
     Args:
         value: The value.
-        provenance: Record of how it was counted; None if there is nothing to record.
+        provenance: Record of how the value was obtained; None for an empty record.
     """
     return Measurement(value=value, low=value, high=value, provenance=provenance or Provenance())
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """Return a record as plain JSON values; fields that hold their default are left out.
+    """Return a record as plain JSON values, without fields that have their default value.
 
     Args:
         record: The record.
@@ -356,7 +356,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(kind: type[R], content: Any) -> R:
-    """Return the record that `to_json` returned as plain JSON values.
+    """Build a record from the plain JSON values that `to_json` returned.
 
     Args:
         kind: Class of the record.

@@ -1,34 +1,40 @@
-"""Certainty: what intervals leave open about a front.
+"""Front membership of designs, given the confidence intervals of their costs.
 
-The true costs of a design can take any value between its lows and its highs, independently of the
-other designs, except that costs with the same label are equal: designs with equal deployed networks
-have one latency. A design is certain if it is on the front for all such values, "no" if it is on
-the front for none of them, and "perhaps" otherwise. One set of values decides each question: a
-design does best where it is at its lows and all others are at their highs, and worst in the
-opposite case.
+The true cost of a design can be any value between the ends of its interval, independently of other
+designs, except that costs with equal labels are equal: designs with equal deployed networks have
+the same latency. A design is certain if it is on the front for all such values, not on the front if
+it is on it for none of them, and possible otherwise. Each question is decided by one assignment of
+values: the best case of a design is that it has its lowest costs and all others have their highest,
+and the worst case is the opposite.
 
-A flagged interval (of unconverged or noisy readings) holds the true value with less than 95 %
-probability. It confirms nothing: a design is certain only if it is certain for all values of the
+A flagged interval (of unconverged or noisy readings) contains the true value with a probability of
+less than 95 %. It confirms nothing: a design is certain only if it is certain for all values of the
 flagged costs. It excludes a design only if it does so when widened by `FLAGGED_ERROR`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsx.analysis.pareto import Values, dominate, non_dominated
 
-Membership = Literal["certain", "possible", "no"]
+
+class Membership(StrEnum):
+    """Front membership of a design, given the confidence intervals."""
+
+    CERTAIN = "certain"
+    POSSIBLE = "possible"
+    NO = "no"
+
 
 FLAGGED_ERROR = 0.5
-"""Relative error that is allowed for in a flagged number, about twice the largest that was seen
-(26 %); see docs/measuring.md."""
+"""Relative error assumed for flagged values, about twice the largest that was observed (26 %)."""
 
 _CHUNK = 1 << 22
-"""Comparisons made at once, which bounds the memory they take."""
+"""Number of comparisons in one step, which limits the memory that is used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +42,11 @@ class Costs:
     """Intervals of the costs of n designs in m objectives, all to be minimised.
 
     Args:
-        lows: (n, m) lower ends; may be infinite, not NaN.
-        highs: (n, m) upper ends, nowhere below the lower ones.
-        labels: (n, m) integers; costs of a column with equal labels are equal, so their intervals
-            must be equal too.
-        flagged: (n, m) true where the interval cannot be trusted.
+        lows: (n, m) lower ends; may be infinite, but not NaN.
+        highs: (n, m) upper ends, not below the lower ends.
+        labels: (n, m) integers; costs of a column with equal labels are equal, and so must be
+            their intervals.
+        flagged: (n, m) true for flagged intervals.
     """
 
     lows: Values
@@ -49,82 +55,84 @@ class Costs:
     flagged: NDArray[np.bool_]
 
 
-def certainties(costs: Costs) -> list[Membership]:
-    """Return for each design how certainly it is on the front.
+def memberships(costs: Costs) -> list[Membership]:
+    """Determine the front membership of each design.
 
     Args:
-        costs: The costs of n designs.
+        costs: Costs of n designs.
 
     Returns:
-        n words.
+        The membership of each of the n designs.
     """
     possible = _possible(_widened(costs))
-    words = np.full(len(costs.lows), "no", dtype=object)
-    words[possible] = "certain"
-    for block, _, doubts in _doubts(costs, possible):
-        words[block[doubts.any(axis=1)]] = "possible"
-    found: list[Membership] = words.tolist()
+    membership = np.full(len(costs.lows), Membership.NO, dtype=object)
+    membership[possible] = Membership.CERTAIN
+    for block, _, could in _could_dominate(costs, possible):
+        membership[block[could.any(axis=1)]] = Membership.POSSIBLE
+    found: list[Membership] = membership.tolist()
     return found
 
 
 def contested_pairs(costs: Costs) -> list[tuple[int, int]]:
-    """List the pairs of designs of which one could dominate the other, but does not surely.
+    """List the pairs of designs of which one could, but need not, dominate the other.
 
     Args:
-        costs: The costs of n designs.
+        costs: Costs of n designs.
 
     Returns:
-        Pairs of row numbers (the one in doubt, the one that could dominate it), each pair once, in
-        order. The first is not surely dominated; the second neither, or only as far as flagged
-        numbers say.
+        Pairs of row numbers (contested design, design that could dominate it), each pair once, in
+        order. The first design is not dominated for certain; the second is not either, or only
+        because of flagged values.
     """
     pairs: dict[tuple[int, int], None] = {}
-    for block, doubters, doubts in _doubts(costs, _possible(_widened(costs))):
-        for row, column in zip(*np.nonzero(doubts), strict=True):
-            doubted, doubter = int(block[row]), int(doubters[column])
-            if (doubter, doubted) not in pairs:
-                pairs[doubted, doubter] = None
+    for block, others, could in _could_dominate(costs, _possible(_widened(costs))):
+        for row, column in zip(*np.nonzero(could), strict=True):
+            contested, contender = int(block[row]), int(others[column])
+            if (contender, contested) not in pairs:
+                pairs[contested, contender] = None
     return list(pairs)
 
 
-def doubters(costs: Costs) -> list[int]:
-    """List the designs that keep another one from being certain: the second of a contested pair.
+def contenders(costs: Costs) -> list[int]:
+    """List the designs that could dominate another design, so that its membership is uncertain.
 
     Args:
-        costs: The costs of n designs.
+        costs: Costs of n designs.
 
     Returns:
-        Row numbers, in order.
+        Row numbers in increasing order.
     """
     found = np.zeros(len(costs.lows), dtype=bool)
-    for _, others, doubts in _doubts(costs, _possible(_widened(costs))):
-        found[others] |= doubts.any(axis=0)
+    for _, others, could in _could_dominate(costs, _possible(_widened(costs))):
+        found[others] |= could.any(axis=0)
     rows: list[int] = np.flatnonzero(found).tolist()
     return rows
 
 
 def _widened(costs: Costs) -> Costs:
-    """Allow for a larger error of the flagged numbers."""
-    room = np.where(costs.flagged, FLAGGED_ERROR, 0.0)
+    """Widen the intervals of flagged costs."""
+    margin = np.where(costs.flagged, FLAGGED_ERROR, 0.0)
     size = [np.nan_to_num(np.abs(end), posinf=0.0) for end in (costs.lows, costs.highs)]
-    return replace(costs, lows=costs.lows - room * size[0], highs=costs.highs + room * size[1])
+    return replace(costs, lows=costs.lows - margin * size[0], highs=costs.highs + margin * size[1])
 
 
 def _unbounded(costs: Costs) -> Costs:
-    """Allow for any value of the flagged numbers."""
+    """Replace the intervals of flagged costs by unbounded ones."""
     lows = np.where(costs.flagged, -np.inf, costs.lows)
     return replace(costs, lows=lows, highs=np.where(costs.flagged, np.inf, costs.highs))
 
 
 def _possible(costs: Costs) -> NDArray[np.intp]:
-    """Find the designs that no other surely dominates.
+    """Find the designs that no other design dominates for certain.
 
-    B surely dominates A where B's highs dominate A's lows. Whatever dominates those lows, a point
-    of the front of all highs does so too: it is nowhere worse. A's own highs dominate nothing of A.
-    Between designs with a number in common B needs less, so they are compared once more.
+    B dominates A for certain if the highest costs of B dominate the lowest costs of A. It suffices
+    to compare with the front of the highest costs: if a point dominates the lowest costs of A, so
+    does a point of that front, which is not worse. The highest costs of A never dominate its own
+    lowest costs. For designs with a cost in common the condition is weaker, so they are compared
+    separately.
     """
     lows, highs = costs.lows, costs.highs
-    assert (lows <= highs).all(), "an interval that ends before it begins"
+    assert (lows <= highs).all(), "the lower end of an interval exceeds its upper end"
     best = highs[non_dominated(highs)]
     kept = np.ones(len(lows), dtype=bool)
     for start, block in _blocks(np.arange(len(lows)), len(best)):
@@ -135,23 +143,25 @@ def _possible(costs: Costs) -> NDArray[np.intp]:
     return np.flatnonzero(kept)
 
 
-def _doubts(
+def _could_dominate(
     costs: Costs, possible: NDArray[np.intp]
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]]:
-    """Compare the possible designs: (rows), (others), (rows, others) whether this could dominate.
+    """Compare possible designs: (rows), (others), (rows, others) true if the other could dominate.
 
-    B could dominate A where B's lows dominate A's highs. Only possible designs need be asked: if B
-    is surely dominated, then by a possible C (dominance is transitive and never a circle). C's
-    lows are nowhere above C's highs, those dominate B's lows, and these dominate A's highs; so C
-    could dominate A. And C is not A: A's highs would dominate B's lows, and these A's highs. This
-    holds with numbers in common too, since these have one interval.
+    B could dominate A if the lowest costs of B dominate the highest costs of A. Only possible
+    designs need to be considered: if B is dominated for certain, then by a possible design C
+    (dominance is transitive and has no cycles). The lowest costs of C do not exceed its highest
+    costs, which dominate the lowest costs of B, which dominate the highest costs of A; so C could
+    dominate A. C is not A: otherwise the highest costs of A would dominate the lowest costs of B,
+    and these the highest costs of A. This also holds for designs with costs in common, because
+    these have the same interval.
     """
-    open_costs = _unbounded(costs)
-    doubters = _possible(open_costs)
-    for _, block in _blocks(possible, len(doubters)):
-        # A design has all numbers in common with itself, so it does not dominate itself.
-        doubts = _dominate(open_costs.lows, open_costs.highs, costs.labels, doubters, block)
-        yield block, doubters, doubts
+    unbounded = _unbounded(costs)
+    others = _possible(unbounded)
+    for _, block in _blocks(possible, len(others)):
+        # A design has all costs in common with itself, so it does not dominate itself.
+        could = _dominate(unbounded.lows, unbounded.highs, costs.labels, others, block)
+        yield block, others, could
 
 
 def _dominate(
@@ -161,22 +171,22 @@ def _dominate(
     these: NDArray[np.intp],
     those: NDArray[np.intp],
 ) -> NDArray[np.bool_]:
-    """Compute which of these rows dominate which of those; equal labels are a tie.
+    """Compare each pair of rows for dominance; costs with equal labels are equal.
 
     Returns:
-        (those, these) true where this one dominates that one.
+        (those, these) true where the row of `these` dominates the row of `those`.
     """
-    nowhere_worse = np.ones((len(those), len(these)), dtype=bool)
-    somewhere_better = np.zeros_like(nowhere_worse)
+    not_worse = np.ones((len(those), len(these)), dtype=bool)
+    better = np.zeros_like(not_worse)
     for this, that, own in zip(theirs[these].T, ours[those].T, labels.T, strict=True):
         same = own[those][:, None] == own[these][None, :]
-        nowhere_worse &= same | (this[None, :] <= that[:, None])
-        somewhere_better |= ~same & (this[None, :] < that[:, None])
-    return nowhere_worse & somewhere_better
+        not_worse &= same | (this[None, :] <= that[:, None])
+        better |= ~same & (this[None, :] < that[:, None])
+    return not_worse & better
 
 
 def _groups(labels: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """List the rows that have a number in common, one group for each such number."""
+    """List the groups of rows that have a cost in common."""
     for column in labels.T:
         order = np.argsort(column, kind="stable")
         starts = np.flatnonzero(np.diff(column[order])) + 1

@@ -1,6 +1,6 @@
-"""Dominance: which points no other point beats, and what a set of points is worth.
+"""Pareto dominance and hypervolume.
 
-All costs are to be minimised. They may be infinite, not NaN.
+All costs are to be minimised. They may be infinite, but not NaN.
 """
 
 import math
@@ -12,21 +12,21 @@ Values = NDArray[np.float64]
 
 
 def non_dominated(values: Values) -> NDArray[np.bool_]:
-    """Mark the points that no other point dominates.
+    """Find the points that no other point dominates.
 
-    A point dominates another if it is nowhere worse and somewhere better; equal points do not
-    dominate each other.
+    A point dominates another if it is not worse in any objective and better in at least one; equal
+    points do not dominate each other.
 
     Args:
-        values: (n, m) costs to be minimised; may be infinite, not NaN.
+        values: (n, m) costs to be minimised; may be infinite, but not NaN.
 
     Returns:
-        (n,) true where the point is on the front.
+        (n,) true for the points of the front.
 
     Source:
         Kung, Luccio, Preparata 1975, in moocore (n log n for m <= 3).
     """
-    # moocore misjudges +inf and crashes on -inf (0.3.2). Dominance only asks for the order.
+    # moocore 0.3.2 is wrong on +inf and crashes on -inf. Dominance depends on ranks only.
     import moocore
 
     assert not np.isnan(values).any(), "NaN among the objectives"
@@ -38,40 +38,39 @@ def non_dominated(values: Values) -> NDArray[np.bool_]:
 
 
 def dominate(these: Values, those: Values) -> NDArray[np.bool_]:
-    """Say which points dominate which others.
+    """Compare each pair of two sets of points for dominance.
 
     Args:
         these: (k, m) costs to be minimised.
-        those: (n, m) costs.
+        those: (n, m) costs to be minimised.
 
     Returns:
-        (n, k) true where this one of these dominates that one of those.
+        (n, k) true where the point of `these` dominates the point of `those`.
     """
-    nowhere_worse = np.ones((len(those), len(these)), dtype=bool)
-    somewhere_better = np.zeros_like(nowhere_worse)
+    not_worse = np.ones((len(those), len(these)), dtype=bool)
+    better = np.zeros_like(not_worse)
     for this, that in zip(these.T, those.T, strict=True):
-        nowhere_worse &= this[None, :] <= that[:, None]
-        somewhere_better |= this[None, :] < that[:, None]
-    return nowhere_worse & somewhere_better
+        not_worse &= this[None, :] <= that[:, None]
+        better |= this[None, :] < that[:, None]
+    return not_worse & better
 
 
 def hypervolume(values: Values, reference: Values) -> float:
-    """Measure the volume between a set of points and a reference point.
+    """Compute the hypervolume between a set of points and a reference point.
 
     Args:
-        values: (n, m) costs to be minimised; may be infinite, not NaN. Points that are not better
-            than the reference in every objective add nothing.
-        reference: (m,) finite costs.
+        values: (n, m) costs to be minimised; may be infinite, but not NaN. Points that are not
+            better than the reference point in every objective are ignored.
+        reference: (m,) finite costs of the reference point.
 
     Returns:
-        The volume of what the points dominate and the reference does not, exact; infinite if a
-        point that counts is infinitely good.
+        The exact hypervolume; infinite if a point has a cost of minus infinity.
     """
     import moocore
 
     assert not np.isnan(values).any(), "NaN among the objectives"
-    assert np.isfinite(reference).all(), "the reference has to be finite"
-    # moocore drops infinite points silently, so they are judged here.
+    assert np.isfinite(reference).all(), "the reference point must be finite"
+    # moocore ignores infinite points silently, so they are handled here.
     inside = values[(values < reference).all(axis=1)]
     if not len(inside):
         return 0.0
@@ -81,13 +80,13 @@ def hypervolume(values: Values, reference: Values) -> float:
 
 
 def to_ideal(costs: Values) -> Values:
-    """Measure how far each point is from the best of all, every objective scaled to 0..1.
+    """Compute the distance of each point from the ideal point, each objective scaled to 0..1.
 
     Args:
-        costs: (n, m) costs to be minimised; may be infinite, not NaN.
+        costs: (n, m) costs to be minimised; may be infinite, but not NaN.
 
     Returns:
-        (n,) distances; an objective in which all finite values are equal counts 0.
+        (n,) distances; an objective in which all finite values are equal contributes 0.
     """
     squares = np.zeros(len(costs))
     for column in costs.T:

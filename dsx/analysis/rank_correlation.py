@@ -1,4 +1,4 @@
-"""Rank: how well one list of numbers orders what another one, known to an interval, orders."""
+"""Rank correlation of two metrics, of which one is known up to confidence intervals."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """The rank correlation of two lists.
+    """Rank correlation of two lists of values.
 
     Args:
         tau: Kendall's tau-b, -1..1.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
+        low: Lower end of the 95 % interval of tau.
+        high: Upper end of the interval.
         spearman: Spearman's rho, -1..1.
     """
 
@@ -31,12 +31,12 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """The pairs whose order is known, since their intervals do not overlap.
+    """Counts of the pairs whose order is known, because their intervals do not overlap.
 
     Args:
-        told_apart: How many there are.
-        misordered: How many of them the other list orders the other way.
-        undecided: How many of them are equal in the other list.
+        decided: Number of these pairs.
+        misordered: Number of these pairs in opposite order in the other list.
+        undecided: Number of these pairs with equal values in the other list.
     """
 
     decided: int
@@ -45,38 +45,46 @@ class Pairs:
 
 
 def half_interval() -> float:
-    """Return half the width of a 95 % interval of the standard normal distribution."""
+    """Return the half-width of the 95 % interval of the standard normal distribution."""
     from scipy.special import ndtri
 
     return float(ndtri(0.975))
 
 
 def tau(x: Numbers, y: Numbers) -> float:
-    """Give Kendall's tau-b of two lists of three or more numbers, neither of them constant."""
+    """Compute Kendall's tau-b of two lists that are not constant.
+
+    Args:
+        x: (n,) values, n >= 3.
+        y: (n,) values.
+
+    Returns:
+        The rank correlation, -1..1.
+    """
     from scipy.stats import kendalltau
 
-    # The method is that of a p-value, which is not asked for.
+    # The method concerns the p-value, which is not used.
     return float(kendalltau(x, y, method="asymptotic").statistic)
 
 
 def agreement(x: Numbers, y: Numbers) -> Agreement:
-    """Compare the order of two lists, neither of them constant.
+    """Compute the rank correlation of two lists that are not constant.
 
     Args:
-        x: (n,) numbers, n >= 3.
-        y: (n,) numbers of the same n things.
+        x: (n,) values, n >= 3.
+        y: (n,) values of the same n items.
 
     Returns:
-        The rank correlations. The interval of tau is the bootstrap's: percentiles over resamples
-        of the things, less those that leave a list constant. Where both lists order everything
-        alike it has no width, however few things there are.
+        The rank correlations. The interval of tau consists of bootstrap percentiles over resamples
+        of the items, without resamples in which a list is constant. If both lists have the same
+        order, the interval has no width, however small n is.
     """
     from scipy.stats import spearmanr
 
-    # The same resamples each time: what is compared with the same list is compared alike.
+    # The seed is fixed, so that comparisons with the same list use the same resamples.
     rng = np.random.default_rng(_SEED)
-    draws = [rng.integers(len(x), size=len(x)) for _ in range(RESAMPLES)]
-    taus = [tau(x[draw], y[draw]) for draw in draws if np.ptp(x[draw]) and np.ptp(y[draw])]
+    resamples = [rng.integers(len(x), size=len(x)) for _ in range(RESAMPLES)]
+    taus = [tau(x[i], y[i]) for i in resamples if np.ptp(x[i]) and np.ptp(y[i])]
     low, high = np.percentile(taus, [2.5, 97.5]).tolist()
     return Agreement(tau=tau(x, y), low=low, high=high, spearman=float(spearmanr(x, y).statistic))
 
@@ -84,39 +92,39 @@ def agreement(x: Numbers, y: Numbers) -> Agreement:
 def ceiling(
     value: Numbers, low: Numbers, high: Numbers, same: NDArray[np.intp] | None = None
 ) -> float:
-    """Say how well two measurements of the same things would agree, by simulation.
+    """Simulate the rank correlation of two independent measurements of the same items.
 
     Args:
-        value: (n,) measured numbers, n >= 3, not all the same.
-        low: (n,) lower ends of their 95 % intervals.
-        high: (n,) upper ends.
-        same: (n,) integers, equal for things that share one measurement, such as designs with
-            equal deployed networks; None if no two share any.
+        value: (n,) measured values, n >= 3, not all equal.
+        low: (n,) lower ends of the 95 % intervals of the values.
+        high: (n,) upper ends of the intervals.
+        same: (n,) integers, equal for items that share one measurement, such as designs with
+            equal deployed networks; None if no items share a measurement.
 
     Returns:
-        The mean tau of two draws from normal distributions around the values, wide as the
-        intervals are below and above.
+        The mean tau of pairs of samples from normal distributions around the values, with the
+        widths of the intervals below and above the values.
     """
     rng, half = np.random.default_rng(_SEED), half_interval()
 
-    def drawn() -> Numbers:
-        away = rng.standard_normal(len(value)) / half
-        away = away if same is None else away[same]
-        return np.where(away < 0, value + away * (value - low), value + away * (high - value))
+    def sample() -> Numbers:
+        offset = rng.standard_normal(len(value)) / half
+        offset = offset if same is None else offset[same]
+        return np.where(offset < 0, value + offset * (value - low), value + offset * (high - value))
 
-    return float(np.mean([tau(drawn(), drawn()) for _ in range(REPETITIONS)]))
+    return float(np.mean([tau(sample(), sample()) for _ in range(REPETITIONS)]))
 
 
 def pairs(x: Numbers, low: Numbers, high: Numbers) -> Pairs:
-    """Count the pairs that a list orders otherwise than what is known to an interval.
+    """Count the pairs of items that are ordered differently by two metrics.
 
     Args:
-        x: (n,) numbers.
-        low: (n,) lower ends of the intervals of what they stand for.
-        high: (n,) upper ends.
+        x: (n,) values of the first metric.
+        low: (n,) lower ends of the intervals of the second metric.
+        high: (n,) upper ends of the intervals.
 
     Returns:
-        The counts.
+        The counts of the pairs whose intervals do not overlap.
     """
     decided = misordered = undecided = 0
     for own, end in zip(x, high, strict=True):

@@ -3,14 +3,30 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 _OUT_OF_MEMORY = "out of memory"
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|\b(?:nan|inf)\b)")
 _SHAPE = re.compile(r"#(?:\s*[,x*\u00d7]\s*#)*,?")
 _SIZE = re.compile(r"# (?:[KMGT]i?B|bytes)\b")
-# A redesigned slot is of another class in each kind of design.
+# The class of a redesigned slot depends on the design.
 _CONVOLUTION = re.compile(r"\b\w*Conv2d\b")
+
+
+class TrialState(StrEnum):
+    """States of a trial.
+
+    A trial is repeated if its design was sampled before, and interrupted if the process ended
+    before the trial did. The other states are those of the evaluation of its design.
+    """
+
+    COMPLETE = "complete"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    REJECTED = "rejected"
+    REPEATED = "repeated"
+    RUNNING = "running"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +50,7 @@ class Outcomes:
     or failed.
 
     Attributes:
-        counts: State to the number of trials in that state.
+        counts: Number of trials by state.
         complete: Number of candidates that are completed.
         rejected: Number of candidates that were rejected by a constraint.
         failed: Number of candidates that failed.
@@ -45,7 +61,7 @@ class Outcomes:
         damaged: Number of trials whose row of the database cannot be used.
     """
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[TrialState, int] = field(default_factory=dict)
     complete: int = 0
     rejected: int = 0
     failed: int = 0
@@ -62,7 +78,7 @@ class Outcomes:
 
     @property
     def all_failed(self) -> bool:
-        """Whether candidates failed, and none is completed."""
+        """Whether candidates failed and none is completed."""
         return self.failed > 0 and self.complete == 0
 
 
@@ -88,14 +104,21 @@ def grouped(reasons: Iterable[tuple[int, str]], slots: Collection[str]) -> tuple
 
 
 def most_common(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Sort reasons by how many trials share them; of equally common ones the earliest is first."""
+    """Sort reasons by the number of trials that share them.
+
+    Args:
+        reasons: The reasons.
+
+    Returns:
+        The reasons, the most common first; of equally common reasons the earliest is first.
+    """
     return tuple(sorted(reasons, key=lambda reason: (-len(reason.trials), reason.trials[0])))
 
 
 def _kind(text: str, slots: re.Pattern[str] | None) -> str:
-    """Replace what differs between candidates that failed for the same cause."""
+    """Replace the parts that differ between candidates that failed for the same reason."""
     if text.startswith(_OUT_OF_MEMORY):
-        # Sizes, devices and advice follow, in the words of each library.
+        # The rest differs: sizes, devices and advice, in the wording of each library.
         return _OUT_OF_MEMORY
     if slots is not None:
         text = slots.sub("SLOT", text)

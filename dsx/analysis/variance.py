@@ -1,11 +1,11 @@
-"""Scatter: how far numbers of one design lie apart, as all designs of a study together show it.
+"""Pooled relative standard deviation of repeated values, over all designs of a study.
 
-Two readings of one design say next to nothing about how far readings lie apart, and by Student's
-quantile for one degree of freedom the interval of their mean is as wide as that. Two readings each
-of eight designs say eight times as much. Relative to the mean, since the scatter of a time grows
-with the time.
+Two readings of one design say little about the deviation of readings: with one degree of freedom,
+Student's quantile makes the interval of their mean very wide. Two readings of each of eight designs
+give eight degrees of freedom. Deviations are relative to the mean, because the deviation of a time
+is proportional to the time.
 
-Source: the pooled variance of an analysis of variance, sum of squares over degrees of freedom.
+Source: Pooled variance of an analysis of variance, sum of squares over degrees of freedom.
 """
 
 import math
@@ -13,49 +13,59 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-LEAST_FREEDOM = 4
-"""With fewer degrees of freedom a scatter says too little about designs that it is not of."""
+MIN_FREEDOM = 4
+"""Smallest number of degrees of freedom with which a deviation applies to other designs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scatter:
-    """How far numbers of one design lie apart.
+class Deviation:
+    """Relative standard deviation of repeated values of one design.
 
     Args:
         deviation: Standard deviation, relative to the mean.
-        freedom: Degrees of freedom behind it.
+        freedom: Number of degrees of freedom.
     """
 
     deviation: float
     freedom: int
 
     def half(self, mean: float, count: int) -> float:
-        """Give half of the 95 % interval of a mean.
+        """Compute the half-width of the 95 % interval of a mean.
 
         Args:
-            mean: Of the numbers of one design.
-            count: How many.
+            mean: Mean of the values of one design.
+            count: Number of values.
+
+        Returns:
+            The half-width in the unit of the mean.
         """
-        # Takes a moment to import, and most designs are measured once.
+        # Imported here, because the import is slow and most designs are measured once.
         from scipy.special import stdtrit
 
         quantile = float(stdtrit(self.freedom, 0.975))
         return quantile * self.deviation * abs(mean) / math.sqrt(count)
 
 
-def scatter_of(values: Sequence[float]) -> Scatter | None:
-    """Give the scatter that the numbers of one design show; None of a single one."""
-    return joint([values])
-
-
-def joint(designs: Iterable[Sequence[float]]) -> Scatter | None:
-    """Pool the scatter of several designs.
+def deviation_of(values: Sequence[float]) -> Deviation | None:
+    """Compute the deviation of the values of one design.
 
     Args:
-        designs: The numbers of each; those with one number, or around zero, tell nothing.
+        values: Values of the design.
 
     Returns:
-        The scatter; None if none tells anything.
+        The deviation; None for a single value.
+    """
+    return pooled_deviation([values])
+
+
+def pooled_deviation(designs: Iterable[Sequence[float]]) -> Deviation | None:
+    """Pool the deviations of several designs.
+
+    Args:
+        designs: Values of each design; designs with one value or a mean of zero are skipped.
+
+    Returns:
+        The pooled deviation; None if all designs are skipped.
     """
     squares, freedom = 0.0, 0
     for values in designs:
@@ -63,4 +73,4 @@ def joint(designs: Iterable[Sequence[float]]) -> Scatter | None:
         if len(values) > 1 and mean:
             squares += sum((value / mean - 1) ** 2 for value in values)
             freedom += len(values) - 1
-    return Scatter(deviation=math.sqrt(squares / freedom), freedom=freedom) if freedom else None
+    return Deviation(deviation=math.sqrt(squares / freedom), freedom=freedom) if freedom else None

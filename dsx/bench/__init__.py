@@ -1,4 +1,4 @@
-"""Benchmarks: how fast dsx is on this device. One file per benchmark."""
+"""Benchmarks of dsx on this device, one file per benchmark."""
 
 from dsx.bench._base import Bench, Page
 from dsx.bench._pages import check_page, write_page

@@ -1,11 +1,11 @@
-"""What a benchmark is."""
+"""The contract of benchmarks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Row = Mapping[str, object]
-Tell = Callable[[str], None]
-"""Told in a few words what is being measured."""
+Report = Callable[[str], None]
+"""Receives a description of the part that is being measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +26,15 @@ class Bench:
     """A benchmark.
 
     Args:
-        measures: What it measures, in one line.
-        run: Measures, on an otherwise idle machine; with True as fast as it can, for numbers that
-            mean nothing. Tells what it does, and gives rows with the same keys.
-        say: Puts a row into a sentence.
-        page: The page of its results; None if it has none.
+        measures: Description of the measured quantities, in one line.
+        run: Function that measures on an otherwise idle machine and returns rows with equal keys.
+            It receives whether to run a quick trial, whose results are meaningless, and a function
+            that receives each part.
+        describe: Function that describes a row in one sentence.
+        page: Page of the results; None if there is none.
     """
 
     measures: str
-    run: Callable[[bool, Tell], Sequence[Row]]
-    say: Callable[[Row], str]
+    run: Callable[[bool, Report], Sequence[Row]]
+    describe: Callable[[Row], str]
     page: Page | None = None

@@ -1,7 +1,7 @@
-"""Contenders in processes of their own, that work in turn: block by block, one at a time.
+"""Interleaved blocks of work of several contenders, each in a separate process.
 
-Whatever slows the machine down hits all alike, and no contender changes the process of another
-one: its allocator, its threads, what it has cached.
+A disturbance of the machine affects all contenders equally, and no contender affects the allocator,
+threads or caches of another one.
 """
 
 import multiprocessing
@@ -17,17 +17,17 @@ from dsx.measure.timing import median_interval
 
 THREADS = 1
 Block = Callable[[], int]
-"""Does one block of work, and says how much was done."""
+"""Runs one block of work and returns the number of processed items."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One block.
+    """The timing of one block.
 
     Args:
-        done: How much was done.
-        cpu: Seconds of CPU time.
-        wall: Seconds.
+        done: Number of processed items.
+        cpu: CPU time in seconds.
+        wall: Wall time in seconds.
     """
 
     done: int
@@ -36,7 +36,7 @@ class Sample:
 
     @property
     def speed(self) -> float:
-        """What is done in a second of CPU time."""
+        """Number of processed items per second of CPU time."""
         return self.done / self.cpu
 
 
@@ -44,10 +44,10 @@ Samples = dict[str, list[Sample]]
 
 
 class Contenders:
-    """The processes, one for each contender; to be used as a context.
+    """A context that holds one process for each contender.
 
     Args:
-        names: Of the contenders.
+        names: Names of the contenders.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -59,41 +59,41 @@ class Contenders:
 
     def __exit__(self, *error: object) -> None:
         for worker in self.workers.values():
-            worker.end()
+            worker.stop()
 
-    def in_turn(self, work: Mapping[str, Callable[[], Block]], rounds: int) -> Samples:
-        """Let the contenders work in turn; each has one block to warm up.
+    def run_interleaved(self, work: Mapping[str, Callable[[], Block]], rounds: int) -> Samples:
+        """Run the blocks of all contenders round by round, after one warm-up block each.
 
         Args:
-            work: By name what prepares a contender's block, in its process; can be pickled.
-            rounds: Blocks of each.
+            work: Picklable function by contender that prepares a block in the contender's process.
+            rounds: Number of blocks of each contender.
 
         Returns:
-            The samples of each, round by round.
+            The samples of each contender in the order of the rounds.
 
         Raises:
-            WorkFailed: If one of them fails.
+            WorkFailed: If a contender fails.
         """
         for name, prepare in work.items():
-            self.workers[name].ask(prepare)
+            self.workers[name].request(prepare)
         samples: Samples = {name: [] for name in work}
         for number in range(rounds + 1):
             for name in work:
-                sample = self.workers[name].ask(None)
+                sample = self.workers[name].request(None)
                 if number:
                     samples[name].append(sample)
         return samples
 
 
 def ratio(ours: list[Sample], theirs: list[Sample]) -> tuple[float, float, float]:
-    """Compare speeds, round by round.
+    """Compute the ratio of the speeds of two contenders.
 
     Args:
-        ours: Samples of one contender.
-        theirs: Of the other one, from the same rounds.
+        ours: Samples of the first contender.
+        theirs: Samples of the second contender from the same rounds.
 
     Returns:
-        How many times as fast it is: the median over the rounds, and its 95 % interval.
+        The median ratio over the rounds and its 95 % confidence interval.
     """
     return median_interval(
         [one.speed / other.speed for one, other in zip(ours, theirs, strict=True)]
@@ -101,25 +101,25 @@ def ratio(ours: list[Sample], theirs: list[Sample]) -> tuple[float, float, float
 
 
 class _Worker:
-    """A contender's process."""
+    """The process of a contender."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # Spawned, not forked: nothing of this process is in it.
+        # Spawned, not forked: it inherits no state of this process.
         context = multiprocessing.get_context("spawn")
         self.ours, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
 
-    def end(self) -> None:
-        """End the process."""
+    def stop(self) -> None:
+        """Terminate the process."""
         self.process.terminate()
         self.process.join()
         self.ours.close()
 
-    def ask(self, prepare: Callable[[], Block] | None) -> Sample:
-        """Let it prepare a block, or do the one that it has prepared."""
+    def request(self, prepare: Callable[[], Block] | None) -> Sample:
+        """Request that the process prepare a block, or run the block that it has prepared."""
         try:
             self.ours.send(prepare)
             answer = self.ours.recv()
@@ -131,7 +131,7 @@ class _Worker:
 
 
 def _serve(connection: Connection) -> None:
-    """Prepare blocks and do them, each when the other end asks for it."""
+    """Prepare and run blocks at the request of the other end."""
     torch.set_num_threads(THREADS)
     block: Block | None = None
     while True:
@@ -144,6 +144,6 @@ def _serve(connection: Connection) -> None:
                 assert block is not None
                 done = block()
             connection.send(Sample(done, time.process_time() - cpu, time.perf_counter() - wall))
-        # Whatever goes wrong here belongs into the process that asked.
+        # Every error is reported to the process that requested the block.
         except (Exception, SystemExit) as error:
             connection.send(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Figures: the rows of a benchmark whose results are ratios, some of them with a goal."""
+"""Results of a benchmark as ratios, some of them with a goal."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,18 +8,25 @@ from dsx.bench._base import Row
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What a figure should be.
+    """The bound that a figure should meet.
 
     Args:
-        sign: On which side of the bound.
-        bound: The bound itself is good enough.
+        sign: Side of the bound on which a figure meets the goal.
+        bound: The bound, which itself meets the goal.
     """
 
     sign: Literal["<=", ">="]
     bound: float
 
-    def met(self, value: float) -> bool:
-        """Say whether a figure is good enough; one that is not a number never is."""
+    def is_met(self, value: float) -> bool:
+        """Check whether a figure meets the goal.
+
+        Args:
+            value: The figure; NaN never meets the goal.
+
+        Returns:
+            Whether it meets the goal.
+        """
         return value <= self.bound if self.sign == "<=" else value >= self.bound
 
     def __str__(self) -> str:
@@ -31,12 +38,12 @@ class Figure:
     """One result.
 
     Args:
-        part: Of the benchmark.
-        figure: What it is.
-        value: A ratio.
-        goal: None where it is told for comparison.
-        machine: What else went on: "quiet", "loaded" and others.
-        made_from: How many of what.
+        part: Part of the benchmark.
+        figure: Description of the figure.
+        value: The figure, a ratio.
+        goal: The goal; None if the figure is reported for comparison only.
+        machine: Condition of the machine, such as "idle" or "loaded".
+        made_from: Number and kind of the values that the figure is computed from.
     """
 
     part: str
@@ -47,8 +54,8 @@ class Figure:
     made_from: str = field(kw_only=True)
 
     def row(self) -> Row:
-        """Put it into words and numbers."""
-        met = "" if self.goal is None else "yes" if self.goal.met(self.value) else "no"
+        """Return the figure as a row of the results."""
+        met = "" if self.goal is None else "yes" if self.goal.is_met(self.value) else "no"
         return {
             "part": self.part,
             "machine": self.machine,
@@ -60,18 +67,18 @@ class Figure:
         }
 
 
-def say(row: Row) -> str:
-    """Put a figure into a sentence.
+def describe(row: Row) -> str:
+    """Describe a figure in one sentence.
 
     Args:
-        row: Of a `Figure`.
+        row: Row of a `Figure`.
 
     Returns:
         The sentence.
     """
-    told = (
+    text = (
         f"{row['part']} ({row['machine']}): {row['figure']}: {row['value']:g} [{row['made_from']}]"
     )
     if not row["goal"]:
-        return told
-    return f"{told}; goal {row['goal']}: {'met' if row['met'] == 'yes' else 'missed'}"
+        return text
+    return f"{text}; goal {row['goal']}: {'met' if row['met'] == 'yes' else 'missed'}"

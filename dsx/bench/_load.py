@@ -1,4 +1,4 @@
-"""Load: a process that keeps one core at work, as a neighbour on a busy machine does."""
+"""A process that loads one core, as another process on a shared machine does."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -12,34 +12,34 @@ from dsx.errors import WorkFailed
 
 
 @contextmanager
-def loaded() -> Iterator[None]:
-    """Keep one core at work meanwhile, with convolutions and matrix products.
+def load_one_core() -> Iterator[None]:
+    """Load one core with convolutions and matrix products inside the context.
 
     Raises:
-        WorkFailed: If the process that does it ends before its time.
+        WorkFailed: If the loading process ends before the context.
     """
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    begun = context.Event()
-    process = context.Process(target=_work, args=(begun,), daemon=True)
+    started = context.Event()
+    process = context.Process(target=_work, args=(started,), daemon=True)
     process.start()
     try:
-        while not begun.wait(0.1):
-            _check(process.is_alive())
+        while not started.wait(0.1):
+            _check_alive(process.is_alive())
         yield
-        _check(process.is_alive())
+        _check_alive(process.is_alive())
     finally:
         process.terminate()
         process.join()
 
 
-def _check(alive: bool) -> None:
+def _check_alive(alive: bool) -> None:
     if not alive:
-        raise WorkFailed("the process that was to load the machine has ended")
+        raise WorkFailed("the process that loads one core has ended unexpectedly")
 
 
-def _work(begun: Event) -> None:
-    """Compute until the process that wants it ends, by whatever way."""
+def _work(started: Event) -> None:
+    """Compute until the parent process ends, for any reason."""
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -49,4 +49,4 @@ def _work(begun: Event) -> None:
         while parent.is_alive():
             convolution(images)
             matrix @ matrix
-            begun.set()
+            started.set()

@@ -1,4 +1,4 @@
-"""Networks to be timed: designs of a space, drawn at random, deployed as a search does it."""
+"""Networks for timing: randomly sampled designs of a space, deployed as in a search."""
 
 import random
 import time
@@ -21,13 +21,13 @@ class Networks:
     """Networks that can be timed.
 
     Args:
-        space: That they are from, by name or file.
-        runs: Each runs one network once.
-        measure: How they are timed: as the space says, but for the budget.
-        known: Their deployed forms, for another process to deploy them alike.
-        references: Milliseconds of the sentinel.
-        company: What the sentinel is like.
-        alike: How many of them have the dense form everywhere, so that they run as the baseline.
+        space: Name or file of the search space.
+        runs: Functions that each run one network once.
+        measure: Settings of the timing, those of the space except for the time budget.
+        form_cache: Selected deployed forms, with which another process deploys equal networks.
+        reference_times: Reference times of the reference workload in milliseconds.
+        workload: Workload class of the search space.
+        all_dense: Number of networks that fall back to dense in every slot, as the baseline.
     """
 
     space: str
@@ -36,30 +36,30 @@ class Networks:
     form_cache: Mapping[str, Choice]
     reference_times: MutableMapping[str, float]
     workload: WorkloadClass
-    alike: int
+    all_dense: int
 
-    def time(self, chosen: Sequence[int]) -> "Timed":
-        """Time some of them in turn.
+    def time(self, numbers: Sequence[int]) -> "Timed":
+        """Time some of the networks, interleaved.
 
         Args:
-            chosen: Their numbers, from 0.
+            numbers: Numbers of the networks, from 0.
 
         Returns:
-            Their readings, in that order, and how long it took.
+            The readings in the same order, and the duration of the timing.
         """
         begin = time.perf_counter()
-        runs = [self.runs[n] for n in chosen]
+        runs = [self.runs[n] for n in numbers]
         readings = time_in_turn(runs, self.measure, self.reference_times, self.workload)
         return Timed(readings=readings, seconds=time.perf_counter() - begin)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """What one timing gave.
+    """The result of one timing.
 
     Args:
-        readings: Of each network.
-        seconds: That it took, with all that is not the networks' own blocks.
+        readings: Reading of each network.
+        seconds: Duration of the timing, including the reference samples and all other overhead.
     """
 
     readings: Sequence[Measurement]
@@ -67,69 +67,71 @@ class Timed:
 
     @property
     def own_seconds(self) -> float:
-        """Seconds of the networks' own blocks."""
+        """Duration of the blocks of the networks alone, in seconds."""
         return sum(timing_of(reading).own_seconds for reading in self.readings)
 
 
 def timing_of(reading: Measurement) -> Timing:
-    """Return the facts of a timing.
+    """Return the provenance of a timing.
 
     Args:
-        reading: Measurement that was taken by timing.
+        reading: Reading of a timed metric.
     """
     timing = reading.provenance.timing
-    assert timing is not None, "not taken by timing"
+    assert timing is not None, "not a timing"
     return timing
 
 
-def networks(
+def build_networks(
     space: str,
     count: int,
     budget_seconds: float,
     form_cache: Mapping[str, Choice] | None = None,
     reference_times: Mapping[str, float] | None = None,
 ) -> Networks:
-    """Draw designs without learned shapes, always the same ones, and deploy them.
+    """Sample designs without learned shapes with a fixed seed, and deploy them.
 
     Args:
-        space: Name or file.
-        count: How many.
-        budget_seconds: For timing one of them.
-        known: Deployed forms chosen before.
-        references: Milliseconds of the sentinel, where they are known.
+        space: Name or file of the search space.
+        count: Number of designs.
+        budget_seconds: Time budget of one network in seconds.
+        form_cache: Previously selected deployed forms.
+        reference_times: Known reference times of the reference workload in milliseconds.
 
     Returns:
-        The networks, with fresh weights.
+        The networks, with untrained weights.
     """
     loaded = load_space(space)
-    forms, calm = dict(form_cache or {}), dict(reference_times or {})
-    candidates = [Candidate(loaded, design, forms, calm) for design in drawn(loaded, count)]
+    forms, references = dict(form_cache or {}), dict(reference_times or {})
+    candidates = [
+        Candidate(loaded, design, forms, references) for design in sample_designs(loaded, count)
+    ]
     return Networks(
         space=space,
         runs=[candidate.run for candidate in candidates],
         measure=loaded.file.measure.model_copy(update={"budget_seconds": budget_seconds}),
         form_cache=forms,
-        reference_times=calm,
+        reference_times=references,
         workload=classify_workload(loaded),
-        alike=sum(_dense(candidate) for candidate in candidates),
+        all_dense=sum(_is_dense(candidate) for candidate in candidates),
     )
 
 
-def _dense(candidate: Candidate) -> bool:
+def _is_dense(candidate: Candidate) -> bool:
     choices = candidate.deployed.choices
     return all(choices[slot].form == "dense" for slot in candidate.design.changed)
 
 
-def drawn(space: SearchSpace, count: int) -> list[Design]:
-    """Draw different designs.
+def sample_designs(space: SearchSpace, count: int) -> list[Design]:
+    """Sample different designs.
 
     Args:
-        space: Has so many without learned shapes.
-        count: How many.
+        space: Search space with at least that number of designs without learned shapes.
+        count: Number of designs.
 
     Returns:
-        Designs without learned shapes, which would have to be trained first. The first ones are
-        the same, however many are drawn.
+        Designs without learned shapes, which would require a training. The first designs do not
+        depend on the number of designs.
     """
     rng = random.Random(SEED)
     found: dict[str, Design] = {}

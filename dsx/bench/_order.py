@@ -1,4 +1,4 @@
-"""Order: whether two passes over the same designs put them into the same order."""
+"""Agreement of the rankings of the same designs by two timing passes."""
 
 import bisect
 import functools
@@ -17,20 +17,20 @@ from dsx.measure import Measurement
 PART = "order"
 GOAL = Goal(sign=">=", bound=0.95)
 PAIRS_GOAL = Goal(sign="<=", bound=0.025)
-"""A tau of 0.95 is one pair out of forty the other way."""
+"""A tau of 0.95 corresponds to one discordant pair out of forty."""
 STEP, STEPS = 0.0002, 1000
-"""In which the noise that allows the goal is looked for, up to 20 %."""
+"""Resolution and number of steps of the search for the allowed noise, up to 20 %."""
 
 
-def in_turn(timed: Networks, machine: str) -> list[Figure]:
-    """Time all designs in turn, twice, and compare the orders.
+def compare_interleaved(timed: Networks, machine: str) -> list[Figure]:
+    """Time all designs twice, interleaved, and compare the rankings.
 
     Args:
-        timed: The designs; three or more.
-        machine: "quiet" or "loaded".
+        timed: Three or more designs.
+        machine: Condition of the machine, "idle" or "loaded".
 
     Returns:
-        Kendall's tau of the two passes, and what bounds it.
+        Kendall's tau of the two passes, and the figures that bound it.
     """
     passes = [timed.time(range(len(timed.runs))).readings for _ in range(2)]
     first, second = (_logs(readings) for readings in passes)
@@ -38,17 +38,17 @@ def in_turn(timed: Networks, machine: str) -> list[Figure]:
     low, high = (np.log([getattr(r, end) for r in passes[0]]) for end in ("low", "high"))
     known = pairs(second, low, high)
     figure = functools.partial(
-        Figure, PART, machine=machine, made_from=f"{len(mean)} designs, timed in turn"
+        Figure, PART, machine=machine, made_from=f"{len(mean)} designs, interleaved"
     )
     return [
         figure("tau of two passes", tau(first, second), GOAL),
-        figure("tau to be expected of two passes with such noise", limit(mean, noise)),
+        figure("expected tau of two passes with this noise", expected_tau(mean, noise)),
         figure("noise of a pass (standard deviation of log latency)", noise),
-        figure("noise that allows the goal", allowed(mean)),
+        figure("noise at which the goal is reached", allowed_noise(mean)),
         figure("spread of the designs (standard deviation of log latency)", mean.std(ddof=1)),
-        figure("designs whose slots all fell back to dense", timed.alike / len(mean)),
+        figure("designs whose slots all fell back to dense", timed.all_dense / len(mean)),
         figure(
-            "pairs that the intervals of one pass tell apart, in the other order in the other",
+            "pairs decided by the intervals of one pass that are discordant in the other",
             known.misordered / max(1, known.decided),
             PAIRS_GOAL,
             made_from=f"{known.decided} pairs",
@@ -56,26 +56,26 @@ def in_turn(timed: Networks, machine: str) -> list[Figure]:
     ]
 
 
-def one_by_one(readings: Sequence[Sequence[Measurement]], machine: str) -> list[Figure]:
-    """Compare the orders in which repeated readings put networks.
+def compare_separate(readings: Sequence[Sequence[Measurement]], machine: str) -> list[Figure]:
+    """Compare the rankings by repeated readings of networks that are timed one at a time.
 
     Args:
-        readings: Of each network, each of them timed by itself.
-        machine: "quiet" or "loaded".
+        readings: Readings of each network.
+        machine: Condition of the machine, "idle" or "loaded".
 
     Returns:
-        Kendall's tau of two passes that follow each other: the mean; and their noise.
+        The mean of Kendall's tau of two consecutive passes, and the noise of a pass.
     """
     passes = [_logs(found) for found in zip(*readings, strict=True)]
     taus = [tau(first, second) for first, second in itertools.pairwise(passes)]
-    made_from = f"{len(readings)} networks, {len(passes)} passes, timed one by one"
-    words = {
+    made_from = f"{len(readings)} networks, {len(passes)} passes, timed one at a time"
+    values = {
         "tau of two passes": statistics.fmean(taus),
         "noise of a pass (standard deviation of log latency)": _noise(passes),
     }
     return [
         Figure(part=PART, machine=machine, figure=figure, value=value, made_from=made_from)
-        for figure, value in words.items()
+        for figure, value in values.items()
     ]
 
 
@@ -84,7 +84,7 @@ def _logs(readings: Sequence[Measurement]) -> Numbers:
 
 
 def _noise(passes: Sequence[Numbers]) -> float:
-    """Give the standard deviation from pass to pass, less what all designs have in common."""
+    """Return the standard deviation between passes without the part common to all designs."""
     logs = np.array(passes)
     logs -= logs.mean(axis=0)
     logs -= logs.mean(axis=1, keepdims=True)
@@ -92,31 +92,31 @@ def _noise(passes: Sequence[Numbers]) -> float:
     return math.sqrt(float((logs**2).sum()) / freedom)
 
 
-def limit(logs: Numbers, noise: float) -> float:
-    """Say what tau can be expected of two passes, by simulation.
+def expected_tau(logs: Numbers, noise: float) -> float:
+    """Compute the expected value of Kendall's tau of two passes by simulation.
 
     Args:
-        logs: (n,) logarithms of the latencies.
-        noise: Standard deviation of the normal distribution around each.
+        logs: Logarithms of the latencies, (n,).
+        noise: Standard deviation of the normally distributed noise of each logarithm.
 
     Returns:
-        The mean tau.
+        The mean of tau.
     """
     half = half_interval() * noise
     return ceiling(logs, logs - half, logs + half)
 
 
-def allowed(logs: Numbers) -> float:
-    """Say how much noise lets the goal be reached.
+def allowed_noise(logs: Numbers) -> float:
+    """Compute the largest noise with which the expected tau meets the goal.
 
     Args:
-        logs: (n,) logarithms of the latencies.
+        logs: Logarithms of the latencies, (n,).
 
     Returns:
-        The most noise with which the expected tau reaches it, in steps of 0.02 %; 0 if none.
+        The standard deviation of the noise in steps of 0.02 %; 0 if no noise is allowed.
     """
 
-    def too_much(steps: int) -> bool:
-        return not GOAL.met(limit(logs, steps * STEP))
+    def misses_goal(steps: int) -> bool:
+        return not GOAL.is_met(expected_tau(logs, steps * STEP))
 
-    return bisect.bisect(range(1, STEPS), False, key=too_much) * STEP
+    return bisect.bisect(range(1, STEPS), False, key=misses_goal) * STEP

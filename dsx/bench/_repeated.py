@@ -1,4 +1,4 @@
-"""Repeatability: the same networks, read again and again, in an order that is shuffled anew."""
+"""Repeatability of readings of the same networks, in an order that is shuffled each time."""
 
 import functools
 import multiprocessing
@@ -12,45 +12,55 @@ import torch
 from torch.utils.benchmark import Timer
 
 from dsx.bench._figures import Figure, Goal
-from dsx.bench._networks import SEED, Networks, networks, timing_of
+from dsx.bench._networks import SEED, Networks, build_networks, timing_of
 from dsx.conv.deploy import Choice
 from dsx.measure import Measurement
 from dsx.measure.timing import spread
 from dsx.process import torch_threads
 
 PART = "repeatability"
-GOALS = {"quiet": Goal(sign="<=", bound=0.05), "loaded": Goal(sign="<=", bound=0.10)}
+GOALS = {"idle": Goal(sign="<=", bound=0.05), "loaded": Goal(sign="<=", bound=0.10)}
 COST = Goal(sign="<=", bound=1.6)
 STORED, RAW, TIMER = "the stored value", "the raw median", "torch's adaptive_autorange"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeated:
-    """What repeated readings gave.
+    """Repeated readings.
 
     Args:
-        readings: Of each network.
-        others: Seconds that torch's own timer says, of each network.
-        seconds: That dsx's readings took.
-        own_seconds: Those of the networks' own blocks.
+        readings: Readings of each network.
+        torch_seconds: Seconds by torch's own timer for each network.
+        seconds: Duration of the readings of dsx.
+        own_seconds: Duration of the blocks of the networks alone.
     """
 
     readings: Sequence[Sequence[Measurement]]
-    others: Sequence[Sequence[float]]
+    torch_seconds: Sequence[Sequence[float]]
     seconds: float
     own_seconds: float
 
     def values(self, kind: str) -> list[list[float]]:
-        """Give the numbers of one kind, of each network."""
-        if kind == TIMER:
-            return [list(own) for own in self.others]
-        return [[_number(reading, kind) for reading in own] for own in self.readings]
-
-    def figures(self, machine: str) -> list[Figure]:
-        """Sum it up.
+        """Return the values of one kind.
 
         Args:
-            machine: "quiet" or "loaded".
+            kind: One of `STORED`, `RAW` and `TIMER`.
+
+        Returns:
+            The values of each network, in milliseconds or, of torch's timer, in seconds.
+        """
+        if kind == TIMER:
+            return [list(own) for own in self.torch_seconds]
+        return [[_value(reading, kind) for reading in own] for own in self.readings]
+
+    def figures(self, machine: str) -> list[Figure]:
+        """Compute spread, coverage and cost of the readings.
+
+        Args:
+            machine: Condition of the machine, "idle" or "loaded".
+
+        Returns:
+            The figures.
         """
         made_from = f"{len(self.readings)} networks, {len(self.readings[0])} readings each"
 
@@ -65,12 +75,14 @@ class Repeated:
             ]
         return [
             *spreads,
-            figure(PART, "readings whose interval holds the network's median", self._covered()),
+            figure(
+                PART, "readings whose interval contains the median of the network", self._covered()
+            ),
             figure(PART, "readings that are unconverged", self._share(lambda r: not r.converged)),
             figure(PART, "readings that are noisy", self._share(lambda r: r.noisy)),
             figure(
                 "cost",
-                "seconds of timing over seconds of the network's own blocks",
+                "duration of the timing over that of the blocks of the network",
                 self.seconds / self.own_seconds,
                 COST,
             ),
@@ -84,28 +96,28 @@ class Repeated:
         ]
         return sum(held) / len(held)
 
-    def _share(self, is_marked: Callable[[Measurement], bool]) -> float:
-        marked = [is_marked(reading) for own in self.readings for reading in own]
-        return sum(marked) / len(marked)
+    def _share(self, is_flagged: Callable[[Measurement], bool]) -> float:
+        flagged = [is_flagged(reading) for own in self.readings for reading in own]
+        return sum(flagged) / len(flagged)
 
 
-def _number(reading: Measurement, kind: str) -> float:
+def _value(reading: Measurement, kind: str) -> float:
     return reading.value if kind == STORED else timing_of(reading).raw_ms
 
 
 def repeat(timed: Networks, times: int) -> Repeated:
-    """Read each network many times, by dsx and right after it by torch's own timer.
+    """Time each network repeatedly, by dsx and immediately afterwards by torch's own timer.
 
     Args:
         timed: The networks.
-        times: How often.
+        times: Number of readings of each network.
 
     Returns:
         All readings.
     """
     order = list(range(len(timed.runs)))
     readings: list[list[Measurement]] = [[] for _ in order]
-    others: list[list[float]] = [[] for _ in order]
+    torch_seconds: list[list[float]] = [[] for _ in order]
     seconds = own_seconds = 0.0
     rng = random.Random(SEED)
     for _ in range(times):
@@ -115,26 +127,31 @@ def repeat(timed: Networks, times: int) -> Repeated:
             readings[number] += found.readings
             seconds += found.seconds
             own_seconds += found.own_seconds
-            others[number].append(_by_torch(timed, number))
-    return Repeated(readings=readings, others=others, seconds=seconds, own_seconds=own_seconds)
+            torch_seconds[number].append(_time_by_torch(timed, number))
+    return Repeated(
+        readings=readings,
+        torch_seconds=torch_seconds,
+        seconds=seconds,
+        own_seconds=own_seconds,
+    )
 
 
-def _by_torch(timed: Networks, number: int) -> float:
-    """Give the median seconds that torch's own timer finds, in the same time at most."""
+def _time_by_torch(timed: Networks, number: int) -> float:
+    """Return the median of torch's own timer in seconds, with the same time budget."""
     timer = Timer("run()", globals={"run": timed.runs[number]}, num_threads=timed.measure.threads)
     with torch_threads(timed.measure.threads), torch.inference_mode():
         return float(timer.adaptive_autorange(max_run_time=timed.measure.budget_seconds).median)
 
 
-def in_processes(timed: Networks, processes: int) -> list[Figure]:
-    """Read each network once in each of several fresh processes, one process at a time.
+def repeat_in_processes(timed: Networks, processes: int) -> list[Figure]:
+    """Time each network once in each of several fresh processes, one process at a time.
 
     Args:
-        timed: The networks, with forms and references that the processes take over.
-        processes: How many.
+        timed: Networks whose deployed forms and reference times the processes use.
+        processes: Number of processes.
 
     Returns:
-        The spread over processes.
+        The spread between processes.
     """
     count = len(timed.runs)
     context = multiprocessing.get_context("spawn")
@@ -143,7 +160,7 @@ def in_processes(timed: Networks, processes: int) -> list[Figure]:
         with ProcessPoolExecutor(1, mp_context=context) as process:
             found.append(
                 process.submit(
-                    _read_once,
+                    _time_once,
                     timed.space,
                     count,
                     timed.measure.budget_seconds,
@@ -154,12 +171,12 @@ def in_processes(timed: Networks, processes: int) -> list[Figure]:
             )
     figures = []
     for kind in (STORED, RAW):
-        own = [spread([_number(readings[n], kind) for readings in found]) for n in range(count)]
+        own = [spread([_value(readings[n], kind) for readings in found]) for n in range(count)]
         for which, value in (("median", statistics.median(own)), ("worst", max(own))):
             figures.append(
                 Figure(
                     part=PART,
-                    machine="quiet, fresh processes",
+                    machine="idle, fresh processes",
                     figure=f"spread of {kind}, {which} network",
                     value=value,
                     made_from=f"{count} networks, {processes} processes",
@@ -168,7 +185,7 @@ def in_processes(timed: Networks, processes: int) -> list[Figure]:
     return figures
 
 
-def _read_once(
+def _time_once(
     space: str,
     count: int,
     budget_seconds: float,
@@ -176,36 +193,36 @@ def _read_once(
     reference_times: Mapping[str, float],
     seed: int,
 ) -> list[Measurement]:
-    timed = networks(space, count, budget_seconds, form_cache, reference_times)
+    timed = build_networks(space, count, budget_seconds, form_cache, reference_times)
     order = list(range(count))
     random.Random(seed).shuffle(order)
     readings = {number: timed.time([number]).readings[0] for number in order}
     return [readings[number] for number in range(count)]
 
 
-def moved(quiet: Repeated, busy: Repeated) -> list[Figure]:
-    """Compare what a loaded machine says of the networks with what a quiet one says.
+def compare_loaded(idle: Repeated, loaded: Repeated) -> list[Figure]:
+    """Compare the readings on a loaded machine with those on an idle machine.
 
     Args:
-        quiet: Readings of the networks.
-        busy: Readings of the same networks on a loaded machine.
+        idle: Readings of the networks on an idle machine.
+        loaded: Readings of the same networks on a loaded machine.
 
     Returns:
-        How far off the median of each network's readings is, for each kind of number.
+        The relative deviation of the median of each network, for each kind of value.
     """
     figures = []
     for kind in (STORED, RAW, TIMER):
-        off = [
+        deviations = [
             abs(statistics.median(ours) / statistics.median(theirs) - 1)
-            for ours, theirs in zip(busy.values(kind), quiet.values(kind), strict=True)
+            for ours, theirs in zip(loaded.values(kind), idle.values(kind), strict=True)
         ]
         figures.append(
             Figure(
                 part=PART,
                 machine="loaded",
-                figure=f"{kind} away from that of the quiet machine, median network",
-                value=statistics.median(off),
-                made_from=f"{len(off)} networks",
+                figure=f"deviation of {kind} from the idle machine, median network",
+                value=statistics.median(deviations),
+                made_from=f"{len(deviations)} networks",
             )
         )
     return figures

@@ -1,4 +1,4 @@
-"""Searches: whether one that runs beside others finds the latencies that it finds alone."""
+"""Effect of concurrent searches on the latencies that each of them measures."""
 
 import functools
 import math
@@ -13,76 +13,78 @@ from dsx.bench._networks import SEED
 from dsx.errors import WorkFailed
 from dsx.files import scratch
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
-from dsx.store.database import open_database
-from dsx.store.studies import find_study, load_values
+from dsx.store.studies import Study, load_values
 
 PART = "searches"
 GOAL = Goal(sign="<=", bound=1.5)
-"""About 1: of two samples of ten from one distribution it is a little more now and then."""
+"""Slightly more than 1, since two samples of ten values from one distribution may differ."""
 COMMAND = (sys.executable, "-m", "dsx", "search", "--seed", str(SEED))
 
 Latencies = Mapping[str, float]
 """Milliseconds by design id."""
 
 
-def compare(space: str, at_once: int, trials: int) -> list[Figure]:
-    """Search alone, then beside others, then alone again; all of them draw the same designs.
+def compare_searches(space: str, concurrent: int, trials: int) -> list[Figure]:
+    """Search alone, then concurrently, then alone again, always with the same sampled designs.
 
     Args:
-        space: Name or file.
-        at_once: How many search beside each other, each in a study and a database of its own.
-        trials: Of each search.
+        space: Name or file of the search space.
+        concurrent: Number of concurrent searches, each with its own study and database.
+        trials: Number of trials of each search.
 
     Returns:
-        How far the latencies lie apart.
+        The deviations of the latencies.
     """
     with scratch() as folder:
-        first, *files, last = (Path(folder, f"{number}.db") for number in range(at_once + 2))
-        (alone,) = search(space, [first], trials)
-        together = search(space, files, trials)
-        (again,) = search(space, [last], trials)
-    return figures(alone, again, together)
+        first, *files, last = (Path(folder, f"{number}.db") for number in range(concurrent + 2))
+        (alone,) = run_searches(space, [first], trials)
+        together = run_searches(space, files, trials)
+        (again,) = run_searches(space, [last], trials)
+    return deviation_figures(alone, again, together)
 
 
-def search(space: str, databases: Sequence[Path], trials: int) -> list[Latencies]:
-    """Run `dsx search` for each of several databases, all at once.
+def run_searches(
+    space: str, databases: Sequence[Path], trials: int, command: Sequence[str] = COMMAND
+) -> list[Latencies]:
+    """Run `dsx search` for several databases concurrently.
 
     Args:
-        space: Name or file.
-        databases: Files that are not there yet.
-        trials: Of each search.
+        space: Name or file of the search space.
+        databases: Files that do not exist yet.
+        trials: Number of trials of each search.
+        command: Command that runs a search.
 
     Returns:
-        What each has measured.
+        The latencies that each search has measured.
 
     Raises:
-        WorkFailed: If one of them fails.
+        WorkFailed: If a search fails.
     """
-    begun = {}
+    started = {}
     try:
         for file in databases:
-            begun[file] = _begin(space, file, trials)
-        for file, process in begun.items():
+            started[file] = _start(command, space, file, trials)
+        for file, process in started.items():
             if process.wait():
                 last = file.with_suffix(".log").read_text().strip().splitlines()[-1:]
-                raise WorkFailed(f"a search of the benchmark has failed: {' '.join(last)}")
+                raise WorkFailed(f"a search of the benchmark failed: {' '.join(last)}")
     finally:
-        for process in begun.values():
+        for process in started.values():
             process.kill()
             process.wait()
-    return [_latencies(file) for file in begun]
+    return [_latencies(file) for file in started]
 
 
-def _begin(space: str, file: Path, trials: int) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], space: str, file: Path, trials: int) -> subprocess.Popen[bytes]:
     own = ("--trials", str(trials), "--study", file.stem, "--storage", f"sqlite:///{file}")
     with file.with_suffix(".log").open("w") as log:
-        return subprocess.Popen([*COMMAND, space, *own], stdout=subprocess.DEVNULL, stderr=log)
+        return subprocess.Popen([*command, space, *own], stdout=subprocess.DEVNULL, stderr=log)
 
 
 def _latencies(file: Path) -> Latencies:
-    engine = open_database(f"sqlite:///{file}", create=False)
-    values = load_values(engine, find_study(engine, None))
-    engine.dispose()
+    study = Study.open(f"sqlite:///{file}", None)
+    values = load_values(study)
+    study.engine.dispose()
     return {
         design: measured[LATENCY].value
         for design, measured in values.items()
@@ -90,37 +92,39 @@ def _latencies(file: Path) -> Latencies:
     }
 
 
-def figures(alone: Latencies, again: Latencies, together: Sequence[Latencies]) -> list[Figure]:
-    """Compare what searches have measured.
+def deviation_figures(
+    alone: Latencies, again: Latencies, together: Sequence[Latencies]
+) -> list[Figure]:
+    """Compare the latencies of searches.
 
     Args:
-        alone: By one that ran alone.
-        again: By another one that ran alone.
-        together: By each that ran beside others.
+        alone: Latencies of a search that ran alone.
+        again: Latencies of another search that ran alone.
+        together: Latencies of each of the concurrent searches.
 
     Returns:
-        The deviations of the same designs, and the ratio of their medians.
+        The median deviations for the same designs, and their ratio.
     """
-    own = _deviations(alone, again)
-    beside = [one for latencies in together for one in _deviations(alone, latencies)]
-    apart, farther = statistics.median(own), statistics.median(beside)
+    separate = _deviations(alone, again)
+    concurrent = [one for latencies in together for one in _deviations(alone, latencies)]
+    expected, found = statistics.median(separate), statistics.median(concurrent)
 
     figure = functools.partial(
         Figure,
         PART,
-        machine=f"{len(together)} at once",
-        made_from=f"{len(beside)} pairs of latencies",
+        machine=f"{len(together)} concurrent",
+        made_from=f"{len(concurrent)} pairs of latencies",
     )
-    own_pairs = f"{len(own)} pairs of latencies"
+    pairs = f"{len(separate)} pairs of latencies"
     return [
-        figure("deviation of one search alone from itself", apart, made_from=own_pairs),
-        figure("deviation of one among others from one alone", farther),
-        figure("the second over the first", farther / apart, GOAL),
+        figure("deviation between two searches that run alone", expected, made_from=pairs),
+        figure("deviation of a concurrent search from one that runs alone", found),
+        figure("the second over the first", found / expected, GOAL),
     ]
 
 
 def _deviations(ours: Latencies, theirs: Latencies) -> list[float]:
-    """How far the latencies of the designs that both have lie apart, as differences of logs."""
+    """Return the differences of the logarithms of the latencies of the common designs."""
     both = sorted(ours.keys() & theirs.keys())
     if not both:
         raise WorkFailed("the searches of the benchmark have no design in common")

@@ -1,4 +1,4 @@
-"""The same training three times: by dsx, by a bare loop, and with a DataLoader."""
+"""The same training by dsx, by a bare loop, and with a DataLoader."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,28 +11,29 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from dsx.allocator import keep_freed_memory
 from dsx.bench._blocks import Block
 from dsx.data import TensorSplit
 from dsx.data.digits import load
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space.yaml import Train
-from dsx.train import chosen_precision, keep_freed_memory, train
+from dsx.train import chosen_precision, train
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A training to be measured.
+    """A training to be timed.
 
     Args:
-        name: What is trained on.
-        width: Of the network, a SmallCnn.
-        channels: Of the images.
-        images: How many; None for the digits.
-        batch: Images in a step.
-        epochs: Of one block.
-        rounds: Blocks of each contender.
+        name: Name of the data.
+        width: Width of the network, a `SmallCnn`.
+        channels: Number of channels of an image.
+        images: Number of images; None for the dataset `digits`.
+        batch: Number of images of a training step.
+        epochs: Number of epochs of one block.
+        rounds: Number of blocks of each contender.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Work:
 
     @property
     def settings(self) -> Train:
-        """The fast settings: those that change nothing but the speed."""
+        """Settings for the highest speed with the same training."""
         return Train(
             epochs=self.epochs,
             batch_size=self.batch,
@@ -56,13 +57,13 @@ class Work:
         )
 
     def network(self) -> SmallCnn:
-        """Build the network."""
+        """Return the network with fixed initial weights."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return SmallCnn(self.width, self.channels)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Give the images, (N, C, H, W), and their labels."""
+        """Return the images, (N, C, H, W), and their labels."""
         if self.images is None:
             split = load().train
             return next(split.batches(torch.arange(len(split)), len(split)))
@@ -70,8 +71,16 @@ class Work:
         return images, torch.arange(self.images) % 10
 
 
-def by_dsx(work: Work) -> Block:
-    """Prepare dsx's own loop."""
+def prepare_dsx(work: Work) -> Block:
+    """Prepare the training loop of dsx.
+
+    Args:
+        work: The training.
+
+    Returns:
+        A block that trains once and returns the number of images.
+    """
+    keep_freed_memory()
     network = work.network()
     images, labels = work.tensors()
     split = TensorSplit(images=images, labels=labels)
@@ -84,8 +93,15 @@ def by_dsx(work: Work) -> Block:
     return block
 
 
-def by_hand(work: Work) -> Block:
-    """Prepare a bare loop over the same tensors, under the same settings."""
+def prepare_bare_loop(work: Work) -> Block:
+    """Prepare a bare loop over the same tensors with the same settings.
+
+    Args:
+        work: The training.
+
+    Returns:
+        A block that trains once and returns the number of images.
+    """
     keep_freed_memory()
     network, (images, labels) = work.network(), work.tensors()
     steps = len(images) // work.batch
@@ -121,8 +137,15 @@ def by_hand(work: Work) -> Block:
     return block
 
 
-def by_loader(work: Work) -> Block:
-    """Prepare what one writes first: a DataLoader with default settings, plain float32."""
+def prepare_data_loader(work: Work) -> Block:
+    """Prepare a straightforward loop over a DataLoader with default settings in float32.
+
+    Args:
+        work: The training.
+
+    Returns:
+        A block that trains once and returns the number of images.
+    """
     network, (images, labels) = work.network(), work.tensors()
     loader = DataLoader(TensorDataset(images, labels), work.batch, shuffle=True)
 
@@ -151,7 +174,7 @@ def by_loader(work: Work) -> Block:
 
 
 CONTENDERS: dict[str, Callable[[Work], Block]] = {
-    "dsx": by_dsx,
-    "bare loop": by_hand,
-    "DataLoader": by_loader,
+    "dsx": prepare_dsx,
+    "bare loop": prepare_bare_loop,
+    "DataLoader": prepare_data_loader,
 }

@@ -1,12 +1,12 @@
-"""Latency: how far measured latencies can be trusted.
+"""Reliability of measured latencies.
 
-Four questions, on a machine that is otherwise idle and with a process that keeps one core at work:
-does a reading repeat, does the order of designs repeat, do searches disturb each other, and what
-does measuring cost beside what is measured. The networks are designs of the space `digits`, drawn
-with a fixed seed, in the forms that a search would deploy.
+The benchmark measures, on an otherwise idle machine and with one loaded core, the repeatability of
+readings, the agreement of rankings, the effect of concurrent searches, and the overhead of the
+timing. The networks are designs of the space `digits`, sampled with a fixed seed, in the deployed
+forms that a search would select.
 
-It takes about eleven minutes on two cores. torch's own timer (`adaptive_autorange`) reads the same
-networks in the same order, each reading right after dsx's, for at most the same time.
+It takes about eleven minutes on two cores. torch's own timer (`adaptive_autorange`) times the same
+networks in the same order, each immediately after the reading of dsx and with the same time budget.
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsx.bench import _order, _repeated, _searches
-from dsx.bench._base import Bench, Row, Tell
-from dsx.bench._figures import Figure, say
-from dsx.bench._load import loaded
-from dsx.bench._networks import networks
+from dsx.bench._base import Bench, Report, Row
+from dsx.bench._figures import Figure, describe
+from dsx.bench._load import load_one_core
+from dsx.bench._networks import build_networks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is measured.
+    """The size of the benchmark.
 
     Args:
-        space: Whose designs, by name or file.
-        networks: Read again and again.
-        readings: Of each.
-        processes: Fresh ones, in each of which they are read once more.
-        designs: Brought into an order.
-        searches: At once.
-        trials: Of each search.
-        budget_seconds: For one reading.
+        space: Name or file of the search space.
+        networks: Number of networks that are timed repeatedly.
+        readings: Number of readings of each network.
+        processes: Number of fresh processes in which each network is timed once more.
+        designs: Number of designs that are ranked.
+        searches: Number of concurrent searches.
+        trials: Number of trials of each search.
+        budget_seconds: Time budget of one reading in seconds.
     """
 
     space: str
@@ -67,73 +67,81 @@ TINY = Size(
 )
 
 
-def repeatability(size: Size, tell: Tell) -> list[Figure]:
-    """Read the same networks again and again.
+def repeatability(size: Size, report: Report) -> list[Figure]:
+    """Time the same networks repeatedly.
 
     Args:
-        size: How much.
-        tell: Told what is done.
+        size: Size of the benchmark.
+        report: Function that receives each part.
 
     Returns:
-        Spread, coverage and cost, and the order that such readings give.
+        Spread, coverage and cost of the readings, and the agreement of their rankings.
     """
-    timed = networks(size.space, size.networks, size.budget_seconds)
-    tell("repeatability: quiet")
-    quiet = _repeated.repeat(timed, size.readings)
-    tell("repeatability: fresh processes")
-    figures = quiet.figures("quiet") + _repeated.in_processes(timed, size.processes)
-    tell("repeatability: one core loaded")
-    with loaded():
-        busy = _repeated.repeat(timed, size.readings)
-    figures += busy.figures("loaded") + _repeated.moved(quiet, busy)
-    for machine, found in (("quiet", quiet), ("loaded", busy)):
-        figures += _order.one_by_one(found.readings, machine)
+    timed = build_networks(size.space, size.networks, size.budget_seconds)
+    report("repeatability: idle")
+    idle = _repeated.repeat(timed, size.readings)
+    report("repeatability: fresh processes")
+    figures = idle.figures("idle") + _repeated.repeat_in_processes(timed, size.processes)
+    report("repeatability: one core loaded")
+    with load_one_core():
+        loaded = _repeated.repeat(timed, size.readings)
+    figures += loaded.figures("loaded") + _repeated.compare_loaded(idle, loaded)
+    for machine, found in (("idle", idle), ("loaded", loaded)):
+        figures += _order.compare_separate(found.readings, machine)
     return figures
 
 
-def order(size: Size, tell: Tell) -> list[Figure]:
-    """Time the same designs twice.
+def order(size: Size, report: Report) -> list[Figure]:
+    """Rank the same designs twice.
 
     Args:
-        size: How many.
-        tell: Told what is done.
+        size: Size of the benchmark.
+        report: Function that receives each part.
 
     Returns:
-        How well the orders agree.
+        The agreement of the rankings.
     """
-    timed = networks(size.space, size.designs, size.budget_seconds)
-    tell("order: quiet")
-    figures = _order.in_turn(timed, "quiet")
-    tell("order: one core loaded")
-    with loaded():
-        return figures + _order.in_turn(timed, "loaded")
+    timed = build_networks(size.space, size.designs, size.budget_seconds)
+    report("order: idle")
+    figures = _order.compare_interleaved(timed, "idle")
+    report("order: one core loaded")
+    with load_one_core():
+        return figures + _order.compare_interleaved(timed, "loaded")
 
 
-def searches(size: Size, tell: Tell) -> list[Figure]:
-    """Search alone and beside others.
+def searches(size: Size, report: Report) -> list[Figure]:
+    """Search alone and concurrently.
 
     Args:
-        size: How many searches, of how many trials.
-        tell: Told what is done.
+        size: Size of the benchmark.
+        report: Function that receives each part.
 
     Returns:
-        How far their latencies lie apart.
+        The deviations of the latencies.
     """
-    tell(f"searches: one and {size.searches} at once")
-    return _searches.compare(size.space, size.searches, size.trials)
+    report(f"searches: one, then {size.searches} concurrently")
+    return _searches.compare_searches(size.space, size.searches, size.trials)
 
 
 PARTS = (repeatability, order, searches)
 
 
-def run(quick: bool, tell: Tell) -> Sequence[Row]:
-    """Measure all parts."""
+def run(quick: bool, report: Report) -> Sequence[Row]:
+    """Measure all parts.
+
+    Args:
+        quick: Whether to run a quick trial of the benchmark, whose results are meaningless.
+        report: Function that receives each part.
+
+    Returns:
+        A row for each figure.
+    """
     size = TINY if quick else FULL
-    return [figure.row() for part in PARTS for figure in part(size, tell)]
+    return [figure.row() for part in PARTS for figure in part(size, report)]
 
 
 BENCH = Bench(
-    measures="latency: whether readings and orders repeat, on a quiet and on a busy machine",
+    measures="latency: repeatability of readings and rankings on an idle and on a loaded machine",
     run=run,
-    say=say,
+    describe=describe,
 )

@@ -1,9 +1,9 @@
-"""Train: dsx's loop against a bare loop, and against a DataLoader in plain float32.
+"""Speed of the training loop of dsx compared with a bare loop and with a DataLoader in float32.
 
-All three train the same network on the same images, each in a process of its own with one thread,
-block by block in turn. dsx uses its fast settings: `precision: auto`, `channels_last: true`, and
-the memory of one step for the next. The bare loop is given all of these, so that it shows what
-dsx's loop costs; the DataLoader has default settings, so that it shows what all of it is worth.
+All three train the same network on the same images, each in a separate process with one thread, in
+interleaved blocks. dsx uses its fast settings: `precision: auto`, `channels_last: true`, and reuse
+of freed memory. The bare loop uses the same settings and shows the overhead of the loop of dsx; the
+DataLoader uses default settings and shows the total gain.
 """
 
 import functools
@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dsx.bench._base import Bench, Row, Tell
+from dsx.bench._base import Bench, Report, Row
 from dsx.bench._blocks import THREADS, Contenders, Sample, ratio
 from dsx.bench._trainings import CONTENDERS, Work
 from dsx.train import chosen_precision
@@ -29,7 +29,7 @@ GOALS = {"bare loop": 0.95, "DataLoader": 1.5}
 
 @dataclass(frozen=True, kw_only=True)
 class _Result:
-    """One comparison."""
+    """The comparison of dsx with another contender."""
 
     work: Work
     other: str
@@ -37,7 +37,7 @@ class _Result:
     theirs: list[Sample]
 
     def row(self) -> Row:
-        """Put it into words and numbers."""
+        """Return the comparison as a row of the results."""
         middle, low, high = ratio(self.ours, self.theirs)
         goal = GOALS[self.other]
         settings = {"bare loop": "same settings", "DataLoader": "float32, defaults"}
@@ -61,22 +61,37 @@ def _speed(samples: list[Sample]) -> int:
     return round(statistics.median(sample.speed for sample in samples))
 
 
-def run(quick: bool, tell: Tell) -> Sequence[Row]:
-    """Measure all trainings."""
+def run(quick: bool, report: Report) -> Sequence[Row]:
+    """Time all trainings.
+
+    Args:
+        quick: Whether to run a quick trial of the benchmark, whose results are meaningless.
+        report: Function that receives the name of each training.
+
+    Returns:
+        A row for each comparison.
+    """
     rows = []
     with Contenders(CONTENDERS) as contenders:
         for work in TINY if quick else WORKS:
-            tell(f"training on {work.name}")
+            report(f"training on {work.name}")
             prepared = {name: functools.partial(own, work) for name, own in CONTENDERS.items()}
-            samples = contenders.in_turn(prepared, work.rounds)
+            samples = contenders.run_interleaved(prepared, work.rounds)
             for other in GOALS:
                 result = _Result(work=work, other=other, ours=samples["dsx"], theirs=samples[other])
                 rows.append(result.row())
     return rows
 
 
-def say(row: Row) -> str:
-    """Put a comparison into a sentence."""
+def describe(row: Row) -> str:
+    """Describe a comparison in one sentence.
+
+    Args:
+        row: Row of this benchmark.
+
+    Returns:
+        The sentence.
+    """
     return (
         f"{row['training']}: dsx ({row['dsx']}) is {row['times_as_fast']} ({row['low']} to "
         f"{row['high']}) times as fast as {row['against']}: {row['images_per_s']} against "
@@ -86,7 +101,7 @@ def say(row: Row) -> str:
 
 
 BENCH = Bench(
-    measures="training: dsx's loop against a bare loop, and against a DataLoader in float32",
+    measures="training: speed compared with a bare loop and with a DataLoader in float32",
     run=run,
-    say=say,
+    describe=describe,
 )

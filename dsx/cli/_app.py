@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from dsx.allocator import keep_freed_memory
 from dsx.cli import (
     archive,
     bench,
+    dashboard,
     doctor,
     export,
     ls,
@@ -18,6 +20,7 @@ from dsx.cli import (
     profile,
     refine,
     search,
+    show,
     space,
 )
 from dsx.cli._failing import failing_in_one_line
@@ -66,11 +69,14 @@ def options(
     context.obj.debug = debug
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+    else:
+        keep_freed_memory()
 
 
 for command in (
     search.search,
     pareto.pareto,
+    show.show,
     export.export,
     refine.refine,
     measure.measure,
@@ -80,6 +86,7 @@ for command in (
     ls.ls,
     bench.bench,
     doctor.doctor,
+    dashboard.dashboard,
 ):
     app.command()(failing_in_one_line(command))
 

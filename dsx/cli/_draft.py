@@ -11,7 +11,7 @@ from dsx.errors import DsxError, quoted, unwritable_in_one_line
 from dsx.nets import image_shape
 from dsx.space import Draft, draft_space
 from dsx.space.yaml import read_source
-from dsx.trust import give
+from dsx.trust import trust_paths
 
 MOST_NUMBERS = 100_000_000
 """In an image."""
@@ -31,7 +31,7 @@ def draft(model: str, arguments: str, shape: str | None) -> Draft:
     Raises:
         DsxError: If an option cannot be read, or the network cannot be used.
     """
-    give([model])
+    trust_paths([model])
     return draft_space(model, _arguments(arguments), _shape(model, shape))
 
 

@@ -1,7 +1,7 @@
 """Options and steps that the commands for one design share."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +13,6 @@ from dsx.errors import DsxError, quoted
 
 if TYPE_CHECKING:
     from dsx.cli._single import Asked
-    from dsx.search.design import Single
-
-    Opening = Callable[[Callable[[str], None]], Single]
-    """Opens the database, given a function that is told what is done next."""
 
 
 class Dtype(StrEnum):
@@ -94,6 +90,7 @@ def find_design(
     space: str | None,
     trust: bool,
     settings: dict[str, object],
+    patience: float,
 ) -> "Asked":
     """Find the design that a command line names, and print the notes about it.
 
@@ -105,6 +102,7 @@ def find_design(
         space: The user's own space file of the study.
         trust: Whether code that only the database names may run.
         settings: Keys of `measure` and their values; None for the value of the space.
+        patience: Seconds to wait for a database server that becomes unreachable.
 
     Returns:
         The design and its space.
@@ -113,18 +111,17 @@ def find_design(
         DsxError: If there is no such design, or an option does not apply.
     """
     name, dials = _parsed(words)
-    of_study = study is not None or pick is not None
-    _check_origin(name, of_study, space is not None or trust)
+    space = _named_space(name, space)
     from dsx.cli._single import asked, chosen, start_of
     from dsx.report.front import print_message
     from dsx.report.text import working
 
-    # What the network's own code prints is no result.
+    # The output of the network's own code is not a result.
     with working("reading the space"), redirect_stdout(sys.stderr):
-        if of_study:
-            base = chosen(study, pick, dials, storage, vouched(space, trust), trust)
+        if study is None and pick is None:
+            base = start_of(space or "digits", dials)
         else:
-            base = start_of(name or "digits", dials)
+            base = chosen(study, pick, dials, storage, vouched(space, trust), trust, patience)
         found = asked(base, dials, settings)
     for note in found.notes:
         print_message(note)
@@ -137,9 +134,12 @@ def _parsed(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     return (words[0], words[1:]) if named else (None, words)
 
 
-def _check_origin(name: str | None, of_study: bool, vouching: bool) -> None:
-    """Check where the design is from, before any code of a space file runs."""
-    if vouching and not of_study:
-        raise DsxError("--space and --trust: are about a design of a study: name it by --study")
-    if name is not None and of_study:
-        raise DsxError(f"--study and --pick: have a space of their own; leave out {quoted(name)}")
+def _named_space(word: str | None, option: str | None) -> str | None:
+    """Return the space, which can be named in two ways.
+
+    Raises:
+        DsxError: If both are given; they state the same thing, so that one of them is a mistake.
+    """
+    if word is not None and option is not None:
+        raise DsxError(f"--space: the space is given twice: {quoted(word)} and {quoted(option)}")
+    return option if word is None else word

@@ -31,7 +31,7 @@ class NextCommands:
     def command(self, name: str, *words: str) -> str:
         """Write a command about the study."""
         place = storage_words(self.storage, DEFAULT_STORAGE)
-        mixed = ["--mix-devices"] if self.mix_devices and name == "pareto" else []
+        mixed = ["--mix-devices"] if self.mix_devices and name in ("pareto", "show") else []
         return command_line(name, self.study, *place, *mixed, *words)
 
     def hints(self, found: "Front") -> "Hints":
@@ -55,14 +55,14 @@ class NextCommands:
                 "password, which is not printed."
             )
 
-    def say_marked(self, marked: int) -> None:
+    def say_flagged(self, flagged: int) -> None:
         """Print how the latencies from bad conditions are measured again, if there are any."""
         from dsx.report.front import print_message
         from dsx.report.text import flagged_note
 
-        if marked:
+        if flagged:
             command = self.command("refine", "--for", "2m", *self.own)
-            print_message(f"{flagged_note(marked)}; to measure again: {command}")
+            print_message(f"{flagged_note(flagged)}; to measure again: {command}")
 
     def say_outcomes(self, found: "Front") -> None:
         """Print why candidates failed or violate a constraint, and how all failures are listed."""

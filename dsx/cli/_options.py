@@ -25,6 +25,18 @@ class Format(StrEnum):
 StudyArgument = Annotated[
     str | None, typer.Argument(help="Name of the study; left out: the newest of the database.")
 ]
+StudyOrFolderArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name of the study, or path of an archived study, with a slash: studies/digits, "
+        "./digits.  [default: the newest study of the database]",
+        metavar="[STUDY|FOLDER]",
+    ),
+]
+PICK_HELP = (
+    "Design: knee, baseline, an objective (the best design in it), a design id or at least its "
+    "first 4 characters, or '#' and a trial number."
+)
 StorageOption = Annotated[
     str,
     typer.Option(
@@ -108,10 +120,10 @@ def vouched(space: str | None, trust: bool) -> "SearchSpace | None":
         SpaceError: If it does not hold together.
     """
     from dsx.space import load_space
-    from dsx.trust import give_all
+    from dsx.trust import trust_all_paths
 
     if trust:
-        give_all()
+        trust_all_paths()
     # What the network's own code prints is no result.
     with redirect_stdout(sys.stderr):
         return None if space is None else load_space(space)

@@ -4,7 +4,7 @@ import os
 import shlex
 from collections.abc import Sequence
 
-from dsx.secret import hidden
+from dsx.secret import redact_url
 
 STORAGE_VARIABLE = "DSX_STORAGE"
 
@@ -44,7 +44,7 @@ def storage_words(storage: str, default: str) -> list[str]:
         its password is not printed.
     """
     known = os.environ.get(STORAGE_VARIABLE, default)
-    return [] if storage == known or hidden(storage) != storage else ["--storage", storage]
+    return [] if storage == known or redact_url(storage) != storage else ["--storage", storage]
 
 
 def lacks_password(storage: str) -> bool:
@@ -56,11 +56,11 @@ def lacks_password(storage: str) -> bool:
     Returns:
         Whether its URL has a password, and is not that of the variable.
     """
-    return storage != os.environ.get(STORAGE_VARIABLE) and hidden(storage) != storage
+    return storage != os.environ.get(STORAGE_VARIABLE) and redact_url(storage) != storage
 
 
 def _shown(word: str) -> str:
     """Hide the password of a database, but leave a name that an existing file has as it is."""
     # A pathlib.Path would raise an error for what no file system could have.
     is_name = os.path.exists(word)  # noqa: PTH110
-    return word if is_name else hidden(word)
+    return word if is_name else redact_url(word)

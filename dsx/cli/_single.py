@@ -1,19 +1,21 @@
 """Bring together what `dsx measure` needs: the space, the design, and how it is measured."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from dsx.activity import OnStatus
 from dsx.errors import DsxError
-from dsx.measure import this_device
 from dsx.measure.backends import refusal
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
-from dsx.space import Design, SearchSpace, load_space, outside, read_settings, remeasured
-from dsx.trust import give
+from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
+from dsx.store.measurements import MeasurementStore, open_measurements
+from dsx.store.studies import Study
+from dsx.trust import trust_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,7 @@ class Asked:
         about: Where the design is from, as plain JSON values.
         notes: What the user should know of it.
         weights: Its trained weights, where a study keeps them.
+        measurements: Measurements in the database of the study; None for a design of no study.
     """
 
     space: SearchSpace
@@ -33,25 +36,20 @@ class Asked:
     about: Mapping[str, object]
     notes: Sequence[str]
     weights: Mapping[str, Tensor] | None
+    measurements: MeasurementStore | None
 
     def single(
-        self,
-        storage: str,
-        train: bool,
-        fresh: bool,
-        patience: float,
-        doing: Callable[[str], None],
+        self, storage: str, train: bool, fresh: bool, patience: float, on_status: OnStatus
     ) -> Single:
-        """Open the database for it."""
+        """Open the database, unless the study is open already, and return the measuring object."""
         return Single(
             self.space,
             self.design,
-            storage,
+            self.measurements or open_measurements(storage, patience),
             train=train,
             fresh=fresh,
             weights=self.weights,
-            storage_timeout=patience,
-            doing=doing,
+            on_status=on_status,
         )
 
 
@@ -64,12 +62,14 @@ class Base:
         design: The design.
         about: Where it is from, as plain JSON values.
         weights: Trained weights of the design, where a study keeps them.
+        measurements: Measurements in the database of the study; None for a design of no study.
     """
 
     space: SearchSpace
     design: Design
     about: Mapping[str, object]
     weights: Mapping[str, Tensor] | None
+    measurements: MeasurementStore | None = None
 
 
 def start_of(name: str, dials: Sequence[str]) -> Base:
@@ -97,6 +97,7 @@ def chosen(
     storage: str,
     own: SearchSpace | None,
     trust: bool,
+    patience: float,
 ) -> Base:
     """Take a design of a study.
 
@@ -107,6 +108,7 @@ def chosen(
         storage: Database of the study.
         own: The user's own space file of the study, if it was given.
         trust: Whether code that only the database names may run.
+        patience: Seconds to wait for a database server that becomes unreachable.
 
     Returns:
         The design.
@@ -115,19 +117,21 @@ def chosen(
         DsxError: If there is no such study or design.
     """
     _give_paths(dials)
-    choice = load_choice(storage, study, pick or "knee", this_device(), own, trust)
+    opened = Study.open(storage, study, writable=True, patience=patience)
+    choice = load_choice(opened, pick or "knee", own, trust)
     return Base(
         space=choice.space,
         design=choice.design,
         about={"study": choice.study, "trial": choice.trial},
         weights=choice.weights,
+        measurements=opened.measurements,
     )
 
 
 def _give_paths(dials: Sequence[str]) -> None:
     # The import path of a shape follows its dial: kernel_shape:package.module:attribute.
     words = [item.strip() for dial in dials for item in re.split("[=,()]", dial)]
-    give([*words, *(item.partition(":")[2] for item in words)])
+    trust_paths([*words, *(item.partition(":")[2] for item in words)])
 
 
 def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Asked:
@@ -144,7 +148,7 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
     Raises:
         DsxError: If a setting of dials or of `measure` cannot be.
     """
-    design = read_settings(base.space, dials, base.design.specs)
+    design = parse_settings(base.space, dials, base.design.specs)
     space = remeasured(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)
@@ -157,6 +161,7 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
         about={**base.about, "outside": outside(base.space, design)},
         notes=_notes(space, design),
         weights=base.weights if same else None,
+        measurements=base.measurements,
     )
 
 

@@ -7,13 +7,13 @@ from dsx.cli._options import (
     DEFAULT_STORAGE,
     MixOption,
     StorageOption,
-    StudyArgument,
+    StudyOrFolderArgument,
     path_option,
 )
 
 
 def archive(
-    study: StudyArgument = None,
+    study: StudyOrFolderArgument = None,
     out: Annotated[
         Path | None,
         path_option("Folder to write.  [default: studies/STUDY]", "FOLDER"),
@@ -23,14 +23,12 @@ def archive(
 ) -> None:
     """Write a study as a folder: its space, every measurement, the front, a plot and a page."""
     from dsx.report.front import print_message
-    from dsx.report.studies import check_folder, save_study
+    from dsx.report.studies import check_folder, read_results, write_archive
     from dsx.report.text import working
-    from dsx.store.database import open_database
-    from dsx.store.studies import find_study
 
     if out is not None:
         check_folder(out)
     with working("writing the archive"):
-        name = find_study(open_database(storage, create=False), study).name
-        written = save_study(storage, name, out or Path("studies") / name, mix_devices)
+        results = read_results(study, storage, mix_devices)
+        written = write_archive(results, out or Path("studies") / results.front.study)
     print_message(f"Wrote {', '.join(str(file) for file in written)}")

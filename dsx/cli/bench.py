@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dsx.activity import Event, Kind
 from dsx.cli._options import Format, FormatOption, JsonOption, chosen_format, path_option
 from dsx.errors import DsxError, quoted
 
@@ -43,14 +44,14 @@ def bench(
     file = _page_file(name, found, page, quick)
     if file is not None:
         check_page(name, file)
-    with working("running the benchmark") as tell:
-        rows = found.run(quick, tell)
+    with working("running the benchmark") as on_status:
+        rows = found.run(quick, lambda step: on_status(Event(kind=Kind.BENCHMARKING, detail=step)))
     if file is not None and found.page is not None:
         write_page(name, file, found.page.write(rows))
         print_message(f"Wrote {file}")
     if how is Format.TABLE:
         for row in rows:
-            typer.echo(found.say(row))
+            typer.echo(found.describe(row))
     else:
         print_rows(rows, how, {"bench": name, "quick": quick}, "results")
 

@@ -9,6 +9,7 @@ import typer
 
 from dsx.cli._options import (
     DEFAULT_STORAGE,
+    PICK_HELP,
     Format,
     FormatOption,
     JsonOption,
@@ -24,13 +25,7 @@ from dsx.cli._options import (
 
 def export(
     study: StudyArgument = None,
-    pick: Annotated[
-        str,
-        typer.Option(
-            help="Which design: knee, baseline, an objective (the best in it), a design id or the "
-            "beginning of one, or '#' and a trial number."
-        ),
-    ] = "knee",
+    pick: Annotated[str, typer.Option(help=PICK_HELP)] = "knee",
     out: Annotated[Path, path_option("Folder to write.", "FOLDER")] = Path("chosen"),
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
     space: OwnSpaceOption = None,
@@ -41,24 +36,14 @@ def export(
 ) -> None:
     """Write a design of a study as model.py and weights, checked in a fresh process."""
     from dsx.export import export as write_export
-    from dsx.measure import this_device
     from dsx.report.design import print_bundle
     from dsx.report.text import working
     from dsx.search.design import load_choice
+    from dsx.store.studies import Study
 
     # What the network's own code prints is no result.
     with working("exporting and checking"), redirect_stdout(sys.stderr):
         own = vouched(space, trust)
-        choice = load_choice(storage, study, pick, this_device(), own, trust)
-        bundle = write_export(
-            choice.space,
-            choice.design,
-            out,
-            weights=choice.weights,
-            searched=choice.metrics,
-            form_cache=choice.form_cache,
-            reference_times=choice.reference_times,
-            labels={"study": choice.study, "trial": choice.trial},
-            force=force,
-        )
+        choice = load_choice(Study.open(storage, study), pick, own, trust)
+        bundle = write_export(choice, out, force=force)
     print_bundle(bundle.folder, bundle.manifest, chosen_format(format, json))

@@ -2,8 +2,7 @@
 
 import sys
 from contextlib import redirect_stdout
-from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -34,19 +33,18 @@ from dsx.cli._options import (
     TrustOption,
     chosen_format,
 )
-from dsx.errors import DsxError
-
-if TYPE_CHECKING:
-    from dsx.cli._measuring import Opening
-    from dsx.cli._single import Asked
 
 MetricOption = Annotated[
     list[str] | None,
     typer.Option(help="Measure this; may be repeated. Left out: what needs no training."),
 ]
 BackendOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Compare this backend with eager; may be repeated, or all."),
+    str | None,
+    typer.Option(
+        help="Also compare the latency in these backends with that in eager: all, or names "
+        "separated by commas.",
+        metavar="all|NAME[,NAME]",
+    ),
 ]
 
 
@@ -70,37 +68,25 @@ def measure(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Measure one design and the baseline: all metrics, or the latency in several backends."""
-    if metric and backend:
-        raise DsxError("--backend: compares latencies only; leave out --metric")
+    """Measure one design and the baseline; --backend also compares latencies across backends."""
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.trust import give
+    backends = [] if backend is None else [name.strip() for name in backend.split(",")]
+    from dsx.report.design import backends_document, print_backends, print_measured
+    from dsx.report.text import working
+    from dsx.search.design import check_backends, compare_backends
+    from dsx.trust import trust_paths
 
-    give([*(metric or ()), *(backend or ())])
+    trust_paths([*(metric or ()), *backends])
     settings = run_settings(batch, threads, dtype, channels_last, device)
-    found = find_design(words or (), study, pick, storage, space, trust, settings)
+    found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
     how = chosen_format(format, json)
-    single = partial(found.single, storage, train, fresh, patience)
-    if backend:
-        _backends(found, single, backend, how)
-    else:
-        _metrics(found, single, list(metric or ()), how)
-
-
-def _metrics(found: "Asked", single: "Opening", wanted: list[str], how: Format) -> None:
-    from dsx.report.design import print_measured
-    from dsx.report.text import working
-
+    check_backends(found.space, backends)
     with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
-        measured = single(tell).measure(wanted)
-    print_measured(found.space, found.design, measured, how, found.about)
-
-
-def _backends(found: "Asked", single: "Opening", wanted: list[str], how: Format) -> None:
-    from dsx.report.design import print_backends
-    from dsx.report.text import working
-    from dsx.search.design import compare_backends
-
-    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
-        lines = compare_backends(single(tell), wanted)
-    print_backends(found.space, found.design, lines, how, found.about)
+        single = found.single(storage, train, fresh, patience, tell)
+        measured = single.measure(list(metric or ()))
+        compared = compare_backends(single, backends) if backends else []
+    sections = {"backends": backends_document(compared)} if backends else {}
+    print_measured(found.space, found.design, measured, how, {**found.about, **sections})
+    if backends and how is not Format.JSON:
+        typer.echo()
+        print_backends(found.space, compared, how)

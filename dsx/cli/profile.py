@@ -54,7 +54,7 @@ def profile(
     settings = run_settings(batch, threads, dtype, channels_last, device)
     # Slots are clocked in eager, whatever the backend of the space is.
     settings["backend"] = "eager"
-    found = find_design(words or (), study, pick, storage, space, trust, settings)
+    found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
     from dsx.report.design import print_layers
     from dsx.report.text import working
 

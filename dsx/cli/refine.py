@@ -49,13 +49,13 @@ def refine(
     from dsx.report.text import working
     from dsx.search import refine_study
 
-    with working("reading the study") as doing, redirect_stdout(sys.stderr):
+    with working("reading the study") as on_status, redirect_stdout(sys.stderr):
         refined = refine_study(
             study,
             limit,
             storage=storage,
             storage_timeout=patience,
-            doing=doing,
+            on_status=on_status,
             space=vouched(space, trust),
             trust=trust,
         )

@@ -89,15 +89,15 @@ def search(
     # Code outside dsx is run only if it is named again.
     own = ["--space", space] if loaded.imports else []
     following = NextCommands(found.study, storage, own, mix_devices)
-    _show(found, progress.marked, following, chosen_format(format, json))
+    _show(found, progress.flagged, following, chosen_format(format, json))
 
 
-def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> None:
+def _show(found: "Front", flagged: int, following: NextCommands, how: Format) -> None:
     from dsx.report.front import print_front, print_message
 
-    if marked or found.on_front or found.outcomes.failed:
+    if flagged or found.on_front or found.outcomes.failed:
         following.say_password()
-    following.say_marked(marked)
+    following.say_flagged(flagged)
     print_front(found, how, hints=following.hints(found))
     following.say_outcomes(found)
     if not found.on_front:

@@ -49,14 +49,16 @@ def space(
     """Show a space: slots, choices, size, cost range, and whether its constraints can be met."""
     how = chosen_format(format, json)
     if model is not None:
+        # Both name the network that is shown.
         if space is not None:
             raise DsxError(
-                f"--model: lists the slots of a network; leave out the space {quoted(space)}"
+                f"--model: the network is given twice: by {quoted(model)} and by the space "
+                f"{quoted(space)}"
             )
         _show_model(model, model_args, input, write, how)
         return
     if input is not None or model_args != "{}":
-        raise DsxError("--input and --model-args are about a network: name it by --model")
+        raise DsxError("--input and --model-args: need the network that they describe (--model)")
     _show_space(space or "digits", write, how)
 
 

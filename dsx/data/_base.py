@@ -1,4 +1,4 @@
-"""What a dataset is, and how a space names one."""
+"""Types of datasets, and their lookup by the name in a search space."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from dsx.data._contents import Contents, counted_classes, numbered
+from dsx.data._contents import Contents, counted_classes, number_classes
 from dsx.data._split import Split
 from dsx.errors import DataMissing, DsxError, raise_out_of_memory, short, unknown
 from dsx.lookup import find, load
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """The three fixed parts of a dataset.
+    """The three fixed splits of a dataset.
 
     Args:
         train: Images on which the weights are trained.
         validation: Images on which the accuracy is measured during a search.
-        test: Images that no search ever sees; only an export reads them.
-        notes: Sentences about faults of the files that do not make them useless, such as validation
-            images that are training images too.
+        test: Images that are never used in a search, only in an export.
+        notes: Notes about faults of the files that do not prevent their use, such as validation
+            images that are also training images; one sentence each.
 
     Raises:
         DsxError: If a part is not a split.
@@ -47,28 +47,29 @@ class Splits:
 
     @property
     def parts(self) -> dict[str, Split]:
-        """The parts by name."""
+        """The splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of what a search sees: training and validation."""
+        """Twelve hexadecimal digits: a hash of the training and validation splits."""
         both = self.train.fingerprint + self.validation.fingerprint
         return hashlib.sha256(both.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """A dataset with its arguments, known before it is loaded.
+    """Dataset with its arguments, described before it is loaded.
 
     Args:
-        load: Gives the splits, the same ones every time; a DsxError says what is wrong with them.
-        image_shape: Channels, rows, columns.
+        load: Function that returns the splits, which must be the same in each call; it may raise a
+            DsxError that describes a fault of the data.
+        image_shape: Channels, rows and columns of an image.
         classes: Number of classes.
-        inspect: Returns the notes of the splits without decoding any image.
-        class_names: Names of the classes; empty if they are not known before the data are loaded.
-        contents: Returns what the splits hold without decoding any image; None if that is not
-            known before the data are loaded.
+        inspect: Function that returns the notes of the splits without decoding images.
+        class_names: Names of the classes; empty if they are not known before loading.
+        contents: Function that returns the contents of the splits without decoding images; None if
+            they are not known before loading.
 
     Raises:
         DsxError: If the image shape is not three positive integers, or there is no class.
@@ -93,34 +94,38 @@ class Data:
 
     @classmethod
     def of(cls, splits: Splits) -> "Data":
-        """Describe loaded splits.
+        """Build the description of loaded splits.
 
         Args:
-            splits: The splits.
+            splits: Loaded splits.
 
         Returns:
-            The data: as many classes as the labels of training and validation have.
+            The data; the number of classes is that of the labels for training and validation.
 
         Raises:
-            DsxError: If a split has no images, or its labels are not whole numbers.
+            DsxError: If a split is empty, or its labels are not integers.
         """
         for name, part in splits.parts.items():
             _check_labels(name, part.labels)
         classes = 1 + max(int(part.labels.max()) for part in (splits.train, splits.validation))
-        names = numbered(classes)
+        names = number_classes(classes)
         sources = {name: f"Splits.{name}" for name in splits.parts}
         data = cls(load=lambda: splits, image_shape=_shape(splits.train), classes=classes)
-        # By way of the property, which checks the labels.
-        return replace(data, contents=lambda: contents_of(data.splits, names, sources))
+        # Accessed through the property, which checks the labels.
+        return replace(data, contents=lambda: describe_splits(data.splits, names, sources))
 
     @property
     def counted_classes(self) -> str:
-        """The number of classes, and their names where they are known, for messages."""
+        """The number of classes, with their names if available, for messages."""
         return counted_classes(self.classes, self.class_names)
 
     @functools.cached_property
     def splits(self) -> Splits:
-        """The splits, loaded when first asked for, and checked."""
+        """The validated splits, loaded on first access.
+
+        Raises:
+            DsxError: If the data cannot be loaded, or do not match their description.
+        """
         splits = self.load()
         if not isinstance(splits, Splits):
             raise DsxError(f"the data load as a {type(splits).__name__}, not as Splits")
@@ -147,13 +152,13 @@ def _are_whole(values: object, number: int) -> bool:
     )
 
 
-def contents_of(splits: Splits, names: Sequence[str], sources: Mapping[str, str]) -> Contents:
-    """Describe loaded splits.
+def describe_splits(splits: Splits, names: Sequence[str], sources: Mapping[str, str]) -> Contents:
+    """Return the contents of loaded splits.
 
     Args:
-        splits: The splits.
+        splits: Loaded splits.
         names: Names of the classes.
-        sources: Where the images of each split come from.
+        sources: Source of the images of each split.
 
     Returns:
         The contents.
@@ -164,13 +169,13 @@ def contents_of(splits: Splits, names: Sequence[str], sources: Mapping[str, str]
 
 def _check_labels(name: str, labels: object) -> None:
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
-        raise DsxError(f"the {name} split has other labels than a tensor of (N,) int64")
+        raise DsxError(f"the labels of the {name} split are not an int64 tensor of shape (N,)")
     if not len(labels):
         raise DsxError(f"the {name} split is empty")
 
 
 def _shape(split: Split) -> tuple[int, int, int]:
-    """Give the channels, rows and columns of a split's first image."""
+    """Return the channels, rows and columns of the first image of a split."""
     images, _ = next(split.batches(torch.arange(1), 1))
     channels, rows, columns = images.shape[1:]
     return channels, rows, columns
@@ -178,37 +183,36 @@ def _shape(split: Split) -> tuple[int, int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A kind of dataset.
+    """Registered kind of dataset.
 
     Args:
-        open: From the arguments that a space gives it (`data_args`) to the data; reads no more
-            than it has to.
+        open: Function from the arguments in a space file (`data_args`) to the data, which reads as
+            little as possible.
     """
 
     open: Callable[..., Data]
 
 
 def open_data(name: str, arguments: Mapping[str, Any]) -> Data:
-    """Find a dataset, and what is known of it before it is loaded.
+    """Find a dataset and describe it without loading it.
 
     Args:
-        name: A file in `dsx/data`, or `package.module:callable` for any callable that returns
-            Splits or Data.
-        arguments: Arguments with which it is called.
+        name: Name of a file in `dsx/data`, or the import path `package.module:callable` of a
+            callable that returns Splits or Data.
+        arguments: Arguments with which the dataset is opened.
 
     Returns:
         The data.
 
     Raises:
-        DsxError: If there is no such dataset, it takes other arguments, or something is wrong
-            with the data.
+        DsxError: If there is no such dataset, an argument is not allowed, or the data are invalid.
     """
     found = load(name) if ":" in name else find(Dataset, name)
     if isinstance(found, Dataset):
         _check_arguments(name, found.open, arguments)
         return found.open(**arguments)
     if not callable(found):
-        raise DsxError(f"'{name}' is a {type(found).__name__}, not something that can be called")
+        raise DsxError(f"'{name}' is a {type(found).__name__}, which is not callable")
     _check_arguments(name, found, arguments)
     opened = _guarded(name, functools.partial(found, **arguments))
     if isinstance(opened, Splits):
@@ -224,7 +228,7 @@ def open_data(name: str, arguments: Mapping[str, Any]) -> Data:
 
 
 def _guarded(name: str, work: Callable[[], T]) -> T:
-    """Run the user's own code on the user's own data: whatever it raises is about these."""
+    """Call user code and convert any exception, which is about the code or data of the user."""
     try:
         return work()
     except DataMissing as error:
@@ -238,18 +242,18 @@ def _guarded(name: str, work: Callable[[], T]) -> T:
 
 
 def _check_arguments(name: str, opens: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    """Refuse arguments that a dataset does not take, and ask for those that it has to have."""
+    """Raise an error for unknown and missing arguments of a dataset."""
     try:
         parameters = inspect.signature(opens).parameters.values()
-    except ValueError:  # some that are written in C tell nothing
+    except ValueError:  # some callables that are implemented in C have no signature
         return
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     allowed = [parameter.name for parameter in named]
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    for word in given:
-        if word not in allowed and not takes_any:
-            none = f"no argument called '{word}' (it takes none)"
-            raise DsxError(f"{name}: {unknown('argument', word, allowed) if allowed else none}")
+    for argument in given:
+        if argument not in allowed and not takes_any:
+            none = f"no argument called '{argument}' (allowed: none)"
+            raise DsxError(f"{name}: {unknown('argument', argument, allowed) if allowed else none}")
     for parameter in named:
         if parameter.default is parameter.empty and parameter.name not in given:
-            raise DsxError(f"{name}: needs the argument '{parameter.name}'")
+            raise DsxError(f"{name}: the argument '{parameter.name}' is required")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsx.data._arguments import given_normalisation, path, whole
-from dsx.data._base import Data, Dataset, Splits, contents_of
+from dsx.data._arguments import check_integer, check_path, parse_normalisation
+from dsx.data._base import Data, Dataset, Splits, describe_splits
 from dsx.data._cifar_files import IMAGE_SHAPE, Kind, read_batches
 from dsx.data._split import Normalisation, TensorSplit
 from dsx.errors import DsxError
@@ -41,16 +41,16 @@ def cifar(kind: Kind) -> Dataset:
         mean: Sequence[float] | None = None,
         deviation: Sequence[float] | None = None,
     ) -> Data:
-        """Open the data; no file is read before it is loaded.
+        """Open the dataset without reading its files.
 
         Args:
-            root: The published archive (python or binary version), the unpacked folder, or a folder
-                that holds either.
+            root: Path of the published archive (python or binary version), of the unpacked folder,
+                or of a folder that contains one of them.
             validation: Number of images sampled from the training images.
-            split_seed: Random seed of the sample.
-            mean: Mean of each channel, in units from 0 to 1, as pretrained weights expect it; by
-                default that of the training images.
-            deviation: Standard deviation of each channel, likewise.
+            split_seed: Random seed of the sampling.
+            mean: Mean of each channel in units from 0 to 1, as for pretrained weights; by default
+                that of the training images.
+            deviation: Standard deviation of each channel in the same units.
 
         Returns:
             The data.
@@ -59,10 +59,10 @@ def cifar(kind: Kind) -> Dataset:
             DsxError: If an argument is not allowed.
         """
         arguments = _Arguments(
-            root=path("root", root),
-            validation=whole("validation", validation, 1),
-            split_seed=whole("split_seed", split_seed, 0, 2**32 - 1),
-            normalisation=given_normalisation(mean, deviation, IMAGE_SHAPE[0]),
+            root=check_path("root", root),
+            validation=check_integer("validation", validation, 1),
+            split_seed=check_integer("split_seed", split_seed, 0, 2**32 - 1),
+            normalisation=parse_normalisation(mean, deviation, IMAGE_SHAPE[0]),
         )
         load = functools.partial(_load, kind, arguments)
         return Data(
@@ -70,7 +70,7 @@ def cifar(kind: Kind) -> Dataset:
             image_shape=IMAGE_SHAPE,
             classes=kind.classes,
             class_names=kind.class_names,
-            contents=lambda: contents_of(load(), kind.class_names, _SOURCES),
+            contents=lambda: describe_splits(load(), kind.class_names, _SOURCES),
         )
 
     return Dataset(open=open_cifar)
@@ -78,7 +78,7 @@ def cifar(kind: Kind) -> Dataset:
 
 _SOURCES = {
     "train": "the rest of the published training images",
-    "validation": "drawn from the published training images",
+    "validation": "sampled from the published training images",
     "test": "the published test images",
 }
 

@@ -1,4 +1,4 @@
-"""Read the published files of CIFAR-10 and CIFAR-100, packed or not, pickled or binary.
+"""Reading of the published files of CIFAR-10 and CIFAR-100: archives or folders, pickled or binary.
 
 Source: the section "Dataset layout" of https://www.cs.toronto.edu/~kriz/cifar.html.
 """
@@ -22,7 +22,7 @@ IMAGE_SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
 
 Batch = tuple[Tensor, Tensor]
-"""Pixels (N, 3, 32, 32) uint8, labels (N,) int64."""
+"""Pixels (N, 3, 32, 32) uint8, and labels (N,) int64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,14 @@ class Kind:
     """One of the two datasets.
 
     Args:
-        name: As published.
-        stem: Beginning of the names of its folders and archives.
-        folders: The rest of the names: of the pickled version and of the binary one.
-        train: Batches of the training images.
-        test: The batch of the test images.
+        name: Published name.
+        stem: Common prefix of the names of its folders and archives.
+        folders: Suffixes of the folder names of the pickled and the binary version.
+        train: Names of the batches of training images.
+        test: Name of the batch of test images.
         label: Key of the labels in a pickled batch.
-        label_bytes: Bytes before an image in a binary batch; the last of them is its label.
+        label_bytes: Number of bytes before an image in a binary batch; the last of them is its
+            label.
         class_names: Names of the classes, as published.
     """
 
@@ -51,12 +52,12 @@ class Kind:
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property
     def batches(self) -> tuple[str, ...]:
-        """All batches."""
+        """Names of all batches."""
         return (*self.train, self.test)
 
     @property
@@ -102,17 +103,17 @@ CIFAR100 = Kind(
 
 
 def read_batches(kind: Kind, root: Path) -> tuple[Batch, Batch]:
-    """Read the published training images and test images, in their order.
+    """Read the published training and test images in their published order.
 
     Args:
-        kind: Which dataset.
-        root: The archive, the unpacked folder, or a folder that holds either.
+        kind: Dataset to be read.
+        root: Archive, unpacked folder, or a folder that contains one of them.
 
     Returns:
-        Training images, test images.
+        Training images and test images.
 
     Raises:
-        DsxError: If the files are not there, or one is damaged; names it.
+        DsxError: If a file is missing or damaged; names it.
     """
     found: dict[str, Batch] = {}
     others: list[str] = []
@@ -127,30 +128,30 @@ def read_batches(kind: Kind, root: Path) -> tuple[Batch, Batch]:
                 others.append(stem)
                 continue
             if stem in found:
-                raise DsxError(f"{place}: has the batch {stem} twice")
+                raise DsxError(f"{place}: contains the batch {stem} twice")
             with _errors_of(place / name, kind):
                 found[stem] = (_pickled if stem == name else _binary)(kind, stream)
     if missing := [name for name in kind.batches if name not in found]:
         for other in (CIFAR10, CIFAR100):
             if set(other.batches) <= set(others):
                 raise DsxError(f"{place}: is {other.name}, not {kind.name}")
-        raise DsxError(f"{place}: lacks {', '.join(missing)} of {kind.name} (from {PAGE})")
+        raise DsxError(f"{place}: {', '.join(missing)} of {kind.name} is missing (from {PAGE})")
     pixels, labels = zip(*(found.pop(name) for name in kind.train), strict=True)
     return (torch.cat(pixels), torch.cat(labels)), found[kind.test]
 
 
 def _place(kind: Kind, root: Path) -> Path:
-    """Find the archive or the folder with the batches."""
+    """Find the archive, or the folder that contains the batches."""
     if root.is_file():
         return root
     for name in kind.places:
         if (root / name).exists():
             return root / name
-    # Also those of the other dataset, to be told so.
+    # A folder of the other dataset is accepted here, since reading it causes a clearer error.
     if any(_has_batches(root, each) for each in (CIFAR10, CIFAR100)):
         return root
     raise DataMissing(
-        f"{root}: no {kind.name} is there (put {' or '.join(kind.places)} there, from {PAGE})"
+        f"{root}: {kind.name} is missing (put {' or '.join(kind.places)} there, from {PAGE})"
     )
 
 
@@ -166,7 +167,7 @@ def _unpacked(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _packed(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Go through the files in an archive from front to back; nothing is written anywhere."""
+    """Iterate over the files in an archive sequentially, without extracting them to disk."""
     with tarfile.open(archive) as packed:
         for member in packed:
             stream = packed.extractfile(member) if member.isreg() else None
@@ -177,16 +178,16 @@ def _packed(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _pickled(kind: Kind, stream: IO[bytes]) -> Batch:
     content = read_arrays(stream)
     if not isinstance(content, dict):
-        raise ValueError("it holds no dictionary")
-    words = {key.decode() if isinstance(key, bytes) else key: content[key] for key in content}
+        raise ValueError("it does not contain a dict")
+    entries = {key.decode() if isinstance(key, bytes) else key: content[key] for key in content}
     for key in ("data", kind.label):
-        if key not in words:
+        if key not in entries:
             raise ValueError(f"it has no '{key}'")
-    pixels, labels = words["data"], np.asarray(words[kind.label])
+    pixels, labels = entries["data"], np.asarray(entries[kind.label])
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2:
-        raise ValueError("its data are no table of bytes")
+        raise ValueError("its data are not a two-dimensional array of bytes")
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ValueError("its labels are no list of whole numbers")
+        raise ValueError("its labels are not a list of integers")
     return _checked(kind, pixels, labels)
 
 
@@ -214,7 +215,7 @@ def _checked(kind: Kind, pixels: Any, labels: Any) -> Batch:
 
 @contextmanager
 def _errors_of(place: Path, kind: Kind) -> Iterator[None]:
-    """Name the file that is to blame: damaged bytes raise nearly anything."""
+    """Convert exceptions into errors that name the file, since damaged files raise many kinds."""
     try:
         yield
     except DsxError:

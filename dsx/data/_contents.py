@@ -1,4 +1,4 @@
-"""The contents of a data set: its classes, the images of each split, and their source."""
+"""Contents of a dataset: its classes, the images of each split, and their source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SplitContents:
-    """The images of one split.
+    """Images of one split.
 
     Args:
         images_per_class: Number of images of each class.
-        source: Where the images come from, such as "folder 'train'".
+        source: Source of the images, such as "folder 'train'".
     """
 
     images_per_class: list[int]
@@ -26,13 +26,13 @@ class SplitContents:
 
     @property
     def images(self) -> int:
-        """Number of images."""
+        """The number of images."""
         return sum(self.images_per_class)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """The contents of a data set.
+    """Contents of a dataset.
 
     Args:
         classes: Names of the classes.
@@ -54,7 +54,7 @@ class Contents:
         Args:
             classes: Names of the classes.
             labels: Class of each image, for each split.
-            sources: Where the images of each split come from.
+            sources: Source of the images of each split.
 
         Returns:
             The contents.
@@ -63,15 +63,19 @@ class Contents:
             classes=classes,
             splits={
                 part: SplitContents(
-                    images_per_class=np.bincount(of_part, minlength=len(classes)).tolist(),
+                    images_per_class=np.bincount(part_labels, minlength=len(classes)).tolist(),
                     source=sources[part],
                 )
-                for part, of_part in labels.items()
+                for part, part_labels in labels.items()
             },
         )
 
     def to_json(self) -> dict[str, object]:
-        """Return plain values for a JSON document."""
+        """Return the contents as plain JSON values.
+
+        Returns:
+            Names of the classes, and the contents of each split.
+        """
         return {
             "classes": list(self.classes),
             "splits": {
@@ -86,39 +90,39 @@ class Contents:
 
 
 def counted_classes(count: int, names: Sequence[str]) -> str:
-    """Write the number of classes, and their names where they are known.
+    """Return the number of classes, with their names if available.
 
     Args:
         count: Number of classes.
         names: Names of the classes; empty if they are not known.
 
     Returns:
-        Such as "2 classes (cat, dog)".
+        A phrase such as "2 classes (cat, dog)".
     """
     word = "class" if count == 1 else "classes"
     return f"{count:,} {word}" + (f" ({named(names)})" if names else "")
 
 
-def numbered(count: int) -> list[str]:
-    """Name classes that have no names by their numbers.
+def number_classes(count: int) -> list[str]:
+    """Return numbers as the names of classes that have none.
 
     Args:
         count: Number of classes.
 
     Returns:
-        The names, "0", "1" and so on.
+        The names "0", "1" and so on.
     """
     return [str(label) for label in range(count)]
 
 
 def named(names: Sequence[str]) -> str:
-    """List names for a message; of many the first ones.
+    """Join names for a message, of which only the first ones are listed.
 
     Args:
-        names: At least one name.
+        names: One or more names.
 
     Returns:
-        Such as "ant, bee, cat, dog, eel and 95 more".
+        A phrase such as "ant, bee, cat, dog, eel and 95 more".
     """
     listed = ", ".join(map(short, names[:NAMED]))
     return listed + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")

@@ -1,4 +1,4 @@
-"""Digests of files, kept in the user's cache by path, size and modification time."""
+"""Digests of files, cached in the cache directory by path, size and modification time."""
 
 import hashlib
 import os
@@ -13,20 +13,20 @@ from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
 
 from dsx import files
-from dsx.activity import activity
-from dsx.data.folders.walk import unreadable
+from dsx.activity import Kind, activity
+from dsx.data.folders.walk import unreadable_error
 
 _Content = dict[str, tuple[int, int, list[str]]]
 _CONTENT = TypeAdapter(_Content)
-"""Name of a file in its data set to its size, modification time and digests."""
+"""Size, modification time and digests of each file, by its name in the dataset."""
 
 
 class File(Protocol):
-    """A file of a data set, or a part of one that is hashed by itself; as text, its location."""
+    """File of a dataset, or a part of one that is hashed separately; its text is its location."""
 
     @property
     def name(self) -> str:
-        """Path of the file in the data set; of a part of it, a name that begins with the path."""
+        """Path of the file in the dataset; the name of a part of a file begins with that path."""
 
     @property
     def size(self) -> int:
@@ -44,20 +44,20 @@ class File(Protocol):
 F = TypeVar("F", bound=File)
 
 CHUNK = 1024
-"""Largest number of files that wait for a thread."""
+"""Largest number of files that are queued for the threads."""
 
 
-def digests_of(
+def cached_digests(
     root: Path, given: Sequence[F], compute: Callable[[F], list[str]], workers: int, of: str = ""
 ) -> list[list[str]]:
-    """Look up the digests of files, and compute those of files that are new or have changed.
+    """Return the digests of files, computing only those of new and changed files.
 
     Args:
-        root: Folder of the data set.
-        given: Files of the data set.
-        compute: Returns the digests of one file.
-        workers: Number of threads that compute.
-        of: Name of the digested part, where one file may have several kinds of digests.
+        root: Folder of the dataset.
+        given: Files of the dataset.
+        compute: Function that returns the digests of one file.
+        workers: Number of threads that compute digests.
+        of: Name of the digested part, if one file may have several kinds of digests.
 
     Returns:
         The digests of each file.
@@ -66,41 +66,44 @@ def digests_of(
         DsxError: If a file cannot be read.
     """
     cache = cache_file(root, of)
-    known = _read(cache)
-    new = [file for file in given if not _is_known(known, file)]
+    cached = _read(cache)
+    new = [file for file in given if not _is_cached(cached, file)]
     if new:
         try:
-            _compute(new, compute, workers, known)
+            _compute(new, compute, workers, cached)
         finally:
-            # Also after an error or an interruption, so that the work done so far is not lost.
-            _write(cache, known)
-    return [known[_key(file)][2] for file in given]
+            # Also after an error or an interruption, so that completed work is not lost.
+            _write(cache, cached)
+    return [cached[_key(file)][2] for file in given]
 
 
 def _compute(
-    new: Sequence[F], compute: Callable[[F], list[str]], workers: int, known: _Content
+    new: Sequence[F], compute: Callable[[F], list[str]], workers: int, cached: _Content
 ) -> None:
-    """Compute the digests of files, and add each to those that are known when it is complete."""
+    """Compute the digests of files, and add those of each completed file to the cache."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dsx-digest")
     try:
-        with activity("comparing images", sum(file.images for file in new), "image") as step:
-            # In chunks, because a future takes more memory than the digest of an image.
+        with activity(Kind.COMPARING_IMAGES, sum(file.images for file in new), "image") as step:
+            # In chunks, since a future takes more memory than the digest of an image.
             for first in range(0, len(new), CHUNK):
                 chunk = new[first : first + CHUNK]
                 computed = pool.map(_guarded(compute), chunk)
                 for file, digests in zip(chunk, computed, strict=True):
-                    known[_key(file)] = (file.size, file.modified, digests)
+                    cached[_key(file)] = (file.size, file.modified, digests)
                     step.advance(step.done + file.images)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def cache_file(root: Path, of: str = "") -> Path:
-    """Return the file in the user's cache that holds the digests of a data set.
+    """Return the path of the cache file with the digests of a dataset.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the dataset.
         of: Name of the digested part of each file.
+
+    Returns:
+        The path, in the cache directory of the user.
     """
     place = os.fsencode(os.path.realpath(root)) + b"\0" + of.encode()
     name = hashlib.sha256(place).hexdigest()[:16]
@@ -108,12 +111,12 @@ def cache_file(root: Path, of: str = "") -> Path:
 
 
 def _key(file: File) -> str:
-    """Name a file in JSON, which has no bytes for names that are not UTF-8."""
+    """Return the name of a file, which may not be UTF-8, as text for JSON."""
     return quote(os.fsencode(file.name))
 
 
-def _is_known(known: _Content, file: File) -> bool:
-    size, modified, digests = known.get(_key(file), (None, None, []))
+def _is_cached(cached: _Content, file: File) -> bool:
+    size, modified, digests = cached.get(_key(file), (None, None, []))
     # The number of digests can be wrong only if the cache is damaged.
     return (size, modified, len(digests)) == (file.size, file.modified, file.images)
 
@@ -123,7 +126,7 @@ def _guarded(compute: Callable[[F], list[str]]) -> Callable[[F], list[str]]:
         try:
             return compute(file)
         except OSError as error:
-            raise unreadable(str(file), error) from error
+            raise unreadable_error(str(file), error) from error
 
     return guarded
 
@@ -131,14 +134,14 @@ def _guarded(compute: Callable[[F], list[str]]) -> Callable[[F], list[str]]:
 def _read(cache: Path) -> _Content:
     try:
         return _CONTENT.validate_json(cache.read_bytes())
-    # A cache that is missing or damaged costs time only.
+    # A missing or damaged cache only causes the digests to be computed again.
     except (OSError, ValidationError):
         return {}
 
 
-def _write(cache: Path, known: _Content) -> None:
-    # Without a cache, the next run computes the digests again.
+def _write(cache: Path, cached: _Content) -> None:
+    # If the cache cannot be written, the next run computes the digests again.
     with suppress(OSError):
         cache.parent.mkdir(parents=True, exist_ok=True)
-        # Only dsx writes into this folder.
-        files.write(cache, _CONTENT.dump_json(known), replace=True)
+        # No other program writes into this folder.
+        files.write(cache, _CONTENT.dump_json(cached), replace=True)

@@ -1,4 +1,4 @@
-"""Find Parquet files, and read their rows."""
+"""Parquet files of a dataset, and the images and labels in their rows."""
 
 import functools
 import io
@@ -12,21 +12,21 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from dsx.data._splits import PART_NAMES, Numbers, parts_in
-from dsx.data.folders.walk import File, Walk, unreadable
+from dsx.data._splits import PART_NAMES, Numbers, find_parts
+from dsx.data.folders.walk import File, Walk, unreadable_error
 from dsx.errors import DataMissing, DsxError
 
 GROUP_MIB = 32
-"""Size of a row group from which a single image can still be read in good time."""
+"""Largest size of a row group from which single images are read."""
 
 BATCH = 16
-"""Images that are hashed at once."""
+"""Number of images that are read at once for hashing."""
 
 BUFFER = 2**20
-"""Bytes of a file that are read at once."""
+"""Number of bytes of a file that are read at once."""
 
 GROUPS = 4
-"""Row groups that are kept: enough for a few threads that go through the rows."""
+"""Number of cached row groups: enough for a few threads that read consecutive rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Columns:
         label: Column of the labels.
 
     Raises:
-        DsxError: If one is no name.
+        DsxError: If a name is not a string.
     """
 
     image: str
@@ -51,11 +51,11 @@ class Columns:
 
 
 class RowPlace(NamedTuple):
-    """An image in a row of a Parquet file.
+    """Location of an image in a row of a Parquet file.
 
     Args:
-        file: The file.
-        name: Path of the file in the data set.
+        file: Path of the file.
+        name: Path of the file in the dataset.
         size: Size of the file in bytes.
         column: Column of the images.
         group: Number of the row group.
@@ -73,11 +73,18 @@ class RowPlace(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The file's name and size, and the row."""
+        """Name and size of the file, and the row."""
         return f"{self.name}:{self.size}:{self.row}"
 
     def open(self) -> BinaryIO:
-        """Open the image's bytes."""
+        """Open the encoded image.
+
+        Returns:
+            A stream of its bytes.
+
+        Raises:
+            DsxError: If the row has no image.
+        """
         data = content_of(read_group(self.file, self.column, self.group)[self.offset])
         if data is None:
             raise DsxError(f"{self}: has no image")
@@ -89,38 +96,38 @@ class RowPlace(NamedTuple):
 
 @functools.lru_cache(maxsize=GROUPS)
 def read_group(file: str, column: str, group: int) -> Any:
-    """Read the images of a row group, which is kept for a while.
+    """Read the images of a row group, which are cached.
 
     Args:
-        file: The Parquet file.
+        file: Path of the Parquet file.
         column: Column of the images.
         group: Number of the row group.
 
     Returns:
-        One of pyarrow's chunked arrays.
+        A chunked array of pyarrow.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the row group cannot be read.
     """
     with _opened(file) as opened:
         return opened.read_row_group(group, columns=[column], use_threads=False)[column]
 
 
 def read_batches(table: "Table", group: int) -> Iterator[Any]:
-    """Read the images of a row group of any size, a few at a time.
+    """Read the images of a row group of any size in small batches.
 
     Args:
-        table: The Parquet file.
+        table: Parquet file.
         group: Number of the row group.
 
     Yields:
-        Arrays of pyarrow with the next rows.
+        Arrays of pyarrow with consecutive rows.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the row group cannot be read.
     """
-    # By default the metadata would be read again, which takes longer the more row groups there are,
-    # and the whole row group would be read at once.
+    # By default, pyarrow reads the metadata again, which is slow with many row groups, and reads
+    # the whole row group at once.
     options = {"metadata": table.metadata, "buffer_size": BUFFER, "pre_buffer": False}
     with _opened(table.file, **options) as opened:
         for batch in opened.iter_batches(
@@ -134,7 +141,7 @@ def _opened(file: str | Path, **options: Any) -> Iterator[Any]:
     try:
         with _arrow().ParquetFile(file, **options) as opened:
             yield opened
-    except ValueError as error:  # what pyarrow says of damaged bytes
+    except ValueError as error:  # raised by pyarrow for damaged files
         raise OSError(" ".join(str(error).split())) from error
 
 
@@ -142,10 +149,10 @@ def content_of(value: Any) -> bytes | None:
     """Return the bytes of an image.
 
     Args:
-        value: One of pyarrow's scalars, from a column of images.
+        value: Scalar of pyarrow from a column of images.
 
     Returns:
-        The bytes; None if the row has none.
+        The bytes; None if the row has no image.
     """
     value = value.as_py()
     data: bytes | None = value.get("bytes") if isinstance(value, dict) else value
@@ -157,16 +164,16 @@ class Table:
     """One Parquet file.
 
     Args:
-        file: The file.
-        name: Path of the file in the data set, with slashes.
+        file: Path of the file.
+        name: Path of the file in the dataset, with slashes.
         size: Size of the file in bytes.
         modified: Modification time of the file in nanoseconds.
-        part: The part that it belongs to.
+        part: Split to which the file belongs.
         columns: Names of the columns.
-        class_names: Names of the classes that the file states, which may be none.
-        groups: Rows of each row group.
-        group_bytes: Size of each row group, unpacked.
-        metadata: Metadata of the file as pyarrow describes them.
+        class_names: Names of the classes in the metadata of the file; may be empty.
+        groups: Number of rows of each row group.
+        group_bytes: Uncompressed size of each row group.
+        metadata: Metadata of the file, as returned by pyarrow.
     """
 
     file: Path
@@ -181,7 +188,11 @@ class Table:
     metadata: Any
 
     def places(self) -> Iterator[RowPlace]:
-        """Say where each image lies, row by row."""
+        """Iterate over the locations of the images, row by row.
+
+        Yields:
+            The locations.
+        """
         file, row = str(self.file), 0
         for group, rows in enumerate(self.groups):
             for offset in range(rows):
@@ -189,17 +200,21 @@ class Table:
                 row += 1
 
     def check_groups(self) -> None:
-        """Refuse row groups so large that reading a single image takes too long."""
+        """Check that the row groups are small enough to read single images.
+
+        Raises:
+            DsxError: If a row group is too large.
+        """
         largest = max(self.group_bytes, default=0) / 2**20
         if largest > GROUP_MIB:
             raise DsxError(
-                f"{self.file}: has a row group of {largest:,.0f} MiB, too much to read for one "
-                f"image (allowed: {GROUP_MIB} MiB; write the file with 100 rows in a group, or "
-                "give `memory` for all images)"
+                f"{self.file}: has a row group of {largest:,.0f} MiB, which is too large to read "
+                f"single images (allowed: {GROUP_MIB} MiB; write the file with 100 rows per group, "
+                "or increase `memory` so that all images fit)"
             )
 
     def largest_label(self) -> int:
-        """Give the largest label, -1 if there are no rows."""
+        """Return the largest label, or -1 if the file has no rows."""
         return int(self._raw_labels().max(initial=-1))
 
     def labels(self, classes: int) -> Numbers:
@@ -212,13 +227,13 @@ class Table:
             Label of each row.
 
         Raises:
-            DsxError: If one is missing, or out of range; names the row.
+            DsxError: If a label is missing or out of range; names the row.
         """
         labels = self._raw_labels()
         wrong = np.flatnonzero((labels < 0) | (labels >= classes))
         if len(wrong):
             where = f"{self.file}: row {wrong[0]}"
-            hint = "" if labels[wrong[0]] >= 0 else "; leave out files whose labels are not public"
+            hint = "" if labels[wrong[0]] >= 0 else "; remove files whose labels are not published"
             raise DsxError(f"{where}: label {labels[wrong[0]]} (allowed: 0 to {classes - 1}{hint})")
         return labels
 
@@ -236,17 +251,18 @@ class Table:
 
 
 def open_tables(root: Path, columns: Columns) -> tuple[list[Table], str]:
-    """Find the files of a data set.
+    """Find the files of a dataset and open them.
 
     Args:
-        root: A file, or a folder with files at any depth.
+        root: Path of a file, or of a folder with files at any depth.
         columns: Names of the columns.
 
     Returns:
-        The files in alphabetical order, and a description of what was skipped, which may be empty.
+        The files in alphabetical order, and a description of skipped entries, which may be empty.
 
     Raises:
-        DsxError: If there are none, one cannot be read, lacks a column, or belongs to no part.
+        DsxError: If there are no files, or a file cannot be read, has no such column, or cannot be
+            assigned to a split.
     """
     walk = Walk(root)
     single = _single(root)
@@ -257,46 +273,44 @@ def open_tables(root: Path, columns: Columns) -> tuple[list[Table], str]:
     for name, part in parts.items():
         if divided and not part:
             raise DsxError(
-                f"{outer / name}: belongs to no part (allowed in its path: {PART_NAMES})"
+                f"{outer / name}: cannot be assigned to a split (allowed in its path: {PART_NAMES})"
             )
     if divided and "train" not in parts.values():
-        raise DsxError(f"{root}: no file is for training (allowed: 'train' in its path)")
+        raise DsxError(f"{root}: has no file for training (allowed: 'train' in its path)")
     tables = [_open(outer, file, parts[file.name] or "train", columns) for file in files]
     return tables, str(walk)
 
 
 def _single(root: Path) -> File | None:
-    """Describe the only file of a data set; None if it is a folder, or nothing."""
+    """Return the only file of a dataset; None if the path is a folder or does not exist."""
     try:
         status = root.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise unreadable(root, error) from error
+        raise unreadable_error(root, error) from error
     if not stat.S_ISREG(status.st_mode):
         return None
     return File(root.name, status.st_size, status.st_mtime_ns)
 
 
 def _listed(walk: Walk) -> list[File]:
-    """List the files of a folder, in alphabetical order of their paths."""
+    """List the Parquet files of a folder in alphabetical order of their paths."""
     (files,) = walk.files([""], {".parquet"}) if walk.root.exists() else ([],)
     if not files:
         raise DataMissing(
-            f"{walk.root}: there are no .parquet files (put those of the data set there)"
+            f"{walk.root}: there are no .parquet files (put the files of the dataset there)"
             + (f"; {walk}" if walk.skipped else "")
         )
     return sorted(files, key=lambda file: file.name.split("/"))
 
 
 def _part(outer: Path, name: str) -> str | None:
-    """Find the part that the path of a file names; None if it names none."""
-    found = parts_in(name.removesuffix(".parquet"))
+    """Return the split that the path of a file names; None if it names none."""
+    found = find_parts(name.removesuffix(".parquet"))
     if len(found) > 1:
         both = " and ".join(sorted(found))
-        raise DsxError(
-            f"{outer / name}: belongs to several parts, {both} (allowed: one in its path)"
-        )
+        raise DsxError(f"{outer / name}: names several splits, {both} (allowed: one in its path)")
     return next(iter(found), None)
 
 
@@ -328,35 +342,35 @@ def _check_columns(file: Path, schema: Any, columns: Columns) -> None:
 
     for key, column in (("image_column", columns.image), ("label_column", columns.label)):
         if column not in schema.names:
-            there = ", ".join(schema.names)
-            raise DsxError(f"{file}: {key}: no column '{column}' (allowed: {there})")
+            allowed = ", ".join(schema.names)
+            raise DsxError(f"{file}: {key}: no column '{column}' (allowed: {allowed})")
     image = schema.field(columns.image).type
     if types.is_struct(image) and image.get_field_index("bytes") >= 0:
         image = image.field("bytes").type
     if not (types.is_binary(image) or types.is_large_binary(image)):
-        allowed = "the bytes of an image, or a struct with them as `bytes`"
-        raise DsxError(f"{file}: column '{columns.image}' holds {image} (allowed: {allowed})")
+        allowed = "binary, or a struct with the field `bytes`"
+        raise DsxError(f"{file}: column '{columns.image}' is {image} (allowed: {allowed})")
     label = schema.field(columns.label).type
     if not types.is_integer(label):
-        raise DsxError(f"{file}: column '{columns.label}' holds {label} (allowed: whole numbers)")
+        raise DsxError(f"{file}: column '{columns.label}' is {label} (allowed: integers)")
 
 
 def _class_names(schema: Any, column: str) -> list[str]:
-    """Read what Hugging Face's library notes of a column of class labels."""
+    """Return the class names in the metadata that the library of Hugging Face writes, if any."""
     try:
-        noted = json.loads((schema.metadata or {})[b"huggingface"])
-        return [str(name) for name in noted["info"]["features"][column]["names"]]
-    except (KeyError, TypeError, ValueError):  # nothing is noted, or not of classes
+        metadata = json.loads((schema.metadata or {})[b"huggingface"])
+        return [str(name) for name in metadata["info"]["features"][column]["names"]]
+    except (KeyError, TypeError, ValueError):  # no metadata, or not about classes
         return []
 
 
 def _unreadable(file: Path, error: Exception) -> DsxError:
-    return DsxError(f"{file}: is no Parquet file, or damaged: {' '.join(str(error).split())}")
+    return DsxError(f"{file}: is not a Parquet file, or damaged: {' '.join(str(error).split())}")
 
 
 def _arrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise DataMissing("Parquet files need pyarrow (pip install 'dsx[parquet]')") from error
+        raise DataMissing("Parquet files require pyarrow (pip install 'dsx[parquet]')") from error
     return pyarrow.parquet

@@ -1,4 +1,4 @@
-"""Duplicates among the images of Parquet files, which are hashed one row group at a time."""
+"""Duplicates among the images of Parquet files, which are hashed row group by row group."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dsx.data._digests import digests_of
-from dsx.data._duplicates import LIMIT, SAMPLE, duplicates, is_sampled
+from dsx.data._digests import cached_digests
+from dsx.data._duplicates import LIMIT, SAMPLE, find_duplicates, is_sampled
 from dsx.data._parquet_files import Table, content_of, read_batches
 from dsx.data._splits import PARTS, Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A row group of a Parquet file, which is hashed as a whole.
+    """Row group of a Parquet file, which is hashed as a whole.
 
     Args:
-        table: The file.
+        table: Parquet file.
         number: Number of the row group in the file.
     """
 
@@ -27,7 +27,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Path of the file in the data set, and the number of the row group."""
+        """Path of the file in the dataset, and the number of the row group."""
         return f"{self.table.name}#{self.number}"
 
     @property
@@ -46,20 +46,21 @@ class Group:
         return self.table.groups[self.number]
 
     def digests(self) -> list[str]:
-        """Hash the image of each row, without holding all of them in memory.
+        """Hash the image of each row, without holding all images in memory.
 
         Returns:
-            A digest for each row; that of a row without an image is unique.
+            A digest for each row; rows without an image have unique digests.
 
         Raises:
-            OSError: If the file cannot be read or does not hold the rows that it states.
+            OSError: If the file cannot be read, or has another number of rows than its metadata
+                state.
         """
         found: list[str] = []
         for batch in read_batches(self.table, self.number):
             for value in batch:
                 data = content_of(value)
-                none = f"{self.name}: row {len(found)}"
-                found.append(none if data is None else hashlib.sha256(data).hexdigest())
+                unique = f"{self.name}: row {len(found)}"
+                found.append(unique if data is None else hashlib.sha256(data).hexdigest())
         if len(found) != self.images:
             raise OSError(0, f"has {len(found)} rows instead of {self.images}")
         return found
@@ -68,16 +69,16 @@ class Group:
         return f"{self.table.file}: row group {self.number}"
 
 
-def duplicate_rows(
+def find_duplicate_rows(
     root: Path, tables: Sequence[Table], parts: Mapping[str, Numbers], workers: int
 ) -> str:
-    """Count the images of validation and test that an earlier part has too.
+    """Count the validation and test images that also occur in an earlier split.
 
     Args:
-        root: Folder of the data set, or its only file.
-        tables: The files.
-        parts: Numbers of the rows of each part, counted over all files.
-        workers: Number of threads that hash.
+        root: Folder of the dataset, or its only file.
+        tables: Parquet files.
+        parts: Numbers of the rows of each split, counted over all files.
+        workers: Number of threads that compute hashes.
 
     Returns:
         One sentence; an empty string if there are no duplicates and all images were compared.
@@ -91,39 +92,40 @@ def duplicate_rows(
     group_of = np.repeat(np.arange(len(groups)), rows)
 
     def digests(numbers: Sequence[int]) -> list[str]:
-        at = group_of[np.array(numbers, dtype=np.int64)]
-        wanted = np.unique(at).tolist()
+        group_numbers = group_of[np.array(numbers, dtype=np.int64)]
+        distinct = np.unique(group_numbers).tolist()
         column = tables[0].columns.image
-        own = digests_of(root, [groups[n] for n in wanted], Group.digests, workers, of=column)
-        known = dict(zip(wanted, own, strict=True))
+        selected = [groups[number] for number in distinct]
+        found = cached_digests(root, selected, Group.digests, workers, of=column)
+        by_group = dict(zip(distinct, found, strict=True))
         return [
-            known[group][row - first[group]]
-            for row, group in zip(numbers, at.tolist(), strict=True)
+            by_group[group][row - first[group]]
+            for row, group in zip(numbers, group_numbers.tolist(), strict=True)
         ]
 
-    # The sizes of the images are not known without reading all of them.
+    # The sizes of the images cannot be determined without reading all of them.
     sizes = np.zeros(len(group_of), dtype=np.int64)
-    readable = _drawn(group_of, parts) if is_sampled(parts) else None
-    return duplicates(parts, sizes, digests, readable)
+    readable = _sample_groups(group_of, parts) if is_sampled(parts) else None
+    return find_duplicates(parts, sizes, digests, readable)
 
 
-def _drawn(group_of: Numbers, parts: Mapping[str, Numbers]) -> dict[str, Numbers]:
-    """Draw row groups, always the same ones, until they hold enough images of each part.
+def _sample_groups(group_of: Numbers, parts: Mapping[str, Numbers]) -> dict[str, Numbers]:
+    """Sample row groups with a fixed seed until they contain enough images of each split.
 
     Args:
-        group_of: (N,) row group of each of the N rows.
-        parts: Numbers of the rows of each part.
+        group_of: Row group of each of the N rows, (N,).
+        parts: Numbers of the rows of each split.
 
     Returns:
-        Numbers of the rows of each part that are in one of the drawn row groups.
+        Numbers of the rows of each split in the sampled row groups.
     """
     count = group_of[-1] + 1
-    counts = {part: np.bincount(group_of[of], minlength=count) for part, of in parts.items()}
+    counts = {part: np.bincount(group_of[rows], minlength=count) for part, rows in parts.items()}
     missing = {part: LIMIT if part == "train" else SAMPLE for part in PARTS}
-    drawn = []
+    sampled = []
     for group in np.random.RandomState(0).permutation(count).tolist():
         if any(missing[part] > 0 and counts[part][group] for part in PARTS):
-            drawn.append(group)
+            sampled.append(group)
             for part in PARTS:
                 missing[part] -= counts[part][group]
-    return {part: of[np.isin(group_of[of], drawn)] for part, of in parts.items()}
+    return {part: rows[np.isin(group_of[rows], sampled)] for part, rows in parts.items()}

@@ -1,4 +1,4 @@
-"""Read pickled arrays without running what a pickle may ask for."""
+"""Unpickling of arrays without running code."""
 
 import pickle
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from typing import IO, Any
 
 import numpy as np
 
-_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]  # numpy has moved it, and may again
+_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]  # its module depends on the version of numpy
 
 
 def _dtype(name: str, align: object = False, copy: object = True) -> "np.dtype[Any]":
-    # Old pickles say 0 for False, which newer NumPy does not like to hear.
+    # Old pickles contain 0 instead of False, for which newer versions of numpy warn.
     return np.dtype(name, align=bool(align), copy=bool(copy))
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Give back bytes: Python 3 writes them like this for Python 2."""
+    """Return bytes that Python 3 has pickled as Latin-1 text for Python 2."""
     if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"bytes are written as {encoding}")
+        raise pickle.UnpicklingError(f"bytes are encoded as {encoding}")
     return text.encode("latin-1")
 
 
@@ -28,28 +28,28 @@ ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _dtype,
     ("_codecs", "encode"): _latin1,
 }
-"""All that an array is made of; nothing of it runs code, opens files or reaches out."""
+"""Everything that pickled arrays require; none of it runs code or accesses files or networks."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Refuse everything but arrays."""
+        """Reject everything except arrays."""
         if (module_name, global_name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
+            raise pickle.UnpicklingError(f"it requires {module_name}.{global_name}")
         return ALLOWED[module_name, global_name]
 
 
 def read_arrays(stream: IO[bytes]) -> object:
-    """Read a pickle of arrays, lists, dictionaries, numbers and texts.
+    """Unpickle arrays, lists, dicts, numbers and strings.
 
     Args:
-        stream: Its bytes, from Python 2 or 3; texts of Python 2 become bytes.
+        stream: Stream of a pickle of Python 2 or 3; strings of Python 2 become bytes.
 
     Returns:
-        What was pickled.
+        The unpickled object.
 
     Raises:
-        pickle.UnpicklingError: If it asks for anything else; nothing of that is run. Damaged
-            bytes raise nearly anything.
+        pickle.UnpicklingError: If the pickle requires anything else, which is not run. Damaged
+            pickles may raise other exceptions.
     """
     return _ArrayUnpickler(stream, encoding="bytes").load()

@@ -1,4 +1,4 @@
-"""Divide images into training, validation and test."""
+"""Division of images into training, validation and test."""
 
 import re
 from collections import defaultdict
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dsx.data._arguments import share, whole
+from dsx.data._arguments import check_fraction, check_integer
 from dsx.data._contents import named
 from dsx.errors import DsxError
 
@@ -21,7 +21,7 @@ _PART_OF = {
     "eval": "validation", "evaluation": "validation", "testing": "test", "tst": "test",
 }  # fmt: skip
 PART_NAMES = ", ".join(_PART_OF)
-"""Names of parts for messages."""
+"""Names of splits, for messages."""
 
 _NAME = re.compile(
     rf"({'|'.join(sorted(_PART_OF, key=len, reverse=True))})s?"
@@ -30,32 +30,32 @@ _NAME = re.compile(
 )
 
 
-def part_of(name: str) -> str | None:
-    """Recognise what a folder, a file or a table calls a part, in upper or lower case.
+def parse_part(name: str) -> str | None:
+    """Return the split that the name of a folder, file or table denotes, ignoring case.
 
-    A name is that of a part if it is one of a few words, which "set", "data", "images" and the like
-    and a number may follow: `Training`, `test_set`, `val2017`.
+    A name denotes a split if it is one of a few words, optionally followed by "set", "data",
+    "images" or the like and by a number: `Training`, `test_set`, `val2017`.
 
     Args:
-        name: The name, without folders and suffix.
+        name: Name without folders and extension.
 
     Returns:
-        The part; None if the name is not that of a part.
+        The split; None if the name does not denote one.
     """
     found = _NAME.fullmatch(name.lower())
     return found and _PART_OF[found[1]]
 
 
-def parts_in(name: str) -> set[str]:
-    """Find the parts that the single words of a name stand for: `seg_train`, `train-00000`.
+def find_parts(name: str) -> set[str]:
+    """Find the splits that the words of a name denote: `seg_train`, `train-00000`.
 
     Args:
-        name: The name.
+        name: Name of a file or folder.
 
     Returns:
-        The parts.
+        The splits.
     """
-    parts = map(part_of, re.split(r"[^a-z]+", name.lower()))
+    parts = map(parse_part, re.split(r"[^a-z]+", name.lower()))
     return {part for part in parts if part}
 
 
@@ -63,46 +63,46 @@ _INSIDE = _PART_OF | {
     "trainval": "train", "validate": "validation", "evaluate": "validation",
     "validierung": "validation", "evaluierung": "validation",
 }  # fmt: skip
-"""Words for parts inside of longer words, of which some occur only there."""
+"""Words that denote splits inside of longer words; some of them occur only there."""
 _WORD = re.compile(rf"({'|'.join(sorted(_INSIDE, key=len, reverse=True))})s?")
 _OTHER_WORDS = frozenset({"able", "ed", "ee", "ees", "er", "ers", "or", "ors"})
-"""Endings that make another word of one for a part: trainer and tester are no parts."""
+"""Suffixes that change the meaning of a word: trainer and tester do not denote splits."""
 
 
-def counterparts(names: Iterable[str]) -> set[str]:
-    """Find the names that differ in the word for a part only: `trainA`, `testA`.
+def find_counterparts(names: Iterable[str]) -> set[str]:
+    """Find names that differ only in the word that denotes a split: `trainA`, `testA`.
 
-    The word may be anywhere in the name (`Trainingsdaten`, `Testdaten`; `myTrain`, `myTest`).
-    Signs other than letters make no difference, and neither does the case.
+    The word may be anywhere in the name (`Trainingsdaten`, `Testdaten`; `myTrain`, `myTest`). Case
+    and characters other than letters are ignored.
 
     Args:
-        names: Names, none of them twice.
+        names: Distinct names.
 
     Returns:
-        The names that have a counterpart, which stands for another part, among the others.
+        The names that have a counterpart for another split among the names.
     """
-    alike: defaultdict[tuple[str, str], defaultdict[str, set[str]]]
-    alike = defaultdict(lambda: defaultdict(set))
+    groups: defaultdict[tuple[str, str], defaultdict[str, set[str]]]
+    groups = defaultdict(lambda: defaultdict(set))
     for name in names:
-        word = "".join(filter(str.isalpha, name.lower()))
-        for found in _WORD.finditer(word):
-            before, after = word[: found.start()], word[found.end() :]
+        letters = "".join(filter(str.isalpha, name.lower()))
+        for found in _WORD.finditer(letters):
+            before, after = letters[: found.start()], letters[found.end() :]
             if after not in _OTHER_WORDS:
-                alike[before, after][_INSIDE[found[1]]].add(name)
-    return set().union(*(set().union(*of.values()) for of in alike.values() if len(of) > 1))
+                groups[before, after][_INSIDE[found[1]]].add(name)
+    return set().union(*(set().union(*by.values()) for by in groups.values() if len(by) > 1))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shares:
-    """How much of each class is drawn for a part that is not there.
+class Fractions:
+    """Fractions of each class that are sampled for missing splits.
 
     Args:
-        validation: Share for validation.
-        test: Share for test.
-        seed: Random seed of the draw.
+        validation: Fraction for validation.
+        test: Fraction for test.
+        seed: Random seed of the sampling.
 
     Raises:
-        DsxError: If these are no such numbers, or nothing is left to train on.
+        DsxError: If a value is not allowed, or no images remain for training.
     """
 
     validation: float
@@ -110,58 +110,57 @@ class Shares:
     seed: int
 
     def __post_init__(self) -> None:
-        total = share("validation", self.validation) + share("test", self.test)
+        total = check_fraction("validation", self.validation) + check_fraction("test", self.test)
         if total >= 1:
             given = f"validation: {self.validation}, test: {self.test}"
-            raise DsxError(f"{given} (allowed: less than 1 together, the rest is for training)")
-        whole("split_seed", self.seed, 0, 2**32 - 1)
+            raise DsxError(f"{given} (allowed: a sum below 1; the rest is for training)")
+        check_integer("split_seed", self.seed, 0, 2**32 - 1)
 
 
-def divide(
-    found: Mapping[str, Numbers], labels: Numbers, names: Sequence[str], shares: Shares
+def complete_parts(
+    found: Mapping[str, Numbers], labels: Numbers, names: Sequence[str], shares: Fractions
 ) -> dict[str, Numbers]:
-    """Complete the parts that were found.
+    """Complete the splits that were found.
 
-    What is there as a part stays one. If only the test part is missing, it is half of the
-    validation images; whatever else is missing is a share of the training images. What is
-    drawn is drawn within each class, at random but always alike, at least one image of each.
+    Existing splits are unchanged. If only the test split is missing, it consists of half of the
+    validation images; any other missing split is a fraction of the training images. Images are
+    sampled within each class with a fixed seed, at least one of each class.
 
     Args:
-        found: Numbers of the images of each part that was found; at least `train`.
+        found: Numbers of the images of each split that was found, including `train`.
         labels: Class of each image.
         names: Names of the classes.
-        shares: Shares of each class that are drawn.
+        shares: Fractions of each class that are sampled.
 
     Returns:
-        Numbers of the images of all three parts, each in rising order.
+        Numbers of the images of all three splits, each in ascending order.
 
     Raises:
-        DsxError: If a part is empty, or a class has too few images, or none to train on.
+        DsxError: If a split is empty, or a class has too few images or none for training.
     """
     for part, numbers in found.items():
         if not len(numbers):
             raise DsxError(f"the {part} split is empty")
     parts = dict(found)
-    draw = _Draw(labels, names, shares.seed)
+    sample = _Sampler(labels, names, shares.seed)
     if "validation" in parts and "test" not in parts:
-        drawn = draw(parts["validation"], {"test": 0.5}, "validation")
+        sampled = sample(parts["validation"], {"test": 0.5}, "validation")
     else:
-        wanted = {"validation": shares.validation, "test": shares.test}
-        drawn = draw(
-            parts["train"], {part: wanted[part] for part in wanted if part not in parts}, "train"
-        )
-    parts |= drawn
+        fractions = {"validation": shares.validation, "test": shares.test}
+        missing = {part: value for part, value in fractions.items() if part not in parts}
+        sampled = sample(parts["train"], missing, "train")
+    parts |= sampled
     trained = set(labels[parts["train"]].tolist())
     for part in PARTS[1:]:
         for label in np.unique(labels[parts[part]]):
             if label not in trained:
-                raise DsxError(f"class '{names[label]}' has {part} images, but none to train on")
+                raise DsxError(f"class '{names[label]}' has {part} images, but no training images")
     return {part: np.sort(parts[part]) for part in PARTS}
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """Draws shares of images, class by class."""
+class _Sampler:
+    """Sampler of fractions of images, class by class."""
 
     labels: Numbers
     names: Sequence[str]
@@ -170,61 +169,61 @@ class _Draw:
     def __call__(
         self, numbers: Numbers, shares: Mapping[str, float], rest: str
     ) -> dict[str, Numbers]:
-        drawn: dict[str, list[Numbers]] = {part: [] for part in (*shares, rest)}
+        sampled: dict[str, list[Numbers]] = {part: [] for part in (*shares, rest)}
         for label in np.unique(self.labels[numbers]):
             members = numbers[self.labels[numbers] == label]
-            # The legacy generator promises the same numbers in every NumPy release; one for each
-            # class, so that an image more in one leaves the others as they are.
+            # The legacy generator is stable across releases of numpy. Each class has its own, so
+            # that an additional image of one class does not change the others.
             members = np.random.RandomState([self.seed, label]).permutation(members)
             counts = {
-                part: max(1, round(part_of * len(members))) for part, part_of in shares.items()
+                part: max(1, round(fraction * len(members))) for part, fraction in shares.items()
             }
             if sum(counts.values()) >= len(members):
                 raise DsxError(
                     f"class '{self.names[label]}': {len(members)} images in {rest} (allowed: "
-                    f"enough to draw some for {' and '.join(counts)}, and keep some)"
+                    f"enough for {' and '.join(counts)} and {rest})"
                 )
             for part, count in counts.items():
-                drawn[part].append(members[:count])
+                sampled[part].append(members[:count])
                 members = members[count:]
-            drawn[rest].append(members)
-        return {part: np.concatenate(each) for part, each in drawn.items()}
+            sampled[rest].append(members)
+        return {part: np.concatenate(numbers) for part, numbers in sampled.items()}
 
 
-def sources(found: Mapping[str, str], shares: Shares) -> dict[str, str]:
-    """Describe where the images of each part come from, as `divide` completes them.
+def describe_sources(found: Mapping[str, str], shares: Fractions) -> dict[str, str]:
+    """Describe the source of the images of each split, as completed by `complete_parts`.
 
     Args:
-        found: Description of each part that was found, such as "folder 'train'".
-        shares: Shares of each class that are drawn.
+        found: Description of each split that was found, such as "folder 'train'".
+        shares: Fractions of each class that are sampled.
 
     Returns:
-        Description of each of the three parts.
+        Description of each of the three splits.
     """
     described = dict(found)
     if "validation" in found and "test" not in found:
-        described["test"] = f"half of {found['validation']}, drawn from each class"
+        described["test"] = f"half of {found['validation']}, sampled by class"
         described["validation"] = f"the other half of {found['validation']}"
-    wanted = {"validation": shares.validation, "test": shares.test}
-    for part, share_of in wanted.items():
+    fractions = {"validation": shares.validation, "test": shares.test}
+    for part, fraction in fractions.items():
         if part not in described:
-            described[part] = f"{share_of:.3g} of {found['train']}, drawn from each class"
+            described[part] = f"{fraction:.3g} of {found['train']}, sampled by class"
             described["train"] = f"the rest of {found['train']}"
     return {part: described[part] for part in PARTS}
 
 
-def missing_classes(
+def find_missing_classes(
     parts: Mapping[str, Numbers], labels: Numbers, names: Sequence[str]
 ) -> list[str]:
-    """Name the classes that training or validation lacks, so that a search cannot judge them.
+    """Find the classes without training or validation images, which a search cannot evaluate.
 
     Args:
-        parts: Numbers of the images of each part.
+        parts: Numbers of the images of each split.
         labels: Class of each image.
         names: Names of the classes.
 
     Returns:
-        One sentence for each of these two parts that lacks classes.
+        One sentence for each of these two splits that has missing classes.
     """
     found = []
     for part in PARTS[:2]:

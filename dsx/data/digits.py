@@ -1,4 +1,4 @@
-"""Digits: 1,797 handwritten digits of 8 x 8 pixels that come with scikit-learn.
+"""Digits: 1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn.
 
 Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
 Repository (1998), the part that scikit-learn bundles.
@@ -9,8 +9,8 @@ import functools
 import numpy as np
 import torch
 
-from dsx.data._base import Data, Dataset, Splits, contents_of
-from dsx.data._contents import numbered
+from dsx.data._base import Data, Dataset, Splits, describe_splits
+from dsx.data._contents import number_classes
 from dsx.data._split import TensorSplit
 from dsx.data._splits import PARTS
 
@@ -19,15 +19,15 @@ VALIDATION = TEST = 360
 
 @functools.cache
 def load() -> Splits:
-    """Split the digits 1,077 / 360 / 360, at random but always alike.
+    """Load the digits and divide them into 1,077 / 360 / 360 images with a fixed seed.
 
     Returns:
-        The splits; pixels have mean 0 and standard deviation 1 over the training part.
+        The splits; pixels have mean 0 and standard deviation 1 over the training split.
     """
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    # RandomState, unlike newer generators, promises the same numbers in every NumPy release.
+    # Unlike newer generators, RandomState is stable across releases of numpy.
     order = np.random.RandomState(0).permutation(len(digits.target))
     images = torch.from_numpy(digits.images[order]).float()[:, None]
     labels = torch.from_numpy(digits.target[order]).long()
@@ -46,15 +46,20 @@ def load() -> Splits:
 
 
 def open_digits() -> Data:
-    """Open the digits."""
-    names = numbered(10)
-    sources = dict.fromkeys(PARTS, "drawn at random with a fixed seed")
+    """Open the digits.
+
+    Returns:
+        The data.
+    """
+    names = number_classes(10)
+    sources = dict.fromkeys(PARTS, "sampled at random with a fixed seed")
+
     return Data(
         load=load,
         image_shape=(1, 8, 8),
         classes=10,
         class_names=names,
-        contents=lambda: contents_of(load(), names, sources),
+        contents=lambda: describe_splits(load(), names, sources),
     )
 
 

@@ -1,4 +1,4 @@
-"""Export: a design as files that work without dsx, checked in a fresh process."""
+"""Export of a design as files that do not require dsx, verified in a fresh process."""
 
 from dsx.export._base import Exporter
 from dsx.export.bundle import Bundle, export

@@ -1,4 +1,4 @@
-"""What an export format is."""
+"""The contract of export formats."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from dsx.conv import Deployed
 
 @dataclass(frozen=True, kw_only=True)
 class Exporter:
-    """A format.
+    """An export format.
 
     Args:
-        write: From the deployed network, a sample of its input, a headline and a folder to the
-            files written there.
+        write: Function of the deployed network, a sample of its input, a headline and a folder
+            that writes files into the folder and returns their paths.
     """
 
     write: Callable[[Deployed, Tensor, str, Path], Sequence[Path]]

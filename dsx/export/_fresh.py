@@ -1,8 +1,9 @@
-"""Run an exported model.py in a process of its own, without dsx.
+"""Script that runs an exported model.py in a fresh process, without dsx.
 
     python -I _fresh.py FOLDER INPUTS OUTPUTS
 
-INPUTS is a safetensors file of image batches; OUTPUTS gets the logits under the same names.
+INPUTS is a safetensors file of image batches. The logits are written to OUTPUTS under the same
+names.
 """
 
 import builtins
@@ -16,10 +17,10 @@ BATCH = 64
 
 
 def _allow_torch_only() -> None:
-    """Make every import of model.py an error that is neither of torch nor of Python itself.
+    """Refuse every import by model.py except of torch and of Python's standard library.
 
-    What torch itself imports is torch's affair, and may be imported already: so it is checked who
-    imports, not what is found.
+    Imports by torch itself are not restricted, and their modules may be loaded already. Therefore
+    the importing module is checked.
     """
     import_anything = builtins.__import__
 
@@ -32,14 +33,20 @@ def _allow_torch_only() -> None:
     ) -> ModuleType:
         root, by = name.partition(".")[0], (globals or {}).get("__name__")
         if by == "model" and root != "torch" and root not in sys.stdlib_module_names:
-            raise ImportError(f"an exported model must need torch only, and imports {name}")
+            raise ImportError(f"an exported model must require torch only, but it imports {name}")
         return import_anything(name, globals, locals, fromlist, level)
 
     builtins.__import__ = import_checked
 
 
 def main(folder: str, inputs: str, outputs: str) -> None:
-    """Load the model, classify the inputs, write the logits."""
+    """Load the model, classify the inputs, and write the logits.
+
+    Args:
+        folder: Folder of model.py and its weights.
+        inputs: Path of a safetensors file with image batches.
+        outputs: Path of the safetensors file of the logits.
+    """
     _allow_torch_only()
     spec = importlib.util.spec_from_file_location("model", Path(folder) / "model.py")
     assert spec is not None and spec.loader is not None
@@ -52,9 +59,9 @@ def main(folder: str, inputs: str, outputs: str) -> None:
 
     torch.set_num_threads(1)
     with torch.inference_mode():
-        # In parts: all images of a split at once may not fit into memory.
+        # In batches, since all images of a split may not fit into memory.
         logits = {
-            # A single part keeps its own memory layout, which a file cannot hold.
+            # The result of a single batch may not be contiguous, as the file requires.
             name: torch.cat([network(part) for part in torch.split(images, BATCH)]).contiguous()
             for name, images in load_file(inputs).items()
         }

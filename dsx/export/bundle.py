@@ -1,6 +1,6 @@
-"""Bundle: everything that belongs to an exported design, in one folder."""
+"""The folder of an exported design: model, weights, design and manifest."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,17 @@ from torch import Tensor
 
 import dsx
 from dsx.analysis import Estimate
-from dsx.conv.deploy import Choice
 from dsx.export import checks, verify
 from dsx.export._base import Exporter
 from dsx.export.checks import Skipped
 from dsx.export.model_py import WEIGHTS
-from dsx.export.packing.contents import contents
-from dsx.export.place import MANIFEST, appearing, check_place, writing_temporary
+from dsx.export.packing.contents import read_contents
+from dsx.export.place import MANIFEST, atomic_export, check_place, writing_temporary
 from dsx.files import as_text, sealed, sha256
 from dsx.lookup import find
 from dsx.measure import Candidate, Exported, Measurement, Metric, this_device
 from dsx.process import torch_threads
+from dsx.search.design import StudyChoice
 from dsx.space import Design, SearchSpace
 
 SCHEMA_VERSION = 2
@@ -28,11 +28,11 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What was exported.
+    """An exported design.
 
     Args:
-        folder: Where the files are.
-        manifest: The content of manifest.json.
+        folder: Folder of the files.
+        manifest: Content of manifest.json.
     """
 
     folder: Path
@@ -40,58 +40,40 @@ class Bundle:
 
 
 def export(
-    space: SearchSpace,
-    design: Design,
-    out: Path,
-    *,
-    weights: Mapping[str, Tensor] | None = None,
-    searched: Mapping[str, Estimate] | None = None,
-    form_cache: MutableMapping[str, Choice] | None = None,
-    reference_times: MutableMapping[str, float] | None = None,
-    labels: Mapping[str, Any] | None = None,
-    force: bool = False,
-    exporter: str = "model_py",
+    choice: StudyChoice, out: Path, *, force: bool = False, exporter: str = "model_py"
 ) -> Bundle:
-    """Write a design as files that need torch only, and check them in a fresh process.
+    """Write a design as files that require only torch, and verify them in a fresh process.
 
     Args:
-        space: The space that the design is from.
-        design: What to export.
-        out: A folder that does not exist yet, or is empty.
-        weights: State dict of the trained network; by default it is trained again, as it was.
-        searched: What the search measured, by metric, to be compared with.
-        known: Deployed forms chosen before.
-        references: Reference times of this machine; see
-            `dsx.measure.timing.reference_workload`.
-        labels: What else the manifest shall say (study, trial).
-        force: Whether an earlier export may be replaced; nothing else ever is.
-        exporter: A format.
+        choice: Design to export. It is trained again if it has no weights. The exported model is
+            compared with its metrics.
+        out: Folder to write; it must be missing or empty.
+        force: Whether an earlier export may be replaced; other files are never replaced.
+        exporter: Name of the export format.
 
     Returns:
-        Where the files are, and what the manifest says.
+        The folder and the content of the manifest.
 
     Raises:
-        DsxError: If the folder holds anything that must not be replaced, or cannot be written.
-        WorkFailed: If the network cannot be written, or the files do not compute what the search
-            measured; nothing is left behind then, and nothing replaced.
+        DsxError: If the folder contains files that must not be replaced, or cannot be written.
+        WorkFailed: If the network cannot be written, or the exported model differs from the
+            network that was searched; then nothing is written or replaced.
     """
     check_place(out, force)
     writer = find(Exporter, exporter)
-    candidate = Candidate(space, design, form_cache, reference_times)
-    with torch_threads(space.file.measure.threads), appearing(out, force) as folder:
-        _fill(candidate, weights)
+    space, design = choice.space, choice.design
+    candidate = Candidate(space, design, choice.form_cache, choice.reference_times)
+    with torch_threads(space.file.measure.threads), atomic_export(out, force) as folder:
+        _train_or_restore(candidate, choice.weights)
         skipped: list[Skipped] = []
-        checks.check_weights(candidate, searched or {}, skipped)
+        checks.check_weights(candidate, choice.metrics, skipped)
         headline = (
             f"{design.description(space.analysis)} in {space.file.model} (design {design.id})."
         )
         with writing_temporary():
             writer.write(candidate.deployed, candidate.sample, headline, folder)
             (folder / "design.yaml").write_text(_design_yaml(space, design), encoding="utf-8")
-        content = _manifest(
-            candidate, folder, searched or {}, labels or {}, weights is None, skipped
-        )
-        manifest = sealed(content)
+        manifest = sealed(_manifest(candidate, folder, choice, skipped))
         with writing_temporary():
             (folder / MANIFEST).write_text(as_text(manifest), encoding="utf-8")
     return Bundle(folder=out, manifest=manifest)
@@ -108,44 +90,39 @@ def _design_yaml(space: SearchSpace, design: Design) -> str:
         "slots": design.spec_json(),
     }
     head = (
-        "# A network with other convolutions in some of its slots. To build it for training:\n"
+        "# A network with redesigned convolutions in some slots. To build it for training:\n"
         "#   redesign(network, {name: ConvSpec.from_json(dials) for name, dials in slots})\n"
     )
     return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
 
 
 def _manifest(
-    candidate: Candidate,
-    folder: Path,
-    searched: Mapping[str, Estimate],
-    labels: Mapping[str, Any],
-    trained: bool,
-    skipped: list[Skipped],
+    candidate: Candidate, folder: Path, choice: StudyChoice, skipped: list[Skipped]
 ) -> dict[str, Any]:
-    """Measure the files, compare them with the network and the search, and record the results."""
+    """Measure the files, compare them with the network and the search, and return the manifest."""
     outputs = checks.check_outputs(candidate, folder, skipped)
-    designed = checks.checked_cost(candidate, skipped)
+    designed = checks.check_cost(candidate, skipped)
     checks.check_shares(candidate)
-    stored = contents(candidate.deployed.designed, folder / WEIGHTS)
+    stored = read_contents(candidate.deployed.designed, folder / WEIGHTS)
     files = Exported(
         candidate=candidate,
         network=verify.load_exported(folder),
         params=stored.params,
         bits=stored.bits,
     )
-    metrics = _metrics(designed, searched, checks.read_files(files, searched, skipped))
+    metrics = _metrics(designed, choice.metrics, checks.read_files(files, choice.metrics, skipped))
     checks.note_unmeasured(metrics, skipped)
     return {
         "schema_version": SCHEMA_VERSION,
         "dsx": dsx.__version__,
-        **labels,
-        "trained_for_export": trained,
+        **({"study": choice.study, "trial": choice.trial} if choice.study else {}),
+        "trained_for_export": choice.weights is None,
         "design": candidate.design.id,
         "description": candidate.design.description(candidate.space.analysis),
         "metrics": metrics,
         "outputs": outputs,
         "not_verified": [asdict(each) for each in skipped],
-        "forms": {name: choice.form for name, choice in candidate.deployed.choices.items()},
+        "forms": {name: each.form for name, each in candidate.deployed.choices.items()},
         "folded_norms": candidate.deployed.folded,
         "weights": stored.to_json(),
         "unfolded_norms": candidate.deployed.unfolded,
@@ -160,25 +137,25 @@ def _metrics(
     searched: Mapping[str, Estimate],
     exported: Mapping[str, tuple[Metric, Measurement]],
 ) -> dict[str, dict[str, Any]]:
-    """Put the values of each metric side by side: of the design, the search and the files."""
+    """Combine the values of each metric: of the design, of the search and of the files."""
     metrics: dict[str, dict[str, Any]] = {
         name: {"designed": value} for name, value in designed.items()
     }
     for name, (metric, reading) in exported.items():
-        number = {"exported": reading.value, **_doubts(reading), "unit": metric.unit}
+        number = {"exported": reading.value, **_interval(reading), "unit": metric.unit}
         metrics[name] = metrics.get(name, {}) | number
     for name, estimate in searched.items():
-        # The design states the same counts as the search.
+        # The counts of the design equal those of the search.
         if "designed" not in metrics.setdefault(name, {}):
-            metrics[name] |= {"searched": estimate.value, **_doubts(estimate, "searched_")}
+            metrics[name] |= {"searched": estimate.value, **_interval(estimate, "searched_")}
     for name, numbers in metrics.items():
         if "unit" not in numbers:
             numbers["unit"] = find(Metric, name).unit
     return metrics
 
 
-def _doubts(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]:
-    """Say how sure a number is; nothing of one that is exact."""
+def _interval(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]:
+    """Return the interval and the flags of a reading; nothing if it is exact."""
     if reading.low == reading.high:
         return {}
     ends = {
@@ -190,7 +167,7 @@ def _doubts(reading: Measurement | Estimate, before: str = "") -> dict[str, Any]
     return {f"{before}{name}": end for name, end in ends.items()}
 
 
-def _fill(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
+def _train_or_restore(candidate: Candidate, weights: Mapping[str, Tensor] | None) -> None:
     if weights is None:
         candidate.trained()
     else:

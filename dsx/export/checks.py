@@ -1,4 +1,4 @@
-"""Checks of an export against its network and the search, and which of them were skipped."""
+"""Checks of an export against its network and the search, and a list of skipped checks."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dsx.data import Split
 from dsx.errors import WorkFailed
 from dsx.export import verify
 from dsx.export._fresh import BATCH
-from dsx.export.packing.contents import shares
+from dsx.export.packing.contents import tensor_shares
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Exported, Measurement, Metric
 from dsx.measure.metrics import in_order
@@ -22,21 +22,21 @@ from dsx.measure.metrics.flops import count
 from dsx.search import read_metric
 
 ROUNDING = 1e-6
-"""Difference of two equal values that have no interval, as a part of them."""
+"""Relative difference of equal values without an interval."""
 COMPARED = 256
-"""Images of each split whose logits are compared in a fresh process."""
+"""Number of images of each split whose logits are compared in a fresh process."""
 
 _SEARCHED = torch.float32
-"""The dtype in which a search classifies images."""
+"""Dtype in which a search classifies images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A check that was not made.
+    """A check that was skipped.
 
     Args:
-        check: The quantity that was not verified.
-        reason: The reason.
+        check: Quantity that was not verified.
+        reason: Reason why it was not verified.
     """
 
     check: str
@@ -46,21 +46,21 @@ class Skipped:
 def check_weights(
     candidate: Candidate, searched: Mapping[str, Estimate], skipped: list[Skipped]
 ) -> None:
-    """Measure what is read after a training as the search did: with the network itself, in float32.
+    """Check the trained metrics of the network in float32 against the values of the search.
 
     Args:
-        candidate: The trained network.
-        searched: The readings of the search, by metric.
-        skipped: The list to which the checks that are not possible are added.
+        candidate: Candidate with the trained network.
+        searched: Estimates of the search by metric.
+        skipped: List of skipped checks, which is extended.
 
     Raises:
-        WorkFailed: If a count or a value after the training differs from that of the search.
+        WorkFailed: If a count or a trained metric differs from the value of the search.
     """
     _check_learned(candidate, searched, skipped)
     metrics = {name: find(Metric, name) for name in searched}
     trained = {name: metric for name, metric in metrics.items() if metric.stage == "trained"}
     if not trained:
-        reason = "the search measured nothing of this design with these weights"
+        reason = "the search has no measurements of this design with these weights"
         skipped.append(Skipped(check="the weights", reason=reason))
     for name, metric in trained.items():
         now, before = read_metric(name, metric, candidate).value, searched[name]
@@ -68,40 +68,40 @@ def check_weights(
         tolerance = max((before.high - before.low) / 10, ROUNDING * abs(before.value))
         if not abs(now - before.value) <= tolerance:
             raise WorkFailed(
-                f"with these weights {name} is {now:.4f}, the search measured {before.value:.4f}"
+                f"{name} is {now:.4f} with these weights, but {before.value:.4f} in the search"
             )
 
 
 def _check_learned(
     candidate: Candidate, searched: Mapping[str, Estimate], skipped: list[Skipped]
 ) -> None:
-    """Compare counts that depend on the training: learned shapes may come from another one."""
+    """Check the counts of learned shapes, which depend on the training."""
     if not candidate.design.learned:
         return
     for name, number in candidate.cost.numbers.items():
         if name not in searched:
-            reason = "kernel shapes are learned, and the search did not count this"
+            reason = "the kernel shapes are learned, and the search has no count"
             skipped.append(Skipped(check=f"{name} after training", reason=reason))
         elif searched[name].value != number:
             raise WorkFailed(
-                f"with these weights the network has {number:,} {name}, "
-                f"the search counted {searched[name].value:,.0f}"
+                f"{name} is {number:,} with these weights, but {searched[name].value:,.0f} in the "
+                "search"
             )
 
 
 def check_outputs(candidate: Candidate, folder: Path, skipped: list[Skipped]) -> dict[str, float]:
-    """Compare the logits that the files give in a fresh process with those of the network.
+    """Check the logits of the files in a fresh process against those of the network.
 
     Args:
-        candidate: The trained network.
-        folder: The exported files.
-        skipped: The list to which the checks that are not made are added.
+        candidate: Candidate with the trained network.
+        folder: Folder of the exported files.
+        skipped: List of skipped checks, which is extended.
 
     Returns:
-        Number of compared images, largest difference of the outputs and its tolerance.
+        Number of compared images, largest relative difference of the outputs, and its tolerance.
 
     Raises:
-        WorkFailed: If the files do not run, or the outputs differ by more than is tolerated.
+        WorkFailed: If the files do not run, or the difference exceeds the tolerance.
     """
     dtype = candidate.sample.dtype
     network = set_mode(candidate.at_work(), False)
@@ -110,7 +110,7 @@ def check_outputs(candidate: Candidate, folder: Path, skipped: list[Skipped]) ->
     logits = verify.fresh_logits(folder, images)
     with torch.inference_mode():
         compared = [
-            verify.largest_difference(logits[name], _in_batches(network, images[name]))
+            verify.compare_logits(logits[name], _in_batches(network, images[name]))
             for name in parts
         ]
     largest, tolerance = max(compared)
@@ -120,7 +120,7 @@ def check_outputs(candidate: Candidate, folder: Path, skipped: list[Skipped]) ->
 
 
 def _in_batches(network: nn.Module, images: Tensor) -> Tensor:
-    """Run a network in the batches of the fresh process, on which batch statistics depend."""
+    """Run a network in batches of the same size as in the fresh process."""
     return torch.cat([network(part) for part in torch.split(images, BATCH)])
 
 
@@ -131,7 +131,7 @@ def _note_uncompared(compared: int, of: int, dtype: torch.dtype, skipped: list[S
         skipped.append(Skipped(check=check, reason=reason))
     if dtype != _SEARCHED:
         name = str(dtype).removeprefix("torch.")
-        reason = f"the search measured in float32, and the files compute in {name}"
+        reason = f"the search measured in float32, but the files compute in {name}"
         skipped.append(Skipped(check=f"trained metrics in {name}", reason=reason))
 
 
@@ -140,18 +140,18 @@ def _first_images(split: Split) -> Tensor:
     return torch.cat([images for images, _ in split.batches(some, COMPARED)])
 
 
-def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]:
-    """Count by closed form, and by the operators of the trained network if all are known.
+def check_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]:
+    """Check the closed-form cost against the operators of the trained network.
 
     Args:
-        candidate: The trained network.
-        skipped: The list to which the check is added if an operator is not known.
+        candidate: Candidate with the trained network.
+        skipped: List of skipped checks, which is extended if an operator is not known.
 
     Returns:
         The counts by metric.
 
     Raises:
-        WorkFailed: If the two differ.
+        WorkFailed: If the counts differ.
     """
     sample = torch.zeros(1, *candidate.space.data.image_shape)
     try:
@@ -161,7 +161,8 @@ def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]
         return candidate.cost.numbers
     if counted != candidate.cost.flops:
         raise WorkFailed(
-            f"the network's operators count {counted} flops, its design {candidate.cost.flops}"
+            f"flops is {counted} by the operators of the network, but {candidate.cost.flops} by "
+            "the design"
         )
     return candidate.cost.numbers
 
@@ -169,15 +170,15 @@ def checked_cost(candidate: Candidate, skipped: list[Skipped]) -> dict[str, int]
 def read_files(
     files: Exported, searched: Collection[str], skipped: list[Skipped]
 ) -> dict[str, tuple[Metric, Measurement]]:
-    """Measure the exported files for every metric that can be read off them.
+    """Measure every metric that can be read from the exported files.
 
     Args:
-        files: The exported network as loaded.
-        searched: Names of the metrics that the search measured.
-        skipped: The list to which the metrics are added whose reading failed.
+        files: The loaded exported network.
+        searched: Names of the metrics of the search.
+        skipped: List of skipped checks, which is extended by the metrics whose reading failed.
 
     Returns:
-        Metric and reading by the name of the value.
+        The metric and the reading by the name of the value.
     """
     found: dict[str, tuple[Metric, Measurement]] = {}
     metrics = {name: find(Metric, name) for name in {*names(Metric), *searched}}
@@ -194,29 +195,30 @@ def read_files(
 
 
 def check_shares(candidate: Candidate) -> None:
-    """Check that the tensors of a design together cost what the design costs.
+    """Check that the shares of all tensors add up to the cost of the design.
 
     Args:
-        candidate: The network that was exported.
+        candidate: Candidate with the exported network.
 
     Raises:
-        WorkFailed: If they cost something else.
+        WorkFailed: If the sum differs from the cost.
     """
-    total = sum(share.bits for share in shares(candidate.network).values())
+    total = sum(share.bits for share in tensor_shares(candidate.network).values())
     if total != candidate.cost.bits:
         raise WorkFailed(
-            f"the network's tensors take {total:,} bits, its design {candidate.cost.bits:,}"
+            f"bits is {total:,} by the tensors of the network, but {candidate.cost.bits:,} by "
+            "the design"
         )
 
 
 def note_unmeasured(metrics: Mapping[str, Mapping[str, Any]], skipped: list[Skipped]) -> None:
-    """Add the metrics of the search that were not compared with those of the exported files.
+    """List the metrics of the search that were not compared with the exported files.
 
     Args:
         metrics: Values by metric and source ("searched", "exported").
-        skipped: The list to which they are added.
+        skipped: List of skipped checks, which is extended.
     """
     for name, numbers in metrics.items():
         if "searched" in numbers and "exported" not in numbers:
-            reason = "the exported files are not measured for it"
+            reason = "it is not measured on the exported files"
             skipped.append(Skipped(check=name, reason=reason))

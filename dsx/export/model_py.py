@@ -1,4 +1,4 @@
-"""model.py: the deployed network as readable Python that needs torch only, and its weights."""
+"""The format model.py: the deployed network as Python that requires torch only, and weights."""
 
 import inspect
 import keyword
@@ -16,14 +16,14 @@ from torch import Tensor, fx, nn
 from dsx.conv import Deployed, deploy
 from dsx.errors import WorkFailed, printable
 from dsx.export._base import Exporter
-from dsx.export.packing.constructor import constructor
-from dsx.export.packing.pack import FUNCTIONS, Packed, pack, wrapped
+from dsx.export.packing.constructor import constructor_call
+from dsx.export.packing.pack import FUNCTIONS, Packed, pack, wrap_line
 
 MODEL, WEIGHTS = "model.py", "weights.safetensors"
 
 _TEMPLATE = '''"""{headline}
 
-Needs torch and nothing else:
+Requires torch only:
 
     from model import load
     network = load()          # with the weights of {weights}, in eval mode
@@ -39,7 +39,7 @@ from torch import nn
 {imports}
 
 class Model(nn.Module):
-    """The deployed network: batch norms are folded, each convolution has its fastest form."""
+    """The deployed network with folded batch norms and the fastest form of each convolution."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Model(nn.Module):
 {forward}
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file: a JSON header behind its length, then the numbers."""
+    """Read a safetensors file: length of the header, JSON header, values."""
     data = bytearray(path.read_bytes())
     length = int.from_bytes(data[:8], "little")
     header = json.loads(bytes(data[8 : 8 + length]))
@@ -66,14 +66,14 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 {functions}def unpack(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Make the tensors of the deployed network from those of the design, which the file holds."""
+    """Compute the tensors of the deployed network from the stored tensors of the design."""
     state = {{}}
 {unpack}
     return {{name: tensor.contiguous() for name, tensor in state.items()}}
 
 
 def load(weights: Path | str = Path(__file__).with_name("{weights}")) -> Model:
-    """Build the network and fill in its weights."""
+    """Build the network and load its weights."""
     model = Model()
     try:
         model.load_state_dict(unpack(read_safetensors(Path(weights))), assign=True)
@@ -93,20 +93,21 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
     """Write model.py and weights.safetensors.
 
     Args:
-        deployed: The network.
-        sample: An input.
-        headline: First line of model.py.
-        folder: Exists.
+        deployed: The deployed network.
+        sample: Sample of the input, (N, C, H, W).
+        headline: First line of the docstring of model.py.
+        folder: Existing folder.
 
     Returns:
-        The two files.
+        The paths of the two files.
 
     Raises:
-        WorkFailed: If torch.fx cannot follow the network, or it holds a module that torch lacks.
+        WorkFailed: If torch.fx cannot trace the network, or it contains a module that is not part
+            of torch.
     """
     if not isinstance(deployed.network, fx.GraphModule):
         raise WorkFailed(
-            f"model.py needs a network that torch.fx can follow, this one it cannot: "
+            f"model.py cannot be written, since torch.fx cannot trace the network: "
             f"{deployed.untraced}"
         )
     flat, targets = _flat(deployed.network)
@@ -114,43 +115,43 @@ def write(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Se
     # Not save_file, whose files only their owner can read.
     (folder / WEIGHTS).write_bytes(save(dict(packed.stored)))
     (folder / MODEL).write_text(
-        source(flat, packed, sample, headline, deployed.sized), encoding="utf-8"
+        model_source(flat, packed, sample, headline, deployed.sized), encoding="utf-8"
     )
     return [folder / MODEL, folder / WEIGHTS]
 
 
 def writing_notes(network: nn.Module, image_shape: Sequence[int]) -> tuple[str, ...]:
-    """Check before any search whether a model.py can be written of a network.
+    """Check before a search whether a model.py of a network can be written.
 
     Args:
-        network: The network, before any design is chosen; it is unchanged.
+        network: The network of the search space, which is unchanged.
         image_shape: Channels, rows and columns of one image.
 
     Returns:
-        The reason against it as a sentence; nothing if a model.py can be written, or if torch.fx
-        cannot follow the network, which is reported separately.
+        The reason why it cannot be written, as a sentence; empty if it can be written, or if
+        torch.fx cannot trace the network, which is reported separately.
 
     Raises:
         DsxError: If the network does not run on such images.
     """
     sample = torch.zeros(1, *image_shape)
-    # No matter which forms are the fastest.
+    # Any selection of forms is sufficient, so none is timed.
     deployed = deploy(network, sample, timer=lambda runs, _: [*map(float, range(len(runs)))])
     if not isinstance(deployed.network, fx.GraphModule):
         return ()
     flat, _ = _flat(deployed.network)
     try:
-        source(flat, Packed(stored={}, lines=(), functions=()), sample, "")
+        model_source(flat, Packed(stored={}, lines=(), functions=()), sample, "")
     except WorkFailed as error:
         return (f"`dsx export` cannot write a model.py of the network: {error}",)
     return ()
 
 
 def _flat(network: fx.GraphModule) -> tuple[fx.GraphModule, dict[str, str]]:
-    """Hold every part directly, under a name that is valid after `self.`; call the input x.
+    """Register every part directly under a name that is a valid attribute; name the input x.
 
     Returns:
-        The network, and the name in it of each part to the name that the part had before.
+        The flat network, and the original name of each part by its name in the flat network.
     """
     graph, root = fx.Graph(), nn.Module()
     values: dict[fx.Node, fx.Node] = {}
@@ -161,7 +162,7 @@ def _flat(network: fx.GraphModule) -> tuple[fx.GraphModule, dict[str, str]]:
             target = name = "x"
         if node.op in ("call_module", "get_attr"):
             if target not in names:
-                names[target] = _hold(root, target, operator.attrgetter(target)(network))
+                names[target] = _register(root, target, operator.attrgetter(target)(network))
             target = names[target]
         args = fx.node.map_arg(node.args, values.__getitem__)
         kwargs = fx.node.map_arg(node.kwargs, values.__getitem__)
@@ -169,10 +170,10 @@ def _flat(network: fx.GraphModule) -> tuple[fx.GraphModule, dict[str, str]]:
     return fx.GraphModule(root, graph), {own: target for target, own in names.items()}
 
 
-def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
-    """Keep a part under a name of its own: two dotted names may differ in a dot only."""
-    # ASCII only: Python reads some other letters as their plain forms. Names that begin with two
-    # underscores are changed inside a class.
+def _register(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
+    """Register a part under a unique name, since two dotted names may differ in a dot only."""
+    # ASCII only, since Python normalises some other letters. Names with two leading underscores
+    # are mangled inside a class.
     name = re.sub(r"\W", "_", target, flags=re.ASCII)
     while (
         hasattr(root, name)
@@ -188,31 +189,31 @@ def _hold(root: nn.Module, target: str, part: nn.Module | Tensor) -> str:
     return name
 
 
-def source(
+def model_source(
     flat: fx.GraphModule, packed: Packed, sample: Tensor, headline: str, sized: bool = False
 ) -> str:
-    """Write a flat network as Python.
+    """Return the source code of a flat network.
 
     Args:
-        flat: Every part of it lies directly in the module.
-        packed: Stored content of the network.
-        sample: An input.
-        headline: First line of the file.
-        sized: Whether the network is right for images of the size of the sample only.
+        flat: Network whose parts are registered directly in the module.
+        packed: Stored tensors of the network and the code that unpacks them.
+        sample: Sample of the input, (N, C, H, W).
+        headline: First line of the docstring of the file.
+        sized: Whether the network is valid for images of the size of the sample only.
 
     Returns:
-        The file's text.
+        The text of the file.
 
     Raises:
-        WorkFailed: If it holds a module that torch lacks.
+        WorkFailed: If the network contains a module that is not part of torch.
     """
-    init = [f"self.{name} = {constructor(part)}" for name, part in flat.named_children()]
+    init = [f"self.{name} = {constructor_call(part)}" for name, part in flat.named_children()]
     init += [
         f'self.register_buffer("{name}", torch.empty({tuple(part.shape)}, dtype={part.dtype}))'
         for name, part in flat.named_buffers(recurse=False)
     ]
     code = flat.graph.python_code("self")
-    # fx drops each value as soon as it is used up; for a reader that is noise.
+    # fx deletes each value after its last use, which makes the code harder to read.
     forward = re.sub(r";  (?:\w+ = )+None", "", code.src.strip())
     typed = r"\1: torch.Tensor) -> torch.Tensor:"
     forward = re.sub(r"(?m)^(def forward\(self, x)[^,\n]*:$", typed, forward)
@@ -227,13 +228,13 @@ def source(
         imports="".join(f"{line}\n" for line in _imports(code)),
         init="\n".join(f"        {line}" for line in init),
         functions="".join(f"{inspect.getsource(FUNCTIONS[name])}\n\n" for name in packed.functions),
-        unpack="\n".join(wrapped(line, "    ") for line in packed.lines),
+        unpack="\n".join(wrap_line(line, "    ") for line in packed.lines),
         forward="\n".join(f"    {line}" if line else "" for line in forward.splitlines()) + "\n",
     )
 
 
 def _check_size(sample: Tensor) -> str:
-    """Write the code that refuses images of another size than that of the sample."""
+    """Return code that refuses images of another size than that of the sample."""
     sides = tuple(sample.shape[1:])
     message = f"each image must have the shape {sides}, not "
     return (
@@ -243,12 +244,12 @@ def _check_size(sample: Tensor) -> str:
 
 
 def _in_docstring(line: str) -> str:
-    """Write a line so that nothing in it ends or escapes the docstring around it."""
+    """Escape a line for a docstring."""
     return printable(line).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
-    """Import what the traced code refers to, beside torch itself."""
+    """Return the imports of the traced code, except that of torch."""
     for name, value in code.globals.items():
         if name == "torch" or not re.search(rf"\b{name}\b", code.src):
             continue
@@ -262,19 +263,19 @@ def _imports(code: fx.graph.PythonCode) -> Iterator[str]:
 
 
 def _dotted(path: str) -> str:
-    """Check that a name is valid in an import."""
+    """Check that a dotted name is valid in an import, and return it."""
     if not all(part.isidentifier() for part in path.split(".")):
         raise WorkFailed(f"model.py cannot import {path!r}")
     return path
 
 
 def _known(module: str, name: str) -> str:
-    """Check that a module is of torch or of Python itself."""
+    """Check that a module is part of torch or of the standard library, and return its name."""
     root = module.partition(".")[0]
     if root != "torch" and root not in sys.stdlib_module_names:
         raise WorkFailed(
-            f"model.py needs torch and nothing else, and the network calls {module}.{name}, which "
-            "torch.fx does not look into (torch.fx.wrap)"
+            f"model.py may require torch only, but the network calls {module}.{name}, which "
+            "torch.fx does not trace (torch.fx.wrap)"
         )
     return _dotted(module)
 

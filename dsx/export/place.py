@@ -1,4 +1,4 @@
-"""Place of an export: a new or empty folder, or that of an unchanged earlier export."""
+"""The folder of an export: a new or empty one, or that of an unchanged earlier export."""
 
 import errno
 import os
@@ -17,23 +17,23 @@ MANIFEST = "manifest.json"
 
 
 def check_place(out: Path, force: bool) -> None:
-    """Check that an export can be written to a folder, before work is done for it.
+    """Check in advance that an export can be written to a folder.
 
     Args:
-        out: The folder.
+        out: Folder of the export.
         force: Whether an earlier export may be replaced.
 
     Raises:
-        DsxError: If something else is there, or the folder cannot be written.
+        DsxError: If the folder contains other files, or cannot be written.
     """
     if out.is_symlink():
-        raise DsxError(f"--out: '{out}' is a symbolic link (choose a folder)")
+        raise DsxError(f"--out: '{out}' is a symbolic link (allowed: a folder)")
     place = _target(out)
     with unwritable_in_one_line("--out", out):
         if out.exists() and not out.is_dir():
             raise DsxError(f"--out: '{out}' is a file, not a folder")
         if Path.cwd().is_relative_to(place):
-            raise DsxError(f"--out: '{out}' is the folder you are in, or holds it (choose another)")
+            raise DsxError(f"--out: '{out}' is or contains the current folder (choose another)")
         files.check_writable(next(path for path in place.parents if path.exists()))
         files.remove_abandoned(place)
         if out.exists():
@@ -46,18 +46,18 @@ def _target(out: Path) -> Path:
 
 
 @contextmanager
-def appearing(out: Path, force: bool) -> Iterator[Path]:
-    """Write an export elsewhere, and put it in its place when it is complete.
+def atomic_export(out: Path, force: bool) -> Iterator[Path]:
+    """Write an export to a temporary folder, and move it into place when it is complete.
 
     Args:
-        out: The folder.
+        out: Folder of the export.
         force: Whether an earlier export may be replaced.
 
     Yields:
-        An empty folder in the system's temporary folder, which only its owner can read.
+        An empty temporary folder, which only its owner can read.
 
     Raises:
-        DsxError: If something else is there, or the folder cannot be written.
+        DsxError: If the folder contains other files, or cannot be written.
     """
     with ExitStack() as stack:
         with writing_temporary():
@@ -70,7 +70,7 @@ def appearing(out: Path, force: bool) -> Iterator[Path]:
 
 @contextmanager
 def writing_temporary() -> Iterator[None]:
-    """Name the system's temporary folder in the error about a file that cannot be written to it.
+    """Report errors about files in the temporary folder in one line that names the folder.
 
     Raises:
         DsxError: If the body raises an error about files.
@@ -79,7 +79,7 @@ def writing_temporary() -> Iterator[None]:
         try:
             yield
         except SafetensorError as error:
-            # It has no number of its own, only words such as "File too large (os error 27)".
+            # It has no error number, only a message such as "File too large (os error 27)".
             number = re.search(r"os error (\d+)", str(error))
             code = int(number[1]) if number else errno.EIO
             raise OSError(code, os.strerror(code) if number else str(error)) from error
@@ -94,20 +94,20 @@ def _check_content(place: Path, out: Path, force: bool) -> None:
     for entry in sorted(place.iterdir(), key=lambda entry: (entry.name != MANIFEST, entry.name)):
         if entry.name == MANIFEST and manifest is not None:
             continue
-        # The name first: a file that is not recorded may be of any size.
+        # The name is checked first, since a file that is not recorded may have any size.
         known = recorded.get(entry.name)
         if known is not None and is_regular(entry) and known == digest(entry):
             continue
         if manifest is not None and _is_cache(entry):
             continue
         raise DsxError(
-            f"--out: '{out}' is not replaced: '{entry.name}' is not from an export, or was changed "
-            "since (move it, or choose another folder)"
+            f"--out: '{out}' is not replaced: '{entry.name}' is not part of an export, or was "
+            "modified (move it, or choose another folder)"
         )
 
 
 def _is_cache(entry: Path) -> bool:
-    """Check whether an entry is the folder in which Python keeps model.py compiled."""
+    """Check whether an entry is the cache folder with the bytecode of model.py."""
     return (
         entry.name == "__pycache__"
         and entry.is_dir()

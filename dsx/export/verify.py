@@ -1,4 +1,4 @@
-"""Verify an export: what the files compute in a fresh process is what the search measured."""
+"""Verification of an export in a fresh process."""
 
 import importlib.util
 import subprocess
@@ -11,22 +11,25 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import WorkFailed
 from dsx.export.place import writing_temporary
 from dsx.files import scratch
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1}
-"""Largest difference of a logit, as a part of the largest logit: folding a batch norm and summing
-in another order changes the last digits, which deep networks amplify."""
+"""Largest difference of a logit, relative to the largest logit.
+
+Folding of batch norms and another order of summation change the last digits, and deep networks
+amplify that.
+"""
 
 
 def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Classify images with an exported model in a fresh process that cannot import dsx.
 
     Args:
-        folder: Of model.py and its weights.
-        inputs: Image batches by name.
+        folder: Folder of model.py and its weights.
+        inputs: Image batches, (N, C, H, W), by name.
 
     Returns:
         Logits by the same names.
@@ -41,7 +44,7 @@ def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor
             save_file({name: images.contiguous() for name, images in inputs.items()}, into)
         script = Path(__file__).with_name("_fresh.py")
         command = [sys.executable, "-IB", str(script), str(folder.resolve()), str(into), str(out)]
-        with activity("running the exported model in a fresh process"):
+        with activity(Kind.VERIFYING_EXPORT):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -49,25 +52,25 @@ def fresh_logits(folder: Path, inputs: Mapping[str, Tensor]) -> dict[str, Tensor
         return load_file(out)
 
 
-def largest_difference(exported: Tensor, reference: Tensor) -> tuple[float, float]:
-    """Compare logits.
+def compare_logits(exported: Tensor, reference: Tensor) -> tuple[float, float]:
+    """Compare the logits of the exported files with those of the trained network.
 
     Args:
-        exported: (N, classes), of the exported files.
-        reference: (N, classes), of the network that was trained.
+        exported: Logits of the exported files, (N, classes).
+        reference: Logits of the trained network, (N, classes).
 
     Returns:
-        The largest difference as a part of the largest logit, and what is tolerated.
+        The largest difference relative to the largest logit, and the tolerance.
 
     Raises:
-        WorkFailed: If the difference is larger than that.
+        WorkFailed: If the difference exceeds the tolerance.
     """
     difference = float((exported - reference).abs().max() / reference.abs().max())
     tolerance = TOLERANCES[exported.dtype]
-    # Not `difference > tolerance`: a NaN has to fail too.
+    # Not `difference > tolerance`, since a NaN must fail, too.
     if not difference <= tolerance:
         raise WorkFailed(
-            f"the exported model's outputs differ by {difference:.2g} of the largest logit "
+            f"the outputs of the exported model differ by {difference:.2g} of the largest logit "
             f"(allowed: {tolerance:.2g})"
         )
     return difference, tolerance
@@ -77,7 +80,7 @@ def load_exported(folder: Path) -> nn.Module:
     """Load an exported model into this process.
 
     Args:
-        folder: Of model.py and its weights.
+        folder: Folder of model.py and its weights.
 
     Returns:
         The network.
@@ -85,9 +88,9 @@ def load_exported(folder: Path) -> nn.Module:
     spec = importlib.util.spec_from_file_location("dsx_exported_model", folder / "model.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Compiled and run here, so that no cache of it is left among the files.
+    # Compiled here, so that Python writes no cache of it into the folder.
     exec(compile((folder / "model.py").read_text(), spec.origin or "", "exec"), vars(module))
-    # A module draws its initial weights when it is built, before the file replaces them.
+    # Modules draw random initial weights, before those of the file replace them.
     with torch.random.fork_rng():
         network = module.load()
     assert isinstance(network, nn.Module)

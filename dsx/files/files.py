@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import WorkFailed
 from dsx.files.locks import try_lock, wait_for_lock
 
@@ -246,7 +246,7 @@ def locked_folder(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]
     held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not try_lock(held, fcntl.LOCK_EX):
-            with activity(f"waiting for another process that is writing to '{folder}'"):
+            with activity(Kind.WAITING_FOR_FOLDER, detail=str(folder)):
                 ended = wait_for_lock(held, seconds)
             if not ended:
                 raise WorkFailed(

@@ -62,7 +62,7 @@ class Candidate:
         references: Reference times of this machine; see
             `dsx.measure.timing.reference_workload`.
         checkpoint: Where a long training is written down on its way, and gone on with.
-        waiting: Told that the device is not free: another process times on it.
+        on_lock_wait: Told that the device is not free: another process times on it.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Candidate:
         form_cache: MutableMapping[str, Choice] | None = None,
         reference_times: MutableMapping[str, float] | None = None,
         checkpoint: Path | None = None,
-        waiting: Callable[[], None] | None = None,
+        on_lock_wait: Callable[[], None] | None = None,
     ) -> None:
         self.space = space
         self.design = design
         self.form_cache = {} if form_cache is None else form_cache
         self.reference_times = {} if reference_times is None else reference_times
         self.checkpoint = checkpoint
-        self.waiting = waiting
+        self.on_lock_wait = on_lock_wait
         self.losses: list[float] | None = None
         self._trained = False
 
@@ -123,7 +123,7 @@ class Candidate:
         return deploy(
             self.at_work(),
             self.sample,
-            timer=timer(measure, self.waiting),
+            timer=timer(measure, self.on_lock_wait),
             form_cache=self.form_cache,
             native=measure.deploy == "native",
             runner=runner(measure.backend, measure.threads),

@@ -4,10 +4,11 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dsx.activity import Event, Kind, OnStatus
 from dsx.conv.deploy import Choice
 from dsx.measure import Candidate
 from dsx.space import Design, SearchSpace
-from dsx.store.measurements import Calibration, FormCache, MeasurementStore
+from dsx.store.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,32 +16,27 @@ class Candidates:
     """Builds candidates for measurement.
 
     Args:
-        forms: Deployed forms by situation; newly selected ones are stored in the database.
-        references: Reference times of the sentinel by situation, in milliseconds; likewise.
-        waiting: Called if the device is not free at once.
+        form_cache: Deployed forms by situation; newly selected ones are stored in the database.
+        reference_times: Reference times in milliseconds by situation; new ones are stored likewise.
+        on_lock_wait: Called if another process holds the device lock.
     """
 
-    forms: MutableMapping[str, Choice]
+    form_cache: MutableMapping[str, Choice]
     reference_times: MutableMapping[str, float]
-    waiting: Callable[[], None] | None = None
+    on_lock_wait: Callable[[], None]
 
     @classmethod
-    def of(
-        cls, measurements: MeasurementStore, waiting: Callable[[], None] | None = None
-    ) -> "Candidates":
-        """Load what the database holds for a device.
+    def of_study(cls, study: Study, on_status: OnStatus) -> "Candidates":
+        """Return a builder that uses the form cache and the reference times of a study.
 
         Args:
-            memory: Memory of the device.
-            waiting: Called if the device is not free at once.
-
-        Returns:
-            The builder.
+            study: The study.
+            on_status: Called with an event if another process holds the device lock.
         """
         return cls(
-            forms=FormCache(measurements.engine, measurements.device, measurements),
-            reference_times=Calibration(measurements.engine, measurements.device, measurements),
-            waiting=waiting,
+            form_cache=study.form_cache,
+            reference_times=study.reference_times,
+            on_lock_wait=lock_wait(on_status),
         )
 
     def build(
@@ -49,9 +45,9 @@ class Candidates:
         """Build the candidate of a design.
 
         Args:
-            space: The space, which specifies how the design is measured.
-            design: A design of its network.
-            checkpoint: File to resume the training from and to write it to.
+            space: Search space, which specifies how the design is measured.
+            design: Design of the network of the space.
+            checkpoint: Checkpoint file of the training, which is resumed if the file exists.
 
         Returns:
             The candidate.
@@ -59,8 +55,17 @@ class Candidates:
         return Candidate(
             space,
             design,
-            self.forms,
+            self.form_cache,
             checkpoint=checkpoint,
             reference_times=self.reference_times,
-            waiting=self.waiting,
+            on_lock_wait=self.on_lock_wait,
         )
+
+
+def lock_wait(on_status: OnStatus) -> Callable[[], None]:
+    """Return a function that reports that another process holds the device lock.
+
+    Args:
+        on_status: Called with the event.
+    """
+    return lambda: on_status(Event(kind=Kind.WAITING_FOR_DEVICE))

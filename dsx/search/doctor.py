@@ -59,7 +59,7 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
     """
     device = this_device()
     reference_times = MachineReferenceTimes(device.fingerprint)
-    forgotten = reference_times.forget() if calibrate else {}
+    forgotten = reference_times.reset() if calibrate else {}
     # A search that runs may add its own to those of the machine meanwhile.
     taken: dict[str, float] = {}
     found = look_for_noise(taken if calibrate else reference_times)

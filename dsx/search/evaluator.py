@@ -6,7 +6,8 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from dsx.analysis import to_json
+from dsx.activity import Event, Kind, OnStatus
+from dsx.analysis import TrialState, to_json
 from dsx.errors import (
     CheckpointError,
     DsxError,
@@ -16,14 +17,13 @@ from dsx.errors import (
     printable,
 )
 from dsx.measure import Candidate, Measurement, Metric, Provenance
+from dsx.measure.metrics import Stage
 from dsx.search.candidates import Candidates
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design, SearchSpace
-from dsx.store.database import COMPLETE, FAILED, REJECTED, SQLAlchemyError
-from dsx.store.measurements import MeasurementStore
-from dsx.store.studies import Outcome
-from dsx.store.weights import Weights
+from dsx.store.database import SQLAlchemyError
+from dsx.store.studies import Outcome, Study
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,25 +35,18 @@ class Evaluator:
     """Measures the designs of a study.
 
     Args:
-        plan: What to measure.
-        memory: What is known already, and where new numbers go at once.
-        weights: Where trained weights go.
-        doing: Told in a few words what is done next.
+        plan: Metrics to measure.
+        study: The study, which holds the measurements and the trained weights.
+        on_status: Called with an event before each step.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        measurements: MeasurementStore,
-        weights: Weights,
-        doing: Callable[[str], None],
-    ) -> None:
+    def __init__(self, plan: Plan, study: Study, on_status: OnStatus) -> None:
         self.plan = plan
-        self.measurements = measurements
-        self.recall = Recall(measurements=measurements, plan=plan)
-        self.weights = weights
-        self.doing = doing
-        self.candidates = Candidates.of(measurements, lambda: doing(WAITING))
+        self.study = study
+        self.recall = Recall(measurements=study.measurements, plan=plan)
+        self.weights = study.weights
+        self.on_status = on_status
+        self.candidates = Candidates.of_study(study, on_status)
         self.baseline: dict[str, float] = {}
 
     def evaluate(self, design: Design) -> Outcome:
@@ -74,13 +67,13 @@ class Evaluator:
             return self._evaluate(design)
 
     def _evaluate(self, design: Design) -> Outcome:
-        outcome = Outcome(state=COMPLETE)
+        outcome = Outcome(state=TrialState.COMPLETE)
         try:
             self._measure(design, outcome)
         # What the network of one candidate, the user's code among it, does wrong with its input or
         # the memory at hand. Anything else is our own mistake and goes up.
         except (TrialFailed, *_EXPECTED) as error:
-            outcome.state = FAILED
+            outcome.state = TrialState.FAILED
             outcome.reason = printable(in_one_line(error))
             outcome.traceback = _traceback(error)
             _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
@@ -105,7 +98,7 @@ class Evaluator:
                 self.baseline = outcome.values
             broken = self._broken(outcome, outcome.values)
             if broken and not is_baseline and stage != stages[-1][0]:
-                outcome.state = REJECTED
+                outcome.state = TrialState.REJECTED
                 outcome.reason = f"breaks the constraint on {broken}"
                 break
 
@@ -114,7 +107,7 @@ class Evaluator:
         expected = self.plan.expected(self.plan.space.cost(candidate.design))
         broken = self._broken(outcome, expected)
         if broken:
-            outcome.state = REJECTED
+            outcome.state = TrialState.REJECTED
             outcome.reason = f"is expected to break the constraint on {broken}"
         return not broken
 
@@ -148,13 +141,13 @@ class Evaluator:
         design, metric = candidate.design, self.plan.metrics[name]
         known = None if anew else self.recall.find(name, design)
         if known is None and self.recall.timed(name):
-            self.doing("deploying")
+            self.on_status(Event(kind=Kind.DEPLOYING, design=design.id))
             known = share_reading(self.recall, name, candidate)
         if known is not None:
             if metric.stage == "trained":
                 self.weights.adopt(design.id)
             return known
-        self.doing(_DOING[metric.stage])
+        self.on_status(Event(kind=KINDS[metric.stage], design=design.id))
         reading = read_metric(name, metric, candidate)
         if metric.stage == "trained":
             # First the weights: a number without its weights could not be exported.
@@ -309,10 +302,10 @@ def in_one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
-WAITING = "waiting for the device: another process times or trains"
-_DOING = {
-    "static": "counting",
-    "timed": "timing",
-    "projected": "classifying",
-    "trained": "training",
+KINDS: Mapping[Stage, Kind] = {
+    "static": Kind.COUNTING,
+    "timed": Kind.TIMING,
+    "projected": Kind.CLASSIFYING,
+    "trained": Kind.TRAINING,
 }
+"""Kind of the work that measures a metric, by its stage."""

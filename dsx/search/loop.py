@@ -1,12 +1,12 @@
-"""Run a study: ask, build, measure, tell; nothing measured is ever lost."""
+"""The search loop: sample a design, evaluate it, store the results, and tell the sampler."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsx.activity import subject
-from dsx.analysis import Entry, Front, chance_notes
+from dsx.activity import End, Event, Kind, subject
+from dsx.analysis import Entry, Front, TrialState, chance_notes
 from dsx.errors import DsxError, WorkFailed
 from dsx.measure import this_device
 from dsx.measure.machine import load_since, look_at_load
@@ -16,19 +16,15 @@ from dsx.process import torch_threads
 from dsx.search.design.selection import design_of
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
-from dsx.search.remeasure import distinct, marked, remeasure, to_time
+from dsx.search.remeasure import distinct, flagged_designs, remeasure, to_time
 from dsx.search.repair import Repair
 from dsx.search.resume import create_or_resume
 from dsx.search.sampling.study import SampledTrial, StudySampler, quiet_optuna
 from dsx.space import SearchSpace, load_space
-from dsx.space.options import KEEPS
+from dsx.space.options import KEEP_OPTION
 from dsx.store.database import (
-    COMPLETE,
     DEFAULT_STORAGE,
-    FAILED,
-    REJECTED,
     SERVER_SECONDS,
-    Engine,
     connection_lost,
     one_line_errors,
     open_database,
@@ -36,44 +32,44 @@ from dsx.store.database import (
 )
 from dsx.store.lease import Lease, claim
 from dsx.store.measurements import MeasurementStore
-from dsx.store.studies import Outcome, Trials, check_study_name, load_front, set_reference
-from dsx.store.weights import Weights
+from dsx.store.studies import Outcome, Study, Trials, check_study_name, load_front, set_reference
 from dsx.trust import restricted
 
-MOST_TRIALS, LARGEST_SEED = 1_000_000, 2**32 - 1
-MOST_DRAWS_PER_TRIAL = 20
+MAX_TRIALS, MAX_SEED = 1_000_000, 2**32 - 1
+MAX_SAMPLES_PER_TRIAL = 20
+"""Largest number of sampled designs per requested trial, because a sampler may repeat designs."""
 WORSENED = 0.1
-MOST_PERHAPS = 16
-"""Designs off the front whose weights are kept, since they are perhaps on it."""
-NOTE_REST = 20
-"""The front is found anew when so many times as long has passed as it took: that grows with it."""
-MOST_RESUMES = 100
-"""With more broken connections than these, something else is wrong with the database."""
+"""Relative distance of the hypervolume's reference point from the baseline."""
+MAX_POSSIBLE = 16
+"""Largest number of designs that are kept with their weights because they may be on the front."""
+FRONT_INTERVAL = 20
+"""Shortest time between two computations of the front, relative to the duration of one."""
+MAX_RESUMES = 100
+"""Largest number of broken connections; with more of them, the database has another problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a search stands.
+    """The progress of a search.
 
     Args:
-        study: Its name.
-        complete: Designs measured to the end.
-        trials: How many there shall be.
-        counts: Draws by what became of them.
-        front: Designs on the front so far.
-        doing: What is being done, in a few words.
-        marked: Designs that may be on the front, and the baseline, with a latency from bad
-            conditions, as far as that was looked at.
-        notes: Lines that the user should see as soon as possible.
+        study: Name of the study.
+        complete: Number of completed trials.
+        trials: Requested number of completed trials.
+        counts: Number of trials by state.
+        front: Number of designs on the front.
+        event: Status event of the current work.
+        flagged: Number of Pareto-relevant designs with a flagged value, as last determined.
+        notes: Notes that the user should see as soon as possible.
     """
 
     study: str
     complete: int
     trials: int
-    counts: Mapping[str, int]
+    counts: Mapping[TrialState, int]
     front: int
-    doing: str
-    marked: int = 0
+    event: Event
+    flagged: int = 0
     notes: Sequence[str] = ()
 
 
@@ -82,11 +78,11 @@ Report = Callable[[Progress], None]
 
 @dataclass(frozen=True, kw_only=True)
 class FinalTiming:
-    """The repetition, at the end of a search, of timings that were taken under bad conditions.
+    """The repetition of flagged timings at the end of a search.
 
     Args:
         designs: Largest number of designs that are timed again.
-        quiet_seconds: Seconds for which the machine must be idle before.
+        quiet_seconds: Seconds for which the machine must be idle before that.
     """
 
     designs: int = 16
@@ -110,30 +106,30 @@ def search(
     report: Report | None = None,
     final_timing: FinalTiming = DEFAULT_FINAL_TIMING,
 ) -> Front:
-    """Run a study, or go on with it, until enough designs are measured to the end.
+    """Run or resume a study until the requested number of trials is complete.
 
     Args:
-        space: A shipped space's name, the path of a space file, or a loaded space.
-        study: Its name; by default that of the space.
-        trials: Designs measured to the end, the baseline and those of earlier runs included.
-        seed: Of the draws.
-        storage: Any SQLAlchemy URL.
-        timeout: Seconds after which no new trial begins.
-        mix_devices: Whether to go on with a study that was begun on another device, and to join
-            the numbers of all its devices.
-        storage_timeout: Seconds for which a database server that goes away is waited for.
+        space: Name of a shipped search space, path of a space file, or a loaded search space.
+        study: Name of the study; by default the name of the space.
+        trials: Number of completed trials, including the baseline and previous runs.
+        seed: Random seed of the sampler.
+        storage: SQLAlchemy URL of the database.
+        timeout: Time in seconds after which no new trial starts; None for no limit.
+        mix_devices: Whether to resume a study that was created on another device, and to include
+            the measurements of all devices.
+        storage_timeout: Seconds to wait for a database server that becomes unreachable.
         adopt: Whether to add the tables of dsx to a database of Optuna or of another program.
-        report: Called whenever something is begun or done.
-        final_timing: How timings that were taken under bad conditions are repeated at the end.
+        report: Function that receives the progress before each step.
+        final_timing: Limits of the repetition of flagged timings at the end.
 
     Returns:
         The front.
 
     Raises:
-        SpaceError: If the space does not hold together.
+        SpaceError: If the search space is invalid.
         StorageError: If the database cannot be opened, another process runs the study, or the
-            study was begun with another space or on another device.
-        WorkFailed: If the baseline cannot be measured, or the database fails on the way.
+            study was created with another search space or on another device.
+        WorkFailed: If the baseline cannot be measured, or the database fails.
     """
     trials, seed, timeout = plain((trials, seed, timeout))
     _check(study, trials, seed)
@@ -151,32 +147,45 @@ def search(
         claim(engine, name) as lease,
     ):
         plan = make_plan(loaded, measurements)
-        create_or_resume(name, plan, measurements, seed, mix_devices, engine=lease.engine)
+        row = create_or_resume(name, plan, measurements, seed, mix_devices, engine=lease.engine)
+        opened = Study.of(lease.engine, storage, row, measurements)
+        settings = _Settings(seed=seed, trials=trials, end=end, final_timing=final_timing)
         report = report or (lambda progress: None)
-        _resume_if_lost(
-            lambda: _Run(
-                name, plan, measurements, lease, storage, seed, trials, report, final_timing
-            ),
-            lease,
-            end,
-        )
-        return load_front(engine, name, mix_devices)
+        _resume_if_lost(lambda: _Run(opened, plan, lease, settings, report), lease)
+        return load_front(opened, mix_devices)
 
 
 def _check(study: str | None, trials: int, seed: int) -> None:
     if study is not None:
         check_study_name(study)
-    if not 1 <= trials <= MOST_TRIALS:
-        raise DsxError(f"--trials: {trials} (allowed: 1 to {MOST_TRIALS})")
-    if not 0 <= seed <= LARGEST_SEED:
-        raise DsxError(f"--seed: {seed} (allowed: 0 to {LARGEST_SEED})")
+    if not 1 <= trials <= MAX_TRIALS:
+        raise DsxError(f"--trials: {trials} (allowed: 1 to {MAX_TRIALS})")
+    if not 0 <= seed <= MAX_SEED:
+        raise DsxError(f"--seed: {seed} (allowed: 0 to {MAX_SEED})")
 
 
-def _resume_if_lost(resume: Callable[[], "_Run"], lease: Lease, end: float | None) -> None:
-    """Run a study; if the connection to its server breaks, resume it as after a kill."""
-    for last in (False,) * (MOST_RESUMES - 1) + (True,):
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """Arguments of a search.
+
+    Args:
+        seed: Random seed of the sampler.
+        trials: Requested number of completed trials.
+        end: `time.monotonic` after which no new trial starts; None for no limit.
+        final_timing: Limits of the repetition of flagged timings at the end.
+    """
+
+    seed: int
+    trials: int
+    end: float | None
+    final_timing: FinalTiming
+
+
+def _resume_if_lost(resume: Callable[[], "_Run"], lease: Lease) -> None:
+    """Run a study; if the connection to its server breaks, resume it as after a crash."""
+    for last in (False,) * (MAX_RESUMES - 1) + (True,):
         try:
-            resume().run(end)
+            resume().run()
         except Exception as error:
             if last or not connection_lost(error):
                 # If another process runs the study, that is the reason.
@@ -187,109 +196,96 @@ def _resume_if_lost(resume: Callable[[], "_Run"], lease: Lease, end: float | Non
 
 
 class _Run:
-    """One process's work on a study."""
+    """The work of one process on a study."""
 
     def __init__(
-        self,
-        name: str,
-        plan: Plan,
-        measurements: MeasurementStore,
-        lease: Lease,
-        storage: str,
-        seed: int,
-        wanted: int,
-        report: Report,
-        final_timing: FinalTiming,
+        self, study: Study, plan: Plan, lease: Lease, settings: _Settings, report: Report
     ) -> None:
-        self.name = name
-        self.plan = plan
-        self.measurements = measurements
-        self.lease = lease
-        self.engine: Engine = lease.engine
-        self.wanted = wanted
-        self.report = report
-        self.final_timing = final_timing
-        self.trials = Trials(self.engine, name)
-        self.front = self.marked = 0
+        self.study, self.plan, self.lease = study, plan, lease
+        self.settings, self.report = settings, report
+        self.trials = Trials(study.engine, study.row.name)
+        self.front = self.flagged = 0
         # The protocol of such a metric has loaded the data already.
         uses_data = any(
             metric.stage in ("projected", "trained") for metric in plan.metrics.values()
         )
         self.notes = [*plan.notes, *(plan.space.splits.notes if uses_data else ())]
         self.notes += space_notes(plan.space)
-        self.note_again = 0.0
-        self.weights = Weights(self.engine, storage, name, plan.training)
-        self.weights.check_folder()
-        self.evaluator = Evaluator(plan, measurements, self.weights, self._doing)
-        self.store = StudySampler(self.engine, name, plan.space.file.objectives, seed)
+        self.next_front = 0.0
+        study.weights.check_folder()
+        self.evaluator = Evaluator(plan, study, self._report)
+        self.sampler = StudySampler(
+            study.engine, study.row.name, plan.space.file.objectives, settings.seed
+        )
 
-    def run(self, end: float | None) -> None:
-        """Draw and measure until there is enough, no more to be had, or the time is up."""
+    def run(self) -> None:
+        """Sample and evaluate designs until the search ends."""
         try:
-            self._run(end)
+            self._run()
         finally:
-            roll_back_open(self.engine)
+            roll_back_open(self.study.engine)
             self.trials.interrupt()
 
-    def _run(self, end: float | None) -> None:
+    def _run(self) -> None:
         self._resume()
         at_random = False
-        while not self._finished() and (end is None or time.monotonic() < end):
-            self._doing("drawing")
-            trial = self.store.ask(at_random)
-            at_random = self._trial(trial)
-        finished = self._finished()
-        if finished:
-            self._note_front()
-            self._time_marked()
-        self._doing(finished or "time is up")
+        while (end := self._end()) is None:
+            self._report(Event(kind=Kind.SAMPLING))
+            at_random = self._trial(self.sampler.ask(at_random))
+        if end != End.TIMEOUT:
+            self._update_front()
+            self._repeat_flagged()
+        self._report(Event(kind=Kind.ENDED, end=end))
 
     def _resume(self) -> None:
-        """Take up what an interrupted run left, and know the baseline before all else."""
+        """Evaluate the baseline first, then complete what an interrupted run left behind."""
         self.trials.interrupt()
         baseline = self.plan.space.baseline
         if self.trials.complete:
-            self.measurements.add_design(baseline, baseline.description(self.plan.space.analysis))
-            self._note_baseline(self.evaluator.evaluate(baseline))
-        Repair(self.name, self.evaluator, self.trials, self.store, self._tell).run()
-        known = baseline.id in self.trials.complete
-        if known:
-            front = load_front(self.engine, self.name, mix_devices=True)
+            self.study.measurements.add_design(
+                baseline, baseline.description(self.plan.space.analysis)
+            )
+            self._store_reference(self.evaluator.evaluate(baseline))
+        Repair(self.evaluator, self.trials, self.sampler, self._tell).run()
+        is_measured = baseline.id in self.trials.complete
+        if is_measured:
+            front = load_front(self.study, mix_devices=True)
             self.front = len(front.on_front)
             self.notes += chance_notes(front)
         else:
-            # All else is measured against the baseline; if it failed before, it is tried again.
+            # All designs are compared with the baseline, so it is tried again if it failed before.
             self.trials.seen.discard(baseline.id)
-            names = [f"{choices.name}/redesign" for choices in self.plan.space.choices]
-            self.store.enqueue(dict.fromkeys(names, KEEPS))
-        for trial in self.store.unfinished():
-            self._take_up(trial, known)
+            names = [f"{choices.name}/redesign" for choices in self.plan.space.slot_options]
+            self.sampler.enqueue(dict.fromkeys(names, KEEP_OPTION))
+        for trial in self.sampler.unfinished():
+            self._close_interrupted(trial, is_measured)
 
-    def _take_up(self, trial: SampledTrial, baseline_known: bool) -> None:
-        """End a trial that a stopped process left running."""
-        if self.trials.ends.get(trial.number) in (COMPLETE, REJECTED):
-            # It was stopped before the sampler was told; all numbers are there.
+    def _close_interrupted(self, trial: SampledTrial, baseline_measured: bool) -> None:
+        """Close a trial of Optuna that an interrupted process left running."""
+        if self.trials.ends.get(trial.number) in (TrialState.COMPLETE, TrialState.REJECTED):
+            # It was interrupted before the sampler was told; all values are stored.
             self._tell(trial, self.evaluator.evaluate(self.plan.space.sample(trial.pick)))
             return
         trial.fail()
-        if baseline_known and trial.number not in self.trials.ends:
-            self.store.enqueue(trial.params)
+        if baseline_measured and trial.number not in self.trials.ends:
+            self.sampler.enqueue(trial.params)
 
-    def _finished(self) -> str:
-        """Say why there is nothing left to do; empty while there is."""
-        if self.trials.counts[COMPLETE] >= self.wanted:
-            return "finished"
+    def _end(self) -> End | None:
+        """Return the reason for which the search ends now, if there is one."""
+        if self.trials.counts[TrialState.COMPLETE] >= self.settings.trials:
+            return End.FINISHED
         if len(self.trials.seen) >= self.plan.space.size:
-            return f"all {self.plan.space.size} designs of the space were drawn"
-        if self.trials.draws >= MOST_DRAWS_PER_TRIAL * self.wanted:
-            return f"stopped after {self.trials.draws} draws"
-        return ""
+            return End.EXHAUSTED
+        if self.trials.total >= MAX_SAMPLES_PER_TRIAL * self.settings.trials:
+            return End.SAMPLE_LIMIT
+        end = self.settings.end
+        return End.TIMEOUT if end is not None and time.monotonic() >= end else None
 
     def _trial(self, trial: SampledTrial) -> bool:
-        """Take one draw to its end; say whether it had been drawn before."""
+        """Evaluate the design of a trial; return whether the design was sampled before."""
         design = self.plan.space.sample(trial.pick)
-        self.measurements.add_design(design, design.description(self.plan.space.analysis))
-        self.trials.begin(trial.number, design.id)
+        self.study.measurements.add_design(design, design.description(self.plan.space.analysis))
+        self.trials.start(trial.number, design.id)
         if design.id in self.trials.seen:
             self.trials.repeat(trial.number)
             trial.fail()
@@ -297,83 +293,86 @@ class _Run:
         with subject(f"#{trial.number}"):
             outcome = self.evaluator.evaluate(design)
         if not design.changed:
-            self._note_baseline(outcome)
+            self._store_reference(outcome)
         self.trials.end(trial.number, design.id, outcome)
         self._tell(trial, outcome)
-        if not design.changed and outcome.state == FAILED:
+        if not design.changed and outcome.state == TrialState.FAILED:
             raise WorkFailed(f"the baseline cannot be measured: {outcome.reason}")
-        if outcome.state == COMPLETE and time.monotonic() >= self.note_again:
-            self._note_front()
+        if outcome.state == TrialState.COMPLETE and time.monotonic() >= self.next_front:
+            self._update_front()
         if not design.changed:
-            self.notes += chance_notes(load_front(self.engine, self.name))
+            self.notes += chance_notes(load_front(self.study))
         return False
 
-    def _note_front(self) -> None:
-        """Find the front, and drop the weights of what is not on it; not while that takes long."""
-        begin = time.monotonic()
-        front = load_front(self.engine, self.name, mix_devices=True)
+    def _update_front(self) -> None:
+        """Compute the front, and prune the weights of the designs that are not on it."""
+        start = time.monotonic()
+        front = self._front()
         self.front = len(front.on_front)
-        # What is on the front of the study's own device may not be on that of all of them.
-        own = load_front(self.engine, self.name) if front.devices else front
-        perhaps = {entry.id for entry in front.possible[:MOST_PERHAPS]}
-        self.weights.prune(front.front_ids | own.front_ids | perhaps | {front.baseline})
+        # The front of all devices may lack designs that are on that of the study's own device.
+        own = load_front(self.study) if front.devices else front
+        possible = {entry.id for entry in front.possible[:MAX_POSSIBLE]}
+        kept = front.front_ids | own.front_ids | possible | {front.baseline}
+        self.study.weights.prune(kept)
         end = time.monotonic()
-        self.note_again = end + NOTE_REST * (end - begin)
+        self.next_front = end + FRONT_INTERVAL * (end - start)
 
-    def _time_marked(self) -> None:
-        """Time once more what was timed under bad conditions, if they are better now."""
-        found = self._marked()
+    def _repeat_flagged(self) -> None:
+        """Time designs with flagged values again, if the machine is idle now."""
+        found = self._flagged()
         if not found:
             return
-        self._doing("looking whether the machine is quiet now")
+        self._report(Event(kind=Kind.CHECKING_NOISE))
         before = look_at_load()
-        time.sleep(self.final_timing.quiet_seconds)
+        time.sleep(self.settings.final_timing.quiet_seconds)
         if load_since(before).noisy:
             return
-        entries = distinct(found)[: self.final_timing.designs]
+        entries = distinct(found)[: self.settings.final_timing.designs]
         designs = [design_of(self.plan.space, entry) for entry in entries]
-        names = to_time(self._whole_front(), entries)
-        remeasure(designs, names, self.plan, self.measurements, self.weights, self._doing)
-        self._note_front()
-        self._marked()
+        names = to_time(self._front(), entries)
+        remeasure(designs, names, self.plan, self.study, self._report)
+        self._update_front()
+        self._flagged()
 
-    def _whole_front(self) -> Front:
-        return load_front(self.engine, self.name, mix_devices=True)
+    def _front(self) -> Front:
+        return load_front(self.study, mix_devices=True)
 
-    def _marked(self) -> list[Entry]:
-        found = marked(self._whole_front(), self.measurements.device)
-        self.marked = len(found)
+    def _flagged(self) -> list[Entry]:
+        found = flagged_designs(self._front(), self.study.device.fingerprint)
+        self.flagged = len(found)
         return found
 
     def _tell(self, trial: SampledTrial, outcome: Outcome) -> None:
-        if outcome.state == COMPLETE:
+        """Tell the sampler the outcome of a trial."""
+        if outcome.state == TrialState.COMPLETE:
             trial.complete(outcome.values, outcome.violations)
-        elif outcome.state == REJECTED:
+        elif outcome.state == TrialState.REJECTED:
             trial.reject(outcome.violations)
         else:
             trial.fail()
 
-    def _note_baseline(self, outcome: Outcome) -> None:
-        """Write the hypervolume's reference down, before anybody can read a front without it."""
-        if outcome.state == FAILED:
+    def _store_reference(self, outcome: Outcome) -> None:
+        """Store the reference point of the hypervolume, before the baseline's trial is complete."""
+        if outcome.state == TrialState.FAILED:
             return
         reference = {
-            name: outcome.values[name] * (1 + WORSENED * (1 if sense == "minimize" else -1))
-            for name, sense in self.plan.space.file.objectives.items()
+            name: outcome.values[name] * (1 + WORSENED * (1 if direction == "minimize" else -1))
+            for name, direction in self.plan.space.file.objectives.items()
         }
-        set_reference(self.engine, self.name, self.measurements.device, reference)
+        study = self.study
+        set_reference(study.engine, study.row.name, study.device.fingerprint, reference)
 
-    def _doing(self, words: str) -> None:
+    def _report(self, event: Event) -> None:
         self.lease.check_seen()
         self.report(
             Progress(
-                study=self.name,
-                complete=self.trials.counts[COMPLETE],
-                trials=self.wanted,
+                study=self.study.row.name,
+                complete=self.trials.counts[TrialState.COMPLETE],
+                trials=self.settings.trials,
                 counts=dict(self.trials.counts),
                 front=self.front,
-                doing=words,
-                marked=self.marked,
+                event=event,
+                flagged=self.flagged,
                 notes=tuple(self.notes),
             )
         )

@@ -9,40 +9,32 @@ import dataclasses
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from dsx.activity import subject
+from dsx.activity import End, Event, Kind, OnStatus, ignore_status, subject
 from dsx.analysis import Entry, Front
 from dsx.errors import CheckpointError, TrialFailed
-from dsx.measure import this_device
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
-from dsx.search.evaluator import WAITING, in_one_line, read_metric, share_reading
+from dsx.search.evaluator import in_one_line, read_metric, share_reading
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, make_plan, plan_metrics
-from dsx.search.remeasure import IN_TURN, distinct, marked, network_of, remeasure, to_time
-from dsx.search.resume import create_or_resume
+from dsx.search.remeasure import IN_TURN, distinct, flagged_designs, network_of, remeasure, to_time
+from dsx.search.resume import check_resumable
 from dsx.search.sampling.study import quiet_optuna
 from dsx.space import Design, SearchSpace
 from dsx.store.database import (
     DEFAULT_STORAGE,
     SERVER_SECONDS,
-    Engine,
-    StudyRow,
     one_line_errors,
-    open_database,
 )
 from dsx.store.lease import Lease, claim
-from dsx.store.measurements import MeasurementStore
-from dsx.store.studies import find_study, load_front
-from dsx.store.weights import Weights
+from dsx.store.studies import Study, load_front
 
 _LOG = logging.getLogger(__name__)
-
-TIED = "no further measurement can separate the remaining contested designs (statistically tied)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +60,18 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class Refinement:
-    """What came of it.
+    """The result of a refinement.
 
     Args:
-        front: As it stands now.
-        before: Contested pairs at the beginning.
-        timed: How often a design was timed.
-        trained: How often a design was trained.
-        failed: What went wrong, by design id.
+        front: Front after the refinement.
+        before: Number of contested pairs before the refinement.
+        timed: Number of new timings of designs.
+        trained: Number of new trainings of designs.
+        failed: Reason of each failed training, by design id.
         untimed: Ids of the designs with learned shapes that were not timed, because the study does
             not keep their weights.
-        end: Why it ended.
-        seconds: How long it took; what is begun is finished, so it may be more than was given.
+        end: Reason for which the refinement ended.
+        seconds: Duration, which may exceed the time budget, because no measurement is aborted.
     """
 
     front: Front
@@ -88,7 +80,7 @@ class Refinement:
     trained: int
     failed: dict[str, str]
     untimed: frozenset[str] = frozenset()
-    end: str
+    end: End
     seconds: float
 
 
@@ -98,7 +90,7 @@ def refine_study(
     *,
     storage: str = DEFAULT_STORAGE,
     storage_timeout: float = SERVER_SECONDS,
-    doing: Callable[[str], None] = lambda words: None,
+    on_status: OnStatus = ignore_status,
     space: SearchSpace | None = None,
     trust: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -106,60 +98,51 @@ def refine_study(
     """Measure contested designs of a study again.
 
     Args:
-        study: Its name; None for the newest one.
-        seconds: After which nothing new is begun.
-        storage: Any SQLAlchemy URL.
-        storage_timeout: Seconds for which a database server that goes away is waited for.
-        doing: Told in a few words what is done next.
-        space: The space of the study, from a file of the user's; needed, or `trust`, where it
-            names code outside dsx.
-        trust: Whether code that only the database names may run.
+        study: Name of the study; None for the newest study.
+        seconds: Time budget, after which no new measurement starts.
+        storage: SQLAlchemy URL of the database.
+        storage_timeout: Seconds to wait for a database server that becomes unreachable.
+        on_status: Called with an event before each step.
+        space: Search space of the study from a file of the user; required (unless `trust` is true)
+            if the space names code outside dsx.
+        trust: Whether to run code that only the database names.
         limits: Limits of the repetition.
 
     Returns:
-        The front, and what was done for it; every new number is in the database.
+        The front and a summary of the new measurements, all of which are in the database.
 
     Raises:
-        StorageError: If the study cannot be gone on with, or was begun on another device.
-        WorkFailed: If the database fails on the way.
+        StorageError: If the study cannot be resumed or was created on another device.
+        WorkFailed: If the database fails.
     """
-    engine = open_database(storage, create=False)
-    row = find_study(engine, study)
-    engine = open_database(storage, True, storage_timeout)
+    found = Study.open(storage, study, writable=True, patience=storage_timeout)
+    row, measurements = found.row, found.measurements
     with (
         quiet_optuna(),
         permitted(space, trust),
         one_line_errors(storage),
-        claim(engine, row.name) as lease,
+        claim(found.engine, row.name) as lease,
         ExitStack() as threads,
     ):
         space = study_space(row, space)
         threads.enter_context(torch_threads(space.file.measure.threads))
-        measurements = MeasurementStore(engine, this_device())
         plan = make_plan(space, measurements)
-        create_or_resume(row.name, plan, measurements, row.seed, engine=lease.engine)
-        weights = Weights(engine, storage, row.name, plan.training)
-        weights.check_folder()
-        return _Settling(row, plan, measurements, weights, lease, doing, limits).run(seconds)
+        check_resumable(row, plan, measurements)
+        held = Study.of(lease.engine, storage, row, measurements)
+        held.weights.check_folder()
+        return _Refining(held, plan, lease, on_status, limits).run(seconds)
 
 
-class _Settling:
-    """One process's work on the front of a study."""
+class _Refining:
+    """The work of one process on the front of a study."""
 
     def __init__(
-        self,
-        study: StudyRow,
-        plan: Plan,
-        measurements: MeasurementStore,
-        weights: Weights,
-        lease: Lease,
-        doing: Callable[[str], None],
-        limits: Limits,
+        self, study: Study, plan: Plan, lease: Lease, on_status: OnStatus, limits: Limits
     ) -> None:
-        self.study, self.plan, self.measurements = study, plan, measurements
-        self.weights, self.lease, self._say = weights, lease, doing
-        self.engine: Engine = measurements.engine
+        self.study, self.plan = study, plan
+        self.lease, self._on_status = lease, on_status
         self.limits = limits
+        self.candidates = Candidates.of_study(study, self._report)
         self.trained_metrics = [n for n, m in plan.metrics.items() if m.stage == "trained"]
         self.spent = {"timing": 0.0, "training": 0.0}
         self.done: Counter[str] = Counter()
@@ -168,15 +151,22 @@ class _Settling:
         self.tries: Counter[str] = Counter()
 
     def run(self, seconds: float) -> Refinement:
-        """Go on until nothing is contested, nothing helps any more, or time is up."""
+        """Measure until nothing is contested, nothing can be separated, or time is up.
+
+        Args:
+            seconds: Time budget, after which no new measurement starts.
+
+        Returns:
+            The front and a summary of the new measurements.
+        """
         begin = time.monotonic()
         end = begin + seconds
-        front = load_front(self.engine, self.study.name)
+        front = load_front(self.study)
         before = len(front.contested)
-        while not (why := self._over(front, end)):
+        while (reason := self._end(front, end)) is None:
             self.lease.check()
             self._step(front, end)
-            front = load_front(self.engine, self.study.name)
+            front = load_front(self.study)
         return Refinement(
             front=front,
             before=before,
@@ -184,26 +174,24 @@ class _Settling:
             trained=self.done["training"],
             failed=self.failed,
             untimed=frozenset(self.untimed),
-            end=why,
+            end=reason,
             seconds=time.monotonic() - begin,
         )
 
-    def doing(self, words: str) -> None:
-        """Report the next activity, as long as this process holds the lease."""
+    def _report(self, event: Event) -> None:
+        """Report an event, as long as this process holds the lease."""
         self.lease.check_seen()
-        self._say(words)
+        self._on_status(event)
 
-    def _over(self, front: Front, end: float) -> str:
-        """Say why nothing more is done; empty while something is to be done."""
-        if not any(self._work(front).values()):
-            if any(_flagged(entry, front) for pair in front.contested for entry in pair):
-                return "what is still contested rests on flagged readings"
-            if front.contested and not _overlapping(front, self._refinable(front)):
-                return "no objective in which contested designs overlap can be measured again"
-            if front.contested:
-                return TIED
-            return "nothing is contested"
-        return "time is up" if time.monotonic() >= end else ""
+    def _end(self, front: Front, end: float) -> End | None:
+        """Return the reason for which the refinement ends now, if there is one."""
+        if any(self._work(front).values()):
+            return End.TIMEOUT if time.monotonic() >= end else None
+        if any(_flagged(entry, front) for pair in front.contested for entry in pair):
+            return End.FLAGGED
+        if front.contested and not _overlapping(front, self._refinable(front)):
+            return End.NOT_REFINABLE
+        return End.TIED if front.contested else End.DECIDED
 
     @staticmethod
     def _refinable(front: Front) -> list[str]:
@@ -234,7 +222,7 @@ class _Settling:
         """
         rough = {
             entry.id: (entry, self.limits.flagged)
-            for entry in marked(front, self.measurements.device)
+            for entry in flagged_designs(front, self.study.device.fingerprint)
         }
         names = [name for name in front.refined_by("re-measure") if name in front.objectives]
         found = {entry.id: (entry, self.limits.readings) for entry in _overlapping(front, names)}
@@ -254,7 +242,7 @@ class _Settling:
         each = self.spent["timing"] / done if done else self.plan.space.file.measure.budget_seconds
         room = min(max(round(seconds / each), 2), self.limits.in_turn)
         chosen, baseline = entries[:room], front.baseline_entry
-        if baseline is None or baseline.device != self.measurements.device:
+        if baseline is None or baseline.device != self.study.device.fingerprint:
             return chosen
         if network_of(baseline) in map(network_of, chosen):
             return chosen
@@ -280,9 +268,7 @@ class _Settling:
         designs = [design_of(self.plan.space, entry) for entry in entries]
         names = to_time(front, entries)
         most = self.limits.in_turn
-        timed = remeasure(
-            designs, names, self.plan, self.measurements, self.weights, self.doing, most
-        )
+        timed = remeasure(designs, names, self.plan, self.study, self._report, most)
         # On a busy machine readings may not count, and without its weights a design has none.
         self.tries.update(map(network_of, entries))
         self.done["timing"] += len(timed)
@@ -291,25 +277,24 @@ class _Settling:
     def _train(self, entry: Entry) -> None:
         design = design_of(self.plan.space, entry)
         plan, seed = self._fresh(design)
-        self.doing(f"training #{entry.trial} with seed {seed}")
+        self._report(Event(kind=Kind.TRAINING, design=design.id, seed=seed))
         try:
             self._read_trained(design, plan)
         except CheckpointError as error:
             # It is not needed: the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
-            self.weights.renew_checkpoint(design.id, plan.training)
+            self.study.weights.renew_checkpoint(design.id, plan.training)
             return
         # What this training does wrong is no reason to give up the others.
         except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
             self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
-        self.weights.drop_checkpoint(design.id, plan.training)
+        self.study.weights.drop_checkpoint(design.id, plan.training)
         self.done["training"] += 1
 
     def _read_trained(self, design: Design, plan: Plan) -> None:
-        recall = Recall(measurements=self.measurements, plan=plan)
-        candidates = Candidates.of(self.measurements, lambda: self.doing(WAITING))
-        checkpoint = self.weights.checkpoint(design.id, plan.training)
-        candidate = candidates.build(plan.space, design, checkpoint)
+        recall = Recall(measurements=self.study.measurements, plan=plan)
+        checkpoint = self.study.weights.checkpoint(design.id, plan.training)
+        candidate = self.candidates.build(plan.space, design, checkpoint)
         for name in self._names(plan, design):
             if recall.timed(name) and share_reading(recall, name, candidate) is not None:
                 continue
@@ -328,11 +313,11 @@ class _Settling:
             plan = plan_metrics(
                 reseeded(self.plan.space, seed),
                 self.plan.metrics,
-                self.measurements,
+                self.study.measurements,
                 design.learned,
             )
             known = [
-                self.measurements.find(design.id, name, plan.protocol(name, design))
+                self.study.measurements.find(design.id, name, plan.protocol(name, design))
                 for name in self.trained_metrics
             ]
             if None in known:

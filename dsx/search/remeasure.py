@@ -1,16 +1,17 @@
 """Retime: time designs of a study once more; the new readings join the old ones."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from dsx.activity import Event, Kind, OnStatus
 from dsx.analysis import Entry, Front
 from dsx.errors import WorkFailed
 from dsx.measure import Candidate
 from dsx.search.candidates import Candidates
-from dsx.search.evaluator import WAITING, read_metrics
+from dsx.search.evaluator import read_metrics
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
 from dsx.space import Design
-from dsx.store.measurements import MeasurementStore
+from dsx.store.studies import Study
 from dsx.store.weights import Weights
 
 IN_TURN = 8
@@ -21,36 +22,35 @@ def remeasure(
     designs: Sequence[Design],
     names: Sequence[str],
     plan: Plan,
-    measurements: MeasurementStore,
-    weights: Weights,
-    doing: Callable[[str], None],
+    study: Study,
+    on_status: OnStatus,
     in_turn: int = IN_TURN,
 ) -> list[str]:
     """Measure timed metrics of designs again.
 
     Args:
-        designs: Of the study.
-        names: Metrics of the study that become more certain when they are measured again.
-        plan: Of the study.
-        memory: Of this device, in the study's database.
-        weights: Of the study; a design with learned shapes whose weights it does not keep is left
-            out, since its shapes are not known any more.
-        doing: Told in a few words what is done.
-        in_turn: Largest number of designs that are timed in turn at once.
+        designs: Designs of the study.
+        names: Names of the metrics to measure.
+        plan: Metrics of the study and their protocols.
+        study: The study. A design with learned shapes is skipped if the study does not keep its
+            weights, because its shapes are then unknown.
+        on_status: Called with an event before each group of designs.
+        in_turn: Largest number of designs that are timed interleaved.
 
     Returns:
-        The ids of those that have a new reading. Of designs with the same deployed network one is
-        timed, and its reading counts for all of them.
+        The ids of the designs that have a new reading. Of several designs with the same deployed
+        network one is timed, and its reading counts for all of them.
     """
-    recall = Recall(measurements=measurements, plan=plan)
-    candidates = Candidates.of(measurements)
+    recall = Recall(measurements=study.measurements, plan=plan)
+    candidates = Candidates.of_study(study, on_status)
     timed: list[str] = []
     seen: set[str] = set()
     for start in range(0, len(designs), in_turn):
         group = designs[start : start + in_turn]
-        doing("timing a design" if len(group) == 1 else f"timing {len(group)} designs in turn")
+        fraction = start / len(designs)
+        on_status(Event(kind=Kind.TIMING, designs=len(group), fraction=fraction))
         built = [candidates.build(plan.space, design) for design in group]
-        known = [candidate for candidate in built if _with_shapes(candidate, weights)]
+        known = [candidate for candidate in built if _with_shapes(candidate, study.weights)]
         fresh: dict[str, Candidate] = {}
         for candidate in known:
             if candidate.deployed_id not in seen:
@@ -58,8 +58,8 @@ def remeasure(
         for name in names:
             shared = recall.timed(name)
             read = list(fresh.values()) if shared else known
-            metric = plan.metrics[name]
-            for candidate, reading in read_metrics(name, metric, read, lambda: doing(WAITING)):
+            metric, on_lock_wait = plan.metrics[name], candidates.on_lock_wait
+            for candidate, reading in read_metrics(name, metric, read, on_lock_wait):
                 recall.add(name, candidate, reading)
             for candidate in known if shared else ():
                 if fresh.get(candidate.deployed_id) is not candidate:
@@ -69,7 +69,7 @@ def remeasure(
     return timed
 
 
-def marked(front: Front, device: str) -> list[Entry]:
+def flagged_designs(front: Front, device: str) -> list[Entry]:
     """List the designs with a value that matters, was timed, and comes from bad conditions.
 
     What may be on the front matters, what keeps another design from being certain, and the
@@ -84,7 +84,7 @@ def marked(front: Front, device: str) -> list[Entry]:
         for; on the front first, then the baseline.
     """
     baseline = () if front.baseline_entry is None else (front.baseline_entry,)
-    some = (*front.on_front, *baseline, *front.possible, *front.doubters)
+    some = (*front.on_front, *baseline, *front.possible, *front.contenders)
     matter = {entry.id: entry for entry in some}
     return [entry for entry in matter.values() if entry.device == device and _flagged(front, entry)]
 

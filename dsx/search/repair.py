@@ -6,14 +6,14 @@ again, and a trial that Optuna does not have any more is added to it again, unde
 
 from collections.abc import Callable, Sequence
 
+from dsx.analysis import TrialState
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
 from dsx.search.evaluator import Evaluator
 from dsx.search.sampling.study import SampledTrial, StudySampler
 from dsx.space import Design, SearchSpace, Value
-from dsx.space.options import Choices
-from dsx.store.database import COMPLETE, REJECTED, Engine
-from dsx.store.studies import Outcome, Trials, load_measured, load_spec
+from dsx.space.options import SlotOptions
+from dsx.store.studies import Outcome, Study, Trials, load_measured, load_spec
 
 Tell = Callable[[SampledTrial, Outcome], None]
 
@@ -22,20 +22,19 @@ class Repair:
     """Repairs a study before its search resumes.
 
     Args:
-        name: Name of the study.
-        evaluator: Measures what is missing; the baseline is known to it.
-        trials: The trials of the study.
-        store: Optuna's side of the study.
-        tell: Passes the outcome of a trial to Optuna.
+        evaluator: Evaluator of the study, which has evaluated the baseline.
+        trials: Trials of the study.
+        sampler: Sampler of the study.
+        tell: Reports the outcome of a trial to Optuna.
     """
 
     def __init__(
-        self, name: str, evaluator: Evaluator, trials: Trials, store: StudySampler, tell: Tell
+        self, evaluator: Evaluator, trials: Trials, sampler: StudySampler, tell: Tell
     ) -> None:
-        self.name, self.evaluator, self.trials = name, evaluator, trials
-        self.store, self.tell = store, tell
+        self.evaluator, self.trials = evaluator, trials
+        self.sampler, self.tell = sampler, tell
         self.space: SearchSpace = evaluator.plan.space
-        self.engine: Engine = evaluator.measurements.engine
+        self.study: Study = evaluator.study
 
     def run(self) -> None:
         """Measure what is missing, then tell Optuna of the trials that it lost."""
@@ -44,26 +43,26 @@ class Repair:
             if design is None:
                 self.trials.lose(number)
                 continue
-            self.evaluator.measurements.add_design(design, design.description(self.space.analysis))
+            self.study.measurements.add_design(design, design.description(self.space.analysis))
             self.trials.replace(number, design.id, self.evaluator.evaluate(design))
-        for number in range(self.store.count, self.trials.next):
+        for number in range(self.sampler.count, self.trials.next):
             self._tell_again(number)
 
     def _incomplete(self) -> list[int]:
         """List the complete trials without a design, or without a measurement on any device."""
-        measured = load_measured(self.engine, self.name)
+        measured = load_measured(self.study.engine, self.study.row.name)
         wanted = set(self.evaluator.plan.metrics)
         return [
             number
             for number, state in self.trials.ends.items()
-            if state == COMPLETE
+            if state == TrialState.COMPLETE
             and not any(wanted <= of for of in measured.get(self.trials.designs[number] or "", ()))
         ]
 
     def _design(self, number: int) -> Design | None:
         """Find the design of a trial by its row, or by its parameters in Optuna."""
         identity = self.trials.designs[number]
-        spec = load_spec(self.engine, identity)
+        spec = load_spec(self.study.engine, identity)
         if isinstance(spec, dict):
             try:
                 specs = {name: ConvSpec.from_json(dials) for name, dials in spec.items()}
@@ -72,24 +71,24 @@ class Repair:
                 design = None
             if design is not None and design.id == identity:
                 return design
-        params = self.store.params(number)
+        params = self.sampler.params(number)
         try:
-            drawn = self.space.sample(lambda name, options: params[name])
+            sampled = self.space.sample(lambda name, options: params[name])
         except KeyError:
             return None
-        return drawn if drawn.id == identity else None
+        return sampled if sampled.id == identity else None
 
     def _tell_again(self, number: int) -> None:
         design = None
-        if self.trials.ends.get(number) in (COMPLETE, REJECTED):
+        if self.trials.ends.get(number) in (TrialState.COMPLETE, TrialState.REJECTED):
             design = self._design(number)
         params = None if design is None else parameters(self.space, design)
         if design is None or params is None:
             # Optuna numbers its trials without gaps.
-            self.store.ask(at_random=True).fail()
+            self.sampler.ask(at_random=True).fail()
             return
-        self.store.enqueue(params)
-        trial = self.store.ask(at_random=True)
+        self.sampler.enqueue(params)
+        trial = self.sampler.ask(at_random=True)
         self.tell(trial, self.evaluator.evaluate(self.space.sample(trial.pick)))
 
 
@@ -104,7 +103,7 @@ def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
         Option by parameter; None if the space does not offer the design.
     """
     found: dict[str, Value] = {}
-    for choices in space.choices:
+    for choices in space.slot_options:
         options = _options(choices, design)
         if options is None:
             return None
@@ -112,7 +111,7 @@ def parameters(space: SearchSpace, design: Design) -> dict[str, Value] | None:
     return found
 
 
-def _options(choices: Choices, design: Design) -> dict[str, Value] | None:
+def _options(choices: SlotOptions, design: Design) -> dict[str, Value] | None:
     """Try every way through the options of some slots."""
     wanted = {slot.name: design.specs[slot.name] for slot in choices.slots}
     open_ways: list[dict[str, Value]] = [{}]

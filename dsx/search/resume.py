@@ -1,4 +1,4 @@
-"""Begin a study, or find that it is still the one that was begun."""
+"""Creation of studies, and the checks before a study is resumed."""
 
 import json
 from typing import Any
@@ -26,31 +26,36 @@ def create_or_resume(
     mix_devices: bool = False,
     *,
     engine: Engine,
-) -> None:
-    """Write a new study down, or check that this is still the one that was begun.
+) -> StudyRow:
+    """Create a study, or check that an existing study can be resumed.
 
-    One that was begun with another space, but has no design, is begun anew: a mistake in the space
-    can be mended.
+    A study without results that was created with another search space is created again, so that a
+    mistake in the space can be corrected.
 
     Args:
-        name: Of the study.
-        plan: What it measures.
-        memory: Of this device, in the study's database.
-        seed: Of the draws.
-        mix_devices: Whether the study may have been begun on another device.
-        engine: The same database, for what may be written only while the study is held.
+        name: Name of the study.
+        plan: Metrics of the study and their protocols.
+        measurements: Measurements of this device in the database of the study.
+        seed: Random seed of the sampler.
+        mix_devices: Whether the study may have been created on another device.
+        engine: Engine of the same database that writes only while the lease is held.
+
+    Returns:
+        The row of the study.
 
     Raises:
-        StorageError: If the study was begun with another space, on another device, or by a dsx
-            that measured otherwise.
+        StorageError: If the study was created with another search space, on another device, or
+            with other protocols.
     """
-    begun = load_study(measurements.engine, name)
-    if begun is not None and _differs(begun, plan) and not has_results(measurements.engine, name):
+    existing = load_study(measurements.engine, name)
+    if existing is not None and (
+        has_results(measurements.engine, name) or not _differs(existing, plan)
+    ):
+        check_resumable(existing, plan, measurements, mix_devices)
+        return existing
+    if existing is not None:
         forget(engine, name)
         delete_study(engine, name)
-    elif begun is not None:
-        _check_same(begun, plan, measurements, mix_devices)
-        return
     elif not has_trials(measurements.engine, name) and exists(measurements.engine, name):
         raise StorageError(
             f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
@@ -58,7 +63,7 @@ def create_or_resume(
         )
     baseline = plan.space.baseline
     measurements.add_design(baseline, baseline.description(plan.space.analysis))
-    add_study(engine, _row(name, plan, measurements.device, seed))
+    return add_study(engine, _row(name, plan, measurements.device, seed))
 
 
 def _row(name: str, plan: Plan, device: str, seed: int) -> StudyRow:
@@ -92,9 +97,21 @@ def _differs(begun: StudyRow, plan: Plan) -> str:
     return difference_of(old, plan.space.source.content)
 
 
-def _check_same(
-    begun: StudyRow, plan: Plan, measurements: MeasurementStore, mix_devices: bool
+def check_resumable(
+    begun: StudyRow, plan: Plan, measurements: MeasurementStore, mix_devices: bool = False
 ) -> None:
+    """Check that a study can be resumed with a plan on this device.
+
+    Args:
+        begun: Row of the study.
+        plan: Metrics of the study and their protocols.
+        measurements: Measurements of this device in the database of the study.
+        mix_devices: Whether the study may have been created on another device.
+
+    Raises:
+        StorageError: If the study was created with another search space, on another device, or
+            with other protocols.
+    """
     space = plan.space
     new_study = "begin another study with --study NAME"
     difference = _differs(begun, plan)

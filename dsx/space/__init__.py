@@ -1,33 +1,33 @@
-"""Search spaces: what may be chosen, and the network a choice stands for."""
+"""Search spaces: the options of each slot, and the network that a design specifies."""
 
 from dsx.space.design import Design
 from dsx.space.dials import DIALS, Value
 from dsx.space.draft import Draft, draft_space
 from dsx.space.network.analysis import NetworkAnalysis, slots
 from dsx.space.network.slots import Slot
-from dsx.space.options.choices import Choices, Pick
+from dsx.space.options.slot_options import Selector, SlotOptions
 from dsx.space.redesign import redesign
 from dsx.space.remeasured import remeasured
-from dsx.space.settings import outside, read_settings
+from dsx.space.settings import outside, parse_settings
 from dsx.space.space import SearchSpace, build_space, load_space, shipped_spaces
 from dsx.space.yaml.schema import SpaceFile
 
 __all__ = [
     "DIALS",
-    "Choices",
     "Design",
     "Draft",
     "NetworkAnalysis",
-    "Pick",
     "SearchSpace",
+    "Selector",
     "Slot",
+    "SlotOptions",
     "SpaceFile",
     "Value",
     "build_space",
     "draft_space",
     "load_space",
     "outside",
-    "read_settings",
+    "parse_settings",
     "redesign",
     "remeasured",
     "shipped_spaces",

@@ -16,9 +16,9 @@ class Design:
     """One point of a search space.
 
     Args:
-        model: As the space names it.
-        model_args: The arguments that the network is built with.
-        specs: Canonical spec of every slot, in the network's order; `keep` where nothing changes.
+        model: Name of the model in the search space.
+        model_args: Arguments with which the network is built.
+        specs: Canonical spec of every slot, in the order of the network; `keep` if unchanged.
     """
 
     model: str
@@ -36,19 +36,19 @@ class Design:
         analysis: NetworkAnalysis,
         specs: Mapping[str, ConvSpec],
     ) -> "Design":
-        """Bring specs into their canonical form.
+        """Build a design from specs, which are brought into canonical form.
 
         Args:
-            model: As the space names it.
-            model_args: The arguments that the network is built with.
-            census: Of that network.
-            specs: Spec by slot name; slots left out stay as they are.
+            model: Name of the model in the search space.
+            model_args: Arguments with which the network is built.
+            analysis: Network analysis of that network.
+            specs: Spec by slot name; other slots are unchanged.
 
         Returns:
             The design.
 
         Raises:
-            SpecError: If there is no such slot, or a spec cannot be set there.
+            SpecError: If there is no such slot, or a spec cannot be applied to its slot.
         """
         names = [slot.name for slot in analysis.slots]
         for name in specs:
@@ -64,17 +64,17 @@ class Design:
 
     @property
     def changed(self) -> dict[str, ConvSpec]:
-        """The slots that do not keep what stands there."""
+        """The canonical specs of the slots that are not unchanged, by slot name."""
         return {name: spec for name, spec in self.specs.items() if not spec.keeps}
 
     @property
     def learned(self) -> bool:
-        """Whether some slot has learned shapes, so that its cost is known after training."""
+        """Whether any slot has learned shapes, so that its cost is known only after training."""
         return any(spec.learned for spec in self.specs.values())
 
     @property
     def id(self) -> str:
-        """Twelve hexadecimal digits that equal designs share, whatever the order of their keys."""
+        """The design id: twelve hexadecimal digits that do not depend on the order of keys."""
         return canonical_hash(
             {
                 "model": self.model,
@@ -84,17 +84,21 @@ class Design:
         )
 
     def spec_json(self) -> dict[str, dict[str, Any]]:
-        """Write the spec of every slot as plain JSON values, `keep` too."""
+        """Return the spec of every slot, including unchanged ones, as plain JSON values.
+
+        Returns:
+            Dials and their values by slot name.
+        """
         return {name: spec.to_json() for name, spec in self.specs.items()}
 
     def description(self, analysis: NetworkAnalysis) -> str:
-        """Describe the design by the notations of its slots, the most frequent first.
+        """Return the description of the design: the notations of its slots by frequency.
 
         Args:
-            analysis: Analysis of the network.
+            analysis: Network analysis of the network.
 
         Returns:
-            Each different notation with the number of its slots if it has several, such as
+            Each distinct notation with its number of slots if there are several, such as
             "2x sep g8 r1 b32/2; cross; 4x keep".
         """
         counts = Counter(

@@ -1,4 +1,4 @@
-"""The dials in the order in which they are asked for, and what makes each one matter."""
+"""The dials in sampling order, and the conditions under which each of them has an effect."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,82 +8,97 @@ from typing import Any
 from dsx.conv import ConvSpec
 
 Value = str | int | float | bool
-Options = Mapping[str, tuple[Value, ...]]
-"""Options by dial; one that is left out stays as a ConvSpec has it."""
+DialOptions = Mapping[str, tuple[Value, ...]]
+"""Options by dial; a dial without an entry has the default value of `ConvSpec`."""
 
-UNTURNED = ConvSpec()
-"""Where every setting of the dials begins."""
+DEFAULTS = ConvSpec()
+"""Spec in which every dial has its default value."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """What the dials before have to say for a dial to matter.
+class Requirement:
+    """Condition on the preceding dials under which a dial has an effect.
 
     Args:
-        words: As a space file would say it.
-        met: Whether the dials turned so far say so.
+        description: Condition in the syntax of a space file.
+        is_met: Function that checks the condition on a spec with the preceding dials set.
     """
 
-    words: str
-    met: Callable[[ConvSpec], bool]
+    description: str
+    is_met: Callable[[ConvSpec], bool]
 
 
-NOTHING = Need("nothing", lambda so_far: True)
-PLAIN = Need("separable: false", lambda so_far: not so_far.separable)
-FIXED = Need("a kernel_shape other than learned", lambda so_far: not so_far.learned)
-GROUPED = Need("groups above 1", lambda so_far: so_far.groups != 1)
-BINARY = Need("a binary_basis above 0", lambda so_far: so_far.binary_basis > 0)
-LEARNED = Need("kernel_shape: learned", lambda so_far: so_far.learned)
+ALWAYS = Requirement("nothing", lambda spec: True)
+NOT_SEPARABLE = Requirement("separable: false", lambda spec: not spec.separable)
+FIXED_SHAPE = Requirement("a kernel_shape other than learned", lambda spec: not spec.learned)
+GROUPED = Requirement("groups above 1", lambda spec: spec.groups != 1)
+BINARY = Requirement("a binary_basis above 0", lambda spec: spec.binary_basis > 0)
+LEARNED = Requirement("kernel_shape: learned", lambda spec: spec.learned)
 
 
 @dataclass(frozen=True)
 class Dial:
-    """A dial of a ConvSpec.
+    """One of the dials of a `ConvSpec`.
 
     Args:
-        name: As in a ConvSpec.
-        need: What makes it matter.
-        harmless: To say what a refusal is about: of each dial that may have a part in it, a value
-            that has none; this dial has a part in it unless it is named here too. None where no
-            option is refused before the dials after it are turned.
+        name: Name of the dial, which is the name of a field of `ConvSpec`.
+        requirement: Condition under which the dial has an effect.
+        neutral: Neutral values by dial, used to find which dials make a spec unsupported: a dial is
+            responsible if setting it to its neutral value removes the reason. This dial is always
+            responsible unless it has an entry too. None if an option of this dial is checked only
+            after the following dials are set.
     """
 
     name: str
-    need: Need
-    harmless: Mapping[str, Value] | None = None
+    requirement: Requirement
+    neutral: Mapping[str, Value] | None = None
 
-    def offered(self, options: Options) -> tuple[Value, ...]:
-        """Give its options; what a ConvSpec has where none are listed."""
-        return options.get(self.name, (getattr(UNTURNED, self.name),))
+    def values(self, options: DialOptions) -> tuple[Value, ...]:
+        """Return the options of the dial, or its default value if none are listed.
 
-    def matters(self, options: Options) -> bool:
-        """Say whether any setting of the dials before leaves this one something to do."""
-        before = DIALS[: DIALS.index(self)]
-        return any(self.need.met(spec) for spec in _turned(before, options))
+        Args:
+            options: Options of the dials.
+
+        Returns:
+            At least one value.
+        """
+        return options.get(self.name, (getattr(DEFAULTS, self.name),))
+
+    def has_effect(self, options: DialOptions) -> bool:
+        """Check whether the dial has an effect for some setting of the preceding dials.
+
+        Args:
+            options: Options of the dials.
+
+        Returns:
+            Whether its requirement can be met.
+        """
+        preceding = DIALS[: DIALS.index(self)]
+        return any(self.requirement.is_met(spec) for spec in _combinations(preceding, options))
 
 
 DIALS = (
-    Dial("separable", NOTHING),
-    Dial("kernel_shape", PLAIN, harmless={}),
-    Dial("groups", FIXED),
-    Dial("channel_stride", GROUPED, harmless={"groups": 1, "channel_stride": 1}),
-    Dial("binary_basis", FIXED),
-    Dial("splits", BINARY, harmless={"groups": 1, "binary_basis": 1}),
+    Dial("separable", ALWAYS),
+    Dial("kernel_shape", NOT_SEPARABLE, neutral={}),
+    Dial("groups", FIXED_SHAPE),
+    Dial("channel_stride", GROUPED, neutral={"groups": 1, "channel_stride": 1}),
+    Dial("binary_basis", FIXED_SHAPE),
+    Dial("splits", BINARY, neutral={"groups": 1, "binary_basis": 1}),
     Dial("scale", BINARY),
     Dial("density", LEARNED),
-    Dial("rigid", LEARNED, harmless={}),
+    Dial("rigid", LEARNED, neutral={}),
     Dial("block_in", LEARNED),
     Dial("block_out", LEARNED),
 )
 
 
-def turn(spec: ConvSpec, dial: str, option: Value) -> ConvSpec:
-    """Set one dial of a spec.
+def set_dial(spec: ConvSpec, dial: str, option: Value) -> ConvSpec:
+    """Return a copy of a spec with one dial set to a new value.
 
     Args:
-        spec: The spec.
+        spec: Spec to be copied.
         dial: Name of the dial.
-        option: Its value.
+        option: New value of the dial.
 
     Returns:
         The new spec.
@@ -92,14 +107,14 @@ def turn(spec: ConvSpec, dial: str, option: Value) -> ConvSpec:
     return dataclasses.replace(spec, **dials)
 
 
-def _turned(dials: Sequence[Dial], options: Options) -> Iterator[ConvSpec]:
-    """Go through every setting of the first dials."""
+def _combinations(dials: Sequence[Dial], options: DialOptions) -> Iterator[ConvSpec]:
+    """Iterate over every combination of options of the first dials."""
     if not dials:
-        yield UNTURNED
+        yield DEFAULTS
         return
-    *before, dial = dials
-    for spec in _turned(before, options):
-        if dial.need.met(spec):
-            yield from (turn(spec, dial.name, option) for option in dial.offered(options))
+    *preceding, dial = dials
+    for spec in _combinations(preceding, options):
+        if dial.requirement.is_met(spec):
+            yield from (set_dial(spec, dial.name, option) for option in dial.values(options))
         else:
             yield spec

@@ -1,4 +1,4 @@
-"""Draft: a space file to begin with, written for a network that somebody has."""
+"""Draft of a space file for a given network."""
 
 import glob
 import json
@@ -14,27 +14,27 @@ from torch import nn
 from dsx.conv import set_mode
 from dsx.errors import DsxError
 from dsx.plain import plain
-from dsx.space.network.analysis import NetworkAnalysis, analysis
-from dsx.space.network.model import build_with_notes, check_alone, check_arguments
-from dsx.space.network.network import copied
+from dsx.space.network.analysis import NetworkAnalysis, analyse_network
+from dsx.space.network.model import build_with_notes, check_arguments, check_single_image
+from dsx.space.network.network import copy_network
 from dsx.space.network.slots import Slot
 from dsx.space.probe.behaviour import check_behaviour
-from dsx.space.recipe import is_normalised, plain_recipe
+from dsx.space.recipe import is_normalised, unnormalised_recipe
 
 GROUPS = (1, 2, 4, 8)
-_KNOWN_DATA = {
+_DATASETS = {
     ((1, 8, 8), 10): "digits",
     ((3, 32, 32), 10): "cifar10",
     ((3, 32, 32), 100): "cifar100",
 }
 _HEAD = """\
-# A space to begin with, for {slots} slots of {model}.
-# `dsx space FILE` shows what it holds, `dsx search FILE` explores it.
+# Draft of a search space for {slots} slots of {model}.
+# `dsx space FILE` shows its slots and options, `dsx search FILE` runs a search.
 model: {model}
 {arguments}data: {data}
 train: {train}
 measure: {{batch: 1, dtype: float32, threads: 1, deploy: portable}}
-slots:                           # the first rule that matches a slot's name has it
+slots:                           # the first rule that matches the name of a slot applies to it
 """
 _TAIL = """\
 objectives: {accuracy: maximize, latency_ms: minimize, params: minimize}
@@ -44,7 +44,7 @@ _AUGMENT = ", augment: {crop: 4, flip: true}"
 _SMALL = "{epochs: 6, batch_size: 64, learning_rate: 0.2, seed: 0}"
 _LARGE = f"{{epochs: 30, batch_size: 128, learning_rate: 0.1, seed: 0{_AUGMENT}}}"
 _PLAIN = """\
-                          # without batch norm, the usual rates of SGD train nothing
+                          # SGD at its usual learning rates fails without batch norm
   {{epochs: {epochs}, batch_size: 64, optimizer: {optimizer}, learning_rate: {learning_rate},
    clip: {clip}, seed: 0{augment}}}"""
 
@@ -54,10 +54,10 @@ class Draft:
     """A space file for a network.
 
     Args:
-        network: The network, with fresh weights.
-        census: Of the network.
-        text: The file.
-        notes: Notes for the user about the network, as sentences.
+        network: Network with freshly initialised weights.
+        analysis: Network analysis of the network.
+        text: Text of the space file.
+        notes: Notes for the user about the network, one sentence each.
     """
 
     network: nn.Module
@@ -67,61 +67,62 @@ class Draft:
 
 
 def draft_space(model: str, arguments: Mapping[str, Any], image_shape: Sequence[int]) -> Draft:
-    """Write a space file for a network.
+    """Write a draft of a space file for a network.
 
     Args:
-        model: A file in `dsx/nets`, or `package.module:callable`.
-        arguments: What it is built with.
-        image_shape: Channels, rows, columns.
+        model: Name of a file in `dsx/nets`, or an import path `package.module:callable`.
+        arguments: Arguments with which the network is built.
+        image_shape: Channels, rows and columns of an image.
 
     Returns:
         The draft.
 
     Raises:
-        DsxError: If the network cannot be built, does not run, or gives no numbers per image.
+        DsxError: If the network cannot be built, does not run, has no slots, or does not return one
+            vector of numbers per image.
     """
     check_arguments(arguments)
     arguments, shape = plain(arguments), plain(tuple(image_shape))
     network, notes = build_with_notes(model, arguments, shape)
-    found = analysis(network, torch.zeros(2, *shape))
-    check_alone(set_mode(copied(network), False), shape)
+    analysis = analyse_network(network, torch.zeros(2, *shape))
+    check_single_image(set_mode(copy_network(network), False), shape)
     images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     notes = (*notes, *check_behaviour(network, images))
-    if len(found.output_shape) != 1:
-        sides = " x ".join(map(str, found.output_shape)) or "one number"
-        raise DsxError(f"{model} returns {sides} for an image, not one number for each class")
-    if not found.slots:
-        raise DsxError(f"{model} has no slots: none of its modules is a nn.Conv2d to be redesigned")
+    if len(analysis.output_shape) != 1:
+        sides = " x ".join(map(str, analysis.output_shape)) or "one number"
+        raise DsxError(f"{model} returns {sides} for an image, not one number per class")
+    if not analysis.slots:
+        raise DsxError(f"{model} has no slots: it has no nn.Conv2d that can be redesigned")
     head = _HEAD.format(
         model=model,
-        slots=len(found.slots),
+        slots=len(analysis.slots),
         arguments=f"model_args: {json.dumps(dict(arguments))}\n" if arguments else "",
-        data=_data(found),
+        data=_data(analysis),
         train=_train(network, shape),
     )
-    rules = "".join(_rule(match, slots) for match, slots in _matches(found))
-    return Draft(network=network, analysis=found, text=head + rules + _TAIL, notes=notes)
+    rules = "".join(_rule(match, slots) for match, slots in _matches(analysis))
+    return Draft(network=network, analysis=analysis, text=head + rules + _TAIL, notes=notes)
 
 
 def _train(network: nn.Module, shape: tuple[int, ...]) -> str:
-    """Write a training that fits the network."""
+    """Return the text of training settings that suit the network."""
     small = shape == (1, 8, 8)
     if is_normalised(network):
         return _SMALL if small else _LARGE
     epochs, augment = (20, "") if small else (30, _AUGMENT)
-    return _PLAIN.format(epochs=epochs, augment=augment, **plain_recipe(shape))
+    return _PLAIN.format(epochs=epochs, augment=augment, **unnormalised_recipe(shape))
 
 
-def _data(found: NetworkAnalysis) -> str:
-    """Name the data that such a network is most likely for."""
-    (channels, rows, columns), (classes,) = found.input_shape, found.output_shape
-    known = _KNOWN_DATA.get(((channels, rows, columns), classes))
-    if known:
-        return f"{known}"
+def _data(analysis: NetworkAnalysis) -> str:
+    """Return the text for the dataset for which the network is most likely meant."""
+    (channels, rows, columns), (classes,) = analysis.input_shape, analysis.output_shape
+    dataset = _DATASETS.get(((channels, rows, columns), classes))
+    if dataset:
+        return dataset
     if rows != columns or channels not in (1, 3):
         return "mypkg.data:splits         # package.module:callable that returns Splits"
     args = f"{{root: data, size: {rows}, channels: {channels}, classes: {classes}}}"
-    return f"folder                     # one folder of images for each class\ndata_args: {args}"
+    return f"folder                     # one folder of images per class\ndata_args: {args}"
 
 
 def _kind(slot: Slot) -> str:
@@ -130,41 +131,41 @@ def _kind(slot: Slot) -> str:
     return "pointwise" if slot.kernel_size == (1, 1) else "spatial"
 
 
-def _matches(found: NetworkAnalysis) -> Iterator[tuple[str, list[Slot]]]:
-    """Give wildcards that tell the kinds of slots apart, with the slots that each is the first for.
+def _matches(analysis: NetworkAnalysis) -> Iterator[tuple[str, list[Slot]]]:
+    """Yield wildcards that separate the kinds of slots, each with the slots it matches first.
 
-    The first slot that reads the image comes first: hardly anything is to be won there.
+    The stem, which reads the image, has its own rule, since a redesign gains little there.
     """
-    stem = found.slots[0]
-    kinds = {slot.name: _kind(slot) for slot in found.slots}
+    stem = analysis.slots[0]
+    kinds = {slot.name: _kind(slot) for slot in analysis.slots}
     kinds[stem.name] = "stem"
-    taken: set[str] = set()
-    for slot in found.slots:
-        if slot.name in taken:
+    matched: set[str] = set()
+    for slot in analysis.slots:
+        if slot.name in matched:
             continue
         for wildcard in _wildcards(slot.name):
-            new = {name for name in kinds if fnmatchcase(name, wildcard)} - taken
+            new = {name for name in kinds if fnmatchcase(name, wildcard)} - matched
             if {kinds[name] for name in new} == {kinds[slot.name]}:
                 break
-        yield wildcard, [other for other in found.slots if other.name in new]
-        taken |= new
+        yield wildcard, [other for other in analysis.slots if other.name in new]
+        matched |= new
 
 
 def _wildcards(name: str) -> Iterator[str]:
-    """Put stars in the place of numbers, fewer and fewer of them from the right."""
+    """Yield wildcards with asterisks in place of numbers, from all numbers to none."""
     parts = [glob.escape(part) for part in re.split(r"(\d+)", name)]
     numbers = len(parts) // 2
     for stars in range(numbers, 0, -1):
-        own = ["*" if i % 2 and i // 2 < stars else part for i, part in enumerate(parts)]
-        yield re.sub(r"\*(\.\*)+", "*", "".join(own))
+        replaced = ["*" if i % 2 and i // 2 < stars else part for i, part in enumerate(parts)]
+        yield re.sub(r"\*(\.\*)+", "*", "".join(replaced))
     yield glob.escape(name)
 
 
 def _rule(match: str, slots: Sequence[Slot]) -> str:
-    """Write a rule that leaves something to choose, or one that keeps the slots."""
+    """Return the text of a rule that lists options, or keeps the slots if there are none."""
     lines = [f'  - match: "{match}"']
     dials = [] if slots[0].in_channels <= 3 else list(_dials(slots))
-    lines += dials or ["keep: true                   # as it is"]
+    lines += dials or ["keep: true                   # unchanged"]
     return "\n    ".join(lines) + "\n"
 
 
@@ -176,15 +177,15 @@ def _dials(slots: Sequence[Slot]) -> Iterator[str]:
         if sparse:
             yield "kernel_shape: [full, cross, saltire]"
             depthwise = all(slot.groups == slot.in_channels for slot in slots)
-            own = "all" if depthwise else sorted({slot.groups for slot in slots})
-            yield f"groups: {own}                 # as it is"
+            original = "all" if depthwise else sorted({slot.groups for slot in slots})
+            yield f"groups: {original}                 # as in the network"
         return
     if kind == "spatial":
-        yield "separable: [false, true]     # depthwise, then 1 x 1 with the dials below"
+        yield "separable: [false, true]     # depthwise, then pointwise with the dials below"
         if sparse:
             yield "kernel_shape: [full, cross, corners]"
     if len(groups) > 1:
         yield f"groups: {groups}"
-        yield "channel_stride: [block, 0.5] # side by side, or overlapping by half"
+        yield "channel_stride: [block, 0.5] # disjoint groups, or windows that overlap by half"
     if kind == "spatial":
-        yield "# binary_basis: [0, 64]      # kernels stacked from 64 shared ones of +1 and -1"
+        yield "# binary_basis: [0, 64]      # 64 shared binary filters (+1/-1) for all kernels"

@@ -1,4 +1,4 @@
-"""Put specs into the slots of a network."""
+"""Replacement of slots of a network by the convolutions of their specs."""
 
 from collections.abc import Mapping
 
@@ -8,40 +8,41 @@ from dsx.conv import ConvSpec, build, from_conv2d
 from dsx.conv.graph import normed, swap
 from dsx.conv.sparsity import disagreement
 from dsx.errors import SpecError, unknown
-from dsx.space.network.exclusions import Holders, holders, obstacle
-from dsx.space.network.network import copied
+from dsx.space.network.exclusions import Holders, count_holders, obstacle
+from dsx.space.network.network import copy_network
 
 
 def redesign(
     model: nn.Module, specs: Mapping[str, ConvSpec], keep_weights: bool = False
 ) -> nn.Module:
-    """Build a new network with other convolutions in some slots.
+    """Build a copy of a network in which some slots are redesigned.
 
     Args:
-        model: Any network; it is copied, and left as it is.
-        specs: Spec by slot name; `keep` and slots left out stay as they are. A binary basis
-            without a word on its scale has one, unless a BN follows and weights are fresh.
-        keep_weights: Whether new convolutions take over what they can of the weights; by default
-            they get fresh ones.
+        model: Any network; it is copied and not modified.
+        specs: Spec by slot name; other slots are unchanged. A binary basis whose spec does not
+            define its scale has one, unless a batch norm follows and weights are freshly
+            initialised.
+        keep_weights: Whether the new convolutions inherit as much of the original weights as
+            possible; otherwise they are freshly initialised.
 
     Returns:
         The new network; all other weights are copies.
 
     Raises:
-        SpecError: If there is no such slot, it cannot be replaced (hooks hang on it, it shares
-            weights), a spec cannot be set there, or two names of one convolution are given
-            different specs.
-        DsxError: If the network cannot be copied, or has weights without a shape yet.
+        SpecError: If there is no such slot, the slot cannot be replaced (it has hooks, or shares
+            weights), a spec cannot be applied to it, or two names of one convolution have different
+            specs.
+        DsxError: If the network cannot be copied, or has lazily initialised weights.
     """
-    network = copied(model)
-    held = holders(network)
+    network = copy_network(model)
+    held = count_holders(network)
     convs = {
         name: module
         for name, module in network.named_modules(remove_duplicate=False)
         if type(module) is nn.Conv2d
     }
     open_scale = any(spec.binary_basis and spec.scale is None for spec in specs.values())
-    # A trained weight has a size that signs alone cannot have, whatever follows.
+    # Signs alone cannot represent the magnitude of a trained weight, even if a batch norm follows.
     scaleless = normed(network) if open_scale and not keep_weights else set()
     replacements: dict[nn.Module, nn.Module] = {}
     canonical: dict[nn.Module, tuple[str, ConvSpec]] = {}
@@ -53,9 +54,9 @@ def redesign(
             if not spec.keeps and (reason := disagreement(conv)):
                 raise SpecError(reason)
             at = spec.at(conv).scaled(conv not in scaleless)
-            other, standing = canonical.setdefault(conv, (name, at))
-            if standing != at:
-                raise SpecError(f"is the same convolution as {other}, with another spec")
+            other, earlier = canonical.setdefault(conv, (name, at))
+            if earlier != at:
+                raise SpecError(f"is the same convolution as {other}, with a different spec")
             if not at.keeps and conv not in replacements:
                 replacements[conv] = _replacement(conv, at, held, keep_weights)
         except SpecError as error:

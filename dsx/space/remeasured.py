@@ -1,34 +1,34 @@
-"""Remeasured: a space whose numbers are taken in another way than its file says."""
+"""Search spaces with other measurement settings than those of their file."""
 
 import dataclasses
 from typing import Any
 
 from dsx.conv import set_mode
 from dsx.errors import DsxError
-from dsx.space.network.model import check_alone
+from dsx.space.network.model import check_single_image
 from dsx.space.space import SearchSpace
 from dsx.space.yaml.schema import Measure
 
 
 def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:
-    """Give a space with another `measure`, in which nothing else differs.
+    """Return a copy of a space with other settings of `measure`.
 
     Args:
-        space: The space.
-        **settings: Keys of `measure` with values that it allows; None leaves what the file says.
+        space: Search space.
+        **settings: Valid values by key of `measure`; None keeps the value of the file.
 
     Returns:
-        The space.
+        The new search space.
 
     Raises:
-        DsxError: If the network cannot take a single image.
+        DsxError: If the batch is 1 and the network does not run on a single image.
     """
     given = {key: value for key, value in settings.items() if value is not None}
     measure = Measure.model_validate({**space.file.measure.model_dump(), **given})
     if measure.batch == 1 and space.file.measure.batch > 1:
         network = set_mode(space.network(fresh=True), False)
         try:
-            check_alone(network, space.data.image_shape)
+            check_single_image(network, space.data.image_shape)
         except DsxError as error:
             raise DsxError(f"--batch: 1: {error}") from error
     file = space.file.model_copy(update={"measure": measure})

@@ -1,4 +1,4 @@
-"""SearchSpace: a checked space file, with the network it is about."""
+"""SearchSpace: a validated space file together with its network and data."""
 
 import functools
 import math
@@ -11,46 +11,51 @@ import torch
 from torch import nn
 
 import dsx
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import ConvSpec, Cost, set_mode
 from dsx.data import Data, Splits, open_data
 from dsx.errors import DsxError, SpaceError, did_you_mean, quoted
 from dsx.nets import network_builder
 from dsx.space.design import Design
-from dsx.space.network.analysis import NetworkAnalysis, analysis
-from dsx.space.network.model import build_with_notes, check_alone, check_arguments, unwrap_logits
-from dsx.space.network.network import copied
-from dsx.space.options.choices import Choices, Pick
-from dsx.space.options.rules import rule_choices
-from dsx.space.recipe import fitted
+from dsx.space.network.analysis import NetworkAnalysis, analyse_network
+from dsx.space.network.model import (
+    build_with_notes,
+    check_arguments,
+    check_single_image,
+    unwrap_logits,
+)
+from dsx.space.network.network import copy_network
+from dsx.space.options.rules import rule_options
+from dsx.space.options.slot_options import Selector, SlotOptions
+from dsx.space.recipe import fit_training
 from dsx.space.weights.pretrained import (
-    WeightsTaken,
+    LoadedWeights,
     digest,
+    load_weights,
     read_weights,
-    take_weights,
     weights_path,
 )
-from dsx.space.weights.state_dicts import Named, StateDict
+from dsx.space.weights.state_dicts import RenamedState, StateDict
 from dsx.space.yaml.schema import SpaceFile, Weights, parse_space
 from dsx.space.yaml.source import Source, read_source
-from dsx.space.yaml.text import MOST_CHARACTERS
-from dsx.trust import give, import_paths
+from dsx.space.yaml.text import MAX_CHARACTERS
+from dsx.trust import import_paths, trust_paths
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """What may be chosen, for which network, on which data, towards which objectives.
+    """Search space: a network, its data, the options of its slots, and the objectives.
 
     Args:
-        name: File name without its ending.
-        source: The file's text, and where each key stands.
-        file: Its typed content.
-        data: Known, and loaded once it is needed.
-        census: The network's slots and costs.
-        choices: What each slot, or each group of slots that share a setting, may become.
-        built_notes: Notes for the user about how the network is built.
+        name: File name without its extension.
+        source: Text of the file, and the line of each key.
+        file: Validated content of the file.
+        data: Dataset, loaded when it is first needed.
+        analysis: Network analysis of the network: its slots and costs.
+        slot_options: Options of each slot, or of each group of slots that share one setting.
+        model_notes: Notes for the user about how the network is built.
     """
 
     name: str
@@ -58,67 +63,78 @@ class SearchSpace:
     file: SpaceFile
     data: Data
     analysis: NetworkAnalysis
-    choices: tuple[Choices, ...]
-    built_notes: tuple[str, ...] = ()
+    slot_options: tuple[SlotOptions, ...]
+    model_notes: tuple[str, ...] = ()
 
     @property
     def baseline(self) -> Design:
-        """The design that leaves every slot as it is."""
+        """The design in which every slot is unchanged."""
         return self.design({})
 
     def design(self, specs: Mapping[str, ConvSpec]) -> Design:
-        """Bring specs for some slots into a design.
+        """Build a design from the specs of some slots.
 
         Args:
-            specs: Spec by slot name; slots left out stay as they are.
+            specs: Spec by slot name; other slots are unchanged.
 
         Returns:
             The design.
 
         Raises:
-            SpecError: If there is no such slot, or a spec cannot be set there.
+            SpecError: If there is no such slot, or a spec cannot be applied to its slot.
         """
         return Design.of(self.file.model, self.file.model_args, self.analysis, specs)
 
-    def sample(self, pick: Pick) -> Design:
-        """Draw a design.
+    def sample(self, select: Selector) -> Design:
+        """Sample a design.
 
         Args:
-            pick: Draws one of several options of a named parameter.
+            select: Function that selects one of several options of a named parameter.
 
         Returns:
             The design.
         """
         specs: dict[str, ConvSpec] = {}
-        for choices in self.choices:
-            specs |= choices.sample(pick)
+        for options in self.slot_options:
+            specs |= options.sample(select)
         return self.design(specs)
 
     @property
     def size(self) -> int:
-        """The number of different designs."""
-        return math.prod(len(choices.settings()) for choices in self.choices)
+        """The number of distinct designs."""
+        return math.prod(len(options.settings()) for options in self.slot_options)
 
     @property
     def learned(self) -> bool:
-        """Whether some design has learned shapes."""
-        return any(choices.learned for choices in self.choices)
+        """Whether any design of the space has learned shapes."""
+        return any(options.learned for options in self.slot_options)
 
     def cost(self, design: Design) -> Cost:
-        """Count what a design costs, by closed form."""
+        """Compute the closed-form cost of a design.
+
+        Args:
+            design: Design of the network of the space.
+
+        Returns:
+            The cost of the whole network.
+        """
         return self.analysis.cost(design.specs)
 
     def cost_range(self) -> tuple[Cost, Cost]:
-        """Give the least and the most that any design costs, each number by itself."""
-        changes = [_setting_costs(choices) for choices in self.choices]
+        """Compute the smallest and the largest closed-form cost over all designs.
+
+        Returns:
+            Two costs; each component is minimised or maximised independently of the others.
+        """
+        costs = [_setting_costs(options) for options in self.slot_options]
         bounds = []
         for best in (min, max):
             total = self.analysis.cost({})
             params, flops, bits = total.params, total.flops, total.bits
-            for standing, offered in changes:
-                params += best(cost.params for cost in offered) - standing.params
-                flops += best(cost.flops for cost in offered) - standing.flops
-                bits += best(cost.bits for cost in offered) - standing.bits
+            for original, settings in costs:
+                params += best(cost.params for cost in settings) - original.params
+                flops += best(cost.flops for cost in settings) - original.flops
+                bits += best(cost.bits for cost in settings) - original.bits
             bounds.append(Cost(params=params, flops=flops, bits=bits, expected=self.learned))
         return bounds[0], bounds[1]
 
@@ -126,85 +142,84 @@ class SearchSpace:
         """Build the network.
 
         Args:
-            fresh: Whether it shall not have the weights to begin with, if there are any.
+            fresh: Whether to initialise all weights with the training seed, even if the space has a
+                weight file.
 
         Returns:
-            The network; fresh weights are those that the training seed gives.
+            The network, with the weights of the weight file if there is one.
         """
         network, _ = _build(self.file, self.source, self.data)
         if self.file.weights is not None and not fresh:
-            self._take_weights(network, self.file.weights)
+            self._load_weights(network, self.file.weights)
         if self.analysis.wrapped:
             unwrap_logits(network)
         return network
 
-    def _take_weights(self, network: nn.Module, given: Weights) -> Named:
-        state, skip, prefix = self.weights, given.skip, given.prefix
-        return _named(self.source, "weights", lambda: take_weights(network, state, skip, prefix))
+    def _load_weights(self, network: nn.Module, weights: Weights) -> RenamedState:
+        state, skip, prefix = self.weights, weights.skip, weights.prefix
+        return _at_key(self.source, "weights", lambda: load_weights(network, state, skip, prefix))
 
     @functools.cached_property
-    def weights_taken(self) -> WeightsTaken | None:
-        """Weights that were read from the file; None without a file, or if it is missing."""
-        given = self.file.weights
-        if given is None or self.missing is not None:
+    def loaded_weights(self) -> LoadedWeights | None:
+        """The weights loaded from the weight file; None if there is no file, or it is missing."""
+        weights = self.file.weights
+        if weights is None or self.missing is not None:
             return None
         network, _ = _build(self.file, self.source, self.data)
-        named = self._take_weights(network, given)
-        return WeightsTaken(
-            file=given.file,
+        renamed = self._load_weights(network, weights)
+        return LoadedWeights(
+            file=weights.file,
             key=self.weights.key,
-            prefix=named.prefix,
-            ignored=named.ignored,
-            wrapping=named.wrapping,
+            prefix=renamed.prefix,
+            ignored=renamed.ignored,
+            wrapping=renamed.wrapping,
         )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes for the user about how the network and its weights are read."""
-        taken = self.weights_taken
-        return self.built_notes if taken is None else (*self.built_notes, *taken.notes)
+        """Notes for the user about how the network and its weights are loaded."""
+        loaded = self.loaded_weights
+        return self.model_notes if loaded is None else (*self.model_notes, *loaded.notes)
 
     @property
     def imports(self) -> frozenset[str]:
-        """Import paths that the file names, and all other text with a colon."""
+        """Import paths in the file, and all other strings with a colon."""
         return import_paths(self.source.content)
 
     @property
     def is_user_model(self) -> bool:
-        """Whether the network is given by an import path, so that its code is not dsx's."""
+        """Whether the model is specified by an import path, so that its code is not part of dsx."""
         return ":" in self.file.model
 
     @property
     def missing(self) -> str | None:
-        """The file of weights to begin with, where it is not there yet; a search needs it."""
-        given = self.file.weights
-        if given is None:
+        """The path of the weight file if it does not exist although a search requires it."""
+        weights = self.file.weights
+        if weights is None:
             return None
-        path = _named(self.source, "weights", lambda: weights_path(given.file))
-        return None if path.exists() else given.file
+        path = _at_key(self.source, "weights", lambda: weights_path(weights.file))
+        return None if path.exists() else weights.file
 
     @functools.cached_property
     def weights(self) -> StateDict:
-        """State dict that the network begins with, read when first asked for; may be empty."""
-        given = self.file.weights
-        return (
-            StateDict()
-            if given is None
-            else _named(self.source, "weights", lambda: read_weights(given.file, given.key))
-        )
+        """State dict of the weight file, read on first access; empty if the space has no file."""
+        weights = self.file.weights
+        if weights is None:
+            return StateDict()
+        return _at_key(self.source, "weights", lambda: read_weights(weights.file, weights.key))
 
     @functools.cached_property
     def splits(self) -> Splits:
-        """The data's splits, loaded when first asked for."""
-        with activity("loading the data"):
-            return _named(self.source, _data_key(self.file), lambda: self.data.splits)
+        """Splits of the dataset, loaded on first access."""
+        with activity(Kind.LOADING_DATA):
+            return _at_key(self.source, _data_key(self.file), lambda: self.data.splits)
 
     @functools.cached_property
     def training(self) -> dict[str, Any]:
-        """What the weights of a trained network depend on beside the design: plain JSON values."""
+        """Everything except the design that trained weights depend on, as plain JSON values."""
         facts: dict[str, Any] = {
             "data": self.file.data,
-            # Whatever the arguments say: where the files lie makes no difference.
+            # Not the arguments: the location of the files makes no difference.
             "images": self.splits.fingerprint,
             "train": self.file.train.model_dump(),
         }
@@ -215,56 +230,59 @@ class SearchSpace:
         return facts
 
 
-def _setting_costs(choices: Choices) -> tuple[Cost, list[Cost]]:
-    nothing = Cost(params=0, flops=0, bits=0)
-    standing = sum((slot.cost() for slot in choices.slots), nothing)
-    offered = [
-        sum((slot.cost(setting[slot.name]) for slot in choices.slots), nothing)
-        for setting in choices.settings()
+def _setting_costs(options: SlotOptions) -> tuple[Cost, list[Cost]]:
+    """Compute the cost of the original convolutions, and that of each setting."""
+    zero = Cost(params=0, flops=0, bits=0)
+    original = sum((slot.cost() for slot in options.slots), zero)
+    settings = [
+        sum((slot.cost(setting[slot.name]) for slot in options.slots), zero)
+        for setting in options.settings()
     ]
-    return standing, offered
+    return original, settings
 
 
 def load_space(name: str | Path) -> SearchSpace:
-    """Load a search space and check all of it that can be checked before the first trial.
+    """Load a search space and check everything that can be checked before the first trial.
 
     Args:
-        name: A shipped space, or the path of a YAML file.
+        name: Name of a bundled search space, or the path of a YAML file.
 
     Returns:
-        The space.
+        The search space.
 
     Raises:
-        SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
+        SpaceError: If the file is invalid; states file, line and key of the first error, and what
+            is allowed.
     """
     path = _space_path(str(name))
     try:
         with path.open(encoding="utf-8") as opened:
-            # One character more than is allowed, of a file of any size.
-            text = opened.read(MOST_CHARACTERS + 1)
+            # One character more than allowed, so that a file of any size is read in bounded time.
+            text = opened.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SpaceError(f"{path}: cannot be read: it is not UTF-8 text") from error
     source = read_source(str(name) if str(name).endswith(path.suffix) else path.name, text)
-    # Naming the file runs what is in it, as with any program.
-    give(import_paths(source.content))
+    # A user who names a file trusts the code that it imports, as with any program.
+    trust_paths(import_paths(source.content))
     return _build_space(path.stem, source)
 
 
 def build_space(name: str, file: str, text: str) -> SearchSpace:
-    """Make a search space from the text of its file.
+    """Build a search space from the text of a space file.
 
     Args:
-        name: Of the space.
-        file: How messages name the file.
-        text: YAML.
+        name: Name of the search space.
+        file: Name of the file in error messages.
+        text: Content of the file, in YAML.
 
     Returns:
-        The space.
+        The search space.
 
     Raises:
-        SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
+        SpaceError: If the text is invalid; states file, line and key of the first error, and what
+            is allowed.
     """
     return _build_space(name, read_source(file, text))
 
@@ -272,34 +290,34 @@ def build_space(name: str, file: str, text: str) -> SearchSpace:
 def _build_space(name: str, source: Source) -> SearchSpace:
     content = parse_space(source)
     data = _open(content, source)
-    for key, problem in content.train.augment.misfits(*data.image_shape[1:]).items():
+    for key, problem in content.train.augment.size_errors(*data.image_shape[1:]).items():
         raise source.error(("train", "augment", key), problem)
-    with activity("building the network"):
+    with activity(Kind.BUILDING_NETWORK):
         network, notes = _build(content, source, data)
-        trained = fitted(content.train, network, data.image_shape)
+        trained = fit_training(content.train, network, data.image_shape)
     content = content.model_copy(update={"train": trained})
-    with activity("counting parameters and FLOPs of the network"):
-        found = _named(source, "model", lambda: _census(network, data, content))
-    if found.output_shape != (data.classes,):
-        numbers = " x ".join(str(side) for side in found.output_shape) or "1"
+    with activity(Kind.COUNTING):
+        analysis = _at_key(source, "model", lambda: _analyse(network, data, content))
+    if analysis.output_shape != (data.classes,):
+        numbers = " x ".join(str(side) for side in analysis.output_shape) or "1"
         problem = f"returns {numbers} numbers for an image, the data has {data.counted_classes}"
-        raise source.error(("model",), problem + _also(data))
+        raise source.error(("model",), problem + _label_note(data))
     space = SearchSpace(
         name=name,
         source=source,
         file=content,
         data=data,
-        analysis=found,
-        choices=tuple(rule_choices(content.slots, source, found)),
-        built_notes=notes,
+        analysis=analysis,
+        slot_options=tuple(rule_options(content.slots, source, analysis)),
+        model_notes=notes,
     )
     if space.missing is None and content.weights is not None:
         space.network()
     return space
 
 
-def _also(data: Data) -> str:
-    """Say what is wrong with the data too, which may be why there are so many classes."""
+def _label_note(data: Data) -> str:
+    """Return a note on the labels, which may explain the number of classes."""
     try:
         labels = [int(split.labels.max()) for split in data.splits.parts.values()]
     except DsxError as error:
@@ -307,39 +325,39 @@ def _also(data: Data) -> str:
     return f" (the largest label is {max(labels)})"
 
 
-def _census(network: nn.Module, data: Data, content: SpaceFile) -> NetworkAnalysis:
-    # Of two images: what is true of one alone is easily mistaken for the batch.
+def _analyse(network: nn.Module, data: Data, content: SpaceFile) -> NetworkAnalysis:
+    # Two images, since a batch dimension of size 1 can be confused with others.
     sample = torch.zeros(2, *data.image_shape)
-    found = analysis(network, sample, kept=content.weights is not None)
+    analysis = analyse_network(network, sample, keep_weights=content.weights is not None)
     if content.measure.batch == 1:
-        check_alone(set_mode(copied(network), False), data.image_shape)
-    return found
+        check_single_image(set_mode(copy_network(network), False), data.image_shape)
+    return analysis
 
 
-def _named(source: Source, key: str, find_it: Callable[[], T]) -> T:
-    """Find what a key names; whatever goes wrong is about that key."""
+def _at_key(source: Source, key: str, load: Callable[[], T]) -> T:
+    """Load what a key specifies; any error is reported at the line of that key."""
     try:
-        return find_it()
+        return load()
     except DsxError as error:
         raise source.error((key,), str(error)) from error
 
 
 def _open(content: SpaceFile, source: Source) -> Data:
-    return _named(source, _data_key(content), lambda: open_data(content.data, content.data_args))
+    return _at_key(source, _data_key(content), lambda: open_data(content.data, content.data_args))
 
 
 def _data_key(content: SpaceFile) -> str:
-    """What is wrong with data is about their arguments, if there are any."""
+    """Return the key at which errors of the dataset are reported: its arguments if present."""
     return "data_args" if "data_args" in content.model_fields_set else "data"
 
 
 def _build(content: SpaceFile, source: Source, data: Data) -> tuple[nn.Module, tuple[str, ...]]:
-    _named(source, "model", lambda: network_builder(content.model))
+    _at_key(source, "model", lambda: network_builder(content.model))
     key = "model_args" if "model_args" in content.model_fields_set else "model"
-    _named(source, key, lambda: check_arguments(content.model_args))
+    _at_key(source, key, lambda: check_arguments(content.model_args))
     seed, shape = content.train.seed, data.image_shape
     name, arguments = content.model, content.model_args
-    return _named(source, key, lambda: build_with_notes(name, arguments, shape, seed))
+    return _at_key(source, key, lambda: build_with_notes(name, arguments, shape, seed))
 
 
 def _space_path(name: str) -> Path:
@@ -365,10 +383,10 @@ def _is_file(name: str) -> bool:
 
 
 def shipped_spaces() -> dict[str, Path]:
-    """Find the search spaces that come with dsx.
+    """Find the search spaces that are bundled with dsx.
 
     Returns:
-        Their files by name: inside the installed package, beside it in a checkout.
+        Paths of the space files by name: inside the installed package, or next to it in a checkout.
     """
     package = Path(dsx.__path__[0])
     folder = package / "search_spaces"

@@ -1,1 +1,1 @@
-"""The store: everything that is kept in a database or in the folder of a study."""
+"""Persistence: everything that dsx stores in a database or in the folder of a study."""

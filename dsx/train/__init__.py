@@ -1,6 +1,5 @@
 """Training: one loop for every candidate, from any moment on."""
 
-from dsx.train.allocator import keep_freed_memory
 from dsx.train.checkpoint import is_checkpoint
 from dsx.train.loop import Report, train
 from dsx.train.optimizers import DECISION_BETAS, DECISION_RATE
@@ -13,7 +12,6 @@ __all__ = [
     "Report",
     "chosen_precision",
     "is_checkpoint",
-    "keep_freed_memory",
     "predict",
     "train",
 ]

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import Shaping, set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.weights import ENCODED, restore, state_of
 from dsx.space.yaml import Train
-from dsx.train.allocator import keep_freed_memory
 from dsx.train.augment import Targets, augment
 from dsx.train.checkpoint import read, write
 from dsx.train.forward import Forward
@@ -75,7 +74,6 @@ def train(
             the images or this machine.
         WorkFailed: If the checkpoint cannot be written.
     """
-    keep_freed_memory()
     training = _Training(network, split, settings)
     own = own_random_numbers(training.device, settings.seed)
     with own, repeatable_sums(), training.forward.prepared():
@@ -117,7 +115,7 @@ class _Training:
         self.epoch_steps = len(split) // self.batch
         self.total = settings.epochs * self.epoch_steps
         sample, _ = next(split.batches(torch.arange(1), 1, self.device))
-        for key, problem in settings.augment.misfits(*sample.shape[2:]).items():
+        for key, problem in settings.augment.size_errors(*sample.shape[2:]).items():
             raise DsxError(f"train.augment.{key}: {problem}")
         self.shaping = Shaping(network, sample, settings.epochs)
         self.forward = Forward(network, settings, self.device)
@@ -128,7 +126,7 @@ class _Training:
     def steps(self) -> Iterator[bool]:
         """Go through the steps that are left; says after each whether an epoch is over."""
         set_mode(self.network, True)
-        with activity("training", self.settings.epochs, "epoch") as progress:
+        with activity(Kind.TRAINING, self.settings.epochs, "epoch") as progress:
             progress.advance(self.step / self.epoch_steps)
             while self.step < self.total:
                 epoch, done = divmod(self.step, self.epoch_steps)

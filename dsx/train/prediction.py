@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.data import Split
 
 BATCH = 512
@@ -35,7 +35,7 @@ def predict(
         The class with the largest logit, (N,), on the CPU.
     """
     found: list[Tensor] = []
-    with torch.inference_mode(), activity("classifying images", len(split)) as progress:
+    with torch.inference_mode(), activity(Kind.CLASSIFYING, len(split)) as progress:
         for images, _ in split.batches(torch.arange(len(split)), BATCH, device_of(network)):
             progress.advance(BATCH * len(found))
             found.append(network(images.to(dtype)).argmax(1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from dsx.analysis.aggregate import over_readings, over_seeds, pool_all
+from dsx.analysis.aggregate import aggregate_all, aggregate_readings, aggregate_seeds
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.measurement import Measurement, Provenance
 from dsx.measure.metrics.accuracy import wilson
@@ -39,7 +39,7 @@ def value(number: float, half: float = 0.0) -> Estimate:
 
 def pooled(readings: Sequence[Measurement], units: Mapping[str, str]) -> Mapping[str, Estimate]:
     """Pool the readings of a design that is alone in its study."""
-    return pool_all({"design": readings}, units)["design"]
+    return aggregate_all({"design": readings}, units)["design"]
 
 
 def holds(found: Estimate, truth: float) -> bool:
@@ -56,7 +56,7 @@ def test_of_what_is_always_the_same_the_newest_counts() -> None:
 
 
 def test_timed_readings_are_pooled() -> None:
-    found = over_readings([read(v, 0.1, n) for n, v in enumerate([1.0, 1.2, 9.0])])
+    found = aggregate_readings([read(v, 0.1, n) for n, v in enumerate([1.0, 1.2, 9.0])])
     spread = t.ppf(0.975, 2) * np.std([1.0, 1.2, 9.0], ddof=1) / math.sqrt(3)
     assert (found.value, found.readings) == (1.2, 3)
     assert found.high - 1.2 == pytest.approx(math.sqrt(math.pi / 2) * spread)
@@ -65,16 +65,16 @@ def test_timed_readings_are_pooled() -> None:
 
 def test_two_equal_readings_never_widen_the_interval() -> None:
     for count in range(2, 9):
-        found = over_readings([read(1.0, 0.1, n) for n in range(count)])
+        found = aggregate_readings([read(1.0, 0.1, n) for n in range(count)])
         assert found.value == 1.0
         assert 0.9 < found.low < 1.0 < found.high < 1.1
-    two = over_readings([read(1.0, 0.1, n) for n in range(2)])
+    two = aggregate_readings([read(1.0, 0.1, n) for n in range(2)])
     assert two.high - two.value == pytest.approx(0.1 / math.sqrt(2))
 
 
 def test_an_uneven_interval_stays_uneven() -> None:
     lopsided = dataclasses.replace(read(1.0), low=0.8, high=1.1)
-    found = over_readings([lopsided, lopsided])
+    found = aggregate_readings([lopsided, lopsided])
     assert found.value - found.low == pytest.approx(2 * (found.high - found.value))
 
 
@@ -87,7 +87,7 @@ def test_only_calm_readings_count_where_there_are_some() -> None:
 
 
 def test_seeds_are_averaged() -> None:
-    found = over_seeds([value(0.90, 0.03), value(0.94, 0.02), value(0.95, 0.01)])
+    found = aggregate_seeds([value(0.90, 0.03), value(0.94, 0.02), value(0.95, 0.01)])
     assert found.value == pytest.approx(0.93)
     spread = t.ppf(0.975, 2) * np.std([0.90, 0.94, 0.95], ddof=1) / math.sqrt(3)
     assert found.high - found.value == pytest.approx(math.hypot(0.02, spread))
@@ -95,7 +95,7 @@ def test_seeds_are_averaged() -> None:
 
 
 def test_seeds_do_not_shrink_what_lies_in_the_images() -> None:
-    found = over_seeds([value(0.9, 0.03)] * 50)
+    found = aggregate_seeds([value(0.9, 0.03)] * 50)
     assert found.high - found.value == pytest.approx(0.03)
 
 
@@ -103,7 +103,7 @@ def test_readings_are_pooled_before_seeds() -> None:
     one = [read(v, 0.1, n, seed=1) for n, v in enumerate([1.0, 1.2])]
     two = [read(v, 0.1, n + 5, seed=2) for n, v in enumerate([2.0, 2.2, 2.4])]
     found = pooled([*two, *one], {})["latency_ms"]
-    expected = over_seeds([over_readings(one), over_readings(two)])
+    expected = aggregate_seeds([aggregate_readings(one), aggregate_readings(two)])
     assert found == dataclasses.replace(expected, low=max(0.0, expected.low))
     assert (found.seeds, found.readings) == (2, 5)
 
@@ -145,7 +145,7 @@ def test_pooled_readings_hold_the_truth(count: int, offset: float, error: float)
     held = []
     for _ in range(1000):
         numbers = 10 + offset * rng.normal(size=count) + error * rng.normal(size=count)
-        held.append(holds(over_readings([read(v, Z * error) for v in numbers]), 10))
+        held.append(holds(aggregate_readings([read(v, Z * error) for v in numbers]), 10))
     # Within three standard errors of 95 %, or above: where errors are known, more is held.
     assert np.mean(held) > 0.93
 
@@ -153,7 +153,8 @@ def test_pooled_readings_hold_the_truth(count: int, offset: float, error: float)
 def test_readings_with_an_offset_alone_are_held_about_as_often_as_said() -> None:
     rng = np.random.default_rng(5)
     held = [
-        holds(over_readings([read(v) for v in rng.normal(100, 1, 5)]), 100) for _ in range(2000)
+        holds(aggregate_readings([read(v) for v in rng.normal(100, 1, 5)]), 100)
+        for _ in range(2000)
     ]
     assert 0.94 < np.mean(held) < 0.985
 
@@ -166,7 +167,7 @@ def test_what_many_designs_show_together_holds_for_each() -> None:
         for number, truth in enumerate(truths)
     }
     designs["single"] = [read(3 * 1.05, 0.0, 1000)]
-    found = pool_all(designs, {})
+    found = aggregate_all(designs, {})
     values = [found[str(number)]["latency_ms"] for number in range(40)]
     held = [holds(own, truth) for own, truth in zip(values, truths, strict=True)]
     assert np.mean(held) >= 0.9
@@ -179,13 +180,13 @@ def test_what_many_designs_show_together_holds_for_each() -> None:
 
 def test_too_few_designs_say_nothing_about_others() -> None:
     designs = {"a": [read(1.0, 0.01, 1), read(1.3, 0.01, 2)], "b": [read(2.0, 0.01, 3)]}
-    assert pool_all(designs, {})["b"] == {"latency_ms": value(2.0, 0.01)}
+    assert aggregate_all(designs, {})["b"] == {"latency_ms": value(2.0, 0.01)}
 
 
 def test_readings_that_designs_share_say_once_how_far_readings_lie_apart() -> None:
     shared = [read(1.0, 0.01, 1), read(1.3, 0.01, 2)]
     designs = {**dict.fromkeys(map(str, range(9)), shared), "b": [read(2.0, 0.01, 3)]}
-    found = pool_all(designs, {})
+    found = aggregate_all(designs, {})
     # One deployed network with two readings, however many designs run as it.
     assert found["b"] == {"latency_ms": value(2.0, 0.01)}
     own = pooled(shared, {})
@@ -200,7 +201,7 @@ def test_one_training_is_luck_too_once_others_show_it() -> None:
         ]
         for number in range(6)
     }
-    found = pool_all({**twice, "once": [read(0.9, 0.01, 1000, "accuracy", seed=0)]}, {})
+    found = aggregate_all({**twice, "once": [read(0.9, 0.01, 1000, "accuracy", seed=0)]}, {})
     once, two = found["once"]["accuracy"], found["0"]["accuracy"]
     assert (once.seeds, two.seeds) == (1, 2)
     assert once.high - once.value > 2.4 * 0.02 / math.sqrt(2) > two.high - two.value
@@ -229,7 +230,7 @@ def test_means_over_seeds_hold_the_truth(seeds: int, luck: float) -> None:
     # Over all images and seeds the sum is normal.
     sigma = math.sqrt(1 + 0.25 + luck**2)
     truth = 0.5 * math.erfc(-1.6 / sigma / math.sqrt(2))
-    held = [holds(over_seeds(trained(rng, seeds, 360, luck)), truth) for _ in range(600)]
+    held = [holds(aggregate_seeds(trained(rng, seeds, 360, luck)), truth) for _ in range(600)]
     assert np.mean(held) > 0.925
     # The images alone, as each seed reports them, are not enough where luck is large.
     if luck == 0.3:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.analysis.aggregate import over_readings, over_seeds
+from dsx.analysis.aggregate import aggregate_readings, aggregate_seeds
 from dsx.analysis.chance import chance_notes
 from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import Front
@@ -133,23 +133,27 @@ def stored(
 
 def test_readings_of_any_metric_say_what_chance_is() -> None:
     predictions = Predictions(chance=0.3, better_than_chance="above", predicted_classes=1)
-    bad = over_readings([stored(0.2, predictions)])
+    bad = aggregate_readings([stored(0.2, predictions)])
     assert (bad.chance, bad.at_chance, bad.constant) == (0.3, True, True)
-    good = over_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
+    good = aggregate_readings([stored(0.9, dataclasses.replace(predictions, predicted_classes=2))])
     assert (good.chance, good.at_chance, good.constant) == (0.3, False, False)
     # Of an error rate, less is better.
     below = Predictions(chance=0.7, better_than_chance="below")
-    assert over_readings([stored(0.7, below)]).at_chance
-    assert not over_readings([stored(0.1, below)]).at_chance
+    assert aggregate_readings([stored(0.7, below)]).at_chance
+    assert not aggregate_readings([stored(0.1, below)]).at_chance
 
 
 def test_the_pooled_interval_decides_whether_seeds_are_better_than_chance() -> None:
-    lucky = over_readings([stored(0.121, Predictions(chance=0.1), half=0.02)])
-    others = [over_readings([stored(0.1, Predictions(chance=0.1), half=0.02)]) for _ in range(9)]
-    assert not lucky.at_chance and over_seeds([lucky, *others]).at_chance
-    several = [over_readings([stored(0.3, Predictions(chance=0.1), half=0.02)]) for _ in range(9)]
-    assert not over_seeds([*several, *others[:1]]).at_chance
+    lucky = aggregate_readings([stored(0.121, Predictions(chance=0.1), half=0.02)])
+    others = [
+        aggregate_readings([stored(0.1, Predictions(chance=0.1), half=0.02)]) for _ in range(9)
+    ]
+    assert not lucky.at_chance and aggregate_seeds([lucky, *others]).at_chance
+    several = [
+        aggregate_readings([stored(0.3, Predictions(chance=0.1), half=0.02)]) for _ in range(9)
+    ]
+    assert not aggregate_seeds([*several, *others[:1]]).at_chance
 
 
 def test_a_reading_without_predictions_is_not_at_chance() -> None:
-    assert not over_readings([stored(0.2, None)]).at_chance
+    assert not aggregate_readings([stored(0.2, None)]).at_chance

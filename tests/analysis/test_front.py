@@ -137,7 +137,10 @@ def test_best_takes_ties_by_the_distance_to_the_ideal() -> None:
         ("accurracy", "mean 'accuracy'"),
         ("#9", r"no design called '#9' .*a trial as #1\)"),
         ("000", "no design called '000' .*its first 4 or more"),
-        ("0001", re.escape("begins 2 design ids: 000100000001 (#1), 000100065537 (#65537)")),
+        (
+            "0001",
+            re.escape("is the prefix of 2 design ids: 000100000001 (#1), 000100065537 (#65537)"),
+        ),
         ("baseline", "the baseline of study 'digits-1' is not measured yet"),
     ],
 )
@@ -221,7 +224,7 @@ def test_a_flagged_latency_makes_no_design_certain(flag: dict[str, bool], slower
         # One flagged reading of another network may well be a tenth off, but not a factor of 4.
         assert found.membership[found.entries[1].id] == ("possible" if slower == 1.1 else "no")
         assert found.contested == [(found.entries[0], found.entries[1])]
-        assert found.entries[1] in found.doubters
+        assert found.entries[1] in found.contenders
 
 
 def test_designs_with_the_same_readings_have_one_latency() -> None:
@@ -229,14 +232,14 @@ def test_designs_with_the_same_readings_have_one_latency() -> None:
     better, worse = timed(0, 1.0, 0.9, **shared), timed(1, 1.0, 0.8, **shared)
     found = front(better, worse, **LATENCY)
     assert list(found.membership.values()) == ["certain", "no"]
-    assert found.contested == [] and found.doubters == ()
+    assert found.contested == [] and found.contenders == ()
     equal = front(better, dataclasses.replace(worse, metrics=better.metrics), **LATENCY)
     assert list(equal.membership.values()) == ["certain", "certain"]
 
 
 def test_why_a_front_is_empty_is_told_apart() -> None:
     nothing = dataclasses.replace(front(entry(0, flops=1, accuracy=1)), entries=())
-    assert nothing.why_empty == "No design is measured to the end yet"
+    assert nothing.why_empty == "No design is completed yet"
     damaged = dataclasses.replace(nothing, conditions={"damaged": "left out row 4"})
     assert damaged.why_empty == "No design has all of its measurements: left out row 4"
     infeasible = front(entry(0, flops=1, accuracy=1, feasible=False))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from dsx.analysis.variance import joint, scatter_of
+from dsx.analysis.variance import deviation_of, pooled_deviation
 
 
 def test_of_one_design_it_is_the_standard_deviation_relative_to_the_mean() -> None:
     values = [1.0, 1.1, 1.4]
-    found = scatter_of(values)
+    found = deviation_of(values)
     assert found is not None and found.freedom == 2
     assert found.deviation == pytest.approx(np.std(values, ddof=1) / np.mean(values))
     half = t.ppf(0.975, 2) * np.std(values, ddof=1) / math.sqrt(3)
@@ -20,7 +20,7 @@ def test_of_one_design_it_is_the_standard_deviation_relative_to_the_mean() -> No
 
 def test_several_designs_pool_their_squares() -> None:
     a, b = np.array([1.0, 1.2]), np.array([10.0, 10.4, 11.0])
-    found = joint([a.tolist(), b.tolist(), [5.0]])
+    found = pooled_deviation([a.tolist(), b.tolist(), [5.0]])
     squares = ((a / a.mean() - 1) ** 2).sum() + ((b / b.mean() - 1) ** 2).sum()
     assert found is not None and found.freedom == 3
     assert found.deviation == pytest.approx(math.sqrt(squares / 3))
@@ -28,4 +28,4 @@ def test_several_designs_pool_their_squares() -> None:
 
 @pytest.mark.parametrize("designs", [[], [[1.0]], [[0.0, 0.0]]])
 def test_single_numbers_and_zeros_tell_nothing(designs: list[list[float]]) -> None:
-    assert joint(designs) is None
+    assert pooled_deviation(designs) is None

@@ -1,4 +1,4 @@
-"""Contenders work in turn, each in a process of its own; their speeds are compared by rounds."""
+"""Interleaved blocks of contenders in separate processes, and the ratio of their speeds."""
 
 import functools
 import os
@@ -11,8 +11,8 @@ from dsx.bench._blocks import Block, Contenders, Sample, ratio
 from dsx.errors import WorkFailed
 
 
-def noting(name: str, file: Path) -> Block:
-    """Prepare a block that writes down who did it, and where."""
+def recording_block(name: str, file: Path) -> Block:
+    """Prepare a block that records the contender and the process that ran it."""
     calls = iter(range(1, 100))
 
     def block() -> int:
@@ -23,8 +23,8 @@ def noting(name: str, file: Path) -> Block:
     return block
 
 
-def failing(at: int) -> Block:
-    """Prepare a block that fails some time."""
+def failing_block(at: int) -> Block:
+    """Prepare a block that fails at a given call, or already when it is prepared."""
     if at == 0:
         raise ValueError("no network")
     calls = iter(range(100))
@@ -37,8 +37,8 @@ def failing(at: int) -> Block:
     return block
 
 
-def dying() -> Block:
-    """Prepare a block that takes its process with it."""
+def exiting_block() -> Block:
+    """Prepare a block that terminates its process."""
     return functools.partial(os._exit, 3)
 
 
@@ -48,40 +48,42 @@ def contenders() -> Iterator[Contenders]:
         yield two
 
 
-def test_contenders_work_in_turn_in_their_own_processes(
+def test_blocks_are_interleaved_and_run_in_separate_processes(
     contenders: Contenders, tmp_path: Path
 ) -> None:
     file = tmp_path / "notes"
-    work = {name: functools.partial(noting, name, file) for name in ("a", "b")}
-    samples = contenders.in_turn(work, 3)
+    work = {name: functools.partial(recording_block, name, file) for name in ("a", "b")}
+    samples = contenders.run_interleaved(work, 3)
     notes = [line.split() for line in file.read_text().splitlines()]
     assert [name for name, _ in notes] == ["a", "b"] * 4
-    processes = {name: {number for who, number in notes if who == name} for name in ("a", "b")}
+    processes = {
+        name: {number for contender, number in notes if contender == name} for name in ("a", "b")
+    }
     assert len(processes["a"]) == len(processes["b"]) == 1
     assert len({str(os.getpid()), *processes["a"], *processes["b"]}) == 3
-    # The first one is to warm up.
+    # The first block is the warm-up.
     assert {name: [sample.done for sample in own] for name, own in samples.items()} == {
         "a": [2, 3, 4],
         "b": [2, 3, 4],
     }
     assert all(sample.cpu >= 0 and 0 < sample.wall < 60 for sample in samples["a"])
-    # The same processes do the next work.
-    contenders.in_turn({"b": functools.partial(noting, "b", file)}, 1)
+    # The same processes run the next blocks.
+    contenders.run_interleaved({"b": functools.partial(recording_block, "b", file)}, 1)
     assert file.read_text().splitlines()[-1] == f"b {processes['b'].pop()}"
 
 
 @pytest.mark.parametrize(
     ("at", "problem"), [(0, "ValueError: no network"), (2, "RuntimeError: out")]
 )
-def test_a_failure_is_told_in_one_line(contenders: Contenders, at: int, problem: str) -> None:
+def test_a_failure_is_reported_in_one_line(contenders: Contenders, at: int, problem: str) -> None:
     with pytest.raises(WorkFailed, match=f"^b: {problem}"):
-        contenders.in_turn({"b": functools.partial(failing, at)}, 5)
+        contenders.run_interleaved({"b": functools.partial(failing_block, at)}, 5)
 
 
-def test_a_process_that_has_ended_is_told() -> None:
+def test_a_process_that_has_ended_is_reported() -> None:
     with Contenders(["a"]) as one:
         with pytest.raises(WorkFailed, match=r"^a: its process has ended$"):
-            one.in_turn({"a": dying}, 1)
+            one.run_interleaved({"a": exiting_block}, 1)
         process = one.workers["a"].process
     assert not process.is_alive()
 

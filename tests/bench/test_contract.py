@@ -1,4 +1,4 @@
-"""What every benchmark keeps, because its file exists."""
+"""Contract of all benchmarks in the folder."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_there_are_benchmarks() -> None:
 
 
 @pytest.mark.parametrize("name", names(Bench))
-def test_a_benchmark_says_what_it_measures(name: str) -> None:
+def test_a_benchmark_describes_what_it_measures_in_one_line(name: str) -> None:
     measures = find(Bench, name).measures
     assert measures and "\n" not in measures
 
@@ -19,13 +19,13 @@ def test_a_benchmark_says_what_it_measures(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    # It takes a minute even where it is only tried.
+    # Even its quick trial takes a minute.
     [pytest.param(n, marks=[pytest.mark.long] * (n == "latency")) for n in names(Bench)],
 )
-def test_a_benchmark_can_be_tried(name: str) -> None:
-    told: list[str] = []
-    rows = find(Bench, name).run(True, told.append)
-    assert rows and told
+def test_a_quick_trial_returns_rows_with_equal_keys(name: str) -> None:
+    reported: list[str] = []
+    rows = find(Bench, name).run(True, reported.append)
+    assert rows and reported
     for row in rows:
         assert row.keys() == rows[0].keys()
         assert {type(value) for value in row.values()} <= {str, int, float}

@@ -1,15 +1,15 @@
-"""Figures: spread against closed forms, goals that hold at their bound, rows and sentences."""
+"""Goals of figures, and figures as rows and sentences."""
 
 import math
 
 import pytest
 
-from dsx.bench._figures import Figure, Goal, say
+from dsx.bench._figures import Figure, Goal, describe
 
 
 def figure(value: float, goal: Goal | None) -> Figure:
     return Figure(
-        part="order", machine="quiet", figure="tau", value=value, made_from="30 designs", goal=goal
+        part="order", machine="idle", figure="tau", value=value, made_from="30 designs", goal=goal
     )
 
 
@@ -24,17 +24,17 @@ def test_a_goal_is_met_at_its_bound(sign: str, value: float, met: str) -> None:
 
 
 @pytest.mark.parametrize("sign", ["<=", ">="])
-def test_what_is_no_number_meets_no_goal(sign: str) -> None:
-    assert not Goal(sign="<=" if sign == "<=" else ">=", bound=1.0).met(math.nan)
+def test_nan_meets_no_goal(sign: str) -> None:
+    assert not Goal(sign="<=" if sign == "<=" else ">=", bound=1.0).is_met(math.nan)
 
 
-def test_a_figure_is_a_sentence() -> None:
+def test_a_figure_is_described_in_one_sentence() -> None:
     goal = Goal(sign=">=", bound=0.95)
-    assert say(figure(0.96, goal).row()) == (
-        "order (quiet): tau: 0.96 [30 designs]; goal >= 0.95: met"
+    assert describe(figure(0.96, goal).row()) == (
+        "order (idle): tau: 0.96 [30 designs]; goal >= 0.95: met"
     )
-    assert say(figure(0.94, goal).row()).endswith("goal >= 0.95: missed")
-    assert say(figure(0.94, None).row()) == "order (quiet): tau: 0.94 [30 designs]"
+    assert describe(figure(0.94, goal).row()).endswith("goal >= 0.95: missed")
+    assert describe(figure(0.94, None).row()) == "order (idle): tau: 0.94 [30 designs]"
 
 
 def test_all_rows_have_the_same_keys() -> None:

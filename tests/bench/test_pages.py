@@ -1,4 +1,4 @@
-"""The page of a benchmark: written, replaced if it is one, and never in place of another file."""
+"""Writing and replacing of the page of a benchmark, and protection of other files."""
 
 from pathlib import Path
 

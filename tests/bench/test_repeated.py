@@ -1,4 +1,4 @@
-"""Repeatability: figures against hand-made readings, and one real round."""
+"""Repeatability: figures of given readings, and real readings."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from dsx.analysis.measurement import Timing
 from dsx.bench import _repeated
 from dsx.bench._figures import Figure
-from dsx.bench._networks import networks
+from dsx.bench._networks import build_networks
 from dsx.bench._repeated import Repeated
 from dsx.bench.latency import TINY
 from dsx.measure import Measurement, Provenance
@@ -32,11 +32,14 @@ def reading(value: float, raw: float, converged: bool = True) -> Measurement:
     return Measurement(value=value, low=0.98 * value, high=1.02 * value, provenance=provenance)
 
 
-COVERED = "readings whose interval holds the network's median"
+COVERED = "readings whose interval contains the median of the network"
 STEADY = [reading(value, 2 * value) for value in (1.0, 1.0, 1.0)]
 MOVING = [reading(1.0, 1.0), reading(1.01, 2.0, converged=False), reading(1.2, 3.0)]
 FOUND = Repeated(
-    readings=[STEADY, MOVING], others=[[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]], seconds=3, own_seconds=2
+    readings=[STEADY, MOVING],
+    torch_seconds=[[1.0, 1.0, 1.0], [1.0, 2.0, 3.0]],
+    seconds=3,
+    own_seconds=2,
 )
 
 
@@ -45,60 +48,63 @@ def values(figures: list[Figure]) -> dict[str, float]:
 
 
 def test_spreads_are_those_of_each_network() -> None:
-    told = values(FOUND.figures("quiet"))
-    # Percentiles 10 and 90 of three numbers lie a fifth of the way from the ends to the middle.
+    found_values = values(FOUND.figures("idle"))
+    # The 10th and 90th percentile of three values are a fifth of the way from the ends to the
+    # middle.
     stored, raw = (1.162 - 1.002) / 1.01, (2.8 - 1.2) / 2
     for kind, worst in (("stored value", stored), ("raw median", raw)):
-        assert told[f"spread of the {kind}, worst network"] == pytest.approx(worst)
-        assert told[f"spread of the {kind}, median network"] == pytest.approx(worst / 2)
-    assert told["spread of torch's adaptive_autorange, worst network"] == pytest.approx(0.8)
+        assert found_values[f"spread of the {kind}, worst network"] == pytest.approx(worst)
+        assert found_values[f"spread of the {kind}, median network"] == pytest.approx(worst / 2)
+    assert found_values["spread of torch's adaptive_autorange, worst network"] == pytest.approx(0.8)
 
 
-def test_marks_coverage_and_cost_are_shares() -> None:
-    told = values(FOUND.figures("quiet"))
-    # 1.2 is the one that does not hold 1.01.
-    assert told[COVERED] == pytest.approx(5 / 6)
-    apart = [[reading(value, 1.0) for value in (0.9, 1.0, 1.2)]]
-    found = Repeated(readings=apart, others=[[1.0]], seconds=1, own_seconds=1)
-    assert values(found.figures("quiet"))[COVERED] == pytest.approx(1 / 3)
-    assert told["readings that are unconverged"] == pytest.approx(1 / 6)
-    # Where the system does not tell whether it is busy, nothing is marked.
-    assert told["readings that are noisy"] == 0
-    (cost,) = [figure for figure in FOUND.figures("quiet") if figure.part == "cost"]
+def test_flags_coverage_and_cost_are_ratios() -> None:
+    found_values = values(FOUND.figures("idle"))
+    # Only the interval of 1.2 does not contain 1.01.
+    assert found_values[COVERED] == pytest.approx(5 / 6)
+    scattered = [[reading(value, 1.0) for value in (0.9, 1.0, 1.2)]]
+    found = Repeated(readings=scattered, torch_seconds=[[1.0]], seconds=1, own_seconds=1)
+    assert values(found.figures("idle"))[COVERED] == pytest.approx(1 / 3)
+    assert found_values["readings that are unconverged"] == pytest.approx(1 / 6)
+    # If the load of the machine is not known, no reading is flagged.
+    assert found_values["readings that are noisy"] == 0
+    (cost,) = [figure for figure in FOUND.figures("idle") if figure.part == "cost"]
     assert (cost.value, cost.goal) == (1.5, _repeated.COST)
 
 
-@pytest.mark.parametrize(("machine", "bound"), [("quiet", 0.05), ("loaded", 0.1)])
-def test_the_goals_are_for_the_stored_value(machine: str, bound: float) -> None:
+@pytest.mark.parametrize(("machine", "bound"), [("idle", 0.05), ("loaded", 0.1)])
+def test_goals_apply_to_the_stored_value(machine: str, bound: float) -> None:
     goals = {figure.figure: figure.goal for figure in FOUND.figures(machine)}
-    assert {words for words, goal in goals.items() if goal == _repeated.GOALS[machine]} == {
+    assert {name for name, goal in goals.items() if goal == _repeated.GOALS[machine]} == {
         "spread of the stored value, median network",
         "spread of the stored value, worst network",
     }
     assert _repeated.GOALS[machine].bound == bound
 
 
-def test_a_loaded_machine_is_compared_with_a_quiet_one() -> None:
+def test_a_loaded_machine_is_compared_with_an_idle_one() -> None:
     other = Repeated(
         readings=[[reading(1.1, 3.0)], [reading(1.01, 2.0)]],
-        others=[[2.0], [2.0]],
+        torch_seconds=[[2.0], [2.0]],
         seconds=1,
         own_seconds=1,
     )
-    # The first network: 10 %, 50 %, 100 % off; the second: not at all.
-    assert [figure.value for figure in _repeated.moved(FOUND, other)] == pytest.approx(
+    # The first network deviates by 10 %, 50 % and 100 %; the second one does not.
+    assert [figure.value for figure in _repeated.compare_loaded(FOUND, other)] == pytest.approx(
         [0.05, 0.25, 0.5]
     )
 
 
-def test_real_networks_are_read_again_and_again(
+def test_real_networks_are_timed_repeatedly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
-    timed = networks(TINY.space, 2, 0.02)
+    timed = build_networks(TINY.space, 2, 0.02)
     found = _repeated.repeat(timed, 3)
-    assert [len(own) for own in found.readings] == [len(own) for own in found.others] == [3, 3]
-    # Milliseconds, and torch's seconds, of the same networks.
-    for ours, theirs in zip(found.values(_repeated.RAW), found.others, strict=True):
+    assert (
+        [len(own) for own in found.readings] == [len(own) for own in found.torch_seconds] == [3, 3]
+    )
+    # dsx reports milliseconds and torch seconds.
+    for ours, theirs in zip(found.values(_repeated.RAW), found.torch_seconds, strict=True):
         assert 0.1 < min(ours) / (1e3 * min(theirs)) < 10
     assert found.seconds > found.own_seconds > 0

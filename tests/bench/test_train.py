@@ -1,4 +1,4 @@
-"""The benchmark of training: goals, and what a row says."""
+"""Goals and rows of the training benchmark."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def samples(*speeds: float) -> list[Sample]:
         ("DataLoader", 1.49, "no"),
     ],
 )
-def test_a_row_says_honestly_whether_the_goal_was_met(other: str, times: float, met: str) -> None:
+def test_a_row_states_whether_the_goal_was_met(other: str, times: float, met: str) -> None:
     ours, theirs = samples(times * 200, times * 100, times * 900), samples(200, 100, 900)
     row = train._Result(work=train.WORKS[0], other=other, ours=ours, theirs=theirs).row()
     assert (row["times_as_fast"], row["met"]) == (times, met)
@@ -34,10 +34,10 @@ def test_a_row_says_honestly_whether_the_goal_was_met(other: str, times: float, 
     assert (row["threads"], row["rounds"]) == (1, 3)
 
 
-def test_goals_are_those_that_were_set() -> None:
+def test_goals_have_the_documented_values() -> None:
     assert train.GOALS == {"bare loop": 0.95, "DataLoader": 1.5}
     assert CONTENDERS.keys() == {"dsx", *train.GOALS}
 
 
-def test_trying_takes_the_same_trainings() -> None:
+def test_a_quick_trial_has_the_same_trainings() -> None:
     assert [work.name for work in train.TINY] == [work.name for work in train.WORKS]

@@ -1,4 +1,4 @@
-"""The trainings of the benchmark are the same training, three times."""
+"""Equality of the trainings of all contenders."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ WORKS = [
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
 @pytest.mark.parametrize("prepare", CONTENDERS.values(), ids=list(CONTENDERS))
-def test_all_train_the_network_and_count_the_images(
+def test_each_contender_trains_the_network_and_counts_the_images(
     prepare: Callable[[Work], Block], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     networks: list[nn.Module] = []
@@ -26,7 +26,7 @@ def test_all_train_the_network_and_count_the_images(
     build = Work.network
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        # In eval mode, dsx looks at the network before it trains it.
+        # dsx runs the network in eval mode before the training.
         if module.training:
             seen.append(inputs[0])
 
@@ -41,7 +41,7 @@ def test_all_train_the_network_and_count_the_images(
     before = [p.detach().clone() for p in networks[0].parameters()]
     done = block()
     assert done == sum(len(images) for images in seen)
-    # A DataLoader with default settings gives the rest that fills no batch, too.
+    # A DataLoader with default settings also returns the last, smaller batch.
     least = (1077 // 300 * 300 if work.images is None else 12) * work.epochs
     assert least <= done <= least + 177 * work.epochs
     assert all(len(images) <= work.batch for images in seen)
@@ -50,7 +50,7 @@ def test_all_train_the_network_and_count_the_images(
     assert block() == done
 
 
-def test_dsx_is_measured_under_its_fast_settings() -> None:
+def test_dsx_is_measured_with_its_fast_settings() -> None:
     settings = WORKS[0].settings
     assert (settings.precision, settings.channels_last) == ("auto", True)
     assert (settings.batch_size, settings.epochs) == (300, 2)

@@ -7,7 +7,7 @@ import pytest
 import dsx as package
 from tests.cli.running import dsx, fresh, one_line
 
-COMMANDS = ["search", "pareto", "export", "space", "measure", "ls", "doctor"]
+COMMANDS = ["search", "pareto", "show", "export", "space", "measure", "ls", "doctor"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
@@ -27,6 +27,11 @@ def test_help_of_a_command_names_its_options(tmp_path: Path, command: str) -> No
     assert "--format <table|json|csv>" in ended.out
     if command != "space":
         assert "DSX_STORAGE" in ended.out
+
+
+def test_help_names_the_dashboard(tmp_path: Path) -> None:
+    assert "\n  dashboard " in dsx("--help", folder=tmp_path).out
+    assert "DSX_STORAGE" in dsx("dashboard", "--help", folder=tmp_path).out
 
 
 def test_version(tmp_path: Path) -> None:

@@ -45,8 +45,26 @@ def test_layers_and_backends_are_rows(space: Path, tmp_path: Path) -> None:
     assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "outside slots"]
     assert ended.json["design_pass"]["ms"] == pytest.approx(sum(row["ms"] for row in rows))
     assert rows[-2]["baseline_form"] == "conv" != rows[-2]["form"]
-    ended = dsx("measure", space, "--backend", "eager", folder=tmp_path)
-    assert ended.out.splitlines()[2].split()[0] == "eager"
+
+
+def test_backends_are_a_section_of_every_format(space: Path, tmp_path: Path) -> None:
+    words = ("measure", space, "--backend", "eager, eager", *COUNTED)
+    document = dsx(*words, "--json", folder=tmp_path).json
+    assert [row["metric"] for row in document["metrics"]] == ["flops", "params"]
+    assert [row["backend"] for row in document["backends"]] == ["eager"]
+    metrics, backends = dsx(*words, "--format", "csv", folder=tmp_path).out.split("\n\n")
+    assert metrics.startswith("metric,unit,")
+    assert backends.startswith("backend,value,")
+    table = dsx(*words, folder=tmp_path).out
+    assert table.index("params") < table.index("eager  ")
+
+
+def test_a_space_is_given_by_position_or_by_option(tmp_path: Path) -> None:
+    by_position, by_option = (
+        dsx("measure", *words, *COUNTED, "--json", folder=tmp_path).json
+        for words in ([STATIC], ["--space", STATIC])
+    )
+    assert by_option["metrics"][0]["value"] == by_position["metrics"][0]["value"]
 
 
 def test_more_threads_than_cores_are_said(tmp_path: Path) -> None:
@@ -87,10 +105,9 @@ def test_a_design_of_a_study(used: Path) -> None:
         (["--metric", "accuracy"], "--metric: accuracy of the baseline is known after training"),
         (["--dtype", "float16"], "Invalid value for '--dtype': "),
         (["--pick", "knee"], "no database at sqlite:///studies/dsx.db; `dsx search` makes one"),
-        (["digits", "--study", "x"], "--study and --pick: have a space of their own; leave out"),
-        # The file does not exist, but is not looked for.
-        (["digits", "--space", "v.yaml"], "--space and --trust: are about a design of a study: "),
-        (["digits", "--pick", "#1", "--space", "v.yaml"], "--study and --pick: have a space of "),
+        (["digits", "--study", "x"], "no database at sqlite:///studies/dsx.db"),
+        (["digits", "--space", "v.yaml"], "--space: the space is given twice: 'digits' and 'v"),
+        (["--backend", "eagr", *COUNTED], "--backend: no backend called 'eagr'"),
     ],
 )
 def test_what_cannot_be_is_one_line(words: list[str], problem: str, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_marked_latencies_are_measured_again_in_the_same_database_with_the_same_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     following = NextCommands("s", "sqlite:///a.db", ["--space", "my.yaml"], True)
-    following.say_marked(0)
-    following.say_marked(1)
+    following.say_flagged(0)
+    following.say_flagged(1)
     err = capsys.readouterr().err
     assert err.startswith("1 Pareto-relevant latency is flagged")
     assert err.endswith(": dsx refine s --storage sqlite:///a.db --for 2m --space my.yaml\n")

@@ -13,16 +13,17 @@ from tests.search.spaces import TIMED
 
 def test_json_has_the_keys_of_the_design(used: Path) -> None:
     document = dsx("pareto", "--json", folder=used).json
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == 3
     assert document["study"] == "tiny"
     assert document["objectives"] == {"accuracy": "maximize", "params": "minimize"}
     for design in document["designs"]:
         assert design.keys() >= {"id", "trial", "on_front", "metrics", "spec", "description"}
         assert design["membership"] in ("certain", "possible", "no")
         for name, value in design["metrics"].items():
-            more = {"chance", "at_chance"} if name == "accuracy" else set()
+            more = {"chance", "better_than_chance", "at_chance", "constant"}
             keys = {"value", "low", "high", "seeds", "readings", "converged", "noisy"}
-            assert value.keys() == keys | more
+            keys |= {"measurements"}
+            assert value.keys() == (keys | more if name == "accuracy" else keys)
 
 
 def test_the_formats_hold_the_same_designs(used: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
         ),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
         (["--proxies"], "study 'tiny' measures nothing that is timed, "),
-        (["--proxies", "--x", "bits"], "--proxies: does not go with --x (allowed: --plot, "),
+        (["nowhere/kept"], "'nowhere/kept' is not an archived study"),
         (
             ["--storage", "sqlite:///none.db"],
             "no database at sqlite:///none.db; `dsx search` makes",
@@ -108,13 +109,53 @@ def test_without_a_front_it_ends_with_1(tmp_path: Path) -> None:
     assert dsx("pareto", "--json", folder=tmp_path).json["knee"] is None
 
 
-def test_proxies_are_shown_and_drawn(tmp_path: Path) -> None:
-    assert dsx("search", TIMED, "--trials", 3, folder=tmp_path).code == 0
-    file = tmp_path / "proxies.png"
-    ended = dsx("pareto", "timed", "--proxies", "--json", "--plot", file, folder=tmp_path)
-    assert (ended.code, ended.err) == (0, f"Wrote {file}\n")
-    assert [proxy["designs"] for proxy in ended.json["proxies"]] == [3, 3, 3]
-    assert file.stat().st_size > 1000
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the study `timed` and its archive `kept`."""
+    folder = tmp_path_factory.mktemp("timed")
+    assert dsx("search", TIMED, "--trials", 3, folder=folder).code == 0
+    assert dsx("archive", "--out", "kept", folder=folder).code == 0
+    return folder
+
+
+def test_proxies_are_a_section_of_every_format(timed: Path, tmp_path: Path) -> None:
+    file, proxies = tmp_path / "front.png", tmp_path / "front-proxies.png"
+    options = ("--proxies", "--plot", file, "--x", "bits", "--mix-devices")
+    ended = dsx("pareto", "timed", *options, "--json", folder=timed)
+    assert (ended.code, ended.err) == (0, f"Wrote {file}, {proxies}\n")
+    document = ended.json
+    assert [row["designs"] for row in document["proxies"]["comparisons"]] == [3, 3, 3]
+    assert len(document["designs"]) == 3
+    assert min(file.stat().st_size, proxies.stat().st_size) > 1000
+    front, section = dsx("pareto", "--proxies", "--format", "csv", folder=timed).out.split("\n\n")
+    assert front.startswith("id,trial,on_front,")
+    assert section.startswith("proxy,stands_for,designs,")
+    table = dsx("pareto", "--proxies", folder=timed).out
+    assert "dense" in table and "ceiling" in table
+
+
+@pytest.mark.parametrize("options", [[], ["--proxies"]])
+def test_an_archived_study_is_read_like_the_study(timed: Path, options: list[str]) -> None:
+    for name in ("table", "json", "csv"):
+        study, folder = (
+            dsx("pareto", source, *options, "--format", name, folder=timed)
+            for source in ("timed", "./kept")
+        )
+        # A table names further commands about the study.
+        said = folder.out.replace("./kept", "timed")
+        assert (folder.code, said, folder.err) == (study.code, study.out, study.err)
+
+
+def test_an_archived_study_needs_no_database(timed: Path, tmp_path: Path) -> None:
+    ended = dsx("pareto", timed / "kept", "--plot", "front.html", folder=tmp_path)
+    assert (ended.code, ended.err) == (0, "Wrote front.html\n")
+    assert [file.name for file in tmp_path.iterdir()] == ["front.html"]
+
+
+def test_the_study_of_the_repository_is_read(tmp_path: Path) -> None:
+    digits = Path(__file__).parents[2] / "studies" / "digits"
+    document = dsx("pareto", digits, "--json", folder=tmp_path).json
+    assert (document["study"], len(document["designs"])) == ("digits", 60)
 
 
 def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> None:

@@ -76,9 +76,8 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["digits", "--model", "small_cnn"], "--model: lists the slots of a network; leave out the "
-         "space 'digits'"),
-        (["--input", "1x8x8"], "--input and --model-args are about a network: name it by --model"),
+        (["digits", "--model", "small_cnn"], "--model: the network is given twice: by 'small_cnn'"),
+        (["--input", "1x8x8"], "--input and --model-args: need the network"),
         (["--model", TANGLE], "--input: needed for this model (channels x rows x columns: "
          "3x224x224)"),
         (["--model", TANGLE, "--input", "12x12"], "--input: '12x12' is not the shape of an image "
@@ -102,7 +101,7 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
         (["--model", "small_cnn", "--write", "no/my.yaml"], "--write: 'no/my.yaml' cannot be "
          "written: No such file or directory"),
         (["--model", "tests.space.networks:half_precision", "--input", "1x8x8"], "its weight "
-         "mix.weight is bfloat16, and dsx trains in float32"),
+         "mix.weight is bfloat16, but dsx trains in float32"),
         (["--model", "tests.space.networks:TwoInputs", "--input", "1x8x8"], "the network does not "
          "run on an input of 2 x 1 x 8 x 8: TypeError: TwoInputs.forward() missing 1 required"),
     ],
@@ -122,8 +121,8 @@ def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
 
 
 UNWRITABLE = (
-    "`dsx export` cannot write a model.py of the network: model.py cannot tell with which "
-    "arguments a nn.LSTM was made"
+    "`dsx export` cannot write a model.py of the network: model.py cannot determine the "
+    "arguments of a nn.LSTM"
 )
 
 
@@ -164,7 +163,7 @@ def test_classes_and_splits_are_shown(tmp_path: Path) -> None:
     assert (
         "data: 2 classes (cat, dog)\n"
         "  train: 18 images (the rest of folder 'Training')\n"
-        "  validation: 2 images (0.1 of folder 'Training', drawn from each class)\n"
+        "  validation: 2 images (0.1 of folder 'Training', sampled by class)\n"
         "  test: 3 images, none of dog (folder 'Testing')\n"
     ) in ended.out
 

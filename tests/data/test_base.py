@@ -1,4 +1,4 @@
-"""Datasets by name, with arguments: dsx's own, and the user's."""
+"""Datasets by name with arguments: those of dsx, and those of users."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from dsx.errors import DsxError
 
 
 def part(labels: list[int], side: int = 4) -> TensorSplit:
-    """Make a split of images of 1 x side x side."""
+    """Build a split of images of 1 x side x side."""
     images = torch.arange(len(labels) * side * side).float().view(-1, 1, side, side)
     return TensorSplit(images=images, labels=torch.tensor(labels, dtype=torch.int64))
 
 
 def splits(most: int = 2, **changes: Any) -> Splits:
-    """Make splits with labels up to a number: what a user writes."""
+    """Build splits with labels up to a number, as a user would."""
     labels = list(range(most + 1))
     content: dict[str, Any] = {"train": part(labels), "validation": part([0]), "test": part([0])}
     return Splits(**(content | changes))
@@ -75,30 +75,30 @@ def opened(name: str, **arguments: Any) -> Data:
     return open_data(f"{__name__}:{name}", arguments)
 
 
-def test_splits_of_a_user_tell_what_they_are() -> None:
+def test_splits_of_a_user_are_described() -> None:
     data = opened("splits", most=4)
     assert (data.image_shape, data.classes) == ((1, 4, 4), 5)
     assert data.splits.train.labels.tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("name", ["as_data", "RECORD"])
-def test_data_of_a_user_are_taken_as_they_are(name: str) -> None:
+def test_data_of_a_user_are_not_modified(name: str) -> None:
     assert opened(name).classes == 3
     assert opened(name, classes=5).classes == 5
     assert len(opened(name).splits.train) == 3
 
 
-def test_any_arguments_go_where_any_are_taken() -> None:
+def test_keyword_arguments_are_passed() -> None:
     assert opened("anything", most=3).classes == 4
     assert opened("several", most=3).classes == 4
 
 
-def test_what_tells_no_arguments_is_called_with_those_given() -> None:
+def test_a_callable_without_signature_is_called_with_the_given_arguments() -> None:
     with pytest.raises(DsxError, match=r"^builtins:dict returns a dict, not Splits$"):
         open_data("builtins:dict", {"most": 3})
 
 
-def test_the_validation_split_counts_classes_and_the_test_split_does_not() -> None:
+def test_classes_are_those_of_training_and_validation() -> None:
     assert Data.of(splits(validation=part([4]))).classes == 5
     data = Data.of(splits(test=part([3])))
     assert data.classes == 3
@@ -111,18 +111,18 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: open_data("a.b", {}), "'a.b' is not an import path"),
     (
         lambda: open_data("digits", {"root": "x"}),
-        r"digits: no argument called 'root' \(it takes none\)$",
+        r"digits: no argument called 'root' \(allowed: none\)$",
     ),
     (lambda: open_data("cifar10", {"roo": "x"}), r"cifar10: no argument called 'roo' \(allowed: "),
-    (lambda: open_data("folder", {}), "folder: needs the argument 'root'$"),
-    (lambda: opened("WORD"), "'.*:WORD' is a str, not something that can be called$"),
+    (lambda: open_data("folder", {}), "folder: the argument 'root' is required$"),
+    (lambda: opened("WORD"), "'.*:WORD' is a str, which is not callable$"),
     (lambda: opened("as_data", clases=1), ".*no argument called 'clases' .*Did you mean 'classes'"),
-    (lambda: opened("several"), ".*:several: needs the argument 'most'$"),
+    (lambda: opened("several"), ".*:several: the argument 'most' is required$"),
     (lambda: opened("failing"), r".*:failing fails: KeyError: 'of\\nmine'$"),
     (lambda: opened("refusing"), ".*:refusing: no images$"),
     (lambda: opened("nothing"), ".*:nothing returns a NoneType, not Splits$"),
     (lambda: opened("empty"), ".*:empty: the test split is empty$"),
-    (lambda: opened("unlabelled"), r".*: the test split has other labels than a tensor of \(N,\)"),
+    (lambda: opened("unlabelled"), r".*: the labels of the test split are not an int64 tensor"),
     (lambda: opened("splits", train=3), ".*:splits: train: a int .allowed: a Split, such as a"),
     (lambda: opened("late", problem="gone").splits, ".*:late fails: ValueError: gone$"),
     (lambda: opened("late", problem="none").splits, ".*:late: none$"),
@@ -130,7 +130,9 @@ WRONG: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("work", "message"), WRONG)
-def test_what_is_wrong_is_said_in_one_line(work: Callable[[], object], message: str) -> None:
+def test_invalid_datasets_are_rejected_in_one_line(
+    work: Callable[[], object], message: str
+) -> None:
     with pytest.raises(DsxError, match=f"^{message}") as caught:
         work()
     assert "\n" not in str(caught.value)
@@ -160,7 +162,7 @@ def test_loaded_splits_are_checked(changes: dict[str, Any], message: str) -> Non
         _ = data.splits
 
 
-def test_what_does_not_load_as_splits_is_refused() -> None:
+def test_loaded_objects_other_than_splits_are_rejected() -> None:
     load: Any = nothing
     with pytest.raises(DsxError, match=r"^the data load as a NoneType, not as Splits$"):
         _ = Data(load=load, image_shape=(1, 4, 4), classes=3).splits
@@ -180,7 +182,7 @@ def test_data_are_loaded_once() -> None:
 
 
 class Counted(Split):
-    """A split of another kind."""
+    """Split of a user-defined kind."""
 
     labels = torch.tensor([0, 1, 2])
     fingerprint = "abc"
@@ -188,7 +190,7 @@ class Counted(Split):
     def batches(
         self, order: Tensor, size: int, device: torch.device | str = "cpu"
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give images that hold their number."""
+        """Yield images whose pixels are their number."""
         for chosen in torch.split(order, size):
             yield chosen.float().view(-1, 1, 1, 1).expand(-1, 1, 4, 4), self.labels[chosen]
 
@@ -196,20 +198,20 @@ class Counted(Split):
 @pytest.mark.parametrize(
     "labels", [[0, 1, 2], torch.tensor([0, 1]).int(), torch.zeros(2, 1).long()]
 )
-def test_splits_of_any_kind_have_labels_of_one_kind(labels: Any) -> None:
+def test_all_splits_require_int64_labels(labels: Any) -> None:
     part = Counted()
     part.labels = labels
-    with pytest.raises(DsxError, match=r"^the train split has other labels than a tensor of \(N,"):
+    with pytest.raises(DsxError, match=r"^the labels of the train split are not an int64 tensor"):
         Data.of(splits(train=part))
 
 
-def test_splits_of_any_kind_will_do() -> None:
+def test_other_kinds_of_splits_are_supported() -> None:
     data = Data.of(splits(train=Counted()))
     assert (data.image_shape, data.classes) == ((1, 4, 4), 3)
     assert len(data.splits.train) == 3
 
 
-def test_a_fingerprint_is_of_what_a_search_sees() -> None:
+def test_a_fingerprint_depends_on_training_and_validation() -> None:
     assert splits().fingerprint == splits(test=part([1])).fingerprint
     assert splits().fingerprint != splits(validation=part([1])).fingerprint
     assert splits().fingerprint != splits(3).fingerprint
@@ -218,7 +220,7 @@ def test_a_fingerprint_is_of_what_a_search_sees() -> None:
 
 
 @pytest.mark.parametrize("shape", [np.array([1, 4, 4]), [1, 4, np.int64(4)], torch.Size((1, 4, 4))])
-def test_numbers_may_be_those_of_numpy(shape: Any) -> None:
+def test_shape_and_classes_may_be_numpy_numbers(shape: Any) -> None:
     data = Data(load=splits, image_shape=shape, classes=np.int64(3))  # type: ignore[arg-type]
     assert repr((data.image_shape, data.classes)) == "((1, 4, 4), 3)"
     assert data.splits.train.labels.tolist() == [0, 1, 2]
@@ -236,12 +238,12 @@ def test_numbers_may_be_those_of_numpy(shape: Any) -> None:
         ({"classes": np.int64(0)}, "classes: 0"),
     ],
 )
-def test_other_shapes_and_classes_are_refused(changes: dict[str, Any], problem: str) -> None:
+def test_invalid_shapes_and_classes_are_rejected(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(DsxError, match=problem):
         dataclasses.replace(as_data(), **changes)
 
 
-def test_contents_are_checked_as_the_splits_are() -> None:
+def test_contents_are_checked_like_the_splits() -> None:
     opened = Data.of(splits(test=part([-1])))
     assert opened.contents is not None
     with pytest.raises(DsxError, match="the test split has the label -1"):

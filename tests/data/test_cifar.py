@@ -34,7 +34,7 @@ def load(folder: Path, **arguments: Any) -> Splits:
 
 
 def rows(split: Any) -> list[bytes]:
-    """Give each image and its label as bytes."""
+    """Return each image and its label as bytes."""
     assert isinstance(split, TensorSplit)
     assert split.images.dtype == torch.uint8
     return [
@@ -96,8 +96,8 @@ def test_a_normalisation_can_be_given(folder: Path) -> None:
     ("arguments", "message"),
     [
         ({"root": 7}, r"root: 7 \(allowed: a path\)"),
-        ({"validation": 0}, r"validation: 0 \(allowed: a whole number from 1\)"),
-        ({"split_seed": -1}, r"split_seed: -1 \(allowed: a whole number from 0 to 4294967295\)"),
+        ({"validation": 0}, r"validation: 0 \(allowed: an integer of at least 1\)"),
+        ({"split_seed": -1}, r"split_seed: -1 \(allowed: an integer from 0 to 4294967295\)"),
         ({"mean": [0.5] * 3}, "deviation: missing, but mean is given"),
         ({"mean": [0.5], "deviation": [0.5]}, r"mean: \[0.5\] \(allowed: 3 numbers"),
     ],
@@ -158,7 +158,7 @@ print(json.dumps([peak() - before, sum(sizes)]))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it like this")
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak memory is read as on Linux")
 @pytest.mark.parametrize("form", ["python", "binary"])
 def test_loading_takes_about_twice_the_memory_of_the_images(form: Any, tmp_path: Path) -> None:
     root = write_cifar(tmp_path, 100, 8000, 2000, form, packed=False)

@@ -1,4 +1,4 @@
-"""The published files of CIFAR: every version reads alike, and what is wrong is named."""
+"""The published files of CIFAR-10 and CIFAR-100: all versions give the same images."""
 
 import gzip
 import io
@@ -65,12 +65,12 @@ def test_images_come_in_the_order_of_the_batches(
 
 
 @pytest.mark.parametrize("classes", KINDS)
-def test_all_versions_read_alike(classes: int, tmp_path: Path) -> None:
+def test_all_versions_give_the_same_images(classes: int, tmp_path: Path) -> None:
     found = []
     for form in FORMS:
         for packed in (True, False):
             place = write_cifar(tmp_path / f"{form}{packed}", classes, 31, 12, form, packed)
-            # The place itself, and the folder that holds it.
+            # The archive or folder itself, and the folder that contains it.
             found += [read(root, KINDS[classes]) for root in (place, place.parent)]
     for other in found:
         assert all(map(torch.equal, other, found[0]))
@@ -88,7 +88,7 @@ def test_a_batch_is_the_same_pickled_and_binary(count: int, classes: int, seed: 
         assert found[1].tolist() == labels
 
 
-def test_pickles_of_python_3_are_read_too(tmp_path: Path) -> None:
+def test_pickles_of_python_3_are_read(tmp_path: Path) -> None:
     names = [*CIFAR10.train, "test_batch"]
     content = {"data": pictures([1, 2]).reshape(2, -1), "labels": np.array([1, 2])}
     write_files(tmp_path, "cifar-10-batches-py", dict.fromkeys(names, pickle.dumps(content)), None)
@@ -97,14 +97,14 @@ def test_pickles_of_python_3_are_read_too(tmp_path: Path) -> None:
     assert torch.equal(images[:2], torch.from_numpy(pictures([1, 2])))
 
 
-def test_an_archive_may_have_any_name_and_packing(tmp_path: Path) -> None:
+def test_an_archive_may_have_any_name_and_compression(tmp_path: Path) -> None:
     archive = write_cifar(tmp_path, 10, 10, 2)
     plain = tmp_path / "subset.tar"
     plain.write_bytes(gzip.decompress(archive.read_bytes()))
     assert all(map(torch.equal, read(plain), read(archive)))
 
 
-def test_nothing_is_unpacked_to_the_disk(tmp_path: Path) -> None:
+def test_nothing_is_extracted_to_disk(tmp_path: Path) -> None:
     archive = write_cifar(tmp_path / "data", 10, 10, 2)
     hostile = tmp_path / "data" / "hostile.tar"
     with tarfile.open(archive) as source, tarfile.open(hostile, "w") as target:
@@ -126,7 +126,7 @@ def unpacked(folder: Path, classes: int = 10, form: Form = "python") -> Path:
 def changed(
     name: str, change: Callable[[bytes], bytes], form: Form = "python", classes: int = 10
 ) -> Callable[[Path], Path]:
-    """Make a data set of which one file is changed."""
+    """Return a writer of a dataset in which one file is changed."""
 
     def make(folder: Path) -> Path:
         file = unpacked(folder, classes, form) / name
@@ -137,7 +137,7 @@ def changed(
 
 
 def made(content: dict[str, Any]) -> Callable[[Path], Path]:
-    """Make a data set of which one pickle has another content."""
+    """Return a writer of a dataset in which one pickle has another content."""
     return changed("data_batch_2", lambda _: pickle.dumps(content, 4))
 
 
@@ -183,14 +183,14 @@ def twice(folder: Path) -> Path:
 
 TABLE = pictures([1, 2]).reshape(2, -1)
 WRONG: list[tuple[Callable[[Path], Path], str]] = [
-    (lambda folder: folder, r"DIR: no CIFAR-10 is there \(put cifar-10-batches-py or cifar-10-"
+    (lambda folder: folder, r"DIR: CIFAR-10 is missing \(put cifar-10-batches-py or cifar-10-"
      r"batches-bin or cifar-10-python.tar.gz or cifar-10-binary.tar.gz there, from https://"),
-    (lambda folder: folder / "a" / "b", "DIR/a/b: no CIFAR-10 is there"),
-    (without("data_batch_3"), "DIR/cifar-10-batches-py: lacks data_batch_3 of CIFAR-10 .from http"),
-    (without("test_batch.bin", "binary"), "DIR/cifar-10-batches-bin: lacks test_batch of CIFAR-10"),
+    (lambda folder: folder / "a" / "b", "DIR/a/b: CIFAR-10 is missing"),
+    (without("data_batch_3"), "DIR/cifar-10-batches-py: data_batch_3 of CIFAR-10 is missing"),
+    (without("test_batch.bin", "binary"), "DIR/.*-bin: test_batch of CIFAR-10 is missing"),
     (lambda folder: unpacked(folder, 100), "DIR/cifar-100-python: is CIFAR-100, not CIFAR-10$"),
     (other_archive, "DIR/cifar-10-python.tar.gz: is CIFAR-100, not CIFAR-10$"),
-    (twice, "DIR/cifar-10-batches-py: has the batch data_batch_1 twice$"),
+    (twice, "DIR/cifar-10-batches-py: contains the batch data_batch_1 twice$"),
     (not_an_archive(b""), "DIR/cifar-10-binary.tar.gz: is empty"),
     (not_an_archive(b"<html>"), "DIR/cifar-10-binary.tar.gz: is damaged, or not of CIFAR-10: file"),
     (cut, "DIR/cifar-10-python.tar.gz.*: is damaged, or not of CIFAR-10: Compressed file ended"),
@@ -198,30 +198,30 @@ WRONG: list[tuple[Callable[[Path], Path], str]] = [
     (changed("data_batch_2", lambda old: b""), "DIR/cifar-10-batches-py/data_batch_2: is damaged"),
     (changed("data_batch_2", lambda old: old[:99]), "DIR/.*/data_batch_2: is damaged, or not of"),
     (changed("data_batch_2", lambda old: b"\x80\x02cos\nsystem\nU\x04true\x85R."),
-     "DIR/.*/data_batch_2: is damaged, or not of CIFAR-10: it asks for os.system$"),
+     "DIR/.*/data_batch_2: is damaged, or not of CIFAR-10: it requires os.system$"),
     (changed("data_batch_1.bin", lambda old: b"", "binary"), "DIR/.*_1.bin: .*: it has no images$"),
     (changed("data_batch_1.bin", lambda old: old[:-1], "binary"),
      r"DIR/.*/data_batch_1.bin: .*: it has 12291 bytes \(allowed: a multiple of 3073\)$"),
     (changed("data_batch_1.bin", lambda old: b"\x0a" + old[1:], "binary"),
      r"DIR/.*/data_batch_1.bin: .*: it has the label 10 \(allowed: 0 to 9\)$"),
-    (changed("data_batch_2", lambda _: b"]."), "DIR/.*_2: .*: it holds no dictionary$"),
+    (changed("data_batch_2", lambda _: b"]."), "DIR/.*_2: .*: it does not contain a dict$"),
     (made({"data": TABLE}), "DIR/.*/data_batch_2: .*: it has no 'labels'$"),
     (made({"labels": [1, 2], "fine_labels": [1, 2]}), "DIR/.*/data_batch_2: .* it has no 'data'$"),
     (made({"data": TABLE, "labels": [1]}), "DIR/.*: it has 2 images, but 1 labels$"),
     (made({"data": TABLE, "labels": [1, -1]}), r"DIR/.*: it has the label -1 \(allowed: 0 to 9\)$"),
-    (made({"data": TABLE, "labels": [1, 0.5]}), "DIR/.*: its labels are no list of whole numbers$"),
-    (made({"data": TABLE, "labels": [[1], [2]]}), "DIR/.*: its labels are no list of whole"),
-    (made({"data": TABLE.astype(int), "labels": [1, 2]}), "DIR/.*: its data are no table of bytes"),
-    (made({"data": TABLE[0], "labels": [1, 2]}), "DIR/.*: its data are no table of bytes$"),
-    (made({"data": [1, 2], "labels": [1, 2]}), "DIR/.*: its data are no table of bytes$"),
+    (made({"data": TABLE, "labels": [1, 0.5]}), "DIR/.*: its labels are not a list of integers$"),
+    (made({"data": TABLE, "labels": [[1], [2]]}), "DIR/.*: its labels are not a list of"),
+    (made({"data": TABLE.astype(int), "labels": [1, 2]}), "DIR/.*: its data are not a two-"),
+    (made({"data": TABLE[0], "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional"),
+    (made({"data": [1, 2], "labels": [1, 2]}), "DIR/.*: its data are not a two-dimensional"),
     (made({"data": TABLE[:, 1:], "labels": [1, 2]}),
      r"DIR/.*: its images have 3071 bytes \(allowed: 3072\)$"),
-    (made({"data": TABLE[:0], "labels": []}), "DIR/.*: its labels are no list of whole numbers$"),
+    (made({"data": TABLE[:0], "labels": []}), "DIR/.*: its labels are not a list of integers$"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("make", "message"), WRONG)
-def test_what_is_wrong_is_named(
+def test_invalid_files_are_named(
     make: Callable[[Path], Path], message: str, tmp_path: Path
 ) -> None:  # fmt: skip
     root = make(tmp_path)
@@ -239,16 +239,16 @@ def test_the_fine_labels_are_checked(tmp_path: Path) -> None:
         read(root, CIFAR100)
 
 
-def test_a_folder_of_the_other_kind_is_not_looked_into(tmp_path: Path) -> None:
+def test_a_folder_of_the_other_kind_is_not_read(tmp_path: Path) -> None:
     write_cifar(tmp_path, 100)
-    with pytest.raises(DsxError, match=r"no CIFAR-10 is there"):
+    with pytest.raises(DsxError, match=r"CIFAR-10 is missing"):
         read(tmp_path)
     write_cifar(tmp_path, 10)
     assert len(read(tmp_path)[0]) == 500
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
-def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = unpacked(tmp_path)
 
     def refuse(*arguments: object, **more: object) -> None:
@@ -259,7 +259,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         read(folder)
 
 
-def test_an_error_without_words_is_named_by_its_kind(
+def test_an_exception_without_message_is_named_by_its_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(stream: object) -> None:
@@ -270,11 +270,11 @@ def test_an_error_without_words_is_named_by_its_kind(
         read(unpacked(tmp_path))
 
 
-def test_a_pickle_that_asks_for_code_runs_none(tmp_path: Path) -> None:
+def test_a_pickle_with_code_runs_none(tmp_path: Path) -> None:
     folder, marker = unpacked(tmp_path), tmp_path / "marker"
     code = f"open({str(marker)!r}, 'w')".encode()
     call = b"cbuiltins\neval\nU" + bytes([len(code)]) + code + b"\x85R"
     (folder / "test_batch").write_bytes(python2_pickle({"data": call}))
-    with pytest.raises(DsxError, match=r"test_batch: .*: it asks for builtins.eval$"):
+    with pytest.raises(DsxError, match=r"test_batch: .*: it requires builtins.eval$"):
         read(folder)
     assert not marker.exists()

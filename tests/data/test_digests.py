@@ -1,4 +1,4 @@
-"""Digests are computed once for each content, as far as size and modification time tell."""
+"""Digests are computed once for each content, as determined by size and modification time."""
 
 import json
 import os
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dsx.activity import current
+from dsx.activity import Kind, current
 from dsx.data import _digests as module
-from dsx.data._digests import cache_file, digests_of
+from dsx.data._digests import cache_file, cached_digests
 from dsx.errors import DsxError
 
 
 @dataclass(frozen=True)
 class OneFile:
-    """A file; as text, its path."""
+    """File of a dataset; its text is its path."""
 
     path: Path
     name: str
@@ -41,12 +41,12 @@ def digests(root: Path, of: str = "") -> tuple[list[str], list[str]]:
         return [file.path.read_bytes().hex()]
 
     given = [OneFile.of(path) for path in sorted(root.iterdir())]
-    return [own for (own,) in digests_of(root, given, compute, 2, of)], sorted(read)
+    return [own for (own,) in cached_digests(root, given, compute, 2, of)], sorted(read)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with three files."""
+    """Write three files into a folder."""
     for number in range(3):
         (tmp_path / f"{number}").write_bytes(bytes([number]))
     return tmp_path
@@ -55,14 +55,14 @@ def root(tmp_path: Path) -> Path:
 ALL = (["00", "01", "02"], ["0", "1", "2"])
 
 
-def test_what_is_known_is_not_read_again(root: Path) -> None:
+def test_cached_files_are_not_read_again(root: Path) -> None:
     assert digests(root) == ALL
     assert digests(root) == (ALL[0], [])
-    # Nothing is written among the data.
+    # Nothing is written into the folder of the data.
     assert len(list(root.iterdir())) == 3
 
 
-def test_another_size_or_modification_time_is_another_content(root: Path) -> None:
+def test_a_changed_size_or_modification_time_invalidates_the_cache(root: Path) -> None:
     digests(root)
     times = (root / "1").stat()
     (root / "1").write_bytes(b"\1\1")
@@ -88,16 +88,18 @@ def test_a_damaged_cache_is_replaced(content: bytes, root: Path) -> None:
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_an_entry_with_another_number_of_digests_is_unknown(number: int, root: Path) -> None:
     file = replace(OneFile.of(root / "1"), images=2)
-    digests_of(root, [file], lambda _: ["a", "b"], 1)
-    assert digests_of(root, [file], lambda _: [], 1) == [["a", "b"]]
+    cached_digests(root, [file], lambda _: ["a", "b"], 1)
+    assert cached_digests(root, [file], lambda _: [], 1) == [["a", "b"]]
     content = json.loads(cache_file(root).read_bytes())
     content["1"][2] = ["c"] * number
     cache_file(root).write_text(json.dumps(content))
-    assert digests_of(root, [file], lambda _: ["a", "b"], 1) == [["a", "b"]]
+    assert cached_digests(root, [file], lambda _: ["a", "b"], 1) == [["a", "b"]]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, MemoryError])
-def test_what_was_computed_before_an_error_is_kept(error: type[BaseException], root: Path) -> None:
+def test_digests_computed_before_an_error_are_cached(
+    error: type[BaseException], root: Path
+) -> None:
     def compute(file: OneFile) -> list[str]:
         if file.name == "2":
             raise error("no")
@@ -105,12 +107,12 @@ def test_what_was_computed_before_an_error_is_kept(error: type[BaseException], r
 
     given = [OneFile.of(path) for path in sorted(root.iterdir())]
     with pytest.raises((error, DsxError), match=r"^no$|/2: cannot be read: no$"):
-        digests_of(root, given, compute, 1)
+        cached_digests(root, given, compute, 1)
     assert list(json.loads(cache_file(root).read_bytes())) == ["0", "1"]
-    assert digests_of(root, given[:2], lambda _: [], 1) == [["0"], ["1"]]
+    assert cached_digests(root, given[:2], lambda _: [], 1) == [["0"], ["1"]]
 
 
-def test_nothing_more_is_computed_after_an_error(root: Path) -> None:
+def test_queued_work_is_cancelled_after_an_error(root: Path) -> None:
     started = []
 
     def compute(file: OneFile) -> list[str]:
@@ -119,7 +121,7 @@ def test_nothing_more_is_computed_after_an_error(root: Path) -> None:
 
     given = [replace(OneFile.of(root / "1"), name=str(number)) for number in range(500)]
     with pytest.raises(DsxError, match="/1: cannot be read: no"):
-        digests_of(root, given, compute, 1)
+        cached_digests(root, given, compute, 1)
     assert len(started) < 500
 
 
@@ -132,31 +134,31 @@ def test_the_number_of_compared_images_is_announced(
     def compute(file: OneFile) -> list[str]:
         shown = current()
         assert shown is not None
-        seen.append((shown.name, shown.total, shown.unit, shown.done))
+        seen.append((shown.event.kind, shown.total, shown.unit, shown.done))
         return ["a"] * file.images
 
     given = [replace(OneFile.of(path), images=2) for path in sorted(root.iterdir())]
-    digests_of(root, given, compute, 1)
-    # The first two wait together.
-    assert seen[2] == ("comparing images", 6, "image", 4)
+    cached_digests(root, given, compute, 1)
+    # The first two files are in one chunk.
+    assert seen[2] == (Kind.COMPARING_IMAGES, 6, "image", 4)
     assert current() is None
-    digests_of(root, given, compute, 1)
+    cached_digests(root, given, compute, 1)
     assert len(seen) == 3
 
 
-def test_without_a_place_for_the_cache_digests_are_computed_again(root: Path) -> None:
+def test_digests_are_computed_again_if_the_cache_cannot_be_written(root: Path) -> None:
     cache_file(root).mkdir(parents=True)
     assert digests(root) == ALL
     assert digests(root) == ALL
 
 
-def test_a_name_that_is_not_text_is_known_too(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_cached(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")).write_bytes(b"a")
     assert digests(tmp_path)[0] == ["61"]
     assert digests(tmp_path) == (["61"], [])
 
 
-def test_a_file_that_is_gone_is_named(root: Path) -> None:
+def test_a_missing_file_is_named(root: Path) -> None:
     gone = OneFile(root / "gone", "gone", 1, 1)
     with pytest.raises(DsxError, match=r"^.*/gone: cannot be read: No such file or directory$"):
-        digests_of(root, [gone], lambda file: [file.path.read_text()], 1)
+        cached_digests(root, [gone], lambda file: [file.path.read_text()], 1)

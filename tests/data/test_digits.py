@@ -1,4 +1,4 @@
-"""The digits: which image lies in which split never changes."""
+"""The digits: the assignment of images to splits is stable."""
 
 import hashlib
 
@@ -17,7 +17,7 @@ SPLITS = {
 
 
 def raw(split: TensorSplit) -> list[bytes]:
-    """Give the images as the pixel values from 0 to 16 that they were, one text each."""
+    """Return the original pixel values from 0 to 16 of each image as bytes."""
     levels = torch.unique(torch.cat([part.images for part in SPLITS.values()]))
     assert len(levels) == 17
     return [bytes(row) for row in torch.searchsorted(levels, split.images).flatten(1).tolist()]
@@ -50,7 +50,7 @@ def test_splits_are_disjoint() -> None:
 
 
 def test_labels_are_pinned() -> None:
-    """Accuracies of other splits cannot be compared with those in users' databases."""
+    """Accuracies of other splits are not comparable with those in existing databases."""
     sums = {
         name: hashlib.sha256(bytes(split.labels.tolist())).hexdigest()[:16]
         for name, split in SPLITS.items()
@@ -62,7 +62,7 @@ def test_labels_are_pinned() -> None:
     }
 
 
-def test_the_training_part_alone_normalises() -> None:
+def test_the_normalisation_is_that_of_the_training_split() -> None:
     train = torch.tensor([list(image) for image in raw(SPLITS["train"])], dtype=torch.float64)
     mean, deviation = train.mean(), train.std()
     test = torch.tensor([list(image) for image in raw(SPLITS["test"])], dtype=torch.float64)

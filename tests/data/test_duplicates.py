@@ -1,22 +1,22 @@
-"""Images of several parts are counted by content, and only those of equal size are hashed."""
+"""Images that occur in several splits are counted, and only those of equal size are hashed."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from dsx.data._duplicates import LIMIT, SAMPLE, duplicates
+from dsx.data._duplicates import LIMIT, SAMPLE, find_duplicates
 
 Content = Sequence[bytes]
 
 
-def said(
+def run_duplicates(
     train: Content,
     validation: Content,
     test: Content = (),
     readable: dict[str, list[int]] | None = None,
 ) -> tuple[str, list[int]]:
-    """Return the sentence, and the numbers of the images that were hashed."""
+    """Return the note, and the numbers of the images that were hashed."""
     content = [*train, *validation, *test]
     ends = np.cumsum([0, len(train), len(validation), len(test)])
     names = ("train", "validation", "test")
@@ -29,9 +29,9 @@ def said(
 
     sizes = np.array([len(each) for each in content])
     if readable is None:
-        return duplicates(parts, sizes, digests), hashed
+        return find_duplicates(parts, sizes, digests), hashed
     drawn = {part: np.array(numbers) for part, numbers in readable.items()}
-    return duplicates(parts, sizes, digests, drawn), hashed
+    return find_duplicates(parts, sizes, digests, drawn), hashed
 
 
 @pytest.mark.parametrize(
@@ -46,62 +46,62 @@ def said(
          dict.fromkeys(["validation training", "test training", "test validation"], (1, 1))),
     ],
 )  # fmt: skip
-def test_each_pair_of_parts_is_counted(
+def test_each_pair_of_splits_is_counted(
     train: Content, validation: Content, test: Content, counts: dict[str, tuple[int, int]]
 ) -> None:
     words = [
-        f"{count} of the {of} {pair.split()[0]} images are {pair.split()[1]} images too"
+        f"{count} of the {of} {pair.split()[0]} images are also {pair.split()[1]} images"
         for pair, (count, of) in counts.items()
     ]
-    assert said(train, validation, test)[0] == ", ".join(words)
+    assert run_duplicates(train, validation, test)[0] == ", ".join(words)
 
 
-def test_only_images_of_equal_size_in_different_parts_are_hashed() -> None:
-    assert said([b"a", b"a", b"bb"], [b"ccc", b"dd"], [b"eeee"]) == ("", [2, 4])
+def test_only_images_of_equal_size_in_different_splits_are_hashed() -> None:
+    assert run_duplicates([b"a", b"a", b"bb"], [b"ccc", b"dd"], [b"eeee"]) == ("", [2, 4])
 
 
-def test_a_large_data_set_is_sampled_and_the_sentence_says_so() -> None:
+def test_a_large_dataset_is_sampled_as_the_note_states() -> None:
     train = [b"%d" % number for number in range(LIMIT)]
     validation = [*train[: 2 * SAMPLE], *(b"v%d" % number for number in range(2 * SAMPLE))]
-    sentence, hashed = said(train, validation, [b"t"])
-    count, _, rest = sentence.partition(" of ")
+    note, hashed = run_duplicates(train, validation, [b"t"])
+    count, _, rest = note.partition(" of ")
     assert rest == (
-        "a sample of 2,000 of the 8,000 validation images are training images too, "
-        "0 of the 1 test images are training images too"
+        "a sample of 2,000 of the 8,000 validation images are also training images, "
+        "0 of the 1 test images are also training images"
     )
     assert int(count.replace(",", "")) == pytest.approx(SAMPLE / 2, abs=150)
     assert len(hashed) < 1.1 * LIMIT
 
 
-def test_training_images_that_are_left_out_are_stated() -> None:
+def test_training_images_that_are_not_compared_are_stated() -> None:
     train = [b"%06d" % number for number in range(3 * LIMIT)]
-    sentence, hashed = said(train, train[: 2 * SAMPLE], [b"t"])
-    count, _, rest = sentence.partition(" of ")
+    note, hashed = run_duplicates(train, train[: 2 * SAMPLE], [b"t"])
+    count, _, rest = note.partition(" of ")
     assert rest == (
-        "a sample of 2,000 of the 4,000 validation images are training images too (compared with a "
-        "sample of 50,000 of the 150,000 training images), "
-        "0 of the 1 test images are training images too"
+        "a sample of 2,000 of the 4,000 validation images are also training images (compared with "
+        "a sample of 50,000 of the 150,000 training images), "
+        "0 of the 1 test images are also training images"
     )
     assert int(count) == pytest.approx(SAMPLE / 3, abs=150)
     assert len(hashed) <= LIMIT + SAMPLE
 
 
-def test_training_images_of_another_size_are_not_left_out() -> None:
+def test_training_images_of_another_size_are_not_sampled() -> None:
     train = [*(b"%06d" % number for number in range(LIMIT + 10)), b"other", b"size"]
-    sentence, _ = said(train, train[:2], [b"t"])
-    assert " of the 2 validation images are training images too (compared with a sample of " in (
-        sentence
+    note, _ = run_duplicates(train, train[:2], [b"t"])
+    assert " of the 2 validation images are also training images (compared with a sample of " in (
+        note
     )
-    assert "50,000 of the 50,010 training images of equal size), 0 of the 1 test" in sentence
+    assert "50,000 of the 50,010 training images of equal size), 0 of the 1 test" in note
 
 
-def test_only_readable_images_are_hashed_and_the_sentence_says_so() -> None:
+def test_only_readable_images_are_hashed_as_the_note_states() -> None:
     train = [b"%06d" % number for number in range(LIMIT)]
     validation = train[:10]
     readable = {"train": [3, 4, 5], "validation": [LIMIT + 4, LIMIT + 9], "test": [LIMIT + 10]}
-    sentence, hashed = said(train, validation, train[:1], readable)
-    assert sentence == (
-        "1 of a sample of 2 of the 10 validation images are training images too (compared with a "
+    note, hashed = run_duplicates(train, validation, train[:1], readable)
+    assert note == (
+        "1 of a sample of 2 of the 10 validation images are also training images (compared with a "
         "sample of 3 of the 50,000 training images), 0 of the 1 test images are training images "
         "too (compared with a sample of 3 of the 50,000 training images)"
     )

@@ -1,4 +1,4 @@
-"""Images in Parquet files: layouts, columns, and what is wrong with some."""
+"""Images in Parquet files: layouts, columns, and invalid files."""
 
 import sys
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def sizes(splits: Splits) -> list[int]:
 
 
 def rows(split: Split) -> list[str]:
-    """Name the rows of a streamed split."""
+    """Return the locations of the rows of a streamed split."""
     assert isinstance(split, StreamSplit)
     return [str(place) for place in split.places]
 
@@ -48,7 +48,7 @@ def rows(split: Split) -> list[str]:
         ("Train1", "Train2", "VALID", "Test"),
     ],
 )  # fmt: skip
-def test_paths_name_the_parts(names: tuple[str, ...], tmp_path: Path) -> None:
+def test_paths_name_the_splits(names: tuple[str, ...], tmp_path: Path) -> None:
     for number, (name, count) in enumerate(zip(names, (9, 5, 4, 3), strict=True)):
         write_parquet(tmp_path / f"{name}.parquet", LABELS[:count], seed=number)
     splits = load(tmp_path, memory=0)
@@ -57,14 +57,14 @@ def test_paths_name_the_parts(names: tuple[str, ...], tmp_path: Path) -> None:
     assert rows(splits.validation) == [f"{tmp_path / names[2]}.parquet: row {n}" for n in range(4)]
 
 
-def test_missing_parts_are_drawn(tmp_path: Path) -> None:
+def test_missing_splits_are_sampled(tmp_path: Path) -> None:
     write_parquet(tmp_path / "one" / "anything.parquet", LABELS)
     assert sizes(load(tmp_path / "one", validation=0.25, test=0.25)) == [12, 6, 6]
     assert sizes(load(tmp_path / "one" / "anything.parquet")) == [18, 3, 3]
-    # A file that is asked for by its name is all there is, whatever it is called.
+    # If the root is a file, all splits are sampled from it, regardless of its name.
     write_parquet(tmp_path / "three" / "test.parquet", LABELS)
     assert sizes(load(tmp_path / "three" / "test.parquet")) == [18, 3, 3]
-    with pytest.raises(DsxError, match=r"three: no file is for training"):
+    with pytest.raises(DsxError, match=r"three: has no file for training"):
         load(tmp_path / "three")
     for name in ("train-0", "train-1"):
         write_parquet(tmp_path / "two" / f"{name}.parquet", LABELS)
@@ -76,7 +76,7 @@ def test_missing_parts_are_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("struct_column", [True, False])
 @pytest.mark.parametrize("group", [1, 5, 100])
 @pytest.mark.parametrize("memory", [0, 2])
-def test_pictures_and_labels_stay_together(
+def test_images_and_labels_match(
     struct_column: bool, group: int, memory: float, tmp_path: Path
 ) -> None:
     parts = {"train": LABELS, "validation": LABELS[:7], "test": LABELS[:5]}
@@ -106,22 +106,20 @@ def test_memory_and_disk_give_the_same_bytes(tmp_path: Path) -> None:
         assert torch.equal(mine[1], theirs[1])
 
 
-def test_classes_are_those_that_the_file_names(tmp_path: Path) -> None:
+def test_classes_are_those_in_the_metadata(tmp_path: Path) -> None:
     write_parquet(tmp_path / "named.parquet", LABELS, names=["ant", "bee", "cat", "dog", "eel"])
     write_parquet(tmp_path / "numbered.parquet", LABELS)
     assert opened(tmp_path / "named.parquet").classes == 5
     assert opened(tmp_path / "numbered.parquet").classes == 3
     assert opened(tmp_path / "numbered.parquet", classes=4).classes == 4
-    with pytest.raises(
-        DsxError, match=r"cat, dog, eel\): names 5 classes \(classes: 6 are stated\)$"
-    ):
+    with pytest.raises(DsxError, match=r"cat, dog, eel\): has 5 class names, not 6"):
         load(tmp_path / "named.parquet", classes=6)
 
 
 @pytest.mark.parametrize(
     "noted", [b"{", b"[]", b"{}", b'{"info": {"features": {"label": {"names": null}}}}']
 )
-def test_a_file_that_names_no_classes_is_no_mistake(noted: bytes, tmp_path: Path) -> None:
+def test_a_file_without_class_names_is_accepted(noted: bytes, tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", LABELS)
     table = parquet.read_table(file).replace_schema_metadata({"huggingface": noted})
     parquet.write_table(table, file)
@@ -143,20 +141,18 @@ def test_the_contents_are_known_without_decoding(tmp_path: Path) -> None:
     assert [(part.images_per_class, part.source) for part in data.contents().splits.values()] == [
         ([16, 16, 16], "Training-0.parquet, training-1.parquet"),
         ([1, 1, 1], "the other half of eval.parquet"),
-        ([1, 1, 1], "half of eval.parquet, drawn from each class"),
+        ([1, 1, 1], "half of eval.parquet, sampled by class"),
     ]
 
 
-def test_a_path_that_names_two_parts_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_names_two_splits_is_rejected(tmp_path: Path) -> None:
     write_parquet(tmp_path / "train" / "test-0.parquet", LABELS)
-    with pytest.raises(
-        DsxError, match=r"/train/test-0.parquet: belongs to several parts, test and"
-    ):
+    with pytest.raises(DsxError, match=r"/train/test-0.parquet: names several splits, test and"):
         opened(tmp_path)
 
 
 @pytest.mark.parametrize("memory", [0, 2])
-def test_deep_pictures_of_low_values_are_read(memory: float, tmp_path: Path) -> None:
+def test_deep_images_of_low_values_are_read(memory: float, tmp_path: Path) -> None:
     values = pictures(LABELS, 24)
     images = [png16(pixels.transpose(1, 2, 0)) for pixels in values]
     write_parquet(tmp_path / "a.parquet", LABELS, images)
@@ -171,12 +167,12 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
     assert sizes(load(tmp_path, image_column="img", label_column="fine_label")) == [18, 3, 3]
 
 
-def test_much_is_known_without_the_files(tmp_path: Path) -> None:
+def test_shape_and_classes_need_no_files(tmp_path: Path) -> None:
     data = opened(tmp_path / "none", classes=7, channels=1)
     assert (data.image_shape, data.classes) == ((1, 24, 24), 7)
 
 
-def test_the_fingerprint_of_a_stream_does_not_know_where_it_lies(tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_stream_does_not_depend_on_the_root(tmp_path: Path) -> None:
     prints, given = [], {"memory": 0, "mean": [0.5] * 3, "deviation": [0.5] * 3}
     for folder, labels, seed in (("a", LABELS, 0), ("b", LABELS, 0), ("c", LABELS, 1)):
         write_parquet(tmp_path / folder / "x.parquet", labels, seed=seed)
@@ -184,7 +180,7 @@ def test_the_fingerprint_of_a_stream_does_not_know_where_it_lies(tmp_path: Path)
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_the_fingerprint_of_a_stream_knows_the_rows(tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_stream_depends_on_the_rows(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", sorted(LABELS))
     given = {"memory": 0, "mean": [0.5] * 3, "deviation": [0.5] * 3}
     one, other = (load(file, split_seed=seed, **given).train for seed in (0, 1))
@@ -235,9 +231,9 @@ def damaged(folder: Path) -> None:
 BYTES = pa.array([b"x", b"y"])
 WRONG: list[tuple[Make, str]] = [
     (lambda folder: None, r"DIR: there are no .parquet files \(put those of the data set there"),
-    (lambda folder: (folder / "a.parquet").write_bytes(b""), "DIR/a.parquet: is no Parquet file, "),
+    (lambda folder: (folder / "a.parquet").write_bytes(b""), "DIR/a.parquet: is not a Parquet"),
     (lambda folder: (folder / "a.parquet").write_bytes(b"PAR1<html>"), "DIR/a.parquet: is no Par"),
-    (cut, "DIR/a.parquet: is no Parquet file, or damaged: "),
+    (cut, "DIR/a.parquet: is not a Parquet file, or damaged: "),
     (damaged, "DIR/a.parquet: row 0: cannot be read: "),
     (written("a.parquet", [0, 1], columns=("img", "y")),
      r"DIR/a.parquet: image_column: no column 'image' \(allowed: img, y\)$"),
@@ -252,44 +248,44 @@ WRONG: list[tuple[Make, str]] = [
     (typed(BYTES, pa.array([0.0, 1.0])), "DIR/a.parquet: column 'label' holds double"),
     (written("a.parquet", [0, 1, None]), "DIR/a.parquet: row 2: has no label$"),
     (written("a.parquet", [0, 1, -1, 0]),
-     r"DIR/a.parquet: row 2: label -1 \(allowed: 0 to 2; leave out files whose labels are not pub"),
+     r"DIR/a.parquet: row 2: label -1 \(allowed: 0 to 2; remove files whose labels are not pub"),
     (written("a.parquet", [0, 1, 2, 3]), r"DIR/a.parquet: row 3: label 3 \(allowed: 0 to 2\)$"),
     (written("a.parquet", []), "the train split is empty$"),
     (both(written("train.parquet", [0]), written("val.parquet", [])),
      "the validation split is empty$"),
     (with_picture(None), "DIR/a.parquet: row 13: has no image$"),
     (with_picture(b""), r"DIR/a.parquet: row 13: is empty \(0 bytes\)$"),
-    (with_picture(b"?"), "DIR/a.parquet: row 13: cannot be decoded: no format that Pillow knows$"),
+    (with_picture(b"?"), "DIR/a.parquet: row 13: cannot be decoded: a format that Pillow"),
     (both(written("train.parquet", [0]), written("others.parquet", [0])),
-     r"DIR/others.parquet: belongs to no part \(allowed in its path: train, validation, val, vali"),
+     r"DIR/others.parquet: cannot be assigned to a split \(allowed in its path: train, "),
     (both(written("test.parquet", [0]), written("val.parquet", [0])),
-     r"DIR: no file is for training \(allowed: 'train' in its path\)$"),
+     r"DIR: has no file for training \(allowed: 'train' in its path\)$"),
     (both(written("train.parquet", [0, 2]), written("test.parquet", [1]),
-          written("val.parquet", [0])), "class '1' has test images, but none to train on$"),
+          written("val.parquet", [0])), "class '1' has test images, but no training images$"),
     (both(written("train.parquet", [0, 2], names=["ant", "bee", "cat"]),
           written("val.parquet", [0, 2])),
-     "class 'ant': 1 images in validation .allowed: enough to draw some for test, and keep"),
+     "class 'ant': 1 images in validation .allowed: enough for test and validation"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("memory", [0, 2])
 @pytest.mark.parametrize(("make", "message"), WRONG)
-def test_what_is_wrong_is_named(make: Make, message: str, memory: float, tmp_path: Path) -> None:
+def test_invalid_files_are_named(make: Make, message: str, memory: float, tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(DsxError, match=f"^{message.replace('DIR', str(tmp_path))}") as caught:
         load(tmp_path, classes=3, memory=memory)
     assert "\n" not in str(caught.value)
 
 
-def test_a_broken_picture_of_a_stream_is_named_when_it_is_decoded(tmp_path: Path) -> None:
+def test_a_broken_image_of_a_stream_is_named_when_it_is_decoded(tmp_path: Path) -> None:
     with_picture(b"?")(tmp_path)
-    with pytest.raises(DsxError, match=r"a.parquet: row 13: cannot be decoded: no format that P"):
+    with pytest.raises(DsxError, match=r"a.parquet: row 13: cannot be decoded: a format that P"):
         splits = load(tmp_path, memory=0, mean=[0.5] * 3, deviation=[0.5] * 3)
         for part in splits.parts.values():
             list(part.batches(torch.arange(len(part)), 2))
 
 
-def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
+def test_a_file_that_changes_during_reading_is_named(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", LABELS)
     splits = opened(tmp_path, memory=0).load()
     file.write_bytes(b"PAR1" + bytes(100) + b"PAR2")
@@ -300,7 +296,7 @@ def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
         list(splits.train.batches(torch.arange(3), 2))
 
 
-def test_row_groups_too_large_to_stream_are_refused(
+def test_row_groups_too_large_to_stream_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_parquet(tmp_path / "a.parquet", LABELS, group=12)
@@ -327,7 +323,7 @@ def test_rows_that_follow_each_other_are_read_together(
     assert calls == [0, 1, 2]
 
 
-def test_nothing_is_kept_that_is_no_longer_needed(tmp_path: Path) -> None:
+def test_row_groups_are_not_kept(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", LABELS)
     load(tmp_path)
     assert not read_group.cache_info().currsize
@@ -341,14 +337,14 @@ def test_nothing_is_kept_that_is_no_longer_needed(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ({"root": 3}, r"root: 3 \(allowed: a path\)"),
-        ({"size": 0}, r"size: 0 \(allowed: a whole number from 1\)"),
-        ({"classes": 0}, r"classes: 0 \(allowed: a whole number from 1\)"),
+        ({"size": 0}, r"size: 0 \(allowed: an integer of at least 1\)"),
+        ({"classes": 0}, r"classes: 0 \(allowed: an integer of at least 1\)"),
         ({"image_column": 3}, r"image_column: 3 \(allowed: the name of a column\)"),
         ({"label_column": None}, r"label_column: None \(allowed: the name of a column\)"),
         ({"test": 1.5}, r"test: 1.5 \(allowed: a number between 0 and 1\)"),
     ],
 )
-def test_wrong_arguments_are_refused_before_anything_is_read(
+def test_invalid_arguments_are_rejected_before_reading(
     arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DsxError, match=f"^{message}"):
@@ -359,5 +355,7 @@ def test_a_missing_pyarrow_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_parquet(tmp_path / "a.parquet", LABELS)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(DsxError, match=r"^Parquet files need pyarrow \(pip install 'dsx\[parquet"):
+    with pytest.raises(
+        DsxError, match=r"^Parquet files require pyarrow \(pip install 'dsx\[parquet"
+    ):
         opened(tmp_path)

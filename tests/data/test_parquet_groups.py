@@ -1,4 +1,4 @@
-"""Row groups are hashed and remembered one by one, and drawn where there are too many rows."""
+"""Row groups are hashed and cached one by one, and sampled if there are too many rows."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from pyarrow import parquet
 from dsx.data import _duplicates, _parquet_groups, open_data
 from dsx.data._digests import cache_file
 from dsx.data._parquet_files import Columns, content_of, open_tables, read_group
-from dsx.data._parquet_groups import Group, duplicate_rows
+from dsx.data._parquet_groups import Group, find_duplicate_rows
 from dsx.errors import DsxError
 from tests.data.writers import write_parquet
 
 
 def write(file: Path, images: Sequence[str | None], group: int) -> Path:
-    """Write a file of which each image is a word; all are of one class."""
+    """Write a file in which each image is a word; all images are of one class."""
     content = [None if image is None else image.encode() for image in images]
     return write_parquet(file, [0] * len(images), content, group=group)
 
@@ -46,13 +46,13 @@ def groups(file: Path) -> list[Group]:
     return [Group(table=table, number=number) for number in range(len(table.groups))]
 
 
-def test_each_row_group_is_hashed_and_kept_by_itself(tmp_path: Path) -> None:
+def test_each_row_group_is_hashed_and_cached_separately(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", words("a", 10), group=4)
     write(tmp_path / "val.parquet", ["a0", "b", None], group=2)
     write(tmp_path / "test.parquet", ["b", None, "a9"], group=5)
     expected = [
-        "1 of the 3 validation images are training images too, 1 of the 3 test images are training "
-        "images too, 1 of the 3 test images are validation images too"
+        "1 of the 3 validation images are also training images, 1 of the 3 test images are also "
+        "training images, 1 of the 3 test images are also validation images"
     ]
     assert notes(tmp_path) == expected
     assert cached(tmp_path) == {
@@ -64,7 +64,7 @@ def test_each_row_group_is_hashed_and_kept_by_itself(tmp_path: Path) -> None:
 
 def test_a_single_file_is_divided_and_compared(tmp_path: Path) -> None:
     file = write(tmp_path / "all.parquet", ["same"] * 20, group=3)
-    assert notes(file)[0].startswith("2 of the 2 validation images are training images too, 2 of ")
+    assert notes(file)[0].startswith("2 of the 2 validation images are also training images, 2 of ")
 
 
 def test_a_row_group_of_any_size_takes_little_memory(
@@ -89,7 +89,7 @@ def test_a_row_group_of_any_size_takes_little_memory(
     finally:
         tracemalloc.stop()
     assert max(seen) < 12 * 2**20
-    # Nothing of it is kept for decoding.
+    # No row group is kept in the cache for decoding.
     assert not read_group.cache_info().currsize
 
 
@@ -102,18 +102,20 @@ def test_a_row_group_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     content[second : second + 20] = bytes(20)
     file.write_bytes(content)
     with pytest.raises(DsxError, match=f"^{file}: row group 1: cannot be read: ") as caught:
-        duplicate_rows(tmp_path, tables, parts, 1)
+        find_duplicate_rows(tmp_path, tables, parts, 1)
     assert "\n" not in str(caught.value)
 
 
-def test_a_row_group_with_another_number_of_rows_than_stated_is_an_error(tmp_path: Path) -> None:
+def test_a_row_group_with_a_wrong_number_of_rows_is_an_error(tmp_path: Path) -> None:
     (group,) = groups(write(tmp_path / "a.parquet", words("a", 2), group=10))
     with pytest.raises(OSError, match="has 2 rows instead of 3"):
         replace(group, table=replace(group.table, groups=[3])).digests()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1", bytes(5000)])
-def test_a_file_that_changes_meanwhile_is_an_error(content: bytes | None, tmp_path: Path) -> None:
+def test_a_file_that_changes_during_reading_is_an_error(
+    content: bytes | None, tmp_path: Path
+) -> None:
     file = write(tmp_path / "a.parquet", words("a", 30), group=10)
     *_, group = groups(file)
     file.unlink() if content is None else file.write_bytes(content)
@@ -122,7 +124,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(content: bytes | None, tmp_pa
 
 
 def test_the_metadata_of_a_file_are_read_once(tmp_path: Path) -> None:
-    # Reading them takes longer the more row groups there are.
+    # Reading the metadata is slow if there are many row groups.
     file = write(tmp_path / "a.parquet", words("a", 30), group=10)
     *_, group = groups(file)
     expected = group.digests()
@@ -133,14 +135,14 @@ def test_the_metadata_of_a_file_are_read_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most 40 images are all compared, and a sample has 8 of validation and of test."""
+    """Compare at most 40 images completely, and sample 8 images of validation and of test."""
     for module in (_duplicates, _parquet_groups):
         monkeypatch.setattr(module, "LIMIT", 40)
         monkeypatch.setattr(module, "SAMPLE", 8)
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_of_many_rows_some_row_groups_are_drawn_and_the_sentence_says_so(tmp_path: Path) -> None:
+def test_row_groups_are_sampled_as_the_note_states(tmp_path: Path) -> None:
     train = words("a", 100)
     write(tmp_path / "train.parquet", train, group=10)
     write(tmp_path / "val.parquet", train[:30], group=5)
@@ -149,8 +151,8 @@ def test_of_many_rows_some_row_groups_are_drawn_and_the_sentence_says_so(tmp_pat
     compared = "compared with a sample of 40 of the 100 training images"
     count, _, rest = note.partition(" ")
     assert rest == (
-        f"of a sample of 8 of the 30 validation images are training images too ({compared}), "
-        f"0 of the 3 test images are training images too ({compared})"
+        f"of a sample of 8 of the 30 validation images are also training images ({compared}), "
+        f"0 of the 3 test images are also training images ({compared})"
     )
     assert 0 <= int(count) <= 8
     known = cached(tmp_path)
@@ -161,17 +163,19 @@ def test_of_many_rows_some_row_groups_are_drawn_and_the_sentence_says_so(tmp_pat
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_all_copies_are_found_in_what_is_drawn(tmp_path: Path) -> None:
+def test_all_copies_are_found_in_the_sample(tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         write(tmp_path / f"{part}.parquet", ["same"] * 60, group=7)
     (note,) = notes(tmp_path)
-    assert note.startswith("8 of a sample of 8 of the 60 validation images are training images too")
-    assert "8 of a sample of 8 of the 60 test images are validation images too (compared" in note
+    assert note.startswith(
+        "8 of a sample of 8 of the 60 validation images are also training images"
+    )
+    assert "8 of a sample of 8 of the 60 test images are also validation images (compared" in note
     assert sum(cached(tmp_path).values()) <= 40 + 8 + 8 + 3 * 7
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_parts_that_share_their_row_groups_are_sampled_together(tmp_path: Path) -> None:
+def test_splits_in_the_same_row_groups_are_sampled_together(tmp_path: Path) -> None:
     file = write(tmp_path / "all.parquet", ["same"] * 200, group=10)
     (note,) = notes(file)
     compared = "are training images too (compared with a sample of 40 of the 160 training images)"

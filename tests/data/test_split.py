@@ -1,4 +1,4 @@
-"""Splits in memory: what can be one, its batches, its normalisation, its fingerprint."""
+"""Splits in memory: their validation, batches, normalisation and fingerprint."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ HALF = Normalisation(mean=[127.5, 100], deviation=[50, 20])
 
 
 def split(**changes: Any) -> TensorSplit:
-    """Make a split of five images, some of it changed."""
+    """Build a split of five images with some changes."""
     content: dict[str, Any] = {
         "images": PIXELS.to(torch.uint8),
         "labels": LABELS,
@@ -27,7 +27,7 @@ def split(**changes: Any) -> TensorSplit:
     return TensorSplit(**(content | changes))
 
 
-def test_pixels_are_normalised_as_they_go_out() -> None:
+def test_pixels_are_normalised_in_batches() -> None:
     ((images, labels),) = split().batches(torch.tensor([4, 0]), 2)
     mean, deviation = torch.tensor([127.5, 100])[:, None, None], torch.tensor([50.0, 20])
     assert torch.equal(images, (PIXELS[[4, 0]] - mean) / deviation[:, None, None])
@@ -35,13 +35,13 @@ def test_pixels_are_normalised_as_they_go_out() -> None:
     assert labels.tolist() == [0, 0]
 
 
-def test_images_without_normalisation_go_out_as_they_are() -> None:
+def test_images_without_normalisation_are_unchanged() -> None:
     images = torch.randn(5, 1, 2, 2)
     ((found, _),) = split(images=images, normalisation=None).batches(torch.arange(5), 5)
     assert torch.equal(found, images)
 
 
-def test_a_normalisation_leaves_what_it_is_given_alone() -> None:
+def test_a_normalisation_does_not_modify_its_argument() -> None:
     images = torch.ones(1, 2, 3, 3)
     HALF(images)
     assert (images == 1).all()
@@ -55,13 +55,13 @@ def test_floats_become_float32(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32, torch.uint16, torch.int64])
-def test_whole_numbers_become_int64_labels(dtype: torch.dtype) -> None:
+def test_integer_labels_become_int64(dtype: torch.dtype) -> None:
     found = split(labels=LABELS.to(dtype)).labels
     assert found.dtype == torch.int64
     assert torch.equal(found, LABELS)
 
 
-def test_images_move_to_a_device_once() -> None:
+def test_images_are_copied_to_a_device_once() -> None:
     part = split()
     for _ in range(2):
         for images, labels in part.batches(torch.arange(5), 2, "meta"):
@@ -78,7 +78,7 @@ def test_images_move_to_a_device_once() -> None:
         {"normalisation": Normalisation(mean=[127.5, 100], deviation=[50, 21])},
     ],
 )
-def test_the_fingerprint_changes_with_all_there_is(change: dict[str, Any]) -> None:
+def test_the_fingerprint_depends_on_the_whole_content(change: dict[str, Any]) -> None:
     assert split().fingerprint == split().fingerprint
     assert split(**change).fingerprint != split().fingerprint
 
@@ -88,21 +88,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"images": torch.ones(5, 3, 4)}, r"images: 5 x 3 x 4 \(allowed: images x channels x rows"),
     ({"images": torch.tensor(1.0)}, r"images: a single number \(allowed"),
     ({"images": torch.ones(5, 2, 0, 4)}, r"images: 5 x 2 x 0 x 4 \(allowed"),
-    ({"images": PIXELS}, r"images: int64 \(allowed: a float type, or uint8\)"),
-    ({"images": PIXELS > 9}, r"images: bool \(allowed: a float type, or uint8\)"),
-    ({"normalisation": None}, r"images: uint8 pixels without a normalisation \(Normalisation.of"),
-    ({"images": torch.full((5, 2, 3, 4), torch.nan)}, "images: not all of the pixels are finite"),
-    ({"images": torch.ones(5, 3, 3, 4)}, "normalisation: of 2 channels for images of 3$"),
-    ({"labels": [0, 1, 2, 1, 0]}, r"labels: a list \(allowed: a torch.Tensor; torch.tensor"),
-    ({"labels": LABELS.float()}, r"labels: float32 \(allowed: a whole-number type\)"),
-    ({"labels": LABELS > 1}, r"labels: bool \(allowed: a whole-number type\)"),
-    ({"labels": LABELS[:, None]}, r"labels: 2 dimensions \(allowed: one number for each image\)"),
+    ({"images": PIXELS}, r"images: int64 \(allowed: a floating-point type, or uint8\)"),
+    ({"images": PIXELS > 9}, r"images: bool \(allowed: a floating-point type, or uint8\)"),
+    ({"normalisation": None}, r"images: uint8 pixels require a normalisation \(Normalisation.of"),
+    ({"images": torch.full((5, 2, 3, 4), torch.nan)}, "images: some pixels are NaN"),
+    ({"images": torch.ones(5, 3, 3, 4)}, "normalisation: 2 channels .allowed: 3,"),
+    (
+        {"labels": [0, 1, 2, 1, 0]},
+        r"labels: a list \(allowed: a torch.Tensor, as from torch.tensor",
+    ),
+    ({"labels": LABELS.float()}, r"labels: float32 \(allowed: an integer type\)"),
+    ({"labels": LABELS > 1}, r"labels: bool \(allowed: an integer type\)"),
+    ({"labels": LABELS[:, None]}, r"labels: 2 dimensions \(allowed: one number per image\)"),
     ({"labels": LABELS[:4]}, "5 images, but 4 labels$"),
 ]
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG)
-def test_what_is_no_split_is_refused(change: dict[str, Any], message: str) -> None:
+def test_invalid_splits_are_rejected(change: dict[str, Any], message: str) -> None:
     with pytest.raises(DsxError, match=f"^{message}"):
         split(**change)
 
@@ -110,14 +113,14 @@ def test_what_is_no_split_is_refused(change: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("mean", "deviation", "message"),
     [
-        ([1, 2], [1], r"2 means and 1 deviations \(allowed: one of each for each channel\)"),
+        ([1, 2], [1], r"2 means and 1 deviations \(allowed: one of each per channel\)"),
         ([], [], "0 means and 0 deviations"),
         ([1], [0], r"mean \[1.0\], deviation \[0.0\] \(allowed: finite numbers, deviations above"),
         ([float("nan")], [1], r"mean \[nan\]"),
         ([1], [float("inf")], r"mean \[1.0\], deviation \[inf\]"),
     ],
 )
-def test_what_cannot_normalise_is_refused(mean: Any, deviation: Any, message: str) -> None:
+def test_invalid_normalisations_are_rejected(mean: Any, deviation: Any, message: str) -> None:
     with pytest.raises(DsxError, match=f"^normalisation: {message}"):
         Normalisation(mean=mean, deviation=deviation)
 
@@ -137,7 +140,7 @@ def test_the_normalisation_of_pixels_is_exact(n: int, c: int, side: int, seed: i
     )
 
 
-def test_a_channel_that_never_changes_is_shifted_only() -> None:
+def test_a_constant_channel_is_only_shifted() -> None:
     pixels = torch.full((3, 1, 2, 2), 255, dtype=torch.uint8)
     images: Tensor = Normalisation.of(pixels)(pixels)
     assert not images.any()

@@ -1,4 +1,4 @@
-"""Write data sets in their published formats, byte for byte, with pictures that can be learnt."""
+"""Writers of datasets in their published formats, with images that can be learned."""
 
 import io
 import struct
@@ -15,16 +15,16 @@ Form = Literal["python", "binary"]
 
 
 def pictures(labels: Sequence[int], size: int = 32, channels: int = 3, seed: int = 0) -> Pixels:
-    """Draw noisy pictures of which each class has its own coarse pattern.
+    """Generate noisy images, in which each class has its own coarse pattern.
 
     Args:
-        labels: Class of each of the N pictures.
-        size: Rows and columns.
-        channels: Channels.
-        seed: Of the noise; the patterns are always the same.
+        labels: Class of each of the N images.
+        size: Height and width.
+        channels: Number of channels.
+        seed: Random seed of the noise; the patterns are fixed.
 
     Returns:
-        (N, channels, size, size).
+        Images, (N, channels, size, size).
     """
     found = np.empty((len(labels), channels, size, size), dtype=np.uint8)
     noise = np.random.RandomState(seed)
@@ -44,16 +44,16 @@ def write_cifar(
     packed: bool = True,
     seed: int = 0,
 ) -> Path:
-    """Write CIFAR-10 or CIFAR-100 as published, with fewer images.
+    """Write CIFAR-10 or CIFAR-100 in the published format, with fewer images.
 
     Args:
-        folder: Where to.
+        folder: Folder in which the dataset is written.
         classes: 10 or 100.
-        train: Training images; CIFAR-10 has them in five batches.
-        test: Test images.
-        form: The pickled or the binary version.
-        packed: As an archive, else as a folder.
-        seed: Of the noise in the images.
+        train: Number of training images, which CIFAR-10 has in five batches.
+        test: Number of test images.
+        form: Pickled or binary version.
+        packed: Whether to write an archive instead of a folder.
+        seed: Random seed of the noise in the images.
 
     Returns:
         The archive or the folder.
@@ -82,7 +82,7 @@ def write_files(folder: Path, outer: str, files: Mapping[str, bytes], archive: s
     """Write files into a folder, or into an archive of that folder.
 
     Args:
-        folder: Where to.
+        folder: Folder in which the folder or archive is written.
         outer: Name of the folder.
         files: Content by name.
         archive: Name of the archive, or None for a folder.
@@ -100,7 +100,7 @@ def write_files(folder: Path, outer: str, files: Mapping[str, bytes], archive: s
         directory = tarfile.TarInfo(outer)
         directory.type = tarfile.DIRTYPE
         packed.addfile(directory)
-        # Not in the order of their numbers, as in the published archives.
+        # As in the published archives, the batches are not in the order of their numbers.
         for name, content in sorted(files.items(), reverse=True):
             member = tarfile.TarInfo(f"{outer}/{name}")
             member.size = len(content)
@@ -109,14 +109,14 @@ def write_files(folder: Path, outer: str, files: Mapping[str, bytes], archive: s
 
 
 def cifar_binary(images: Pixels, labels: Sequence[int], classes: int) -> bytes:
-    """Give a batch of the binary version: label bytes and pixels of one image after the other."""
+    """Return a batch of the binary version: label bytes and pixels, image by image."""
     before = [[label] if classes == 10 else [label // 5, label] for label in labels]
     rows = images.reshape(len(labels), -1)
     return np.concatenate([np.array(before, dtype=np.uint8), rows], axis=1).tobytes()
 
 
 def cifar_pickle(images: Pixels, labels: Sequence[int], classes: int) -> bytes:
-    """Give a batch of the pickled version, which Python 2 wrote: protocol 2, byte strings."""
+    """Return a batch of the pickled version, as written by Python 2: protocol 2, byte strings."""
     table = images.reshape(len(images), -1)
     content = {"batch_label": _text(b"a batch of a few"), "data": _array(table)}
     content["filenames"] = _list(_text(b"%06d.png" % n) for n in range(len(labels)))
@@ -129,7 +129,7 @@ def cifar_pickle(images: Pixels, labels: Sequence[int], classes: int) -> bytes:
 
 
 def python2_pickle(content: Mapping[str, bytes]) -> bytes:
-    """Pickle a dictionary of texts and pickled values."""
+    """Pickle a dict of strings and pickled values."""
     items = b"".join(_text(key.encode()) + value for key, value in content.items())
     return b"\x80\x02}(" + items + b"u."
 
@@ -162,14 +162,15 @@ def write_folder(
     suffix: str = ".jpg",
     seed: int = 0,
 ) -> Path:
-    """Write pictures, one folder per class.
+    """Write images with one folder per class.
 
     Args:
-        folder: Where to.
-        counts: Pictures by class, which may be a path (`train/cat`); by default 10 of 3 classes.
-        size: Rows and columns.
-        suffix: Of the files; says their format.
-        seed: Of the noise in the pictures.
+        folder: Folder in which the images are written.
+        counts: Number of images by class, which may be a path (`train/cat`); by default 10 images
+            of 3 classes.
+        size: Height and width.
+        suffix: Suffix of the files, which determines their format.
+        seed: Random seed of the noise in the images.
 
     Returns:
         The folder.
@@ -197,18 +198,19 @@ def write_parquet(
     size: int = 40,
     seed: int = 0,
 ) -> Path:
-    """Write a file as Hugging Face's library does.
+    """Write a Parquet file in the format of the library of Hugging Face.
 
     Args:
-        file: Where to.
-        labels: Of the rows.
-        images: Encoded pictures; by default PNG pictures that can be learnt.
-        names: Of the classes; noted in the file if there are some.
-        struct_column: Pictures as a struct of bytes and path, else as plain bytes.
+        file: Path of the file.
+        labels: Labels of the rows.
+        images: Encoded images; by default PNG images that can be learned.
+        names: Names of the classes, which are written to the metadata if given.
+        struct_column: Whether images are stored as a struct of bytes and path instead of plain
+            bytes.
         columns: Names of the columns.
-        group: Rows in a group.
-        size: Rows and columns of the pictures.
-        seed: Of the noise in the pictures.
+        group: Number of rows in a group.
+        size: Height and width of the images.
+        seed: Random seed of the noise in the images.
 
     Returns:
         The file.
@@ -231,15 +233,15 @@ def write_parquet(
     table = pa.table(arrays, names=list(columns))
     if names:
         label = {"names": list(names), "_type": "ClassLabel"}
-        noted = {"info": {"features": {columns[0]: {"_type": "Image"}, columns[1]: label}}}
-        table = table.replace_schema_metadata({"huggingface": json.dumps(noted)})
+        metadata = {"info": {"features": {columns[0]: {"_type": "Image"}, columns[1]: label}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(metadata)})
     file.parent.mkdir(parents=True, exist_ok=True)
     parquet.write_table(table, file, row_group_size=group)
     return file
 
 
 def png(pixels: Pixels) -> bytes:
-    """Encode (C, H, W) as PNG."""
+    """Encode pixels (C, H, W) as PNG."""
     from PIL import Image
 
     stream = io.BytesIO()

@@ -1,10 +1,10 @@
-"""A memory of deployed forms that always knows the answer."""
+"""A form cache that contains every situation."""
 
 from dsx.conv.deploy import Choice
 
 
 class Always(dict[str, Choice]):
-    """Knows, of every situation, that one form is the fastest."""
+    """A form cache in which one form is the fastest in every situation."""
 
     def __init__(self, form: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the tests of exports share: small spaces, and a design that was searched and trained."""
+"""Small search spaces, and a trained design with the estimates of a search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ MakeSpace = Callable[..., SearchSpace]
 
 @dataclass(frozen=True)
 class Searched:
-    """A design as a search leaves it: trained, with its accuracy."""
+    """A trained design with its weights and its estimates."""
 
     space: SearchSpace
     design: Design
@@ -42,13 +42,13 @@ def make_space(model: str = "small_cnn", dtype: str = "float32") -> SearchSpace:
 
 
 def cross_design(space: SearchSpace) -> Design:
-    """Crosses under a sliding window in the second convolution."""
+    """Return a design with cross shapes and a sliding window in the second convolution."""
     slot = space.analysis.slots[1].name
     spec = ConvSpec(kernel_shape="cross", groups=2, channel_stride=0.5)
     return space.design({slot: spec})
 
 
-def counted(value: float) -> Estimate:
+def exact(value: float) -> Estimate:
     return Estimate(value=value, low=value, high=value)
 
 
@@ -58,7 +58,7 @@ def search(space: SearchSpace, design: Design) -> Searched:
     validation = candidate.splits.validation
     hits = (predict(network, validation) == validation.labels).double().mean()
     weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    return Searched(space, design, weights, {"accuracy": counted(float(hits))})
+    return Searched(space, design, weights, {"accuracy": exact(float(hits))})
 
 
 @pytest.fixture(scope="session")
@@ -69,5 +69,5 @@ def searched() -> Searched:
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where to export to: not there yet, in a folder that holds nothing else."""
+    """Path of an export that does not exist yet, in an empty folder."""
     return tmp_path / "chosen"

@@ -1,4 +1,4 @@
-"""Exporters that write something else than the network."""
+"""Exporters that do not write the given network."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,9 @@ def _changed(change: float) -> Exporter:
     return Exporter(write=write_changed)
 
 
-def _needing_dsx(deployed: Deployed, sample: Tensor, headline: str, folder: Path) -> Sequence[Path]:
+def _requiring_dsx(
+    deployed: Deployed, sample: Tensor, headline: str, folder: Path
+) -> Sequence[Path]:
     files = write(deployed, sample, headline, folder)
     text = (folder / MODEL).read_text()
     (folder / MODEL).write_text(re.sub("(?m)^import json$", "import dsx, json", text))
@@ -35,5 +37,5 @@ def _needing_dsx(deployed: Deployed, sample: Tensor, headline: str, folder: Path
 
 
 tampering, not_a_number = _changed(0.5), _changed(float("nan"))
-needing_dsx = Exporter(write=_needing_dsx)
+requiring_dsx = Exporter(write=_requiring_dsx)
 silent = Exporter(write=lambda deployed, sample, headline, folder: [])

@@ -1,4 +1,4 @@
-"""Networks that are awkward to write down."""
+"""Networks that are difficult to export."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 class Branching(nn.Module):
-    """Decides by its input, which torch.fx cannot follow."""
+    """Branches on its input, which torch.fx cannot trace."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Branching(nn.Module):
 
 
 class Awkward(nn.Module):
-    """Names that fall together, parts without arguments, functions, constants, one part twice."""
+    """Colliding names, modules without arguments, functions, constants, and a shared module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Awkward(nn.Module):
 
 
 class Foreign(nn.Module):
-    """Holds a module whose arguments cannot be read off it."""
+    """Contains a module whose arguments cannot be determined."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Foreign(nn.Module):
 
 
 class Transformed(nn.Module):
-    """Uses an operator whose multiply-adds are not known."""
+    """Uses an operator that cannot be counted."""
 
     def __init__(self) -> None:
         super().__init__()

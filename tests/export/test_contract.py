@@ -1,4 +1,4 @@
-"""Every export format, found because it is there."""
+"""Contract of all export formats in the folder."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def deployed(searched: Searched) -> Deployed:
     return deploy(network, torch.zeros(2, 1, 8, 8))
 
 
-def test_it_writes_the_files_it_names_and_no_others(
+def test_exactly_the_returned_files_are_written(
     exporter: Exporter, deployed: Deployed, tmp_path: Path
 ) -> None:
     files = exporter.write(deployed, torch.zeros(2, 1, 8, 8), "A headline.", tmp_path)
@@ -32,7 +32,7 @@ def test_it_writes_the_files_it_names_and_no_others(
     assert all(file.stat().st_size for file in files)
 
 
-def test_the_same_network_gives_the_same_files(
+def test_equal_networks_have_equal_files(
     exporter: Exporter, deployed: Deployed, tmp_path: Path
 ) -> None:
     contents = []
@@ -43,9 +43,7 @@ def test_the_same_network_gives_the_same_files(
     assert contents[0] == contents[1]
 
 
-def test_the_network_is_left_as_it_is(
-    exporter: Exporter, deployed: Deployed, tmp_path: Path
-) -> None:
+def test_the_network_is_unchanged(exporter: Exporter, deployed: Deployed, tmp_path: Path) -> None:
     images = torch.randn(2, 1, 8, 8)
     before = deployed(images)
     exporter.write(deployed, images, "A headline.", tmp_path)

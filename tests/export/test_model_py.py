@@ -1,4 +1,4 @@
-"""model.py as a reader sees it, and its own reader of safetensors."""
+"""The code of model.py, and its reader of safetensors files."""
 
 import ast
 import importlib.util
@@ -19,7 +19,7 @@ from dsx.conv.deploy._choose import candidates
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import WorkFailed, printable
 from dsx.export.model_py import MODEL, WEIGHTS, write, writing_notes
-from dsx.export.packing.contents import contents
+from dsx.export.packing.contents import read_contents
 from dsx.export.verify import fresh_logits, load_exported
 from dsx.nets.small_cnn import SmallCnn
 from tests.conv.strategies import KINDS, cases, trained
@@ -36,7 +36,7 @@ DTYPES = [
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     sample = torch.randn(2, 1, 8, 8)
-    files = write(deploy(SmallCnn(width=4), sample), sample, "As it is in small_cnn.", folder)
+    files = write(deploy(SmallCnn(width=4), sample), sample, "The baseline of small_cnn.", folder)
     assert [file.name for file in files] == [MODEL, WEIGHTS]
     return folder
 
@@ -50,41 +50,41 @@ def model(folder: Path) -> ModuleType:
     return module
 
 
-def test_it_reads_like_a_network_someone_wrote(folder: Path) -> None:
+def test_the_code_is_readable(folder: Path) -> None:
     text = (folder / MODEL).read_text()
     compile(text, MODEL, "exec")
-    assert text.startswith('"""As it is in small_cnn.\n\nNeeds torch and nothing else:\n')
+    assert text.startswith('"""The baseline of small_cnn.\n\nRequires torch only:\n')
     assert "    def forward(self, x: torch.Tensor) -> torch.Tensor:\n" in text
     assert "        self.stem_0 = nn.Conv2d(1, 4, 3, padding=1)\n" in text
     assert "BatchNorm" not in text
     assert "None;" not in text and "= None" not in text
-    assert "dsx" not in text.replace("as it is", "")
+    assert "dsx" not in text
     assert max(map(len, text.splitlines())) <= 120
     assert text.endswith("\n") and not text.endswith("\n\n")
 
 
-def test_it_loads_ready_for_use(model: ModuleType) -> None:
+def test_the_loaded_network_is_in_eval_mode_without_gradients(model: ModuleType) -> None:
     network = model.load()
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert network(torch.zeros(3, 1, 8, 8)).shape == (3, 10)
 
 
-def test_weights_may_lie_elsewhere(model: ModuleType, folder: Path, tmp_path: Path) -> None:
+def test_weights_may_be_in_another_folder(model: ModuleType, folder: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes((folder / WEIGHTS).read_bytes())
     images = torch.randn(3, 1, 8, 8)
     assert torch.equal(model.load(str(moved))(images), model.load()(images))
 
 
-def test_weights_of_something_else_are_refused(model: ModuleType, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(model: ModuleType, tmp_path: Path) -> None:
     save_file({"other": torch.zeros(1)}, tmp_path / "other")
     with pytest.raises(RuntimeError, match="Missing key"):
         model.load(tmp_path / "other")
 
 
 @given(st.sampled_from(DTYPES), st.lists(st.integers(0, 4), max_size=3), st.booleans())
-def test_its_reader_reads_what_safetensors_writes(
+def test_its_reader_supports_the_files_of_safetensors(
     model: ModuleType,
     tmp_path_factory: pytest.TempPathFactory,
     dtype: torch.dtype,
@@ -101,7 +101,7 @@ def test_its_reader_reads_what_safetensors_writes(
         assert torch.equal(read[name], tensor)
 
 
-def test_names_that_fall_together_stay_apart(tmp_path: Path) -> None:
+def test_colliding_names_are_made_unique(tmp_path: Path) -> None:
     sample = torch.randn(2, 1, 8, 8)
     network = Awkward().eval()
     write(deploy(network, sample), sample, "Awkward.", tmp_path)
@@ -132,17 +132,17 @@ def test_any_combination_of_dials_is_exported_in_any_form(kind: str, data: st.Da
             torch.testing.assert_close(
                 load_exported(Path(folder))(case.x), expected, rtol=0, atol=1e-10
             )
-            found = contents(deployed.designed, Path(folder) / WEIGHTS)
+            found = read_contents(deployed.designed, Path(folder) / WEIGHTS)
             cost = module.cost((1, 1))
             assert (found.missing, found.params, found.bits) == ({}, cost.params, cost.bits)
             not_enabled = isinstance(module, LearnedConv2d) and not module.enabled.all()
-            # The numbers of these convolutions need 64 bits.
+            # The weights of these convolutions require 64 bits.
             more = {name for name in found.overhead if not name.endswith(", beyond its share")}
             assert more == {"header of the file", *(["0.enabled"] * not_enabled)}
 
 
 class Hostile(nn.Module):
-    """Parts under names that would be code, if they were written as they are."""
+    """Modules under names that would be code if they were not escaped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,17 +167,17 @@ HEADLINES = [
 
 
 @pytest.mark.parametrize("headline", HEADLINES)
-def test_a_headline_is_text_whatever_it_holds(
+def test_any_headline_is_escaped(
     headline: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sample = torch.randn(2, 1, 8, 8)
     write(deploy(SmallCnn(width=4), sample), sample, headline, tmp_path)
-    mine, plain = (ast.parse((each / MODEL).read_text()) for each in (tmp_path, folder))
+    hostile, plain = (ast.parse((each / MODEL).read_text()) for each in (tmp_path, folder))
     # Except for the docstring, the file is the same for every headline.
-    first = ast.get_docstring(mine, clean=False)
+    first = ast.get_docstring(hostile, clean=False)
     assert first is not None and first.startswith(" ".join(printable_words(headline)))
-    assert list(map(ast.dump, mine.body[1:])) == list(map(ast.dump, plain.body[1:]))
+    assert list(map(ast.dump, hostile.body[1:])) == list(map(ast.dump, plain.body[1:]))
     load_exported(tmp_path)
     assert not (tmp_path / "CANARY").exists()
 
@@ -186,7 +186,7 @@ def printable_words(headline: str) -> list[str]:
     return printable(" ".join(headline.split())).split()
 
 
-def test_names_of_parts_are_names_whatever_they_hold(tmp_path: Path) -> None:
+def test_any_name_of_a_module_becomes_an_identifier(tmp_path: Path) -> None:
     sample = torch.randn(2, 1, 4, 4)
     network = Hostile().eval()
     deployed = deploy(network, sample)
@@ -200,18 +200,18 @@ def test_names_of_parts_are_names_whatever_they_hold(tmp_path: Path) -> None:
 
 @torch.fx.wrap
 def stochastic_depth(x: Tensor, p: float, mode: str, training: bool) -> Tensor:
-    """Do nothing in eval mode, like the function of torchvision that torch.fx does not follow."""
+    """Return the input in eval mode, like the function of torchvision that is not traced."""
     return x * torch.rand(1) if training and p and mode else x
 
 
 @torch.fx.wrap
 def halved(x: Tensor) -> Tensor:
-    """Compute something that torch.fx does not follow."""
+    """Compute a result in a function that is not traced."""
     return x / 2
 
 
 class Wrapping(nn.Module):
-    """Calls functions of another module than torch."""
+    """Calls functions that are not part of torch."""
 
     def __init__(self, *, needed: bool) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ class Wrapping(nn.Module):
         return halved(x) if self.needed else x
 
 
-def test_functions_that_do_nothing_in_eval_mode_are_dropped(tmp_path: Path) -> None:
+def test_functions_without_effect_in_eval_mode_are_removed(tmp_path: Path) -> None:
     sample = torch.randn(2, 1, 8, 8)
     network = Wrapping(needed=False).eval()
     write(deploy(network, sample), sample, "Wrapping.", tmp_path)
@@ -234,13 +234,13 @@ def test_functions_that_do_nothing_in_eval_mode_are_dropped(tmp_path: Path) -> N
 def test_functions_of_other_packages_are_refused(tmp_path: Path) -> None:
     sample = torch.randn(2, 1, 8, 8)
     network = deploy(Wrapping(needed=True), sample)
-    problem = r"needs torch and nothing else, and the network calls tests\.export\..*halved"
+    problem = r"may require torch only, but the network calls tests\.export\..*halved"
     with pytest.raises(WorkFailed, match=problem):
         write(network, sample, "Wrapping.", tmp_path)
 
 
 class Sized(nn.Module):
-    """Pads by the size of its images, and returns logits that do not lie in a row."""
+    """Pads depending on the size of its images, and returns logits that are not contiguous."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -268,11 +268,11 @@ def test_a_network_that_reads_the_size_of_its_images_is_written_for_that_size(
         load_exported(tmp_path)(torch.zeros(2, 1, 7, 7))
 
 
-def test_a_network_for_images_of_any_size_says_nothing_of_it(folder: Path) -> None:
+def test_a_network_for_images_of_any_size_does_not_mention_a_size(folder: Path) -> None:
     assert "size" not in (folder / MODEL).read_text()
 
 
-def test_a_convolution_whose_attributes_are_wrong_is_written_as_it_computes(
+def test_a_convolution_with_wrong_attributes_is_written_with_the_sizes_of_its_weight(
     tmp_path: Path,
 ) -> None:
     grey, grouped = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=2)

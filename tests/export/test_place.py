@@ -1,4 +1,4 @@
-"""Places of an export: new, empty, or an unchanged earlier export, and nothing else."""
+"""Folders of an export: new, empty, or an unchanged earlier export."""
 
 import errno
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dsx.errors import DsxError, out_of_memory
-from dsx.export.place import appearing, check_place, writing_temporary
+from dsx.export.place import atomic_export, check_place, writing_temporary
 from dsx.files.ownership import as_text, sealed, sha256
 
 TEMPORARY = rf"the temporary folder \(TMPDIR\): '{re.escape(tempfile.gettempdir())}'"
@@ -35,10 +35,10 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_an_earlier_export_may_be_replaced(tmp_path: Path) -> None:
     out = exported(tmp_path / "out")
     check_place(out, force=True)
-    # Python writes this one where model.py is imported.
+    # Python writes this file when model.py is imported.
     (out / "__pycache__").mkdir()
     (out / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"")
-    with appearing(out, force=True) as folder:
+    with atomic_export(out, force=True) as folder:
         (folder / "new").write_text("new")
     assert (content(out), [entry.name for entry in tmp_path.iterdir()]) == (
         {"new": b"new"},
@@ -66,11 +66,11 @@ def edit_manifest(out: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a file more": (add("notes.txt"), "notes.txt"),
+    "an additional file": (add("notes.txt"), "notes.txt"),
     "a hidden file": (add(".env"), ".env"),
-    "a folder more": (add("data/mine"), "data"),
-    "a changed file": (add("model.py"), "model.py"),
-    "a changed manifest": (edit_manifest, "manifest.json"),
+    "an additional folder": (add("data/mine"), "data"),
+    "a modified file": (add("model.py"), "model.py"),
+    "a modified manifest": (edit_manifest, "manifest.json"),
     "a foreign manifest": (add("manifest.json"), "manifest.json"),
     "no manifest": (lambda out: (out / "manifest.json").unlink(), "model.py"),
     "a link": (link_model, "model.py"),
@@ -80,15 +80,15 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_folder_that_holds_anything_else_stays(name: str, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_kept(name: str, tmp_path: Path) -> None:
     change, named = WRONG[name]
     out = exported(tmp_path / "out")
     change(out)
     before = content(out)
-    problem = rf"^--out: '.*/out' is not replaced: '{named}' is not from an export, or was changed "
+    problem = rf"^--out: '.*/out' is not replaced: '{named}' is not part of an export"
     with pytest.raises(DsxError, match=problem):
         check_place(out, force=True)
-    with pytest.raises(DsxError, match=problem), appearing(out, force=True) as folder:
+    with pytest.raises(DsxError, match=problem), atomic_export(out, force=True) as folder:
         (folder / "new").write_text("new")
     assert content(out) == before
 
@@ -115,26 +115,29 @@ def test_a_file_or_a_link_is_not_replaced(force: bool, tmp_path: Path) -> None:
             check_place(tmp_path / name, force)
 
 
-def test_a_folder_below_a_link_is_written_where_the_link_leads(tmp_path: Path) -> None:
+def test_a_folder_inside_a_linked_folder_is_written(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    with appearing(tmp_path / "link" / "out", force=False) as folder:
+    with atomic_export(tmp_path / "link" / "out", force=False) as folder:
         (folder / "new").write_text("new")
     assert content(tmp_path / "real") == {"out/new": b"new"}
 
 
-def test_the_folder_one_is_in_is_not_replaced(
+def test_the_current_folder_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out" / "inner").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "out" / "inner")
     for name in (".", "..", "", str(tmp_path / "out")):
-        with pytest.raises(DsxError, match="is the folder you are in, or holds it"):
+        with pytest.raises(DsxError, match="is or contains the current folder"):
             check_place(Path(name), force=True)
 
 
-def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), appearing(tmp_path / "a" / "b", force=False) as folder:
+def test_a_failed_export_leaves_no_files(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        atomic_export(tmp_path / "a" / "b", force=False) as folder,
+    ):
         (folder / "half").write_text("")
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +146,10 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_temporary_folder_that_disappears_is_one_line(tmp_path: Path) -> None:
     problem = rf"^{TEMPORARY} cannot be written: No such file or directory$"
-    with pytest.raises(DsxError, match=problem), appearing(tmp_path / "out", force=False) as folder:
+    with (
+        pytest.raises(DsxError, match=problem),
+        atomic_export(tmp_path / "out", force=False) as folder,
+    ):
         shutil.rmtree(folder)
         with writing_temporary():
             (folder / "half").write_text("")
@@ -155,21 +161,21 @@ def test_a_temporary_folder_that_cannot_be_written_is_one_line(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     problem = r"^the temporary folder \(TMPDIR\): '.*/missing' cannot be written: No such file"
-    with pytest.raises(DsxError, match=problem), appearing(tmp_path / "out", force=False):
+    with pytest.raises(DsxError, match=problem), atomic_export(tmp_path / "out", force=False):
         raise AssertionError("there is no folder")
 
 
-def test_an_error_of_the_work_itself_is_not_about_the_temporary_folder(tmp_path: Path) -> None:
-    """A process that cannot be started, for example."""
+def test_other_errors_are_not_attributed_to_the_temporary_folder(tmp_path: Path) -> None:
+    """Such as the error of a process that cannot be started."""
     failure = OSError(errno.ENOMEM, "Cannot allocate memory")
     raises = pytest.raises(OSError, match="Cannot allocate memory")
-    with raises as raised, appearing(tmp_path / "out", force=False):
+    with raises as raised, atomic_export(tmp_path / "out", force=False):
         raise failure
     assert raised.value is failure
     assert out_of_memory(failure) == "out of memory: [Errno 12] Cannot allocate memory"
 
 
-def test_no_temporary_name_is_in_the_message(tmp_path: Path) -> None:
+def test_the_message_contains_no_temporary_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "x"
     problem = rf"^--out: '{out}' cannot be written: Not a directory$"
@@ -181,5 +187,5 @@ def test_a_foreign_file_of_any_size_is_not_read(tmp_path: Path) -> None:
     out = exported(tmp_path / "out")
     with (out / "huge").open("wb") as file:
         file.truncate(2**43)
-    with pytest.raises(DsxError, match="'huge' is not from an export"):
+    with pytest.raises(DsxError, match="'huge' is not part of an export"):
         check_place(out, force=True)

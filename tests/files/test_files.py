@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dsx.activity import active
+from dsx.activity import Event, Kind, active
 from dsx.errors import WorkFailed
 from dsx.files.files import (
     SUFFIX,
@@ -90,15 +90,15 @@ def test_a_long_name_leaves_room_for_a_temporary_one(tmp_path: Path, name: str) 
 
 
 def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
-    begun: list[str] = []
+    begun: list[Event] = []
     with locked_folder(tmp_path):
-        looking = threading.Timer(0.1, lambda: begun.extend(step.name for step in active()))
+        looking = threading.Timer(0.1, lambda: begun.extend(step.event for step in active()))
         looking.start()
         problem = rf"^another process is writing to '{tmp_path}' \(waited for 0\.3 s\)$"
         with pytest.raises(WorkFailed, match=problem), locked_folder(tmp_path, 0.3):
             raise AssertionError("held twice")
         looking.join()
-    assert begun == [f"waiting for another process that is writing to '{tmp_path}'"]
+    assert begun == [Event(kind=Kind.WAITING_FOR_FOLDER, detail=str(tmp_path))]
     with locked_folder(tmp_path, 0):
         pass
 

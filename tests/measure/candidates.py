@@ -3,15 +3,15 @@
 from dsx.conv import ConvSpec, preset
 from dsx.measure import Candidate
 from dsx.space import SearchSpace
-from tests.space.texts import changed, ruled, space
+from tests.space.space_files import replaced, space, with_rules
 
-SMALL = changed("width: 8", "width: 4")
+SMALL = replaced("width: 8", "width: 4")
 SPECS = {
     "stages.0.conv1": ConvSpec(kernel_shape="corners"),
     "stages.1.conv1": preset("scc", groups=2, overlap=0.5),
     "stages.2.conv2": ConvSpec(kernel_shape="cross", groups=4),
 }
-EVERYTHING = ruled(
+EVERYTHING = with_rules(
     "{match: 'stem.0', kernel_shape: [full, cross, halves, het2], groups: [1, all]}",
     "{match: '*.conv1', preset: [depthwise, scc, {scc: {groups: 4, overlap: 0.75}}, "
     "{hetconv: {p: 2}}, ssc, {group: {groups: 4}}], separable: [false, true], "

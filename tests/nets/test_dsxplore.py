@@ -61,7 +61,7 @@ def grouped(network: str, groups: int) -> str:
 
 def design(network: str, preset: str) -> Design:
     """Give the design that has one preset of the space in all slots of its rule."""
-    (choices,) = space(network).choices
+    (choices,) = space(network).slot_options
     if network == "MobileNet" and preset == ONE_GROUP:
         return space(network).baseline
     return space(network).design({slot.name: choices.presets[preset] for slot in choices.slots})
@@ -78,7 +78,7 @@ def cost(network: str, preset: str) -> Cost:
 
 @pytest.mark.parametrize("network", BACKBONES)
 def test_a_space_offers_what_is_published_and_no_more(network: str) -> None:
-    (choices,) = space(network).choices
+    (choices,) = space(network).slot_options
     expected = {sliding(groups, overlap) for groups in (1, 2, 4, 8) for overlap in OVERLAPS}
     expected |= {grouped(network, groups) for groups in (2, 4, 8)}
     if network == "MobileNet":
@@ -126,7 +126,7 @@ def test_grouped_pointwise_convolutions_count_as_published(network: str, groups:
     entries = BACKBONES[network]
     counted = cost(network, grouped(network, groups))
     # Each published one has a bias; here only the BN behind it has.
-    biases = sum(slot.out_channels for slot in space(network).choices[0].slots)
+    biases = sum(slot.out_channels for slot in space(network).slot_options[0].slots)
     entry = entries[f"dw_gpw_g{groups}"]
     assert (counted.params + biases, counted.flops) == (entry["params"], entry["macs"])
     if unbiased := entries.get(f"dw_gpw_nobias_g{groups}"):

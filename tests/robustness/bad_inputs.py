@@ -78,6 +78,8 @@ def empty_values() -> Iterator[BadInput]:
         "pareto": ["--plot", "--x", "--y", "--storage", "--format"],
         "refine": ["--for", "--storage", "--format"],
         "archive": ["--out", "--storage"],
+        "show": ["--pick", "--space", "--storage", "--format"],
+        "dashboard": ["--port", "--storage"],
         "export": ["--pick", "--out", "--storage"],
         "space": ["--model", "--model-args", "--input", "--write"],
         "measure": ["--study", "--pick", "--metric", "--backend", "--batch", "--dtype"],
@@ -122,14 +124,17 @@ def numbers() -> Iterator[BadInput]:
 
 def study_names() -> Iterator[BadInput]:
     """Names that no study can have, in every command that takes one."""
-    commands = (["search", "--study"], ["pareto"], ["export"], ["measure", "--study"])
+    readers = (["pareto"], ["show"], ["archive"])
+    commands = (["search", "--study"], *readers, ["export"], ["measure", "--study"])
     names = (
         LONG, VERY_LONG, "dsx.db", "x.lock", "dsx.db-wal", "a/b", "../up", ".", "..", ".hidden",
         LINES, ESCAPE, "a b", "naïve", "a\tb", "\u202ex", "名", "\udcff", "x:y",
     )  # fmt: skip
     for command in commands:
         for name in names:
-            yield BadInput(words=[*command, name], match="invalid study name '.*' .allowed: ")
+            is_folder = "/" in name and command in readers
+            match = "archived study" if is_folder else "invalid study name '.*' .allowed: "
+            yield BadInput(words=[*command, name], match=match)
         yield BadInput(words=[*command, "-x"], match="option|invalid study name")
     for command in commands[1:]:
         yield BadInput(words=[*command, "statc"], match="no study called 'statc'.*'static'")
@@ -281,7 +286,7 @@ def drafts() -> Iterator[BadInput]:
     )  # fmt: skip
     for text in texts:
         yield model("small_cnn", "--model-args", text)
-    yield BadInput(words=["space", "digits", "--model", "small_cnn"], match="leave out the space")
+    yield BadInput(words=["space", "digits", "--model", "small_cnn"], match="--model: .*twice")
     yield BadInput(words=["space", "--input", "3x8x8"], match="--model")
     yield model("small_cnn", "--model-args", "{in_channels: 3}", match="input|run")
 

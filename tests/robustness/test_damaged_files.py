@@ -10,22 +10,25 @@ import torch
 from safetensors.torch import save_file
 
 from dsx import search
+from dsx.activity import ignore_status
+from dsx.analysis import TrialState
 from dsx.errors import DsxError, WorkFailed, short
 from dsx.measure import Candidate, this_device
 from dsx.search.design.selection import load_choice
 from dsx.search.evaluator import Evaluator
 from dsx.search.plan import Plan, make_plan
 from dsx.space import load_space
-from dsx.space.weights.pretrained import read_weights, take_weights
+from dsx.space.weights.pretrained import load_weights, read_weights
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import COMPLETE
 from dsx.store.measurements.calibration import MachineReferenceTimes
 from dsx.store.measurements.measurements import MeasurementStore
+from dsx.store.studies.study import Study
 from dsx.store.weights.weights import Weights
 from tests.cli.running import Ended, dsx, one_line
 from tests.robustness.conftest import Tally
 from tests.robustness.damage import ANY, HEADER, UNSEEN, Damage, seen
-from tests.search.looking import weight_files
+from tests.search.looking import trained, weight_files
+from tests.search.opening import planned
 from tests.search.spaces import TINY, varied
 
 KIND = "damaged files"
@@ -81,7 +84,7 @@ def test_stored_weights_are_absent_until_they_are_recreated(
     file = stored.file
     damage(file)
     before = seen(file)
-    choice = load_choice(stored.storage, "tiny", "baseline", this_device())
+    choice = load_choice(Study.open(stored.storage, "tiny"), "baseline")
     absent, told = choice.weights is None, caplog.messages
     weights = Weights(open_database(stored.storage, create=True), stored.storage, "tiny", "p")
     weights.save(stored.baseline, choice.space.network())
@@ -162,8 +165,7 @@ def evaluator_of(plan: Plan, folder: Path) -> Evaluator:
     memory.add_design(plan.space.baseline, "unchanged")
     for name, settings in plan.settings.items():
         memory.add_protocol(name, settings)
-    weights = Weights(memory.engine, storage, "s", plan.training)
-    return Evaluator(plan, memory, weights, lambda words: None)
+    return Evaluator(plan, planned(plan, storage, memory), ignore_status)
 
 
 @cases(ANY)
@@ -184,7 +186,7 @@ def test_a_training_with_a_damaged_checkpoint_starts_again(
     before = seen(file)
     outcome = evaluator.evaluate(baseline)
     told = [line.endswith("the training starts again") for line in caplog.messages]
-    right = outcome.state == COMPLETE and evaluator.weights.load(baseline.id) is not None
+    right = outcome.state == TrialState.COMPLETE and evaluator.weights.load(baseline.id) is not None
     check(tally, right and told == [True] and seen(file) == before, caplog.messages)
 
 
@@ -195,10 +197,9 @@ def test_an_undamaged_checkpoint_is_used_and_deleted(
     file = evaluator.weights.checkpoint(plan.space.baseline.id)
     file.parent.mkdir(parents=True)
     file.write_bytes(checkpoint)
-    steps: list[float] = []
-    evaluator.doing = lambda words: steps.append(1) if "done" in words else None
-    assert evaluator.evaluate(plan.space.baseline).state == COMPLETE
-    assert steps == []
+    steps = trained(monkeypatch)
+    assert evaluator.evaluate(plan.space.baseline).state == TrialState.COMPLETE
+    assert [step.done for step in steps] == [plan.space.file.train.epochs]
     assert not file.exists()
 
 
@@ -210,7 +211,7 @@ def test_a_checkpoint_of_another_training_is_not_used(
     file = evaluator.weights.checkpoint(baseline.id)
     other = load_space(varied(TINY, tmp_path, "epochs: 1", "epochs: 2"))
     Candidate(other, other.baseline, checkpoint=file).trained()
-    assert evaluator.evaluate(baseline).state == COMPLETE
+    assert evaluator.evaluate(baseline).state == TrialState.COMPLETE
     (told,) = caplog.messages
     assert told == (
         f"{file} is of another training: train.epochs: 2 there, 1 here; the training starts again"
@@ -263,7 +264,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
     damage(file)
     before = seen(file)
     with pytest.raises(DsxError, match=r"^[^\n]{10,300}$") as caught:
-        take_weights(plan.space.network(), read_weights(str(file)), ())
+        load_weights(plan.space.network(), read_weights(str(file)), ())
     # What `take_weights` finds is named with the file's line in the space.
     named = str(caught.value).startswith((f"{file}: ", "the weights are "))
     check(tally, named and seen(file) == before, caught.value)
@@ -275,7 +276,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
         ("x" * 300 + ".pt", "cannot be read: File name too long"),
         ("~nobody-of-this-name/x.pt", "cannot be read: Could not determine home directory"),
         ("a\0b.pt", "cannot be read: embedded null byte"),
-        ("/etc/hostname/x.pt", "there is no such file (looked for in "),
+        ("/etc/hostname/x.pt", "there is no such file (in "),
     ],
 )
 def test_a_name_that_cannot_be_is_one_line(name: str, problem: str, tally: Tally) -> None:

@@ -79,8 +79,8 @@ CASES: list[tuple[Callable[[Path], None], str]] = [
     (special(make_socket, "train/ant/x.jpg"), "skipped 1 socket"),
     (link("/dev/zero", "train/ant/x.jpg"), "skipped 1 device"),
     (link("/dev/tty", "train/ant/x.jpg"), "skipped 1 device"),
-    (copies, "8 of the 28 validation images are training images too"),
-    (linked, "8 of the 28 validation images are training images too"),
+    (copies, "8 of the 28 validation images are also training images"),
+    (linked, "8 of the 28 validation images are also training images"),
 ]  # fmt: skip
 
 
@@ -112,8 +112,8 @@ def test_equal_images_of_one_class_are_counted_wherever_the_split_puts_them(
         for number in range(10):
             shutil.copy(root / name / f"{number:04}.jpg", root / name / f"copy{number}.jpg")
     (note,) = load(root, 2).notes
-    tally(KIND, "of the 4 validation images are training images too" in note)
-    assert "of the 4 validation images are training images too" in note
+    tally(KIND, "of the 4 validation images are also training images" in note)
+    assert "of the 4 validation images are also training images" in note
     # Only where they are does a copy matter.
     notes = open_data("folder", {"root": str(root), "size": 8}).inspect()
     assert list(notes) == [note]
@@ -167,8 +167,8 @@ REFUSED: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("parquet", special(os.mkfifo, "a"), "{root: root/a}", "root/a: cannot be read: Not a dir"),
     ("parquet", link("/dev/zero", "a.parquet"), "{root: root/a.parquet}", "Not a directory"),
     ("cifar10", special(os.mkfifo, "cifar-10-python.tar.gz"), "{root: root}", "Not a directory"),
-    ("cifar10", special(os.mkfifo, "a"), "{root: root/a}", "no CIFAR-10 is there"),
-    ("cifar10", link("/dev/zero", "a"), "{root: root/a}", "no CIFAR-10 is there"),
+    ("cifar10", special(os.mkfifo, "a"), "{root: root/a}", "CIFAR-10 is missing"),
+    ("cifar10", link("/dev/zero", "a"), "{root: root/a}", "CIFAR-10 is missing"),
 ]  # fmt: skip
 
 
@@ -247,7 +247,7 @@ def test_the_faults_of_the_data_are_reported_by_each_command(tmp_path: Path) -> 
     file = space(tmp_path, "folder", "{root: root, size: 8}")
     notes = [
         "root: skipped 1 FIFO (train/ant/x.jpg)",
-        "8 of the 28 validation images are training images too",
+        "8 of the 28 validation images are also training images",
     ]
     shown = dsx("space", file, folder=tmp_path)
     assert shown.code == 0 and all(note in shown.err.splitlines() for note in notes)

@@ -77,6 +77,7 @@ def test_nothing_is_run_for_what_is_only_shown(folder: Path, tally: Tally) -> No
     for arguments in (
         ["ls"], ["pareto"], ["pareto", "--json"], ["archive", "--out", "kept"], ["doctor"],
         ["pareto", "--plot", "front.svg"], ["pareto", "--proxies"], ["search", "no"],
+        ["show"],
     ):  # fmt: skip
         ended = dsx(*arguments, folder=folder)
         right = "Traceback" not in ended.err and not (folder / "CANARY").exists()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dsx.store.database.schema import COMPLETE, LeaseRow
+from dsx.analysis import TrialState
+from dsx.store.database.schema import LeaseRow
 from tests.cli.running import KILL, Running, dsx, plain_environment, start, until
 from tests.robustness.conftest import Tally
 from tests.search.looking import measured, rows, states
@@ -31,7 +32,7 @@ def check_whole(folder: Path, trials: int) -> None:
     storage = f"sqlite:///{folder}/studies/dsx.db"
     assert Counter(measured(storage).values()).keys() == {1}
     ended = states(storage, "static")
-    assert (ended[COMPLETE], ended["running"], ended["failed"]) == (trials, 0, 0)
+    assert (ended[TrialState.COMPLETE], ended["running"], ended["failed"]) == (trials, 0, 0)
     assert rows(storage, LeaseRow) == []
 
 
@@ -75,7 +76,9 @@ def test_a_search_that_was_stopped_for_a_minute_is_replaced_and_ends(
     again = dsx(*arguments, MANY // 100, folder=tmp_path)
     assert again.code in (0, 1), again
     if not server:
-        check_whole(tmp_path, states(f"sqlite:///{tmp_path}/studies/dsx.db", "static")[COMPLETE])
+        check_whole(
+            tmp_path, states(f"sqlite:///{tmp_path}/studies/dsx.db", "static")[TrialState.COMPLETE]
+        )
 
 
 @pytest.mark.long

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState as OptunaState
 
+from dsx.analysis import TrialState
 from dsx.errors import StorageError
-from dsx.store.database.schema import COMPLETE, DeviceRow, LeaseRow, MeasurementRow
+from dsx.store.database.schema import DeviceRow, LeaseRow, MeasurementRow
 from tests.cli.running import Ended, Running, dsx, start, until
 from tests.robustness.conftest import Tally
 from tests.search.looking import measured, rows, states
@@ -46,11 +47,11 @@ def check_end(storage: str, study: str) -> None:
     """Check that a study is as whole as if nothing had happened."""
     assert Counter(measured(storage).values()).keys() == {1}
     ended = states(storage, study)
-    assert (ended[COMPLETE], ended["running"], ended["failed"]) == (TRIALS, 0, 0)
+    assert (ended[TrialState.COMPLETE], ended["running"], ended["failed"]) == (TRIALS, 0, 0)
     assert rows(storage, LeaseRow) == []
     told = optuna.load_study(study_name=study, storage=storage).trials
     count = Counter(trial.state for trial in told)
-    assert (count[TrialState.RUNNING], count[TrialState.COMPLETE]) == (0, TRIALS)
+    assert (count[OptunaState.RUNNING], count[OptunaState.COMPLETE]) == (0, TRIALS)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DesignRow, LeaseRow
 from dsx.store.lease.lease import Intervals, Lease, claim
 
-QUICK = Intervals(increment=0.05, takeover=0.6, look=0.05)
+QUICK = Intervals(increment=0.05, takeover=0.6, poll=0.05)
 """Times that a test can wait for."""
-PATIENT = Intervals(increment=0.05, takeover=300, look=0.05)
+PATIENT = Intervals(increment=0.05, takeover=300, poll=0.05)
 """A contender that has to wait for these fails the test."""
-STUCK = Intervals(increment=3600, takeover=0.6, look=0.05)
+STUCK = Intervals(increment=3600, takeover=0.6, poll=0.05)
 """The thread that increments the counter does not come to its turn."""
 _NEW_UTS, _NEW_PID, _DEATH_SIGNAL = 0x04000000, 0x20000000, 1
 

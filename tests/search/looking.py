@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import inspect, select, update
 from sqlalchemy.orm import Session
 
-from dsx.activity import Activity, activity
+from dsx.activity import Activity, End, Kind, activity
 from dsx.measure import this_device
 from dsx.search.loop import Progress
 from dsx.store.database.engine import open_database
@@ -84,9 +84,9 @@ class Following:
             raise KeyboardInterrupt
 
     @property
-    def last(self) -> str:
-        """What the search said last."""
-        return self.told[-1].doing
+    def last(self) -> End | None:
+        """The reason for which the search ended."""
+        return self.told[-1].event.end
 
 
 def trained(patch: pytest.MonkeyPatch) -> list[Activity]:
@@ -94,8 +94,8 @@ def trained(patch: pytest.MonkeyPatch) -> list[Activity]:
     found: list[Activity] = []
 
     @contextmanager
-    def noted(name: str, total: float | None = None, unit: str = "") -> Iterator[Activity]:
-        with activity(name, total, unit) as started:
+    def noted(kind: Kind, total: float | None = None, unit: str = "") -> Iterator[Activity]:
+        with activity(kind, total, unit) as started:
             found.append(started)
             yield started
 

@@ -11,21 +11,20 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from dsx import search
+from dsx.activity import ignore_status
+from dsx.analysis import TrialState
 from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
-from dsx.measure import Candidate, this_device
+from dsx.measure import Candidate
 from dsx.search.evaluator import LONGEST_TRACEBACK, Evaluator
-from dsx.search.plan import make_plan
 from dsx.space import SearchSpace, load_space, redesign
-from dsx.store.database.engine import open_database
-from dsx.store.database.schema import COMPLETE, FAILED, REJECTED, MeasurementRow, TrialDetailRow
-from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.weights.weights import Weights
+from dsx.store.database.schema import MeasurementRow, TrialDetailRow
 from tests.search.looking import Following, measured, rows, states, trials, weight_files
+from tests.search.opening import created
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
-from tests.space.texts import space as build
+from tests.space.space_files import space as build
+from tests.space.space_files import with_rules
 
 FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: %s, always: %s}"
 
@@ -42,13 +41,13 @@ def test_a_design_that_breaks_a_counted_constraint_is_neither_timed_nor_trained(
     space = varied(TIMED, tmp_path, objectives, bounded)
     search(space, trials=2, storage=storage)
     ends = trials(storage, "timed")
-    rejected = [row for row in ends if row.state == REJECTED]
+    rejected = [row for row in ends if row.state == TrialState.REJECTED]
     assert rejected
     for row in rejected:
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
         assert (row.reason, row.feasible) == ("breaks the constraint on params", False)
     for row in ends:
-        if row.state == COMPLETE:
+        if row.state == TrialState.COMPLETE:
             assert {"accuracy", "latency_ms"} < metrics_of(storage, row.design)
     details = {row.number: row.violations for row in rows(storage, TrialDetailRow)}
     for row in rejected:
@@ -62,12 +61,12 @@ def test_a_design_that_breaks_a_timed_constraint_is_not_trained(
     objectives = "objectives: {accuracy: maximize, latency_ms: minimize}"
     bounded = f'{objectives}\nconstraints: {{latency_ms: "<= 0.0001"}}'
     space = varied(TIMED, tmp_path, objectives, bounded)
-    follow = Following(lambda told: told.counts.get(REJECTED, 0) == 1)
+    follow = Following(lambda told: told.counts.get(TrialState.REJECTED, 0) == 1)
     with pytest.raises(KeyboardInterrupt):
         search(space, trials=2, storage=storage, report=follow)
     baseline, *others = trials(storage, "timed")
-    assert (baseline.state, baseline.feasible) == (COMPLETE, False)
-    rejected = next(row for row in others if row.state == REJECTED)
+    assert (baseline.state, baseline.feasible) == (TrialState.COMPLETE, False)
+    rejected = next(row for row in others if row.state == TrialState.REJECTED)
     assert metrics_of(storage, rejected.design) == {"params", "flops", "bits", "latency_ms"}
 
 
@@ -79,7 +78,7 @@ def test_a_design_that_breaks_a_trained_constraint_is_complete_but_infeasible(
     found = search(varied(TINY, tmp_path, objectives, bounded), trials=2, storage=storage)
     assert [entry.feasible for entry in found.entries] == [False, False]
     assert not found.on_front
-    assert states(storage, "tiny")[REJECTED] == 0
+    assert states(storage, "tiny")[TrialState.REJECTED] == 0
 
 
 @pytest.mark.parametrize(
@@ -96,22 +95,22 @@ def test_a_failing_design_is_stored_with_its_reason_and_the_study_goes_on(
 ) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
     space = varied(TINY, tmp_path, model, FRAGILE % (error, "false"))
-    follow = Following(lambda told: told.counts.get(FAILED, 0) == 2)
+    follow = Following(lambda told: told.counts.get(TrialState.FAILED, 0) == 2)
     with pytest.raises(KeyboardInterrupt):
         search(space, trials=3, storage=storage, report=follow)
-    failed = [row for row in trials(storage, "tiny") if row.state == FAILED]
+    failed = [row for row in trials(storage, "tiny") if row.state == TrialState.FAILED]
     assert [row.reason for row in failed] == [reason, reason]
-    assert states(storage, "tiny")[COMPLETE] == 1
+    assert states(storage, "tiny")[TrialState.COMPLETE] == 1
     for row in failed:
         assert metrics_of(storage, row.design) == {"params", "flops", "bits"}
 
 
 def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Path) -> None:
     space = varied(TINY, tmp_path, "params: minimize", "'tests.search.metrics:fragile': minimize")
-    follow = Following(lambda told: told.counts.get(FAILED, 0) == 2)
+    follow = Following(lambda told: told.counts.get(TrialState.FAILED, 0) == 2)
     with pytest.raises(KeyboardInterrupt):
         search(space, trials=3, storage=storage, report=follow)
-    failed = [row for row in trials(storage, "tiny") if row.state == FAILED]
+    failed = [row for row in trials(storage, "tiny") if row.state == TrialState.FAILED]
     assert [row.reason for row in failed] == 2 * ["TypeError: a\\udc80b"]
     details = {row.number: row.traceback for row in rows(storage, TrialDetailRow)}
     assert sorted(details) == [row.number for row in failed]
@@ -123,7 +122,7 @@ def test_a_foreign_metric_that_raises_fails_its_trial(storage: str, tmp_path: Pa
 def test_of_a_very_long_traceback_the_end_is_stored(storage: str, tmp_path: Path) -> None:
     model = "model: small_cnn\nmodel_args: {width: 4}"
     space = varied(TINY, tmp_path, model, FRAGILE % ("long", "false"))
-    follow = Following(lambda told: told.counts.get(FAILED, 0) == 1)
+    follow = Following(lambda told: told.counts.get(TrialState.FAILED, 0) == 1)
     with pytest.raises(KeyboardInterrupt):
         search(space, trials=3, storage=storage, report=follow)
     (row,) = rows(storage, TrialDetailRow)
@@ -150,7 +149,7 @@ def test_a_baseline_that_fails_ends_the_study_and_is_tried_again(
     for attempt in (1, 2):
         with pytest.raises(WorkFailed, match=r"^the baseline cannot be measured: [^\n]+$"):
             search(space, trials=3, storage=storage)
-        assert [row.state for row in trials(storage, "tiny")] == attempt * [FAILED]
+        assert [row.state for row in trials(storage, "tiny")] == attempt * [TrialState.FAILED]
 
 
 def test_a_baseline_that_failed_once_can_still_be_measured(storage: str, tmp_path: Path) -> None:
@@ -159,7 +158,7 @@ def test_a_baseline_that_failed_once_can_still_be_measured(storage: str, tmp_pat
         search(space, trials=1, storage=storage)
     found = search(space, trials=1, storage=storage)
     assert found.baseline_entry is not None
-    assert states(storage, "tiny") == {FAILED: 1, COMPLETE: 1}
+    assert states(storage, "tiny") == {TrialState.FAILED: 1, TrialState.COMPLETE: 1}
 
 
 @pytest.mark.parametrize("end", ["value", "low", "high"])
@@ -185,12 +184,9 @@ RIGID = {
 
 def evaluator_of(space: Path, storage: str) -> Evaluator:
     """Make what a search of a space evaluates designs with; the baseline is known to it."""
-    measurements = MeasurementStore(open_database(storage, create=True), this_device())
-    plan = make_plan(load_space(space), measurements)
-    weights = Weights(measurements.engine, storage, "s", plan.training)
-    evaluator = Evaluator(plan, measurements, weights, lambda doing: None)
-    measurements.add_design(plan.space.baseline, "as is")
-    measurements.add_design(plan.space.design(RIGID), "learned")
+    plan, study = created(load_space(space), storage)
+    evaluator = Evaluator(plan, study, ignore_status)
+    study.measurements.add_design(plan.space.design(RIGID), "learned")
     evaluator.evaluate(plan.space.baseline)
     return evaluator
 
@@ -200,7 +196,7 @@ def test_learned_shapes_are_counted_as_they_are_after_training(storage: str) -> 
     space = evaluator.plan.space
     design = space.design(RIGID)
     outcome = evaluator.evaluate(design)
-    assert outcome.state == COMPLETE
+    assert outcome.state == TrialState.COMPLETE
     network = redesign(space.network(), design.changed)
     state = evaluator.weights.load(design.id)
     assert state is not None
@@ -221,7 +217,7 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
     evaluator = evaluator_of(LEARNED, storage)
     design = evaluator.plan.space.design(RIGID)
     first = evaluator.evaluate(design)
-    with Session(evaluator.measurements.engine) as session, session.begin():
+    with Session(evaluator.study.measurements.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == "flops"))
     monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
@@ -229,7 +225,7 @@ def test_a_training_is_not_done_again_for_numbers_that_were_lost(
 
 def lose(evaluator: Evaluator, metric: str) -> None:
     """Forget the newest numbers of a metric."""
-    with Session(evaluator.measurements.engine) as session, session.begin():
+    with Session(evaluator.study.measurements.engine) as session, session.begin():
         session.execute(delete(MeasurementRow).where(MeasurementRow.metric == metric))
 
 
@@ -245,7 +241,7 @@ def test_numbers_of_one_design_come_from_one_training(storage: str, spoil: str) 
         evaluator.weights.save(design.id, torch.nn.Linear(1, 1))
     lose(evaluator, "flops")
     again = evaluator.evaluate(design)
-    assert again.state == COMPLETE
+    assert again.state == TrialState.COMPLETE
     taken = [row.metric for row in rows(storage, MeasurementRow) if row.design == design.id]
     assert sorted(taken) == sorted(2 * ["accuracy", "bits", "params"] + ["flops"])
     candidate = Candidate(evaluator.plan.space, design)
@@ -273,7 +269,7 @@ def test_numbers_of_other_shapes_than_the_weights_have_are_taken_anew(
     first = evaluator.evaluate(design)
     # As if it had been stopped between the weights of a second training and their numbers.
     protocol = evaluator.plan.protocol("flops", design)
-    evaluator.measurements.add(design.id, "flops", protocol, exact(1))
+    evaluator.study.measurements.add(design.id, "flops", protocol, exact(1))
     monkeypatch.setattr("dsx.measure.candidate.train", lambda *_: pytest.fail("trained again"))
     assert evaluator.evaluate(design).values == first.values
 
@@ -286,7 +282,7 @@ def test_learned_shapes_that_cannot_be_expected_to_fit_are_not_trained(
     evaluator = evaluator_of(varied(LEARNED, tmp_path, objectives, bounded), storage)
     half = {name: dataclasses.replace(spec, density=0.5) for name, spec in RIGID.items()}
     outcome = evaluator.evaluate(evaluator.plan.space.design(half))
-    assert outcome.state == REJECTED
+    assert outcome.state == TrialState.REJECTED
     assert outcome.reason == "is expected to break the constraint on params"
     assert outcome.violations["params"] > 0
     assert not outcome.values
@@ -302,7 +298,10 @@ def test_learned_shapes_that_turn_out_too_large_go_no_further(storage: str, tmp_
     sense, limit = ("<=", (learned + expected) // 2) if learned > expected else (">=", expected)
     bounded = f'{objectives}\nconstraints: {{params: "{sense} {limit}"}}'
     outcome = evaluator_of(varied(LEARNED, tmp_path, objectives, bounded), storage).evaluate(design)
-    assert (outcome.state, outcome.reason) == (REJECTED, "breaks the constraint on params")
+    assert (outcome.state, outcome.reason) == (
+        TrialState.REJECTED,
+        "breaks the constraint on params",
+    )
     assert set(outcome.values) == {"accuracy", "params", "flops", "bits"}
 
 
@@ -324,7 +323,7 @@ def test_a_search_over_learned_shapes_shows_what_was_learned(storage: str) -> No
 
 def with_metrics(*names: str) -> SearchSpace:
     """Build a space of a network and data with numbers of numpy."""
-    text = ruled("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
+    text = with_rules("{match: '*', groups: [1, 2, 4]}", model="tests.space.networks:Widths")
     wanted = ", ".join(f"'tests.search.metrics:{name}': minimize" for name in names)
     for old, new in (
         ("{width: 8}", "{}"),
@@ -338,7 +337,7 @@ def with_metrics(*names: str) -> SearchSpace:
 def test_numbers_of_networks_data_and_metrics_may_be_those_of_numpy(storage: str) -> None:
     space = with_metrics("numpy_float", "numpy_int", "tensor", "decimal")
     found = search(space, trials=3, storage=storage, seed=np.int64(1))  # type: ignore[arg-type]
-    assert states(storage, "tested")[COMPLETE] == 3
+    assert states(storage, "tested")[TrialState.COMPLETE] == 3
     for entry in found.entries:
         values = [entry.metrics[name].value for name in space.file.objectives]
         assert values == [values[0]] * 5

@@ -7,7 +7,8 @@ import pytest
 from safetensors.torch import load_file
 
 from dsx import front
-from dsx.search.refine import TIED, Limits, refine_study
+from dsx.activity import End
+from dsx.search.refine import Limits, refine_study
 from dsx.space import load_space
 from dsx.store.database.schema import MeasurementRow, WeightFileRow
 from tests.cli.running import dsx
@@ -48,7 +49,7 @@ def test_a_study_knows_what_they_are(storage: str) -> None:
 def test_what_is_contested_is_measured_again(space: Path, storage: str) -> None:
     limits = Limits(readings=3, seeds=2)
     found = refine_study(None, 60.0, storage=storage, space=load_space(space), limits=limits)
-    assert found.end == TIED
+    assert found.end == End.TIED
     assert found.timed >= 6 and found.trained >= 2 and found.failed == {}
     assert min(readings(storage, WATTS).values()) >= 3
     seeds = [entry.metrics[ERROR].seeds for entry in found.front.entries]
@@ -105,4 +106,4 @@ def test_a_contested_metric_that_cannot_be_measured_again_is_named_so(tmp_path: 
     storage = searched(space, tmp_path)
     found = refine_study(None, 60.0, storage=storage, space=load_space(space))
     assert found.front.contested and (found.timed, found.trained) == (0, 0)
-    assert found.end != TIED and "can be measured again" in found.end
+    assert found.end == End.NOT_REFINABLE

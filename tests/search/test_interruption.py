@@ -6,10 +6,12 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState as OptunaState
 
 from dsx import front, search
-from dsx.store.database.schema import COMPLETE, INTERRUPTED, LeaseRow, MeasurementRow
+from dsx.activity import Kind
+from dsx.analysis import TrialState
+from dsx.store.database.schema import LeaseRow, MeasurementRow
 from tests.cli.running import END, INTERRUPT, KILL, dsx, start
 from tests.search.looking import Following, rows, states, trials, weight_files
 from tests.search.spaces import QUICK, STATIC, TINY
@@ -33,16 +35,16 @@ def check_end(storage: str, study: str, complete: int) -> None:
     found = front(study, storage=storage)
     assert len(found.entries) == complete
     ended = states(storage, study)
-    assert ended[COMPLETE] == complete
+    assert ended[TrialState.COMPLETE] == complete
     assert ended["running"] == ended["failed"] == 0
-    designs = {row.design for row in trials(storage, study) if row.state == INTERRUPTED}
+    designs = {row.design for row in trials(storage, study) if row.state == TrialState.INTERRUPTED}
     assert designs <= {entry.id for entry in found.entries} | {
         row.design for row in trials(storage, study) if row.state == "rejected"
     }
     assert rows(storage, LeaseRow) == []
     told = optuna.load_study(study_name=study, storage=storage).trials
-    assert not [trial for trial in told if trial.state == TrialState.RUNNING]
-    assert len([trial for trial in told if trial.state == TrialState.COMPLETE]) == complete
+    assert not [trial for trial in told if trial.state == OptunaState.RUNNING]
+    assert len([trial for trial in told if trial.state == OptunaState.COMPLETE]) == complete
     trained = "accuracy" in found.objectives
     kept = found.front_ids | {found.baseline} if trained else set()
     perhaps = {entry.id for entry in found.possible} if trained else set()
@@ -51,10 +53,10 @@ def check_end(storage: str, study: str, complete: int) -> None:
     assert kept <= files.keys() <= kept | perhaps
 
 
-@pytest.mark.parametrize("phase", ["drawing", "counting", "timing", "training"])
+@pytest.mark.parametrize("phase", [Kind.SAMPLING, Kind.COUNTING, Kind.TIMING, Kind.TRAINING])
 @pytest.mark.parametrize("complete", [0, 1])
-def test_ctrl_c_in_each_phase(storage: str, phase: str, complete: int) -> None:
-    follow = Following(lambda told: (told.complete, told.doing) == (complete, phase))
+def test_ctrl_c_in_each_phase(storage: str, phase: Kind, complete: int) -> None:
+    follow = Following(lambda told: (told.complete, told.event.kind) == (complete, phase))
     with pytest.raises(KeyboardInterrupt):
         search(QUICK, trials=2, storage=storage, report=follow)
     before = numbers(storage)

@@ -8,6 +8,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from dsx import front, search
+from dsx.activity import ignore_status
 from dsx.analysis.measurement import DeploymentFacts
 from dsx.conv import ConvSpec
 from dsx.measure import Candidate, Measurement, this_device
@@ -20,11 +21,11 @@ from dsx.search.remeasure import remeasure
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import DeploymentRow, FormRow, MeasurementRow
-from dsx.store.measurements.measurements import Deployment, MeasurementStore
-from dsx.store.weights.weights import Weights
+from dsx.store.measurements.measurements import Deployment, MeasurementStore, open_measurements
 from tests.search.again import change, leave_open, let_machine_be
 from tests.search.forms import let_forms_be
 from tests.search.looking import Following, measured, rows
+from tests.search.opening import reopened
 from tests.search.spaces import LEARNED, QUICK, varied
 
 LATENCY = "latency_ms"
@@ -75,14 +76,14 @@ def test_one_design_and_the_baseline_share_what_is_measured(storage: str) -> Non
     space = load_space(QUICK)
     names = [slot.name for slot in space.analysis.slots]
     design = space.design({names[-1]: ConvSpec(kernel_shape="cross")})
-    found = Single(space, design, storage).measure([LATENCY, "peak_memory_mb"])
+    found = Single(space, design, open_measurements(storage)).measure([LATENCY, "peak_memory_mb"])
     assert len(rows(storage, MeasurementRow)) == 2
     assert found.design[LATENCY] == found.baseline[LATENCY]
-    fresh = Single(space, design, storage, fresh=True).measure([LATENCY])
+    fresh = Single(space, design, open_measurements(storage), fresh=True).measure([LATENCY])
     assert len(latencies(storage)) == 2
     assert not fresh.design[LATENCY].stored and not fresh.baseline[LATENCY].stored
     other = space.design({names[-1]: ConvSpec(kernel_shape="point")})
-    third = Single(space, other, storage).measure([LATENCY])
+    third = Single(space, other, open_measurements(storage)).measure([LATENCY])
     assert len(latencies(storage)) == 2
     assert third.design[LATENCY].stored
     made = [row.provenance for row in latencies(storage)]
@@ -107,14 +108,12 @@ def test_readings_of_an_earlier_deployment_do_not_count(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = search(QUICK, trials=2, storage=storage)
-    measurements = MeasurementStore(open_database(storage, create=True), this_device())
-    with Session(measurements.engine) as session, session.begin():
+    plan, study = reopened(storage, "quick")
+    with Session(study.engine) as session, session.begin():
         session.execute(delete(FormRow))
     let_forms_be(own=True, patch=monkeypatch)
-    plan = make_plan(load_space(QUICK), measurements)
-    weights = Weights(measurements.engine, storage, "quick", plan.training)
     designs = [design_of(plan.space, entry) for entry in before.entries]
-    timed = remeasure(designs, [LATENCY], plan, measurements, weights, lambda words: None)
+    timed = remeasure(designs, [LATENCY], plan, study, ignore_status)
     assert timed == [design.id for design in designs]
     baseline, other = front("quick", storage=storage).entries
     newest = latencies(storage)[-1]

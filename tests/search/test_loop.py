@@ -7,26 +7,22 @@ from pathlib import Path
 import pytest
 
 from dsx import search
+from dsx.activity import End, Event, Kind
+from dsx.analysis import TrialState
 from dsx.errors import DsxError
 from dsx.measure.machine import load as busy
 from dsx.search import loop
-from dsx.search.evaluator import WAITING
-from dsx.search.loop import MOST_DRAWS_PER_TRIAL, FinalTiming, Progress
+from dsx.search.loop import MAX_SAMPLES_PER_TRIAL, FinalTiming, Progress
 from dsx.space import load_space
-from dsx.store.database.schema import (
-    COMPLETE,
-    INTERRUPTED,
-    REJECTED,
-    REPEATED,
-    MeasurementRow,
-    StudyRow,
-)
+from dsx.store.database.schema import MeasurementRow, StudyRow
 from dsx.store.studies.read import front
 from tests.search.again import change, leave_open, let_machine_be, readings
 from tests.search.looking import Following, measured, rows, states, trials
 from tests.search.spaces import QUICK, STATIC, THREE, TINY, varied
-from tests.space.texts import ruled, space
+from tests.space.space_files import space, with_rules
 
+CHECKING = Event(kind=Kind.CHECKING_NOISE)
+FINISHED = Event(kind=Kind.ENDED, end=End.FINISHED)
 # The designs of `search(STATIC, trials=8)`: trial, design, params, flops.
 GOLDEN = [
     (0, "3bc1ea8966e7", 4_934, 48_544),
@@ -71,7 +67,7 @@ def test_a_search_that_is_interrupted_half_way_ends_well(storage: str) -> None:
 def test_the_baseline_comes_first_and_gives_the_reference(storage: str) -> None:
     found = search(TINY, trials=2, storage=storage)
     first = trials(storage, "tiny")[0]
-    assert (first.number, first.design, first.state) == (0, found.baseline, COMPLETE)
+    assert (first.number, first.design, first.state) == (0, found.baseline, TrialState.COMPLETE)
     assert found.baseline_entry is not None
     standing = {name: value.value for name, value in found.baseline_entry.metrics.items()}
     assert found.reference == {
@@ -92,8 +88,8 @@ def test_trials_are_designs_measured_to_the_end(storage: str) -> None:
     follow = Following()
     search(STATIC, trials=8, storage=storage, report=follow)
     counts = states(storage, "static")
-    assert (counts[COMPLETE], counts[REJECTED]) == (8, 2)
-    assert follow.last == "finished"
+    assert (counts[TrialState.COMPLETE], counts[TrialState.REJECTED]) == (8, 2)
+    assert follow.last == End.FINISHED
     assert Counter(follow.told[-1].counts) == counts
 
 
@@ -102,16 +98,16 @@ def test_it_stops_where_hardly_a_design_meets_the_constraints(storage: str, tmp_
     space = varied(STATIC, tmp_path, "<= 80%", f"<= {least.flops}")
     follow = Following()
     search(space, trials=2, storage=storage, report=follow)
-    assert states(storage, "static").total() == 2 * MOST_DRAWS_PER_TRIAL
-    assert follow.last == "stopped after 40 draws"
-    assert states(storage, "static")[COMPLETE] == 1
+    assert states(storage, "static").total() == 2 * MAX_SAMPLES_PER_TRIAL
+    assert follow.last == End.SAMPLE_LIMIT
+    assert states(storage, "static")[TrialState.COMPLETE] == 1
 
 
 def test_it_stops_when_the_space_is_exhausted(storage: str) -> None:
     follow = Following()
     found = search(THREE, trials=9, storage=storage, report=follow)
     assert len(found.entries) == 3
-    assert follow.last == "all 3 designs of the space were drawn"
+    assert follow.last == End.EXHAUSTED
     again = Following()
     search(THREE, trials=9, storage=storage, report=again)
     assert again.last == follow.last
@@ -122,7 +118,7 @@ def test_equal_designs_are_measured_once_in_a_study(
 ) -> None:
     let_machine_be(True, monkeypatch)
     search(QUICK, trials=3, storage=storage)
-    assert states(storage, "quick")[REPEATED] > 0
+    assert states(storage, "quick")[TrialState.REPEATED] > 0
     assert set(measured(storage).values()) == {1}
 
 
@@ -162,7 +158,7 @@ def test_a_finished_study_is_shown_at_once(storage: str) -> None:
     follow = Following()
     assert search(STATIC, trials=2, storage=storage, report=follow) == found
     assert len(trials(storage, "static")) == drawn
-    assert [progress.doing for progress in follow.told] == ["finished"]
+    assert [progress.event for progress in follow.told] == [FINISHED]
 
 
 @pytest.fixture
@@ -186,11 +182,11 @@ def test_what_was_timed_on_a_busy_machine_is_timed_again_in_the_end(
     let_machine_be(False, monkeypatch)
     follow = Following()
     found = search(QUICK, trials=3, storage=rough, report=follow)
-    told = [progress for progress in follow.told if progress.doing != WAITING]
-    assert [progress.doing for progress in told] == [
-        "looking whether the machine is quiet now", "timing 3 designs in turn", "finished"
-    ]  # fmt: skip
-    assert [progress.marked for progress in told] == [3, 3, 0]
+    waiting = Kind.WAITING_FOR_DEVICE
+    told = [progress for progress in follow.told if progress.event.kind != waiting]
+    timing = Event(kind=Kind.TIMING, designs=3, fraction=0.0)
+    assert [progress.event for progress in told] == [CHECKING, timing, FINISHED]
+    assert [progress.flagged for progress in told] == [3, 3, 0]
     assert set(readings(rough).values()) == {2}
     values = [entry.metrics["latency_ms"] for entry in found.entries]
     assert {(value.noisy, value.readings) for value in values} == {(False, 1)}
@@ -205,8 +201,8 @@ def test_on_a_machine_that_is_busy_still_it_is_only_told(
     let_machine_be(True, monkeypatch)
     follow = Following()
     search(QUICK, trials=3, storage=rough, report=follow)
-    assert [(progress.doing, progress.marked) for progress in follow.told] == [
-        ("looking whether the machine is quiet now", 3), ("finished", 3)
+    assert [(progress.event, progress.flagged) for progress in follow.told] == [
+        (CHECKING, 3), (FINISHED, 3)
     ]  # fmt: skip
     assert set(readings(rough).values()) == {1}
 
@@ -222,30 +218,30 @@ def test_it_is_timed_once_more_and_not_again_and_again(
     two = FinalTiming(designs=2, quiet_seconds=0.0)
     search(QUICK, trials=3, storage=rough, report=follow, final_timing=two)
     assert sorted(readings(rough).values()) == [1, 2, 2]
-    assert follow.told[-1].marked == 3
+    assert follow.told[-1].flagged == 3
 
 
 def test_no_trial_begins_after_the_time_is_up(storage: str) -> None:
     follow = Following()
     found = search(STATIC, trials=3, storage=storage, timeout=0.0, report=follow)
-    assert (found.entries, follow.last) == ((), "time is up")
+    assert (found.entries, follow.last) == ((), End.TIMEOUT)
     assert len(search(STATIC, trials=3, storage=storage).entries) == 3
 
 
 def test_an_interrupted_trial_is_taken_up_again(storage: str) -> None:
     def training_the_third(progress: object) -> bool:
         told = follow.told[-1]
-        return (told.complete, told.doing) == (2, "training")
+        return (told.complete, told.event.kind) == (2, Kind.TRAINING)
 
     follow = Following(training_the_third)
     with pytest.raises(KeyboardInterrupt):
         search(TINY, trials=4, storage=storage, report=follow)
     left = trials(storage, "tiny")[-1]
-    assert left.state == INTERRUPTED
+    assert left.state == TrialState.INTERRUPTED
     before = measured(storage)
     search(TINY, trials=3, storage=storage)
     after = trials(storage, "tiny")
-    assert (after[-1].design, after[-1].state) == (left.design, COMPLETE)
+    assert (after[-1].design, after[-1].state) == (left.design, TrialState.COMPLETE)
     assert [key for key in measured(storage) if key not in before] == [
         (left.design, "accuracy", rows(storage, StudyRow)[0].metrics["accuracy"]["protocol"])
     ]
@@ -283,8 +279,10 @@ def test_what_runs_can_be_an_objective_and_a_constraint(storage: str, tmp_path: 
 
 
 def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage: str) -> None:
-    text = ruled("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
+    text = with_rules("{match: '*', groups: [1, 2]}", model="tests.space.networks:Strange")
     told: list[Progress] = []
     search(space(text.replace("{width: 8}", "{}")), trials=1, storage=storage, report=told.append)
-    (note,) = next(progress.notes for progress in told if not progress.counts.get(COMPLETE))
+    (note,) = next(
+        progress.notes for progress in told if not progress.counts.get(TrialState.COMPLETE)
+    )
     assert note.startswith("flops leave out operators that are not counted: aten::")

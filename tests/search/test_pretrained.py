@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dsx import search
+from dsx.analysis import TrialState
 from dsx.conv import ConvSpec
 from dsx.errors import SpaceError
 from dsx.measure import Candidate
 from dsx.space import load_space
-from dsx.store.database.schema import REJECTED
 from dsx.store.studies.read import front
 from dsx.train import predict
 from tests.search.looking import measured, trials
@@ -110,7 +110,7 @@ def test_a_head_of_other_classes_stays_fresh(trained: Trained, tmp_path: Path) -
     state = load_file(trained.file)
     state["head.bias"] = torch.zeros(3)
     save_file(state, file)
-    with pytest.raises(SpaceError, match=re.escape("head.bias is 3, not 10 (to leave")):
+    with pytest.raises(SpaceError, match=re.escape("head.bias is 3, not 10 (to skip")):
         load_space(begun_with(TINY, str(file), tmp_path))
     space = load_space(begun_with(TINY, f"{{file: {file}, skip: head.*}}", tmp_path))
     assert torch.equal(space.network().get_parameter("stem.0.weight"), state["stem.0.weight"])
@@ -143,5 +143,5 @@ def test_a_bad_start_is_not_trained(trained: Trained, storage: str, tmp_path: Pa
     text = "objectives: {accuracy: maximize, params: minimize}"
     bound = text + '\nconstraints: {projected_accuracy: ">= 99%"}'
     search(varied(begun, folder, text, bound), trials=2, storage=storage)
-    reasons = [row.reason for row in trials(storage, "tiny") if row.state == REJECTED]
+    reasons = [row.reason for row in trials(storage, "tiny") if row.state == TrialState.REJECTED]
     assert reasons and set(reasons) == {"breaks the constraint on projected_accuracy"}

@@ -10,17 +10,17 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from dsx import front
+from dsx.activity import End, Event, Kind
 from dsx.errors import StorageError
 from dsx.measure import this_device
-from dsx.search.evaluator import WAITING
 from dsx.search.plan import make_plan
-from dsx.search.refine import DEFAULT_LIMITS, TIED, Limits, Refinement, refine_study, reseeded
+from dsx.search.refine import DEFAULT_LIMITS, Limits, Refinement, refine_study, reseeded
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import LeaseRow, MeasurementRow, StudyRow
 from dsx.store.lease.lease import Intervals, claim
 from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.studies.read import find_study
+from dsx.store.studies.study import find_study
 from dsx.store.weights.weights import Weights
 from tests.cli.running import INTERRUPT, dsx, start, until
 from tests.search.again import change, copy_to, leave_open, let_machine_be, mark, readings, searched
@@ -59,29 +59,29 @@ def refinement(
 
 @pytest.mark.timing
 def test_contested_designs_are_timed_in_turn(storage: str) -> None:
-    doing: list[str] = []
+    events: list[Event] = []
     before = readings(storage, "accuracy")
     limits = Limits(readings=3, seeds=1)
-    found = refine_study("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
+    found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
     # Readings that this machine has spoilt do not count, and are taken once more.
     assert (found.before, found.trained) == (3, 0)
     assert found.timed >= 6
-    assert found.end == TIED
-    did = [words for words in doing if words != WAITING]
-    assert did[:2] == ["timing 3 designs in turn"] * 2
-    assert all(words.startswith("timing ") for words in did)
+    assert found.end == End.TIED
+    did = [event for event in events if event.kind != Kind.WAITING_FOR_DEVICE]
+    assert [event.designs for event in did[:2]] == [3, 3]
+    assert {event.kind for event in did} == {Kind.TIMING}
     assert min(readings(storage).values()) == 3
     assert readings(storage, "accuracy") == before
     assert found.failed == {}
 
 
 def test_contested_designs_are_trained_with_fresh_seeds(storage: str) -> None:
-    doing: list[str] = []
+    events: list[Event] = []
     limits = Limits(readings=1, seeds=2)
-    found = refine_study("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
+    found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
     assert (found.timed, found.trained) == (0, 3)
-    assert {words for words in doing if words.endswith("with seed 1")} == {
-        f"training #{entry.trial} with seed 1" for entry in found.front.entries
+    assert {event.design for event in events if (event.kind, event.seed) == (Kind.TRAINING, 1)} == {
+        entry.id for entry in found.front.entries
     }
     numbers: dict[str, list[float]] = {}
     for row in rows(storage, MeasurementRow):
@@ -117,14 +117,14 @@ def test_a_damaged_checkpoint_of_a_seed_is_ignored(
 
 @pytest.mark.timing
 def test_what_less_time_was_spent_on_comes_next(storage: str) -> None:
-    doing: list[str] = []
+    events: list[Event] = []
     limits = Limits(readings=3, seeds=2)
-    found = refine_study("quick", FOR_LONG, storage=storage, doing=doing.append, limits=limits)
+    found = refine_study("quick", FOR_LONG, storage=storage, on_status=events.append, limits=limits)
     assert found.timed >= 6
     assert found.trained == 3
-    first, second, *_ = [words for words in doing if words != WAITING]
-    assert first == "timing 3 designs in turn"
-    assert second.startswith("training #")
+    first, second, *_ = [event for event in events if event.kind != Kind.WAITING_FOR_DEVICE]
+    assert (first.kind, first.designs) == (Kind.TIMING, 3)
+    assert second.kind == Kind.TRAINING
 
 
 def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(tmp_path: Path) -> None:
@@ -138,13 +138,13 @@ def test_a_design_that_cannot_be_trained_is_reported_and_not_tried_again(tmp_pat
     assert found.trained == 2
     assert found.failed == {entry.id: "seed 1: KeyError: 'broken'" for entry in found.front.entries}
     assert set(readings(storage, "accuracy").values()) == {1}
-    assert found.end == TIED
+    assert found.end == End.TIED
 
 
 def test_nothing_is_begun_when_time_is_up(storage: str) -> None:
     before = measured(storage)
     found = refinement(storage, seconds=0.0)
-    assert (found.end, found.timed, found.trained) == ("time is up", 0, 0)
+    assert (found.end, found.timed, found.trained) == (End.TIMEOUT, 0, 0)
     assert measured(storage) == before
     assert (found.before, len(found.front.contested)) == (3, 3)
 
@@ -193,18 +193,18 @@ def test_no_more_is_timed_in_turn_than_there_is_time_for(tmp_path: Path) -> None
     space = varied(QUICK, tmp_path, "budget_seconds: 0.05", "budget_seconds: 5.0")
     storage = searched(space, tmp_path)
     change(storage, leave_open)
-    doing: list[str] = []
+    events: list[Event] = []
     refine_study(
-        "quick", 10.0, storage=storage, doing=doing.append, limits=Limits(readings=2, seeds=1)
+        "quick", 10.0, storage=storage, on_status=events.append, limits=Limits(readings=2, seeds=1)
     )
     # As far as it knows then, each takes half of the time.
-    assert doing[0] == "timing 2 designs in turn"
+    assert (events[0].kind, events[0].designs) == (Kind.TIMING, 2)
 
 
 def test_exact_numbers_are_not_contested(tmp_path: Path) -> None:
     storage = searched(STATIC, tmp_path)
     found = refinement(storage)
-    assert (found.end, found.before, found.timed) == ("nothing is contested", 0, 0)
+    assert (found.end, found.before, found.timed) == (End.DECIDED, 0, 0)
 
 
 def test_the_newest_study_is_settled_if_none_is_named(storage: str) -> None:
@@ -323,7 +323,7 @@ def test_dsx_refine_reports_what_it_measured(storage: str, tmp_path: Path) -> No
     ended = dsx("refine", "--for", "2s", "--json", folder=tmp_path)
     assert ended.code == 0, ended
     *_, line = ended.err.splitlines()
-    assert line.startswith("time is up: 3 contested pairs before, ")
+    assert line.startswith("time budget exhausted: 3 contested pairs before, ")
     assert len(ended.json["designs"]) == 3
     after = Counter(row.metric for row in rows(storage, MeasurementRow))
     said = re.search(r"timed (\d+) times and trained (\d+) times", line)

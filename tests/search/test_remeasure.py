@@ -1,24 +1,18 @@
 """Timing again: new readings beside the old ones, in turn, of what can be built again."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from dsx import front
+from dsx.activity import Event, Kind, OnStatus, ignore_status
 from dsx.errors import TrialFailed
 from dsx.measure import this_device
 from dsx.search.design.selection import design_of
-from dsx.search.evaluator import WAITING
-from dsx.search.plan import Plan, make_plan
-from dsx.search.remeasure import marked, remeasure
-from dsx.space.space import build_space
-from dsx.store.database.engine import open_database
+from dsx.search.remeasure import flagged_designs, remeasure
 from dsx.store.database.schema import MeasurementRow
-from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.studies.read import find_study
-from dsx.store.weights.weights import Weights
+from dsx.store.studies.study import Study
 from tests.measure.facts import deployed
 from tests.search.again import (
     change,
@@ -29,6 +23,7 @@ from tests.search.again import (
     searched,
 )
 from tests.search.looking import measured, moved, rows
+from tests.search.opening import reopened
 from tests.search.spaces import LEARNED, STATIC, varied
 
 HERE = this_device().fingerprint
@@ -43,21 +38,13 @@ def storage(open_study: str, tmp_path: Path) -> str:
 def again(
     storage: str,
     study: str,
-    doing: Callable[[str], None] = lambda words: None,
+    on_status: OnStatus = ignore_status,
     in_turn: int = 8,
 ) -> list[str]:
     """Time all designs of a study again."""
-    plan, measurements, weights = opened(storage, study)
+    plan, opened = reopened(storage, study)
     designs = [design_of(plan.space, entry) for entry in front(study, storage=storage).entries]
-    return remeasure(designs, ["latency_ms"], plan, measurements, weights, doing, in_turn)
-
-
-def opened(storage: str, study: str) -> tuple[Plan, MeasurementStore, Weights]:
-    """Open a study as a command does."""
-    measurements = MeasurementStore(open_database(storage, create=True), this_device())
-    row = find_study(measurements.engine, study)
-    plan = make_plan(build_space(study, study, row.space_text), measurements)
-    return plan, measurements, Weights(measurements.engine, storage, study, plan.training)
+    return remeasure(designs, ["latency_ms"], plan, opened, on_status, in_turn)
 
 
 def test_new_readings_lie_beside_the_old(storage: str) -> None:
@@ -75,11 +62,14 @@ def test_new_readings_lie_beside_the_old(storage: str) -> None:
 
 
 def test_many_are_timed_a_few_at_once(storage: str) -> None:
-    doing: list[str] = []
-    assert len(again(storage, "quick", doing.append, in_turn=2)) == 3
+    events: list[Event] = []
+    assert len(again(storage, "quick", events.append, in_turn=2)) == 3
     # Another process of this machine may time just now.
-    did = [words for words in doing if words != WAITING]
-    assert did == ["timing 2 designs in turn", "timing a design"]
+    timings = [event for event in events if event.kind != Kind.WAITING_FOR_DEVICE]
+    assert timings == [
+        Event(kind=Kind.TIMING, designs=2, fraction=0.0),
+        Event(kind=Kind.TIMING, designs=1, fraction=2 / 3),
+    ]
 
 
 FAULTS = {
@@ -96,12 +86,12 @@ def test_interleaved_readings_of_a_foreign_metric_are_checked(tmp_path: Path) ->
     objectives = ", ".join(f"'{metric}': minimize" for metric in metrics)
     space = varied(STATIC, tmp_path, "params: minimize", f"params: minimize, {objectives}")
     storage = searched(space, tmp_path, trials=3)
-    plan, measurements, weights = opened(storage, "static")
+    plan, study = reopened(storage, "static")
     designs = [design_of(plan.space, entry) for entry in front("static", storage=storage).entries]
     before = measured(storage)
     for metric, fault in metrics.items():
         with pytest.raises(TrialFailed, match=fault):
-            remeasure(designs, [metric], plan, measurements, weights, lambda words: None)
+            remeasure(designs, [metric], plan, study, ignore_status)
     assert measured(storage) == before
 
 
@@ -130,20 +120,20 @@ def test_learned_shapes_are_those_of_the_weights_or_left_out(
     assert again(storage, "learned") == [baseline]
     assert readings(storage) == {baseline: 3, learned: 2}
     # Weights of a network that has changed since.
-    opened(storage, "learned")[-1].save(learned, torch.nn.Linear(1, 1))
+    Study.open(storage, "learned", writable=True).weights.save(learned, torch.nn.Linear(1, 1))
     assert again(storage, "learned") == [baseline]
 
 
 @pytest.mark.parametrize("noisy", [True, False])
 def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -> None:
     entries = front("quick", storage=storage).entries
-    assert marked(front("quick", storage=storage), HERE) == []
+    assert flagged_designs(front("quick", storage=storage), HERE) == []
     ids = [entry.id for entry in entries]
     change(storage, mark(*ids[1:], noisy=noisy))
     found = front("quick", storage=storage)
     assert {found.membership[one] for one in ids} == {"possible"}
-    assert {entry.id for entry in marked(found, HERE)} == set(ids[1:])
-    assert marked(found, "another device") == []
+    assert {entry.id for entry in flagged_designs(found, HERE)} == set(ids[1:])
+    assert flagged_designs(found, "another device") == []
 
     def surely_off(row: MeasurementRow) -> None:
         if row.design == ids[1]:
@@ -151,7 +141,7 @@ def test_what_is_marked_is_what_may_be_on_the_front(storage: str, noisy: bool) -
             row.value = row.low = row.high = worst
 
     change(storage, surely_off)
-    assert [entry.id for entry in marked(front("quick", storage=storage), HERE)] == ids[2:]
+    assert [entry.id for entry in flagged_designs(front("quick", storage=storage), HERE)] == ids[2:]
 
 
 def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
@@ -173,7 +163,7 @@ def test_the_baseline_is_marked_too_wherever_it_stands(storage: str) -> None:
     change(storage, surely_better)
     found = front("quick", storage=storage)
     assert baseline not in {entry.id for entry in (*found.on_front, *found.possible)}
-    assert [entry.id for entry in marked(found, HERE)] == [baseline]
+    assert [entry.id for entry in flagged_designs(found, HERE)] == [baseline]
 
 
 def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None:
@@ -181,5 +171,5 @@ def test_what_another_device_measured_cannot_be_timed_here(storage: str) -> None
     change(storage, mark(*ids))
     other = moved(storage, "quick", ids[2:])
     found = front("quick", storage=storage, mix_devices=True)
-    assert {entry.id for entry in marked(found, HERE)} == set(ids[:2])
-    assert [entry.id for entry in marked(found, other)] == ids[2:]
+    assert {entry.id for entry in flagged_designs(found, HERE)} == set(ids[:2])
+    assert [entry.id for entry in flagged_designs(found, other)] == ids[2:]

@@ -31,9 +31,9 @@ def told(storage: str) -> list[tuple[int, str, object]]:
 @pytest.mark.parametrize("space", [STATIC, LEARNED])
 def test_the_parameters_of_a_design_draw_it(storage: str, space: object) -> None:
     loaded = load_space(str(space))
-    store = StudySampler(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
+    sampler = StudySampler(open_database(storage, create=True), "s", loaded.file.objectives, seed=0)
     for _ in range(5):
-        design = loaded.sample(store.ask(at_random=True).pick)
+        design = loaded.sample(sampler.ask(at_random=True).pick)
         found = parameters(loaded, design)
         assert found is not None
         assert _drawn(loaded, found) == design.id

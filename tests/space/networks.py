@@ -1,4 +1,4 @@
-"""Networks to redesign: one with whatever makes slots hard, and some that cannot be used."""
+"""Networks to be redesigned: one with every kind of slot, and some that dsx rejects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dsx.data import Data, open_data
 
 
 class Tangle(nn.Module):
-    """A convolution called twice, one with two names, containers in containers, all geometries.
+    """Network with all geometries, nested containers, and a convolution with two names and calls.
 
     Maps (B, 3, 12, 12) to (B, 5).
     """
@@ -51,11 +51,11 @@ class Tangle(nn.Module):
 
 
 TANGLE_SLOTS = ["stem.in.0", "twice", "parts.0", "grouped", "dilated", "oblong", "even"]
-"""Its slots in the order of their first call."""
+"""Slots of `Tangle` in the order of their first call."""
 
 
 class Tiny(nn.Module):
-    """Two convolutions of which the first is 1 x 1, for digits."""
+    """Two convolutions for digits, of which the first is pointwise."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class LeNet(nn.Sequential):
 
 
 class Plain(nn.Sequential):
-    """Three convolutions without batch norm and a mean over all pixels, for digits."""
+    """Three convolutions without batch norm, and a global mean, for digits."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -97,7 +97,7 @@ class Plain(nn.Sequential):
 
 
 class Branching(nn.Module):
-    """A network that torch.fx cannot follow: what it does depends on the numbers.
+    """Network that torch.fx cannot trace, since its control flow depends on the data.
 
     Maps (B, 3, H, W) to (B, 5).
     """
@@ -115,7 +115,7 @@ class Branching(nn.Module):
 
 
 class Frames(nn.Module):
-    """A network that works on the rows of an image as a batch of their own."""
+    """Network that folds the rows of an image into the batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class NoSlots(nn.Module):
 
 
 class Functional(nn.Module):
-    """A convolution that is no module."""
+    """Convolution that is not computed by a module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Functional(nn.Module):
 
 
 class Strange(Tiny):
-    """A network with an operator that no counter knows."""
+    """Network with an operator that no counter supports."""
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = torch.fft.fft(super().forward(x)).real
@@ -162,21 +162,21 @@ class Strange(Tiny):
 
 
 class Raises(Tiny):
-    """A network whose forward fails in its own way."""
+    """Network whose forward raises an exception."""
 
     def forward(self, x: Tensor) -> Tensor:
         raise LookupError("first line\n  second line")
 
 
 class WrongInput(Tiny):
-    """A network for images with more channels."""
+    """Network for images with more channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(torch.cat([x, x], 1))
 
 
 class TwoOutputs(Tiny):
-    """A network that returns two tensors."""
+    """Network that returns two tensors."""
 
     def forward(self, x: Tensor) -> Tensor:
         out = super().forward(x)
@@ -184,7 +184,7 @@ class TwoOutputs(Tiny):
 
 
 class Uncopyable(Tiny):
-    """A network that holds a tensor in the middle of a computation."""
+    """Network that holds a tensor that is not a leaf of the autograd graph."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,18 +192,18 @@ class Uncopyable(Tiny):
 
 
 def half_normed() -> nn.Module:
-    """Build two convolutions for digits, a BN after the first."""
+    """Build two convolutions for digits, the first of which has a batch norm."""
     convs = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 10, 6)
     return nn.Sequential(convs[0], nn.BatchNorm2d(2), convs[1], nn.Flatten())
 
 
 def no_module() -> str:
-    """Build something that is not a network."""
+    """Return an object that is not a network."""
     return "a network"
 
 
 def not_buildable() -> nn.Module:
-    """Fail to build a network."""
+    """Raise an exception."""
     raise KeyError("no\nsuch thing")
 
 
@@ -211,7 +211,7 @@ NUMBER = 3
 
 
 class Tied(Tiny):
-    """Two convolutions that share one weight, and one that stands by itself."""
+    """Two convolutions that share one weight, and one that does not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class Tied(Tiny):
 
 
 class Hooked(Tiny):
-    """One convolution with a hook on it, and one whose weight the network's own code reads."""
+    """One convolution with a hook, and one whose weight is read by code of the network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ def double(module: nn.Module, given: object, output: Tensor) -> Tensor:
 
 
 class OldNorm(Tiny):
-    """A convolution whose weight a hook computes in each forward pass."""
+    """Convolution whose weight is computed by a hook in each forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,7 +249,7 @@ class OldNorm(Tiny):
 
 
 class Listed(nn.Module):
-    """A convolution in a plain list, which torch does not see."""
+    """Convolution in a plain list, where torch does not find it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -262,7 +262,7 @@ class Listed(nn.Module):
 
 
 class Lazy(nn.Module):
-    """A network whose weights get their shape from the first input."""
+    """Network with lazy weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -279,28 +279,28 @@ class Lazy(nn.Module):
 
 @dataclass
 class Outputs:
-    """What networks for several tasks return."""
+    """Output object with logits."""
 
     logits: Tensor
     hidden: Tensor
 
 
 class Wrapped(Tiny):
-    """A network that returns its logits in an object."""
+    """Network that returns its logits in an object."""
 
     def forward(self, x: Tensor) -> Tensor:
         return Outputs(logits=super().forward(x), hidden=x)  # type: ignore[return-value]
 
 
 class Squeezing(Tiny):
-    """A network that loses the batch where it holds one image."""
+    """Network that removes the batch dimension for a single image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).squeeze()
 
 
 class Batched(Tiny):
-    """A network that fails for a batch of one image."""
+    """Network that raises an exception for a single image."""
 
     def forward(self, x: Tensor) -> Tensor:
         if len(x) == 1:
@@ -309,7 +309,7 @@ class Batched(Tiny):
 
 
 class TwoInputs(Tiny):
-    """A network that needs two inputs."""
+    """Network that requires two inputs."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(x * mask)
@@ -326,7 +326,7 @@ def random() -> nn.Module:
 
 
 class Skipper(Tiny):
-    """A network that goes around what is no nn.Conv2d."""
+    """Network that bypasses any module that is not an nn.Conv2d."""
 
     def features(self, x: Tensor) -> Tensor:
         for layer in (self.mix, self.conv):
@@ -336,7 +336,7 @@ class Skipper(Tiny):
 
 
 class Late(nn.Module):
-    """A network that makes its head in its first forward pass."""
+    """Network that creates its head in its first forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -352,7 +352,7 @@ class Late(nn.Module):
 
 
 class ListedHead(nn.Module):
-    """A linear layer in a plain list."""
+    """Linear layer in a plain list."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -365,14 +365,14 @@ class ListedHead(nn.Module):
 
 
 class OneByOne(Tiny):
-    """A network that goes through the batch image by image."""
+    """Network that processes the images of a batch one by one."""
 
     def features(self, x: Tensor) -> Tensor:
         return torch.cat([super(OneByOne, self).features(part) for part in torch.split(x, 1)])
 
 
 class Encoder(nn.Module):
-    """A convolution and torch's own transformer layer."""
+    """Convolution and transformer encoder layer of torch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -387,13 +387,13 @@ class Encoder(nn.Module):
 
 
 def doubled(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Convolve and double, in place of a forward."""
+    """Replacement of a forward, which doubles the output."""
     out: Tensor = 2 * F.conv2d(x, conv.weight, conv.bias, padding=1)
     return out
 
 
 class Patched(Tiny):
-    """A convolution with a forward of its own, and one with a backward hook."""
+    """Convolution with a replaced forward, and one with a backward hook."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -402,7 +402,7 @@ class Patched(Tiny):
 
 
 class Autocast(Tiny):
-    """A network that computes in bfloat16 by itself."""
+    """Network that computes in bfloat16."""
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -410,7 +410,7 @@ class Autocast(Tiny):
 
 
 class Bracketed(nn.Module):
-    """A network with names that mean something to a shell."""
+    """Network with module names that contain special characters of a shell."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -424,7 +424,7 @@ class Bracketed(nn.Module):
 
 
 class Auxiliary(Tiny):
-    """A network with a second output while it is trained."""
+    """Network with a second output in train mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         out = super().forward(x)
@@ -432,7 +432,7 @@ class Auxiliary(Tiny):
 
 
 class Reading(Tiny):
-    """Code that reads a weight and that torch.fx cannot follow."""
+    """Network that reads a weight and has data-dependent control flow."""
 
     def features(self, x: Tensor) -> Tensor:
         if x.sum() > 1e9:
@@ -441,7 +441,7 @@ class Reading(Tiny):
 
 
 class Shuffling(Tiny):
-    """Shuffles channels by the number of groups that it finds in a convolution, as ShuffleNet."""
+    """Network that shuffles channels by the groups of a convolution, as ShuffleNet does."""
 
     def features(self, x: Tensor) -> Tensor:
         assert not self.conv.transposed and not any(self.conv.output_padding)
@@ -459,24 +459,24 @@ class Loud(Tiny):
 
 
 class Drawing(Tiny):
-    """A network that draws from Python's random numbers while it is trained."""
+    """Network that draws random numbers of Python in train mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * (chance() if self.training else 1)
 
 
 def frozen() -> nn.Module:
-    """Build a network that cannot be trained."""
+    """Build a network without trainable weights."""
     return Tiny().requires_grad_(False)
 
 
 def exits() -> nn.Module:
-    """Leave Python, as scripts that read a command line do."""
+    """Exit from Python, as scripts that parse a command line may do."""
     raise SystemExit(2)
 
 
 def changes_its_argument(widths: list[int]) -> nn.Module:
-    """Build a network from a list that is empty afterwards."""
+    """Build a network, and empty the list that is its argument."""
     return Tiny(widths.pop())
 
 
@@ -484,12 +484,12 @@ ONE = Wrapped()
 
 
 def the_same() -> nn.Module:
-    """Give the same network each time."""
+    """Return the same network in each call."""
     return ONE
 
 
 class Widths(nn.Module):
-    """A network with numbers of one type in all of its modules, as width schedules give them.
+    """Network with numbers of one type in all of its modules, as computed by width schedules.
 
     Args:
         number: Type of the numbers.
@@ -513,12 +513,12 @@ class Widths(nn.Module):
 
 
 def plain_widths() -> nn.Module:
-    """A network of the same sizes, in numbers of Python."""
+    """Build the same network with Python numbers."""
     return Widths(int)
 
 
 def numpy_data() -> Data:
-    """The digits, described with numbers of numpy."""
+    """Return the digits, described with numpy numbers."""
     digits = open_data("digits", {})
     return Data(
         load=digits.load,
@@ -528,7 +528,7 @@ def numpy_data() -> Data:
 
 
 class ReturnsNothing(Tiny):
-    """A network whose own methods return nothing and whose BN is never trained."""
+    """Network whose overridden methods return None and whose batch norm is never in train mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -539,7 +539,7 @@ class ReturnsNothing(Tiny):
         return out
 
     def train(self, mode: bool = True) -> None:  # type: ignore[override]
-        """Set the mode of all but the BN."""
+        """Set the mode of all modules except the batch norm."""
         super().train(mode)
         self.norm.eval()
 
@@ -557,7 +557,7 @@ class ReturnsNothing(Tiny):
 
 
 class ReturnsNothingUntraced(ReturnsNothing):
-    """The same, where torch.fx cannot follow it, so that it is deployed as it is."""
+    """Variant that torch.fx cannot trace, so that it is deployed without a trace."""
 
     def features(self, x: Tensor) -> Tensor:
         return super().features(x if x.sum() > -1e9 else -x)
@@ -570,10 +570,10 @@ def applied(module: nn.Module, x: Tensor) -> Tensor:
 
 
 class KeepsFunction(nn.Module):
-    """Keeps a function that uses the network itself.
+    """Network that holds a function that refers to the network.
 
     Args:
-        way: How the function is kept.
+        way: Kind of the function.
     """
 
     def __init__(self, way: str) -> None:
@@ -600,7 +600,7 @@ class KeepsFunction(nn.Module):
 
 
 class CallsForward(nn.Module):
-    """Calls the forward of one convolution, and uses the weight of another one."""
+    """Network that calls the forward of one convolution, and uses the weight of another one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -615,7 +615,7 @@ class CallsForward(nn.Module):
 
 
 class ComputesWithWeights(nn.Module):
-    """Computes with weights of convolutions that it does not call, and with one of its own."""
+    """Network that uses weights of convolutions without calling them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -628,7 +628,7 @@ class ComputesWithWeights(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.conv2d(x, self.halved.weight * 0.5)
         x = F.conv2d(x, self.masked.weight * self.mask * torch.ones(3))
-        # Code that torch.fx cannot follow.
+        # Control flow that torch.fx cannot trace.
         x = x if x.sum() > 0 else -x
         x = F.conv2d(x, self.own, padding=1) * self.read.weight.mean()
         out: Tensor = self.head(self.read(x).mean((2, 3)))
@@ -636,7 +636,7 @@ class ComputesWithWeights(nn.Module):
 
 
 class SecondReference(nn.Module):
-    """Calls a convolution by an attribute that torch does not search for modules.
+    """Network that calls a convolution by an attribute that torch does not search for modules.
 
     Args:
         way: Kind of the attribute.
@@ -660,12 +660,12 @@ class SecondReference(nn.Module):
 
 
 def second_reference() -> nn.Module:
-    """Build a network that keeps a convolution in a plain dict too."""
+    """Build a network that also holds a convolution in a plain dict."""
     return SecondReference("dict")
 
 
 class Caller:
-    """An object that calls a module and is no module itself."""
+    """Object that calls a module and is not a module itself."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module

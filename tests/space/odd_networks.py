@@ -1,4 +1,4 @@
-"""Networks for digits that break what dsx takes for granted, each in one way."""
+"""Networks for digits, each of which violates one assumption of dsx."""
 
 import random
 import sys
@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 
 class Odd(nn.Module):
-    """Two convolutions and a batch norm, with nothing odd yet."""
+    """Two convolutions and a batch norm; the base class of all networks below."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Odd(nn.Module):
 
 
 class Dropping(Odd):
-    """Dropout that eval mode does not switch off."""
+    """Dropout that is active in eval mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.dropout(super().forward(x), 0.3)
@@ -49,21 +49,21 @@ class Chance(Odd):
 
 
 class Seldom(Odd):
-    """Random in every third call or so, in any mode."""
+    """Output that is random in about every third call, in any mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * (2 if torch.rand(()) < 0.3 else 1)
 
 
 class SeldomPython(Odd):
-    """The same, by a generator of numpy."""
+    """Output that is random in some calls, by a generator of numpy."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * (2 if np.random.rand() < 0.3 else 1)
 
 
 class Counting(Odd):
-    """A count of calls that changes nothing before the fourth call."""
+    """Count of calls that changes the output from the fourth call."""
 
     last = 4.0
 
@@ -78,20 +78,20 @@ class Counting(Odd):
 
 
 class CountingOnly(Counting):
-    """A count of calls that changes nothing."""
+    """Count of calls that does not change the output."""
 
     last = float("inf")
 
 
 class Constant(Odd):
-    """The image is not looked at."""
+    """Output that does not depend on the image."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(torch.ones_like(x))
 
 
 class ZeroHead(Odd):
-    """A head that begins with zeros."""
+    """Head that is initialised with zeros."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,14 +99,14 @@ class ZeroHead(Odd):
 
 
 class NoNumber(Odd):
-    """NaN for any image."""
+    """NaN for all images."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * float("nan")
 
 
 class Logarithm(Odd):
-    """NaN for images that are not positive."""
+    """NaN for images with negative values."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(torch.log(x + 1e-3))
@@ -116,12 +116,12 @@ class AlwaysTraining(Odd):
     """A train() that ignores the mode."""
 
     def train(self, mode: bool = True) -> "AlwaysTraining":
-        """Stay in train mode."""
+        """Set train mode."""
         return super().train(True)
 
 
 class BatchStatistics(Odd):
-    """A batch norm that keeps no running statistics."""
+    """Batch norm without running statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,14 +129,14 @@ class BatchStatistics(Odd):
 
 
 class Mixing(Odd):
-    """Code that mixes the images of a batch."""
+    """Code that combines the images of a batch."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x - x.mean(0, keepdim=True))
 
 
 class Forgetting(Odd):
-    """A buffer that training changes and the state dict leaves out."""
+    """Buffer that training changes and that is not in the state dict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,22 +150,22 @@ class Forgetting(Odd):
 
 
 class NoState(Odd):
-    """A state_dict() that returns nothing."""
+    """A state_dict() that returns None."""
 
     def state_dict(self, *args: Any, **named: Any) -> Any:
-        """Return nothing."""
+        """Return None."""
 
 
 class PartOfState(Odd):
-    """A state_dict() that returns a part."""
+    """A state_dict() that returns only a part of the weights."""
 
     def state_dict(self, *args: Any, **named: Any) -> Any:
-        """Return the head's."""
+        """Return the weights of the head."""
         return self.head.state_dict()
 
 
 class Extra(Odd):
-    """A dict alongside the tensors of the state dict, which changes in training."""
+    """Dict in the state dict that changes in training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,27 +176,27 @@ class Extra(Odd):
         return super().forward(x) + self.steps
 
     def get_extra_state(self) -> Any:
-        """Return the steps, in words whose length changes."""
+        """Return the number of steps as text of varying length."""
         return {"steps": self.steps, "words": "x" * self.steps}
 
     def set_extra_state(self, state: Any) -> None:
-        """Take over the steps."""
+        """Set the number of steps."""
         self.steps = state["steps"]
 
 
 class ExtraObject(Odd):
-    """An object alongside the tensors of the state dict."""
+    """Object of a user-defined kind in the state dict."""
 
     def get_extra_state(self) -> Any:
-        """Return an object that only its own code can read."""
+        """Return an object that cannot be loaded safely."""
         return Odd
 
     def set_extra_state(self, state: Any) -> None:
-        """Do nothing."""
+        """Ignore the object."""
 
 
 class Complex(Odd):
-    """A complex buffer."""
+    """Complex buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class Complex(Odd):
 
 
 class SparseGradient(Odd):
-    """An embedding with sparse gradients."""
+    """Embedding with sparse gradients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,7 +221,7 @@ class SparseGradient(Odd):
 
 
 class SparseWeight(Odd):
-    """A sparse parameter."""
+    """Sparse parameter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -229,7 +229,7 @@ class SparseWeight(Odd):
 
 
 class Viewing(Odd):
-    """A view that needs contiguous images."""
+    """View that requires contiguous images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -241,14 +241,14 @@ class Viewing(Odd):
 
 
 class FloatConstant(Odd):
-    """A constant of float32 in the forward."""
+    """A float32 constant in the forward."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x + torch.full((1,), 0.5))
 
 
 class NormedVector(Odd):
-    """A batch norm of vectors, which one image alone cannot train."""
+    """Batch norm of vectors, which cannot be trained with a single image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -260,7 +260,7 @@ class NormedVector(Odd):
 
 
 class Overwriting(Odd):
-    """A forward that overwrites what its gradients need."""
+    """In-place operation on a tensor that is required for the gradients."""
 
     def forward(self, x: Tensor) -> Tensor:
         features = torch.sigmoid(self.body(x))
@@ -280,19 +280,19 @@ def parallel() -> nn.Module:
 
 
 def averaged() -> nn.Module:
-    """Build an average of compiled networks."""
+    """Build an averaged model of a compiled network."""
     return AveragedModel(compiled())
 
 
 def parallel_part() -> nn.Module:
-    """Build a network of which a part is in DataParallel."""
+    """Build a network with a module in DataParallel."""
     network = Odd()
     network.body = nn.DataParallel(network.body)  # type: ignore[assignment]
     return network
 
 
 def compiled_part() -> nn.Module:
-    """Build a network of which a part is compiled."""
+    """Build a network with a compiled module."""
     network = Odd()
     network.body = torch.compile(network.body)  # type: ignore[assignment]
     return network
@@ -307,11 +307,11 @@ def exported() -> nn.Module:
 
 
 class FullyShardedDataParallel(Odd):
-    """Name of the wrapper of torch that needs several processes."""
+    """Network with the class name of a wrapper of torch that requires several processes."""
 
 
 def traced() -> nn.Module:
-    """Build a network that torch.fx has written."""
+    """Build a network with torch.fx."""
     return torch.fx.symbolic_trace(Odd())
 
 
@@ -322,23 +322,23 @@ def scripted() -> nn.Module:
 
 
 KEPT: list[nn.Module] = []
-"""Networks that `kept` gives as they are."""
+"""Networks that `kept` returns unchanged."""
 
 
 def kept() -> nn.Module:
-    """Return a network that exists already."""
+    """Return an existing network."""
     return KEPT[-1]
 
 
 def scripted_part() -> nn.Module:
-    """Build a network of which a convolution is compiled by torch.jit."""
+    """Build a network with a convolution compiled by torch.jit."""
     network = Odd()
     network.body[3] = torch.jit.script(network.body[3])
     return network
 
 
 class Surgery(nn.Module):
-    """Two convolutions, the first or second of which is changed after it was made."""
+    """Two convolutions, the weight or attributes of which were changed after construction."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -365,10 +365,10 @@ class Surgery(nn.Module):
 
 
 class Exits(Odd):
-    """A network of which one part ends the program with the exit code of success.
+    """Network that exits from Python with status 0 in one of its methods.
 
     Args:
-        where: The part: "forward", "training" (the forward in train mode), "hook", "train", "to",
+        where: Method: "forward", "training" (the forward in train mode), "hook", "train", "to",
             "state_dict", "copy" or "parameters".
     """
 
@@ -408,16 +408,16 @@ class Exits(Odd):
 
 
 def ends_in_training() -> nn.Module:
-    """Build a network whose forward in train mode ends the program."""
+    """Build a network whose forward in train mode exits from Python."""
     return Exits("training")
 
 
 class OwnGenerator(Odd):
-    """Draws from a generator that it keeps in an attribute.
+    """Network that draws from a generator in an attribute.
 
     Args:
-        kind: "python", "numpy" or "legacy" (numpy's RandomState).
-        share: Share of the runs that differ.
+        kind: "python", "numpy" or "legacy" (RandomState of numpy).
+        share: Fraction of the runs whose output differs.
     """
 
     def __init__(self, kind: str = "numpy", share: float = 0.5) -> None:
@@ -432,10 +432,10 @@ class OwnGenerator(Odd):
 
 
 class Reseeding(Odd):
-    """Draws the same random numbers in each run.
+    """Network that draws the same random numbers in each run.
 
     Args:
-        way: "global" or "own", the generator that it seeds.
+        way: Generator that is seeded: "global" or "own".
     """
 
     def __init__(self, way: str = "global") -> None:
@@ -452,7 +452,7 @@ class Reseeding(Odd):
 
 
 class SeldomDropping(Odd):
-    """Dropout in eval mode, of hardly any channel."""
+    """Dropout in eval mode with a very low probability."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.dropout2d(x, 1e-9))
@@ -469,7 +469,7 @@ class IdleDropping(Odd):
 
 
 class FunctionalBatchStatistics(Odd):
-    """Calls a batch norm with the statistics of the batch, in eval mode too."""
+    """Call of F.batch_norm with the statistics of the batch in eval mode."""
 
     def forward(self, x: Tensor) -> Tensor:
         norm = self.body[1]
@@ -482,7 +482,7 @@ class FunctionalBatchStatistics(Odd):
 
 
 class InstanceNormed(Odd):
-    """Mixes images behind an instance norm, which does not."""
+    """Code that combines images, after an instance norm, which does not."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Designs: equal ones have equal ids, and an id never changes."""
+"""Designs: equal designs have equal ids, and ids are stable."""
 
 import hashlib
 import json
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from dsx.conv import KEEP, ConvSpec, preset
 from dsx.errors import SpecError
 from dsx.space import Design, SearchSpace, load_space
-from tests.space.drawing import drawn, every_draw
-from tests.space.texts import ruled, space
+from tests.space.sampling import every_sample, sample_design
+from tests.space.space_files import space, with_rules
 
 DIGITS = load_space("digits")
 MIXED = space(
-    ruled(
+    with_rules(
         "{match: '*.conv1', share: rule, preset: [scc, {hetconv: {p: 2}}], groups: [1, 2]}",
         "{match: 'stages.*', separable: [false, true], kernel_shape: [full, cross, halves], "
         "groups: [1, 4, all], channel_stride: [block, 1/3], binary_basis: [0, 4], splits: [1, 2], "
@@ -30,7 +30,7 @@ SPACES = st.sampled_from([DIGITS, MIXED])
 def design(
     model: str = "small_cnn", specs: dict[str, ConvSpec] | None = None, **args: object
 ) -> Design:
-    """Make a design of the digits network."""
+    """Build a design of the digits network."""
     return Design.of(model, args, DIGITS.analysis, specs or {})
 
 
@@ -59,8 +59,8 @@ def design(
         ),
     ],
 )
-def test_ids_never_change(specs: dict[str, ConvSpec], expected: str) -> None:
-    """Whoever changes an id orphans every measurement in every user's database."""
+def test_ids_are_stable(specs: dict[str, ConvSpec], expected: str) -> None:
+    """A changed id would orphan every measurement in every database."""
     assert DIGITS.design(specs).id == expected
 
 
@@ -87,8 +87,8 @@ def test_the_baseline_changes_nothing() -> None:
 
 
 @given(SPACES, st.data())
-def test_a_design_survives_json(loaded: SearchSpace, data: st.DataObject) -> None:
-    one = drawn(data, loaded)
+def test_a_design_round_trips_through_json(loaded: SearchSpace, data: st.DataObject) -> None:
+    one = sample_design(data, loaded)
     document = json.loads(json.dumps(one.spec_json()))
     again = loaded.design({name: ConvSpec.from_json(dials) for name, dials in document.items()})
     assert again == one
@@ -97,7 +97,7 @@ def test_a_design_survives_json(loaded: SearchSpace, data: st.DataObject) -> Non
 
 @given(SPACES, st.data())
 def test_a_design_is_canonical(loaded: SearchSpace, data: st.DataObject) -> None:
-    one = drawn(data, loaded)
+    one = sample_design(data, loaded)
     assert loaded.design(one.specs) == one
     assert loaded.design(one.changed) == one
     for slot in loaded.analysis.slots:
@@ -108,7 +108,7 @@ def test_a_design_is_canonical(loaded: SearchSpace, data: st.DataObject) -> None
 def test_the_order_of_keys_does_not_matter(
     loaded: SearchSpace, data: st.DataObject, random: object
 ) -> None:
-    one = drawn(data, loaded)
+    one = sample_design(data, loaded)
     slots = data.draw(st.permutations(list(one.specs.items())))
     args = data.draw(st.permutations([("width", 8), ("b", {"x": 1, "y": 2}), ("c", [1, 2])]))
     inner = {"y": 2, "x": 1}
@@ -119,7 +119,7 @@ def test_the_order_of_keys_does_not_matter(
 
 
 def test_designs_are_equal_if_and_only_if_their_ids_are() -> None:
-    text = ruled(
+    text = with_rules(
         "{match: 'stages.0.*', preset: [scc, ssc], separable: [false, true], "
         "kernel_shape: [full, cross, halves, learned], groups: [1, 2, all], "
         "channel_stride: [block, 1], binary_basis: [0, 4], scale: [false, true], "
@@ -127,12 +127,12 @@ def test_designs_are_equal_if_and_only_if_their_ids_are() -> None:
     )
     loaded = space(text)
     by_id: dict[str, Design] = {}
-    for _, one in every_draw(loaded.sample):
+    for _, one in every_sample(loaded.sample):
         assert by_id.setdefault(one.id, one) == one
     assert len(by_id) == loaded.size
 
 
-def test_specs_that_mean_the_same_make_the_same_design() -> None:
+def test_equivalent_specs_give_the_same_design() -> None:
     same = [
         ConvSpec(kernel_shape="cross", groups=2),
         ConvSpec(kernel_shape="cross", groups=2, channel_stride="block"),
@@ -156,7 +156,7 @@ def test_an_unknown_slot_has_a_near_match() -> None:
         design(specs={"stem.O": KEEP})
 
 
-def test_a_spec_that_cannot_be_set_there_is_refused_with_its_slot() -> None:
+def test_an_unsupported_spec_is_rejected_with_its_slot() -> None:
     with pytest.raises(SpecError, match=r"^stages\.0\.conv1: groups = 3 does not divide the 32"):
         design(specs={"stages.0.conv1": ConvSpec(groups=3)})
 

@@ -1,4 +1,4 @@
-"""When each dial matters."""
+"""The conditions under which each dial has an effect."""
 
 import dataclasses
 import itertools
@@ -9,56 +9,66 @@ from hypothesis import strategies as st
 
 from dsx.conv import ConvSpec
 from dsx.errors import SpecError
-from dsx.space.dials import DIALS, Options, turn
+from dsx.space.dials import DIALS, DialOptions, set_dial
 from dsx.space.yaml.schema import Rule
-from tests.space.offers import OPTIONS, all_slots, dials
+from tests.space.slot_options import OPTIONS, all_slots, dials
 
 NAMES = [dial.name for dial in DIALS]
 
 
-def test_there_is_a_dial_for_everything_that_a_spec_says() -> None:
+def test_there_is_a_dial_for_each_field_of_a_spec() -> None:
     assert sorted(NAMES) == sorted(field.name for field in dataclasses.fields(ConvSpec))
     assert len(set(NAMES)) == len(NAMES)
     assert set(NAMES) <= set(Rule.model_fields)
 
 
-def test_a_rule_that_turns_nothing_has_the_dials_of_a_spec() -> None:
+def test_a_rule_without_dials_has_the_defaults_of_a_spec() -> None:
     twice = all_slots()["twice"]
     for kernel_shape in ("full", "learned"):
         options = Rule(match="*").options
-        turned = ConvSpec(kernel_shape=kernel_shape)
+        spec = ConvSpec(kernel_shape=kernel_shape)
         for dial in DIALS:
-            if dial.name != "kernel_shape" and dial.need.met(turned) and dial.name in options:
+            if (
+                dial.name != "kernel_shape"
+                and dial.requirement.is_met(spec)
+                and dial.name in options
+            ):
                 (only,) = options[dial.name]
-                turned = turn(turned, dial.name, only)
-        assert turned.at(twice) == ConvSpec(kernel_shape=kernel_shape).at(twice)
+                spec = set_dial(spec, dial.name, only)
+        assert spec.at(twice) == ConvSpec(kernel_shape=kernel_shape).at(twice)
 
 
 @given(OPTIONS, st.data())
-def test_a_dial_that_does_not_matter_changes_nothing(options: Options, data: st.DataObject) -> None:
+def test_a_dial_whose_requirement_is_not_met_has_no_effect(
+    options: DialOptions, data: st.DataObject
+) -> None:
     slot = all_slots()[data.draw(st.sampled_from(sorted(all_slots())))]
     spec = ConvSpec()
     for dial in DIALS:
-        if dial.need.met(spec):
-            spec = turn(spec, dial.name, data.draw(st.sampled_from(dial.offered(options))))
+        if dial.requirement.is_met(spec):
+            spec = set_dial(spec, dial.name, data.draw(st.sampled_from(dial.values(options))))
     for dial in DIALS:
-        for option in () if dial.need.met(spec) else dial.offered(options):
+        for option in () if dial.requirement.is_met(spec) else dial.values(options):
             try:
-                other = turn(spec, dial.name, option).at(slot)
+                other = set_dial(spec, dial.name, option).at(slot)
             except SpecError:
                 continue
             assert other == spec.at(slot), dial.name
 
 
-def reached(options: Options, name: str) -> bool:
-    """Try every combination of the dials for one in which a dial matters."""
+def reached(options: DialOptions, name: str) -> bool:
+    """Check by brute force whether a dial has an effect in some combination of options."""
     (dial,) = (dial for dial in DIALS if dial.name == name)
-    for values in itertools.product(*(each.offered(options) for each in DIALS)):
+    for values in itertools.product(*(each.values(options) for each in DIALS)):
         given = dict(zip(NAMES, values, strict=True))
         spec = ConvSpec()
         for each in DIALS[: DIALS.index(dial)]:
-            spec = turn(spec, each.name, given[each.name]) if each.need.met(spec) else spec
-        if dial.need.met(spec):
+            spec = (
+                set_dial(spec, each.name, given[each.name])
+                if each.requirement.is_met(spec)
+                else spec
+            )
+        if dial.requirement.is_met(spec):
             return True
     return False
 
@@ -80,12 +90,12 @@ def reached(options: Options, name: str) -> bool:
         {"binary_basis": (4,)},
     ],
 )
-def test_a_dial_matters_where_some_setting_of_those_before_says_so(options: Options) -> None:
+def test_a_dial_has_an_effect_if_some_setting_meets_its_requirement(options: DialOptions) -> None:
     for dial in DIALS:
-        assert dial.matters(options) == reached(options, dial.name), dial.name
+        assert dial.has_effect(options) == reached(options, dial.name), dial.name
 
 
-def test_the_dials_that_matter() -> None:
+def test_dials_with_an_effect() -> None:
     matter = {
         "plain": dials(),
         "window": dials(groups=(1, 2)),
@@ -93,7 +103,9 @@ def test_the_dials_that_matter() -> None:
         "learned": dials(kernel_shape=("learned",)),
         "separable": dials(separable=(True,), kernel_shape=("learned",)),
     }
-    names = {label: [d.name for d in DIALS if d.matters(given)] for label, given in matter.items()}
+    names = {
+        label: [d.name for d in DIALS if d.has_effect(given)] for label, given in matter.items()
+    }
     plain = ["separable", "kernel_shape", "groups", "binary_basis"]
     assert names == {
         "plain": plain,

@@ -1,4 +1,4 @@
-"""A drafted space holds together, leaves the stem alone and offers something for all else."""
+"""A draft is a valid search space that keeps the stem and has options for all other slots."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from dsx.lookup import names
 from dsx.nets import Net, image_shape
 from dsx.space import draft_space
 from dsx.space.draft import _wildcards
-from dsx.space.options.rules import rule_choices
+from dsx.space.options.rules import rule_options
 from dsx.space.yaml.schema import parse_space
 from dsx.space.yaml.source import read_source
 
@@ -29,20 +29,23 @@ CASES = [
 
 
 @pytest.mark.parametrize(("model", "arguments", "shape"), CASES)
-def test_a_draft_holds_together(
+def test_a_draft_is_a_valid_space(
     model: str, arguments: dict[str, Any], shape: tuple[int, ...]
 ) -> None:
     draft = draft_space(model, arguments, shape)
     source = read_source("draft.yaml", draft.text)
     file = parse_space(source)
     assert (file.model, file.model_args) == (model, arguments)
-    choices = list(rule_choices(file.slots, source, draft.analysis))
-    offered = {slot.name for each in choices for slot in each.slots}
-    # Whatever is worth it: all but the stem, and what has nothing to choose.
+    options = list(rule_options(file.slots, source, draft.analysis))
+    redesignable = {slot.name for slot_options in options for slot in slot_options.slots}
+    # All slots except the stem and those without a supported option.
     for slot in draft.analysis.slots[1:]:
-        assert slot.name in offered or slot.in_channels % 2 or slot.kernel_size == (1, 1)
-    assert draft.analysis.slots[0].name not in offered
-    assert any(len(each.settings()) > 3 for each in choices) or len(draft.analysis.slots) < 3
+        assert slot.name in redesignable or slot.in_channels % 2 or slot.kernel_size == (1, 1)
+    assert draft.analysis.slots[0].name not in redesignable
+    assert (
+        any(len(slot_options.settings()) > 3 for slot_options in options)
+        or len(draft.analysis.slots) < 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,13 +59,13 @@ def test_a_draft_holds_together(
         (f"{HERE}:Lazy", {}, (1, 8, 9), "data: mypkg.data:splits "),
     ],
 )  # fmt: skip
-def test_a_draft_names_the_data_that_fit(
+def test_a_draft_names_matching_data(
     model: str, arguments: dict[str, Any], shape: tuple[int, ...], line: str
 ) -> None:
     assert f"\n{line}" in draft_space(model, arguments, shape).text
 
 
-def test_depthwise_and_pointwise_slots_get_rules_of_their_own() -> None:
+def test_depthwise_and_pointwise_slots_have_separate_rules() -> None:
     text = draft_space("mobilenet_v1", {"small": True, "classes": 10}, (3, 32, 32)).text
     depthwise, pointwise = (text.index(f'match: "layers.*.conv{n}"') for n in ("1", "*"))
     assert text.index("kernel_shape: [full, cross, saltire]") > depthwise
@@ -87,23 +90,23 @@ def test_wildcards_grow_narrower(name: str, wildcards: list[str]) -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        (f"{HERE}:NoSlots", "has no slots: none of its modules is a nn.Conv2d to be redesigned"),
+        (f"{HERE}:NoSlots", "has no slots: it has no nn.Conv2d that can be redesigned"),
         (f"{HERE}:Raises", "the network does not run on an input of 2 x 1 x 8 x 8: LookupError"),
         ("torch.nn:Conv2d", "torch.nn:Conv2d cannot be built with these arguments: TypeError"),
     ],
 )
-def test_a_network_that_cannot_be_used_says_why(model: str, problem: str) -> None:
+def test_an_unusable_network_is_rejected(model: str, problem: str) -> None:
     with pytest.raises(DsxError, match=re.escape(problem)):
         draft_space(model, {}, (1, 8, 8))
 
 
-def test_a_network_that_gives_no_numbers_for_classes_is_refused() -> None:
-    with pytest.raises(DsxError, match="returns 2 x 8 x 8 for an image, not one number for each"):
+def test_a_network_without_one_output_per_class_is_rejected() -> None:
+    with pytest.raises(DsxError, match="returns 2 x 8 x 8 for an image, not one number per"):
         draft_space("torch.nn:Conv2d", {"in_channels": 1, "out_channels": 2, "kernel_size": 1},
                     (1, 8, 8))  # fmt: skip
 
 
-def test_arguments_and_shape_may_be_numbers_of_numpy() -> None:
+def test_arguments_and_shape_may_be_numpy_numbers() -> None:
     channels: Any = np.int64(1)
     drafted = draft_space("small_cnn", {"width": np.int64(4)}, (channels, 8, 8))
     assert drafted.text == draft_space("small_cnn", {"width": 4}, (1, 8, 8)).text

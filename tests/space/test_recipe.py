@@ -1,4 +1,4 @@
-"""A network without normalisation layers gets a training that moves it."""
+"""Networks without normalisation layers get training settings that suit them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from dsx.data import open_data
 from dsx.space import draft_space
-from dsx.space.recipe import fitted, is_normalised
+from dsx.space.recipe import fit_training, is_normalised
 from dsx.space.space import build_space
 from dsx.space.yaml.schema import Train, parse_space
 from dsx.space.yaml.source import read_source
@@ -31,7 +31,7 @@ RECIPE: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 0.01, "clip": 1
         ([nn.Linear(2, 2)], True),
     ],
 )  # fmt: skip
-def test_half_as_many_norms_as_convolutions_are_enough(
+def test_a_network_is_normalised_with_half_as_many_norms_as_convolutions(
     layers: list[nn.Module], normalised: bool
 ) -> None:
     assert is_normalised(nn.Sequential(*layers)) is normalised
@@ -42,19 +42,22 @@ def test_half_as_many_norms_as_convolutions_are_enough(
     [{"learning_rate": 0.3}, {"optimizer": "adamw"}, {"optimizer": "sgd"}, {"momentum": 0.5},
      {"clip": 2.0}],
 )  # fmt: skip
-def test_what_the_file_says_is_kept(given: dict[str, Any]) -> None:
+def test_settings_of_the_file_are_kept(given: dict[str, Any]) -> None:
     settings = Train(**given)
-    assert fitted(settings, Tiny(), SMALL) == settings
+    assert fit_training(settings, Tiny(), SMALL) == settings
 
 
-def test_only_what_moves_the_weights_is_completed() -> None:
-    found = fitted(Train(epochs=3, seed=7), Tiny(), SMALL)
+def test_only_the_optimiser_settings_are_completed() -> None:
+    found = fit_training(Train(epochs=3, seed=7), Tiny(), SMALL)
     assert found == Train(epochs=3, seed=7, **RECIPE)
-    assert fitted(Train(), Tiny(), (3, 224, 224)).learning_rate == 0.002
-    assert fitted(Train(), nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), SMALL) == Train()
+    assert fit_training(Train(), Tiny(), (3, 224, 224)).learning_rate == 0.002
+    assert (
+        fit_training(Train(), nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)), SMALL)
+        == Train()
+    )
 
 
-def test_a_space_without_a_rate_gets_one_that_fits() -> None:
+def test_a_space_without_a_learning_rate_gets_a_suitable_one() -> None:
     rest = "slots: [{match: '*', groups: [1, 2]}]\nobjectives: {accuracy: maximize}\n"
     for model, settings in (
         ("tests.space.networks:LeNet", RECIPE),
@@ -74,5 +77,5 @@ def test_a_drafted_training_exceeds_chance_without_batch_norm(model: type[nn.Mod
     network = model()
     train(network, splits.train, settings)
     hits = (predict(network, splits.validation) == splits.validation.labels).float().mean()
-    # Chance is 12 %.
+    # Chance level is 12 %.
     assert hits > 0.6

@@ -1,4 +1,4 @@
-"""New networks from old ones, that stay as they are."""
+"""Redesigned networks, which are built without modifying the original."""
 
 import copy
 import re
@@ -39,7 +39,7 @@ def test_each_slot_can_be_redesigned() -> None:
     assert run(network).shape == (2, 5)
 
 
-def test_the_given_network_is_untouched() -> None:
+def test_the_given_network_is_not_modified() -> None:
     network = Tangle().train()
     network.twice.eval()
     calls = []
@@ -64,7 +64,7 @@ def test_nothing_is_shared_with_the_given_network() -> None:
     assert not own & {id(p) for p in [*small.parameters(), *small.buffers()]}
 
 
-def test_all_that_is_kept_computes_what_it_did() -> None:
+def test_unchanged_slots_compute_the_same_output() -> None:
     network = Tangle()
     assert torch.equal(run(redesign(network, {})), run(network))
     kept = {name: ConvSpec(kernel_shape="keep") for name in TANGLE_SLOTS}
@@ -73,7 +73,7 @@ def test_all_that_is_kept_computes_what_it_did() -> None:
     assert torch.equal(run(same), run(network))
 
 
-def test_training_mode_and_dtype_are_taken_over() -> None:
+def test_training_mode_and_dtype_are_kept() -> None:
     network = Tangle().double()
     network.even.eval()
     small = redesign(network, {"twice": CROSS, "even": GROUPS, "dilated": preset("scc")})
@@ -93,7 +93,7 @@ def test_a_convolution_with_two_names_is_redesigned_under_both(name: str) -> Non
 def test_one_convolution_cannot_take_two_specs() -> None:
     same = redesign(Tangle(), {"twice": CROSS, "alias": CROSS})
     assert same.get_submodule("twice") is same.get_submodule("alias")
-    problem = "alias: is the same convolution as twice, with another spec"
+    problem = "alias: is the same convolution as twice, with a different spec"
     with pytest.raises(SpecError, match=problem):
         redesign(Tangle(), {"twice": CROSS, "alias": GROUPS})
     with pytest.raises(SpecError, match=problem):
@@ -115,7 +115,7 @@ def test_the_root_itself_can_be_redesigned() -> None:
     assert type(conv) is nn.Conv2d
 
 
-def test_weights_are_kept_as_far_as_the_shape_lets_them() -> None:
+def test_weights_are_kept_as_far_as_the_shape_allows() -> None:
     network = Tangle()
     small = redesign(network, {"twice": CROSS, "even": GROUPS}, keep_weights=True)
     cross, groups = small.get_submodule("twice"), small.get_submodule("even")
@@ -155,7 +155,7 @@ def test_fresh_weights_come_from_the_global_seed() -> None:
         ),
     ],
 )
-def test_what_cannot_be_says_which_slot(specs: dict[str, ConvSpec], problem: str) -> None:
+def test_unsupported_specs_name_the_slot(specs: dict[str, ConvSpec], problem: str) -> None:
     with pytest.raises(SpecError, match=re.escape(problem)):
         redesign(Tangle(), specs)
 
@@ -163,7 +163,7 @@ def test_what_cannot_be_says_which_slot(specs: dict[str, ConvSpec], problem: str
 BASIS = ConvSpec(binary_basis=4)
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "few batch norms": Tangle,
-    "not to be followed": Branching,
+    "untraced": Branching,
     "batch norms": lambda: SmallCnn(width=8, in_channels=3),
 }
 
@@ -181,7 +181,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
-def test_each_module_costs_what_its_slot_says(network: str, spec: ConvSpec, training: bool) -> None:
+def test_the_cost_of_each_module_equals_that_of_its_slot(
+    network: str, spec: ConvSpec, training: bool
+) -> None:
     model = NETWORKS[network]().train(training)
     found = slots(model, torch.zeros(IMAGES))
     small = redesign(model, {slot.name: spec for slot in found})
@@ -192,11 +194,11 @@ def test_each_module_costs_what_its_slot_says(network: str, spec: ConvSpec, trai
         assert conv.spec == slot.canonical(spec), slot.name
 
 
-def test_a_scale_that_a_batch_norm_undoes_is_left_out() -> None:
+def test_a_scale_before_a_batch_norm_is_omitted() -> None:
     small = redesign(Tangle(), {"parts.0": BASIS, "twice": BASIS})
     scales = [part.scale is not None for part in small.modules() if isinstance(part, BinaryConv2d)]
     assert scales == [True, False]
-    # What it stands for could be of any size.
+    # The original weights may have any magnitude.
     small = redesign(Tangle(), {"parts.0": BASIS}, keep_weights=True)
     part = small.get_submodule("parts.0")
     assert isinstance(part, BinaryConv2d)
@@ -205,33 +207,33 @@ def test_a_scale_that_a_batch_norm_undoes_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("keep_weights", [False, True])
-@pytest.mark.parametrize("said", [False, True])
-def test_what_is_said_of_a_scale_stands(said: bool, keep_weights: bool) -> None:
-    spec = ConvSpec(binary_basis=4, scale=said)
+@pytest.mark.parametrize("scale", [False, True])
+def test_a_specified_scale_is_kept(scale: bool, keep_weights: bool) -> None:
+    spec = ConvSpec(binary_basis=4, scale=scale)
     small = redesign(Tangle(), {"parts.0": spec, "twice": spec}, keep_weights)
     for name in ("parts.0", "twice"):
         part = small.get_submodule(name)
         assert isinstance(part, BinaryConv2d)
-        assert (part.scale is not None) is said
+        assert (part.scale is not None) is scale
 
 
-def test_the_network_is_followed_only_where_a_scale_is_open() -> None:
-    followed = []
+def test_the_network_is_traced_only_for_an_undefined_scale() -> None:
+    traced = []
 
     class Watched(Tangle):
         def forward(self, x: Tensor) -> Tensor:
-            followed.append(1)
+            traced.append(1)
             return super().forward(x)
 
     for spec in (CROSS, ConvSpec(binary_basis=4, scale=True), preset("lhc")):
         redesign(Watched(), {"twice": spec})
     redesign(Watched(), {"twice": BASIS}, keep_weights=True)
-    assert not followed
+    assert not traced
     redesign(Watched(), {"twice": BASIS})
-    assert followed
+    assert traced
 
 
-def test_one_convolution_can_be_given_one_scale_in_two_ways() -> None:
+def test_the_same_scale_may_be_specified_in_two_ways() -> None:
     scaled = ConvSpec(binary_basis=4, scale=True)
     same = redesign(Tangle(), {"twice": BASIS, "alias": scaled})
     assert same.get_submodule("twice") is same.get_submodule("alias")
@@ -244,7 +246,7 @@ def test_an_unknown_slot_has_a_near_match() -> None:
         redesign(Tangle(), {"twise": CROSS})
 
 
-def test_a_network_that_cannot_be_copied_says_so() -> None:
+def test_a_network_that_cannot_be_copied_is_rejected() -> None:
     with pytest.raises(DsxError, match="the network cannot be copied: Only Tensors created"):
         redesign(Uncopyable(), {"conv": CROSS})
 
@@ -252,26 +254,28 @@ def test_a_network_that_cannot_be_copied_says_so() -> None:
 @pytest.mark.parametrize(
     ("network", "slot", "reason"),
     [
-        (networks.Hooked(), "conv", "hooks hang on it, and would be lost"),
+        (networks.Hooked(), "conv", "has hooks, which a redesign would lose"),
         (networks.Tied(), "twin", "shares weights with another module"),
-        (networks.OldNorm(), "conv", "its weight is computed from others"),
+        (networks.OldNorm(), "conv", "its weight is computed from other tensors"),
     ],
 )
-def test_what_cannot_be_replaced_says_why(network: nn.Module, slot: str, reason: str) -> None:
+def test_convolutions_that_cannot_be_replaced_have_a_reason(
+    network: nn.Module, slot: str, reason: str
+) -> None:
     with pytest.raises(SpecError, match=f"^{slot}: {reason}$"):
         redesign(network, {slot: CROSS})
     redesign(network, {slot: ConvSpec(kernel_shape="keep"), "mix": ConvSpec(binary_basis=2)})
 
 
-def test_a_lazy_network_has_to_be_run_first() -> None:
+def test_a_network_with_uninitialised_lazy_weights_is_rejected() -> None:
     network = networks.Lazy()
-    with pytest.raises(DsxError, match="built lazily: run it once on an input first"):
+    with pytest.raises(DsxError, match="uninitialised lazy weights"):
         redesign(network, {"conv2": CROSS})
     network(torch.zeros(2, 1, 8, 8))
     assert isinstance(redesign(network, {"conv2": CROSS}).get_submodule("conv2"), DsxConv)
 
 
-def test_hooks_elsewhere_stay() -> None:
+def test_hooks_of_other_modules_are_kept() -> None:
     network = Tangle()
     network.register_forward_hook(networks.double)
     small = redesign(network, {"twice": ConvSpec(kernel_shape="keep")})

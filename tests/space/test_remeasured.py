@@ -1,15 +1,15 @@
-"""A space whose numbers are taken in another way than its file says."""
+"""Search spaces with other measurement settings than those of their file."""
 
 import pytest
 
 from dsx.errors import DsxError
 from dsx.space.remeasured import remeasured
-from tests.space.texts import changed, space
+from tests.space.space_files import replaced, space
 
-BATCHED = changed("measure: {batch: 1}", "measure: {batch: 8, threads: 2}")
+BATCHED = replaced("measure: {batch: 1}", "measure: {batch: 8, threads: 2}")
 
 
-def test_only_what_is_given_differs() -> None:
+def test_only_given_settings_differ() -> None:
     plain = space(BATCHED)
     other = remeasured(plain, threads=1, backend="compile", dtype=None)
     expected = plain.file.measure.model_dump() | {"threads": 1, "backend": "compile"}
@@ -19,14 +19,14 @@ def test_only_what_is_given_differs() -> None:
     assert plain.file.measure.threads == 2
 
 
-def test_nothing_given_is_the_same() -> None:
+def test_no_settings_change_nothing() -> None:
     plain = space(BATCHED)
     assert remeasured(plain, batch=None).file == plain.file
 
 
-def test_a_network_that_cannot_take_one_image_says_so() -> None:
+def test_a_network_that_requires_a_larger_batch_is_rejected() -> None:
     text = BATCHED.replace("small_cnn", "tests.space.networks:Squeezing")
     text = text.replace("model_args: {width: 8}\n", "").replace("stages.*", "*")
     assert remeasured(space(BATCHED), batch=1).file.measure.batch == 1
-    with pytest.raises(DsxError, match=r"^--batch: 1: returns 10 for a batch of 1 image: "):
+    with pytest.raises(DsxError, match=r"^--batch: 1: returns 10 for a batch of 1 image, without"):
         remeasured(space(text), batch=1)

@@ -1,4 +1,4 @@
-"""Settings of dials as words of a command line: what they mean, and every refusal."""
+"""Settings of dials on the command line: their meaning, and every error."""
 
 import re
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from dsx.conv import KEEP, ConvSpec, preset
 from dsx.errors import SpecError
 from dsx.space import SearchSpace
-from dsx.space.settings import outside, read_setting, read_settings
-from tests.space.texts import ruled, space
+from dsx.space.settings import outside, parse_setting, parse_settings
+from tests.space.space_files import space, with_rules
 
-WORDS = ["scc", "keep", "groups", "overlap", "kernel_shape", "=", ":", ",", "(", ")", "2", "cross"]
+TOKENS = ["scc", "keep", "groups", "overlap", "kernel_shape", "=", ":", ",", "(", ")", "2", "cross"]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def plain() -> SearchSpace:
         ("lhc,density:0.5,rigid:true", preset("lhc", density=0.5, rigid=True)),
     ],
 )  # fmt: skip
-def test_a_setting_is_keep_a_preset_or_dials(text: str, spec: ConvSpec) -> None:
-    assert read_setting(text) == spec
+def test_settings_are_keep_presets_or_dials(text: str, spec: ConvSpec) -> None:
+    assert parse_setting(text) == spec
 
 
 @given(
@@ -68,23 +68,23 @@ def test_every_spec_can_be_written_as_dials(
         separable=separable,
     )
     text = ",".join(f"{name}:{str(value).lower()}" for name, value in spec.to_json().items())
-    assert read_setting(text or "standard") == spec
+    assert parse_setting(text or "standard") == spec
 
 
 PRINTED = st.characters(exclude_categories=("C", "Z"))
 
 
-@given(st.text(PRINTED) | st.lists(st.sampled_from(WORDS)).map("".join))
-def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+@given(st.text(PRINTED) | st.lists(st.sampled_from(TOKENS)).map("".join))
+def test_any_text_is_parsed_or_rejected_in_one_line(text: str) -> None:
     try:
-        read_setting(text)
+        parse_setting(text)
     except SpecError as error:
         assert "\n" not in str(error)
 
 
 def test_a_pattern_is_a_slot_a_module_or_a_wildcard(plain: SearchSpace) -> None:
-    def changed(*words: str) -> set[str]:
-        return set(read_settings(plain, words, {}).changed)
+    def changed(*settings: str) -> set[str]:
+        return set(parse_settings(plain, settings, {}).changed)
 
     assert changed("stages.0.conv1=ssc") == {"stages.0.conv1"}
     assert changed("stages.0=ssc") == changed("stages.0.*=ssc") == {
@@ -95,19 +95,19 @@ def test_a_pattern_is_a_slot_a_module_or_a_wildcard(plain: SearchSpace) -> None:
     assert changed() == set()
 
 
-def test_the_last_word_that_has_a_slot_says_all_about_it(plain: SearchSpace) -> None:
+def test_the_last_matching_setting_applies(plain: SearchSpace) -> None:
     base = {"stages.2.conv2": ConvSpec(kernel_shape="point")}
-    words = ["stages=groups:2", "stages.1=kernel_shape:cross", "stages.1.conv2=keep"]
-    design = read_settings(plain, words, base)
+    settings = ["stages=groups:2", "stages.1=kernel_shape:cross", "stages.1.conv2=keep"]
+    design = parse_settings(plain, settings, base)
     assert design.specs["stages.1.conv1"] == ConvSpec(kernel_shape="cross")
     assert design.specs["stages.1.conv2"].keeps
     assert design.specs["stages.2.conv2"].groups == 2
-    assert read_settings(plain, [], base).specs["stages.2.conv2"].kernel_shape == "point"
+    assert parse_settings(plain, [], base).specs["stages.2.conv2"].kernel_shape == "point"
 
 
-def test_what_a_later_word_replaces_need_not_be_possible(plain: SearchSpace) -> None:
-    # The stem has one channel, which no two groups can share.
-    design = read_settings(plain, ["*=groups:2", "stem=keep"], {})
+def test_a_replaced_setting_may_be_unsupported(plain: SearchSpace) -> None:
+    # The stem has one channel, which cannot be divided into two groups.
+    design = parse_settings(plain, ["*=groups:2", "stem=keep"], {})
     assert len(design.changed) == len(plain.analysis.slots) - 1
 
 
@@ -115,13 +115,13 @@ PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"
 
 
 @pytest.mark.parametrize(
-    ("word", "problem"),
+    ("setting", "problem"),
     [
-        ("stages", "'stages' is no setting of dials (write PATTERN=SETTING, such as"),
+        ("stages", "'stages' is not a setting of dials (write PATTERN=SETTING, such as"),
         ("stags.1=ssc", "'stags.1=ssc': 'stags.1' matches no slot (the slots are stem.0, "),
         ("stags.1=ssc", " Did you mean 'stages.1'?"),
         ("stags.*=ssc", " Did you mean 'stages.*'?"),
-        ("stages=", f"'stages=': '' is neither keep, a preset ({PRESETS}) nor a dial with its "),
+        ("stages=", f"'stages=': '' is not a setting (allowed: keep, a preset ({PRESETS})"),
         ("stages=depthwis", " Did you mean 'depthwise'?"),
         ("stages=cross", " Did you mean 'kernel_shape:cross'?"),
         ("stages=grups", " Did you mean 'groups:VALUE'?"),
@@ -134,28 +134,30 @@ PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"
         ("stages=groups:", "groups: has no value (write groups:VALUE)"),
         ("stages=scc(groups)", "groups: has no value (write groups=VALUE)"),
         ("stages=groups:[1", "groups:1:3: not YAML: while parsing a flow sequence"),
-        ("stages=groups:2,groups:4", "groups: stands twice"),
-        ("stages=keep,groups:2", "keep leaves a convolution as it is; nothing goes with it"),
+        ("stages=groups:2,groups:4", "groups: is given twice"),
+        ("stages=keep,groups:2", "keep cannot be combined with other items"),
         ("stages=groups:3", "stages.0.conv1: groups = 3 does not divide the 8 input channels"),
         ("stages=lhc,groups:2", "learned shapes need groups = 1, not 2"),
     ],
 )
-def test_what_cannot_be_is_one_line(word: str, problem: str, plain: SearchSpace) -> None:
+def test_invalid_settings_are_rejected_in_one_line(
+    setting: str, problem: str, plain: SearchSpace
+) -> None:
     with pytest.raises(SpecError, match=re.escape(problem)) as caught:
-        read_settings(plain, [word], {})
+        parse_settings(plain, [setting], {})
     assert "\n" not in str(caught.value)
 
 
-def test_outside_is_what_the_rules_do_not_offer() -> None:
+def test_slots_outside_the_space_are_listed() -> None:
     shared = space(
-        ruled(
+        with_rules(
             "{match: 'stages.0.*', share: rule, groups: [1, 2]}",
             "{match: 'stages.1.*', kernel_shape: [full, cross]}",
         )
     )
 
-    def of(*words: str) -> list[str]:
-        return outside(shared, read_settings(shared, words, {}))
+    def of(*settings: str) -> list[str]:
+        return outside(shared, parse_settings(shared, settings, {}))
 
     assert of() == of("stages.0=groups:2") == of("stages.1.conv1=kernel_shape:cross") == []
     assert of("stages.1.conv1=kernel_shape:point") == ["stages.1.conv1"]

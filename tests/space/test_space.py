@@ -1,4 +1,4 @@
-"""Search spaces: what is checked before the first trial, their size, and what designs cost."""
+"""Search spaces: validation before the first trial, their size, and the cost of designs."""
 
 from pathlib import Path
 
@@ -14,56 +14,56 @@ from dsx.errors import SpaceError
 from dsx.lookup import names
 from dsx.nets import Net
 from dsx.space import SearchSpace, load_space, redesign, shipped_spaces
-from dsx.space.network.analysis import analysis
-from tests.space.drawing import drawn, every_draw
-from tests.space.texts import PLAIN, changed, complaint, ruled, space
+from dsx.space.network.analysis import analyse_network
+from tests.space.sampling import every_sample, sample_design
+from tests.space.space_files import PLAIN, error_message, replaced, space, with_rules
 
 NETWORKS = "tests.space.networks"
-TINY = ruled(
+TINY = with_rules(
     "{match: '*', separable: [false, true], kernel_shape: [full, cross, corners], "
     "preset: [scc, {hetconv: {p: 2}}], groups: [1, 2, all], channel_stride: [block, 0.5]}",
     model=f"{NETWORKS}:Tiny",
 )
 
-EVERY = ruled(
+EVERY = with_rules(
     "{match: conv, separable: [false, true], kernel_shape: [full, cross, learned], groups: [1, 2], "
     "binary_basis: [0, 1, 4, 9], splits: [1, 2, 3], scale: [false, true], density: [0.25, 0.5], "
     "rigid: [false, true], block_in: [2, 32]}",
     "{match: mix, preset: [slbf, {slbf: {k: 2, splits: 1}}], binary_basis: [2, 3]}",
     model=f"{NETWORKS}:Tiny",
 )
-"""Every dial; a basis of 9 filters for 4 outputs and 3 splits of 4 channels are left out."""
+"""Every dial; 9 binary filters for 4 outputs and 3 splits of 4 channels are unsupported."""
 
 
 def of_model(model: str) -> str:
-    """Give a space for another network, that is built without arguments."""
-    return ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
+    """Return a space file for another model, which is built without arguments."""
+    return with_rules("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (changed("data: digits", "data: digit"), "3: data: no dataset called 'digit' "
+        (replaced("data: digits", "data: digit"), "3: data: no dataset called 'digit' "
          f"(allowed: {', '.join(names(Dataset))}). Did you mean 'digits'?"),
-        (changed("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d: needs "
+        (replaced("data: digits", "data: torch.nn:Conv2d"), "3: data: torch.nn:Conv2d: needs "
          "the argument 'in_channels'"),
-        (changed("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
+        (replaced("small_cnn", "smal_cnn"), "1: model: no net called 'smal_cnn' "
          f"(allowed: {', '.join(names(Net))}). Did you mean 'small_cnn'?"),
-        (changed("seed: 0", "augment: {crop: 8}"), "4: train.augment.crop: 8 is too large for "
+        (replaced("seed: 0", "augment: {crop: 8}"), "4: train.augment.crop: 8 is too large for "
          "images of 8 x 8 pixels (allowed: 0 to 7)"),
-        (changed("small_cnn", "nets.small"), "1: model: 'nets.small' is not an import path "
+        (replaced("small_cnn", "nets.small"), "1: model: 'nets.small' is not an import path "
          "(write package.module:attribute)"),
-        (changed("small_cnn", "no.such:thing"), "1: model: cannot import 'no.such' of "
+        (replaced("small_cnn", "no.such:thing"), "1: model: cannot import 'no.such' of "
          "'no.such:thing': No module named 'no'"),
-        (changed("width: 8", "widht: 8"), "2: model_args: no argument of small_cnn called "
+        (replaced("width: 8", "widht: 8"), "2: model_args: no argument of small_cnn called "
          "'widht' (allowed: classes, in_channels, width). Did you mean 'width'?"),
-        (changed("width: 8", "width: -8"), "2: model_args: width: -8 does not fit (allowed: an "
+        (replaced("width: 8", "width: -8"), "2: model_args: width: -8 does not fit (allowed: an "
          "integer from 1 to 65,536)"),
-        (changed("width: 8", "width: 2024-12-05"), '2: model_args: width: "2024-12-05" does '
+        (replaced("width: 8", "width: 2024-12-05"), '2: model_args: width: "2024-12-05" does '
          'not fit (allowed: an integer from 1 to 65,536)'),
-        (changed("width: 8", "width: .nan"), "2: model_args: only words, finite numbers, "
-         "true, false, null and lists of them: Out of range float values are not JSON compliant"),
-        (changed("width: 8", "width: 8, classes: 7"), "1: model: returns 7 numbers for an image, "
+        (replaced("width: 8", "width: .nan"), "2: model_args: Out of range float values are not "
+         "JSON compliant"),
+        (replaced("width: 8", "width: 8, classes: 7"), "1: model: returns 7 numbers for an image, "
          "the data has 10 classes"),
         (of_model(f"{NETWORKS}:Tinny"), "1: model: no attribute of tests.space.networks called "
          "'Tinny' (allowed: "),
@@ -82,8 +82,8 @@ def of_model(model: str) -> str:
         (of_model(f"{NETWORKS}:Uncopyable"), "2: model_args: the network cannot be copied: Only "),
     ],
 )  # fmt: skip
-def test_what_does_not_hold_together_is_named(text: str, line: str) -> None:
-    assert complaint(text).startswith(f"tested.yaml:{line}")
+def test_inconsistent_keys_are_named(text: str, line: str) -> None:
+    assert error_message(text).startswith(f"tested.yaml:{line}")
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_module_that_cannot_be_imported_is_named(
     (tmp_path / "brokenmodule.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     for key, word in (("model", "small_cnn"), ("data", "digits")):
-        found = complaint(PLAIN.replace(word, "brokenmodule:thing"))
+        found = error_message(PLAIN.replace(word, "brokenmodule:thing"))
         assert f"{key}: importing " in found and f" fails: {problem}" in found
 
 
-def test_arguments_that_are_missing_are_missing_at_the_model() -> None:
-    text = changed("model_args: {width: 8}\n", "").replace("small_cnn", "torch.nn:Conv2d")
-    problem = complaint(text)
+def test_missing_arguments_are_reported_at_the_model() -> None:
+    text = replaced("model_args: {width: 8}\n", "").replace("small_cnn", "torch.nn:Conv2d")
+    problem = error_message(text)
     assert problem.startswith(
         "tested.yaml:1: model: torch.nn:Conv2d cannot be built with these arguments: TypeError"
     )
@@ -114,7 +114,7 @@ def test_a_shipped_space_is_found_by_its_name() -> None:
     assert loaded.source.text == shipped_spaces()["digits"].read_text()
 
 
-def test_every_shipped_space_holds_together() -> None:
+def test_every_shipped_space_is_valid() -> None:
     for name in shipped_spaces():
         assert load_space(name).size > 1
 
@@ -125,7 +125,7 @@ def test_a_space_is_found_by_its_path(tmp_path: Path) -> None:
     for given_path in (file, str(file)):
         loaded = load_space(given_path)
         assert (loaded.name, loaded.source.file) == ("my.space", str(file))
-    file.write_text(changed("epochs", "epoch"))
+    file.write_text(replaced("epochs", "epoch"))
     with pytest.raises(SpaceError, match=rf"^{file}:4: train\.epoch: unknown key"):
         load_space(file)
 
@@ -146,7 +146,7 @@ def test_an_unknown_space_has_a_near_match(name: str, problem: str) -> None:
         load_space(name)
 
 
-def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_binary_file_is_rejected_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpaceError, match=r"a\.yaml: cannot be read: it is not UTF-8 text"):
@@ -154,14 +154,14 @@ def test_a_file_that_is_no_text_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def designs(loaded: SearchSpace) -> set[str]:
-    """Give the ids of all designs that draws reach."""
-    return {design.id for _, design in every_draw(loaded.sample)}
+    """Return the ids of all designs that sampling reaches."""
+    return {design.id for _, design in every_sample(loaded.sample)}
 
 
 @pytest.mark.parametrize("text", [TINY, EVERY])
-def test_the_size_is_the_number_of_designs_that_can_be_drawn(text: str) -> None:
+def test_the_size_is_the_number_of_designs_that_can_be_sampled(text: str) -> None:
     loaded = space(text)
-    assert len(loaded.choices) == 2
+    assert len(loaded.slot_options) == 2
     assert loaded.size == len(designs(loaded))
     assert loaded.baseline.id in designs(loaded)
 
@@ -169,7 +169,7 @@ def test_the_size_is_the_number_of_designs_that_can_be_drawn(text: str) -> None:
 @pytest.mark.parametrize("text", [TINY, EVERY])
 def test_the_cost_range_is_attained_and_bounds_all(text: str) -> None:
     loaded = space(text)
-    costs = [loaded.cost(design) for _, design in every_draw(loaded.sample)]
+    costs = [loaded.cost(design) for _, design in every_sample(loaded.sample)]
     least, most = loaded.cost_range()
     for name in ("params", "flops", "bits"):
         numbers = [getattr(cost, name) for cost in costs]
@@ -178,25 +178,25 @@ def test_the_cost_range_is_attained_and_bounds_all(text: str) -> None:
     assert least.expected == most.expected == any(cost.expected for cost in costs)
 
 
-def test_a_space_may_hold_dearer_designs_than_the_baseline() -> None:
-    loaded = space(ruled("{match: '*', separable: true}", model=f"{NETWORKS}:Tiny"))
-    standing, most = loaded.cost(loaded.baseline), loaded.cost_range()[1]
-    # Of 4 channels in and out, 36 + 16 weights and 4 biases for 144; all others stay.
-    assert most == standing
-    loaded = space(ruled("{match: stem.0, separable: true}"))
-    # Of 1 channel in and 8 out, 9 + 8 weights and a bias for 72.
+def test_a_space_may_contain_designs_more_expensive_than_the_baseline() -> None:
+    loaded = space(with_rules("{match: '*', separable: true}", model=f"{NETWORKS}:Tiny"))
+    original, largest = loaded.cost(loaded.baseline), loaded.cost_range()[1]
+    # For 4 input and output channels, 36 + 16 weights and 4 biases instead of 144 weights.
+    assert largest == original
+    loaded = space(with_rules("{match: stem.0, separable: true}"))
+    # For 1 input and 8 output channels, 9 + 8 weights and a bias instead of 72 weights.
     assert loaded.cost_range()[0].params == loaded.cost(loaded.baseline).params - 72 + 18
 
 
 def live_params(network: nn.Module) -> int:
-    """Count by brute force the numbers of a fresh network that are not dead."""
+    """Count by brute force the parameters of a fresh network that are not masked."""
     total = 0
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            # Fresh BN shifts and depthwise biases are zero, and alive.
+            # Initial batch norm shifts and depthwise biases are zero, but not masked.
             sparse = name in ("weight", "basis_proxy") and parameter.dim() == 4
             total += int(parameter.count_nonzero()) if sparse else parameter.numel()
-            # Which filter an output takes is no number.
+            # The filter selected by an output is not a parameter.
             total -= parameter.numel() if name == "select_proxy" else 0
     return total
 
@@ -205,34 +205,34 @@ SPACES = {text: space(text) for text in (TINY, EVERY)} | {"digits": load_space("
 
 
 @given(st.sampled_from(sorted(SPACES)), st.data())
-def test_costs_are_those_of_the_built_network(name: str, data: st.DataObject) -> None:
+def test_costs_equal_those_of_the_built_network(name: str, data: st.DataObject) -> None:
     loaded = SPACES[name]
-    design = drawn(data, loaded)
+    design = sample_design(data, loaded)
     network = redesign(loaded.network(), design.changed)
     cost = loaded.cost(design)
     assert design.learned == cost.expected
-    # Counts of learned shapes are expectations until a training has chosen the shapes.
+    # The cost of learned shapes is an expectation before training has determined the shapes.
     assume(not design.learned)
     sample = torch.zeros(2, *loaded.data.image_shape)
-    assert analysis(network, sample).cost({}) == cost == loaded.analysis.cost_of(network)
+    assert analyse_network(network, sample).cost({}) == cost == loaded.analysis.cost_of(network)
     assert cost.params == live_params(network)
     if not any(spec.binary_basis for spec in design.specs.values()):
         assert cost.bits == 32 * cost.params
 
 
-def test_learned_is_said_of_spaces_and_designs_that_may_be() -> None:
+def test_learned_is_true_for_spaces_and_designs_with_learned_shapes() -> None:
     loaded = space(EVERY)
     assert loaded.learned
     assert not space(TINY).learned
     assert not loaded.baseline.learned
-    learned = {design.learned for _, design in every_draw(loaded.sample)}
+    learned = {design.learned for _, design in every_sample(loaded.sample)}
     assert learned == {False, True}
 
 
-def test_the_network_is_that_of_the_seed() -> None:
+def test_the_network_depends_on_the_seed() -> None:
     generator = torch.get_rng_state()
     states = [
-        space(changed("seed: 0", f"seed: {seed}")).network().state_dict() for seed in (0, 0, 1)
+        space(replaced("seed: 0", f"seed: {seed}")).network().state_dict() for seed in (0, 0, 1)
     ]
     assert torch.equal(torch.get_rng_state(), generator)
     same, again, other = (state["stem.0.weight"] for state in states)
@@ -244,16 +244,16 @@ def test_the_network_is_that_of_the_seed() -> None:
     ("model", "problem"),
     [
         ("Batched", "1: model: the network does not run on an input of 1 x 1 x 8 x 8: ValueError"),
-        ("Squeezing", "1: model: returns 10 for a batch of 1 image: the batch is lost"),
+        ("Squeezing", "1: model: returns 10 for a batch of 1 image, without the batch dimension"),
         ("Listed", "1: model: the network computes with weights that it does not register"),
-        ("half_precision", "2: model_args: its weight mix.weight is bfloat16, and dsx trains in"),
+        ("half_precision", "2: model_args: its weight mix.weight is bfloat16, but dsx trains in"),
     ],
 )
-def test_a_network_that_could_not_be_searched_is_refused(model: str, problem: str) -> None:
-    assert complaint(of_model(f"{NETWORKS}:{model}")).startswith(f"tested.yaml:{problem}")
+def test_a_network_that_cannot_be_searched_is_rejected(model: str, problem: str) -> None:
+    assert error_message(of_model(f"{NETWORKS}:{model}")).startswith(f"tested.yaml:{problem}")
 
 
-def test_what_is_timed_in_batches_need_not_run_alone() -> None:
+def test_a_network_measured_in_batches_need_not_run_on_one_image() -> None:
     text = of_model(f"{NETWORKS}:Batched").replace("{batch: 1}", "{batch: 4}")
     text = text.replace("{match: '*'", "{match: conv")
     assert space(text).size > 1
@@ -268,16 +268,16 @@ def test_logits_are_unwrapped_in_the_network_of_a_space() -> None:
     assert small(x).shape == (3, 10)
 
 
-def test_kept_slots_stay_as_they_are() -> None:
-    keeping = ruled("{match: 'stages.0.*', keep: true}", "{match: 'stages.*', groups: [1, 2]}")
-    assert [slot.name for each in space(keeping).choices for slot in each.slots] == [
+def test_kept_slots_have_no_options() -> None:
+    keeping = with_rules("{match: 'stages.0.*', keep: true}", "{match: 'stages.*', groups: [1, 2]}")
+    assert [slot.name for options in space(keeping).slot_options for slot in options.slots] == [
         "stages.1.conv1", "stages.1.conv2", "stages.2.conv1", "stages.2.conv2",
     ]  # fmt: skip
 
 
-def test_equal_slots_are_offered_the_same_under_their_own_names() -> None:
-    text = ruled("{match: '*', kernel_shape: [full, cross], groups: [1, 3]}")
-    found = {choices.name: choices for choices in space(text).choices}
+def test_equal_slots_have_equal_options_under_their_own_names() -> None:
+    text = with_rules("{match: '*', kernel_shape: [full, cross], groups: [1, 3]}")
+    found = {options.name: options for options in space(text).slot_options}
     first, second = found["stages.1.conv2"], found["stages.2.conv2"]
     assert first.slots[0].name == "stages.1.conv2"
     assert first.left_out == {
@@ -285,22 +285,22 @@ def test_equal_slots_are_offered_the_same_under_their_own_names() -> None:
         "1, 2, 4, 8, 16)"
     }
     assert second.left_out["groups 3"].startswith("stages.2.conv2: groups = 3 does not divide")
-    # Both of the first stage are alike.
+    # Both slots of the first stage have equal options.
     assert found["stages.0.conv1"].dials is found["stages.0.conv2"].dials
     assert list(found["stages.0.conv2"].settings()[0]) == ["stages.0.conv2"]
 
 
-def test_a_wildcard_that_matches_only_what_is_left_alone_says_why() -> None:
+def test_a_wildcard_that_matches_only_excluded_convolutions_has_a_reason() -> None:
     text = of_model(f"{NETWORKS}:Hooked").replace("{match: '*'", "{match: conv")
-    assert complaint(text) == (
-        "tested.yaml:7: slots.0.match: 'conv' matches no slot: conv hooks hang on it, and would be "
-        "lost"
+    assert error_message(text) == (
+        "tested.yaml:7: slots.0.match: 'conv' matches no slot: conv has hooks, which a redesign "
+        "would lose"
     )
 
 
-def test_a_wrong_number_of_classes_says_where_it_may_come_from() -> None:
-    text = changed("{width: 8}", "{width: 8, classes: 7}")
-    assert complaint(text) == (
+def test_a_wrong_number_of_classes_lists_the_classes_of_the_data() -> None:
+    text = replaced("{width: 8}", "{width: 8, classes: 7}")
+    assert error_message(text) == (
         "tested.yaml:1: model: returns 7 numbers for an image, the data has 10 classes (0, "
         "1, 2, 3, 4 and 5 more) (the largest label is 9)"
     )

@@ -1,7 +1,7 @@
-"""Examination of one network: what dsx counts, folds, deploys and writes, and how fast it runs."""
+"""Examination of one network: counts, folded batch norms, deployment, export and latency."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from dsx.bench.zoo.catalogue import Architecture
-from dsx.bench.zoo.libraries import build, operator_that_is_missing, published
+from dsx.bench.zoo.libraries import build, missing_operator, published
 from dsx.bench.zoo.norms import count_norms, randomise
 from dsx.bench.zoo.rows import TOLERANCE
 from dsx.conv.deploy import Deployed, deploy
@@ -21,7 +21,7 @@ from dsx.lookup import find
 from dsx.measure.backends import prepare
 from dsx.measure.timing import COARSE, WorkloadClass, time_in_turn, timer
 from dsx.process import torch_threads
-from dsx.space.network import analysis, unwrap_logits
+from dsx.space.network import analyse_network, unwrap_logits
 from dsx.space.yaml import Measure
 
 Findings = dict[str, Any]
@@ -44,10 +44,18 @@ class Examination:
         architecture: Architecture that is built and examined.
         budget_seconds: Seconds for timing the network in one form.
         report: Function that receives the name of each step.
+        steps: Names of the steps that are taken.
     """
 
-    def __init__(self, architecture: Architecture, budget_seconds: float, report: Report) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        budget_seconds: float,
+        report: Report,
+        steps: Sequence[str] = STEPS,
+    ) -> None:
         self.architecture = architecture
+        self.steps = steps
         self.measure = Measure(budget_seconds=budget_seconds)
         self.report = report
         self.findings: Findings = {}
@@ -65,7 +73,7 @@ class Examination:
         return self.findings
 
     def _take_steps(self) -> None:
-        for step in STEPS:
+        for step in self.steps:
             self.report(step)
             try:
                 getattr(self, f"_{step}")()
@@ -90,7 +98,7 @@ class Examination:
         known = published(self.architecture)
         side = self.architecture.side if known is None else known.side
         image = self._images(1, side)
-        found = analysis(self.network, image)
+        found = analyse_network(self.network, image)
         cost = found.cost({})
         self.flops = cost.flops
         self.findings |= {
@@ -154,9 +162,9 @@ class Examination:
 
 
 def _multiply_adds(network: nn.Module, image: Tensor) -> int:
-    """Count with torch's own counter, which counts a multiplication and an addition as two."""
+    """Count multiply-adds by torch's own counter, which counts each of them as two."""
     fused = torch.backends.mha.get_fastpath_enabled()
-    # The counter knows products of matrices, not every kernel that computes attention at once.
+    # The counter supports matrix products, but not every fused attention kernel.
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with (
@@ -178,14 +186,14 @@ def _written(deployed: Deployed, images: Tensor, expected: Tensor) -> str:
     """Write model.py and run it in a fresh process.
 
     Returns:
-        "written", or the difference of the outputs where it is too large.
+        "written", or the difference of the outputs if it is too large.
     """
     exporter = find(Exporter, "model_py")
     with scratch() as folder:
         exporter.write(deployed, images[:1], "A network of the zoo.", folder)
         logits = fresh_logits(folder, {"images": images})["images"]
     difference = _difference(logits, expected)
-    # Not `difference > TOLERANCE`: a NaN has to fail, too.
+    # Not `difference > TOLERANCE`, since a NaN must fail, too.
     if not difference <= TOLERANCE:
         return f"its outputs differ by {difference:.2g} of the largest one"
     return "written"
@@ -194,7 +202,7 @@ def _written(deployed: Deployed, images: Tensor, expected: Tensor) -> str:
 def _reason(step: str, error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, Exception) and (operator := operator_that_is_missing(cause)):
+        if isinstance(cause, Exception) and (operator := missing_operator(cause)):
             return f"not runnable: calls {operator}, whose compiled code does not load here"
         cause = cause.__cause__
     return f"{step}: {with_type(error)}"

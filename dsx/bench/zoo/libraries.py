@@ -28,12 +28,12 @@ _SCHEMAS = (
 compiled library, which defines them, could be loaded."""
 
 _ARGUMENTS: Mapping[str, Mapping[str, bool]] = {
-    # Their published numbers are those of the network that has its trained weights.
+    # The published numbers refer to the network with its trained weights.
     "googlenet": {"aux_logits": False, "init_weights": False},
     "inception_v3": {"init_weights": False},
     "deeplabv3_mobilenet_v3_large": {"aux_loss": True},
 }
-"""Drawing the weights of the first two as they are drawn by default takes half a minute."""
+"""The default weight initialisation of the first two takes half a minute."""
 
 
 def missing_packages() -> Sequence[str]:
@@ -58,7 +58,7 @@ def check_installed(packages: Sequence[str]) -> None:
 
 @functools.cache
 def import_torchvision() -> Any:
-    """Import torchvision, also next to a build of torch that cannot load its compiled operators.
+    """Import torchvision, also with a build of torch that cannot load its compiled operators.
 
     Returns:
         The module.
@@ -74,8 +74,8 @@ def import_torchvision() -> Any:
 def _define_missing_operators() -> torch.library.Library | None:
     """Define the schemas of the operators whose compiled library does not load.
 
-    Without them `import torchvision` fails. The result is kept: a library takes its definitions
-    away when it is freed.
+    Without them `import torchvision` fails. The result is kept because a library removes its
+    definitions when it is freed.
     """
     spec = importlib.util.find_spec("torchvision")
     assert spec is not None and spec.submodule_search_locations is not None
@@ -171,7 +171,7 @@ class _Mask(nn.Module):
 
 
 def _kind(name: str) -> str:
-    """Return the task of an architecture of torchvision: the package that its builder is in."""
+    """Return the task of an architecture of torchvision, by the package of its builder."""
     builder = import_torchvision().models.get_model_builder(name)
     package = builder.__module__.split(".")[2]
     return package if package in ("segmentation", "detection") else "classification"
@@ -181,7 +181,7 @@ def published(architecture: Architecture) -> Published | None:
     """Return the published numbers of an architecture.
 
     Args:
-        architecture: Architecture that may be looked up in its library.
+        architecture: The architecture.
 
     Returns:
         The numbers; None if there are none.
@@ -192,10 +192,10 @@ def published(architecture: Architecture) -> Published | None:
 
 
 def _published_by_torchvision(name: str) -> Published | None:
-    """Read the numbers that torchvision keeps with its trained weights."""
+    """Return the numbers that torchvision publishes with its trained weights."""
     weights = next(iter(import_torchvision().models.get_model_weights(name)))
     transforms = weights.transforms()
-    # Detection takes images of any size, and publishes no number for one of them.
+    # Detection accepts images of any size, and no numbers are published for a single size.
     side = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
     if side is None:
         return None
@@ -203,7 +203,7 @@ def _published_by_torchvision(name: str) -> Published | None:
     return Published(params=weights.meta["num_params"], flops=flops, side=side[0])
 
 
-def operator_that_is_missing(error: Exception) -> str:
+def missing_operator(error: Exception) -> str:
     """Name the compiled operator of torchvision that a network calls and this machine lacks.
 
     Args:
@@ -241,7 +241,7 @@ def network(library: str, name: str) -> nn.Module:
 
 
 def pixels(channels: int, side: int, classes: int) -> Data:
-    """Describe images that a search without training never loads, as the `data` of a space file.
+    """Return data whose images cannot be loaded, as the `data` of a space file without training.
 
     Args:
         channels: Number of channels of an image.
@@ -255,4 +255,4 @@ def pixels(channels: int, side: int, classes: int) -> Data:
 
 
 def _no_images() -> Splits:
-    raise DsxError("the benchmark has no images: its searches train nothing")
+    raise DsxError("the benchmark has no images, since its searches do not train")

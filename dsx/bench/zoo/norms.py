@@ -1,7 +1,7 @@
-"""Random values for all that a fresh network holds constant, so that errors change the output.
+"""Random values for constant parameters and statistics, so that errors change the output.
 
-A fresh batch norm subtracts 0 and divides by 1: it is folded correctly even by code that ignores
-its statistics. A classifier whose weights are zero returns zero, regardless of any error before it.
+An untrained batch norm subtracts 0 and divides by 1, so that even code that ignores its statistics
+folds it correctly. A classifier whose weights are zero returns zero, regardless of earlier errors.
 """
 
 import functools
@@ -20,11 +20,10 @@ LEAST_VARIANCE, MOST_VARIANCE = 0.5, 2.0
 def randomise(network: nn.Module, images: Tensor) -> None:
     """Set mean, variance, weight and bias of each batch norm to random values, in place.
 
-    Weights of other layers that are constant get random values as well.
-
-    The means are drawn around the means of what arrives on the given images, and the weights around
-    the value that brings its deviation to 1. Otherwise activations would vanish or overflow in deep
-    networks, and no comparison of outputs would show anything.
+    Constant weights of other layers are set to random values as well. Means are sampled around the
+    mean of the input of the batch norm on the given images, and weights around the value that
+    scales its standard deviation to 1. Otherwise activations would vanish or overflow in deep
+    networks, and a comparison of outputs would be meaningless.
 
     Args:
         network: A network in eval mode.
@@ -37,12 +36,12 @@ def randomise(network: nn.Module, images: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     done: set[nn.Module] = set()
 
-    def settle(norm: nn.Module, arrived: tuple[Tensor, ...]) -> None:
+    def set_values(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if norm not in done:
             done.add(norm)
-            _randomise(norm, arrived[0], generator)
+            _randomise(norm, inputs[0], generator)
 
-    hooks = [norm.register_forward_pre_hook(settle) for _, norm in _norms(network)]
+    hooks = [norm.register_forward_pre_hook(set_values) for _, norm in _norms(network)]
     with torch.no_grad():
         for weight in network.parameters():
             if weight.dim() > 1 and weight.min() == weight.max():
@@ -58,17 +57,17 @@ def randomise(network: nn.Module, images: Tensor) -> None:
 
 
 def _norms(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """List the modules that hold statistics, of any class."""
+    """Iterate over the modules with running statistics, of any class, with their names."""
     for name, module in network.named_modules():
         if isinstance(getattr(module, "running_var", None), Tensor):
             yield name, module
 
 
-def _randomise(norm: nn.Module, arrived: Tensor, generator: torch.Generator) -> None:
+def _randomise(norm: nn.Module, input: Tensor, generator: torch.Generator) -> None:
     mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
     channels = len(mean)
-    others = [axis for axis in range(arrived.dim()) if axis != 1]
-    own_mean, deviation = arrived.mean(others), arrived.std()
+    others = [axis for axis in range(input.dim()) if axis != 1]
+    own_mean, deviation = input.mean(others), input.std()
     mean.copy_(own_mean + 0.5 * deviation * torch.randn(channels, generator=generator))
     spread = torch.rand(channels, generator=generator)
     variance.copy_(LEAST_VARIANCE + (MOST_VARIANCE - LEAST_VARIANCE) * spread)
@@ -81,12 +80,12 @@ def _randomise(norm: nn.Module, arrived: Tensor, generator: torch.Generator) -> 
 
 
 def _check_activations(network: nn.Module, images: Tensor) -> None:
-    """Check that what leaves each batch norm, and the network, is neither constant nor infinite."""
-    useless: list[str] = []
+    """Check that the outputs of all batch norms and of the network are finite and not constant."""
+    constant: list[str] = []
 
-    def check(name: str, module: nn.Module, given: object, output: object) -> None:
+    def check(name: str, module: nn.Module, inputs: object, output: object) -> None:
         if isinstance(output, Tensor) and not _varies(output):
-            useless.append(name)
+            constant.append(name)
 
     hooks = [
         norm.register_forward_hook(functools.partial(check, name)) for name, norm in _norms(network)
@@ -95,10 +94,10 @@ def _check_activations(network: nn.Module, images: Tensor) -> None:
         check("the network", network, images, network(images))
     for hook in hooks:
         hook.remove()
-    if useless:
+    if constant:
         raise WorkFailed(
-            f"the output of {useless[0]} is constant or not finite: comparing outputs would "
-            "show nothing"
+            f"the output of {constant[0]} is constant or not finite, so that a comparison of "
+            "outputs would be meaningless"
         )
 
 
@@ -107,7 +106,7 @@ def _varies(values: Tensor) -> bool:
 
 
 class _NormCounter:
-    """Counts the batch norms that run, by operator."""
+    """A counter of the batch norms that run, by operator."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -121,7 +120,7 @@ class _NormCounter:
 
 
 def count_norms(network: nn.Module, images: Tensor) -> int:
-    """Count the batch norms that a network computes, whether modules or functions do it.
+    """Count the batch norms that a network computes, by modules or by functions.
 
     Args:
         network: A network in eval mode.

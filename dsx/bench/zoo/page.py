@@ -1,4 +1,4 @@
-"""The page docs/networks.md: the rows of the benchmark as tables."""
+"""The page docs/networks.md with the results of the benchmark as tables."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

@@ -1,14 +1,15 @@
-"""Rows: the findings of each network, and a sentence about them."""
+"""Rows of the results, and their description in a sentence."""
 
 from dsx.bench._base import Row
 from dsx.bench.zoo.catalogue import Architecture
 from dsx.bench.zoo.saved import Findings
 
 TOLERANCE = 1e-3
-"""Largest difference of an output, as a part of the largest one, between equal networks in float32:
-folding changes the last digits, which deep networks amplify."""
+"""Largest difference of an output of equal networks in float32, relative to the largest output.
+
+Folding changes the last digits, and deep networks amplify that."""
 ROUNDED = 0.01
-"""Published numbers of parameters are rounded to hundredths of a million."""
+"""Rounding of published numbers of parameters, in millions."""
 COUNTS = (
     "counted_side", "params", "params_counted", "params_published",
     "flops", "flops_counted", "flops_published", "slots", "excluded",
@@ -25,7 +26,7 @@ def row(architecture: Architecture, findings: Findings) -> Row:
         findings: Findings of its examination.
 
     Returns:
-        The row; an empty string stands for what is not known.
+        The row; values that are not known are empty strings.
     """
     eager, deployed = (findings.get(name) for name in TIMED)
     known = {name: findings.get(name) for name in (*COUNTS, *DEPLOYED)}
@@ -70,12 +71,12 @@ def _outputs_equal(findings: Findings) -> str | None:
     """Compare the outputs of the deployed network with those of the network."""
     if "difference" not in findings:
         return None
-    # Not `> TOLERANCE`: a NaN has to fail, too.
+    # Not `> TOLERANCE`, since a NaN must fail, too.
     return _word(findings["difference"] <= TOLERANCE)
 
 
-def say(row: Row) -> str:
-    """Put a row into a sentence.
+def describe(row: Row) -> str:
+    """Describe a row in one sentence.
 
     Args:
         row: A row of this benchmark.

@@ -1,4 +1,4 @@
-"""Findings that are saved as they come, so that an interrupted benchmark can be continued."""
+"""Findings of an interrupted benchmark, saved so that it can be resumed."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ Findings = Mapping[str, Any]
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of torch and of the libraries of the zoo; empty where one is missing."""
+    """Return the versions of torch and of the libraries of the zoo; empty for a missing library."""
     found = {}
     for name in ("torch", *PACKAGES):
         try:
@@ -31,16 +31,16 @@ def versions() -> dict[str, str]:
 
 
 class Saved:
-    """The findings of a benchmark that is not complete, in the user's cache."""
+    """The findings of an incomplete benchmark in the cache folder of the user."""
 
     @cached_property
     def file(self) -> Path:
-        """The file."""
+        """Path of the file."""
         return user_cache_path("dsx") / "networks.json"
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
-        """Facts on which the findings depend: any change of dsx makes others."""
+        """Facts on which the findings depend, including the source code of dsx."""
         digest = hashlib.sha256()
         for source in sorted(Path(dsx.__path__[0]).rglob("*.py")):
             digest.update(source.read_bytes())
@@ -48,7 +48,10 @@ class Saved:
         return {"dsx": digest.hexdigest(), "versions": versions(), "device": device}
 
     def load(self) -> dict[str, Findings]:
-        """Return the findings by network; none if they are about another version of anything.
+        """Load the saved findings.
+
+        Returns:
+            The findings by network; empty if they depend on other versions or on another device.
 
         Raises:
             WorkFailed: If the file cannot be read.
@@ -81,5 +84,5 @@ class Saved:
             raise WorkFailed(f"{self.file} cannot be written: {error}") from error
 
     def remove(self) -> None:
-        """Delete the file: the benchmark is complete."""
+        """Delete the file after the benchmark is complete."""
         self.file.unlink(missing_ok=True)

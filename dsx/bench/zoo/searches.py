@@ -1,4 +1,4 @@
-"""A short search on a network of the zoo: what is counted and timed, without any training."""
+"""A short search on a network of the zoo with static and timed metrics, without training."""
 
 import json
 import subprocess
@@ -10,12 +10,12 @@ from dsx.bench.zoo.catalogue import Architecture
 from dsx.files import scratch
 
 TRIALS = 4
-"""Number of designs, of which the first is the baseline."""
+"""Number of designs, including the baseline."""
 MOST_SECONDS = 300.0
 SHOWN = ("latency_ms", "flops", "params")
 
 
-def search_apart(
+def run_search(
     architecture: Architecture, budget_seconds: float, most_seconds: float = MOST_SECONDS
 ) -> str:
     """Run `dsx search` on a network, in a database that is deleted afterwards.
@@ -23,10 +23,10 @@ def search_apart(
     Args:
         architecture: A classifier.
         budget_seconds: Seconds for timing one design.
-        most_seconds: Seconds after which the search is given up.
+        most_seconds: Seconds after which the search is terminated.
 
     Returns:
-        What the search found, or why it found nothing.
+        Description of the result, or the reason of a failure.
     """
     with scratch() as folder:
         file = folder / "zoo.yaml"
@@ -43,11 +43,11 @@ def search_apart(
             return f"took more than {most_seconds:.0f} s"
         if done.returncode:
             return (done.stderr.strip().splitlines() or ["failed without a message"])[-1]
-        return described(json.loads(done.stdout))
+        return describe_front(json.loads(done.stdout))
 
 
 def _space(architecture: Architecture, budget_seconds: float) -> str:
-    """Write the space file of a search: JSON, which is YAML too."""
+    """Return the space file of a search as JSON, which is also YAML."""
     builders = "dsx.bench.zoo.libraries"
     side, channels, classes = architecture.side, architecture.channels, architecture.classes
     content = {
@@ -62,14 +62,14 @@ def _space(architecture: Architecture, budget_seconds: float) -> str:
     return json.dumps(content, indent=2)
 
 
-def described(front: Mapping[str, Any]) -> str:
+def describe_front(front: Mapping[str, Any]) -> str:
     """Describe the result of a search in one sentence.
 
     Args:
         front: The document that `dsx search --json` prints.
 
     Returns:
-        The number of designs, and the least of each metric as a share of the baseline's.
+        The number of designs, and the smallest value of each metric relative to the baseline.
     """
     designs: Sequence[Mapping[str, Any]] = front["designs"]
     values = {each["id"]: each["metrics"] for each in designs}

@@ -1,4 +1,4 @@
-"""A process of its own for each network: none sees what another one left behind."""
+"""Examination of each network in a separate process, without state of other networks."""
 
 import multiprocessing
 import os
@@ -12,16 +12,16 @@ from dsx.bench.zoo.catalogue import Architecture
 from dsx.files import scratch
 
 MOST_SECONDS = 300.0
-"""After so long a network is given up."""
+"""Time after which the examination of a network is terminated."""
 
 
-def examine_apart(
+def examine_in_process(
     architecture: Architecture,
     budget_seconds: float,
     report: Callable[[str], None],
     most_seconds: float = MOST_SECONDS,
 ) -> dict[str, Any]:
-    """Examine a network in a process of its own.
+    """Examine a network in a separate process.
 
     Args:
         architecture: Architecture that is built and examined.
@@ -30,9 +30,9 @@ def examine_apart(
         most_seconds: Seconds after which the process is killed.
 
     Returns:
-        The findings; `failed` is the reason why there are no others.
+        The findings; `failed` is the reason of a failure, without other findings.
     """
-    # Forked from a server that has loaded torch, which takes seconds, and has not run anything: it
+    # Forked from a server that has only imported torch, which takes seconds, so that the process
     # inherits no state of this process or of another network.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["dsx.bench.zoo.examine"])
@@ -45,14 +45,14 @@ def examine_apart(
         process.start()
         theirs.close()
         try:
-            return _received(ours, log, report, most_seconds)
+            return _receive(ours, log, report, most_seconds)
         finally:
             process.kill()
             process.join()
             ours.close()
 
 
-def _received(
+def _receive(
     connection: Connection, log: Path, report: Callable[[str], None], most_seconds: float
 ) -> dict[str, Any]:
     end = time.monotonic() + most_seconds
@@ -72,8 +72,8 @@ def _received(
 def _serve(
     connection: Connection, log: Path, architecture: Architecture, budget_seconds: float
 ) -> None:
-    """Examine a network, and send first its steps and then the findings."""
-    # What the libraries print belongs neither to the results nor into the bar.
+    """Examine a network, and send the steps and then the findings."""
+    # Output of the libraries must not reach the results or the progress bar.
     file = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
     for stream in (1, 2):
         os.dup2(file, stream)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.activity import each
+from dsx.activity import Kind, each
 from dsx.conv.deploy._choose import EAGER, Choice, Runner, choose
 from dsx.conv.deploy._fold import batch_norms, flatten, fold_batch_norms, normalise
 from dsx.conv.graph.norms import bound
@@ -112,7 +112,7 @@ def deploy(
         # The graph may call modules in which the network's own code calls functions.
         whole = holder if isinstance(graph, str) else fx.GraphModule(holder, graph)
         seen_by = list(_inputs(whole, sample, untouched).items())
-        for conv, (name, seen) in each(seen_by, "selecting deployed forms", "convolution"):
+        for conv, (name, seen) in each(seen_by, Kind.SELECTING_FORMS, "convolution"):
             form, choices[name] = choose(conv, seen, timer, form_cache, native, runner)
             replacements[conv] = _drop_in(form, conv) if isinstance(graph, str) else form
         swap(holder, replacements)

@@ -1,1 +1,1 @@
-"""Folders of images: how they are laid out and read."""
+"""Folders of images: their layout, and the images in them."""

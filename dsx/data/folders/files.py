@@ -1,4 +1,4 @@
-"""Find the images of a folder."""
+"""Images of a folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from dsx.data._splits import Numbers
-from dsx.data.folders.layout import after, class_of, find_layout
+from dsx.data.folders.layout import class_of, find_layout, skipped_note
 from dsx.data.folders.walk import Walk
 from dsx.data.images.decode import suffixes
 from dsx.errors import DsxError
@@ -16,10 +16,10 @@ from dsx.files import open_regular
 
 
 class FilePlace(NamedTuple):
-    """An image in a file of its own.
+    """Location of an image in its own file.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the dataset.
         name: Path of the file relative to the root, with slashes.
         size: Size of the file in bytes.
         modified: Modification time of the file in nanoseconds.
@@ -32,16 +32,20 @@ class FilePlace(NamedTuple):
 
     @property
     def images(self) -> int:
-        """Number of images in the file."""
+        """The number of images in the file."""
         return 1
 
     @property
     def identity(self) -> str:
-        """Name and size."""
+        """Name and size of the file."""
         return f"{self.name}:{self.size}"
 
     def open(self) -> BinaryIO:
-        """Open the file."""
+        """Open the file.
+
+        Returns:
+            A stream of its bytes.
+        """
         return open_regular(Path(self.root, self.name))
 
     def __str__(self) -> str:
@@ -49,16 +53,17 @@ class FilePlace(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """The images of a folder.
+class FoundImages:
+    """Images of a folder.
 
     Args:
         names: Names of the classes.
         places: Location of each image.
         labels: Class of each image.
-        parts: Numbers of the images of each part; all are for training if there are no parts.
-        folders: Folder of each part relative to the root; empty if the folder has no parts.
-        skipped: Description of what was not read; empty if everything was.
+        parts: Numbers of the images of each split; all images are for training if there are no
+            splits.
+        folders: Folder of each split relative to the root; empty if the folder is not divided.
+        skipped: Description of the entries that were not read; empty if there are none.
     """
 
     names: list[str]
@@ -73,36 +78,36 @@ def classes(root: Path, stated: Mapping[str, str] | None = None) -> list[str]:
     """List the classes of a folder.
 
     Args:
-        root: Folder of the data set.
-        stated: Folder of each part, if it is stated; see `find_layout`.
+        root: Folder of the dataset.
+        stated: Specified folder of each split; see `find_layout`.
 
     Returns:
         Names in alphabetical order.
 
     Raises:
-        DsxError: If the folder cannot be read or has no classes, or its layout is not clear.
+        DsxError: If the folder cannot be read or has no classes, or its layout is ambiguous.
     """
     return find_layout(Walk(root), stated).names
 
 
-def images(root: Path, stated: Mapping[str, str] | None = None) -> Found:
+def images(root: Path, stated: Mapping[str, str] | None = None) -> FoundImages:
     """Find all images.
 
     Args:
-        root: Folder of the data set.
-        stated: Folder of each part, if it is stated; see `find_layout`.
+        root: Folder of the dataset.
+        stated: Specified folder of each split; see `find_layout`.
 
     Returns:
-        The images, part by part, class by class, in alphabetical order.
+        The images, ordered by split, class and name.
 
     Raises:
-        DsxError: If the folder or a class in it has none, or its layout is not clear.
+        DsxError: If the folder or one of its classes has no images, or its layout is ambiguous.
     """
     walk = Walk(root)
     layout = find_layout(walk, stated)
-    numbers = {name: number for number, name in enumerate(layout.names)}
+    label_of = {name: number for number, name in enumerate(layout.names)}
     for _, folder in layout.classes:
-        if class_of(folder) not in numbers:
+        if class_of(folder) not in label_of:
             train = root / layout.parts["train"]
             raise DsxError(f"{root / folder}: no such class in {train}")
     listed = walk.files([folder for _, folder in layout.classes], suffixes(), unit="image")
@@ -111,15 +116,15 @@ def images(root: Path, stated: Mapping[str, str] | None = None) -> Found:
     parts: dict[str, list[int]] = {part: [] for part, _ in layout.classes}
     for (part, folder), files in zip(layout.classes, listed, strict=True):
         if not files:
-            raise DsxError(f"{root / folder}: has no images{after(walk)}")
+            raise DsxError(f"{root / folder}: has no images{skipped_note(walk)}")
         parts[part] += range(len(places), len(places) + len(files))
         places += (FilePlace(str(root), *file) for file in files)
-        labels += [numbers[class_of(folder)]] * len(files)
-    return Found(
+        labels += [label_of[class_of(folder)]] * len(files)
+    return FoundImages(
         names=layout.names,
         places=places,
         labels=labels,
-        parts={part: np.array(of_part, dtype=np.int64) for part, of_part in parts.items()},
+        parts={part: np.array(numbers, dtype=np.int64) for part, numbers in parts.items()},
         folders=layout.parts,
         skipped=str(walk),
     )

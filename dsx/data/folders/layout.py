@@ -1,4 +1,4 @@
-"""Recognise how the folders of a data set are laid out, and refuse what could mean two things."""
+"""Detection of the layout of the folders of a dataset, and errors for ambiguous layouts."""
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,15 +8,16 @@ from itertools import permutations
 from typing import NoReturn
 
 from dsx.data._contents import named
-from dsx.data._splits import PART_NAMES, PARTS, counterparts, part_of, parts_in
-from dsx.data.folders.walk import Glance, Walk
+from dsx.data._splits import PART_NAMES, PARTS, find_counterparts, find_parts, parse_part
+from dsx.data.folders.walk import FolderListing, Walk
 from dsx.data.images.decode import suffixes
 from dsx.errors import DataMissing, DsxError, printable, short
 
-LOOKED_INTO = 20
-"""Class folders whose content is looked at: parts that are taken for classes are few.
+MAX_INSPECTED = 20
+"""Largest number of class folders whose content is inspected.
 
-Among more folders than these, a few that are named like parts by chance are classes.
+A dataset has few splits, so that splits can be confused with classes only among few folders. Among
+more folders, a few that happen to have names of splits are classes.
 """
 
 NO_CLASSES = frozenset({
@@ -26,18 +27,19 @@ NO_CLASSES = frozenset({
 """Names of folders that separate images from their labels, in lower case."""
 
 UNCLASSIFIED, OTHER = "unclassified image", "other folder"
-"""Skipped images next to the folders of classes, and skipped folders next to those of parts."""
+"""Skipped images next to class folders, and skipped folders next to those of splits."""
 
-STATE = "state parts: {train: FOLDER, test: FOLDER}, or parts: {} if each folder is a class"
+SPECIFY = "specify parts: {train: FOLDER, test: FOLDER}, or parts: {} if each folder is a class"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The folders of a data set.
+    """Folders of a dataset.
 
     Args:
-        parts: Folder of each part, relative to the root; empty if the folders are classes.
-        classes: Part and folder of each class, part by part, in alphabetical order.
+        parts: Folder of each split, relative to the root; empty if the folders in the root are
+            classes.
+        classes: Split and folder of each class, by split, in alphabetical order.
     """
 
     parts: Mapping[str, str]
@@ -50,55 +52,59 @@ class Layout:
 
 
 def class_of(folder: str) -> str:
-    """Return the name of the class of a folder."""
+    """Return the name of the class of a folder.
+
+    Args:
+        folder: Path of the folder.
+    """
     return folder.rpartition("/")[2]
 
 
 def stated_parts(value: object) -> dict[str, str] | None:
-    """Check the argument that states the folders of the parts.
+    """Check the argument that specifies the folders of the splits.
 
     Args:
-        value: As given; None if the folders are to be recognised by their names.
+        value: Value as given; None if the folders are detected by their names.
 
     Returns:
-        Folder of each part relative to the root, which may be none; None if nothing is stated.
+        Folder of each split relative to the root, which may be empty; None if nothing is specified.
 
     Raises:
-        DsxError: If it is something else.
+        DsxError: If the value is something else.
     """
     if value is None:
         return None
-    words = ", ".join(f"{part}: FOLDER" for part in PARTS)
-    allowed = f"(allowed: {{{words}}}, at least train; or {{}} if each folder is a class)"
+    example = ", ".join(f"{part}: FOLDER" for part in PARTS)
+    allowed = f"(allowed: {{{example}}}, at least train; or {{}} if each folder is a class)"
     if not isinstance(value, Mapping):
         raise DsxError(f"parts: {short(value)} {allowed}")
     found: dict[str, str] = {}
     for key, folder in value.items():
-        part = part_of(key) if isinstance(key, str) else None
+        part = parse_part(key) if isinstance(key, str) else None
         if part is None:
             raise DsxError(
-                f"parts: '{short(key)}' is not the name of a part (allowed: {PART_NAMES}, also "
-                "with an ending such as s, _set or 2017)"
+                f"parts: '{short(key)}' is not the name of a split (allowed: {PART_NAMES}, "
+                "optionally with a suffix such as s, _set or 2017)"
             )
         if part in found:
-            raise DsxError(f"parts: '{short(key)}' is a part that is stated twice {allowed}")
+            raise DsxError(f"parts: '{short(key)}' is specified twice {allowed}")
         if not isinstance(folder, str) or not _is_inside(folder):
             raise DsxError(f"parts: {key}: {short(folder)} (allowed: a folder inside the root)")
         found[part] = posixpath.normpath(folder)
     if found and "train" not in found:
-        raise DsxError(f"parts: no folder for train {allowed}")
-    _check_apart(found)
+        raise DsxError(f"parts: train is missing {allowed}")
+    _check_disjoint(found)
     return found
 
 
-def _check_apart(stated: Mapping[str, str]) -> None:
-    """Refuse parts that share images, because one of their folders is or holds the other."""
+def _check_disjoint(stated: Mapping[str, str]) -> None:
+    """Raise an error for splits that share images, because their folders are nested or equal."""
     for (part, folder), (other, outer) in permutations(stated.items(), 2):
         if f"{folder}/".startswith(f"{outer}/"):
-            problem = f"the folder of {part}, {short(folder)}, lies in that of {other}"
+            problem = f"the folder of {part}, {short(folder)}, is inside that of {other}"
             if folder == outer:
-                problem = f"{part} and {other} both name the folder {short(folder)}"
-            raise DsxError(f"parts: {problem} (allowed: folders that share no images)")
+                problem = f"{part} and {other} have the same folder {short(folder)}"
+            raise DsxError(f"parts: {problem} (allowed: disjoint folders)")
 
 
 def _is_inside(folder: str) -> bool:
@@ -107,20 +113,20 @@ def _is_inside(folder: str) -> bool:
 
 
 def find_layout(walk: Walk, stated: Mapping[str, str] | None) -> Layout:
-    """Find the folders of the parts and of the classes.
+    """Find the folders of the splits and of the classes.
 
     Args:
-        walk: Walk over the folders of the data set.
-        stated: Folder of each part, if it is stated.
+        walk: Walk over the folders of the dataset.
+        stated: Specified folder of each split; None if the folders are detected by their names.
 
     Returns:
         The folders.
 
     Raises:
-        DsxError: If a folder cannot be read or holds no classes, or the names and the content of
-            the folders leave open which are parts and which are classes.
+        DsxError: If a folder cannot be read or contains no classes, or it cannot be determined
+            which folders are splits and which are classes.
     """
-    parts = _recognised_parts(walk) if stated is None else stated
+    parts = _detect_parts(walk) if stated is None else stated
     outer = parts or {"train": ""}
     folders = {part: _class_folders(walk, folder) for part, folder in outer.items()}
     if stated is None:
@@ -131,48 +137,46 @@ def find_layout(walk: Walk, stated: Mapping[str, str] | None) -> Layout:
     )
 
 
-def _recognised_parts(walk: Walk) -> dict[str, str]:
-    """Find the folders of parts; none if no folder in the root is called like one."""
+def _detect_parts(walk: Walk) -> dict[str, str]:
+    """Detect the folders of splits; empty if no folder in the root has the name of a split."""
     found: dict[str, str] = {}
     others = []
     for name in _folders(walk, ""):
-        part = part_of(name)
+        part = parse_part(name)
         if part is None:
             others.append(name)
         elif part in found:
             both = f"has both '{found[part]}' and '{name}' for {part}"
-            raise DsxError(f"{walk.root}: {both} ({STATE})")
+            raise DsxError(f"{walk.root}: {both} ({SPECIFY})")
         else:
             found[part] = name
     if found and others:
-        # Training images that are in no folders of classes, next to many folders, are a class.
+        # A folder called `train` without class folders, next to many other folders, is a class.
         hold_classes = _hold_classes(walk, found.values())
-        if list(found) == ["train"] and len(others) >= LOOKED_INTO and not hold_classes:
+        if list(found) == ["train"] and len(others) >= MAX_INSPECTED and not hold_classes:
             return {}
-        # A folder next to several parts that hold folders of classes is certainly no class.
+        # A folder next to several splits that contain class folders is not a class.
         if not ("train" in found and len(found) > 1 and hold_classes):
-            _ask_which(walk, list(found.values()), others)
+            _raise_ambiguous(walk, list(found.values()), others)
         walk.skipped[OTHER].update(others)
     if found and "train" not in found:
         raise DsxError(
             f"{walk.root}: has {named(list(found.values()))}, but no folder for training (allowed: "
-            f"a folder train; or {STATE})"
+            f"a folder train; or {SPECIFY})"
         )
     return found
 
 
-def _ask_which(walk: Walk, parts: Sequence[str], others: Sequence[str]) -> NoReturn:
-    """Refuse folders of which some are named like parts."""
-    like = "is named like a part" if len(parts) == 1 else "are named like parts"
-    others_are = "is" if len(others) == 1 else "are"
+def _raise_ambiguous(walk: Walk, parts: Sequence[str], others: Sequence[str]) -> NoReturn:
+    """Raise an error for folders of which only some have names of splits."""
     raise DsxError(
-        f"{walk.root}: {named(parts)} {like}, but {named(others)} {others_are} not: which folders "
-        f"are parts, which are classes? ({STATE})"
+        f"{walk.root}: ambiguous layout, since only some folders have names of splits: "
+        f"{named(parts)}; others do not: {named(others)} ({SPECIFY})"
     )
 
 
 def _hold_classes(walk: Walk, folders: Iterable[str]) -> bool:
-    return all(walk.glance(folder, suffixes()).is_wrapper for folder in folders)
+    return all(walk.list_folder(folder, suffixes()).is_wrapper for folder in folders)
 
 
 def _folders(walk: Walk, folder: str) -> list[str]:
@@ -182,99 +186,104 @@ def _folders(walk: Walk, folder: str) -> list[str]:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         raise DataMissing(
-            f"{walk.root / folder}: there is no such folder (put a folder of images for each class "
-            "there, or the folders train and val with a folder for each class in both)"
+            f"{walk.root / folder}: there is no such folder (allowed: a folder with one folder of "
+            "images per class, or with the folders train and val with one folder per class each)"
         ) from error
 
 
 def _class_folders(walk: Walk, folder: str) -> list[str]:
     found = _folders(walk, folder)
-    images = walk.glance(folder, suffixes()).images
+    images = walk.list_folder(folder, suffixes()).images
     if not found:
         count = "1 image" if len(images) == 1 else f"{len(images):,} images"
-        beside = f", but {count} itself" if images else ""
-        leave = "; or state parts without this folder" if folder else ""
+        content = f", but {count}" if images else ""
+        alternative = "; or specify parts without this folder" if folder else ""
         raise DsxError(
-            f"{walk.root / folder}: has no folders{beside} (allowed: a folder of images for each "
-            f"class{leave}){after(walk)}"
+            f"{walk.root / folder}: has no folders{content} (allowed: one folder of images per "
+            f"class{alternative}){skipped_note(walk)}"
         )
     if images:
         walk.skipped[UNCLASSIFIED].update(posixpath.join(folder, image) for image in images)
     return found
 
 
-def after(walk: Walk) -> str:
-    """Name what was skipped, after a message about what is missing."""
+def skipped_note(walk: Walk) -> str:
+    """Return a note about skipped entries, to be appended to an error message.
+
+    Args:
+        walk: Walk over the folders of the dataset.
+    """
     return f"; {walk}" if walk.skipped else ""
 
 
 def _check_classes(walk: Walk, outer: str, folders: Sequence[str]) -> None:
-    """Refuse folders that are probably no classes, but whose meaning is not known."""
+    """Raise an error for folders that are probably not classes."""
     names = [class_of(folder) for folder in folders]
     where = walk.root / outer
-    inside = {folder: walk.glance(folder, suffixes()) for folder in folders[:LOOKED_INTO]}
+    inside = {folder: walk.list_folder(folder, suffixes()) for folder in folders[:MAX_INSPECTED]}
     if len(folders) == 1 and (not outer or inside[folders[0]].is_wrapper):
-        _refuse_single(walk, outer, folders[0])
-    if strange := [name for name in names if name.lower() in NO_CLASSES]:
+        _raise_single_folder(walk, outer, folders[0])
+    if reserved := [name for name in names if name.lower() in NO_CLASSES]:
         raise DsxError(
-            f"{where}: folders called {named(strange)} are not taken for classes (allowed: a "
-            f"folder of images for each class; found: {named(names)}; or {STATE})"
+            f"{where}: folders called {named(reserved)} are probably not classes (allowed: one "
+            f"folder of images per class; found: {named(names)}; or {SPECIFY})"
         )
     if _are_like_parts(names, alone=not outer):
-        raise DsxError(f"{where}: are the folders {named(names)} parts or classes? ({STATE})")
+        problem = f"the folders {named(names)} may be splits or classes"
+        raise DsxError(f"{where}: ambiguous layout: {problem} ({SPECIFY})")
     for folder, content in inside.items():
         if content.folders and (
-            all(map(part_of, content.folders)) or _are_counterparts(content.folders)
+            all(map(parse_part, content.folders)) or _are_counterparts(content.folders)
         ):
             raise DsxError(
-                f"{walk.root / folder}: has {named(content.folders)}, but parts inside of a class "
-                f"are not read (allowed: train/{short(class_of(folder))} and so on; or parts: {{}} "
-                "to draw the parts from all images of each class)"
+                f"{walk.root / folder}: has {named(content.folders)}, but splits inside of a class "
+                f"are not supported (allowed: train/{short(class_of(folder))} and so on; or "
+                "parts: {} to sample the splits from all images of each class)"
             )
     _check_not_shared(walk, outer, names, list(inside.values()))
 
 
 def _are_like_parts(names: Sequence[str], *, alone: bool) -> bool:
-    """Check whether folders are named like parts, which they may be if there are no others."""
+    """Check whether folders have names of splits."""
     if _are_counterparts(names):
         return True
-    words = [parts_in(name) for name in names]
-    if not set.union(*words) > {"train"} or not (alone or all(map(part_of, names))):
+    words = [find_parts(name) for name in names]
+    if not set.union(*words) > {"train"} or not (alone or all(map(parse_part, names))):
         return False
-    return len(names) <= LOOKED_INTO or 2 * sum(map(bool, words)) >= len(names)
+    return len(names) <= MAX_INSPECTED or 2 * sum(map(bool, words)) >= len(names)
 
 
 def _are_counterparts(names: Sequence[str]) -> bool:
-    """Check whether some of a few folders, or most of many, differ in the word for a part only."""
-    found = counterparts(names)
-    return bool(found) and (len(names) <= LOOKED_INTO or 2 * len(found) >= len(names))
+    """Check whether some of a few folders, or most of many, differ only in the word for a split."""
+    found = find_counterparts(names)
+    return bool(found) and (len(names) <= MAX_INSPECTED or 2 * len(found) >= len(names))
 
 
 def _check_not_shared(
-    walk: Walk, outer: str, names: Sequence[str], inside: Sequence[Glance]
+    walk: Walk, outer: str, names: Sequence[str], inside: Sequence[FolderListing]
 ) -> None:
-    """Refuse folders without images that hold the same folders, as parts do."""
+    """Raise an error for folders without images that contain the same folders, as splits do."""
     if not all(content.is_wrapper for content in inside):
         return
     shared = reduce(set.intersection, (set(content.folders) for content in inside))
     if shared:
         raise DsxError(
-            f"{walk.root / outer}: all of {named(names)} have the folders {named(sorted(shared))}: "
-            f"are they parts or classes? ({STATE})"
+            f"{walk.root / outer}: ambiguous layout: {named(names)} may be splits or classes, "
+            f"since all of them have the folders {named(sorted(shared))} ({SPECIFY})"
         )
 
 
-def _refuse_single(walk: Walk, outer: str, folder: str) -> None:
-    """Refuse a folder that only holds another one, and name the one to be given instead."""
+def _raise_single_folder(walk: Walk, outer: str, folder: str) -> None:
+    """Raise an error for a folder that only contains another one, with advice."""
     inner = folder
-    while (content := walk.glance(inner, suffixes())).is_wrapper and len(content.folders) == 1:
+    while (content := walk.list_folder(inner, suffixes())).is_wrapper and len(content.folders) == 1:
         inner = f"{inner}/{content.folders[0]}"
     has = f"{walk.root / outer}: has only the folder '{short(class_of(folder))}'"
     if not content.is_wrapper:
         raise DsxError(
             f"{has} (allowed: two or more classes, or train and test with classes in both)"
         )
-    give = f"root: {printable(str(walk.root / inner))}"
+    advice = f"root: {printable(str(walk.root / inner))}"
     if outer:
-        give = f"parts: {{train: {printable(inner)}, ...}}"
-    raise DsxError(f"{has}; its content is {named(content.folders)} (to read these, give {give})")
+        advice = f"parts: {{train: {printable(inner)}, ...}}"
+    raise DsxError(f"{has}; its content is {named(content.folders)} (to read it, specify {advice})")

@@ -1,4 +1,4 @@
-"""A walk over the folders of a data set: each folder is read once, and regular files only."""
+"""Walk over the folders of a dataset, which reads each folder once and regular files only."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import DsxError, printable
 from dsx.files import special_kind
 
@@ -17,20 +17,20 @@ REPEATED, BROKEN = "repeated folder", "broken link"
 SYSTEM = frozenset({
     "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found",
 })  # fmt: skip
-"""Folders that archivers and file systems leave behind, which are treated as hidden."""
+"""Folders created by archivers and file systems, which are treated as hidden."""
 
 NAMED = 3
-"""Largest number of skipped entries of one kind that are named."""
+"""Largest number of skipped entries of one kind that are listed."""
 
-_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-"""Errors of a link that leads nowhere: to nothing, through a file, or to itself."""
+_BROKEN_LINK = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors of a broken link: to nothing, through a file, or to itself."""
 
 Identity = tuple[int, int]
-"""Device and inode, which no link changes."""
+"""Device and inode, which do not depend on links."""
 
 
 class File(NamedTuple):
-    """A regular file of a data set.
+    """Regular file of a dataset.
 
     Args:
         name: Path of the file relative to the root, with slashes.
@@ -43,12 +43,12 @@ class File(NamedTuple):
     modified: int
 
 
-class Glance(NamedTuple):
+class FolderListing(NamedTuple):
     """Folders and images that are directly in a folder.
 
     Args:
-        folders: Names of its folders, in alphabetical order, without links.
-        images: Names of its files with one of the suffixes, in alphabetical order.
+        folders: Names of the folders in alphabetical order, without links.
+        images: Names of the files with one of the suffixes, in alphabetical order.
     """
 
     folders: list[str]
@@ -61,9 +61,9 @@ class Glance(NamedTuple):
 
 
 class _Content(NamedTuple):
-    """What is directly in a folder: its files, and the names of its folders and of links to some.
+    """Direct content of a folder: its files, folders, and links to folders.
 
-    All names are relative to the root of the data set.
+    All names are relative to the root of the dataset.
     """
 
     files: list[File]
@@ -72,15 +72,15 @@ class _Content(NamedTuple):
 
 
 class Walk:
-    """A walk over the folders of a data set.
+    """Walk over the folders of a dataset.
 
-    The folders whose files are wanted may be links; none of them may be inside another. Inside them
-    a link to a folder is followed after all real folders have been read, and only if its target has
-    not been read and does not contain the data set. So the result depends neither on the order of
-    names nor on cycles.
+    The folders whose files are listed may be links, but must not be inside each other. Inside of
+    them, a link to a folder is followed after all real folders have been read, and only if its
+    target has not been read and does not contain the dataset. The result therefore depends neither
+    on the order of names nor on cycles.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the dataset.
 
     Attributes:
         skipped: Paths of the entries that were not read, relative to the root, by kind.
@@ -102,7 +102,7 @@ class Walk:
         return f"skipped {', '.join(kinds)}" if self.skipped else ""
 
     def folders(self, folder: str = "") -> list[str]:
-        """List the folders in a folder, without hidden ones and links to what contains them.
+        """List the folders in a folder, except hidden folders and links to outer folders.
 
         Args:
             folder: Path of the outer folder relative to the root; by default the root.
@@ -122,20 +122,20 @@ class Walk:
                 content.folders.append(name)
         return sorted(content.folders)
 
-    def glance(self, folder: str, suffixes: Collection[str]) -> Glance:
-        """Look at what is directly in a folder, which counts as neither read nor skipped.
+    def list_folder(self, folder: str, suffixes: Collection[str]) -> FolderListing:
+        """List the direct content of a folder, which then counts as neither read nor skipped.
 
         Args:
             folder: Path of the folder relative to the root.
             suffixes: Suffixes of images, in lower case.
 
         Returns:
-            Its folders and images.
+            The folders and images.
 
         Raises:
             DsxError: If the folder cannot be read.
         """
-        found = Glance([], [])
+        found = FolderListing([], [])
         for entry in _entries(self.root / folder):
             try:
                 if entry.is_dir(follow_symlinks=False):
@@ -143,7 +143,7 @@ class Walk:
                 elif Path(entry.name).suffix.lower() in suffixes and not _is_broken(entry):
                     found.images.append(entry.name)
             except OSError as error:
-                raise unreadable(entry.path, error) from error
+                raise unreadable_error(entry.path, error) from error
         found.folders.sort()
         found.images.sort()
         return found
@@ -151,24 +151,24 @@ class Walk:
     def files(
         self, folders: Sequence[str], suffixes: Collection[str], unit: str = "file"
     ) -> list[list[File]]:
-        """Find the regular files at any depth in some folders, without hidden ones.
+        """Find the regular files at any depth in some folders, without hidden files.
 
         Args:
             folders: Paths of the folders relative to the root.
             suffixes: Suffixes of the files, in lower case.
-            unit: Name of one file in the announced activity, such as "image".
+            unit: Name of one file in the reported activity, such as "image".
 
         Returns:
-            For each folder its files: those in the folder itself first, in alphabetical order.
+            The files of each folder in alphabetical order, with those directly in a folder first.
 
         Raises:
-            DsxError: If one of the folders is the same as another or inside it, or something cannot
-                be read.
+            DsxError: If one of the folders is the same as another or inside of it, or something
+                cannot be read.
         """
         self._claim(folders)
         found: list[list[tuple[list[str], list[File]]]] = [[] for _ in folders]
         waiting, links = deque(enumerate(folders)), deque[tuple[int, str]]()
-        with activity(f"listing the {unit}s", unit=unit) as step:
+        with activity(Kind.LISTING_FILES, unit=unit) as step:
             while waiting or links:
                 number, folder = waiting.popleft() if waiting else links.popleft()
                 if not self._is_new(folder):
@@ -179,10 +179,10 @@ class Walk:
                 links += ((number, name) for name in content.links)
                 found[number].append((folder.split("/"), content.files))
                 step.advance(step.done + len(content.files))
-        return [[file for _, files in sorted(each) for file in files] for each in found]
+        return [[file for _, files in sorted(content) for file in files] for content in found]
 
     def _claim(self, folders: Sequence[str]) -> None:
-        """Note the folders to begin with, of which each has its files for itself."""
+        """Register the folders whose files are listed, and check that they are disjoint."""
         real: dict[str, str] = {}
         for folder in folders:
             identity = self._identity_of(folder)
@@ -198,13 +198,13 @@ class Walk:
                     raise DsxError(f"{self.root / folder}: is inside {self.root / real[outer]}")
 
     def _is_new(self, folder: str) -> bool:
-        """Check whether a folder has not been read; one of those to begin with is new once."""
+        """Check whether a folder has not been read; a registered folder is new once."""
         identity = self._identity_of(folder)
         if self._tops.get(identity) == folder:
             return True
-        known = identity in self._read
+        is_read = identity in self._read
         self._read.add(identity)
-        return not known
+        return not is_read
 
     def _content(self, folder: str, suffixes: Collection[str]) -> _Content:
         content = _Content([], [], [])
@@ -213,7 +213,7 @@ class Walk:
             try:
                 self._add(content, entry, prefix + entry.name, suffixes)
             except OSError as error:
-                raise unreadable(entry.path, error) from error
+                raise unreadable_error(entry.path, error) from error
         for found in content:
             found.sort()
         return content
@@ -239,25 +239,25 @@ class Walk:
         try:
             return _identity(path.stat())
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise unreadable_error(path, error) from error
 
 
-def unreadable(path: Path | str, error: OSError) -> DsxError:
-    """Describe in one line that a file or folder cannot be read.
+def unreadable_error(path: Path | str, error: OSError) -> DsxError:
+    """Build the one-line error for a file or folder that cannot be read.
 
     Args:
-        path: The file or folder.
-        error: The error of the operating system, or of a library in several lines.
+        path: Path of the file or folder.
+        error: Error of the operating system, or of a library.
 
     Returns:
-        The error to be raised.
+        The error, to be raised by the caller.
     """
     reason = " ".join(str(error.strerror or error).split())
     return DsxError(f"{path}: cannot be read: {reason}")
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Go through what is in a folder, without hidden entries."""
+    """Iterate over the entries of a folder that are not hidden."""
     try:
         with os.scandir(folder) as entries:
             yield from (
@@ -266,14 +266,14 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
                 if not entry.name.startswith(".") and entry.name not in SYSTEM
             )
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable_error(folder, error) from error
 
 
 def _is_broken(link: os.DirEntry[str]) -> bool:
     try:
         link.stat()
     except OSError as error:
-        if error.errno not in _NOWHERE:
+        if error.errno not in _BROKEN_LINK:
             raise
         return True
     return False

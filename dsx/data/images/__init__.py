@@ -1,1 +1,1 @@
-"""Images: decoding, and images that stay on disk."""
+"""Images: decoding, and images that are decoded from disk when they are needed."""

@@ -1,4 +1,4 @@
-"""Decode images: from a file's bytes to the square of pixels that a network takes."""
+"""Decoding of images into the square of pixels that a network takes."""
 
 import functools
 import io
@@ -15,9 +15,9 @@ from dsx.data.images.deep import (
     PixelRange,
     UnknownRange,
     colours,
-    depth,
-    eight_bits,
-    values_of,
+    describe_depth,
+    read_values,
+    to_eight_bits,
 )
 from dsx.errors import DsxError, raise_out_of_memory
 
@@ -27,27 +27,31 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 UNSAFE = frozenset({"EPS"})
-"""Formats that are programs, which Pillow has another program run."""
+"""Formats that contain programs, which Pillow runs with an external interpreter."""
 
 
 class Place(Protocol):
-    """Where the bytes of one image lie; as text, what a message calls it."""
+    """Location of the bytes of one image; its text is used in messages."""
 
     @property
     def identity(self) -> str:
-        """What changes when another image lies there: its name in the data set, a size."""
+        """Text that changes if the image is replaced: its name in the dataset and a size."""
 
     def open(self) -> BinaryIO:
-        """Open the bytes of the image's file."""
+        """Open the bytes of the encoded image."""
 
 
 @functools.cache
 def formats() -> dict[str, tuple[str, ...]]:
-    """Give the formats that Pillow can read, each with the suffixes of its files."""
+    """Return the formats that Pillow can read.
+
+    Returns:
+        File suffixes by format.
+    """
     from PIL import Image
 
-    # All at once and beforehand: threads that do so while they decode get into each other's way.
-    # The common formats first, in which order they are then tried.
+    # Formats are registered in advance, since registration is not thread-safe. The common formats
+    # are registered, and therefore tried, first.
     Image.preinit()
     suffixes = Image.registered_extensions()
     return {
@@ -59,33 +63,34 @@ def formats() -> dict[str, tuple[str, ...]]:
 
 def suffixes() -> set[str]:
     """Return the suffixes of files that Pillow can read, in lower case."""
-    return {suffix for of_format in formats().values() for suffix in of_format}
+    return {suffix for format_suffixes in formats().values() for suffix in format_suffixes}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """What becomes of an image.
+    """Conversion of an encoded image into pixels.
 
-    It is turned upright as its EXIF data say; of an animation the first frame is taken.
-    Transparent images are laid on white, pixels of more than 8 bits are brought to 8 by one range
-    for all images, and every kind of colours becomes RGB or grey. Then a square from its centre is
-    resampled (bilinear, with antialiasing) to the size wanted: 7/8 of the shorter side, or all of
-    it where 7/8 would be fewer pixels than wanted. An image of the size wanted is unchanged.
+    The image is rotated as specified by its EXIF data; of an animation, the first frame is used.
+    Transparent images are blended with white, pixels with more than 8 bits are converted to 8 bits
+    by one range for all images, and all colour modes are converted to RGB or grey. The central
+    square with 7/8 of the shorter side (or the whole shorter side, if 7/8 of it are fewer pixels
+    than `size`) is then resized with bilinear, antialiased interpolation. An image of the required
+    size is unchanged.
 
     Args:
-        size: Rows and columns of the result.
+        size: Height and width of the result.
         channels: 3 for RGB, 1 for grey.
-        pixel_range: Range of pixels of more than 8 bits; None if it is not known.
+        pixel_range: Range of pixels with more than 8 bits; None if it is not known.
     """
 
     size: int
     channels: int
-    # Not in the text, which fingerprints of images of 8 bits contain.
+    # Not in the representation, which is part of the fingerprints of images of 8 bits.
     pixel_range: PixelRange | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, rows, columns."""
+        """Channels, rows and columns of the result."""
         return self.channels, self.size, self.size
 
     def decode(self, place: Place) -> Pixels:
@@ -95,55 +100,59 @@ class Decoder:
             place: Location of the image.
 
         Returns:
-            (channels, size, size).
+            Pixels, (channels, size, size).
 
         Raises:
-            UnknownRange: If its pixels have more than 8 bits, and the range is not known.
-            DsxError: If it cannot be read; names it.
+            UnknownRange: If the pixels have more than 8 bits, and the range is not known.
+            DsxError: If the image cannot be read; names it.
         """
         data, image = _read(place)
-        found = depth(image)
+        found = describe_depth(image)
         if found and self.pixel_range is None:
             raise UnknownRange(
-                f"{place}: cannot be decoded: {found}, whose range is not known (state the values "
-                "of black and white, such as pixel_range: [0, 4095])"
+                f"{place}: cannot be decoded: {found}, whose range is not known (specify the "
+                "values of black and white, such as pixel_range: [0, 4095])"
             )
         with _decoding(place):
             if found and self.pixel_range is not None:
-                image = eight_bits(*values_of(image, data), self.pixel_range)
+                image = to_eight_bits(*read_values(image, data), self.pixel_range)
             return self._pixels(image)
 
-    def extent(self, place: Place) -> Extent | None:
-        """Find the extent of the pixels of an image.
+    def find_extent(self, place: Place) -> Extent | None:
+        """Compute the extent of the pixels of an image.
 
         Args:
             place: Location of the image.
 
         Returns:
-            The extent; None if the pixels have 8 bits at most, so that their range is known.
+            The extent; None if the pixels have at most 8 bits, whose range is fixed.
 
         Raises:
-            DsxError: If it cannot be read; names it.
+            DsxError: If the image cannot be read; names it.
         """
         data, image = _read(place)
-        if not depth(image):
+        if not describe_depth(image):
             return None
         with _decoding(place):
-            return Extent.of(colours(*values_of(image, data)))
+            return Extent.of(colours(*read_values(image, data)))
 
     def is_deep(self, place: Place) -> bool:
-        """Check whether the pixels of an image have more than 8 bits; arguments as `check`."""
+        """Check whether the pixels of an image have more than 8 bits.
+
+        Args:
+            place: Location of the image.
+        """
         with _opened(place) as file:
-            return bool(depth(_identified(place, file)))
+            return bool(describe_depth(_identified(place, file)))
 
     def check(self, place: Place) -> None:
-        """Look at the head of an image's file only.
+        """Check that a file is an image by reading its header only.
 
         Args:
             place: Location of the image.
 
         Raises:
-            DsxError: If it is no image; names it.
+            DsxError: If the file is not an image; names it.
         """
         with _opened(place) as file:
             _identified(place, file)
@@ -151,8 +160,8 @@ class Decoder:
     def _pixels(self, image: "Image") -> Pixels:
         from PIL import Image, ImageOps
 
-        # JPEG can be decoded at a half, a quarter, an eighth of its size: done while three times
-        # the rows and columns wanted are left.
+        # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, which is used if the result has at
+        # least three times the required height and width.
         image.draft(None, (3 * self.size, 3 * self.size))
         ImageOps.exif_transpose(image, in_place=True)
         image = _opaque(image)
@@ -170,7 +179,7 @@ class Decoder:
 
 def _read(place: Place) -> "tuple[bytes, Image]":
     with _opened(place) as file:
-        # At once: a file on a slow disk, or far away, is then asked for once.
+        # Read at once, since each access to a slow disk or a network file system takes time.
         data = file.read()
     return data, _identified(place, io.BytesIO(data))
 
@@ -179,7 +188,7 @@ def _read(place: Place) -> "tuple[bytes, Image]":
 def _decoding(place: Place) -> Iterator[None]:
     try:
         yield
-    # Damaged bytes make Pillow raise nearly anything.
+    # Pillow raises many kinds of exceptions for damaged files.
     except Exception as error:
         raise_out_of_memory(error)
         raise _unreadable(place, error) from error
@@ -202,7 +211,7 @@ def _identified(place: Place, file: BinaryIO) -> "Image":
     try:
         return Image.open(file, formats=list(formats()))
     except UnidentifiedImageError as error:
-        raise _unreadable(place, "no format that Pillow knows") from error
+        raise _unreadable(place, "a format that Pillow does not support") from error
     except Exception as error:
         raise_out_of_memory(error)
         raise _unreadable(place, error) from error
@@ -213,11 +222,11 @@ def _unreadable(place: Place, reason: object) -> DsxError:
 
 
 def _opaque(image: "Image") -> "Image":
-    """Lay a transparent image on white."""
+    """Blend a transparent image with white."""
     from PIL import Image
 
     if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, "white")
-        paper.alpha_composite(image.convert("RGBA"))
-        return paper
+        background = Image.new("RGBA", image.size, "white")
+        background.alpha_composite(image.convert("RGBA"))
+        return background
     return image

@@ -1,7 +1,8 @@
-"""Pixels of more than 8 bits: their values, and the range that becomes 0 to 255.
+"""Pixels with more than 8 bits: their values, and the range that is mapped to 0 to 255.
 
-Such a file does not state which value is white: a camera of 12 bits writes up to 4,095 into 16
-bits, and a program that means 8 bits writes up to 255. So one range is taken for a whole data set.
+Such a file does not specify which value is white: a 12-bit camera writes values up to 4,095 into 16
+bits, and a program for 8-bit images writes values up to 255. One range is therefore used for the
+whole dataset.
 """
 
 import io
@@ -19,31 +20,33 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Values = npt.NDArray[Any]
-"""(rows, columns, channels) of any number type."""
+"""Values of pixels, (rows, columns, channels), of any dtype."""
 
 _OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-"""The order of the two bytes of a value in which Pillow, which keeps the upper byte, keeps the
-lower one."""
+"""Opposite byte order by byte order: Pillow keeps the upper byte of a value, so that reading it in
+the opposite byte order returns the lower byte."""
 
 _BITS_PER_SAMPLE = 258
-"""The tag of TIFF."""
+"""TIFF tag `BitsPerSample`."""
 
 _JPEG2000_HEAD, _JPEG2000_BITS = 4096, 42
-"""Bytes in which the main header begins, and where the first component follows its marker."""
+"""Number of bytes in which the main header starts, and offset of the depth of the first component
+from the marker."""
 
 
 class UnknownRange(DsxError):
-    """An image whose pixels have more than 8 bits, while the range of the data set is not known."""
+    """Pixels with more than 8 bits in a dataset whose pixel range is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelRange:
-    """The values that become 0 and 255.
+    """Values that are mapped to 0 and 255.
 
     Args:
-        black: Value that becomes 0.
-        white: Value that becomes 255.
-        stated: Whether the user states the range, so that values outside are meant to be cut off.
+        black: Value that is mapped to 0.
+        white: Value that is mapped to 255.
+        stated: Whether the range is specified by the user, so that values outside of it are
+            clipped.
     """
 
     black: float
@@ -52,7 +55,7 @@ class PixelRange:
 
     @property
     def identity(self) -> tuple[float, float]:
-        """Numbers on which the pixels depend."""
+        """Numbers on which the converted pixels depend."""
         return self.black, self.white
 
     def __str__(self) -> str:
@@ -62,35 +65,36 @@ class PixelRange:
         """Convert values to 8 bits.
 
         Args:
-            values: The values, of any shape.
+            values: Values of any shape.
 
         Returns:
-            The values from 0 to 255, rounded.
+            Rounded values from 0 to 255.
 
         Raises:
-            ValueError: If a value is not a number, or outside of a range that is not stated.
+            ValueError: If a value is not finite, or outside of a range that is not specified by the
+                user.
         """
         extent = Extent.of(values)
         if not self.stated and not (self.black <= extent.low and extent.high <= self.white):
             raise ValueError(
-                f"pixels from {extent.low:.6g} to {extent.high:.6g}, those of the training images "
-                f"are in {self} (state pixel_range)"
+                f"pixels from {extent.low:.6g} to {extent.high:.6g} are outside of {self}, the "
+                "range of the training images (specify pixel_range)"
             )
         scaled = (values.astype(np.float64) - self.black) * (255 / (self.white - self.black))
         return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
-def given_range(value: object) -> PixelRange | None:
-    """Check the argument that states the range.
+def parse_range(value: object) -> PixelRange | None:
+    """Parse the argument that specifies the pixel range.
 
     Args:
-        value: As given; None if the range is that of the training images.
+        value: Value as given; None if the range is that of the training images.
 
     Returns:
         The range, if one is given.
 
     Raises:
-        DsxError: If it is something else than two finite numbers in rising order.
+        DsxError: If the value is not two finite numbers in ascending order.
     """
     if value is None:
         return None
@@ -105,12 +109,12 @@ def given_range(value: object) -> PixelRange | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """The smallest and the largest of some values.
+    """Smallest and largest of some values.
 
     Args:
-        low: The smallest.
-        high: The largest.
-        integers: Whether all of them are integers.
+        low: Smallest value.
+        high: Largest value.
+        integers: Whether all values are integers.
     """
 
     low: float
@@ -119,14 +123,20 @@ class Extent:
 
     @classmethod
     def of(cls, values: Values) -> "Extent":
-        """Find the extent of some values.
+        """Compute the extent of values.
+
+        Args:
+            values: Values of any shape.
+
+        Returns:
+            The extent.
 
         Raises:
-            ValueError: If one is not a finite number.
+            ValueError: If a value is not finite.
         """
         low, high = float(values.min()), float(values.max())
         if not math.isfinite(low) or not math.isfinite(high):
-            raise ValueError("pixels that are not finite numbers")
+            raise ValueError("pixels are NaN or infinite")
         integers = bool(values.dtype.kind != "f" or (values == np.rint(values)).all())
         return cls(low=low, high=high, integers=integers)
 
@@ -138,11 +148,11 @@ class Extent:
         )
 
     def range(self) -> PixelRange:
-        """Return the range of as many bits as the values need.
+        """Return the range of the number of bits that the values require.
 
         Returns:
-            From 0, or minus a power of two where values are negative, to the smallest power of two
-            that none exceeds; of integers one less, such as 255 or 4,095.
+            A range from 0, or from a negative power of two for negative values, to the smallest
+            power of two that no value exceeds; for integers one less, such as 255 or 4,095.
         """
         white = _power_of_two(self.high)
         if self.integers:
@@ -155,21 +165,21 @@ class Extent:
 
 
 def _power_of_two(value: float) -> float:
-    """Return the smallest power of two that is not below a value; 0 if that is not above 0."""
+    """Return the smallest power of two that is at least a value; 0 for values up to 0."""
     if value <= 0:
         return 0.0
     fraction, exponent = math.frexp(value)
     return math.ldexp(1.0, exponent - (fraction == 0.5))
 
 
-def depth(image: "Image") -> str:
-    """Describe pixels of more than 8 bits.
+def describe_depth(image: "Image") -> str:
+    """Describe pixels with more than 8 bits.
 
     Args:
-        image: An image as it is opened, of which only the head is read.
+        image: Opened image, of which only the header is read.
 
     Returns:
-        Such as "16-bit pixels"; empty if the pixels have 8 bits at most.
+        A phrase such as "16-bit pixels"; empty if the pixels have at most 8 bits.
     """
     if image.mode == "F":
         return "floating-point pixels"
@@ -188,12 +198,12 @@ def _has_16_bit_colours(image: "Image") -> bool:
         return bool(max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))) > 8)
     if image.format == "JPEG2000":
         return _bits_of_jpeg2000(image) > 8
-    # A pixel of "BGR;16" has 16 bits, its colours have five or six.
+    # A pixel of mode "BGR;16" has 16 bits, of which each colour has five or six.
     return any(";16" in (mode := _raw_mode(tile)) and mode != "BGR;16" for tile in tiles)
 
 
 def _bits_of_jpeg2000(image: Any) -> int:
-    """Read the bits of the first component, which Pillow does not report."""
+    """Read the number of bits of the first component, which Pillow does not report."""
     image.fp.seek(0)
     head: bytes = image.fp.read(_JPEG2000_HEAD)
     marker = head.find(b"\xff\x4f\xff\x51")
@@ -206,19 +216,19 @@ def _raw_mode(tile: Any) -> str:
     return str(args[0] if isinstance(args, tuple | list) and args else args)
 
 
-def values_of(image: "Image", data: bytes) -> tuple[Values, str]:
-    """Read pixels of more than 8 bits.
+def read_values(image: "Image", data: bytes) -> tuple[Values, str]:
+    """Read pixels with more than 8 bits.
 
     Args:
-        image: The image as it is opened.
-        data: The bytes of its file.
+        image: Opened image.
+        data: Bytes of the file.
 
     Returns:
-        The values, turned upright, and the mode of an image of 8 bits that takes their place; the
-        last channel of "LA" and "RGBA" is the opacity.
+        The values, rotated as specified by EXIF data, and the mode of the corresponding 8-bit
+        image; the last channel of "LA" and "RGBA" is the opacity.
 
     Raises:
-        ValueError: If Pillow gives only 8 bits of them.
+        ValueError: If Pillow provides only 8 bits of the values.
     """
     if image.mode == "F" or image.mode.startswith("I"):
         return _upright(image)[..., None], "L"
@@ -226,16 +236,16 @@ def values_of(image: "Image", data: bytes) -> tuple[Values, str]:
     raw = {_raw_mode(tile) for tile in tiles}
     if image.format == "PPM" and raw == {"RGB"} and tiles[0].codec_name == "ppm":
         values = np.frombuffer(data, ">u2", 3 * image.width * image.height, tiles[0].offset)
-        # As Pillow scales grey pixels of this format.
+        # The same scaling as that of Pillow for grey pixels of this format.
         return np.rint(
             values.reshape(image.height, image.width, 3) * (65535 / tiles[0].args[-1])
         ).astype(np.uint16), "RGB"
     if raw == {"LA;16B"}:
-        # All four bytes of a pixel, as if they were four channels.
+        # The four bytes of a pixel are read as four channels.
         four = _upright(_reopened(data, lambda raw_mode: "RGBA")).astype(np.uint16)
         return four[..., ::2] << 8 | four[..., 1::2], "LA"
     if not all(mode.partition(";16")[2] in _OTHER_ORDER and "a" not in mode for mode in raw):
-        raise ValueError("16 bits in each colour in a form that is not read (allowed: PNG, TIFF)")
+        raise ValueError("16 bits per colour in an unsupported format (allowed: PNG, TIFF)")
     mode = image.mode
     low = _upright(_reopened(data, lambda raw_mode: raw_mode[:-1] + _OTHER_ORDER[raw_mode[-1]]))
     return _upright(image).astype(np.uint16) << 8 | low, mode
@@ -249,7 +259,7 @@ def _upright(image: "Image") -> Values:
 
 
 def _reopened(data: bytes, change: Any) -> "Image":
-    """Open an image so that its bytes are unpacked in another way."""
+    """Open an image with a modified raw mode, so that its bytes are unpacked differently."""
     from PIL import Image
 
     image: Any = Image.open(io.BytesIO(data))
@@ -266,31 +276,36 @@ def _reopened(data: bytes, change: Any) -> "Image":
 
 
 def colours(values: Values, mode: str) -> Values:
-    """Return the channels that are not the opacity."""
+    """Return the channels except the opacity.
+
+    Args:
+        values: Values of pixels.
+        mode: Mode of the image.
+    """
     return values[..., :-1] if mode in ("LA", "RGBA") else values
 
 
 def _opacity(values: Values, pixel_range: PixelRange) -> Values:
-    """Convert the opacity to 8 bits: programs that mean 8 or 12 bits write it in as many, too."""
+    """Convert the opacity to 8 bits; it has the same range as the colours or the full 16 bits."""
     if values.min() == values.max() > 0:
         return np.full_like(values, 255)
     white = pixel_range.white if values.max() <= pixel_range.white else 65535
     return np.rint(values * (255 / white))
 
 
-def eight_bits(values: Values, mode: str, pixel_range: PixelRange) -> "Image":
-    """Make an image of 8 bits.
+def to_eight_bits(values: Values, mode: str, pixel_range: PixelRange) -> "Image":
+    """Convert pixels into an 8-bit image.
 
     Args:
-        values: The values.
+        values: Values of the pixels.
         mode: Mode of the image.
-        pixel_range: The values that become 0 and 255.
+        pixel_range: Values that are mapped to 0 and 255.
 
     Returns:
         The image.
 
     Raises:
-        ValueError: If values do not fit the range.
+        ValueError: If values are outside of the range.
     """
     from PIL import Image
 

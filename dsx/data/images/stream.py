@@ -1,7 +1,7 @@
-"""Images that are decoded when they are needed, or once, by several threads.
+"""Images that are decoded by several threads, once or each time they are needed.
 
-Threads, not processes: Pillow decodes and resamples without Python's lock, so that they scale as
-well, and nothing has to be started, sent, shared or ended.
+Threads are used instead of processes: Pillow releases the global interpreter lock while it decodes
+and resizes, so that threads scale equally well without the overhead of processes.
 """
 
 import functools
@@ -16,30 +16,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dsx.activity import Activity, activity
-from dsx.data._arguments import together
+from dsx.activity import Activity, Kind, activity
+from dsx.data._arguments import join_problems
 from dsx.data._split import Normalisation, Split
 from dsx.data.images.decode import Decoder, Pixels, Place, formats
 from dsx.data.images.deep import Extent, UnknownRange
 from dsx.errors import DsxError
 
 AHEAD = 3
-"""Batches that are being decoded while one is worked on."""
+"""Number of batches that are decoded in advance."""
 
 SLICE = 8
-"""Images that a thread decodes at once: few, so that all threads work on the next batch."""
+"""Number of images that a thread decodes at once: few, so that all threads share a batch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StreamSplit(Split):
-    """Images that lie on disk.
+    """Split whose images are decoded from disk when they are needed.
 
     Args:
         places: Location of each of the N images.
-        labels: (N,) int64.
+        labels: Class of each image, (N,) int64.
         decoder: Decoder of the images.
         normalisation: Normalisation of the pixels.
-        workers: Threads that decode.
+        workers: Number of threads that decode images.
     """
 
     places: Sequence[Place]
@@ -51,23 +51,31 @@ class StreamSplit(Split):
     def batches(
         self, order: Tensor, size: int, device: torch.device | str = "cpu"
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through images in an order; the next batches are decoded meanwhile.
+        """Iterate over images in a given order, while the next batches are decoded.
+
+        Args:
+            order: Numbers of the images, (M,) int64; any subset in any order.
+            size: Number of images in a batch; the last batch may be smaller.
+            device: Device of the batches.
+
+        Yields:
+            Images (B, C, H, W) float32, normalised for the network, and labels (B,).
 
         Raises:
             DsxError: If an image cannot be decoded; names it.
         """
         chunks = torch.split(order.cpu(), size)
-        wanted = ([self.places[number] for number in chunk.tolist()] for chunk in chunks)
-        # From pinned memory pixels move to a GPU while it computes.
+        batches = ([self.places[number] for number in chunk.tolist()] for chunk in chunks)
+        # Pinned memory is copied to a GPU asynchronously.
         pinned = torch.device(device).type == "cuda"
-        with closing(decoded(wanted, self.decoder, self.workers, pinned)) as stream:
+        with closing(decode_batches(batches, self.decoder, self.workers, pinned)) as stream:
             for chunk, pixels in zip(chunks, stream, strict=True):
-                moved = pixels.to(device, non_blocking=True)
-                yield self.normalisation(moved), self.labels[chunk].to(device)
+                copied = pixels.to(device, non_blocking=True)
+                yield self.normalisation(copied), self.labels[chunk].to(device)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of the images' names, sizes and labels, and the decoding."""
+        """Twelve hexadecimal digits: a hash of the identities, labels and decoding of images."""
         digest = hashlib.sha256(repr((self.decoder, self.normalisation)).encode())
         if self.decoder.pixel_range is not None:
             digest.update(repr(self.decoder.pixel_range.identity).encode())
@@ -77,7 +85,7 @@ class StreamSplit(Split):
         return digest.hexdigest()[:12]
 
 
-def decoded(
+def decode_batches(
     batches: Iterable[Sequence[Place]],
     decoder: Decoder,
     workers: int,
@@ -89,12 +97,12 @@ def decoded(
     Args:
         batches: Locations of the images of each batch.
         decoder: Decoder of the images.
-        workers: Threads that decode.
-        pinned: Whether the batches lie in memory that a GPU reads directly.
+        workers: Number of threads that decode images.
+        pinned: Whether to decode into pinned memory, which is copied to a GPU asynchronously.
         step: Activity to be advanced by the number of decoded images.
 
     Yields:
-        (B, C, H, W) uint8.
+        Pixels, (B, C, H, W) uint8.
 
     Raises:
         UnknownRange: If pixels have more than 8 bits, and the decoder has no range.
@@ -112,62 +120,63 @@ def decoded(
 
 
 def check(places: Sequence[Place], decoder: Decoder, workers: int) -> None:
-    """Look at the heads of the files of images.
+    """Check that files are images by reading their headers.
 
     Args:
         places: Locations of the images.
         decoder: Decoder of the images.
-        workers: Threads that look.
+        workers: Number of threads that read the headers.
 
     Raises:
-        DsxError: If some are no images; names them.
+        DsxError: If files are not images; names them.
     """
-    with _threads(workers) as pool, activity("checking images", len(places), "image") as step:
+    kind, count = Kind.CHECKING_IMAGES, len(places)
+    with _threads(workers) as pool, activity(kind, count, "image") as step:
         _wait(_start(pool, places, decoder, None), step)
 
 
-def extent(places: Sequence[Place], decoder: Decoder, workers: int) -> Extent | None:
-    """Find the extent of the pixels of images.
+def find_extent(places: Sequence[Place], decoder: Decoder, workers: int) -> Extent | None:
+    """Compute the extent of the pixels of images.
 
     Args:
         places: Locations of the images.
         decoder: Decoder of the images.
-        workers: Threads that decode.
+        workers: Number of threads that decode images.
 
     Returns:
-        The extent of all pixels of more than 8 bits; None if there are none.
+        The extent of all pixels with more than 8 bits; None if there are none.
 
     Raises:
-        DsxError: If some images cannot be decoded; names them.
+        DsxError: If images cannot be decoded; names them.
     """
     found: Extent | None = None
     problems: list[str] = []
     slices = [places[at : at + SLICE] for at in range(0, len(places), SLICE)]
-    words = "finding the range of the pixels"
-    with _threads(workers) as pool, activity(words, len(places), "image") as step:
-        for some, wrong in pool.map(functools.partial(_extent, decoder), slices):
-            problems += wrong
-            for each in some:
-                found = each if found is None else found | each
+    kind, count = Kind.FINDING_PIXEL_RANGE, len(places)
+    with _threads(workers) as pool, activity(kind, count, "image") as step:
+        for extents, errors in pool.map(functools.partial(_extents, decoder), slices):
+            problems += errors
+            for extent in extents:
+                found = extent if found is None else found | extent
             step.advance(step.done + SLICE)
     if problems:
-        raise DsxError(together(problems))
+        raise DsxError(join_problems(problems))
     return found
 
 
-def _extent(decoder: Decoder, places: Sequence[Place]) -> tuple[list[Extent], list[str]]:
+def _extents(decoder: Decoder, places: Sequence[Place]) -> tuple[list[Extent], list[str]]:
     found, problems = [], []
     for place in places:
         try:
-            found.append(decoder.extent(place))
+            found.append(decoder.find_extent(place))
         except DsxError as error:
             problems.append(str(error))
-    return [each for each in found if each is not None], problems
+    return [extent for extent in found if extent is not None], problems
 
 
 @contextmanager
 def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Start threads, and let them drop what waits when it is no longer wanted."""
+    """Start threads, and cancel queued work at the end."""
     formats()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="dsx-decode")
     try:
@@ -191,7 +200,7 @@ def _start(
 
 
 def _work(places: Sequence[Place], decoder: Decoder, pixels: Pixels | None) -> list[str]:
-    """Decode images into memory, or only check them; say what is wrong with some."""
+    """Decode images into memory, or only check them, and return the error messages."""
     problems = []
     for number, place in enumerate(places):
         try:
@@ -200,7 +209,8 @@ def _work(places: Sequence[Place], decoder: Decoder, pixels: Pixels | None) -> l
             else:
                 np.copyto(pixels[number], decoder.decode(place))
         except UnknownRange:
-            # Not about this image: the caller finds the range, and begins again.
+            # Not an error of this image: the caller determines the range and starts again.
+
             raise
         except DsxError as error:
             problems.append(str(error))
@@ -221,4 +231,4 @@ def _wait(futures: Iterable[Future[list[str]]], step: Activity | None) -> None:
         if step is not None:
             step.advance(step.done + SLICE)
     if problems:
-        raise DsxError(together(problems))
+        raise DsxError(join_problems(problems))

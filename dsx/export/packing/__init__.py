@@ -1,1 +1,1 @@
-"""Packing: the stored tensors of an export, and the code that unpacks them."""
+"""Stored tensors of an export, and the code that unpacks them."""

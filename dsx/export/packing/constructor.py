@@ -1,4 +1,4 @@
-"""Write the Python that builds a module of torch.nn like a given one."""
+"""Constructor calls that rebuild modules of torch.nn."""
 
 import ast
 import inspect
@@ -9,35 +9,35 @@ from torch import nn
 
 from dsx.errors import WorkFailed
 
-# Arguments for which one number stands for the same number in every direction.
+# Arguments of which one number applies to all directions.
 _SIDES = ("kernel_size", "stride", "padding", "dilation", "output_size")
 _ABSENT = inspect.Parameter.empty
 
 
-def constructor(module: nn.Module) -> str:
-    """Write the call that builds a module like this one.
+def constructor_call(module: nn.Module) -> str:
+    """Return the call that builds a module equal to the given one.
 
     Args:
-        module: One of torch.nn.
+        module: A module of torch.nn.
 
     Returns:
-        Python, such as `nn.Conv2d(8, 16, 3, padding=1, bias=False)`.
+        Python code such as `nn.Conv2d(8, 16, 3, padding=1, bias=False)`.
 
     Raises:
-        WorkFailed: If torch.nn has no such module, or its arguments cannot be read off it.
+        WorkFailed: If torch.nn has no such module, or its arguments cannot be determined.
     """
     kind = type(module)
     if getattr(nn, kind.__name__, None) is not kind:
-        raise WorkFailed(f"model.py cannot hold a {kind.__module__}.{kind.__name__}")
+        raise WorkFailed(f"model.py cannot contain a {kind.__module__}.{kind.__name__}")
     for short in (True, False):
         call = f"nn.{kind.__name__}({', '.join(_arguments(module, short))})"
         if _builds(call, module):
             return call
-    raise WorkFailed(f"model.py cannot tell with which arguments a nn.{kind.__name__} was made")
+    raise WorkFailed(f"model.py cannot determine the arguments of a nn.{kind.__name__}")
 
 
 def _arguments(module: nn.Module, short: bool) -> Iterator[str]:
-    """Write the arguments that are not the defaults; one side for all sides where it is short."""
+    """Iterate over the arguments that differ from the defaults, as code."""
     for name, parameter in inspect.signature(type(module)).parameters.items():
         value = getattr(module, name, _ABSENT)
         if name in ("device", "dtype") or value is _ABSENT:
@@ -59,14 +59,14 @@ def _literal(value: object) -> str:
     try:
         ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
-        raise WorkFailed(f"model.py cannot hold the argument {text}") from error
+        raise WorkFailed(f"model.py cannot contain the argument {text}") from error
     return text
 
 
 def _builds(call: str, module: nn.Module) -> bool:
-    """Say whether a call builds such a module: some do not keep all of their arguments."""
+    """Check whether a call builds an equal module, since some do not store all arguments."""
     try:
-        # A module draws its initial weights.
+        # Modules draw random initial weights.
         with torch.random.fork_rng():
             built = eval(call, {"nn": nn, "float": float})
     except (TypeError, ValueError, NameError, SyntaxError, AttributeError):

@@ -1,7 +1,7 @@
-"""Contents of an export's file of weights: tensors of the design, and overhead of the format.
+"""Contents of the weight file of an export: tensors of the design, and overhead of the format.
 
-The payload of a tensor of the design is its share of `bits`; in the file it takes that up to whole
-bytes. Everything else in the file is overhead, by name.
+The payload of a tensor of the design is its share of `bits`, rounded up to whole bytes. Everything
+else in the file is overhead, listed by name.
 """
 
 import json
@@ -15,7 +15,7 @@ from torch import nn
 from dsx.conv import REAL_BITS, DsxConv
 from dsx.conv.modules import BinaryConv2d, LearnedConv2d, SeparableConv2d, WindowedConv2d
 
-NOT_NEEDED = "the deployed network does not have it: it is not used, or folded into other tensors"
+NOT_NEEDED = "not part of the deployed network, since it is unused or folded into other tensors"
 AS_DEPLOYED = "stored as the tensors of its deployed form"
 
 
@@ -24,8 +24,8 @@ class Share:
     """The share of one tensor in the cost of a design.
 
     Args:
-        params: Real numbers and basis entries among its numbers.
-        bits: Bits that it takes.
+        params: Number of real numbers and basis entries.
+        bits: Number of bits.
     """
 
     params: int
@@ -34,12 +34,12 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """Tensors in a file of weights.
+    """Contents of a weight file.
 
     Args:
-        payload: For each tensor of the design its share, and its bytes in the file.
-        missing: Why the file does not hold some tensors of the design, by name.
-        overhead: Bytes of everything else in the file, by name.
+        payload: Share and number of bytes in the file of each tensor of the design.
+        missing: Reason by name for each tensor of the design that is not in the file.
+        overhead: Number of bytes of everything else in the file, by name.
     """
 
     payload: Mapping[str, tuple[Share, int]]
@@ -48,16 +48,16 @@ class Contents:
 
     @property
     def params(self) -> int:
-        """Params of the design that the file holds."""
+        """Number of params of the design in the file."""
         return sum(share.params for share, _ in self.payload.values())
 
     @property
     def bits(self) -> int:
-        """Bits of the design that the file holds, without those that fill up a last byte."""
+        """Number of bits of the design in the file, without padding."""
         return sum(share.bits for share, _ in self.payload.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Write the contents as plain JSON values."""
+        """Return the contents as plain JSON values."""
         payload = [
             {"tensor": name, **asdict(share), "bytes": size}
             for name, (share, size) in self.payload.items()
@@ -73,15 +73,15 @@ class Contents:
         }
 
 
-def shares(network: nn.Module) -> dict[str, Share]:
+def tensor_shares(network: nn.Module) -> dict[str, Share]:
     """Divide the cost of a network among its tensors.
 
     Args:
-        network: The network of a design, before deployment.
+        network: Network of a design before deployment.
 
     Returns:
-        The share of each tensor, by the name under which an export stores it; their sum is `params`
-        and `bits` of the network.
+        The share of each tensor by its name in an export; the shares add up to `params` and `bits`
+        of the network.
     """
     found: dict[str, Share] = {}
     inside = ""
@@ -92,7 +92,7 @@ def shares(network: nn.Module) -> dict[str, Share]:
             inside = f"{name}." if name else "."
             found |= _of_conv(name, module)
     own = {id(p) for m in network.modules() if isinstance(m, DsxConv) for p in m.parameters()}
-    # A parameter with several names counts once.
+    # A parameter with several names is counted once.
     for name, parameter in network.named_parameters():
         if id(parameter) not in own:
             found[name] = _reals(parameter.numel())
@@ -110,7 +110,7 @@ def _of_conv(name: str, conv: DsxConv) -> dict[str, Share]:
         }
         return stage | _of_conv(f"{name}.pointwise", conv.pointwise)
     assert isinstance(conv, WindowedConv2d)
-    # Neither depends on the size of the output.
+    # Params and bits do not depend on the size of the output.
     cost = conv.cost((1, 1))
     outputs = conv.out_channels
     found = {f"{name}.bias": _reals(outputs)} if conv.bias is not None else {}
@@ -131,23 +131,23 @@ def _of_conv(name: str, conv: DsxConv) -> dict[str, Share]:
     return found
 
 
-def contents(network: nn.Module, weights: Path) -> Contents:
-    """Compare a file of weights with the design that it is of.
+def read_contents(network: nn.Module, weights: Path) -> Contents:
+    """Compare a weight file with its design.
 
     Args:
-        network: The network of the design, before deployment.
-        weights: A safetensors file.
+        network: Network of the design before deployment.
+        weights: Path of a safetensors file.
 
     Returns:
-        What the file holds.
+        The contents of the file.
     """
-    designed = shares(network)
+    designed = tensor_shares(network)
     stored = dict(_sizes(weights))
     overhead = {"header of the file": stored.pop("")}
     payload, missing = {}, {}
     for name, share in designed.items():
         if name not in stored:
-            # A selection among one filter, or a convolution without live weights.
+            # The selection of a single filter, or a convolution without live weights.
             if share.bits == 0:
                 payload[name] = (share, 0)
                 continue
@@ -163,7 +163,7 @@ def contents(network: nn.Module, weights: Path) -> Contents:
 
 
 def _sizes(weights: Path) -> Iterator[tuple[str, int]]:
-    """List the bytes of each tensor in a safetensors file; those of its header as ""."""
+    """Iterate over the bytes of each tensor of a safetensors file; the header has the name ""."""
     with weights.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))

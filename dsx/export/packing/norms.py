@@ -1,4 +1,4 @@
-"""Batch norms of a network, whether they are modules or calls of a function."""
+"""Batch norms of a network, as modules or as function calls."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,11 +19,10 @@ class Norm:
     """A batch norm that uses its running statistics.
 
     Args:
-        module: Name of its module; None for a call whose tensors have other names than those of
-            nn.BatchNorm2d.
+        module: Name of the module; None for a function call.
         tensors: Names in the network of running mean, running variance, weight and bias; None for
-            a weight or bias that it has not.
-        eps: Number that is added to the variance.
+            a missing weight or bias.
+        eps: Constant that is added to the variance.
         channels: Number of channels.
     """
 
@@ -34,30 +33,30 @@ class Norm:
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors that it has."""
+        """Names of the existing tensors."""
         return [name for name in self.tensors.values() if name is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Factors:
-    """Something folded into a convolution that is no batch norm of the design by itself.
+    """Factors that are folded into a convolution and do not correspond to one batch norm.
 
     Args:
-        stored: Factor and shift of each output channel, by the names under which they are stored.
+        stored: Factor and shift of each output channel, by their stored names.
     """
 
     stored: Mapping[str, Tensor]
 
 
-def norms(network: nn.Module, images: Tensor) -> dict[str, Norm]:
+def find_norms(network: nn.Module, images: Tensor) -> dict[str, Norm]:
     """List the batch norms of a network.
 
     Args:
-        network: Any network; it is left unchanged.
-        images: A batch.
+        network: Any network, which is unchanged.
+        images: Batch of images, (N, C, H, W).
 
     Returns:
-        By the name of the running mean, in the order of the modules; calls of F.batch_norm last.
+        The batch norms by the name of their running mean, modules first.
     """
     found = {norm.names[0]: norm for norm in _modules(network)}
     graph = follow(network, images).graph
@@ -70,7 +69,7 @@ def _modules(network: nn.Module) -> Iterator[Norm]:
     for name, module in network.named_modules():
         held = {part: getattr(module, part, None) for part in _ARGUMENTS}
         mean, eps = held["running_mean"], getattr(module, "eps", None)
-        # Not by type: networks have classes of their own for it.
+        # Not by type, since networks define other classes of batch norms.
         if not isinstance(mean, Tensor) or not isinstance(held["running_var"], Tensor):
             continue
         if not isinstance(eps, float | int):
@@ -93,7 +92,7 @@ def _calls(network: nn.Module, graph: fx.Graph) -> Iterator[Norm]:
         eps = given.get("eps", _at(node, _EPS, _DEFAULT_EPS))
         if mean is None or tensors["running_var"] is None or training is not False:
             continue
-        # What is computed in the forward pass cannot be stored.
+        # Tensors that are computed in the forward pass cannot be stored.
         if not isinstance(eps, float) or any(
             given.get(part) is not None and tensors[part] is None for part in _ARGUMENTS
         ):
@@ -109,6 +108,6 @@ def _at(node: fx.Node, position: int, default: object) -> object:
 
 def _name(argument: object) -> str | None:
     if isinstance(argument, fx.Node) and argument.op == "get_attr":
-        # The trace is that of a module whose part 0 is the network.
+        # The traced module contains the network as part 0.
         return str(argument.target).removeprefix("0.")
     return None

@@ -1,4 +1,4 @@
-"""Pack a deployed network: the tensors of its design, and the Python that unpacks them."""
+"""Packing of a deployed network into the tensors of its design and code that unpacks them."""
 
 import copy
 import inspect
@@ -16,16 +16,16 @@ from torch import Tensor, fx, nn
 from dsx.conv import Deployed, DsxConv
 from dsx.errors import printable
 from dsx.export.packing import unpacking
-from dsx.export.packing.norms import Factors, Norm, norms
-from dsx.export.packing.recipes import FORMS, STAGED, Recipe, literal, read, recipe
+from dsx.export.packing.norms import Factors, Norm, find_norms
+from dsx.export.packing.recipes import FORMS, STAGED, Recipe, build_recipe, literal, stored_item
 
 WIDTH = 96
 FUNCTIONS = {name: value for name, value in vars(unpacking).items() if inspect.isfunction(value)}
-"""The functions that the Python may call."""
+"""Functions that the code may call."""
 ROUNDING = {
     torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.03, torch.float16: 4e-3,
 }  # fmt: skip
-"""Largest difference of an unpacked number, as a part of the largest in its tensor."""
+"""Largest difference of an unpacked number, relative to the largest number of its tensor."""
 
 _Folded = Norm | Factors | None
 """Modules that may be folded into a convolution."""
@@ -33,12 +33,13 @@ _Folded = Norm | Factors | None
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """A deployed network as it is stored.
+    """The stored form of a deployed network.
 
     Args:
-        stored: The tensors in the file, by name; those of the design have its names.
-        lines: Python that fills `state`, the tensors of the deployed network, from `stored`.
-        functions: Names of the functions of `dsx.export.packing.unpacking` that it calls.
+        stored: Tensors of the file by name; tensors of the design have the same names there.
+        lines: Lines of code that compute `state`, the tensors of the deployed network, from
+            `stored`.
+        functions: Names of the functions of `dsx.export.packing.unpacking` that the code calls.
     """
 
     stored: Mapping[str, Tensor]
@@ -52,13 +53,13 @@ def pack(
     """Pack a deployed network.
 
     Args:
-        deployed: The network, and the one that it was deployed from.
-        flat: The network, with every part directly in the module.
-        targets: Name of each part in `flat` to its name in the deployed network.
-        sample: An input.
+        deployed: The deployed network, with the network of its design.
+        flat: The deployed network with every part registered directly in the module.
+        targets: Name in the deployed network of each part, by its name in `flat`.
+        sample: Sample of the input, (N, C, H, W).
 
     Returns:
-        What is stored. Any tensor that is no function of the design is stored unchanged.
+        The packed network. Tensors that cannot be computed from the design are stored unchanged.
     """
     packing = _Packing(deployed, flat, targets, sample)
     for name, module in packing.convolutions():
@@ -69,7 +70,7 @@ def pack(
 
 @dataclass(frozen=True)
 class _Part:
-    """The tensors of one convolution in the flat network, in the order of their use."""
+    """Names and tensors of one convolution of the flat network, in the order of their use."""
 
     names: list[str] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
@@ -79,10 +80,10 @@ class _Packing:
     """A packed network in progress.
 
     Args:
-        deployed: The network.
-        flat: The same, flat.
-        targets: Name of each part in `flat` to its name in the deployed network.
-        sample: An input.
+        deployed: The deployed network, with the network of its design.
+        flat: The deployed network with every part registered directly in the module.
+        targets: Name in the deployed network of each part, by its name in `flat`.
+        sample: Sample of the input, (N, C, H, W).
     """
 
     def __init__(
@@ -102,25 +103,29 @@ class _Packing:
         self.known = dict(_tensors(self.designed))
         self.norms = dict(self._folded_norms(sample.cpu()))
         reals = [t.dtype for t in self.flat.values() if t.is_floating_point()]
-        # The coarsest, where a network has several.
+        # The coarsest dtype of a network that has several.
         self.dtype = max(reals, key=ROUNDING.__getitem__, default=torch.float64)
 
     def _target(self, name: str) -> str:
-        """Return the name in the deployed network of a tensor of the flat one."""
+        """Return the name in the deployed network of a tensor of the flat network."""
         if name in self.targets:
             return self.targets[name]
         part, _, own = name.partition(".")
         return f"{self.targets[part]}.{own}"
 
     def _folded_norms(self, images: Tensor) -> Iterator[tuple[str, Norm]]:
-        """List the batch norms of the design that the deployed network has no more."""
+        """Iterate over the batch norms of the design that the deployed network does not contain."""
         left = set(map(self._target, self.flat))
-        for name, norm in norms(self.designed, images).items():
+        for name, norm in find_norms(self.designed, images).items():
             if left.isdisjoint(norm.names):
                 yield name, norm
 
     def convolutions(self) -> Iterator[tuple[str, nn.Module]]:
-        """List the convolutions that were deployed in a form, or may have a batch norm folded."""
+        """Iterate over the convolutions that have a deployed form or may have a folded batch norm.
+
+        Yields:
+            The name and the module of each convolution.
+        """
         inner = ""
         for name, module in self.designed.named_modules():
             if inner and name.startswith(inner):
@@ -131,14 +136,19 @@ class _Packing:
                 yield name, module
 
     def add_convolution(self, name: str, conv: nn.Module) -> None:
-        """Store a convolution, with the batch norm that was folded into it."""
+        """Store a convolution with the batch norm that is folded into it.
+
+        Args:
+            name: Name of the convolution in the network of the design.
+            conv: The convolution.
+        """
         part = self._part(name)
         if not part.names:
             return
         own_name = self._deployed_name(name)
         form = self.choices[own_name].form if own_name in self.choices else "conv"
         if form.removeprefix(STAGED) not in FORMS:
-            # A form from outside dsx, whose tensors are stored unchanged.
+            # Tensors of a form that is not part of dsx are stored unchanged.
             return
         near = self._near(name, conv)
         found = self._best(name, conv, form, part, [*near[:1], None])
@@ -151,9 +161,9 @@ class _Packing:
                 del self.norms[norm.names[0]]
 
     def _deployed_name(self, name: str) -> str:
-        """Return the name under which a form was chosen for a convolution.
+        """Return the name under which the form of a convolution was selected.
 
-        What a subclass computes by a call of F.conv2d is deployed as a part of it.
+        A call of F.conv2d in a subclass is deployed as a part of the convolution.
         """
         inner = [other for other in self.choices if other.startswith(f"{name}.")]
         return inner[0] if name not in self.choices and len(inner) == 1 else name
@@ -161,10 +171,10 @@ class _Packing:
     def _best(
         self, name: str, conv: nn.Module, form: str, part: _Part, tried: Sequence[_Folded]
     ) -> tuple[Recipe, _Folded] | None:
-        """Find the batch norm with which the recipe of a convolution gives its deployed tensors."""
+        """Find the batch norm with which the recipe reproduces the deployed tensors best."""
         best, least = None, ROUNDING[self.dtype]
         for norm in tried:
-            own = recipe(name, conv, form, norm)
+            own = build_recipe(name, conv, form, norm)
             difference = _difference(
                 _run(own, {**own.stored, **self._stored_of(norm)}), part.tensors
             )
@@ -173,7 +183,7 @@ class _Packing:
         return best
 
     def _factors(self, name: str) -> list[Factors]:
-        """List what was folded into a convolution, be it one batch norm or a part of one."""
+        """Return the factors that were folded into a convolution, if there are any."""
         folds = self.folds.get(self._deployed_name(name))
         if folds is None:
             return []
@@ -181,7 +191,7 @@ class _Packing:
         return [Factors(stored={f"{name}.{part}": tensor.cpu() for part, tensor in own})]
 
     def _stored_of(self, norm: _Folded) -> dict[str, Tensor]:
-        """Return the tensors of what was folded."""
+        """Return the tensors of folded modules by name."""
         if isinstance(norm, Factors):
             return dict(norm.stored)
         names = [] if norm is None else norm.names
@@ -197,7 +207,7 @@ class _Packing:
         return part
 
     def _near(self, name: str, conv: nn.Module) -> list[Norm]:
-        """List the batch norms that may follow a convolution, the likeliest first."""
+        """Return the batch norms that may follow a convolution, the most likely first."""
         order = {own: place for place, (own, _) in enumerate(self.designed.named_modules())}
 
         def rank(norm: str) -> tuple[bool, int]:
@@ -217,37 +227,37 @@ class _Packing:
         self.lines.append("state.update(zip(names, tensors, strict=True))")
 
     def add_rest(self) -> None:
-        """Store everything else under the names of the design, each tensor once."""
+        """Store each remaining tensor once under its name in the design."""
         first: dict[int, str] = {}
         for name, tensor in self.flat.items():
             if name in self.done:
                 continue
             own = self._target(name)
-            standing = self.known.get(own)
-            if standing is not None and torch.equal(standing, tensor):
-                own = first.setdefault(id(standing), own)
+            original = self.known.get(own)
+            if original is not None and torch.equal(original, tensor):
+                own = first.setdefault(id(original), own)
             self.stored[own] = tensor
-            self.lines.append(f"state[{literal(name)}] = {read(own)}")
+            self.lines.append(f"state[{literal(name)}] = {stored_item(own)}")
 
-    def _untied(self) -> tuple[list[str], dict[str, Tensor]]:
-        """Store a parameter that has several names under the first of them."""
+    def _without_tied(self) -> tuple[list[str], dict[str, Tensor]]:
+        """Return code and tensors in which a parameter with several names is stored once."""
         lines, stored = list(self.lines), dict(self.stored)
         first: dict[int, str] = {}
         for name, parameter in self.designed.named_parameters(remove_duplicate=False):
             own = first.setdefault(id(parameter), name)
             tied = name != own and name in stored and own in stored
-            # What is folded into one of them may have made them different.
+            # Folding may have changed one of them.
             if tied and torch.equal(stored[name], stored[own]):
                 del stored[name]
-                lines = [line.replace(read(name), read(own)) for line in lines]
+                lines = [line.replace(stored_item(name), stored_item(own)) for line in lines]
         return lines, stored
 
     def packed(self) -> Packed:
-        """Return the result, with real numbers in 32 bits where that loses nothing."""
+        """Return the packed network, with real numbers in 32 bits if this is lossless."""
         reals = {name: t for name, t in self.stored.items() if t.is_floating_point()}
         dtypes = {tensor.dtype for tensor in reals.values()}
         lossless = all(torch.equal(t.float().to(t.dtype), t) for t in reals.values())
-        lines, stored = self._untied()
+        lines, stored = self._without_tied()
         if len(dtypes) == 1 and dtypes != {torch.float32} and lossless:
             stored |= {name: tensor.float() for name, tensor in reals.items()}
             cast = f"tensor.to({dtypes.pop()}) if tensor.is_floating_point() else tensor"
@@ -279,7 +289,7 @@ def _tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _used(flat: fx.GraphModule, targets: Mapping[str, str]) -> Iterator[tuple[str, Tensor]]:
-    """List the tensors of a flat network in the order in which it uses them."""
+    """Iterate over the tensors of a flat network in the order of their use."""
     state = flat.state_dict()
     seen = set()
     for node in flat.graph.nodes:
@@ -293,7 +303,7 @@ def _used(flat: fx.GraphModule, targets: Mapping[str, str]) -> Iterator[tuple[st
 
 
 def _run(found: Recipe, stored: Mapping[str, Tensor]) -> list[Tensor]:
-    """Run a recipe as model.py does."""
+    """Run a recipe as model.py does, and return the resulting tensors."""
     space = {**FUNCTIONS, "torch": torch, "stored": stored}
     exec("\n".join([*found.lines, f"result = {found.result}"]), space)
     result = space["result"]
@@ -302,11 +312,11 @@ def _run(found: Recipe, stored: Mapping[str, Tensor]) -> list[Tensor]:
 
 
 def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """Measure how far tensors are from those of the deployed network.
+    """Compute the difference of tensors from those of the deployed network.
 
     Returns:
-        The largest difference as a part of the largest number in its tensor; infinite if their
-        number, shapes or dtypes differ, or integers in them.
+        The largest difference relative to the largest number of the tensor; infinite if number,
+        shapes, dtypes or integer values of the tensors differ.
     """
     if len(found) != len(expected):
         return math.inf
@@ -323,12 +333,12 @@ def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return largest if largest == largest else math.inf
 
 
-def wrapped(line: str, indent: str) -> str:
-    """Write a line of Python so that it fits, broken after commas.
+def wrap_line(line: str, indent: str) -> str:
+    """Wrap a line of Python code after commas.
 
     Args:
-        line: The line.
-        indent: Put before it; what follows is indented further.
+        line: Line of code.
+        indent: Indentation of the first line; continuation lines are indented further.
 
     Returns:
         One or several lines.

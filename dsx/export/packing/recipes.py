@@ -1,6 +1,6 @@
-"""Recipes: what is stored of a convolution, and the Python that unpacks it into a deployed form.
+"""Recipes: stored tensors of a convolution, and code that unpacks them into a deployed form.
 
-The Python calls the functions of `dsx.export.packing.unpacking`. It leaves the tensors of the form
+The code calls the functions of `dsx.export.packing.unpacking` and computes the tensors of the form
 in the order in which the deployed network uses them.
 """
 
@@ -29,18 +29,18 @@ STAGED = "depthwise + "
 FORMS = (
     "conv", "dense", "box", "grouped", "split", "shifted", "window_gemm", "maps_merge", "rebuilt",
 )  # fmt: skip
-"""The deployed forms that have a recipe; `conv` is an nn.Conv2d that is deployed unchanged."""
+"""Deployed forms with a recipe; `conv` is an nn.Conv2d that is deployed unchanged."""
 PER_OUTPUT = " * factor[:, None, None, None]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The way in which a convolution is stored and unpacked.
+    """The stored tensors of a convolution and the code that unpacks them.
 
     Args:
-        stored: The tensors in the file, by name.
-        lines: Python that reads them from `stored`.
-        result: Python for the list of the form's tensors.
+        stored: Tensors in the file by name.
+        lines: Lines of code that read the tensors from `stored`.
+        result: Expression for the list of tensors of the deployed form.
     """
 
     stored: Mapping[str, Tensor]
@@ -49,56 +49,77 @@ class Recipe:
 
 
 def pack_bits(numbers: Tensor, width: int) -> Tensor:
-    """Pack integers one after the other, the highest bit first.
+    """Pack integers consecutively with the most significant bit first.
 
     Args:
         numbers: Integers from 0 to 2**width - 1, of any shape.
-        width: Bits of each.
+        width: Number of bits of each integer.
 
     Returns:
-        Bytes, (ceil(n * width / 8),) uint8; the last one is filled up with zeros.
+        Bytes, (ceil(n * width / 8),) uint8, padded with zeros.
     """
     bits = (numbers.flatten()[:, None] >> torch.arange(width - 1, -1, -1)) & 1
     bits = nn.functional.pad(bits.flatten(), (0, -bits.numel() % 8)).reshape(-1, 8)
     return (bits << torch.arange(7, -1, -1)).sum(1).to(torch.uint8)
 
 
-def read(name: str) -> str:
-    """Write the Python that reads a stored tensor; the name may hold any character."""
+def stored_item(name: str) -> str:
+    """Return the expression that reads a stored tensor.
+
+    Args:
+        name: Name of the tensor, with any characters.
+
+    Returns:
+        Python code.
+    """
     return f"stored[{literal(name)}]"
 
 
 def literal(text: str) -> str:
-    """Write a string as Python, in ASCII and between double quotes if it holds no quote."""
+    """Return a string literal in ASCII, in double quotes if the string contains no quotes.
+
+    Args:
+        text: The string.
+
+    Returns:
+        Python code.
+    """
     plain = ascii(text)[1:-1]
     return ascii(text) if "'" in plain or '"' in plain else f'"{plain}"'
 
 
-def batch_norm(norm: Norm | Factors) -> str:
-    """Write the Python that reads what was folded as `factor` and `shift`."""
+def factors_line(norm: Norm | Factors) -> str:
+    """Return the line of code that computes `factor` and `shift` of a folded batch norm.
+
+    Args:
+        norm: The folded batch norm or factors.
+
+    Returns:
+        Python code.
+    """
     if isinstance(norm, Factors):
-        return f"factor, shift = {', '.join(map(read, norm.stored))}"
+        return f"factor, shift = {', '.join(map(stored_item, norm.stored))}"
     if norm.module is not None:
         return f"factor, shift = batch_norm(stored, {literal(norm.module)}, {float(norm.eps)!r})"
-    parts = ("None" if name is None else read(name) for name in norm.tensors.values())
+    parts = ("None" if name is None else stored_item(name) for name in norm.tensors.values())
     return f"factor, shift = factor_and_shift({float(norm.eps)!r}, {', '.join(parts)})"
 
 
-def recipe(name: str, conv: nn.Module, form: str, norm: Norm | Factors | None) -> Recipe:
-    """Write the recipe of a convolution.
+def build_recipe(name: str, conv: nn.Module, form: str, norm: Norm | Factors | None) -> Recipe:
+    """Build the recipe of a convolution.
 
     Args:
         name: Name of the convolution in the network.
-        conv: The convolution as it was trained: of dsx, or an nn.Conv2d.
-        form: One of `FORMS`; of a separable convolution also `depthwise + <form>`.
-        norm: The batch norm, or the factors, folded into it; their tensors are stored too.
+        conv: The trained convolution, of dsx or an nn.Conv2d.
+        form: One of `FORMS`, or `depthwise + <form>` of a separable convolution.
+        norm: Folded batch norm or factors, whose tensors are stored as well; None without one.
 
     Returns:
         The recipe.
     """
     writer = _Writer(form)
     if norm is not None:
-        writer.lines.append(batch_norm(norm))
+        writer.lines.append(factors_line(norm))
     result = writer.convolution(name, conv, folded=norm is not None)
     return Recipe(stored=writer.stored, lines=tuple(writer.lines), result=result)
 
@@ -116,7 +137,16 @@ class _Writer:
         self.stored: dict[str, Tensor] = {}
 
     def convolution(self, name: str, conv: nn.Module, folded: bool) -> str:
-        """Write the lines of a convolution, and return its result."""
+        """Write the lines of a convolution, and return the expression of its result.
+
+        Args:
+            name: Name of the convolution in the network.
+            conv: The trained convolution.
+            folded: Whether `factor` and `shift` are folded into it.
+
+        Returns:
+            Python code.
+        """
         if isinstance(conv, SeparableConv2d):
             return self._separable(name, conv, folded)
         if isinstance(conv, WindowedConv2d):
@@ -130,10 +160,10 @@ class _Writer:
 
     def _keep(self, name: str, tensor: Tensor) -> str:
         self.stored[name] = tensor.detach()
-        return read(name)
+        return stored_item(name)
 
     def _bias(self, name: str, bias: Tensor | None, folded: bool) -> str | None:
-        """Write the bias after folding, which may have made it."""
+        """Write the line of the bias after folding, and return its name if there is a bias."""
         if bias is None:
             self.lines += ["bias = shift"] if folded else []
             return "bias" if folded else None
@@ -157,7 +187,7 @@ class _Writer:
         return "[weight, sum(bias, more)]"
 
     def _windowed(self, name: str, conv: WindowedConv2d, folded: bool) -> str:
-        """Write weight and bias, or the basis and its scale, and arrange them for the form."""
+        """Write the lines of weight or basis and of the bias, and return the result."""
         self._channels(conv)
         if isinstance(conv, BinaryConv2d):
             self._basis(name, conv, folded)
@@ -175,9 +205,9 @@ class _Writer:
         self.lines.append(line)
 
     def _supports(self, name: str, conv: WindowedConv2d) -> None:
-        """Write the kernel shapes, and a formula for the shape of each weight, or a table."""
-        layout, pictures = conv.frame, ", ".join(map(_picture, conv.frame.supports))
-        self.lines.append(f"shapes = kernel_shapes({pictures})")
+        """Write the lines of the kernel shapes and of the shape number of each weight."""
+        layout, drawings = conv.frame, ", ".join(map(_drawing, conv.frame.supports))
+        self.lines.append(f"shapes = kernel_shapes({drawings})")
         rule = _rule(conv, layout)
         if rule is None:
             table = self._keep(f"{name}.which", layout.which.to(torch.int32))
@@ -197,14 +227,14 @@ class _Writer:
         self.lines.append(f"weight = place({stored}, shapes[which]){factor}")
 
     def _learned(self, name: str, conv: LearnedConv2d) -> Tensor:
-        """Write learned shapes, and return which weights are alive, (Cout, Cin, K, K)."""
+        """Write the lines of learned shapes, and return the live weights, (Cout, Cin, K, K)."""
         rows, columns = conv.kernel_size
         inputs, outputs = (len(sizes) for sizes in conv.block_sizes)
-        scores, packed_name = conv.shape_scores.detach(), read(f"{name}.shapes")
+        scores, packed_name = conv.shape_scores.detach(), stored_item(f"{name}.shapes")
         if conv.spec.rigid:
             packed = pack_bits(scores.argmax(0).T, RIGID_BITS)
-            pictures = ", ".join(map(_picture, rigid_shapes()))
-            self.lines.append(f"rigid = kernel_shapes({pictures})")
+            drawings = ", ".join(map(_drawing, rigid_shapes()))
+            self.lines.append(f"rigid = kernel_shapes({drawings})")
             numbers = f"unpack_bits({packed_name}, {RIGID_BITS}, {outputs * inputs})"
             blocks = f"rigid[{numbers}].reshape({outputs}, {inputs}, {rows}, {columns})"
         else:
@@ -238,7 +268,7 @@ class _Writer:
         self.scale, self.dtype = "scale" if factors else None, conv.basis_proxy.dtype
 
     def _arranged(self, conv: WindowedConv2d, bias: str | None) -> str:
-        """Write the list of the form's tensors."""
+        """Return the expression for the list of tensors of the form."""
         box = _crop(conv.frame.box, conv)
         binary = isinstance(conv, BinaryConv2d)
         if binary and self.form == "maps_merge":
@@ -284,7 +314,7 @@ class _Writer:
 
 
 def _as_fixed(conv: nn.Conv2d) -> FixedConv2d:
-    """Write a grouped nn.Conv2d as `deploy` does."""
+    """Convert a grouped nn.Conv2d as `deploy` does."""
     conv = copy.copy(conv)
     correct(conv)
     with torch.random.fork_rng(), torch.no_grad():
@@ -299,14 +329,14 @@ def _list(*parts: str | None) -> str:
     return f"[{', '.join(part for part in parts if part is not None)}]"
 
 
-def _picture(shape: Tensor) -> str:
-    """Write a kernel shape as `kernel_shapes` reads it."""
+def _drawing(shape: Tensor) -> str:
+    """Return the argument of `kernel_shapes` for a kernel shape."""
     rows = ("".join("x" if live else "." for live in row) for row in shape.tolist())
     return f'"{" ".join(rows)}"'
 
 
 def _crop(box: Box, conv: DsxConv) -> str:
-    """Write the part of a kernel that a box covers; nothing for all of it."""
+    """Return the index of the kernel positions in a box; empty for the whole kernel."""
     if box == conv.geometry.whole:
         return ""
     bottom, right = box.top + box.height, box.left + box.width
@@ -314,7 +344,7 @@ def _crop(box: Box, conv: DsxConv) -> str:
 
 
 def _rule(conv: WindowedConv2d, layout: Layout) -> str | None:
-    """Write the formula for the shape of each weight; None if it has none."""
+    """Return the expression for the shape number of each weight; None if there is no formula."""
     outputs = torch.arange(conv.out_channels)[:, None]
     shapes = len(layout.supports)
     if torch.equal(layout.which, (outputs % shapes).expand_as(layout.which)):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.conv import Run
 from dsx.conv.deploy import EAGER, Runner
 from dsx.errors import TrialFailed
@@ -31,7 +31,7 @@ def prepare(name: str, network: nn.Module, sample: Tensor, threads: int) -> Run:
             sample asks of it.
         TrialFailed: If it cannot take this network.
     """
-    with activity(f"preparing the network for {name}"):
+    with activity(Kind.PREPARING_BACKEND, detail=name):
         (run,) = checked(name, sample).prepare([network], sample, threads)
     return run
 

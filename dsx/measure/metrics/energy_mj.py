@@ -54,7 +54,7 @@ def read_by(meter: Meter, candidate: Candidate) -> Measurement:
     gpu = torch.cuda.current_device() if measure.device == "cuda" else None
     with torch_threads(measure.threads):
         run = candidate.run if gpu is None else _finished(candidate.run)
-        with exclusive(lock_name(measure.device), candidate.waiting), torch.inference_mode():
+        with exclusive(lock_name(measure.device), candidate.on_lock_wait), torch.inference_mode():
             before, events = busy.look(), throttle.events()
             found = measure_energy(run, meter)
             throttled = throttle.throttled(events, gpu)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement, OperatorCount, Provenance, exact
 from dsx.conv import DsxConv, duplicate
 from dsx.conv.graph import swap
@@ -66,7 +66,7 @@ def network_notes(network: nn.Module, analysis: NetworkAnalysis) -> list[str]:
         Sentences; empty if every operator is known and both counters agree.
     """
     flops = analysis.cost({}).flops
-    with activity("checking FLOPs of the network"):
+    with activity(Kind.CHECKING_FLOPS):
         return notes(flops, _checked(network, analysis, flops))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
 from dsx.lookup import find
 from dsx.measure.backends import Backend, versions
@@ -70,7 +70,7 @@ def _yardstick(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
 
 def read(candidate: Candidate) -> Measurement:
     """Time the deployed network until the interval is narrow or the time is spent."""
-    (reading,) = read_latencies([candidate], candidate.waiting)
+    (reading,) = read_latencies([candidate], candidate.on_lock_wait)
     return reading
 
 
@@ -78,7 +78,7 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
     """Time the exported network as a search times its candidates."""
     candidate = files.candidate
     run = candidate.run_of(files.network)
-    with activity("timing the exported model"):
+    with activity(Kind.TIMING_EXPORT):
         (reading,) = time_in_turn(
             [run],
             candidate.space.file.measure,

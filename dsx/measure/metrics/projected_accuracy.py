@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.analysis import Measurement
 from dsx.conv import set_mode
 from dsx.data import Split
@@ -57,7 +57,7 @@ def _some(split: Split, yield_device: Callable[[], None]) -> Iterator[Tensor]:
     size = min(BATCH, len(split))
     # Whole batches: a BN behind a pool over all pixels cannot do with a single image.
     some = order[: min(IMAGES, len(split) // size * size)]
-    with activity("estimating batch norm statistics", len(some)) as progress:
+    with activity(Kind.ESTIMATING_NORMS, len(some)) as progress:
         for images, _ in split.batches(some, size):
             yield images
             progress.advance(progress.done + len(images))

@@ -172,7 +172,10 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
             # It may have to be trained first, which nobody can in inference mode.
             network = clocked(candidate.deployed, slots, watch)
             subjects.append(_Subject(candidate, network, watch, default_clock()))
-        with torch.inference_mode(), exclusive(lock_name(measure.device), candidates[0].waiting):
+        with (
+            torch.inference_mode(),
+            exclusive(lock_name(measure.device), candidates[0].on_lock_wait),
+        ):
             for subject in subjects:
                 subject.warm_up()
             end = time.perf_counter() + measure.budget_seconds * len(subjects)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import WorkFailed
 from dsx.files import open_lock, try_lock
 
@@ -48,14 +48,14 @@ def lock_name(device: str) -> str:
 
 
 @contextmanager
-def exclusive(device: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def exclusive(device: str, on_lock_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Keep a device for a timing, against all other processes and threads of this machine.
 
     Inside itself it does nothing, so that a timing may be made of several.
 
     Args:
         device: As `lock_name` calls it.
-        waiting: Called once if it is not free at once.
+        on_lock_wait: Called once if it is not free at once.
 
     Raises:
         WorkFailed: If there can be no lock.
@@ -71,9 +71,9 @@ def exclusive(device: str, waiting: Callable[[], None] | None = None) -> Iterato
     ):
         locks = (queue, gate, held)
         if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locks):
-            if waiting is not None:
-                waiting()
-            with activity("waiting until no other process times or trains on this device"):
+            if on_lock_wait is not None:
+                on_lock_wait()
+            with activity(Kind.WAITING_FOR_DEVICE):
                 for lock in locks:
                     fcntl.flock(lock, fcntl.LOCK_EX)
         fcntl.flock(queue, fcntl.LOCK_UN)

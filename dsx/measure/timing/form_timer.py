@@ -10,12 +10,12 @@ from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.space.yaml import Measure
 
 
-def timer(measure: Measure, waiting: Callable[[], None] | None = None) -> Timer:
+def timer(measure: Measure, on_lock_wait: Callable[[], None] | None = None) -> Timer:
     """Make the timer that `dsx.conv.deploy` chooses forms with.
 
     Args:
         measure: The `measure` of a space: device, threads, backend.
-        waiting: Called if the device is not free at once.
+        on_lock_wait: Called if the device is not free at once.
 
     Returns:
         From callables and a budget in seconds to the median seconds of one call of each.
@@ -24,7 +24,7 @@ def timer(measure: Measure, waiting: Callable[[], None] | None = None) -> Timer:
     clock = clock_for(measure.device, measure.threads, backend.clock if backend.races else "thread")
 
     def race(runs: Sequence[Run], seconds: float) -> list[float]:
-        with exclusive(lock_name(measure.device), waiting):
+        with exclusive(lock_name(measure.device), on_lock_wait):
             return medians(runs, seconds, lambda run: clock.time(run, 1).own / 1e3)
 
     return race

@@ -47,7 +47,7 @@ def time_in_turn(
     measure: Measure,
     reference_times: MutableMapping[str, float],
     workload: WorkloadClass = ALONE,
-    waiting: Callable[[], None] | None = None,
+    on_lock_wait: Callable[[], None] | None = None,
     slice_seconds: float = SLICE_SECONDS,
 ) -> list[Measurement]:
     """Time what runs networks, round robin, until each is known well enough.
@@ -61,7 +61,7 @@ def time_in_turn(
         references: Milliseconds of the sentinel on this machine, by its situation; read, and added
             to.
         company: What the sentinel shall be like; of the space that the networks are of.
-        waiting: Called if the device is not free at once.
+        on_lock_wait: Called if another process holds the device lock.
         slice_seconds: Time after which the device is yielded to other processes that wait for it.
 
     Returns:
@@ -72,7 +72,7 @@ def time_in_turn(
     with torch_threads(measure.threads), torch.inference_mode():
         rounds = _Rounds(runs, measure, clock, reference_times, workload)
         while rounds.open:
-            with exclusive(lock_name(measure.device), waiting):
+            with exclusive(lock_name(measure.device), on_lock_wait):
                 rounds.go_on(slice_seconds)
         load = rounds.load()
         return [rounds.reading(subject, load) for subject in rounds.subjects]

@@ -81,7 +81,7 @@ class Quiet:
 def look(
     reference_times: MutableMapping[str, float],
     seconds: float = 2.0,
-    waiting: Callable[[], None] | None = None,
+    on_lock_wait: Callable[[], None] | None = None,
     group_seconds: float = GROUP_SECONDS,
 ) -> Quiet:
     """Watch the sentinel on one thread, and the machine beside it.
@@ -89,14 +89,14 @@ def look(
     Args:
         references: Milliseconds of the sentinel by its situation; may be added to.
         seconds: How long.
-        waiting: Called if the device is not free at once.
+        on_lock_wait: Called if another process holds the device lock.
         group_seconds: Duration of one simulated reading.
 
     Returns:
         How quiet the machine is.
     """
     clock = clock_for("cpu", 1, "thread")
-    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), waiting):
+    with torch_threads(1), torch.inference_mode(), exclusive(lock_name("cpu"), on_lock_wait):
         reference_workload = ReferenceWorkload(clock, 1)
         reference = reference_workload.reference(reference_times, lambda: None)
         slowed, before = throttle.events(), busy.look()

@@ -1,14 +1,12 @@
 """The latency of one design in several backends, as table, JSON or CSV."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dsx.report.design.measured import (
     Row,
-    about_design,
     age,
     conditions,
     flag_notes,
-    heading,
     norm_notes,
     number_row,
 )
@@ -16,37 +14,36 @@ from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import annotated, relative
 from dsx.search.design import EAGER, InBackend
-from dsx.space import Design, SearchSpace
+from dsx.space import SearchSpace
 
 UNIT = "ms"
 
 
-def print_backends(
-    space: SearchSpace,
-    design: Design,
-    lines: Sequence[InBackend],
-    format: str,
-    about: Mapping[str, object],
-) -> None:
+def backends_document(lines: Sequence[InBackend]) -> list[Row]:
+    """Describe the latency of a design in each backend as plain JSON values.
+
+    Args:
+        lines: Result of each backend; one of them is eager.
+
+    Returns:
+        A row for each backend.
+    """
+    return [_row(line, _in_eager(lines)) for line in lines]
+
+
+def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) -> None:
     """Print the latency of a design in each backend to stdout.
 
     Args:
         space: Search space of the design.
-        design: The design.
         lines: Result of each backend; one of them is eager.
-        format: "table", "json" or "csv".
-        about: Further keys of a JSON document.
+        format: "table" or "csv"; JSON is a part of the document of the design.
     """
-    eager = next(line.number for line in lines if line.backend == EAGER)
-    assert eager is not None
-    eager_ms = eager.estimate.value
-    if format != "table":
-        rows = [_row(line, eager_ms) for line in lines]
-        print_rows(rows, format, {**about, **about_design(space, design)}, "backends")
+    if format == "csv":
+        print_rows(backends_document(lines), format, {}, "backends")
         return
     out = console()
-    out.print(heading(space, design), soft_wrap=True)
-    shown = [_shown(line, eager_ms, out.options.ascii_only) for line in lines]
+    shown = [_shown(line, _in_eager(lines), out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
     values = [line.number.estimate for line in lines if line.number is not None]
     newest = [line.number.newest.provenance for line in lines if line.number is not None]
@@ -59,6 +56,13 @@ def print_backends(
     # The backend differs between the rows.
     text = conditions(space).replace(f", {space.file.measure.backend},", ",")
     out.print(text, style="dim", soft_wrap=True)
+
+
+def _in_eager(lines: Sequence[InBackend]) -> float:
+    """Return the latency in eager in milliseconds."""
+    number = next(line.number for line in lines if line.backend == EAGER)
+    assert number is not None
+    return number.estimate.value
 
 
 def _row(line: InBackend, eager_ms: float) -> Row:

@@ -1,5 +1,6 @@
 """Notes about the refinement of a study."""
 
+from dsx.report.text.progress import end_text
 from dsx.search import Refinement
 
 
@@ -14,7 +15,7 @@ def refinement_notes(refinement: Refinement) -> list[str]:
         each design that could not be trained.
     """
     lines = [
-        f"{refinement.end}: {refinement.before} contested pairs before, "
+        f"{end_text(refinement.end)}: {refinement.before} contested pairs before, "
         f"{len(refinement.front.contested)} after; {refinement.timed} timings and "
         f"{refinement.trained} trainings with further seeds in {refinement.seconds:.0f} s"
     ]

@@ -1,6 +1,7 @@
 """Output of a front in a format, and messages on stderr."""
 
 import sys
+from collections.abc import Mapping
 
 from dsx.analysis import Front
 from dsx.errors import printable
@@ -10,6 +11,8 @@ from dsx.report.front.terminal import TerminalPlot
 from dsx.report.text.console import console, message_console
 from dsx.report.text.escape import printable_front
 from dsx.secret import without_url_password
+
+_NONE: Mapping[str, object] = {}
 
 
 def print_front(
@@ -21,6 +24,7 @@ def print_front(
     plotted: bool = False,
     x: str | None = None,
     y: str | None = None,
+    sections: Mapping[str, object] = _NONE,
 ) -> None:
     """Print the front of a study to stdout.
 
@@ -32,9 +36,10 @@ def print_front(
         plotted: Whether a plot follows a table.
         x: Metric on the horizontal axis; by default the first minimised objective.
         y: Metric on the vertical axis.
+        sections: Further keys of the JSON document.
     """
     if format != "table":
-        sys.stdout.write(as_json(front) + "\n" if format == "json" else as_csv(front))
+        sys.stdout.write(as_json(front, sections) + "\n" if format == "json" else as_csv(front))
         return
     out = console()
     front = printable_front(front)

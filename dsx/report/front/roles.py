@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dsx.analysis import Entry, Front
+from dsx.analysis import Entry, Front, Membership
 
 
 class Role(StrEnum):
@@ -102,9 +102,9 @@ def role(front: Front, entry: Entry) -> Role:
     if entry.id == front.baseline:
         return Role.BASELINE
     if entry.id in front.front_ids:
-        certain = front.membership[entry.id] == "certain"
+        certain = front.membership[entry.id] == Membership.CERTAIN
         return Role.FRONT if certain else Role.UNCERTAIN
-    if front.membership[entry.id] == "possible":
+    if front.membership[entry.id] == Membership.POSSIBLE:
         return Role.POSSIBLE
     return Role.DOMINATED if entry.feasible else Role.INFEASIBLE
 
@@ -120,9 +120,9 @@ def hollow(front: Front, kind: Role) -> bool:
         Whether the mark is hollow.
     """
     if kind == Role.KNEE:
-        return front.has_knee and front.membership[front.knee.id] == "possible"
+        return front.has_knee and front.membership[front.knee.id] == Membership.POSSIBLE
     if kind == Role.BASELINE:
-        return front.membership.get(front.baseline) == "possible"
+        return front.membership.get(front.baseline) == Membership.POSSIBLE
     return kind in (Role.UNCERTAIN, Role.POSSIBLE)
 
 
@@ -168,4 +168,6 @@ def status(front: Front, entry: Entry) -> str:
     if not entry.feasible:
         return "infeasible"
     position = "on the front" if entry.id in front.front_ids else "dominated"
-    return f"{position} (uncertain)" if front.membership[entry.id] == "possible" else position
+    return (
+        f"{position} (uncertain)" if front.membership[entry.id] == Membership.POSSIBLE else position
+    )

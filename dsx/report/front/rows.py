@@ -4,17 +4,21 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 
 from dsx.analysis import Entry, Estimate, Front, chance_notes
 from dsx.report.front.view import metrics
 from dsx.report.text.escape import cell, json_text
 from dsx.report.text.outcomes import outcome_notes, outcomes_json
 
-SCHEMA_VERSION = 2
-"""Version of the document, incremented when a key is removed or changes its meaning."""
+SCHEMA_VERSION = 3
+"""Version of the document, from which an archived study is read; raised when a key is added that
+the reader needs, or when a key changes its meaning or is removed."""
 
 _SAMPLED = "low", "high", "seeds", "readings", "converged", "noisy"
 """Further columns of a metric with intervals."""
+
+_NONE: Mapping[str, object] = {}
 
 _CHANCE = "at_chance"
 """Further column of a metric with a chance level."""
@@ -35,6 +39,10 @@ def document(front: Front) -> dict[str, object]:
         "space": front.space,
         "objectives": dict(front.objectives),
         "units": {name: front.units.get(name, "") for name in metrics(front)},
+        "metrics": {
+            name: {"stage": kind.stage, "refinement": kind.refinement}
+            for name, kind in front.kinds.items()
+        },
         "conditions": dict(front.conditions),
         "devices": dict(front.devices),
         "baseline": front.baseline if front.baseline_entry else None,
@@ -48,16 +56,18 @@ def document(front: Front) -> dict[str, object]:
     }
 
 
-def as_json(front: Front) -> str:
+def as_json(front: Front, sections: Mapping[str, object] = _NONE) -> str:
     """Write the document of a front as indented JSON.
 
     Args:
-        front: Front of a study.
+        front: The front.
+        sections: Further keys of the document.
 
     Returns:
-        The JSON text.
+        The text of the document.
     """
-    text = json.dumps(document(front), indent=2, ensure_ascii=False, allow_nan=False)
+    whole = {**document(front), **sections}
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
     return json_text(text)
 
 
@@ -135,9 +145,15 @@ def _number(value: Estimate) -> dict[str, object]:
         "readings": value.readings,
         "converged": value.converged,
         "noisy": value.noisy,
+        "measurements": sorted(value.rests_on),
     }
     if value.chance is not None:
-        number |= {"chance": value.chance, "at_chance": value.at_chance}
+        number |= {
+            "chance": value.chance,
+            "better_than_chance": value.better_than_chance,
+            "at_chance": value.at_chance,
+            "constant": value.constant,
+        }
     return number
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dsx.analysis import Entry, Front
+from dsx.analysis import Entry, Front, Membership
 from dsx.report.front.view import comparable, has_uncertainty, ranked
 from dsx.report.text.numbers import change, title
 
@@ -22,7 +22,7 @@ def tally(front: Front) -> str:
     text = f"{len(front.on_front)} of {len(front.entries)} designs on the front"
     if not has_uncertainty(front):
         return text
-    certain = sum(front.membership[entry.id] == "certain" for entry in front.on_front)
+    certain = sum(front.membership[entry.id] == Membership.CERTAIN for entry in front.on_front)
     more = f", {len(front.possible)} more possible" if front.possible else ""
     return f"{text} ({certain} certain){more}"
 

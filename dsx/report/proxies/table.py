@@ -19,22 +19,32 @@ FEW = 10
 """Number of designs below which the bootstrap intervals of tau are not reliable."""
 
 
-def print_proxies(report: ProxyReport, format: str) -> None:
-    """Print how well the proxies of a study predict the ranking of measured metrics.
+def proxies_document(report: ProxyReport) -> dict[str, object]:
+    """Describe how well proxy metrics rank the designs of a study as plain JSON values.
 
     Args:
         report: Rank correlations of the study.
-        format: "table", "json" or "csv".
+
+    Returns:
+        `comparisons`, a row for each pair of metrics; `unknown_operators` of the baseline;
+        `sentences`, which explain the values.
     """
-    if format != "table":
-        about = {
-            "study": report.front.study,
-            "space": report.front.space,
-            "conditions": dict(report.front.conditions),
-            "unknown_operators": dict(report.unknown_operators),
-            "sentences": sentences(report),
-        }
-        print_rows([row(proxy) for proxy in report.proxies], format, about, "proxies")
+    return {
+        "comparisons": [row(proxy) for proxy in report.proxies],
+        "unknown_operators": dict(report.unknown_operators),
+        "sentences": sentences(report),
+    }
+
+
+def print_proxies(report: ProxyReport, format: str) -> None:
+    """Print how well proxy metrics rank the designs of a study to stdout.
+
+    Args:
+        report: Rank correlations of the study.
+        format: "table" or "csv"; JSON is a part of the document of the front.
+    """
+    if format == "csv":
+        print_rows([row(proxy) for proxy in report.proxies], format, {}, "proxies")
         return
     out = console()
     out.print(f"{report.front.study}: rank correlation of proxy metrics with measured metrics")

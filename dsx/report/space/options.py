@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dsx.conv import notation
-from dsx.space import DIALS, Choices, SearchSpace
+from dsx.space import DIALS, SearchSpace, SlotOptions
 from dsx.space.yaml import Rule
 
 T = TypeVar("T", bound=Hashable)
@@ -23,7 +23,7 @@ class Offer:
     """
 
     name: str
-    choices: tuple[Choices, ...]
+    choices: tuple[SlotOptions, ...]
 
     @property
     def slots(self) -> list[str]:
@@ -89,7 +89,7 @@ def offers(space: SearchSpace) -> list[Offer]:
     """
     offered = (
         (choices, (tuple(choices.presets.items()), tuple(choices.options.items())))
-        for choices in space.choices
+        for choices in space.slot_options
     )
     return [
         Offer(name=_name(space, group), choices=tuple(group)) for _, group in _together(offered)
@@ -105,7 +105,7 @@ def left_out(space: SearchSpace) -> list[tuple[str, str, str]]:
     Returns:
         Of each option: the slots, the option, and the reason for the first of them.
     """
-    labels = ((choices, label) for choices in space.choices for label in choices.left_out)
+    labels = ((choices, label) for choices in space.slot_options for label in choices.left_out)
     return [
         (_name(space, group), label, group[0].left_out[label]) for label, group in _together(labels)
     ]
@@ -129,16 +129,16 @@ def _written(option: object) -> str:
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
-def _together(found: Iterable[tuple[Choices, T]]) -> list[tuple[T, list[Choices]]]:
+def _together(found: Iterable[tuple[SlotOptions, T]]) -> list[tuple[T, list[SlotOptions]]]:
     """Put together the choices of each rule of which the same is found."""
-    groups: dict[tuple[str, T], list[Choices]] = {}
+    groups: dict[tuple[str, T], list[SlotOptions]] = {}
     for choices, what in found:
         groups.setdefault((choices.rule, what), []).append(choices)
     return [(what, group) for (_, what), group in groups.items()]
 
 
-def _name(space: SearchSpace, group: Sequence[Choices]) -> str:
+def _name(space: SearchSpace, group: Sequence[SlotOptions]) -> str:
     rule = group[0].rule
-    if len(group) == sum(choices.rule == rule for choices in space.choices):
+    if len(group) == sum(choices.rule == rule for choices in space.slot_options):
         return rule
     return ", ".join(slot.name for choices in group for slot in choices.slots)

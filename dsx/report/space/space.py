@@ -63,7 +63,7 @@ def print_space(
 
 def slot_rows(space: SearchSpace) -> list[dict[str, object]]:
     """Write the slots of a space as plain rows."""
-    offered = {slot.name: choices for choices in space.choices for slot in choices.slots}
+    offered = {slot.name: choices for choices in space.slot_options for slot in choices.slots}
     rows = []
     for slot in space.analysis.slots:
         choices = offered.get(slot.name)
@@ -121,12 +121,12 @@ def _about(space: SearchSpace, unmet: Mapping[str, str], notes: Sequence[str]) -
         "offers": [offer.to_json() for offer in offers(space)],
         "unmet": dict(unmet),
         "missing": space.missing,
-        "weights": None if space.weights_taken is None else asdict(space.weights_taken),
+        "weights": None if space.loaded_weights is None else asdict(space.loaded_weights),
         "notes": list(notes),
         "excluded": dict(space.analysis.excluded),
         "untraced": space.analysis.untraced,
         "uncounted": dict(space.analysis.uncounted),
-        "left_out": {choices.name: dict(choices.left_out) for choices in space.choices},
+        "left_out": {choices.name: dict(choices.left_out) for choices in space.slot_options},
     }
 
 

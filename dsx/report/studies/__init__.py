@@ -1,7 +1,24 @@
 """The list of studies, failed trials and archived studies."""
 
-from dsx.report.studies.archive import check_folder, save_study
+from dsx.report.studies.archive import check_folder, write_archive
 from dsx.report.studies.failed import print_failed
+from dsx.report.studies.reader import (
+    is_folder,
+    load_archive,
+    read_front,
+    read_proxies,
+    read_results,
+)
 from dsx.report.studies.studies import print_studies
 
-__all__ = ["check_folder", "print_failed", "print_studies", "save_study"]
+__all__ = [
+    "check_folder",
+    "is_folder",
+    "load_archive",
+    "print_failed",
+    "print_studies",
+    "read_front",
+    "read_proxies",
+    "read_results",
+    "write_archive",
+]

@@ -1,10 +1,10 @@
-"""Archive of a study: a folder of small, human-readable files for version control."""
+"""Archives of studies: the writer of a folder of small text files for version control."""
 
 import csv
 import io
 import json
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,18 +19,18 @@ from dsx.report.front.table import FrontTable
 from dsx.report.plots import svg
 from dsx.report.studies import files as archive
 from dsx.report.text.escape import cell, code, fenced, markdown, printable_front
-from dsx.store.database import open_database
-from dsx.store.measurements import load_measurements
-from dsx.store.studies import find_study, load_front
+from dsx.store.studies import StudyResults
 
 WIDTH = 100
 NAMES = "space.yaml", "measurements.csv", "front.csv", "README.md", "front.svg"
 """Names of the files next to study.json."""
 COLUMNS = (
-    "trial", "design", "subject", "feasible", "device", "metric", "seed", "value", "low", "high",
-    "unit", "samples", "measured_at", "provenance",
+    "number", "trial", "design", "subject", "feasible", "device", "metric", "protocol", "seed",
+    "learned", "value", "low", "high", "unit", "samples", "measured_at", "provenance",
 )  # fmt: skip
 """The columns of measurements.csv."""
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""Format of `measured_at`."""
 
 
 def check_folder(folder: Path) -> None:
@@ -47,30 +47,26 @@ def check_folder(folder: Path) -> None:
         archive.check(folder, NAMES)
 
 
-def save_study(storage: str, study: str, folder: Path, mix_devices: bool = False) -> list[Path]:
-    """Archive a study; files of an earlier archive are replaced, other files are kept.
+def write_archive(results: StudyResults, folder: Path) -> list[Path]:
+    """Write the results of a study into a folder; files of an earlier archive are replaced.
 
     Args:
-        storage: URL of the database.
-        study: Name of the study.
-        folder: Folder of the archive; created if it is missing.
-        mix_devices: Whether to include designs that were measured on other devices.
+        results: Results of the study.
+        folder: The folder; created if it is missing, and its other files are kept.
 
     Returns:
-        The files: space.yaml, measurements.csv (all measurements), front.csv (the front),
-        README.md, front.svg, study.json (all designs and the hashes of these files).
+        The files: space.yaml, measurements.csv (every measurement), front.csv (the front),
+        README.md, front.svg, study.json (every design, and the hashes of these files).
 
     Raises:
         DsxError: If the folder cannot be written, or contains a file of the same name that dsx did
             not write or that was changed since.
     """
     check_folder(folder)
-    engine = open_database(storage, create=False)
-    row, front = find_study(engine, study), load_front(engine, study, mix_devices)
-    measurements = load_measurements(engine, row)
+    front = results.front
     contents = {
-        "space.yaml": row.space_text.encode(),
-        "measurements.csv": measurements_csv(front, measurements).encode(),
+        "space.yaml": results.space_text.encode(),
+        "measurements.csv": measurements_csv(results).encode(),
         "front.csv": front_csv(front).encode(),
         "README.md": readme(front).encode(),
         "front.svg": svg(front),
@@ -92,45 +88,45 @@ def _one_line(folder: Path) -> Iterator[None]:
             raise DsxError(f"archive folder: {error}") from error
 
 
-def measurements_csv(front: Front, measurements: Iterable[Measurement]) -> str:
-    """Write the measurements of all completed designs as CSV.
+def measurements_csv(results: StudyResults) -> str:
+    """Write all measurements of a study as CSV.
 
     Args:
-        front: Front of the study.
-        measurements: Measurements of any device and training seed.
+        results: Results of the study, with measurements of any device and training seed.
 
     Returns:
-        A row for each measurement on the device from which the values of its design are.
+        The content of a CSV file.
     """
-    trials = {entry.id: entry for entry in front.entries}
+    entries = {entry.id: entry for entry in results.front.entries}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for number in measurements:
-        entry = trials.get(number.design)
-        if entry is not None and entry.device == number.device:
-            unit = front.units.get(number.metric, "")
-            writer.writerow(_row(entry, number, unit))
+    for each in results.measurements:
+        unit = results.front.units.get(each.metric, "")
+        writer.writerow(_row(entries[each.design], each, unit))
     return out.getvalue()
 
 
-def _row(entry: Entry, number: Measurement, unit: str) -> list[object]:
+def _row(entry: Entry, measurement: Measurement, unit: str) -> list[object]:
     """Return the fields of a measurement, in the order of `COLUMNS`."""
     return [
+        measurement.number,
         entry.trial,
-        cell(number.design),
-        cell(number.subject),
+        cell(measurement.design),
+        cell(measurement.subject),
         json.dumps(entry.feasible),
-        cell(number.device),
-        cell(number.metric),
-        number.seed,
-        number.value,
-        number.low,
-        number.high,
+        cell(measurement.device),
+        cell(measurement.metric),
+        cell(measurement.protocol),
+        measurement.seed,
+        json.dumps(measurement.learned),
+        measurement.value,
+        measurement.low,
+        measurement.high,
         cell(unit),
-        number.sample_count,
-        f"{number.measured_at:%Y-%m-%dT%H:%M:%SZ}",
-        cell(json.dumps(to_json(number.provenance), sort_keys=True)),
+        measurement.sample_count,
+        f"{measurement.measured_at:{TIME}}",
+        cell(json.dumps(to_json(measurement.provenance), sort_keys=True)),
     ]
 
 

@@ -46,7 +46,7 @@ def _lines(study: FailedStudy) -> Iterator[str]:
         yield f"{study.name}: {len(reason.trials)} x {shortened(reason.text)}"
         numbers = ", ".join(f"#{number}" for number in reason.trials[:MOST_TRIALS])
         more = len(reason.trials) - MOST_TRIALS
-        yield f"trials {numbers}{f' and {more} more' if more > 0 else ''}; first of them:"
+        yield f"trials {numbers}{f' and {more} more' if more > 0 else ''}; the first of them:"
         yield f"  #{first.number} ({first.design}): {first.description}"
         traceback = without_url_password(first.traceback) or "no traceback is stored"
         yield from (f"  {line}" for line in traceback.splitlines())

@@ -42,11 +42,11 @@ def _row(study: StudyLine) -> dict[str, object]:
         "study": study.name,
         "space": study.space,
         "designs": study.complete,
-        "draws": study.draws,
+        "draws": study.trials,
         "failed": study.outcomes.failed,
         "failures": failures_json(study.outcomes),
         "baseline_failure": without_url_password(study.outcomes.baseline_failure) or None,
-        "begun": f"{study.begun_at:%Y-%m-%dT%H:%MZ}",
+        "begun": f"{study.created_at:%Y-%m-%dT%H:%MZ}",
         "running": study.running,
     }
 

@@ -2,25 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 
-from dsx.analysis import Outcomes, Reason
+from dsx.analysis import Outcomes, Reason, TrialState
 from dsx.errors import printable
 from dsx.secret import without_url_password
 
 LONGEST_REASON = 120
-"""Characters of a reason that a line shows."""
+"""Maximum number of characters of a reason in a line."""
 MOST_REASONS = 3
-"""Kinds of reasons that a line lists."""
+"""Maximum number of different reasons in a line."""
 _STATES = {
-    "complete": "completed",
-    "rejected": "rejected by a constraint",
-    "failed": "failed",
-    "repeated": "duplicates",
-    "interrupted": "interrupted",
+    TrialState.COMPLETE: "completed",
+    TrialState.REJECTED: "rejected by a constraint",
+    TrialState.FAILED: "failed",
+    TrialState.REPEATED: "repeated",
+    TrialState.INTERRUPTED: "interrupted",
 }
-"""State of a trial to its description."""
+"""Description of each state of a trial that has ended."""
 
 
-def counted_states(counts: Mapping[str, int]) -> str:
+def counted_states(counts: Mapping[TrialState, int]) -> str:
     """Count trials by their state.
 
     Args:
@@ -42,7 +42,7 @@ def other_trials(outcomes: Outcomes) -> str:
     Returns:
         As of `counted_states`; empty if all trials are completed.
     """
-    others = outcomes.counts.keys() & _STATES.keys() - {"complete"}
+    others = outcomes.counts.keys() & _STATES.keys() - {TrialState.COMPLETE}
     return (
         counted_states(outcomes.counts) if any(outcomes.counts[state] for state in others) else ""
     )

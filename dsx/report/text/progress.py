@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -22,7 +22,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dsx.activity import Activity, active, activity, current, current_subject
+from dsx.activity import (
+    Activity,
+    End,
+    Event,
+    Kind,
+    OnStatus,
+    active,
+    activity,
+    current,
+    current_subject,
+)
+from dsx.analysis import TrialState
 from dsx.errors import printable
 from dsx.report.text.console import console, displaying
 from dsx.report.text.outcomes import counted_states
@@ -39,6 +50,78 @@ BAR = 24
 """Width of a bar in characters."""
 
 
+_WORK = {
+    Kind.BUILDING_NETWORK: "building the network",
+    Kind.CHECKING_FLOPS: "checking the FLOPs of the network",
+    Kind.CHECKING_IMAGES: "checking images",
+    Kind.CHECKING_LEASE: "checking whether the process that holds the study is alive:",
+    Kind.CHECKING_NOISE: "checking whether the machine is idle",
+    Kind.CLASSIFYING: "classifying images",
+    Kind.COMPARING_IMAGES: "comparing images",
+    Kind.COUNTING: "counting parameters and FLOPs",
+    Kind.DECODING_IMAGES: "decoding images",
+    Kind.DEPLOYING: "deploying",
+    Kind.ESTIMATING_NORMS: "estimating batch norm statistics",
+    Kind.FINDING_PIXEL_RANGE: "finding the range of the pixels",
+    Kind.LISTING_FILES: "listing files",
+    Kind.LISTING_OPTIONS: "listing the options of each slot",
+    Kind.LOADING_DATA: "loading the data",
+    Kind.MEASURING: "measuring",
+    Kind.PREPARING_BACKEND: "preparing the network for",
+    Kind.PROBING_NETWORK: "checking that the network can be redesigned",
+    Kind.PROFILING: "timing each slot",
+    Kind.READING_STUDY: "reading the study",
+    Kind.SAMPLING: "sampling a design",
+    Kind.SELECTING_FORMS: "selecting deployed forms",
+    Kind.STARTING: "starting",
+    Kind.TIMING: "timing",
+    Kind.TIMING_EXPORT: "timing the exported model",
+    Kind.TRAINING: "training",
+    Kind.VERIFYING_EXPORT: "running the exported model in a fresh process",
+    Kind.WAITING_FOR_DEVICE: "waiting for the device: another process times or trains on it",
+    Kind.WAITING_FOR_FOLDER: "waiting for another process that writes to",
+    Kind.WAITING_FOR_SERVER: "waiting for",
+}
+"""Description of each kind of work; kinds that are not listed have only a detail."""
+
+_ENDS = {
+    End.DECIDED: "nothing is contested",
+    End.EXHAUSTED: "search space exhausted: all designs evaluated",
+    End.FINISHED: "finished",
+    End.FLAGGED: "the remaining contested designs have flagged readings",
+    End.NOT_REFINABLE: "no objective in which contested designs overlap can be measured again",
+    End.SAMPLE_LIMIT: "trial limit reached: the sampler repeats designs",
+    End.TIED: "no further measurement can separate the remaining contested designs "
+    "(statistically tied)",
+    End.TIMEOUT: "time budget exhausted",
+}
+"""Description of each reason for which a search or a refinement ends."""
+
+
+def event_text(event: Event) -> str:
+    """Describe an event in a few words.
+
+    Args:
+        event: The event.
+
+    Returns:
+        Such as "training with seed 1" or "timing 8 designs".
+    """
+    if event.end is not None:
+        return end_text(event.end)
+    parts = [_WORK.get(event.kind, ""), current_subject(), event.detail]
+    if event.designs > 1:
+        parts.append(f"{event.designs} designs")
+    if event.seed is not None:
+        parts.append(f"with seed {event.seed}")
+    return " ".join(filter(None, parts))
+
+
+def end_text(end: End) -> str:
+    """Describe why a search or a refinement ended."""
+    return _ENDS[end]
+
+
 def describe(step: Activity) -> str:
     """Describe an activity in one line.
 
@@ -48,12 +131,14 @@ def describe(step: Activity) -> str:
     Returns:
         Such as "training #5, epoch 3 of 30, 12 min left".
     """
-    parts = [f"{step.name} {current_subject()}".rstrip()]
+    parts = [event_text(step.event)]
     if step.total is not None and step.unit:
         number = min(int(step.done) + 1, int(step.total))
         parts.append(f"{step.unit} {number:,} of {step.total:,.0f}")
     elif step.total:
         parts.append(f"{step.done / step.total:.0%}")
+    elif step.event.fraction is not None:
+        parts.append(f"{step.event.fraction:.0%}")
     if (left := step.seconds_left) is not None:
         parts.append(f"{duration(left)} left")
     # A name may contain text from data or a URL.
@@ -75,20 +160,20 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[Callable[[str], None]]:
-    """Show the current activity until the context ends.
+def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[OnStatus]:
+    """Show the current activity for as long as a command works.
 
     Args:
-        name: Description of the work, shown unless a more specific activity is active.
-        first_seconds: Seconds before the first line about a step in a pipe.
+        name: Description of the work, shown unless a more specific activity is announced.
+        first_seconds: In a pipe, seconds before a line reports a step.
 
     Yields:
-        Function that replaces the description.
+        A function that replaces the description by that of an event.
     """
     out = console(stderr=True)
-
-    with activity(name) as whole, displaying(out), _display(out, first_seconds):
-        yield whole.rename
+    command = activity(Kind.COMMAND, detail=name)
+    with command as whole, displaying(out), _display(out, first_seconds):
+        yield whole.change
 
 
 class SearchProgress:
@@ -102,7 +187,7 @@ class SearchProgress:
         self._noted = 0
 
     def __enter__(self) -> "SearchProgress":
-        self._whole = self._context.enter_context(activity("starting"))
+        self._whole = self._context.enter_context(activity(Kind.STARTING))
         self._context.enter_context(displaying(self._console))
         if self._console.is_terminal:
             self._bar = _search_bar(self._console)
@@ -123,9 +208,9 @@ class SearchProgress:
             self._console.print(summary(self._last), soft_wrap=True)
 
     @property
-    def marked(self) -> int:
+    def flagged(self) -> int:
         """The number of flagged latencies that are relevant for the front, as last reported."""
-        return 0 if self._last is None else self._last.marked
+        return 0 if self._last is None else self._last.flagged
 
     def report(self, progress: "SearchState") -> None:
         """Update the display.
@@ -134,7 +219,7 @@ class SearchProgress:
             progress: State of the search.
         """
         self._last = progress
-        self._whole.rename(progress.doing)
+        self._whole.change(progress.event)
         for note in progress.notes[self._noted :]:
             self._console.print(note, soft_wrap=True)
         self._noted = len(progress.notes)
@@ -151,7 +236,7 @@ class SearchProgress:
 
     def _print_sometimes(self, progress: "SearchState") -> None:
         # Failures are reported at doubling intervals, even if no design is completed.
-        failed = progress.counts.get("failed", 0).bit_length()
+        failed = progress.counts.get(TrialState.FAILED, 0).bit_length()
         step = progress.complete * LINES // progress.trials, failed
         if step != self._printed:
             self._printed = step
@@ -161,7 +246,7 @@ class SearchProgress:
 
 def _failed(progress: "SearchState") -> str:
     """Return the number of failed trials as the end of a line; empty if there are none."""
-    failed = progress.counts.get("failed", 0)
+    failed = progress.counts.get(TrialState.FAILED, 0)
     return f", {failed} failed" if failed else ""
 
 
@@ -221,10 +306,10 @@ class _Lines:
 
     def _watch(self) -> None:
         # The last interval of each active step that was shown.
-        intervals: dict[tuple[str, float], float] = {}
+        intervals: dict[tuple[Event, float], float] = {}
         wait = self._first
         while not self._over.wait(wait):
-            steps = {(step.name, step.started): step for step in active()}
+            steps = {(step.event, step.started): step for step in active()}
             now = time.monotonic()
             old = [key for key in steps if now - key[1] >= self._first]
             if not old:
@@ -263,7 +348,7 @@ def summary(progress: "SearchState") -> str:
     Returns:
         The reason for the end, and the number of trials by state.
     """
-    return f"{progress.doing}: {counted_states(progress.counts) or 'no trials'}"
+    return f"{event_text(progress.event)}: {counted_states(progress.counts) or 'no trials'}"
 
 
 def flagged_note(flagged: int) -> str:
@@ -275,9 +360,5 @@ def flagged_note(flagged: int) -> str:
     Returns:
         A sentence without full stop.
     """
-    number = (
-        "1 Pareto-relevant latency is"
-        if flagged == 1
-        else (f"{flagged} Pareto-relevant latencies are")
-    )
-    return f"{number} flagged (unconverged or noisy)"
+    latencies = "latency is" if flagged == 1 else "latencies are"
+    return f"{flagged} Pareto-relevant {latencies} flagged (unconverged or noisy)"

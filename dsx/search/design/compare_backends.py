@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dsx.activity import Event, Kind
 from dsx.errors import DsxError
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
 from dsx.measure.backends import Backend, refusal
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
+from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single
-from dsx.search.evaluator import WAITING, failing_as_trial, read_metrics
+from dsx.search.evaluator import failing_as_trial, read_metrics
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -48,23 +50,45 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
             needed that was not asked for.
         WorkFailed: If the network fails.
     """
-    everything = ALL in wanted
-    spaces, reasons = {}, {}
-    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
-        space = remeasured(single.space, backend=name)
-        problem = refusal(space.file.measure)
-        if problem is None:
-            spaces[name] = space
-        elif everything:
-            reasons[name] = problem[1]
-        else:
-            raise DsxError(f"--backend: {problem[1]}")
+    spaces, reasons = _usable(single.space, wanted)
     with torch_threads(single.space.file.measure.threads):
-        numbers = _Comparison(single, spaces, everything, reasons).numbers()
+        numbers = _Comparison(single, spaces, ALL in wanted, reasons).numbers()
     return [
         InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
         for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))
     ]
+
+
+def check_backends(space: SearchSpace, wanted: Sequence[str]) -> None:
+    """Check that backends can be compared, before anything is measured.
+
+    Args:
+        space: Search space of the design.
+        wanted: Names of backends, or "all".
+
+    Raises:
+        DsxError: If a backend that is named is unknown or cannot be used on this device.
+    """
+    _usable(space, wanted)
+
+
+def _usable(
+    space: SearchSpace, wanted: Sequence[str]
+) -> tuple[dict[str, SearchSpace], dict[str, str]]:
+    """Return the space for each usable backend, and why the others cannot be used."""
+    everything = ALL in wanted
+    spaces: dict[str, SearchSpace] = {}
+    reasons: dict[str, str] = {}
+    for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
+        remade = remeasured(space, backend=name)
+        problem = refusal(remade.file.measure)
+        if problem is None:
+            spaces[name] = remade
+        elif everything:
+            reasons[name] = problem[1]
+        else:
+            raise DsxError(f"--backend: {problem[1]}")
+    return spaces, reasons
 
 
 class _Comparison:
@@ -108,9 +132,9 @@ class _Comparison:
                 if number is not None:
                     found[name] = number
                     del ready[name]
-            single.doing("timing in all of them")
-            metric, waiting = find(Metric, LATENCY), lambda: single.doing(WAITING)
-            readings = list(read_metrics(LATENCY, metric, list(ready.values()), waiting))
+            single.on_status(Event(kind=Kind.TIMING, design=single.design.id))
+            metric, on_lock_wait = find(Metric, LATENCY), lock_wait(single.on_status)
+            readings = list(read_metrics(LATENCY, metric, list(ready.values()), on_lock_wait))
         for name, (candidate, reading) in zip(ready, readings, strict=True):
             found[name] = single.add(plans[name], candidate, LATENCY, reading)
         return found
@@ -123,12 +147,19 @@ class _Comparison:
         """Deploy the design in each backend; one training is for all of them."""
         single, ready = self.single, {}
         trained: Candidate | None = None
-        for name in missing:
+        for number, name in enumerate(missing):
             candidate = single.candidate(self.spaces[name], single.design)
             if single.design.learned and trained is not None:
                 candidate.restore(state_of(trained.trained()))
             trained = trained or candidate
-            single.doing(f"preparing {name}")
+            single.on_status(
+                Event(
+                    kind=Kind.PREPARING_BACKEND,
+                    design=single.design.id,
+                    detail=name,
+                    fraction=number / len(missing),
+                )
+            )
             try:
                 _ = candidate.run
             except DsxError as error:

@@ -1,27 +1,27 @@
 """Single: one design beside the baseline, each number looked up before it is measured."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from torch import Tensor
 
-from dsx.analysis import Estimate, estimate_of, pool_all
+from dsx.activity import Event, Kind, OnStatus, ignore_status
+from dsx.analysis import Estimate, aggregate_all, estimate_of
 from dsx.errors import DsxError, NotCounted
 from dsx.lookup import find, names
-from dsx.measure import Candidate, Measurement, Metric, this_device
+from dsx.measure import Candidate, Measurement, Metric
 from dsx.measure.profile import Breakdown, break_down, check_clocked
 from dsx.process import torch_threads
-from dsx.search.candidates import Candidates
+from dsx.search.candidates import Candidates, lock_wait
 from dsx.search.design.metrics_of_design import choose_metrics
-from dsx.search.evaluator import WAITING, failing_as_trial, read_metrics
+from dsx.search.evaluator import failing_as_trial, read_metrics
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.database import SERVER_SECONDS, open_database
-from dsx.store.measurements import MeasurementStore, load_under
+from dsx.store.measurements import Calibration, FormCache, MeasurementStore, load_under
 
 UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
 
@@ -70,33 +70,34 @@ class Single:
     Args:
         space: Whose network it is of.
         design: Any design, whether the space offers it or not.
-        storage: Any SQLAlchemy URL.
+        measurements: Measurements of this device.
         train: Whether it may be trained.
         fresh: Whether what the database knows is measured again.
         weights: Of an earlier training of the design; in their place none is needed.
-        storage_timeout: Seconds for which a database server that goes away is waited for.
-        doing: Told in a few words what is done next.
+        on_status: Called with an event before each step.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         design: Design,
-        storage: str,
+        measurements: MeasurementStore,
         *,
         train: bool = False,
         fresh: bool = False,
         weights: Mapping[str, Tensor] | None = None,
-        storage_timeout: float = SERVER_SECONDS,
-        doing: Callable[[str], None] = lambda words: None,
+        on_status: OnStatus = ignore_status,
     ) -> None:
         self.space, self.design = space, design
         self.train, self.fresh = train, fresh
         self.weights = None if train and fresh else weights
-        self.doing = doing
-        engine = open_database(storage, True, storage_timeout)
-        self.measurements = MeasurementStore(engine, this_device())
-        self.candidates = Candidates.of(self.measurements, lambda: doing(WAITING))
+        self.on_status = on_status
+        self.measurements = measurements
+        self.candidates = Candidates(
+            form_cache=FormCache(self.measurements),
+            reference_times=Calibration(self.measurements),
+            on_lock_wait=lock_wait(on_status),
+        )
         for one in self.designs:
             self.measurements.add_design(one, one.description(space.analysis))
 
@@ -156,7 +157,7 @@ class Single:
         with torch_threads(self.space.file.measure.threads):
             self.probe()
             candidates = [self.candidate(self.space, one) for one in self.designs]
-            self.doing("clocking each slot")
+            self.on_status(Event(kind=Kind.PROFILING, design=self.design.id))
             with failing_as_trial(self.space):
                 return break_down(candidates)
 
@@ -215,7 +216,7 @@ class Single:
         if design.id not in own:
             return {}
         units = {name: metric.unit for name, metric in plan.metrics.items()}
-        return pool_all(own, units)[design.id]
+        return aggregate_all(own, units)[design.id]
 
     def _check_training(self, plan: Plan, found: Mapping[str, Mapping[str, MetricResult]]) -> None:
         for one in self.designs:
@@ -299,10 +300,10 @@ class Single:
         self, name: str, metric: Metric, candidates: Sequence[Candidate]
     ) -> Iterator[tuple[Candidate, Measurement]]:
         if candidates and metric.stage != "static":
-            self.doing(f"measuring {name}")
+            self.on_status(Event(kind=Kind.MEASURING, design=self.design.id, detail=name))
         for candidate in candidates if metric.stage == "trained" else ():
             self._restore(candidate)
-        yield from read_metrics(name, metric, candidates, lambda: self.doing(WAITING))
+        yield from read_metrics(name, metric, candidates, self.candidates.on_lock_wait)
 
     def candidate(self, space: SearchSpace, design: Design) -> Candidate:
         """Make a candidate; learned shapes are as known weights have them.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -10,86 +10,72 @@ from dsx.analysis import Entry, Estimate
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
 from dsx.errors import SpecError, StorageError
-from dsx.measure import Device
 from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
-from dsx.store.database import DamagedRow, Engine, StudyRow, open_database
-from dsx.store.measurements import Calibration, FormCache, load_own
-from dsx.store.studies import find_study, load_front
-from dsx.store.weights import Weights, training_id
+from dsx.store.database import DamagedRow, StudyRow
+from dsx.store.measurements import load_own
+from dsx.store.studies import Study, load_front
 from dsx.trust import restricted
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyChoice:
-    """One design of a study.
+    """A design with everything that is needed to build it again.
 
     Args:
-        study: Name of the study.
-        trial: Number of the trial that measured the design.
-        space: The space that the study was begun with.
+        space: Search space of the design.
         design: The design.
-        weights: Its trained weights; None where the study does not keep them.
-        metrics: What was measured with these weights, not the mean over several seeds; of what is
-            timed all readings together.
-        known: Deployed forms chosen on this device; new ones are not written down, so that a
-            database can be exported from that cannot be written.
-        references: How long the sentinel takes on this device, in calm moments.
+        study: Name of the study; empty for a design of no study.
+        trial: Number of the trial that evaluated the design.
+        weights: Trained weights of the design; None if the study does not keep them.
+        metrics: Estimates for these weights, not the mean over several seeds, by metric.
+        form_cache: Deployed forms selected on this device. New forms are not stored in a database
+            that is opened for reading.
+        reference_times: Reference times of this device in milliseconds, by situation.
     """
 
-    study: str
-    trial: int
     space: SearchSpace
     design: Design
-    weights: Mapping[str, Tensor] | None
-    metrics: Mapping[str, Estimate]
-    form_cache: MutableMapping[str, FormChoice]
-    reference_times: MutableMapping[str, float]
+    study: str = ""
+    trial: int | None = None
+    weights: Mapping[str, Tensor] | None = None
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    form_cache: MutableMapping[str, FormChoice] = field(default_factory=dict)
+    reference_times: MutableMapping[str, float] = field(default_factory=dict)
 
 
 def load_choice(
-    storage: str,
-    study: str | None,
-    pick: str,
-    device: Device,
-    space: SearchSpace | None = None,
-    trust: bool = False,
+    study: Study, pick: str, space: SearchSpace | None = None, trust: bool = False
 ) -> StudyChoice:
-    """Find a design of a study.
+    """Load a design of a study.
 
     Args:
-        storage: Any SQLAlchemy URL.
-        study: Name of the study; None for the newest.
-        pick: Which design, as `Front.pick` takes it.
-        device: This machine.
-        space: The space of the study, from a file of the user's; needed, or `trust`, where it
-            names code outside dsx.
-        trust: Whether code that only the database names may run.
+        study: The study.
+        pick: Design to load, as `Front.pick` takes it.
+        space: Search space of the study from a file of the user; required (unless `trust` is true)
+            if the space names code outside dsx.
+        trust: Whether to run code that only the database names.
 
     Returns:
-        The choice.
+        The design.
 
     Raises:
-        DsxError: If there is no such study or design.
+        DsxError: If there is no such design.
     """
-    engine = open_database(storage, create=False)
-    row = find_study(engine, study)
-    entry = _picked(engine, row, pick)
+    entry = _picked(study, pick)
     with permitted(space, trust):
-        space = study_space(row, space)
+        space = study_space(study.row, space)
         design = design_of(space, entry)
-    trained = {n: facts for n, facts in row.metrics.items() if facts.get("stage") == "trained"}
-    training = training_id({name: facts["protocol"] for name, facts in trained.items()})
     return StudyChoice(
-        study=row.name,
+        study=study.row.name,
         trial=entry.trial,
         space=space,
         design=design,
-        weights=Weights(engine, storage, row.name, training).load(entry.id),
-        metrics=load_own(engine, row, entry.id, entry.device),
-        form_cache=FormCache(engine, device.fingerprint, measurements=None),
-        reference_times=Calibration(engine, device.fingerprint, measurements=None),
+        weights=study.weights.load(entry.id),
+        metrics=load_own(study.engine, study.row, entry.id, entry.device),
+        form_cache=study.form_cache,
+        reference_times=study.reference_times,
     )
 
 
@@ -152,9 +138,9 @@ def design_of(space: SearchSpace, entry: Entry) -> Design:
     return design
 
 
-def _picked(engine: Engine, study: StudyRow, pick: str) -> Entry:
-    front = load_front(engine, study.name)
+def _picked(study: Study, pick: str) -> Entry:
+    front = load_front(study)
     if pick in ("knee", "baseline", *front.objectives):
         return front.pick(pick)
     # A design by its id or its trial, on whatever device it was measured.
-    return load_front(engine, study.name, mix_devices=True).pick(pick)
+    return load_front(study, mix_devices=True).pick(pick)

@@ -44,7 +44,7 @@ class StudySampler:
     ) -> None:
         self._objectives = list(directions)
         self._seed = seed
-        with _opened(engine) as rdb:
+        with opened(engine) as rdb:
             self._study = _intact_study(rdb, name, list(directions.values()))
             with warnings.catch_warnings():
                 # Only names for Optuna's own plots: should it ever go, nothing here depends on it.
@@ -159,7 +159,7 @@ def exists(engine: Engine, name: str) -> bool:
         engine: The database.
         name: Name of the study.
     """
-    with _opened(engine) as rdb:
+    with opened(engine) as rdb:
         return name in optuna.get_all_study_names(rdb)
 
 
@@ -170,13 +170,13 @@ def forget(engine: Engine, name: str) -> None:
         engine: The database.
         name: Of the study; it need not be there.
     """
-    with _opened(engine) as rdb:
+    with opened(engine) as rdb:
         if name in optuna.get_all_study_names(rdb):
             optuna.delete_study(study_name=name, storage=rdb)
 
 
 @contextmanager
-def _opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
+def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
     """Open Optuna's part of a database; its tables are created if they do not exist."""
     url = engine.url.render_as_string(hide_password=False)
     with creating(engine, sqlite_file(engine.url)):

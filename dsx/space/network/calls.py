@@ -1,4 +1,4 @@
-"""Watch a network run: which modules are called, and what their operators compute."""
+"""Recording of a forward pass: the modules that are called, and the operators that they run."""
 
 import itertools
 from collections import Counter
@@ -32,20 +32,21 @@ _COUNTED = (nn.Linear, *CONVOLUTIONS, DsxConv)
 
 @dataclass(frozen=True, kw_only=True)
 class Calls:
-    """What happened in one forward pass.
+    """Record of one forward pass.
 
     Args:
-        modules: The convolutions and linear layers in the order of their first call, with the
-            shapes of each call.
-        flops: Multiply-adds of the operators by the innermost of these modules that was running;
-            by None where there was none.
-        uncounted: Operators that are neither counted nor known to be free: name to how many times.
-        convolutions: How many convolutions were computed by none of the modules, and with weights
-            of none of them.
-        weights: Identities of the parameters that the code of the network reads by itself, outside
-            the module that holds them.
-        output: Of the network.
-        wrapped: Whether it came in an object that holds logits beside other things.
+        modules: Output shapes of each call, by convolution or linear layer, in the order of their
+            first call.
+        flops: Multiply-adds of the operators, by the innermost of these modules that was running,
+            or None outside of all of them.
+        uncounted: Number of calls by name of each operator that is neither counted nor known to be
+            free.
+        convolutions: Number of convolutions that were computed outside of the modules and without
+            their weights.
+        weights: Identities (`id`) of the parameters that code of the network reads outside of the
+            module that holds them.
+        output: Output of the network.
+        wrapped: Whether the network returned an object that contains logits.
     """
 
     modules: Mapping[nn.Module, list[torch.Size]]
@@ -57,20 +58,20 @@ class Calls:
     wrapped: bool
 
 
-class _Counter:
-    """Counts the operators of a network by the module that is running."""
+class _OperatorCounter:
+    """Counter of the operators of a network by the module that is running."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.known = {id(p) for p in network.parameters()}
-        counted = _counted(network)
+        self.parameters = {id(p) for p in network.parameters()}
+        counted = _counted_modules(network)
         self.owned = {id(p): module for module in counted for p in own_parameters(module).values()}
-        # Tensors that depend on no image, with the weights of modules from which each is computed.
-        # They are kept, so that no other tensor gets the identity of one.
-        self.fixed: dict[int, tuple[Tensor, frozenset[int]]] = {
+        # Tensors that do not depend on the images, each with the module weights from which it is
+        # computed. References to them are held, so that their identities are not reused.
+        self.constants: dict[int, tuple[Tensor, frozenset[int]]] = {
             id(t): (t, frozenset({id(t)} & self.owned.keys()))
             for t in itertools.chain(network.parameters(), network.buffers())
         }
-        self.unknown = False
+        self.reads_unregistered = False
         self.running: list[nn.Module] = []
         self.flops: Counter[nn.Module | None] = Counter()
         self.uncounted: Counter[str] = Counter()
@@ -78,9 +79,9 @@ class _Counter:
         self.weights: set[int] = set()
 
     def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call an operator, and count what it computes."""
+        """Call an operator, and count its multiply-adds."""
         if is_composite(operator):
-            # Such as nn.Linear in torch.inference_mode, where nothing decomposes it.
+            # For example nn.Linear in torch.inference_mode, where it is not decomposed.
             with intercept_operators(self.call):
                 return operator.decompose(*args, **kwargs)
         if operator is torch.ops.higher_order.cond:
@@ -88,62 +89,66 @@ class _Counter:
             with intercept_operators(self.call):
                 return (if_true if condition else if_false)(*operands)
         out = operator(*args, **kwargs)
-        self.unknown |= any(isinstance(a, nn.Parameter) and id(a) not in self.known for a in args)
+        self.reads_unregistered |= any(
+            isinstance(arg, nn.Parameter) and id(arg) not in self.parameters for arg in args
+        )
         count = multiply_adds(operator, args, kwargs, out)
         module = self.running[-1] if self.running else None
         if count is None:
             self.uncounted[operator_name(operator)] += 1
         else:
             self.flops[module] += count
-        own = module is None and operator is torch.ops.aten.convolution.default
-        if own and not self._sources(args[1]):
+        functional = module is None and operator is torch.ops.aten.convolution.default
+        if functional and not self._sources(args[1]):
             self.convolutions += 1
-        self._note_weights(module, args, out)
+        self._record_weights(module, args, out)
         return out
 
-    def _note_weights(self, module: nn.Module | None, args: Sequence[Any], out: object) -> None:
-        """Note which weights of modules an operator reads, and what is computed from them alone."""
+    def _record_weights(self, module: nn.Module | None, args: Sequence[Any], out: object) -> None:
+        """Record the module weights that an operator reads, and results that depend on no image."""
         tensors = tensors_in(list(args))
         for tensor in tensors:
             if id(tensor) in self.owned and self.owned[id(tensor)] is not module:
                 self.weights.add(id(tensor))
-        if isinstance(out, Tensor) and all(id(tensor) in self.fixed for tensor in tensors):
-            self.fixed[id(out)] = out, frozenset().union(*map(self._sources, tensors))
+        if isinstance(out, Tensor) and all(id(tensor) in self.constants for tensor in tensors):
+            self.constants[id(out)] = out, frozenset().union(*map(self._sources, tensors))
 
     def _sources(self, tensor: Tensor) -> frozenset[int]:
-        """Return the weights of modules from which alone a tensor is computed; none for others."""
-        return self.fixed[id(tensor)][1] if id(tensor) in self.fixed else frozenset()
+        """Return the module weights of a tensor that depends only on weights; else an empty set."""
+        return self.constants[id(tensor)][1] if id(tensor) in self.constants else frozenset()
 
 
-def watch(network: nn.Module, sample: Tensor) -> Calls:
-    """Run a network once and note what is called.
+def record_calls(network: nn.Module, sample: Tensor) -> Calls:
+    """Run a network once and record the calls of its modules and operators.
 
     Args:
-        network: In eval mode.
-        sample: An input batch.
+        network: Network in eval mode.
+        sample: Input batch.
 
     Returns:
-        What happened.
+        The record of the forward pass.
 
     Raises:
-        DsxError: If the network does not run on the sample, has weights that torch does not see or
-            that it makes on the way, or computes in another precision than that of its weights.
+        DsxError: If the network does not run on the sample, has weights that are not registered or
+            that it creates in its forward pass, or computes in another dtype than that of the
+            sample.
     """
-    known = is_compiler_loaded()
+    was_loaded = is_compiler_loaded()
     try:
-        return _watch(network, sample)
+        return _record_calls(network, sample)
     except DsxError:
-        # What a network compiles on the way (torch.cond) cannot be watched; now `run` will not.
-        if known or not is_compiler_loaded():
+        # A network that compiles a part of itself (torch.cond) loads the compiler, and compiled
+        # code cannot be recorded. Once it is loaded, `run` disables it.
+        if was_loaded or not is_compiler_loaded():
             raise
         torch.compiler.reset()
-        return _watch(network, sample)
+        return _record_calls(network, sample)
 
 
-def _watch(network: nn.Module, sample: Tensor) -> Calls:
+def _record_calls(network: nn.Module, sample: Tensor) -> Calls:
     modules: dict[nn.Module, list[torch.Size]] = {}
-    counter = _Counter(network)
-    known = dict(network.named_parameters())
+    counter = _OperatorCounter(network)
+    registered = dict(network.named_parameters())
     dtypes: set[torch.dtype] = set()
     returned: list[object] = []
 
@@ -157,9 +162,9 @@ def _watch(network: nn.Module, sample: Tensor) -> Calls:
             dtypes.add(output.dtype)
 
     hooks = [network.register_forward_hook(lambda _, given, output: returned.append(output))]
-    for module in _counted(network):
+    for module in _counted_modules(network):
         hooks.append(module.register_forward_pre_hook(enter, prepend=True))
-        # Also where its error is caught by the network: what follows is not computed by it.
+        # Also called on an exception, since the network may catch it and continue.
         hooks.append(module.register_forward_hook(leave, always_call=True))
     try:
         with _as_matrix_products(), intercept_operators(counter.call):
@@ -167,7 +172,7 @@ def _watch(network: nn.Module, sample: Tensor) -> Calls:
     finally:
         for hook in hooks:
             hook.remove()
-    _check_weights(network, list(known), counter)
+    _check_weights(network, list(registered), counter)
     _check_precision(dtypes - {sample.dtype})
     return Calls(
         modules=modules,
@@ -180,25 +185,25 @@ def _watch(network: nn.Module, sample: Tensor) -> Calls:
     )
 
 
-def _check_weights(network: nn.Module, known: list[str], counter: _Counter) -> None:
-    added = [name for name, _ in network.named_parameters() if name not in known]
+def _check_weights(network: nn.Module, registered: list[str], counter: _OperatorCounter) -> None:
+    added = [name for name, _ in network.named_parameters() if name not in registered]
     if added:
         raise DsxError(
-            f"the network makes weights in its first forward pass ({added[0]}), which no optimiser "
-            "would know: make them in __init__, or use torch's lazy modules"
+            f"the network creates weights in its first forward pass ({added[0]}), which no "
+            "optimiser would update: create them in __init__, or use the lazy modules of torch"
         )
-    if counter.unknown:
+    if counter.reads_unregistered:
         function = function_with_module(network)
         if function is not None:
             raise DsxError(
-                f"the network keeps a function in '{function}' that uses another module by itself "
-                "(a lambda with self?), so that a copy of the network computes with the weights of "
-                "the original: make the function a method"
+                f"the network holds a function in '{function}' that refers to a module (such as a "
+                "lambda that uses self), so that a copy of the network computes with the weights "
+                "of the original: make the function a method"
             )
         raise DsxError(
             "the network computes with weights that it does not register, so that they are neither "
-            "trained nor saved (modules in a plain list or dict? nn.ModuleList and nn.ModuleDict "
-            "register them)"
+            "trained nor saved (nn.ModuleList and nn.ModuleDict register modules, a plain list or "
+            "dict does not)"
         )
 
 
@@ -206,14 +211,14 @@ def _check_precision(others: set[torch.dtype]) -> None:
     if others:
         kind = str(others.pop()).removeprefix("torch.")
         raise DsxError(
-            f"the network computes in {kind} by itself (autocast in its forward?): leave that to "
-            "train: {precision: bfloat16} and measure: {dtype: bfloat16}"
+            f"the network computes in {kind} (such as by autocast in its forward): use "
+            "train: {precision: bfloat16} and measure: {dtype: bfloat16} instead"
         )
 
 
 @contextmanager
 def _as_matrix_products() -> Iterator[None]:
-    """Let attention be computed by operators that can be counted."""
+    """Disable fused attention, so that attention runs as operators that can be counted."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -223,8 +228,8 @@ def _as_matrix_products() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def _counted(network: nn.Module) -> list[nn.Module]:
-    """List the convolutions and linear layers, those inside dsx convolutions left out."""
+def _counted_modules(network: nn.Module) -> list[nn.Module]:
+    """List the convolutions and linear layers, except those inside dsx convolutions."""
     convs = [module for module in network.modules() if isinstance(module, DsxConv)]
     inner = {part for conv in convs for part in conv.modules() if part is not conv}
     return [m for m in network.modules() if isinstance(m, _COUNTED) and m not in inner]

@@ -1,7 +1,7 @@
 """References to modules in attributes that torch does not search: functions, containers, objects.
 
-A copy of a network copies its modules, but not its functions: a lambda that uses `self` goes on to
-use the original. Where a module is exchanged, such a reference goes on to hold the former one.
+A deep copy of a network copies its modules, but not its functions: a lambda that uses `self` still
+refers to the original. If a module is replaced, such a reference still refers to the replaced one.
 """
 
 import functools
@@ -16,17 +16,17 @@ from torch import nn
 
 from dsx.torch_private import REGISTRIES
 
-MOST_LEVELS = 12
-"""Containers, objects and functions inside each other that are searched."""
+MAX_DEPTH = 12
+"""Largest nesting depth of containers, objects and functions that is searched."""
 
 
 class Reference(NamedTuple):
-    """A reference to a module.
+    """Reference to a module.
 
     Attributes:
-        path: Dotted name of the attribute that holds it.
-        module: The module.
-        by_function: Whether a function holds it, by its closure or its defaults.
+        path: Dotted name of the attribute that holds the reference.
+        module: Module that is referred to.
+        by_function: Whether a function holds the reference, in its closure or its defaults.
     """
 
     path: str
@@ -35,23 +35,23 @@ class Reference(NamedTuple):
 
 
 def function_with_module(network: nn.Module) -> str | None:
-    """Find a function that holds a module which is no part of the network.
+    """Find a function that refers to a module that is not part of the network.
 
     Args:
         network: Any network.
 
     Returns:
-        The dotted name under which the function is kept; None if there is none.
+        The dotted name of the attribute that holds the function; None if there is none.
     """
     parts = set(network.modules())
-    for found in reference_times(network):
+    for found in module_references(network):
         if found.by_function and found.module not in parts:
             return found.path
     return None
 
 
 def second_reference(network: nn.Module, name: str) -> str | None:
-    """Find an attribute that holds a module of the network in addition to its place in the network.
+    """Find an attribute that refers to a module in addition to its registration in the network.
 
     Args:
         network: Any network.
@@ -61,34 +61,37 @@ def second_reference(network: nn.Module, name: str) -> str | None:
         The dotted name of the attribute; None if there is none.
     """
     module = network.get_submodule(name)
-    paths = (found.path for found in reference_times(network) if found.module is module)
+    paths = (found.path for found in module_references(network) if found.module is module)
     return next(paths, None)
 
 
-def reference_times(network: nn.Module) -> Iterator[Reference]:
+def module_references(network: nn.Module) -> Iterator[Reference]:
     """List the references to modules in attributes that torch does not search.
-
-    Args:
-        network: Any network.
-    """
-    for path, held, by_function in _attributes(network):
-        if isinstance(held, nn.Module):
-            yield Reference(path, held, by_function)
-
-
-def attributes(network: nn.Module) -> Iterator[tuple[str, object]]:
-    """List the values in attributes that torch does not search, also those inside of others.
 
     Args:
         network: Any network.
 
     Yields:
-        The dotted name of the attribute, and a value in it.
+        The references.
     """
-    return ((path, held) for path, held, _ in _attributes(network))
+    for path, held, by_function in _list_attributes(network):
+        if isinstance(held, nn.Module):
+            yield Reference(path, held, by_function)
 
 
-def _attributes(network: nn.Module) -> Iterator[tuple[str, object, bool]]:
+def list_attributes(network: nn.Module) -> Iterator[tuple[str, object]]:
+    """List the values of attributes that torch does not search, including nested values.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        Pairs of the dotted name of an attribute and a value in it.
+    """
+    return ((path, held) for path, held, _ in _list_attributes(network))
+
+
+def _list_attributes(network: nn.Module) -> Iterator[tuple[str, object, bool]]:
     for path, module in network.named_modules():
         for name, value in vars(module).items():
             if name not in REGISTRIES:
@@ -100,8 +103,8 @@ def _attributes(network: nn.Module) -> Iterator[tuple[str, object, bool]]:
 def _held(
     value: object, by_function: bool, seen: set[int], level: int
 ) -> Iterator[tuple[object, bool]]:
-    """List a value and the values inside it, and whether a function holds them."""
-    if id(value) in seen or level > MOST_LEVELS:
+    """List a value and the values nested in it, each with whether a function holds it."""
+    if id(value) in seen or level > MAX_DEPTH:
         return
     seen.add(id(value))
     yield value, by_function
@@ -111,7 +114,7 @@ def _held(
 
 
 def _parts(value: object) -> list[object]:
-    """List what a container, function or object holds."""
+    """List the values that a container, function or object holds."""
     if isinstance(value, dict):
         return list(value.values())
     if isinstance(value, list | tuple | set | frozenset | deque):
@@ -124,7 +127,7 @@ def _parts(value: object) -> list[object]:
         cells = [cell for cell in value.__closure__ or () if cell != types.CellType()]
         defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         return [*(cell.cell_contents for cell in cells), *defaults]
-    # What a module holds is found where the module itself is.
+    # The attributes of a module are searched when the module itself is visited.
     if isinstance(value, type | types.ModuleType | torch.Tensor | nn.Module):
         return []
     return list(getattr(value, "__dict__", {}).values())

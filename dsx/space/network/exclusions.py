@@ -1,4 +1,4 @@
-"""Left alone: the convolutions of a network that are no slots, and why."""
+"""Excluded convolutions: the convolutions of a network that are not slots, with the reason."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,23 +19,23 @@ from dsx.torch_private import (
 )
 
 FUNCTIONAL = "(no module)"
-"""Stands for what is computed by a call such as F.conv2d, or by a module in a plain list."""
+"""Name for convolutions computed by a call such as F.conv2d, or by a module in a plain list."""
 
 Holders = Mapping[int, int]
 
 
-def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]:
-    """Say why convolutions of a network are no slots.
+def find_excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]:
+    """Find the excluded convolutions of a network.
 
     Args:
-        network: In eval mode.
+        network: Network in eval mode.
         traced: Trace of the network.
-        calls: What happened when it ran.
+        calls: Record of a forward pass of the network.
 
     Returns:
-        The reason by module name, in the network's order.
+        The reason by module name, in the order of the network.
     """
-    read, held = untouchable(network, traced), holders(network)
+    read, held = untouchable(network, traced), count_holders(network)
     found = {}
     for name, module in network.named_modules():
         if not isinstance(module, CONVOLUTIONS):
@@ -50,7 +50,7 @@ def excluded(network: nn.Module, traced: Traced, calls: Calls) -> dict[str, str]
             found[name] = reason
     if calls.convolutions:
         number = f"{calls.convolutions} convolution{'s' if calls.convolutions > 1 else ''}"
-        found[FUNCTIONAL] = f"{number} computed by no nn.Module that the network registers"
+        found[FUNCTIONAL] = f"{number} not computed by a registered nn.Module"
     return found
 
 
@@ -58,39 +58,46 @@ def _uncalled(conv: nn.Module, calls: Calls) -> str:
     if id(own_parameters(conv)["weight"]) not in calls.weights:
         return "is not called in a forward pass"
     return (
-        "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
-        "by a function)"
+        "is not called as a module; only its weight is used (by conv.forward(x) instead of "
+        "conv(x), or by a function)"
     )
 
 
-def holders(network: nn.Module) -> Holders:
-    """Count the modules that hold each parameter, by its identity."""
+def count_holders(network: nn.Module) -> Holders:
+    """Count the modules that hold each parameter.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        The number of modules by identity (`id`) of the parameter.
+    """
     return Counter(id(p) for module in network.modules() for p in own_parameters(module).values())
 
 
 def obstacle(conv: nn.Module, held: Holders) -> str:
-    """Say why a convolution cannot be replaced, as far as it shows without running anything.
+    """Return the reason why a convolution cannot be replaced, as far as its attributes show it.
 
     Args:
-        conv: A convolution of a network.
-        held: The holders of the network's parameters.
+        conv: Convolution of a network.
+        held: Number of modules that hold each parameter of the network.
 
     Returns:
         The reason; empty if there is none.
     """
     if is_parametrized(conv) or own_parameters(conv).get("weight") is None:
-        return "its weight is computed from others"
+        return "its weight is computed from other tensors"
     if type(conv) is not nn.Conv2d:
         return f"is a {type(conv).__name__}, not a nn.Conv2d"
     if has_forward_hooks(conv) or has_backward_hooks(conv):
-        return "hooks hang on it, and would be lost"
+        return "has hooks, which a redesign would lose"
     if (
         {"forward", CONV_FORWARD} & vars(conv).keys()
         or own_children(conv)
         or own_buffers(conv)
         or len(own_parameters(conv)) > 2
     ):
-        return "more hangs on it than a weight and a bias, and would be lost"
+        return "has more than a weight and a bias, which a redesign would lose"
     if reason := disagreement(conv):
         return reason
     own = [p for p in own_parameters(conv).values() if p is not None]

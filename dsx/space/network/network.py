@@ -1,4 +1,4 @@
-"""Copies and runs of any network of the user."""
+"""Copies and forward passes of arbitrary user networks."""
 
 import itertools
 from contextlib import AbstractContextManager, nullcontext
@@ -16,34 +16,34 @@ from dsx.space.yaml.source import one_line
 from dsx.torch_private import is_compiler_loaded
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copy_network(model: nn.Module) -> nn.Module:
     """Copy a network.
 
     Args:
         model: Any network.
 
     Returns:
-        The copy; the modules of torch in it hold Python's own numbers.
+        The copy, in which the modules of torch hold built-in numbers of Python.
 
     Raises:
-        DsxError: If it holds what cannot be copied, or weights that have no shape yet.
+        DsxError: If the network cannot be copied, or has lazily initialised weights.
     """
-    if lazy(model):
-        raise DsxError("the network is built lazily: run it once on an input first")
+    if has_lazy_weights(model):
+        raise DsxError("the network has uninitialised lazy weights: run it on an input first")
     try:
-        return with_plain_numbers(duplicate(model))
-    # Any object in the user's network may raise any error when it is copied.
+        return convert_numbers(duplicate(model))
+    # User code: any object in the network may raise any exception when it is copied.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         reason = one_line(error) if isinstance(error, Exception) else with_type(error)
         raise DsxError(f"the network cannot be copied: {reason}") from error
 
 
-def with_plain_numbers(network: nn.Module) -> nn.Module:
-    """Convert the widths, kernel sizes and other numbers that modules of torch hold into Python's.
+def convert_numbers(network: nn.Module) -> nn.Module:
+    """Convert numbers that modules of torch hold, such as kernel sizes, to built-in numbers.
 
     Args:
-        network: Any network; changed in place. Attributes of its own classes are unchanged.
+        network: Any network, changed in place; attributes of user-defined classes are unchanged.
 
     Returns:
         The network.
@@ -66,22 +66,22 @@ def _holds_numbers(value: object) -> bool:
 
 
 def run(network: nn.Module, sample: Tensor) -> Tensor:
-    """Run a network once.
+    """Run a network once without gradients.
 
     Args:
-        network: In eval mode.
-        sample: An input batch.
+        network: Network in eval mode.
+        sample: Input batch.
 
     Returns:
-        Its output, or the logits of an output that is an object with logits.
+        The output, or the logits of an output object that contains logits.
 
     Raises:
-        DsxError: If it does not run on the sample, or returns something else.
+        DsxError: If the network does not run on the sample, or returns something else.
     """
     try:
         with torch.no_grad(), _uncompiled():
             output = network(sample)
-    # The user's own code, on an input of the data's shape: whatever it raises is about these.
+    # User code on an input of the shape of the data: any exception is about these.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         shape = " x ".join(str(side) for side in sample.shape)
@@ -95,36 +95,44 @@ def run(network: nn.Module, sample: Tensor) -> Tensor:
 
 
 def _uncompiled() -> AbstractContextManager[None]:
-    """Run operators of higher order without compiling them, where a network may have some.
+    """Return a context in which higher-order operators run without compilation.
 
-    Nothing else can watch what a network compiles on the way. Loading the compiler takes seconds.
+    Compiled code cannot be recorded. The compiler is not imported here, since that takes seconds.
     """
     stance: AbstractContextManager[None] = nullcontext()
     return torch.compiler.set_stance("force_eager") if is_compiler_loaded() else stance
 
 
 def wrapped(output: object) -> bool:
-    """Check whether an output is an object with logits."""
+    """Check whether an output is an object that contains logits.
+
+    Args:
+        output: Output of a network.
+    """
     return not isinstance(output, Tensor) and isinstance(getattr(output, "logits", None), Tensor)
 
 
-def lazy(network: nn.Module) -> bool:
-    """Check whether some weights have no shape before the network has seen an input."""
+def has_lazy_weights(network: nn.Module) -> bool:
+    """Check whether any weights are uninitialised because the network has not seen an input.
+
+    Args:
+        network: Any network.
+    """
     held = itertools.chain(network.parameters(), network.buffers())
     return any(is_lazy(tensor) for tensor in held)
 
 
-def materialise(network: nn.Module, sample: Tensor) -> None:
-    """Let a network that is built lazily see an input, in place.
+def initialise_lazy_weights(network: nn.Module, sample: Tensor) -> None:
+    """Initialise the lazy weights of a network by running it once, in place.
 
     Args:
-        network: Any network; one that is complete is not run.
-        sample: An input batch.
+        network: Any network; it is not run if it has no lazy weights.
+        sample: Input batch.
 
     Raises:
-        DsxError: If it does not run on the sample.
+        DsxError: If the network does not run on the sample.
     """
-    if lazy(network):
+    if has_lazy_weights(network):
         training = network.training
         run(set_mode(network, False), sample)
         set_mode(network, training)

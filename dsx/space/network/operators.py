@@ -1,4 +1,4 @@
-"""Operators of torch: how many multiply-adds each call takes, and which operators take none."""
+"""Operators of torch: the multiply-adds of a call, and the operators that perform none."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +19,12 @@ from dsx.torch_private import (
 )
 
 aten = torch.ops.aten
-# Operators that do no multiply-adds by the convention of `flops`, in addition to those that torch
-# tags as working on each element by itself or as reductions, and to views: they sum up, compare,
-# quantise, move data about, make constants and random numbers, pool, normalise, resize, or compute
-# a loss from two outputs. What counts as well, and what is not known, is not here: products of
-# matrices, distances of all pairs, Fourier transforms, decompositions. Composite operators and
-# aliases are here because fvcore sees them.
+# Operators that perform no multiply-adds by the convention of `flops`, in addition to views and to
+# those that torch tags as elementwise or as reductions: they sum, compare, quantise, move data,
+# create constants and random numbers, pool, normalise, resize, or compute a loss. Operators that
+# are counted, or whose count is unknown, are not listed: matrix products, pairwise distances,
+# Fourier transforms, decompositions. Composite operators and aliases are listed because fvcore
+# reports them.
 FREE = frozenset([
     "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "trace", "kron", "outer",
     "linalg_norm", "linalg_vector_norm", "frobenius_norm", "clamp_min", "clamp_max",
@@ -130,35 +130,35 @@ FREE = frozenset([
 ])  # fmt: skip
 
 Given = Mapping[str, Any]
-"""Arguments of a call by the names of the operator's schema."""
+"""Arguments of a call by parameter name in the schema of the operator."""
 
 
 def is_free(name: str) -> bool:
-    """Check whether an operator does no multiply-adds by the convention of `flops`.
+    """Check whether an operator performs no multiply-adds by the convention of `flops`.
 
     Args:
         name: Name of the operator with its namespace, such as "aten::relu_".
 
     Returns:
-        Whether it is known to do none; False for operators of other namespaces than torch's.
+        Whether it is known to perform none; False for operators outside of the namespace `aten`.
     """
     namespace, _, own = name.partition("::")
     if namespace != "aten":
         return False
-    # On a list of tensors (`_foreach_relu`), an operator does what it does on each of them, and on
-    # views that are copies (`permute_copy`) as little as on views.
+    # An operator on a list of tensors (`_foreach_relu`) is counted like the operator itself, and a
+    # copying view (`permute_copy`) like the view.
     variants = (own, own.removeprefix("_foreach_"), own.removesuffix("_copy"))
-    # An operator, the one that works in place (`relu_`) and a private variant do the same.
+    # The in-place variant (`relu_`) and a private variant are counted like the operator itself.
     return any(name.strip("_") in FREE or _is_elementwise(name) for name in variants)
 
 
 def _is_elementwise(name: str) -> bool:
-    """Check whether torch marks an operator as elementwise, special, a reduction or a view."""
-    for known in (name, name.rstrip("_")):
-        packet = getattr(aten, known, None)
+    """Check whether torch tags an operator as elementwise, special, a reduction or a view."""
+    for candidate in (name, name.rstrip("_")):
+        packet = getattr(aten, candidate, None)
         if packet is None:
             continue
-        if known.startswith("special_"):  # torch.special: functions of each number, or reductions
+        if candidate.startswith("special_"):  # torch.special: elementwise functions or reductions
             return True
         for overload in packet.overloads():
             operator = getattr(packet, overload)
@@ -171,17 +171,17 @@ def _is_elementwise(name: str) -> bool:
 def multiply_adds(
     operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: object
 ) -> int | None:
-    """Count the multiply-adds of one call of an operator, each once.
+    """Count the multiply-adds of one call of an operator; a multiply-add counts as one.
 
     Args:
-        operator: Operator as `intercept_operators` passes it on.
+        operator: Operator as passed by `intercept_operators`.
         args: Positional arguments of the call.
-        kwargs: Named arguments of the call.
+        kwargs: Keyword arguments of the call.
         out: Result of the call.
 
     Returns:
-        The multiply-adds of convolutions, linear layers and products of two matrices; 0 for an
-        operator that does none, None for one that is not known.
+        The multiply-adds of convolutions, linear layers and matrix products; 0 for an operator that
+        performs none, None for an unknown operator.
     """
     packet = getattr(operator, "overloadpacket", operator)
     formula = _FORMULAS.get(packet)
@@ -189,16 +189,16 @@ def multiply_adds(
         return formula(named_arguments(operator, args, kwargs), out)
     count: Callable[..., int] | None = flop_registry.get(packet)
     if count is not None:
-        # torch counts a multiplication and an addition as two.
+        # torch counts a multiply-add as two operations.
         return count(*args, **kwargs, out_val=out) // 2
     return 0 if is_free(operator_name(operator)) else None
 
 
 def is_composite(operator: Any) -> bool:
-    """Check whether an operator is only a name for others, which are counted in its place.
+    """Check whether an operator decomposes into others, which are counted instead.
 
     Args:
-        operator: Operator as `intercept_operators` passes it on.
+        operator: Operator as passed by `intercept_operators`.
     """
     return (
         is_implicit_composite(operator)
@@ -208,12 +208,12 @@ def is_composite(operator: Any) -> bool:
 
 
 def _vector(given: Given, out: object) -> int:
-    """A matrix or a vector by a vector: each number of the first one meets one of the second."""
+    """Count a matrix-vector product or a dot product: one per element of the first operand."""
     return int(given["mat" if "mat" in given else "self"].numel())
 
 
 def _matrices(given: Given, out: object) -> int:
-    """Two matrices: each number of the first meets each column of the second."""
+    """Count a matrix product: one per element of the first matrix and column of the second."""
     return int(given["self"].numel() * given["mat2"].shape[-1])
 
 
@@ -226,33 +226,33 @@ def _added_batches(given: Given, out: object) -> int:
 
 
 def _trilinear(given: Given, out: object) -> int:
-    """Two vectors and a weight of nn.Bilinear: each weight once for each pair of vectors.
+    """Count the products of two vectors with the weight of nn.Bilinear: one per weight and pair.
 
-    The outer product of the vectors works on each element by itself, so that it is free.
+    The outer product of the vectors is elementwise, so that it is free.
     """
     sides: list[dict[int, int]] = []
     for tensor, new in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
-        sizes, grown = list(given[tensor].shape), list(given[new])
-        for place in sorted(grown):
-            sizes.insert(place, 1)
+        sizes, expanded = list(given[tensor].shape), list(given[new])
+        for dimension in sorted(expanded):
+            sizes.insert(dimension, 1)
         sides.append(dict(enumerate(sizes)))
-    return math.prod(max(side[place] for side in sides) for place in sides[0])
+    return math.prod(max(side[dimension] for side in sides) for dimension in sides[0])
 
 
 def _recurrent(given: Given, out: object) -> int:
-    """One layer and direction of a nn.LSTM, nn.GRU or nn.RNN: each weight at each time step."""
+    """Count one layer and direction of nn.LSTM, nn.GRU or nn.RNN: one per weight and time step."""
     steps_and_batch = given["input"].shape[0] * given["input"].shape[1]
     return int(steps_and_batch * (given["weight0"].numel() + given["weight1"].numel()))
 
 
 def _time_batch_convolution(given: Given, out: object) -> int:
-    """A 1-d convolution of (time, batch, channels), whose weight is (time, inputs, outputs)."""
+    """Count a 1-d convolution of (time, batch, channels) with a weight (time, inputs, outputs)."""
     assert isinstance(out, Tensor)
     return out.shape[0] * out.shape[1] * int(given["weight"].numel())
 
 
 def _attention(given: Given, out: object) -> int:
-    """Queries by keys, and what that gives by values."""
+    """Count attention: queries by keys, and attention weights by values."""
     query, key, value = given["query"], given["key"], given["value"]
     return int(query.numel() * key.shape[-2] + query[..., 0].numel() * value[0, 0].numel())
 

@@ -1,4 +1,4 @@
-"""Slot: a convolution of a network that may be redesigned."""
+"""Slots: the convolutions of a network that can be redesigned."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from dsx.plain import plain_fields
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """A nn.Conv2d of a network that may be redesigned.
+    """An `nn.Conv2d` of a network that can be redesigned.
 
     Args:
         name: Dotted module name.
-        geometry: Channels, kernel, stride, padding and dilation.
-        groups: Of the convolution that stands there.
-        bias: Whether it has one.
-        out_hw: Rows and columns of its output, for each time it is called in one forward pass.
-        scaled: Whether a binary basis here has a scale unless told otherwise: where no BN directly
-            and only follows, or weights are kept.
+        geometry: Channels, kernel size, stride, padding and dilation.
+        groups: Number of groups of the original convolution.
+        bias: Whether the original convolution has a bias.
+        out_hw: Height and width of the output, for each call in one forward pass.
+        scaled: Whether a binary basis has a scale by default: true unless a batch norm follows
+            directly and exclusively, or if weights are kept.
     """
 
     name: str
@@ -35,58 +35,65 @@ class Slot:
 
     @property
     def in_channels(self) -> int:
-        """Cin."""
+        """Number of input channels."""
         return self.geometry.in_channels
 
     @property
     def out_channels(self) -> int:
-        """Cout."""
+        """Number of output channels."""
         return self.geometry.out_channels
 
     @property
     def stride(self) -> tuple[int, int]:
-        """Rows and columns from one output to the next."""
+        """Vertical and horizontal stride."""
         return self.geometry.stride
 
     @property
     def kernel_size(self) -> tuple[int, int]:
-        """Rows and columns of the kernel."""
+        """Height and width of the kernel."""
         return self.geometry.kernel_size
 
     def canonical(self, spec: ConvSpec) -> ConvSpec:
-        """Give the canonical form of a spec here, with a word on the scale of a binary basis.
+        """Return the canonical form of a spec on this slot, with a defined scale.
 
         Args:
-            spec: The dials.
+            spec: Any spec.
 
         Returns:
-            `spec.at(slot)`; where it leaves the scale open, there is one if `scaled`.
+            `spec.at(slot)`; if a binary basis leaves the scale undefined, it has one if `scaled`.
 
         Raises:
-            SpecError: If these dials cannot be set on this slot; says why.
+            SpecError: If the spec cannot be applied to this slot, with the reason.
         """
         return spec.at(self).scaled(self.scaled)
 
     def cost(self, spec: ConvSpec = KEEP) -> Cost:
-        """Count what a spec costs here.
+        """Compute the closed-form cost of a spec on this slot.
 
         Args:
-            spec: The dials.
+            spec: Any spec; by default the original convolution.
 
         Returns:
-            Params and bits once, flops over all calls.
+            The cost, with flops summed over all calls.
 
         Raises:
-            SpecError: If these dials cannot be set on this slot; says why.
+            SpecError: If the spec cannot be applied to this slot, with the reason.
         """
         at = self.canonical(spec)
         at = original_spec(self) if at.keeps else at
         return self._over_calls(lambda out_hw: spec_cost(at, self.geometry, self.bias, out_hw))
 
     def cost_of(self, conv: DsxConv) -> Cost:
-        """Count what a built convolution costs here, as it is now: params and bits once."""
+        """Compute the cost of a convolution that replaces this slot, in its current state.
+
+        Args:
+            conv: Convolution built for this slot.
+
+        Returns:
+            The cost, with flops summed over all calls.
+        """
         return self._over_calls(conv.cost)
 
     def _over_calls(self, cost: Callable[[tuple[int, int]], Cost]) -> Cost:
-        each = [cost(out_hw) for out_hw in self.out_hw]
-        return dataclasses.replace(each[0], flops=sum(one.flops for one in each))
+        costs = [cost(out_hw) for out_hw in self.out_hw]
+        return dataclasses.replace(costs[0], flops=sum(call.flops for call in costs))

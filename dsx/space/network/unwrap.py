@@ -1,4 +1,4 @@
-"""Unwrap: the network inside what torch puts around one, to compile or to distribute it."""
+"""Removal of the wrappers that torch adds to a network for compilation or distribution."""
 
 from torch import fx, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -12,16 +12,16 @@ _SHARDED = ("FullyShardedDataParallel", "FSDPModule")
 
 
 def unwrap(network: nn.Module) -> tuple[nn.Module, list[str]]:
-    """Take a network out of the wrappers around it.
+    """Remove the wrappers around a network.
 
     Args:
         network: Any network; it is unchanged.
 
     Returns:
-        The network inside, and the wrappers that were taken off, from the outside in.
+        The inner network, and the names of the removed wrappers, outermost first.
 
     Raises:
-        DsxError: If the network cannot be taken out.
+        DsxError: If the network cannot be unwrapped.
     """
     found = []
     inner = _inside(network)
@@ -33,13 +33,13 @@ def unwrap(network: nn.Module) -> tuple[nn.Module, list[str]]:
 
 
 def unwrap_parts(network: nn.Module) -> list[str]:
-    """Take the modules of a network out of the wrappers around them, in place.
+    """Remove the wrappers around modules of a network, in place.
 
     Args:
-        network: A network that is not wrapped itself.
+        network: Network that is not wrapped itself.
 
     Returns:
-        The names of the modules, each with its wrapper.
+        The names of the unwrapped modules, each with its wrappers.
     """
     found = []
     for path, parent in list(network.named_modules()):
@@ -47,25 +47,25 @@ def unwrap_parts(network: nn.Module) -> list[str]:
             if child is not None and _inside(child) is not None:
                 inner, wrappers = unwrap(child)
                 setattr(parent, name, inner)
-                own = ".".join(filter(None, (path, name)))
-                found.append(f"{own} ({', '.join(wrappers)})")
-                found += [f"{own}.{part}" for part in unwrap_parts(inner)]
+                full_name = ".".join(filter(None, (path, name)))
+                found.append(f"{full_name} ({', '.join(wrappers)})")
+                found += [f"{full_name}.{part}" for part in unwrap_parts(inner)]
     return found
 
 
 def wrapper_note(wrappers: list[str], parts: list[str]) -> list[str]:
-    """State what was taken off.
+    """Return a note about the removed wrappers.
 
     Args:
         wrappers: Wrappers of the network itself.
-        parts: Modules of it with their wrappers.
+        parts: Modules of the network with their wrappers.
 
     Returns:
-        One sentence; none if nothing was taken off.
+        A list of one sentence; empty if no wrapper was removed.
     """
     around = [f"the network ({', '.join(wrappers)})"] if wrappers else []
     named = ", ".join(around + parts)
-    return [f"taken out of wrappers that neither compute nor train: {named}"] if named else []
+    return [f"removed wrappers, which do not change the output: {named}"] if named else []
 
 
 def _inside(module: nn.Module) -> nn.Module | None:
@@ -79,7 +79,7 @@ def _inside(module: nn.Module) -> nn.Module | None:
 def _check(network: nn.Module) -> None:
     kinds = {kind.__name__ for kind in type(network).__mro__}
     if not kinds.isdisjoint(_SHARDED):
-        raise DsxError("its weights are sharded (FSDP): give the nn.Module that was wrapped")
-    # torch.export replaces the method of the object, since its program has no modes.
+        raise DsxError("its weights are sharded (FSDP): use the nn.Module that was wrapped")
+    # torch.export replaces the method of the object, since its program has no train mode.
     if isinstance(network, fx.GraphModule) and "train" in vars(network):
-        raise DsxError("is a program of torch.export: give the nn.Module that it was made from")
+        raise DsxError("is a program of torch.export: use the nn.Module that was exported")

@@ -1,4 +1,4 @@
-"""What of a rule's offer applies to its slots, and what of that makes a difference there."""
+"""Selection of the options of a rule that its slots support and that differ from each other."""
 
 import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -7,172 +7,175 @@ from typing import TypeVar
 
 from dsx.conv import KEEP, ConvSpec, unread_channels
 from dsx.errors import SpecError
-from dsx.space.dials import DIALS, UNTURNED, Dial, Options, Value, turn
+from dsx.space.dials import DEFAULTS, DIALS, Dial, DialOptions, Value, set_dial
 from dsx.space.network.slots import Slot
-from dsx.space.options.choices import KEEPS, Choices, Fork, Tree, leaves
+from dsx.space.options.slot_options import KEEP_OPTION, Fork, SlotOptions, Tree, leaves
 
 T = TypeVar("T")
-Meaning = tuple[ConvSpec, ...]
+CanonicalSpecs = tuple[ConvSpec, ...]
 """The canonical spec of each slot."""
 
 
-def offer(
+def fit_options(
     name: str,
     rule: str,
     slots: Sequence[Slot],
     presets: Mapping[str, ConvSpec],
-    options: Options | None,
-) -> Choices:
-    """Leave out what cannot apply to the slots, and what means the same as something before it.
+    options: DialOptions | None,
+) -> SlotOptions:
+    """Select the options that all slots support, without those that are equivalent to earlier ones.
 
     Args:
-        name: First part of the parameter names.
-        rule: The rule's wildcard.
-        slots: The slots that take the setting together; an option has to apply to each.
-        presets: Whole presets, by their words.
-        options: Of the dials, or None for presets only.
+        name: Prefix of the parameter names.
+        rule: Wildcard of the rule.
+        slots: Slots that share the setting; an option must be supported by each of them.
+        presets: Specs of the presets by label.
+        options: Options of the dials; None if the rule has presets only.
 
     Returns:
-        The choices; they may be empty but for `keep`.
+        The options; they may consist of `keep` only.
     """
-    fitting = _Fitting(slots=slots, options=options or {})
-    known = {fitting.meaning(KEEP): KEEPS}
+    fitter = _Fitter(slots=slots, options=options or {})
+    labels = {fitter.canonical(KEEP): KEEP_OPTION}
     for label, spec in presets.items():
-        if fitting.applies(label, spec):
-            known.setdefault(fitting.meaning(spec), label)
-    grown = None if options is None else fitting.grow(UNTURNED, DIALS)
-    dials = grown.tree if grown and grown.meanings - known.keys() else None
-    return Choices(
+        if fitter.is_supported(label, spec):
+            labels.setdefault(fitter.canonical(spec), label)
+    root = None if options is None else fitter.build_tree(DEFAULTS, DIALS)
+    dials = root.tree if root and root.specs - labels.keys() else None
+    return SlotOptions(
         name=name,
         rule=rule,
         slots=tuple(slots),
-        presets={label: spec for label, spec in presets.items() if label in known.values()},
+        presets={label: spec for label, spec in presets.items() if label in labels.values()},
         dials=dials,
-        options={} if dials is None else _standing(dials, fitting.options),
-        left_out=fitting.left_out,
+        options={} if dials is None else _options_in(dials, fitter.options),
+        left_out=fitter.left_out,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Grown:
-    """A tree of settings, and all that they mean on the slots."""
+class _Subtree:
+    """A tree of settings, and the canonical specs of all of its leaves."""
 
     tree: Tree
-    meanings: frozenset[Meaning]
+    specs: frozenset[CanonicalSpecs]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Fitting:
-    """Fits an offer to slots.
+class _Fitter:
+    """Fitter of options to slots.
 
     Args:
-        slots: The slots.
-        options: Of the dials.
-        left_out: Filled with what cannot apply, and the reason.
+        slots: Slots that share the setting.
+        options: Options of the dials.
+        left_out: Reason for each unsupported option, filled by the methods.
     """
 
     slots: Sequence[Slot]
-    options: Options
+    options: DialOptions
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def applies(self, label: str, spec: ConvSpec) -> bool:
-        """Say whether every slot can take a spec; note why not under its label."""
+    def is_supported(self, label: str, spec: ConvSpec) -> bool:
+        """Check whether every slot supports a spec, and record the reason if not."""
         reason = self._reason(spec)
         if reason:
             self.left_out.setdefault(label, reason)
         return reason is None
 
-    def meaning(self, spec: ConvSpec) -> Meaning:
-        """Give the canonical spec of each slot."""
+    def canonical(self, spec: ConvSpec) -> CanonicalSpecs:
+        """Return the canonical form of a spec on each slot."""
         return tuple(slot.canonical(spec) for slot in self.slots)
 
-    def grow(self, spec: ConvSpec, dials: Sequence[Dial]) -> _Grown | None:
-        """Grow the tree of what is left to ask for; None where nothing fits."""
+    def build_tree(self, spec: ConvSpec, dials: Sequence[Dial]) -> _Subtree | None:
+        """Build the tree of the remaining dials; None if no setting is supported."""
         if not dials:
-            return _Grown(tree=spec, meanings=frozenset({self.meaning(spec)}))
-        dial, after = dials[0], dials[1:]
-        if not dial.need.met(spec):
-            return self.grow(spec, after)
-        grown: dict[Value, _Grown] = {}
-        for option in dial.offered(self.options):
-            turned = turn(spec, dial.name, option)
-            branch = self.grow(turned, after) if self._fits(dial, turned) else None
+            return _Subtree(tree=spec, specs=frozenset({self.canonical(spec)}))
+        dial, following = dials[0], dials[1:]
+        if not dial.requirement.is_met(spec):
+            return self.build_tree(spec, following)
+        branches: dict[Value, _Subtree] = {}
+        for option in dial.values(self.options):
+            changed = set_dial(spec, dial.name, option)
+            branch = self.build_tree(changed, following) if self._check(dial, changed) else None
             if branch:
-                grown[option] = branch
-        kept = _distinct((option, branch.meanings) for option, branch in grown.items())
-        if len(kept) < 2:
-            return grown[kept[0]] if kept else None
-        return _Grown(
-            tree=Fork(dial=dial.name, branches={option: grown[option].tree for option in kept}),
-            meanings=frozenset().union(*(grown[option].meanings for option in kept)),
+                branches[option] = branch
+        distinct = _distinct((option, branch.specs) for option, branch in branches.items())
+        if len(distinct) < 2:
+            return branches[distinct[0]] if distinct else None
+        return _Subtree(
+            tree=Fork(
+                dial=dial.name, branches={option: branches[option].tree for option in distinct}
+            ),
+            specs=frozenset().union(*(branches[option].specs for option in distinct)),
         )
 
-    def _fits(self, dial: Dial, spec: ConvSpec) -> bool:
-        if dial.harmless is None:
+    def _check(self, dial: Dial, spec: ConvSpec) -> bool:
+        """Check a spec whose dials are set up to this one, and record the reason if unsupported."""
+        if dial.neutral is None:
             return True
         reason = self._reason(spec)
         if reason:
-            self.left_out.setdefault(self._label(dial, dial.harmless, spec), reason)
+            self.left_out.setdefault(self._label(dial, dial.neutral, spec), reason)
         return reason is None
 
-    def _label(self, dial: Dial, harmless: Mapping[str, Value], spec: ConvSpec) -> str:
-        """Name the dials of a refused spec without which it would not be refused for this."""
+    def _label(self, dial: Dial, neutral: Mapping[str, Value], spec: ConvSpec) -> str:
+        """Return the settings of the dials that are responsible for an unsupported spec."""
         reason = self._reason(spec)
-        blamed = [
+        responsible = [
             name
-            for name in dict.fromkeys((*harmless, dial.name))
-            if name not in harmless or self._reason(turn(spec, name, harmless[name])) != reason
+            for name in dict.fromkeys((*neutral, dial.name))
+            if name not in neutral or self._reason(set_dial(spec, name, neutral[name])) != reason
         ]
-        return ", ".join(f"{name} {_written(getattr(spec, name))}" for name in blamed)
+        return ", ".join(f"{name} {_yaml(getattr(spec, name))}" for name in responsible)
 
     def _reason(self, spec: ConvSpec) -> str | None:
         return next(filter(None, (refusal(spec, slot) for slot in self.slots)), None)
 
 
 def _distinct(options: Iterable[tuple[T, Hashable]]) -> tuple[T, ...]:
-    """Keep the first of the options that mean the same."""
+    """Return the first of each set of equivalent options."""
     found: dict[Hashable, T] = {}
-    for option, meaning in options:
-        found.setdefault(meaning, option)
+    for option, specs in options:
+        found.setdefault(specs, option)
     return tuple(found.values())
 
 
-def _standing(tree: Tree, options: Options) -> Options:
-    """List the options that stand somewhere in a tree, of each dial that matters there."""
-    standing = {
+def _options_in(tree: Tree, options: DialOptions) -> DialOptions:
+    """Return the options that occur in a tree, for each dial that has an effect there."""
+    occurring = {
         (dial.name, getattr(spec, dial.name))
         for spec in leaves(tree)
         for dial in DIALS
-        if dial.need.met(spec)
+        if dial.requirement.is_met(spec)
     }
     found = {
-        name: tuple(option for option in offered if (name, option) in standing)
-        for name, offered in options.items()
+        name: tuple(option for option in values if (name, option) in occurring)
+        for name, values in options.items()
     }
-    return {name: left for name, left in found.items() if left}
+    return {name: values for name, values in found.items() if values}
 
 
-def _written(option: Value) -> str:
-    """Write an option as in a space file."""
+def _yaml(option: Value) -> str:
+    """Return the text of an option in a space file."""
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
 def refusal(spec: ConvSpec, slot: Slot) -> str | None:
-    """Say why a space leaves a spec out for a slot.
+    """Return the reason why a search space excludes a spec for a slot.
 
     Args:
         spec: Any spec.
-        slot: The slot.
+        slot: Slot to which the spec is applied.
 
     Returns:
-        The reason; None if the spec can be set there, reads every input channel, and has no more
-        binary filters than can be chosen.
+        The reason; None if the spec is valid on the slot, reads every input channel, and has no
+        more binary filters than the outputs can select.
     """
     try:
         at = slot.canonical(spec)
     except SpecError as error:
         return f"{slot.name}: {error}"
-    # What stands there is no matter of the space: `keep` has one group, and no basis.
+    # The original convolution is always allowed: the spec `keep` has one group and no basis.
     if at.groups != 1:
         stride = at.channel_stride or "block"
         unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)
@@ -180,7 +183,7 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
             return f"{slot.name}: leaves {unread} of {slot.in_channels} channels unread"
     most = slot.out_channels * at.splits
     if at.binary_basis > most:
-        return f"{slot.name}: of {at.binary_basis} binary filters only {most} can ever be chosen"
+        return f"{slot.name}: at most {most} of {at.binary_basis} binary filters can be selected"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Probes: whether a network can be redesigned, trained and deployed."""
+"""Checks that a network can be redesigned, trained and deployed."""
 
 from dsx.space.probe.probe import fingerprint, probe
 

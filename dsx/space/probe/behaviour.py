@@ -1,4 +1,4 @@
-"""Behaviour: what dsx takes for granted of a network in eval mode, checked on a few images."""
+"""Checks, on a few images, of what dsx assumes about the behaviour of a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,28 +9,29 @@ from torch import Tensor, nn
 
 from dsx.conv import set_mode
 from dsx.errors import DsxError, raise_out_of_memory, with_type
-from dsx.space.network.network import copied, run
-from dsx.space.probe.generators import generators_of
+from dsx.space.network.network import copy_network, run
+from dsx.space.probe.generators import watch_generators
 from dsx.space.weights.state import restore, state_of
 from dsx.torch_private import NormBase, intercept_operators, is_overload, named_arguments
 
 TOLERANCE = 1e-4
-"""Difference of two outputs that are taken for equal, as a part of the largest number: sums in
-another order differ by less."""
+"""Largest difference of two equal outputs, relative to the largest value; another order of
+summation causes smaller differences."""
 RERUNS = 16
-"""Runs of a network that changes its state, or draws random numbers, in eval mode."""
+"""Number of repeated runs of a network that changes its state or is random in eval mode."""
 NOISE = 0.1
-"""Deviation of what is added to weights, so that a head of zeros depends on the image."""
+"""Standard deviation of the noise added to weights, so that a head initialised with zeros depends
+on the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """Behaviour of a network that was run again on the same images.
+    """Behaviour of a network that was run repeatedly on the same images.
 
     Args:
         output: Output of the network.
         draws: Operators of torch and generators of other libraries that have drawn random numbers.
-        normalising: Batch norms of one run that used the statistics of the batch.
+        normalising: Number of batch norms in one run that used the statistics of the batch.
     """
 
     output: Tensor
@@ -38,29 +39,29 @@ class Behaviour:
     normalising: int
 
 
-class _Watch:
-    """Notes the operators that draw random numbers, and those that use statistics of the batch."""
+class _RandomnessMonitor:
+    """Record of the operators that draw random numbers or use batch statistics."""
 
     def __init__(self) -> None:
         self.drawing: dict[str, None] = {}
         self.normalising = 0
 
     def call(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call an operator, and note if it draws random numbers or uses batch statistics."""
+        """Call an operator, and record whether it draws random numbers or uses batch statistics."""
         self.normalising += _uses_batch_statistics(operator, args, kwargs)
-        # Operators of higher order have no tags.
+        # Higher-order operators have no tags.
         if torch.Tag.nondeterministic_seeded not in getattr(operator, "tags", ()):
             return operator(*args, **kwargs)
         before = torch.get_rng_state()
         out = operator(*args, **kwargs)
-        # Dropout in eval mode has the tag as well.
+        # Dropout has this tag in eval mode too, where it draws no random numbers.
         if kwargs.get("generator") is not None or not torch.equal(torch.get_rng_state(), before):
             self.drawing[str(operator.overloadpacket)] = None
         return out
 
 
 def _uses_batch_statistics(operator: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Check whether an operator normalises by statistics of several images."""
+    """Check whether an operator normalises by the statistics of several images."""
     if not is_overload(operator):
         return False
     name = operator.overloadpacket.__name__
@@ -68,7 +69,7 @@ def _uses_batch_statistics(operator: Any, args: tuple[Any, ...], kwargs: Mapping
         return False
     values = named_arguments(operator, args, kwargs)
     training = name == "batch_norm_with_update" or values.get("training") or values.get("train")
-    # An instance norm goes through the images of a batch as channels of one.
+    # An instance norm is computed as a batch norm with the images as channels of a single image.
     return bool(training) and args[0].shape[0] > 1
 
 
@@ -76,17 +77,17 @@ def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
     """Check that the output of a network is a function of its weights and its input.
 
     Args:
-        network: The network; it is unchanged.
-        images: At least two different images, (B, C, H, W).
+        network: Network; it is unchanged.
+        images: Two or more different images, (B, C, H, W).
 
     Returns:
-        What the user should know about it, as sentences.
+        Notes for the user about the network, one sentence each.
 
     Raises:
-        DsxError: If the network in eval mode is random or changes, gives no finite numbers, or
-            ignores its input, or if its state dict does not hold what training changes.
+        DsxError: If the network in eval mode is random, changes its state, returns NaN or infinite
+            values, or ignores its input.
     """
-    twin = set_mode(copied(network), False)
+    twin = set_mode(copy_network(network), False)
     _check_norms(twin)
     found = _check_repeatable(twin, images)
     _check_finite(twin, images, found.output)
@@ -94,55 +95,55 @@ def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
     return [*_draw_notes(found.draws), *_batch_notes(twin, images, found)]
 
 
-def why_random(network: nn.Module, images: Tensor) -> str:
-    """Name what draws random numbers when a network is run in eval mode.
+def random_sources(network: nn.Module, images: Tensor) -> str:
+    """Return the sources of random numbers of a network in eval mode.
 
     Args:
-        network: The network; it is unchanged.
-        images: (B, C, H, W).
+        network: Network; it is unchanged.
+        images: Images, (B, C, H, W).
 
     Returns:
-        Such as "aten.rand_like draws"; empty if nothing draws.
+        A phrase such as "aten.rand_like draws"; empty if the network draws no random numbers.
     """
-    twin = set_mode(copied(network), False)
-    watch = _Watch()
-    with generators_of(twin) as drawn, intercept_operators(watch.call):
+    twin = set_mode(copy_network(network), False)
+    monitor = _RandomnessMonitor()
+    with watch_generators(twin) as changed_generators, intercept_operators(monitor.call):
         run(twin, images)
-        draws = [*watch.drawing, *drawn()]
+        draws = [*monitor.drawing, *changed_generators()]
     return _listed(draws) if draws else ""
 
 
 def check_state(network: nn.Module, trained: nn.Module, images: Tensor) -> None:
-    """Check that a state dict carries over all that a training changes.
+    """Check that the state dict of a network contains everything that training changes.
 
     Args:
-        network: The network as it was before.
-        trained: A copy that has made a step in train mode; it is changed.
-        images: (B, C, H, W).
+        network: Network before training.
+        trained: Copy of the network after a step in train mode; it is changed.
+        images: Images, (B, C, H, W).
 
     Raises:
-        DsxError: If the network computes something else with the state of the other one.
+        DsxError: If the network with the state dict of the trained copy computes another output.
     """
     _add_noise(trained)
-    other = copied(network)
+    other = copy_network(network)
     try:
         restore(other, state_of(trained))
-    # The user's own code, or torch on what that returns.
+    # User code, or torch applied to its result: any exception is about the user code.
     except DsxError:
         raise
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(f"it cannot load its own state_dict(): {with_type(error)}") from error
-    outputs = [run(set_mode(each, False), images) for each in (trained, other)]
-    if not _same(*outputs):
+    outputs = [run(set_mode(module, False), images) for module in (trained, other)]
+    if not _close(*outputs):
         raise DsxError(
-            "its state_dict() does not hold all that training changes, so that a trained network "
-            "could not be stored (a buffer with persistent=False, or an attribute that the forward "
-            "changes? use a buffer that is persistent)"
+            "its state_dict() does not contain everything that training changes, so that a trained "
+            "network cannot be stored (use persistent buffers instead of buffers with "
+            "persistent=False or attributes that the forward changes)"
         )
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def _close(one: Tensor, other: Tensor) -> bool:
     if one.shape != other.shape:
         return False
     if not one.is_floating_point():
@@ -155,26 +156,26 @@ def _check_norms(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if isinstance(module, NormBase) and module.training and module.track_running_stats:
             raise DsxError(
-                f"its batch norm {name} is in train mode after eval(), so that each image that is "
-                "classified changes its statistics: let train(mode) and eval() pass the mode on"
+                f"its batch norm {name} is in train mode after eval(), so that inference changes "
+                "its statistics: train(mode) and eval() must set the mode of all modules"
             )
 
 
 def _check_repeatable(network: nn.Module, images: Tensor) -> Behaviour:
-    """Run a network again on the same images and return how it has behaved."""
+    """Run a network repeatedly on the same images and return its behaviour."""
     before = {name: tensor.clone() for name, tensor in state_of(network).items()}
-    with generators_of(network) as drawn:
-        watch = _Watch()
-        with intercept_operators(watch.call):
+    with watch_generators(network) as changed_generators:
+        monitor = _RandomnessMonitor()
+        with intercept_operators(monitor.call):
             output = run(network, images)
         after = state_of(network)
         changed = [name for name, tensor in before.items() if not _equal(tensor, after.get(name))]
-        draws = [*watch.drawing, *drawn()]
-        # What is drawn or counted may matter seldom, or late.
+        draws = [*monitor.drawing, *changed_generators()]
+        # Random numbers or a changed state may affect the output only in some of the runs.
         for _ in range(RERUNS if changed or draws else 1):
-            if not _same(run(network, images), output):
-                raise DsxError(_why_not_repeatable(draws, changed))
-    return Behaviour(output=output, draws=tuple(draws), normalising=watch.normalising)
+            if not _close(run(network, images), output):
+                raise DsxError(_explain_difference(draws, changed))
+    return Behaviour(output=output, draws=tuple(draws), normalising=monitor.normalising)
 
 
 def _equal(tensor: Tensor, other: Tensor | None) -> bool:
@@ -183,18 +184,16 @@ def _equal(tensor: Tensor, other: Tensor | None) -> bool:
     return torch.equal(torch.nan_to_num(tensor), torch.nan_to_num(other))
 
 
-def _why_not_repeatable(draws: Sequence[str], changed: Sequence[str]) -> str:
-    start = (
-        "the network gives other outputs for the same images when it is run again in eval mode: "
-    )
+def _explain_difference(draws: Sequence[str], changed: Sequence[str]) -> str:
+    start = "the network returns different outputs for the same images in eval mode: "
     if draws:
         return f"{start}{_listed(draws)} random numbers; {_advice(draws)}"
     if changed:
-        return f"{start}each run changes {changed[0]}; let it change in train mode only"
+        return f"{start}each run changes {changed[0]}; change it in train mode only"
     return (
-        f"{start}neither torch nor a generator of Python or numpy that it holds draws random "
-        "numbers, so its forward may read the time, or an attribute that it changes; let it do so "
-        "in train mode only"
+        f"{start}no operator of torch and no generator of Python or numpy draws random numbers, so "
+        "that its forward may depend on the time, or on an attribute that it changes; do so in "
+        "train mode only"
     )
 
 
@@ -204,32 +203,32 @@ def _listed(draws: Sequence[str]) -> str:
 
 def _advice(draws: Sequence[str]) -> str:
     if any("dropout" in name or "bernoulli" in name for name in draws):
-        return "F.dropout drops in eval mode too, unless it is given training=self.training"
-    return "let it draw in train mode only (if self.training)"
+        return "pass training=self.training to F.dropout, which is active in eval mode by default"
+    return "draw them in train mode only (if self.training)"
 
 
 def _check_finite(network: nn.Module, images: Tensor, output: Tensor) -> None:
-    # Images may be known to be positive: a logarithm of a negative number is no mistake then.
+    # A network for non-negative images may compute a logarithm or a root of the pixels.
     if torch.isfinite(output).all():
         return
     others = (images.abs(), images.sigmoid(), torch.zeros_like(images))
     if not any(torch.isfinite(run(network, other)).all() for other in others):
-        what = "NaN" if output.isnan().any() else "infinite numbers"
-        raise DsxError(f"its output contains {what} in eval mode, whatever the image")
+        what = "NaN" if output.isnan().any() else "infinite values"
+        raise DsxError(f"its output contains {what} in eval mode for all images")
 
 
 def _check_input(network: nn.Module, images: Tensor, output: Tensor) -> None:
-    if not _alike(output):
+    if not _is_constant(output):
         return
-    # Weights that begin with zeros hide the image, until they are trained.
-    noisy = set_mode(copied(network), False)
+    # With weights initialised to zero, the output does not depend on the image before training.
+    noisy = set_mode(copy_network(network), False)
     _add_noise(noisy)
-    if _alike(run(noisy, images)):
-        raise DsxError("its output does not depend on the image: it is the same for any two images")
+    if _is_constant(run(noisy, images)):
+        raise DsxError("its output does not depend on the image: it is the same for all images")
 
 
-def _alike(output: Tensor) -> bool:
-    """Check whether all outputs of a batch are equal, to the last digit."""
+def _is_constant(output: Tensor) -> bool:
+    """Check whether all outputs of a batch are exactly equal."""
     return output.dim() > 0 and len(output) > 1 and bool((output == output[:1]).all())
 
 
@@ -243,39 +242,38 @@ def _add_noise(network: nn.Module) -> None:
 
 
 def _draw_notes(draws: Sequence[str]) -> list[str]:
-    """State if random numbers are drawn, though it has not been seen to matter."""
+    """Return a note if random numbers are drawn without a visible effect on the output."""
     if not draws:
         return []
     return [
-        f"in eval mode {_listed(draws)} random numbers, though {RERUNS + 1} runs gave the same "
-        f"output for the same images; where it matters, accuracy is random: {_advice(draws)}"
+        f"in eval mode {_listed(draws)} random numbers; {RERUNS + 1} runs returned the same output "
+        f"for the same images, but if others do not, accuracy is random: {_advice(draws)}"
     ]
 
 
 def _batch_notes(network: nn.Module, images: Tensor, found: Behaviour) -> list[str]:
-    """State if the output for an image depends on the others, as with batch statistics."""
-    companions = torch.cat([images[:1], 3 * images[1:] + 1])
+    """Return a note if the output for an image depends on the other images of its batch."""
+    changed = torch.cat([images[:1], 3 * images[1:] + 1])
     output = found.output
-    if output.dim() == 0 or _same(run(network, companions)[:1], output[:1]):
+    if output.dim() == 0 or _close(run(network, changed)[:1], output[:1]):
         return []
     norms = [
         name
         for name, module in network.named_modules()
         if isinstance(module, NormBase) and module.running_mean is None
     ]
-    why = "its code mixes images"
+    reason = "its code combines images of the batch"
     if norms:
-        why = (
-            f"{len(norms)} norms without running statistics, such as {norms[0]}, compute the "
-            "statistics of the batch"
+        reason = (
+            f"norms without running statistics, which use the statistics of the batch: "
+            f"{len(norms)}, such as {norms[0]}"
         )
     elif found.normalising:
-        times = "once" if found.normalising == 1 else f"{found.normalising} times"
-        why = (
-            f"it normalises by the statistics of the batch {times}, as F.batch_norm does with "
-            "training=True"
+        reason = (
+            "normalisations by the statistics of the batch, as F.batch_norm with training=True: "
+            f"{found.normalising}"
         )
     return [
-        f"in eval mode the output for an image depends on the other images of its batch ({why}), "
-        "so that accuracy depends on how images are batched"
+        f"in eval mode the output for an image depends on the other images of its batch ({reason})"
+        ", so that accuracy depends on how images are batched"
     ]

@@ -1,4 +1,4 @@
-"""Conditions: whether a network runs as the `measure` and `train` of a space say."""
+"""Checks that a network runs under the settings of `measure` and `train`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,45 +10,43 @@ from torch.nn import functional as F
 from dsx.conv import move, set_mode
 from dsx.data import Data
 from dsx.errors import DsxError, SpaceError, raise_out_of_memory, with_type
-from dsx.space.network.network import copied, run
+from dsx.space.network.network import copy_network, run
 from dsx.space.space import SearchSpace
 from dsx.space.yaml.schema import Train
 
 FEW = 2
-"""Number of images with which a network is run if the space specifies none."""
-MOST_NUMBERS = 1 << 22
-"""Pixel values of a batch with which a network is tried out; that of the space may be too large to
-be run before anything else is known to work."""
+"""Number of images in a test run if the space does not specify it."""
+MAX_VALUES = 1 << 22
+"""Largest number of values in the input of a test run; the batch of a space may be much larger."""
 _HINTS = {
-    "channels_last": "in that layout .view needs .contiguous() before it; .reshape and .flatten "
-    "work in any",
-    "dtype": "a constant in its forward may be float32: give it x.dtype",
-    "precision": "tensors that meet in its forward may be of two dtypes: convert one of them",
+    "channels_last": "use .reshape or .flatten, or call .contiguous() before .view",
+    "dtype": "its forward may create float32 tensors: create them with dtype=x.dtype",
+    "precision": "its forward may combine tensors of two dtypes: convert one of them",
 }
 
 
 def check_measured(network: nn.Module, space: SearchSpace) -> None:
-    """Run a network in eval mode as it will be measured.
+    """Check that a network runs in eval mode under the measurement settings of a space.
 
     Args:
-        network: The network; it is unchanged.
-        space: The space.
+        network: Network; it is unchanged.
+        space: Search space.
 
     Raises:
-        SpaceError: If it does not run like this; names the key of `measure`.
+        SpaceError: If the network does not run under these settings; names the key of `measure`.
     """
     measure, shape = space.file.measure, space.data.image_shape
-    plain = {"dtype": "float32", "channels_last": False, "batch": FEW, "device": "cpu"}
-    wanted = {key: getattr(measure, key) for key in plain}
+    default = {"dtype": "float32", "channels_last": False, "batch": FEW, "device": "cpu"}
+    requested = {key: getattr(measure, key) for key in default}
 
     def attempt(conditions: Mapping[str, Any]) -> None:
         _run(network, shape, **conditions)
 
     try:
-        attempt(wanted)
+        attempt(requested)
     except DsxError as error:
-        key, reason = _culprit(attempt, plain, wanted) or ("", error)
-        raise _complaint(space, ("measure", key), wanted.get(key), reason) from error
+        key, reason = _failing_condition(attempt, default, requested) or ("", error)
+        raise _condition_error(space, ("measure", key), requested.get(key), reason) from error
 
 
 def _run(
@@ -60,66 +58,66 @@ def _run(
     batch: int,
     device: str,
 ) -> None:
-    number = max(1, min(batch, MOST_NUMBERS // torch.Size(shape).numel()))
+    number = max(1, min(batch, MAX_VALUES // torch.Size(shape).numel()))
     images = torch.randn(number, *shape, generator=torch.Generator().manual_seed(0))
     layout = torch.channels_last if channels_last else torch.contiguous_format
     kind = getattr(torch, dtype)
-    twin = move(move(copied(network), device, kind), layout=layout)
-    output = run(set_mode(twin, False), _laid_out(images.to(device, kind), layout))
+    twin = move(move(copy_network(network), device, kind), layout=layout)
+    output = run(set_mode(twin, False), _to_layout(images.to(device, kind), layout))
     if output.dim() == 0 or len(output) != number:
         found = " x ".join(map(str, output.shape)) or "one number"
         raise DsxError(f"the network returns {found} for a batch of {number} images")
 
 
-def _laid_out(images: Tensor, layout: torch.memory_format) -> Tensor:
-    # Copied: one channel lies in either layout, and torch would take it for the other.
+def _to_layout(images: Tensor, layout: torch.memory_format) -> Tensor:
+    # A copy, since a tensor of one channel is already contiguous in both memory formats.
     return torch.empty_like(images, memory_format=layout).copy_(images)
 
 
-def _culprit(
+def _failing_condition(
     attempt: Callable[[Mapping[str, Any]], object],
-    plain: Mapping[str, Any],
-    wanted: Mapping[str, Any],
+    default: Mapping[str, Any],
+    requested: Mapping[str, Any],
 ) -> tuple[str, DsxError] | None:
-    """Find the condition with which alone a network fails, and how it fails."""
-    for key, value in wanted.items():
-        if value != plain[key]:
+    """Find a single condition under which a network fails, and the error."""
+    for key, value in requested.items():
+        if value != default[key]:
             try:
-                attempt({**plain, key: value})
+                attempt({**default, key: value})
             except DsxError as error:
                 return key, error
     return None
 
 
-def _complaint(
+def _condition_error(
     space: SearchSpace, path: tuple[str, str], value: object, reason: DsxError
 ) -> SpaceError:
     part, key = path
     if not key:
         return space.source.error((part,), str(reason))
-    word = str(value).lower() if isinstance(value, bool) else value
+    given = str(value).lower() if isinstance(value, bool) else value
     hint = f" ({_HINTS[key]})" if key in _HINTS else ""
-    return space.source.error((part, key), f"{word}: {reason}{hint}")
+    return space.source.error((part, key), f"{given}: {reason}{hint}")
 
 
 def check_trained(network: nn.Module, space: SearchSpace) -> nn.Module:
-    """Run a copy of a network forward and backward in train mode, as it will be trained.
+    """Check a forward and backward pass in train mode under the training settings of a space.
 
     Args:
-        network: The network; it is unchanged.
-        space: The space.
+        network: Network; it is unchanged.
+        space: Search space.
 
     Returns:
-        The copy, after the pass.
+        A copy of the network after the pass.
 
     Raises:
-        DsxError: If it does not run in train mode, or gives no gradients that can be used.
-        SpaceError: If a key of `train` is the reason.
+        DsxError: If the network does not run in train mode, or returns no usable gradients.
+        SpaceError: If a setting of `train` is the reason; names its key.
     """
     train = space.file.train
-    plain = {"precision": "float32", "channels_last": False, "images": FEW}
-    wanted = {
-        # `auto` can be float32 on this machine.
+    default = {"precision": "float32", "channels_last": False, "images": FEW}
+    requested = {
+        # `auto` may mean float32 on this machine.
         "precision": "bfloat16" if train.precision == "bfloat16" else "float32",
         "channels_last": train.channels_last,
         "images": min(FEW, _smallest_part(train)),
@@ -130,41 +128,41 @@ def check_trained(network: nn.Module, space: SearchSpace) -> nn.Module:
         images = torch.randn(conditions["images"], *space.data.image_shape, generator=generator)
         layout = torch.channels_last if conditions["channels_last"] else torch.contiguous_format
         reduced = conditions["precision"] == "bfloat16"
-        return _step(network, _laid_out(images, layout), space.data, reduced)
+        return _step(network, _to_layout(images, layout), space.data, reduced)
 
     try:
-        return attempt(wanted)
+        return attempt(requested)
     except DsxError as error:
-        found = _culprit(attempt, plain, wanted)
-        if found is None or _fails(attempt, plain):
+        found = _failing_condition(attempt, default, requested)
+        if found is None or _fails(attempt, default):
             raise
         key, reason = found
         if key == "images":
             key = "accumulate" if train.accumulate > 1 else "batch_size"
-        raise _complaint(space, ("train", key), getattr(train, key), reason) from error
+        raise _condition_error(space, ("train", key), getattr(train, key), reason) from error
 
 
-def _fails(attempt: Callable[[Mapping[str, Any]], object], plain: Mapping[str, Any]) -> bool:
-    """Check whether a network fails under any conditions."""
+def _fails(attempt: Callable[[Mapping[str, Any]], object], default: Mapping[str, Any]) -> bool:
+    """Check whether a network fails even under the default conditions."""
     try:
-        attempt(plain)
+        attempt(default)
     except DsxError:
         return True
     return False
 
 
 def _smallest_part(train: Train) -> int:
-    """Images of the last part in which a batch goes through the network."""
+    """Return the number of images in the smallest part of an accumulated batch."""
     parts = torch.empty(train.batch_size).chunk(train.accumulate)
     return len(parts[-1])
 
 
 def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.Module:
-    twin = set_mode(copied(network), True)
+    twin = set_mode(copy_network(network), True)
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
             output = twin(images)
-    # The user's own code, in train mode: any exception is about that.
+    # User code in train mode: any exception is about that.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(f"the network does not run in train mode: {with_type(error)}") from error
@@ -177,14 +175,14 @@ def _step(network: nn.Module, images: Tensor, data: Data, reduced: bool) -> nn.M
             f"{data.counted_classes}"
         )
     if not output.requires_grad:
-        raise DsxError("the network's output does not depend on any weight that can be trained")
+        raise DsxError("the output of the network does not depend on a trainable weight")
     labels = torch.zeros(len(images), dtype=torch.long)
     try:
         F.cross_entropy(output.float(), labels).backward()  # type: ignore[no-untyped-call]
-    # The user's own backward, or torch on what the forward has changed in place.
+    # A backward of the user, or torch on tensors that the forward has changed in place.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
-        problem = f"no gradients can be computed for the network: {with_type(error)}"
+        problem = f"the gradients of the network cannot be computed: {with_type(error)}"
         raise DsxError(problem) from error
     for name, parameter in twin.named_parameters():
         if parameter.grad is not None and parameter.grad.layout != torch.strided:

@@ -1,4 +1,4 @@
-"""Check that a redesigned network computes the same once it is deployed."""
+"""Check that a redesigned network computes the same output after it is deployed."""
 
 from collections.abc import Sequence
 
@@ -11,58 +11,59 @@ from dsx.errors import DsxError
 from dsx.space.network.network import run
 
 TOLERANCE = 1e-3
-"""Largest difference of two outputs, relative to the largest output; float32 rounds to 1e-5."""
+"""Largest difference of two outputs, relative to the largest value; rounding in float32 causes
+about 1e-5."""
 
 
-class _InTurn:
-    """A timer that times nothing: it prefers one form after the other."""
+class _CyclingTimer:
+    """Timer that measures nothing; it reports each form as the fastest in one deployment."""
 
     def __init__(self) -> None:
         self.preferred = 0
-        self.most = 0
+        self.largest = 0
 
     def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
-        # The final compares those that were best on the screen, the best one first.
+        # The final comparison is between the fastest forms of the screening, fastest first.
         if seconds != SCREEN_SECONDS:
-            return [float(place) for place in range(len(runs))]
-        self.most = max(self.most, len(runs))
-        return [float((place - self.preferred) % len(runs)) for place in range(len(runs))]
+            return [float(index) for index in range(len(runs))]
+        self.largest = max(self.largest, len(runs))
+        return [float((index - self.preferred) % len(runs)) for index in range(len(runs))]
 
 
 def check_deployed(network: nn.Module, sample: Tensor) -> None:
-    """Deploy a redesigned network in every form that it can have, and run each.
+    """Deploy a redesigned network in each of its deployed forms, and check the outputs.
 
     Args:
-        network: The redesigned network, in eval mode.
-        sample: An input batch.
+        network: Redesigned network in eval mode.
+        sample: Input batch.
 
     Raises:
-        DsxError: If a deployed network does not run on the sample, or computes something else.
+        DsxError: If a deployed network does not run on the sample, or computes another output.
     """
-    expected, timer = run(network, sample), _InTurn()
-    while timer.preferred <= timer.most:
+    expected, timer = run(network, sample), _CyclingTimer()
+    while timer.preferred <= timer.largest:
         try:
             deployed = deploy(network, sample, timer=timer)
-            found = run(deployed, sample)
+            output = run(deployed, sample)
         except DsxError as error:
             raise DsxError(f"deployed, {error}") from error
-        _compare(found, expected)
-        # A trace calls every form in the same way; the network's own code reads what it finds.
+        _compare(output, expected)
+        # A traced network calls each form in the same way, while code of the user may inspect it.
         if deployed.untraced is None:
             return
         timer.preferred += 1
 
 
-def _compare(found: Tensor, expected: Tensor) -> None:
-    if found.shape != expected.shape:
-        shapes = [" x ".join(map(str, tensor.shape)) for tensor in (found, expected)]
-        raise DsxError(f"deployed, the network returns {shapes[0]} numbers, not {shapes[1]}")
-    # A logarithm of a negative number is no number in either.
+def _compare(output: Tensor, expected: Tensor) -> None:
+    if output.shape != expected.shape:
+        shapes = [" x ".join(map(str, tensor.shape)) for tensor in (output, expected)]
+        raise DsxError(f"deployed, the network returns {shapes[0]} values, not {shapes[1]}")
+    # NaN at the same position in both outputs, such as a logarithm of a negative value, is equal.
     largest = float(torch.nan_to_num(expected, posinf=0.0, neginf=0.0).abs().max())
     allowed = TOLERANCE * max(largest, 1e-6)
-    if not torch.allclose(found, expected, rtol=0.0, atol=allowed, equal_nan=True):
-        difference = float((found - expected).abs().max())
+    if not torch.allclose(output, expected, rtol=0.0, atol=allowed, equal_nan=True):
+        difference = float((output - expected).abs().max())
         raise DsxError(
-            f"deployed, the network computes something else: the outputs differ by "
-            f"{difference:.2g}, of at most {largest:.2g}"
+            f"deployed, the network computes another output: it differs by {difference:.2g} "
+            f"(the largest value is {largest:.2g})"
         )

@@ -1,4 +1,4 @@
-"""Generators of random numbers of Python and numpy, and which of them a network draws from."""
+"""Random number generators of Python and numpy from which a network draws."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -7,48 +7,48 @@ from contextlib import contextmanager
 import numpy as np
 from torch import nn
 
-from dsx.space.network.closures import attributes
+from dsx.space.network.closures import list_attributes
 
 _KINDS = (random.Random, np.random.Generator, np.random.RandomState)
 
 
 @contextmanager
-def generators_of(network: nn.Module) -> Iterator[Callable[[], list[str]]]:
-    """Watch the generators from which a network can draw other than by operators of torch.
+def watch_generators(network: nn.Module) -> Iterator[Callable[[], list[str]]]:
+    """Watch the random number generators of Python and numpy that a network may use.
 
     Args:
-        network: Any network; the generators that it holds in attributes are watched too.
+        network: Any network; generators in its attributes are watched too.
 
     Yields:
-        A function that names those of which the state has changed. The states of Python's own and
-        numpy's own generator are restored at the end.
+        A function that lists the generators whose state has changed. The states of the global
+        generators of Python and numpy are restored at the end.
     """
     python, array = random.getstate(), np.random.get_state(legacy=False)
     before = {path: (held, _state(held)) for path, held in _held(network)}
 
-    def drawn() -> list[str]:
-        named = [name for name, (held, state) in before.items() if _state(held) != state]
+    def changed() -> list[str]:
+        names = [name for name, (held, state) in before.items() if _state(held) != state]
         if random.getstate() != python:
-            named.append("random")
+            names.append("random")
         if str(np.random.get_state(legacy=False)) != str(array):
-            named.append("numpy.random")
-        return named
+            names.append("numpy.random")
+        return names
 
     try:
-        yield drawn
+        yield changed
     finally:
         random.setstate(python)
         np.random.set_state(array)
 
 
 def _held(network: nn.Module) -> Iterator[tuple[str, object]]:
-    for path, value in attributes(network):
+    for path, value in list_attributes(network):
         if isinstance(value, _KINDS):
             yield f"the generator in '{path}'", value
 
 
 def _state(generator: object) -> str:
-    """Write the state of a generator as text, which can be compared."""
+    """Return the state of a generator as text, which can be compared."""
     if isinstance(generator, random.Random):
         return str(generator.getstate())
     if isinstance(generator, np.random.RandomState):

@@ -1,9 +1,8 @@
-"""Plain values: what files of weights hold alongside tensors, read without running any code.
+"""Plain values that weight files contain in addition to tensors, read without running any code.
 
-Torch reads a file with an unpickler that knows tensors and containers alone. Training scripts also
-store numbers of numpy, dates and paths. Each name below stands for a class or a function that only
-builds such a value; everything of numpy is built here, not by numpy's own functions, which trust
-what they are given.
+The unpickler of torch supports tensors and containers only, but training scripts also store numbers
+of numpy, dates and paths. Each name below refers to a class or function that only builds such a
+value. Values of numpy are built here, since the functions of numpy trust their arguments.
 """
 
 import argparse
@@ -21,7 +20,7 @@ _ORDERS = ("<", ">", "=", "|")
 
 
 class NumpyValue:
-    """A value of numpy whose content is not read: an array, a date, or a class of numbers."""
+    """Value of numpy whose content is not read: an array, a date, or a class of numbers."""
 
     def __init__(self, *_content: object) -> None:
         """Ignore the content."""
@@ -31,7 +30,7 @@ class NumpyValue:
 
 
 class NumpyDtype:
-    """A dtype of numpy, which is not used beyond reading numbers.
+    """Dtype of numpy, used only to read numbers.
 
     Args:
         code: Code of the dtype, such as `f8`.
@@ -42,7 +41,7 @@ class NumpyDtype:
         self.order = "="
 
     def __setstate__(self, state: object) -> None:
-        """Take the byte order alone; the rest concerns dtypes that are not read."""
+        """Set the byte order; the rest of the state concerns dtypes that are not read."""
         if isinstance(state, tuple) and len(state) > 1 and state[1] in _ORDERS:
             self.order = state[1]
 
@@ -97,7 +96,7 @@ PLAIN_VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     # numpy 2 and numpy 1 have these functions under different names.
     *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("_core", "core")),
     *((_array, f"numpy.{core}.multiarray._reconstruct") for core in ("_core", "core")),
-    # Paths without access to files; some versions of Python pickle them by another name.
+    # Paths without file access; some versions of Python pickle them under another name.
     *(
         (getattr(pathlib, f"Pure{kind}"), f"{module}.{pure}{kind}")
         for module in ("pathlib", "pathlib._local")
@@ -105,4 +104,4 @@ PLAIN_VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         for kind in ("PosixPath", "WindowsPath")
     ),
 ]
-"""Builders that `torch.load` may call, each with the name that files give it."""
+"""Builders that `torch.load` may call, each with its name in the files."""

@@ -1,6 +1,6 @@
-"""The state of a network as tensors alone, including what modules keep in addition to tensors.
+"""State of a network as tensors only, including values that modules store in addition to tensors.
 
-`get_extra_state` of a module may return anything. Values that are no tensors are stored as bytes
+`get_extra_state` of a module may return any object. Values that are not tensors are stored as bytes
 that `torch.load` reads without running code.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dsx.errors import DsxError, raise_out_of_memory, short, with_type
 
 ENCODED = ":encoded"
-"""The end of the name of a tensor whose bytes stand for a value that is no tensor."""
+"""Suffix of the name of a tensor whose bytes encode a value that is not a tensor."""
 
 
 def state_of(network: nn.Module) -> dict[str, Tensor]:
@@ -25,24 +25,25 @@ def state_of(network: nn.Module) -> dict[str, Tensor]:
         network: Any network.
 
     Returns:
-        Tensors by name; those of values that are no tensors have names that end in `:encoded`.
+        Tensors by name; the names of encoded values end in `:encoded`.
 
     Raises:
-        DsxError: If its own `state_dict` returns something else, or a value cannot be stored.
+        DsxError: If `state_dict` of the network fails or does not return a dict, or a value cannot
+            be stored.
     """
     try:
         found: Any = network.state_dict()
-    # The user's own code, in state_dict() or get_extra_state(): any exception is about that.
+    # User code in state_dict() or get_extra_state(): any exception is about that.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(f"its state_dict() fails: {with_type(error)}") from error
     if not isinstance(found, Mapping):
         raise DsxError(f"its state_dict() returns a {type(found).__name__}, not a dict")
-    return encoded(found)
+    return encode(found)
 
 
-def encoded(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Turn the values of a state dict that are no tensors into tensors.
+def encode(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Encode the values of a state dict that are not tensors as tensors.
 
     Args:
         state: State dict.
@@ -51,7 +52,7 @@ def encoded(state: Mapping[str, Any]) -> dict[str, Tensor]:
         Tensors by name.
 
     Raises:
-        DsxError: If a value cannot be read again without running code.
+        DsxError: If a value cannot be loaded without running code.
     """
     return {
         name if isinstance(value, Tensor) else f"{name}{ENCODED}": _tensor(name, _plain(value))
@@ -59,14 +60,14 @@ def encoded(state: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def decoded(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Undo `encoded`.
+def decode(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Convert encoded values back, as the inverse of `encode`.
 
     Args:
         state: Tensors by name.
 
     Returns:
-        State dict.
+        The state dict.
     """
     return {
         name.removesuffix(ENCODED): _value(tensor) if name.endswith(ENCODED) else tensor
@@ -75,20 +76,20 @@ def decoded(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def restore(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state that `state_of` returned into a network, in place.
+    """Load a state returned by `state_of` into a network, in place.
 
     Args:
-        network: The network.
+        network: Network to be changed.
         state: Tensors by name.
 
     Raises:
-        RuntimeError: If it is the state of another network.
+        RuntimeError: If the state is that of another network.
     """
-    network.load_state_dict(decoded(state))
+    network.load_state_dict(decode(state))
 
 
 def _plain(value: object) -> object:
-    """Convert a number of numpy, which is stored as one of Python."""
+    """Convert a number of numpy into a built-in number of Python, as which it is stored."""
     return value.item() if isinstance(value, np.number | np.bool_) else value
 
 
@@ -104,9 +105,8 @@ def _tensor(name: str, value: object) -> Tensor:
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
         raise DsxError(
-            f"its state dict holds a {type(value).__name__} alongside tensors ({short(name)}), "
-            "which cannot be stored safely: let get_extra_state return tensors, numbers, strings, "
-            "lists or dicts"
+            f"its state dict contains a {type(value).__name__} ({short(name)}), which cannot be "
+            "stored safely: get_extra_state may return tensors, numbers, strings, lists and dicts"
         ) from error
     return found
 

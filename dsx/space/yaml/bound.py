@@ -1,4 +1,4 @@
-"""Bound: a limit on a metric, absolute or relative to the baseline."""
+"""Bounds on metrics, absolute or relative to the baseline."""
 
 import re
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ _UNITS["%"] = Fraction(1, 100)
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """A bound on a metric.
+    """Bound on a metric.
 
     Args:
-        at_most: Whether the metric may be at most the limit; else at least.
-        limit: In the metric's unit, or a part of the baseline's value.
-        relative: Whether the limit is a part of the baseline's value.
+        at_most: Whether the limit is an upper bound; otherwise it is a lower bound.
+        limit: Limit in the unit of the metric, or as a fraction of the value of the baseline.
+        relative: Whether the limit is a fraction of the value of the baseline.
     """
 
     at_most: bool
@@ -25,24 +25,24 @@ class Bound:
     relative: bool
 
     def violation(self, value: float, baseline: float) -> float:
-        """Say by how much a value breaks the bound.
+        """Compute the amount by which a value exceeds the bound.
 
         Args:
-            value: Of the metric.
-            baseline: The baseline's value of the metric.
+            value: Value of the metric.
+            baseline: Value of the metric for the baseline.
 
         Returns:
-            Positive where the bound is broken, zero or negative where it is kept.
+            Positive if the bound is violated, zero or negative otherwise.
         """
         limit = self.limit
         if self.relative:
-            # Exactly: 29 of 100 keeps "<= 29%", while in floats 0.29 * 100 is less than 29.
+            # Exact arithmetic: 29 of 100 satisfies "<= 29%", but 0.29 * 100 < 29 in floats.
             limit = float(Fraction(str(self.limit)) * Fraction(baseline))
         return value - limit if self.at_most else limit - value
 
 
 def parse_bound(text: str) -> Bound:
-    """Read a bound as people write it.
+    """Parse a bound from the text of a space file.
 
     Args:
         text: "<= 80%" (of the baseline), "<= 2.5M", ">= 0.97".
@@ -51,14 +51,13 @@ def parse_bound(text: str) -> Bound:
         The bound.
 
     Raises:
-        ValueError: If it has another form.
+        ValueError: If the text has another form.
     """
     pattern = r"\s*(<=|>=)\s*((?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,2})?)\s*([kMG%]?)\s*"
     match = re.fullmatch(pattern, str(text))
     if match is None:
         raise ValueError(
-            f"{quoted(text)} is not a bound "
-            "(write '<= 80%' for a part of the baseline, or '<= 2.5M')"
+            f"{quoted(text)} is not a bound (write '<= 80%' of the baseline, or '<= 2.5M')"
         )
     sense, number, unit = match.groups()
     limit = float(Fraction(number) * _UNITS[unit])

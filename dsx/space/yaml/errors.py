@@ -1,4 +1,4 @@
-"""Turn what pydantic finds wrong with a space file into one line for its author."""
+"""Conversion of pydantic's validation errors into one-line error messages."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
@@ -8,11 +8,11 @@ from pydantic import BaseModel, ValidationError
 from dsx.errors import SpaceError, did_you_mean, short
 from dsx.space.yaml.source import Path, Source
 
-_WANTED = {
-    "int_type": "a whole number",
+_EXPECTED = {
+    "int_type": "an integer",
     "float_type": "a number",
     "finite_number": "a finite number",
-    "string_type": "a word",
+    "string_type": "a string",
     "bool_type": "true, false",
     "list_type": "a list",
     "dict_type": "keys with values",
@@ -25,24 +25,24 @@ _WANTED = {
 }
 
 
-def complaint(error: ValidationError, source: Source, schema: type[BaseModel]) -> SpaceError:
-    """Complain of the first thing that is wrong.
+def to_space_error(error: ValidationError, source: Source, schema: type[BaseModel]) -> SpaceError:
+    """Convert the first validation error into a one-line message.
 
     Args:
-        error: What pydantic found.
-        source: The file.
-        schema: What the file was checked against.
+        error: Validation error of pydantic.
+        source: Space file.
+        schema: Schema against which the file was validated.
 
     Returns:
-        The error, to be raised: file, line, key, what is allowed.
+        The error, which states file, line, key, and what is allowed.
     """
-    # A misspelt key is also a missing one: the word that stands there says more.
-    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    return source.error(_known_path(first["loc"], source), _problem(dict(first), schema))
+    # A misspelt key is also reported as a missing key; the misspelt one is more informative.
+    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    return source.error(_existing_path(first["loc"], source), _problem(dict(first), schema))
 
 
-def _known_path(loc: Path, source: Source) -> Path:
-    """Drop pydantic's own words (which branch of a union, ...) from the end of a path."""
+def _existing_path(loc: Path, source: Source) -> Path:
+    """Remove the parts that pydantic appends to a path, such as the branch of a union."""
     path: Path = ()
     for part in loc:
         if (*path, part) not in source.lines:
@@ -54,8 +54,8 @@ def _known_path(loc: Path, source: Source) -> Path:
 def _problem(error: Mapping[str, Any], schema: type[BaseModel]) -> str:
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        word, allowed = str(error["loc"][-1]), _keys(schema, error["loc"][:-1])
-        return f"unknown key (allowed: {', '.join(allowed)}).{did_you_mean(word, allowed)}"
+        key, allowed = str(error["loc"][-1]), _keys(schema, error["loc"][:-1])
+        return f"unknown key (allowed: {', '.join(allowed)}).{did_you_mean(key, allowed)}"
     if kind == "missing":
         return f"the key '{error['loc'][-1]}' is missing"
     if kind == "literal_error":
@@ -65,12 +65,12 @@ def _problem(error: Mapping[str, Any], schema: type[BaseModel]) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind == "model_type":
-        wanted = f"the keys {', '.join(_keys(schema, error['loc']))}"
+        expected = f"the keys {', '.join(_keys(schema, error['loc']))}"
     else:
-        wanted = _WANTED[kind].format(**context) if kind in _WANTED else str(error["msg"])
+        expected = _EXPECTED[kind].format(**context) if kind in _EXPECTED else str(error["msg"])
     if given is None:
-        return f"has no value (allowed: {wanted})"
-    return f"{short(repr(given))} does not fit (allowed: {wanted})"
+        return f"has no value (allowed: {expected})"
+    return f"{short(repr(given))} is not allowed (allowed: {expected})"
 
 
 def _keys(schema: type[BaseModel], loc: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The space file: its keys, and the checks that need nothing but the file."""
+"""Schema of a space file, with the checks that require only the file itself."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
@@ -19,23 +19,23 @@ from dsx.conv.spec import DENSITY
 from dsx.errors import DsxError
 from dsx.space.dials import DIALS, Value
 from dsx.space.yaml.bound import Bound, parse_bound
-from dsx.space.yaml.errors import complaint
+from dsx.space.yaml.errors import to_space_error
 from dsx.space.yaml.source import Path, Source
 
 
 def _listed(value: Any) -> Any:
-    """Let one option stand without brackets."""
+    """Convert a single option into a list."""
     return value if isinstance(value, list) else [value]
 
 
 def _dial(name: str) -> Callable[[Any], Any]:
-    """Check one option of a dial as ConvSpec does."""
+    """Return a validator for one option of a dial."""
 
     def check(value: Any) -> Any:
         if value is None:
             raise ValueError("has no value")
         if value == "keep":
-            raise ValueError("'keep' is always among the choices; leave it out")
+            raise ValueError("'keep' is always among the options; leave it out")
         try:
             ConvSpec(**{name: value})
         except DsxError as error:
@@ -46,7 +46,7 @@ def _dial(name: str) -> Callable[[Any], Any]:
 
 
 def _preset(value: Any) -> Any:
-    """Turn `name` or `{name: {argument: value}}` into (words, spec)."""
+    """Convert `name` or `{name: {argument: value}}` into (label, spec)."""
     name: Any = value
     arguments: Any = {}
     if isinstance(value, dict) and len(value) == 1:
@@ -57,9 +57,9 @@ def _preset(value: Any) -> Any:
         spec = preset(name, **(arguments or {}))
     except DsxError as error:
         raise ValueError(str(error)) from error
-    # An argument called `name`, that `preset` itself takes.
+    # An argument called `name`, which `preset` itself has.
     except TypeError as error:
-        raise ValueError(f"preset {name}: takes no such arguments: {error}") from error
+        raise ValueError(f"preset {name}: invalid arguments: {error}") from error
     given = ", ".join(f"{key}={item}" for key, item in (arguments or {}).items())
     return (f"{name}({given})" if given else name, spec)
 
@@ -76,7 +76,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Augment(_Part):
-    """How training images are changed at random, batch by batch."""
+    """Random augmentation of the training images, batch by batch."""
 
     crop: Annotated[int, Field(ge=0)] = 0
     """Largest random shift of an image, in pixels."""
@@ -87,8 +87,16 @@ class Augment(_Part):
     mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Parameter alpha of the Beta distribution of mixup; 0 disables it."""
 
-    def misfits(self, rows: int, columns: int) -> dict[str, str]:
-        """Say what does not fit images of a size, by key; nothing if all does."""
+    def size_errors(self, rows: int, columns: int) -> dict[str, str]:
+        """Return the errors of the settings that do not suit the size of the images.
+
+        Args:
+            rows: Height of an image in pixels.
+            columns: Width of an image in pixels.
+
+        Returns:
+            Error message by key; empty if all settings are valid.
+        """
         least = min(rows, columns)
         limits = {"crop": least - 1, "cutout": least}
         return {
@@ -107,7 +115,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Train(_Part):
-    """How a candidate is trained."""
+    """Training settings of a design."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 6
     """Number of passes over the training images."""
@@ -149,34 +157,34 @@ class Train(_Part):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, given: Any) -> Any:
-        """Write down what the optimiser and the schedule have by default."""
+        """Fill in the defaults of the optimiser and the schedule."""
         if isinstance(given, dict):
             for key in ("optimizer", "schedule"):
-                word = given.get(key)
-                given = {**(DEFAULTS.get(word, {}) if isinstance(word, str) else {}), **given}
+                name = given.get(key)
+                given = {**(DEFAULTS.get(name, {}) if isinstance(name, str) else {}), **given}
         return given
 
     @field_validator("momentum")
     @classmethod
-    def _check_momentum(cls, value: float | None, known: ValidationInfo) -> float | None:
-        optimizer = known.data.get("optimizer")
+    def _check_momentum(cls, value: float | None, info: ValidationInfo) -> float | None:
+        optimizer = info.data.get("optimizer")
         if optimizer == "sgd" and value is None:
             raise ValueError("has no value (allowed: 0 or more, less than 1)")
         if optimizer == "adamw" and value is not None:
-            raise ValueError("does nothing with optimizer: adamw; leave it out")
+            raise ValueError("has no effect with optimizer: adamw; leave it out")
         return value
 
     @field_validator("accumulate")
     @classmethod
-    def _check_accumulate(cls, value: int, known: ValidationInfo) -> int:
-        batch = known.data.get("batch_size")
+    def _check_accumulate(cls, value: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch_size")
         if batch is not None and value > batch:
             raise ValueError(f"{value} parts of {batch} images (allowed: 1 to {batch})")
         return value
 
 
 class Measure(_Part):
-    """How latency is measured: as the network will be deployed."""
+    """Measurement settings: the conditions under which the network will be deployed."""
 
     batch: Annotated[int, Field(ge=1, le=65_536)] = 1
     """Number of images per forward pass."""
@@ -202,7 +210,7 @@ class Measure(_Part):
     """Time budget of a timing, in seconds."""
 
 
-Options = BeforeValidator(_listed)
+OneOrMore = BeforeValidator(_listed)
 ShapeOption = Annotated[str, BeforeValidator(_dial("kernel_shape"))]
 GroupsOption = Annotated[int | str, BeforeValidator(_dial("groups"))]
 StrideOption = Annotated[float | int | str, BeforeValidator(_dial("channel_stride"))]
@@ -215,46 +223,46 @@ PresetOption = Annotated[tuple[str, ConvSpec], BeforeValidator(_preset)]
 
 
 class Rule(_Part):
-    """What the slots that a wildcard matches may become."""
+    """Options of the slots that a wildcard matches."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     match: str
     keep: bool = False
     share: Literal["none", "rule"] = "none"
-    preset: Annotated[list[PresetOption], Options] = []
-    separable: Annotated[list[bool], Options, Field(min_length=1)] = [False]
-    kernel_shape: Annotated[list[ShapeOption], Options, Field(min_length=1)] = ["full"]
-    groups: Annotated[list[GroupsOption], Options, Field(min_length=1)] = [1]
-    channel_stride: Annotated[list[StrideOption], Options, Field(min_length=1)] = ["block"]
-    binary_basis: Annotated[list[BasisOption], Options, Field(min_length=1)] = [0]
-    splits: Annotated[list[SplitsOption], Options, Field(min_length=1)] = [1]
-    # No option of it means what leaving it out does: that each slot has a scale if it needs one.
-    scale: Annotated[list[bool], Options, Field(min_length=1)] = []
-    density: Annotated[list[DensityOption], Options, Field(min_length=1)] = [DENSITY]
-    rigid: Annotated[list[bool], Options, Field(min_length=1)] = [False]
-    block_in: Annotated[list[BlockInOption], Options, Field(min_length=1)] = [32]
-    block_out: Annotated[list[BlockOutOption], Options, Field(min_length=1)] = [16]
+    preset: Annotated[list[PresetOption], OneOrMore] = []
+    separable: Annotated[list[bool], OneOrMore, Field(min_length=1)] = [False]
+    kernel_shape: Annotated[list[ShapeOption], OneOrMore, Field(min_length=1)] = ["full"]
+    groups: Annotated[list[GroupsOption], OneOrMore, Field(min_length=1)] = [1]
+    channel_stride: Annotated[list[StrideOption], OneOrMore, Field(min_length=1)] = ["block"]
+    binary_basis: Annotated[list[BasisOption], OneOrMore, Field(min_length=1)] = [0]
+    splits: Annotated[list[SplitsOption], OneOrMore, Field(min_length=1)] = [1]
+    # The default, a scale only for slots that require one, is not an option of this dial.
+    scale: Annotated[list[bool], OneOrMore, Field(min_length=1)] = []
+    density: Annotated[list[DensityOption], OneOrMore, Field(min_length=1)] = [DENSITY]
+    rigid: Annotated[list[bool], OneOrMore, Field(min_length=1)] = [False]
+    block_in: Annotated[list[BlockInOption], OneOrMore, Field(min_length=1)] = [32]
+    block_out: Annotated[list[BlockOutOption], OneOrMore, Field(min_length=1)] = [16]
 
     @property
-    def turns_dials(self) -> bool:
-        """Whether the rule lists options of any dial, beside whole presets."""
+    def sets_dials(self) -> bool:
+        """Whether the rule lists options of any dial, in addition to presets."""
         return bool(self.model_fields_set - {"match", "keep", "share", "preset"})
 
     @property
     def options(self) -> dict[str, tuple[Value, ...]]:
-        """The options of each dial, each once."""
+        """The options of each dial, without duplicates."""
         listed = {dial.name: tuple(dict.fromkeys(getattr(self, dial.name))) for dial in DIALS}
         return {name: options for name, options in listed.items() if options}
 
 
 def _weights(value: Any) -> Any:
-    """Let a file stand for itself."""
+    """Convert the path of a weight file into a mapping."""
     return {"file": value} if isinstance(value, str) else value
 
 
 class Weights(_Part):
-    """Trained weights to begin with."""
+    """Trained weights with which the network is initialised."""
 
     file: str
     """State dict, alone or in a checkpoint: `.safetensors`, or a file of `torch.save` (`.pt`,
@@ -266,7 +274,7 @@ class Weights(_Part):
     prefix: Annotated[str, Field(min_length=1)] | None = None
     """Prefix of the names of the weights to load, such as `module.encoder_q`; other names are
     ignored. By default, the common prefix of all names."""
-    skip: Annotated[list[str], Options] = []
+    skip: Annotated[list[str], OneOrMore] = []
     """Wildcards of weights of the network that are initialised randomly, and of entries of the
     file that are ignored."""
 
@@ -276,7 +284,7 @@ BoundText = Annotated[Bound, BeforeValidator(parse_bound)]
 
 
 class SpaceFile(_Part):
-    """A search space as its file says it."""
+    """Validated content of a space file."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
@@ -293,34 +301,35 @@ class SpaceFile(_Part):
 
 
 def parse_space(source: Source) -> SpaceFile:
-    """Check a space file against its schema.
+    """Validate a space file against its schema.
 
     Args:
-        source: The file.
+        source: Space file.
 
     Returns:
-        Its typed content.
+        The validated content.
 
     Raises:
-        SpaceError: At the first thing that is wrong: file, line, key, what is allowed.
+        SpaceError: If the file is invalid; states file, line and key of the first error, and what
+            is allowed.
     """
     if not isinstance(source.content, dict):
         raise source.error((), "not a search space: it has no keys (model, data, slots ...)")
     try:
         file = SpaceFile.model_validate(source.content)
     except ValidationError as error:
-        raise complaint(error, source, SpaceFile) from error
+        raise to_space_error(error, source, SpaceFile) from error
     for number, rule in enumerate(file.slots):
         _check_dials(rule, ("slots", number), source)
-        if rule.keep and (rule.preset or rule.turns_dials):
-            problem = "slots that are kept take no preset and no dials"
+        if rule.keep and (rule.preset or rule.sets_dials):
+            problem = "cannot be combined with presets or dials"
             raise source.error(("slots", number, "keep"), problem)
     return file
 
 
 def _check_dials(rule: Rule, path: Path, source: Source) -> None:
-    """Refuse a dial that could do nothing, whatever the others say."""
+    """Raise an error if a dial has no effect for any options of the other dials."""
     for dial in DIALS:
-        if dial.name in rule.model_fields_set and not dial.matters(rule.options):
-            problem = f"does nothing in this rule: it needs {dial.need.words}"
+        if dial.name in rule.model_fields_set and not dial.has_effect(rule.options):
+            problem = f"has no effect in this rule: it requires {dial.requirement.description}"
             raise source.error((*path, dial.name), problem)

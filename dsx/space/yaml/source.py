@@ -1,4 +1,4 @@
-"""A YAML file with the place of each of its keys, so that every complaint can name a line."""
+"""YAML files with the line of each key, so that every error message can state a line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ import yaml
 
 from dsx.errors import SpaceError, printable, quoted
 from dsx.space.yaml.text import (
-    DEEPEST,
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_NODES,
     MERGE,
-    MOST_CHARACTERS,
-    MOST_NODES,
     STRING,
     Loader,
-    NotAllowed,
+    UnsupportedYamlError,
 )
 
 Path = tuple[str | int, ...]
@@ -22,13 +22,13 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The text of a space and where its keys stand.
+    """Text of a space file and the lines of its keys.
 
     Args:
-        file: Path or name as the user knows it.
-        text: The whole file.
-        content: Its plain values.
-        lines: Line of each key, from 1, by path ("slots", 0, "groups").
+        file: Path or name as given by the user.
+        text: Text of the whole file.
+        content: Parsed plain values.
+        lines: Line number of each key, starting at 1, by path ("slots", 0, "groups").
     """
 
     file: str
@@ -37,25 +37,32 @@ class Source:
     lines: Mapping[Path, int] = field(repr=False)
 
     def error(self, path: Path, problem: str) -> SpaceError:
-        """Make the one-line complaint about a key.
+        """Build the one-line error for a key.
 
         Args:
-            path: To the key, or into its value.
-            problem: What is wrong with it.
+            path: Path of the key, or of an item of its value.
+            problem: Description of what is wrong.
 
         Returns:
-            The error, to be raised.
+            The error, to be raised by the caller.
         """
-        known = path
-        while known and known not in self.lines:
-            known = known[:-1]
-        line = self.lines.get(known, 1)
+        existing = path
+        while existing and existing not in self.lines:
+            existing = existing[:-1]
+        line = self.lines.get(existing, 1)
         key = ".".join(str(part) for part in path)
         return SpaceError(one_line(f"{self.file}:{line}: {f'{key}: ' if key else ''}{problem}"))
 
 
 def one_line(problem: object) -> str:
-    """Write what may have several lines, as the errors of other libraries do, as one."""
+    """Return a text, such as an error message of another library, on one line.
+
+    Args:
+        problem: Text or exception, which may have several lines.
+
+    Returns:
+        The printable text with all white space collapsed.
+    """
     return printable(" ".join(str(problem).split()))
 
 
@@ -73,8 +80,8 @@ def read_source(file: str, text: str) -> Source:
         SpaceError: If the text is not YAML or is too large, a key is duplicated or is not a
             string, or a value is out of range.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise SpaceError(f"{file}: too large (allowed: {MOST_CHARACTERS:,} characters)")
+    if len(text) > MAX_CHARACTERS:
+        raise SpaceError(f"{file}: too large (allowed: {MAX_CHARACTERS:,} characters)")
     lines: dict[Path, int] = {}
     try:
         loader = Loader(text)
@@ -95,14 +102,14 @@ def read_source(file: str, text: str) -> Source:
 def _not_read(file: str, error: yaml.MarkedYAMLError) -> SpaceError:
     mark = error.problem_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    words = ", ".join(filter(None, (error.context, error.problem)))
-    kind = "" if isinstance(error, NotAllowed) else "not YAML: "
-    return SpaceError(one_line(f"{file}:{line}:{column}: {kind}{words}"))
+    problem = ", ".join(filter(None, (error.context, error.problem)))
+    kind = "" if isinstance(error, UnsupportedYamlError) else "not YAML: "
+    return SpaceError(one_line(f"{file}:{line}:{column}: {kind}{problem}"))
 
 
 @dataclass
 class _Walk:
-    """Notes the line of each key, and refuses what YAML allows and a space does not."""
+    """Traversal that records the line of each key and rejects what a space file may not use."""
 
     file: str
     lines: dict[Path, int]
@@ -113,10 +120,10 @@ class _Walk:
         self.lines.setdefault(path, node.start_mark.line + 1)
         if node in above:
             raise self._error(node, path, "refers to itself")
-        if len(above) > DEEPEST:
-            raise self._error(node, (), f"nested more than {DEEPEST} levels deep (by aliases)")
-        if self.visited > MOST_NODES:
-            raise self._error(node, (), f"more than {MOST_NODES:,} values (aliases repeat them)")
+        if len(above) > MAX_DEPTH:
+            raise self._error(node, (), f"nested more than {MAX_DEPTH} levels deep (by aliases)")
+        if self.visited > MAX_NODES:
+            raise self._error(node, (), f"more than {MAX_NODES:,} values (aliases repeat them)")
         if isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(node.value):
                 self.visit(item, (*path, number), (*above, node))
@@ -131,8 +138,8 @@ class _Walk:
 
     def _key(self, key: yaml.Node, path: Path) -> str:
         if key.tag not in (STRING, MERGE) or not isinstance(key, yaml.ScalarNode):
-            word = f"{quoted(key.value)}: " if isinstance(key, yaml.ScalarNode) else ""
-            raise self._error(key, path, f"{word}key must be a string; quote it")
+            given = f"{quoted(key.value)}: " if isinstance(key, yaml.ScalarNode) else ""
+            raise self._error(key, path, f"{given}key must be a string; quote it")
         return str(key.value)
 
     def _error(self, node: yaml.Node, path: Path, problem: str) -> SpaceError:

@@ -1,4 +1,4 @@
-"""Databases: engines, the schema of the tables, and checks of what is read from them."""
+"""Databases: engines, the schema and migrations of the tables, and validation of rows."""
 
 from dsx.store.database.checked import DamagedRow
 from dsx.store.database.creation import creating
@@ -13,14 +13,11 @@ from dsx.store.database.engine import (
 )
 from dsx.store.database.failures import SQLAlchemyError, one_line_errors
 from dsx.store.database.open_connections import roll_back_open
-from dsx.store.database.schema import COMPLETE, FAILED, REJECTED, StudyRow, now
+from dsx.store.database.schema import StudyRow, now
 from dsx.store.database.server import SERVER_SECONDS, connection_lost
 
 __all__ = [
-    "COMPLETE",
     "DEFAULT_STORAGE",
-    "FAILED",
-    "REJECTED",
     "SERVER_SECONDS",
     "DamagedRow",
     "Engine",

@@ -1,26 +1,27 @@
-"""Rows of a database, checked when they are read: other programs and disks can damage them.
+"""Column types that validate values when they are read: other programs and disks can damage rows.
 
-Every column has a type of this module. A value that is not of that type becomes `Unreadable`
-instead of an error of the database driver. Then there are two ways to read:
+Every column has a type of this module. An invalid value is read as `Unreadable`; the database
+driver raises no error. There are two ways to read:
 
-- Whole rows (`select(StudyRow)`): one with an unreadable value raises `DamagedRow`.
-- Columns (`select(MeasurementRow.value, ...)`): `damage` returns what is wrong with a row, so that
-  the caller can leave it out.
+- Whole rows (`select(StudyRow)`): a row with an unreadable value raises `DamagedRow`.
+- Columns (`select(MeasurementRow.value, ...)`): `damage` describes what is wrong with a row, so
+  that the caller can skip it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import JSON, Column, Dialect, FromClause, inspect
+from sqlalchemy import JSON, Column, Dialect, FromClause, String, inspect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from dsx.analysis import Record, from_json, to_json
 from dsx.errors import StorageError
 
 LONGEST = 60
-"""Characters of a damaged value that a message shows."""
+"""Maximum number of characters of a damaged value in a message."""
 
 
 class DamagedRow(StorageError):
@@ -29,11 +30,11 @@ class DamagedRow(StorageError):
 
 @dataclass(frozen=True)
 class Unreadable:
-    """The replacement of a value that is not of the type of its column.
+    """The replacement of a value that does not have the type of its column.
 
     Args:
-        raw: The value as the database driver gives it.
-        problem: Why it cannot be used.
+        raw: Value that the database driver returned.
+        problem: Reason why the value cannot be used.
     """
 
     raw: object
@@ -41,10 +42,10 @@ class Unreadable:
 
 
 class Checked(TypeDecorator[Any]):
-    """A column type whose values are validated when they are read; NULL passes.
+    """A column type whose values are validated when they are read; NULL is valid.
 
     Args:
-        impl: The type of the column in the database.
+        impl: Type of the column in the database.
         kind: Type of a valid value: any type that pydantic supports.
     """
 
@@ -58,8 +59,16 @@ class Checked(TypeDecorator[Any]):
         self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Convert as the underlying type does, then validate."""
-        # As `TypeDecorator` finds it: the type of this dialect.
+        """Return a function that converts a value like the underlying type and validates it.
+
+        Args:
+            dialect: Dialect of the database.
+            coltype: Type of the column in the result, as the database driver states it.
+
+        Returns:
+            Function from the value of the driver to the validated value or `Unreadable`.
+        """
+        # Like `TypeDecorator`: the type of this dialect.
         convert = self.impl_instance.dialect_impl(dialect).result_processor(dialect, coltype)
 
         def read(raw: Any) -> Any:
@@ -68,28 +77,28 @@ class Checked(TypeDecorator[Any]):
             try:
                 value = raw if convert is None else convert(raw)
                 if isinstance(value, bool) and raw not in (0, 1):
-                    # SQLAlchemy takes any text for true.
+                    # SQLAlchemy converts any text to true.
                     return Unreadable(raw, "Input should be a valid boolean")
                 return self._validated(value)
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(map(str, first["loc"]))
                 return Unreadable(raw, f"{where}: {first['msg']}" if where else first["msg"])
-            # What the converters of SQLAlchemy raise on values of another type.
+            # The converters of SQLAlchemy raise these for values of another type.
             except (ValueError, TypeError, AttributeError) as error:
                 return Unreadable(raw, " ".join(str(error).split()))
 
         return read
 
     def _validated(self, value: Any) -> Any:
-        """Return a value if it is valid."""
+        """Return a value, or raise a ValidationError if it is invalid."""
         self._adapter.validate_python(value, strict=True)
-        # Not what pydantic makes of it, which may be an object.
+        # The result of pydantic may be an object of another type.
         return value
 
 
 class CheckedRecord(Checked):
-    """A column of records, which are stored as JSON.
+    """A column type of records, which are stored as JSON.
 
     Args:
         record: Class of the records.
@@ -102,22 +111,47 @@ class CheckedRecord(Checked):
         self.record = record
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Convert a record to plain JSON values."""
+        """Convert a record to plain JSON values.
+
+        Args:
+            value: The record, or None.
+            dialect: Dialect of the database.
+
+        Returns:
+            The JSON values; None for None.
+        """
         return None if value is None else to_json(value)
 
     def _validated(self, value: Any) -> Any:
         return from_json(self.record, value)
 
 
+class CheckedEnum(Checked):
+    """A column type of the members of an enumeration, which are stored as their values.
+
+    Args:
+        enum: Class of the members.
+    """
+
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__(String(255), enum)
+        self.enum = enum
+
+    def _validated(self, value: Any) -> Any:
+        return self._adapter.validate_python(value)
+
+
 def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
-    """Return what is wrong with a row.
+    """Describe what is wrong with a row.
 
     Args:
         table: Table of the row.
-        values: Some of its values by the name of their column; names of other things are ignored.
+        values: Values of the row by column name; names that are not columns are ignored.
 
     Returns:
-        One line about the first value that cannot be used; empty if all can.
+        One line about the first value that cannot be used; empty if all values can be used.
     """
     for name, value in values.items():
         column = table.columns.get(name)
@@ -133,13 +167,14 @@ def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
 
 
 def refuse_damaged(row: object, *_: object) -> None:
-    """Raise an error for a damaged row; listens to rows that are loaded.
+    """Raise an error for a damaged row; SQLAlchemy calls this for each loaded row.
 
     Args:
         row: The row.
+        _: Further arguments of the event, which are ignored.
 
     Raises:
-        DamagedRow: If one of its values cannot be used; names table, key and column.
+        DamagedRow: If a value of the row cannot be used; names table, key and column.
     """
     state = inspect(row)
     assert state is not None

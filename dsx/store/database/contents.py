@@ -1,4 +1,4 @@
-"""The contents of a database: whether it is dsx's, of which schema version, and complete."""
+"""Checks of the contents of a database: its owner, its schema version and its columns."""
 
 import re
 from collections.abc import Collection
@@ -10,21 +10,21 @@ from dsx.errors import StorageError, quoted
 from dsx.store.database.schema import VERSION_TABLE, Base, DatabaseRow
 
 OPTUNA = frozenset({"studies", "trials", "version_info"})
-"""Some of the tables of Optuna."""
+"""Names of some of Optuna's tables."""
 MOST_NAMED = 3
-"""Tables that a message lists."""
+"""Maximum number of tables that a message lists."""
 
 
 def check_owner(engine: Engine, adopt: bool) -> None:
     """Refuse to add tables to a database that another program created.
 
     Args:
-        engine: The database, before dsx's tables are created in it.
-        adopt: Whether to add dsx's tables next to those of other programs.
+        engine: Engine of the database, before the tables of dsx are created in it.
+        adopt: Whether to add the tables of dsx to those of other programs.
 
     Raises:
-        StorageError: If the database holds tables, but none of dsx, and `adopt` is not set; if it
-            holds tables that only have the names of Optuna's.
+        StorageError: If the database holds tables, but none of dsx, and `adopt` is not set; or if
+            it holds tables of another program with the names of Optuna's tables.
     """
     tables = set(sqlalchemy.inspect(engine).get_table_names())
     if not tables or tables & Base.metadata.tables.keys():
@@ -32,14 +32,14 @@ def check_owner(engine: Engine, adopt: bool) -> None:
     optuna = tables >= OPTUNA
     if tables & OPTUNA and not optuna:
         raise StorageError(
-            f"the table {min(tables & OPTUNA)} in it is neither of dsx nor of Optuna (choose a "
-            "database of its own for dsx)"
+            f"its table {min(tables & OPTUNA)} was created neither by dsx nor by Optuna (choose "
+            "another database)"
         )
     if not adopt:
         whose = "Optuna" if optuna else "another program"
         raise StorageError(
             f"it holds tables of {whose} ({_listed(tables)}) and none of dsx (choose another "
-            "database, or let dsx add its tables to this one: --adopt)"
+            "database, or add the tables of dsx to this one with --adopt)"
         )
 
 
@@ -47,7 +47,7 @@ def check_version(engine: Engine, latest: int) -> int:
     """Return the schema version of a database.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         latest: Schema version that this version of dsx writes.
 
     Returns:
@@ -87,11 +87,11 @@ def check_tables(engine: Engine) -> None:
     """Refuse a database whose tables do not have the columns of the schema.
 
     Args:
-        engine: The database, of this schema version.
+        engine: Engine of the database, of this schema version.
 
     Raises:
-        StorageError: If a table or a column is missing, or there is another column that has to be
-            filled in.
+        StorageError: If a table or a column is missing, or if a table has an unknown column that
+            must not be empty.
     """
     inspector = sqlalchemy.inspect(engine)
     found = set(inspector.get_table_names())
@@ -106,13 +106,12 @@ def check_tables(engine: Engine) -> None:
         missing = [column for column in known if column not in columns]
         if missing:
             raise StorageError(
-                f"the database is damaged: the table {name} lacks the column {missing[0]}"
+                f"the database is damaged: the table {name} has no column {missing[0]}"
             )
         for more in columns.keys() - set(known):
             if not columns[more]["nullable"] and columns[more]["default"] is None:
                 raise StorageError(
-                    f"the table {name} has a column {more} that dsx does not know and cannot leave "
-                    "empty"
+                    f"the table {name} has an unknown column {more}, which must not be empty"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Open a database so that readers never block writers, and exactly one process makes its tables."""
+"""Engines of databases, with readers that never block writers and tables created exactly once."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from dsx.errors import StorageError, printable, quoted
-from dsx.secret import hidden
+from dsx.secret import redact_url
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
 from dsx.store.database.migration import MIGRATIONS, latest_version, migrate
@@ -28,16 +28,16 @@ LARGEST_PORT = 65_535
 
 
 def parse_url(storage: str) -> URL:
-    """Read a database URL.
+    """Parse a database URL.
 
     Args:
-        storage: Any SQLAlchemy URL.
+        storage: SQLAlchemy URL of the database.
 
     Returns:
-        The URL.
+        The parsed URL.
 
     Raises:
-        StorageError: If it is none.
+        StorageError: If the text is not a database URL.
     """
     variable = "DSX_STORAGE"
     option = variable if os.environ.get(variable) == storage else "--storage"
@@ -46,19 +46,26 @@ def parse_url(storage: str) -> URL:
         url = make_url(storage)
         if (url.port or 0) > LARGEST_PORT:
             raise ValueError(url.port)
-    # SQLAlchemy lets int() read the port.
+    # SQLAlchemy parses the port with int().
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
         allowed = "write sqlite:///path/to/file.db or postgresql://user@host:5432/database"
         raise StorageError(f"{given} is not a database URL ({allowed})") from error
     if url.get_backend_name() != "sqlite" and storage.count("@") > 1:
-        # Part of the password would be taken for the host, and shown.
+        # Part of the password would be taken for the host and shown in messages.
         raise StorageError(f"{given} has more than one '@' (write %40 for one in a password)")
     return url
 
 
 def shown(url: URL) -> str:
-    """Write a URL without its password."""
-    return hidden(printable(url.render_as_string(hide_password=True)))
+    """Return a URL as text without its password.
+
+    Args:
+        url: URL of a database.
+
+    Returns:
+        The text, with control characters escaped.
+    """
+    return redact_url(printable(url.render_as_string(hide_password=True)))
 
 
 def open_database(
@@ -71,7 +78,7 @@ def open_database(
     """Connect to a database.
 
     Args:
-        storage: Any SQLAlchemy URL.
+        storage: SQLAlchemy URL of the database.
         create: Whether to create missing folders, files and tables, and to migrate tables of an
             earlier schema version. Otherwise the database is only read, and its folder need not be
             writable.
@@ -90,8 +97,8 @@ def open_database(
     _refuse_memory(url)
     file = sqlite_file(url)
     try:
-        if file and not create and not file.exists():
-            raise StorageError(f"no database at {shown(url)}; `dsx search` makes one")
+        if not create:
+            _check_exists(url)
         if file and file.is_dir():
             raise StorageError(f"{shown(url)} cannot be opened: it is a folder")
         if file and create:
@@ -105,29 +112,52 @@ def open_database(
         missing = not _usable(engine, url, migrations)
         if engine.dialect.name != "sqlite":
             wait_for_server(engine, patience)
-    # The driver of SQLite decodes what it finds in a damaged schema.
+    # The driver of SQLite fails to decode a damaged schema.
     except (OSError, ImportError, UnicodeDecodeError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise StorageError(f"{shown(url)} cannot be opened: {plain(error)}") from error
     if missing:
-        raise StorageError(f"{shown(url)} holds no studies of dsx; `dsx search` begins one")
+        raise StorageError(f"{shown(url)} contains no studies of dsx; `dsx search` creates one")
     return engine
 
 
+def open_existing(storage: str, patience: float = SERVER_SECONDS) -> Engine:
+    """Open an existing database for writing; a database that does not exist is not created.
+
+    Args:
+        storage: SQLAlchemy URL of the database.
+        patience: Seconds to wait for a database server that becomes unreachable.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StorageError: If the database does not exist or cannot be opened.
+    """
+    _check_exists(parse_url(storage))
+    return open_database(storage, True, patience)
+
+
+def _check_exists(url: URL) -> None:
+    file = sqlite_file(url)
+    if file and not file.exists():
+        raise StorageError(f"no database at {shown(url)}; `dsx search` creates one")
+
+
 def _create_tables(engine: Engine, url: URL, adopt: bool, migrations: Path) -> None:
-    """Create or migrate the tables, unless the database is not dsx's; create missing ones."""
+    """Create, migrate or complete the tables; refuse a database of another program."""
     latest = latest_version(migrations)
     with _naming(url):
         check_owner(engine, adopt)
         if check_version(engine, latest) < latest:
             migrate(engine, migrations)
     Base.metadata.create_all(engine)
-    # A database that cannot be written to is refused here, before any work.
+    # Refuse a database that is not writable before any work is done.
     with Session(engine) as session, session.begin():
         session.execute(update(DatabaseRow).values(id=DatabaseRow.id))
 
 
 def _usable(engine: Engine, url: URL, migrations: Path) -> bool:
-    """Check whether the tables of dsx exist; raise an error if they cannot be used."""
+    """Check whether the database has the tables of dsx; raise an error if they are unusable."""
     latest = latest_version(migrations)
     with _naming(url):
         version = check_version(engine, latest)
@@ -143,7 +173,7 @@ def _usable(engine: Engine, url: URL, migrations: Path) -> bool:
 
 @contextmanager
 def _naming(url: URL) -> Iterator[None]:
-    """Name the database in messages about its contents."""
+    """Add the name of the database to errors about its contents."""
     try:
         yield
     except StorageError as error:
@@ -151,7 +181,7 @@ def _naming(url: URL) -> Iterator[None]:
 
 
 def _refuse_foreign_file(file: Path, url: URL, adopt: bool) -> None:
-    """Refuse a file of another program before a connection for writing changes its journal."""
+    """Refuse a file of another program before a writing connection changes its journal mode."""
     if file.exists() and file.stat().st_size:
         reader = _read_only(url, file)
         with _naming(url):
@@ -165,27 +195,27 @@ def _refuse_lone_log(file: Path, url: URL) -> None:
     empty = not file.exists() or not file.stat().st_size
     if empty and log.exists() and log.stat().st_size:
         raise StorageError(
-            f"{shown(url)} is missing or empty, but its log {log.name} is not: put the file back, "
-            "or move the log away"
+            f"{shown(url)} is missing or empty, but its write-ahead log {log.name} is not (restore "
+            "the file, or move the log)"
         )
 
 
 def _refuse_memory(url: URL) -> None:
-    """Refuse a database that is gone when the process ends."""
+    """Refuse a database that exists only while the process runs."""
     name = url.database or ":memory:"
     in_memory = ":memory:" in name or "mode=memory" in name or url.query.get("mode") == "memory"
     if url.get_backend_name() == "sqlite" and in_memory:
         raise StorageError(
-            f"--storage: '{shown(url)}' is a database in memory, which keeps nothing "
+            f"--storage: '{shown(url)}' is a database in memory, which does not store anything "
             "(write sqlite:///path/to/file.db)"
         )
 
 
 def database_id(engine: Engine) -> str:
-    """Read the id of a database, which says which files beside it are its own.
+    """Load the id of a database, by which files that belong to it are recognised.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
 
     Returns:
         32 hexadecimal digits.
@@ -195,7 +225,17 @@ def database_id(engine: Engine) -> str:
 
 
 def tuned(url: URL) -> Engine:
-    """Create an engine; SQLite connections use a write-ahead log, so that readers never wait."""
+    """Create an engine; SQLite connections use a write-ahead log, so that readers never wait.
+
+    Args:
+        url: URL of the database.
+
+    Returns:
+        The engine.
+
+    Raises:
+        StorageError: If dsx does not support this kind of database.
+    """
     url = addressed(url)
     engine = sqlalchemy.create_engine(url, **options_for(url))
     if url.get_backend_name() == "sqlite":
@@ -205,7 +245,11 @@ def tuned(url: URL) -> Engine:
 
 
 def options_for(url: URL) -> dict[str, Any]:
-    """Return the keyword arguments of `create_engine` for a database."""
+    """Return the keyword arguments of `create_engine` for a database.
+
+    Args:
+        url: URL of the database.
+    """
     if url.get_backend_name() != "sqlite":
         return engine_options(url)
     return {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite_file(url) else {}
@@ -215,15 +259,15 @@ def options_for(url: URL) -> dict[str, Any]:
 def transaction(engine: Engine, durable: bool) -> Iterator[Session]:
     """Open a transaction that is committed at the end of the block.
 
-    A power cut, though no crash of the process, may undo the last transactions of SQLite with a
-    write-ahead log. A server decides by itself what it flushes (`synchronous_commit`).
+    With a write-ahead log, a power failure (but no crash of the process) can undo the last
+    transactions of SQLite. A server is configured separately (`synchronous_commit`).
 
     Args:
-        engine: The database.
-        durable: Whether this transaction, and with it all earlier ones, has reached the disk then.
+        engine: Engine of the database.
+        durable: Whether the commit flushes this transaction and all earlier ones to the disk.
 
     Yields:
-        The session.
+        A session.
     """
     flush = durable and engine.dialect.name == "sqlite"
     with engine.connect() as connection:
@@ -239,12 +283,12 @@ def transaction(engine: Engine, durable: bool) -> Iterator[Session]:
 
 
 def _read_only(url: URL, file: Path) -> Engine:
-    """Make an engine that neither changes a SQLite file nor leaves anything beside it."""
+    """Create an engine that neither changes a SQLite file nor leaves other files next to it."""
     try:
         engine = _engine_of_mode(url, file, {"mode": "ro"})
     except sqlalchemy.exc.OperationalError:
-        # Reading a write-ahead database takes its log beside it. Where none can be made, and none
-        # is there, nobody writes: the file can be read as it stands.
+        # A database in write-ahead mode is read together with its log. Where no log exists and none
+        # can be created, no process writes, and the file can be treated as immutable.
         if file.with_name(f"{file.name}-wal").exists():
             raise
         engine = _engine_of_mode(url, file, {"mode": "ro", "immutable": "1"})
@@ -260,7 +304,12 @@ def _engine_of_mode(url: URL, file: Path, mode: dict[str, str]) -> Engine:
 
 
 def write_ahead(connection: Any, record: object) -> None:
-    """Set up one SQLite connection: a write-ahead log, and foreign keys that are checked."""
+    """Configure a new SQLite connection: write-ahead log, and enforced foreign keys.
+
+    Args:
+        connection: Connection of the database driver.
+        record: Record of the connection in the pool, which is not used.
+    """
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -269,7 +318,14 @@ def write_ahead(connection: Any, record: object) -> None:
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """Give the file behind a URL; None for servers, databases in memory and `file:` addresses."""
+    """Return the file of a SQLite database.
+
+    Args:
+        url: URL of any database.
+
+    Returns:
+        The file; None for a server, a database in memory or a `file:` address.
+    """
     name = url.database
     if url.get_backend_name() != "sqlite" or not name or name.startswith((":memory:", "file:")):
         return None
@@ -277,6 +333,10 @@ def sqlite_file(url: URL) -> Path | None:
 
 
 def plain(error: BaseException) -> str:
-    """Say what a database complained of, in one line and without its statement."""
+    """Return the message of a database error in one line, without the SQL statement.
+
+    Args:
+        error: Error of SQLAlchemy or of the database driver.
+    """
     cause = getattr(error, "orig", None) or error
     return " ".join(str(cause).split()) or type(cause).__name__

@@ -1,4 +1,4 @@
-"""Failures of a database while it is in use: one line for the user instead of a traceback."""
+"""Conversion of database errors to one-line errors for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +19,16 @@ __all__ = ["SQLAlchemyError", "one_line_errors"]
 
 @contextmanager
 def one_line_errors(storage: str, saved: bool = True) -> Iterator[None]:
-    """Raise an error of one line in place of what the database driver raises.
+    """Replace errors of the database driver by errors of one line.
 
     Args:
-        storage: The database, any SQLAlchemy URL.
-        saved: Whether to add that measurements are not lost.
+        storage: SQLAlchemy URL of the database.
+        saved: Whether to add that earlier measurements are saved.
 
     Raises:
         StorageError: If the database is damaged.
-        WorkFailed: If the database cannot be used at the moment: its disk is full, it is locked,
-            the server is gone.
+        WorkFailed: If the database is temporarily unusable, because its disk is full, it is
+            locked, or its server cannot be reached.
     """
     try:
         yield
@@ -46,13 +46,13 @@ def one_line_errors(storage: str, saved: bool = True) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> DBAPIError | None:
-    """Return the error of the driver that is no mistake of dsx.
+    """Return the error of the driver behind an error, unless it is a bug in dsx.
 
     Drivers raise OperationalError and InternalError for failures outside the program (disk, locks,
-    connections), and a plain DatabaseError for a file that is damaged. Their other errors are about
-    the statements and values that they are given: those of dsx, whose mistakes stay visible.
+    connections), and a plain DatabaseError for a damaged file. Their other errors concern the
+    statements and values that dsx passes, and keep their traceback.
     """
-    # Optuna raises an error of its own from that of the driver.
+    # Optuna raises its own error from that of the driver.
     found = error if isinstance(error, DBAPIError) else error.__cause__
     if isinstance(found, OperationalError | InternalError) or type(found) is DatabaseError:
         return found

@@ -1,4 +1,4 @@
-"""Migrations: creation of dsx's tables, and conversion of those of an earlier schema version."""
+"""Creation of the tables of dsx, and migration from an earlier schema version."""
 
 import threading
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Engine
 from dsx.errors import StorageError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-"""Alembic's folder of dsx's migrations: `env.py`, and one numbered file per schema version."""
+"""Alembic's script folder: `env.py`, and `versions/` with one numbered file per schema version."""
 
 _alembic_lock = threading.Lock()
 
 
 def latest_version(migrations: Path) -> int:
-    """Return the schema version to which the migrations of a folder lead.
+    """Return the latest schema version, to which the migrations of a folder lead.
 
     Args:
         migrations: Folder of the migrations.
@@ -26,22 +26,22 @@ def latest_version(migrations: Path) -> int:
 
 
 def migrate(engine: Engine, migrations: Path) -> None:
-    """Run all migrations that a database lacks, in one transaction.
+    """Run all pending migrations of a database in one transaction.
 
     Args:
-        engine: The database; the caller holds the lock for creating tables.
+        engine: Engine of the database; the caller holds the lock for creating tables.
         migrations: Folder of the migrations.
 
     Raises:
         StorageError: If a migration leaves references to rows that do not exist.
     """
-    # Imported here because only creating and converting tables takes Alembic.
+    # Imported here, since opening an up-to-date database does not need Alembic.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    # Alembic keeps the current migration in global variables.
+    # Alembic keeps its state in global variables; concurrent migrations crash the interpreter.
     with _alembic_lock, _schema_transaction(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -49,18 +49,18 @@ def migrate(engine: Engine, migrations: Path) -> None:
 
 @contextmanager
 def _schema_transaction(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction for changes of the schema, committed at the end of the block."""
+    """Open a transaction for schema changes, which is committed at the end of the block."""
     if engine.dialect.name != "sqlite":
         with engine.begin() as connection:
             yield connection
         return
     with engine.connect() as connection:
-        # SQLite changes most columns by copying their table, which breaks foreign keys for a moment
-        # (sqlite.org/lang_altertable.html). This connection is closed and not used again.
+        # Most schema changes of SQLite copy a table, which violates foreign keys temporarily
+        # (sqlite.org/lang_altertable.html). The pool must not reuse this connection.
         connection.detach()
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.commit()
-        # The driver of SQLite begins no transaction for changes of the schema.
+        # The driver of SQLite does not start a transaction for schema changes.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection
         if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():

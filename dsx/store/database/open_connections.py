@@ -1,9 +1,9 @@
-"""Open connections: what an interrupt leaves behind, and how it is rolled back.
+"""Rollback of transactions that an interrupt leaves open.
 
-A Ctrl-C that arrives inside SQLAlchemy can leave a connection in the middle of a transaction, for
-as long as the traceback of the interrupt refers to it. Even if SQLAlchemy closes the connection,
-SQLite keeps its locks until the last cursor is gone, to which the traceback refers too. This
-process would then wait for itself with the next thing that it writes.
+A Ctrl-C inside SQLAlchemy can leave a connection in the middle of a transaction for as long as the
+traceback of the interrupt refers to the connection. Even if SQLAlchemy closes the connection,
+SQLite holds its locks until the last cursor is deleted, and the traceback refers to the cursor as
+well. The next write of this process would then wait for a lock that the process itself holds.
 """
 
 import sqlite3
@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, Pool, event
 
 _open: MutableMapping[Pool, dict[int, Any]] = WeakKeyDictionary()
-"""The connections in use of each engine, as the database driver knows them."""
+"""Connections of the database driver that are in use, by the pool of their engine."""
 
 
 def track(engine: Engine) -> None:
-    """Note from now on which connections of an engine are in use.
+    """Start to record which connections of an engine are in use.
 
     Args:
-        engine: An engine that has not been used yet.
+        engine: Engine that has not been used yet.
     """
     used: dict[int, Any] = {}
     _open[engine.pool] = used
@@ -41,20 +41,20 @@ def track(engine: Engine) -> None:
 
 
 def _roll_back(connection: Any, *_: object) -> None:
-    # One that is closed already has no transaction.
+    # A closed connection has no transaction.
     with suppress(sqlite3.ProgrammingError):
         connection.rollback()
 
 
 def roll_back_open(engine: Engine) -> None:
-    """Roll back what is open, after an interrupt; no other thread uses the engine.
+    """Roll back all open transactions after an interrupt, while no other thread uses the engine.
 
     Args:
-        engine: A tracked engine; of any other, nothing is known to be open.
+        engine: Tracked engine; nothing is done for any other engine.
     """
     assert engine.dialect.loaded_dbapi is not None
     failed = engine.dialect.loaded_dbapi.Error
     for connection in list(_open.get(engine.pool, {}).values()):
-        # One that is broken or closed holds no lock.
+        # A broken or closed connection holds no lock.
         with suppress(failed):
             connection.rollback()

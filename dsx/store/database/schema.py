@@ -1,6 +1,6 @@
-"""dsx's own tables, which share a database with Optuna's.
+"""Schema of the tables of dsx, which share a database with those of Optuna.
 
-A change of these tables needs a migration: a file with the next number in `migrations/versions/`.
+A change to these tables needs a migration: a file with the next number in `migrations/versions/`.
 """
 
 import json
@@ -25,31 +25,26 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from dsx.analysis import DeploymentFacts, Provenance
-from dsx.store.database.checked import Checked, CheckedRecord, refuse_damaged
+from dsx.analysis import DeploymentFacts, Provenance, TrialState
+from dsx.store.database.checked import Checked, CheckedEnum, CheckedRecord, refuse_damaged
 
 VERSION_TABLE = "dsx_schema_version"
-"""Alembic's table of the schema version of dsx; Optuna's is `alembic_version`."""
-
-# What can become of a draw.
-RUNNING, INTERRUPTED = "running", "interrupted"
-COMPLETE, REJECTED, FAILED, REPEATED = "complete", "rejected", "failed", "repeated"
+"""Alembic's table for the schema version of dsx; that of Optuna is `alembic_version`."""
 
 
 def now() -> datetime:
-    """The time in UTC, as the tables keep it (without a zone, which SQLite would drop)."""
+    """Return the current time in UTC without a time zone, which SQLite does not store."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-State = Literal["running", "interrupted", "complete", "rejected", "failed", "repeated"]
 Objectives = Annotated[dict[str, Literal["minimize", "maximize"]], Field(min_length=1)]
 Lines = Checked(Text(), str)
 
 
 class DeviceFacts(BaseModel):
-    """The facts of a device that every version of dsx stores."""
+    """Properties of a device that every version of dsx stores."""
 
     processor: str
     cores: int
@@ -60,7 +55,7 @@ class DeviceFacts(BaseModel):
 
 
 class MetricFacts(BaseModel):
-    """What a study stores of one of its metrics."""
+    """Stored properties of a metric of a study."""
 
     unit: str
     direction: Literal["minimize", "maximize"]
@@ -70,7 +65,7 @@ class MetricFacts(BaseModel):
     settings: dict[str, Any]
 
 
-def is_own(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
+def belongs_to_dsx(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
     """Check whether part of a database belongs to dsx; Alembic compares nothing else.
 
     Args:
@@ -86,7 +81,7 @@ def _object(kind: Any) -> Checked:
 
 
 class Base(DeclarativeBase):
-    """Types that all tables share."""
+    """The base class of all tables, with the column type of each Python type."""
 
     type_annotation_map = {  # noqa: RUF012
         dict[str, Any]: _object(dict[str, Any]),
@@ -104,14 +99,14 @@ event.listen(Base, "refresh", refuse_damaged, propagate=True)
 
 
 class DatabaseRow(Base):
-    """The id of the database, by which its files are recognised; there is one row."""
+    """The id of the database, by which its files are recognised; the table has one row."""
 
     __tablename__ = "dsx_database"
     id: Mapped[str] = mapped_column(primary_key=True)
 
 
 class DeviceRow(Base):
-    """A machine, by its fingerprint."""
+    """A device, identified by its fingerprint."""
 
     __tablename__ = "dsx_devices"
     fingerprint: Mapped[str] = mapped_column(primary_key=True)
@@ -119,7 +114,7 @@ class DeviceRow(Base):
 
 
 class DesignRow(Base):
-    """A design, by its id: equal designs are one row, in whatever study they turn up."""
+    """A design, identified by its id: equal designs of all studies share one row."""
 
     __tablename__ = "dsx_designs"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -130,7 +125,7 @@ class DesignRow(Base):
 
 
 class ProtocolRow(Base):
-    """How a metric was measured, by the hash of its settings."""
+    """A measurement protocol of a metric, identified by the hash of its settings."""
 
     __tablename__ = "dsx_protocols"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -139,17 +134,17 @@ class ProtocolRow(Base):
 
     @property
     def family(self) -> str:
-        """The settings without the training seed: numbers of one family are of several seeds."""
+        """The settings without the training seed, which all seeds have in common."""
         return json.dumps(_unseeded(self.settings), sort_keys=True)
 
     @property
     def seed(self) -> int | None:
-        """The training seed, None where nothing depends on one."""
+        """The training seed; None if the measurements do not depend on a training."""
         return _seed(self.settings)
 
     @property
     def learned(self) -> bool:
-        """Whether the numbers are of designs with learned shapes, which depend on the training."""
+        """Whether the measured designs have learned shapes, which depend on the training."""
         return "learned_shapes" in self.settings
 
 
@@ -158,8 +153,8 @@ class MeasurementRow(Base):
 
     Attributes:
         design: Id of the design for which the reading was taken.
-        subject: Id of what was measured: of the deployed network for a timed metric, else of the
-            design.
+        subject: Id of the measured object: the deployed network for a timed metric, the design for
+            any other metric.
     """
 
     __tablename__ = "dsx_measurements"
@@ -179,14 +174,14 @@ class MeasurementRow(Base):
 
 
 class DeploymentRow(Base):
-    """The deployed network that a design runs as; equal deployed networks share their readings.
+    """The deployed network of a design; equal deployed networks share their readings.
 
     Attributes:
-        protocol: Id of the settings under which the design was deployed. With learned shapes they
-            include the training.
+        protocol: Id of the protocol under which the design was deployed; with learned shapes it
+            includes the training.
         subject: Id of the deployed network.
-        timed_as: Id of the protocol of its readings, which includes no training.
-        facts: Chosen forms and folded batch norms.
+        timed_as: Id of the protocol of the readings, which does not include the training.
+        facts: Selected forms, folded batch norms and counts.
     """
 
     __tablename__ = "dsx_deployments"
@@ -200,7 +195,7 @@ class DeploymentRow(Base):
 
 
 class FormRow(Base):
-    """The deployed form that was fastest in a situation on a device."""
+    """The fastest deployed form in a situation on a device."""
 
     __tablename__ = "dsx_forms"
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
@@ -210,17 +205,17 @@ class FormRow(Base):
     seconds: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
 
 
-class SentinelRow(Base):
-    """What the sentinel takes on a device in calm moments, by its situation."""
+class ReferenceTimeRow(Base):
+    """The time of a reference workload on a device that is otherwise idle, in a situation."""
 
-    __tablename__ = "dsx_sentinels"
+    __tablename__ = "dsx_reference_times"
     device: Mapped[str] = mapped_column(ForeignKey(DeviceRow.fingerprint), primary_key=True)
     situation: Mapped[str] = mapped_column(primary_key=True)
     milliseconds: Mapped[float] = mapped_column(Checked(Double(), Positive))
 
 
 class StudyRow(Base):
-    """One search: a space, a device, its objectives, and what its numbers are compared with."""
+    """A study: search space, device, objectives, baseline and reference point."""
 
     __tablename__ = "dsx_studies"
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -232,29 +227,29 @@ class StudyRow(Base):
     objectives: Mapped[dict[str, Any]] = mapped_column(_object(Objectives))
     metrics: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, MetricFacts]))
     reference: Mapped[dict[str, Any]] = mapped_column(_object(dict[str, Finite]))
-    begun_at: Mapped[datetime] = mapped_column(default=now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class TrialRow(Base):
-    """One draw of a study, and what became of it."""
+    """A trial of a study: one sampled design and its outcome."""
 
     __tablename__ = "dsx_trials"
     study: Mapped[str] = mapped_column(ForeignKey(StudyRow.name), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     design: Mapped[str | None] = mapped_column(ForeignKey(DesignRow.id))
-    state: Mapped[str] = mapped_column(Checked(String(255), State))
+    state: Mapped[TrialState] = mapped_column(CheckedEnum(TrialState))
     reason: Mapped[str] = mapped_column(Lines, default="")
     feasible: Mapped[bool] = mapped_column(default=False)
-    begun_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
 
 
 class TrialDetailRow(Base):
-    """Details of a trial that failed or violates a constraint; no row for any other trial.
+    """Details of a trial that failed or violates a constraint; other trials have no row.
 
     Attributes:
         traceback: Traceback of the failure; empty for a trial that did not fail.
-        violations: Violated constraint to the amount by which its value exceeds the bound.
+        violations: Amount by which the value exceeds the bound, by violated constraint.
     """
 
     __tablename__ = "dsx_trial_details"
@@ -276,14 +271,14 @@ class WeightFileRow(Base):
     design: Mapped[str]
     training: Mapped[str]
     file: Mapped[str]
-    # Both are null for a checkpoint, whose content changes while the training proceeds.
+    # Both are NULL for a checkpoint, whose content changes during the training.
     size: Mapped[int | None] = mapped_column(Checked(BigInteger(), int))
     sha256: Mapped[str | None]
     __table_args__ = (Index("dsx_weight_files_of", "design", "training"),)
 
 
 class LeaseRow(Base):
-    """The right of one process to run a study; host and pid are for messages only."""
+    """The exclusive right of a process to run a study; host and pid are used in messages only."""
 
     __tablename__ = "dsx_leases"
     study: Mapped[str] = mapped_column(primary_key=True)
@@ -294,7 +289,7 @@ class LeaseRow(Base):
 
 
 _SEEDED = ("train", "learned_shapes")
-"""Where settings hold a training seed, beside one of their own."""
+"""Keys of nested settings that may contain a training seed."""
 
 
 def _unseeded(settings: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Database servers: which ones dsx works with, and how it waits for one that has gone away.
+"""Database servers: supported kinds, and reconnection to a server that cannot be reached.
 
-A search that cannot connect waits inside of the connection pool, so that neither Optuna nor the
-rest of dsx notices. A connection that breaks in the middle of a transaction is an error; a search
-then resumes its study as it would after a kill.
+A search that cannot connect waits inside the connection pool, so that neither Optuna nor the rest
+of dsx notices. A connection that breaks in the middle of a transaction is an error; the search then
+resumes its study as it does after a kill.
 """
 
 import importlib.util
@@ -16,20 +16,20 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import DsxError, StorageError, WorkFailed
 
 SERVER_SECONDS = 600.0
-"""Default time to wait for a server that has gone away."""
-LOOK_SECONDS, ATTEMPTS = 1.0, 10
+"""Default time to wait for a server that cannot be reached."""
+RETRY_SECONDS, ATTEMPTS = 1.0, 10
 CONNECT_SECONDS, SILENCE_SECONDS = 5, 30
-"""A server that does not answer has gone away, too."""
+"""Timeouts of the driver for connecting and for a connection without an answer."""
 
 _log = logging.getLogger(__name__)
 
 
 def addressed(url: URL) -> URL:
-    """Complete the URL of a database with the driver that dsx uses.
+    """Return the URL of a database with the driver that dsx uses.
 
     Args:
         url: URL of any database.
@@ -38,14 +38,15 @@ def addressed(url: URL) -> URL:
         The URL for `create_engine`.
 
     Raises:
-        StorageError: If dsx does not work with such a database, or its driver is not installed.
+        StorageError: If dsx does not support this kind of database, or if its driver is not
+            installed.
     """
     backend = url.get_backend_name()
     if backend == "sqlite":
         return url
     if backend not in ("postgresql", "postgres"):
         raise StorageError(
-            f"--storage: '{backend}' is no kind of database that dsx works with "
+            f"--storage: unsupported kind of database '{backend}' "
             "(allowed: sqlite:///path/to/file.db, postgresql://user@host/name)"
         )
     if url.drivername not in (backend, "postgresql+psycopg"):
@@ -59,29 +60,29 @@ def engine_options(url: URL) -> dict[str, Any]:
     """Return the options of an engine for a server, whose connections may break.
 
     Args:
-        url: As `addressed` returns it.
+        url: URL of the server, including the driver (see `addressed`).
 
     Returns:
         Keyword arguments of `create_engine`.
     """
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.drivername == "postgresql+psycopg":
-        known = {
+        defaults = {
             "connect_timeout": CONNECT_SECONDS,
             "tcp_user_timeout": 1000 * SILENCE_SECONDS,
             "keepalives_idle": SILENCE_SECONDS,
         }
-        # A setting in the user's URL takes precedence.
-        options["connect_args"] = {key: known[key] for key in known.keys() - url.query.keys()}
+        # A setting in the URL takes precedence.
+        options["connect_args"] = {key: defaults[key] for key in defaults.keys() - url.query.keys()}
     return options
 
 
 def wait_for_server(engine: Engine, seconds: float) -> None:
-    """Let an engine wait, from now on, where its server cannot be reached.
+    """Make an engine wait whenever its server cannot be reached.
 
     Args:
-        engine: An engine that has reached its server before.
-        seconds: How long it waits before it gives up with a `WorkFailed`.
+        engine: Engine that has connected to its server before.
+        seconds: Time after which connecting fails with `WorkFailed`.
     """
     url = engine.url.set(drivername=engine.url.get_backend_name())
     waiting = _Waiting(url.render_as_string(hide_password=True), seconds)
@@ -95,30 +96,40 @@ def wait_for_server(engine: Engine, seconds: float) -> None:
 
 
 class _Waiting:
-    """Connects to a server, however long that takes.
+    """A server that is connected to with repeated attempts.
 
     Args:
-        where: The server, for messages.
-        seconds: Time to try for. After it has given up, or was interrupted, it does not wait again:
-            nothing else can be written before the process ends either.
+        where: URL of the server for messages.
+        seconds: Time limit for the attempts. After it has expired once, or after an interrupt,
+            there is only one attempt, since the process is about to end.
     """
 
     def __init__(self, where: str, seconds: float) -> None:
         self.where, self.seconds = where, seconds
 
     def connect(self, attempt: Callable[[], Any], refused: type[Exception]) -> Any:
-        """Try until it works."""
+        """Connect, with repeated attempts until the time limit.
+
+        Args:
+            attempt: Function that connects and returns the connection.
+            refused: Error that the function raises if the server cannot be reached.
+
+        Returns:
+            The connection.
+
+        Raises:
+            WorkFailed: If the server cannot be reached within the time limit.
+        """
         begin = time.monotonic()
         try:
             return attempt()
         except refused as error:
             cause = self._checked(error, begin)
         _log.warning(
-            "%s cannot be reached; dsx tries again for up to %s and keeps what it has "
-            "measured (%s)",
-            *(self.where, _words(self.seconds), cause),
+            "%s cannot be reached; retrying for up to %s, measurements are kept (%s)",
+            *(self.where, _duration(self.seconds), cause),
         )
-        with activity(f"waiting for {self.where}"):
+        with activity(Kind.WAITING_FOR_SERVER, detail=self.where):
             while True:
                 self._sleep(begin)
                 try:
@@ -131,7 +142,7 @@ class _Waiting:
         return connection
 
     def _checked(self, error: Exception, begin: float) -> str:
-        """Return why the server cannot be reached, unless the time is over."""
+        """Return why the server cannot be reached; raise WorkFailed after the time limit."""
         cause = " ".join(str(error).split())
         if time.monotonic() - begin >= self.seconds:
             raise WorkFailed(f"{self.where} cannot be reached: {cause}") from error
@@ -139,7 +150,7 @@ class _Waiting:
 
     def _sleep(self, begin: float) -> None:
         try:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(RETRY_SECONDS)
         except BaseException:
             self.seconds = 0.0
             raise
@@ -147,21 +158,21 @@ class _Waiting:
             self.seconds = 0.0
 
 
-def _words(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
 def connection_lost(error: BaseException) -> bool:
-    """Check whether an error is that of a connection that broke, or could not be opened.
+    """Check whether an error was caused by a connection that broke or could not be opened.
 
     Args:
-        error: An error of SQLAlchemy, or one that was raised while it was handled.
+        error: Error of SQLAlchemy, or an error that was raised while one was handled.
 
     Returns:
-        Whether the server went away; always false for SQLite.
+        Whether the connection to the server is lost; always False for SQLite.
     """
     found: BaseException | None = error
-    # An error of dsx means that it gave up. Optuna may raise several errors after the first one.
+    # dsx raises its own error when it gives up. Optuna may raise several errors after the first.
     while found is not None and not isinstance(error, DsxError):
         if isinstance(found, DBAPIError) and not isinstance(found.orig, sqlite3.Error):
             no_statement = isinstance(found, OperationalError) and found.statement is None
@@ -171,13 +182,13 @@ def connection_lost(error: BaseException) -> bool:
 
 
 def repeated_if_lost(work: Callable[[], None]) -> None:
-    """Do a piece of work, once more if the connection breaks in its middle.
+    """Call a function, and call it again if the connection breaks in the meantime.
 
     Args:
-        work: May be done twice; waits for the server by itself, see `wait_for_server`.
+        work: Function that may run several times; it waits for the server (`wait_for_server`).
 
     Raises:
-        DBAPIError: If it fails for another reason, or again and again.
+        DBAPIError: If the function fails for another reason, or if all attempts fail.
     """
     for _ in range(ATTEMPTS - 1):
         try:
@@ -185,7 +196,7 @@ def repeated_if_lost(work: Callable[[], None]) -> None:
         except DBAPIError as error:
             if not connection_lost(error):
                 raise
-            time.sleep(LOOK_SECONDS)
+            time.sleep(RETRY_SECONDS)
         else:
             return
     work()

@@ -1,18 +1,18 @@
-"""Lease: the right of one process to run a study.
+"""Lease: the exclusive right of one process to run a study.
 
-A lease is a row of the database: a random token of its holder, and a counter that the holder
-increments every 5 s. A contender reads both, waits for 15 s by its own clock, and replaces the
-token by its own if the counter has not moved. No time stamps are compared and no process is looked
-up: neither a clock that is set, nor a host that is renamed, nor a process id in another namespace
-makes a difference.
+A lease is a row of the database with a random token of the holder and a counter that the holder
+increments every 5 s. Another process that wants the lease reads both, waits for 15 s by its own
+clock, and replaces the token by its own if the counter has not changed. No time stamps are compared
+and no process ids are looked up, so that changed clocks, renamed hosts and process namespaces have
+no effect.
 
-A holder that was stopped for longer (SIGSTOP, a machine without memory) does not know that it has
-lost the lease. Therefore each of its transactions that write, those of Optuna among them, reads the
-token again before it commits, and fails if another one is there. PostgreSQL locks the row until
-the commit (FOR SHARE), and SQLite has one writer at a time; so no transaction of a holder that lost
-its lease is ever committed. A measurement is true regardless of who holds the lease, and is written
-without it. Until its next write such a holder still trains or times the design that it was
-evaluating when it was stopped; of its files, it may still replace those of this design.
+A holder that was stopped for longer (SIGSTOP, exhausted memory) does not notice that it has lost
+the lease. Therefore each transaction that writes, including those of Optuna, reads the token again
+before the commit, and fails if it has changed. PostgreSQL locks the row until the commit
+(FOR SHARE), and SQLite has one writer at a time, so that no transaction is committed after the
+lease is lost. A measurement is valid regardless of the lease and is written without it. Until its
+next write, such a holder continues to train or time the design that it was evaluating, and may
+replace the weight files of this design.
 """
 
 import logging
@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from dsx.activity import activity
+from dsx.activity import Kind, activity
 from dsx.errors import StorageError, WorkFailed
 from dsx.store.database.engine import tuned
 from dsx.store.database.open_connections import roll_back_open
@@ -52,38 +52,38 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Intervals:
-    """The seconds of a lease; all processes that use a database have to agree on them.
+    """The intervals of a lease in seconds, which must be equal in all processes of a database.
 
     Args:
-        increment: Between two increments of the counter.
-        takeover: Without an increment before another process takes over.
-        look: Between two looks of a contender, and before an increment that failed is repeated.
+        increment: Time between two increments of the counter.
+        takeover: Time without an increment after which another process takes over.
+        poll: Time between two reads of a waiting process, and before a failed increment is retried.
     """
 
     increment: float = 5.0
     takeover: float = 15.0
-    look: float = 0.5
+    poll: float = 0.5
 
 
 INTERVALS = Intervals()
 RELEASE_SECONDS = 10
-"""For which a process that ends waits for a database that does not answer."""
+"""Time for which a process that ends waits for a database that does not answer."""
 
 
 class LeaseLost(WorkFailed):
-    """Another process runs the study by now."""
+    """The lease was taken over by another process."""
 
 
 class Lease:
     """The lease of this process on a study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         study: Name of the study.
-        intervals: The seconds of the lease.
+        intervals: Intervals of the lease.
 
     Attributes:
-        engine: The database; what is written through it is written only while the lease is held.
+        engine: Engine that commits writes only while the lease is held.
     """
 
     def __init__(self, engine: Engine, study: str, intervals: Intervals) -> None:
@@ -95,18 +95,18 @@ class Lease:
         self._plain = engine
         self._presence = Presence(engine, study)
         self._ended, self._lost = threading.Event(), threading.Event()
-        self._heart = threading.Thread(target=self._increment, name="dsx lease", daemon=True)
+        self._heartbeat = threading.Thread(target=self._increment, name="dsx lease", daemon=True)
 
     def acquire(self) -> None:
-        """Take the lease if it is free, or if its holder is dead.
+        """Acquire the lease if it is free or if its holder has ended.
 
         Raises:
-            StorageError: If another process holds it; names that process.
+            StorageError: If another process holds the lease; names that process.
         """
         with ExitStack() as announced:
             self._acquire(announced)
         self._presence.show(self.token)
-        self._heart.start()
+        self._heartbeat.start()
 
     def _acquire(self, announced: ExitStack) -> None:
         watched: LeaseRow | None = None
@@ -124,39 +124,39 @@ class Lease:
                     "(wait for it, or choose another name with --study NAME)"
                 )
             if watched is not None and not self._presence.has_ended(watched.token):
-                time.sleep(self.intervals.look)
-            # While the database cannot be reached, or this process is stopped, no time passes: the
-            # holder may have been unable to increment its counter.
+                time.sleep(self.intervals.poll)
+            # Time during which the database is unreachable or this process is stopped does not
+            # count, since the holder may have been unable to increment its counter.
             now = time.monotonic()
-            waited, last = waited + min(now - last, 2 * self.intervals.look), now
+            waited, last = waited + min(now - last, 2 * self.intervals.poll), now
 
     @contextmanager
     def _announced(self, holder: LeaseRow) -> Iterator[None]:
-        """Announce what this process waits for, for as long as it waits."""
+        """Report what this process waits for, until the end of the block."""
         _log.warning(
             "study '%s' is held by process %s on %s; waiting for up to %g s to see whether that "
             "process is alive",
             *(self.study, holder.pid, holder.host, self.intervals.takeover),
         )
-        with activity(f"waiting to see whether process {holder.pid} on {holder.host} is alive"):
+        with activity(Kind.CHECKING_LEASE, detail=f"{holder.host}:{holder.pid}"):
             yield
 
     def _replace(self, watched: LeaseRow | None, waited: float) -> bool:
-        """Take the lease if it is free, or its holder is dead, and no other process is faster."""
-        mine = {"token": self.token, "host": socket.gethostname(), "pid": os.getpid()}
+        """Try to acquire a lease that is free or whose holder has ended."""
+        own = {"token": self.token, "host": socket.gethostname(), "pid": os.getpid()}
         if watched is None:
             try:
                 with self._plain.begin() as connection:
-                    connection.execute(insert(LeaseRow).values(study=self.study, counter=0, **mine))
+                    connection.execute(insert(LeaseRow).values(study=self.study, counter=0, **own))
             except IntegrityError:
                 return False
             return True
         if waited < self.intervals.takeover and not self._presence.has_ended(watched.token):
             return False
-        unmoved = and_(self._held_by(watched.token), LeaseRow.counter == watched.counter)
+        unchanged = and_(self._held_by(watched.token), LeaseRow.counter == watched.counter)
         with self._plain.begin() as connection:
-            taken = connection.execute(update(LeaseRow).where(unmoved).values(counter=0, **mine))
-        return taken.rowcount == 1
+            done = connection.execute(update(LeaseRow).where(unchanged).values(counter=0, **own))
+        return done.rowcount == 1
 
     def _read(self) -> LeaseRow | None:
         with self._plain.connect() as connection:
@@ -168,23 +168,23 @@ class Lease:
         return and_(LeaseRow.study == self.study, LeaseRow.token == token)
 
     def release(self) -> None:
-        """End the lease, so that another process need not wait for it."""
+        """Release the lease, so that another process can acquire it without waiting."""
         roll_back_open(self._plain)
         self._ended.set()
-        self._heart.join(RELEASE_SECONDS)
+        self._heartbeat.join(RELEASE_SECONDS)
         self._presence.withdraw()
 
     def check(self) -> None:
-        """Read in the database whether this process still holds the lease.
+        """Check in the database that this process still holds the lease.
 
         Raises:
-            LeaseLost: If it does not; names the process that does.
+            LeaseLost: If another process holds the lease; names that process.
         """
         with self._plain.connect() as connection:
             self._check(connection)
 
     def check_seen(self) -> None:
-        """Do the same, but only if the counter could not be incremented the last time.
+        """Check the lease like `check`, but only if the last increment found another holder.
 
         Raises:
             LeaseLost: If the lease is lost.
@@ -205,28 +205,28 @@ class Lease:
         if holder is None or holder.token != self.token:
             who = f"process {holder.pid} on {holder.host}" if holder else "another process"
             raise LeaseLost(
-                f"study '{self.study}' was taken over by {who}, because this process gave no sign "
-                f"of life for {self.intervals.takeover:g} s; everything it measured is saved"
+                f"study '{self.study}' was taken over by {who}, because this process did not "
+                f"respond for {self.intervals.takeover:g} s; all its measurements are saved"
             )
 
     def _increment(self) -> None:
-        """Increment the counter until the lease is released, on a connection of its own."""
+        """Increment the counter on a separate connection until the lease is released."""
         engine = tuned(self._plain.url)
-        mine = update(LeaseRow).where(self._held_by(self.token))
+        own = update(LeaseRow).where(self._held_by(self.token))
         pause = self.intervals.increment
         while not self._ended.wait(pause):
             try:
                 with engine.begin() as connection:
-                    done = connection.execute(mine.values(counter=LeaseRow.counter + 1))
+                    done = connection.execute(own.values(counter=LeaseRow.counter + 1))
             except DBAPIError:
-                # The database is locked, or cannot be reached at the moment. Whether the lease is
-                # still held, the next write finds out.
-                pause = min(self.intervals.look, self.intervals.increment)
+                # The database is locked or temporarily unreachable. The next write checks whether
+                # the lease is still held.
+                pause = min(self.intervals.poll, self.intervals.increment)
                 continue
             pause = self.intervals.increment
             if done.rowcount != 1:
                 self._lost.set()
-        # If the database cannot be reached, the row stays, with a counter that no longer moves.
+        # If the database cannot be reached, the row remains, with a counter that stops changing.
         with suppress(DBAPIError), engine.begin() as connection:
             connection.execute(delete(LeaseRow).where(self._held_by(self.token)))
         engine.dispose()
@@ -241,18 +241,18 @@ def _note_write(
 
 @contextmanager
 def claim(engine: Engine, study: str, intervals: Intervals = INTERVALS) -> Iterator[Lease]:
-    """Hold a study for this process.
+    """Hold the lease of a study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         study: Name of the study.
-        intervals: The seconds of the lease.
+        intervals: Intervals of the lease.
 
     Yields:
         The lease.
 
     Raises:
-        StorageError: If another process runs the study; names it.
+        StorageError: If another process runs the study; names that process.
     """
     lease = Lease(engine, study, intervals)
     lease.acquire()

@@ -1,13 +1,13 @@
-"""Presence: a file next to a SQLite database that proves that the holder of a lease has ended.
+"""Presence: a file next to a SQLite database that can prove that the holder of a lease has ended.
 
-It only shortens the wait for a lease whose holder was killed; whether a lease is taken over is
-decided in the database alone. The holder keeps the file locked, and the operating system releases
-the lock of a process that ends in any way. The file contains the token of the lease and the boot
-id of the machine. If both are the expected ones and the file is not locked, then a process of this
-very kernel had locked this very file for this lease, and has ended: neither names of hosts, nor
-process ids and their namespaces, nor clocks matter. Everywhere else nothing is proved: for a copied
-or moved database (other contents), a deleted file, another machine, a system without boot ids, a
-holder that was stopped but lives, or one whose forked children live on.
+The file only shortens the wait for a lease whose holder was killed; the database alone determines
+whether a lease is taken over. The holder keeps the file locked, and the operating system releases
+the lock when the process ends for any reason. The file contains the token of the lease and the boot
+id of the machine. If both match and the file is not locked, a process under the running kernel had
+locked this file for this lease and has ended, regardless of host names, process ids, namespaces and
+clocks. In all other cases nothing is proved: if the database was copied or moved, the file was
+deleted, the holder runs on another machine, the system has no boot id, or the holder or a child
+process of it still exists.
 """
 
 import fcntl
@@ -24,16 +24,16 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Presence:
-    """The file of a study.
+    """The presence file of a study.
 
     Args:
-        engine: The database; for a server there is no file, and nothing is ever proved.
+        engine: Engine of the database; a server has no file, and nothing is ever proved.
         study: Name of the study.
     """
 
     def __init__(self, engine: Engine, study: str) -> None:
         database = database_file(engine)
-        # Quoted, since a database from elsewhere may contain any name.
+        # Quoted, since a database from another source may contain any name.
         name = f"{database.name}.{quote(study, safe='')}.lease" if database else ""
         self._file = database.with_name(name) if database else None
         self._held: int | None = None
@@ -47,7 +47,7 @@ class Presence:
         content = _content(token)
         if self._file is None or content is None:
             return
-        # Where the file cannot be written or locked, nothing is proved later on.
+        # If the file cannot be written or locked, nothing can be proved later.
         with suppress(OSError):
             remove_abandoned(self._file)
             self._held = _locked_file(self._file, content)
@@ -56,7 +56,7 @@ class Presence:
         """Remove the file."""
         if self._held is None or self._file is None:
             return
-        # It may be the file of a successor by now, or none.
+        # The file may have been replaced by another holder, or deleted.
         with suppress(OSError):
             if os.path.samestat(os.fstat(self._held), self._file.stat()):
                 self._file.unlink()
@@ -64,13 +64,13 @@ class Presence:
         self._held = None
 
     def has_ended(self, token: str) -> bool:
-        """Check whether the holder of a lease is proved to have ended.
+        """Check whether the holder of a lease has provably ended.
 
         Args:
             token: Token of the lease.
 
         Returns:
-            True only if it certainly has.
+            Whether the end is proved; False if the holder may still exist.
         """
         content = _content(token)
         if self._file is None or content is None:
@@ -88,7 +88,7 @@ class Presence:
 
 
 def _locked_file(place: Path, content: bytes) -> int:
-    """Create a file that no other process ever sees unlocked; return it open."""
+    """Create a file that is locked before other processes can see it; return its descriptor."""
     partial = temporary_name(place)
     file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -111,13 +111,13 @@ def _content(token: str) -> bytes | None:
 
 
 def database_file(engine: Engine) -> Path | None:
-    """Find the file of a SQLite database, however its URL is written.
+    """Return the file of an open SQLite database, for any form of its URL.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
 
     Returns:
-        Its path without symbolic links; None for a server, or a database in memory.
+        The path without symbolic links; None for a server or a database in memory.
     """
     if engine.dialect.name != "sqlite":
         return None

@@ -1,7 +1,12 @@
 """Measurements, selected deployed forms and reference times of devices in a database."""
 
 from dsx.store.measurements.calibration import Calibration, MachineReferenceTimes
-from dsx.store.measurements.measurements import Deployment, FormCache, MeasurementStore
+from dsx.store.measurements.measurements import (
+    Deployment,
+    FormCache,
+    MeasurementStore,
+    open_measurements,
+)
 from dsx.store.measurements.readings import (
     load_measurements,
     load_own,
@@ -20,4 +25,5 @@ __all__ = [
     "load_measurements",
     "load_own",
     "load_under",
+    "open_measurements",
 ]

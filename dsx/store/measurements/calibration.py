@@ -1,9 +1,11 @@
-"""References: what the sentinel takes on a device in calm moments, kept for all later numbers.
+"""Calibration of a device: the stored reference times of the reference workloads.
 
-A database keeps its own, so that its numbers stay comparable. One that has none yet takes that of
-this machine, which lies in the user's cache, so that numbers of several databases compare too.
+A database stores its own reference times, so that its measurements remain comparable. A new
+database copies those of this machine from the user's cache, so that measurements of several
+databases are comparable as well.
 """
 
+import functools
 import json
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -19,63 +21,67 @@ from dsx import files
 from dsx.errors import WorkFailed
 from dsx.files import open_regular
 from dsx.store.database.checked import damage
-from dsx.store.database.schema import SentinelRow
+from dsx.store.database.schema import ReferenceTimeRow
 from dsx.store.measurements.measurements import MeasurementStore
 
-FILE = "sentinel.json"
-LARGEST = 2**20
-"""Bytes of the file that are read at most; it has about 100 for each device and situation."""
+FILE = "reference_times.json"
+MAX_BYTES = 2**20
+"""Maximum size of the file that is read; it has about 100 bytes per device and situation."""
 Content = dict[str, dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]]
 _CONTENT = TypeAdapter(Content)
 
 
 class Calibration(MutableMapping[str, float]):
-    """Milliseconds by the sentinel's situation: the mapping that timings read and add to.
+    """Reference times in milliseconds by situation: the mapping that timings read and extend.
 
     Args:
-        engine: The database that knows them.
-        device: Fingerprint of this device.
-        memory: Where new ones go; None writes them to no database.
+        measurements: Measurements of this device, whose database holds the reference times. If it
+            is read only, new reference times are not written to it.
     """
 
-    def __init__(self, engine: Engine, device: str, measurements: MeasurementStore | None) -> None:
-        self._device, self._memory = device, measurements
-        self._machine = MachineReferenceTimes(device)
-        self._known = _stored(engine, device)
+    def __init__(self, measurements: MeasurementStore) -> None:
+        self._measurements = measurements
+        self._machine = MachineReferenceTimes(measurements.device)
+
+    @functools.cached_property
+    def _known(self) -> dict[str, float]:
+        """The stored reference times, loaded when they are first needed."""
+        return _stored(self._measurements.engine, self._measurements.device)
 
     def __getitem__(self, situation: str) -> float:
         if situation not in self._known:
-            self._learn(situation, self._machine[situation])
+            self._add(situation, self._machine[situation])
         return self._known[situation]
 
     def __setitem__(self, situation: str, milliseconds: float) -> None:
-        self._learn(situation, milliseconds)
+        self._add(situation, milliseconds)
         self._machine[situation] = milliseconds
 
-    def _learn(self, situation: str, milliseconds: float) -> None:
-        if self._memory is not None:
-            milliseconds = self._agreed(self._memory, situation, milliseconds)
+    def _add(self, situation: str, milliseconds: float) -> None:
+        if not self._measurements.read_only:
+            milliseconds = self._agreed(situation, milliseconds)
         self._known[situation] = milliseconds
 
-    def _agreed(self, measurements: MeasurementStore, situation: str, milliseconds: float) -> float:
-        """Store a reference unless another process was first; return the stored one."""
+    def _agreed(self, situation: str, milliseconds: float) -> float:
+        """Store a reference time unless another process was first; return the stored one."""
+        measurements, device = self._measurements, self._measurements.device
 
-        def row() -> SentinelRow:
-            return SentinelRow(device=self._device, situation=situation, milliseconds=milliseconds)
+        def row() -> ReferenceTimeRow:
+            return ReferenceTimeRow(device=device, situation=situation, milliseconds=milliseconds)
 
-        stored = _stored(measurements.engine, self._device)
+        stored = _stored(measurements.engine, device)
         if situation not in stored:
             if measurements.add_new(row()):
                 return milliseconds
-            stored = _stored(measurements.engine, self._device)
+            stored = _stored(measurements.engine, device)
         if situation not in stored:
             # The row is damaged.
             measurements.add_once(row())
-        # Numbers of one database compare, also of several machines of the same kind.
+        # All machines of one kind use the reference time of their database.
         return stored.get(situation, milliseconds)
 
     def __delitem__(self, situation: str) -> None:
-        raise TypeError("numbers were corrected with this reference; it is not forgotten")
+        raise TypeError("a reference time is not deleted: measurements were corrected with it")
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._machine, **self._known})
@@ -85,18 +91,18 @@ class Calibration(MutableMapping[str, float]):
 
 
 def _stored(engine: Engine, device: str) -> dict[str, float]:
-    """Read the references of a device; damaged ones are left out, and written over when needed."""
-    query = select(SentinelRow.situation, SentinelRow.milliseconds)
+    """Load the reference times of a device; damaged rows are skipped and replaced when needed."""
+    query = select(ReferenceTimeRow.situation, ReferenceTimeRow.milliseconds)
     with Session(engine) as session:
         return {
             row.situation: row.milliseconds
-            for row in session.execute(query.where(SentinelRow.device == device))
-            if not damage(SentinelRow.__table__, row._mapping)
+            for row in session.execute(query.where(ReferenceTimeRow.device == device))
+            if not damage(ReferenceTimeRow.__table__, row._mapping)
         }
 
 
 class MachineReferenceTimes(MutableMapping[str, float]):
-    """The references of this machine, in the user's cache.
+    """The reference times of this machine in the user's cache, by situation.
 
     Args:
         device: Fingerprint of this device.
@@ -113,10 +119,14 @@ class MachineReferenceTimes(MutableMapping[str, float]):
             content.setdefault(self._device, {})[situation] = milliseconds
 
     def __delitem__(self, situation: str) -> None:
-        raise TypeError("numbers were corrected with this reference; it is not forgotten")
+        raise TypeError("a reference time is not deleted: measurements were corrected with it")
 
-    def forget(self) -> dict[str, float]:
-        """Forget them all, and give them; databases keep theirs."""
+    def reset(self) -> dict[str, float]:
+        """Delete all reference times from the cache, but not from databases.
+
+        Returns:
+            The deleted reference times in milliseconds, by situation.
+        """
         with _changing() as content:
             return content.pop(self._device, {})
 
@@ -129,7 +139,7 @@ class MachineReferenceTimes(MutableMapping[str, float]):
 
 @contextmanager
 def _changing() -> Iterator[Content]:
-    """Read the file and write it at the end of the block, while other processes wait."""
+    """Read the file, and write it at the end of the block; other processes wait meanwhile."""
     file = _file()
     try:
         files.make_folder(file.parent)
@@ -145,12 +155,14 @@ def _read() -> Content:
     file = _file()
     try:
         with open_regular(file) as opened:
-            return _CONTENT.validate_json(opened.read(LARGEST))
+            return _CONTENT.validate_json(opened.read(MAX_BYTES))
     except FileNotFoundError:
         return {}
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise WorkFailed(f"{file} is damaged; delete it, it is measured anew: {problem}") from error
+        raise WorkFailed(
+            f"{file} is damaged (delete it; dsx measures its content again): {problem}"
+        ) from error
     except OSError as error:
         raise WorkFailed(f"{file} cannot be read: {error}") from error
 

@@ -1,6 +1,7 @@
-"""Memory: what was measured, found again by subject, metric, protocol and device."""
+"""Measurements, deployments and deployed forms of a device in a database."""
 
 import array
+import functools
 import hashlib
 import json
 import math
@@ -15,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from dsx.analysis import DeploymentFacts
 from dsx.conv.deploy import Choice
-from dsx.measure import Device, Measurement
+from dsx.measure import Device, Measurement, this_device
 from dsx.plain import canonical_hash
 from dsx.space import Design
 from dsx.store.database.checked import DamagedRow, damage
-from dsx.store.database.engine import transaction
+from dsx.store.database.engine import open_database, transaction
 from dsx.store.database.schema import (
     Base,
     DeploymentRow,
@@ -30,7 +31,7 @@ from dsx.store.database.schema import (
     ProtocolRow,
     now,
 )
-from dsx.store.database.server import repeated_if_lost
+from dsx.store.database.server import SERVER_SECONDS, repeated_if_lost
 from dsx.store.measurements.readings import usable
 
 FLUSH_SECONDS = 1.0
@@ -38,12 +39,12 @@ FLUSH_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The deployed network that a design runs as.
+    """The deployed network of a design.
 
     Args:
         subject: Id of the deployed network.
-        protocol: Id of the settings under which the design was deployed.
-        facts: Chosen forms, folded batch norms and counts.
+        protocol: Id of the protocol under which the design was deployed.
+        facts: Selected forms, folded batch norms and counts.
     """
 
     subject: str
@@ -55,29 +56,44 @@ class MeasurementStore:
     """The measurements of one device in one database.
 
     Args:
-        engine: The database; its tables exist.
-        device: Whose numbers are read and written.
+        engine: Engine of the database; its tables exist.
+        device: Device whose measurements are read and written.
+        read_only: Whether the database is opened for reading only.
     """
 
-    def __init__(self, engine: Engine, device: Device) -> None:
+    def __init__(self, engine: Engine, device: Device, read_only: bool = False) -> None:
         self.engine = engine
         self.device = device.fingerprint
+        self.read_only = read_only
         self._flushed = -math.inf
+        if read_only:
+            return
         facts = {name: getattr(device, name) for name in device.__dataclass_fields__}
         self.add_once(DeviceRow(fingerprint=self.device, facts=facts))
 
     def add_once(self, row: Base) -> None:
-        """Write a row; one with the same key is replaced."""
+        """Write a row, and replace a row with the same key.
+
+        Args:
+            row: Row of any table.
+        """
         try:
             self._merge(row)
         except IntegrityError:
-            # Another process wrote it after we had looked for it; now it is found.
+            # Another process added the row in the meantime; now it is found.
             self._merge(row)
         except DamagedRow:
             self._replace(row)
 
     def add_new(self, row: Base) -> bool:
-        """Write a row unless there is one with the same key; return whether it was written."""
+        """Write a row unless there is a row with the same key.
+
+        Args:
+            row: Row of any table.
+
+        Returns:
+            Whether the row was written.
+        """
         try:
             with Session(self.engine) as session, session.begin():
                 session.add(row)
@@ -90,7 +106,7 @@ class MeasurementStore:
             session.merge(row)
 
     def _replace(self, row: Base) -> None:
-        """Write a row over one that cannot be read."""
+        """Replace a row that cannot be read."""
         table = type(row).__table__
         values = {column.name: getattr(row, column.name) for column in table.columns}
         keys = [column == values[column.name] for column in table.primary_key]
@@ -98,16 +114,16 @@ class MeasurementStore:
             session.execute(update(type(row)).where(*keys).values(**values))
 
     def facts(self, device: str) -> dict[str, Any]:
-        """Give what is known of a device.
+        """Load the properties of a device.
 
         Args:
-            device: Its fingerprint.
+            device: Fingerprint of the device.
 
         Returns:
-            Its facts, by name.
+            Property by name.
 
         Raises:
-            DamagedRow: If the database does not know it.
+            DamagedRow: If the database has no row of the device.
         """
         with Session(self.engine) as session:
             row = session.get(DeviceRow, device)
@@ -116,10 +132,10 @@ class MeasurementStore:
         return row.facts
 
     def add_design(self, design: Design, description: str) -> None:
-        """Write down a design.
+        """Store a design.
 
         Args:
-            design: Any design.
+            design: The design.
             description: Description of the design.
         """
         self.add_once(
@@ -133,14 +149,14 @@ class MeasurementStore:
         )
 
     def add_protocol(self, name: str, settings: Mapping[str, Any]) -> str:
-        """Write down how a metric is measured.
+        """Store the protocol of a metric.
 
         Args:
-            name: Of the metric.
-            settings: What its numbers depend on, as plain JSON values.
+            name: Name of the metric.
+            settings: Settings on which the measurements depend, as plain JSON values.
 
         Returns:
-            The protocol's id.
+            The protocol id.
         """
         settings = {"metric": name, **settings}
         protocol = canonical_hash(settings)
@@ -148,15 +164,15 @@ class MeasurementStore:
         return protocol
 
     def find(self, subject: str, metric: str, protocol: str) -> Measurement | None:
-        """Look a number up.
+        """Find the newest measurement on this device.
 
         Args:
-            subject: Id of the deployed network for a timed metric, else of the design.
+            subject: Id of the deployed network for a timed metric, else the design id.
             metric: Name of the metric.
             protocol: Protocol id.
 
         Returns:
-            The newest measurement on this device, if there is one that is not damaged.
+            The measurement; None if there is no undamaged one.
         """
         row = MeasurementRow
         query = (
@@ -193,14 +209,14 @@ class MeasurementStore:
         )
 
     def deployed(self, design: str, protocol: str) -> str | None:
-        """Look up which deployed network a design runs as on this device.
+        """Find the deployed network of a design on this device.
 
         Args:
             design: Design id.
-            protocol: Id of the settings under which it is deployed.
+            protocol: Id of the protocol under which the design is deployed.
 
         Returns:
-            The id of the deployed network, if the design was deployed before.
+            Id of the deployed network; None if the design has not been deployed yet.
         """
         with Session(self.engine) as session:
             try:
@@ -211,12 +227,12 @@ class MeasurementStore:
             return None if row is None else row.subject
 
     def add_deployment(self, design: str, timed_as: str, deployment: Deployment) -> None:
-        """Store which deployed network a design runs as, in place of an earlier deployment.
+        """Store the deployed network of a design, and replace an earlier deployment.
 
         Args:
             design: Design id.
-            timed_as: Id of the protocol of the network's readings, of which there must be one.
-            deployment: The deployment.
+            timed_as: Id of the protocol of the readings of the deployed network, which must exist.
+            deployment: Deployed network of the design.
         """
         self.add_once(DeploymentRow(**self._deployment(design, timed_as, deployment)))
 
@@ -238,21 +254,22 @@ class MeasurementStore:
         reading: Measurement,
         deployment: Deployment | None = None,
     ) -> Measurement:
-        """Commit a measurement, which no end of this process can undo afterwards.
+        """Commit a measurement, which is then safe from the end of this process.
 
-        If the measurement took longer than a second, a power cut cannot undo it either; of quicker
-        ones it may undo those of the last second. A server that goes away is waited for.
+        A measurement that took longer than a second is also safe from a power failure; shorter
+        measurements of the last second are not. If the server is unreachable, this method waits.
 
         Args:
             design: Design id.
             metric: Name of the metric.
             protocol: Protocol id.
             reading: The measurement.
-            deployment: For a timed metric what was timed. It is stored in the same transaction,
-                so that no design refers to a deployed network without a reading.
+            deployment: Deployed network that was timed; None if the metric is not timed. It is
+                stored in the same transaction, so that no design refers to a deployed network
+                without a reading.
 
         Returns:
-            The measurement as it is stored.
+            The measurement with its stored identification and time.
         """
         row: dict[str, Any] = {
             "design": design,
@@ -280,9 +297,9 @@ class MeasurementStore:
     def _add(
         self, row: Mapping[str, Any], deployed: Mapping[str, Any] | None, durable: bool
     ) -> None:
-        """Write a measurement and the deployment that was measured in one transaction."""
+        """Write a measurement and the timed deployment in one transaction."""
         named = ("design", "metric", "protocol", "device", "measured_at")
-        # The connection may have broken after the commit, but before its answer.
+        # The connection may have broken between the commit and its confirmation.
         written = select(MeasurementRow.id).filter_by(**{name: row[name] for name in named})
         for last in (False, True):
             try:
@@ -290,7 +307,7 @@ class MeasurementStore:
                     if session.scalar(written) is None:
                         session.add(MeasurementRow(**row))
                         if deployed is not None:
-                            # Not merged, since that reads the stored row, which may be damaged.
+                            # Not merged, since merging reads the stored row, which may be damaged.
                             key = {
                                 name: deployed[name] for name in ("design", "protocol", "device")
                             }
@@ -304,23 +321,43 @@ class MeasurementStore:
                 return
 
 
-class FormCache(MutableMapping[str, Choice]):
-    """The deployed forms chosen on a device: the mapping that `deploy` reads and adds to.
+def open_measurements(storage: str, patience: float = SERVER_SECONDS) -> MeasurementStore:
+    """Open a database for measurements on this device; it is created if it does not exist.
 
     Args:
-        engine: The database that knows them.
-        device: Fingerprint of the device.
-        memory: Where new ones go; None keeps them in this object only.
+        storage: SQLAlchemy URL of the database.
+        patience: Seconds to wait for a database server that becomes unreachable.
+
+    Returns:
+        The measurements of this device.
+
+    Raises:
+        StorageError: If the database cannot be opened.
+    """
+    return MeasurementStore(open_database(storage, True, patience), this_device())
+
+
+class FormCache(MutableMapping[str, Choice]):
+    """The deployed forms selected on a device: the mapping that `deploy` reads and extends.
+
+    Args:
+        measurements: Measurements of the device, whose database holds the forms. If it is read
+            only, new forms are kept in this object.
     """
 
-    def __init__(self, engine: Engine, device: str, measurements: MeasurementStore | None) -> None:
-        self._memory = measurements
+    def __init__(self, measurements: MeasurementStore) -> None:
+        self._measurements = measurements
+
+    @functools.cached_property
+    def _choices(self) -> dict[str, Choice]:
+        """The stored forms, loaded when they are first needed."""
+        store = self._measurements
         query = select(FormRow.situation, FormRow.form, FormRow.seconds)
-        with Session(engine) as session:
-            self._choices = {
+        with Session(store.engine) as session:
+            return {
                 row.situation: Choice(form=row.form, seconds=row.seconds)
-                for row in session.execute(query.where(FormRow.device == device))
-                # What is left out is selected by timing once more, and written over.
+                for row in session.execute(query.where(FormRow.device == store.device))
+                # The form of a damaged row is selected again, which replaces the row.
                 if not damage(FormRow.__table__, row._mapping)
             }
 
@@ -329,11 +366,11 @@ class FormCache(MutableMapping[str, Choice]):
 
     def __setitem__(self, situation: str, choice: Choice) -> None:
         self._choices[_key(situation)] = choice
-        if self._memory is None:
+        if self._measurements.read_only:
             return
-        self._memory.add_once(
+        self._measurements.add_once(
             FormRow(
-                device=self._memory.device,
+                device=self._measurements.device,
                 situation=_key(situation),
                 facts=json.loads(situation),
                 form=choice.form,
@@ -342,7 +379,7 @@ class FormCache(MutableMapping[str, Choice]):
         )
 
     def __delitem__(self, situation: str) -> None:
-        raise TypeError("a measured choice is not forgotten")
+        raise TypeError("a selected form is not deleted")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._choices)

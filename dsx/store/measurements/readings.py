@@ -1,4 +1,4 @@
-"""Readings: what is stored of a study's designs, under its protocols and those of other seeds."""
+"""Stored readings of the designs of a study, including those of other training seeds."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Engine, Select, Subquery, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Estimate, Measurement, number_of, pool_all
+from dsx.analysis import Estimate, Measurement, aggregate_all, row_number
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
@@ -16,10 +16,10 @@ SAMPLE_BYTES = 4
 
 
 class Readings(defaultdict[str, defaultdict[str, list[Measurement]]]):
-    """Design id and device to the readings, the newest last; none where nothing was measured.
+    """Readings by design id and device, newest last; empty for a design without readings.
 
     Attributes:
-        damaged: Row numbers of the readings that were left out because they cannot be used.
+        damaged: Row numbers of the readings that are excluded because they are damaged.
     """
 
     def __init__(self) -> None:
@@ -28,46 +28,46 @@ class Readings(defaultdict[str, defaultdict[str, list[Measurement]]]):
 
 
 def load_readings(session: Session, study: StudyRow) -> Readings:
-    """Read what was measured of the designs that a study drew, on any device.
+    """Load the readings of the sampled designs of a study on all devices.
 
     Args:
-        session: Of the database.
-        study: The study.
+        session: Session of the database.
+        study: Row of the study.
 
     Returns:
-        The readings under protocols of the study's families. Those of a deployed network are
-        listed for each design that runs as it, not only for the one they were taken for.
+        The readings under the protocols of the study with any training seed. Those of a deployed
+        network are listed for each design with this deployed network.
     """
     protocols = _protocols(session, study)
-    return _stored(session, _counting(protocols, _drawn(study)), protocols)
+    return _stored(session, _applicable(protocols, _sampled(study)), protocols)
 
 
 def load_under(engine: Engine, protocols: Collection[str]) -> Readings:
-    """Read what was measured under some protocols, of whatever study or of none.
+    """Load the readings under some protocols, regardless of studies.
 
     Args:
-        engine: The database.
-        protocols: Their ids.
+        engine: Engine of the database.
+        protocols: Ids of the protocols.
 
     Returns:
-        The readings, of all devices.
+        The readings on all devices.
     """
     with Session(engine) as session:
         rows = session.scalars(select(ProtocolRow).where(ProtocolRow.id.in_(protocols)))
-        return _stored(session, _counting(protocols), {row.id: row for row in rows})
+        return _stored(session, _applicable(protocols), {row.id: row for row in rows})
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeployedAs:
-    """Deployed network of a design on a device.
+    """The deployed network of a design on a device.
 
     Args:
         subject: Id of the deployed network.
-        forms: Form of each convolution that has a choice, by name.
-        params: Numbers that the network holds; None where they were not counted.
-        flops: Multiply-adds of the network; None where they were not counted.
-        folded: Batch norms folded into a convolution.
-        unfolded: Batch norms that the deployed network still computes.
+        forms: Deployed form by name of the convolution, for those with a choice.
+        params: Number of stored values of the network; None if they were not counted.
+        flops: Number of multiply-adds of the network; None if they were not counted.
+        folded: Number of batch norms that are folded into a convolution.
+        unfolded: Number of batch norms that the deployed network still computes.
     """
 
     subject: str
@@ -79,28 +79,28 @@ class DeployedAs:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Flops and params of the deployed network by metric, as far as they are known."""
-        known = {"flops": self.flops, "params": self.params}
-        return {name: number for name, number in known.items() if number is not None}
+        """FLOPs and parameters of the deployed network by metric, without unknown ones."""
+        counts = {"flops": self.flops, "params": self.params}
+        return {name: number for name, number in counts.items() if number is not None}
 
 
 def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], DeployedAs]:
-    """Read what the designs that a study drew run as.
+    """Load the deployed networks of the sampled designs of a study.
 
     Args:
         session: Session of the database.
-        study: The study.
+        study: Row of the study.
 
     Returns:
-        Design id and device to the deployed network.
+        Deployed network by design id and device.
     """
-    # Those of the study's own training come last, in place of those of other seeds.
+    # Sorted so that those of the training of the study replace those of other seeds.
     own = set(_own(study))
     row = DeploymentRow
     rows = session.execute(
         select(row.design, row.device, row.protocol, row.subject, row.facts)
         .where(DeploymentRow.protocol.in_(_protocols(session, study)))
-        .where(DeploymentRow.design.in_(_drawn(study)))
+        .where(DeploymentRow.design.in_(_sampled(study)))
     )
     return {
         (row.design, row.device): DeployedAs(
@@ -116,18 +116,18 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
     }
 
 
-def _drawn(study: StudyRow) -> Select[Any]:
+def _sampled(study: StudyRow) -> Select[Any]:
     return select(TrialRow.design).where(TrialRow.study == study.name)
 
 
-def _counting(
+def _applicable(
     protocols: Collection[str], designs: Select[Any] | None = None
 ) -> CompoundSelect[Any]:
-    """Ask which readings count for which design (`of`), and under which protocol (`under`).
+    """Select which readings apply to which design (`of`) and protocol (`under`).
 
     Args:
         protocols: Ids of the protocols.
-        designs: Ids of the designs; None for all.
+        designs: Query for the ids of the designs; None for all designs.
     """
     row, deployed = MeasurementRow, DeploymentRow
     own = select(row.id, row.design.label("of"), row.protocol.label("under")).where(
@@ -151,7 +151,7 @@ def _counting(
 
 
 def _without_samples(counts: Subquery) -> Select[Any]:
-    """Ask for readings without their samples, which are most of the bytes and seldom needed."""
+    """Select readings without their samples, which are large and rarely needed."""
     row = MeasurementRow
     query = select(
         *(counts.c.of, counts.c.under, row.id, row.subject, row.metric, row.protocol),
@@ -162,18 +162,18 @@ def _without_samples(counts: Subquery) -> Select[Any]:
 
 
 def _stored(
-    session: Session, counting: CompoundSelect[Any], protocols: Mapping[str, ProtocolRow]
+    session: Session, applicable: CompoundSelect[Any], protocols: Mapping[str, ProtocolRow]
 ) -> Readings:
-    # Parsed once a protocol, not once a reading.
-    depends = {name: (row.seed, row.learned) for name, row in protocols.items()}
+    # Parsed once per protocol rather than once per reading.
+    training = {name: (row.seed, row.learned) for name, row in protocols.items()}
     found = Readings()
-    row, counts = MeasurementRow, counting.subquery()
+    row, counts = MeasurementRow, applicable.subquery()
     query = _without_samples(counts).add_columns((row.subject != row.design).label("deployed"))
     for stored in session.execute(query):
         if not usable(stored._mapping):
             found.damaged.append(stored.id)
             continue
-        seed, learned = depends[stored.under]
+        seed, learned = training[stored.under]
         reading = Measurement(
             value=stored.value,
             low=stored.low,
@@ -186,7 +186,7 @@ def _stored(
             protocol=stored.protocol,
             device=stored.device,
             seed=seed,
-            # The id of a deployed network covers its shapes, so no training is involved.
+            # The id of a deployed network covers its shapes and is independent of the training.
             learned=learned and not stored.deployed,
             measured_at=stored.measured_at,
             sample_count=stored.bytes // SAMPLE_BYTES,
@@ -199,15 +199,15 @@ def usable(row: Mapping[Any, Any]) -> bool:
     """Check whether a stored reading can be used.
 
     Args:
-        row: Its values by the name of their column, and its samples or, as `bytes`, their length.
+        row: Values of the row by column name, including the samples or their length as `bytes`.
 
     Returns:
-        False if a value is missing, not finite or of another type, the interval does not contain
-        the value, or the samples are not whole numbers of 4 bytes.
+        False if a value is missing, not finite or of another type, if the interval does not contain
+        the value, or if the length of the samples is not a multiple of 4 bytes.
     """
     if damage(MeasurementRow.__table__, row):
         return False
-    # Of samples that are NULL the database knows no length.
+    # The length of samples that are NULL is NULL.
     length = row["bytes"] if "bytes" in row else len(row["samples"])
     if length is None or length % SAMPLE_BYTES:
         return False
@@ -215,39 +215,39 @@ def usable(row: Mapping[Any, Any]) -> bool:
 
 
 def load_measurements(engine: Engine, study: StudyRow) -> list[Measurement]:
-    """Load every measurement of a study's designs, in the order in which they were stored.
+    """Load all measurements of the designs of a study.
 
     Args:
-        engine: The database.
-        study: The study.
+        engine: Engine of the database.
+        study: Row of the study.
 
     Returns:
-        The measurements of all devices, without their samples.
+        The measurements on all devices without samples, in the order in which they were stored.
     """
     with Session(engine) as session:
         readings = load_readings(session, study)
     found = [one for of in readings.values() for each in of.values() for one in each]
-    return sorted(found, key=number_of)
+    return sorted(found, key=row_number)
 
 
 def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Estimate]:
-    """Read the numbers that a study's own training gave of a design: those of its weights.
+    """Load the estimates of a design for its stored weights, from the training of the study.
 
     Args:
-        engine: The database.
-        study: The study.
+        engine: Engine of the database.
+        study: Row of the study.
         design: Design id.
-        device: Fingerprint of the device that measured it.
+        device: Fingerprint of the device of the measurements.
 
     Returns:
-        Metric to number under the study's own protocol, not those of other seeds.
+        Estimate by metric under the protocols of the study, without other training seeds.
     """
     readings = load_under(engine, _own(study))
     of_device = {one: of[device] for one, of in readings.items() if device in of}
     if design not in of_device:
         return {}
     units = {metric: facts["unit"] for metric, facts in study.metrics.items()}
-    return pool_all(of_device, units)[design]
+    return aggregate_all(of_device, units)[design]
 
 
 def _own(study: StudyRow) -> list[str]:
@@ -256,7 +256,7 @@ def _own(study: StudyRow) -> list[str]:
 
 
 def _protocols(session: Session, study: StudyRow) -> dict[str, ProtocolRow]:
-    """Find a study's protocols, and those that differ from one of them in the training seed."""
+    """Load the protocols of a study and those that differ only in the training seed."""
     own = set(_own(study))
     rows = session.scalars(select(ProtocolRow).where(ProtocolRow.metric.in_(study.metrics))).all()
     families = {row.family for row in rows if row.id in own}

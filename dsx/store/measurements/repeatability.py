@@ -1,8 +1,8 @@
-"""A/A check: whether repeated readings of the same deployed network agree with each other.
+"""A/A check: agreement of repeated readings of the same deployed network.
 
-Nothing differs between two such readings but the moment, so their 95 % intervals should allow for
-the difference in about 95 of 100 pairs. Where fewer agree, intervals of this device promise too
-much, and differences between designs mean less than they seem to.
+Two such readings differ only in the time at which they were taken, so that their difference should
+be within their 95 % intervals in about 95 of 100 pairs. If fewer pairs agree, the intervals on this
+device are too narrow, and differences between designs are less significant than they appear.
 """
 
 import itertools
@@ -26,9 +26,9 @@ class Agreement:
     Args:
         networks: Number of deployed networks with several readings.
         pairs: Number of pairs of readings of the same network, none of them flagged.
-        agreeing: Number of these pairs whose difference the intervals allow for.
+        agreeing: Number of these pairs whose difference is within the intervals.
         flagged_pairs: Number of pairs with a flagged reading.
-        flagged_agreeing: Number of these pairs whose difference the intervals allow for.
+        flagged_agreeing: Number of these pairs whose difference is within the intervals.
     """
 
     networks: int = 0
@@ -48,51 +48,56 @@ class Agreement:
                 "deployed network, all of them with a flagged reading, agree within their 95 % "
                 "intervals"
             )
-        said = f"{self.agreeing} of {self.pairs} pairs of readings of the same deployed network "
-        said += "agree within their 95 % intervals"
+        result = f"{self.agreeing} of {self.pairs} pairs of readings of the same deployed network "
+        result += "agree within their 95 % intervals"
         if not self.flagged_pairs:
-            return said
-        return f"{said}; with a flagged reading {self.flagged_agreeing} of {self.flagged_pairs}"
+            return result
+        return f"{result}; with a flagged reading {self.flagged_agreeing} of {self.flagged_pairs}"
 
 
 def agreement(networks: Sequence[Sequence[Measurement]]) -> Agreement:
     """Compare all pairs of readings of each deployed network.
 
     Args:
-        networks: Readings of each, under one protocol on one device.
+        networks: Readings of each deployed network, under one protocol on one device.
 
     Returns:
         The counts.
     """
     pairs = [pair for readings in networks for pair in itertools.combinations(readings, 2)]
-    calm = [pair for pair in pairs if not any(reading.flagged for reading in pair)]
-    agreeing = sum(agree(*pair) for pair in calm)
+    unflagged = [pair for pair in pairs if not any(reading.flagged for reading in pair)]
+    agreeing = sum(agree(*pair) for pair in unflagged)
     return Agreement(
         networks=sum(len(readings) > 1 for readings in networks),
-        pairs=len(calm),
+        pairs=len(unflagged),
         agreeing=agreeing,
-        flagged_pairs=len(pairs) - len(calm),
+        flagged_pairs=len(pairs) - len(unflagged),
         flagged_agreeing=sum(agree(*pair) for pair in pairs) - agreeing,
     )
 
 
 def agree(one: Measurement, other: Measurement) -> bool:
-    """Check whether zero lies in the 95 % interval of the difference of two readings."""
+    """Check whether the 95 % interval of the difference of two readings contains zero.
+
+    Args:
+        one: A reading.
+        other: Another reading of the same deployed network.
+    """
     lower, upper = sorted((one, other), key=lambda reading: reading.value)
-    room = math.hypot(lower.high - lower.value, upper.value - upper.low)
-    return upper.value - lower.value <= room
+    margin = math.hypot(lower.high - lower.value, upper.value - upper.low)
+    return upper.value - lower.value <= margin
 
 
 def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -> Agreement:
-    """Check the stored readings of a device.
+    """Load the readings of a device, and compare those of the same deployed network.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         device: Fingerprint of the device.
-        study: A study whose designs are checked; None for all that the database holds.
+        study: Row of the study whose designs are checked; None for all designs of the database.
 
     Returns:
-        The result over all timed metrics that have samples, without damaged readings.
+        The result over all timed metrics with samples, without damaged readings.
     """
     row = MeasurementRow
     query = (
@@ -105,8 +110,8 @@ def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -
     )
     if study is not None:
         own = [facts["protocol"] for facts in study.metrics.values()]
-        drawn = select(TrialRow.design).where(TrialRow.study == study.name)
-        deployed = select(DeploymentRow.subject).where(DeploymentRow.design.in_(drawn))
+        sampled = select(TrialRow.design).where(TrialRow.study == study.name)
+        deployed = select(DeploymentRow.subject).where(DeploymentRow.design.in_(sampled))
         query = query.where(row.protocol.in_(own), row.subject.in_(deployed))
     found: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     with Session(engine) as session:

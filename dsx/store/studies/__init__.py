@@ -3,9 +3,11 @@
 from dsx.store.studies.failed_trials import FailedStudy, FailedTrial, load_failed
 from dsx.store.studies.names import check_study_name
 from dsx.store.studies.provenance import unfolded_words
-from dsx.store.studies.proxies import Proxy, ProxyReport, load_proxies
-from dsx.store.studies.read import find_study, front, load_front, load_values
+from dsx.store.studies.proxies import Proxy, ProxyReport, load_proxies, proxies_of
+from dsx.store.studies.read import front, load_front, load_values
+from dsx.store.studies.results import StudyResults, load_results
 from dsx.store.studies.studies import StudyLine, list_studies
+from dsx.store.studies.study import Study, find_study
 from dsx.store.studies.study_rows import (
     add_study,
     delete_study,
@@ -24,7 +26,9 @@ __all__ = [
     "Outcome",
     "Proxy",
     "ProxyReport",
+    "Study",
     "StudyLine",
+    "StudyResults",
     "Trials",
     "add_study",
     "check_study_name",
@@ -38,9 +42,11 @@ __all__ = [
     "load_front",
     "load_measured",
     "load_proxies",
+    "load_results",
     "load_spec",
     "load_study",
     "load_values",
+    "proxies_of",
     "set_reference",
     "unfolded_words",
 ]

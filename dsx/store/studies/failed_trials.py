@@ -1,15 +1,15 @@
-"""Read the failed trials of studies from a database, with their tracebacks."""
+"""Failed trials of studies, with their tracebacks."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Reason, grouped
+from dsx.analysis import Reason, TrialState, grouped
 from dsx.store.database.checked import damage
-from dsx.store.database.schema import FAILED, DesignRow, StudyRow, TrialDetailRow, TrialRow
+from dsx.store.database.schema import DesignRow, StudyRow, TrialDetailRow, TrialRow
 from dsx.store.studies.outcomes import read_details, read_trials, slot_names
-from dsx.store.studies.read import find_study, named_studies
+from dsx.store.studies.study import find_study, named_studies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +35,11 @@ class FailedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class FailedStudy:
-    """The failed trials of one study, those of the baseline among them.
+    """The failed trials of one study, including those of the baseline.
 
     Attributes:
         name: Name of the study.
-        trials: The trials in the order of their numbers.
+        trials: Failed trials in the order of their numbers.
         reasons: Reasons of the trials, the most common first.
     """
 
@@ -49,14 +49,14 @@ class FailedStudy:
 
 
 def load_failed(engine: Engine, name: str | None) -> list[FailedStudy]:
-    """Read the failed trials of one study or of all studies.
+    """Load the failed trials of one study or of all studies.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study; None for all studies.
 
     Returns:
-        The studies, the newest last.
+        The studies, newest last.
 
     Raises:
         StorageError: If there is no such study.
@@ -69,7 +69,7 @@ def load_failed(engine: Engine, name: str | None) -> list[FailedStudy]:
 
 def _failed(session: Session, study: StudyRow) -> FailedStudy:
     rows, _ = read_trials(session, study.name)
-    failed = [row for row in rows if row.state == FAILED]
+    failed = [row for row in rows if row.state == TrialState.FAILED]
     descriptions = _descriptions(session, study.name)
     tracebacks = read_details(session, study.name, TrialDetailRow.traceback)
     trials = tuple(
@@ -90,7 +90,9 @@ def _failed(session: Session, study: StudyRow) -> FailedStudy:
 
 
 def _descriptions(session: Session, study: str) -> dict[str, str]:
-    failed = select(TrialRow.design).where(TrialRow.study == study, TrialRow.state == FAILED)
+    failed = select(TrialRow.design).where(
+        TrialRow.study == study, TrialRow.state == TrialState.FAILED
+    )
     query = select(DesignRow.id, DesignRow.description).where(DesignRow.id.in_(failed))
     return {
         row.id: row.description

@@ -11,7 +11,7 @@ ENDINGS = ".lock", ".db", ".db-wal", ".db-shm", ".db-journal"
 
 
 def check_study_name(name: str, where: str = "") -> None:
-    """Refuse what cannot be the name of a study.
+    """Check the name of a study.
 
     Args:
         name: Name of a study.

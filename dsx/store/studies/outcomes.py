@@ -1,4 +1,4 @@
-"""Reader of the outcomes of the trials of a study, and of their reasons."""
+"""Outcomes of the trials of a study, with their reasons."""
 
 from collections import Counter, defaultdict
 from typing import Any, NamedTuple
@@ -6,12 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Outcomes, Reason, grouped, most_common
+from dsx.analysis import Outcomes, Reason, TrialState, grouped, most_common
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import (
-    COMPLETE,
-    FAILED,
-    REJECTED,
     DesignRow,
     StudyRow,
     TrialDetailRow,
@@ -24,45 +21,49 @@ class ReadTrial(NamedTuple):
 
     Attributes:
         number: Number of the trial.
-        design: Id of its design; None if the design is lost.
+        design: Id of the design; None if the design is lost.
         state: State of the trial.
-        reason: Reason of that state in one line; may be empty.
+        reason: Reason of the state in one line; may be empty.
     """
 
     number: int
     design: str | None
-    state: str
+    state: TrialState
     reason: str
 
 
 def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
-    """Count the trials of a study by their outcome, and by its reason.
+    """Count the trials of a study by outcome and reason.
 
     Args:
-        session: A session of the database.
+        session: Session of the database.
         study: The study.
 
     Returns:
-        The counts. Trials whose row is damaged are counted as such and otherwise left out.
+        The counts. Trials with a damaged row are counted only as damaged.
     """
     rows, damaged = read_trials(session, study.name)
-    ended = [row for row in rows if row.state in (COMPLETE, REJECTED, FAILED)]
+    ended = [
+        row
+        for row in rows
+        if row.state in (TrialState.COMPLETE, TrialState.REJECTED, TrialState.FAILED)
+    ]
     candidates = [row for row in ended if row.design != study.baseline]
     states = Counter(row.state for row in candidates)
     known = {row.number for row in candidates}
     violations: dict[str, list[int]] = defaultdict(list)
-    violating = {row.number for row in candidates if row.state == REJECTED}
+    violating = {row.number for row in candidates if row.state == TrialState.REJECTED}
     for number, violated in read_details(session, study.name, TrialDetailRow.violations).items():
         if number in known and violated:
             violating.add(number)
             for name in violated:
                 violations[name].append(number)
-    failed = [(row.number, row.reason) for row in candidates if row.state == FAILED]
+    failed = [(row.number, row.reason) for row in candidates if row.state == TrialState.FAILED]
     return Outcomes(
         counts=Counter(row.state for row in rows),
-        complete=states[COMPLETE],
-        rejected=states[REJECTED],
-        failed=states[FAILED],
+        complete=states[TrialState.COMPLETE],
+        rejected=states[TrialState.REJECTED],
+        failed=states[TrialState.FAILED],
         violating=len(violating),
         failures=grouped(failed, slot_names(session, study)),
         violations=most_common(
@@ -74,20 +75,28 @@ def load_outcomes(session: Session, study: StudyRow) -> Outcomes:
 
 
 def slot_names(session: Session, study: StudyRow) -> tuple[str, ...]:
-    """Return the names of the slots of a study's network, as far as they can be read."""
+    """Return the names of the slots of the network of a study.
+
+    Args:
+        session: Session of the database.
+        study: Row of the study.
+
+    Returns:
+        The names; empty if the row of the baseline is damaged.
+    """
     spec = session.scalar(select(DesignRow.spec).where(DesignRow.id == study.baseline))
     return tuple(spec) if isinstance(spec, dict) else ()
 
 
 def read_trials(session: Session, study: str) -> tuple[list[ReadTrial], int]:
-    """Read the trials of a study.
+    """Load the trials of a study.
 
     Args:
-        session: A session of the database.
+        session: Session of the database.
         study: Name of the study.
 
     Returns:
-        The trials in order, and the number of trials that are left out because their row is
+        The trials in order, and the number of trials that are excluded because their row is
         damaged.
     """
     row = TrialRow
@@ -98,15 +107,15 @@ def read_trials(session: Session, study: str) -> tuple[list[ReadTrial], int]:
 
 
 def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
-    """Read a column of the details of trials.
+    """Load a column of the details of the trials of a study.
 
     Args:
-        session: A session of the database.
+        session: Session of the database.
         study: Name of the study.
-        column: The column of `TrialDetailRow`.
+        column: Column of `TrialDetailRow`.
 
     Returns:
-        Number of a trial to the value of the column, as far as a value is stored.
+        Value of the column by number of the trial, for trials with details.
     """
     row = TrialDetailRow
     found = session.execute(
@@ -116,8 +125,8 @@ def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
 
 
 def _baseline_failure(ended: list[ReadTrial], baseline: str) -> str:
-    """Return the reason of the last failure of a baseline that is not measured."""
+    """Return the reason of the last failure of a baseline that was never completed."""
     own = [row for row in ended if row.design == baseline]
-    if not own or any(row.state == COMPLETE for row in own):
+    if not own or any(row.state == TrialState.COMPLETE for row in own):
         return ""
     return str(own[-1].reason)

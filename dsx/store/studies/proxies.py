@@ -1,4 +1,4 @@
-"""Proxies: how well counted numbers stand for measured ones, over the designs of a study."""
+"""Proxies: how well cheap metrics predict the ranking of designs by expensive metrics."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from dsx.analysis import (
     MetricKind,
     Numbers,
     Pairs,
+    Provenance,
     agreement,
     ceiling,
     pairs,
@@ -22,27 +23,30 @@ from dsx.analysis import (
 from dsx.errors import StorageError
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import MeasurementRow, StudyRow
-from dsx.store.studies.read import find_study, load_front, load_values
+from dsx.store.studies.read import load_front, load_values
+from dsx.store.studies.results import StudyResults
+from dsx.store.studies.study import Study
 
-LEAST = 3
-"""Fewer designs have no order to speak of."""
+MIN_DESIGNS = 3
+"""Minimum number of designs for a comparison of rankings."""
 
-Numbered = Mapping[str, Mapping[str, Estimate]]
-"""Design id to its numbers, by metric."""
+Estimates = Mapping[str, Mapping[str, Estimate]]
+"""Estimates by design id and metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """How well one metric stands for another.
+    """A proxy metric, compared with the metric that it predicts.
 
     Args:
-        name: The metric that is cheap to know.
-        target: The metric that it stands for.
-        designs: How many designs have both.
-        constant: Which of the two is the same for all designs; empty if neither is.
-        agreement: Of their orders; None where one is constant.
-        pairs: Of designs that the target tells apart; None where one is constant.
-        ceiling: The tau that two measurements of the target would reach; None where one is
+        name: Name of the proxy metric.
+        target: Name of the predicted metric.
+        designs: Number of designs with both metrics.
+        constant: Metric whose value is equal for all designs; empty if there is none.
+        agreement: Rank correlation of the two metrics; None if one of them is constant.
+        pairs: Pairs of designs with a significant difference of the target; None if one of the
+            metrics is constant.
+        ceiling: Expected tau of two measurements of the target; None if one of the metrics is
             constant.
     """
 
@@ -56,7 +60,7 @@ class Proxy:
 
     @property
     def misordered(self) -> float | None:
-        """The share of the pairs told apart that the proxy orders wrongly; None of no pairs."""
+        """The share of the significant pairs that the proxy orders wrongly; None without pairs."""
         if self.pairs is None or not self.pairs.decided:
             return None
         return self.pairs.misordered / self.pairs.decided
@@ -64,58 +68,87 @@ class Proxy:
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyReport:
-    """What the counted numbers of a study are worth on its device.
+    """The proxy metrics of a study, compared with the metrics that they predict on its device.
 
     Args:
-        front: The study's front.
-        numbers: Of every design that was drawn, also of those that were rejected or failed.
-        proxies: Each pair of metrics that enough designs have.
-        unknown_operators: What the operator counter met in the baseline and did not know: name to
-            how many times.
+        front: Front of the study.
+        numbers: Estimates of all sampled designs, including rejected and failed ones.
+        proxies: All pairs of proxy and target that enough designs have.
+        unknown_operators: Number of occurrences in the baseline of each operator that the operator
+            counter does not know.
     """
 
     front: Front
-    numbers: Numbered
+    numbers: Estimates
     proxies: tuple[Proxy, ...]
     unknown_operators: Mapping[str, int] = field(default_factory=dict)
 
     def points(self, proxy: Proxy) -> dict[str, tuple[Estimate, Estimate]]:
-        """Give the designs that have both numbers: design id to proxy and target."""
+        """Return the estimates of the designs that have both metrics of a proxy.
+
+        Args:
+            proxy: The proxy.
+
+        Returns:
+            Estimates of proxy and target by design id.
+        """
         return _points(self.numbers, proxy.name, proxy.target)
 
 
-def load_proxies(engine: Engine, name: str | None) -> ProxyReport:
-    """Compare the orders in which metrics put the designs of a study.
+def load_proxies(study: Study) -> ProxyReport:
+    """Compare the rankings of the designs of a study by different metrics.
 
     Args:
-        engine: The database.
-        name: Of the study; None for the newest one.
+        study: The study.
 
     Returns:
         The report.
 
     Raises:
-        StorageError: If there is no such study, or too few of its designs were measured.
+        StorageError: If too few designs were measured.
     """
-    study = find_study(engine, name)
-    numbers, front = load_values(engine, study), load_front(engine, study.name)
+    numbers, front = load_values(study), load_front(study)
     return ProxyReport(
         front=front,
         numbers=numbers,
-        proxies=compare(numbers, front.kinds, study.name),
-        unknown_operators=_unknown_operators(engine, study),
+        proxies=compare(numbers, front.kinds, front.study),
+        unknown_operators=_unknown_operators(study.engine, study.row),
     )
 
 
-def stand_ins(kinds: Mapping[str, MetricKind]) -> list[tuple[str, str]]:
-    """List each metric that is cheap to know with a dear one that it may stand for.
+def proxies_of(results: StudyResults) -> ProxyReport:
+    """Compare the rankings of the designs of an archived study by different metrics.
 
     Args:
-        kinds: Stage and refinement of each metric.
+        results: Results of the study, which contain its completed designs only.
 
     Returns:
-        Pairs: what is counted, and what is exact of a deployed network, for what is timed; what is
-        read before a training for what is read after it.
+        The report.
+
+    Raises:
+        StorageError: If too few designs were measured.
+    """
+    front = results.front
+    numbers = {entry.id: entry.metrics for entry in front.entries}
+    baseline = [each for each in results.measurements if each.design == front.baseline]
+    newest = {each.metric: each.provenance for each in baseline}
+    return ProxyReport(
+        front=front,
+        numbers=numbers,
+        proxies=compare(numbers, front.kinds, front.study),
+        unknown_operators=_unknown(newest.values()),
+    )
+
+
+def proxy_pairs(kinds: Mapping[str, MetricKind]) -> list[tuple[str, str]]:
+    """List the pairs of proxy metric and target.
+
+    Args:
+        kinds: Stage and refinement by metric.
+
+    Returns:
+        The pairs of names: static metrics and exact metrics of the deployed network for metrics
+        that are timed repeatedly, projected metrics for trained ones.
     """
     timed = [n for n, kind in kinds.items() if kind == MetricKind("timed", "re-measure")]
     trained = [name for name, kind in kinds.items() if kind.stage == "trained"]
@@ -123,43 +156,44 @@ def stand_ins(kinds: Mapping[str, MetricKind]) -> list[tuple[str, str]]:
     counted = [n for n, kind in kinds.items() if kind.stage == "static" or kind == exact]
     projected = [name for name, kind in kinds.items() if kind.stage == "projected"]
     pairs = [(counted, timed), (projected, trained)]
-    return [(name, target) for cheap, dear in pairs for target in dear for name in cheap]
+    return [(name, target) for proxies, targets in pairs for target in targets for name in proxies]
 
 
-def compare(numbers: Numbered, kinds: Mapping[str, MetricKind], study: str) -> tuple[Proxy, ...]:
-    """Compare each proxy with what it stands for.
+def compare(numbers: Estimates, kinds: Mapping[str, MetricKind], study: str) -> tuple[Proxy, ...]:
+    """Compare each proxy metric with its target.
 
     Args:
-        numbers: Of each design.
-        kinds: Stage and refinement of each metric.
-        study: Its name, for the error.
+        numbers: Estimates by design id and metric.
+        kinds: Stage and refinement by metric.
+        study: Name of the study for the error message.
 
     Returns:
-        The proxies that at least three designs have, beside the number that they stand for.
+        The proxies for which at least three designs have both metrics.
 
     Raises:
-        StorageError: If there are none.
+        StorageError: If there are no such proxies.
     """
-    pairs = stand_ins(kinds)
+    pairs = proxy_pairs(kinds)
     found = {pair: list(_points(numbers, *pair).values()) for pair in pairs}
-    proxies = [_proxy(*pair, points) for pair, points in found.items() if len(points) >= LEAST]
+    proxies = [
+        _proxy(*pair, points) for pair, points in found.items() if len(points) >= MIN_DESIGNS
+    ]
     if proxies:
         return tuple(proxies)
     if not pairs:
         raise StorageError(
-            f"study '{study}' measures nothing that is timed, and nothing both before and after a "
-            "training, for which another metric could stand (a study measures what is an objective "
-            "or a constraint)"
+            f"study '{study}' has neither a timed metric nor a projected and a trained metric, so "
+            "that there are no proxies to compare (a study measures its objectives and constraints)"
         )
     most = max(map(len, found.values()))
     targets = " or ".join(dict.fromkeys(target for _, target in pairs))
     raise StorageError(
-        f"study '{study}' has {most} designs with {targets}, and to compare orders takes at least "
-        f"{LEAST}"
+        f"study '{study}' has {most} designs with {targets} (at least {MIN_DESIGNS} are needed to "
+        "compare rankings)"
     )
 
 
-def _points(numbers: Numbered, name: str, target: str) -> dict[str, tuple[Estimate, Estimate]]:
+def _points(numbers: Estimates, name: str, target: str) -> dict[str, tuple[Estimate, Estimate]]:
     return {
         design: (measured[name], measured[target])
         for design, measured in numbers.items()
@@ -187,7 +221,7 @@ def _proxy(name: str, target: str, points: list[tuple[Estimate, Estimate]]) -> P
 
 
 def _same(values: list[Estimate]) -> NDArray[np.intp]:
-    """Number the values such that those which rest on the same readings have the same number."""
+    """Number the estimates so that those based on the same readings have the same number."""
     first: dict[object, int] = {}
     keys = [value.rests_on or place for place, value in enumerate(values)]
     return np.array([first.setdefault(key, place) for place, key in enumerate(keys)], dtype=np.intp)
@@ -208,9 +242,14 @@ def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
     with Session(engine) as session:
         rows = session.execute(query).all()
     sound = [row for row in rows if not damage(MeasurementRow.__table__, row._mapping)]
-    # The newest reading of each metric counts.
-    newest = {row.metric: row.provenance.operators for row in sound}
+    # The newest reading of each metric replaces earlier ones.
+    newest = {row.metric: row.provenance for row in sound}
+    return _unknown(newest.values())
+
+
+def _unknown(provenances: Iterable[Provenance]) -> dict[str, int]:
+    """Combine the unknown operators of several readings."""
     found: dict[str, int] = {}
-    for operators in newest.values():
+    for operators in (provenance.operators for provenance in provenances):
         found |= {} if operators is None else operators.unknown_operators
     return found

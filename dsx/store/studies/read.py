@@ -1,117 +1,93 @@
-"""Read studies back from a database: no torch, no Optuna, nothing is written."""
+"""Fronts and estimates of studies, loaded without writing to the database."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dsx.activity import activity
-from dsx.analysis import Entry, Estimate, Front, Measurement, MetricKind, number_of, pool_all
-from dsx.errors import StorageError, quoted, unknown
+from dsx.activity import Kind, activity
+from dsx.analysis import (
+    Entry,
+    Estimate,
+    Front,
+    Measurement,
+    MetricKind,
+    TrialState,
+    aggregate_all,
+    row_number,
+)
+from dsx.errors import StorageError, quoted
 from dsx.store.database.checked import DamagedRow
-from dsx.store.database.engine import DEFAULT_STORAGE, open_database
-from dsx.store.database.schema import COMPLETE, DesignRow, DeviceRow, StudyRow, TrialRow
+from dsx.store.database.engine import DEFAULT_STORAGE
+from dsx.store.database.schema import DesignRow, DeviceRow, StudyRow, TrialRow
 from dsx.store.measurements.readings import DeployedAs, load_deployed, load_readings
 from dsx.store.measurements.repeatability import load_agreement
-from dsx.store.studies.names import check_study_name
 from dsx.store.studies.outcomes import load_outcomes
 from dsx.store.studies.provenance import (
     Facts,
-    about_baseline,
-    alike,
-    circumstances,
-    damaged,
-    left_out,
-    numbered,
-    repeated,
+    agreement_note,
+    baseline_notes,
+    damage_note,
+    excluded_designs_note,
+    measurement_conditions,
+    number_devices,
+    shared_networks_note,
 )
+from dsx.store.studies.study import Study
 
-_KEPT = {"kernel_shape": "keep"}
-
-
-def named_studies() -> Select[StudyRow]:
-    """Select the studies, the newest last; a damaged one without a name cannot be asked for."""
-    query = select(StudyRow).where(StudyRow.name.is_not(None))
-    return query.order_by(StudyRow.begun_at, StudyRow.name)
+_UNCHANGED = {"kernel_shape": "keep"}
 
 
-def find_study(engine: Engine, name: str | None) -> StudyRow:
-    """Find a study.
+def load_front(study: Study, mix_devices: bool = False) -> Front:
+    """Load the front of a study.
 
     Args:
-        engine: The database.
-        name: Of the study; None for the newest one.
+        study: The study.
+        mix_devices: Whether to include designs that were measured on other devices only.
 
     Returns:
-        Its row.
+        The front, with all completed designs.
 
     Raises:
-        StorageError: If there is no such study.
+        StorageError: If the study was deleted or is damaged.
     """
-    if name is not None:
-        check_study_name(name)
-    with Session(engine, expire_on_commit=False) as session:
-        rows = session.scalars(named_studies()).all()
-    if not rows:
-        raise StorageError("the database holds no study yet; `dsx search` begins one")
-    if name is None:
-        return rows[-1]
-    for row in rows:
-        if row.name == name:
-            return row
-    raise StorageError(unknown("study", name, [row.name for row in rows]))
-
-
-def load_front(engine: Engine, name: str | None, mix_devices: bool = False) -> Front:
-    """Read the front of a study.
-
-    Args:
-        engine: The database.
-        name: Of the study; None for the newest one.
-        mix_devices: Whether designs that were measured on other devices than the study's join in.
-
-    Returns:
-        The front, with every design that was measured to the end.
-
-    Raises:
-        StorageError: If there is no such study.
-    """
-    study = find_study(engine, name)
-    with Session(engine) as session, activity("reading the study"):
-        trials = complete_trials(session, study)
-        # Read after the trials: a search writes the reference before the first of them is complete.
-        study = _read_again(session, study)
-        facts = {row.fingerprint: row.facts for row in session.scalars(select(DeviceRow))}
-        readings, deployed = load_readings(session, study), load_deployed(session, study)
-        outcomes = load_outcomes(session, study)
-        entries = _entries(study, trials, readings, deployed)
-    joined = [entry for entry in entries if mix_devices or entry.device == study.device]
-    whole = [entry for entry in joined if study.objectives.keys() <= entry.metrics.keys()]
-    _check(study, facts, whole)
+    engine = study.engine
+    with Session(engine) as session, activity(Kind.READING_STUDY):
+        trials = complete_trials(session, study.row)
+        # Read after the trials, because a search stores the reference point before the first of
+        # them is completed.
+        row = _read_again(session, study.row)
+        facts = {each.fingerprint: each.facts for each in session.scalars(select(DeviceRow))}
+        readings, deployed = load_readings(session, row), load_deployed(session, row)
+        outcomes = load_outcomes(session, row)
+        entries = _entries(row, trials, readings, deployed)
+    joined = [entry for entry in entries if mix_devices or entry.device == row.device]
+    whole = [entry for entry in joined if row.objectives.keys() <= entry.metrics.keys()]
+    _check(row, facts, whole)
     return Front(
-        study=study.name,
-        space=study.space,
-        objectives=study.objectives,
-        units=_units(study),
+        study=row.name,
+        space=row.space,
+        objectives=row.objectives,
+        units=_units(row),
         kinds={
             name: MetricKind(facts["stage"], facts["refinement"])
-            for name, facts in study.metrics.items()
+            for name, facts in row.metrics.items()
         },
         entries=tuple(whole),
-        baseline=study.baseline,
-        reference=study.reference,
+        baseline=row.baseline,
+        reference=row.reference,
         conditions={
-            **circumstances(study, facts, numbered(study, whole)),
-            **left_out(len(trials) - len(joined)),
-            **damaged(readings.damaged, [entry.trial for entry in joined if entry not in whole]),
-            **alike(whole),
-            **repeated(load_agreement(engine, study.device, study)),
-            **about_baseline(
-                readings[study.baseline][study.device],
-                deployed.get((study.baseline, study.device)),
+            **measurement_conditions(row, facts, number_devices(row, whole)),
+            **excluded_designs_note(len(trials) - len(joined)),
+            **damage_note(readings.damaged, [each.trial for each in joined if each not in whole]),
+            **shared_networks_note(whole),
+            **agreement_note(load_agreement(engine, row.device, row)),
+            **baseline_notes(
+                readings[row.baseline][row.device],
+                deployed.get((row.baseline, row.device)),
             ),
         },
-        devices=numbered(study, whole),
+        devices=number_devices(row, whole),
         outcomes=outcomes,
     )
 
@@ -122,10 +98,10 @@ def _entries(
     readings: Mapping[str, Mapping[str, Sequence[Measurement]]],
     deployed: Mapping[tuple[str, str], DeployedAs],
 ) -> list[Entry]:
-    """Pool the readings of each design, on the device that all of its numbers are from."""
+    """Aggregate the readings of each design on one device."""
     devices = {design.id: _device(study, readings[design.id]) for _, design in trials}
     taken = {design: of[devices[design]] for design, of in readings.items() if design in devices}
-    values = pool_all(taken, _units(study))
+    values = aggregate_all(taken, _units(study))
     return [
         _entry(
             trial,
@@ -141,16 +117,16 @@ def _entries(
 def _read_again(session: Session, study: StudyRow) -> StudyRow:
     found = session.get(StudyRow, study.name)
     if found is None:
-        raise StorageError(f"study {quoted(study.name)} was begun again in the meantime")
+        raise StorageError(f"study {quoted(study.name)} was deleted in the meantime")
     return found
 
 
 def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, DesignRow]]:
-    """Read the completed trials of a study, and their designs.
+    """Load the completed trials of a study with their designs.
 
     Args:
-        session: A session of the database.
-        study: The study.
+        session: Session of the database.
+        study: Row of the study.
 
     Returns:
         The trials in order.
@@ -158,17 +134,17 @@ def complete_trials(session: Session, study: StudyRow) -> list[tuple[TrialRow, D
     rows = session.execute(
         select(TrialRow, DesignRow)
         .join(DesignRow, DesignRow.id == TrialRow.design)
-        .where(TrialRow.study == study.name, TrialRow.state == COMPLETE)
+        .where(TrialRow.study == study.name, TrialRow.state == TrialState.COMPLETE)
         .order_by(TrialRow.number)
     )
     return [(trial, design) for trial, design in rows]
 
 
 def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
-    """Refuse a study whose row does not agree with other rows.
+    """Check that the row of a study is consistent with other rows.
 
     Raises:
-        DamagedRow: If a device is unknown, or a design has no reference point to compare with.
+        DamagedRow: If a device has no row, or if the reference point lacks an objective.
     """
     for device in (study.device, *(entry.device for entry in entries)):
         if device not in facts:
@@ -181,39 +157,39 @@ def _check(study: StudyRow, facts: Facts, entries: Sequence[Entry]) -> None:
         )
 
 
-def load_values(engine: Engine, study: StudyRow) -> dict[str, dict[str, Estimate]]:
-    """Read the numbers of every design that a study drew, also of those that it rejected.
+def load_values(study: Study) -> dict[str, dict[str, Estimate]]:
+    """Load the estimates of all sampled designs of a study, including rejected ones.
 
     Args:
-        engine: The database.
         study: The study.
 
     Returns:
-        Design id to metric to number; numbers of other devices than the study's are left out.
+        Estimates by design id and metric on the device of the study.
     """
-    with Session(engine) as session:
-        readings = load_readings(session, study)
-    own = {d: of[study.device] for d, of in readings.items() if study.device in of}
-    return pool_all(own, _units(study))
+    row = study.row
+    with Session(study.engine) as session:
+        readings = load_readings(session, row)
+    own = {design: of[row.device] for design, of in readings.items() if row.device in of}
+    return aggregate_all(own, _units(row))
 
 
 def front(
     study: str | None = None, *, storage: str = DEFAULT_STORAGE, mix_devices: bool = False
 ) -> Front:
-    """Read the front of a study.
+    """Load the front of a study.
 
     Args:
-        study: Its name; None for the newest one.
-        storage: Any SQLAlchemy URL.
-        mix_devices: Whether designs that were measured on other devices than the study's join in.
+        study: Name of the study; None for the newest study.
+        storage: SQLAlchemy URL of the database.
+        mix_devices: Whether to include designs that were measured on other devices only.
 
     Returns:
-        The front, with every design that was measured to the end.
+        The front, with all completed designs.
 
     Raises:
-        StorageError: If the database cannot be opened, or has no such study.
+        StorageError: If the database cannot be opened or does not contain the study.
     """
-    return load_front(open_database(storage, create=False), study, mix_devices)
+    return load_front(Study.open(storage, study), mix_devices)
 
 
 def _units(study: StudyRow) -> dict[str, str]:
@@ -221,19 +197,19 @@ def _units(study: StudyRow) -> dict[str, str]:
 
 
 def _device(study: StudyRow, readings: Mapping[str, Sequence[Measurement]]) -> str:
-    """Choose the device that all numbers of a design are from, as they do not mix.
+    """Select the device whose readings of a design are used, since devices are not comparable.
 
-    The study's, unless only another knows all objectives; of several others the one that measured
-    the design last.
+    This is the device of the study, unless only other devices have measured all objectives; of
+    these, it is the one with the newest reading.
     """
-    whole = {
-        device: number_of(taken[-1])
+    complete = {
+        device: row_number(taken[-1])
         for device, taken in readings.items()
         if study.objectives.keys() <= {reading.metric for reading in taken}
     }
-    if study.device in whole or not whole:
+    if study.device in complete or not complete:
         return study.device
-    return max(whole, key=lambda device: whole[device])
+    return max(complete, key=lambda device: complete[device])
 
 
 def _entry(
@@ -243,7 +219,7 @@ def _entry(
     deployed: DeployedAs | None,
     metrics: Mapping[str, Estimate],
 ) -> Entry:
-    redesigned = {name for name, dials in design.spec.items() if dials != _KEPT}
+    redesigned = {name for name, dials in design.spec.items() if dials != _UNCHANGED}
     return Entry(
         id=design.id,
         trial=trial.number,

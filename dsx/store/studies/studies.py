@@ -1,4 +1,4 @@
-"""The studies of a database, a line each."""
+"""Summaries of the studies of a database."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,42 +6,42 @@ from datetime import datetime
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import Session
 
-from dsx.analysis import Outcomes
-from dsx.store.database.schema import COMPLETE, LeaseRow, StudyRow, TrialRow
+from dsx.analysis import Outcomes, TrialState
+from dsx.store.database.schema import LeaseRow, StudyRow, TrialRow
 from dsx.store.lease.presence import Presence
 from dsx.store.studies.outcomes import load_outcomes
-from dsx.store.studies.read import find_study
+from dsx.store.studies.study import find_study
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyLine:
-    """A study in one line.
+    """The summary of a study in one line.
 
     Args:
-        name: Of the study.
-        space: Name of its space.
-        begun_at: In UTC.
-        draws: Trials of any end.
+        name: Name of the study.
+        space: Name of the search space.
+        created_at: Time of creation in UTC.
+        trials: Number of trials in any state.
         complete: Number of completed designs.
         outcomes: Outcomes of the trials.
-        running: The process that runs it, as host:pid; empty if none does. One that was killed may
-            still be named until the study is resumed, unless it is proved to have ended.
+        running: Process that runs the study, as host:pid; empty if there is none. A killed process
+            may be listed until the study is resumed, unless its end can be proved.
     """
 
     name: str
     space: str
-    begun_at: datetime
-    draws: int
+    created_at: datetime
+    trials: int
     complete: int
     outcomes: Outcomes
     running: str
 
 
 def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
-    """List the studies of a database, the newest last.
+    """List the studies of a database, newest last.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the only study to list; None for all studies.
 
     Returns:
@@ -50,14 +50,14 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
     Raises:
         StorageError: If there is no such study.
     """
-    complete = func.sum(case((TrialRow.state == COMPLETE, 1), else_=0))
+    complete = func.sum(case((TrialRow.state == TrialState.COMPLETE, 1), else_=0))
     query = (
         select(StudyRow, func.count(TrialRow.number), complete, LeaseRow)
         .outerjoin(TrialRow, TrialRow.study == StudyRow.name)
         .where(StudyRow.name.is_not(None))
         .outerjoin(LeaseRow, LeaseRow.study == StudyRow.name)
         .group_by(StudyRow.name, LeaseRow.study)
-        .order_by(StudyRow.begun_at, StudyRow.name)
+        .order_by(StudyRow.created_at, StudyRow.name)
     )
     if name is not None:
         query = query.where(StudyRow.name == find_study(engine, name).name)
@@ -66,13 +66,13 @@ def list_studies(engine: Engine, name: str | None = None) -> list[StudyLine]:
             StudyLine(
                 name=row.name,
                 space=row.space,
-                begun_at=row.begun_at,
-                draws=draws,
+                created_at=row.created_at,
+                trials=trials,
                 complete=done or 0,
                 outcomes=load_outcomes(session, row),
                 running=_running(engine, lease),
             )
-            for row, draws, done, lease in session.execute(query)
+            for row, trials, done, lease in session.execute(query)
         ]
 
 

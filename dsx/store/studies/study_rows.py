@@ -1,14 +1,13 @@
-"""Rows of a study in dsx's tables: created, read and deleted as a whole."""
+"""Rows of a study: creation, loading and deletion."""
 
 from collections.abc import Mapping
 
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
+from dsx.analysis import TrialState
 from dsx.store.database.checked import damage
 from dsx.store.database.schema import (
-    COMPLETE,
-    REJECTED,
     DesignRow,
     StudyRow,
     TrialDetailRow,
@@ -21,7 +20,7 @@ def load_study(engine: Engine, name: str) -> StudyRow | None:
     """Load the row of a study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
 
     Returns:
@@ -31,22 +30,26 @@ def load_study(engine: Engine, name: str) -> StudyRow | None:
         return session.get(StudyRow, name)
 
 
-def add_study(engine: Engine, study: StudyRow) -> None:
+def add_study(engine: Engine, study: StudyRow) -> StudyRow:
     """Commit the row of a new study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         study: The row.
+
+    Returns:
+        The row, with its default values.
     """
-    with Session(engine) as session, session.begin():
+    with Session(engine, expire_on_commit=False) as session, session.begin():
         session.add(study)
+    return study
 
 
 def delete_study(engine: Engine, name: str) -> None:
     """Delete a study and its trials; measurements and designs are kept.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
     """
     with Session(engine) as session, session.begin():
@@ -59,7 +62,7 @@ def has_trials(engine: Engine, name: str) -> bool:
     """Check whether a study has any trial.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
     """
     with Session(engine) as session:
@@ -68,27 +71,27 @@ def has_trials(engine: Engine, name: str) -> bool:
 
 
 def has_results(engine: Engine, name: str) -> bool:
-    """Check whether any design of a study, be it the baseline, was completed or rejected.
+    """Check whether any design of a study, including the baseline, was completed or rejected.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
     """
     query = select(TrialRow.number).where(
-        TrialRow.study == name, TrialRow.state.in_((COMPLETE, REJECTED))
+        TrialRow.study == name, TrialRow.state.in_((TrialState.COMPLETE, TrialState.REJECTED))
     )
     with Session(engine) as session:
         return session.scalar(query.limit(1)) is not None
 
 
 def set_reference(engine: Engine, name: str, device: str, reference: Mapping[str, float]) -> None:
-    """Store the reference point of a study, unless another device has measured it.
+    """Store the reference point of a study, unless another device has already done so.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
         device: Fingerprint of the device that measured the baseline.
-        reference: Value by objective.
+        reference: Value of the reference point by objective.
     """
     with Session(engine) as session, session.begin():
         study = session.get_one(StudyRow, name)
@@ -97,14 +100,14 @@ def set_reference(engine: Engine, name: str, device: str, reference: Mapping[str
 
 
 def load_measured(engine: Engine, name: str) -> dict[str, list[set[str]]]:
-    """Load which metrics were measured of the designs of a study.
+    """Load which metrics of the designs of a study were measured.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         name: Name of the study.
 
     Returns:
-        Id of each design with an undamaged row to the names of its metrics, for each device.
+        Names of the metrics for each device, by id of each design with an undamaged row.
     """
     row = DesignRow
     query = select(row.id, row.model, row.model_args, row.spec, row.description)
@@ -123,14 +126,14 @@ def load_measured(engine: Engine, name: str) -> dict[str, list[set[str]]]:
 
 
 def load_spec(engine: Engine, design: str | None) -> object:
-    """Load the spec of a design as it is stored, which may be damaged.
+    """Load the stored spec of a design, which may be damaged.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         design: Id of the design.
 
     Returns:
-        The spec as plain JSON values; None if there is none.
+        The spec as plain JSON values; None if there is no row of the design.
     """
     with Session(engine) as session:
         return session.scalar(select(DesignRow.spec).where(DesignRow.id == design))

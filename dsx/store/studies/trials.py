@@ -1,4 +1,4 @@
-"""The trials of a study, and the outcome of each."""
+"""Trials of a study and their outcomes."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
+from dsx.analysis import TrialState
 from dsx.store.database.schema import (
-    COMPLETE,
-    INTERRUPTED,
-    REPEATED,
-    RUNNING,
     TrialDetailRow,
     TrialRow,
     now,
@@ -22,15 +19,15 @@ class Outcome:
     """The outcome of the evaluation of a design.
 
     Args:
-        state: "complete" if all metrics were measured, "rejected" if the design violated a
-            constraint before that, "failed" if an error occurred.
+        state: Complete if all metrics were measured, rejected if the design violated a constraint
+            before that, failed if an error occurred.
         reason: Reason of a rejection or failure, in one line.
         values: Measured values by metric.
-        violations: Violation of each constraint, as far as known; positive if it is violated.
-        traceback: Traceback of the failure; empty if it did not fail.
+        violations: Violation by constraint, where measured; positive if the constraint is violated.
+        traceback: Traceback of a failure; empty for any other outcome.
     """
 
-    state: str
+    state: TrialState
     reason: str = ""
     values: dict[str, float] = field(default_factory=dict)
     violations: dict[str, float] = field(default_factory=dict)
@@ -44,7 +41,7 @@ class Outcome:
     @property
     def feasible(self) -> bool:
         """Whether the design is completed and violates no constraint."""
-        return self.state == COMPLETE and all(
+        return self.state == TrialState.COMPLETE and all(
             violation <= 0 for violation in self.violations.values()
         )
 
@@ -53,16 +50,16 @@ class Trials:
     """The trials of one study.
 
     Args:
-        engine: The database.
+        engine: Engine of the database.
         study: Name of the study.
 
     Attributes:
         counts: Number of trials by state.
-        seen: Designs that came to an end; they are not evaluated again.
-        complete: Designs measured to the end in an earlier run.
-        ends: What became of each draw of an earlier run that came to an end.
-        designs: Design id of each draw of an earlier run.
-        next: The number of the next draw, at least.
+        seen: Ids of evaluated designs, which are not evaluated again.
+        complete: Ids of designs that were completed in earlier runs.
+        ends: State of each trial of earlier runs that ended, by number.
+        designs: Design id of each trial of earlier runs, by number.
+        next: Lowest possible number of the next trial.
     """
 
     def __init__(self, engine: Engine, study: str) -> None:
@@ -71,41 +68,54 @@ class Trials:
         with Session(engine) as session:
             rows = session.scalars(select(TrialRow).where(TrialRow.study == study)).all()
         self.counts = Counter(row.state for row in rows)
-        ended = [row for row in rows if row.state not in (RUNNING, INTERRUPTED)]
+        ended = [
+            row for row in rows if row.state not in (TrialState.RUNNING, TrialState.INTERRUPTED)
+        ]
         self.ends = {row.number: row.state for row in ended}
-        self.seen = {row.design for row in ended if row.design and row.state != REPEATED}
-        self.complete = {row.design for row in rows if row.state == COMPLETE}
+        self.seen = {row.design for row in ended if row.design and row.state != TrialState.REPEATED}
+        self.complete = {row.design for row in rows if row.state == TrialState.COMPLETE}
         self.designs = {row.number: row.design for row in rows}
         self.next = max(self.designs, default=-1) + 1
 
-    def begin(self, number: int, design: str) -> None:
-        """Write down a draw before anything is measured.
+    def start(self, number: int, design: str) -> None:
+        """Store a trial before anything is measured.
 
         Args:
-            number: Of the trial.
+            number: Number of the trial.
             design: Design id.
         """
-        row = TrialRow(study=self._study, number=number, design=design, state=RUNNING)
+        row = TrialRow(study=self._study, number=number, design=design, state=TrialState.RUNNING)
         with Session(self._engine) as session, session.begin():
             session.add(row)
 
     def end(self, number: int, design: str, outcome: Outcome) -> None:
-        """Write down what became of a draw.
+        """Store the outcome of a trial.
 
         Args:
-            number: Of the trial.
+            number: Number of the trial.
             design: Design id.
-            outcome: Its end.
+            outcome: Outcome of the evaluation of the design.
         """
         self._close(number, outcome)
         self.seen.add(design)
 
     def repeat(self, number: int) -> None:
-        """Write down that a draw gave a design that was drawn before."""
-        self._close(number, Outcome(state=REPEATED, reason="drawn before"))
+        """Store that the design of a trial was sampled before.
+
+        Args:
+            number: Number of the trial.
+        """
+        outcome = Outcome(state=TrialState.REPEATED, reason="the design was sampled before")
+        self._close(number, outcome)
 
     def replace(self, number: int, design: str, outcome: Outcome) -> None:
-        """Store the outcome of a trial that was evaluated once more; arguments as `end`."""
+        """Store the outcome of a trial that was evaluated again.
+
+        Args:
+            number: Number of the trial.
+            design: Design id.
+            outcome: Outcome of the evaluation of the design.
+        """
         self.counts[self.ends[number]] -= 1
         self.end(number, design, outcome)
 
@@ -116,20 +126,20 @@ class Trials:
             number: Number of the trial.
         """
         self.counts[self.ends[number]] -= 1
-        self._close(number, Outcome(state=INTERRUPTED, reason="its design is lost"))
+        self._close(number, Outcome(state=TrialState.INTERRUPTED, reason="its design is lost"))
         self.complete.discard(self.designs[number])
         if (lost := self.designs[number]) is not None:
             self.seen.discard(lost)
 
     def interrupt(self) -> None:
-        """Write down that whatever was running is no longer."""
+        """Store that the trials that were running are interrupted."""
         with Session(self._engine) as session, session.begin():
             session.execute(
                 update(TrialRow)
-                .where(TrialRow.study == self._study, TrialRow.state == RUNNING)
-                .values(state=INTERRUPTED, ended_at=now())
+                .where(TrialRow.study == self._study, TrialRow.state == TrialState.RUNNING)
+                .values(state=TrialState.INTERRUPTED, ended_at=now())
             )
-        self.counts[INTERRUPTED] += self.counts.pop(RUNNING, 0)
+        self.counts[TrialState.INTERRUPTED] += self.counts.pop(TrialState.RUNNING, 0)
 
     def _close(self, number: int, outcome: Outcome) -> None:
         with Session(self._engine) as session, session.begin():
@@ -154,6 +164,6 @@ class Trials:
             )
 
     @property
-    def draws(self) -> int:
-        """How often a design was drawn, whatever became of it."""
+    def total(self) -> int:
+        """The number of trials in any state."""
         return self.counts.total()

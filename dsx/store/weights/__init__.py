@@ -1,4 +1,4 @@
-"""Trained weights and checkpoints, as files that are recorded in the database."""
+"""Trained weights and checkpoints: files that are recorded in the database."""
 
 from dsx.store.weights.weights import Weights, training_id
 

@@ -1,7 +1,7 @@
-"""Files of trained weights and checkpoints: recorded in the database before they are written.
+"""Files of trained weights and checkpoints, which are recorded before they are written.
 
-dsx deletes a file only if this database has recorded it and it still holds what was written, so
-that files of users and of other databases in the same folder are safe.
+dsx deletes a file only if this database has recorded it and its content is unchanged, so that files
+of users and of other databases in the same folder are safe.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ class WeightFiles:
     """The recorded files of the studies of one database.
 
     Args:
-        engine: The database.
-        root: Folder that holds the folders of all studies.
+        engine: Engine of the database.
+        root: Folder that contains the folders of all studies.
     """
 
     def __init__(self, engine: Engine, root: Path) -> None:
@@ -34,18 +34,22 @@ class WeightFiles:
         self._reported: set[Path] = set()
 
     def path(self, row: WeightFileRow) -> Path:
-        """Return the path of a recorded file, whether it exists or not."""
-        # Only names, so that no record leads out of the folder.
+        """Return the path of a recorded file, which need not exist.
+
+        Args:
+            row: Row of the file.
+        """
+        # Only the last components, so that no record refers to a file outside the folder.
         return self.root / Path(row.study).name / "weights" / Path(row.file).name
 
     def find(self, *conditions: ColumnElement[bool]) -> Sequence[WeightFileRow]:
-        """List recorded files.
+        """Find recorded files.
 
         Args:
             conditions: Conditions on the columns of `WeightFileRow`.
 
         Returns:
-            The rows, the newest first.
+            The rows, newest first.
         """
         query = select(WeightFileRow).where(*conditions).order_by(WeightFileRow.id.desc())
         with Session(self.engine) as session:
@@ -54,14 +58,14 @@ class WeightFiles:
     def record(
         self, study: str, design: str, training: str, suffix: str, content: bytes | None
     ) -> WeightFileRow:
-        """Record a file that is to be written, under a name that no file has yet.
+        """Record a file that is about to be written, under a new name.
 
         Args:
             study: Name of the study.
             design: Design id.
             training: Id of the training.
             suffix: Suffix of the file name.
-            content: The content; None for a checkpoint.
+            content: Content of the file; None for a checkpoint.
 
         Returns:
             The row.
@@ -82,10 +86,10 @@ class WeightFiles:
         """Read a recorded file of weights.
 
         Args:
-            row: The row of the file.
+            row: Row of the file.
 
         Returns:
-            The content; None if the file is absent or not as it was written, which is logged.
+            The content; None if the file is missing, or if it is damaged, which is logged.
         """
         path = self.path(row)
         try:
@@ -104,29 +108,29 @@ class WeightFiles:
     def dispose(self, row: WeightFileRow) -> None:
         """Delete a recorded file and its record.
 
-        A file that no longer holds what was written is not deleted. A file that cannot be checked
-        or deleted stays recorded.
+        A file whose content has changed is not deleted. A file that cannot be checked or deleted
+        remains recorded.
 
         Args:
-            row: The row of the file.
+            row: Row of the file.
         """
         path = self.path(row)
         try:
-            # The file may never have been written, or have been deleted by hand.
+            # The file may never have been written, or the user may have deleted it.
             with suppress(FileNotFoundError):
                 remove_abandoned(path)
-                if self._is_as_written(row):
+                if self._is_unchanged(row):
                     path.unlink()
         except OSError as error:
             self._report(path, f"cannot be deleted: {error.strerror}")
             return
-        self._forget(row)
+        self._delete_record(row)
 
-    def _forget(self, row: WeightFileRow) -> None:
+    def _delete_record(self, row: WeightFileRow) -> None:
         with Session(self.engine) as session, session.begin():
             session.execute(delete(WeightFileRow).where(WeightFileRow.id == row.id))
 
-    def _is_as_written(self, row: WeightFileRow) -> bool:
+    def _is_unchanged(self, row: WeightFileRow) -> bool:
         path = self.path(row)
         if path.is_symlink() or (path.exists() and not path.is_file()):
             return False
@@ -136,7 +140,7 @@ class WeightFiles:
             return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
 
     def _report(self, path: Path, problem: str) -> None:
-        """Log what is wrong with a file, once."""
+        """Log a problem of a file once."""
         if path not in self._reported:
             self._reported.add(path)
             _LOG.warning("%s %s", path, problem)

@@ -1,4 +1,4 @@
-"""Weights: the trained weights of the baseline, the front and the running design, as files."""
+"""Weights: files with the trained weights of the baseline, the front and the current design."""
 
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -24,44 +24,45 @@ class Weights:
     """The weight files of one study.
 
     Args:
-        engine: The study's database.
-        storage: Its URL; files lie beside it, or in `studies/` for a server.
+        engine: Engine of the database.
+        storage: SQLAlchemy URL of the database, which determines the folder of the files (see
+            `study_folder`).
         study: Name of the study.
-        training: Id of the training, see `training_id`, so that weights of another training are
-            never mistaken for these; empty if the study has no metric that needs a training.
+        training: Id of the training (see `training_id`), which distinguishes these weights from
+            those of other trainings; empty if no metric of the study requires a training.
     """
 
     def __init__(self, engine: Engine, storage: str, study: str, training: str) -> None:
         self.engine, self.study, self.training = engine, study, training
         self.files = WeightFiles(engine, study_folder(storage, study).parent)
-        # Processes that use one server can run in different folders.
+        # Processes that share a server may run in different folders.
         self._scattered = sqlite_file(parse_url(storage)) is None
 
     def check_folder(self) -> None:
-        """Check that the files can have their folder, before a training takes its time.
+        """Check before a training that the folder of the files exists or can be created.
 
         Raises:
-            StorageError: If a file is in the place of the folder.
+            StorageError: If there is a file at the path of the folder.
         """
         folder = self.files.root / self.study
         for path in (folder, folder / "weights"):
             if self.training and path.exists() and not path.is_dir():
                 raise StorageError(
-                    f"'{path}' is a file, and trained weights need a folder there (move the file, "
+                    f"'{path}' must be a folder for trained weights, but is a file (move the file, "
                     "or choose another name with --study NAME)"
                 )
 
     def save(self, design: str, network: nn.Module) -> None:
-        """Write a trained network's weights; the file appears whole or not at all.
+        """Write the weights of a trained network to a file, atomically.
 
         Args:
             design: Design id.
             network: The trained network.
 
         Raises:
-            WorkFailed: If they cannot be written.
+            WorkFailed: If the weights cannot be written.
         """
-        # Cloned, since safetensors refuses one tensor under two names.
+        # Cloned, since safetensors does not accept one tensor under two names.
         state = {
             name: tensor.clone(memory_format=torch.contiguous_format)
             for name, tensor in state_of(network).items()
@@ -78,35 +79,35 @@ class Weights:
         self._write(design, content)
 
     def load(self, design: str) -> dict[str, Tensor] | None:
-        """Read the weights of a design, from this study or another one of its database.
+        """Load the weights of a design from this study or another study of the database.
 
         Args:
             design: Design id.
 
         Returns:
-            The state dict; None if no study keeps undamaged weights of this training.
+            The state dict; None if no study has undamaged weights of this training.
         """
         found = self._find(design)
         return None if found is None else load(found[1])
 
     def adopt(self, design: str) -> None:
-        """Copy the weights of a design from another study of the database, if one has them.
+        """Copy the weights of a design from another study of the database, if it has them.
 
         Args:
             design: Design id.
 
         Raises:
-            WorkFailed: If they cannot be written.
+            WorkFailed: If the weights cannot be written.
         """
         found = self._find(design)
         if found is not None and found[0] != self.study:
             self._write(design, found[1])
 
     def prune(self, designs: Set[str]) -> None:
-        """Delete the files of all other designs, and of other trainings.
+        """Delete the files of all other designs and of other trainings.
 
         Args:
-            designs: Ids of the designs whose weights stay.
+            designs: Ids of the designs whose weights are kept.
         """
         for row in self.files.find(WeightFileRow.study == self.study):
             if row.design in designs and row.training == self.training:
@@ -116,14 +117,14 @@ class Weights:
             self.files.dispose(row)
 
     def checkpoint(self, design: str, training: str | None = None) -> Path:
-        """Return the file of an unfinished training, whether it exists or not.
+        """Return the checkpoint file of a training, which need not exist.
 
         Args:
             design: Design id.
-            training: Id of the training, if it is not that of the study.
+            training: Id of the training; None for the training of the study.
 
         Returns:
-            The same path until the checkpoint is dropped.
+            The path, which stays the same until the checkpoint is dropped.
         """
         training = self.training if training is None else training
         rows = self._checkpoints(design, training)
@@ -132,24 +133,24 @@ class Weights:
         return self.files.path(self.files.record(self.study, design, training, CHECKPOINT, None))
 
     def renew_checkpoint(self, design: str, training: str | None = None) -> None:
-        """Give up the file of an unfinished training for one of another name.
+        """Replace the checkpoint file of a training by a new file with another name.
 
-        One that cannot be deleted, since it may be unreadable, stays where it is.
+        The old file is deleted, unless it is unreadable.
 
         Args:
             design: Design id.
-            training: Id of the training, if it is not that of the study.
+            training: Id of the training; None for the training of the study.
         """
         training = self.training if training is None else training
         self.drop_checkpoint(design, training)
         self.files.record(self.study, design, training, CHECKPOINT, None)
 
     def drop_checkpoint(self, design: str, training: str | None = None) -> None:
-        """Delete the file of an unfinished training; a damaged one is only left behind.
+        """Delete the checkpoint file of a training; a damaged file is not deleted.
 
         Args:
             design: Design id.
-            training: Id of the training, if it is not that of the study.
+            training: Id of the training; None for the training of the study.
         """
         for row in self._checkpoints(design, self.training if training is None else training):
             self.files.dispose(row)
@@ -163,7 +164,7 @@ class Weights:
         )
 
     def _find(self, design: str) -> tuple[str, bytes] | None:
-        """Find the study that keeps the weights of a design, its own first, and read them."""
+        """Find weights of a design, in this study first; return the study and the content."""
         if not self.training:
             return None
         rows = self.files.find(
@@ -183,7 +184,7 @@ class Weights:
             WeightFileRow.design == design,
             WeightFileRow.sha256.is_not(None),
         )
-        # Recorded first: a process that is killed here leaves no file that nobody knows.
+        # Recorded first, so that a killed process leaves no unrecorded file.
         row = self.files.record(self.study, design, self.training, SAFETENSORS, content)
         path = self.files.path(row)
         try:
@@ -196,26 +197,26 @@ class Weights:
 
 
 def training_id(protocols: Mapping[str, str]) -> str:
-    """Identify a training by the metrics that are read after it.
+    """Return the id of a training, derived from the protocols of the trained metrics.
 
     Args:
-        protocols: Protocol id of each of these metrics.
+        protocols: Protocol id by trained metric.
 
     Returns:
-        Twelve hexadecimal digits; an empty string if there is no such metric.
+        Twelve hexadecimal digits; an empty string if there are no trained metrics.
     """
     return canonical_hash(dict(protocols)) if protocols else ""
 
 
 def study_folder(storage: str, study: str) -> Path:
-    """Give the folder of a study's files.
+    """Return the folder of the files of a study.
 
     Args:
-        storage: Its database.
-        study: Its name.
+        storage: SQLAlchemy URL of the database.
+        study: Name of the study.
 
     Returns:
-        Beside the database file; in `studies/` if the database is a server.
+        A folder next to a database file; a folder in `studies/` for a server.
     """
     file = sqlite_file(parse_url(storage))
     return (file.parent if file else Path("studies")) / study

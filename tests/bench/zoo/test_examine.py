@@ -1,10 +1,9 @@
-"""The examination of a network: right values for one of dsx, and reasons for what fails."""
+"""The examination of a network: correct values for one of dsx, and reasons of failures."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dsx.bench.zoo import examine
 from dsx.bench.zoo.catalogue import SMALL_ZOO, Architecture
 from dsx.bench.zoo.examine import STEPS, Examination, _multiply_adds
 
@@ -13,7 +12,7 @@ QUICK = 0.02
 
 
 @pytest.mark.slow
-def test_a_network_of_dsx_is_right_in_everything() -> None:
+def test_all_findings_about_a_network_of_dsx_are_correct() -> None:
     steps: list[str] = []
     findings = Examination(SMALL, QUICK, steps.append).run()
     assert steps == list(STEPS)
@@ -34,19 +33,19 @@ class _Attention(nn.Module):
         self.layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Attend."""
+        """Apply the layer to the pixels."""
         output: Tensor = self.layer(images.flatten(2).transpose(1, 2))
         return output
 
 
-def test_attention_that_torch_computes_at_once_is_counted() -> None:
+def test_fused_attention_is_counted() -> None:
     projections, products, layers = 4 * 16 * 4 * 4, 2 * 16 * 16 * 4, 2 * 16 * 4 * 8
     image = torch.randn(1, 4, 4, 4)
     assert _multiply_adds(_Attention().eval(), image) == projections + products + layers
     assert torch.backends.mha.get_fastpath_enabled()
 
 
-def test_the_first_step_that_fails_is_the_last_one() -> None:
+def test_no_step_follows_a_failed_one() -> None:
     steps: list[str] = []
     wrong = Architecture(library="dsx", name="small_cnn", side=8, channels=2)
     findings = Examination(wrong, QUICK, steps.append).run()
@@ -54,10 +53,9 @@ def test_the_first_step_that_fails_is_the_last_one() -> None:
     assert findings["failed"].startswith("building: RuntimeError: Given groups=1, weight of size")
 
 
-def test_a_fold_that_is_wrong_changes_the_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The counts alone do not show it: the batch norms are gone.
-    monkeypatch.setattr(examine, "STEPS", STEPS[:4])
-    right = Examination(SMALL, QUICK, lambda step: None)
+def test_a_wrong_fold_changes_the_outputs() -> None:
+    # The counts are not affected, since the batch norms are removed in any case.
+    right = Examination(SMALL, QUICK, lambda step: None, STEPS[:4])
     assert right.run()["difference"] <= 1e-4
     for name, parameter in right.deployed.network.named_parameters():
         if name.endswith("bias"):

@@ -1,4 +1,4 @@
-"""The libraries: a message where one is missing, and torchvision without its compiled operators."""
+"""Messages about missing libraries, and torchvision without its compiled operators."""
 
 import subprocess
 import sys
@@ -12,9 +12,9 @@ from dsx.bench.zoo.libraries import (
     build,
     check_installed,
     import_torchvision,
+    missing_operator,
     missing_packages,
     network,
-    operator_that_is_missing,
     pixels,
     published,
 )
@@ -25,7 +25,7 @@ zoo = pytest.mark.zoo
 installed = pytest.mark.skipif(bool(missing_packages()), reason="the extra zoo is not installed")
 
 
-def test_packages_that_are_missing_are_named_with_the_remedy(
+def test_missing_packages_are_named_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("timm", "torchvision", "transformers"):
@@ -38,12 +38,12 @@ def test_packages_that_are_missing_are_named_with_the_remedy(
         build(KNOWN["timm resnet18"])
 
 
-def test_an_architecture_that_is_not_there_is_refused() -> None:
+def test_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(DsxError, match=r"no architecture called 'timm resnet81'.*Did you mean"):
         network("timm", "resnet81")
 
 
-def test_the_images_of_a_search_are_described_and_not_there() -> None:
+def test_the_data_of_a_search_have_no_images() -> None:
     data = pixels(3, 64, 1000)
     assert (data.image_shape, data.classes) == ((3, 64, 64), 1000)
     with pytest.raises(DsxError, match="the benchmark has no images"):
@@ -51,11 +51,11 @@ def test_the_images_of_a_search_are_described_and_not_there() -> None:
 
 
 def test_an_error_about_something_else_names_no_operator() -> None:
-    assert operator_that_is_missing(ValueError("no")) == ""
+    assert missing_operator(ValueError("no")) == ""
 
 
 @pytest.mark.slow
-def test_dsx_itself_imports_none_of_them() -> None:
+def test_dsx_imports_no_library_of_the_zoo() -> None:
     script = (
         "import sys, dsx.bench.networks, dsx.bench.zoo.examine\n"
         "sys.exit(bool({'timm', 'torchvision', 'transformers'} & sys.modules.keys()))"
@@ -86,14 +86,14 @@ def test_torchvision_publishes_its_numbers() -> None:
 @zoo
 @installed
 @pytest.mark.filterwarnings("default")
-def test_an_operator_whose_code_does_not_load_is_named() -> None:
+def test_an_operator_whose_library_does_not_load_is_named() -> None:
     torchvision = import_torchvision()
     if torchvision.extension._has_ops():
         pytest.skip("the compiled operators of torchvision load here")
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     with pytest.raises(RuntimeError, match="Couldn't load custom") as raised:
         torchvision.ops.nms(boxes, torch.ones(1), 0.5)
-    assert operator_that_is_missing(raised.value) == "torchvision.ops.nms"
+    assert missing_operator(raised.value) == "torchvision.ops.nms"
     name = "fasterrcnn_mobilenet_v3_large_320_fpn"
     detection = Architecture(library="torchvision", name=name, side=64)
     assert Examination(detection, 0.02, lambda step: None).run()["failed"] == (

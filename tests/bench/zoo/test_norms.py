@@ -1,4 +1,4 @@
-"""Batch norms with random values: what they are set to, and how many run."""
+"""Random values of batch norms, and the number of batch norms that run."""
 
 import copy
 
@@ -19,9 +19,9 @@ def deep(depth: int = 40) -> nn.Sequential:
     return nn.Sequential(*layers).eval()
 
 
-def test_every_batch_norm_gets_random_values_and_a_variance_between_a_half_and_two() -> None:
+def test_every_batch_norm_has_random_values_and_a_variance_between_a_half_and_two() -> None:
     network, images = deep(), torch.randn(4, 3, 8, 8)
-    fresh = copy.deepcopy(network)
+    untrained = copy.deepcopy(network)
     randomise(network, images)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(norms) == 40
@@ -30,7 +30,7 @@ def test_every_batch_norm_gets_random_values_and_a_variance_between_a_half_and_t
         assert 0.5 <= norm.running_var.min() < norm.running_var.max() <= 2
         for values in (norm.running_mean, norm.weight, norm.bias):
             assert len(set(values.tolist())) == 8
-    convs = zip(network.modules(), fresh.modules(), strict=True)
+    convs = zip(network.modules(), untrained.modules(), strict=True)
     assert all(
         torch.equal(one.weight, other.weight)
         for one, other in convs
@@ -38,7 +38,7 @@ def test_every_batch_norm_gets_random_values_and_a_variance_between_a_half_and_t
     )
 
 
-def test_activations_stay_of_a_size_that_can_be_compared() -> None:
+def test_activations_neither_vanish_nor_overflow() -> None:
     network, images = deep(), torch.randn(4, 3, 8, 8)
     randomise(network, images)
     assert 0.01 < network(images).std() < 100
@@ -52,7 +52,7 @@ def test_values_are_the_same_every_time() -> None:
     assert torch.equal(network(images), twin(images))
 
 
-def test_a_batch_norm_that_does_not_run_gets_values_too() -> None:
+def test_a_batch_norm_that_does_not_run_has_random_values() -> None:
     network = deep(1)
     network.forward = lambda images: images  # type: ignore[method-assign]
     randomise(network, torch.randn(4, 3, 8, 8))
@@ -72,7 +72,7 @@ class _Subclass(nn.BatchNorm2d):
         return normed.relu()
 
 
-def test_weights_that_are_constant_get_values_too() -> None:
+def test_constant_weights_are_replaced_by_random_values() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Flatten(), nn.Linear(512, 10)).eval()
     head = network[2]
     assert isinstance(head, nn.Linear)

@@ -1,4 +1,4 @@
-"""The page: its tables, and the reasons below them."""
+"""The tables of the page, and the reasons below them."""
 
 from dsx.bench.zoo.page import page
 from dsx.bench.zoo.rows import row
@@ -13,7 +13,7 @@ WRONG = {
 UNTRACED = {"untraced": "TraceError: a | b"}
 
 
-def test_a_network_has_a_line_in_both_tables() -> None:
+def test_a_network_has_a_row_in_both_tables() -> None:
     lines = page([row(NETWORK, FINDINGS)]).splitlines()
     counts, deployed = (line for line in lines if line.startswith("| timm resnet18 |"))
     assert counts == (
@@ -25,7 +25,7 @@ def test_a_network_has_a_line_in_both_tables() -> None:
     assert "| batch norms folded (20 of 20): none is left | 1 of 1 |" in lines
 
 
-def test_what_is_wrong_is_shown() -> None:
+def test_deviations_are_shown() -> None:
     text = page([row(NETWORK, WRONG)])
     assert "925,798,400 (counted: 1)" in text
     assert "| 20 | 17 | 3 | 0.5 (different) | no | 6 ms~ | 5 ms~ |" in text
@@ -44,6 +44,6 @@ def test_a_network_that_failed_is_listed_with_its_reason_alone() -> None:
     assert "| params equal the independent count, and the published number | 1 of 1 |" in text
 
 
-def test_every_line_of_a_table_has_as_many_cells_as_its_head() -> None:
+def test_every_row_of_a_table_has_as_many_cells_as_its_header() -> None:
     lines = [line for line in page([row(NETWORK, WRONG)]).splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in lines} == {3, 4, 9, 11}

@@ -1,11 +1,11 @@
-"""Rows: what counts as equal, and the sentence about a network."""
+"""Rows of the results, and their description in a sentence."""
 
 from typing import Any
 
 import pytest
 
 from dsx.bench.zoo.catalogue import Architecture
-from dsx.bench.zoo.rows import row, say
+from dsx.bench.zoo.rows import describe, row
 
 NETWORK = Architecture(library="timm", name="resnet18", side=64)
 FINDINGS: dict[str, Any] = {
@@ -18,8 +18,8 @@ FINDINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_network_that_is_right_is_a_sentence() -> None:
-    assert say(row(NETWORK, FINDINGS)) == (
+def test_a_correct_network_is_described_in_one_sentence() -> None:
+    assert describe(row(NETWORK, FINDINGS)) == (
         "timm resnet18: 11,689,512 params (equal); 925,798,400 flops (equal); 20 slots; 20 of 20 "
         "batch norms folded; outputs equal (5e-07); model.py written; 5.0 ms, 1.2 times as fast "
         "as in eager"
@@ -36,20 +36,20 @@ def test_a_network_that_is_right_is_a_sentence() -> None:
         ("difference", float("nan"), "outputs_equal"),
     ],
 )
-def test_what_differs_is_not_equal(name: str, value: float, verdict: str) -> None:
+def test_differences_are_reported(name: str, value: float, verdict: str) -> None:
     good, bad = row(NETWORK, FINDINGS), row(NETWORK, {**FINDINGS, name: value})
     assert (good[verdict], bad[verdict]) == ("yes", "no")
-    assert "different" in say(bad)
+    assert "different" in describe(bad)
 
 
-def test_numbers_that_nobody_publishes_are_left_out() -> None:
+def test_missing_published_numbers_are_empty() -> None:
     unpublished = {**FINDINGS, "params_published": None, "flops_published": None}
     found = row(NETWORK, unpublished)
     assert (found["params_published"], found["params_equal"]) == ("", "yes")
 
 
-def test_a_network_that_failed_has_the_same_keys_and_names_the_reason() -> None:
+def test_the_row_of_a_failed_network_has_the_same_keys_and_states_the_reason() -> None:
     failed = row(NETWORK, {"failed": "counting: DsxError: no", "seconds": 1.0})
     assert list(failed) == list(row(NETWORK, FINDINGS))
-    assert say(failed) == "timm resnet18: counting: DsxError: no"
+    assert describe(failed) == "timm resnet18: counting: DsxError: no"
     assert {type(value) for value in failed.values()} <= {str, int, float}

@@ -1,4 +1,4 @@
-"""Findings that are saved: read again by the same version of everything, and by no other."""
+"""Saved findings, which only the same versions reuse."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_saved_is_read_again_until_it_is_removed() -> None:
+def test_saved_findings_are_loaded_until_they_are_removed() -> None:
     assert Saved().load() == {}
     Saved().save(FINDINGS)
     assert Saved().load() == FINDINGS
@@ -26,13 +26,13 @@ def test_what_is_saved_is_read_again_until_it_is_removed() -> None:
     assert Saved().load() == {}
 
 
-def test_findings_of_another_version_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_of_other_versions_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     Saved().save(FINDINGS)
     monkeypatch.setattr(saved, "versions", lambda: {"torch": "1.0"})
     assert Saved().load() == {}
 
 
-def test_findings_of_other_code_are_not_read() -> None:
+def test_findings_of_other_source_code_are_not_loaded() -> None:
     Saved().save(FINDINGS)
     content = json.loads(Saved().file.read_bytes())
     content["facts"]["dsx"] = "0"

@@ -1,4 +1,4 @@
-"""Layouts of folders: recognised, or refused in one line that names what to state."""
+"""Layouts of folders: detected, or rejected in one line that states what to specify."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tests.data.writers import write_folder
 
 
 def make(root: Path, *folders: str) -> Path:
-    """Make folders, each with a file called like an image; one that ends with a slash is empty."""
+    """Create folders with an image file each; a folder whose name ends with a slash is empty."""
     for name in folders:
         (root / name).mkdir(parents=True)
         if not name.endswith("/"):
@@ -25,7 +25,7 @@ def make(root: Path, *folders: str) -> Path:
 
 
 def both(*outer: str) -> list[str]:
-    """Name folders of two classes in each of some folders."""
+    """Return the paths of two class folders in each of some folders."""
     return [f"{folder}/{name}" for folder in outer for name in ("cat", "dog")]
 
 
@@ -34,7 +34,7 @@ def found(root: Path, stated: Mapping[str, str] | None = None) -> Layout:
 
 
 MANY = [f"n{number}" for number in range(300)]
-"""As many classes as data sets of pictures from the web have."""
+"""Folders of a dataset with many classes."""
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ MANY = [f"n{number}" for number in range(300)]
         (["tractor", "trainer", "valley"], {}),
         (["testudo", "train_station", "trainer"], {}),
         (["latest", "strain", "valley"], {}),
-        # Of many folders, a few are named like parts by chance.
+        # Among many folders, a few may have names of splits by chance.
         ([*MANY, "train"], {}),
         ([*MANY, "bullet_train", "crash_test", "retest", "retrain"], {}),
     ],
 )  # fmt: skip
-def test_a_clear_layout_is_recognised(
+def test_an_unambiguous_layout_is_detected(
     folders: list[str], parts: dict[str, str], tmp_path: Path
 ) -> None:
     layout = found(make(tmp_path, *folders))
@@ -77,46 +77,46 @@ def test_a_clear_layout_is_recognised(
     )  # fmt: skip
 
 
-ASK = r"state parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each folder is a class\)$"
+SPECIFY = (
+    r"specify parts: \{train: FOLDER, test: FOLDER\}, or parts: \{\} if each folder is a class\)$"
+)
 
 
 @pytest.mark.parametrize(
     ("folders", "problem"),
     [
-        (["cat", "dog", "test"], f"ROOT: test is named like a part, but cat, dog are .*{ASK}"),
-        (["cat", "dog", "train"], f"ROOT: train is named like a part, but cat, dog are .*{ASK}"),
-        ([*both("train"), "catA"], f"ROOT: train is named like a part, but catA is n.*{ASK}"),
-        (["train", "test", "cat"], f"ROOT: test, train are named like parts, but cat is n.*{ASK}"),
-        ([*MANY, "test"], f"ROOT: test is named like a part, but n0, n1, .*{ASK}"),
-        ([*MANY, *both("train")], f"ROOT: train is named like a part, but n0, n1, .*{ASK}"),
-        ([*MANY, "train", "test"], f"ROOT: test, train are named like parts, but n0, .*{ASK}"),
-        (both("val", "test"), f"ROOT: has test, val, but no folder for training .*{ASK}"),
-        (both("Train", "train"), "ROOT: has both 'Train' and 'train' for train \\(state"),
-        (both("train", "valid", "dev"), "ROOT: has both 'dev' and 'valid' for valid.* \\(state"),
-        (both("seg_train/x", "seg_test/y"), f"ROOT: are the folders seg_test, seg_train .*{ASK}"),
-        (both("fold1", "fold2"), f"ROOT: all of fold1, fold2 have the folders cat, dog: .*{ASK}"),
-        (["a/1", "a/2", "b/1"], f"ROOT: all of a, b have the folders 1: are they .*{ASK}"),
-        (["images", "labels/"], f"ROOT: folders called images, labels are not taken .*{ASK}"),
+        (["cat", "dog", "test"], f"ROOT: ambiguous.*: test; others do not: cat, dog .*{SPECIFY}"),
+        (["cat", "dog", "train"], f"ROOT: ambiguous.*: train; others do not: cat, dog .*{SPECIFY}"),
+        ([*both("train"), "catA"], f"ROOT: ambiguous.*: train; others do not: catA .*{SPECIFY}"),
+        (["train", "test", "cat"], f"ROOT: ambiguous.*: test, train; .* cat .*{SPECIFY}"),
+        ([*MANY, "test"], f"ROOT: ambiguous.*: test; others do not: n0, n1, .*{SPECIFY}"),
+        ([*MANY, *both("train")], f"ROOT: ambiguous.*: train; others do not: n0, n1, .*{SPECIFY}"),
+        ([*MANY, "train", "test"], f"ROOT: ambiguous.*: test, train; .* n0, .*{SPECIFY}"),
+        (both("val", "test"), f"ROOT: has test, val, but no folder for training .*{SPECIFY}"),
+        (both("Train", "train"), "ROOT: has both 'Train' and 'train' for train \\(specify"),
+        (both("train", "valid", "dev"), "ROOT: has both 'dev' and 'valid' for valid.* \\(specify"),
+        (both("seg_train/x", "seg_test/y"), f"ROOT: .* folders seg_test, seg_train .*{SPECIFY}"),
+        (both("fold1", "fold2"), f"ROOT: ambig.* fold1, fold2 .* folders cat, dog .*{SPECIFY}"),
+        (["a/1", "a/2", "b/1"], f"ROOT: ambiguous layout: a, b may .* the folders 1 .*{SPECIFY}"),
+        (["images", "labels/"], f"ROOT: folders called images, labels are .*{SPECIFY}"),
         (["images/train", "images/val", "labels/train/"], "ROOT: folders called images, labels"),
         (["train/images", "train/labels/", "val/images"], "ROOT/train: folders called images, "),
-        (["train/train", "train/val"], "ROOT/train: are the folders train, val parts or classes"),
-        (["cat/trainX", "cat/testX", "dog/a"], "ROOT/cat: has testX, trainX, but parts inside of"),
-        (["cat/train", "cat/test", "dog/train"], "ROOT/cat: has test, train, but parts inside of "
-         r"a class are not read \(allowed: train/cat and so on; or parts: \{\} to draw"),
+        (["train/train", "train/val"], "ROOT/train: ambiguous layout: the folders train, val may"),
+        (["cat/trainX", "cat/testX", "dog/a"], "ROOT/cat: has testX, trainX, but splits inside of"),
+        (["cat/train", "cat/test", "dog/train"], "ROOT/cat: has test, train, but splits inside of "
+         r"a class are not supported \(allowed: train/cat and so on; or parts: \{\} to sample"),
         (both("pets/train", "pets/test"), "ROOT: has only the folder 'pets'; its content is test, "
-         r"train \(to read these, give root: ROOT/pets\)$"),
-        (both("a/b/c"), r"ROOT: has only the folder 'a'; .* cat, dog .*give root: ROOT/a/b/c\)$"),
+         r"train \(to read it, specify root: ROOT/pets\)$"),
+        (both("a/b/c"), r"ROOT: has only the folder 'a'; .* cat, dog .* root: ROOT/a/b/c\)$"),
         (both("train/train", "test"), "ROOT/train: has only the folder 'train'; its content is "
-         r"cat, dog \(to read these, give parts: \{train: train/train, ...\}\)$"),
+         r"cat, dog \(to read it, specify parts: \{train: train/train, ...\}\)$"),
         (["cat"], r"ROOT: has only the folder 'cat' \(allowed: two or more classes"),
-        (["train", "test"], "ROOT/test: has no folders, but 1 image itself .allowed: a folder "
-         "of images for each class; or state parts without this folder"),
-        (["."], r"ROOT: has no folders, but 1 image itself \(allowed: a folder of images"),
+        (["train", "test"], "ROOT/test: has no folders, but 1 image .allowed: one folder "
+         "of images per class; or specify parts without this folder"),
+        (["."], r"ROOT: has no folders, but 1 image \(allowed: one folder of images"),
     ],
 )  # fmt: skip
-def test_a_layout_that_could_mean_two_things_is_refused(
-    folders: list[str], problem: str, tmp_path: Path
-) -> None:
+def test_an_ambiguous_layout_is_rejected(folders: list[str], problem: str, tmp_path: Path) -> None:
     root = tmp_path
     for name in folders:
         make(root, name) if name != "." else (root / "1.png").touch()
@@ -144,11 +144,11 @@ def test_a_layout_that_could_mean_two_things_is_refused(
         [f"{part}{number:02}X" for part in ("train", "test") for number in range(20)],
     ],
 )
-def test_other_spellings_of_parts_are_asked_about(
+def test_other_names_of_splits_are_ambiguous(
     folders: list[str], inside: str, tmp_path: Path
 ) -> None:
     make(tmp_path, *(f"{folder}{inside}" for folder in folders))
-    match = rf"^{tmp_path}: are the folders {re.escape(min(folders))}, .* parts or classes\? .{ASK}"
+    match = rf"^{tmp_path}: ambiguous layout: the folders {re.escape(min(folders))}, .*{SPECIFY}"
     with pytest.raises(DsxError, match=match):
         found(tmp_path)
 
@@ -166,26 +166,26 @@ def test_other_spellings_of_parts_are_asked_about(
          ["cat", "dog"]),
     ],
 )  # fmt: skip
-def test_what_is_stated_is_read(
+def test_specified_parts_are_read(
     folders: list[str], stated: dict[str, str], names: list[str], tmp_path: Path
 ) -> None:
     layout = found(make(tmp_path, *folders), stated)
     assert (layout.parts, layout.names) == (stated, names)
 
 
-def test_a_folder_that_is_stated_has_to_be_there(tmp_path: Path) -> None:
+def test_a_specified_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match=f"^{tmp_path}/x: there is no such folder"):
         found(make(tmp_path, *both("train")), {"train": "x"})
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+def test_a_cycle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "loop").symlink_to(tmp_path / "one")
     with pytest.raises(DsxError, match=r": has only the folder 'one' \(allowed: two or more"):
         found(tmp_path)
 
 
-def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+def test_skipped_entries_are_counted(tmp_path: Path) -> None:
     walk = Walk(make(tmp_path, *both("train", "test"), "samples"))
     (tmp_path / "train" / "stray.png").touch()
     find_layout(walk, {"train": "train"})
@@ -209,7 +209,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         ({"Train": "a", "tests": "ab"}, {"train": "a", "test": "ab"}),
     ],
 )
-def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -> None:
+def test_parts_are_specified_as_folders(given: Any, parts: dict[str, str] | None) -> None:
     assert stated_parts(given) == parts
 
 
@@ -219,22 +219,22 @@ def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -
         ("Training", r"parts: Training \(allowed: \{train: FOLDER, validation: FOLDER, test: FOL"),
         (
             {"pictures": "a"},
-            r"parts: 'pictures' is not the name of a part \(allowed: train, validation, val, "
-            r"valid, test, .*tst, also with an ending such as s, _set or 2017\)$",
+            r"parts: 'pictures' is not the name of a split \(allowed: train, validation, val, "
+            r"valid, test, .*tst, optionally with a suffix such as s, _set or 2017\)$",
         ),
-        ({1: "a"}, r"parts: '1' is not the name of a part \(allowed: "),
+        ({1: "a"}, r"parts: '1' is not the name of a split \(allowed: "),
         (
             {"train": "a", "val": "b", "valid": "c"},
-            r"parts: 'valid' is a part that is stated twice",
+            r"parts: 'valid' is specified twice",
         ),
-        ({"test": "a"}, r"parts: no folder for train \(allowed: .* at least train; or \{\}"),
+        ({"test": "a"}, r"parts: train is missing \(allowed: .* at least train; or \{\}"),
         (
             {"train": "a", "test": "./a/"},
-            r"parts: train and test both name the folder a \(allowed: folders that share no images",
+            r"parts: train and test have the same folder a \(allowed: disjoint folders",
         ),
         (
             {"test": "a/b", "train": "a"},
-            r"parts: the folder of test, a/b, lies in that of train \(allowed: folders that share",
+            r"parts: the folder of test, a/b, is inside that of train \(allowed: disjoint",
         ),
         ({"train": 3}, r"parts: train: 3 \(allowed: a folder inside the root\)$"),
         ({"train": "../a"}, r"parts: train: \.\./a \(allowed: a folder inside the root\)$"),
@@ -242,7 +242,7 @@ def test_parts_are_stated_as_folders(given: Any, parts: dict[str, str] | None) -
         ({"train": "."}, r"parts: train: \. \(allowed: a folder inside the root\)$"),
     ],
 )
-def test_parts_that_are_none_are_refused(given: Any, problem: str) -> None:
+def test_invalid_parts_are_rejected(given: Any, problem: str) -> None:
     with pytest.raises(DsxError, match=f"^{problem}"):
         stated_parts(given)
 
@@ -251,10 +251,10 @@ def test_only_images_count_as_images(tmp_path: Path) -> None:
     make(tmp_path, "a/")
     for name in ("x.JPG", "y.txt", ".z.png"):
         (tmp_path / name).touch()
-    assert Walk(tmp_path).glance("", suffixes()) == (["a"], ["x.JPG"])
+    assert Walk(tmp_path).list_folder("", suffixes()) == (["a"], ["x.JPG"])
 
 
-def test_stated_parts_of_images_are_opened(tmp_path: Path) -> None:
+def test_specified_parts_are_opened(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a/x/ant": 4, "a/x/bee": 6, "b/ant": 2, "b/bee": 2, "c": 1})
     arguments = {"root": str(root), "size": 8, "parts": {"train": "a/x", "test": "b"}}
     data = open_data("folder", arguments)

@@ -1,4 +1,4 @@
-"""Walks over folders that contain cycles, links and things that are no files."""
+"""Walks over folders with cycles, links and special files."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dsx.activity import current
+from dsx.activity import Kind, current
 from dsx.data.folders.walk import BROKEN, REPEATED, Walk
 from dsx.errors import DsxError
 
@@ -34,7 +34,7 @@ def test_files_come_before_folders_in_alphabetical_order(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "../b", "b", "b/c", "/"])
-def test_a_link_to_what_is_read_anyway_adds_nothing(target: str, tmp_path: Path) -> None:
+def test_a_link_to_a_folder_that_is_read_is_skipped(target: str, tmp_path: Path) -> None:
     root = write(tmp_path / "x" / "root", "a/1.jpg", "a/b/2.jpg", "a/b/c/3.jpg", "b/4.jpg")
     (root / "a" / "0").symlink_to(target)
     names = [["a/1.jpg", "a/b/2.jpg", "a/b/c/3.jpg"], ["b/4.jpg"]]
@@ -67,7 +67,7 @@ def test_a_link_to_a_file_is_a_file(tmp_path: Path) -> None:
 
 
 def make_socket(path: Path) -> None:
-    # The path of a socket may have but a hundred letters.
+    # The path of a socket is limited to about a hundred characters.
     before = Path.cwd()
     os.chdir(path.parent)
     try:
@@ -85,7 +85,7 @@ SPECIAL: list[tuple[str, Callable[[Path], None]]] = [
 
 
 @pytest.mark.parametrize(("kind", "make"), SPECIAL)
-def test_what_is_no_regular_file_is_skipped_and_not_opened(
+def test_special_files_are_skipped_and_not_opened(
     kind: str, make: Callable[[Path], None], tmp_path: Path
 ) -> None:
     write(tmp_path, "a/1.jpg")
@@ -99,7 +99,7 @@ BROKEN_TARGETS = ["/nowhere", "2.jpg", "1.jpg/inside", "x" * 300]
 
 @pytest.mark.parametrize("target", BROKEN_TARGETS)
 @pytest.mark.parametrize("name", ["2.jpg", "2", "2.txt"])
-def test_links_that_lead_nowhere_are_skipped(target: str, name: str, tmp_path: Path) -> None:
+def test_broken_links_are_skipped(target: str, name: str, tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg")
     (tmp_path / "a" / name).symlink_to(target.replace("2.jpg", name))
     assert walk(tmp_path, "a") == ([["a/1.jpg"]], {BROKEN: 1})
@@ -114,7 +114,7 @@ def test_a_folder_that_is_a_broken_link_is_skipped(target: str, tmp_path: Path) 
     assert str(own) == "skipped 1 broken link (b)"
 
 
-def test_two_names_of_one_folder_are_refused(tmp_path: Path) -> None:
+def test_two_names_of_one_folder_are_rejected(tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(DsxError, match=r"^.*/b: is the same folder as .*/a$"):
@@ -122,7 +122,7 @@ def test_two_names_of_one_folder_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["a/sub", "a/sub/deep", "outside"])
-def test_a_folder_inside_another_is_refused(target: str, tmp_path: Path) -> None:
+def test_a_folder_inside_another_is_rejected(target: str, tmp_path: Path) -> None:
     root = write(tmp_path, "root/a/1.jpg", "root/a/sub/deep/2.jpg") / "root"
     (root / "outside").symlink_to("a/sub")
     (root / "c").symlink_to(target)
@@ -132,7 +132,7 @@ def test_a_folder_inside_another_is_refused(target: str, tmp_path: Path) -> None
         own.files(["a", "c"], {".jpg"})
 
 
-def test_a_folder_around_another_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_contains_another_is_rejected(tmp_path: Path) -> None:
     root = write(tmp_path, "out/in/1.jpg", "out/2.jpg", "root/a/3.jpg") / "root"
     (root / "b").symlink_to(tmp_path / "out" / "in")
     (root / "c").symlink_to(tmp_path / "out")
@@ -140,7 +140,7 @@ def test_a_folder_around_another_is_refused(tmp_path: Path) -> None:
         walk(root, "a", "b", "c")
 
 
-def test_what_was_skipped_is_counted_once_and_named(tmp_path: Path) -> None:
+def test_skipped_entries_are_counted_once_and_named(tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg")
     own = Walk(tmp_path)
     assert str(own) == ""
@@ -159,19 +159,19 @@ def test_what_was_skipped_is_counted_once_and_named(tmp_path: Path) -> None:
     assert ", 2,000 broken links (a/0, a/1, a/10 and 1,997 more), 1 rep" in str(own)
 
 
-def test_the_walk_announces_how_many_files_it_has_found(tmp_path: Path) -> None:
+def test_the_walk_reports_the_number_of_files(tmp_path: Path) -> None:
     write(tmp_path, "a/1.jpg", "a/b/2.jpg", "a/b/3.jpg", "a/n.txt")
     seen = []
 
     class Watched(Walk):
-        """A walk that notes the activity before each folder."""
+        """Walk that records the activity before each folder."""
 
         def _content(self, folder: str, suffixes: Collection[str]) -> Any:
             shown = current()
             assert shown is not None
-            seen.append((shown.name, shown.unit, shown.done))
+            seen.append((shown.event.kind, shown.unit, shown.done))
             return super()._content(folder, suffixes)
 
     Watched(tmp_path).files(["a"], {".jpg"}, unit="image")
-    assert seen == [("listing the images", "image", 0), ("listing the images", "image", 1)]
+    assert seen == [(Kind.LISTING_FILES, "image", 0), (Kind.LISTING_FILES, "image", 1)]
     assert current() is None

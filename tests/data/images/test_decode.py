@@ -1,4 +1,4 @@
-"""From the bytes of an image to the pixels that a network takes."""
+"""Decoding of encoded images into the pixels that a network takes."""
 
 import io
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from dsx.data.images.decode import UNSAFE, Decoder, formats
-from dsx.data.images.deep import given_range
+from dsx.data.images.deep import parse_range
 from dsx.errors import DsxError
 
 ROWS, COLUMNS = np.mgrid[:40, :40] * 6
@@ -18,7 +18,7 @@ PICTURE = np.stack([ROWS, COLUMNS, 255 - ROWS], axis=2).astype(np.uint8)
 
 @dataclass(frozen=True)
 class Bytes:
-    """A picture in memory, which counts as a place."""
+    """Encoded image in memory with the interface of a place."""
 
     data: bytes
     identity: str = ""
@@ -44,7 +44,7 @@ def decode(place: Bytes, size: int = 40, channels: int = 3) -> Any:
     return found
 
 
-def test_what_has_the_size_wanted_is_left_as_it_is() -> None:
+def test_an_image_of_the_required_size_is_unchanged() -> None:
     found = decode(encoded(Image.fromarray(PICTURE)))
     assert (found == PICTURE.transpose(2, 0, 1)).all()
 
@@ -66,7 +66,7 @@ def test_any_format_is_read(kind: str, options: dict[str, Any]) -> None:
     assert abs(found - PICTURE.transpose(2, 0, 1)).mean() < 8
 
 
-# The square that is taken: rows and columns of the picture, first row and column, side.
+# The cropped square: rows and columns of the image, first row and column, side.
 @pytest.mark.parametrize(
     ("rows", "columns", "top", "left", "side"),
     [
@@ -89,7 +89,7 @@ def test_a_square_from_the_centre_is_taken(
     assert (found == np.asarray(expected).transpose(2, 0, 1)).all()
 
 
-def test_256_pixels_are_cut_to_224_and_not_resampled() -> None:
+def test_256_pixels_are_cropped_to_224_without_resampling() -> None:
     pixels = np.random.RandomState(0).randint(0, 256, (256, 300)).astype(np.uint8)
     found = decode(encoded(Image.fromarray(pixels)), 224, 1)
     assert (found[0] == pixels[16:240, 38:262]).all()
@@ -110,7 +110,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_colours_and_grey_become_what_is_wanted(channels: int) -> None:
+def test_colours_and_grey_are_converted(channels: int) -> None:
     mode = "RGB" if channels == 3 else "L"
     source = Image.fromarray(PICTURE)
     for image in (source, source.convert("L"), source.convert("1"), source.quantize(16)):
@@ -124,18 +124,18 @@ def test_cmyk_becomes_rgb() -> None:
     assert abs(found.astype(int) - PICTURE.transpose(2, 0, 1)).max() <= 1
 
 
-def test_16_bits_are_brought_to_8_by_the_range() -> None:
+def test_16_bit_pixels_are_converted_by_the_range() -> None:
     deep = np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40
     for channels in (1, 3):
         for kind in ("png", "tiff", "ppm"):
             pixels = deep.astype(np.int32) if kind == "ppm" else deep
             place = encoded(Image.fromarray(pixels), kind)
-            decoder = Decoder(size=40, channels=channels, pixel_range=given_range([0, 65535]))
+            decoder = Decoder(size=40, channels=channels, pixel_range=parse_range([0, 65535]))
             assert (abs(decoder.decode(place).astype(int) - (deep >> 8)) <= 1).all()
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "tiff"])
-def test_transparent_pictures_are_laid_on_white(kind: str) -> None:
+def test_transparent_images_are_blended_with_white(kind: str) -> None:
     image = Image.new("RGBA", (40, 40), (200, 0, 0, 255))
     image.paste((0, 0, 200, 0), (0, 0, 20, 40))
     image.paste((0, 0, 200, 51), (20, 0, 40, 20))
@@ -147,7 +147,7 @@ def test_transparent_pictures_are_laid_on_white(kind: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
-def test_a_transparent_colour_is_laid_on_white(mode: str) -> None:
+def test_a_transparent_colour_is_blended_with_white(mode: str) -> None:
     colour = 7 if mode != "RGB" else (7, 7, 7)
     image = Image.new(mode, (40, 40), colour)
     if mode == "P":
@@ -157,7 +157,7 @@ def test_a_transparent_colour_is_laid_on_white(mode: str) -> None:
         assert (decode(place, 40, channels) == 255).all()
 
 
-def test_of_an_animation_the_first_frame_is_taken() -> None:
+def test_the_first_frame_of_an_animation_is_used() -> None:
     frames = [Image.new("L", (40, 40), shade) for shade in (10, 200)]
     for kind in ("gif", "tiff", "webp"):
         place = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
@@ -166,7 +166,7 @@ def test_of_an_animation_the_first_frame_is_taken() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-def test_pictures_are_turned_upright(orientation: int, kind: str) -> None:
+def test_images_are_rotated_by_exif_data(orientation: int, kind: str) -> None:
     image = Image.fromarray(PICTURE[:, :32])
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -181,7 +181,7 @@ def test_pictures_are_turned_upright(orientation: int, kind: str) -> None:
 
 @pytest.mark.parametrize("damage", [b"Exif\0\0MM\0*\0\0\0\x08\0\x05", b"Exif\0\0??", b"Exif\0\0"])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_exif_data_do_no_harm(damage: bytes) -> None:
+def test_damaged_exif_data_are_ignored(damage: bytes) -> None:
     image = Image.fromarray(PICTURE)
     assert (decode(encoded(image, "jpeg", exif=damage)) == decode(encoded(image, "jpeg"))).all()
 
@@ -197,19 +197,19 @@ def floats(value: float, kind: type) -> bytes:
 
 WRONG = [
     (b"", r"is empty \(0 bytes\)"),
-    (b"<html>not found</html>", "cannot be decoded: no format that Pillow knows"),
+    (b"<html>not found</html>", "cannot be decoded: a format that Pillow does not support"),
     (jpeg()[:-300], "cannot be decoded: image file is truncated"),
     (jpeg()[:30], "cannot be decoded: "),
     (encoded(Image.fromarray(PICTURE)).data[:-60], "cannot be decoded: "),
     (floats(0.5, np.float32), "cannot be decoded: floating-point pixels, whose range is not"),
     (floats(70000, np.int32), "cannot be decoded: 32-bit pixels, whose range is not known"),
     (floats(-1, np.int32), "cannot be decoded: 32-bit pixels, whose range is not known"),
-    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be decoded: no format that"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be decoded: a format that"),
 ]
 
 
 @pytest.mark.parametrize(("data", "message"), WRONG)
-def test_what_is_no_picture_is_named(data: bytes, message: str) -> None:
+def test_invalid_images_are_named(data: bytes, message: str) -> None:
     with pytest.raises(DsxError, match=f"^cat/1.jpg: {message}") as caught:
         decode(Bytes(data))
     assert "\n" not in str(caught.value)
@@ -221,7 +221,7 @@ def test_a_decompression_bomb_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         decode(Bytes(jpeg()))
 
 
-def test_what_pillow_says_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_pillow_are_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(self: Decoder, image: Image.Image) -> None:
         raise SyntaxError("in two\nlines")
 
@@ -230,7 +230,7 @@ def test_what_pillow_says_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -
         decode(Bytes(jpeg()))
 
 
-def test_a_check_reads_the_head_only() -> None:
+def test_a_check_reads_only_the_header() -> None:
     decoder = Decoder(size=40, channels=3)
     decoder.check(Bytes(jpeg()[:-300]))
     for data, message in WRONG[:2]:
@@ -238,7 +238,7 @@ def test_a_check_reads_the_head_only() -> None:
             decoder.check(Bytes(data))
 
 
-def test_what_cannot_be_opened_is_named() -> None:
+def test_a_place_that_cannot_be_opened_is_named() -> None:
     class Gone(Bytes):
         def open(self) -> BinaryIO:
             raise FileNotFoundError(2, "No such file or directory")

@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits: values, ranges, and forms that are refused."""
+"""Pixels with more than 8 bits: values, ranges, and unsupported formats."""
 
 import io
 import math
@@ -11,7 +11,14 @@ import pytest
 from PIL import Image
 
 from dsx.data.images.decode import Decoder
-from dsx.data.images.deep import Extent, PixelRange, UnknownRange, depth, given_range, values_of
+from dsx.data.images.deep import (
+    Extent,
+    PixelRange,
+    UnknownRange,
+    describe_depth,
+    parse_range,
+    read_values,
+)
 from dsx.errors import DsxError
 from tests.data.images.test_decode import PICTURE, Bytes, encoded
 
@@ -20,7 +27,7 @@ NOISE = np.random.RandomState(0).randint(0, 65536, (5, 7, 4))
 
 
 def png16(values: Any, exif: bytes = b"") -> bytes:
-    """Encode (rows, columns, channels) with 16 bits in each channel, which Pillow cannot."""
+    """Encode (rows, columns, channels) with 16 bits per channel, which Pillow does not support."""
     rows, columns, channels = values.shape
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
@@ -34,7 +41,7 @@ def png16(values: Any, exif: bytes = b"") -> bytes:
 
 
 def tiff16(values: Any, order: str, packed: bool, photometric: int, extra: int = 0) -> bytes:
-    """Encode (rows, columns, channels) with 16 bits in each channel, in "<" or ">" order."""
+    """Encode (rows, columns, channels) with 16 bits per channel, in "<" or ">" byte order."""
     rows, columns, channels = values.shape
     data = values.astype(f"{order}u2").tobytes()
     data = zlib.compress(data) if packed else data
@@ -57,8 +64,8 @@ def tiff16(values: Any, order: str, packed: bool, photometric: int, extra: int =
 
 def read(data: bytes) -> tuple[Any, str]:
     image = Image.open(io.BytesIO(data))
-    assert depth(image)
-    return values_of(image, data)
+    assert describe_depth(image)
+    return read_values(image, data)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
@@ -98,7 +105,7 @@ def test_grey_tiffs_are_read(kind: type) -> None:
     assert (values[..., 0] == given).all()
 
 
-def test_deep_pixels_are_turned_upright() -> None:
+def test_deep_pixels_are_rotated() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     upright = np.rot90(NOISE[..., :3], -1)
@@ -118,7 +125,7 @@ def test_deep_pixels_are_turned_upright() -> None:
 def test_images_of_8_bits_need_no_range(place: Bytes) -> None:
     decoder = Decoder(size=40, channels=3)
     assert not decoder.is_deep(place)
-    assert decoder.extent(place) is None
+    assert decoder.find_extent(place) is None
     decoder.decode(place)
 
 
@@ -132,7 +139,7 @@ def test_images_of_8_bits_need_no_range(place: Bytes) -> None:
         ([0.0, 255.0], (0, 255)), ([-0.9, 0.7], (-1, 1)), ([1e-9, 3e-9], (0, 2.0**-28)),
     ],
 )  # fmt: skip
-def test_the_range_has_the_bits_that_the_values_need(
+def test_the_range_has_the_bits_that_the_values_require(
     values: list[float], expected: tuple[float, float]
 ) -> None:
     assert Extent.of(np.array(values)).range().identity == expected
@@ -145,10 +152,10 @@ def test_extents_are_joined_in_any_order() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_values_that_are_not_finite_are_refused(bad: float) -> None:
+def test_values_that_are_not_finite_are_rejected(bad: float) -> None:
     place = encoded(Image.fromarray(np.full((4, 4), bad, dtype=np.float32)), "tiff")
-    with pytest.raises(DsxError, match=r"cat/1.jpg: cannot be decoded: pixels that are not finite"):
-        Decoder(size=4, channels=1).extent(place)
+    with pytest.raises(DsxError, match=r"cat/1.jpg: cannot be decoded: pixels are NaN or infinite"):
+        Decoder(size=4, channels=1).find_extent(place)
 
 
 @pytest.mark.parametrize(
@@ -156,42 +163,42 @@ def test_values_that_are_not_finite_are_refused(bad: float) -> None:
 )
 def test_low_values_keep_their_8_bits(channels: int, high: int, white: int) -> None:
     values = np.random.RandomState(0).randint(0, high, (8, 8, channels))
-    decoder = Decoder(size=8, channels=channels, pixel_range=given_range([0, white]))
+    decoder = Decoder(size=8, channels=channels, pixel_range=parse_range([0, white]))
     found = decoder.decode(Bytes(png16(values))).transpose(1, 2, 0)
     assert (found == np.rint(values * 255 / white)).all()
 
 
 @pytest.mark.parametrize("opacity", [255, 4095, 65535])
-def test_opaque_is_opaque_whatever_number_says_so(opacity: int) -> None:
+def test_constant_opacity_is_opaque(opacity: int) -> None:
     values = np.random.RandomState(0).randint(0, 256, (8, 8, 4))
     values[..., 3] = opacity
-    decoder = Decoder(size=8, channels=3, pixel_range=given_range([0, 255]))
+    decoder = Decoder(size=8, channels=3, pixel_range=parse_range([0, 255]))
     found = decoder.decode(Bytes(png16(values))).transpose(1, 2, 0)
     assert (found == values[..., :3]).all()
 
 
 @pytest.mark.parametrize("white", [255, 4095, 65535])
-def test_opacity_has_the_bits_of_the_colours(white: int) -> None:
+def test_opacity_has_the_range_of_the_colours(white: int) -> None:
     values = np.full((8, 8, 2), white)
     values[:4, :, 0] = 0
     values[0, 0, 1] = 0
-    decoder = Decoder(size=8, channels=1, pixel_range=given_range([0, white]))
+    decoder = Decoder(size=8, channels=1, pixel_range=parse_range([0, white]))
     (found,) = decoder.decode(Bytes(png16(values)))
     assert found[0, 0] == 255 and (found[1:4] == 0).all() and (found[4:] == 255).all()
 
 
-def test_transparent_deep_pixels_are_laid_on_white() -> None:
+def test_transparent_deep_pixels_are_blended_with_white() -> None:
     values = np.full((8, 8, 2), 255)
     values[:, :4, 0] = 7
     values[..., 1] = 65535
     values[:, 4:, 1] = 0
-    decoder = Decoder(size=8, channels=1, pixel_range=given_range([0, 255]))
+    decoder = Decoder(size=8, channels=1, pixel_range=parse_range([0, 255]))
     (found,) = decoder.decode(Bytes(png16(values)))
     assert (found[:, :4] == 7).all()
     assert (found[:, 4:] == 255).all()
 
 
-def test_values_outside_are_cut_off_only_where_the_range_is_stated() -> None:
+def test_values_are_clipped_only_to_a_specified_range() -> None:
     place = Bytes(png16(np.array([[[100], [300]]] * 2)))
     stated = PixelRange(black=150, white=250, stated=True)
     found = Decoder(size=2, channels=1, pixel_range=stated).decode(place)
@@ -211,24 +218,24 @@ def test_values_outside_are_cut_off_only_where_the_range_is_stated() -> None:
         (encoded(Image.fromarray(NOISE[..., 0] / np.float32(9)), "tiff").data, "floating-point"),
     ],
 )
-def test_without_a_range_deep_pixels_are_refused(data: bytes, words: str) -> None:
+def test_deep_pixels_without_a_range_are_rejected(data: bytes, words: str) -> None:
     with pytest.raises(UnknownRange, match=rf"^cat/1.jpg: cannot be decoded: {words}.*, whose range"
                        r" is not known \(state .*pixel_range: \[0, 4095\]\)$"):  # fmt: skip
         Decoder(size=4, channels=1).decode(Bytes(data))
 
 
 @pytest.mark.parametrize("kind", ["sgi", "jpeg2000"])
-def test_forms_of_which_pillow_gives_8_bits_only_are_refused(kind: str) -> None:
+def test_formats_of_which_pillow_reads_only_8_bits_are_rejected(kind: str) -> None:
     if kind == "sgi":
         image = Image.fromarray(NOISE[..., 0].astype(np.uint8))
         data = encoded(image, kind, bpc=2).data
     else:
         found = bytearray(encoded(Image.fromarray(PICTURE), kind).data)
-        # The precision of the first component, as a file of 12 bits states it.
+        # The precision of the first component, as in a file of 12 bits.
         found[found.index(b"\xff\x4f\xff\x51") + 42] = 11
         data = bytes(found)
-    decoder = Decoder(size=4, channels=1, pixel_range=given_range([0, 4095]))
-    with pytest.raises(DsxError, match=r"16 bits in each colour in a form that is not read"):
+    decoder = Decoder(size=4, channels=1, pixel_range=parse_range([0, 4095]))
+    with pytest.raises(DsxError, match=r"16 bits per colour in an unsupported format"):
         decoder.decode(Bytes(data))
 
 
@@ -239,6 +246,6 @@ def test_a_range_is_two_numbers(value: Any) -> None:
     with pytest.raises(
         DsxError, match=r"^pixel_range: .* \(allowed: the values of black and white"
     ):
-        given_range(value)
-    assert given_range(None) is None
-    assert given_range((0, 4095)) == PixelRange(black=0, white=4095, stated=True)
+        parse_range(value)
+    assert parse_range(None) is None
+    assert parse_range((0, 4095)) == PixelRange(black=0, white=4095, stated=True)

@@ -1,4 +1,4 @@
-"""Images in memory and from disk give the same batches."""
+"""Images in memory and images decoded from disk give the same batches."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 
 from dsx.data import Normalisation, Splits, TensorSplit
 from dsx.data.images import images as module
-from dsx.data.images.images import Handling, sample
+from dsx.data.images.images import ImageLoader, sample_indices
 from dsx.data.images.stream import StreamSplit
 from dsx.errors import DsxError
 from tests.data.images.test_decode import Bytes
@@ -24,12 +24,12 @@ ARGUMENTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def handling(**changes: Any) -> Handling:
-    return Handling.of(**(ARGUMENTS | changes))
+def loader(**changes: Any) -> ImageLoader:
+    return ImageLoader.of(**(ARGUMENTS | changes))
 
 
 def splits(**changes: Any) -> Splits:
-    return handling(**changes).splits(PLACES, LABELS, PARTS)
+    return loader(**changes).splits(PLACES, LABELS, PARTS)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_memory_and_disk_give_the_same_bytes(changes: dict[str, Any]) -> None:
             assert torch.equal(mine[1], theirs[1])
 
 
-def test_pictures_and_labels_stay_together() -> None:
+def test_images_and_labels_match() -> None:
     found = splits()
     for part, numbers in PARTS.items():
         split = found.parts[part]
@@ -56,15 +56,15 @@ def test_pictures_and_labels_stay_together() -> None:
         assert split.labels.tolist() == LABELS[numbers].tolist()
 
 
-def test_what_fits_into_memory_is_put_there() -> None:
+def test_images_that_fit_are_loaded_into_memory() -> None:
     whole = 60 * 3 * 16 * 16
-    assert handling(memory=whole / 2**30).fits(PARTS)
-    assert not handling(memory=(whole - 1) / 2**30).fits(PARTS)
+    assert loader(memory=whole / 2**30).fits(PARTS)
+    assert not loader(memory=(whole - 1) / 2**30).fits(PARTS)
     assert isinstance(splits(memory=whole / 2**30).train, TensorSplit)
     assert isinstance(splits(memory=(whole - 1) / 2**30).train, StreamSplit)
 
 
-def test_the_training_pictures_normalise() -> None:
+def test_the_normalisation_is_that_of_the_training_images() -> None:
     expected = Normalisation.of(torch.from_numpy(PIXELS[:40]))
     for memory in (0, 2):
         for part in splits(memory=memory).parts.values():
@@ -72,9 +72,11 @@ def test_the_training_pictures_normalise() -> None:
             assert part.normalisation == expected
 
 
-def test_of_many_pictures_a_sample_normalises(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_normalisation_of_many_images_is_that_of_a_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "SAMPLE", 7)
-    chosen = sample(40)
+    chosen = sample_indices(40)
     assert chosen == sorted(set(chosen))
     assert len(chosen) == 7
     expected = Normalisation.of(torch.from_numpy(PIXELS[chosen]))
@@ -84,7 +86,7 @@ def test_of_many_pictures_a_sample_normalises(monkeypatch: pytest.MonkeyPatch) -
         assert train.normalisation == expected
 
 
-def test_a_given_normalisation_is_taken() -> None:
+def test_a_given_normalisation_is_used() -> None:
     found = splits(mean=[0.5, 0.4, 0.3], deviation=[0.3, 0.2, 0.1]).test
     assert isinstance(found, TensorSplit) and found.normalisation is not None
     assert found.normalisation.mean == pytest.approx((127.5, 102, 76.5))
@@ -92,26 +94,26 @@ def test_a_given_normalisation_is_taken() -> None:
 
 
 @pytest.mark.parametrize("memory", [0, 2])
-def test_broken_pictures_are_named(memory: float) -> None:
+def test_broken_images_are_named(memory: float) -> None:
     places = [*PLACES[:5], Bytes(b"?"), *PLACES[6:]]
-    with pytest.raises(DsxError, match=r"^cat/1.jpg: cannot be decoded: no format that Pillow k"):
-        handling(memory=memory).splits(places, LABELS, PARTS)
+    with pytest.raises(DsxError, match=r"^cat/1.jpg: cannot be decoded: a format that Pillow"):
+        loader(memory=memory).splits(places, LABELS, PARTS)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": 0}, r"size: 0 \(allowed: a whole number from 1\)"),
+        ({"size": 0}, r"size: 0 \(allowed: an integer of at least 1\)"),
         ({"channels": 2}, r"channels: 2 \(allowed: 1 for grey, 3 for colour\)"),
         ({"channels": True}, r"channels: True \(allowed: 1 for grey, 3 for colour\)"),
-        ({"memory": -1}, r"memory: -1 \(allowed: a number from 0\)"),
-        ({"workers": 0}, r"workers: 0 \(allowed: a whole number from 1\)"),
+        ({"memory": -1}, r"memory: -1 \(allowed: a number of at least 0\)"),
+        ({"workers": 0}, r"workers: 0 \(allowed: an integer of at least 1\)"),
         ({"channels": 1, "mean": [0.5] * 3, "deviation": [0.5] * 3}, r"mean: .* \(allowed: 1 num"),
     ],
 )
-def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_rejected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DsxError, match=f"^{message}"):
-        handling(**changes)
+        loader(**changes)
 
 
 def deep(values: Any, name: str = "") -> Bytes:
@@ -124,13 +126,13 @@ ONE: dict[str, Any] = {"channels": 1}
 
 
 def deep_splits(places: list[Bytes] = DEEP, **changes: Any) -> Splits:
-    return handling(**ONE | changes).splits(places, LABELS, PARTS)
+    return loader(**ONE | changes).splits(places, LABELS, PARTS)
 
 
 @pytest.mark.parametrize("memory", [0, 2])
-def test_deep_pictures_of_low_values_are_those_of_8_bits(memory: float) -> None:
+def test_deep_images_of_low_values_equal_8_bit_images(memory: float) -> None:
     shallow = [Bytes(png(pixels), str(number)) for number, pixels in enumerate(GREY.repeat(3, 1))]
-    expected = handling(**ONE).splits(shallow, LABELS, PARTS)
+    expected = loader(**ONE).splits(shallow, LABELS, PARTS)
     found = deep_splits(memory=memory)
     assert found.notes == [
         "pixels of more than 8 bits are read from black to white over [0, 255], the range of the "
@@ -148,7 +150,9 @@ def test_deep_pictures_of_low_values_are_those_of_8_bits(memory: float) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"mean": [0.5], "deviation": [0.2]}])
 @pytest.mark.parametrize("memory", [0, 2])
-def test_one_range_is_taken_of_all_training_pictures(memory: float, given: dict[str, Any]) -> None:
+def test_one_range_is_determined_from_all_training_images(
+    memory: float, given: dict[str, Any]
+) -> None:
     bright = GREY.astype(int)
     bright[7] *= 16
     places = [deep(pixels.transpose(1, 2, 0)) for pixels in bright]
@@ -156,7 +160,7 @@ def test_one_range_is_taken_of_all_training_pictures(memory: float, given: dict[
     (note,) = splits.notes
     assert "over [0, 4095], " in note
     ((pixels, _),) = splits.train.batches(torch.arange(40), 40)
-    # One factor for all of them: a dark image is still dark.
+    # All images have the same factor, so that a dark image remains dark.
     assert pixels[7].mean() > pixels[np.arange(40) != 7].max()
 
 
@@ -170,13 +174,13 @@ def test_the_range_is_part_of_the_identity() -> None:
         assert len(prints) == 3
 
 
-def test_a_stream_of_8_bits_has_the_fingerprint_that_it_always_had() -> None:
+def test_the_fingerprint_of_an_8_bit_stream_is_stable() -> None:
     given: dict[str, Any] = {"mean": [0.5] * 3, "deviation": [0.2] * 3, "memory": 0}
     assert splits(**given).fingerprint == "78500822650e"
 
 
 @pytest.mark.parametrize("memory", [0, 2])
-def test_the_range_of_other_pictures_is_refused(memory: float) -> None:
+def test_pixels_outside_of_the_training_range_are_rejected(memory: float) -> None:
     shallow = [Bytes(png(pixels)) for pixels in GREY.repeat(3, 1)]
     places = [*shallow[:45], *DEEP[45:]]
     with pytest.raises(DsxError, match=r"16-bit pixels, whose range is not known"):
@@ -188,7 +192,7 @@ def test_the_range_of_other_pictures_is_refused(memory: float) -> None:
 
 
 @pytest.mark.parametrize("memory", [0, 2])
-def test_a_range_that_leaves_nothing_is_refused(memory: float) -> None:
+def test_a_range_that_leaves_too_few_levels_is_rejected(memory: float) -> None:
     values = GREY.astype(int)
     values[0, 0, 0, 0] = 65535  # a single hot pixel
     places = [deep(pixels.transpose(1, 2, 0)) for pixels in values]
@@ -202,7 +206,7 @@ def test_a_range_that_leaves_nothing_is_refused(memory: float) -> None:
 
 
 @pytest.mark.parametrize("memory", [0, 2])
-def test_a_broken_deep_picture_is_named(memory: float) -> None:
+def test_a_broken_deep_image_is_named(memory: float) -> None:
     broken = Bytes(DEEP[3].data[:-60])
     with pytest.raises(DsxError, match=r"^cat/1.jpg: cannot be decoded: "):
         deep_splits([*DEEP[:3], broken, *DEEP[4:]], memory=memory)

@@ -1,4 +1,4 @@
-"""Images that are decoded when they are needed: order, threads, what goes wrong."""
+"""Images that are decoded when they are needed: order, threads, and errors."""
 
 import io
 import threading
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dsx.data import Normalisation
 from dsx.data.images.decode import Decoder, Place
-from dsx.data.images.stream import AHEAD, SLICE, StreamSplit, check, decoded
+from dsx.data.images.stream import AHEAD, SLICE, StreamSplit, check, decode_batches
 from dsx.errors import DsxError
 from tests.data.writers import pictures, png
 
@@ -27,7 +27,7 @@ HALF = Normalisation(mean=[100.0, 110, 120], deviation=[50.0, 60, 70])
 
 @dataclass(frozen=True)
 class Shelf:
-    """A place that can be slow, broken, or watched."""
+    """Place that can be slow or broken, and that records accesses."""
 
     number: int
     data: bytes
@@ -50,7 +50,7 @@ class Shelf:
 
 
 def shelves(broken: Sequence[int] = (), wait: float = 0) -> tuple[list[Place], list[int]]:
-    """Make places, and the list of those that were opened."""
+    """Build places, and the list of the numbers of opened places."""
     opened: list[int] = []
     places: list[Place] = [
         Shelf(number, b"broken" if number in broken else png(pixels), opened, wait)
@@ -83,9 +83,7 @@ def threads() -> list[str]:
     st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=80), st.integers(1, 40),
     st.integers(1, 4),
 )  # fmt: skip
-def test_pictures_come_in_the_order_that_is_asked_for(
-    order: list[int], size: int, workers: int
-) -> None:
+def test_images_follow_the_requested_order(order: list[int], size: int, workers: int) -> None:
     split = stream(shelves()[0], workers)
     batches = list(split.batches(torch.tensor(order), size))
     assert [len(labels) for _, labels in batches[:-1]] == [size] * (len(batches) - 1)
@@ -94,7 +92,7 @@ def test_pictures_come_in_the_order_that_is_asked_for(
     assert torch.cat([labels for _, labels in batches]).tolist() == [n % 5 for n in order]
 
 
-def test_the_next_batches_are_decoded_meanwhile() -> None:
+def test_the_next_batches_are_decoded_in_advance() -> None:
     places, opened = shelves()
     batches = stream(places).batches(torch.arange(COUNT), 5)
     next(batches)
@@ -116,7 +114,7 @@ def test_all_threads_work_on_a_batch() -> None:
             return super().open()
 
     places = [Watched(n, png(pixels), [], 0.01) for n, pixels in enumerate(PIXELS)]
-    list(decoded([places], DECODER, 3))
+    list(decode_batches([places], DECODER, 3))
     assert len(found) == 3
     assert threading.get_ident() not in found
 
@@ -127,14 +125,15 @@ def test_nothing_is_decoded_before_it_is_asked_for() -> None:
     assert not opened
 
 
-def test_threads_end_when_no_more_is_wanted() -> None:
+def test_threads_end_when_the_iterator_is_deleted() -> None:
     places, opened = shelves(wait=0.01)
     batches = stream(places).batches(torch.arange(COUNT), COUNT // 2)
     next(batches)
     assert threads()
     del batches
     assert not threads()
-    # What was begun is finished, what waited is dropped.
+    # Started work is completed, queued work is cancelled.
+
     assert len(opened) <= COUNT // 2 + 3 * SLICE
 
 
@@ -155,25 +154,25 @@ def test_threads_end_when_waiting_is_interrupted(monkeypatch: pytest.MonkeyPatch
     assert not threads()
 
 
-def test_a_broken_picture_is_named_when_its_turn_comes() -> None:
+def test_a_broken_image_is_named_in_its_batch() -> None:
     batches = stream(shelves([17])[0]).batches(torch.arange(COUNT), 5)
     for _ in range(3):
         next(batches)
-    with pytest.raises(DsxError, match=r"^pictures/17.png: cannot be decoded: no format that P"):
+    with pytest.raises(DsxError, match=r"^pictures/17.png: cannot be decoded: a format that P"):
         next(batches)
     assert not threads()
 
 
-def test_broken_pictures_of_a_batch_are_named_together() -> None:
+def test_broken_images_of_a_batch_are_listed() -> None:
     places, _ = shelves([1, 3, 20, 40, 44])
     message = r"^pictures/1.png: .*; pictures/3.png: .*; pictures/20.png: .*; and 2 more$"
     with pytest.raises(DsxError, match=message):
-        list(decoded([places], DECODER, 2))
+        list(decode_batches([places], DECODER, 2))
     with pytest.raises(DsxError, match=message):
         check(places, DECODER, 2)
 
 
-def test_a_bug_is_not_taken_for_a_broken_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_not_reported_as_a_broken_image(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(self: Any, place: Place) -> None:
         raise ZeroDivisionError("ours")
 
@@ -182,19 +181,21 @@ def test_a_bug_is_not_taken_for_a_broken_picture(monkeypatch: pytest.MonkeyPatch
         next(stream(shelves()[0]).batches(torch.arange(COUNT), 5))
 
 
-def test_a_check_looks_at_all_pictures() -> None:
+def test_a_check_reads_all_images() -> None:
     places, opened = shelves()
     check(places, DECODER, 2)
     assert sorted(opened) == list(range(COUNT))
 
 
-def test_batches_are_as_large_as_the_rest() -> None:
+def test_batches_may_have_different_sizes() -> None:
     places = shelves()[0]
-    found = [len(some) for some in decoded([places[:3], places[3:4], places[4:]], DECODER, 2)]
+    found = [
+        len(some) for some in decode_batches([places[:3], places[3:4], places[4:]], DECODER, 2)
+    ]
     assert found == [3, 1, COUNT - 4]
 
 
-def test_the_fingerprint_changes_with_all_there_is() -> None:
+def test_the_fingerprint_depends_on_the_whole_content() -> None:
     split = stream(shelves()[0])
     fingerprint = split.fingerprint
     assert stream(shelves(wait=0.1)[0], workers=5).fingerprint == fingerprint

@@ -1,4 +1,4 @@
-"""The call that builds a module like this one: rebuilt, it is a module like this one."""
+"""Constructor calls, which rebuild an equal module."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dsx.errors import WorkFailed
-from dsx.export.packing.constructor import constructor
+from dsx.export.packing.constructor import constructor_call
 
 SIDES = st.integers(1, 4) | st.tuples(st.integers(1, 4), st.integers(1, 4))
 CHANNELS = st.sampled_from([4, 8, 12])
@@ -69,8 +69,8 @@ MODULES = st.one_of(
 
 
 @given(MODULES)
-def test_what_is_rebuilt_is_like_the_original(module: nn.Module) -> None:
-    rebuilt = eval(constructor(module), {"nn": nn})
+def test_a_rebuilt_module_equals_the_original(module: nn.Module) -> None:
+    rebuilt = eval(constructor_call(module), {"nn": nn})
     assert type(rebuilt) is type(module)
     assert repr(rebuilt) == repr(module)
     rebuilt.load_state_dict(module.state_dict())
@@ -88,22 +88,22 @@ def test_what_is_rebuilt_is_like_the_original(module: nn.Module) -> None:
         (nn.Hardtanh(0.0, float("inf")), 'nn.Hardtanh(min_val=0.0, max_val=float("inf"))'),
     ],
 )
-def test_defaults_are_left_out(module: nn.Module, text: str) -> None:
-    assert constructor(module) == text
+def test_default_arguments_are_omitted(module: nn.Module, text: str) -> None:
+    assert constructor_call(module) == text
 
 
 class Conv2d(nn.Conv2d):
-    """Not torch's, whatever its name."""
+    """A class that has the name of a class of torch."""
 
 
 @pytest.mark.parametrize(
     ("module", "problem"),
     [
-        (Conv2d(1, 1, 1), r"^model\.py cannot hold a tests\.export\.packing\.\w+\.Conv2d$"),
-        (nn.LSTM(3, 4), r"^model\.py cannot tell with which arguments a nn\.LSTM was made$"),
-        (nn.MultiheadAttention(4, 2, bias=False), "which arguments a nn.MultiheadAttention was"),
+        (Conv2d(1, 1, 1), r"^model\.py cannot contain a tests\.export\.packing\.\w+\.Conv2d$"),
+        (nn.LSTM(3, 4), r"^model\.py cannot determine the arguments of a nn\.LSTM$"),
+        (nn.MultiheadAttention(4, 2, bias=False), "arguments of a nn.MultiheadAttention"),
     ],
 )
-def test_what_cannot_be_rebuilt_is_refused(module: nn.Module, problem: str) -> None:
+def test_a_module_that_cannot_be_rebuilt_is_refused(module: nn.Module, problem: str) -> None:
     with pytest.raises(WorkFailed, match=problem):
-        constructor(module)
+        constructor_call(module)

@@ -1,4 +1,4 @@
-"""The bits that a search optimises are delivered: the file of weights against the design."""
+"""Weight files against the cost of the design that a search optimises."""
 
 import json
 from pathlib import Path
@@ -16,18 +16,18 @@ from dsx.conv.deploy import Form
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.spec.presets import preset_names
 from dsx.export.model_py import WEIGHTS, write
-from dsx.export.packing.contents import NOT_NEEDED, contents, shares
+from dsx.export.packing.contents import AS_DEPLOYED, NOT_NEEDED, read_contents, tensor_shares
 from dsx.export.verify import load_exported
 from dsx.lookup import names
 from dsx.space import redesign
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.export.always import Always
 
 IMAGES = torch.randn(2, 8, 7, 7, generator=torch.Generator().manual_seed(0))
 
 
 class Net(nn.Module):
-    """Slots with and without a batch norm, with and without a bias, a head, and a spare layer."""
+    """Slots with and without a batch norm or bias, a head, and a separate batch norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ COMBINATIONS = {
 EVERYTHING = {name: preset(name) for name in preset_names()} | COMBINATIONS
 
 
-def stirred(network: nn.Module) -> nn.Module:
-    """Set every parameter and statistic to a random value, as a training leaves them."""
+def randomised(network: nn.Module) -> nn.Module:
+    """Set all parameters and statistics to random values, as after a training."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -87,28 +87,28 @@ def stirred(network: nn.Module) -> nn.Module:
 
 
 def redesigned(spec: ConvSpec) -> nn.Module:
-    return stirred(redesign(Net(), dict.fromkeys(SLOTS, spec)))
+    return randomised(redesign(Net(), dict.fromkeys(SLOTS, spec)))
 
 
 def exported(network: nn.Module, folder: Path, form: str, images: Tensor = IMAGES) -> Any:
     deployed = deploy(network, images, form_cache=Always(form))
     write(deployed, images, "A network.", folder)
-    return contents(deployed.designed, folder / WEIGHTS)
+    return read_contents(deployed.designed, folder / WEIGHTS)
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_the_file_holds_the_bits_of_the_design(name: str, tmp_path: Path) -> None:
+def test_the_file_contains_the_bits_of_the_design(name: str, tmp_path: Path) -> None:
     spec = EVERYTHING[name]
     network = redesigned(spec)
     found = exported(network, tmp_path, "dense")
-    cost = analysis(Net(), IMAGES).cost_of(network)
+    cost = analyse_network(Net(), IMAGES).cost_of(network)
     assert (found.params, found.bits, found.missing) == (cost.params, cost.bits, {})
-    # Each tensor takes its share up to whole bytes, counted from the file itself.
+    # The size of each tensor in the file is its share, rounded up to whole bytes.
     stored = load_file(tmp_path / WEIGHTS)
     for tensor, (share, size) in found.payload.items():
         assert size == -(-share.bits // 8), tensor
         assert (stored[tensor].nbytes if share.bits else 0) == size
-    # Running statistics, and nothing else, are stored in addition.
+    # Only running statistics are stored in addition.
     norms = ("bn1", "bn2", "alone")
     assert {n: size for n, size in found.overhead.items() if "header" not in n} == {
         **{f"{norm}.running_mean": 4 * 16 for norm in norms},
@@ -120,7 +120,7 @@ def test_the_file_holds_the_bits_of_the_design(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_the_files_compute_what_the_design_computes(name: str, tmp_path: Path) -> None:
+def test_the_files_compute_the_outputs_of_the_design(name: str, tmp_path: Path) -> None:
     network = redesigned(EVERYTHING[name])
     exported(network, tmp_path, "dense")
     expected = network(IMAGES)
@@ -129,7 +129,7 @@ def test_the_files_compute_what_the_design_computes(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("form", [*names(Form), "depthwise + window_gemm"])
-def test_whatever_the_form_the_same_tensors_are_stored(form: str, tmp_path: Path) -> None:
+def test_all_forms_store_the_same_tensors(form: str, tmp_path: Path) -> None:
     spec = {
         "box": COMBINATIONS["blocks of a row"],
         "grouped": COMBINATIONS["interleaved groups"],
@@ -140,11 +140,11 @@ def test_whatever_the_form_the_same_tensors_are_stored(form: str, tmp_path: Path
         "window_gemm": COMBINATIONS["wrapping window"],
         "depthwise + window_gemm": COMBINATIONS["separable"],
     }.get(form, COMBINATIONS["cyclic"])
-    network = stirred(redesign(Net(), {"second": spec}))
+    network = randomised(redesign(Net(), {"second": spec}))
     deployed = deploy(network, IMAGES, form_cache=Always(form))
     assert deployed.choices["second"].form == form
     found = exported(network, tmp_path, form)
-    cost = analysis(Net(), IMAGES).cost_of(network)
+    cost = analyse_network(Net(), IMAGES).cost_of(network)
     assert (found.bits, found.missing) == (cost.bits, {})
     expected = network(IMAGES)
     torch.testing.assert_close(
@@ -153,7 +153,7 @@ def test_whatever_the_form_the_same_tensors_are_stored(form: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_numbers_take_32_bits_whatever_the_network_computes_in(
+def test_numbers_take_32_bits_for_any_dtype_of_the_network(
     dtype: torch.dtype, tmp_path: Path
 ) -> None:
     network = redesigned(COMBINATIONS["het"]).to(dtype)
@@ -176,7 +176,7 @@ def test_numbers_that_need_more_than_32_bits_are_overhead(tmp_path: Path) -> Non
 
 
 class Functional(Net):
-    """The same network, whose first batch norm is a call on tensors with names of their own."""
+    """The same network, whose first batch norm is a function call on tensors of other names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,8 +196,8 @@ class Functional(Net):
 
 
 def test_a_folded_call_of_batch_norm_is_stored_as_its_arguments(tmp_path: Path) -> None:
-    """However a batch norm was found when it was folded, its tensors are those of the design."""
-    network, same = stirred(Net()), stirred(Functional())
+    """The stored tensors do not depend on how the folded batch norm was found."""
+    network, same = randomised(Net()), randomised(Functional())
     same.load_state_dict(network.state_dict(), strict=False)
     for name, own in (("gain", "weight"), ("offset", "bias")):
         same.get_parameter(name).copy_(network.get_parameter(f"bn1.{own}"))
@@ -206,15 +206,15 @@ def test_a_folded_call_of_batch_norm_is_stored_as_its_arguments(tmp_path: Path) 
     known = deploy(network, IMAGES, form_cache=Always("dense"))
     deployed = Deployed(known.network, known.choices, known.folded, None, same, known.folds)
     write(deployed, IMAGES, "A network.", tmp_path)
-    found = contents(same, tmp_path / WEIGHTS)
+    found = read_contents(same, tmp_path / WEIGHTS)
     assert found.missing == {}
-    assert found.bits == analysis(same, IMAGES).cost({}).bits
+    assert found.bits == analyse_network(same, IMAGES).cost({}).bits
     assert {"mean", "variance"} <= found.overhead.keys()
     torch.testing.assert_close(load_exported(tmp_path)(IMAGES), same(IMAGES), rtol=1e-4, atol=1e-4)
 
 
 class Same(nn.Conv2d):
-    """Pads by the size of its images before it convolves, as convolutions of timm do."""
+    """Pads depending on the size of its images, as convolutions of timm do."""
 
     def forward(self, input: Tensor) -> Tensor:
         sides = [side % 2 for side in input.shape[:1:-1]]
@@ -229,11 +229,11 @@ class Same(nn.Conv2d):
 def test_a_call_of_a_convolution_is_stored_as_its_weight(
     groups: int, form: str, tmp_path: Path
 ) -> None:
-    """In any deployed form of a subclass the tensors are those of the design."""
+    """All deployed forms of a subclass store the tensors of the design."""
     convs = [Same(8, 8, 3, groups=groups, bias=groups == 2), nn.BatchNorm2d(8)]
-    network = stirred(nn.Sequential(*convs, nn.ReLU(), nn.Flatten()))
+    network = randomised(nn.Sequential(*convs, nn.ReLU(), nn.Flatten()))
     found = exported(network, tmp_path, form)
-    assert (found.missing, found.bits) == ({}, analysis(network, IMAGES).cost({}).bits)
+    assert (found.missing, found.bits) == ({}, analyse_network(network, IMAGES).cost({}).bits)
     statistics = {"header of the file", "1.running_mean", "1.running_var"}
     assert found.overhead.keys() == statistics
     torch.testing.assert_close(
@@ -241,9 +241,9 @@ def test_a_call_of_a_convolution_is_stored_as_its_weight(
     )
 
 
-def test_a_weight_that_is_computed_from_others_is_stored_as_it_is_used(tmp_path: Path) -> None:
+def test_a_parametrised_weight_is_stored_as_computed(tmp_path: Path) -> None:
     parts = [weight_norm(nn.Conv2d(8, 8, 3)), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()]
-    network = stirred(nn.Sequential(*parts))
+    network = randomised(nn.Sequential(*parts))
     found = exported(network, tmp_path, "dense")
     assert found.payload.keys() == {"0.bias", "1.weight", "1.bias"}
     assert set(found.missing) == {f"0.parametrizations.weight.original{k}" for k in (0, 1)}
@@ -256,7 +256,7 @@ def test_a_weight_that_is_computed_from_others_is_stored_as_it_is_used(tmp_path:
 
 
 class Joined(nn.Module):
-    """One batch norm behind two convolutions side by side, each with a part of its channels."""
+    """One batch norm after two parallel convolutions, each with a part of its channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -273,12 +273,12 @@ class Joined(nn.Module):
 
 def test_parts_of_a_folded_batch_norm_are_stored_with_each_convolution(tmp_path: Path) -> None:
     spec = ConvSpec(kernel_shape="cross", binary_basis=4, splits=2)
-    network = stirred(redesign(Joined(), {"one": spec}))
+    network = randomised(redesign(Joined(), {"one": spec}))
     deployed = deploy(network, IMAGES, form_cache=Always("dense"))
     assert deployed.folded == 1
     found = exported(network, tmp_path, "dense")
     assert {"one.basis", "one.selection"} <= found.payload.keys()
-    # The batch norm is there as factors of the first, and in the weights of the second.
+    # The batch norm is stored as factors of the first and in the weights of the second.
     assert found.missing == dict.fromkeys(("bn.weight", "bn.bias"), NOT_NEEDED)
     header = "header of the file"
     assert {name: size for name, size in found.overhead.items() if name != header} == {
@@ -291,7 +291,7 @@ def test_parts_of_a_folded_batch_norm_are_stored_with_each_convolution(tmp_path:
 
 
 class Tied(Net):
-    """Two layers with one weight, and one that only training uses."""
+    """Two layers with a shared weight, and an unused layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -305,24 +305,24 @@ class Tied(Net):
         return out
 
 
-def test_a_weight_with_two_names_is_stored_once_and_a_spare_one_not_at_all(
+def test_a_shared_weight_is_stored_once_and_an_unused_one_is_not_stored(
     tmp_path: Path,
 ) -> None:
-    network = stirred(Tied())
+    network = randomised(Tied())
     found = exported(network, tmp_path, "dense")
     assert "fourth.weight" in found.payload and "fifth.weight" not in load_file(tmp_path / WEIGHTS)
     unused = {"spare.weight", "spare.bias", "alone.weight", "alone.bias"}
     assert found.missing == dict.fromkeys(unused, NOT_NEEDED)
     assert (
-        sum(share.bits for share in shares(network).values())
-        == analysis(network, IMAGES).cost({}).bits
+        sum(share.bits for share in tensor_shares(network).values())
+        == analyse_network(network, IMAGES).cost({}).bits
     )
     torch.testing.assert_close(
         load_exported(tmp_path)(IMAGES), network(IMAGES), rtol=1e-4, atol=1e-4
     )
 
 
-def test_the_index_of_every_tensor_is_plain_json(tmp_path: Path) -> None:
+def test_the_contents_are_plain_json(tmp_path: Path) -> None:
     found = exported(redesigned(COMBINATIONS["rigid shapes"]), tmp_path, "dense").to_json()
     assert json.loads(json.dumps(found)) == found
     assert found["payload_bits"] == sum(entry["bits"] for entry in found["payload"])
@@ -334,6 +334,6 @@ def test_tensors_of_a_form_that_is_not_packed_are_overhead(tmp_path: Path) -> No
     network = redesign(Net(), {"first": ConvSpec(kernel_shape="cross")})
     file = tmp_path / WEIGHTS
     save_file({"first.weight_0_0": torch.zeros(16, 8), "head.bias": torch.zeros(10)}, file)
-    found = contents(network, file)
+    found = read_contents(network, file)
     assert found.overhead["first.weight_0_0"] == 4 * 128
-    assert found.missing["first.weight"] == "stored as the tensors of its deployed form"
+    assert found.missing["first.weight"] == AS_DEPLOYED

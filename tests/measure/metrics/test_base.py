@@ -12,7 +12,7 @@ from dsx.conv.deploy import _choose
 from dsx.measure import Candidate
 from dsx.measure.candidate import DTYPES
 from tests.measure.candidates import SMALL, SPECS, candidate
-from tests.space.texts import ruled
+from tests.space.space_files import with_rules
 
 
 def state(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -153,7 +153,7 @@ def test_another_input_is_another_deployed_network(measure: str) -> None:
 @pytest.mark.parametrize("name", ["ReturnsNothing", "ReturnsNothingUntraced"])
 def test_a_network_whose_methods_return_nothing_is_measured_and_trained(name: str) -> None:
     rule = "{match: 'conv', kernel_shape: [full, cross]}"
-    text = ruled(rule, model=f"tests.space.networks:{name}").replace("{width: 8}", "{}")
+    text = with_rules(rule, model=f"tests.space.networks:{name}").replace("{width: 8}", "{}")
     measured = candidate(text, {"conv": ConvSpec(kernel_shape="cross")})
     assert measured.deployed(measured.sample).shape == (1, 10)
     trained = measured.trained()

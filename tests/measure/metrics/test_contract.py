@@ -12,7 +12,7 @@ from dsx.lookup import find, names
 from dsx.measure import Measurement, Metric
 from dsx.measure.metrics._base import STAGES
 from tests.measure.candidates import SMALL, SPECS, candidate
-from tests.space.texts import space
+from tests.space.space_files import space
 
 METRICS = names(Metric)
 HERE = [name for name in METRICS if not find(Metric, name).absent(space(SMALL))]

@@ -14,7 +14,7 @@ from tests.export.always import Always
 from tests.measure.candidates import SMALL, candidate
 from tests.measure.facts import operators
 from tests.space import networks
-from tests.space.texts import ruled
+from tests.space.space_files import with_rules
 
 SLOT = "stages.0.conv1"
 
@@ -59,7 +59,7 @@ class Unfollowed(networks.Tiny):
 
 
 def baseline_of(network: str) -> Candidate:
-    text = ruled("{match: '*', groups: [2]}", model=network)
+    text = with_rules("{match: '*', groups: [2]}", model=network)
     return candidate(text.replace("{width: 8}", "{}"))
 
 

@@ -18,7 +18,7 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.facts import deployment, energy
 from tests.measure.held import is_held
 from tests.measure.machine.test_energy_counters import domain, powercap
-from tests.space.texts import space
+from tests.space.space_files import space
 
 END = 99_999_999
 """Microjoules, far more than a window takes, as on real machines: a counter that comes around twice

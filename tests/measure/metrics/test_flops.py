@@ -18,12 +18,12 @@ from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Provenance
 from dsx.measure.metrics.flops import METRIC, count
 from dsx.space import load_space, redesign
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.measure.candidates import EVERYTHING, SPECS, candidate
 from tests.space import networks
-from tests.space.drawing import drawn
 from tests.space.networks import TANGLE_SLOTS, Tangle
-from tests.space.texts import ruled, space
+from tests.space.sampling import sample_design
+from tests.space.space_files import space, with_rules
 
 SHIPPED = {name: load_space(name) for name in ("digits",)}
 ALL_SHAPES = space(EVERYTHING)
@@ -40,19 +40,19 @@ def agree(one: Candidate) -> bool:
 @given(data=st.data())
 @settings(max_examples=8)
 def test_designs_of_shipped_spaces_count_alike(name: str, data: st.DataObject) -> None:
-    assert agree(Candidate(SHIPPED[name], drawn(data, SHIPPED[name])))
+    assert agree(Candidate(SHIPPED[name], sample_design(data, SHIPPED[name])))
 
 
 @given(data=st.data())
 @settings(max_examples=25)
 def test_designs_with_every_shape_count_alike(data: st.DataObject) -> None:
-    assert agree(Candidate(ALL_SHAPES, drawn(data, ALL_SHAPES)))
+    assert agree(Candidate(ALL_SHAPES, sample_design(data, ALL_SHAPES)))
 
 
 @given(data=st.data())
 @settings(max_examples=15)
 def test_networks_of_all_kinds_count_alike(data: st.DataObject) -> None:
-    found = analysis(Tangle(), torch.zeros(2, 3, 12, 12))
+    found = analyse_network(Tangle(), torch.zeros(2, 3, 12, 12))
     specs = {}
     for slot in found.slots:
         shapes = ["full"] + ["cross", "corners", "het2"] * (slot.kernel_size == (3, 3))
@@ -153,7 +153,7 @@ def test_the_baseline_is_counted_by_operator_as_well() -> None:
 
 
 def baseline_of(network: str) -> Measurement:
-    text = ruled("{match: '*', groups: [2]}", model=f"{__name__}:{network}")
+    text = with_rules("{match: '*', groups: [2]}", model=f"{__name__}:{network}")
     return METRIC.read(candidate(text.replace("{width: 8}", "{}")))
 
 

@@ -22,7 +22,7 @@ from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.crowd import kept
 from tests.measure.facts import deployment, timing
 from tests.measure.work import spin
-from tests.space.texts import changed, space
+from tests.space.space_files import replaced, space
 
 QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 
@@ -67,7 +67,7 @@ def test_who_waits_for_the_device_is_told(folder: Path) -> None:
     # Before: what is prepared takes the device too.
     assert one.run is not None
     with kept(folder) as (waiting, told):
-        one.waiting = waiting
+        one.on_lock_wait = waiting
         METRIC.read(one)
     assert told == ["waiting"]
 
@@ -89,7 +89,7 @@ def test_the_protocol_is_that_of_the_rounds_and_all_that_the_space_sets() -> Non
         assert other != base, words
 
 
-SHORT = changed("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
+SHORT = replaced("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
 
 ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
 """Works in threads of its own, as far as the clock is concerned."""

@@ -6,7 +6,7 @@ import torch
 from dsx.measure.metrics.peak_memory_mb import METRIC
 from tests.measure.candidates import SMALL, SPECS, candidate
 from tests.measure.facts import memory
-from tests.space.texts import space
+from tests.space.space_files import space
 
 BATCH = "measure: {batch: 1}"
 

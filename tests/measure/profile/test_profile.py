@@ -12,9 +12,9 @@ from dsx.measure import Candidate
 from dsx.measure.profile.profile import PLAIN, Breakdown, break_down
 from dsx.nets.small_cnn import SmallCnn
 from dsx.space.remeasured import remeasured
-from tests.space.texts import changed, space
+from tests.space.space_files import replaced, space
 
-QUICK = changed("measure: {batch: 1}", "measure: {batch: 4, budget_seconds: 0.1}")
+QUICK = replaced("measure: {batch: 1}", "measure: {batch: 4, budget_seconds: 0.1}")
 SPIN_MS = 5.0
 """Many times what all else takes."""
 

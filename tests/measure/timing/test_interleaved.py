@@ -271,7 +271,9 @@ def test_threads_are_given_back_whatever_happens() -> None:
 
 def test_who_waits_for_the_device_is_told(folder: Path) -> None:
     with kept(folder) as (waiting, told):
-        time_in_turn([product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, waiting=waiting)
+        time_in_turn(
+            [product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, on_lock_wait=waiting
+        )
     assert told == ["waiting"]
 
 

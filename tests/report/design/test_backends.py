@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from dsx.report.design.backends import print_backends
+from dsx.report.design.backends import backends_document, print_backends
 from dsx.search.design.compare_backends import InBackend
-from tests.report.single import crossed, latency, space
+from tests.report.single import latency, space
 
 LINES = [
     InBackend(backend="eager", number=latency(1.0, stored=True)),
@@ -18,13 +18,12 @@ LINES = [
 
 
 def printed(capsys: pytest.CaptureFixture[str], format: str) -> str:
-    of = space()
-    print_backends(of, crossed(of), LINES, format, {"outside": []})
+    print_backends(space(), LINES, format)
     return capsys.readouterr().out
 
 
 def test_a_line_for_each_backend(capsys: pytest.CaptureFixture[str]) -> None:
-    _, *lines = printed(capsys, "table").splitlines()
+    lines = printed(capsys, "table").splitlines()
     assert [line.split() for line in lines[:4]] == [
         ["backend", "latency", "of", "eager", "measured"],
         ["eager", "1.00", "±0.02", "ms", "100%", "stored", "11-24", "12:05"],
@@ -39,7 +38,7 @@ def test_a_line_for_each_backend(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_and_csv_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    eager, fast, missing = json.loads(printed(capsys, "json"))["backends"]
+    eager, fast, missing = json.loads(json.dumps(backends_document(LINES)))
     assert (eager["ratio"], eager["stored"], eager["reason"]) == (1, True, "")
     assert (fast["value"], fast["ratio"], fast["converged"]) == (0.25, 0.25, False)
     assert missing.keys() == fast.keys() == eager.keys()

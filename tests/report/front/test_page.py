@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dsx.analysis import TrialState
 from dsx.analysis.front import Front
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.front.page import page
@@ -158,7 +159,7 @@ def test_flags_seeds_and_devices_are_visible(flagged_front: Front, crowded: Fron
 
 def test_why_candidates_failed_is_below_the_table(two: Front) -> None:
     outcomes = Outcomes(
-        counts={"complete": 9, "failed": 2},
+        counts={TrialState.COMPLETE: 9, TrialState.FAILED: 2},
         complete=8,
         failed=2,
         failures=(Reason(text="KeyError: <script>", trials=(3, 11)),),

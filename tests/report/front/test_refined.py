@@ -2,6 +2,7 @@
 
 import pytest
 
+from dsx.activity import End
 from dsx.analysis.front import Front
 from dsx.report.front.refined import refinement_notes
 from dsx.search.refine import Refinement
@@ -20,8 +21,8 @@ def test_designs_that_could_not_be_timed_or_trained_are_reported(
 ) -> None:
     found = Refinement(
         front=two, before=3, timed=2, trained=1, failed={"c": "seed 1: KeyError"},
-        untimed=frozenset(untimed), end="time is up", seconds=1.0,
+        untimed=frozenset(untimed), end=End.TIMEOUT, seconds=1.0,
     )  # fmt: skip
     first, *others = refinement_notes(found)
-    assert first.startswith("time is up: 3 contested pairs before, ")
+    assert first.startswith("time budget exhausted: 3 contested pairs before, ")
     assert others == [*lines, "c: seed 1: KeyError"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from dsx.analysis import TrialState
 from dsx.analysis.front import Entry, Front
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.front.table import FrontTable
@@ -223,7 +224,7 @@ def test_the_device_of_each_design(flagged_front: Front, three: Front) -> None:
 
 
 OUTCOMES = Outcomes(
-    counts={"complete": 9, "failed": 2, "repeated": 4},
+    counts={TrialState.COMPLETE: 9, TrialState.FAILED: 2, TrialState.REPEATED: 4},
     complete=8,
     failed=2,
     failures=(Reason(text="KeyError: [bold]\n", trials=(3, 11)),),
@@ -233,7 +234,7 @@ OUTCOMES = Outcomes(
 def test_why_candidates_failed_is_below_the_front(two: Front) -> None:
     lines = shown(replace(two, outcomes=OUTCOMES), 120).splitlines()
     assert "2 candidates failed: 2 x KeyError: [bold] (first: #3)" in lines
-    assert "trials: 9 completed, 2 failed, 4 duplicates" in lines
+    assert "trials: 9 completed, 2 failed, 4 repeated" in lines
 
 
 def test_a_front_of_a_failed_baseline_has_its_reason(two: Front) -> None:

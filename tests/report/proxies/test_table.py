@@ -15,6 +15,7 @@ from dsx.report.proxies.table import (
     drawn_as,
     panel_title,
     print_proxies,
+    proxies_document,
     sentences,
     table,
 )
@@ -105,19 +106,17 @@ def test_the_table_fits(proxies: ProxyReport, columns: int) -> None:
 def test_the_formats_contain_the_same_values(
     proxies: ProxyReport, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_proxies(proxies, "json")
-    document = json.loads(capsys.readouterr().out)
-    assert document["schema_version"] == 2
+    document = json.loads(json.dumps(proxies_document(proxies)))
     assert document["unknown_operators"] == {"aten::fft_fft": 2}
     assert document["sentences"] == sentences(proxies)
     print_proxies(proxies, "csv")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    flops = document["proxies"][0]
+    flops = document["comparisons"][0]
     assert (flops["proxy"], flops["stands_for"], flops["designs"]) == ("flops", "latency_ms", 10)
     assert flops["misordered"] == flops["misordered_pairs"] / flops["pairs"]
-    for row, read in zip(rows, document["proxies"], strict=True):
+    for row, read in zip(rows, document["comparisons"], strict=True):
         assert row == {name: "" if v is None else str(v) for name, v in read.items()}
-    constant = document["proxies"][3]
+    constant = document["comparisons"][3]
     assert constant["constant"] == "peak_memory_mb"
     assert constant["kendall_tau"] is constant["misordered"] is constant["ceiling"] is None
 

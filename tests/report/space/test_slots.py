@@ -9,7 +9,7 @@ from torch import nn
 
 from dsx.report.space.slots import print_analysis, slot_row
 from dsx.space import slots
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 
 CONVS = {
     "3x3": nn.Conv2d(8, 8, 3, padding=1),
@@ -22,7 +22,7 @@ CONVS = {
 
 def printed(network: nn.Module, capsys: pytest.CaptureFixture[str], format: str = "table") -> str:
     """Print the slots of a network for images of 8 x 32 x 32."""
-    print_analysis("mine", analysis(network, torch.zeros(1, 8, 32, 32)), format)
+    print_analysis("mine", analyse_network(network, torch.zeros(1, 8, 32, 32)), format)
     return capsys.readouterr().out
 
 
@@ -52,7 +52,7 @@ def test_programs_get_them_apart() -> None:
 def test_a_line_has_at_most_80_characters(capsys: pytest.CaptureFixture[str]) -> None:
     conv = nn.Conv2d(1024, 2048, 1, 2)
     network = nn.Sequential(OrderedDict(layer1=nn.Sequential(OrderedDict(downsample=conv))))
-    print_analysis("mine", analysis(network, torch.zeros(1, 1024, 112, 112)), "table")
+    print_analysis("mine", analyse_network(network, torch.zeros(1, 1024, 112, 112)), "table")
     out = capsys.readouterr().out.splitlines()
     assert max(map(len, out)) <= 80
     assert out[2].split() == [

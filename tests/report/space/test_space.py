@@ -138,7 +138,7 @@ def test_what_is_left_alone_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     hooked = build_space("mine", "mine.yaml", text[: text.index("constraints:")])
     print_space(hooked, {}, "table")
     out = capsys.readouterr().out
-    assert "left alone: conv hooks hang on it, and would be lost\n" in out
+    assert "left alone: conv has hooks, which a redesign would lose\n" in out
     print_space(hooked, {}, "json")
     assert json.loads(capsys.readouterr().out)["excluded"] == dict(hooked.analysis.excluded)
 

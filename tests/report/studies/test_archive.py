@@ -9,7 +9,8 @@ import pytest
 from dsx.analysis.front import Front
 from dsx.errors import DsxError
 from dsx.report.front.summary import summarised
-from dsx.report.studies.archive import NAMES, save_study
+from dsx.report.studies.archive import NAMES, write_archive
+from dsx.report.studies.reader import read_results
 from dsx.search.loop import search
 from dsx.store.studies.read import front
 from tests.search.spaces import STATIC
@@ -29,13 +30,17 @@ def found(storage: str) -> Front:
     return front(STUDY, storage=storage)
 
 
+def save(storage: str, study: str, folder: Path) -> list[Path]:
+    return write_archive(read_results(study, storage), folder)
+
+
 def rows(file: Path) -> list[dict[str, str]]:
     with file.open() as opened:
         return list(csv.DictReader(opened))
 
 
 def test_the_files_of_an_archive(storage: str, tmp_path: Path) -> None:
-    files = save_study(storage, STUDY, tmp_path / "a" / "b")
+    files = save(storage, STUDY, tmp_path / "a" / "b")
     assert sorted(files) == sorted((tmp_path / "a" / "b").iterdir())
     assert {file.name for file in files} == {
         *("space.yaml", "measurements.csv", "study.json", "front.csv", "front.svg", "README.md")
@@ -45,7 +50,7 @@ def test_the_files_of_an_archive(storage: str, tmp_path: Path) -> None:
 def test_measurements_of_all_designs_are_complete(
     storage: str, found: Front, tmp_path: Path
 ) -> None:
-    save_study(storage, STUDY, tmp_path)
+    save(storage, STUDY, tmp_path)
     written = {
         (row["design"], row["metric"]): (float(row["value"]), int(row["trial"]))
         for row in rows(tmp_path / "measurements.csv")
@@ -58,13 +63,13 @@ def test_measurements_of_all_designs_are_complete(
 
 
 def test_rejected_designs_are_left_out_of_the_measurements(storage: str, tmp_path: Path) -> None:
-    save_study(storage, STUDY, tmp_path)
+    save(storage, STUDY, tmp_path)
     designs = {row["design"] for row in rows(tmp_path / "measurements.csv")}
     assert designs == {entry.id for entry in front(STUDY, storage=storage).entries}
 
 
 def test_the_front_file_contains_the_front(storage: str, found: Front, tmp_path: Path) -> None:
-    save_study(storage, STUDY, tmp_path)
+    save(storage, STUDY, tmp_path)
     assert {row["id"] for row in rows(tmp_path / "front.csv")} == found.front_ids
     document = json.loads((tmp_path / "study.json").read_text())
     assert {row["id"] for row in document["designs"] if row["on_front"]} == found.front_ids
@@ -73,13 +78,13 @@ def test_the_front_file_contains_the_front(storage: str, found: Front, tmp_path:
 def test_the_page_names_the_machine_and_the_designs_of_the_summary(
     storage: str, found: Front, tmp_path: Path
 ) -> None:
-    save_study(storage, STUDY, tmp_path)
+    save(storage, STUDY, tmp_path)
     page = (tmp_path / "README.md").read_text()
     assert page.startswith(f"# Study {STUDY}\n")
     assert found.conditions["device"] in page
     assert all(f"#{entry.trial}" in page for entry in summarised(found))
     assert "knee" in page
-    assert max(len(line) for line in page.split("```text")[1].splitlines()) <= 100
+    assert max(len(line) for line in page.split("```")[1].splitlines()) <= 100
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -90,9 +95,9 @@ def test_saving_again_replaces_the_archive_and_keeps_other_files(
     storage: str, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    save_study(storage, STUDY, tmp_path)
+    save(storage, STUDY, tmp_path)
     once = content(tmp_path)
-    save_study(storage, STUDY, tmp_path)
+    save(storage, STUDY, tmp_path)
     assert content(tmp_path) == once
     assert once["notes.txt"] == b"mine"
 
@@ -103,14 +108,14 @@ def test_a_file_of_the_user_is_named_and_kept(storage: str, name: str, tmp_path:
     with pytest.raises(
         DsxError, match=rf"^archive folder: '.*/{name}' exists, and dsx did not write it"
     ):
-        save_study(storage, STUDY, tmp_path)
+        save(storage, STUDY, tmp_path)
     assert content(tmp_path) == {name: b"mine"}
 
 
 def test_a_study_replaces_the_archive_of_another_study(storage: str, tmp_path: Path) -> None:
     search(STATIC, study="another", trials=2, storage=storage)
-    save_study(storage, "another", tmp_path)
-    save_study(storage, STUDY, tmp_path)
+    save(storage, "another", tmp_path)
+    save(storage, STUDY, tmp_path)
     assert json.loads((tmp_path / "study.json").read_text())["study"] == STUDY
 
 
@@ -118,4 +123,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(storage: str, tmp_path: Pat
     (tmp_path / "file").write_text("")
     problem = r"^archive folder: '.*file/x' cannot be written: \S[^\n]*$"
     with pytest.raises(DsxError, match=problem):
-        save_study(storage, STUDY, tmp_path / "file" / "x")
+        save(storage, STUDY, tmp_path / "file" / "x")

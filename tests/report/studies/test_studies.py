@@ -17,8 +17,8 @@ FAILURES = [{"reason": "KeyError: 3", "count": 2, "first": 1, "trials": [1, 4]}]
 
 def line(name: str, outcomes: Outcomes) -> StudyLine:
     return StudyLine(
-        name=name, space="t", begun_at=datetime(2026, 1, 2), draws=7, complete=3, outcomes=outcomes,
-        running="",
+        name=name, space="t", created_at=datetime(2026, 1, 2), trials=7, complete=3,
+        outcomes=outcomes, running="",
     )  # fmt: skip
 
 

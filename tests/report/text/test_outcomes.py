@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from dsx.analysis import TrialState
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.report.text.outcomes import (
     LONGEST_REASON,
@@ -18,7 +19,10 @@ from dsx.report.text.outcomes import (
 TYPE = Reason(text="TypeError: expected size 6", trials=(*range(4, 14), *range(15, 25)))
 MEMORY = Reason(text="out of memory: tried to allocate 2 GiB", trials=(9, 14))
 FAILED = Outcomes(
-    counts={"complete": 3, "failed": 22}, complete=2, failed=22, failures=(TYPE, MEMORY)
+    counts={TrialState.COMPLETE: 3, TrialState.FAILED: 22},
+    complete=2,
+    failed=22,
+    failures=(TYPE, MEMORY),
 )
 
 
@@ -71,15 +75,15 @@ def test_studies_without_problems_have_no_notes() -> None:
     assert (
         outcome_notes(Outcomes())
         == []
-        == outcome_notes(Outcomes(complete=9, counts={"complete": 10}))
+        == outcome_notes(Outcomes(complete=9, counts={TrialState.COMPLETE: 10}))
     )
     assert (
         other_trials(Outcomes())
         == ""
-        == other_trials(Outcomes(counts={"complete": 10, "running": 1}))
+        == other_trials(Outcomes(counts={TrialState.COMPLETE: 10, TrialState.RUNNING: 1}))
     )
-    assert other_trials(Outcomes(counts={"repeated": 2, "complete": 10})) == (
-        "10 completed, 2 duplicates"
+    assert other_trials(Outcomes(counts={TrialState.REPEATED: 2, TrialState.COMPLETE: 10})) == (
+        "10 completed, 2 repeated"
     )
     assert counted_states({}) == ""
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from dsx.activity import Activity, activity, each, subject
+from dsx.activity import Activity, End, Event, Kind, activity, each, subject
+from dsx.analysis import TrialState
 from dsx.report.text.progress import (
     LINES,
     SearchProgress,
@@ -27,14 +28,20 @@ def undated(text: str) -> str:
     return DATED.sub("", text)
 
 
-def at(complete: int, trials: int, doing: str = "training", **counts: int) -> Progress:
+def ended(end: End) -> Event:
+    return Event(kind=Kind.ENDED, end=end)
+
+
+def at(
+    complete: int, trials: int, event: Event = Event(kind=Kind.TRAINING), **counts: int
+) -> Progress:
     return Progress(
         study="s",
         complete=complete,
         trials=trials,
-        counts={"complete": complete, **counts},
+        counts={TrialState.COMPLETE: complete} | {TrialState(n): c for n, c in counts.items()},
         front=min(complete, 3),
-        doing=doing,
+        event=event,
     )
 
 
@@ -44,9 +51,9 @@ def test_without_a_terminal_a_few_lines_are_enough(
 ) -> None:
     with SearchProgress() as progress:
         for complete in range(trials + 1):
-            for doing in ("sampling", "counting", "training"):
-                progress.report(at(complete, trials, doing))
-        progress.report(at(trials, trials, "finished", rejected=4))
+            for kind in (Kind.SAMPLING, Kind.COUNTING, Kind.TRAINING):
+                progress.report(at(complete, trials, Event(kind=kind)))
+        progress.report(at(trials, trials, ended(End.FINISHED), rejected=4))
     out, err = capsys.readouterr()
     assert out == ""
     *dated, _ = err.splitlines()
@@ -61,7 +68,7 @@ def test_without_a_terminal_a_few_lines_are_enough(
 
 def test_a_study_with_more_designs_than_requested(capsys: pytest.CaptureFixture[str]) -> None:
     with SearchProgress() as progress:
-        progress.report(at(9, 3, "finished"))
+        progress.report(at(9, 3, ended(End.FINISHED)))
     assert undated(capsys.readouterr().err) == (
         "9/3 designs, 3 on the front\nfinished: 9 completed\n"
     )
@@ -82,8 +89,8 @@ def test_a_search_that_did_not_start_has_no_summary(capsys: pytest.CaptureFixtur
 
 def test_a_summary_counts_the_trials_by_state() -> None:
     counts = {"failed": 1, "repeated": 2, "interrupted": 3, "rejected": 0, "running": 1}
-    assert summary(at(4, 8, "time is up", **counts)) == (
-        "time is up: 4 completed, 1 failed, 2 duplicates, 3 interrupted"
+    assert summary(at(4, 8, ended(End.TIMEOUT), **counts)) == (
+        "time budget exhausted: 4 completed, 1 failed, 2 repeated, 3 interrupted"
     )
 
 
@@ -93,14 +100,14 @@ def test_a_summary_counts_the_trials_by_state() -> None:
 )
 def test_flagged_latencies_are_counted(flagged: int, start: str) -> None:
     with SearchProgress() as progress:
-        assert progress.marked == 0
-        progress.report(dataclasses.replace(at(4, 4, "finished"), marked=flagged))
-    assert progress.marked == flagged
+        assert progress.flagged == 0
+        progress.report(dataclasses.replace(at(4, 4, ended(End.FINISHED)), flagged=flagged))
+    assert progress.flagged == flagged
     assert flagged_note(flagged).startswith(f"{start} flagged")
 
 
 def test_a_summary_without_trials() -> None:
-    assert summary(at(0, 8, "time is up")) == "time is up: no trials"
+    assert summary(at(0, 8, ended(End.TIMEOUT))) == "time budget exhausted: no trials"
 
 
 def test_short_work_is_not_announced_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +120,11 @@ def test_short_work_is_not_announced_in_a_pipe(capsys: pytest.CaptureFixture[str
 def test_long_work_is_announced_in_a_pipe_less_and_less_often(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with working("exporting", first_seconds=0.02), subject("#5"), activity("training", 30, "epoch"):
+    with (
+        working("exporting", first_seconds=0.02),
+        subject("#5"),
+        activity(Kind.TRAINING, 30, "epoch"),
+    ):
         err, end = "", time.monotonic() + 60
         while err.count("\n") < 3 and time.monotonic() < end:
             time.sleep(0.01)
@@ -130,8 +141,8 @@ def test_work_of_many_short_steps_is_announced_less_and_less_often(
 ) -> None:
     first, start = 0.1, time.monotonic()
     with working("starting", first_seconds=first):
-        for _ in each(range(20), "timing", "slot"):
-            with activity("preparing"):
+        for _ in each(range(20), Kind.TIMING, "slot"):
+            with activity(Kind.DEPLOYING):
                 time.sleep(first / 2)
     lines = undated(capsys.readouterr().err).splitlines()
     outer = [line for line in lines if line.startswith("timing, slot ")]
@@ -145,7 +156,7 @@ def test_on_a_terminal_there_is_a_bar(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
-    with working("exporting"), activity("decoding images", 10, "image") as step:
+    with working("exporting"), activity(Kind.DECODING_IMAGES, 10, "image") as step:
         step.advance(5)
         time.sleep(0.3)
     out, err = capsys.readouterr()
@@ -157,13 +168,25 @@ def test_on_a_terminal_there_is_a_bar(
 @pytest.mark.parametrize(
     ("step", "line"),
     [
-        (Activity(name="waiting"), "waiting"),
-        (Activity(name="training", total=30, unit="epoch"), "training, epoch 1 of 30"),
-        (Activity(name="training", total=30, unit="epoch", done=2.5), "training, epoch 3 of 30"),
-        (Activity(name="training", total=30, unit="epoch", done=30), "training, epoch 30 of 30"),
-        (Activity(name="reading", total=3, done=1), "reading, 33%"),
-        (Activity(name="reading", total=0, done=0), "reading"),
-        (Activity(name="decoding", total=0, unit="image"), "decoding, image 0 of 0"),
+        (Activity(event=Event(kind=Kind.DEPLOYING)), "deploying"),
+        (
+            Activity(event=Event(kind=Kind.TRAINING), total=30, unit="epoch"),
+            "training, epoch 1 of 30",
+        ),
+        (
+            Activity(event=Event(kind=Kind.TRAINING), total=30, unit="epoch", done=2.5),
+            "training, epoch 3 of 30",
+        ),
+        (
+            Activity(event=Event(kind=Kind.TRAINING), total=30, unit="epoch", done=30),
+            "training, epoch 30 of 30",
+        ),
+        (Activity(event=Event(kind=Kind.TIMING), total=3, done=1), "timing, 33%"),
+        (Activity(event=Event(kind=Kind.TIMING), total=0, done=0), "timing"),
+        (
+            Activity(event=Event(kind=Kind.DECODING_IMAGES), total=0, unit="image"),
+            "decoding images, image 0 of 0",
+        ),
     ],
 )
 def test_an_activity_is_described(step: Activity, line: str) -> None:
@@ -179,8 +202,10 @@ def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
 
 
 def test_a_description_contains_no_control_codes_and_no_password() -> None:
-    step = Activity(name="preparing \x1b[31m postgresql://u:s3cret@h/d")
-    assert describe(step) == r"preparing \x1b[31m postgresql://u:***@h/d"
+    step = Activity(
+        event=Event(kind=Kind.WAITING_FOR_SERVER, detail="\x1b[31m postgresql://u:s3cret@h/d")
+    )
+    assert describe(step) == r"waiting for \x1b[31m postgresql://u:***@h/d"
 
 
 def test_failures_are_reported_even_if_no_design_is_completed(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dsx import search
+from dsx.activity import Kind
 from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError
@@ -18,6 +19,7 @@ from dsx.search.plan import plan_metrics
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
 from dsx.space.space import build_space
+from dsx.store.measurements.measurements import open_measurements
 from tests.search.looking import Following, measured, trained
 from tests.search.spaces import LEARNED, TIMED
 
@@ -44,24 +46,28 @@ def stored(lines: list[InBackend]) -> dict[str, bool]:
 
 def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str) -> None:
     space = quick(TIMED)
-    first = compare_backends(Single(space, space.baseline, storage), ["onnxruntime"])
+    first = compare_backends(
+        Single(space, space.baseline, open_measurements(storage)), ["onnxruntime"]
+    )
     assert stored(first) == {"eager": False, "onnxruntime": False}
-    again = compare_backends(Single(space, space.baseline, storage), ["onnxruntime", "eager"])
+    again = compare_backends(
+        Single(space, space.baseline, open_measurements(storage)), ["onnxruntime", "eager"]
+    )
     assert stored(again) == {"eager": True, "onnxruntime": True}
     assert [line.backend for line in again] == ["eager", "onnxruntime"]
-    fresh = Single(space, space.baseline, storage, fresh=True)
+    fresh = Single(space, space.baseline, open_measurements(storage), fresh=True)
     assert stored(compare_backends(fresh, ["eager"])) == {"eager": False}
     assert sorted(measured(storage).values()) == [1, 2]
     follow = Following()
     there = quick(TIMED, "budget_seconds: 0.1, backend: onnxruntime")
     search(there, trials=1, storage=storage, report=follow)
     # At the end it may time again what was disturbed.
-    assert "timing" not in {told.doing for told in follow.told}
+    assert Kind.TIMING not in {told.event.kind for told in follow.told}
 
 
 def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
     space = quick(TIMED, "channels_last: true")
-    single = Single(space, space.baseline, storage)
+    single = Single(space, space.baseline, open_measurements(storage))
     known(single, "eager", "compile")
     lines = compare_backends(single, ["all"])
     assert {line.backend for line in lines} == set(names(Backend))
@@ -83,7 +89,7 @@ def test_a_backend_that_cannot_be_used_is_one_line(
 ) -> None:
     space = quick(TIMED, measure)
     with pytest.raises(DsxError) as caught:
-        compare_backends(Single(space, space.baseline, storage), [backend])
+        compare_backends(Single(space, space.baseline, open_measurements(storage)), [backend])
     assert str(caught.value).startswith(problem)
 
 
@@ -91,9 +97,9 @@ def test_learned_shapes_are_trained_first(storage: str, monkeypatch: pytest.Monk
     space = quick(LEARNED)
     design = space.design({"stages.0.conv1": ConvSpec(kernel_shape="learned", block_in=4)})
     with pytest.raises(DsxError, match=r"^the design has learned shapes"):
-        compare_backends(Single(space, design, storage), ["onnxruntime"])
+        compare_backends(Single(space, design, open_measurements(storage)), ["onnxruntime"])
     trainings = trained(monkeypatch)
-    single = Single(space, design, storage, train=True)
+    single = Single(space, design, open_measurements(storage), train=True)
     (line,) = compare_backends(single, ["eager"])
     assert line.number is not None
     assert len(trainings) == 1

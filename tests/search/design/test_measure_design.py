@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx import search
+from dsx.activity import Event, Kind
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, WorkFailed
-from dsx.measure import Candidate, this_device
+from dsx.measure import Candidate
 from dsx.search.design.measure_design import Measured, Single
 from dsx.search.design.selection import load_choice
 from dsx.space import Design, SearchSpace, load_space
@@ -21,10 +22,12 @@ from dsx.space.remeasured import remeasured
 from dsx.space.space import build_space
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow
+from dsx.store.measurements.measurements import open_measurements
+from dsx.store.studies.study import Study
 from tests.measure.facts import deployment
 from tests.search.looking import Following, measured, rows, trained
 from tests.search.spaces import LEARNED, TIMED, TINY, varied
-from tests.space.texts import ruled
+from tests.space.space_files import with_rules
 
 CHEAP = {"bits", "flops", "params", "latency_ms", "peak_memory_mb"}
 CHEAP |= {"deployed_flops", "deployed_params"}
@@ -54,7 +57,7 @@ def sources(found: Measured) -> set[bool]:
 def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
-    single = Single(space, design, storage)
+    single = Single(space, design, open_measurements(storage))
     found = single.measure([])
     assert found.metrics.keys() | found.absent.keys() == CHEAP | {"energy_mj"}
     assert found.metrics.keys() >= CHEAP
@@ -70,19 +73,23 @@ def test_without_a_word_all_is_measured_that_needs_no_training(storage: str) -> 
 def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
-    first = Single(space, design, storage).measure([])
-    again = Single(space, design, storage).measure([])
+    first = Single(space, design, open_measurements(storage)).measure([])
+    again = Single(space, design, open_measurements(storage)).measure([])
     assert sources(again) == {True}
     assert set(taken(storage).values()) == {1}
     for name, number in again.design.items():
         assert number.newest.value == first.design[name].newest.value
         assert abs((number.measured_at - first.design[name].measured_at).total_seconds()) < 60
-    fresh = Single(space, design, storage, fresh=True).measure(["latency_ms"])
+    fresh = Single(space, design, open_measurements(storage), fresh=True).measure(["latency_ms"])
     assert sources(fresh) == {False}
     counts = taken(storage)
     assert counts[design.id, "latency_ms"] == counts[space.baseline.id, "latency_ms"] == 2
     assert counts[design.id, "params"] == 1
-    newest = Single(space, design, storage).measure(["latency_ms"]).design["latency_ms"]
+    newest = (
+        Single(space, design, open_measurements(storage))
+        .measure(["latency_ms"])
+        .design["latency_ms"]
+    )
     assert newest.newest.value == fresh.design["latency_ms"].newest.value
     both = [run.design["latency_ms"].estimate for run in (first, fresh)]
     if not any(value.flagged for value in both):
@@ -93,7 +100,7 @@ def test_what_is_known_is_not_measured_again_but_if_asked_to(storage: str) -> No
 
 def test_the_baseline_stands_alone(storage: str) -> None:
     space = quick(TIMED)
-    found = Single(space, space.baseline, storage).measure(["params"])
+    found = Single(space, space.baseline, open_measurements(storage)).measure(["params"])
     assert found.design.keys() == {"params"}
     assert not found.baseline
 
@@ -102,13 +109,13 @@ def test_a_search_finds_what_was_measured_here(storage: str) -> None:
     space = quick(TIMED)
     design = crossed(space)
     wanted = ["accuracy", "latency_ms", "params", "flops", "bits"]
-    Single(space, design, storage, train=True).measure(wanted)
+    Single(space, design, open_measurements(storage), train=True).measure(wanted)
     follow = Following()
     found = search(space, trials=3, storage=storage, report=follow)
     assert design.id in {entry.id for entry in found.entries}
     # Of three designs one was not known; at the end it may time those again that were disturbed.
-    done = Counter(told.doing for told in follow.told)
-    assert (done["counting"], done["timing"], done["training"]) == (3, 1, 1)
+    done = Counter(told.event.kind for told in follow.told)
+    assert (done[Kind.COUNTING], done[Kind.TIMING], done[Kind.TRAINING]) == (3, 1, 1)
 
 
 def test_what_a_search_measured_is_found_here(storage: str) -> None:
@@ -116,9 +123,9 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
     front = search(space, trials=3, storage=storage)
     before = measured(storage)
     for entry in front.entries:
-        design = load_choice(storage, None, entry.id, this_device()).design
+        design = load_choice(Study.open(storage, None), entry.id).design
         wanted = ["accuracy", "latency_ms", "params", "flops", "bits"]
-        found = Single(space, design, storage).measure(wanted)
+        found = Single(space, design, open_measurements(storage)).measure(wanted)
         assert sources(found) == {True}
         for name, number in found.design.items():
             assert number.estimate == entry.metrics[name]
@@ -127,8 +134,10 @@ def test_what_a_search_measured_is_found_here(storage: str) -> None:
 
 def test_another_way_to_measure_is_another_number(storage: str) -> None:
     space = quick(TIMED)
-    Single(space, space.baseline, storage).measure([])
-    other = Single(remeasured(space, batch=2), space.baseline, storage).measure([])
+    Single(space, space.baseline, open_measurements(storage)).measure([])
+    other = Single(remeasured(space, batch=2), space.baseline, open_measurements(storage)).measure(
+        []
+    )
     stored = {name for name, number in other.design.items() if number.stored}
     assert stored == {"bits", "flops", "params"}
 
@@ -136,12 +145,12 @@ def test_another_way_to_measure_is_another_number(storage: str) -> None:
 def test_a_training_is_made_only_if_asked_for(storage: str) -> None:
     space = quick(TINY)
     with pytest.raises(DsxError, match=r"^--metric: accuracy of the baseline is known after"):
-        Single(space, space.baseline, storage).measure(["accuracy"])
+        Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert measured(storage) == Counter()
-    found = Single(space, space.baseline, storage, train=True).measure([])
+    found = Single(space, space.baseline, open_measurements(storage), train=True).measure([])
     assert found.metrics.keys() >= CHEAP | {"accuracy"}
     # Known now, so that no training is needed.
-    again = Single(space, space.baseline, storage).measure(["accuracy"])
+    again = Single(space, space.baseline, open_measurements(storage)).measure(["accuracy"])
     assert again.design["accuracy"].stored
 
 
@@ -155,27 +164,29 @@ def test_learned_shapes_are_trained_before_anything_is_known(
     space = quick(LEARNED)
     design = learned_design(space)
     with pytest.raises(DsxError, match=r"^the design has learned shapes, which are known after"):
-        Single(space, design, storage).measure(["params"])
+        Single(space, design, open_measurements(storage)).measure(["params"])
     with pytest.raises(DsxError, match=r"^the design has learned shapes, which are known after"):
-        Single(space, design, storage).layers()
+        Single(space, design, open_measurements(storage)).layers()
     trainings = trained(monkeypatch)
-    found = Single(space, design, storage, train=True).measure([])
+    found = Single(space, design, open_measurements(storage), train=True).measure([])
     assert trainings
-    layers, _ = Single(space, design, storage, train=True).layers()
+    layers, _ = Single(space, design, open_measurements(storage), train=True).layers()
     assert layers.layers[1].form != "conv"
     with torch.random.fork_rng():
         candidate = Candidate(space, design)
         expected = space.analysis.cost_of(candidate.trained())
     assert found.design["params"].newest.value == expected.params
-    again = Single(space, design, storage).measure([])
+    again = Single(space, design, open_measurements(storage)).measure([])
     assert {number.stored for number in again.design.values()} == {True}
 
 
 def test_numbers_of_learned_shapes_are_of_one_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
-    Single(space, design, storage, train=True).measure(["params"])
-    found = Single(space, design, storage, train=True).measure(["params", "accuracy"])
+    Single(space, design, open_measurements(storage), train=True).measure(["params"])
+    found = Single(space, design, open_measurements(storage), train=True).measure(
+        ["params", "accuracy"]
+    )
     # The training that the accuracy needs tells the shapes anew, and the counts with them.
     assert {number.stored for number in found.design.values()} == {False}
     # Whatever was asked for, the counts of that training are kept beside it.
@@ -188,11 +199,13 @@ def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
     space = quick(LEARNED)
     design = learned_design(space)
     trained = Candidate(space, design).trained()
-    said: list[str] = []
+    events: list[Event] = []
     weights = trained.state_dict()
-    single = Single(space, design, storage, weights=weights, doing=said.append)
+    single = Single(
+        space, design, open_measurements(storage), weights=weights, on_status=events.append
+    )
     found = single.measure(["latency_ms", "params"])
-    assert (sources(found), any(words.startswith("training") for words in said)) == ({False}, False)
+    assert sources(found) == {False} and Kind.TRAINING not in {event.kind for event in events}
     assert found.design["params"].newest.value == space.analysis.cost_of(trained).params
 
 
@@ -207,13 +220,13 @@ def test_learned_shapes_that_are_known_need_no_training(storage: str) -> None:
 def test_a_metric_that_cannot_be_had_is_one_line(storage: str, metric: str, problem: str) -> None:
     space = quick(TIMED)
     with pytest.raises(DsxError) as caught:
-        Single(space, space.baseline, storage).measure([metric])
+        Single(space, space.baseline, open_measurements(storage)).measure([metric])
     assert str(caught.value).startswith(problem)
 
 
 def test_what_is_no_number_is_not_kept(storage: str) -> None:
     space = quick(TIMED)
-    single = Single(space, space.baseline, storage)
+    single = Single(space, space.baseline, open_measurements(storage))
     with pytest.raises(WorkFailed, match=r"^tests\.search\.metrics:value_nan is nan$"):
         single.measure(["tests.search.metrics:value_nan"])
     assert measured(storage) == Counter()
@@ -224,7 +237,9 @@ def test_a_network_that_fails_says_so_in_one_line(storage: str, tmp_path: Path) 
     file = varied(TINY, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", fragile)
     space = load_space(file)
     with pytest.raises(WorkFailed, match=r"^KeyError: ") as caught:
-        Single(space, crossed(space), storage, train=True).measure(["params", "accuracy"])
+        Single(space, crossed(space), open_measurements(storage), train=True).measure(
+            ["params", "accuracy"]
+        )
     assert "\n" not in str(caught.value)
     # What came before is kept.
     assert {metric for one, metric in taken(storage) if one == crossed(space).id} == {"params"}
@@ -233,34 +248,34 @@ def test_a_network_that_fails_says_so_in_one_line(storage: str, tmp_path: Path) 
 def test_interrupted_it_keeps_what_was_measured(storage: str) -> None:
     space = quick(TIMED)
 
-    def stop(words: str) -> None:
-        if words == "measuring peak_memory_mb":
+    def stop(event: Event) -> None:
+        if event.detail == "peak_memory_mb":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Single(space, space.baseline, storage, doing=stop).measure([])
+        Single(space, space.baseline, open_measurements(storage), on_status=stop).measure([])
     kept = {metric for _, metric in taken(storage)}
     assert kept == CHEAP - {"peak_memory_mb"}
 
 
 def test_what_cannot_be_counted_is_named_unless_it_was_asked_for(storage: str) -> None:
     model = "tests.measure.metrics.test_deployed_flops:Unfollowed"
-    text = ruled("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
+    text = with_rules("{match: '*', groups: [2]}", model=model).replace("{width: 8}", "{}")
     of = build_space("own", "own.yaml", text.replace("{batch: 1}", "{budget_seconds: 0.05}"))
-    found = Single(of, of.baseline, storage).measure([])
+    found = Single(of, of.baseline, open_measurements(storage)).measure([])
     reason = "the operator counter cannot follow the network: TypeError: no tracing, please"
     assert found.absent["deployed_flops"] == reason
     assert "deployed_flops" not in found.metrics
     assert found.metrics.keys() == found.design.keys() >= {"deployed_params", "latency_ms"}
     with pytest.raises(WorkFailed, match="cannot follow the network"):
-        Single(of, of.baseline, storage).measure(["deployed_flops"])
+        Single(of, of.baseline, open_measurements(storage)).measure(["deployed_flops"])
 
 
 def test_layers_of_a_design_and_the_baseline(storage: str) -> None:
     space = quick(TIMED)
-    found, standing = Single(space, crossed(space), storage).layers()
+    found, standing = Single(space, crossed(space), open_measurements(storage)).layers()
     assert len(found.layers) == len(standing.layers) == len(space.analysis.slots) + 1
-    (alone,) = Single(space, space.baseline, storage).layers()
+    (alone,) = Single(space, space.baseline, open_measurements(storage)).layers()
     assert math.isclose(alone.ms, sum(layer.ms.value for layer in alone.layers))
     with Session(open_database(storage, create=False)) as session:
         assert session.scalars(select(MeasurementRow)).all() == []

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState as OptunaState
 
 from dsx import search
+from dsx.analysis import TrialState
 from dsx.search.sampling.study import StudySampler
 from dsx.space import SearchSpace, load_space
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import COMPLETE, REJECTED
 from tests.cli.running import dsx, one_line, start
 from tests.search.looking import trials
 from tests.search.spaces import STATIC, TINY
@@ -45,13 +45,13 @@ def test_constraints_are_told_to_the_sampler(storage: str, space: SearchSpace) -
         state = designs[trial.number].state
         seen.add(state)
         assert set(trial.constraints) == {"flops"}
-        if state == COMPLETE:
-            assert trial.state == TrialState.COMPLETE
+        if state == TrialState.COMPLETE:
+            assert trial.state == OptunaState.COMPLETE
             assert trial.constraints["flops"] == pytest.approx(flops[trial.number] - limit)
         else:
-            assert (state, trial.state) == (REJECTED, TrialState.PRUNED)
+            assert (state, trial.state) == (TrialState.REJECTED, OptunaState.PRUNED)
             assert trial.constraints["flops"] > 0
-    assert seen == {COMPLETE, REJECTED}
+    assert seen == {TrialState.COMPLETE, TrialState.REJECTED}
 
 
 def test_objectives_are_told_in_their_order_and_direction(storage: str) -> None:
@@ -60,7 +60,7 @@ def test_objectives_are_told_in_their_order_and_direction(storage: str) -> None:
     assert study.metric_names == ["accuracy", "params"]
     assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     values = {
-        trial.number: trial.values for trial in study.trials if trial.state == TrialState.COMPLETE
+        trial.number: trial.values for trial in study.trials if trial.state == OptunaState.COMPLETE
     }
     assert values == {
         entry.trial: [entry.metrics[name].value for name in ("accuracy", "params")]
@@ -72,7 +72,7 @@ def test_parameters_are_named_after_slots_and_dials(storage: str, space: SearchS
     search(space, trials=4, storage=storage)
     names = {name for trial in told(storage, "static").trials for name in trial.params}
     dials = ("redesign", "separable", "kernel_shape", "groups")
-    slots = [choices.name for choices in space.choices]
+    slots = [choices.name for choices in space.slot_options]
     assert names <= {f"{slot}/{dial}" for slot in slots for dial in dials}
     assert {name.rpartition("/")[2] for name in names} == set(dials)
 
@@ -80,7 +80,7 @@ def test_parameters_are_named_after_slots_and_dials(storage: str, space: SearchS
 def test_only_what_matters_is_drawn(storage: str, space: SearchSpace) -> None:
     search(space, trials=4, storage=storage)
     for trial in told(storage, "static").trials:
-        for choices in space.choices:
+        for choices in space.slot_options:
             drawn = {
                 name.rpartition("/")[2]
                 for name in trial.params
@@ -131,15 +131,15 @@ def test_a_stored_trial_of_optuna_has_the_id_by_which_it_is_continued() -> None:
     study = optuna.create_study()
     study.ask()
     started = study.ask()
-    (_, stored) = study.get_trials(states=(TrialState.RUNNING,))
+    (_, stored) = study.get_trials(states=(OptunaState.RUNNING,))
     continued = optuna.trial.Trial(study, stored._trial_id)
     assert continued.number == started.number == 1
     study.tell(continued, 0.5)
-    assert [trial.state for trial in study.trials] == [TrialState.RUNNING, TrialState.COMPLETE]
+    assert [trial.state for trial in study.trials] == [OptunaState.RUNNING, TrialState.COMPLETE]
 
 
 def test_a_draw_that_hardly_began_is_filled_up(store: StudySampler, space: SearchSpace) -> None:
-    first = space.choices[0].name
+    first = space.slot_options[0].name
     store.enqueue({f"{first}/redesign": "keep"})
     trial = store.ask(at_random=True)
     space.sample(trial.pick)

@@ -1,4 +1,4 @@
-"""The slots of a network, and the closed-form cost of all else."""
+"""Network analysis: slots, excluded convolutions, and the closed-form cost of the rest."""
 
 import copy
 import dataclasses
@@ -14,7 +14,7 @@ from dsx.errors import DsxError, SpecError
 from dsx.measure.metrics.flops import count
 from dsx.space import redesign, slots
 from dsx.space.design import Design
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.space import networks
 from tests.space.networks import TANGLE_SLOTS, Tangle, Tiny
 from tests.space.odd_networks import Surgery
@@ -27,7 +27,7 @@ def test_slots_are_the_convolutions_in_the_order_of_their_first_call() -> None:
     assert [slot.name for slot in slots(Tangle(), IMAGES)] == TANGLE_SLOTS
 
 
-def test_a_slot_says_what_stands_there() -> None:
+def test_a_slot_describes_the_original_convolution() -> None:
     found = {slot.name: slot for slot in slots(Tangle(), IMAGES)}
     grouped, oblong = found["grouped"], found["oblong"]
     assert (grouped.in_channels, grouped.out_channels, grouped.groups) == (8, 12, 4)
@@ -38,30 +38,30 @@ def test_a_slot_says_what_stands_there() -> None:
     assert found["twice"].out_hw == ((12, 12), (12, 12))
 
 
-def test_a_binary_basis_needs_no_scale_where_a_batch_norm_follows() -> None:
+def test_a_binary_basis_needs_no_scale_before_a_batch_norm() -> None:
     assert [slot.name for slot in slots(Tangle(), IMAGES) if not slot.scaled] == ["parts.0"]
     assert all(slot.scaled for slot in slots(networks.Branching(), IMAGES))
 
 
-def test_kept_weights_need_a_scale_everywhere() -> None:
-    assert all(slot.scaled for slot in analysis(Tangle(), IMAGES, kept=True).slots)
+def test_kept_weights_require_a_scale() -> None:
+    assert all(slot.scaled for slot in analyse_network(Tangle(), IMAGES, keep_weights=True).slots)
 
 
-def test_a_binary_basis_is_scaled_where_no_batch_norm_follows() -> None:
+def test_a_binary_basis_is_scaled_without_a_following_batch_norm() -> None:
     found = {slot.name: slot for slot in slots(Tangle(), IMAGES)}
     basis = ConvSpec(binary_basis=4, kernel_shape="cross")
     for name, scale in (("parts.0", False), ("twice", True)):
         slot = found[name]
         assert slot.canonical(basis).scale is scale
-        for said in (False, True):
-            explicit = dataclasses.replace(basis, scale=said)
+        for explicit_scale in (False, True):
+            explicit = dataclasses.replace(basis, scale=explicit_scale)
             assert slot.canonical(explicit) == explicit.at(slot)
-        # Outputs with a factor each of 32 bits, or without.
-        without, given = (
-            slot.cost(dataclasses.replace(basis, scale=said)) for said in (False, True)
+        # With a scale, each output has a factor of 32 bits.
+        unscaled, scaled = (
+            slot.cost(dataclasses.replace(basis, scale=value)) for value in (False, True)
         )
-        assert given.params - without.params == slot.out_channels
-        assert slot.cost(basis) == (given if scale else without)
+        assert scaled.params - unscaled.params == slot.out_channels
+        assert slot.cost(basis) == (scaled if scale else unscaled)
 
 
 @pytest.mark.parametrize("name", ["parts.0", "twice"])
@@ -91,7 +91,7 @@ def test_a_second_call_costs_flops_but_no_params() -> None:
     assert twice.cost() == Cost(params=params, flops=flops, bits=32 * params)
 
 
-def test_the_order_of_calls_not_of_names_decides() -> None:
+def test_slots_are_in_the_order_of_calls_not_of_names() -> None:
     class Backwards(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -106,16 +106,16 @@ def test_the_order_of_calls_not_of_names_decides() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_the_closed_form_is_what_is_counted_by_operator(batch: int) -> None:
-    found = analysis(Tangle(), torch.zeros(batch, 3, 12, 12))
+def test_the_closed_form_equals_the_count_by_operator(batch: int) -> None:
+    found = analyse_network(Tangle(), torch.zeros(batch, 3, 12, 12))
     assert found.cost({}).flops == count(Tangle(), torch.zeros(1, 3, 12, 12))
     params = sum(p.numel() for p in Tangle().parameters())
     assert found.cost({}) == Cost(params=params, flops=found.cost({}).flops, bits=32 * params)
     assert (found.input_shape, found.output_shape) == ((3, 12, 12), (5,))
 
 
-def test_parts_of_an_image_may_be_folded_into_the_batch() -> None:
-    found = analysis(networks.Frames(), torch.zeros(3, 1, 8, 8))
+def test_image_rows_may_be_folded_into_the_batch() -> None:
+    found = analyse_network(networks.Frames(), torch.zeros(3, 1, 8, 8))
     assert found.slots[0].out_hw == ((1, 6),) * 8
     assert found.cost({}).flops == count(networks.Frames(), torch.zeros(1, 1, 8, 8))
 
@@ -134,19 +134,22 @@ def test_a_redesigned_network_has_fewer_slots_and_its_closed_form_cost() -> None
         "even": ConvSpec(binary_basis=3, separable=True),
     }
     network = Tangle()
-    before, after = analysis(network, IMAGES), analysis(redesign(network, specs), IMAGES)
+    before, after = (
+        analyse_network(network, IMAGES),
+        analyse_network(redesign(network, specs), IMAGES),
+    )
     assert [slot.name for slot in after.slots] == [n for n in TANGLE_SLOTS if n not in specs]
     canonical = {slot.name: specs[slot.name].at(slot) for slot in before.slots
                  if slot.name in specs}  # fmt: skip
     assert after.cost({}) == before.cost(canonical)
 
 
-def test_the_network_is_left_as_it_is() -> None:
+def test_the_analysed_network_is_not_modified() -> None:
     network = Tangle().train()
     calls = []
     network.head.register_forward_hook(lambda *_: calls.append(1))
     state, generator = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    analysis(network, IMAGES)
+    analyse_network(network, IMAGES)
     assert network.training
     assert all(len(module._forward_hooks) == (module is network.head)
                for module in network.modules())  # fmt: skip
@@ -175,7 +178,7 @@ def test_the_network_is_left_as_it_is() -> None:
         (
             networks.Listed(),
             "the network computes with weights that it does not register, so that they are neither "
-            "trained nor saved (modules in a plain list or dict?",
+            "trained nor saved (nn.ModuleList",
         ),
         (
             networks.ListedHead(),
@@ -183,26 +186,24 @@ def test_the_network_is_left_as_it_is() -> None:
         ),
         (
             networks.Late(),
-            "the network makes weights in its first forward pass (fc.weight), which no optimiser",
+            "the network creates weights in its first forward pass (fc.weight), which no optimiser",
         ),
         (
             networks.Autocast(),
-            "the network computes in bfloat16 by itself (autocast in its forward?): leave that to",
+            "the network computes in bfloat16 (such as by autocast in its forward): use",
         ),
         (networks.TwoOutputs(), "the network returns a tuple, not one tensor"),
         (networks.Uncopyable(), "the network cannot be copied: Only Tensors created explicitly"),
     ],
 )
-def test_a_network_that_cannot_be_used_says_why_in_one_line(
-    network: nn.Module, problem: str
-) -> None:
+def test_an_unusable_network_is_rejected_in_one_line(network: nn.Module, problem: str) -> None:
     with pytest.raises(DsxError, match=re.escape(problem)) as caught:
         slots(network, DIGITS)
     assert "\n" not in str(caught.value)
 
 
-def test_the_cost_of_a_design_is_that_of_its_parts() -> None:
-    found = analysis(Tiny(), DIGITS)
+def test_the_cost_of_a_design_is_the_sum_of_its_parts() -> None:
+    found = analyse_network(Tiny(), DIGITS)
     cross = found.slots[1].cost(ConvSpec(kernel_shape="cross"))
     params = 4 * 4 * 5
     assert cross == Cost(params=params, flops=params * 64, bits=32 * params)
@@ -218,16 +219,14 @@ LEFT_ALONE = {
         "twin": "shares weights with another module",
     },
     networks.Hooked: {
-        "conv": "hooks hang on it, and would be lost",
+        "conv": "has hooks, which a redesign would lose",
         "read": "the network's own code reads its weights",
     },
-    networks.OldNorm: {"conv": "its weight is computed from others"},
-    networks.Functional: {
-        "(no module)": "1 convolution computed by no nn.Module that the network registers"
-    },
+    networks.OldNorm: {"conv": "its weight is computed from other tensors"},
+    networks.Functional: {"(no module)": "1 convolution not computed by a registered nn.Module"},
     networks.Patched: {
-        "mix": "hooks hang on it, and would be lost",
-        "conv": "more hangs on it than a weight and a bias, and would be lost",
+        "mix": "has hooks, which a redesign would lose",
+        "conv": "has more than a weight and a bias, which a redesign would lose",
     },
     networks.Tiny: {},
     networks.Frames: {},
@@ -237,25 +236,25 @@ LEFT_ALONE = {
 
 
 UNCOUNTED = {networks.OldNorm, networks.Patched}
-"""What the operators of spectral norm and of backward hooks do is not known to the counter."""
+"""Networks with operators that cannot be counted: spectral norm and backward hooks."""
 
 
 @pytest.mark.parametrize("build", LEFT_ALONE)
-def test_what_is_no_slot_is_left_alone_for_a_reason(build: type[nn.Module]) -> None:
+def test_excluded_convolutions_have_a_reason(build: type[nn.Module]) -> None:
     network = build()
-    found = analysis(network, DIGITS)
+    found = analyse_network(network, DIGITS)
     assert found.excluded == LEFT_ALONE[build]
     convs = {name for name, module in network.named_modules() if type(module) is nn.Conv2d}
     assert {slot.name for slot in found.slots} == convs - found.excluded.keys()
 
 
-def test_all_kinds_of_convolutions_that_are_left_alone_are_named() -> None:
-    assert analysis(Tangle(), IMAGES).excluded == {
+def test_all_kinds_of_excluded_convolutions_are_listed() -> None:
+    assert analyse_network(Tangle(), IMAGES).excluded == {
         "unused": "is not called in a forward pass",
         "up": "is a ConvTranspose2d, not a nn.Conv2d",
         "line": "is a Conv1d, not a nn.Conv2d",
         "volume": "is a Conv3d, not a nn.Conv2d",
-        "normed": "its weight is computed from others",
+        "normed": "its weight is computed from other tensors",
     }
 
 
@@ -263,28 +262,28 @@ def test_all_kinds_of_convolutions_that_are_left_alone_are_named() -> None:
     "build", [*(build for build in LEFT_ALONE if build not in UNCOUNTED), networks.NoSlots]
 )
 @pytest.mark.parametrize("batch", [1, 3])
-def test_whatever_is_left_alone_is_counted(build: type[nn.Module], batch: int) -> None:
+def test_excluded_convolutions_are_counted(build: type[nn.Module], batch: int) -> None:
     network = build()
-    found = analysis(network, torch.zeros(batch, 1, 8, 8))
+    found = analyse_network(network, torch.zeros(batch, 1, 8, 8))
     cost = found.cost({})
     assert cost.flops == count(network, torch.zeros(1, 1, 8, 8))
     assert cost.params == sum(p.numel() for p in network.parameters())
 
 
-def test_torchs_own_attention_is_counted_too() -> None:
-    found = analysis(networks.Encoder(), DIGITS)
+def test_fused_attention_is_counted() -> None:
+    found = analyse_network(networks.Encoder(), DIGITS)
     layers = 8 * 24 + 8 * 8 + 2 * 8 * 16  # projections in and out, and two linear layers
     assert found.rest.flops == 64 * layers + 2 * 64 * 64 * 8 + 8 * 10
 
 
-def test_an_empty_sample_is_refused() -> None:
-    with pytest.raises(DsxError, match="the sample holds no image"):
+def test_an_empty_sample_is_rejected() -> None:
+    with pytest.raises(DsxError, match="the sample contains no images"):
         slots(Tiny(), torch.zeros(0, 1, 8, 8))
 
 
-def test_a_network_that_cannot_be_followed_says_why() -> None:
-    assert analysis(Tiny(), DIGITS).untraced is None
-    assert "control flow" in str(analysis(networks.Branching(), IMAGES).untraced)
+def test_a_network_that_cannot_be_traced_has_a_reason() -> None:
+    assert analyse_network(Tiny(), DIGITS).untraced is None
+    assert "control flow" in str(analyse_network(networks.Branching(), IMAGES).untraced)
 
 
 def test_attention_is_counted_by_the_products_of_its_matrices() -> None:
@@ -298,27 +297,30 @@ def test_attention_is_counted_by_the_products_of_its_matrices() -> None:
             q, k, v = self.project(self.conv(x).flatten(2).mT).chunk(3, dim=-1)
             return nn.functional.scaled_dot_product_attention(q, k, v).mean(1)
 
-    found = analysis(Attention(), DIGITS)
+    found = analyse_network(Attention(), DIGITS)
     # 64 pixels; two products of 64 x 64 x 8 per image.
     assert found.rest.flops == 64 * 8 * 24 + 2 * 64 * 64 * 8
 
 
-def test_a_network_that_is_built_lazily_has_to_be_run_first() -> None:
+def test_lazy_weights_must_be_initialised_first() -> None:
     network = networks.Lazy().eval()
-    with pytest.raises(DsxError, match="built lazily: run it once on an input first"):
-        analysis(network, DIGITS)
+    with pytest.raises(DsxError, match="uninitialised lazy weights"):
+        analyse_network(network, DIGITS)
     network(DIGITS)
     assert [slot.name for slot in slots(network, DIGITS)] == ["conv1", "conv2"]
 
 
-def test_logits_are_taken_out_of_an_object() -> None:
-    found = analysis(networks.Wrapped(), DIGITS)
+def test_logits_are_extracted_from_an_object() -> None:
+    found = analyse_network(networks.Wrapped(), DIGITS)
     assert (found.output_shape, found.wrapped) == ((10,), True)
-    assert not analysis(Tiny(), DIGITS).wrapped
+    assert not analyse_network(Tiny(), DIGITS).wrapped
 
 
-def test_numbers_of_numpy_make_the_same_slots() -> None:
-    found, plain = analysis(networks.Widths(), DIGITS), analysis(networks.plain_widths(), DIGITS)
+def test_numpy_numbers_give_the_same_slots() -> None:
+    found, plain = (
+        analyse_network(networks.Widths(), DIGITS),
+        analyse_network(networks.plain_widths(), DIGITS),
+    )
     assert repr(found) == repr(plain)
     assert found.untraced is None
     specs = {slot.name: ConvSpec(groups=2, binary_basis=4) for slot in found.slots[1:]}
@@ -337,11 +339,11 @@ def test_numbers_of_numpy_make_the_same_slots() -> None:
       "weight of 16 x 16 x 3 x 3 computes with 16: set out_channels to 16"}),
      ("stride", 160 + 2320 + 170, 9216 + 36864 + 160, {})],
 )  # fmt: skip
-def test_a_convolution_is_counted_as_torch_computes_it_whatever_its_attributes_say(
+def test_a_convolution_with_inconsistent_attributes_is_counted_as_computed(
     kind: str, params: int, flops: int, alone: dict[str, str]
 ) -> None:
     network = Surgery(kind)
-    found = analysis(network, DIGITS)
+    found = analyse_network(network, DIGITS)
     assert found.excluded == alone
     assert {slot.name for slot in found.slots} == {"first", "second"} - alone.keys()
     assert (found.cost({}).params, found.cost({}).flops) == (params, flops)

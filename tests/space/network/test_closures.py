@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from dsx.space.network.closures import function_with_module, second_reference
 from tests.space.networks import (
     CallsForward,
@@ -21,22 +21,22 @@ IMAGES = torch.zeros(2, 1, 8, 8)
 
 
 @pytest.mark.parametrize("way", ["lambda", "default", "inner", "deep"])
-def test_a_function_that_uses_the_original_is_named(way: str) -> None:
+def test_a_function_that_refers_to_the_original_is_named(way: str) -> None:
     network = KeepsFunction(way)
     assert function_with_module(network) is None
     assert function_with_module(copy.deepcopy(network)) == "steps"
     assert function_with_module(nn.Sequential(copy.deepcopy(network))) == "0.steps"
-    problem = "the network keeps a function in 'steps' that uses another module by itself"
+    problem = "the network holds a function in 'steps' that refers to a module"
     with pytest.raises(DsxError, match=re.escape(problem)):
-        analysis(network, IMAGES)
+        analyse_network(network, IMAGES)
 
 
 @pytest.mark.parametrize("way", ["partial", "method"])
-def test_what_python_copies_is_no_problem(way: str) -> None:
-    assert [slot.name for slot in analysis(KeepsFunction(way), IMAGES).slots] == ["conv"]
+def test_bound_methods_and_partials_are_copied(way: str) -> None:
+    assert [slot.name for slot in analyse_network(KeepsFunction(way), IMAGES).slots] == ["conv"]
 
 
-def test_modules_in_a_list_are_another_problem() -> None:
+def test_modules_in_a_list_are_reported_separately() -> None:
     class Listed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -47,14 +47,14 @@ def test_modules_in_a_list_are_another_problem() -> None:
             return out
 
     with pytest.raises(DsxError, match=r"does not register.*plain list or dict"):
-        analysis(Listed(), IMAGES)
+        analyse_network(Listed(), IMAGES)
 
 
-def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -> None:
-    found = analysis(CallsForward(), IMAGES)
+def test_a_convolution_whose_forward_is_called_directly_is_excluded() -> None:
+    found = analyse_network(CallsForward(), IMAGES)
     used = (
-        "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
-        "by a function)"
+        "is not called as a module; only its weight is used (by conv.forward(x) instead of "
+        "conv(x), or by a function)"
     )
     assert found.excluded == {
         "first": used,
@@ -64,18 +64,18 @@ def test_a_convolution_whose_forward_is_called_is_left_alone_for_that_reason() -
     assert [slot.name for slot in found.slots] == ["third"]
 
 
-def test_a_convolution_whose_weight_is_computed_with_is_left_alone_for_that_reason() -> None:
-    found = analysis(ComputesWithWeights(), IMAGES)
+def test_a_convolution_whose_weight_is_used_directly_is_excluded() -> None:
+    found = analyse_network(ComputesWithWeights(), IMAGES)
     assert found.untraced is not None
     used = (
-        "is not called itself, only its weight is used (by conv.forward(x) in place of conv(x), or "
-        "by a function)"
+        "is not called as a module; only its weight is used (by conv.forward(x) instead of "
+        "conv(x), or by a function)"
     )
     assert found.excluded == {
         "halved": used,
         "masked": used,
         "read": "the network's own code reads its weights",
-        "(no module)": "1 convolution computed by no nn.Module that the network registers",
+        "(no module)": "1 convolution not computed by a registered nn.Module",
     }
 
 

@@ -1,4 +1,4 @@
-"""The network of a space: seeded, complete, and refused where it could not be trained."""
+"""Construction of the network of a space, and errors for networks that cannot be trained."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dsx.errors import DsxError
-from dsx.space.network.model import build_model, check_alone, check_arguments, unwrap_logits
+from dsx.space.network.model import build_model, check_arguments, check_single_image, unwrap_logits
 from tests.space import networks
 
 HERE = "tests.space.networks"
@@ -15,7 +15,7 @@ SHAPE = (1, 8, 8)
 
 
 @pytest.mark.parametrize("name", ["small_cnn", f"{HERE}:Tiny", f"{HERE}:Lazy"])
-def test_the_seed_decides_the_weights(name: str) -> None:
+def test_the_seed_determines_the_weights(name: str) -> None:
     generator = torch.get_rng_state()
     first, again, other = (build_model(name, {}, SHAPE, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[key], again[key]) for key in first)
@@ -33,11 +33,11 @@ def test_the_seed_decides_the_weights(name: str) -> None:
         (
             f"{HERE}:half_precision",
             {},
-            "its weight mix.weight is bfloat16, and dsx trains in float32: build it with .float()",
+            "its weight mix.weight is bfloat16, but dsx trains in float32: build it with .float()",
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused(
+def test_networks_that_cannot_be_trained_are_rejected(
     name: str, arguments: dict[str, int], problem: str
 ) -> None:
     with pytest.raises(DsxError, match=re.escape(problem)) as caught:
@@ -48,17 +48,17 @@ def test_what_cannot_be_trained_is_refused(
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        (f"{HERE}:frozen", "has no weight that can be trained"),
+        (f"{HERE}:frozen", "has no trainable weights"),
         (f"{HERE}:exits", f"{HERE}:exits cannot be built with these arguments: SystemExit: 2"),
         ("sys:exit", "sys:exit cannot be built with these arguments: SystemExit"),
     ],
 )
-def test_what_would_end_badly_is_refused_too(name: str, problem: str) -> None:
+def test_unusable_models_are_rejected(name: str, problem: str) -> None:
     with pytest.raises(DsxError, match=re.escape(problem)):
         build_model(name, {}, SHAPE)
 
 
-def test_arguments_and_networks_are_the_users_own() -> None:
+def test_arguments_and_networks_of_the_user_are_not_modified() -> None:
     widths = [8, 4]
     for _ in range(2):
         network = build_model(f"{HERE}:changes_its_argument", {"widths": widths}, SHAPE)
@@ -67,19 +67,21 @@ def test_arguments_and_networks_are_the_users_own() -> None:
     assert not networks.ONE._forward_hooks
 
 
-def test_arguments_are_what_can_be_written_down() -> None:
+def test_arguments_must_be_json_values() -> None:
     check_arguments({"width": 3, "names": ["a", None, True, 0.5]})
     for wrong in ({"a": float("nan")}, {"a": {1, 2}}):
-        with pytest.raises(DsxError, match=r"^only words, finite numbers, true, false, null and"):
+        with pytest.raises(DsxError, match=r"\(allowed: strings, finite numbers, true, false"):
             check_arguments(wrong)
 
 
 def test_a_network_has_to_run_on_one_image() -> None:
-    check_alone(networks.Tiny().eval(), SHAPE)
+    check_single_image(networks.Tiny().eval(), SHAPE)
     with pytest.raises(DsxError, match="input of 1 x 1 x 8 x 8: ValueError: Expected more than 1"):
-        check_alone(networks.Batched().eval(), SHAPE)
-    with pytest.raises(DsxError, match="returns 10 for a batch of 1 image: the batch is lost"):
-        check_alone(networks.Squeezing().eval(), SHAPE)
+        check_single_image(networks.Batched().eval(), SHAPE)
+    with pytest.raises(
+        DsxError, match="returns 10 for a batch of 1 image, without the batch dimension"
+    ):
+        check_single_image(networks.Squeezing().eval(), SHAPE)
 
 
 def test_logits_are_unwrapped_under_the_same_names() -> None:
@@ -90,7 +92,7 @@ def test_logits_are_unwrapped_under_the_same_names() -> None:
     assert torch.equal(network(x), plain(x))
 
 
-def test_arguments_may_be_numbers_of_numpy() -> None:
+def test_arguments_may_be_numpy_numbers() -> None:
     arguments = {"width": np.int64(4)}
     check_arguments(arguments)
     network = build_model("small_cnn", arguments, (1, 8, 8))

@@ -1,4 +1,4 @@
-"""Multiply-adds by operator, against formulas by hand and against two other counters."""
+"""Multiply-adds by operator, compared with closed forms and with two other counters."""
 
 import re
 import subprocess
@@ -13,17 +13,17 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from dsx.measure.metrics.flops import follow, network_notes
-from dsx.space.network.analysis import NetworkAnalysis, analysis
+from dsx.space.network.analysis import NetworkAnalysis, analyse_network
 from dsx.space.network.operators import is_free
 from tests.space import networks
 
 IMAGES = torch.zeros(2, 1, 8, 8)
 CONV, HEAD, TIMES = 8 * 9 * 64, 10, 8
-"""Multiply-adds of the one slot, and of the head for each feature; time steps of the middle."""
+"""Multiply-adds of the slot, and of the head per feature; number of time steps."""
 
 
 class Around(nn.Module):
-    """A convolution, a middle part over sequences of (B, 8, 64), the mean over time, a head."""
+    """A convolution, a middle part on sequences (B, 8, 64), the mean over time, and a head."""
 
     def __init__(self, middle: nn.Module, features: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Around(nn.Module):
 
 
 class Own(nn.Module):
-    """A middle part that computes with weights of its own."""
+    """Middle part that computes with its own weights."""
 
     def __init__(self, compute: Callable[..., Tensor], *shapes: tuple[int, ...]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Own(nn.Module):
 
 
 class Packed(nn.Module):
-    """A recurrent middle part over packed sequences."""
+    """Recurrent middle part on packed sequences."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Packed(nn.Module):
 
 
 class Cells(nn.Module):
-    """A recurrent middle part written with a cell and a loop."""
+    """Recurrent middle part, implemented with a cell and a loop."""
 
     def __init__(self, cell: nn.Module) -> None:
         super().__init__()
@@ -81,21 +81,21 @@ class Cells(nn.Module):
 
 
 class Pairs(nn.Bilinear):
-    """A bilinear form of each sequence with itself."""
+    """Bilinear form of each sequence with itself."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(x, x)
 
 
 class Attentive(nn.MultiheadAttention):
-    """Attention of each sequence to itself."""
+    """Self-attention of each sequence."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(x, x, x)[0]
 
 
 class Bag(nn.Module):
-    """A mean of looked-up vectors, as nn.EmbeddingBag computes it."""
+    """Mean of embedding vectors, as computed by nn.EmbeddingBag."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Bag(nn.Module):
 
 
 class Frozen(nn.Module):
-    """A middle part in inference mode, where torch decomposes no composite operator."""
+    """Middle part in inference mode, in which torch does not decompose composite operators."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class Frozen(nn.Module):
 
 
 class Sequence1d(nn.Module):
-    """A convolution over the features of each sequence."""
+    """1-d convolution over the features of each sequence."""
 
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ def recurrent(kind: str, **options: Any) -> nn.Module:
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 STEP = 32 * (64 + 32)
-"""Multiply-adds of one gate in one step: 64 inputs and 32 states to 32 outputs."""
+"""Multiply-adds of one gate in one time step: 64 inputs and 32 states to 32 outputs."""
 COUNTED: dict[str, tuple[nn.Module, int, int]] = {
     **{kind: (recurrent(kind), 32, g * STEP * TIMES) for kind, g in GATES.items()},
     **{
@@ -182,7 +182,7 @@ COUNTED: dict[str, tuple[nn.Module, int, int]] = {
         Own(lambda x, w, a, b: F.linear(x, w) + x @ a @ b, (20, 64), (64, 4), (4, 20)),
         20, 8 * (64 * 20 + 64 * 4 + 4 * 20),
     ),
-    # The product of the weights is computed once, however many images there are.
+    # The product of the weights is computed once, regardless of the number of images.
     "a merged adapter": (
         Own(lambda x, w, a, b: F.linear(x, w + (a @ b).mT), (20, 64), (64, 4), (4, 20)),
         20, 8 * 64 * 20 + 64 * 4 * 20,
@@ -196,25 +196,25 @@ COUNTED: dict[str, tuple[nn.Module, int, int]] = {
 
 def counts(middle: nn.Module, features: int) -> tuple[nn.Module, NetworkAnalysis]:
     network = Around(middle, features).eval()
-    return network, analysis(network, IMAGES)
+    return network, analyse_network(network, IMAGES)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("name", COUNTED)
-def test_what_a_network_computes_is_counted(name: str) -> None:
+def test_operators_are_counted(name: str) -> None:
     middle, features, flops = COUNTED[name]
     network, found = counts(middle, features)
     assert found.rest.flops == flops + features * HEAD
     assert found.cost({}).flops == CONV + found.rest.flops
     assert (found.uncounted, network_notes(network, found)) == ({}, [])
-    # fvcore follows the graph; torch's counter knows neither this LSTM nor vectors.
+    # fvcore follows the graph; the counter of torch supports neither this LSTM nor vectors.
     assert follow(network, IMAGES[:1]).counted == found.cost({}).flops
 
 
 @pytest.mark.parametrize(
     "name", ["GRU", "RNN", "bmm", "einsum", "an adapter of low rank", "groups"]
 )
-def test_torchs_counter_says_twice_as_much(name: str) -> None:
+def test_the_counter_of_torch_reports_twice_as_much(name: str) -> None:
     middle, features, _ = COUNTED[name]
     network, found = counts(middle, features)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -222,33 +222,33 @@ def test_torchs_counter_says_twice_as_much(name: str) -> None:
     assert counter.get_total_flops() == 2 * found.cost({}).flops
 
 
-def test_inference_mode_hides_nothing() -> None:
+def test_inference_mode_is_counted() -> None:
     assert counts(Frozen(), 5)[1].rest.flops == 8 * 64 * 5 + 5 * HEAD
 
 
 class Twice(nn.Conv2d):
-    """A convolution that convolves twice."""
+    """Convolution that is computed twice."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(super().forward(x))
 
 
 class Paired(nn.Conv2d):
-    """A convolution that returns a tuple."""
+    """Convolution that returns a tuple."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x), None  # type: ignore[return-value]
 
 
 class Fails(nn.Conv2d):
-    """A convolution whose error its network catches."""
+    """Convolution that raises an exception, which the network catches."""
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
 
 class Subclassed(networks.Tiny):
-    """A network with a subclass of nn.Conv2d: 1 to 8 to 8 channels, and a head."""
+    """Network with a subclass of nn.Conv2d: 1 to 8 to 8 channels, and a head."""
 
     def __init__(self, kind: type[nn.Conv2d]) -> None:
         super().__init__(8)
@@ -268,49 +268,51 @@ class Subclassed(networks.Tiny):
     ("kind", "flops"),
     [(nn.Conv2d, 41_552), (Twice, 78_416), (Paired, 41_552), (Fails, 41_552 + 4_608)],
 )
-def test_subclasses_are_counted_by_what_they_compute(kind: type[nn.Conv2d], flops: int) -> None:
+def test_subclasses_are_counted_by_operator(kind: type[nn.Conv2d], flops: int) -> None:
     network = Subclassed(kind)
-    found = analysis(network, IMAGES)
+    found = analyse_network(network, IMAGES)
     assert found.cost({}).flops == flops
-    if kind is not Fails:  # torch.jit crashes where a module raises an error
+    if kind is not Fails:  # torch.jit crashes if a module raises an exception
         assert follow(network.eval(), IMAGES[:1]).counted == flops
     slots = ["mix", "conv"] if kind is nn.Conv2d else ["mix"]
     assert [slot.name for slot in found.slots] == slots
 
 
-def test_a_slot_with_a_patched_part_of_its_forward_is_left_alone() -> None:
+def test_a_convolution_with_a_patched_forward_is_excluded() -> None:
     network = Subclassed(nn.Conv2d)
 
     def twice(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(F.conv2d(x, weight, bias, padding=1), weight, bias, padding=1)
 
     network.conv._conv_forward = twice  # type: ignore[method-assign, assignment]
-    found = analysis(network, IMAGES)
+    found = analyse_network(network, IMAGES)
     assert found.excluded == {
-        "conv": "more hangs on it than a weight and a bias, and would be lost"
+        "conv": "has more than a weight and a bias, which a redesign would lose"
     }
     assert found.cost({}).flops == 78_416
 
 
-def test_a_network_for_batches_alone_is_counted_by_its_share() -> None:
-    assert analysis(networks.Batched(), IMAGES).cost({}).flops == 4 * 64 + 4 * 4 * 9 * 64 + 40
+def test_a_network_that_requires_batches_is_averaged_over_a_batch() -> None:
+    assert (
+        analyse_network(networks.Batched(), IMAGES).cost({}).flops == 4 * 64 + 4 * 4 * 9 * 64 + 40
+    )
 
 
 @torch.library.custom_op("dsx_tests::product", mutates_args=())
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply two matrices where no counter sees it."""
+    """Multiply two matrices in a way that no counter sees."""
     return x @ weight
 
 
 class Function(torch.autograd.Function):
-    """A product with a gradient of its own."""
+    """Matrix product with a user-defined gradient."""
 
     @staticmethod
     def forward(context: object, x: Tensor, weight: Tensor) -> Tensor:
         return x @ weight
 
 
-def test_operators_that_are_not_known_are_named() -> None:
+def test_unknown_operators_are_named() -> None:
     network, found = counts(Own(lambda x, w: product(x, w), (64, 5)), 5)
     assert found.uncounted == {"dsx_tests::product": 1}
     (note,) = network_notes(network, found)
@@ -320,7 +322,7 @@ def test_operators_that_are_not_known_are_named() -> None:
     assert counts(Own(torch.cdist, (5, 64)), 5)[1].uncounted == {"aten::_cdist_forward": 1}
 
 
-def test_two_counters_that_disagree_are_both_shown() -> None:
+def test_disagreeing_counters_are_both_reported() -> None:
     network, found = counts(Own(Function.apply, (64, 5)), 5)
     assert (found.rest.flops, found.uncounted) == (8 * 64 * 5 + 5 * HEAD, {})
     assert network_notes(network, found) == [
@@ -331,7 +333,7 @@ def test_two_counters_that_disagree_are_both_shown() -> None:
 
 
 def quantised(x: Tensor, scale: Tensor) -> Tensor:
-    """Quantise a tensor as a whole, with scales that are tensors, by channel, and its copy."""
+    """Quantise a tensor per tensor, with tensor scales and per channel, and copy it."""
     zeros = torch.zeros(len(scale), dtype=torch.int32)
     whole = torch.fake_quantize_per_tensor_affine(x, 0.1, 0, -128, 127)
     whole = torch.fake_quantize_per_tensor_affine(whole, scale[:1], zeros[:1], -128, 127)
@@ -339,9 +341,9 @@ def quantised(x: Tensor, scale: Tensor) -> Tensor:
     return torch.quantize_per_tensor(parts, 0.1, 0, torch.qint8).dequantize()
 
 
-# Deprecated, and still in use.
+# Deprecated, but still in use.
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
-def test_quantising_multiplies_nothing() -> None:
+def test_quantisation_is_free() -> None:
     network, found = counts(Own(quantised, (8,)), 64)
     assert (found.rest.flops, network_notes(network, found)) == (64 * HEAD, [])
 
@@ -357,7 +359,7 @@ PRODUCTS = re.compile(
 )
 
 
-def test_all_operators_of_a_family_are_free_or_none_is() -> None:
+def test_all_operators_of_a_family_are_classified_equally() -> None:
     names = {schema.name.removeprefix("aten::") for schema in torch._C._jit_get_all_schemas()
              if schema.name.startswith("aten::")}  # fmt: skip
     assert len(names) > 1000
@@ -378,7 +380,7 @@ def test_all_operators_of_a_family_are_free_or_none_is() -> None:
      ("aten::_linalg_svd", False), ("aten::no_such_operator", False), ("mine::relu", False),
      ("prim::PythonOp", False)],
 )  # fmt: skip
-def test_what_is_free(name: str, free: bool) -> None:
+def test_known_operators_are_free(name: str, free: bool) -> None:
     assert is_free(name) is free
 
 
@@ -386,7 +388,7 @@ HIGHER = """
 import torch
 from torch.nn.attention.flex_attention import flex_attention
 from dsx.space.probe.behaviour import check_behaviour
-from dsx.space.network.analysis import analysis
+from dsx.space.network.analysis import analyse_network
 from tests.space.network.test_operators import Around, Higher
 from torch import nn
 
@@ -400,14 +402,14 @@ def choose(x):
 for compute in (choose, attend):
     network = Around(Higher(compute), 64).eval()
     nn.init.ones_(network.conv.weight)
-    found = analysis(network, torch.ones(2, 1, 8, 8))
+    found = analyse_network(network, torch.ones(2, 1, 8, 8))
     notes = check_behaviour(network, torch.randn(2, 1, 8, 8))
     print(found.rest.flops, dict(found.uncounted), notes)
 """
 
 
 class Higher(nn.Module):
-    """A middle part that computes a function."""
+    """Middle part that computes a function."""
 
     def __init__(self, compute: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -417,11 +419,11 @@ class Higher(nn.Module):
         return self.compute(x)
 
 
-def test_operators_of_higher_order_are_counted_by_what_they_compute() -> None:
-    """In a fresh process: the first of them loads what compiles it."""
+def test_higher_order_operators_are_counted_by_their_operands() -> None:
+    """Run in a new process, since the first higher-order operator imports the compiler."""
     command = [sys.executable, "-W", "ignore", "-c", HIGHER]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # Eight tokens of 64 numbers: two products.
+    # Eight tokens of 64 values: two matrix products.
     flops = 2 * 8 * 8 * 64 + 64 * HEAD
     assert done.stdout.splitlines() == [f"{flops} {{}} []"] * 2

@@ -1,4 +1,4 @@
-"""What stands in a slot, and what it costs there."""
+"""Geometry and cost of slots."""
 
 import torch
 
@@ -7,7 +7,7 @@ from dsx.space import slots
 from tests.space.networks import Tangle
 
 
-def test_a_slot_knows_the_geometry_of_its_convolution() -> None:
+def test_a_slot_has_the_geometry_of_its_convolution() -> None:
     found = {slot.name: slot for slot in slots(Tangle(), torch.zeros(2, 3, 12, 12))}
     grouped = found["grouped"]
     assert (grouped.in_channels, grouped.out_channels) == (8, 12)

@@ -1,4 +1,4 @@
-"""Networks inside the wrappers of torch: taken out, or refused at once."""
+"""Networks inside wrappers of torch, which are unwrapped or rejected."""
 
 import re
 
@@ -24,11 +24,11 @@ SHAPE = (1, 8, 8)
         ("compiled_part", "body (OptimizedModule)"),
     ],
 )
-# Of torch's own compiler, when it is imported.
+# The compiler of torch raises this warning when it is imported.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_network_inside_is_taken(name: str, wrapped: str) -> None:
+def test_wrappers_are_removed(name: str, wrapped: str) -> None:
     network, notes = build_with_notes(f"{HERE}:{name}", {}, SHAPE)
-    assert notes == (f"taken out of wrappers that neither compute nor train: {wrapped}",)
+    assert notes == (f"removed wrappers, which do not change the output: {wrapped}",)
     assert type(network) is odd_networks.Odd
     plain = build_model(f"{HERE}:Odd", {}, SHAPE)
     assert network.state_dict().keys() == plain.state_dict().keys()
@@ -44,26 +44,26 @@ def test_a_network_of_the_user_stays_wrapped() -> None:
 
 
 @pytest.mark.parametrize("name", ["Odd", "traced"])
-def test_other_networks_are_as_they_are(name: str) -> None:
+def test_other_networks_are_unchanged(name: str) -> None:
     assert build_with_notes(f"{HERE}:{name}", {}, SHAPE)[1] == ()
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("scripted", "is compiled by torch.jit: give the nn.Module that it was made from"),
-        ("scripted_part", "its module body.3 is compiled by torch.jit: give the nn.Module"),
-        ("exported", "is a program of torch.export: give the nn.Module that it was made from"),
-        ("FullyShardedDataParallel", "its weights are sharded (FSDP): give the nn.Module"),
-        ("SparseWeight", "its weight table is sparse, and dsx stores dense weights"),
+        ("scripted", "is compiled by torch.jit: use the nn.Module"),
+        ("scripted_part", "its module body.3 is compiled by torch.jit: use the nn.Module"),
+        ("exported", "is a program of torch.export: use the nn.Module"),
+        ("FullyShardedDataParallel", "its weights are sharded (FSDP): use the nn.Module"),
+        ("SparseWeight", "its weight table is sparse, but dsx only supports dense weights"),
         (
             "ExtraObject",
-            "its state dict holds a type alongside tensors (_extra_state), which cannot",
+            "its state dict contains a type (_extra_state), which cannot",
         ),
         ("NoState", "its state_dict() returns a NoneType, not a dict"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_what_cannot_be_taken_out_is_refused(name: str, problem: str) -> None:
+def test_networks_that_cannot_be_unwrapped_are_rejected(name: str, problem: str) -> None:
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         build_model(f"{HERE}:{name}", {}, SHAPE)

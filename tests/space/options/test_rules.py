@@ -1,9 +1,9 @@
-"""Which slots a rule gets, and what is said where it gets none or leaves nothing."""
+"""Matching of slots by rules, and errors for rules without a match or effect."""
 
 import pytest
 
 from dsx.conv import ConvSpec
-from tests.space.texts import complaint, ruled, space
+from tests.space.space_files import error_message, space, with_rules
 
 SLOTS = (
     "the slots are stem.0, stages.0.conv1, stages.0.conv2, stages.1.conv1, stages.1.conv2, "
@@ -14,29 +14,31 @@ HALF = "tests.space.networks:half_normed"
 
 
 def names(*rules: str) -> list[str]:
-    """Name the choices that rules make for the plain network."""
-    return [choices.name for choices in space(ruled(*rules)).choices]
+    """Return the names of the slot options that rules give for the plain network."""
+    return [options.name for options in space(with_rules(*rules)).slot_options]
 
 
 def test_the_first_rule_that_matches_wins() -> None:
     rules = ("{match: 'stages.[01].conv1', groups: 2}", "{match: '*.conv1', groups: 4}")
-    found = {c.name: c.options["groups"] for c in space(ruled(*rules)).choices}
+    found = {c.name: c.options["groups"] for c in space(with_rules(*rules)).slot_options}
     assert found == {"stages.0.conv1": (2,), "stages.1.conv1": (2,), "stages.2.conv1": (4,)}
 
 
-def test_slots_without_a_rule_stay_as_they_are() -> None:
+def test_slots_without_a_rule_have_no_options() -> None:
     assert names("{match: 'stages.1.*', groups: 2}") == ["stages.1.conv1", "stages.1.conv2"]
 
 
 @pytest.mark.parametrize("word", ["stages.1.conv1", "stages.?.conv1", "s*1", "*.[c]onv1"])
-def test_wildcards_are_those_of_a_shell(word: str) -> None:
+def test_wildcards_match_as_in_a_shell(word: str) -> None:
     found = names(f"{{match: '{word}', groups: 2}}")
     assert "stages.1.conv1" in found
     assert all(name.endswith("conv1") for name in found)
 
 
-def test_wildcards_tell_large_from_small_letters() -> None:
-    assert "'STAGES.*' matches no slot" in complaint(ruled("{match: 'STAGES.*', groups: 2}"))
+def test_wildcards_are_case_sensitive() -> None:
+    assert "'STAGES.*' matches no slot" in error_message(
+        with_rules("{match: 'STAGES.*', groups: 2}")
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,32 +50,35 @@ def test_wildcards_tell_large_from_small_letters() -> None:
         ("xyz", ""),
     ],
 )
-def test_a_wildcard_that_matches_nothing_is_named_with_a_near_one(word: str, near: str) -> None:
+def test_a_wildcard_without_match_has_a_near_match(word: str, near: str) -> None:
     expected = f"tested.yaml:7: slots.0.match: '{word}' matches no slot ({SLOTS}).{near}"
-    assert complaint(ruled(f"{{match: '{word}', groups: 2}}")) == expected
+    assert error_message(with_rules(f"{{match: '{word}', groups: 2}}")) == expected
 
 
-def test_a_rule_in_the_shadow_of_earlier_ones_is_an_error() -> None:
+def test_a_rule_hidden_by_earlier_rules_is_rejected() -> None:
     rules = ("{match: '*.conv1', groups: 2}", "{match: '*.conv2', groups: 2}")
-    problem = complaint(ruled(*rules, "{match: 'stages.*', groups: 4}"))
-    shadow = "9: slots.2.match: 'stages.*' matches only slots that an earlier rule has"
-    assert problem == f"tested.yaml:{shadow}"
+    problem = error_message(with_rules(*rules, "{match: 'stages.*', groups: 4}"))
+    expected = "9: slots.2.match: 'stages.*' matches only slots that an earlier rule matches"
+    assert problem == f"tested.yaml:{expected}"
 
 
-def test_a_network_without_convolutions_has_nothing_to_match() -> None:
-    text = ruled("{match: '*', groups: 2}", model="tests.space.networks:NoSlots")
-    problem = complaint(text.replace("{width: 8}", "{}"))
+def test_a_network_without_convolutions_has_no_match() -> None:
+    text = with_rules("{match: '*', groups: 2}", model="tests.space.networks:NoSlots")
+    problem = error_message(text.replace("{width: 8}", "{}"))
     assert problem.endswith("slots.0.match: '*' matches no slot: the network has no nn.Conv2d")
 
 
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
-        ("", "it offers no change"),
-        (", groups: [1]", "it offers no change"),
-        (", kernel_shape: full, groups: 1, binary_basis: 0", "it offers no change"),
-        (", preset: [standard]", "it offers no change"),
-        (", preset: []", "it offers no change"),
+        ("", "all of its options are equivalent to keep"),
+        (", groups: [1]", "all of its options are equivalent to keep"),
+        (
+            ", kernel_shape: full, groups: 1, binary_basis: 0",
+            "all of its options are equivalent to keep",
+        ),
+        (", preset: [standard]", "all of its options are equivalent to keep"),
+        (", preset: []", "all of its options are equivalent to keep"),
         (
             ", groups: 3",
             "groups 3: stages.0.conv1: groups = 3 does not divide the 8 input channels "
@@ -87,49 +92,49 @@ def test_a_network_without_convolutions_has_nothing_to_match() -> None:
         ),
     ],
 )
-def test_a_rule_that_leaves_nothing_is_an_error(rule: str, reason: str) -> None:
-    problem = complaint(ruled(f"{{match: 'stages.*'{rule}}}"))
-    expected = f"7: slots.0: leaves nothing to choose for stages.0.conv1 ({reason})"
+def test_a_rule_without_effect_is_rejected(rule: str, reason: str) -> None:
+    problem = error_message(with_rules(f"{{match: 'stages.*'{rule}}}"))
+    expected = f"7: slots.0: has no effect on stages.0.conv1 ({reason})"
     assert problem == f"tested.yaml:{expected}"
 
 
-def test_a_rule_may_leave_nothing_for_one_of_its_slots() -> None:
-    loaded = space(ruled("{match: '*', groups: [2, 4]}"))
-    stem = loaded.choices[0]
+def test_a_rule_may_have_no_effect_on_one_of_its_slots() -> None:
+    loaded = space(with_rules("{match: '*', groups: [2, 4]}"))
+    stem = loaded.slot_options[0]
     assert (stem.name, len(stem.settings())) == ("stem.0", 1)
     assert list(stem.left_out) == ["groups 2", "groups 4"]
     assert loaded.size == 3**6
 
 
 def test_slots_of_a_rule_may_share_one_setting() -> None:
-    loaded = space(ruled("{match: 'stages.*', share: rule, groups: [2, 4]}"))
-    (choices,) = loaded.choices
-    assert choices.name == "stages.*"
+    loaded = space(with_rules("{match: 'stages.*', share: rule, groups: [2, 4]}"))
+    (options,) = loaded.slot_options
+    assert options.name == "stages.*"
     assert loaded.size == 3
-    two = {slot.name: ConvSpec(groups=2, channel_stride="block") for slot in choices.slots}
-    assert choices.settings()[1] == two
+    two = {slot.name: ConvSpec(groups=2, channel_stride="block") for slot in options.slots}
+    assert options.settings()[1] == two
 
 
-def test_a_shared_setting_has_to_apply_to_each_slot() -> None:
-    problem = complaint(ruled("{match: '*', share: rule, groups: [2]}"))
-    assert "leaves nothing to choose for * (groups 2: stem.0: " in problem
-    (choices,) = space(
-        ruled("{match: '*', share: rule, kernel_shape: cross, groups: [1, 2]}")
-    ).choices
-    assert choices.options["groups"] == (1,)
-    assert len(choices.slots) == 7
+def test_a_shared_setting_must_be_supported_by_each_slot() -> None:
+    problem = error_message(with_rules("{match: '*', share: rule, groups: [2]}"))
+    assert "has no effect on * (groups 2: stem.0: " in problem
+    (options,) = space(
+        with_rules("{match: '*', share: rule, kernel_shape: cross, groups: [1, 2]}")
+    ).slot_options
+    assert options.options["groups"] == (1,)
+    assert len(options.slots) == 7
 
 
-def test_a_shared_setting_may_mean_different_things_in_different_slots() -> None:
-    text = ruled("{match: '*', share: rule, kernel_shape: [full, cross]}", model=TINY)
-    (choices,) = space(text).choices
-    keep, cross = choices.settings()
+def test_a_shared_setting_may_have_different_canonical_forms() -> None:
+    text = with_rules("{match: '*', share: rule, kernel_shape: [full, cross]}", model=TINY)
+    (options,) = space(text).slot_options
+    keep, cross = options.settings()
     assert [spec.keeps for spec in keep.values()] == [True, True]
     assert [spec.kernel_shape for spec in cross.values()] == ["keep", "cross"]
 
 
 def test_a_shared_basis_is_scaled_slot_by_slot() -> None:
-    text = ruled("{match: '*', share: rule, preset: {slbf: {k: 2, splits: 1}}}", model=HALF)
-    (choices,) = space(text.replace("{width: 8}", "{}")).choices
-    _, setting = choices.settings()
+    text = with_rules("{match: '*', share: rule, preset: {slbf: {k: 2, splits: 1}}}", model=HALF)
+    (options,) = space(text.replace("{width: 8}", "{}")).slot_options
+    _, setting = options.settings()
     assert {name: spec.scale for name, spec in setting.items()} == {"0": False, "2": True}

@@ -1,4 +1,4 @@
-"""Networks that violate the assumptions about eval mode are refused with a description."""
+"""Networks that violate the assumptions about eval mode are rejected with a description."""
 
 import random
 import re
@@ -9,13 +9,13 @@ import torch
 
 from dsx.conv.network_calls import set_mode
 from dsx.errors import DsxError
-from dsx.space.network.network import copied
-from dsx.space.probe.behaviour import check_behaviour, check_state, why_random
+from dsx.space.network.network import copy_network
+from dsx.space.probe.behaviour import check_behaviour, check_state, random_sources
 from tests.space import odd_networks
 from tests.space.networks import Drawing, OneByOne, ReturnsNothing, Tiny
 
 IMAGES = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-AGAIN = "the network gives other outputs for the same images when it is run again in eval mode: "
+DIFFERENT = "the network returns different outputs for the same images in eval mode: "
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ AGAIN = "the network gives other outputs for the same images when it is run agai
         odd_networks.Extra, odd_networks.Complex, Tiny, Drawing, OneByOne, ReturnsNothing,
     ],
 )  # fmt: skip
-def test_a_function_of_weights_and_image_passes_and_is_left_alone(kind: type[Tiny]) -> None:
+def test_a_function_of_weights_and_image_passes_unchanged(kind: type[Tiny]) -> None:
     network = kind()
     before = {
         name: tensor.clone()
@@ -38,9 +38,9 @@ def test_a_function_of_weights_and_image_passes_and_is_left_alone(kind: type[Tin
 
 
 @pytest.mark.parametrize("kind", [odd_networks.Seldom, odd_networks.SeldomPython])
-def test_what_is_seldom_random_is_noticed(kind: type[Tiny]) -> None:
+def test_rare_randomness_is_detected(kind: type[Tiny]) -> None:
     before = np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]
-    with pytest.raises(DsxError, match="gives other outputs for the same images"):
+    with pytest.raises(DsxError, match="returns different outputs for the same images"):
         check_behaviour(kind(), IMAGES)
     assert (before[0] == np.random.get_state()[1]).all()  # type: ignore[index]
     assert before[1] == random.getstate()
@@ -49,18 +49,20 @@ def test_what_is_seldom_random_is_noticed(kind: type[Tiny]) -> None:
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        (odd_networks.Dropping, f"{AGAIN}aten.bernoulli_ draws random numbers; F.dropout drops in "
-         "eval mode too, unless it is given training=self.training"),
-        (odd_networks.Noisy, f"{AGAIN}aten.randn_like draws random numbers; let it draw in train "
-         "mode only (if self.training)"),
-        (odd_networks.Chance, f"{AGAIN}random draws random numbers; let it draw in train"),
-        (odd_networks.Counting, f"{AGAIN}each run changes calls; let it change in train mode only"),
+        (odd_networks.Dropping, f"{DIFFERENT}aten.bernoulli_ draws random numbers; pass "
+         "training=self.training to F.dropout"),
+        (odd_networks.Noisy, f"{DIFFERENT}aten.randn_like draws random numbers; draw them in train "
+         "mode only"),
+        (odd_networks.Chance, f"{DIFFERENT}random draws random numbers; draw them in train"),
+        (odd_networks.Counting, f"{DIFFERENT}each run changes calls; change it in train mode only"),
         (odd_networks.Constant, "its output does not depend on the image"),
-        (odd_networks.NoNumber, "its output contains NaN in eval mode, whatever the image"),
+        (odd_networks.NoNumber, "its output contains NaN in eval mode for all images"),
         (odd_networks.AlwaysTraining, "its batch norm body.1 is in train mode after eval()"),
     ],
 )  # fmt: skip
-def test_what_is_no_such_function_is_refused(kind: type[odd_networks.Odd], problem: str) -> None:
+def test_networks_that_violate_an_assumption_are_rejected(
+    kind: type[odd_networks.Odd], problem: str
+) -> None:
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         check_behaviour(kind(), IMAGES)
 
@@ -68,13 +70,12 @@ def test_what_is_no_such_function_is_refused(kind: type[odd_networks.Odd], probl
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        (odd_networks.BatchStatistics, "1 norms without running statistics, such as body.1"),
-        (odd_networks.Mixing, "its code mixes images"),
-        (odd_networks.InstanceNormed, "its code mixes images"),
+        (odd_networks.BatchStatistics, "norms without running statistics, which use the"),
+        (odd_networks.Mixing, "its code combines images of the batch"),
+        (odd_networks.InstanceNormed, "its code combines images of the batch"),
         (
             odd_networks.FunctionalBatchStatistics,
-            "it normalises by the statistics of the batch "
-            "once, as F.batch_norm does with training=True",
+            "normalisations by the statistics of the batch, as F.batch_norm with training=True: 1",
         ),
     ],
 )
@@ -86,15 +87,15 @@ def test_a_network_that_depends_on_the_batch_is_named(
 
 
 def trained(network: odd_networks.Odd) -> odd_networks.Odd:
-    """Copy a network that has then seen images in train mode."""
-    twin = copied(network)
+    """Return a copy of a network that has processed images in train mode."""
+    twin = copy_network(network)
     assert isinstance(twin, odd_networks.Odd)
     set_mode(twin, True)(IMAGES)
     return twin
 
 
 @pytest.mark.parametrize("kind", [odd_networks.Odd, odd_networks.Extra, odd_networks.Counting])
-def test_a_state_that_holds_all_passes(kind: type[odd_networks.Odd]) -> None:
+def test_a_complete_state_passes(kind: type[odd_networks.Odd]) -> None:
     network = kind()
     check_state(network, trained(network), IMAGES)
 
@@ -102,14 +103,15 @@ def test_a_state_that_holds_all_passes(kind: type[odd_networks.Odd]) -> None:
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
-        (odd_networks.Forgetting, "its state_dict() does not hold all that training changes"),
+        (
+            odd_networks.Forgetting,
+            "its state_dict() does not contain everything that training changes",
+        ),
         (odd_networks.NoState, "its state_dict() returns a NoneType, not a dict"),
         (odd_networks.PartOfState, "it cannot load its own state_dict(): RuntimeError: "),
     ],
 )
-def test_a_state_that_leaves_something_out_is_refused(
-    kind: type[odd_networks.Odd], problem: str
-) -> None:
+def test_an_incomplete_state_is_rejected(kind: type[odd_networks.Odd], problem: str) -> None:
     network = kind()
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         check_state(network, trained(network), IMAGES)
@@ -117,36 +119,36 @@ def test_a_state_that_leaves_something_out_is_refused(
 
 @pytest.mark.parametrize("kind", ["python", "numpy", "legacy"])
 def test_a_generator_that_the_network_holds_is_named(kind: str) -> None:
-    problem = f"{AGAIN}the generator in 'held' draws random numbers; let it draw in train mode only"
+    problem = f"{DIFFERENT}the generator in 'held' draws random numbers; draw them in train mode"
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         check_behaviour(odd_networks.OwnGenerator(kind), IMAGES)
 
 
 @pytest.mark.parametrize(
-    ("network", "drawn", "advice"),
+    ("network", "source", "advice"),
     [
-        (odd_networks.SeldomDropping(), "aten.bernoulli_", "F.dropout drops in eval mode too"),
-        (odd_networks.OwnGenerator(share=0.0), "the generator in 'held'", "let it draw in train"),
-        (odd_networks.Reseeding(), "aten.rand_like", "let it draw in train mode only"),
-        (odd_networks.Reseeding("own"), "aten.rand", "let it draw in train mode only"),
+        (odd_networks.SeldomDropping(), "aten.bernoulli_", "training=self.training to F.dropout"),
+        (odd_networks.OwnGenerator(share=0.0), "the generator in 'held'", "draw them in train"),
+        (odd_networks.Reseeding(), "aten.rand_like", "draw them in train mode only"),
+        (odd_networks.Reseeding("own"), "aten.rand", "draw them in train mode only"),
     ],
 )
-def test_random_numbers_that_have_not_been_seen_to_matter_are_noted(
-    network: odd_networks.Odd, drawn: str, advice: str
+def test_random_numbers_without_visible_effect_are_noted(
+    network: odd_networks.Odd, source: str, advice: str
 ) -> None:
     with torch.random.fork_rng():
         (note,) = check_behaviour(network, IMAGES)
-    assert note.startswith(f"in eval mode {drawn} draws random numbers, though 17 runs gave the")
+    assert note.startswith(f"in eval mode {source} draws random numbers; 17 runs returned the same")
     assert advice in note
-    assert why_random(network, IMAGES) == f"{drawn} draws"
+    assert random_sources(network, IMAGES) == f"{source} draws"
 
 
 def test_operators_that_draw_in_train_mode_only_are_not_noted() -> None:
     assert check_behaviour(odd_networks.IdleDropping(), IMAGES) == []
-    assert why_random(odd_networks.IdleDropping(), IMAGES) == ""
+    assert random_sources(odd_networks.IdleDropping(), IMAGES) == ""
 
 
-def test_what_neither_torch_nor_a_generator_draws_is_something_else() -> None:
+def test_differences_without_random_numbers_are_reported() -> None:
     class Growing(odd_networks.Odd):
         factor = 1
 
@@ -154,5 +156,5 @@ def test_what_neither_torch_nor_a_generator_draws_is_something_else() -> None:
             self.factor += 1
             return super().forward(x) * self.factor
 
-    with pytest.raises(DsxError, match="so its forward may read the time, or an attribute"):
+    with pytest.raises(DsxError, match="its forward may depend on the time, or on an attribute"):
         check_behaviour(Growing(), IMAGES)

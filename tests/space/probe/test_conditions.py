@@ -1,4 +1,4 @@
-"""Networks that do not run as a space measures or trains them: the key is named at once."""
+"""Networks that do not run under the settings of a space are rejected at the responsible key."""
 
 import re
 
@@ -7,14 +7,14 @@ import pytest
 from dsx.errors import DsxError, SpaceError
 from dsx.space.probe.conditions import check_measured, check_trained
 from dsx.space.space import SearchSpace
-from tests.space.texts import ruled, space
+from tests.space.space_files import space, with_rules
 
 PLAIN = "train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}\nmeasure: {batch: 1}\n"
 
 
 def of(model: str, measure: str = "{}", train: str = "{}") -> SearchSpace:
-    """Build a space for an odd network with other conditions."""
-    text = ruled("{match: '*', kernel_shape: [full, cross]}")
+    """Build a space for an unusual network with other settings."""
+    text = with_rules("{match: '*', kernel_shape: [full, cross]}")
     text = text.replace("small_cnn", f"tests.space.odd_networks:{model}")
     text = text.replace("model_args: {width: 8}\n", "")
     assert PLAIN in text
@@ -59,7 +59,7 @@ def test_the_key_of_train_is_named(model: str, train: str, problem: str) -> None
         check_trained(loaded.network(), loaded)
 
 
-def test_batches_that_are_large_enough_pass() -> None:
+def test_sufficiently_large_batches_pass() -> None:
     loaded = of("NormedVector", train="{batch_size: 6, accumulate: 3, precision: bfloat16}")
     check_trained(loaded.network(), loaded)
 
@@ -69,10 +69,10 @@ def test_batches_that_are_large_enough_pass() -> None:
     [
         ("ends_in_training", "the network does not run in train mode: SystemExit"),
         ("SparseGradient", "the gradient of table.weight is sparse"),
-        ("Overwriting", "no gradients can be computed for the network: RuntimeError: one of"),
+        ("Overwriting", "the gradients of the network cannot be computed: RuntimeError: one of"),
     ],
 )
-def test_a_network_without_gradients_of_use_is_refused(model: str, problem: str) -> None:
+def test_a_network_without_usable_gradients_is_rejected(model: str, problem: str) -> None:
     loaded = of(model, train="{channels_last: true}")
     with pytest.raises(DsxError, match=f"^{problem}"):
         check_trained(loaded.network(), loaded)

@@ -1,4 +1,4 @@
-"""A network that cannot be timed is refused before the first trial."""
+"""A network that cannot be deployed is rejected before the first trial."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ SPECS = {"conv": ConvSpec(kernel_shape="corners")}
 
 
 class Reading(nn.Module):
-    """Reads something of a convolution, and does what depends on the numbers."""
+    """Network that reads an attribute of a convolution and has data-dependent control flow."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -37,30 +37,30 @@ def test_attributes_of_a_convolution_may_be_read() -> None:
     check_deployed(redesign(Reading("stride"), SPECS).eval(), images())
 
 
-def test_a_form_without_what_is_read_is_found() -> None:
+def test_a_form_without_a_required_attribute_is_rejected() -> None:
     network = redesign(Reading("weight"), SPECS).eval()
     problem = r"^deployed, the network does not run on an input of 2 x 3 x 8 x 8: AttributeError"
     with pytest.raises(DsxError, match=problem):
         check_deployed(network, images())
 
 
-def test_every_form_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_form_is_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     network = redesign(Reading("stride"), SPECS).eval()
     (conv,) = [module for module in network.modules() if isinstance(module, FixedConv2d)]
     tried = list[str]()
 
-    def noted(*args: object, **named: object) -> object:
-        deployed = deploy(*args, **named)  # type: ignore[arg-type]
+    def recorded(*args: object, **kwargs: object) -> object:
+        deployed = deploy(*args, **kwargs)  # type: ignore[arg-type]
         tried.extend(choice.form for choice in deployed.choices.values())
         return deployed
 
-    monkeypatch.setattr("dsx.space.probe.deployable.deploy", noted)
+    monkeypatch.setattr("dsx.space.probe.deployable.deploy", recorded)
     check_deployed(network, images())
     assert set(tried) == set(candidates(conv, native=False))
 
 
 class Fickle(nn.Module):
-    """Computes something else with another module in its slot."""
+    """Network that computes another output if another module is in its slot."""
 
     def __init__(self, change: str) -> None:
         super().__init__()
@@ -77,18 +77,18 @@ class Fickle(nn.Module):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("shape", "deployed, the network returns 2 x 8 x 6 numbers, not 2 x 8 x 6 x 6"),
-        ("value", "deployed, the network computes something else: the outputs differ by "),
+        ("shape", "deployed, the network returns 2 x 8 x 6 values, not 2 x 8 x 6 x 6"),
+        ("value", "deployed, the network computes another output: it differs by "),
     ],
 )
-def test_a_network_that_computes_something_else_is_refused(change: str, problem: str) -> None:
+def test_a_network_that_computes_another_output_is_rejected(change: str, problem: str) -> None:
     network = redesign(Fickle(change), SPECS).eval()
     with pytest.raises(DsxError, match=problem):
         check_deployed(network, images())
 
 
 class Logarithm(nn.Module):
-    """Gives no number for negative images."""
+    """Network that returns NaN for negative images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,5 +99,5 @@ class Logarithm(nn.Module):
         return out
 
 
-def test_what_is_no_number_in_both_is_equal() -> None:
+def test_nan_in_both_outputs_is_equal() -> None:
     check_deployed(redesign(Logarithm(), SPECS).eval(), images())

@@ -1,4 +1,4 @@
-"""Values that files of weights hold alongside tensors are read, and run no code."""
+"""Values that weight files contain in addition to tensors are read without running code."""
 
 import argparse
 import collections
@@ -55,14 +55,14 @@ UNREAD: dict[str, object] = {
 
 
 def loaded(value: object, folder: Path, *, zipped: bool = True) -> object:
-    """Read a value as weight files are read."""
+    """Read a value with the settings for weight files."""
     torch.save(value, folder / "v.pt", _use_new_zipfile_serialization=zipped)
     with torch.serialization.safe_globals(PLAIN_VALUES):
         return torch.load(folder / "v.pt", weights_only=True)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_numbers_of_numpy_keep_their_value(zipped: bool, tmp_path: Path) -> None:
+def test_numpy_numbers_keep_their_value(zipped: bool, tmp_path: Path) -> None:
     found = loaded(NUMBERS, tmp_path, zipped=zipped)
     assert found == NUMBERS
     assert isinstance(found, list)
@@ -75,7 +75,7 @@ def test_values_of_the_standard_library_keep_their_value(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", UNREAD | VALUES)
-def test_a_state_dict_beside_other_values_is_read(name: str, tmp_path: Path) -> None:
+def test_a_state_dict_next_to_other_values_is_read(name: str, tmp_path: Path) -> None:
     value = (UNREAD | VALUES)[name]
     torch.save({"net": STATE, "hyper_parameters": {"a": value, "b": [value]}}, tmp_path / "w.pth")
     state = read_weights(str(tmp_path / "w.pth"))
@@ -83,13 +83,13 @@ def test_a_state_dict_beside_other_values_is_read(name: str, tmp_path: Path) -> 
     assert torch.equal(state["conv.weight"], STATE["conv.weight"])
 
 
-def test_counters_of_numpy_beside_averages_are_read(tmp_path: Path) -> None:
+def test_numpy_counters_next_to_averages_are_read(tmp_path: Path) -> None:
     torch.save({**STATE, "decay": np.float64(0.99)}, tmp_path / "w.pth")
     assert read_weights(str(tmp_path / "w.pth")).keys() == {"conv.weight", "decay:encoded"}
 
 
 class Reduced:
-    """Is pickled as the call of a function."""
+    """Object that is pickled as a function call."""
 
     def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
         self.call = function, arguments
@@ -119,15 +119,15 @@ CALLS: list[tuple[Callable[..., Any], tuple[object, ...]]] = [
     CALLS,
     ids=[getattr(f, "__qualname__", type(f).__name__) for f, _ in CALLS],
 )
-def test_calls_of_anything_else_are_refused(
+def test_calls_of_other_functions_are_rejected(
     function: Callable[..., Any], arguments: tuple[object, ...], tmp_path: Path
 ) -> None:
     torch.save({"net": STATE, "a": Reduced(function, *arguments)}, tmp_path / "w.pth")
-    with pytest.raises(DsxError, match=r"w\.pth: holds more than tensors, or is damaged"):
+    with pytest.raises(DsxError, match=r"w\.pth: contains more than tensors, or is damaged"):
         read_weights(str(tmp_path / "w.pth"))
 
 
-def test_paths_of_files_give_no_access_to_files(tmp_path: Path) -> None:
+def test_pickled_paths_give_no_file_access(tmp_path: Path) -> None:
     found = loaded(Path("a") / "b", tmp_path)
     assert found == pathlib.PurePosixPath("a/b")
     assert not isinstance(found, Path)

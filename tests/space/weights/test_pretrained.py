@@ -1,4 +1,4 @@
-"""Weights from files: any kind that is safe, and nothing that runs code."""
+"""Weights from files of all safe formats, without running code."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dsx.errors import DsxError
-from dsx.space.weights.pretrained import digest, read_weights, take_weights
+from dsx.space.weights.pretrained import digest, load_weights, read_weights
 from tests.space import networks
 from tests.space.networks import Tiny
 from tests.space.odd_networks import Extra
@@ -37,15 +37,15 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_what_training_scripts_save_is_read(name: str, tmp_path: Path) -> None:
+def test_checkpoints_of_training_scripts_are_read(name: str, tmp_path: Path) -> None:
     WRITERS[name](tmp_path / name)
     network = Tiny()
-    take_weights(network, read_weights(str(tmp_path / name)), [])
+    load_weights(network, read_weights(str(tmp_path / name)), [])
     assert all(torch.equal(t, STATE[key]) for key, t in network.state_dict().items())
 
 
 class Attack:
-    """Runs a command when it is unpickled."""
+    """Object that runs a command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -59,22 +59,22 @@ def test_no_code_in_a_file_is_run(zipped: bool, tmp_path: Path) -> None:
     marker, file = tmp_path / "ran", tmp_path / "w.pt"
     content = {"w": Attack(f"touch {marker}")}
     torch.save(content, file, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(DsxError, match=r"w\.pt: holds more than tensors, or is damaged"):
+    with pytest.raises(DsxError, match=r"w\.pt: contains more than tensors, or is damaged"):
         read_weights(str(file))
     assert not marker.exists()
-    torch.load(file, weights_only=False)  # what it would have done
+    torch.load(file, weights_only=False)  # the attack itself works
     assert marker.exists()
 
 
-def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
+def test_a_pickled_network_is_rejected(tmp_path: Path) -> None:
     torch.save(nn.Conv2d(1, 1, 1), tmp_path / "w.pt")
-    with pytest.raises(DsxError, match=r"save the network's state_dict\(\) alone") as caught:
+    with pytest.raises(DsxError, match=r"save only the state_dict\(\) of the network") as caught:
         read_weights(str(tmp_path / "w.pt"))
     assert "\n" not in str(caught.value)
 
 
 def cut(path: Path) -> None:
-    """Leave half of a file."""
+    """Write the first half of a weight file."""
     torch.save(STATE, path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -95,7 +95,7 @@ DAMAGED: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_file_gives_one_line_with_its_name(damage: str, tmp_path: Path) -> None:
+def test_a_damaged_file_causes_a_one_line_error_with_its_name(damage: str, tmp_path: Path) -> None:
     name, write = DAMAGED[damage]
     write(tmp_path / name)
     with pytest.raises(DsxError, match=rf"^{re.escape(str(tmp_path / name))}: ") as caught:
@@ -106,37 +106,40 @@ def test_a_damaged_file_gives_one_line_with_its_name(damage: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("file", "problem"),
     [
-        ("w.onnx", r"w\.onnx: not a kind of weight file .*allowed: \.safetensors, \.pt, \.pth"),
-        ("none.pt", r"none\.pt: there is no such file \(looked for in /"),
+        (
+            "w.onnx",
+            r"w\.onnx: unknown extension of a weight file .*allowed: \.safetensors, \.pt, \.pth",
+        ),
+        ("none.pt", r"none\.pt: there is no such file \(in /"),
     ],
 )
-def test_a_file_that_is_not_there_is_named(file: str, problem: str) -> None:
+def test_a_missing_file_is_named(file: str, problem: str) -> None:
     with pytest.raises(DsxError, match=problem):
         read_weights(file)
 
 
-def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_directory_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     save_file(STATE, tmp_path / "w.safetensors")
     assert read_weights("~/w.safetensors").keys() == STATE.keys()
 
 
-def changed(**tensors: Tensor | None) -> dict[str, Tensor]:
-    """Give the state with some tensors exchanged, or left out."""
+def replaced(**tensors: Tensor | None) -> dict[str, Tensor]:
+    """Return the state with some tensors replaced or removed."""
     exchanged = {key.replace("__", "."): tensor for key, tensor in tensors.items()}
     return {k: t for k, t in (STATE | exchanged).items() if t is not None}
 
 
-def test_a_network_takes_the_weights() -> None:
+def test_weights_are_loaded_into_a_network() -> None:
     network = Tiny()
-    take_weights(network, STATE, [])
+    load_weights(network, STATE, [])
     assert all(torch.equal(t, STATE[name]) for name, t in network.state_dict().items())
 
 
-def test_half_precision_weights_are_taken_as_float32() -> None:
+def test_half_precision_weights_are_loaded_as_float32() -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         network = Tiny()
-        take_weights(network, {name: t.to(dtype) for name, t in STATE.items()}, [])
+        load_weights(network, {name: t.to(dtype) for name, t in STATE.items()}, [])
         assert network.conv.weight.dtype == torch.float32
         assert torch.equal(network.conv.weight, STATE["conv.weight"].to(dtype).float())
 
@@ -147,15 +150,15 @@ QUANTISED = [
 
 
 @pytest.mark.parametrize("dtype", QUANTISED, ids=str)
-def test_quantised_weights_without_their_scale_are_refused(dtype: torch.dtype) -> None:
+def test_quantised_weights_without_a_scale_are_rejected(dtype: torch.dtype) -> None:
     network, name = Tiny(), str(dtype).removeprefix("torch.")
-    problem = f"head.bias holds {name} in the file and float32 in the network: numbers that are "
-    state = changed(head__bias=torch.ones(10).to(dtype))
+    problem = f"head.bias is {name} in the file and float32 in the network: quantised values"
+    state = replaced(head__bias=torch.ones(10).to(dtype))
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}") as caught:
-        take_weights(network, state, [])
+        load_weights(network, state, [])
     assert "\n" not in str(caught.value)
     assert not torch.equal(network.conv.weight, STATE["conv.weight"])
-    take_weights(network, state, ["head.bias"])
+    load_weights(network, state, ["head.bias"])
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
 
@@ -178,9 +181,9 @@ def counting(dtype: torch.dtype) -> nn.Module:
         (torch.bool, torch.tensor([0, 1], dtype=torch.uint8)),
     ],
 )
-def test_whole_numbers_for_integer_buffers_are_taken(own: torch.dtype, given: Tensor) -> None:
+def test_integers_are_loaded_into_integer_buffers(own: torch.dtype, given: Tensor) -> None:
     network = counting(own)
-    take_weights(network, {**STATE, "counts": given}, [])
+    load_weights(network, {**STATE, "counts": given}, [])
     assert torch.equal(network.get_buffer("counts"), given.to(own))
 
 
@@ -194,40 +197,42 @@ def test_whole_numbers_for_integer_buffers_are_taken(own: torch.dtype, given: Te
         (torch.bool, torch.tensor([0.0, 0.5])),
     ],
 )
-def test_numbers_that_an_integer_buffer_cannot_hold_are_refused(
+def test_values_that_an_integer_buffer_cannot_represent_are_rejected(
     own: torch.dtype, given: Tensor
 ) -> None:
-    kinds = [str(dtype).removeprefix("torch.") for dtype in (given.dtype, own)]
-    problem = f"counts holds {kinds[0]} in the file and {kinds[1]} in the network, which cannot"
+    dtypes = [str(dtype).removeprefix("torch.") for dtype in (given.dtype, own)]
+    problem = f"counts is {dtypes[0]} in the file and {dtypes[1]} in the network, which cannot"
     with pytest.raises(DsxError, match=f"^{problem}"):
-        take_weights(counting(own), {**STATE, "counts": given}, [])
+        load_weights(counting(own), {**STATE, "counts": given}, [])
 
 
 @pytest.mark.parametrize(
     ("state", "problem"),
     [
-        (changed(head__bias=None), "head.bias is missing (to leave"),
-        (changed(tail__bias=torch.zeros(1)), "tail.bias is unknown (to leave"),
-        (changed(head__bias=torch.zeros(7)), "head.bias is 7, not 10 (to leave"),
-        (changed(head__bias=torch.tensor(1.0)), "head.bias is one number, not 10"),
+        (replaced(head__bias=None), "head.bias is missing (to skip"),
+        (replaced(tail__bias=torch.zeros(1)), "tail.bias is unknown (to skip"),
+        (replaced(head__bias=torch.zeros(7)), "head.bias is 7, not 10 (to skip"),
+        (replaced(head__bias=torch.tensor(1.0)), "head.bias is one number, not 10"),
         (
             {f"{name}_": tensor for name, tensor in STATE.items()},
             "mix.weight is missing; mix.bias is missing; conv.weight is missing, and 7 more",
         ),
     ],
 )
-def test_another_architecture_is_refused(state: dict[str, Tensor], problem: str) -> None:
+def test_weights_of_another_architecture_are_rejected(
+    state: dict[str, Tensor], problem: str
+) -> None:
     network = Tiny()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(DsxError, match=f"of another architecture: {re.escape(problem)}"):
-        take_weights(network, state, [])
+        load_weights(network, state, [])
     assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
 
 
-def test_what_is_skipped_stays_fresh() -> None:
+def test_skipped_weights_keep_their_initial_values() -> None:
     network = Tiny()
     fresh = network.head.weight.detach().clone()
-    take_weights(network, changed(head__bias=torch.zeros(7), head__weight=None), ["head.*"])
+    load_weights(network, replaced(head__bias=torch.zeros(7), head__weight=None), ["head.*"])
     assert torch.equal(network.head.weight, fresh)
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
@@ -235,103 +240,103 @@ def test_what_is_skipped_stays_fresh() -> None:
 @pytest.mark.parametrize("prefix", ["", "module.", "net.model."])
 def test_entries_that_only_the_file_has_may_be_skipped(prefix: str) -> None:
     network = Tiny()
-    state = {f"{prefix}{name}": t for name, t in changed(aux__weight=torch.ones(3)).items()}
-    named = take_weights(network, state, ["aux.*"])
+    state = {f"{prefix}{name}": t for name, t in replaced(aux__weight=torch.ones(3)).items()}
+    named = load_weights(network, state, ["aux.*"])
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
     assert (named.prefix, named.ignored) == (prefix, ("aux.weight",))
 
 
-def test_skipped_entries_of_the_file_hide_no_prefix() -> None:
+def test_skipped_entries_do_not_hide_the_prefix() -> None:
     network = Tiny()
     state = {f"net.{name}": t for name, t in STATE.items()} | {"loss.weight": torch.ones(3)}
-    named = take_weights(network, state, ["loss.*"])
+    named = load_weights(network, state, ["loss.*"])
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
     assert (named.prefix, named.ignored) == ("net.", ("loss.weight",))
-    # Left out already, because a prefix is given.
-    assert take_weights(Tiny(), state, ["loss.*"], "net").ignored == ("loss.weight",)
+    # Already ignored because it does not have the given prefix.
+    assert load_weights(Tiny(), state, ["loss.*"], "net").ignored == ("loss.weight",)
 
 
 NOT_FITTING: list[tuple[dict[str, Tensor], list[str], str]] = [
-    (changed(aux__weight=torch.ones(3)), [], "'aux.weight'"),
-    (changed(aux__a__weight=torch.ones(3), aux__b__bias=torch.ones(3)), [], "'aux.*'"),
-    (changed(conv__extra=torch.ones(3)), [], "'conv.extra'"),
-    (changed(extra=torch.ones(3)), [], "'extra'"),
-    (changed(head__bias=None), [], "'head.bias'"),
-    (changed(head__bias=torch.ones(7)), [], "'head.bias'"),
-    (changed(head__bias=torch.ones(7), head__weight=torch.ones(7, 3)), [], "'head.*'"),
+    (replaced(aux__weight=torch.ones(3)), [], "'aux.weight'"),
+    (replaced(aux__a__weight=torch.ones(3), aux__b__bias=torch.ones(3)), [], "'aux.*'"),
+    (replaced(conv__extra=torch.ones(3)), [], "'conv.extra'"),
+    (replaced(extra=torch.ones(3)), [], "'extra'"),
+    (replaced(head__bias=None), [], "'head.bias'"),
+    (replaced(head__bias=torch.ones(7)), [], "'head.bias'"),
+    (replaced(head__bias=torch.ones(7), head__weight=torch.ones(7, 3)), [], "'head.*'"),
     (
-        changed(head__bias=None, conv__weight=torch.ones(1), aux__weight=torch.ones(3)),
+        replaced(head__bias=None, conv__weight=torch.ones(1), aux__weight=torch.ones(3)),
         [],
         "['head.bias', 'aux.weight', 'conv.weight']",
     ),
-    (changed(head__bias=None, aux__weight=torch.ones(3)), ["aux.*"], "['aux.*', 'head.bias']"),
+    (replaced(head__bias=None, aux__weight=torch.ones(3)), ["aux.*"], "['aux.*', 'head.bias']"),
     ({**STATE, "it's [odd]: *.weight": torch.ones(3)}, [], "'it?s??odd????.weight'"),
 ]
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize(("state", "skip", "advice"), NOT_FITTING)
-def test_the_advice_of_what_to_skip_works(
+def test_the_suggested_skip_pattern_works(
     prefix: str, state: dict[str, Tensor], skip: list[str], advice: str
 ) -> None:
     state = {f"{prefix}{name}": tensor for name, tensor in state.items()}
-    told = f"(to leave out what does not fit: weights: {{file: ..., skip: {advice}}})"
-    with pytest.raises(DsxError, match=f"{re.escape(told)}$"):
-        take_weights(Tiny(), state, skip)
+    expected = f"(to skip these weights: weights: {{file: ..., skip: {advice}}})"
+    with pytest.raises(DsxError, match=f"{re.escape(expected)}$"):
+        load_weights(Tiny(), state, skip)
     followed = yaml.safe_load(advice)
-    take_weights(Tiny(), state, [followed] if isinstance(followed, str) else followed)
+    load_weights(Tiny(), state, [followed] if isinstance(followed, str) else followed)
 
 
-def test_no_advice_is_given_where_nothing_would_be_left() -> None:
-    problem = r"and 7 more \(0 of 5 weights of the network fit\)$"
+def test_no_advice_is_given_if_no_weight_would_be_loaded() -> None:
+    problem = r"and 7 more \(0 of 5 weights of the network match\)$"
     with pytest.raises(DsxError, match=problem):
-        take_weights(Tiny(), {f"{name}_": tensor for name, tensor in STATE.items()}, [])
+        load_weights(Tiny(), {f"{name}_": tensor for name, tensor in STATE.items()}, [])
 
 
-def test_a_count_of_batches_may_be_missing() -> None:
+def test_a_batch_counter_may_be_missing() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
     state = {name: t + 1 for name, t in network.state_dict().items() if "num_batches" not in name}
-    take_weights(network, state, [])
+    load_weights(network, state, [])
     assert all(torch.equal(network.state_dict()[name], t) for name, t in state.items())
 
 
-def test_a_digest_tells_weights_apart_and_not_files() -> None:
+def test_a_digest_depends_on_weights_not_on_files() -> None:
     same = {name: STATE[name].clone() for name in reversed(STATE)}
     assert digest(same) == digest(STATE)
     assert digest({"a": torch.tensor(1.0)}) != digest({"a": torch.tensor(2.0)})
     assert digest({"a": torch.zeros(2, 3)}) != digest({"a": torch.zeros(3, 2)})
-    assert digest(changed(head__bias=STATE["head.bias"] + 1)) != digest(STATE)
+    assert digest(replaced(head__bias=STATE["head.bias"] + 1)) != digest(STATE)
 
 
-def test_tied_weights_may_be_there_under_one_name() -> None:
+def test_tied_weights_may_be_stored_under_one_name() -> None:
     network = networks.Tied()
     state = {name: t for name, t in network.state_dict().items() if name != "twin.weight"}
     state["conv.weight"] = state["conv.weight"] + 1
-    take_weights(network, state, [])
+    load_weights(network, state, [])
     assert torch.equal(network.twin.weight, state["conv.weight"])
 
 
-def test_a_prefix_that_the_network_has_itself_stays() -> None:
+def test_a_prefix_that_the_network_has_is_kept() -> None:
     network = nn.Sequential()
     network.module = Tiny()
-    take_weights(network, {f"module.{name}": t for name, t in STATE.items()}, [])
+    load_weights(network, {f"module.{name}": t for name, t in STATE.items()}, [])
     assert torch.equal(network.module.conv.weight, STATE["conv.weight"])
 
 
-def test_a_wildcard_that_skips_nothing_is_a_mistake() -> None:
+def test_a_wildcard_that_skips_no_weight_is_rejected() -> None:
     with pytest.raises(
         DsxError, match=r"^skip: 'haed\.\*' matches no weight of the network or the file$"
     ):
-        take_weights(Tiny(), STATE, ["haed.*"])
+        load_weights(Tiny(), STATE, ["haed.*"])
 
 
-def test_the_end_of_a_file_name_may_be_in_capitals(tmp_path: Path) -> None:
+def test_extensions_may_be_in_capitals(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "W.PT")
     assert read_weights(str(tmp_path / "W.PT")).keys() == STATE.keys()
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
-def test_an_empty_file_is_called_empty(name: str, tmp_path: Path) -> None:
+def test_an_empty_file_is_reported_as_empty(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     with pytest.raises(DsxError, match=r": is empty \(0 bytes\)$"):
         read_weights(str(tmp_path / name))
@@ -341,26 +346,26 @@ def test_an_empty_file_is_called_empty(name: str, tmp_path: Path) -> None:
     ("number", "problem"),
     [
         (float("nan"), "head.bias contains NaN"),
-        (float("inf"), "head.bias contains infinite numbers"),
-        (1e300, "head.bias contains infinite numbers"),
+        (float("inf"), "head.bias contains infinite values"),
+        (1e300, "head.bias contains infinite values"),
     ],
 )
-def test_weights_that_are_no_finite_numbers_are_refused(number: float, problem: str) -> None:
+def test_weights_that_are_not_finite_are_rejected(number: float, problem: str) -> None:
     bias = STATE["head.bias"].double().index_fill(0, torch.tensor([3]), number)
     with pytest.raises(DsxError, match=f"^the weights are damaged: {problem}$"):
-        take_weights(Tiny(), changed(head__bias=bias), [])
+        load_weights(Tiny(), replaced(head__bias=bias), [])
 
 
-def test_infinite_numbers_of_the_network_itself_are_taken() -> None:
+def test_infinite_values_of_the_network_are_accepted() -> None:
     network = Tiny()
     mask = torch.tensor([0.0, -torch.inf])
     network.register_buffer("mask", mask)
-    take_weights(network, {**STATE, "mask": mask}, [])
+    load_weights(network, {**STATE, "mask": mask}, [])
     assert torch.equal(network.get_buffer("mask"), mask)
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "model_best.pth.tar"])
-def test_files_of_other_endings_are_read(name: str, tmp_path: Path) -> None:
+def test_files_with_other_extensions_are_read(name: str, tmp_path: Path) -> None:
     content = {
         "state_dict": {f"model.{key}": tensor for key, tensor in STATE.items()},
         "optimizer_states": [{"state": {0: {"step": torch.ones(1)}}}],
@@ -370,22 +375,20 @@ def test_files_of_other_endings_are_read(name: str, tmp_path: Path) -> None:
     state = read_weights(str(tmp_path / name))
     assert state.key == "state_dict"
     network = Tiny()
-    assert take_weights(network, state, []).prefix == "model."
+    assert load_weights(network, state, []).prefix == "model."
     assert torch.equal(network.conv.weight, STATE["conv.weight"])
 
 
-def test_the_class_that_a_file_needs_is_named(tmp_path: Path) -> None:
+def test_the_class_that_a_file_requires_is_named(tmp_path: Path) -> None:
     torch.save({"model": Tiny()}, tmp_path / "w.pt")
-    problem = (
-        r"w\.pt: holds more than tensors, or is damaged; it needs tests\.space\.networks\.Tiny"
-    )
+    problem = r"w\.pt: contains more than tensors, .* it requires tests\.space\.networks\.Tiny"
     with pytest.raises(DsxError, match=problem):
         read_weights(str(tmp_path / "w.pt"))
 
 
-def test_values_beside_tensors_are_taken(tmp_path: Path) -> None:
+def test_values_next_to_tensors_are_loaded(tmp_path: Path) -> None:
     network, other = Extra(), Extra()
     network.steps = 7
     torch.save(network.state_dict(), tmp_path / "w.pt")
-    take_weights(other, read_weights(str(tmp_path / "w.pt")), [])
+    load_weights(other, read_weights(str(tmp_path / "w.pt")), [])
     assert other.steps == 7

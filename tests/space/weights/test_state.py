@@ -1,4 +1,4 @@
-"""Extra state of modules is stored as tensors, and read without running code."""
+"""Extra state of modules is stored as tensors and loaded without running code."""
 
 import re
 
@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from dsx.errors import DsxError
-from dsx.space.weights.state import decoded, encoded, restore, state_of
+from dsx.space.weights.state import decode, encode, restore, state_of
 from tests.space.odd_networks import Extra, ExtraObject, NoState, Odd
 
 
-def test_plain_state_is_as_it_is() -> None:
+def test_a_plain_state_is_unchanged() -> None:
     network = Odd()
     assert state_of(network).keys() == network.state_dict().keys()
-    assert decoded(state_of(network)).keys() == network.state_dict().keys()
+    assert decode(state_of(network)).keys() == network.state_dict().keys()
 
 
 def test_extra_state_is_carried_over() -> None:
@@ -29,19 +29,19 @@ def test_extra_state_is_carried_over() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, "words", [1.5, {"a": (True, b"bytes")}], {}])
-def test_plain_values_come_back(value: object) -> None:
-    assert decoded(encoded({"a._extra_state": value})) == {"a._extra_state": value}
+def test_plain_values_are_restored(value: object) -> None:
+    assert decode(encode({"a._extra_state": value})) == {"a._extra_state": value}
 
 
 @pytest.mark.parametrize("value", [np.float64(0.5), np.int64(3), np.bool_(True)])
-def test_numbers_of_numpy_come_back_as_those_of_python(value: np.generic) -> None:
-    found = decoded(encoded({"a._extra_state": value}))["a._extra_state"]
+def test_numpy_numbers_are_restored_as_python_numbers(value: np.generic) -> None:
+    found = decode(encode({"a._extra_state": value}))["a._extra_state"]
     assert found == value
     assert type(found) in {float, int, bool}
 
 
-def test_what_cannot_be_stored_safely_is_refused() -> None:
-    problem = "its state dict holds a type alongside tensors (_extra_state), which cannot be stored"
+def test_values_that_cannot_be_stored_safely_are_rejected() -> None:
+    problem = "its state dict contains a type (_extra_state), which cannot be stored"
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}"):
         state_of(ExtraObject())
     with pytest.raises(DsxError, match=r"^its state_dict\(\) returns a NoneType, not a dict$"):
@@ -49,13 +49,13 @@ def test_what_cannot_be_stored_safely_is_refused() -> None:
 
 
 class Failing(nn.Module):
-    """Has extra state that it cannot give."""
+    """Module whose extra state raises an exception."""
 
     def get_extra_state(self) -> object:
         return self.cache
 
 
-def test_a_state_dict_that_fails_is_refused_in_one_line() -> None:
+def test_a_failing_state_dict_is_rejected_in_one_line() -> None:
     problem = r"^its state_dict\(\) fails: AttributeError: 'Failing' object has no"
     with pytest.raises(DsxError, match=problem):
         state_of(Failing())

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dsx.errors import DsxError
-from dsx.space.weights.pretrained import take_weights
-from dsx.space.weights.state_dicts import named_for, state_dict_in
+from dsx.space.weights.pretrained import load_weights
+from dsx.space.weights.state_dicts import match_names, state_dict_in
 from tests.space.networks import Tiny
 
 STATE: dict[str, Tensor] = {name: tensor.detach() for name, tensor in Tiny().state_dict().items()}
@@ -18,7 +18,7 @@ OTHER = {name: tensor + 1 for name, tensor in STATE.items()}
 
 
 def under(prefix: str, state: Mapping[str, Tensor] = STATE) -> dict[str, Tensor]:
-    """Put a prefix before all names."""
+    """Return a state dict with a prefix before all names."""
     return {f"{prefix}{name}": tensor for name, tensor in state.items()}
 
 
@@ -42,7 +42,7 @@ ALONE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("key", ALONE)
-def test_the_only_state_dict_is_taken_and_named(key: str) -> None:
+def test_a_single_state_dict_needs_no_key(key: str) -> None:
     found = state_dict_in(ALONE[key], None)
     assert found == STATE
     assert found.key == key
@@ -55,11 +55,11 @@ def test_the_only_state_dict_is_taken_and_named(key: str) -> None:
         ("state_dict", "ema_state_dict"), ("params", "params_ema"), ("student", "teacher"),
     ],
 )  # fmt: skip
-def test_of_several_none_is_taken_silently(plain: str, average: str) -> None:
+def test_several_state_dicts_require_a_key(plain: str, average: str) -> None:
     content = {plain: STATE, average: OTHER, "epoch": 3}
     problem = (
-        f"holds 2 state dicts: {plain} (5 tensors), {average} (5 tensors): specify which (weights: "
-        f"{{file: ..., key: {plain}}})"
+        f"contains 2 state dicts: {plain} (5 tensors), {average} (5 tensors): specify which "
+        f"(weights: {{file: ..., key: {plain}}})"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
         state_dict_in(content, None)
@@ -76,16 +76,16 @@ def test_of_several_none_is_taken_silently(plain: str, average: str) -> None:
             "key: no state dict called 'model_emma' (allowed: model, model_ema). Did you "
             "mean 'model_ema'?",
         ),
-        (STATE, "model", "the file is a state dict itself; leave out weights.key"),
-        ({"model": STATE, "epoch": 3}, "epoch", "key: epoch holds no state dict, but a "
+        (STATE, "model", "the file itself is a state dict; leave out weights.key"),
+        ({"model": STATE, "epoch": 3}, "epoch", "key: epoch contains no state dict, but a "
          "value of type int"),
-        ({"epoch": 3, "args": {}}, None, "holds no state dict (a dict of plain tensors by name), "
-         "but the entries epoch (int), args (dict)"),
-        ([STATE], None, "holds no state dict, but a value of type list"),
-        ({}, None, "holds no state dict (a dict of plain tensors by name), but nothing"),
+        ({"epoch": 3, "args": {}}, None, "contains no state dict (a dict of plain tensors by "
+         "name), but the entries epoch (int), args (dict)"),
+        ([STATE], None, "contains no state dict, but a value of type list"),
+        ({}, None, "contains no state dict (a dict of plain tensors by name), since it is empty"),
     ],
 )  # fmt: skip
-def test_what_there_is_instead_is_named(content: object, key: str | None, problem: str) -> None:
+def test_other_contents_are_named(content: object, key: str | None, problem: str) -> None:
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
         state_dict_in(content, key)
 
@@ -94,33 +94,33 @@ def test_what_there_is_instead_is_named(content: object, key: str | None, proble
     "prefix",
     ["module.", "model.", "backbone.", "_orig_mod.", "net.", "module.encoder_q.", "a.b.c."],
 )
-def test_one_prefix_of_all_names_is_taken_off(prefix: str) -> None:
-    named = named_for(STATE, under(prefix), None)
+def test_a_common_prefix_is_removed(prefix: str) -> None:
+    named = match_names(STATE, under(prefix), None)
     assert named.state == STATE
     assert (named.prefix, named.ignored, named.wrapping) == (prefix, (), False)
 
 
-def test_a_prefix_of_the_network_itself_stays() -> None:
+def test_a_prefix_of_the_network_is_kept() -> None:
     own = under("model.")
-    assert named_for(own, under("module.model."), None).prefix == "module."
-    assert named_for(own, own, None).prefix == ""
+    assert match_names(own, under("module.model."), None).prefix == "module."
+    assert match_names(own, own, None).prefix == ""
 
 
-def test_counts_of_an_average_are_left_out() -> None:
+def test_counters_of_an_average_are_ignored() -> None:
     average = torch.optim.swa_utils.AveragedModel(Tiny())
-    named = named_for(STATE, average.state_dict(), None)
+    named = match_names(STATE, average.state_dict(), None)
     assert named.state.keys() == STATE.keys()
     assert (named.prefix, named.ignored) == ("module.", ("n_averaged",))
 
 
-def test_wrappers_inside_names_are_taken_out() -> None:
+def test_wrappers_inside_names_are_removed() -> None:
     network = nn.Sequential()
     network.features = Tiny()
     state = under("module.features.module.")
-    named = named_for(network.state_dict(), state, None)
+    named = match_names(network.state_dict(), state, None)
     assert named.state.keys() == network.state_dict().keys()
     assert named.wrapping
-    take_weights(network, state, [])
+    load_weights(network, state, [])
     assert torch.equal(network.features.conv.weight, STATE["conv.weight"])
 
 
@@ -131,42 +131,42 @@ MOCO = {
 }
 
 
-def test_of_several_prefixes_none_is_taken_silently() -> None:
+def test_several_prefixes_require_a_selection() -> None:
     problem = (
-        "all weights of the network are there under module.encoder_q., module.encoder_k. alongside "
-        "others: specify which to take (weights: {file: ..., prefix: module.encoder_q.})"
+        "the file contains all weights of the network under module.encoder_q., module.encoder_k., "
+        "and other tensors: specify the prefix (weights: {file: ..., prefix: module.encoder_q.})"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
-        take_weights(Tiny(), MOCO, [])
+        load_weights(Tiny(), MOCO, [])
 
 
 @pytest.mark.parametrize("prefix", ["module.encoder_k", "module.encoder_k."])
-def test_a_prefix_that_is_given_says_which_weights_are_meant(prefix: str) -> None:
+def test_a_given_prefix_selects_the_weights(prefix: str) -> None:
     network = Tiny()
-    named = take_weights(network, MOCO, [], prefix)
+    named = load_weights(network, MOCO, [], prefix)
     assert torch.equal(network.conv.weight, OTHER["conv.weight"])
     assert named.prefix == "module.encoder_k."
     assert len(named.ignored) == len(STATE) + 1
 
 
-def test_a_prefix_that_no_name_has_is_refused() -> None:
+def test_an_unknown_prefix_is_rejected() -> None:
     problem = (
-        "prefix: no weight has a name under module.encoder_g (allowed: module). Did you "
+        "prefix: no weight has the prefix module.encoder_g (allowed: module). Did you "
         "mean 'module.encoder_q'?"
     )
     with pytest.raises(DsxError, match=f"^{re.escape(problem)}$"):
-        take_weights(Tiny(), MOCO, [], "module.encoder_g")
+        load_weights(Tiny(), MOCO, [], "module.encoder_g")
 
 
-def test_averages_of_weights_among_callbacks_are_named() -> None:
+def test_averaged_weights_among_callbacks_are_found() -> None:
     state = {"conv.weight": torch.ones(2)}
     content = {"state_dict": state, "callbacks": {"EMA": {"ema_state_dict": state}}}
-    problem = r"holds 2 state dicts: state_dict \(1 tensor\), callbacks\.EMA\.ema_state_dict"
+    problem = r"contains 2 state dicts: state_dict \(1 tensor\), callbacks\.EMA\.ema_state_dict"
     with pytest.raises(DsxError, match=problem):
         state_dict_in(content, None)
 
 
-def test_what_may_be_bookkeeping_is_named_where_there_is_nothing_else() -> None:
+def test_possible_bookkeeping_is_listed_if_there_is_no_other_state_dict() -> None:
     content = {"hypernet": {"conv.weight": torch.ones(2)}, "optimizer": {"exp": torch.ones(2)}}
     with pytest.raises(DsxError, match=r"hypernet \(1 tensor\).*specify which"):
         state_dict_in(content, None)

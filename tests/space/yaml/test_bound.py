@@ -1,4 +1,4 @@
-"""Bounds as people write them."""
+"""Parsing of bounds, and their violations."""
 
 import re
 from fractions import Fraction
@@ -27,7 +27,7 @@ from dsx.space.yaml.bound import Bound, parse_bound
         ("<= 57%", True, 0.57, True),
     ],
 )
-def test_bounds_are_read(text: str, at_most: bool, limit: float, relative: bool) -> None:
+def test_bounds_are_parsed(text: str, at_most: bool, limit: float, relative: bool) -> None:
     assert parse_bound(text) == Bound(at_most=at_most, limit=limit, relative=relative)
 
 
@@ -39,15 +39,12 @@ def test_bounds_are_read(text: str, at_most: bool, limit: float, relative: bool)
         "<= 3\n<= 4", "<= 3; >= 1",
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(text: str) -> None:
-    problem = (
-        f"{quoted(text)} is not a bound (write '<= 80%' for a part of the baseline, or '<= 2.5M')"
-    )
-    with pytest.raises(ValueError, match=re.escape(problem)):
+def test_invalid_bounds_are_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{quoted(text)} is not a bound")):
         parse_bound(text)
 
 
-def test_excess_is_positive_where_the_bound_is_broken() -> None:
+def test_the_violation_is_positive_if_the_bound_is_violated() -> None:
     at_most, at_least = parse_bound("<= 80%"), parse_bound(">= 0.9")
     assert [at_most.violation(value, 200) for value in (150, 160, 170)] == [-10, 0, 10]
     assert (
@@ -58,7 +55,7 @@ def test_excess_is_positive_where_the_bound_is_broken() -> None:
 
 @given(st.integers(1, 10**9), st.integers(1, 200), st.sampled_from(["<=", ">="]))
 def test_a_percentage_of_a_count_is_exact(hundredth: int, percent: int, sense: str) -> None:
-    # In floats 0.29 * 100 is less than 29.
+    # In floating-point arithmetic, 0.29 * 100 is less than 29.
     violation = parse_bound(f"{sense} {percent}%").violation(hundredth * percent, hundredth * 100)
     assert violation == 0
 
@@ -69,12 +66,12 @@ def test_a_percentage_of_a_count_is_exact(hundredth: int, percent: int, sense: s
     st.decimals(0, 500, places=3),
     st.sampled_from(["<=", ">="]),
 )
-def test_the_sign_of_the_excess_is_that_of_exact_numbers(
+def test_the_sign_of_the_violation_is_exact(
     value: float, baseline: float, percent: Fraction, sense: str
 ) -> None:
     difference = Fraction(value) - Fraction(percent) / 100 * Fraction(baseline)
-    broken = difference > 0 if sense == "<=" else difference < 0
+    is_violated = difference > 0 if sense == "<=" else difference < 0
     violation = parse_bound(f"{sense} {percent}%").violation(value, baseline)
-    # Rounding to a float may hide a break smaller than a float can tell, and nothing else.
+    # Only violations below the floating-point resolution may be lost by rounding.
     if abs(difference) > 1e-12 * baseline:
-        assert (violation > 0) == broken
+        assert (violation > 0) == is_violated

@@ -1,4 +1,4 @@
-"""What a space file may hold, and what each of its keys refuses."""
+"""Valid content of a space file, and the errors of each key."""
 
 import copy
 from typing import Any
@@ -13,30 +13,30 @@ from dsx.errors import SpaceError
 from dsx.space.yaml.bound import parse_bound
 from dsx.space.yaml.schema import Augment, Measure, Rule, SpaceFile, Train, parse_space
 from dsx.space.yaml.source import read_source
-from tests.space.texts import PLAIN, changed, complaint, ruled
+from tests.space.space_files import PLAIN, error_message, replaced, with_rules
 
 NAMES = st.text("abcxyz_.*[]0", min_size=1, max_size=6)
 
 
 def listed(value: Any) -> list[Any]:
-    """Give options as a list, as the file means them."""
+    """Convert a single option into a list."""
     return value if isinstance(value, list) else [value]
 
 
 def options(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Draw a list of options, or one without brackets."""
+    """Generate a list of options, or a single option without brackets."""
     return values | st.lists(values, min_size=1, max_size=3)
 
 
 def sensible(rule: dict[str, Any]) -> dict[str, Any]:
-    """Drop the dials of a rule that could do nothing."""
-    apart = listed(rule.get("separable", False))
-    if False not in apart:
+    """Remove the dials of a rule that have no effect."""
+    separable = listed(rule.get("separable", False))
+    if False not in separable:
         rule.pop("kernel_shape", None)
     shapes = listed(rule.get("kernel_shape", "full"))
     learned = "learned" in shapes
     idle: list[str] = [] if learned else ["density", "rigid", "block_in", "block_out"]
-    if set(shapes) == {"learned"} and True not in apart:
+    if set(shapes) == {"learned"} and True not in separable:
         idle += ["groups", "channel_stride", "binary_basis", "splits", "scale"]
     if set(listed(rule.get("groups", 1))) == {1}:
         idle += ["channel_stride"]
@@ -96,12 +96,12 @@ ANYTHING = st.recursive(
 
 
 def parse(text: str) -> SpaceFile:
-    """Parse a text as far as that needs nothing but the text."""
+    """Parse a text as far as possible without its model and data."""
     return parse_space(read_source("tested.yaml", text))
 
 
 @given(FILES, st.booleans())
-def test_a_written_file_is_read_as_it_was_meant(written: dict[str, Any], flow: bool) -> None:
+def test_a_valid_file_is_parsed_correctly(written: dict[str, Any], flow: bool) -> None:
     file = parse(yaml.safe_dump(written, default_flow_style=flow))
     assert (file.model, file.data) == (written["model"], written["data"])
     assert file.objectives == written["objectives"]
@@ -116,14 +116,14 @@ def test_a_written_file_is_read_as_it_was_meant(written: dict[str, Any], flow: b
                 assert getattr(rule, key) == listed(value), key
         assert (rule.match, rule.share) == (meant["match"], meant.get("share", "none"))
         assert len(rule.preset) == len(listed(meant.get("preset", [])))
-        assert rule.turns_dials == bool(set(meant) - {"match", "share", "preset"})
+        assert rule.sets_dials == bool(set(meant) - {"match", "share", "preset"})
 
 
 @given(FILES, ANYTHING, st.data())
-def test_any_value_anywhere_is_read_or_refused_in_one_line(
+def test_any_value_is_parsed_or_rejected_in_one_line(
     written: dict[str, Any], anything: Any, data: st.DataObject
 ) -> None:
-    # Walk down to some key and put anything there.
+    # Descend to a random key and replace its value.
     broken = node = copy.deepcopy(written)
     while True:
         key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else [0]))
@@ -141,12 +141,12 @@ def test_any_value_anywhere_is_read_or_refused_in_one_line(
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "hello\n", "3\n"])
-def test_a_file_without_keys_is_no_space(text: str) -> None:
+def test_a_file_without_keys_is_rejected(text: str) -> None:
     problem = "tested.yaml:1: not a search space: it has no keys (model, data, slots ...)"
-    assert complaint(text) == problem
+    assert error_message(text) == problem
 
 
-def test_defaults_are_the_documented_ones() -> None:
+def test_defaults_are_as_documented() -> None:
     file = parse("model: a\ndata: b\nslots: [{match: c}]\nobjectives: {d: minimize}\n")
     assert file.train == Train(epochs=6, batch_size=64, learning_rate=0.2, seed=0)
     assert file.measure == Measure(batch=1, dtype="float32", threads=1, deploy="portable")
@@ -157,13 +157,13 @@ def test_defaults_are_the_documented_ones() -> None:
         "channel_stride": ("block",), "binary_basis": (0,), "splits": (1,), "density": (0.25,),
         "rigid": (False,), "block_in": (32,), "block_out": (16,),
     }  # fmt: skip
-    assert not file.slots[0].turns_dials
+    assert not file.slots[0].sets_dials
 
 
 def trained(written: str) -> str:
-    """Give a file with other settings of training, and the complaint about it without its start."""
-    text = changed("train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}", written)
-    problem = complaint(text)
+    """Return the error for other training settings, without its common prefix."""
+    text = replaced("train: {epochs: 1, batch_size: 64, learning_rate: 0.2, seed: 0}", written)
+    problem = error_message(text)
     assert problem.startswith("tested.yaml:4: train.")
     return problem.removeprefix("tested.yaml:4: train.")
 
@@ -176,59 +176,59 @@ def trained(written: str) -> str:
         ("optimizer: [sgd]", "optimizer: ['sgd'] is not allowed (allowed: sgd, adamw)."),
         ("schedule: {a: 1}", "schedule: {'a': 1} is not allowed (allowed: one_cycle, cosine)."),
         ("precision: half", "precision: 'half' is not allowed (allowed: float32, bfloat16, auto)."),
-        ("warm_up: 1.5", "warm_up: 1.5 does not fit (allowed: 1.0 or less)"),
+        ("warm_up: 1.5", "warm_up: 1.5 is not allowed (allowed: 1.0 or less)"),
         ("warm_up: ", "warm_up: has no value (allowed: a number)"),
-        ("momentum: 1", "momentum: 1 does not fit (allowed: less than 1.0)"),
+        ("momentum: 1", "momentum: 1 is not allowed (allowed: less than 1.0)"),
         ("momentum: ", "momentum: has no value (allowed: 0 or more, less than 1)"),
-        ("optimizer: adamw, momentum: 0.9", "momentum: does nothing with optimizer: adamw; leave"),
-        ("weight_decay: -1", "weight_decay: -1 does not fit (allowed: 0.0 or more)"),
-        ("label_smoothing: 1", "label_smoothing: 1 does not fit (allowed: less than 1.0)"),
-        ("clip: 0", "clip: 0 does not fit (allowed: more than 0.0)"),
-        ("clip: .inf", "clip: inf does not fit (allowed: a finite number)"),
-        ("accumulate: 0", "accumulate: 0 does not fit (allowed: 1 or more)"),
+        ("optimizer: adamw, momentum: 0.9", "momentum: has no effect with optimizer: adamw; leave"),
+        ("weight_decay: -1", "weight_decay: -1 is not allowed (allowed: 0.0 or more)"),
+        ("label_smoothing: 1", "label_smoothing: 1 is not allowed (allowed: less than 1.0)"),
+        ("clip: 0", "clip: 0 is not allowed (allowed: more than 0.0)"),
+        ("clip: .inf", "clip: inf is not allowed (allowed: a finite number)"),
+        ("accumulate: 0", "accumulate: 0 is not allowed (allowed: 1 or more)"),
         ("batch_size: 8, accumulate: 9", "accumulate: 9 parts of 8 images (allowed: 1 to 8)"),
         ("accumulate: 65", "accumulate: 65 parts of 64 images (allowed: 1 to 64)"),
-        ("channels_last: 1", "channels_last: 1 does not fit (allowed: true, false)"),
-        ("compile: inductor", "compile: 'inductor' does not fit (allowed: true, false)"),
+        ("channels_last: 1", "channels_last: 1 is not allowed (allowed: true, false)"),
+        ("compile: inductor", "compile: 'inductor' is not allowed (allowed: true, false)"),
         (
             "augment: flip",
-            "augment: 'flip' does not fit (allowed: the keys crop, flip, cutout",
+            "augment: 'flip' is not allowed (allowed: the keys crop, flip, cutout",
         ),
-        ("augment: {crop: -1}", "augment.crop: -1 does not fit (allowed: 0 or more)"),
-        ("augment: {crop: 0.5}", "augment.crop: 0.5 does not fit (allowed: a whole number)"),
-        ("augment: {flip: 1}", "augment.flip: 1 does not fit (allowed: true, false)"),
-        ("augment: {mixup: .nan}", "augment.mixup: nan does not fit (allowed: a finite number)"),
+        ("augment: {crop: -1}", "augment.crop: -1 is not allowed (allowed: 0 or more)"),
+        ("augment: {crop: 0.5}", "augment.crop: 0.5 is not allowed (allowed: an integer)"),
+        ("augment: {flip: 1}", "augment.flip: 1 is not allowed (allowed: true, false)"),
+        ("augment: {mixup: .nan}", "augment.mixup: nan is not allowed (allowed: a finite number)"),
         (
             "augment: {flop: yes}",
             "augment.flop: unknown key (allowed: crop, flip, cutout, mixup).",
         ),
     ],
 )
-def test_each_setting_of_training_says_what_it_refuses(written: str, problem: str) -> None:
+def test_invalid_training_settings_are_rejected(written: str, problem: str) -> None:
     assert trained(f"train: {{{written}}}").startswith(problem)
 
 
-def test_an_optimiser_and_a_schedule_have_defaults_of_their_own() -> None:
+def test_optimisers_and_schedules_have_their_own_defaults() -> None:
     plain, other = Train(), Train(optimizer="adamw", schedule="cosine")
     assert (plain.learning_rate, plain.momentum, plain.weight_decay) == (0.2, 0.9, 5e-4)
     assert (other.learning_rate, other.momentum, other.weight_decay) == (2e-3, None, 0.05)
     assert (plain.warm_up, other.warm_up) == (0.3, 0.05)
-    told = Train(
+    explicit = Train(
         optimizer="adamw", learning_rate=1.0, weight_decay=0.0, schedule="cosine", warm_up=0
     )
-    assert (told.learning_rate, told.weight_decay, told.warm_up) == (1.0, 0.0, 0.0)
+    assert (explicit.learning_rate, explicit.weight_decay, explicit.warm_up) == (1.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
     "settings", [Train(), Train(optimizer="adamw"), Train(schedule="cosine", clip=1.0)]
 )
-def test_settings_that_are_written_down_are_read_as_the_same(settings: Train) -> None:
+def test_settings_round_trip_through_a_dump(settings: Train) -> None:
     assert Train.model_validate(settings.model_dump()) == settings
     assert Train.model_validate_json(settings.model_dump_json()) == settings
 
 
 @pytest.mark.parametrize(
-    ("size", "changes", "misfits"),
+    ("size", "settings", "errors"),
     [
         ((8, 8), {"crop": 7, "cutout": 8}, {}),
         ((32, 8), {"crop": 8, "cutout": 9}, {"crop": "8 is too large for images of 32 x 8 pixels "
@@ -239,14 +239,14 @@ def test_settings_that_are_written_down_are_read_as_the_same(settings: Train) ->
         ((1, 1), {"flip": True, "mixup": 9.0}, {}),
     ],
 )  # fmt: skip
-def test_changes_of_images_have_to_fit_them(
-    size: tuple[int, int], changes: dict[str, Any], misfits: dict[str, str]
+def test_augmentation_must_suit_the_image_size(
+    size: tuple[int, int], settings: dict[str, Any], errors: dict[str, str]
 ) -> None:
-    assert Augment.model_validate(changes).misfits(*size) == misfits
+    assert Augment.model_validate(settings).size_errors(*size) == errors
 
 
-def test_one_option_needs_no_brackets_and_1e_3_is_a_number() -> None:
-    text = ruled("{match: a, groups: all, kernel_shape: cross, channel_stride: 5e-1}")
+def test_a_single_option_needs_no_brackets_and_1e_3_is_a_number() -> None:
+    text = with_rules("{match: a, groups: all, kernel_shape: cross, channel_stride: 5e-1}")
     file = parse(text.replace("0.2", "1e-3"))
     assert file.train.learning_rate == 1e-3
     rule = file.slots[0]
@@ -255,7 +255,7 @@ def test_one_option_needs_no_brackets_and_1e_3_is_a_number() -> None:
 
 def test_presets_with_and_without_arguments() -> None:
     rule = "{match: a, preset: [scc, {scc: {groups: 4, overlap: 0.25}}, {ssc: }]}"
-    assert parse(ruled(rule)).slots[0].preset == [
+    assert parse(with_rules(rule)).slots[0].preset == [
         ("scc", preset("scc")),
         ("scc(groups=4, overlap=0.25)", preset("scc", groups=4, overlap=0.25)),
         ("ssc", ConvSpec(kernel_shape="cross")),
@@ -269,7 +269,7 @@ def test_presets_with_and_without_arguments() -> None:
         ("kernel_shape: false", "kernel_shape: False is not a word"),
         ("kernel_shape: het", "kernel_shape: 'het' needs a number"),
         ("kernel_shape: learnt", "kernel_shape: no shape called 'learnt' (allowed: "),
-        ("kernel_shape: [keep]", "kernel_shape.0: 'keep' is always among the choices; leave"),
+        ("kernel_shape: [keep]", "kernel_shape.0: 'keep' is always among the options; leave"),
         ("kernel_shape: 'no.such:thing'", "kernel_shape: cannot import 'no.such'"),
         ("groups: [1, none]", "groups.1: 'none' is neither a whole number from 1 nor 'all'"),
         ("groups: 2.0", "groups: 2.0 is neither a whole number from 1 nor 'all'"),
@@ -308,8 +308,8 @@ def test_presets_with_and_without_arguments() -> None:
         ("share: rul", "share: 'rul' is not allowed (allowed: none, rule). Did you mean 'rule'?"),
     ],
 )
-def test_each_dial_says_what_it_refuses(rule: str, line: str) -> None:
-    problem = complaint(ruled(f"{{match: '*', {rule}}}"))
+def test_invalid_options_of_each_dial_are_rejected(rule: str, line: str) -> None:
+    problem = error_message(with_rules(f"{{match: '*', {rule}}}"))
     assert problem.startswith(f"tested.yaml:7: slots.0.{line}")
 
 
@@ -329,9 +329,9 @@ def test_each_dial_says_what_it_refuses(rule: str, line: str) -> None:
         ("separable: true, kernel_shape: cross", "kernel_shape", "separable: false"),
     ],
 )
-def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str) -> None:
-    problem = complaint(ruled("{match: stem.0, groups: 2}", f"{{match: '*', {rule}}}"))
-    expected = f"tested.yaml:8: slots.1.{key}: does nothing in this rule: it needs {need}"
+def test_a_dial_without_effect_is_rejected(rule: str, key: str, need: str) -> None:
+    problem = error_message(with_rules("{match: stem.0, groups: 2}", f"{{match: '*', {rule}}}"))
+    expected = f"tested.yaml:8: slots.1.{key}: has no effect in this rule: it requires {need}"
     assert problem.startswith(expected)
 
 
@@ -346,24 +346,30 @@ def test_a_dial_that_could_do_nothing_is_refused(rule: str, key: str, need: str)
         "separable: false, kernel_shape: full, groups: 1, binary_basis: 0",
     ],
 )
-def test_a_dial_that_does_something_under_some_others_is_taken(rule: str) -> None:
-    assert parse(ruled(f"{{match: '*', {rule}}}")).slots[0].turns_dials == ("preset" not in rule)
+def test_a_dial_with_an_effect_under_some_options_is_accepted(rule: str) -> None:
+    assert parse(with_rules(f"{{match: '*', {rule}}}")).slots[0].sets_dials == (
+        "preset" not in rule
+    )
 
 
-def test_near_matches_are_named() -> None:
-    assert complaint(ruled("{match: a, kernel_shape: cros}")).endswith("Did you mean 'cross'?")
-    assert complaint(ruled("{match: a, preset: depthwse}")).endswith("Did you mean 'depthwise'?")
+def test_errors_have_near_matches() -> None:
+    assert error_message(with_rules("{match: a, kernel_shape: cros}")).endswith(
+        "Did you mean 'cross'?"
+    )
+    assert error_message(with_rules("{match: a, preset: depthwse}")).endswith(
+        "Did you mean 'depthwise'?"
+    )
 
 
 @pytest.mark.parametrize("bound", ["80%", "80", "'< 80%'", "", "{max: 3}", "[1]"])
-def test_a_constraint_that_is_no_bound_is_refused(bound: str) -> None:
-    problem = complaint(f"{PLAIN}constraints: {{flops: {bound}}}\n")
+def test_an_invalid_bound_is_rejected(bound: str) -> None:
+    problem = error_message(f"{PLAIN}constraints: {{flops: {bound}}}\n")
     assert problem.startswith("tested.yaml:10: constraints.flops: '")
     assert "is not a bound (write '<= 80%'" in problem
 
 
-def test_a_parsed_file_does_not_change() -> None:
-    file = parse(changed("small_cnn", "other"))
+def test_a_parsed_file_is_frozen() -> None:
+    file = parse(replaced("small_cnn", "other"))
     with pytest.raises(ValueError, match="frozen"):
         file.model = "small_cnn"
 
@@ -371,31 +377,30 @@ def test_a_parsed_file_does_not_change() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (ruled("{match: '*', keep: true, groups: 2}"), "7: slots.0.keep: slots that are kept take "
-         "no preset and no dials"),
-        (ruled("{match: '*', keep: true, preset: scc}"), "7: slots.0.keep: slots that are kept "
-         "take no preset and no dials"),
-        (changed("data: digits", "data: digits\nweights: 3"), "4: weights: 3 does not fit "
+        (with_rules("{match: '*', keep: true, groups: 2}"), "7: slots.0.keep: cannot be combined"),
+        (with_rules("{match: '*', keep: true, preset: scc}"), "7: slots.0.keep: cannot be combined"
+         " with presets or dials"),
+        (replaced("data: digits", "data: digits\nweights: 3"), "4: weights: 3 is not allowed "
          "(allowed: the keys file, key, prefix, skip)"),
-        (changed("data: digits", "data: digits\nweights: {skip: a}"), "4: weights: the key 'file' "
+        (replaced("data: digits", "data: digits\nweights: {skip: a}"), "4: weights: the key 'file' "
          "is missing"),
-        (changed("data: digits", "data: digits\nweights: {file: a, prefx: b}"), "4: weights.prefx: "
-         "unknown key (allowed: file, key, prefix, skip). Did you mean 'prefix'?"),
-        (changed("data: digits", "data: digits\nweights: {file: a, key: ''}"), "4: weights.key: '' "
-         "does not fit (allowed: at least 1 character)"),
-        (changed("data: digits", "data: digits\ndata_args: [1]"), "4: data_args: [1] does not fit "
-         "(allowed: keys with values)"),
-        (changed("data: digits", "data: digits\ndata_args: {a: 1}"), "4: data_args: digits: no "
+        (replaced("data: digits", "data: digits\nweights: {file: a, prefx: b}"), "4: "
+         "weights.prefx: unknown key (allowed: file, key, prefix, skip). Did you mean 'prefix'?"),
+        (replaced("data: digits", "data: digits\nweights: {file: a, key: ''}"), "4: weights.key: "
+         "'' is not allowed (allowed: at least 1 character)"),
+        (replaced("data: digits", "data: digits\ndata_args: [1]"), "4: data_args: [1] is not "
+         "allowed (allowed: keys with values)"),
+        (replaced("data: digits", "data: digits\ndata_args: {a: 1}"), "4: data_args: digits: no "
          "argument called 'a'"),
     ],
 )  # fmt: skip
-def test_weights_data_and_what_is_kept(text: str, line: str) -> None:
-    assert complaint(text).startswith(f"tested.yaml:{line}")
+def test_invalid_weights_data_and_keep_are_rejected(text: str, line: str) -> None:
+    assert error_message(text).startswith(f"tested.yaml:{line}")
 
 
 @pytest.mark.parametrize("written", ["w.pt", "{file: w.pt}", "{file: w.pt, skip: []}"])
-def test_weights_can_be_a_file_alone(written: str) -> None:
-    text = changed("data: digits", f"data: digits\nweights: {written}")
+def test_weights_can_be_given_as_a_file(written: str) -> None:
+    text = replaced("data: digits", f"data: digits\nweights: {written}")
     weights = parse_space(read_source("a.yaml", text)).weights
     assert weights is not None
     assert (weights.file, weights.skip) == ("w.pt", [])

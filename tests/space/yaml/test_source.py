@@ -1,4 +1,4 @@
-"""YAML as people write it, and what is said where it is none."""
+"""Parsing of YAML, and the errors for invalid texts."""
 
 import json
 import math
@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 from dsx.errors import SpaceError
 from dsx.space.yaml.source import read_source
 
-WORDS = st.text("abcdefgz_.- \n\"'#:", min_size=1, max_size=8)
+STRINGS = st.text("abcdefgz_.- \n\"'#:", min_size=1, max_size=8)
 PLAIN_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63) + 1, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | WORDS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    | STRINGS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STRINGS, inner, max_size=3),
     max_leaves=8,
 )
 
 
-def complaint(text: str) -> str:
-    """Read what cannot be read; say the one line that comes of it."""
+def error_message(text: str) -> str:
+    """Return the one-line error for an invalid text."""
     with pytest.raises(SpaceError, match=r"^a\.yaml:[0-9]+:") as caught:
         read_source("a.yaml", text)
     assert "\n" not in str(caught.value)
@@ -60,8 +60,8 @@ def complaint(text: str) -> str:
         (f"{'- ' * 1200}x", "1:103: nested more than 50 levels deep"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_line(text: str, problem: str) -> None:
-    assert complaint(text).startswith(f"a.yaml:{problem}")
+def test_invalid_yaml_is_rejected_with_its_line(text: str, problem: str) -> None:
+    assert error_message(text).startswith(f"a.yaml:{problem}")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_plain_scalars_are_read_as_the_core_schema_of_yaml_1_2_does(
     assert (content, type(content)) == (value, type(value))
 
 
-def test_yaml_itself_stays_as_it_was() -> None:
+def test_the_default_loader_of_yaml_is_unchanged() -> None:
     read_source("a.yaml", "a: 1e-3")
     assert yaml.safe_load("1e-3") == "1e-3"
 
@@ -97,7 +97,7 @@ def test_each_key_has_its_line() -> None:
     }  # fmt: skip
 
 
-def test_a_complaint_about_what_is_not_there_names_the_key_around_it() -> None:
+def test_an_error_at_a_missing_key_has_the_line_of_the_enclosing_key() -> None:
     source = read_source("a.yaml", "a: 1\nb:\n  - c: 1\n")
     assert str(source.error(("b", 0, "z", 3), "is\n  odd")) == "a.yaml:3: b.0.z.3: is odd"
     assert str(source.error(("z",), "is odd")) == "a.yaml:1: z: is odd"
@@ -110,7 +110,7 @@ def test_merged_keys_are_read() -> None:
 
 
 def repeated(first: str, line: str, times: int) -> str:
-    """Write an alias bomb: each line repeats the one before it."""
+    """Build an alias bomb, in which each line repeats the preceding one."""
     lines = [line.format(n, n - 1) for n in range(1, times)]
     return "\n".join([first, *lines])
 
@@ -140,14 +140,14 @@ def test_an_empty_file_has_no_content(text: str) -> None:
 
 
 @given(PLAIN_VALUES, st.booleans())
-def test_what_was_dumped_is_read_again(value: Any, flow: bool) -> None:
+def test_dumped_values_are_parsed(value: Any, flow: bool) -> None:
     text = yaml.safe_dump({"a": value}, default_flow_style=flow, allow_unicode=True)
     assert read_source("a.yaml", text).content == {"a": value}
     assert read_source("a.yaml", json.dumps({"a": value})).content == {"a": value}
 
 
 @given(st.text(max_size=40) | st.text("ab:-[]{},&*!|>?'\"#%@`~<0123.eE\n \t", max_size=30))
-def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+def test_any_text_is_parsed_or_rejected_in_one_line(text: str) -> None:
     try:
         read_source("a.yaml", text)
     except SpaceError as error:

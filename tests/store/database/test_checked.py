@@ -13,9 +13,9 @@ from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow, StudyRow, TrialRow
 
 DAMAGED = [
-    (TrialRow, "state", "'nonsense'", "state is 'nonsense' \\(Input should be 'running', "),
+    (TrialRow, "state", "'nonsense'", "state is 'nonsense' \\(Input should be 'complete', "),
     (TrialRow, "feasible", "'maybe'", "feasible is 'maybe' \\("),
-    (TrialRow, "begun_at", "'yesterday'", "begun_at is 'yesterday' \\("),
+    (TrialRow, "started_at", "'yesterday'", "started_at is 'yesterday' \\("),
     (StudyRow, "seed", "x'07'", "seed is b'.x07' \\(Input should be a valid integer\\)"),
     (StudyRow, "space_text", "x'ff'", "space_text is b'.xff' \\(Input should be a valid string\\)"),
     (StudyRow, "objectives", "'{'", "objectives is '{' \\(Expecting property name"),

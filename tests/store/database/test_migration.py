@@ -22,7 +22,7 @@ import dsx
 from dsx.errors import StorageError
 from dsx.store.database.engine import open_database
 from dsx.store.database.migration import MIGRATIONS, latest_version
-from dsx.store.database.schema import VERSION_TABLE, Base, is_own
+from dsx.store.database.schema import VERSION_TABLE, Base, belongs_to_dsx
 from tests.search.spaces import STATIC
 
 SECOND = """
@@ -70,7 +70,7 @@ def contents(url: str) -> dict[str, list[Sequence[Any]]]:
 
 def differences(engine: Engine) -> list[Any]:
     """Return what Alembic would change to turn a database into the schema of the code."""
-    options = {"version_table": VERSION_TABLE, "include_name": is_own}
+    options = {"version_table": VERSION_TABLE, "include_name": belongs_to_dsx}
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, Base.metadata))

@@ -5,7 +5,7 @@ from sqlalchemy.engine import make_url
 
 from dsx.analysis.measurement import Provenance, from_json, to_json
 from dsx.measure.machine.load import look, since
-from dsx.search.loop import LARGEST_SEED
+from dsx.search.loop import MAX_SEED
 from dsx.store.database.schema import ProtocolRow, StudyRow
 
 TRAIN = {"epochs": 6, "seed": 3}
@@ -57,7 +57,7 @@ def test_more_than_the_seed_differs(settings: dict[str, object], other: dict[str
 def test_every_seed_that_a_search_takes_fits_into_its_column() -> None:
     postgresql = make_url("postgresql+psycopg://").get_dialect()()
     kind = StudyRow.__table__.columns["seed"].type.compile(postgresql)
-    assert (LARGEST_SEED, kind) == (2**32 - 1, "BIGINT")
+    assert (MAX_SEED, kind) == (2**32 - 1, "BIGINT")
 
 
 def test_what_depends_on_no_seed_has_none() -> None:

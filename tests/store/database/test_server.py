@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 
-from dsx.activity import active
+from dsx.activity import Event, Kind, active
 from dsx.errors import StorageError, WorkFailed
 from dsx.measure import Measurement, this_device
 from dsx.store.database.engine import open_database, parse_url
@@ -74,14 +74,18 @@ def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatc
 def test_a_server_that_went_away_is_waited_for(
     engine: Engine, postgres: Server, caplog: pytest.LogCaptureFixture, mode: str
 ) -> None:
-    begun: list[str] = []
-    looking = threading.Timer(0.7, lambda: begun.extend(step.name for step in active()))
+    begun: list[Event] = []
+    looking = threading.Timer(0.7, lambda: begun.extend(step.event for step in active()))
     looking.start()
     with away(postgres, mode, 1.5), engine.connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     looking.join()
     (waiting,) = begun
-    assert waiting.startswith("waiting for postgresql://") and active() == ()
+    assert (
+        waiting.kind == Kind.WAITING_FOR_SERVER
+        and waiting.detail.startswith("postgresql://")
+        and active() == ()
+    )
     gone, back = caplog.messages
     assert "cannot be reached; dsx tries again for up to 10 min and keeps what it has" in gone
     assert back.endswith("can be reached again")

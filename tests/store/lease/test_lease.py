@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from dsx.activity import active
+from dsx.activity import Event, Kind, active
 from dsx.errors import StorageError
 from dsx.measure import Measurement, this_device
 from dsx.search.sampling.study import StudySampler
@@ -109,14 +109,14 @@ def test_without_a_proof_a_killed_holder_is_waited_for_and_that_is_said(
         other.process.kill()
         other.process.join()
     (tmp_path / files(storage)[0]).unlink()
-    begun: list[str] = []
-    looking = threading.Timer(0.3, lambda: begun.extend(step.name for step in active()))
+    begun: list[Event] = []
+    looking = threading.Timer(0.3, lambda: begun.extend(step.event for step in active()))
     looking.start()
     with claim(engine, "s", QUICK) as lease:
         assert attempt(lease) == ""
         assert active() == ()
     looking.join()
-    assert begun == [f"waiting to see whether process {pid} on {HERE} is alive"]
+    assert begun == [Event(kind=Kind.CHECKING_LEASE, detail=f"{HERE}:{pid}")]
     assert caplog.record_tuples == [
         (
             "dsx.store.lease.lease",
@@ -275,7 +275,7 @@ def test_a_lease_whose_row_was_deleted_is_lost(storage: str, engine: Engine) -> 
 
 
 def test_the_times_leave_room_for_two_increments_that_are_late() -> None:
-    assert Intervals() == INTERVALS == Intervals(increment=5, takeover=15, look=0.5)
+    assert Intervals() == INTERVALS == Intervals(increment=5, takeover=15, poll=0.5)
 
 
 def test_the_same_command_twice_at_once_is_refused_and_names_the_process(tmp_path: Path) -> None:

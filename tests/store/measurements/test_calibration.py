@@ -17,7 +17,7 @@ from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.interleaved import time_in_turn
 from dsx.space.yaml.schema import Measure
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import SentinelRow
+from dsx.store.database.schema import ReferenceTimeRow
 from dsx.store.measurements.calibration import FILE, Calibration, MachineReferenceTimes
 from dsx.store.measurements.measurements import MeasurementStore
 from tests.measure.crowd import Other
@@ -39,11 +39,11 @@ def engine(storage: str) -> Engine:
 
 
 def of(engine: Engine) -> Calibration:
-    return Calibration(engine, DEVICE, MeasurementStore(engine, this_device()))
+    return Calibration(MeasurementStore(engine, this_device()))
 
 
 def stored(storage: str) -> dict[str, float]:
-    return {row.situation: row.milliseconds for row in rows(storage, SentinelRow)}
+    return {row.situation: row.milliseconds for row in rows(storage, ReferenceTimeRow)}
 
 
 def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: Path) -> None:
@@ -85,9 +85,9 @@ def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engi
     late, other = of(engine), open_database(storage, create=True)
 
     def be_first(*arguments: object) -> None:
-        if "INSERT INTO dsx_sentinels" in str(arguments[2]):
+        if "INSERT INTO dsx_reference_times" in str(arguments[2]):
             with Session(other) as session, session.begin():
-                session.add(SentinelRow(device=DEVICE, situation="a", milliseconds=0.25))
+                session.add(ReferenceTimeRow(device=DEVICE, situation="a", milliseconds=0.25))
 
     event.listen(engine, "before_cursor_execute", be_first)
     late["a"] = 0.5
@@ -126,7 +126,7 @@ def test_devices_and_situations_are_told_apart(engine: Engine) -> None:
 
 def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -> None:
     # A foreign device's row would need that device to be known.
-    reference_times = Calibration(engine, DEVICE, None)
+    reference_times = Calibration(MeasurementStore(engine, this_device(), read_only=True))
     reference_times["a"] = 0.25
     assert reference_times["a"] == 0.25
     assert stored(storage) == {}
@@ -136,7 +136,7 @@ def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -
 def test_a_damaged_one_is_replaced(engine: Engine, storage: str) -> None:
     of(engine)["a"] = 0.25
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE dsx_sentinels SET milliseconds = 'soon'")
+        connection.exec_driver_sql("UPDATE dsx_reference_times SET milliseconds = 'soon'")
     reference_times = of(engine)
     reference_times["a"] = 0.5
     assert reference_times["a"] == 0.5

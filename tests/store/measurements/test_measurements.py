@@ -148,16 +148,13 @@ def test_forms_are_known_to_later_processes_on_the_device(
     storage: str, engine: Engine, measurements: MeasurementStore
 ) -> None:
     situation = json.dumps({"spec": "cross"})
-    known = FormCache(engine, measurements.device, measurements)
+    known = FormCache(measurements)
     assert situation not in known
     known[situation] = Choice(form="split", seconds={"split": 1e-5, "dense": 2e-5})
-    later = FormCache(engine, measurements.device, measurements)
+    later = FormCache(measurements)
     assert later[situation] == known[situation]
     assert (len(later), len(list(later))) == (1, 1)
-    assert (
-        FormCache(engine, MeasurementStore(engine, other_device()).device, None).get(situation)
-        is None
-    )
+    assert FormCache(MeasurementStore(engine, other_device())).get(situation) is None
     later[situation] = Choice(form="dense", seconds={"dense": 1e-5})
     assert [(row.form, row.facts) for row in rows(storage, FormRow)] == [
         ("dense", {"spec": "cross"})
@@ -167,7 +164,7 @@ def test_forms_are_known_to_later_processes_on_the_device(
 def test_forms_may_be_kept_to_oneself(
     storage: str, engine: Engine, measurements: MeasurementStore
 ) -> None:
-    known = FormCache(engine, measurements.device, measurements=None)
+    known = FormCache(MeasurementStore(engine, this_device(), read_only=True))
     known["{}"] = Choice(form="dense", seconds={})
     assert known["{}"].form == "dense"
     assert rows(storage, FormRow) == []
@@ -175,7 +172,7 @@ def test_forms_may_be_kept_to_oneself(
 
 def test_a_form_is_not_forgotten(engine: Engine, measurements: MeasurementStore) -> None:
     with pytest.raises(TypeError, match="not forgotten"):
-        del FormCache(engine, measurements.device, measurements)["{}"]
+        del FormCache(measurements)["{}"]
 
 
 def test_numbers_belong_to_designs_that_are_known(

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy.orm import Session
 
 from dsx import front
-from dsx.analysis.aggregate import number_of
+from dsx.analysis.aggregate import row_number
 from dsx.analysis.front import Front
 from dsx.measure import Measurement, Provenance, this_device
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.measurements.readings import load_measurements, load_own, load_readings
-from dsx.store.studies.read import find_study
+from dsx.store.studies.study import find_study
 from tests.search.looking import moved
 
 READING = Measurement(value=0.5, low=0.45, high=0.55)
@@ -133,5 +133,5 @@ def test_readings_come_in_the_order_in_which_they_were_taken(again: Again) -> No
     again.measure(design, "accuracy", READING, seed=1)
     with Session(again.measurements.engine) as session:
         readings = load_readings(session, again.study)[design][this_device().fingerprint]
-    assert [reading.number for reading in readings] == sorted(map(number_of, readings))
+    assert [reading.number for reading in readings] == sorted(map(row_number, readings))
     assert (readings[-1].metric, readings[-1].seed) == ("accuracy", 1)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from dsx import search
+from dsx.analysis import TrialState
 from dsx.errors import StorageError
 from dsx.search.loop import Progress
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import FAILED
 from dsx.store.studies.failed_trials import load_failed
 from tests.search.looking import Following
 from tests.search.spaces import TINY, varied
@@ -17,7 +17,7 @@ FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: KeyError}"
 
 
 def failed(told: Progress) -> bool:
-    return told.counts.get(FAILED, 0) == 2
+    return told.counts.get(TrialState.FAILED, 0) == 2
 
 
 def test_a_failed_trial_is_read_with_the_traceback_of_the_code_that_raised(

@@ -8,24 +8,18 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from dsx import front
+from dsx.analysis import TrialState
 from dsx.analysis.reasons import Outcomes, Reason
 from dsx.measure import this_device
 from dsx.search.plan import make_plan
 from dsx.search.resume import create_or_resume
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import (
-    COMPLETE,
-    FAILED,
-    REJECTED,
-    REPEATED,
-    DesignRow,
-    TrialDetailRow,
-)
+from dsx.store.database.schema import DesignRow, TrialDetailRow
 from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.failed_trials import load_failed
 from dsx.store.studies.outcomes import load_outcomes, slot_names
-from dsx.store.studies.read import find_study
+from dsx.store.studies.study import find_study
 from dsx.store.studies.trials import Outcome, Trials
 from tests.search.looking import rows
 from tests.search.spaces import STATIC, varied
@@ -33,12 +27,12 @@ from tests.search.spaces import STATIC, varied
 SPACE = load_space(STATIC)
 FLOPS, BOTH = {"flops": 2.0, "params": -1.0}, {"flops": 1.0, "params": 3.0}
 SAMPLES = [
-    Outcome(state=FAILED, reason="TypeError: 3 x 3", traceback="Traceback of 1"),
-    Outcome(state=REJECTED, reason="breaks the constraint on flops", violations=FLOPS),
-    Outcome(state=FAILED, reason="out of memory", traceback="Traceback of 3"),
-    Outcome(state=FAILED, reason="TypeError: 5 x 5", traceback="Traceback of 4"),
-    Outcome(state=COMPLETE, violations=BOTH),
-    Outcome(state=COMPLETE, violations={"flops": 0.0}),
+    Outcome(state=TrialState.FAILED, reason="TypeError: 3 x 3", traceback="Traceback of 1"),
+    Outcome(state=TrialState.REJECTED, reason="breaks the constraint on flops", violations=FLOPS),
+    Outcome(state=TrialState.FAILED, reason="out of memory", traceback="Traceback of 3"),
+    Outcome(state=TrialState.FAILED, reason="TypeError: 5 x 5", traceback="Traceback of 4"),
+    Outcome(state=TrialState.COMPLETE, violations=BOTH),
+    Outcome(state=TrialState.COMPLETE, violations={"flops": 0.0}),
 ]
 """Outcomes of the trials 1 to 6; trial 0 is the baseline."""
 
@@ -53,9 +47,11 @@ def engine(storage: str) -> Engine:
     measurements = MeasurementStore(engine, this_device())
     create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
     trials = Trials(engine, "s")
-    for number, outcome in enumerate([Outcome(state=COMPLETE, violations=FLOPS), *SAMPLES]):
+    for number, outcome in enumerate(
+        [Outcome(state=TrialState.COMPLETE, violations=FLOPS), *SAMPLES]
+    ):
         add(engine, trials, number, outcome)
-    trials.begin(7, IDS[1])
+    trials.start(7, IDS[1])
     trials.repeat(7)
     return engine
 
@@ -65,7 +61,7 @@ def add(engine: Engine, trials: Trials, number: int, outcome: Outcome) -> None:
     design, spec = IDS[number], SPACE.baseline.spec_json()
     row = DesignRow(id=design, model="small_cnn", model_args={}, spec=spec, description=design)
     MeasurementStore(engine, this_device()).add_once(row)
-    trials.begin(number, design)
+    trials.start(number, design)
     trials.end(number, design, outcome)
 
 
@@ -76,7 +72,12 @@ def outcomes_of(engine: Engine) -> Outcomes:
 
 def test_candidates_are_counted_without_the_baseline(engine: Engine) -> None:
     outcomes = outcomes_of(engine)
-    assert outcomes.counts == {COMPLETE: 3, REJECTED: 1, FAILED: 3, REPEATED: 1}
+    assert outcomes.counts == {
+        TrialState.COMPLETE: 3,
+        TrialState.REJECTED: 1,
+        TrialState.FAILED: 3,
+        TrialState.REPEATED: 1,
+    }
     assert (outcomes.complete, outcomes.rejected, outcomes.failed, outcomes.violating) == (
         2,
         1,
@@ -100,16 +101,16 @@ def test_the_reason_of_a_baseline_that_failed_is_known_until_it_is_measured(stor
     create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
     for number, reason in enumerate(("first", "second")):
         trials = Trials(engine, "s")
-        trials.begin(number, SPACE.baseline.id)
-        trials.end(number, SPACE.baseline.id, Outcome(state=FAILED, reason=reason))
+        trials.start(number, SPACE.baseline.id)
+        trials.end(number, SPACE.baseline.id, Outcome(state=TrialState.FAILED, reason=reason))
     outcomes = outcomes_of(engine)
     assert (outcomes.baseline_failure, outcomes.failed, outcomes.candidates) == ("second", 0, 0)
     empty = front("s", storage=storage)
     assert empty.why_empty == ("No design is completed, because the baseline failed: second")
     (study,) = load_failed(engine, "s")
     assert [trial.reason for trial in study.trials] == ["first", "second"]
-    trials.begin(2, SPACE.baseline.id)
-    trials.end(2, SPACE.baseline.id, Outcome(state=COMPLETE))
+    trials.start(2, SPACE.baseline.id)
+    trials.end(2, SPACE.baseline.id, Outcome(state=TrialState.COMPLETE))
     assert outcomes_of(engine).baseline_failure == ""
 
 
@@ -117,8 +118,8 @@ def test_a_trial_that_is_evaluated_once_more_keeps_no_old_details(
     storage: str, engine: Engine
 ) -> None:
     again = Trials(engine, "s")
-    again.replace(1, IDS[1], Outcome(state=COMPLETE))
-    again.replace(2, IDS[2], Outcome(state=FAILED, reason="now", traceback="new"))
+    again.replace(1, IDS[1], Outcome(state=TrialState.COMPLETE))
+    again.replace(2, IDS[2], Outcome(state=TrialState.FAILED, reason="now", traceback="new"))
     again.lose(5)
     details = {row.number: row for row in rows(storage, TrialDetailRow)}
     assert sorted(details) == [0, 2, 3, 4]
@@ -151,7 +152,12 @@ def test_a_study_that_is_begun_again_keeps_no_details(storage: str, tmp_path: Pa
     engine = open_database(storage, create=True)
     measurements = MeasurementStore(engine, this_device())
     create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
-    add(engine, Trials(engine, "s"), 0, Outcome(state=FAILED, reason="why", traceback="old"))
+    add(
+        engine,
+        Trials(engine, "s"),
+        0,
+        Outcome(state=TrialState.FAILED, reason="why", traceback="old"),
+    )
     other = load_space(varied(STATIC, tmp_path, "<= 80%", "<= 90%"))
     create_or_resume("s", make_plan(other, measurements), measurements, seed=0, engine=engine)
     assert rows(storage, TrialDetailRow) == []

@@ -10,7 +10,13 @@ from dsx.analysis.front import Entry
 from dsx.analysis.measurement import Measurement, OperatorCount, Provenance
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
-from dsx.store.studies.provenance import circumstances, left_out, numbered, uncounted, unfolded
+from dsx.store.studies.provenance import (
+    excluded_designs_note,
+    measurement_conditions,
+    number_devices,
+    uncounted_operators,
+    unfolded_note,
+)
 
 FACTS = {
     name: {
@@ -32,7 +38,7 @@ def study() -> StudyRow:
         name="s",
         device="b",
         metrics={"latency_ms": {"stage": "timed", "settings": timing}},
-        begun_at=datetime(2026, 1, 2),
+        created_at=datetime(2026, 1, 2),
     )
 
 
@@ -52,8 +58,8 @@ def entries(*devices: str) -> Iterator[Entry]:
 
 
 def test_one_device_is_described_with_its_settings(study: StudyRow) -> None:
-    assert numbered(study, list(entries("b", "b"))) == {}
-    assert circumstances(study, FACTS, {}) == {
+    assert number_devices(study, list(entries("b", "b"))) == {}
+    assert measurement_conditions(study, FACTS, {}) == {
         "device": "EPYC, 2 cores, 24 GiB",
         "versions": "Linux, Python 3.11, torch 2.13",
         "batch": "8",
@@ -63,27 +69,29 @@ def test_one_device_is_described_with_its_settings(study: StudyRow) -> None:
 
 
 def test_the_device_of_the_study_is_the_first_of_several(study: StudyRow) -> None:
-    numbers = numbered(study, list(entries("c", "a", "b", "a")))
+    numbers = number_devices(study, list(entries("c", "a", "b", "a")))
     assert numbers == {"b": 1, "a": 2, "c": 3}
-    said = circumstances(study, FACTS, numbers)
+    said = measurement_conditions(study, FACTS, numbers)
     assert list(said) == ["device", "device 1", "device 2", "device 3", "batch", "dtype", "begun"]
     assert said["device"].startswith("3 devices mixed: ")
     assert said["device 2"] == "Xeon, 2 cores, 24 GiB; Linux, Python 3.11, torch 2.13"
     # Even where nothing of the study's own device is left.
-    assert numbered(study, list(entries("a"))) == {"b": 1, "a": 2}
+    assert number_devices(study, list(entries("a"))) == {"b": 1, "a": 2}
 
 
 def test_how_many_are_left_out_is_said() -> None:
-    assert left_out(0) == {}
-    assert left_out(1)["left out"].startswith("1 design was measured on other devices only")
-    assert left_out(2)["left out"].startswith("2 designs were measured")
+    assert excluded_designs_note(0) == {}
+    assert excluded_designs_note(1)["left out"].startswith(
+        "1 design was measured on other devices only"
+    )
+    assert excluded_designs_note(2)["left out"].startswith("2 designs were measured")
 
 
 def test_batch_norms_that_remain_are_counted() -> None:
-    assert unfolded(None) == {}
+    assert unfolded_note(None) == {}
     deployed = DeployedAs(subject="a", forms={}, folded=3)
-    assert unfolded(deployed) == {}
-    assert unfolded(dataclasses.replace(deployed, unfolded=1)) == {
+    assert unfolded_note(deployed) == {}
+    assert unfolded_note(dataclasses.replace(deployed, unfolded=1)) == {
         "batch norms": "1 of 4 is not folded into a convolution for timing"
     }
 
@@ -94,8 +102,8 @@ def checked(count: int) -> Provenance:
 
 def test_what_only_the_operators_count_is_said() -> None:
     count = Measurement(number=1, metric="flops", value=1000.0, low=1000.0, high=1000.0)
-    assert uncounted([]) == uncounted([count]) == {}
+    assert uncounted_operators([]) == uncounted_operators([count]) == {}
     same = dataclasses.replace(count, provenance=checked(1000))
     more = dataclasses.replace(count, provenance=checked(1010))
-    assert uncounted([more, same]) == {}
-    assert "operators count 1,010, dsx 1,000:" in uncounted([same, more])["flops"]
+    assert uncounted_operators([more, same]) == {}
+    assert "operators count 1,010, dsx 1,000:" in uncounted_operators([same, more])["flops"]

@@ -13,14 +13,14 @@ from dsx.analysis.estimate import Estimate
 from dsx.analysis.front import MetricKind
 from dsx.errors import StorageError
 from dsx.nets.small_cnn import SmallCnn
-from dsx.store.database.engine import open_database
-from dsx.store.studies.proxies import Numbered, Proxy, compare, load_proxies, stand_ins
+from dsx.store.studies.proxies import Estimates, Proxy, compare, load_proxies, proxy_pairs
+from dsx.store.studies.study import Study
 from tests.search.kinds import KINDS
 from tests.search.looking import states
 from tests.search.spaces import TIMED, varied
 
 
-def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Numbered:
+def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Estimates:
     """Make designs from columns of numbers, latency and accuracy with intervals."""
     wide = {"latency_ms": half, "accuracy": half}
     return {
@@ -32,7 +32,7 @@ def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Numbered:
     }
 
 
-def only(numbers: Numbered) -> Proxy:
+def only(numbers: Estimates) -> Proxy:
     (found,) = compare(numbers, KINDS, "by-hand")
     return found
 
@@ -136,7 +136,7 @@ def test_designs_that_were_timed_and_then_rejected_count_too(storage: str, tmp_p
     found = search(space, trials=9, storage=storage)
     seen = states(storage, found.study)
     assert (seen["complete"], seen["rejected"]) == (1, 2)
-    report = load_proxies(open_database(storage, create=False), None)
+    report = load_proxies(Study.open(storage, None))
     assert [proxy.designs for proxy in report.proxies] == [3, 3, 3]
     assert report.front.study == found.study
     assert report.numbers.keys() > {entry.id for entry in found.entries}
@@ -155,13 +155,13 @@ def test_metrics_from_outside_stand_for_others_by_their_stage() -> None:
         "mine:error": MetricKind("trained", "retrain"),
         "mine:guess": MetricKind("projected", "none"),
     }
-    assert stand_ins(kinds) == [
+    assert proxy_pairs(kinds) == [
         ("mine:entropy", "mine:watts"),
         ("mine:buffers", "mine:watts"),
         ("mine:guess", "mine:error"),
     ]
     found = compare(numbered({name: [1.0, 2.0, 3.0] for name in kinds}), kinds, "by-hand")
-    assert [(proxy.name, proxy.target) for proxy in found] == stand_ins(kinds)
+    assert [(proxy.name, proxy.target) for proxy in found] == proxy_pairs(kinds)
 
 
 def test_a_study_without_anything_that_is_timed_or_trained_has_no_proxies() -> None:

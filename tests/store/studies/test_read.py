@@ -10,13 +10,15 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from dsx import front, search
+from dsx.analysis import TrialState
 from dsx.errors import StorageError
 from dsx.measure import Measurement, this_device
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import COMPLETE, StudyRow
+from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.studies.read import find_study, load_front, load_values
+from dsx.store.studies.read import load_front, load_values
+from dsx.store.studies.study import Study, find_study
 from tests.search.looking import moved, trials
 from tests.search.spaces import STATIC, TIMED, varied
 
@@ -33,7 +35,7 @@ def test_an_unknown_study_is_refused_with_the_near_match(finished: str) -> None:
 
 def test_a_database_without_studies_is_refused(storage: str) -> None:
     engine = open_database(storage, create=True)
-    with pytest.raises(StorageError, match="the database holds no study yet"):
+    with pytest.raises(StorageError, match="no study yet"):
         find_study(engine, None)
 
 
@@ -47,7 +49,7 @@ def test_the_front_says_what_the_space_says(finished: str) -> None:
 
 def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> None:
     found, space = front("static", storage=finished), load_space(STATIC)
-    complete = [row for row in trials(finished, "static") if row.state == COMPLETE]
+    complete = [row for row in trials(finished, "static") if row.state == TrialState.COMPLETE]
     assert [(entry.trial, entry.id) for entry in found.entries] == [
         (row.number, row.design) for row in complete
     ]
@@ -64,7 +66,7 @@ def test_a_front_read_while_the_first_design_is_completed_has_its_reference(stor
     with Session(open_database(storage, create=True)) as session, session.begin():
         reference = dict(session.get_one(StudyRow, "static").reference)
         session.get_one(StudyRow, "static").reference = {}
-    engine = open_database(storage, create=False)
+    study = Study.open(storage, "static")
 
     def complete(*arguments: object) -> None:
         if "FROM dsx_studies" not in str(arguments[2]):
@@ -72,8 +74,8 @@ def test_a_front_read_while_the_first_design_is_completed_has_its_reference(stor
         with Session(open_database(storage, create=True)) as session, session.begin():
             session.get_one(StudyRow, "static").reference = reference
 
-    event.listen(engine, "after_cursor_execute", complete)
-    found = load_front(engine, "static")
+    event.listen(study.engine, "after_cursor_execute", complete)
+    found = load_front(study)
     assert len(found.entries) == 1 and found.reference == reference
 
 
@@ -168,13 +170,12 @@ def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
 
 
 def test_all_designs_have_values_not_just_those_of_the_front(copied: str) -> None:
-    engine = open_database(copied, create=False)
-    values = load_values(engine, find_study(engine, "static"))
+    values = load_values(Study.open(copied, "static"))
     drawn = {row.design for row in trials(copied, "static")}
     assert values.keys() == drawn
     found = front("static", storage=copied)
     assert len(values) > len(found.entries)
     assert all(values[entry.id] == entry.metrics for entry in found.entries)
     there = moved(copied, "static", [found.entries[1].id])
-    assert found.entries[1].id not in load_values(engine, find_study(engine, "static"))
+    assert found.entries[1].id not in load_values(Study.open(copied, "static"))
     assert there != found.entries[1].device

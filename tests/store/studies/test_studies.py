@@ -18,7 +18,7 @@ def test_the_newest_study_is_last(finished: str) -> None:
         ("tiny", "tiny", 4),
     ]
     for line in lines:
-        assert line.draws == len(trials(finished, line.name)) > line.complete
+        assert line.trials == len(trials(finished, line.name)) > line.complete
         assert line.running == ""
 
 

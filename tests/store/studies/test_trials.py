@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Engine
 
+from dsx.analysis import TrialState
 from dsx.measure import this_device
 from dsx.search.plan import make_plan
 from dsx.search.resume import create_or_resume
 from dsx.space import load_space
 from dsx.store.database.engine import open_database
-from dsx.store.database.schema import COMPLETE, FAILED, INTERRUPTED, REJECTED, REPEATED, RUNNING
 from dsx.store.measurements.measurements import MeasurementStore
 from dsx.store.studies.trials import Outcome, Trials
 from tests.search.looking import trials
@@ -35,55 +35,55 @@ def baseline() -> str:
     return load_space(STATIC).baseline.id
 
 
-@pytest.mark.parametrize("state", [COMPLETE, REJECTED, FAILED])
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.REJECTED, TrialState.FAILED])
 def test_an_end_is_known_to_the_next_process(
-    storage: str, engine: Engine, baseline: str, state: str
+    storage: str, engine: Engine, baseline: str, state: TrialState
 ) -> None:
     mine = Trials(engine, "s")
-    mine.begin(0, baseline)
-    assert trials(storage, "s")[0].state == RUNNING
+    mine.start(0, baseline)
+    assert trials(storage, "s")[0].state == TrialState.RUNNING
     mine.end(0, baseline, Outcome(state=state, reason="why"))
     (row,) = trials(storage, "s")
     assert (row.state, row.reason, row.ended_at is not None) == (state, "why", True)
     for known in (mine, Trials(engine, "s")):
         assert known.seen == {baseline}
         assert known.counts == {state: 1}
-    assert Trials(engine, "s").complete == ({baseline} if state == COMPLETE else set())
+    assert Trials(engine, "s").complete == ({baseline} if state == TrialState.COMPLETE else set())
 
 
 def test_a_draw_that_was_interrupted_is_to_be_drawn_again(
     storage: str, engine: Engine, baseline: str
 ) -> None:
-    Trials(engine, "s").begin(0, baseline)
+    Trials(engine, "s").start(0, baseline)
     later = Trials(engine, "s")
     assert later.seen == set()
     later.interrupt()
-    assert [row.state for row in trials(storage, "s")] == [INTERRUPTED]
-    assert +later.counts == {INTERRUPTED: 1}
+    assert [row.state for row in trials(storage, "s")] == [TrialState.INTERRUPTED]
+    assert +later.counts == {TrialState.INTERRUPTED: 1}
     assert Trials(engine, "s").seen == set()
 
 
 def test_interrupting_leaves_what_has_ended(storage: str, engine: Engine, baseline: str) -> None:
     mine = Trials(engine, "s")
-    mine.begin(0, baseline)
-    mine.end(0, baseline, Outcome(state=COMPLETE))
-    mine.begin(1, baseline)
+    mine.start(0, baseline)
+    mine.end(0, baseline, Outcome(state=TrialState.COMPLETE))
+    mine.start(1, baseline)
     mine.repeat(1)
     mine.interrupt()
-    assert [row.state for row in trials(storage, "s")] == [COMPLETE, REPEATED]
-    assert mine.draws == 2
+    assert [row.state for row in trials(storage, "s")] == [TrialState.COMPLETE, TrialState.REPEATED]
+    assert mine.total == 2
 
 
 def test_only_complete_designs_within_all_constraints_are_feasible(
     storage: str, engine: Engine, baseline: str
 ) -> None:
     outcomes = [
-        Outcome(state=COMPLETE, violations={"flops": 0.0, "bits": -1.0}),
-        Outcome(state=COMPLETE, violations={"flops": 1.0, "bits": -1.0}),
-        Outcome(state=REJECTED, violations={"flops": -1.0}),
+        Outcome(state=TrialState.COMPLETE, violations={"flops": 0.0, "bits": -1.0}),
+        Outcome(state=TrialState.COMPLETE, violations={"flops": 1.0, "bits": -1.0}),
+        Outcome(state=TrialState.REJECTED, violations={"flops": -1.0}),
     ]
     mine = Trials(engine, "s")
     for number, outcome in enumerate(outcomes):
-        mine.begin(number, baseline)
+        mine.start(number, baseline)
         mine.end(number, baseline, outcome)
     assert [row.feasible for row in trials(storage, "s")] == [True, False, False]

@@ -1,6 +1,7 @@
-"""Schema version 1: the first layout of dsx's tables.
+"""Schema version 1: the first layout of the tables of dsx.
 
-Column types are repeated here, not imported: the migration stays the same if the schema changes.
+The column types are not imported from the schema, because later changes to it must not change this
+migration.
 """
 
 import secrets
@@ -13,7 +14,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create all tables, and the id of the database."""
+    """Create all tables and the id of the database."""
     _create_database_and_devices()
     _create_designs_and_protocols()
     _create_measurements()
@@ -44,7 +45,7 @@ def _create_designs_and_protocols() -> None:
         sa.Column("model", sa.String(255), nullable=False),
         sa.Column("model_args", sa.JSON(), nullable=False),
         sa.Column("spec", sa.JSON(), nullable=False),
-        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
     )
     op.create_table(
         "dsx_protocols",
@@ -102,7 +103,7 @@ def _create_form_and_reference_times() -> None:
         sa.Column("seconds", sa.JSON(), nullable=False),
     )
     op.create_table(
-        "dsx_sentinels",
+        "dsx_reference_times",
         sa.Column(
             "device", sa.String(255), sa.ForeignKey("dsx_devices.fingerprint"), primary_key=True
         ),
@@ -125,7 +126,7 @@ def _create_studies() -> None:
         sa.Column("objectives", sa.JSON(), nullable=False),
         sa.Column("metrics", sa.JSON(), nullable=False),
         sa.Column("reference", sa.JSON(), nullable=False),
-        sa.Column("begun_at", sa.DateTime(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
     )
 
 
@@ -138,7 +139,7 @@ def _create_trials() -> None:
         sa.Column("state", sa.String(255), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("feasible", sa.Boolean(), nullable=False),
-        sa.Column("begun_at", sa.DateTime(), nullable=False),
+        sa.Column("started_at", sa.DateTime(), nullable=False),
         sa.Column("ended_at", sa.DateTime(), nullable=True),
     )
     op.create_table(

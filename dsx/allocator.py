@@ -1,4 +1,4 @@
-"""The memory that training frees: kept for the next step, where that can be arranged."""
+"""The memory allocator of a process that runs a command of dsx."""
 
 import ctypes
 import functools
@@ -14,11 +14,13 @@ LARGEST_KEPT = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next allocation, for the rest of this process.
 
-    By default it returns tensors of more than 32 MiB to the kernel at once, and each training step
-    gets its memory anew, page by page.
+    By default glibc returns tensors of more than 32 MiB to the kernel immediately, so that each
+    training step allocates its memory again, page by page. The setting cannot be read and
+    therefore not be restored. Only processes that belong to dsx may make it: those of the command
+    line, and the contenders of a benchmark.
 
     Returns:
-        Whether that was arranged; elsewhere than on Linux with glibc nothing is done.
+        Whether the setting was made; it exists only on Linux with glibc.
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""A space file to take apart, shared by the tests that need a space."""
+"""A minimal space file, shared by the tests that require a space."""
 
 import pytest
 
@@ -20,25 +20,25 @@ objectives: {params: minimize}
 SLOTS = PLAIN[PLAIN.index("slots:") : PLAIN.index("objectives:")]
 
 
-def changed(old: str, new: str) -> str:
-    """Give the plain file with one part of its text exchanged."""
+def replaced(old: str, new: str) -> str:
+    """Return the plain file with one part of its text replaced."""
     assert PLAIN.count(old) == 1, old
     return PLAIN.replace(old, new)
 
 
-def ruled(*rules: str, model: str = "small_cnn") -> str:
-    """Give the plain file with other rules, each in YAML's braces, for a network."""
+def with_rules(*rules: str, model: str = "small_cnn") -> str:
+    """Return the plain file with other rules, each in YAML's flow style, and another model."""
     lines = "".join(f"  - {rule}\n" for rule in rules)
-    return changed(SLOTS, f"slots:\n{lines}").replace("small_cnn", model)
+    return replaced(SLOTS, f"slots:\n{lines}").replace("small_cnn", model)
 
 
 def space(text: str = PLAIN) -> SearchSpace:
-    """Build the space that a text describes."""
+    """Build the space that a text specifies."""
     return build_space("tested", "tested.yaml", text)
 
 
-def complaint(text: str) -> str:
-    """Say what is wrong with a text: one line, that begins with the file and the line."""
+def error_message(text: str) -> str:
+    """Return the one-line error for a text, which begins with the file and the line."""
     with pytest.raises(SpaceError, match=r"^tested\.yaml:[0-9]+: ") as caught:
         space(text)
     assert str(caught.value) == " ".join(str(caught.value).split())

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from dsx.train.allocator import keep_freed_memory
+from dsx.allocator import keep_freed_memory
 
 FAULTS = """
 import resource, sys, torch
-from dsx.train.allocator import keep_freed_memory
+from dsx.allocator import keep_freed_memory
 torch.set_num_threads(1)
 if sys.argv[1] == "kept":
     assert keep_freed_memory() and keep_freed_memory()
