@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dsx.conv import Shaping, build, preset, regulariser
+from dsx.conv import ShapeSchedule, build, preset, regulariser
 from dsx.conv.modules.learned import FROZEN_FROM, LearnedConv2d
 from dsx.conv.sparsity.shapes import Shape
 from dsx.lookup import find
@@ -39,7 +39,7 @@ class Training:
 
     known: Tensor
     layer: LearnedConv2d
-    shaping: Shaping
+    shaping: ShapeSchedule
     progress: list[float] = field(default_factory=list)
     enabled: list[float] = field(default_factory=list)
     live: list[float] = field(default_factory=list)
@@ -77,7 +77,7 @@ def imitate() -> Training:
         spec = preset("lhc", density=density, block_in=BLOCK_IN, block_out=BLOCK_OUT)
         layer = build(spec, slot)
         assert isinstance(layer, LearnedConv2d)
-        shaping = Shaping(layer, torch.zeros(1, 8, 6, 6, dtype=torch.float64), epochs=10)
+        shaping = ShapeSchedule(layer, torch.zeros(1, 8, 6, 6, dtype=torch.float64), epochs=10)
         training = Training(known=known, layer=layer, shaping=shaping)
         momentum = Train().momentum or 0.0
         sgd = torch.optim.SGD([layer.weight], lr=0.3, momentum=momentum, nesterov=True)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from docs.imitation import imitate
 from dsx.conv import build, preset, window_channels
-from dsx.conv.modules.basis import stacking
+from dsx.conv.modules.basis import channel_splits
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.learned import FROZEN_FROM
 from dsx.conv.sparsity.rigid import rigid_shapes
@@ -243,7 +243,7 @@ def _scores(axes: Axes, scores: Tensor, most: float) -> None:
 
 
 def schedule() -> Figure:
-    """Draw the schedule of `dsx.conv.Shaping` over that training.
+    """Draw the schedule of `dsx.conv.ShapeSchedule` over that training.
 
     Returns:
         The figure.
@@ -291,9 +291,9 @@ def binary_basis() -> Figure:
         torch.manual_seed(61)
         conv = build(preset("slbf", k=4, splits=2), nn.Conv2d(4, 6, 3, padding=1, bias=False))
     assert isinstance(conv, BinaryConv2d)
-    stack, basis, images = stacking(conv.frame, 2), conv.basis.detach(), _images()
-    maps = F.conv2d(images[stack.pieces], basis, padding=1)
-    merged = maps[stack.which, conv.chosen].sum(1)
+    splits, basis, images = channel_splits(conv.frame, 2), conv.basis.detach(), _images()
+    maps = F.conv2d(images[splits.channels], basis, padding=1)
+    merged = maps[splits.which, conv.chosen].sum(1)
     assert torch.allclose(merged, conv(images[None])[0])
     most = float(torch.cat([maps.flatten(), merged.flatten()]).abs().max())
 
@@ -307,14 +307,14 @@ def binary_basis() -> Figure:
         kernels = F.pad((basis[number] > 0).long(), (0, 1), value=2)
         axes = figure.add_subplot(cells[0, 3 + number])
         _grid(axes, torch.cat(list(kernels), 1)[:, :-1], f"B{number}", (MINUS, PLUS, LINE))
-    for piece in range(2):
-        for place, channel in enumerate(stack.pieces[piece].tolist()):
-            axes = figure.add_subplot(cells[1 + piece, place])
+    for split in range(2):
+        for place, channel in enumerate(splits.channels[split].tolist()):
+            axes = figure.add_subplot(cells[1 + split, place])
             _image(axes, images[channel], f"x{channel}", 1)
-            axes.set_ylabel(f"split {piece}" if place == 0 else "", fontsize=10)
+            axes.set_ylabel(f"split {split}" if place == 0 else "", fontsize=10)
         for number in range(4):
-            axes = figure.add_subplot(cells[1 + piece, 3 + number])
-            _image(axes, maps[piece, number], f"z{piece}{number}", most)
+            axes = figure.add_subplot(cells[1 + split, 3 + number])
+            _image(axes, maps[split, number], f"z{split}{number}", most)
     below = cells[3, :].subgridspec(1, 6)
     for output, (first, second) in enumerate(conv.chosen.tolist()):
         axes = figure.add_subplot(below[output])

@@ -5,14 +5,14 @@ import functools
 import platform
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Numbers of glibc's mallopt, from malloc.h."""
+"""Parameters of mallopt of glibc, from malloc.h."""
 LARGEST_MAPPED = 1 << 30
 LARGEST_KEPT = 2**31 - 1
 
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory for the next allocation, for the rest of this process.
+    """Make glibc keep freed memory for later allocations, for the rest of this process.
 
     By default glibc returns tensors of more than 32 MiB to the kernel immediately, so that each
     training step allocates its memory again, page by page. The setting cannot be read and

@@ -2,8 +2,10 @@
 
 import difflib
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 from dsx.secret import redact_name, redact_url, without_url_password
@@ -61,6 +63,24 @@ class CheckpointError(DsxError):
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path} {problem}; delete it, or name another file")
         self.path, self.problem = path, problem
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """The reason why something is not possible with this network, space or machine.
+
+    A function that checks for one returns `Unsupported | None`; None means that it is possible.
+
+    Args:
+        reason: What prevents it, in one line.
+    """
+
+    reason: str
+
+    def __post_init__(self) -> None:
+        """Refuse a reason that says nothing."""
+        if not self.reason.strip():
+            raise ValueError("an Unsupported needs a reason")
 
 
 def printable(text: str) -> str:
@@ -160,14 +180,14 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 CPU and ONNX Runtime."""
 
 
-def out_of_memory(error: BaseException) -> str:
+def out_of_memory(error: BaseException) -> str | None:
     """Check whether an error is about lack of memory.
 
     Args:
         error: Any error.
 
     Returns:
-        A line "out of memory: ..."; empty for other errors.
+        A line "out of memory: ..."; None for other errors.
     """
     words = " ".join(str(error).split())
     kinds = {kind.__name__ for kind in type(error).__mro__}
@@ -177,7 +197,7 @@ def out_of_memory(error: BaseException) -> str:
     # For example, a process that cannot be started.
     by_code = isinstance(error, OSError) and error.errno == errno.ENOMEM
     if not (by_type or by_message or by_code):
-        return ""
+        return None
     return words if words.startswith("out of memory") else f"out of memory: {words}".rstrip(": ")
 
 
@@ -226,3 +246,52 @@ def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
     return (
         f"no {what} called {quoted(word)} (allowed: {listed}{more}).{did_you_mean(word, choices)}"
     )
+
+
+Naming = Callable[[str, object], str]
+"""Function from the name and the value of a parameter, as in `parameter`, to its name in messages.
+The command line sets one for its options, as an application sets the language of its messages."""
+
+
+def as_argument(name: str, value: object) -> str:
+    """Name a parameter as a keyword argument of Python.
+
+    Args:
+        name: Name of the parameter.
+        value: Value to be given to it, or a placeholder; None to name the parameter only.
+
+    Returns:
+        `trials`, or `mix_devices=True`.
+    """
+    return name if value is None else f"{name}={value}"
+
+
+_naming: ContextVar[Naming] = ContextVar("naming", default=as_argument)
+
+
+def parameter(name: str, value: object = None) -> str:
+    """Name a parameter for a message.
+
+    Args:
+        name: Name of the parameter in Python.
+        value: Value that the user is advised to give to it (`True` for a switch, `NAME` as a
+            placeholder); None to name the parameter only.
+
+    Returns:
+        The name as the user knows it.
+    """
+    return _naming.get()(name, value)
+
+
+@contextmanager
+def named_by(naming: Naming) -> Iterator[None]:
+    """Name parameters in another way, such as by the options of a command line.
+
+    Args:
+        naming: Function that names a parameter, given its name and value as in `parameter`.
+    """
+    token = _naming.set(naming)
+    try:
+        yield
+    finally:
+        _naming.reset(token)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from dsx.errors import DsxError, quoted
+from dsx.errors import DsxError, parameter, quoted
 
 _trusted: ContextVar[frozenset[str] | None] = ContextVar("trusted", default=None)
 """Trusted import paths; None if all paths are trusted."""
@@ -58,8 +58,8 @@ def check_trusted(path: str) -> None:
     if trusted is not None and path not in trusted:
         raise DsxError(
             f"{quoted(path)} is not imported, because that would run code that a database names "
-            "and this call does not (add --space FILE with your space file of the study, or "
-            "--trust if you trust the author of the database)"
+            f"and this call does not (add {parameter('space', 'FILE')} with your space file of the "
+            f"study, or {parameter('trust', True)} if you trust the author of the database)"
         )
 
 

@@ -1,4 +1,4 @@
-"""The allocator: freed memory is there for the next tensor, where that can be arranged."""
+"""Reuse of freed memory by glibc."""
 
 import subprocess
 import sys
@@ -18,28 +18,30 @@ def faults():
     for _ in range(4):
         torch.ones(16 * 2**20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-for _ in range(3):  # until the heap is as large as it gets
+for _ in range(3):  # until the heap has its final size
     faults()
 print(faults())
 """
 
 
 def faults(mode: str) -> int:
-    """Count page faults of allocating 64 MiB four times, after the first times."""
-    done = subprocess.run(
+    """Count the page faults of four allocations of 64 MiB after a warm-up."""
+    result = subprocess.run(
         [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True
     )
-    return int(done.stdout)
+    return int(result.stdout)
 
 
-@pytest.mark.skipif(not keep_freed_memory(), reason="needs Linux with glibc")
-def test_memory_is_used_again() -> None:
-    # 64 MiB are 16,384 pages of 4 KiB, or 32 huge ones: few of them anew, not all four times.
-    assert faults("kept") * 1.5 < faults("as it is")
+@pytest.mark.skipif(not keep_freed_memory(), reason="requires Linux with glibc")
+def test_freed_memory_is_reused() -> None:
+    # 64 MiB are 16,384 pages of 4 KiB or 32 huge pages, of which only few are faulted in again.
+    assert faults("kept") * 1.5 < faults("default")
 
 
 @pytest.mark.parametrize(("system", "libc"), [("Darwin", ""), ("Linux", "musl")])
-def test_elsewhere_nothing_is_done(system: str, libc: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_are_not_configured(
+    system: str, libc: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("platform.system", lambda: system)
     monkeypatch.setattr("platform.libc_ver", lambda: (libc, ""))
     monkeypatch.setattr("ctypes.CDLL", None)

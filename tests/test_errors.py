@@ -4,20 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsx import search
 from dsx.errors import (
     DsxError,
     SpaceError,
     SpecError,
     StorageError,
     TrialFailed,
+    Unsupported,
     WorkFailed,
     did_you_mean,
     message_line,
+    named_by,
+    parameter,
     printable,
     quoted,
     unknown,
     with_type,
 )
+from tests.search.spaces import STATIC
 
 
 @pytest.mark.parametrize(
@@ -101,3 +106,25 @@ def test_what_is_printed_is_one_line_that_commands_nothing(text: str, shown: str
 )
 def test_an_exception_is_described_in_one_printable_line(error: Exception, text: str) -> None:
     assert with_type(error) == text
+
+
+def test_a_reason_is_never_empty() -> None:
+    assert Unsupported("needs a GPU") == Unsupported("needs a GPU")
+    with pytest.raises(ValueError, match="needs a reason"):
+        Unsupported(" ")
+
+
+def test_a_python_program_reads_arguments() -> None:
+    assert parameter("mix_devices") == "mix_devices"
+    assert parameter("mix_devices", True) == "mix_devices=True"
+    assert parameter("study", "NAME") == "study=NAME"
+
+
+def test_another_naming_ends_with_its_context() -> None:
+    def shouted(name: str, value: object) -> str:
+        return f"{name.upper()} {value}"
+
+    with pytest.raises(DsxError, match=r"^TRIALS None: 0 "), named_by(shouted):
+        search(STATIC, trials=0)
+    with pytest.raises(DsxError, match=r"^trials: 0 "):
+        search(STATIC, trials=0)

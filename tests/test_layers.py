@@ -1,6 +1,7 @@
 """Imports point one way, each library has one importer, and files and functions are small."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -56,7 +57,7 @@ VARIANTS = {
 PRIVATE = "torch_private.py"
 """The only file that names private modules, classes and attributes of torch."""
 
-NOT_OF_TORCH = {"_replace", "_mapping", "_trial_id", "_getframe"}
+NOT_OF_TORCH = {"_asdict", "_replace", "_mapping", "_trial_id", "_getframe"}
 """Private names in dsx that are not of torch: of named tuples, SQLAlchemy, Optuna and sys."""
 
 MODULE_ATTRIBUTES = {name for name in vars(nn.Module()) if name.startswith("_")}
@@ -65,6 +66,10 @@ MODULE_ATTRIBUTES = {name for name in vars(nn.Module()) if name.startswith("_")}
 FACTS = {"", "__version__", "__path__", "__file__"}
 """Attributes of the package that every layer may use."""
 
+COMMAND_LINES = {"bench/_searches.py", "bench/zoo/searches.py"}
+"""Files below the command line that start `dsx` as a process."""
+
+OPTION = re.compile(r"(?<![\w-])--[a-z]")
 FILES, LINES, FUNCTION = 12, 400, 40
 
 
@@ -145,6 +150,21 @@ def wrong_import(path: str, name: str, root: Path) -> str:
     return ""
 
 
+def named_options(tree: ast.AST) -> Iterator[int]:
+    """List the lines of strings that name an option of the command line, docstrings excluded."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and ast.get_docstring(node) is not None
+        if isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in docstrings and OPTION.search(node.value):
+                yield node.lineno
+
+
 def statements(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Return the number of lines of a function without signature and docstring."""
     body = function.body[1:] if ast.get_docstring(function) is not None else function.body
@@ -163,6 +183,8 @@ def violations(root: Path) -> list[str]:
         for name, _, line in imports(tree):
             if reason := wrong_import(path, name, root):
                 found.append(f"{path}:{line}: import of {name} {reason}")
+        if not path.startswith("cli/") and path not in COMMAND_LINES:
+            found += [f"{path}:{line}: names an option" for line in named_options(tree)]
         if path != PRIVATE:
             for name, line in private_names(tree):
                 found.append(f"{path}:{line}: {name} is private and belongs into {PRIVATE}")
@@ -249,6 +271,8 @@ PLANTED = [
     ("analysis/other.py", "import moocore", "is only for analysis/pareto.py"),
     ("export/a.py", "import matplotlib.pyplot", "is only for report/"),
     ("cli/a.py", "import click", "is only for no file"),
+    ("search/a.py", 'x = f"{y} (add --trials)"', "names an option"),
+    ("search/a.py", "x = ['--trials']", "names an option"),
     ("conv/a.py", "from torch._ops import OpOverload", "is private"),
     ("conv/a.py", "from torch.utils import _pytree", "is private"),
     ("conv/a.py", "import torch\ncheck = torch._assert", "is private"),
@@ -258,6 +282,22 @@ PLANTED = [
     ("conv/a.py", "x = 1\n" * 401, "more than 400 lines"),
     ("conv/a.py", "def f():\n" + "    x = 1\n" * 41, "f has over 40 lines"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("cli/a.py", "x = '--trials'"),
+        ("search/a.py", '"""Run by `dsx search --json`."""'),
+        ("search/a.py", "x = '<!-- a -- b -->'"),
+    ],
+)
+def test_options_are_named_by_the_command_line_and_in_docstrings(
+    path: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text(text)
+    assert violations(tmp_path) == []
 
 
 @pytest.mark.parametrize(("path", "text", "reason"), PLANTED)

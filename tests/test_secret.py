@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsx.cli import command_line
 from dsx.errors import StorageError, message_line, quoted
 from dsx.secret import redact_name, redact_url, without_password, without_url_password
-from dsx.store.database.engine import parse_url, shown
+from dsx.store.database.engine import display_url, parse_url
 
 PASSWORDS = st.text("abcXYZ0189-_.!$%/@:?#&='\"\\(), ~^+;\n\t\x1b\u202e", min_size=1, max_size=90)
 """Texts around the mark that the tests search for."""
@@ -60,7 +60,7 @@ def test_no_part_of_a_password_is_in_a_message_of_another_library(form: str, sec
 def test_no_part_of_a_password_is_in_the_error_for_an_invalid_url(form: str, after: str) -> None:
     storage = form.format(f"{MARK}{after}")
     try:
-        text = shown(parse_url(storage))
+        text = display_url(parse_url(storage))
     except StorageError as error:
         text = str(error)
     assert MARK not in text
@@ -131,13 +131,14 @@ def test_long_texts_are_redacted_quickly(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["postgresql:/u:s3cret@h/x", "u:s3cret@h"])
 def test_the_error_for_an_invalid_url_is_redacted(text: str) -> None:
-    with pytest.raises(StorageError, match=r"^--storage: '[^']*\*\*\*@h.*' is not a") as refused:
+    with pytest.raises(StorageError, match=r"^storage: '[^']*\*\*\*@h.*' is not a") as refused:
         parse_url(text)
     assert "s3cret" not in str(refused.value)
 
 
 def test_a_url_is_shown_without_its_password() -> None:
-    assert shown(parse_url("postgresql://u:s3cret@h/x")) == "postgresql://u:***@h/x"
+    assert display_url(parse_url("postgresql://u:s3cret@h/x")) == "postgresql://u:***@h/x"
     assert (
-        shown(parse_url("postgresql://u@h/x?password=s3cret")) == "postgresql://u@h/x?password=***"
+        display_url(parse_url("postgresql://u@h/x?password=s3cret"))
+        == "postgresql://u@h/x?password=***"
     )

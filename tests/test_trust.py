@@ -16,7 +16,7 @@ def test_a_program_that_imports_dsx_is_not_restricted() -> None:
 def test_untrusted_paths_are_rejected_with_advice() -> None:
     with restricted(()), pytest.raises(DsxError, match=r"'dsx\.errors:unknown' is not imported,"):
         load(PATH)
-    with restricted(["dsx.errors:other"]), pytest.raises(DsxError, match="add --space FILE"):
+    with restricted(["dsx.errors:other"]), pytest.raises(DsxError, match="add space=FILE"):
         load(PATH)
 
 
@@ -25,7 +25,7 @@ def test_trusted_paths_are_imported_until_the_restriction_ends() -> None:
         with restricted(()):
             trust_paths([PATH])
             assert callable(load(PATH))
-        with pytest.raises(DsxError, match="or --trust"):
+        with pytest.raises(DsxError, match="or trust=True"):
             load(PATH)
         trust_all_paths()
         assert callable(load(PATH))

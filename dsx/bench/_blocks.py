@@ -6,6 +6,7 @@ threads or caches of another one.
 
 import multiprocessing
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -38,6 +39,19 @@ class Sample:
     def speed(self) -> float:
         """Number of processed items per second of CPU time."""
         return self.done / self.cpu
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error in the process of a contender.
+
+    Args:
+        reason: Type and message of the error.
+        traceback: Traceback of the error.
+    """
+
+    reason: str
+    traceback: str
 
 
 Samples = dict[str, list[Sample]]
@@ -122,11 +136,14 @@ class _Worker:
         """Request that the process prepare a block, or run the block that it has prepared."""
         try:
             self.ours.send(prepare)
-            answer = self.ours.recv()
+            answer: Sample | _Failure = self.ours.recv()
         except (EOFError, OSError) as error:
             raise WorkFailed(f"{self.name}: its process has ended") from error
-        if not isinstance(answer, Sample):
-            raise WorkFailed(f"{self.name}: {answer}")
+        if isinstance(answer, _Failure):
+            failed = WorkFailed(f"{self.name}: {answer.reason}")
+            # Its traceback is of another process; `dsx --debug` shows notes.
+            failed.add_note(answer.traceback)
+            raise failed
         return answer
 
 
@@ -146,4 +163,5 @@ def _serve(connection: Connection) -> None:
             connection.send(Sample(done, time.process_time() - cpu, time.perf_counter() - wall))
         # Every error is reported to the process that requested the block.
         except (Exception, SystemExit) as error:
-            connection.send(f"{type(error).__name__}: {error}")
+            reason = f"{type(error).__name__}: {error}"
+            connection.send(_Failure(reason, traceback.format_exc()))

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from dsx import files
-from dsx.errors import DsxError, unwritable_in_one_line
+from dsx.errors import DsxError, parameter, unwritable_in_one_line
 
-OPTION = "--page"
 MARK = "<!-- written by dsx bench {name} -->\n"
 """First line of a page: only a page that has it is replaced."""
 
@@ -20,7 +19,7 @@ def check_page(name: str, file: Path) -> None:
     Raises:
         DsxError: If the file cannot be written, or is another file.
     """
-    with unwritable_in_one_line(OPTION, file):
+    with unwritable_in_one_line(parameter("page"), file):
         files.make_folder(file.parent)
         files.check_writable(file.parent)
         if not file.exists():
@@ -29,7 +28,8 @@ def check_page(name: str, file: Path) -> None:
             first = opened.readline(200)
     if first != MARK.format(name=name).encode():
         raise DsxError(
-            f"{OPTION}: '{file}' exists and is no page of this benchmark (choose another name)"
+            f"{parameter('page')}: '{file}' exists and is not a page of this benchmark (choose "
+            "another name)"
         )
 
 
@@ -45,5 +45,5 @@ def write_page(name: str, file: Path, text: str) -> None:
         DsxError: If the file cannot be written.
     """
     check_page(name, file)
-    with unwritable_in_one_line(OPTION, file):
+    with unwritable_in_one_line(parameter("page"), file):
         files.write(file, MARK.format(name=name) + text, replace=True)

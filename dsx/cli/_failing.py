@@ -1,9 +1,10 @@
-"""Failures outside of dsx while a command runs: one line on stderr, in every command."""
+"""Errors of every command: one line for failures outside dsx, parameters named as options."""
 
 import functools
 from collections.abc import Callable
 
-from dsx.errors import DsxError, WorkFailed, out_of_memory
+from dsx.cli._given import OptionNames
+from dsx.errors import DsxError, WorkFailed, named_by, out_of_memory
 
 
 def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
@@ -20,7 +21,8 @@ def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**options: object) -> None:
         try:
-            command(**options)
+            with named_by(OptionNames(options)):
+                command(**options)
         except DsxError:
             raise
         except Exception as error:
@@ -32,7 +34,7 @@ def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
             # Imported here because it imports SQLAlchemy, and --help has to be fast.
             from dsx.store.database import one_line_errors
 
-            with one_line_errors(storage, saved=False):
+            with named_by(OptionNames(options)), one_line_errors(storage, saved=False):
                 raise
 
     return run

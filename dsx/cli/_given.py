@@ -1,6 +1,8 @@
-"""The raw words of the command line: refused where empty, and quoted safely in messages."""
+"""The words of the command line: refused where empty, quoted safely, and named in messages."""
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from dsx.errors import DsxError, short
@@ -48,3 +50,35 @@ def safe_message(message: str, words: Sequence[str]) -> str:
         for part in (word, word.partition("=")[2]):
             message = message.replace(part, short(part)) if part else message
     return message
+
+
+def option(name: str, value: object = None) -> str:
+    """Name a parameter as an option of a command.
+
+    Args:
+        name: Name of the parameter in Python.
+        value: Value or placeholder; None or True for the option alone.
+
+    Returns:
+        `--trials`, `--study NAME` or `--mix-devices`.
+    """
+    words = f"--{name.replace('_', '-')}"
+    return words if value in (None, True) else f"{words} {value}"
+
+
+@dataclass(frozen=True)
+class OptionNames:
+    """The names of the parameters of one call of a command.
+
+    Args:
+        values: Values of the command's parameters, by name.
+    """
+
+    values: Mapping[str, object]
+
+    def __call__(self, name: str, value: object) -> str:
+        """Name a parameter, see `dsx.errors`; by its variable if its value is from there."""
+        variable = f"DSX_{name.upper()}"
+        given = os.environ.get(variable) if variable in VARIABLES else None
+        from_variable = value is None and given is not None and given == str(self.values.get(name))
+        return variable if from_variable else option(name, value)

@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from dsx.activity import OnStatus
+from dsx.cli._given import option
 from dsx.errors import DsxError
-from dsx.measure.backends import refusal
+from dsx.measure.backends import unsupported
 from dsx.measure.machine import crowded
 from dsx.search.design import Single, load_choice
 from dsx.space import Design, SearchSpace, load_space, outside, parse_settings, remeasured
@@ -166,10 +167,8 @@ def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Aske
 
 
 def _check(space: SearchSpace) -> None:
-    problem = refusal(space.file.measure)
-    if problem is not None:
-        key, words = problem
-        raise DsxError(f"--{key.replace('_', '-')}: {words}")
+    if problem := unsupported(space.file.measure):
+        raise DsxError(f"{option(problem.key)}: {problem.reason}")
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:

@@ -15,10 +15,10 @@ def dashboard(port: PortOption = 8080, storage: StorageOption = DEFAULT_STORAGE)
     """Show the studies of a database in a browser with optuna-dashboard, until Ctrl-C."""
     from dsx.report.front import print_message
     from dsx.search.sampling import check_dashboard, serve_dashboard
-    from dsx.store.database import open_database, parse_url, shown
+    from dsx.store.database import display_url, open_database, parse_url
 
     check_dashboard()
     # A SQLite database is opened for reading only: dsx would take what is changed for damage.
     engine = open_database(storage, create=False)
-    print_message(f"{shown(parse_url(storage))} at http://localhost:{port}/ (Ctrl-C ends it)")
+    print_message(f"{display_url(parse_url(storage))} at http://localhost:{port}/ (Ctrl-C ends it)")
     serve_dashboard(engine, port)

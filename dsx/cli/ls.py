@@ -28,11 +28,11 @@ def ls(
 ) -> None:
     """List the studies of a database, or their failed trials."""
     from dsx.report.studies import print_failed, print_studies
-    from dsx.store.database import open_database, parse_url, shown
+    from dsx.store.database import display_url, open_database, parse_url
     from dsx.store.studies import list_studies, load_failed
 
     engine = open_database(storage, create=False)
-    about = {"storage": shown(parse_url(storage))}
+    about = {"storage": display_url(parse_url(storage))}
     how = chosen_format(format, json)
     if failed:
         print_failed(load_failed(engine, study), how, about)

@@ -131,13 +131,13 @@ def _writing_notes(space: "SearchSpace") -> tuple[str, ...]:
 def _say_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
     from dsx.measure.machine import crowded
     from dsx.report.front import print_message
-    from dsx.report.space import left_out_note, untraced_note
+    from dsx.report.space import unsupported_note, untraced_note
 
     if space.analysis.untraced is not None:
         print_message(untraced_note(space.analysis.untraced))
-    for told in notes:
-        print_message(f"note: {told}")
-    if note := left_out_note(space):
+    for text in notes:
+        print_message(f"note: {text}")
+    if note := unsupported_note(space):
         print_message(note)
     if note := crowded(space.file.measure.threads):
         print_message(note)

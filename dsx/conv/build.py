@@ -1,4 +1,4 @@
-"""From a spec and a nn.Conv2d to the convolution that replaces it."""
+"""Construction of the convolution that replaces a nn.Conv2d according to a spec."""
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +15,21 @@ from dsx.conv.spec.spec import ConvSpec, original_spec
 
 
 def build(spec: ConvSpec, conv: nn.Conv2d) -> DsxConv:
-    """Build a fresh convolution with these dials, as a drop-in for another one.
+    """Build a drop-in replacement for a convolution, with newly initialised weights.
 
     Args:
-        spec: The dials; canonical or not. `keep` builds what stands there. Without a word on
-            `scale`, a binary basis has none, as published: a BN that follows cannot be seen here.
-        conv: The convolution to replace. It is only read: geometry, bias or none, device, dtype,
-            and the size of its weights, so that outputs keep their variance.
+        spec: Setting of the dials, canonical or not. `keep` builds a dsx convolution that is
+            equivalent to the original convolution. If `scale` is None, a binary basis has no
+            scale, as published, because a BN that follows is not visible here.
+        conv: Convolution to replace; it is not modified. Its geometry, device, dtype and presence
+            of a bias are adopted, and its weights determine the variance of the new ones, so that
+            the variance of the outputs is preserved.
 
     Returns:
-        The module, with fresh weights from torch's global random numbers.
+        The module, initialised with torch's global random number generator.
 
     Raises:
-        SpecError: If these dials cannot be set there; says why.
+        SpecError: If the spec is not supported for this convolution.
     """
     return _build(spec, conv, scaled=False)
 
@@ -46,19 +48,20 @@ def _build(spec: ConvSpec, conv: nn.Conv2d, scaled: bool) -> DsxConv:
 
 
 def from_conv2d(conv: nn.Conv2d, spec: ConvSpec) -> nn.Module:
-    """Replace a trained convolution and keep what can be kept of its weight.
+    """Build the replacement of a trained convolution, with its weight projected onto the spec.
 
     Args:
-        conv: The trained convolution; only read.
-        spec: The dials.
+        conv: Trained convolution; it is not modified.
+        spec: Setting of the dials, canonical or not.
 
     Returns:
-        `conv` itself where the spec is `keep` there; else a module with the weight restricted to
-        its live positions, the nearest separable one, the nearest stack of binary filters (scaled,
-        unless the spec says otherwise), or the shapes that hold most of the weight's energy.
+        `conv` itself if the canonical form of the spec is `keep`; otherwise a module with the
+        weight restricted to its live positions, the nearest separable kernel, the nearest binary
+        basis (with a scale unless `scale` is False), or the learned shapes that preserve most of
+        the energy of the weight.
 
     Raises:
-        SpecError: If these dials cannot be set there; says why.
+        SpecError: If the spec is not supported for this convolution.
     """
     if spec.at(sizes_of(conv)).keeps:
         return conv
@@ -68,13 +71,13 @@ def from_conv2d(conv: nn.Conv2d, spec: ConvSpec) -> nn.Module:
 
 
 def dense_weight(conv: nn.Conv2d) -> Tensor:
-    """Write the weight of any nn.Conv2d over all its input channels.
+    """Return the weight of a convolution over all its input channels.
 
     Args:
-        conv: Grouped or not.
+        conv: Convolution, grouped or not.
 
     Returns:
-        (Cout, Cin, K, K), detached.
+        The detached weight (Cout, Cin, K, K), zero outside the group of each output channel.
     """
     weight, sizes = conv.weight.detach(), sizes_of(conv)
     if sizes.groups == 1:

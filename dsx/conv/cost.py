@@ -1,4 +1,4 @@
-"""What a convolution costs, by closed form."""
+"""The cost of a convolution in closed form."""
 
 import dataclasses
 import functools
@@ -12,19 +12,19 @@ from dsx.plain import plain_fields
 
 REAL_BITS = 32
 RIGID_BITS = 4
-"""Of the number of one of the 15 rigid shapes."""
+"""Bits of the index of one of the 15 rigid shapes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a convolution, or a whole network, costs.
+    """The cost of a convolution or of a whole network.
 
     Args:
-        params: Live real numbers and basis entries.
-        flops: Multiply-adds of one image, each counted once.
-        bits: Storage of the params, payload only.
-        expected: Whether learned shapes are in it that are not learned yet: counted then is what
-            their target density promises.
+        params: Number of live real parameters and basis entries.
+        flops: Multiply-adds for one image, each counted as 1.
+        bits: Storage of the parameters in bits, without metadata.
+        expected: Whether the cost includes learned shapes that are not yet trained, which are
+            counted at their target density.
     """
 
     params: int
@@ -37,7 +37,7 @@ class Cost:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """params, flops and bits by these names."""
+        """The params, flops and bits by name."""
         return {"params": self.params, "flops": self.flops, "bits": self.bits}
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -50,15 +50,15 @@ class Cost:
 
 
 def real_cost(weights: int, biases: int, out_hw: tuple[int, int]) -> Cost:
-    """Cost of a convolution with real weights.
+    """Compute the cost of a convolution with real weights.
 
     Args:
-        weights: Live (output, channel, position) triples.
-        biases: Numbers in the bias.
-        out_hw: Rows and columns of the output.
+        weights: Number of live (output, channel, position) triples.
+        biases: Number of entries of the bias.
+        out_hw: Height and width of the output.
 
     Returns:
-        One multiply-add per live triple and output pixel; 32 bits per number.
+        The cost: one multiply-add per live triple and output pixel, 32 bits per parameter.
     """
     params = weights + biases
     return Cost(params=params, flops=weights * out_hw[0] * out_hw[1], bits=REAL_BITS * params)
@@ -67,17 +67,17 @@ def real_cost(weights: int, biases: int, out_hw: tuple[int, int]) -> Cost:
 def learned_cost(
     spec: ConvSpec, geometry: Geometry, live: int, biases: int, out_hw: tuple[int, int]
 ) -> Cost:
-    """Cost of a convolution with learned shapes.
+    """Compute the cost of a convolution with learned shapes.
 
     Args:
-        spec: A canonical spec with learned shapes.
-        geometry: Of the slot.
-        live: Live weights.
-        biases: Numbers in the bias.
-        out_hw: Rows and columns of the output.
+        spec: Canonical spec with learned shapes.
+        geometry: Geometry of the slot.
+        live: Number of live weights.
+        biases: Number of entries of the bias.
+        out_hw: Height and width of the output.
 
     Returns:
-        That of its live weights, and the bits that say which these are.
+        The cost of the live weights; its bits include the encoding of the learned shapes.
     """
     kernel = geometry.kernel_size[0] * geometry.kernel_size[1]
     blocks = -(-geometry.in_channels // spec.block_in) * -(-geometry.out_channels // spec.block_out)
@@ -87,16 +87,16 @@ def learned_cost(
 
 
 def spec_cost(spec: ConvSpec, geometry: Geometry, bias: bool, out_hw: tuple[int, int]) -> Cost:
-    """Cost of a canonical spec on one slot; nothing is built for it.
+    """Compute the cost of a canonical spec on one slot without building the module.
 
     Args:
-        spec: A canonical spec other than `keep`.
-        geometry: Of the slot.
-        bias: Whether the slot has one.
-        out_hw: Rows and columns of the output.
+        spec: Canonical spec other than `keep`.
+        geometry: Geometry of the slot.
+        bias: Whether the slot has a bias.
+        out_hw: Height and width of the output.
 
     Returns:
-        What the module's own `cost` says; for learned shapes what it can be expected to say.
+        The same cost as `cost` of the module; for learned shapes the cost at the target density.
     """
     biases = geometry.out_channels if bias else 0
     if spec.separable:
@@ -134,6 +134,6 @@ def _binary_cost(spec: ConvSpec, geometry: Geometry, biases: int, out_hw: tuple[
 @functools.lru_cache(maxsize=65536)
 def _live_count(spec: ConvSpec, geometry: Geometry) -> int:
     if spec.kernel_shape == "full":
-        # As `layout` counts it, without writing all channels of large layers down.
+        # Equal to the count of `layout`, without the channel table of a large layer.
         return _all_weights(geometry) // int(spec.groups)
     return layout(spec, geometry).live_count

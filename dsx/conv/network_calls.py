@@ -1,6 +1,6 @@
-"""Calls of methods that a network of the user can override, whose return values are not used.
+"""Calls of methods that the user's network may override, without relying on their return values.
 
-torch's own `train`, `eval` and `to` return the module; overridden ones often return nothing.
+The `train`, `eval` and `to` of torch return the module; overridden ones often return None.
 """
 
 import copy
@@ -19,21 +19,21 @@ def set_mode(network: M, training: bool) -> M:
     """Put a network into train or eval mode, in place.
 
     Args:
-        network: Any network.
-        training: Whether to put it into train mode.
+        network: Network whose mode is set.
+        training: Whether to set train mode instead of eval mode.
 
     Returns:
-        The same network, regardless of what its own method returns.
+        The same network, regardless of the return value of its method.
 
     Raises:
-        DsxError: If its own method fails.
+        DsxError: If the method of the network raises an exception.
     """
     try:
         if training:
             network.train(True)
         else:
             network.eval()
-    # The user's own code: any exception is about that.
+    # This runs code of the user, which may raise any exception.
     except (Exception, SystemExit) as error:
         name = "train" if training else "eval"
         advice = "" if _takes_mode(error) else " (torch calls it as train(mode))"
@@ -50,29 +50,30 @@ def move(
     """Move the tensors of a network to a device, a dtype or a memory layout, in place.
 
     Args:
-        network: Any network.
-        device: Where its tensors shall be; None leaves them where they are.
-        dtype: Type of the real numbers; None leaves them unchanged.
-        layout: Memory layout of its 4-dimensional weights; None leaves them unchanged.
+        network: Network whose tensors are moved.
+        device: Target device; None keeps the current one.
+        dtype: Target dtype of floating-point tensors; None keeps the current one.
+        layout: Memory layout of 4-dimensional weights; None keeps the current one.
 
     Returns:
-        The same network, regardless of what its own method returns.
+        The same network, regardless of the return value of its method.
 
     Raises:
-        DsxError: If its own method fails or leaves a weight of another dtype, or a complex
-            tensor would have to be converted.
+        DsxError: If the method of the network raises an exception or does not convert a weight, or
+            if a complex tensor would have to be converted.
     """
-    # A network that is of the dtype keeps its complex numbers: torch would drop what is imaginary.
-    held = itertools.chain(network.parameters(), network.buffers())
-    converted = any(t.is_floating_point() and t.dtype != dtype for t in held)
+    # If the network already has the dtype, its complex tensors are unchanged: torch would discard
+    # their imaginary part.
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    converted = any(t.is_floating_point() and t.dtype != dtype for t in tensors)
     if dtype is not None and converted:
         _check_real(network, dtype)
-    wanted: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "device": device, "dtype": dtype if converted else None, "memory_format": layout
     }  # fmt: skip
     try:
-        network.to(**{key: value for key, value in wanted.items() if value is not None})
-    # The user's own code: any exception is about that.
+        network.to(**{key: value for key, value in arguments.items() if value is not None})
+    # This runs code of the user, which may raise any exception.
     except (Exception, SystemExit) as error:
         raise _failure(network, "to", error, "") from error
     for name, parameter in network.named_parameters():
@@ -83,10 +84,10 @@ def move(
 
 
 def freeze(network: M) -> M:
-    """Switch off the gradients of all parameters of a network, in place.
+    """Disable the gradients of all parameters of a network, in place.
 
     Args:
-        network: Any network.
+        network: Network whose parameters are frozen.
 
     Returns:
         The same network.
@@ -100,21 +101,21 @@ def duplicate(network: nn.Module) -> nn.Module:
     """Copy a network.
 
     Args:
-        network: Any network.
+        network: Network to copy.
 
     Returns:
         The copy, which shares no parameter with the network.
 
     Raises:
-        DsxError: If its own `__deepcopy__` returns something else.
+        DsxError: If `__deepcopy__` of the network does not return an independent copy.
     """
-    twin: object = copy.deepcopy(network)
-    if not isinstance(twin, nn.Module):
-        raise DsxError(f"its __deepcopy__ returns a {type(twin).__name__}, not a nn.Module")
-    own = {id(parameter) for parameter in network.parameters()}
-    if twin is network or any(id(parameter) in own for parameter in twin.parameters()):
+    copied: object = copy.deepcopy(network)
+    if not isinstance(copied, nn.Module):
+        raise DsxError(f"its __deepcopy__ returns a {type(copied).__name__}, not a nn.Module")
+    originals = {id(parameter) for parameter in network.parameters()}
+    if copied is network or any(id(parameter) in originals for parameter in copied.parameters()):
         raise DsxError("its __deepcopy__ returns a network that shares its weights")
-    return twin
+    return copied
 
 
 def _check_real(network: nn.Module, dtype: torch.dtype) -> None:

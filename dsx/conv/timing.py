@@ -1,4 +1,4 @@
-"""Interleaved timing of several callables, so that a drift of the machine affects all of them."""
+"""Interleaved timing of several callables, so that drift of the machine affects all equally."""
 
 import statistics
 import time
@@ -8,21 +8,21 @@ import torch
 
 Run = Callable[[], object]
 Timer = Callable[[Sequence[Run], float], list[float]]
-"""From callables and a budget in seconds to the median seconds of one call of each."""
-Timed = Callable[[Run], float]
-"""Makes one call and returns how many seconds it took."""
-LEAST_ROUNDS = 3
+"""Function of callables and a time budget in seconds; returns the median time of each call."""
+CallTimer = Callable[[Run], float]
+"""Function that calls its argument once and returns the duration in seconds."""
+MIN_ROUNDS = 3
 
 
 def rounds_until(end: float, least: int = 0) -> Iterator[int]:
-    """Count rounds until a time, as every interleaved measurement does.
+    """Count the rounds of an interleaved measurement until a deadline.
 
     Args:
-        end: Value of `time.perf_counter` from which no new round begins.
-        least: Number of rounds that are made in any case.
+        end: Deadline as a value of `time.perf_counter`; no round starts after it.
+        least: Minimum number of rounds, regardless of the deadline.
 
     Yields:
-        The number of each round, from 0.
+        The index of each round, starting from 0.
     """
     number = 0
     while number < least or time.perf_counter() < end:
@@ -30,60 +30,61 @@ def rounds_until(end: float, least: int = 0) -> Iterator[int]:
         number += 1
 
 
-def interleaved(runs: Sequence[Run], seconds: float, timed: Timed) -> list[list[float]]:
-    """Call each of several callables in turn, round after round, and time every call.
+def interleaved(runs: Sequence[Run], seconds: float, time_call: CallTimer) -> list[list[float]]:
+    """Time every call of several callables in round-robin order.
 
     Args:
-        runs: The callables; the first call of each is a warm-up.
-        seconds: Wall time after which no new round begins; `LEAST_ROUNDS` are made in any case.
-        timed: Times one call.
+        runs: Callables to time; the first call of each is a warm-up.
+        seconds: Time budget in seconds, after which no new round starts; at least `MIN_ROUNDS`
+            rounds are run.
+        time_call: Function that times one call.
 
     Returns:
-        The samples of each callable in seconds, in the order of time.
+        The samples of each callable in seconds, in chronological order.
     """
     samples: list[list[float]] = [[] for _ in runs]
     with torch.inference_mode():
         for run in runs:
             run()
-        for _ in rounds_until(time.perf_counter() + seconds, LEAST_ROUNDS):
-            for run, own in zip(runs, samples, strict=True):
-                own.append(timed(run))
+        for _ in rounds_until(time.perf_counter() + seconds, MIN_ROUNDS):
+            for run, times in zip(runs, samples, strict=True):
+                times.append(time_call(run))
     return samples
 
 
 def default_clock() -> Callable[[], int]:
-    """Choose the clock: CPU time repeats far better than wall time, but for one thread only."""
+    """Return the clock with the best repeatability: CPU time for one thread, else wall time."""
     return time.thread_time_ns if torch.get_num_threads() == 1 else time.perf_counter_ns
 
 
-def timed_by(clock: Callable[[], int]) -> Timed:
-    """Return a function that times one call by a clock.
+def call_timer(clock: Callable[[], int]) -> CallTimer:
+    """Build a function that times one call with a clock.
 
     Args:
-        clock: Returns the current time in nanoseconds.
+        clock: Function that returns the current time in nanoseconds.
 
     Returns:
         The function.
     """
 
-    def timed(run: Run) -> float:
+    def time_call(run: Run) -> float:
         begin = clock()
         run()
         return (clock() - begin) / 1e9
 
-    return timed
+    return time_call
 
 
-def medians(runs: Sequence[Run], seconds: float, timed: Timed | None = None) -> list[float]:
-    """Return the median time of one call of each of several callables: the simplest `Timer`.
+def medians(runs: Sequence[Run], seconds: float, time_call: CallTimer | None = None) -> list[float]:
+    """Measure the median time of one call of each of several callables; the simplest `Timer`.
 
     Args:
-        runs: The callables.
-        seconds: Wall time after which no new round of calls begins.
-        timed: Times one call; by default by the clock that `default_clock` chooses.
+        runs: Callables to time.
+        seconds: Time budget in seconds, after which no new round starts.
+        time_call: Function that times one call; by default one based on `default_clock`.
 
     Returns:
-        Seconds, in the same order.
+        The median time of each callable in seconds, in the same order.
     """
-    samples = interleaved(runs, seconds, timed or timed_by(default_clock()))
-    return [statistics.median(own) for own in samples]
+    samples = interleaved(runs, seconds, time_call or call_timer(default_clock()))
+    return [statistics.median(times) for times in samples]

@@ -90,7 +90,7 @@ def _load(kind: Kind, arguments: _Arguments) -> Splits:
             f"validation: {arguments.validation} (allowed: 1 to {len(labels) - 1}, since there "
             f"are {len(labels)} training images)"
         )
-    # RandomState, unlike newer generators, promises the same numbers in every NumPy release.
+    # Unlike newer generators, RandomState is stable across releases of numpy.
     order = torch.from_numpy(np.random.RandomState(arguments.split_seed).permutation(len(labels)))
     validation, train = order[: arguments.validation], order[arguments.validation :]
     pixels_in = pixels[train]

@@ -104,7 +104,7 @@ def check_outputs(candidate: Candidate, folder: Path, skipped: list[Skipped]) ->
         WorkFailed: If the files do not run, or the difference exceeds the tolerance.
     """
     dtype = candidate.sample.dtype
-    network = set_mode(candidate.at_work(), False)
+    network = set_mode(candidate.inference_copy(), False)
     parts = {"validation": candidate.splits.validation, "test": candidate.splits.test}
     images = {name: _first_images(part).to(dtype) for name, part in parts.items()}
     logits = verify.fresh_logits(folder, images)

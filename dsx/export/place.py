@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from dsx.errors import DsxError, unwritable_in_one_line
+from dsx.errors import DsxError, parameter, unwritable_in_one_line
 from dsx.files import digest, files, folders, is_regular, read_sealed
 
 MANIFEST = "manifest.json"
@@ -27,13 +27,15 @@ def check_place(out: Path, force: bool) -> None:
         DsxError: If the folder contains other files, or cannot be written.
     """
     if out.is_symlink():
-        raise DsxError(f"--out: '{out}' is a symbolic link (allowed: a folder)")
+        raise DsxError(f"{parameter('out')}: '{out}' is a symbolic link (allowed: a folder)")
     place = _target(out)
-    with unwritable_in_one_line("--out", out):
+    with unwritable_in_one_line(parameter("out"), out):
         if out.exists() and not out.is_dir():
-            raise DsxError(f"--out: '{out}' is a file, not a folder")
+            raise DsxError(f"{parameter('out')}: '{out}' is a file, not a folder")
         if Path.cwd().is_relative_to(place):
-            raise DsxError(f"--out: '{out}' is or contains the current folder (choose another)")
+            raise DsxError(
+                f"{parameter('out')}: '{out}' is or contains the current folder (choose another)"
+            )
         files.check_writable(next(path for path in place.parents if path.exists()))
         files.remove_abandoned(place)
         if out.exists():
@@ -64,7 +66,7 @@ def atomic_export(out: Path, force: bool) -> Iterator[Path]:
             folder = stack.enter_context(folders.scratch())
         yield folder
         check_place(out, force)
-        with unwritable_in_one_line("--out", out):
+        with unwritable_in_one_line(parameter("out"), out):
             folders.put(folder, _target(out), lambda place: _check_content(place, out, force))
 
 
@@ -88,7 +90,10 @@ def writing_temporary() -> Iterator[None]:
 def _check_content(place: Path, out: Path, force: bool) -> None:
     """Check that a folder is empty, or that it may be replaced and is an unchanged export."""
     if not force and any(place.iterdir()):
-        raise DsxError(f"--out: '{out}' exists already (choose another, or replace it: --force)")
+        raise DsxError(
+            f"{parameter('out')}: '{out}' exists already (choose another, or replace it: "
+            f"{parameter('force', True)})"
+        )
     manifest = read_sealed(place / MANIFEST)
     recorded = {} if manifest is None else manifest.get("files", {})
     for entry in sorted(place.iterdir(), key=lambda entry: (entry.name != MANIFEST, entry.name)):
@@ -101,8 +106,8 @@ def _check_content(place: Path, out: Path, force: bool) -> None:
         if manifest is not None and _is_cache(entry):
             continue
         raise DsxError(
-            f"--out: '{out}' is not replaced: '{entry.name}' is not part of an export, or was "
-            "modified (move it, or choose another folder)"
+            f"{parameter('out')}: '{out}' is not replaced: '{entry.name}' is not part of an "
+            "export, or was modified (move it, or choose another folder)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Files, folders and locks: written as a whole or not at all, and only where dsx may write."""
+"""Files, folders and locks: atomic writes that replace only files of dsx."""
 
 from dsx.files.files import (
     check_writable,

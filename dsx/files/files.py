@@ -1,6 +1,6 @@
-"""Write files that appear whole or not at all, and survive a power cut once they are there.
+"""Atomic writing of files, which survive a power failure once they exist.
 
-Files from outside are read without waiting for anybody: a named pipe is refused, not opened.
+Files of users are opened without blocking: a named pipe raises an error.
 """
 
 import errno
@@ -29,30 +29,29 @@ _SPECIAL = {
     stat.S_IFBLK: "device",
     stat.S_IFDIR: "folder",
 }
-"""Kinds of files that are not regular files; reading some of them never ends."""
+"""Names of the kinds of files that are not regular files; reading some of them may block."""
 LONGEST_STEM = 100
-"""Bytes of a name that is part of temporary names."""
+"""Maximum number of bytes of a name that is part of temporary names."""
 LOCK_SECONDS = 60.0
-"""Limit of the wait for another process that writes a set of files."""
+"""Time to wait for another process that writes a set of files."""
 
 
 @contextmanager
 def writing(path: Path, *, replace: bool) -> Iterator[Path]:
-    """Write a file under a temporary name next to its place, and rename it when it is complete.
+    """Write a file under a temporary name in the same folder, and rename it when it is complete.
 
-    What a killed process left of an earlier attempt is removed.
+    Temporary files of killed processes for the same path are removed.
 
     Args:
-        path: The file; its folder exists.
-        replace: Whether an existing file may be replaced; the caller has to know that dsx wrote
-            it.
+        path: Path of the file; its folder exists.
+        replace: Whether an existing file may be replaced; the caller ensures that dsx wrote it.
 
     Yields:
         The temporary file, which exists and is empty.
 
     Raises:
-        FileExistsError: If a file is there that must not be replaced.
-        OSError: If the file cannot be written; nothing is left behind then.
+        FileExistsError: If the file exists and must not be replaced.
+        OSError: If the file cannot be written; no temporary file is left.
     """
     place = path.absolute()
     remove_abandoned(place)
@@ -75,29 +74,29 @@ def _create_file(path: Path) -> int:
 
 
 def create_locked(place: Path, create: Callable[[Path], int]) -> tuple[Path, int]:
-    """Create a file or folder beside a place; it is not abandoned while this process lives.
+    """Create a locked temporary file or folder, which other processes do not remove.
 
     Args:
-        place: The file or folder that it is to become.
-        create: Function that creates it at a path and returns an open descriptor of it.
+        place: Final path of the file or folder.
+        create: Function that creates the file or folder at a path and returns a descriptor.
 
     Returns:
-        The path, and the locked descriptor.
+        The temporary path and the locked descriptor.
     """
     while True:
         partial = temporary_name(place)
         held = create(partial)
         if try_lock(held, fcntl.LOCK_EX) and partial.exists():
             return partial, held
-        # Another process removes it, because it was not locked yet.
+        # Another process has removed it before it was locked.
         os.close(held)
 
 
 def temporary_name(place: Path) -> Path:
-    """Return a new name for what is to be renamed to a place; `remove_abandoned` knows it.
+    """Return a new temporary path, which `remove_abandoned` recognises.
 
     Args:
-        place: The file or folder that it is to become.
+        place: Final path of the file or folder.
 
     Returns:
         A path in the same folder.
@@ -106,9 +105,9 @@ def temporary_name(place: Path) -> Path:
 
 
 def _stem(place: Path) -> str:
-    """Begin the temporary names of a place: by its name, or the hash of a long one.
+    """Return the prefix of temporary names: the name, or the hash of a long name.
 
-    A file system may allow no more than 255 bytes, or 143 where it encrypts names.
+    File systems limit names to 255 bytes, or to 143 bytes if names are encrypted.
     """
     name = os.fsencode(place.name)
     own = place.name if len(name) <= LONGEST_STEM else hashlib.sha256(name).hexdigest()
@@ -116,28 +115,28 @@ def _stem(place: Path) -> str:
 
 
 def _appear(partial: Path, place: Path) -> None:
-    """Rename a file unless the name is taken, even if it was taken in the meantime."""
+    """Rename a file; fail if the new name exists, even if it was created in the meantime."""
     try:
         os.link(partial, place)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
-        # A file system without hard links.
+        # The file system has no hard links.
         os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         partial.replace(place)
 
 
 def write(path: Path, content: bytes | str, *, replace: bool) -> None:
-    """Write a whole file at once; see `writing`.
+    """Write a file atomically (see `writing`).
 
     Args:
-        path: The file; its folder exists.
-        content: All of it; text is encoded as UTF-8.
-        replace: Whether a file that is there may be replaced.
+        path: Path of the file; its folder exists.
+        content: Content of the file; text is encoded as UTF-8.
+        replace: Whether an existing file may be replaced.
 
     Raises:
-        FileExistsError: If a file is there that must not be replaced.
-        OSError: If the file cannot be written; nothing is left behind then.
+        FileExistsError: If the file exists and must not be replaced.
+        OSError: If the file cannot be written; no temporary file is left.
     """
     data = content.encode() if isinstance(content, str) else content
     with writing(path, replace=replace) as partial:
@@ -148,7 +147,7 @@ def open_regular(path: Path) -> BufferedReader:
     """Open a regular file for reading, without blocking on a named pipe or a device.
 
     Args:
-        path: The file, or a symbolic link to it.
+        path: Path of the file or of a symbolic link to it.
 
     Returns:
         The open file; the caller closes it.
@@ -156,8 +155,8 @@ def open_regular(path: Path) -> BufferedReader:
     Raises:
         OSError: If the file cannot be opened or is not a regular file.
     """
-    # Checked before it is opened, because opening some devices has effects, and afterwards,
-    # because the file may have been replaced in between. O_NONBLOCK keeps a FIFO from waiting.
+    # Checked before opening, because opening some devices has side effects, and afterwards,
+    # because the file may have been replaced. With O_NONBLOCK, opening a FIFO does not block.
     _refuse_special(path, path.stat())
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -174,7 +173,7 @@ def _refuse_special(path: Path, status: os.stat_result) -> None:
 
 
 def special_kind(status: os.stat_result) -> str:
-    """Name the kind of a file that is not a regular file.
+    """Return the kind of a file that is not a regular file.
 
     Args:
         status: Status of the file.
@@ -207,10 +206,10 @@ def make_folder(folder: Path) -> None:
     """Create a folder and its missing parents, so that they survive a power cut.
 
     Args:
-        folder: The folder, which may exist.
+        folder: Path of the folder, which may exist.
 
     Raises:
-        OSError: If it cannot be created.
+        OSError: If the folder cannot be created.
     """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -219,13 +218,13 @@ def make_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Check that files can be created in a folder, before work is done for them.
+    """Check that files can be created in a folder.
 
     Args:
-        folder: The folder.
+        folder: Path of the folder.
 
     Raises:
-        OSError: If it is missing or cannot be written.
+        OSError: If the folder is missing or not writable.
     """
     with tempfile.TemporaryFile(dir=folder):
         pass
@@ -233,15 +232,15 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def locked_folder(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Wait until no other process writes a set of files into a folder, and keep others waiting.
+    """Hold the exclusive right to write a set of files into a folder.
 
     Args:
-        folder: The folder.
-        seconds: How long to wait.
+        folder: Path of the folder.
+        seconds: Time to wait for another process.
 
     Raises:
-        OSError: If it cannot be read.
-        WorkFailed: If another process still writes to it after that time.
+        OSError: If the folder cannot be read.
+        WorkFailed: If another process still writes to the folder after this time.
     """
     held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -258,13 +257,13 @@ def locked_folder(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]
 
 
 def remove_abandoned(place: Path) -> None:
-    """Remove the temporary files and folders of processes that were killed while they wrote.
+    """Remove the temporary files and folders of killed processes.
 
     Args:
-        place: The file or folder that they were to become.
+        place: Final path of the file or folder.
     """
     pattern = re.compile(rf"{re.escape(_stem(place))}[0-9a-f]{{8}}{re.escape(SUFFIX)}")
-    # What is gone or belongs to another user is no obstacle to writing.
+    # Entries that were removed or belong to other users do not prevent writing.
     with suppress(OSError):
         for entry in place.parent.iterdir():
             if pattern.fullmatch(entry.name) and not entry.is_symlink():

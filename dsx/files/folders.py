@@ -1,4 +1,4 @@
-"""Write folders that appear whole or not at all, and survive a power cut once they are there."""
+"""Atomic writing of folders, which survive a power failure once they exist."""
 
 import ctypes
 import errno
@@ -16,19 +16,19 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 @contextmanager
 def temporary(place: Path, mode: int = 0o777) -> Iterator[Path]:
-    """Create a folder under a temporary name next to a place, and remove it at the end.
+    """Create a temporary folder in the same parent folder, and remove it at the end of the block.
 
-    The folder of a killed process is removed by the next call for the same place.
+    The folder of a killed process is removed by the next call for the same path.
 
     Args:
-        place: The folder that it is to become; its parent exists.
-        mode: Permissions, before the user's mask is applied.
+        place: Final path of the folder; its parent exists.
+        mode: Permissions before the umask is applied.
 
     Yields:
-        The folder, which is empty.
+        The empty folder.
 
     Raises:
-        OSError: If it cannot be created.
+        OSError: If the folder cannot be created.
     """
 
     def create(path: Path) -> int:
@@ -40,37 +40,37 @@ def temporary(place: Path, mode: int = 0o777) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # What cannot be removed now is removed by the next call.
+        # Files that cannot be removed now are removed by the next call.
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Create a folder in the system's temporary folder, and remove it at the end.
+    """Create a folder in the temporary folder of the system, and remove it at the end of the block.
 
     Only its owner can read it. The folders of killed processes are removed by the next call.
 
     Yields:
-        The folder, which is empty.
+        The empty folder.
 
     Raises:
-        OSError: If it cannot be created.
+        OSError: If the folder cannot be created.
     """
     with temporary(Path(tempfile.gettempdir(), f"dsx-{os.getuid()}"), 0o700) as folder:
         yield folder
 
 
 def put(source: Path, place: Path, check: Callable[[Path], None]) -> None:
-    """Copy a folder of files to its place, where it appears whole or not at all.
+    """Copy a folder of files atomically.
 
     Args:
-        source: A folder that holds files only.
-        place: A folder that is missing, empty, or to be replaced.
+        source: Folder that contains only files.
+        place: Path of the copy; an existing folder is replaced.
         check: Function that raises an error if a folder must not be replaced.
 
     Raises:
-        OSError: If the folder cannot be written; the place is unchanged then.
+        OSError: If the copy cannot be written; an existing folder is unchanged then.
     """
     make_folder(place.parent)
     with temporary(place) as partial:
@@ -100,7 +100,7 @@ def _replace(partial: Path, place: Path, check: Callable[[Path], None]) -> None:
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Exchange two folders in one step, where the system and the file system can do that."""
+    """Exchange two folders, in one step if the system and the file system support it."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         _exchange_by_renaming(one, other)
@@ -115,7 +115,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def _exchange_by_renaming(one: Path, other: Path) -> None:
-    """Exchange two folders in three steps; for a moment there is none at the second place."""
+    """Exchange two folders in three steps, during which the second path is briefly missing."""
     aside = temporary_name(other)
     other.rename(aside)
     one.rename(other)

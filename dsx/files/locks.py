@@ -1,6 +1,6 @@
-"""Locks of the operating system on files, which processes of different users of a machine share.
+"""File locks of the operating system, shared by the processes of all users of a machine.
 
-An open file holds a lock, so that a process that ends in any way holds it no longer.
+A lock belongs to an open file, so that it is released when a process ends for any reason.
 """
 
 import fcntl
@@ -10,46 +10,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 def open_lock(path: Path) -> int:
     """Open a lock file, and create it if it does not exist.
 
     Args:
-        path: The file; its folder exists.
+        path: Path of the file; its folder exists.
 
     Returns:
-        The open file, to be locked with `fcntl.flock`; closing it releases the lock.
+        Descriptor for `fcntl.flock`; closing it releases the lock.
 
     Raises:
         OSError: If the file cannot be opened.
     """
-    # A lock needs no more than reading. Without O_CREAT first: in a folder like /tmp, Linux keeps
-    # users from opening the files of others with it.
+    # Read access is sufficient for a lock. The first attempt is made without O_CREAT, with which
+    # Linux does not open files of other users in a folder like /tmp.
     flags = os.O_RDONLY | os.O_CLOEXEC
     with suppress(FileNotFoundError):
         return os.open(path, flags)
     with suppress(FileExistsError):
         created = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-        # Regardless of the umask: other users have to share this file.
+        # Regardless of the umask, since other users must be able to open this file.
         os.fchmod(created, 0o644)
         return created
     return os.open(path, flags)
 
 
 def try_lock(file: int, kind: int) -> bool:
-    """Lock an open file unless that would wait.
+    """Lock an open file without waiting.
 
     Args:
-        file: The open file.
+        file: Descriptor of the file.
         kind: `fcntl.LOCK_EX` or `fcntl.LOCK_SH`.
 
     Returns:
-        Whether it is locked now.
+        Whether the file is locked by this process.
 
     Raises:
-        OSError: If the file system has no locks.
+        OSError: If the file system does not support locks.
     """
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -62,20 +62,20 @@ def wait_for_lock(file: int, seconds: float) -> bool:
     """Lock an open file exclusively.
 
     Args:
-        file: The open file.
-        seconds: How long to wait for another process that holds it.
+        file: Descriptor of the file.
+        seconds: Time to wait for another process that holds the lock.
 
     Returns:
-        Whether it is locked now.
+        Whether the file is locked by this process.
 
     Raises:
-        OSError: If the file system has no locks.
+        OSError: If the file system does not support locks.
     """
     end = time.monotonic() + seconds
     while not try_lock(file, fcntl.LOCK_EX):
         if time.monotonic() >= end:
             return False
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return True
 
 
@@ -84,12 +84,12 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     """Hold a lock file exclusively.
 
     Args:
-        path: The file, created if it does not exist; its folder exists.
-        seconds: How long to wait for another process that holds it.
+        path: Path of the file, which is created if it does not exist; its folder exists.
+        seconds: Time to wait for another process that holds the lock.
 
     Raises:
         OSError: If the file cannot be opened or locked; a TimeoutError if another process still
-            holds it.
+            holds the lock.
     """
     file = open_lock(path)
     try:

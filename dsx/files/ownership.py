@@ -1,7 +1,7 @@
-"""Recognise the files that dsx wrote and that are unchanged since: it replaces no others.
+"""Recognition of unchanged files that dsx wrote, the only files that it replaces.
 
-A text or PNG file of its own carries a hash of its content (`signed`). A set of files is recorded
-in a JSON document next to them, with a hash of each file and one of the document itself (`sealed`).
+A single text or PNG file contains a hash of its content (`signed`). A set of files is recorded in a
+JSON document next to them, with a hash of each file and of the document itself (`sealed`).
 """
 
 import hashlib
@@ -20,22 +20,26 @@ from dsx.files import files
 
 SEAL = "sha256"
 _TAIL = 200
-"""Bytes at the end of a file that hold the hash and all that follows it."""
+"""Number of bytes at the end of a file that contain the hash and everything after it."""
 _MARKED = re.compile(rb"dsx[ \0]sha256 [0-9a-f]{64}")
 _SEALED = re.compile(rb'"sha256": "[0-9a-f]{64}"\s*\}\s*$')
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def sha256(content: bytes) -> str:
-    """Return the hash of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 hash of the content of a file, in hexadecimal digits.
+
+    Args:
+        content: Content of the file.
+    """
     return hashlib.sha256(content).hexdigest()
 
 
 def signed(content: bytes) -> bytes:
-    """Add a hash of the content: a comment at the end of HTML or SVG, a text chunk of a PNG.
+    """Add a hash to the content: a final comment in HTML and SVG, a text chunk in PNG.
 
     Args:
-        content: HTML, SVG or PNG.
+        content: Content of an HTML, SVG or PNG file.
 
     Returns:
         The content with its hash.
@@ -45,7 +49,11 @@ def signed(content: bytes) -> bytes:
 
 
 def is_signed(content: bytes) -> bool:
-    """Check whether a file's content is unchanged since `signed` returned it."""
+    """Check whether the content of a file is unchanged since it was signed.
+
+    Args:
+        content: Content of the file.
+    """
     end = _end(content)
     marked = content.removesuffix(end)
     unmarked = marked[: -len(_mark(content))] + end
@@ -56,28 +64,28 @@ def is_signed_file(file: Path) -> bool:
     """Check whether a file is unchanged since its content was signed.
 
     Args:
-        file: A regular file of any size; only one with a hash at its end is read as a whole.
+        file: Path of a regular file of any size; a file without a hash is not read completely.
 
     Returns:
-        Whether it is.
+        Whether the file is signed and unchanged.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
     return _MARKED.search(_tail(file)) is not None and is_signed(file.read_bytes())
 
 
 def digest(file: Path) -> str:
-    """Return the hash of a file as `sha256` does, without holding its content in memory.
+    """Compute the SHA-256 hash of a file without loading its content into memory.
 
     Args:
-        file: A regular file.
+        file: Path of a regular file.
 
     Returns:
-        Hexadecimal digits.
+        The hash in hexadecimal digits.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
     with files.open_regular(file) as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -101,10 +109,10 @@ def _mark(content: bytes) -> bytes:
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a hash of a JSON document to it.
+    """Add its own hash to a JSON document.
 
     Args:
-        document: Plain JSON values. "files" maps names of files next to it to their hashes.
+        document: Plain JSON values; "files" maps the names of files in the same folder to hashes.
 
     Returns:
         The document with the hash.
@@ -114,7 +122,11 @@ def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_text(document: Mapping[str, Any]) -> str:
-    """Return a document as JSON that is read by users too."""
+    """Return a document as indented JSON.
+
+    Args:
+        document: Plain JSON values.
+    """
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -122,16 +134,16 @@ def read_sealed(file: Path) -> dict[str, Any] | None:
     """Read a document that dsx sealed.
 
     Args:
-        file: A JSON file.
+        file: Path of a JSON file.
 
     Returns:
-        The document, in which "files" and "replaced" map names to hashes if they are there; None if
-        there is none, dsx did not write it, or it was changed since.
+        The document, in which "files" and "replaced", if present, map names to hashes. None if the
+        file is missing, was not written by dsx, or was changed.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
-    # The seal is the last entry. Without one, a file may be of any size.
+    # The seal is the last entry. A file without a seal may have any size and is not read.
     if not is_regular(file) or not _SEALED.search(_tail(file)):
         return None
     try:
@@ -149,7 +161,11 @@ def _is_text_by_text(value: object) -> bool:
 
 
 def is_regular(file: Path) -> bool:
-    """Check whether a path is a regular file: no link, folder, pipe or device, and not missing."""
+    """Check whether a path is an existing regular file: no link, folder, pipe or device.
+
+    Args:
+        file: The path.
+    """
     try:
         return stat.S_ISREG(file.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -157,42 +173,42 @@ def is_regular(file: Path) -> bool:
 
 
 def check_replaceable(file: Path, is_own: Callable[[Path], bool]) -> None:
-    """Check that no file is at a path, or one that may be replaced.
+    """Check that a path does not exist or is a file that may be replaced.
 
     Args:
         file: The path.
-        is_own: Function that returns whether dsx wrote a regular file, which may be of any size.
+        is_own: Function that checks whether dsx wrote a regular file of any size.
 
     Raises:
-        DsxError: If something else is there.
-        OSError: If it cannot be read.
+        DsxError: If the path is not a regular file, or if dsx did not write the file.
+        OSError: If the file cannot be read.
     """
     if not file.exists() and not file.is_symlink():
         return
     if not is_regular(file):
-        raise DsxError(f"'{file}' exists and is not a regular file (choose another place)")
+        raise DsxError(f"'{file}' exists and is not a regular file (choose another path)")
     if not is_own(file):
         raise DsxError(
             f"'{file}' exists, and dsx did not write it or it was changed since "
-            "(choose another place, or remove it)"
+            "(choose another path, or remove it)"
         )
 
 
 def write_own(file: Path, content: bytes, is_own: Callable[[Path], bool]) -> None:
-    """Write a file, and replace only one that dsx wrote.
+    """Write a file atomically, and replace only a file that dsx wrote.
 
     Args:
-        file: The file; its folder exists.
-        content: The content.
-        is_own: Function that returns whether dsx wrote a regular file, which may be of any size.
+        file: Path of the file; its folder exists.
+        content: Content of the file.
+        is_own: Function that checks whether dsx wrote a regular file of any size.
 
     Raises:
-        DsxError: If another file is there.
-        OSError: If the file cannot be written; nothing is left behind then.
+        DsxError: If another file exists at the path.
+        OSError: If the file cannot be written; no temporary file is left.
     """
     check_replaceable(file, is_own)
     with files.writing(file, replace=file.exists()) as partial:
         partial.write_bytes(content)
         files.sync(partial)
-        # It took time to write, and the old file may have been changed in between.
+        # The old file may have been changed during the write.
         check_replaceable(file, is_own)

@@ -1,4 +1,4 @@
-"""Measuring: one file per metric, each says its unit, its direction and what it costs to know."""
+"""Measurement of designs: metrics, timing, the machine, and the backends that run networks."""
 
 from dsx.analysis import Measurement, Provenance
 from dsx.measure.candidate import Candidate, Exported, training_facts

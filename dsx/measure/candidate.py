@@ -1,4 +1,4 @@
-"""Candidate: a design on its way through the metrics, and a network read back from files."""
+"""Candidates: designs whose networks are built, deployed and trained when a metric needs them."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -29,23 +29,34 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 
 def layout(measure: Measure) -> torch.memory_format:
-    """Give the layout of images and weights at work."""
+    """Return the memory format of images and weights.
+
+    Args:
+        measure: The `measure` section of a space.
+
+    Returns:
+        The memory format of torch.
+    """
     return torch.channels_last if measure.channels_last else torch.contiguous_format
 
 
 def training_device() -> torch.device:
-    """Say where candidates are trained: on a CUDA device where there is one."""
+    """Return the device that candidates are trained on.
+
+    Returns:
+        The CUDA device if there is one, otherwise the CPU.
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def training_facts(space: SearchSpace) -> dict[str, Any]:
-    """Say what trained weights depend on beside the design, as plain JSON values.
+    """Return everything that trained weights depend on, in addition to the design.
 
     Args:
-        space: The space; its data are loaded for this.
+        space: The space; its data are loaded.
 
     Returns:
-        Data, settings, the weights to begin with, and what this machine makes of the settings.
+        Data, training settings, pretrained weights, device and precision, as plain JSON values.
     """
     device = training_device()
     computed = chosen_precision(space.file.train.precision, device)
@@ -53,16 +64,17 @@ def training_facts(space: SearchSpace) -> dict[str, Any]:
 
 
 class Candidate:
-    """A design on its way through the metrics: built, deployed, trained when first needed.
+    """A design whose network is built, deployed and trained when a metric first needs it.
 
     Args:
-        space: The space that the design is from.
-        design: What to build.
-        known: Deployed forms chosen before; new choices are added.
-        references: Reference times of this machine; see
-            `dsx.measure.timing.reference_workload`.
-        checkpoint: Where a long training is written down on its way, and gone on with.
-        on_lock_wait: Told that the device is not free: another process times on it.
+        space: Search space of the design.
+        design: The design.
+        form_cache: Previously selected deployed forms by situation; new selections are added.
+        reference_times: Reference times of this machine in milliseconds, by situation; new ones
+            are added. See `dsx.measure.timing.reference_workload`.
+        checkpoint: File to which the state of a long training is saved, and from which it is
+            resumed; None to save none.
+        on_lock_wait: Function that is called if another process holds the device lock.
     """
 
     def __init__(
@@ -85,18 +97,22 @@ class Candidate:
 
     @functools.cached_property
     def cost(self) -> Cost:
-        """The cost by closed form; for learned shapes that of the shapes after training."""
+        """Closed-form cost of the design; if shapes are learned, that of the trained shapes."""
         if not self.design.learned:
             return self.space.cost(self.design)
         return self.space.analysis.cost_of(self.trained())
 
     @functools.cached_property
     def network(self) -> nn.Module:
-        """The redesigned network, once for all that is done with it."""
+        """The redesigned network, which all metrics share."""
         return self.build()
 
     def build(self) -> nn.Module:
-        """Build the redesigned network; the same seed gives the same fresh weights."""
+        """Build the redesigned network.
+
+        Returns:
+            The network; fresh weights are determined by the seed of the space.
+        """
         with torch.random.fork_rng():
             torch.manual_seed(self.space.file.train.seed)
             kept = self.space.file.weights is not None
@@ -104,7 +120,7 @@ class Candidate:
 
     @functools.cached_property
     def sample(self) -> Tensor:
-        """An input as it will be at work: batch, dtype, layout and device of `measure`."""
+        """Input batch with the size, dtype, layout and device of the `measure` section."""
         measure = self.space.file.measure
         generator = torch.Generator().manual_seed(0)
         shape = (measure.batch, *self.space.data.image_shape)
@@ -113,15 +129,15 @@ class Candidate:
 
     @functools.cached_property
     def deployed(self) -> Deployed:
-        """The deployed network, with the weights of the moment it is first asked for.
+        """The deployed network, with the weights at the time of the first access.
 
-        Learned shapes are trained first: which weights are left decides how fast they run.
+        A design with learned shapes is trained first, because its latency depends on the shapes.
         """
         if self.design.learned:
             self.trained()
         measure = self.space.file.measure
         return deploy(
-            self.at_work(),
+            self.inference_copy(),
             self.sample,
             timer=timer(measure, self.on_lock_wait),
             form_cache=self.form_cache,
@@ -131,7 +147,7 @@ class Candidate:
 
     @property
     def deployment(self) -> DeploymentFacts:
-        """The facts of the deployed network."""
+        """Deployed forms and batch norm folding of the deployed network."""
         return DeploymentFacts(
             forms={name: choice.form for name, choice in self.deployed.choices.items()},
             folded_norms=self.deployed.folded,
@@ -141,10 +157,10 @@ class Candidate:
 
     @functools.cached_property
     def deployed_id(self) -> str:
-        """Id of the deployed network: 32 hexadecimal digits that equal deployed networks share.
+        """Id of the deployed network: 32 hexadecimal digits, the same for equal networks.
 
-        The hash of its operators, forms, shapes and dtypes and of its input. A network that cannot
-        be described completely shares its id with no other design.
+        The id is the hash of the operators, forms, shapes and dtypes of the network and of its
+        input. If the network cannot be described completely, the hash includes the design.
         """
         found = structure(self.deployed.network)
         facts = {
@@ -156,17 +172,18 @@ class Candidate:
 
     @functools.cached_property
     def run(self) -> Run:
-        """Runs the deployed network once, as the space's backend does it."""
+        """Function that runs the deployed network once in the backend of the space."""
         return self.run_of(self.deployed)
 
     def run_of(self, network: nn.Module) -> Run:
-        """Prepare a network to be run once on the sample, as the space's backend does it.
+        """Prepare a network to be run on the sample in the backend of the space.
 
         Args:
-            network: In eval mode, on the device of the sample.
+            network: Network in eval mode, on the device of the sample.
 
         Returns:
-            Runs it once; in inference mode, with as many torch threads as `measure` says.
+            Function that runs the network once. It must be called in inference mode, with the
+            number of torch threads of the `measure` section.
         """
         measure = self.space.file.measure
 
@@ -174,12 +191,16 @@ class Candidate:
             return prepare(measure.backend, network, sample, measure.threads)
 
         if measure.device == "cuda":
-            return gpu.at_work(run_on, self.sample, measure.cuda_graph)
+            return gpu.rotating_run(run_on, self.sample, measure.cuda_graph)
         return run_on(self.sample)
 
-    def at_work(self) -> nn.Module:
-        """Copy the network as it will be at work, decisions unchanged: see `sample`."""
-        # A copy: there and back again, a smaller dtype would round the weights to be trained.
+    def inference_copy(self) -> nn.Module:
+        """Copy the network to the device, dtype and layout of `sample`, with final decisions.
+
+        Returns:
+            The copy.
+        """
+        # Not in place, because a conversion to a smaller dtype would round the weights.
         network = duplicate(self.network)
         for module in network.modules():
             if isinstance(module, DsxConv):
@@ -189,22 +210,21 @@ class Candidate:
 
     @functools.cached_property
     def splits(self) -> Splits:
-        """The data."""
+        """Splits of the data set."""
         return self.space.splits
 
     def trained(self) -> nn.Module:
-        """Give the network after training, which happens once.
+        """Train the network, unless it is already trained.
 
         Returns:
-            The network in eval mode.
+            The trained network in eval mode, on the CPU.
 
         Raises:
             TrialFailed: If training diverges.
         """
         if not self._trained:
-            # Trained where that is fast; measured where it will be at work.
             move(self.network, training_device())
-            with self.at_leisure() as yield_device:
+            with self.shared_devices() as yield_device:
                 self.losses = train(
                     self.network,
                     self.splits.train,
@@ -217,53 +237,53 @@ class Candidate:
         return set_mode(self.network, False)
 
     @contextmanager
-    def at_leisure(self) -> Iterator[Callable[[], None]]:
-        """Do long work that pauses whenever any process of this machine times.
+    def shared_devices(self) -> Iterator[Callable[[], None]]:
+        """Hold the shared locks of the CPU and the training device for work that is not timed.
 
         Yields:
-            To be called between two pieces of the work.
+            Function to be called between two steps of the work; it blocks while another process
+            times.
         """
         devices = {lock_name(device) for device in ("cpu", training_device().type)}
         with ExitStack() as stack:
-            ways = [stack.enter_context(shared(device)) for device in sorted(devices)]
+            yields = [stack.enter_context(shared(device)) for device in sorted(devices)]
 
             def yield_device() -> None:
-                for way in ways:
-                    way()
+                for each in yields:
+                    each()
 
             yield yield_device
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over the weights of an earlier training, in place of a training.
+        """Load the weights of an earlier training instead of training.
 
         Args:
             weights: State dict of the trained network.
 
         Raises:
-            WorkFailed: If they are not of this network.
+            WorkFailed: If the weights do not belong to this network.
         """
-        # All of it is replaced, so that the weights to begin with are not needed any more.
+        # Pretrained weights are not loaded, because all weights are replaced.
         self.network = redesign(self.space.network(fresh=True), self.design.changed)
         try:
             restore(self.network, weights)
         except RuntimeError as error:
             raise_out_of_memory(error)
-            del self.network  # some of it may have been filled
+            del self.network  # some weights may have been replaced
             problem = " ".join(str(error).split())
-            raise WorkFailed(f"the weights are not of this network: {problem}") from error
+            raise WorkFailed(f"the weights do not belong to this network: {problem}") from error
         self._trained = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A network as loaded from exported files, ready to be measured.
+    """A network that was loaded from exported files.
 
     Args:
-        candidate: The design that was exported.
-        network: The loaded network in eval mode, on the device and in the dtype of the candidate's
-            sample.
-        params: Number of parameters of the design that the file of weights holds.
-        bits: Size in bits of those parameters in the file of weights.
+        candidate: Candidate of the exported design.
+        network: Loaded network in eval mode, with the device and dtype of the candidate's sample.
+        params: Number of parameters of the design in the weights file.
+        bits: Size of these parameters in the weights file, in bits.
     """
 
     candidate: Candidate

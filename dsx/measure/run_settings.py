@@ -1,24 +1,25 @@
-"""Settings: what of a space decides how a network is run while it is measured."""
+"""Settings of a space that determine how a network is run while it is measured."""
 
 from typing import Any
 
 from dsx.measure.backends import versions
 from dsx.space.yaml import Measure
 
-HOW_LONG = {"target_width", "budget_seconds"}
+DURATION = {"target_width", "budget_seconds"}
+"""Settings that only determine how long a latency is measured."""
 
 
 def run_settings(measure: Measure) -> dict[str, Any]:
-    """Give the settings that change what runs.
+    """Return the settings that determine how a network is run.
 
     Args:
-        measure: The `measure` of a space.
+        measure: The `measure` section of a space.
 
     Returns:
-        Plain JSON values, without those that say only how long latency is timed; with the
-        versions of the backend's packages.
+        Settings as plain JSON values, including the versions of the backend's packages and
+        excluding the duration of a latency measurement.
 
     Raises:
-        DsxError: If there is no such backend, or a package is missing.
+        DsxError: If there is no such backend, or one of its packages is missing.
     """
-    return {**measure.model_dump(exclude=HOW_LONG), "packages": versions(measure.backend)}
+    return {**measure.model_dump(exclude=DURATION), "packages": versions(measure.backend)}

@@ -1,4 +1,4 @@
-"""Networks: plain torch modules made of nn.Conv2d, one file each. They know nothing of dials."""
+"""Networks as plain torch modules with nn.Conv2d, one file each, independent of the dials."""
 
 from dsx.nets._base import Net, image_shape, network_builder
 

@@ -1,13 +1,13 @@
-"""Fresh weights as torchvision's networks have them; its BNs start as torch's do."""
+"""Weight initialisation as in torchvision, which keeps the defaults of torch for BNs."""
 
 from torch import nn
 
 
 def init_convolutions(network: nn.Module) -> None:
-    """Draw the weights of all convolutions anew, so that gradients keep their variance.
+    """Initialise all convolutions so that the variance of gradients is preserved, in place.
 
     Args:
-        network: Whose weights are set; biases become 0.
+        network: Network to initialise; biases are set to 0.
 
     Source:
         K. He et al., Delving Deep into Rectifiers (arXiv 1502.01852), equation 14.
@@ -20,10 +20,10 @@ def init_convolutions(network: nn.Module) -> None:
 
 
 def init_linears(network: nn.Module) -> None:
-    """Draw the weights of all linear layers anew, with a deviation of 0.01.
+    """Initialise all linear layers with a standard deviation of 0.01, in place.
 
     Args:
-        network: Whose weights are set; biases become 0.
+        network: Network to initialise; biases are set to 0.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear):

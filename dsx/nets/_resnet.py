@@ -1,4 +1,4 @@
-"""ResNet: four stages of residual blocks."""
+"""ResNet: residual networks with four stages of blocks."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from dsx.nets._init import init_convolutions
 
 CHANNELS = (64, 128, 256, 512)
-"""Of the 3 x 3 convolutions of each stage."""
+"""Output channels of the 3 x 3 convolutions in each stage."""
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions with a shortcut around both.
+    """A residual block of two 3 x 3 convolutions.
 
     Args:
-        in_channels: Channels that come in.
-        channels: Channels that go out.
-        stride: Of the first convolution.
+        in_channels: Number of input channels.
+        channels: Number of output channels.
+        stride: Stride of the first convolution.
     """
 
     expansion: ClassVar[int] = 1
@@ -32,7 +32,14 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
+        """Compute the block.
+
+        Args:
+            x: Input, (B, in_channels, H, W).
+
+        Returns:
+            The output, (B, channels, H / stride, W / stride).
+        """
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.bn2(self.conv2(out))
         joined: Tensor = self.relu(out + self.downsample(x))
@@ -40,12 +47,12 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3 x 3 convolution between two of 1 x 1, with a shortcut around all three.
+    """A residual block of a 3 x 3 convolution between two 1 x 1 convolutions.
 
     Args:
-        in_channels: Channels that come in.
-        channels: Channels of the 3 x 3 convolution; four times as many go out.
-        stride: Of the 3 x 3 convolution.
+        in_channels: Number of input channels.
+        channels: Number of channels of the 3 x 3 convolution, a quarter of the output channels.
+        stride: Stride of the 3 x 3 convolution.
     """
 
     expansion: ClassVar[int] = 4
@@ -63,7 +70,14 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, 4 * channels, H / stride, W / stride)."""
+        """Compute the block.
+
+        Args:
+            x: Input, (B, in_channels, H, W).
+
+        Returns:
+            The output, (B, 4 * channels, H / stride, W / stride).
+        """
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.relu(self.bn2(self.conv2(out)))
         out = self.bn3(self.conv3(out))
@@ -72,19 +86,19 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A stem, four stages of blocks, the mean over all pixels and a linear layer.
+    """A residual network: a stem, four stages of blocks, global average pooling, a linear layer.
 
     Args:
-        block: BasicBlock or Bottleneck.
-        depths: Blocks in each of the four stages.
-        classes: Numbers in the output.
-        in_channels: Channels of the image.
-        small: The form for images of 32 x 32, whose stem keeps the resolution.
+        block: Type of the blocks.
+        depths: Number of blocks in each of the four stages.
+        classes: Number of classes.
+        in_channels: Number of channels of the image.
+        small: Whether to use the variant for images of 32 x 32, whose stem keeps the resolution.
 
     Source:
-        K. He et al. (arXiv 1512.03385), table 1, but for the stride of a bottleneck, which is that
-        of its 3 x 3 convolution, as in torchvision; small as the code of DSXplore
-        (arXiv 2101.00745) has it.
+        K. He et al. (arXiv 1512.03385), table 1, except that the 3 x 3 convolution of a bottleneck
+        has the stride, as in torchvision; the small variant as in the code of DSXplore
+        (arXiv 2101.00745).
     """
 
     def __init__(
@@ -111,7 +125,14 @@ class ResNet(nn.Module):
         init_convolutions(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images (B, in_channels, H, W) as logits (B, classes)."""
+        """Classify images.
+
+        Args:
+            x: Batch of images, (B, in_channels, H, W).
+
+        Returns:
+            The logits, (B, classes).
+        """
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         logits: Tensor = self.fc(self.avgpool(x).flatten(1))
@@ -125,14 +146,14 @@ def _stage(
     channels: int,
     stride: int,
 ) -> nn.Module:
-    """Chain blocks; the first one changes resolution and channels."""
+    """Build a stage of blocks, of which the first one changes the resolution and the channels."""
     first = block(in_channels, channels, stride)
     others = [block(channels * block.expansion, channels, 1) for _ in range(depth - 1)]
     return nn.Sequential(first, *others)
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Bring what comes into a block to the shape of what goes out."""
+    """Build the shortcut of a block, which adapts the input to the shape of the output."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.Sequential(

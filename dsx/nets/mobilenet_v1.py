@@ -1,7 +1,7 @@
 """MobileNetV1: thirteen pairs of a depthwise and a pointwise convolution.
 
-Source: A. G. Howard et al. (arXiv 1704.04861), table 1; small, and with biases in the depthwise
-convolutions, as the code of DSXplore (arXiv 2101.00745) has it, whose names the layers bear.
+Source: A. G. Howard et al. (arXiv 1704.04861), table 1; the names of the layers, the small variant
+and the biases of depthwise convolutions as in the code of DSXplore (arXiv 2101.00745).
 """
 
 from torch import Tensor, nn
@@ -14,17 +14,17 @@ PAIRS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
     (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
-"""Channels that go out of a pair, and its stride."""
+"""Output channels and stride of each pair."""
 
 
 class Pair(nn.Module):
-    """A depthwise 3 x 3 convolution, then a pointwise one.
+    """A depthwise 3 x 3 convolution followed by a pointwise convolution.
 
     Args:
-        in_channels: Channels that come in.
-        channels: Channels that go out.
-        stride: Of the depthwise convolution.
-        depthwise_bias: Whether that has a bias.
+        in_channels: Number of input channels.
+        channels: Number of output channels.
+        stride: Stride of the depthwise convolution.
+        depthwise_bias: Whether the depthwise convolution has a bias.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, depthwise_bias: bool) -> None:
@@ -44,20 +44,27 @@ class Pair(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
+        """Compute the pair.
+
+        Args:
+            x: Input, (B, in_channels, H, W).
+
+        Returns:
+            The output, (B, channels, H / stride, W / stride).
+        """
         x = self.relu(self.bn1(self.conv1(x)))
         out: Tensor = self.relu(self.bn2(self.conv2(x)))
         return out
 
 
 class MobileNetV1(nn.Module):
-    """A stem, thirteen pairs, the mean over all pixels and a linear layer.
+    """MobileNetV1: a stem, thirteen pairs, global average pooling and a linear layer.
 
     Args:
-        classes: Numbers in the output.
-        in_channels: Channels of the image.
-        small: The form for images of 32 x 32, whose stem keeps the resolution.
-        depthwise_bias: Whether depthwise convolutions have a bias, as those of the published
+        classes: Number of classes.
+        in_channels: Number of channels of the image.
+        small: Whether to use the variant for images of 32 x 32, whose stem keeps the resolution.
+        depthwise_bias: Whether depthwise convolutions have a bias, as in the published
             sliding-channel networks.
     """
 
@@ -83,7 +90,14 @@ class MobileNetV1(nn.Module):
         init_linears(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images (B, in_channels, H, W) as logits (B, classes)."""
+        """Classify images.
+
+        Args:
+            x: Batch of images, (B, in_channels, H, W).
+
+        Returns:
+            The logits, (B, classes).
+        """
         x = self.layers(self.relu(self.bn1(self.conv1(x))))
         logits: Tensor = self.linear(self.avgpool(x).flatten(1))
         return logits

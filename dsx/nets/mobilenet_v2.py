@@ -1,4 +1,4 @@
-"""MobileNetV2: seventeen inverted residuals, thin between blocks and wide within.
+"""MobileNetV2: seventeen inverted residual blocks.
 
 Source: M. Sandler et al. (arXiv 1801.04381), table 2.
 """
@@ -15,18 +15,20 @@ STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
     (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
 )  # fmt: skip
-"""Expansion of a block, channels that go out, number of blocks, stride of the first one."""
-DROPPED = 0.2
+"""Expansion, output channels, number of blocks, and stride of the first block of each stage."""
+DROPOUT = 0.2
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel by itself, narrow; with a shortcut where shapes are equal.
+    """An inverted residual block: expansion, depthwise convolution and linear projection.
+
+    It has a shortcut if the input and the output have the same shape.
 
     Args:
-        in_channels: Channels that come in.
-        channels: Channels that go out.
-        stride: Of the depthwise convolution.
-        expansion: How many times wider the block is within.
+        in_channels: Number of input channels.
+        channels: Number of output channels.
+        stride: Stride of the depthwise convolution.
+        expansion: Factor by which the depthwise convolution has more channels than the input.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int, expansion: int) -> None:
@@ -41,29 +43,43 @@ class InvertedResidual(nn.Module):
         self.shortcut = stride == 1 and in_channels == channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
+        """Compute the block.
+
+        Args:
+            x: Input, (B, in_channels, H, W).
+
+        Returns:
+            The output, (B, channels, H / stride, W / stride).
+        """
         out: Tensor = self.conv(x)
         return x + out if self.shortcut else out
 
 
 class MobileNetV2(nn.Module):
-    """A stem, seventeen blocks, a wide 1 x 1 convolution, the mean of all pixels, a linear layer.
+    """MobileNetV2: a stem, seventeen blocks, a 1 x 1 convolution, pooling and a linear layer.
 
     Args:
-        classes: Numbers in the output.
-        in_channels: Channels of the image.
+        classes: Number of classes.
+        in_channels: Number of channels of the image.
     """
 
     def __init__(self, classes: int = 1000, in_channels: int = 3) -> None:
         super().__init__()
         self.features = nn.Sequential(*_features(in_channels))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(DROPPED), nn.Linear(LAST, classes))
+        self.classifier = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(LAST, classes))
         init_convolutions(self)
         init_linears(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images (B, in_channels, H, W) as logits (B, classes)."""
+        """Classify images.
+
+        Args:
+            x: Batch of images, (B, in_channels, H, W).
+
+        Returns:
+            The logits, (B, classes).
+        """
         logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
         return logits
 
@@ -72,8 +88,8 @@ def _features(in_channels: int) -> Iterator[nn.Module]:
     yield _unit(in_channels, STEM, 3, 2)
     width = STEM
     for expansion, channels, depth, stride in STAGES:
-        for place in range(depth):
-            yield InvertedResidual(width, channels, stride if place == 0 else 1, expansion)
+        for index in range(depth):
+            yield InvertedResidual(width, channels, stride if index == 0 else 1, expansion)
             width = channels
     yield _unit(width, LAST, 1)
 
@@ -81,7 +97,7 @@ def _features(in_channels: int) -> Iterator[nn.Module]:
 def _unit(
     in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Module:
-    """Build a convolution with its BN and its activation."""
+    """Build a convolution with a BN and an activation."""
     return nn.Sequential(
         nn.Conv2d(
             in_channels,

@@ -1,4 +1,4 @@
-"""Small CNN: three residual stages for small grey images, such as the 8 x 8 digits."""
+"""Small CNN: three residual stages for small greyscale images, such as the 8 x 8 digits."""
 
 from torch import Tensor, nn
 
@@ -6,12 +6,12 @@ from dsx.nets._base import Net
 
 
 class Stage(nn.Module):
-    """Two 3 x 3 convolutions with a shortcut around the second.
+    """Two 3 x 3 convolutions with a shortcut around the second one.
 
     Args:
-        in_channels: Channels that come in.
-        channels: Channels that go out.
-        stride: Of the first convolution.
+        in_channels: Number of input channels.
+        channels: Number of output channels.
+        stride: Stride of the first convolution.
     """
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
@@ -23,19 +23,26 @@ class Stage(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, channels, H / stride, W / stride)."""
+        """Compute the stage.
+
+        Args:
+            x: Input, (B, in_channels, H, W).
+
+        Returns:
+            The output, (B, channels, H / stride, W / stride).
+        """
         x = self.relu(self.bn1(self.conv1(x)))
         out: Tensor = self.relu(x + self.bn2(self.conv2(x)))
         return out
 
 
 class SmallCnn(nn.Module):
-    """A stem and three stages of width w, 2w, 4w at full, half and quarter resolution.
+    """A network of a stem and three stages of width w, 2w, 4w at full, half, quarter resolution.
 
     Args:
-        width: w, the channels of the stem and the first stage.
-        in_channels: Channels of the image.
-        classes: Numbers in the output.
+        width: Number of channels of the stem and the first stage, w.
+        in_channels: Number of channels of the image.
+        classes: Number of classes.
     """
 
     def __init__(self, width: int = 32, in_channels: int = 1, classes: int = 10) -> None:
@@ -52,7 +59,14 @@ class SmallCnn(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images (B, in_channels, H, W) as logits (B, classes)."""
+        """Classify images.
+
+        Args:
+            x: Batch of images, (B, in_channels, H, W).
+
+        Returns:
+            The logits, (B, classes).
+        """
         logits: Tensor = self.head(self.pool(self.stages(self.stem(x))).flatten(1))
         return logits
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dsx.analysis import Front
-from dsx.errors import DsxError, unknown, unwritable_in_one_line
+from dsx.errors import DsxError, parameter, unknown, unwritable_in_one_line
 from dsx.files import check_replaceable, files, is_signed_file, signed, write_own
 from dsx.report.front.view import axes
 from dsx.store.studies import ProxyReport
@@ -25,7 +25,7 @@ def check_plot(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DsxError(f"{path}: {unknown('plot format', path.suffix, SUFFIXES)}")
-    with unwritable_in_one_line("--plot", path):
+    with unwritable_in_one_line(parameter("plot"), path):
         files.check_writable(path.parent)
         check_replaceable(path, is_signed_file)
 
@@ -87,7 +87,7 @@ def plot_proxies(report: ProxyReport, path: str | Path) -> None:
 def _write(path: Path, renderers: Mapping[str, Callable[[], bytes]]) -> None:
     check_plot(path)
     content = signed(renderers[path.suffix.lower()]())
-    with unwritable_in_one_line("--plot", path):
+    with unwritable_in_one_line(parameter("plot"), path):
         write_own(path, content, is_signed_file)
 
 

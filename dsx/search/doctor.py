@@ -10,10 +10,15 @@ import torch
 import dsx
 from dsx.errors import StorageError
 from dsx.measure import Device, this_device
-from dsx.measure.machine import absent_nvml, absent_rapl, missing_nvml, throttle_events
-from dsx.measure.timing import Quiet, look_for_noise
+from dsx.measure.machine import (
+    throttle_events,
+    unsupported_cpu_energy,
+    unsupported_gpu_energy,
+    unsupported_nvml,
+)
+from dsx.measure.timing import NoiseCheck, check_noise
 from dsx.space import shipped_spaces
-from dsx.store.database import open_database, parse_url, shown
+from dsx.store.database import display_url, open_database, parse_url
 from dsx.store.measurements import Agreement, MachineReferenceTimes, load_agreement
 from dsx.store.studies import list_studies
 
@@ -42,7 +47,7 @@ class Examined:
 
     findings: Mapping[str, str]
     device: Device
-    quiet: Quiet
+    quiet: NoiseCheck
     repeated: Agreement | None
 
 
@@ -62,7 +67,7 @@ def examine(storage: str, calibrate: bool = False) -> Examined:
     forgotten = reference_times.reset() if calibrate else {}
     # A search that runs may add its own to those of the machine meanwhile.
     taken: dict[str, float] = {}
-    found = look_for_noise(taken if calibrate else reference_times)
+    found = check_noise(taken if calibrate else reference_times)
     reference_times.update(taken)
     database, repeated = _database(storage, device)
     findings = {
@@ -111,13 +116,15 @@ def _cores(device: Device) -> str:
 
 
 def _energy() -> str:
-    absent = {"processor (RAPL)": absent_rapl(), "GPU (NVML)": absent_nvml()}
-    there = [meter for meter, problem in absent.items() if not problem]
-    return ", ".join(there) or absent_rapl()
+    no_rapl, no_nvml = unsupported_cpu_energy(), unsupported_gpu_energy()
+    if no_rapl is not None and no_nvml is not None:
+        return no_rapl.reason
+    counters = {"processor (RAPL)": no_rapl, "GPU (NVML)": no_nvml}
+    return ", ".join(name for name, problem in counters.items() if problem is None)
 
 
 def _throttling() -> str:
-    told = {"processor": throttle_events() is not None, "GPU": not missing_nvml()}
+    told = {"processor": throttle_events() is not None, "GPU": unsupported_nvml() is None}
     there = " and ".join(of for of, known in told.items() if known)
     return f"noticed on the {there}" if there else "not told by this system"
 
@@ -131,11 +138,11 @@ def _calibrated(before: Mapping[str, float], now: Mapping[str, float]) -> dict[s
     return {"reference": f"taken anew: {milliseconds:.3f} ms ({was}){beside}"}
 
 
-def _quietness(found: Quiet, device: Device) -> dict[str, str]:
+def _quietness(found: NoiseCheck, device: Device) -> dict[str, str]:
     others = found.load.machine.others
     told = "unknown" if others is None else f"{others:g} cores"
     return {
-        "quiet": "yes" if found.enough else "no: latencies taken now will be marked, or wide",
+        "quiet": "yes" if found.is_stable else "no: latencies taken now will be marked, or wide",
         "others": f"{told} at work for other processes",
         "reference_workload": f"{found.reference_ms:.3f} ms, {found.drift:.2f} of its reference; spread "
         f"{found.block_spread:.1%} from block to block, {found.reading_spread:.1%} from reading "
@@ -150,7 +157,7 @@ def _package(package: str, use: str) -> str:
 
 
 def _database(storage: str, device: Device) -> tuple[str, Agreement | None]:
-    url = shown(parse_url(storage))
+    url = display_url(parse_url(storage))
     try:
         engine = open_database(storage, create=False)
     except StorageError as error:

@@ -2,33 +2,26 @@
 
 import logging
 import math
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from dsx.activity import Event, Kind, OnStatus
 from dsx.analysis import TrialState, to_json
 from dsx.errors import (
     CheckpointError,
-    DsxError,
     TrialFailed,
     WorkFailed,
-    out_of_memory,
     printable,
 )
 from dsx.measure import Candidate, Measurement, Metric, Provenance
 from dsx.measure.metrics import Stage
 from dsx.search.candidates import Candidates
+from dsx.search.failures import failing_as_trial, in_one_line, traceback_of
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan
-from dsx.space import Design, SearchSpace
-from dsx.store.database import SQLAlchemyError
+from dsx.space import Design
 from dsx.store.studies import Outcome, Study
 
 _LOG = logging.getLogger(__name__)
-
-LONGEST_TRACEBACK = 20_000
-"""Characters of a traceback that are stored."""
 
 
 class Evaluator:
@@ -69,13 +62,13 @@ class Evaluator:
     def _evaluate(self, design: Design) -> Outcome:
         outcome = Outcome(state=TrialState.COMPLETE)
         try:
-            self._measure(design, outcome)
-        # What the network of one candidate, the user's code among it, does wrong with its input or
-        # the memory at hand. Anything else is our own mistake and goes up.
-        except (TrialFailed, *_EXPECTED) as error:
+            with failing_as_trial(self.plan.space):
+                self._measure(design, outcome)
+        # A bug in dsx is not a failure of the design, and propagates.
+        except TrialFailed as error:
             outcome.state = TrialState.FAILED
             outcome.reason = printable(in_one_line(error))
-            outcome.traceback = _traceback(error)
+            outcome.traceback = traceback_of(error)
             _LOG.info("design %s failed: %s", design.id, outcome.reason, exc_info=error)
         # Where it was interrupted instead, it is gone on with from there.
         self.weights.drop_checkpoint(design.id)
@@ -89,8 +82,7 @@ class Evaluator:
         stages = self.plan.stages(design)
         if design.learned and not self._worthwhile(candidate, outcome):
             return
-        with failing_as_trial(candidate.space):
-            anew = design.learned and self._anew(candidate)
+        anew = design.learned and self._anew(candidate)
         for stage, names in stages:
             for name in names:
                 outcome.values[name] = self._reading(candidate, name, anew).value
@@ -229,32 +221,6 @@ def read_metrics(
     yield from zip(candidates, readings, strict=True)
 
 
-_EXPECTED = (RuntimeError, ValueError, MemoryError)
-"""Errors of a network, or of torch about its input or the memory, also without code of a user."""
-
-
-@contextmanager
-def failing_as_trial(space: SearchSpace) -> Iterator[None]:
-    """Report errors of a network, and any errors of code that is not part of dsx, in one line.
-
-    Args:
-        space: Search space of the network.
-
-    Raises:
-        TrialFailed: In place of such an error.
-    """
-    try:
-        yield
-    except (DsxError, SQLAlchemyError):
-        raise
-    except (Exception, SystemExit) as error:
-        # With a network, metric, data set, backend or kernel shape that is not dsx's, any error is
-        # about that.
-        if not isinstance(error, _EXPECTED) and not space.imports:
-            raise
-        raise TrialFailed(in_one_line(error)) from error
-
-
 def check_reading(name: str, reading: object) -> None:
     """Check that a metric has returned a measurement that can be stored.
 
@@ -280,26 +246,6 @@ def check_reading(name: str, reading: object) -> None:
         to_json(reading.provenance)
     except ValueError as error:
         raise TrialFailed(f"{name}: {error}") from error
-
-
-def _traceback(error: BaseException) -> str:
-    """Write the traceback of an error; of a very long one the end, where the cause is."""
-    # A `TrialFailed` only repeats the error behind it in one line.
-    origin = error.__cause__ if isinstance(error, TrialFailed) else None
-    lines = "".join(traceback.format_exception(origin or error))
-    # A database stores neither half a surrogate pair nor, in PostgreSQL, a NUL.
-    text = lines.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-    return text if len(text) <= LONGEST_TRACEBACK else f"...\n{text[-LONGEST_TRACEBACK:]}"
-
-
-def in_one_line(error: BaseException) -> str:
-    """Give an error's message; its type too, where that says more."""
-    words = " ".join(str(error).split())
-    if measurements := out_of_memory(error):
-        return measurements
-    if isinstance(error, DsxError | RuntimeError | ValueError) and words:
-        return words
-    return f"{type(error).__name__}: {words}".rstrip(": ")
 
 
 KINDS: Mapping[Stage, Kind] = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dsx.activity import End, Event, Kind, subject
 from dsx.analysis import Entry, Front, TrialState, chance_notes
-from dsx.errors import DsxError, WorkFailed
+from dsx.errors import DsxError, WorkFailed, parameter
 from dsx.measure import this_device
-from dsx.measure.machine import load_since, look_at_load
+from dsx.measure.machine import load_since, read_counters
 from dsx.measure.metrics.flops import space_notes
 from dsx.plain import plain
 from dsx.process import torch_threads
@@ -135,7 +135,8 @@ def search(
     _check(study, trials, seed)
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     name = loaded.name if study is None else study
-    check_study_name(name, " (the name of the space; choose another with --study NAME)")
+    advice = f"choose another: {parameter('study', 'NAME')}"
+    check_study_name(name, f" (the name of the space; {advice})")
     engine = open_database(storage, True, storage_timeout, adopt)
     measurements = MeasurementStore(engine, this_device())
     end = None if timeout is None else time.monotonic() + timeout
@@ -159,9 +160,9 @@ def _check(study: str | None, trials: int, seed: int) -> None:
     if study is not None:
         check_study_name(study)
     if not 1 <= trials <= MAX_TRIALS:
-        raise DsxError(f"--trials: {trials} (allowed: 1 to {MAX_TRIALS})")
+        raise DsxError(f"{parameter('trials')}: {trials} (allowed: 1 to {MAX_TRIALS})")
     if not 0 <= seed <= MAX_SEED:
-        raise DsxError(f"--seed: {seed} (allowed: 0 to {MAX_SEED})")
+        raise DsxError(f"{parameter('seed')}: {seed} (allowed: 0 to {MAX_SEED})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +324,7 @@ class _Run:
         if not found:
             return
         self._report(Event(kind=Kind.CHECKING_NOISE))
-        before = look_at_load()
+        before = read_counters()
         time.sleep(self.settings.final_timing.quiet_seconds)
         if load_since(before).noisy:
             return

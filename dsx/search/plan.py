@@ -1,15 +1,16 @@
 """Plan: which metrics a study measures, in which order, and what bounds them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from dsx.conv import Cost
-from dsx.errors import DsxError, raise_out_of_memory, with_type
+from dsx.errors import DsxError, Unsupported, raise_out_of_memory, with_type
 from dsx.lookup import find, names
 from dsx.measure import Metric, training_facts
-from dsx.measure.backends import refusal
+from dsx.measure.backends import unsupported
 from dsx.measure.metrics import STAGES, Stage, in_order
 from dsx.plain import plain
 from dsx.space import Design, SearchSpace
@@ -105,21 +106,25 @@ def find_metrics(space: SearchSpace) -> dict[str, Metric]:
         SpaceError: If a metric is unknown, cannot be had on this machine, or needs weights that
             the space does not give; if the backend cannot run what the space says on this machine.
     """
-    if refused := refusal(space.file.measure):
-        key, problem = refused
-        raise space.source.error(("measure", key), problem)
+    if problem := unsupported(space.file.measure):
+        raise space.source.error(("measure", problem.key), problem.reason)
     wanted = {}
     named = [("objectives", name) for name in space.file.objectives]
     named += [("constraints", name) for name in space.file.constraints]
     for key, name in named:
         try:
             wanted[name] = find(Metric, name)
+            reason = unsupported_metric(name, wanted[name], space)
         except DsxError as error:
             raise space.source.error((key, name), str(error)) from error
-        if problem := wanted[name].lacks(space) or wanted[name].absent(space):
-            raise space.source.error((key, name), problem)
+        if reason is not None:
+            raise space.source.error((key, name), reason.reason)
     known = {name: find(Metric, name) for name in names(Metric)}
-    always = {name: m for name, m in known.items() if m.always and not m.lacks(space)}
+    always = {
+        name: metric
+        for name, metric in known.items()
+        if metric.always and unsupported_metric(name, metric, space) is None
+    }
     return in_order(always | wanted)
 
 
@@ -207,18 +212,47 @@ def plan_metrics(
     )
 
 
+def unsupported_metric(name: str, metric: Metric, space: SearchSpace) -> Unsupported | None:
+    """Check whether a metric can be measured for a space on this machine.
+
+    Args:
+        name: Name or import path of the metric.
+        metric: The metric.
+        space: The space.
+
+    Returns:
+        The reason why it cannot, as the rest of a sentence that begins with the metric's name;
+        None if it can.
+
+    Raises:
+        DsxError: If the check of a metric from outside dsx fails, or returns something else.
+    """
+    with _user_metric(name, "unsupported()"):
+        found = metric.unsupported(space)
+    if found is not None and not isinstance(found, Unsupported):
+        kind = type(found).__name__
+        raise DsxError(f"{name}: unsupported() returns a {kind}, not an Unsupported or None")
+    return found
+
+
 def _protocol(name: str, metric: Metric, space: SearchSpace) -> Mapping[str, Any]:
-    """Ask a metric for its protocol."""
-    try:
+    """Return the protocol of a metric."""
+    with _user_metric(name, "protocol()"):
         return metric.protocol(space)
+
+
+@contextmanager
+def _user_metric(name: str, function: str) -> Iterator[None]:
+    """Blame an error on a metric from outside dsx; errors of dsx's own metrics are bugs."""
+    try:
+        yield
     except DsxError:
         raise
     except (Exception, SystemExit) as error:
-        # Any error of a metric from outside dsx is about that metric.
         if ":" not in name:
             raise
         raise_out_of_memory(error)
-        raise DsxError(f"the protocol of {name} cannot be read: {with_type(error)}") from error
+        raise DsxError(f"{name}: {function} fails: {with_type(error)}") from error
 
 
 def _shaping(space: SearchSpace) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from dsx.errors import CheckpointError, TrialFailed
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates
 from dsx.search.design.selection import design_of, permitted, study_space
-from dsx.search.evaluator import in_one_line, read_metric, share_reading
+from dsx.search.evaluator import read_metric, share_reading
+from dsx.search.failures import failing_as_trial, in_one_line
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, make_plan, plan_metrics
 from dsx.search.remeasure import IN_TURN, distinct, flagged_designs, network_of, remeasure, to_time
@@ -279,14 +280,16 @@ class _Refining:
         plan, seed = self._fresh(design)
         self._report(Event(kind=Kind.TRAINING, design=design.id, seed=seed))
         try:
-            self._read_trained(design, plan)
+            with failing_as_trial(plan.space):
+                self._read_trained(design, plan)
         except CheckpointError as error:
             # It is not needed: the training can start again.
             _LOG.warning("%s %s; the training starts again", error.path, error.problem)
             self.study.weights.renew_checkpoint(design.id, plan.training)
             return
-        # What this training does wrong is no reason to give up the others.
-        except (TrialFailed, RuntimeError, ValueError, MemoryError) as error:
+        # The other designs can still be trained.
+        except TrialFailed as error:
+            _LOG.info("the training of design %s failed", design.id, exc_info=error)
             self.failed[design.id] = f"seed {seed}: {in_one_line(error)}"
         self.study.weights.drop_checkpoint(design.id, plan.training)
         self.done["training"] += 1

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from dsx.errors import StorageError
+from dsx.errors import StorageError, parameter
 from dsx.search.plan import Plan
 from dsx.search.sampling.study import exists, forget
 from dsx.space.yaml import read_source
@@ -58,8 +58,8 @@ def create_or_resume(
         delete_study(engine, name)
     elif not has_trials(measurements.engine, name) and exists(measurements.engine, name):
         raise StorageError(
-            f"--study: the database has an Optuna study '{name}' that dsx did not create (choose "
-            "another name with --study NAME)"
+            f"the database has an Optuna study '{name}' that dsx did not create (choose another "
+            f"name: {parameter('study', 'NAME')})"
         )
     baseline = plan.space.baseline
     measurements.add_design(baseline, baseline.description(plan.space.analysis))
@@ -113,7 +113,7 @@ def check_resumable(
             with other protocols.
     """
     space = plan.space
-    new_study = "begin another study with --study NAME"
+    new_study = f"begin another study: {parameter('study', 'NAME')}"
     difference = _differs(begun, plan)
     if difference:
         raise StorageError(
@@ -126,7 +126,8 @@ def check_resumable(
         )
         raise StorageError(
             f"study '{begun.name}' was begun on another device, and their numbers do not mix: "
-            f"{difference} ({new_study}, or mix them all the same: --mix-devices)"
+            f"{difference} ({new_study}, or mix them all the same: "
+            f"{parameter('mix_devices', True)})"
         )
     for name, protocol in plan.protocols.items():
         facts = begun.metrics.get(name, {})

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
-from dsx.conv.graph import normed, swap
+from dsx.conv.graph import convs_before_norms, swap
 from dsx.conv.sparsity import disagreement
 from dsx.errors import SpecError, unknown
-from dsx.space.network.exclusions import Holders, count_holders, obstacle
+from dsx.space.network.exclusions import Holders, count_holders, irreplaceable
 from dsx.space.network.network import copy_network
 
 
@@ -43,7 +43,7 @@ def redesign(
     }
     open_scale = any(spec.binary_basis and spec.scale is None for spec in specs.values())
     # Signs alone cannot represent the magnitude of a trained weight, even if a batch norm follows.
-    scaleless = normed(network) if open_scale and not keep_weights else set()
+    scaleless = convs_before_norms(network) if open_scale and not keep_weights else set()
     replacements: dict[nn.Module, nn.Module] = {}
     canonical: dict[nn.Module, tuple[str, ConvSpec]] = {}
     for name, spec in specs.items():
@@ -51,8 +51,8 @@ def redesign(
             raise SpecError(unknown("slot", name, convs))
         conv = convs[name]
         try:
-            if not spec.keeps and (reason := disagreement(conv)):
-                raise SpecError(reason)
+            if not spec.keeps and (problem := disagreement(conv)):
+                raise SpecError(problem.reason)
             at = spec.at(conv).scaled(conv not in scaleless)
             other, earlier = canonical.setdefault(conv, (name, at))
             if earlier != at:
@@ -68,8 +68,7 @@ def redesign(
 
 
 def _replacement(conv: nn.Conv2d, spec: ConvSpec, held: Holders, keep_weights: bool) -> nn.Module:
-    reason = obstacle(conv, held)
-    if reason:
-        raise SpecError(reason)
+    if problem := irreplaceable(conv, held):
+        raise SpecError(problem.reason)
     new = from_conv2d(conv, spec) if keep_weights else build(spec, conv)
     return new.train(conv.training)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from dsx.conv import set_mode
-from dsx.errors import DsxError
+from dsx.errors import DsxError, parameter
 from dsx.space.network.model import check_single_image
 from dsx.space.space import SearchSpace
 from dsx.space.yaml.schema import Measure
@@ -30,6 +30,6 @@ def remeasured(space: SearchSpace, **settings: Any) -> SearchSpace:
         try:
             check_single_image(network, space.data.image_shape)
         except DsxError as error:
-            raise DsxError(f"--batch: 1: {error}") from error
+            raise DsxError(f"{parameter('batch')}: 1: {error}") from error
     file = space.file.model_copy(update={"measure": measure})
     return dataclasses.replace(space, file=file)

@@ -1,4 +1,4 @@
-"""Training: one loop for every candidate, from any moment on."""
+"""Training: one loop for all candidates, which can be resumed after any step."""
 
 from dsx.train.checkpoint import is_checkpoint
 from dsx.train.loop import Report, train

@@ -1,7 +1,7 @@
-"""Training images changed at random: whole batches at once, on the device they are on.
+"""Random augmentation of training images, for whole batches on their device.
 
-Images are normalised, so that 0 is the mean. All random numbers are torch's own, which the training
-has seeded; nothing is drawn for what is switched off.
+Images are normalised, so that 0 is the mean. Random numbers come from the generators of torch,
+which the training seeds; augmentations that are disabled draw none.
 """
 
 import torch
@@ -11,19 +11,19 @@ from torch.nn import functional as F
 from dsx.space.yaml import Augment
 
 Targets = list[tuple[Tensor, Tensor | float]]
-"""Labels (B,) with their shares, which sum to one."""
+"""Labels (B,) with their weights, which sum to 1."""
 
 
 def augment(images: Tensor, labels: Tensor, settings: Augment) -> tuple[Tensor, Targets]:
-    """Change a batch as the settings say.
+    """Augment a batch.
 
     Args:
-        images: (B, C, H, W), normalised.
-        labels: (B,) int64.
-        settings: What to do, in this order: crop, flip, cutout, mixup.
+        images: Batch of normalised images, (B, C, H, W).
+        labels: Labels, (B,) int64.
+        settings: Augmentations to apply, in the order crop, flip, cutout, mixup.
 
     Returns:
-        Images (B, C, H, W), and what they show.
+        The augmented images, (B, C, H, W), and their labels with weights.
     """
     if settings.crop:
         images = crop(images, settings.crop)
@@ -37,14 +37,14 @@ def augment(images: Tensor, labels: Tensor, settings: Augment) -> tuple[Tensor, 
 
 
 def crop(images: Tensor, pad: int) -> Tensor:
-    """Shift each image by up to `pad` pixels both ways; what comes in from outside is 0.
+    """Crop each image at random from the image padded with zeros.
 
     Args:
-        images: (B, C, H, W).
-        pad: Pixels around the image from which the new one is cut.
+        images: Batch of images, (B, C, H, W).
+        pad: Padding on each side in pixels.
 
     Returns:
-        (B, C, H, W).
+        The cropped images, (B, C, H, W).
     """
     batch, _, rows, columns = images.shape
     padded = F.pad(images, (pad, pad, pad, pad))
@@ -54,27 +54,28 @@ def crop(images: Tensor, pad: int) -> Tensor:
 
 
 def flip(images: Tensor) -> Tensor:
-    """Mirror each image, left to right, with probability 1/2.
+    """Flip each image horizontally with probability 1/2.
 
     Args:
-        images: (B, C, H, W).
+        images: Batch of images, (B, C, H, W).
 
     Returns:
-        (B, C, H, W).
+        The flipped images, (B, C, H, W).
     """
     mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
 
 
 def cutout(images: Tensor, size: int) -> Tensor:
-    """Set a square to 0 in each image; any pixel can be its middle, so that it may be cut.
+    """Set a random square to 0 in each image.
 
     Args:
-        images: (B, C, H, W).
-        size: Pixels of a side.
+        images: Batch of images, (B, C, H, W).
+        size: Side of the square in pixels. Its centre can be any pixel, so that the square may
+            extend beyond the image.
 
     Returns:
-        (B, C, H, W).
+        The masked images, (B, C, H, W).
 
     Source:
         T. DeVries and G. W. Taylor, Cutout (arXiv 1708.04552).
@@ -83,30 +84,30 @@ def cutout(images: Tensor, size: int) -> Tensor:
     for dim in (2, 3):
         shape = [1, 1, 1, 1]
         shape[dim] = images.shape[dim]
-        place = torch.arange(images.shape[dim], device=images.device).reshape(shape)
-        middle = torch.randint(images.shape[dim], (len(images), 1, 1, 1), device=images.device)
-        first = middle - size // 2
-        covered = covered & (place >= first) & (place < first + size)
+        position = torch.arange(images.shape[dim], device=images.device).reshape(shape)
+        centre = torch.randint(images.shape[dim], (len(images), 1, 1, 1), device=images.device)
+        first = centre - size // 2
+        covered = covered & (position >= first) & (position < first + size)
     return images.masked_fill(covered, 0.0)
 
 
 def mixup(images: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, Targets]:
-    """Mix each image with another one of the batch, all in the same proportion.
+    """Mix each image with another one of the batch, all with the same weight.
 
     Args:
-        images: (B, C, H, W).
-        labels: (B,).
-        alpha: The proportion is drawn from Beta(alpha, alpha).
+        images: Batch of images, (B, C, H, W).
+        labels: Labels, (B,).
+        alpha: Parameter of the distribution Beta(alpha, alpha) of the weight.
 
     Returns:
-        Images (B, C, H, W), and the labels of both with their shares.
+        The mixed images, (B, C, H, W), and the labels of both images with their weights.
 
     Source:
-        H. Zhang et al., mixup (arXiv 1710.09412); one proportion a batch, as in their code.
+        H. Zhang et al., mixup (arXiv 1710.09412); one weight per batch, as in their code.
     """
-    share = torch.distributions.Beta(*images.new_tensor([alpha, alpha])).sample()
+    weight = torch.distributions.Beta(*images.new_tensor([alpha, alpha])).sample()
     other = torch.randperm(len(images), device=images.device)
-    return torch.lerp(images[other], images, share), [
-        (labels, share),
-        (labels[other], 1 - share),
+    return torch.lerp(images[other], images, weight), [
+        (labels, weight),
+        (labels[other], 1 - weight),
     ]

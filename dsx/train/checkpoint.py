@@ -1,4 +1,4 @@
-"""A training on disk: written whole or not at all, and taken up by the same training only."""
+"""Checkpoints of a training, written atomically, from which only the same training can resume."""
 
 from collections.abc import Mapping
 from itertools import zip_longest
@@ -13,69 +13,69 @@ from dsx.files import make_folder, open_regular, writing
 
 VERSION = 1
 State = Mapping[str, Any]
-"""Plain values and tensors. `about` says what training it is, `ended` whether it is at its end."""
+"""Plain values and tensors; `about` identifies the training, `ended` states whether it is over."""
 
 
 def write(path: Path, state: State) -> None:
-    """Write a checkpoint in place of an earlier one; at no moment there is half of one.
+    """Write a checkpoint atomically, and replace an earlier one.
 
     Args:
-        path: The file.
-        state: Of the training.
+        path: Path of the checkpoint.
+        state: State of the training.
 
     Raises:
-        WorkFailed: If it cannot be written.
+        WorkFailed: If the checkpoint cannot be written.
     """
     try:
         make_folder(path.parent)
-        # `read` has refused whatever dsx did not write.
+        # `read` has raised an error for any file that dsx did not write.
         with writing(path, replace=True) as partial, partial.open("wb") as file:
             torch.save({"version": VERSION, **state}, file)
-    # Torch's own writer fails with a RuntimeError where a file cannot grow.
+    # The writer of torch raises a RuntimeError if the disk is full.
     except (OSError, RuntimeError) as error:
         reason = str(error) if isinstance(error, OSError) else "is the disk full?"
         raise WorkFailed(f"{path} cannot be written: {reason}") from error
 
 
 def read(path: Path, about: Mapping[str, Any]) -> State | None:
-    """Read a checkpoint, without running any code that it might hold.
+    """Read a checkpoint without running any code that it may contain.
 
     Args:
-        path: The file.
-        about: The training that wants to go on.
+        path: Path of the checkpoint.
+        about: Description of the training to resume.
 
     Returns:
-        The state; None if there is no file.
+        The state; None if the file does not exist.
 
     Raises:
-        CheckpointError: If the file is damaged, or of another training than this one or a shorter
-            one that has ended.
+        CheckpointError: If the file is damaged, or belongs neither to this training nor to one
+            that differs only in having ended after fewer epochs.
     """
     try:
         with open_regular(path) as file:
             state = _state(file)
     except OSError as error:
-        # A link is a file of somebody, also where it leads nowhere.
+        # A broken link is an error, too, because it is not a missing checkpoint of dsx.
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return None
         raise CheckpointError(path, f"cannot be read: {error.strerror}") from error
     except BadZipFile as error:
-        problem = "is damaged, or no checkpoint of a training by this version of dsx"
+        problem = "is damaged or not a checkpoint of this version of dsx"
         raise CheckpointError(path, problem) from error
     problem = _difference(state, about)
     if problem:
-        raise CheckpointError(path, f"is of another training: {problem}")
+        raise CheckpointError(path, f"belongs to another training: {problem}")
     return state
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Check whether a file is an undamaged checkpoint, of whichever training.
+    """Check whether a file is an undamaged checkpoint of any training.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Returns:
-        Whether this version of dsx has written it.
+        Whether the file is a checkpoint of this version of dsx.
 
     Raises:
         OSError: If the file cannot be opened or is not a regular file.
@@ -89,10 +89,10 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def _state(file: BinaryIO) -> State:
-    """Load a checkpoint that is open; raises BadZipFile if it is none."""
+    """Load an open checkpoint; raises BadZipFile if it is damaged or not a checkpoint."""
     try:
         with ZipFile(file) as content:
-            # Torch does not verify the checksums itself.
+            # torch does not verify the checksums.
             if content.testzip() is not None:
                 raise BadZipFile
         file.seek(0)
@@ -101,7 +101,7 @@ def _state(file: BinaryIO) -> State:
         if state["version"] != VERSION or not isinstance(about["train"], dict):
             raise BadZipFile
         _ = state["ended"]
-    # The content of a damaged file can lead to any error: an offset in it to an OSError.
+    # Reading a damaged file can raise any exception, such as an OSError for a wrong offset.
     except Exception as error:
         raise_out_of_memory(error)
         raise BadZipFile from error
@@ -109,20 +109,21 @@ def _state(file: BinaryIO) -> State:
 
 
 def _difference(state: State, about: Mapping[str, Any]) -> str:
-    """Say what is different first, or nothing."""
-    there, here = dict(state["about"]), dict(about)
-    old, new = there.pop("train"), here.pop("train")
+    """Describe the first difference between two trainings; empty if there is none."""
+    stored, current = dict(state["about"]), dict(about)
+    old, new = stored.pop("train"), current.pop("train")
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key) and not (key == "epochs" and _continues(state, old, new)):
-            return f"train.{key}: {old.get(key)} there, {new.get(key)} here"
-    for key in here:
-        for one, other in zip_longest(str(there.get(key)).split("\n"), str(here[key]).split("\n")):
+            return f"train.{key}: {old.get(key)} in the checkpoint, {new.get(key)} here"
+    for key in current:
+        lines = str(stored.get(key)).split("\n"), str(current[key]).split("\n")
+        for one, other in zip_longest(*lines):
             if one != other:
-                was, is_now = ((line or "nothing").strip() for line in (one, other))
-                return f"{key}: {was} there, {is_now} here"
+                before, now = ((line or "nothing").strip() for line in (one, other))
+                return f"{key}: {before} in the checkpoint, {now} here"
     return ""
 
 
 def _continues(state: State, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Say whether one training can go on where a shorter one has ended."""
+    """Check whether a training can continue a shorter one that has ended."""
     return bool(state["ended"]) and old["epochs"] < new["epochs"]

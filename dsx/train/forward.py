@@ -1,4 +1,4 @@
-"""A network's loss, computed as the settings say: precision, memory layout, compiled or not."""
+"""The forward pass and the loss of a network in a given precision and memory layout."""
 
 import os
 import shutil
@@ -16,15 +16,15 @@ from dsx.train.precision import chosen_precision, narrow_in_float32
 
 
 class Forward:
-    """Computes the loss of a batch, or of a part of one.
+    """The computation of the loss of a batch, or of a part of one.
 
     Args:
-        network: The network; its parameters stay as they are and where they are.
-        settings: Of the training.
-        device: Where the network is.
+        network: Network to train; its parameters are neither converted nor moved.
+        settings: Settings of the training.
+        device: Device of the network.
 
     Raises:
-        DsxError: If the network is to be compiled and there is no compiler.
+        DsxError: If the network is to be compiled and no compiler is available.
     """
 
     def __init__(self, network: nn.Module, settings: Train, device: torch.device) -> None:
@@ -36,26 +36,34 @@ class Forward:
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """Make the network ready for this; afterwards it is as before."""
+        """Prepare the network for the forward passes within the context."""
         if self.reduced and self.device == "cpu":
             with narrow_in_float32(self.plain):
                 yield
         else:
             yield
 
-    def laid_out(self, images: Tensor) -> Tensor:
-        """Put images (B, C, H, W) into the memory layout of the settings."""
+    def to_memory_layout(self, images: Tensor) -> Tensor:
+        """Convert images to the memory layout of the settings.
+
+        Args:
+            images: Batch of images, (B, C, H, W).
+
+        Returns:
+            The images in the memory layout of the settings.
+        """
         if not self.settings.channels_last:
             return images
-        # Written anew: one channel lies in either layout, and torch would take it for the other.
+        # Always copied, because images with one channel have both layouts, and torch would not
+        # treat them as channels_last.
         return torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
 
     def loss(self, images: Tensor, targets: Targets) -> Tensor:
-        """Give the mean loss of images.
+        """Compute the mean loss of images.
 
         Args:
-            images: (B, C, H, W).
-            targets: What they show.
+            images: Batch of images, (B, C, H, W).
+            targets: Labels of the images with their weights.
 
         Returns:
             The cross entropy, ().
@@ -66,28 +74,28 @@ class Forward:
             logits = logits.float()
         smoothing = self.settings.label_smoothing
         losses = [
-            share * F.cross_entropy(logits, labels, label_smoothing=smoothing)
-            for labels, share in targets
+            weight * F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            for labels, weight in targets
         ]
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
 
 def compiled(network: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Compile a network; the parameters are shared.
+    """Compile a network, with shared parameters.
 
     Args:
-        network: The network.
-        device: Where it is.
+        network: Network to compile.
+        device: Device of the network.
 
     Returns:
-        What gives its output.
+        The compiled network.
 
     Raises:
-        DsxError: If there is no C++ compiler.
+        DsxError: If no C++ compiler is available.
     """
-    named = os.environ.get("CXX", "g++")
-    if device.type == "cpu" and shutil.which(named) is None:
-        raise DsxError(f"train.compile: needs a C++ compiler, and there is no {named}")
-    # Torch keeps but a few compiled versions of a forward, and each candidate is another network.
+    compiler = os.environ.get("CXX", "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise DsxError(f"train.compile: requires a C++ compiler, but {compiler} was not found")
+    # torch keeps only a few compiled versions of a function, but each candidate is a new network.
     torch.compiler.reset()
     return torch.compile(network)

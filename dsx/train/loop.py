@@ -1,4 +1,4 @@
-"""Train a network: one loop for every candidate, which can be taken up at any step."""
+"""The training loop for all candidates, which can be resumed after any step."""
 
 import math
 import time
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.activity import Kind, activity
-from dsx.conv import Shaping, set_mode
+from dsx.conv import ShapeSchedule, set_mode
 from dsx.data import Split
 from dsx.errors import DsxError, TrialFailed
 from dsx.space.weights import ENCODED, restore, state_of
@@ -22,19 +22,19 @@ from dsx.train.optimizers import Optimizers
 from dsx.train.precision import chosen_precision
 from dsx.train.prediction import device_of
 from dsx.train.repeatable import (
+    deterministic_cudnn,
     epoch_order,
-    own_random_numbers,
     random_state,
-    repeatable_sums,
+    seeded_random_state,
     set_random_state,
 )
 
-LOOK_SECONDS = 1.0
-"""How long a training runs on before its loss is looked at; a GPU has to be waited for then."""
+CHECK_SECONDS = 1.0
+"""Interval in seconds between checks of the loss, each of which synchronises with a GPU."""
 SAVE_SECONDS = 60.0
 
 Report = Callable[[float, float], None]
-"""Told the share of the training that is done, and the loss of the latest batch."""
+"""Callback with the completed fraction of the training and the loss of the latest batch."""
 
 
 def train(
@@ -44,50 +44,52 @@ def train(
     *,
     checkpoint: Path | None = None,
     save_seconds: float = SAVE_SECONDS,
-    look_seconds: float = LOOK_SECONDS,
+    check_seconds: float = CHECK_SECONDS,
     report: Report | None = None,
     yield_device: Callable[[], None] | None = None,
 ) -> list[float]:
-    """Train a classifier in place, on the device it is on.
+    """Train a classifier in place, on its device.
 
-    The same settings give the same weights, to the bit, on one device; also if the training was
-    killed on its way and taken up again.
+    On one device, equal settings yield bitwise equal weights, even if the training was interrupted
+    and resumed.
 
     Args:
-        network: From images (B, C, H, W) to logits (B, classes); is in eval mode afterwards.
-        split: What to train on.
-        settings: The `train` of a space.
-        checkpoint: A file to go on from, if it exists, and to write the training to, now and then
-            and at its end. The end of a shorter training is gone on with, too: with the schedule of
-            the longer one, from the epoch that was reached. The file is the caller's to delete.
-        save_seconds: Least time from one writing to the next.
-        look_seconds: Time after which the loss is read and reported within an epoch.
-        report: Told at the end of each epoch, and once a second, how far the training is.
-        give_way: Called between two steps; may take its time.
+        network: Network from images (B, C, H, W) to logits (B, classes); it is in eval mode
+            afterwards.
+        split: Images to train on.
+        settings: Settings of the training, the `train` section of a space.
+        checkpoint: File to resume from, if it exists, and to write the state to, regularly and at
+            the end. A training that ended after fewer epochs is continued with the schedule of
+            the longer one. The caller has to delete the file.
+        save_seconds: Minimum time between two writes of the checkpoint in seconds.
+        check_seconds: Interval in seconds after which the loss is checked and reported within an
+            epoch.
+        report: Callback that is called after each epoch, and at the latest after `check_seconds`.
+        yield_device: Callback that is called between two steps, and may block.
 
     Returns:
-        The mean loss of each epoch, that of the task alone.
+        The mean loss of each epoch, without regularisation.
 
     Raises:
-        TrialFailed: If the loss is no longer a finite number.
-        DsxError: If the checkpoint is damaged or of another training, or the settings do not fit
-            the images or this machine.
+        TrialFailed: If the loss is not finite.
+        DsxError: If the checkpoint is damaged or belongs to another training, or if the settings
+            are not supported for the images or this machine.
         WorkFailed: If the checkpoint cannot be written.
     """
     training = _Training(network, split, settings)
-    own = own_random_numbers(training.device, settings.seed)
-    with own, repeatable_sums(), training.forward.prepared():
+    random = seeded_random_state(training.device, settings.seed)
+    with random, deterministic_cudnn(), training.forward.prepared():
         if checkpoint is not None:
             training.resume(checkpoint)
-        looked = saved = time.monotonic()
-        for epoch_over in training.steps():
+        checked = saved = time.monotonic()
+        for epoch_ended in training.steps():
             if yield_device is not None:
                 yield_device()
             now = time.monotonic()
-            if not epoch_over and now - looked < min(look_seconds, save_seconds):
+            if not epoch_ended and now - checked < min(check_seconds, save_seconds):
                 continue
-            looked = now
-            loss = training.settle()
+            checked = now
+            loss = training.collect_losses()
             if report is not None:
                 report(training.step / training.total, loss)
             due = now - saved >= save_seconds and training.step < training.total
@@ -101,11 +103,11 @@ def train(
 
 
 class _Training:
-    """A training on its way; between two steps it can be written down.
+    """A training in progress, whose state can be saved between two steps.
 
     Attributes:
-        step: Steps done, of the whole training.
-        losses: Mean of each epoch that is over.
+        step: Number of completed steps.
+        losses: Mean loss of each completed epoch.
     """
 
     def __init__(self, network: nn.Module, split: Split, settings: Train) -> None:
@@ -117,60 +119,63 @@ class _Training:
         sample, _ = next(split.batches(torch.arange(1), 1, self.device))
         for key, problem in settings.augment.size_errors(*sample.shape[2:]).items():
             raise DsxError(f"train.augment.{key}: {problem}")
-        self.shaping = Shaping(network, sample, settings.epochs)
+        self.shape_schedule = ShapeSchedule(network, sample, settings.epochs)
         self.forward = Forward(network, settings, self.device)
         self.optimizers = Optimizers(network, settings, self.total)
         self.step, self.losses = 0, list[float]()
         self._sum, self._pending = 0.0, list[Tensor]()
 
     def steps(self) -> Iterator[bool]:
-        """Go through the steps that are left; says after each whether an epoch is over."""
+        """Run the remaining steps; yields after each step whether an epoch has ended."""
         set_mode(self.network, True)
         with activity(Kind.TRAINING, self.settings.epochs, "epoch") as progress:
             progress.advance(self.step / self.epoch_steps)
             while self.step < self.total:
                 epoch, done = divmod(self.step, self.epoch_steps)
-                # The rest that does not fill a batch differs from epoch to epoch.
+                # The images that do not fill a batch are omitted; they differ in each epoch.
                 order = epoch_order(len(self.split), self.settings.seed, epoch)
-                left = order[done * self.batch : self.epoch_steps * self.batch]
-                for images, labels in self.split.batches(left, self.batch, self.device):
+                remaining = order[done * self.batch : self.epoch_steps * self.batch]
+                for images, labels in self.split.batches(remaining, self.batch, self.device):
                     self._pending.append(self._learn(images, labels))
                     self.step += 1
                     progress.advance(self.step / self.epoch_steps)
                     yield self.step % self.epoch_steps == 0
 
     def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Make one step; gives its loss, that of the task alone."""
-        self.shaping.advance(self.step / self.total)
-        self.optimizers.forget_gradients()
+        """Run one step, and return its task loss."""
+        self.shape_schedule.advance(self.step / self.total)
+        self.optimizers.zero_gradients()
         images, targets = augment(images, labels, self.settings.augment)
-        images = self.forward.laid_out(images)
+        images = self.forward.to_memory_layout(images)
         if self.settings.accumulate == 1:
             loss = self.forward.loss(images, targets)
             loss.backward()  # type: ignore[no-untyped-call]
             task = loss.detach()
         else:
-            task = self._in_parts(images, targets)
-        penalty = self.shaping.penalty(task)
+            task = self._accumulate(images, targets)
+        penalty = self.shape_schedule.penalty(task)
         if penalty is not None:
             penalty.backward()  # type: ignore[no-untyped-call]
         self.optimizers.step(self.step)
         return task
 
-    def _in_parts(self, images: Tensor, targets: Targets) -> Tensor:
-        """Sum gradients up part by part; gives the loss of all parts together."""
+    def _accumulate(self, images: Tensor, targets: Targets) -> Tensor:
+        """Accumulate gradients over the parts of a batch, and return the loss of the batch."""
         parts = self.settings.accumulate
-        own = [labels.chunk(parts) for labels, _ in targets]
+        label_chunks = [labels.chunk(parts) for labels, _ in targets]
         losses = []
         for number, part in enumerate(images.chunk(parts)):
-            theirs = [(o[number], share) for o, (_, share) in zip(own, targets, strict=True)]
-            loss = self.forward.loss(part, theirs) * (len(part) / len(images))
+            part_targets = [
+                (chunks[number], weight)
+                for chunks, (_, weight) in zip(label_chunks, targets, strict=True)
+            ]
+            loss = self.forward.loss(part, part_targets) * (len(part) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return torch.stack(losses).sum()
 
-    def settle(self) -> float:
-        """Wait for the losses so far and look at them; gives the latest one."""
+    def collect_losses(self) -> float:
+        """Wait for the pending losses, check that they are finite, and return the latest one."""
         epoch = (self.step - 1) // self.epoch_steps
         losses = torch.stack(self._pending).tolist()
         self._pending.clear()
@@ -185,12 +190,12 @@ class _Training:
         return float(losses[-1])
 
     def finish(self) -> None:
-        """End the training: shapes are final, and the network is ready to be used."""
-        self.shaping.advance(1.0)
+        """End the training: finalize the learned shapes, and set eval mode."""
+        self.shape_schedule.advance(1.0)
         set_mode(self.network, False)
 
     def state(self) -> dict[str, Any]:
-        """Write the training down, after `settle`."""
+        """Return the state of the training; requires `collect_losses` first."""
         return {
             "about": self._about(),
             "ended": self.step == self.total,
@@ -199,36 +204,36 @@ class _Training:
             "sum": self._sum,
             "network": state_of(self.network),
             "optimizers": self.optimizers.state(),
-            "shaping": self.shaping.state(),
+            "shaping": self.shape_schedule.state(),
             "random": random_state(self.device),
         }
 
     def resume(self, checkpoint: Path) -> None:
-        """Go on where a checkpoint is, if there is one."""
+        """Restore the state from a checkpoint, if it exists."""
         state = read(checkpoint, self._about())
         if state is None:
             return
         restore(self.network, state["network"])
-        self.shaping.restore(state["shaping"])
-        # Anew: shapes that a shorter training has frozen are settled decisions from now on.
+        self.shape_schedule.restore(state["shaping"])
+        # Built again, because the shapes that a shorter training has frozen are final from now on.
         self.optimizers = Optimizers(self.network, self.settings, self.total)
         self.optimizers.restore(state["optimizers"])
         set_random_state(self.device, state["random"])
         self.step, self.losses, self._sum = state["step"], state["losses"], state["sum"]
 
     def _about(self) -> dict[str, Any]:
-        """Say what training this is."""
+        """Describe the training, to compare it with that of a checkpoint."""
         tensors = [
-            # The bytes of another value can have another length after each step.
+            # The encoding of an arbitrary value can have another length after each step.
             n if n.endswith(ENCODED) else f"{n} {[*t.shape]} {t.dtype}"
             for n, t in state_of(self.network).items()
         ]
         settings = self.settings.model_dump(exclude={"augment"})
-        changes = self.settings.augment.model_dump()
+        augmentations = self.settings.augment.model_dump()
         return {
             "train": {
                 **settings,
-                **{f"augment.{key}": value for key, value in changes.items()},
+                **{f"augment.{key}": value for key, value in augmentations.items()},
                 "precision": chosen_precision(self.settings.precision, self.device),
             },
             "network": "\n".join([repr(self.network), *tensors]),

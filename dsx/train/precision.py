@@ -1,4 +1,4 @@
-"""The precision that training computes in."""
+"""The floating-point precision of training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,46 +12,48 @@ from dsx.conv.modules import WindowedConv2d
 
 CPUINFO = Path("/proc/cpuinfo")
 CPU_FLAGS = ("avx512_bf16", "amx_bf16")
-"""What a CPU with fast bfloat16 says of itself."""
+"""Flags of CPUs with fast bfloat16."""
 NARROW = 8
-"""Channels of a group below which a CPU takes longer in bfloat16, up to 70 times (depthwise)."""
+"""Number of channels per group below which a CPU is slower in bfloat16, by a factor of up to 70
+for depthwise convolutions."""
 
 
 def chosen_precision(
-    wanted: Literal["float32", "bfloat16", "auto"],
+    requested: Literal["float32", "bfloat16", "auto"],
     device: torch.device | str = "cpu",
     cpuinfo: Path = CPUINFO,
 ) -> Literal["float32", "bfloat16"]:
-    """Say which precision a training computes in.
+    """Return the precision of a training.
 
     Args:
-        wanted: `train.precision` of a space; "auto" is bfloat16 where the device is fast in it.
-        device: Where the network is.
+        requested: Value of `train.precision` of a space; "auto" selects bfloat16 if the device is
+            fast in it.
+        device: Device of the network.
         cpuinfo: File in which Linux lists the features of the processor.
 
     Returns:
         The name of the dtype of convolutions and matrix products; weights are always float32.
     """
-    if wanted != "auto":
-        return wanted
-    return "bfloat16" if _fast(torch.device(device), cpuinfo) else "float32"
+    if requested != "auto":
+        return requested
+    return "bfloat16" if _has_fast_bfloat16(torch.device(device), cpuinfo) else "float32"
 
 
-def _fast(device: torch.device, cpuinfo: Path) -> bool:
+def _has_fast_bfloat16(device: torch.device, cpuinfo: Path) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not cpuinfo.exists():
         return False
-    words = cpuinfo.read_text(encoding="utf-8").split()
-    return any(flag in words for flag in CPU_FLAGS)
+    flags = cpuinfo.read_text(encoding="utf-8").split()
+    return any(flag in flags for flag in CPU_FLAGS)
 
 
 @contextmanager
 def narrow_in_float32(network: nn.Module) -> Iterator[None]:
-    """Let the narrow grouped convolutions of a network compute in float32, whatever autocast says.
+    """Run the narrow grouped convolutions of a network in float32 within the context.
 
     Args:
-        network: On a CPU; is as before afterwards.
+        network: Network on a CPU; it is restored afterwards.
     """
     narrow = [module for module in network.modules() if _is_narrow(module)]
     before = [vars(module).get("forward") for module in narrow]
@@ -60,17 +62,17 @@ def narrow_in_float32(network: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, own in zip(narrow, before, strict=True):
-            if own is None:
+        for module, forward in zip(narrow, before, strict=True):
+            if forward is None:
                 del module.forward
             else:
-                module.forward = own
+                module.forward = forward
 
 
 def _is_narrow(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
         groups = module.groups
-    # A window that slides is computed as a dense convolution.
+    # A sliding window is computed as a dense convolution.
     elif isinstance(module, WindowedConv2d) and module.columns is None:
         groups = module.frame.groups
     else:

@@ -1,4 +1,4 @@
-"""Classify images with a trained network."""
+"""Classification of images with a trained network."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,14 @@ BATCH = 512
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Say where a network is: where its first parameter is, or on the CPU."""
+    """Return the device of a network.
+
+    Args:
+        network: Network whose parameters are all on one device.
+
+    Returns:
+        The device of the first parameter; the CPU if there are no parameters.
+    """
     first = next(iter(network.parameters()), None)
     return torch.device("cpu") if first is None else first.device
 
@@ -26,18 +33,18 @@ def predict(
     """Classify images.
 
     Args:
-        network: In eval mode.
-        split: The images.
-        dtype: What the network takes them in.
-        give_way: Called between two batches; may take its time.
+        network: Network in eval mode.
+        split: Images to classify.
+        dtype: Dtype of the images that the network accepts.
+        yield_device: Callback that is called between two batches, and may block.
 
     Returns:
-        The class with the largest logit, (N,), on the CPU.
+        The class with the largest logit of each image, (N,), on the CPU.
     """
-    found: list[Tensor] = []
+    classes: list[Tensor] = []
     with torch.inference_mode(), activity(Kind.CLASSIFYING, len(split)) as progress:
         for images, _ in split.batches(torch.arange(len(split)), BATCH, device_of(network)):
-            progress.advance(BATCH * len(found))
-            found.append(network(images.to(dtype)).argmax(1))
+            progress.advance(BATCH * len(classes))
+            classes.append(network(images.to(dtype)).argmax(1))
             yield_device()
-    return torch.cat(found).cpu()
+    return torch.cat(classes).cpu()

@@ -1,4 +1,4 @@
-"""What makes a training repeatable: random numbers of its own, and sums in one order."""
+"""Reproducibility of a training: a separate random state, and deterministic sums."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 @contextmanager
-def own_random_numbers(device: torch.device, seed: int) -> Iterator[None]:
-    """Let a training draw its own random numbers; afterwards all is as before.
+def seeded_random_state(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed the random number generators within the context, and restore them afterwards.
 
     Args:
-        device: Where the training is.
-        seed: Of its random numbers.
+        device: Device of the training.
+        seed: Seed of the generators.
     """
     if device.type == "cpu":
         with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed, which seeds all GPUs too.
+            # Not `torch.manual_seed`, which also seeds all GPUs.
             torch.default_generator.manual_seed(seed)
             yield
         return
@@ -30,31 +30,38 @@ def own_random_numbers(device: torch.device, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def repeatable_sums() -> Iterator[None]:
-    """Let cuDNN take no operator that sums in another order each time; nothing else is changed."""
-    own = torch.backends.cudnn
-    before = own.deterministic, own.benchmark
-    own.deterministic, own.benchmark = True, False
+def deterministic_cudnn() -> Iterator[None]:
+    """Restrict cuDNN to deterministic operators within the context."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
     try:
         yield
     finally:
-        own.deterministic, own.benchmark = before
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def random_state(device: torch.device) -> list[Tensor]:
-    """Give where the random numbers of a training are: of the CPU, and of its device if another."""
-    own = [torch.get_rng_state()]
+    """Return the states of the random number generators of a training.
+
+    Args:
+        device: Device of the training.
+
+    Returns:
+        The state of the CPU generator, and that of the device if it is not the CPU.
+    """
+    states = [torch.get_rng_state()]
     if device.type != "cpu":
-        own.append(torch.get_device_module(device).get_rng_state(device))
-    return own
+        states.append(torch.get_device_module(device).get_rng_state(device))
+    return states
 
 
 def set_random_state(device: torch.device, state: list[Tensor]) -> None:
-    """Go on with random numbers where they were.
+    """Restore the states of the random number generators of a training.
 
     Args:
-        device: Where the training is.
-        state: Of `random_state`, on the same kind of device.
+        device: Device of the training.
+        state: Return value of `random_state` for a device of the same type.
     """
     torch.set_rng_state(state[0])
     if device.type != "cpu":
@@ -62,15 +69,15 @@ def set_random_state(device: torch.device, state: list[Tensor]) -> None:
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
-    """Shuffle images, for one epoch; neither other epochs nor other random numbers matter.
+    """Shuffle the images of one epoch, independently of other epochs and random numbers.
 
     Args:
-        images: How many.
-        seed: Of the training.
-        epoch: From 0.
+        images: Number of images.
+        seed: Seed of the training.
+        epoch: Index of the epoch, starting from 0.
 
     Returns:
-        The numbers 0 to images - 1, (images,) int64.
+        A permutation of the indices 0 to images - 1, (images,) int64.
     """
     digest = hashlib.sha256(f"epoch {epoch} of seed {seed}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))

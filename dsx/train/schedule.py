@@ -1,50 +1,50 @@
-"""Learning rates over a training, as factors of the peak: functions of the step alone.
+"""Schedules of the learning rate, as factors of the peak that depend only on the step.
 
-A schedule of torch, such as OneCycleLR, fixes the number of steps when it is made and restores that
-number from a checkpoint. A training here may continue the checkpoint of a shorter one, with the
-schedule of the longer one, so the factor is computed from the step and the number of steps alone;
-the tests compare it with torch's.
+A schedule of torch, such as OneCycleLR, fixes the number of steps at its construction and restores
+that number from a checkpoint. Here a training may continue a shorter one with the schedule of the
+longer one, so the factor is a function of the step and the number of steps. The tests compare it
+with torch.
 """
 
 import math
 from collections.abc import Callable, Mapping
 
 Schedule = Callable[[int, int, float], float]
-"""From the step, the number of steps and the share of warm-up to a part of the peak rate."""
-FIRST_PART, LAST_PART = 1 / 25, 1 / 25 / 1e4
+"""Function of the step, the number of steps and the fraction of warm-up; returns the factor."""
+INITIAL_FACTOR, FINAL_FACTOR = 1 / 25, 1 / 25 / 1e4
 
 
 def one_cycle(step: int, steps: int, warm_up: float) -> float:
-    """Rise along half a cosine from a 25th of the peak, and fall to almost nothing.
+    """Compute the one-cycle schedule: cosine warm-up from 1/25, followed by cosine annealing.
 
     Args:
-        step: From 0.
-        steps: Of the whole training.
-        warm_up: Share of them that the rise takes.
+        step: Index of the step, starting from 0.
+        steps: Number of steps of the whole training.
+        warm_up: Fraction of the steps for the warm-up.
 
     Returns:
-        The part of the peak rate.
+        The learning rate as a fraction of its peak.
 
     Source:
-        L. N. Smith and N. Topin, Super-convergence (arXiv 1708.07120), as torch's OneCycleLR writes
-        it down; the momentum stays as it is.
+        L. N. Smith and N. Topin, Super-convergence (arXiv 1708.07120), as in OneCycleLR of torch,
+        with constant momentum.
     """
     top, end = warm_up * steps - 1, steps - 1
     if step <= top:
-        return _between(FIRST_PART, 1.0, step / top if top else 1.0)
-    return _between(1.0, LAST_PART, (step - top) / (end - top))
+        return _cosine_interpolation(INITIAL_FACTOR, 1.0, step / top if top else 1.0)
+    return _cosine_interpolation(1.0, FINAL_FACTOR, (step - top) / (end - top))
 
 
 def cosine(step: int, steps: int, warm_up: float) -> float:
-    """Rise in equal parts, and fall along half a cosine.
+    """Compute the cosine schedule: linear warm-up followed by cosine annealing.
 
     Args:
-        step: From 0.
-        steps: Of the whole training.
-        warm_up: Share of them that the rise takes.
+        step: Index of the step, starting from 0.
+        steps: Number of steps of the whole training.
+        warm_up: Fraction of the steps for the warm-up.
 
     Returns:
-        The part of the peak rate.
+        The learning rate as a fraction of its peak.
 
     Source:
         I. Loshchilov and F. Hutter, SGDR (arXiv 1608.03983), without restarts; warm-up as in
@@ -53,26 +53,26 @@ def cosine(step: int, steps: int, warm_up: float) -> float:
     rise = int(warm_up * steps)
     if step < rise:
         return (step + 1) / (rise + 1)
-    return _between(1.0, 0.0, (step - rise) / (steps - rise))
+    return _cosine_interpolation(1.0, 0.0, (step - rise) / (steps - rise))
 
 
-def falling(step: int, steps: int, end: float) -> float:
-    """Fall in equal parts to nothing.
+def linear_decay(step: int, steps: int, end: float) -> float:
+    """Compute a linear decay to zero.
 
     Args:
-        step: From 0.
-        steps: Of the whole training.
-        end: Share of them after which nothing is left.
+        step: Index of the step, starting from 0.
+        steps: Number of steps of the whole training.
+        end: Fraction of the steps after which the factor is zero.
 
     Returns:
-        The part of the peak rate.
+        The learning rate as a fraction of its peak.
     """
     return max(0.0, 1 - step / (end * steps)) if end else 0.0
 
 
-def _between(first: float, last: float, share: float) -> float:
-    """Go from one number to another along half a cosine."""
-    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+def _cosine_interpolation(first: float, last: float, progress: float) -> float:
+    """Interpolate between two numbers along half a cosine."""
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
 SCHEDULES: Mapping[str, Schedule] = {"one_cycle": one_cycle, "cosine": cosine}

@@ -76,8 +76,10 @@ def test_blocks_are_interleaved_and_run_in_separate_processes(
     ("at", "problem"), [(0, "ValueError: no network"), (2, "RuntimeError: out")]
 )
 def test_a_failure_is_reported_in_one_line(contenders: Contenders, at: int, problem: str) -> None:
-    with pytest.raises(WorkFailed, match=f"^b: {problem}"):
+    with pytest.raises(WorkFailed, match=f"^b: {problem}") as caught:
         contenders.run_interleaved({"b": functools.partial(failing_block, at)}, 5)
+    (note,) = caught.value.__notes__
+    assert "Traceback (most recent call last)" in note and "test_blocks.py" in note
 
 
 def test_a_process_that_has_ended_is_reported() -> None:

@@ -86,7 +86,7 @@ def test_ls_of_an_empty_database_is_empty(tmp_path: Path, name: str) -> None:
 
 def test_ls_makes_no_database(tmp_path: Path) -> None:
     refusal = one_line(dsx("ls", folder=tmp_path), 2)
-    assert refusal == "no database at sqlite:///studies/dsx.db; `dsx search` makes one"
+    assert refusal == "no database at sqlite:///studies/dsx.db; `dsx search` creates one"
     assert list(tmp_path.iterdir()) == []
 
 

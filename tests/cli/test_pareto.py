@@ -43,7 +43,7 @@ def test_all_lists_every_design_of_the_front(used: Path) -> None:
     ended = dsx("pareto", "tiny", "--all", folder=used)
     assert (ended.code, ended.err) == (0, "")
     assert all(f"#{entry.trial} " in ended.out for entry in (*found.on_front, *found.possible))
-    assert "backend: " in ended.out and "backend: " not in dsx("pareto", "tiny", folder=used).out
+    assert "versions: " in ended.out and "versions: " not in dsx("pareto", "tiny", folder=used).out
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
@@ -88,11 +88,11 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
             "--plot: 'nowhere/front.png' cannot be written: ",
         ),
         (["--x", "acuracy"], "no metric called 'acuracy'"),
-        (["--proxies"], "study 'tiny' measures nothing that is timed, "),
+        (["--proxies"], "study 'tiny' has neither a timed metric"),
         (["nowhere/kept"], "'nowhere/kept' is not an archived study"),
         (
             ["--storage", "sqlite:///none.db"],
-            "no database at sqlite:///none.db; `dsx search` makes",
+            "no database at sqlite:///none.db; `dsx search` creates",
         ),
     ],
 )
@@ -131,7 +131,7 @@ def test_proxies_are_a_section_of_every_format(timed: Path, tmp_path: Path) -> N
     assert front.startswith("id,trial,on_front,")
     assert section.startswith("proxy,stands_for,designs,")
     table = dsx("pareto", "--proxies", folder=timed).out
-    assert "dense" in table and "ceiling" in table
+    assert "role" in table and "ceiling" in table
 
 
 @pytest.mark.parametrize("options", [[], ["--proxies"]])
@@ -171,7 +171,7 @@ def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> N
     assert (len(apart["designs"]), len(mixed["designs"])) == (3, 4)
     assert "1 design was measured on other devices only" in apart["conditions"]["left out"]
     assert len({design["device"] for design in mixed["designs"]}) == 2
-    said = "2 devices mixed: what two designs differ by may be their devices"
+    said = "2 devices mixed: differences between designs may be due to the devices"
     assert mixed["conditions"]["device"] == said
     table = dsx("pareto", "--mix-devices", folder=tmp_path).out
     assert said in " ".join(table.split())

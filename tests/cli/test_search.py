@@ -243,4 +243,4 @@ def test_which_constraint_stops_most_candidates_is_shown(tmp_path: Path) -> None
 def test_options_that_are_left_out_are_counted_before_the_search(tmp_path: Path) -> None:
     space = varied(STATIC, tmp_path, "groups: [1, 2]", "groups: [1, 2, 3]")
     ended = dsx("search", space, "--trials", 2, folder=tmp_path)
-    assert ended.err.startswith("note: 1 option is left out for slots that cannot take them, the ")
+    assert ended.err.startswith("note: 1 option is not supported by some slots, the ")

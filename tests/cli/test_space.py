@@ -21,7 +21,7 @@ def test_the_slots_of_a_network_are_listed(tmp_path: Path) -> None:
     assert lines[3].split() == [
         "grouped", "8->12", "3x3", "/2", "4", "groups", "6x6", "228", "7.78", "k",
     ]  # fmt: skip
-    assert "left alone: up is a ConvTranspose2d, not a nn.Conv2d" in lines
+    assert "excluded: up is a ConvTranspose2d, not a nn.Conv2d" in lines
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_gives_one_line(words: list[Any], problem: str, tmp_path:
 
 def test_operators_that_are_not_counted_are_named(tmp_path: Path) -> None:
     asked = ("space", "--model", "tests.space.networks:Strange", "--input", "1x8x8")
-    named = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
+    named = "flops do not include the unknown operators aten::_fft_r2c (1); "
     assert f"note: {named}" in dsx(*asked, folder=tmp_path).out
     document = dsx(*asked, "--json", folder=tmp_path).json
     assert document["uncounted"] == {"aten::_fft_r2c": 1}

@@ -1,11 +1,11 @@
-"""Count operators with fvcore, the outside truth for multiply-adds."""
+"""Counting of multiply-adds with fvcore, as an independent reference."""
 
 import warnings
 
 from torch import Tensor, nn
 
 with warnings.catch_warnings():
-    # fvcore traces with torch.jit, which is deprecated as a whole.
+    # fvcore traces with torch.jit, which is deprecated.
     warnings.simplefilter("ignore")
     from fvcore.nn import FlopCountAnalysis
 

@@ -1,4 +1,4 @@
-"""The golden cases of learned shapes, as convolutions that have run forward and back."""
+"""The golden cases of learned shapes, after a forward and a backward pass."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ def oihw(kernel: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LearnedCase:
-    """A golden case, its convolution, and what that gives."""
+    """A golden case with its convolution, input and output."""
 
     fields: dict[str, Tensor]
     module: LearnedConv2d
@@ -30,7 +30,7 @@ class LearnedCase:
 
 
 def learned_case(name: str) -> LearnedCase:
-    """Build the convolution of a golden case, and run it forward and back."""
+    """Build the convolution of a golden case, and run a forward and a backward pass."""
     fields = golden(name)
     kernel = oihw(fields["kernel"])
     slot = nn.Conv2d(

@@ -1,7 +1,7 @@
-"""The definitions of design.md, section 3, written as loops: the truth dsx is compared with.
+"""The definitions of design.md, section 3, as loops: the reference for dsx.
 
-Nothing of dsx is used here, but for the supports of a kernel shape that these loops do not know
-(one that was added after them).
+No code of dsx is used here, except for the supports of kernel shapes without a definition here
+(shapes added later).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from dsx.conv.sparsity.shapes import shape_and_number
 from tests.conv.golden import FOLDER
 
 Rule = Callable[[int, int, int], bool]
-"""Whether position (row, column) of a kernel of side k is alive."""
+"""Predicate for whether position (row, column) of a kernel of side k is live."""
 
 
 def _row(row: int, column: int, k: int) -> bool:
@@ -63,7 +63,7 @@ def _both(one: Rule, other: Rule) -> Rule:
     return lambda row, column, k: one(row, column, k) and other(row, column, k)
 
 
-TURNING: dict[str, list[Rule]] = {
+RULES: dict[str, list[Rule]] = {
     "full": [lambda row, column, k: True],
     "point": [_both(_row, _column)],
     "row": [_row],
@@ -82,33 +82,33 @@ TURNING: dict[str, list[Rule]] = {
     "halves": [_top, _right, _bottom, _left],
     "checker": [_cross, _saltire],
 }
-"""Output o has the shape number o mod n of its list."""
+"""Rules of each kernel shape; output o follows rule number o mod n."""
 
 
 def alive(shape: str, output: int, channel: int, row: int, column: int, k: int) -> bool:
-    """Say whether one position of an odd square kernel exists."""
+    """Check whether a position of an odd square kernel is live."""
     if shape.startswith("het"):
         full = (channel - output) % int(shape[3:]) == 0
         return full or (row == column == k // 2)
-    if shape in TURNING:
-        rules = TURNING[shape]
+    if shape in RULES:
+        rules = RULES[shape]
         return rules[output % len(rules)](row, column, k)
     supports = shape_and_number(shape)[0].supports(k)
     return bool(supports[output % len(supports)][row][column])
 
 
 def groups(spec: ConvSpec, in_channels: int) -> int:
-    """Read the groups dial."""
+    """Return the number of groups."""
     return in_channels if spec.groups == "all" else int(spec.groups)
 
 
 def step(stride: float | str, width: int) -> int:
-    """Give s = gw - floor((1 - r) * gw), r read as it is written."""
+    """Return the step s = gw - floor((1 - r) * gw), with the exact decimal r."""
     return width - floor((1 - Fraction(str(stride))) * width)
 
 
 def window(spec: ConvSpec, in_channels: int, out_channels: int, output: int) -> list[int]:
-    """List the channels that an output reads, in the order of its weight columns."""
+    """Return the channels that an output reads, in the order of the weight columns."""
     parts = groups(spec, in_channels)
     width = in_channels // parts
     if parts == 1:
@@ -122,18 +122,18 @@ def window(spec: ConvSpec, in_channels: int, out_channels: int, output: int) -> 
 
 
 def kernel_positions(kernel: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Walk over all positions of a kernel."""
+    """Iterate over all positions of a kernel."""
     for row in range(kernel[0]):
         for column in range(kernel[1]):
             yield row, column
 
 
 Triple = tuple[int, int, int, int]
-"""Output, channel, and the row and column of a kernel position."""
+"""Output, channel, and row and column of a kernel position."""
 
 
 def live(spec: ConvSpec, conv: nn.Conv2d) -> set[Triple]:
-    """List the live triples; of a separable spec, those of its 1 x 1 stage."""
+    """Return the live triples; for a separable spec, those of its 1 x 1 stage."""
     kernel = (1, 1) if spec.separable else tuple(conv.kernel_size)
     found = set()
     for output in range(conv.out_channels):
@@ -146,7 +146,7 @@ def live(spec: ConvSpec, conv: nn.Conv2d) -> set[Triple]:
 
 
 def positions(spec: ConvSpec, kernel: tuple[int, ...]) -> set[tuple[int, int]]:
-    """List P, the union of all supports that a kernel shape has."""
+    """Return P, the union of all supports of a kernel shape."""
     whole = spec.kernel_shape == "full" or kernel == (1, 1)
     return {
         (row, column)
@@ -157,34 +157,34 @@ def positions(spec: ConvSpec, kernel: tuple[int, ...]) -> set[tuple[int, int]]:
 
 
 def box(spec: ConvSpec, kernel: tuple[int, ...]) -> tuple[slice, slice]:
-    """Give the bounding box of the union of all supports that a kernel shape has."""
-    anywhere = positions(spec, kernel)
-    rows, columns = [row for row, _ in anywhere], [column for _, column in anywhere]
+    """Return the bounding box of the union of all supports of a kernel shape."""
+    union = positions(spec, kernel)
+    rows, columns = [row for row, _ in union], [column for _, column in union]
     return slice(min(rows), max(rows) + 1), slice(min(columns), max(columns) + 1)
 
 
 def is_separable(spec: ConvSpec, conv: nn.Conv2d) -> bool:
-    """Say whether a spec writes this convolution as two; a 1 x 1 kernel is not written as two."""
+    """Check whether a spec splits a convolution into two stages; a 1 x 1 kernel is not split."""
     return spec.separable and tuple(conv.kernel_size) != (1, 1)
 
 
 RIGID: Sequence[np.ndarray] = np.load(FOLDER / "lhc_rigid_shapes.npy")
-"""The 15 published shapes, in order."""
+"""The 15 rigid shapes in the published order."""
 
 
 def first_largest(scores: Sequence[float]) -> int:
-    """Give the place of the largest number, the first one on ties."""
+    """Return the index of the largest number, the first one if several are equal."""
     best = 0
-    for place, score in enumerate(scores):
+    for index, score in enumerate(scores):
         if score > scores[best]:
-            best = place
+            best = index
     return best
 
 
 def learned_live(
     spec: ConvSpec, conv: nn.Conv2d, scores: np.ndarray, enabled: Sequence[bool]
 ) -> set[Triple]:
-    """List the live triples of learned shapes; outputs that are not enabled are dense."""
+    """Return the live triples of learned shapes; outputs that are not enabled are dense."""
     found = set()
     for output in range(conv.out_channels):
         for channel in range(conv.in_channels):
@@ -196,15 +196,15 @@ def learned_live(
     return found
 
 
-def pieces(spec: ConvSpec, conv: nn.Conv2d, output: int) -> list[tuple[int, ...]]:
-    """Cut the window of an output into equal pieces of channels."""
+def channel_splits(spec: ConvSpec, conv: nn.Conv2d, output: int) -> list[tuple[int, ...]]:
+    """Return the channels of each split of the window of an output."""
     channels = window(spec, conv.in_channels, conv.out_channels, output)
     width = len(channels) // spec.splits
     return [tuple(channels[j * width : (j + 1) * width]) for j in range(spec.splits)]
 
 
 def selection_bits(k: int) -> int:
-    """Give ceil(log2 k), the bits that tell k filters apart."""
+    """Return ceil(log2 k), the number of bits that distinguish k filters."""
     bits = 0
     while 2**bits < k:
         bits += 1
@@ -212,17 +212,17 @@ def selection_bits(k: int) -> int:
 
 
 def _basis_flops(spec: ConvSpec, conv: nn.Conv2d) -> tuple[int, int, int]:
-    """Count per pixel the live kernel, the maps, and the additions that merge them."""
+    """Count per pixel the multiply-adds of the live kernel and of the maps, and the merges."""
     kernel = (1, 1) if spec.separable else tuple(conv.kernel_size)
     distinct = {
-        piece for output in range(conv.out_channels) for piece in pieces(spec, conv, output)
+        split for output in range(conv.out_channels) for split in channel_splits(spec, conv, output)
     }
     maps = spec.binary_basis * len(positions(spec, kernel)) * sum(map(len, distinct))
     return len(live(spec, conv)), maps, conv.out_channels * (spec.splits - 1)
 
 
 def merges(spec: ConvSpec, conv: nn.Conv2d) -> int:
-    """Give the additions per pixel that are in the cost and that no counter of operators sees."""
+    """Return the additions per pixel in the cost that operator counters do not count."""
     if not spec.binary_basis:
         return 0
     dense, maps, additions = _basis_flops(spec, conv)
@@ -235,7 +235,7 @@ def cost(
     out_hw: tuple[int, int],
     learned: set[Triple] | None = None,
 ) -> tuple[int, int, int]:
-    """Count params, flops and bits; of learned shapes with the live triples given."""
+    """Compute params, flops and bits; learned shapes have the given live triples."""
     pixels = out_hw[0] * out_hw[1]
     first = biases = 0
     if is_separable(spec, conv):
@@ -245,8 +245,8 @@ def cost(
         biases = conv.out_channels
     if spec.binary_basis:
         kernel = (1, 1) if spec.separable else tuple(conv.kernel_size)
-        piece = len(pieces(spec, conv, 0)[0])
-        entries = spec.binary_basis * piece * len(positions(spec, kernel))
+        width = len(channel_splits(spec, conv, 0)[0])
+        entries = spec.binary_basis * width * len(positions(spec, kernel))
         choices = conv.out_channels * spec.splits
         reals = first + biases + (conv.out_channels if spec.scale else 0)
         dense, maps, additions = _basis_flops(spec, conv)

@@ -1,4 +1,4 @@
-"""Layers as networks from outside dsx have them: they compute what torch.nn does, their own way."""
+"""Layers of third-party style, with the computation of torch.nn implemented differently."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import orthogonal, weight_norm
 
 
 def randomise(network: nn.Module) -> nn.Module:
-    """Fill every tensor of the batch norms with random numbers; a fresh one folds in any case."""
+    """Randomise all tensors of the batch norms, so that an error in folding changes the output."""
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(getattr(module, "running_var", None), Tensor):
@@ -22,7 +22,7 @@ def randomise(network: nn.Module) -> nn.Module:
 
 
 class NormAct(nn.BatchNorm2d):
-    """A batch norm with an activation in it, in the manner of timm."""
+    """A batch norm with an activation, as in timm."""
 
     def forward(self, x: Tensor) -> Tensor:
         training = self.training or (self.running_mean is None and self.running_var is None)
@@ -32,7 +32,7 @@ class NormAct(nn.BatchNorm2d):
 
 
 class Checked(NormAct):
-    """Checks the number of dimensions, and uses the size of its input."""
+    """A layer that asserts the number of dimensions and reads the size of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         check = f"expected four dimensions, not {x.ndim}"
@@ -41,14 +41,14 @@ class Checked(NormAct):
 
 
 class Inherited(nn.BatchNorm2d):
-    """A batch norm with an activation behind the computation that it inherits."""
+    """A batch norm with an activation after the inherited computation."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(super().forward(input))
 
 
 class Guarded(NormAct):
-    """Branches by the number of dimensions, the number of channels and a side of its input."""
+    """A layer that branches on the rank, the channels and the size of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4 or x.shape[1] != self.num_features:
@@ -59,7 +59,7 @@ class Guarded(NormAct):
 
 
 class Formula(nn.BatchNorm2d):
-    """A batch norm as its formula."""
+    """A batch norm written as its formula."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training:
@@ -72,7 +72,7 @@ class Formula(nn.BatchNorm2d):
 
 
 class Builtin(nn.BatchNorm2d):
-    """A batch norm by torch's own operator."""
+    """A batch norm that calls the operator of torch."""
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = torch.batch_norm(
@@ -93,7 +93,7 @@ class Plain(nn.BatchNorm2d):
 
 
 class Statistics(nn.Module):
-    """A batch norm without a factor, in no class of torch."""
+    """A batch norm without a factor that does not derive from a class of torch."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -108,7 +108,7 @@ class Statistics(nn.Module):
 
 
 class Frozen(nn.Module):
-    """A batch norm as factor and summand, in the manner of torchvision's detection networks."""
+    """A batch norm as factor and summand, as in the detection networks of torchvision."""
 
     weight: Tensor
     bias: Tensor
@@ -130,7 +130,7 @@ class Frozen(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """A factor per channel, in front."""
+    """A factor per channel, on the left-hand side of the product."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 
 class SamePadding(nn.Conv2d):
-    """Pads as TensorFlow does, and convolves by a function."""
+    """A convolution that pads as TensorFlow does, and calls F.conv2d."""
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (0, 1, 0, 1))
@@ -170,7 +170,7 @@ class PlainConv(nn.Conv2d):
 
 
 class Standardised(nn.Conv2d):
-    """Standardises its weight in each call."""
+    """A convolution that standardises its weight in each call."""
 
     def forward(self, x: Tensor) -> Tensor:
         weight = F.batch_norm(
@@ -180,7 +180,7 @@ class Standardised(nn.Conv2d):
 
 
 class Overridden(nn.Conv2d):
-    """Computes its own way with the forward it inherits."""
+    """A convolution that overrides the computation behind the inherited forward."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         out: Tensor = super()._conv_forward(input, weight * 2, bias)
@@ -188,17 +188,17 @@ class Overridden(nn.Conv2d):
 
 
 def patched(*arguments: int) -> nn.Module:
-    """Return a convolution whose forward was set on the object, and is another function."""
+    """Return a convolution whose forward is overridden on the instance."""
     conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
     conv.forward = lambda x: F.conv2d(x, conv.weight, conv.bias) * 2  # type: ignore[method-assign, assignment]
     return conv
 
 
 def patched_inside(*arguments: int) -> nn.Module:
-    """Return a convolution of which another method was set on the object."""
+    """Return a convolution with another method that is overridden on the instance."""
     conv = nn.Conv2d(*arguments)  # type: ignore[arg-type]
-    computes = conv._conv_forward
-    conv._conv_forward = lambda x, weight, bias: computes(x, weight * 2, bias)  # type: ignore[method-assign, assignment]
+    original = conv._conv_forward
+    conv._conv_forward = lambda x, weight, bias: original(x, weight * 2, bias)  # type: ignore[method-assign, assignment]
     return conv
 
 
@@ -208,7 +208,7 @@ CONVS: dict[str, Callable[..., nn.Module]] = {
     "transposed": nn.ConvTranspose2d,
     "same padding": SamePadding,
     "plain subclass": PlainConv,
-    "padding in words": lambda a, b, k: SamePadding(a, b, k, stride=2, groups=2, bias=False),
+    "strided same padding": lambda a, b, k: SamePadding(a, b, k, stride=2, groups=2, bias=False),
     "standardised": Standardised,
     "overridden": Overridden,
     "patched inside": patched_inside,
@@ -216,7 +216,7 @@ CONVS: dict[str, Callable[..., nn.Module]] = {
 
 
 class ByProperty(nn.Conv2d):
-    """Standardises its weight by a property."""
+    """A convolution whose weight is a property."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, kernel)
@@ -224,7 +224,7 @@ class ByProperty(nn.Conv2d):
 
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
-        """Return the weight, whose mean is zero."""
+        """The weight with zero mean."""
         assert self.raw is not None
         out: Tensor = self.raw - self.raw.mean((1, 2, 3), keepdim=True)
         return out
@@ -238,7 +238,7 @@ class AnyDimensions(nn.modules.batchnorm._BatchNorm):
 
 
 class HookedByClass(nn.Conv2d):
-    """A convolution whose hook uses an attribute of its class."""
+    """A convolution whose hook reads an attribute of its class."""
 
     gain = 2.0
 

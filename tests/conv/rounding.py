@@ -1,4 +1,4 @@
-"""What a lower precision may be off by."""
+"""Bounds on the rounding errors of a lower precision."""
 
 import copy
 
@@ -9,18 +9,18 @@ from tests.conv.strategies import Case, reference
 
 
 def magnitude(case: Case, module: DsxConv) -> Tensor:
-    """Give sum |W| |x| + |b| of each output: what rounding errors are relative to."""
+    """Return sum |W| |x| + |b| of each output, the scale of its rounding errors."""
     bias = module.dense_bias()
     weight = module.double().dense_weight().abs()
     return reference(case.conv, weight, None if bias is None else bias.double().abs(), case.x.abs())
 
 
 def assert_within(out: Tensor, case: Case, module: DsxConv, unit: float) -> None:
-    """Compare with float64: each product passes at most eight roundings.
+    """Compare with float64, with at most eight roundings of each product.
 
-    Those are the image, the weight, the result, and for a separable convolution the second weight,
-    the image between its stages and the biases; sums are kept in float32, where float64 tells no
-    difference, or lose far less than the eight.
+    These are the image, the weight, the result, and for a separable convolution the second weight,
+    the intermediate image and the biases. Sums are accumulated in float32, whose errors are much
+    smaller.
     """
     exact = copy.deepcopy(module).double()
     expected = reference(case.conv, exact.dense_weight(), exact.dense_bias(), case.x)

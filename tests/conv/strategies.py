@@ -1,4 +1,4 @@
-"""Slots, specs and images to draw from, shared by the tests of dsx.conv."""
+"""Hypothesis strategies for slots, specs and images, shared by the tests of dsx.conv."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,35 +22,35 @@ NUMBERED_SHAPES = [
     f"{name}{p}" for name in names(Shape) if find(Shape, name).numbered for p in (2, 3, 5)
 ]
 SHAPES = PLAIN_SHAPES + NUMBERED_SHAPES
-"""Every kernel shape of the folder."""
-TURNING_SHAPES = [name for name in SHAPES if len(shape_and_number(name)[0].supports(3)) > 1]
-"""Those with several supports."""
+"""All kernel shapes."""
+CYCLIC_SHAPES = [name for name in SHAPES if len(shape_and_number(name)[0].supports(3)) > 1]
+"""The kernel shapes with several supports."""
 
-BINARY = ["binary", "binary turning", "binary separable"]
+BINARY = ["binary", "binary cyclic", "binary separable"]
 LEARNED = ["learned", "rigid"]
 SEPARABLE = ["separable", "binary separable"]
 KINDS = [*SHAPES, "separable", *BINARY, *LEARNED]
-"""Every kind of convolution: the kernel shapes, depthwise then 1 x 1, binary bases under any of
-those, and learned shapes, free and rigid."""
+"""All kinds of convolutions: the kernel shapes, separable convolutions, binary bases with any of
+these, and learned shapes, free and rigid."""
 
 STRIDES = [None, "block", 1.0, 0.5, 0.25, 0.9, 0.33, 0.67, "1/3", 0.001]
-# With 10 and 12 channels some steps do not divide Cin: windows wrap at every channel.
+# With 10 and 12 channels some steps do not divide Cin, so that windows wrap at any channel.
 CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12)
 ODD_SQUARES = [(1, 1), (3, 3), (5, 5)]
 OTHER_KERNELS = [(2, 2), (4, 4), (1, 3), (5, 1), (2, 3)]
 KERNELS = {
-    "binary turning": [(3, 3), (5, 5)],
+    "binary cyclic": [(3, 3), (5, 5)],
     "learned": [(3, 3), (3, 3), (5, 5)],
     "rigid": [(3, 3)],
     **dict.fromkeys(("full", "binary", *SEPARABLE), ODD_SQUARES + OTHER_KERNELS),
 }
-"""Kernels that a kind of convolution takes, where these are not the odd squares."""
+"""Kernel sizes of the kinds of convolutions that support other ones than the odd squares."""
 PADDING_MODES = ["zeros", "zeros", "reflect", "replicate", "circular"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A convolution that stands somewhere, dials for it, and an image it can read."""
+    """An original convolution, a spec for it, and a batch of images."""
 
     conv: nn.Conv2d
     spec: ConvSpec
@@ -58,7 +58,7 @@ class Case:
 
 
 def divisors(number: int) -> list[int]:
-    """List the divisors of a number."""
+    """Return the divisors of a number."""
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
@@ -68,7 +68,7 @@ def slots(
     kernels: list[tuple[int, int]] | None = None,
     channels: tuple[int, ...] = CHANNELS,
 ) -> nn.Conv2d:
-    """Draw a float64 convolution as it could stand in a network."""
+    """Draw a float64 convolution as it could occur in a network."""
     cin = draw(st.sampled_from(channels))
     cout = draw(st.integers(1, 9))
     kernel = draw(st.sampled_from(kernels or ODD_SQUARES))
@@ -94,7 +94,7 @@ def slots(
 
 @st.composite
 def specs(draw: st.DrawFn, conv: nn.Conv2d, kind: str) -> ConvSpec:
-    """Draw the other dials for a slot, such that they can be set there."""
+    """Draw a spec of one kind that a slot supports."""
     if kind in LEARNED:
         return draw(learned_specs(kind == "rigid"))
     choices: list[int | str] = [*divisors(conv.in_channels), "all"]
@@ -106,10 +106,10 @@ def specs(draw: st.DrawFn, conv: nn.Conv2d, kind: str) -> ConvSpec:
     if kind in BINARY:
         splits = draw(st.sampled_from(divisors(conv.in_channels // number)))
         odd_square = tuple(conv.kernel_size) in ODD_SQUARES
-        shapes = TURNING_SHAPES if kind == "binary turning" else SHAPES if odd_square else ["full"]
+        shapes = CYCLIC_SHAPES if kind == "binary cyclic" else SHAPES if odd_square else ["full"]
         dials = {
             "kernel_shape": draw(st.sampled_from(shapes)),
-            # From one filter to more than can be chosen.
+            # From one filter to more than can be selected.
             "binary_basis": draw(st.sampled_from([1, 2, 3, 4, conv.out_channels * splits + 1])),
             "splits": splits,
             "scale": draw(st.sampled_from([None, True, False])),
@@ -124,7 +124,7 @@ def specs(draw: st.DrawFn, conv: nn.Conv2d, kind: str) -> ConvSpec:
 
 @st.composite
 def learned_specs(draw: st.DrawFn, rigid: bool) -> ConvSpec:
-    """Draw learned shapes, most of them in small blocks, of which the last ones are cut."""
+    """Draw learned shapes, mostly with small blocks, of which the last ones may be smaller."""
     return ConvSpec(
         kernel_shape="learned",
         rigid=rigid,
@@ -136,7 +136,7 @@ def learned_specs(draw: st.DrawFn, rigid: bool) -> ConvSpec:
 
 @st.composite
 def images(draw: st.DrawFn, conv: nn.Conv2d, batches: tuple[int, ...] = (0, 1, 3)) -> Tensor:
-    """Draw an image that is large enough for a convolution, from the smallest on."""
+    """Draw a batch of images that are large enough for a convolution, or slightly larger."""
     sides = []
     for axis in (0, 1):
         reach = conv.dilation[axis] * (conv.kernel_size[axis] - 1)
@@ -147,7 +147,7 @@ def images(draw: st.DrawFn, conv: nn.Conv2d, batches: tuple[int, ...] = (0, 1, 3
         else:
             pad = int(conv.padding[axis])
             least = max(1, reach + 1 - 2 * pad)
-        # What torch asks of the padding modes.
+        # The requirements of torch for the padding modes.
         least = max(least, {"reflect": pad + 1, "circular": pad}.get(conv.padding_mode, 1))
         sides.append(draw(st.integers(least, least + 5)))
     batch = draw(st.sampled_from(batches))
@@ -161,45 +161,45 @@ def cases(
     batches: tuple[int, ...] = (0, 1, 3),
     channels: tuple[int, ...] = CHANNELS,
 ) -> Case:
-    """Draw a slot, dials of one kind, and an image."""
+    """Draw a slot, a spec of one kind, and a batch of images."""
     conv = draw(slots(KERNELS.get(kind, ODD_SQUARES), channels))
     return Case(conv, draw(specs(conv, kind)), draw(images(conv, batches)))
 
 
 @st.composite
 def trained(draw: st.DrawFn, case: Case) -> DsxConv:
-    """Build a convolution in a state that a training could leave it in."""
+    """Build a convolution in a state that can result from training."""
     module = build(case.spec, case.conv)
-    part = dialled(module)
+    part = dial_stage(module)
     with torch.no_grad():
         if isinstance(part, LearnedConv2d):
-            _stir(part.shape_scores)
+            _randomise(part.shape_scores)
             part.enable(torch.rand(part.out_channels) < draw(st.sampled_from([0.5, 1])))
             if draw(st.booleans()):
                 part.freeze()
         if isinstance(part, BinaryConv2d):
-            _stir(part.select_proxy)
-            _stir(part.basis_proxy)
+            _randomise(part.select_proxy)
+            _randomise(part.basis_proxy)
             part.basis_proxy.mul_(part.positions)
             if part.scale is not None:
                 part.scale.normal_()
     return module
 
 
-def _stir(decisions: Tensor) -> None:
-    """Fill with numbers among which are zeros, ties, and both ends of every surrogate."""
+def _randomise(decisions: Tensor) -> None:
+    """Fill with random numbers, including zeros, ties, and both ends of every surrogate."""
     decisions.copy_(torch.randint(-6, 7, decisions.shape) / 4)
 
 
-def dialled(module: DsxConv) -> WindowedConv2d:
-    """Give the part that has the dials."""
+def dial_stage(module: DsxConv) -> WindowedConv2d:
+    """Return the convolution that has the dials, which for a separable one is its second stage."""
     part = module.pointwise if isinstance(module, SeparableConv2d) else module
     assert isinstance(part, WindowedConv2d)
     return part
 
 
 def live(case: Case, module: DsxConv) -> set[naive.Triple]:
-    """List the live triples by loops, those of learned shapes from their scores."""
+    """Compute the live triples by loops, those of learned shapes from their scores."""
     if not isinstance(module, LearnedConv2d):
         return naive.live(case.spec, case.conv)
     scores = module.shape_scores.detach().numpy()
@@ -207,7 +207,7 @@ def live(case: Case, module: DsxConv) -> set[naive.Triple]:
 
 
 def plain_conv2d(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> nn.Conv2d:
-    """Build torch's own dense convolution with the geometry of `conv`, for images like x."""
+    """Build a dense nn.Conv2d with the geometry of `conv`, for images like x."""
     plain = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
@@ -227,16 +227,16 @@ def plain_conv2d(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor
 
 
 def reference(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-    """Run torch's own dense convolution with the geometry of `conv`."""
+    """Run a dense nn.Conv2d with the geometry of `conv`."""
     with torch.no_grad(), warnings.catch_warnings():
-        # torch says that padding an even kernel on one side more costs a copy.
+        # torch warns that asymmetric padding of an even kernel requires a copy.
         warnings.filterwarnings("ignore", "Using padding='same'")
         out: Tensor = plain_conv2d(conv, weight, bias, x)(x)
     return out
 
 
 def dense_gradient(case: Case, module: DsxConv, dy: Tensor) -> Tensor:
-    """Give the gradient that torch's own dense convolution of equal weight has for its weight."""
+    """Compute the weight gradient of a dense nn.Conv2d with the same weight."""
     plain = plain_conv2d(case.conv, module.dense_weight(), None, case.x)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using padding='same'")

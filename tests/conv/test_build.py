@@ -1,4 +1,4 @@
-"""From a spec and a nn.Conv2d to the module that replaces it."""
+"""Construction of the module that replaces a nn.Conv2d."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from dsx.conv.modules.separable import SeparableConv2d
 from dsx.errors import SpecError
 from tests.conv import naive
 from tests.conv.close import assert_equal
-from tests.conv.strategies import KINDS, SHAPES, cases, dialled, reference, slots
+from tests.conv.strategies import KINDS, SHAPES, cases, dial_stage, reference, slots
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
@@ -34,7 +34,7 @@ def test_keep_is_the_identity(data: st.DataObject) -> None:
 
 @given(data=st.data())
 @settings(max_examples=30)
-def test_keep_builds_what_stands_there_afresh(data: st.DataObject) -> None:
+def test_keep_builds_an_equivalent_convolution(data: st.DataObject) -> None:
     case = data.draw(cases("full"))
     module = build(KEEP, case.conv)
     assert module.weight.shape == case.conv.weight.shape
@@ -52,8 +52,8 @@ def test_a_trained_weight_is_restricted_to_the_live_positions(
     case = data.draw(cases(kind))
     dense = dense_weight(case.conv)
     restricted = torch.zeros_like(dense)
-    for place in naive.live(case.spec, case.conv):
-        restricted[place] = dense[place]
+    for triple in naive.live(case.spec, case.conv):
+        restricted[triple] = dense[triple]
     module = from_conv2d(case.conv, case.spec)
     if isinstance(module, FixedConv2d):
         assert int((module.weight != 0).sum()) == int((restricted != 0).sum())
@@ -75,7 +75,7 @@ def test_dense_weight_of_any_convolution(data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(max_examples=6)
-def test_the_convolution_given_is_only_read(kind: str, data: st.DataObject) -> None:
+def test_the_given_convolution_is_not_modified(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     before = {name: value.clone() for name, value in case.conv.state_dict().items()}
     for module in (build(case.spec, case.conv), from_conv2d(case.conv, case.spec)):
@@ -108,12 +108,12 @@ def test_dtype_follows_the_convolution(dtype: torch.dtype, make: type[nn.Module]
         (ConvSpec(groups=3), 3, "groups = 3 does not divide the 8 input channels"),
         (preset("lhc"), 1, "learned shapes need a kernel larger than 1 x 1"),
         (preset("lhc"), 4, "learned needs an odd square kernel, this one is 4 x 4"),
-        (preset("lhc", rigid=True), 5, "rigid learned shapes are 3 x 3, this kernel is 5 x 5"),
+        (preset("lhc", rigid=True), 5, "rigid learned shapes require a 3 x 3 kernel, not 5 x 5"),
         (preset("slbf", splits=3), 3, "splits = 3 does not divide the window of 8 channels"),
         (preset("slbf", splits=8, groups=2), 3, "splits = 8 does not divide .* of 4 channels"),
     ],
 )
-def test_what_cannot_be_built_is_refused(spec: ConvSpec, kernel: int, reason: str) -> None:
+def test_unsupported_specs_are_rejected(spec: ConvSpec, kernel: int, reason: str) -> None:
     conv = nn.Conv2d(8, 8, kernel)
     with pytest.raises(SpecError, match=reason):
         build(spec, conv)
@@ -121,7 +121,7 @@ def test_what_cannot_be_built_is_refused(spec: ConvSpec, kernel: int, reason: st
         from_conv2d(conv, spec)
 
 
-def test_each_setting_of_the_dials_has_its_module() -> None:
+def test_the_spec_determines_the_type_of_the_module() -> None:
     conv = nn.Conv2d(8, 8, 3)
     assert type(build(preset("lhc"), conv)) is LearnedConv2d
     assert type(build(preset("slbf"), conv)) is BinaryConv2d
@@ -130,21 +130,28 @@ def test_each_setting_of_the_dials_has_its_module() -> None:
         separable = build(preset("scc", binary_basis=basis), conv)
         assert isinstance(separable, SeparableConv2d)
         assert type(separable.pointwise) is stage
-        # A 1 x 1 kernel is not written as two.
+        # A 1 x 1 kernel is not split into two stages.
         assert type(build(preset("scc", binary_basis=basis), nn.Conv2d(8, 8, 1))) is stage
 
 
 @pytest.mark.parametrize("spec", [preset("slbf", k=4), preset("scc", binary_basis=4)])
-def test_a_trained_weight_gets_a_scale_unless_told_otherwise(spec: ConvSpec) -> None:
+def test_a_trained_weight_gets_a_scale_by_default(spec: ConvSpec) -> None:
     conv = nn.Conv2d(8, 8, 3)
-    for scale, fresh, kept in ((None, False, True), (True, True, True), (False, False, False)):
-        own = dataclasses.replace(spec, scale=scale)
-        for module, scaled in ((build(own, conv), fresh), (from_conv2d(conv, own), kept)):
+    for scale, initialised, projected in (
+        (None, False, True),
+        (True, True, True),
+        (False, False, False),
+    ):
+        scaled_spec = dataclasses.replace(spec, scale=scale)
+        for module, scaled in (
+            (build(scaled_spec, conv), initialised),
+            (from_conv2d(conv, scaled_spec), projected),
+        ):
             assert isinstance(module, BinaryConv2d | SeparableConv2d)
-            part = dialled(module)
+            part = dial_stage(module)
             assert isinstance(part, BinaryConv2d)
             assert (part.scale is not None) == scaled
-            # Its spec says so too: the cost goes by that.
+            # The spec, which determines the cost, agrees.
             assert module.spec.scale == part.spec.scale == scaled
             assert module.cost((1, 1)).params == sum(
                 value.numel() for name, value in module.named_parameters()
@@ -152,7 +159,7 @@ def test_a_trained_weight_gets_a_scale_unless_told_otherwise(spec: ConvSpec) -> 
             )  # fmt: skip
 
 
-def test_the_module_shows_its_dials() -> None:
+def test_the_representation_contains_the_dials() -> None:
     module = build(ConvSpec(kernel_shape="cross", groups=2), nn.Conv2d(4, 8, 3, padding=1))
     for part in ("4, 8, kernel_size=(3, 3)", "kernel_shape='cross'", "groups=2", "'block'"):
         assert part in repr(module)
@@ -164,15 +171,15 @@ def seeded(spec: ConvSpec, slot: nn.Conv2d) -> DsxConv:
 
 
 @pytest.mark.parametrize("dials", [{"groups": 2}, {"separable": True}, {"kernel_shape": "learned"}])
-def test_a_convolution_with_numbers_of_numpy_is_replaced(dials: dict[str, Any]) -> None:
+def test_a_convolution_with_numpy_attributes_is_replaced(dials: dict[str, Any]) -> None:
     def slot(number: Callable[[int], Any]) -> nn.Conv2d:
         return nn.Conv2d(number(8), number(4), number(3), padding=number(1), dilation=number(2))
 
-    built, same = (seeded(ConvSpec(**dials), slot(number)) for number in (np.int64, int))
-    assert repr(vars(built)["geometry"]) == repr(same.geometry)
+    built, expected = (seeded(ConvSpec(**dials), slot(number)) for number in (np.int64, int))
+    assert repr(vars(built)["geometry"]) == repr(expected.geometry)
     assert all(
-        repr(getattr(built, name)) == repr(getattr(same, name))
+        repr(getattr(built, name)) == repr(getattr(expected, name))
         for name in ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
     )
     sides: Any = (np.int64(5), np.int64(5))
-    assert repr(built.cost(sides)) == repr(same.cost((5, 5)))
+    assert repr(built.cost(sides)) == repr(expected.cost((5, 5)))

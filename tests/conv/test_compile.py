@@ -1,4 +1,4 @@
-"""torch.compile takes every convolution module in one graph."""
+"""torch.compile compiles every convolution module into one graph."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ COMPILER = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++
 
 
 @pytest.fixture(autouse=True)
-def forget_compiled_graphs() -> Iterator[None]:
+def reset_compiler() -> Iterator[None]:
     torch.compiler.reset()
     yield
     torch.compiler.reset()
@@ -46,7 +46,7 @@ def slot() -> nn.Conv2d:
 
 
 def step(module: nn.Module, x: Tensor) -> list[Tensor]:
-    """Give the output, and the gradients of its sum of squares."""
+    """Return the output, and the gradients of its sum of squares."""
     module.zero_grad()
     out: Tensor = module(x)
     out.square().sum().backward()  # type: ignore[no-untyped-call]
@@ -92,7 +92,7 @@ def test_a_compiled_module_follows_its_schedule(rigid: bool) -> None:
 
 
 @pytest.mark.slow
-# Inductor imports a module of torch that is deprecated by torch.
+# Inductor imports a deprecated module of torch.
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.skipif(COMPILER is None, reason="inductor needs a C++ compiler, none found")
 @pytest.mark.parametrize("name", preset_names())

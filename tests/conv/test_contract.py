@@ -1,6 +1,6 @@
-"""The contract of every convolution module, over all kernel shapes and whatever else there is.
+"""The contract of every convolution module, over all kinds of convolutions.
 
-A new file in dsx/conv/shapes is tested here because it exists.
+A new file in dsx/conv/sparsity/shapes is included automatically.
 """
 
 import pytest
@@ -17,18 +17,18 @@ from dsx.conv.modules.learned import LearnedConv2d
 from tests.conv import naive
 from tests.conv.close import assert_equal
 from tests.conv.counting import counted
-from tests.conv.strategies import KINDS, Case, cases, dialled, live, reference, trained
+from tests.conv.strategies import KINDS, Case, cases, dial_stage, live, reference, trained
 
 pytestmark = [
     pytest.mark.parametrize("kind", KINDS),
-    # Of torch, for an even kernel; the convolution replaced says so too.
+    # A warning of torch for even kernels, which the original convolution emits, too.
     pytest.mark.filterwarnings("ignore:Using padding='same'"),
 ]
 SMALL = (1, 2, 3, 4)
 
 
 def decisions(module: nn.Module) -> set[nn.Parameter]:
-    """Collect the parameters of which only sign or order counts."""
+    """Return the parameters of which only the sign or the order matters."""
     convs = [part for part in module.modules() if isinstance(part, DsxConv)]
     return {parameter for conv in convs for parameter in conv.decisions()}
 
@@ -50,10 +50,10 @@ def test_live_set_and_cost_are_those_of_the_definition(kind: str, data: st.DataO
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     triples = live(case, module)
-    dense = dialled(module).dense_weight()
-    assert {tuple(place) for place in dense.nonzero().tolist()} == triples
+    dense = dial_stage(module).dense_weight()
+    assert {tuple(triple) for triple in dense.nonzero().tolist()} == triples
     learned = triples if case.spec.learned else None
-    # The canonical spec: the one support that a single output shows may have a name of its own.
+    # The canonical spec, because the only support that one output uses may have another name.
     params, flops, bits = naive.cost(module.spec, case.conv, (7, 5), learned)
     assert module.cost(out_hw=(7, 5)) == Cost(params=params, flops=flops, bits=bits)
 
@@ -69,7 +69,7 @@ def test_counting_form_is_the_same_function(kind: str, data: st.DataObject) -> N
 
 @given(data=st.data())
 @settings(max_examples=12)
-def test_a_counter_counts_the_closed_form(kind: str, data: st.DataObject) -> None:
+def test_the_counter_agrees_with_the_closed_form(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(1,), channels=(2, 3, 4)))
     module = data.draw(trained(case))
     rows, columns = module(case.x).shape[2:]
@@ -94,8 +94,8 @@ def test_gradients_are_exact(kind: str, data: st.DataObject) -> None:
 
 
 def with_dead_positions(case: Case, module: DsxConv) -> tuple[nn.Parameter, int]:
-    """Give the weight, or what stands for it, that has dead positions; and how many are alive."""
-    part = dialled(module)
+    """Return the parameter with dead positions, and its number of live entries."""
+    part = dial_stage(module)
     if isinstance(part, BinaryConv2d):
         positions = len(naive.positions(part.spec, part.kernel_size))
         return part.basis_proxy, part.basis_proxy.shape[:2].numel() * positions
@@ -127,7 +127,7 @@ def test_dead_positions_stay_zero_in_training(kind: str, data: st.DataObject) ->
 
 @given(data=st.data())
 @settings(max_examples=10)
-def test_scaled_outputs_are_outputs_scaled(kind: str, data: st.DataObject) -> None:
+def test_scale_outputs_scales_the_outputs(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     scale, shift = torch.randn(2, case.conv.out_channels, dtype=torch.float64)
@@ -141,7 +141,7 @@ def test_scaled_outputs_are_outputs_scaled(kind: str, data: st.DataObject) -> No
 
 @given(data=st.data())
 @settings(max_examples=6)
-def test_attributes_are_those_of_the_convolution_replaced(kind: str, data: st.DataObject) -> None:
+def test_attributes_are_those_of_the_original_convolution(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = build(case.spec, case.conv)
     for name in (
@@ -149,7 +149,7 @@ def test_attributes_are_those_of_the_convolution_replaced(kind: str, data: st.Da
         "dilation", "transposed", "output_padding",
     ):  # fmt: skip
         assert getattr(module, name) == getattr(case.conv, name), name
-    # A network may shuffle channels by the groups that it finds.
+    # A network may read `groups` to shuffle channels.
     spec = case.spec.at(case.conv)
     assert module.groups == (case.conv.groups if spec.keeps else spec.groups)
     assert module.dense_weight().shape == (
@@ -159,7 +159,7 @@ def test_attributes_are_those_of_the_convolution_replaced(kind: str, data: st.Da
 
 @given(data=st.data())
 @settings(max_examples=4)
-def test_decisions_are_settled_within_the_training(kind: str, data: st.DataObject) -> None:
+def test_decisions_become_final_within_the_training(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = build(case.spec, case.conv)
     decided = decisions(module)

@@ -1,4 +1,4 @@
-"""Every convolution module is a drop-in for nn.Conv2d: copies, layouts, dtypes, devices."""
+"""Every convolution module is a drop-in replacement: copies, layouts, dtypes and devices."""
 
 import copy
 import io
@@ -17,7 +17,7 @@ from tests.conv.strategies import KINDS, LEARNED, cases, trained
 
 pytestmark = [
     pytest.mark.parametrize("kind", KINDS),
-    # Of torch, for an even kernel; the convolution replaced says so too.
+    # A warning of torch for even kernels, which the original convolution emits, too.
     pytest.mark.filterwarnings("ignore:Using padding='same'"),
 ]
 FEW = settings(max_examples=6)
@@ -25,7 +25,7 @@ FEW = settings(max_examples=6)
 
 @given(data=st.data())
 @FEW
-def test_state_dict_makes_the_round_trip(kind: str, data: st.DataObject) -> None:
+def test_state_dict_round_trip(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module, other = data.draw(trained(case)), build(case.spec, case.conv)
     file = io.BytesIO()
@@ -41,17 +41,17 @@ def test_state_dict_makes_the_round_trip(kind: str, data: st.DataObject) -> None
 
 @given(data=st.data())
 @FEW
-def test_copies_are_equal_and_apart(kind: str, data: st.DataObject) -> None:
+def test_copies_are_equal_and_independent(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
     module = data.draw(trained(case))
-    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+    for copied in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         with torch.no_grad():
             before = module(case.x)
-            torch.testing.assert_close(twin(case.x), before, rtol=0, atol=0)
-            for tensor in twin.state_dict().values():
-                tensor.copy_(tensor == 0)  # nothing stays what it was
+            torch.testing.assert_close(copied(case.x), before, rtol=0, atol=0)
+            for tensor in copied.state_dict().values():
+                tensor.copy_(tensor == 0)  # changes every value
             torch.testing.assert_close(module(case.x), before, rtol=0, atol=0)
-        assert twin.spec == module.spec
+        assert copied.spec == module.spec
 
 
 @given(data=st.data())
@@ -91,7 +91,7 @@ def test_lower_precision_only_rounds(
     with torch.no_grad():
         out = module(case.x.to(dtype))
     assert out.dtype == dtype
-    # float32 has no wider sum to hide in: as many roundings more as there are products.
+    # float32 sums are not accumulated in a wider type: one more rounding for each product.
     terms = case.conv.in_channels * case.conv.kernel_size[0] * case.conv.kernel_size[1]
     assert_within(out, case, module, unit * (terms if dtype == torch.float32 else 1))
 
@@ -112,7 +112,7 @@ def test_autocast_runs_in_bfloat16(kind: str, data: st.DataObject) -> None:
 
 @given(data=st.data())
 @FEW
-def test_moves_to_another_dtype(kind: str, data: st.DataObject) -> None:
+def test_conversion_to_another_dtype(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     expected = module(case.x)
@@ -123,18 +123,18 @@ def test_moves_to_another_dtype(kind: str, data: st.DataObject) -> None:
 
 @given(data=st.data())
 @FEW
-def test_moves_to_another_device_as_a_whole(kind: str, data: st.DataObject) -> None:
+def test_all_tensors_move_to_another_device(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     shape = module(case.x).shape
-    # The meta device is on every machine, but it forgives an index that stayed behind.
+    # Every machine has the meta device, but it accepts an index on another device.
     assert module.to("meta")(case.x.to("meta")).shape == shape
     for part in module.modules():
         assert not [name for name, value in vars(part).items() if isinstance(value, Tensor)]
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="requires an NVIDIA GPU")
 @given(data=st.data())
 @FEW
 def test_cuda_is_the_same_function(kind: str, data: st.DataObject) -> None:
@@ -142,9 +142,9 @@ def test_cuda_is_the_same_function(kind: str, data: st.DataObject) -> None:
     module = data.draw(trained(case))
     with torch.no_grad():
         expected = module(case.x)
-        # cuDNN may add up in another order.
+        # cuDNN may sum in a different order.
         out = module.cuda()(case.x.cuda())
         assert_equal(out.cpu(), expected)
-        onboard = build(case.spec, case.conv.cuda())
-        assert onboard.dense_weight().device.type == "cuda"
-        assert onboard.counting_form()(case.x.cuda()).device.type == "cuda"
+        on_gpu = build(case.spec, case.conv.cuda())
+        assert on_gpu.dense_weight().device.type == "cuda"
+        assert on_gpu.counting_form()(case.x.cuda()).device.type == "cuda"

@@ -1,4 +1,4 @@
-"""Methods of a network that its own code overrides, and what they return."""
+"""Calls of methods that a network overrides, regardless of their return values."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.space.networks import ReturnsNothing, ReturnsNothingUntraced, Tiny
 DIGITS = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_network_is_returned_whatever_its_methods_return() -> None:
+def test_the_network_is_returned_regardless_of_the_return_values_of_its_methods() -> None:
     network = ReturnsNothing()
     assert set_mode(network, True) is network
     assert network.training
@@ -30,7 +30,7 @@ def test_the_network_is_returned_whatever_its_methods_return() -> None:
 
 
 @pytest.mark.parametrize("kind", [ReturnsNothing, ReturnsNothingUntraced])
-def test_such_a_network_is_deployed(kind: type[ReturnsNothing]) -> None:
+def test_a_network_with_methods_that_return_none_is_deployed(kind: type[ReturnsNothing]) -> None:
     network = kind()
     deployed = deploy(network, DIGITS)
     assert torch.allclose(deployed(DIGITS), set_mode(network, False)(DIGITS), atol=1e-6)
@@ -38,20 +38,20 @@ def test_such_a_network_is_deployed(kind: type[ReturnsNothing]) -> None:
 
 
 class NoMode(Tiny):
-    """A network whose train() takes no mode, so that torch's own eval() fails."""
+    """A network whose train() accepts no mode, so that eval() of torch fails."""
 
     def train(self) -> None:  # type: ignore[override]
         """Do nothing."""
 
 
 class Stuck(Tiny):
-    """A network whose to() does nothing."""
+    """A network whose to() has no effect."""
 
-    def to(self, *args: Any, **named: Any) -> None:  # type: ignore[override]
+    def to(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Do nothing."""
 
 
-def test_methods_that_fail_are_named_in_one_line() -> None:
+def test_a_failing_method_is_reported_in_one_line() -> None:
     with pytest.raises(DsxError, match=r"^eval\(\) of NoMode fails: TypeError: .*train\(mode\)\)$"):
         set_mode(NoMode(), False)
     with pytest.raises(DsxError, match=r"to\(\) does not convert its weight mix.weight to float64"):
@@ -59,21 +59,21 @@ def test_methods_that_fail_are_named_in_one_line() -> None:
 
 
 class Single(Tiny):
-    """A network of which there is one."""
+    """A network whose copy is the network itself."""
 
     def __deepcopy__(self, memo: object) -> "Single":
         return self
 
 
-class Nothing(Tiny):
-    """A network whose copy is nothing."""
+class NoCopy(Tiny):
+    """A network whose copy is None."""
 
     def __deepcopy__(self, memo: object) -> None:
         return None
 
 
 class Sharing(nn.Sequential):
-    """A network whose copy shares the modules."""
+    """A network whose copy shares its modules."""
 
     def __deepcopy__(self, memo: object) -> "Sharing":
         return Sharing(*self)
@@ -83,11 +83,11 @@ class Sharing(nn.Sequential):
     ("network", "problem"),
     [
         (Single(), "a network that shares its weights"),
-        (Nothing(), "a NoneType, not a nn.Module"),
+        (NoCopy(), "a NoneType, not a nn.Module"),
         (Sharing(nn.Linear(1, 1)), "a network that shares its weights"),
     ],
 )
-def test_copies_that_are_none_are_refused(network: nn.Module, problem: str) -> None:
+def test_copies_that_are_not_independent_are_rejected(network: nn.Module, problem: str) -> None:
     with pytest.raises(DsxError, match=f"^its __deepcopy__ returns {problem}"):
         duplicate(network)
     assert isinstance(duplicate(Tiny()), Tiny)

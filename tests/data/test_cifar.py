@@ -120,7 +120,7 @@ def test_something_has_to_be_left_to_train_on(folder: Path) -> None:
 def test_much_is_known_without_the_files(name: str, classes: int, tmp_path: Path) -> None:
     data = open_data(name, {"root": str(tmp_path)})
     assert (data.image_shape, data.classes) == ((3, 32, 32), classes)
-    with pytest.raises(DsxError, match=f"^{tmp_path}: no CIFAR-{classes} is there .put cifar-"):
+    with pytest.raises(DsxError, match=f"^{tmp_path}: CIFAR-{classes} is missing .put cifar-"):
         _ = data.splits
 
 

@@ -102,7 +102,7 @@ def test_only_readable_images_are_hashed_as_the_note_states() -> None:
     note, hashed = run_duplicates(train, validation, train[:1], readable)
     assert note == (
         "1 of a sample of 2 of the 10 validation images are also training images (compared with a "
-        "sample of 3 of the 50,000 training images), 0 of the 1 test images are training images "
-        "too (compared with a sample of 3 of the 50,000 training images)"
+        "sample of 3 of the 50,000 training images), 0 of the 1 test images are also training "
+        "images (compared with a sample of 3 of the 50,000 training images)"
     )
     assert hashed == sorted(number for numbers in readable.values() for number in numbers)

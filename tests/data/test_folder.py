@@ -302,8 +302,8 @@ def dangling(folder: Path) -> Path:
 
 PARTED = {"train/ant": 4, "val/ant": 4}
 WRONG: list[tuple[Make, str]] = [
-    (lambda folder: folder / "none", r"DIR/none: there is no such folder \(put a folder of images"
-     " for each class there, or the folders train and val with a folder for each class in both"),
+    (lambda folder: folder / "none", r"DIR/none: there is no such folder \(allowed: a folder with"
+     " one folder of images per class, or with the folders train and val"),
     (lambda folder: folder, r"DIR: has no folders \(allowed: one folder of images per class"),
     (with_file("ant/x.jpg", b"?") , "DIR/ant/x.jpg: cannot be decoded: a format that Pillow"),
     (with_file("ant/x.jpg", b""), r"DIR/ant/x.jpg: is empty \(0 bytes\)$"),
@@ -366,7 +366,7 @@ def test_an_unused_image_may_be_broken(tmp_path: Path) -> None:
 
 def test_another_number_of_classes_than_stated_is_refused(tmp_path: Path) -> None:
     data = opened(write_folder(tmp_path), classes=4)
-    with pytest.raises(DsxError, match=r"has 3 classes \(classes: 4 are stated\): ant"):
+    with pytest.raises(DsxError, match=r"has 3 classes, not 4 as specified by classes: ant"):
         _ = data.splits
 
 

@@ -157,7 +157,7 @@ def test_deep_images_of_low_values_are_read(memory: float, tmp_path: Path) -> No
     images = [png16(pixels.transpose(1, 2, 0)) for pixels in values]
     write_parquet(tmp_path / "a.parquet", LABELS, images)
     splits = load(tmp_path, memory=memory)
-    assert "over [0, 255], the range of the training images" in splits.notes[0]
+    assert "is [0, 255], the range of the training images" in splits.notes[0]
     ((pixels, _),) = splits.train.batches(torch.arange(18), 18)
     assert pixels.std() > 0.9
 
@@ -230,9 +230,9 @@ def damaged(folder: Path) -> None:
 
 BYTES = pa.array([b"x", b"y"])
 WRONG: list[tuple[Make, str]] = [
-    (lambda folder: None, r"DIR: there are no .parquet files \(put those of the data set there"),
+    (lambda folder: None, r"DIR: there are no .parquet files \(put the files of the dataset there"),
     (lambda folder: (folder / "a.parquet").write_bytes(b""), "DIR/a.parquet: is not a Parquet"),
-    (lambda folder: (folder / "a.parquet").write_bytes(b"PAR1<html>"), "DIR/a.parquet: is no Par"),
+    (lambda folder: (folder / "a.parquet").write_bytes(b"PAR1<html>"), "DIR/a.parquet: is not a P"),
     (cut, "DIR/a.parquet: is not a Parquet file, or damaged: "),
     (damaged, "DIR/a.parquet: row 0: cannot be read: "),
     (written("a.parquet", [0, 1], columns=("img", "y")),
@@ -240,12 +240,12 @@ WRONG: list[tuple[Make, str]] = [
     (written("a.parquet", [0, 1], columns=("image", "fine_label")),
      r"DIR/a.parquet: label_column: no column 'label' \(allowed: image, fine_label\)$"),
     (typed(pa.array(["x", "y"]), pa.array([0, 1])),
-     r"DIR/a.parquet: column 'image' holds string \(allowed: the bytes of an image, or a struct"),
+     r"DIR/a.parquet: column 'image' is string \(allowed: binary, or a struct"),
     (typed(pa.array([{"path": "x"}] * 2), pa.array([0, 1])),
-     r"DIR/a.parquet: column 'image' holds struct<path: string> \(allowed"),
+     r"DIR/a.parquet: column 'image' is struct<path: string> \(allowed"),
     (typed(BYTES, pa.array(["a", "b"])),
-     r"DIR/a.parquet: column 'label' holds string \(allowed: whole numbers\)$"),
-    (typed(BYTES, pa.array([0.0, 1.0])), "DIR/a.parquet: column 'label' holds double"),
+     r"DIR/a.parquet: column 'label' is string \(allowed: integers\)$"),
+    (typed(BYTES, pa.array([0.0, 1.0])), "DIR/a.parquet: column 'label' is double"),
     (written("a.parquet", [0, 1, None]), "DIR/a.parquet: row 2: has no label$"),
     (written("a.parquet", [0, 1, -1, 0]),
      r"DIR/a.parquet: row 2: label -1 \(allowed: 0 to 2; remove files whose labels are not pub"),
@@ -301,7 +301,9 @@ def test_row_groups_too_large_to_stream_are_rejected(
 ) -> None:
     write_parquet(tmp_path / "a.parquet", LABELS, group=12)
     monkeypatch.setattr(_parquet_files, "GROUP_MIB", 0.01)
-    with pytest.raises(DsxError, match=r"a.parquet: has a row group of \d+ MiB, too much to read"):
+    with pytest.raises(
+        DsxError, match=r"a.parquet: has a row group of \d+ MiB, which is too large"
+    ):
         load(tmp_path, memory=0)
     assert sizes(load(tmp_path)) == [18, 3, 3]
     write_parquet(tmp_path / "a.parquet", LABELS, group=1)

@@ -178,6 +178,6 @@ def test_all_copies_are_found_in_the_sample(tmp_path: Path) -> None:
 def test_splits_in_the_same_row_groups_are_sampled_together(tmp_path: Path) -> None:
     file = write(tmp_path / "all.parquet", ["same"] * 200, group=10)
     (note,) = notes(file)
-    compared = "are training images too (compared with a sample of 40 of the 160 training images)"
+    compared = "are also training images (compared with a sample of 40 of the 160 training images)"
     assert note.startswith(f"8 of a sample of 8 of the 20 validation images {compared}")
     assert sum(cached(file).values()) <= 100

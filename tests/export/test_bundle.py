@@ -293,7 +293,7 @@ def test_learned_counts_that_the_search_does_not_have_are_listed(out: Path) -> N
 
 
 def test_weights_of_another_network_are_refused(searched: Searched, out: Path) -> None:
-    with pytest.raises(WorkFailed, match=r"^the weights are not of this network: [^\n]*$"):
+    with pytest.raises(WorkFailed, match=r"^the weights do not belong to this network: [^\n]*$"):
         export(searched.space, searched.space.baseline, out, weights=searched.weights)
     assert list(out.parent.iterdir()) == []
 
@@ -330,7 +330,7 @@ def test_files_that_do_not_reproduce_the_outputs_are_refused(
 
 def test_an_earlier_export_is_replaced_if_forced(searched: Searched, out: Path) -> None:
     export(searched.space, searched.design, out, weights=searched.weights)
-    with pytest.raises(DsxError, match=r"^--out: '.*chosen' exists already .* --force\)$"):
+    with pytest.raises(DsxError, match=r"^out: '.*chosen' exists already .* force=True\)$"):
         export(searched.space, searched.design, out, weights=searched.weights)
     export(
         searched.space, searched.design, out, weights=searched.weights, study="another", force=True
@@ -396,5 +396,5 @@ class _Adding(Mapping[str, torch.Tensor]):
 
 def test_a_folder_that_cannot_be_written_is_reported(searched: Searched, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DsxError, match=r"^--out: '.*/file/chosen' cannot be written: "):
+    with pytest.raises(DsxError, match=r"^out: '.*/file/chosen' cannot be written: "):
         export(searched.space, searched.design, tmp_path / "file" / "chosen")

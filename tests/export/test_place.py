@@ -85,7 +85,7 @@ def test_a_folder_with_other_files_is_kept(name: str, tmp_path: Path) -> None:
     out = exported(tmp_path / "out")
     change(out)
     before = content(out)
-    problem = rf"^--out: '.*/out' is not replaced: '{named}' is not part of an export"
+    problem = rf"^out: '.*/out' is not replaced: '{named}' is not part of an export"
     with pytest.raises(DsxError, match=problem):
         check_place(out, force=True)
     with pytest.raises(DsxError, match=problem), atomic_export(out, force=True) as folder:
@@ -95,7 +95,9 @@ def test_a_folder_with_other_files_is_kept(name: str, tmp_path: Path) -> None:
 
 def test_without_force_nothing_is_replaced(tmp_path: Path) -> None:
     out = exported(tmp_path / "out")
-    with pytest.raises(DsxError, match=r"exists already \(choose another, or replace it: --force"):
+    with pytest.raises(
+        DsxError, match=r"exists already \(choose another, or replace it: force=True"
+    ):
         check_place(out, force=False)
 
 
@@ -111,7 +113,7 @@ def test_a_file_or_a_link_is_not_replaced(force: bool, tmp_path: Path) -> None:
         "dangling": "is a symbolic link",
     }
     for name, problem in problems.items():
-        with pytest.raises(DsxError, match=rf"^--out: '.*/{name}' {problem}"):
+        with pytest.raises(DsxError, match=rf"^out: '.*/{name}' {problem}"):
             check_place(tmp_path / name, force)
 
 
@@ -178,7 +180,7 @@ def test_other_errors_are_not_attributed_to_the_temporary_folder(tmp_path: Path)
 def test_the_message_contains_no_temporary_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "x"
-    problem = rf"^--out: '{out}' cannot be written: Not a directory$"
+    problem = rf"^out: '{out}' cannot be written: Not a directory$"
     with pytest.raises(DsxError, match=problem):
         check_place(out, force=False)
 

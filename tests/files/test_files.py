@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and replace nothing that must stay."""
+"""Files are written atomically, and replace only files that may be replaced."""
 
 import os
 import signal
@@ -27,12 +27,12 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_is_written(tmp_path: Path) -> None:
-    write(tmp_path / "a.txt", "words ü", replace=False)
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "words ü"
+    write(tmp_path / "a.txt", "text ü", replace=False)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "text ü"
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_file_has_the_permissions_that_the_user_set(tmp_path: Path) -> None:
+def test_a_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
         write(tmp_path / "a", b"", replace=False)
@@ -41,7 +41,7 @@ def test_a_file_has_the_permissions_that_the_user_set(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
 
 
-def test_what_is_there_stays_unless_it_may_be_replaced(tmp_path: Path) -> None:
+def test_an_existing_file_is_kept_unless_it_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
     with pytest.raises(FileExistsError, match="a"):
         write(tmp_path / "a", "new", replace=False)
@@ -51,7 +51,7 @@ def test_what_is_there_stays_unless_it_may_be_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "new"
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failure_leaves_only_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
     with pytest.raises(ZeroDivisionError), writing(tmp_path / "a", replace=True) as partial:
         partial.write_text("half")
@@ -60,7 +60,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_removed_by_the_next(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from dsx.files.files import writing\n"
         "with writing(Path(sys.argv[1]), replace=True) as partial:\n"
@@ -103,7 +103,7 @@ def test_a_folder_that_another_process_writes_to_is_waited_for(tmp_path: Path) -
         pass
 
 
-def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+def test_temporary_files_of_a_running_process_are_kept(tmp_path: Path) -> None:
     with writing(tmp_path / "a", replace=True) as partial:
         write(tmp_path / "a", "the other", replace=True)
         assert partial.exists()
@@ -118,7 +118,7 @@ def test_files_of_other_names_are_not_touched(tmp_path: Path, name: str) -> None
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_only_regular_files_are_opened_and_nothing_is_waited_for(tmp_path: Path) -> None:
+def test_only_regular_files_are_opened_without_blocking(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"content")
     (tmp_path / "link").symlink_to("a")
     for name in ("a", "link"):
@@ -134,7 +134,7 @@ def test_only_regular_files_are_opened_and_nothing_is_waited_for(tmp_path: Path)
         open_regular(tmp_path / "none")
 
 
-def test_a_file_that_is_replaced_while_it_is_opened_is_refused(
+def test_a_file_that_is_replaced_while_it_is_opened_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").touch()

@@ -1,4 +1,4 @@
-"""Folders appear whole or not at all, and replace only what may be replaced."""
+"""Folders are written atomically, and replace only folders that may be replaced."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def texts(folder: Path) -> set[str]:
 
 
 def accept(place: Path) -> None:
-    """Let any folder be replaced."""
+    """Accept that any folder is replaced."""
 
 
 def refuse(place: Path) -> None:
@@ -60,7 +60,7 @@ def test_an_empty_folder_is_filled(new: Path, work: Path) -> None:
 
 
 @pytest.mark.parametrize("in_one_step", [True, False])
-def test_what_may_be_replaced_is(
+def test_a_replaceable_folder_is_replaced(
     new: Path, work: Path, in_one_step: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not in_one_step:
@@ -70,7 +70,7 @@ def test_what_may_be_replaced_is(
     assert (texts(work / "y"), names(work)) == ({"new"}, ["y"])
 
 
-def test_what_must_not_be_replaced_stays(new: Path, work: Path) -> None:
+def test_other_folders_are_not_replaced(new: Path, work: Path) -> None:
     source(work / "y", "mine")
     with pytest.raises(DsxError, match="not this one"):
         folders.put(new, work / "y", refuse)
@@ -80,7 +80,7 @@ def test_what_must_not_be_replaced_stays(new: Path, work: Path) -> None:
     assert (texts(work / "y"), names(work)) == ({"mine"}, ["y", "z"])
 
 
-def test_a_file_that_was_added_at_the_last_moment_stays(new: Path, work: Path) -> None:
+def test_a_file_added_at_the_last_moment_is_kept(new: Path, work: Path) -> None:
     source(work / "y", "old")
 
     def check(place: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_file_that_was_added_at_the_last_moment_stays(new: Path, work: Path) -
     assert (texts(work / "y"), names(work)) == ({"old", "mine"}, ["y"])
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_stays(
+def test_folders_of_killed_processes_are_removed_and_those_of_running_ones_kept(
     new: Path, work: Path
 ) -> None:
     code = (
@@ -112,7 +112,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_stays(
     assert names(work) == ["y"]
 
 
-def test_the_folder_has_the_permissions_that_the_user_set(new: Path, work: Path) -> None:
+def test_a_folder_has_the_permissions_of_the_umask(new: Path, work: Path) -> None:
     old = os.umask(0o027)
     try:
         folders.put(new, work / "y", refuse)

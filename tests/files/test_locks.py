@@ -1,4 +1,4 @@
-"""Locks on files: one process at a time, released by any end, shared between users."""
+"""File locks: exclusive, released when a process ends, and shared between users."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ from tests.measure.crowd import NOBODY, Other
 
 
 def hold(line: Connection, file: Path, seconds: float, user: int | None = None) -> None:
-    """Hold a lock until a message arrives, as another user if one is given; send what happens."""
+    """Hold a lock, optionally as another user, until a message arrives; send the outcome."""
     os.umask(0o077)
     if user is not None:
         os.setgid(user)
@@ -46,7 +46,7 @@ def test_one_thread_at_a_time_holds_a_lock(tmp_path: Path) -> None:
     assert (inside, most) == (0, 1)
 
 
-def test_a_lock_that_stays_held_is_an_error_and_a_killed_process_holds_none(
+def test_a_held_lock_is_an_error_and_a_killed_process_releases_it(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "lock"
@@ -74,8 +74,8 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_users_share_the_lock_file_of_whoever_came_first() -> None:
-    """As in /tmp, where everybody may write, but not to the files of others."""
+def test_users_share_the_lock_file_of_the_first_user() -> None:
+    """As in /tmp, where all users may write, but not to the files of other users."""
     root = os.geteuid() == 0
     first, second = (NOBODY, NOBODY - 1) if root else (None, None)
     with tempfile.TemporaryDirectory() as name:
@@ -85,7 +85,7 @@ def test_users_share_the_lock_file_of_whoever_came_first() -> None:
             assert one.hear() == "held"
             assert stat.S_IMODE(file.stat().st_mode) == 0o644
             if not root:
-                # There is no other user to be: what belongs to others cannot be written to either.
+                # Without other users, a file that is not writable stands for one of another user.
                 file.chmod(0o444)
             with Other(hold, file, 0.05, second) as other:
                 assert "another process has held" in other.hear()

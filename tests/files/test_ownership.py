@@ -1,4 +1,4 @@
-"""dsx recognises the files that it wrote, in every format, and no others."""
+"""dsx recognises the files that it wrote, in all formats, and no other files."""
 
 import io
 import json
@@ -94,7 +94,7 @@ def test_a_sealed_document_of_another_form_is_not_recognised(
     assert read_sealed(file) is None
 
 
-def test_only_regular_files_of_its_own_are_replaced(tmp_path: Path) -> None:
+def test_only_regular_files_of_dsx_are_replaced(tmp_path: Path) -> None:
     own = signed(b"<svg/>")
     (tmp_path / "own").write_bytes(own)
     (tmp_path / "mine").write_bytes(b"mine")
@@ -124,16 +124,16 @@ def test_a_foreign_file_of_any_size_is_not_read(tmp_path: Path) -> None:
         check_replaceable(tmp_path / "front.svg", is_signed_file)
 
 
-def test_a_file_is_hashed_as_its_content_is(tmp_path: Path) -> None:
+def test_the_hash_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(PNG)
     assert digest(tmp_path / "a") == sha256(PNG)
 
 
-def test_a_file_that_appears_while_another_is_written_stays(tmp_path: Path) -> None:
+def test_a_file_that_appears_during_a_write_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "a.svg"
 
     def is_own(path: Path) -> bool:
-        # It is called for the old file first, and for what is there when the new one is complete.
+        # Called for the old file first, and again when the new file is complete.
         content = path.read_bytes()
         file.write_bytes(b"mine")
         return content == signed(b"old")

@@ -1,4 +1,4 @@
-"""Small candidates to measure, shared by the tests of dsx.measure."""
+"""Small candidates for the tests of dsx.measure."""
 
 from dsx.conv import ConvSpec, preset
 from dsx.measure import Candidate
@@ -25,6 +25,6 @@ EVERYTHING = with_rules(
 
 
 def candidate(text: str = SMALL, specs: dict[str, ConvSpec] | None = None) -> Candidate:
-    """Make a candidate of the space that a text describes; by default its baseline."""
+    """Build a candidate of a space; by default its baseline."""
     loaded: SearchSpace = space(text)
     return Candidate(loaded, loaded.design(specs or {}))

@@ -1,4 +1,4 @@
-"""Other processes that time and train on the same machine: real ones, with real locks."""
+"""Real processes that time and train on the same machine, with real locks."""
 
 import multiprocessing
 import os
@@ -26,11 +26,12 @@ _CONTEXT.set_forkserver_preload(["tests.measure.prepared"])
 
 
 class Other:
-    """Another process, and a line to talk to it; ends with the block that it stands for.
+    """Another process with a connection to it; it is killed at the end of the context.
 
     Args:
-        work: What it does; is given its end of the line.
-        arguments: What else it is given.
+        work: Function to be run in the process; its first argument is the process's end of the
+            connection.
+        arguments: Further arguments of the function.
     """
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
@@ -53,54 +54,54 @@ class Other:
         self.line.close()
 
     def hear(self) -> Any:
-        """Wait for what it says next."""
-        assert self.line.poll(PATIENCE_SECONDS), "waited in vain"
+        """Wait for the next message of the process."""
+        assert self.line.poll(PATIENCE_SECONDS), "no message received"
         return self.line.recv()
 
     def say(self, words: object) -> None:
-        """Tell it something."""
+        """Send a message to the process."""
         self.line.send(words)
 
     def signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
 
 @contextmanager
-def kept(folder: Path) -> Iterator[tuple[Callable[[], None], list[str]]]:
-    """Let another process keep the CPU until somebody waits for it.
+def held_by_other(folder: Path) -> Iterator[tuple[Callable[[], None], list[str]]]:
+    """Hold the exclusive lock of the CPU in another process until this one waits for it.
 
     Yields:
-        To be called by who waits; and what has been called.
+        Function to be called when waiting begins, and the list of its calls.
     """
-    told: list[str] = []
+    calls: list[str] = []
     with Other(time_once, folder, "cpu") as other:
         assert other.hear() == "held"
 
         def waiting() -> None:
-            told.append("waiting")
+            calls.append("waiting")
             other.say("go on")
 
-        # A test must not wait for ever because nobody is told.
+        # Limits the duration of a test in which the function is not called.
         giving_up = threading.Timer(GIVE_UP_SECONDS, other.say, ["go on"])
         giving_up.start()
-        yield waiting, told
+        yield waiting, calls
         giving_up.cancel()
 
 
 class Log:
-    """What several processes did, in the order of time.
+    """A log of several processes in chronological order.
 
     Args:
-        file: Where they write it.
+        file: File of the log.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def note(self, words: str) -> None:
-        """Write a line, at once and whole."""
+        """Append a line atomically."""
         out = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(out, f"{words}\n".encode())
         os.close(out)
@@ -112,7 +113,7 @@ class Log:
 
 
 def time_once(line: Connection, folder: Path, device: str, as_nobody: bool = False) -> None:
-    """Keep a device until told to go on; says what it does."""
+    """Hold the exclusive lock of a device until a message is received; report each step."""
     lock.FOLDER = folder
     if as_nobody:
         os.setgid(NOBODY)
@@ -124,21 +125,21 @@ def time_once(line: Connection, folder: Path, device: str, as_nobody: bool = Fal
 
 
 def time_often(line: Connection, folder: Path, log: Log, turns: int) -> None:
-    """Keep the CPU some times, and note when."""
+    """Hold the exclusive lock of the CPU several times, and log each time."""
     lock.FOLDER = folder
     line.send("ready")
     line.recv()
     for _ in range(turns):
         with exclusive("cpu"):
             log.note(f"begin {os.getpid()}")
-            # Time enough for another one to come in, if it could.
+            # Long enough for another process to start, if it could.
             torch.randn(64, 64).square().sum()
             log.note(f"end {os.getpid()}")
     line.send("done")
 
 
 def time_with_children(line: Connection, folder: Path) -> None:
-    """Keep the CPU, and start processes that live on; says their ids."""
+    """Hold the lock of the CPU, start child processes that outlive it, and send their ids."""
     lock.FOLDER = folder
     with exclusive("cpu"):
         reader, writer = os.pipe()
@@ -146,9 +147,9 @@ def time_with_children(line: Connection, folder: Path) -> None:
         if not pid:
             os.write(writer, b".")
             signal.pause()
-        # Until then it may not have had the time to let go of what it was born with.
+        # Before that, the child may not have released the locks that it inherited.
         os.read(reader, 1)
-        # Of no use to it, but all files that are open come along.
+        # The child inherits all open files.
         other = subprocess.Popen(["sleep", "600"], close_fds=False)
         line.send([pid, other.pid])
         line.recv()
@@ -157,7 +158,7 @@ def time_with_children(line: Connection, folder: Path) -> None:
 
 
 def train_on(line: Connection, folder: Path, log: Log, name: str, epochs: int) -> None:
-    """Train a candidate, and note each step; says the weights in the end."""
+    """Train a candidate, log each step, and send the final weights."""
     lock.FOLDER = folder
     torch.set_num_threads(1)
     one = candidate(SMALL.replace("epochs: 1", f"epochs: {epochs}"), SPECS)

@@ -1,4 +1,4 @@
-"""Parts of the provenance of a measurement that has them."""
+"""Access to parts of the provenance of a measurement, which must exist."""
 
 from dsx.analysis.measurement import (
     DeploymentFacts,

@@ -1,4 +1,4 @@
-"""Whether a device is being timed on at the moment."""
+"""Check whether a device lock is held."""
 
 import fcntl
 
@@ -7,6 +7,6 @@ from dsx.measure.timing.device_lock import _file
 
 
 def is_held(device: str) -> bool:
-    """Say whether somebody times on a device now."""
+    """Check whether the exclusive lock of a device is held."""
     with _file(device, "gate") as gate:
         return not try_lock(gate, fcntl.LOCK_SH)

@@ -1,6 +1,6 @@
-"""What other processes of tests need, made ready in the one that they are forked from. Not a test.
+"""Imports and work that the processes of tests need, done once in the fork server. Not a test.
 
-It is imported there and nowhere else. What it imports on its way takes seconds.
+It is imported only there, because its imports take seconds.
 """
 
 import torch

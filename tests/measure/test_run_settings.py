@@ -1,4 +1,4 @@
-"""What decides how a network is run."""
+"""Settings that determine how a network is run."""
 
 import importlib.metadata
 import json
@@ -7,7 +7,7 @@ from dsx.measure.run_settings import run_settings
 from dsx.space.yaml.schema import Measure
 
 
-def test_all_settings_but_those_of_timing_alone() -> None:
+def test_settings_exclude_the_duration_of_a_timing() -> None:
     plain = run_settings(Measure())
     assert json.loads(json.dumps(plain)) == plain
     assert plain == run_settings(Measure(target_width=0.5, budget_seconds=9.0))
@@ -18,7 +18,7 @@ def test_all_settings_but_those_of_timing_alone() -> None:
         assert run_settings(changed) != plain
 
 
-def test_the_packages_of_a_backend_count_with_their_versions() -> None:
+def test_settings_include_package_versions_of_the_backend() -> None:
     assert run_settings(Measure())["packages"] == {}
     found = run_settings(Measure(backend="onnxruntime"))["packages"]
     assert found["onnxruntime"] == importlib.metadata.version("onnxruntime")

@@ -1,23 +1,23 @@
-"""Work to be timed that takes as long as it is told, by the clock of the thread."""
+"""Work of a given duration in CPU time of the thread."""
 
 import time
 from collections.abc import Callable, Sequence
 
 
 def spin(seconds: float) -> None:
-    """Keep the processor at work for so long."""
+    """Use the given CPU time."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
 
 
 class Counting:
-    """Works, and remembers how often it was called.
+    """Work that counts its calls.
 
     Args:
-        seconds: CPU time of the calls; the last one is that of all further calls.
-        seen: Told its name at each call.
-        name: Its name.
+        seconds: CPU time of each call; the last one also applies to all further calls.
+        seen: Function that is called with the name at each call.
+        name: Name of the work.
     """
 
     def __init__(

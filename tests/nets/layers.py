@@ -1,4 +1,4 @@
-"""What a network runs through, written down as in golden/dsx_layers.json."""
+"""The layers of a network in the format of golden/dsx_layers.json."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from torch import Tensor, nn
 from dsx.conv.modules.fixed import FixedConv2d
 
 Row = list[Any]
-"""Name, kind, input shape, output shape and, of a convolution, its options."""
+"""Name, type, input shape, output shape and, for a convolution, its options."""
 
 
 def layers(network: nn.Module, image_shape: tuple[int, ...]) -> list[Row]:
-    """Run a network on one image and list its layers in the order of their calls."""
+    """Run a network on one image, and return its layers in the order of their calls."""
     names = {module: name for name, module in network.named_modules()}
     rows: list[Row] = []
 
-    def note(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
-        shapes = (list(given[0].shape[1:]), list(out.shape[1:]))
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
+        shapes = (list(inputs[0].shape[1:]), list(out.shape[1:]))
         kind = "SCC" if isinstance(module, FixedConv2d) else type(module).__name__
         rows.append([names[module], kind, *shapes, *_options(module)])
 
-    layered = [module for module in names if not list(module.children())]
-    handles = [module.register_forward_hook(note) for module in layered]
+    leaves = [module for module in names if not list(module.children())]
+    handles = [module.register_forward_hook(record) for module in leaves]
     with torch.no_grad():
         network.eval()(torch.zeros(1, *image_shape))
     for handle in handles:

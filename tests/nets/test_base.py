@@ -1,4 +1,4 @@
-"""The arguments of the networks of dsx are checked before anything is built."""
+"""Validation of the arguments of the networks of dsx."""
 
 import pytest
 import torch
@@ -8,14 +8,14 @@ from dsx.lookup import find, names
 from dsx.nets import Net, network_builder
 
 NETS = names(Net)
-FITS = r"does not fit \(allowed: an integer from 1 to 65,536\)$"
+ALLOWED = r"does not fit \(allowed: an integer from 1 to 65,536\)$"
 
 
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize("argument", ["classes", "in_channels"])
 @pytest.mark.parametrize("value", [0, -1, 65_537, 1.5, True, None, "10", [10], 10**30])
-def test_what_is_no_size_is_refused(name: str, argument: str, value: object) -> None:
-    with pytest.raises(DsxError, match=rf"^{argument}: .* {FITS}"):
+def test_invalid_sizes_are_rejected(name: str, argument: str, value: object) -> None:
+    with pytest.raises(DsxError, match=rf"^{argument}: .* {ALLOWED}"):
         network_builder(name)(**{argument: value})
 
 
@@ -30,12 +30,14 @@ def test_what_is_no_size_is_refused(name: str, argument: str, value: object) -> 
         ("small_cnn", {"width": 65_536}, r"^small_cnn would have [0-9,]{15,} weights .* 500,000,0"),
     ],
 )
-def test_other_arguments_are_refused(name: str, arguments: dict[str, object], problem: str) -> None:
+def test_other_invalid_arguments_are_rejected(
+    name: str, arguments: dict[str, object], problem: str
+) -> None:
     with pytest.raises(DsxError, match=problem):
         network_builder(name)(**arguments)
 
 
-def test_checking_changes_no_weights() -> None:
+def test_validation_does_not_change_the_weights() -> None:
     torch.manual_seed(0)
     direct = find(Net, "small_cnn").build(width=4, classes=7)
     torch.manual_seed(0)
@@ -44,5 +46,5 @@ def test_checking_changes_no_weights() -> None:
         assert torch.equal(one, other)
 
 
-def test_a_value_may_be_left_to_the_network() -> None:
+def test_an_argument_can_be_none_if_the_network_allows_it() -> None:
     assert network_builder("vgg11")(small=True, batch_norm=None)

@@ -1,4 +1,4 @@
-"""The shipped spaces hold the published sliding-channel networks: counts, layers, outputs."""
+"""The bundled spaces of the published sliding-channel networks: counts, layers and outputs."""
 
 import functools
 import json
@@ -24,35 +24,35 @@ LOGITS = golden("dsx_logits")
 CASES = [(network, groups) for network in BACKBONES for groups in (1, 2, 4, 8)]
 OVERLAPS = (0.25, 0.33, 0.5, 0.75)
 ONE_GROUP = "scc(groups=1)"
-"""Has no overlap; on a slot that is pointwise anyway it is what stands there."""
+"""Preset without overlap; on a pointwise slot it is the original convolution."""
 RESNET_NAMES = {
     "conv2": "conv2.depthwise", "scc": "conv2.pointwise", "shortcut": "downsample", "linear": "fc"
 }  # fmt: skip
 NAMES = {"ResNet18": RESNET_NAMES, "ResNet50": RESNET_NAMES, "MobileNet": {"scc": "conv2"}}
-"""Parts of published names, and what they are here. The numbers in VGG's names differ."""
+"""Components of published layer names and their counterparts; those of VGG differ by numbers."""
 TOLERANCE = 1e-10
-"""Of golden cases in float64."""
+"""Tolerance of golden cases in float64."""
 
 
 @functools.cache
 def space(network: str) -> SearchSpace:
-    """Load the shipped space of a published network."""
+    """Load the bundled space of a published network."""
     return load_space(SPACES[network])
 
 
 @functools.cache
 def plain(network: str) -> nn.Module:
-    """Build the network of a space; a redesign leaves it as it is."""
+    """Build the network of a space; a redesign does not modify it."""
     return space(network).network()
 
 
 def sliding(groups: int, overlap: float) -> str:
-    """Name a sliding-channel preset as the space does."""
+    """Return the name of a sliding-channel preset in the space."""
     return ONE_GROUP if groups == 1 else f"scc(groups={groups}, overlap={overlap})"
 
 
 def grouped(network: str, groups: int) -> str:
-    """Name the preset of grouped pointwise convolutions as the space does."""
+    """Return the name of a preset of grouped pointwise convolutions in the space."""
     if groups == 1:
         return ONE_GROUP
     separable = "" if network == "MobileNet" else ", separable=True"
@@ -60,7 +60,7 @@ def grouped(network: str, groups: int) -> str:
 
 
 def design(network: str, preset: str) -> Design:
-    """Give the design that has one preset of the space in all slots of its rule."""
+    """Return the design with one preset of the space in all slots of its rule."""
     (choices,) = space(network).slot_options
     if network == "MobileNet" and preset == ONE_GROUP:
         return space(network).baseline
@@ -68,7 +68,7 @@ def design(network: str, preset: str) -> Design:
 
 
 def cost(network: str, preset: str) -> Cost:
-    """Count a design by closed form; what is built for it has as many numbers."""
+    """Compute the cost of a design, and check its params against the built network."""
     chosen = design(network, preset)
     counted = space(network).cost(chosen)
     built = redesign(plain(network), chosen.specs)
@@ -77,7 +77,7 @@ def cost(network: str, preset: str) -> Cost:
 
 
 @pytest.mark.parametrize("network", BACKBONES)
-def test_a_space_offers_what_is_published_and_no_more(network: str) -> None:
+def test_the_options_of_a_space_are_the_published_ones(network: str) -> None:
     (choices,) = space(network).slot_options
     expected = {sliding(groups, overlap) for groups in (1, 2, 4, 8) for overlap in OVERLAPS}
     expected |= {grouped(network, groups) for groups in (2, 4, 8)}
@@ -104,7 +104,7 @@ def test_every_published_network_has_a_space() -> None:
 def test_plain_networks_count_as_published(network: str) -> None:
     entry = BACKBONES[network]["plain"]
     arguments = dict(space(network).file.model_args)
-    # In depthwise convolutions: those of the plain MobileNet have none.
+    # Biases of depthwise convolutions, which those of the published MobileNet lack.
     biases = 4_960 if arguments.pop("depthwise_bias", False) else 0
     unbiased = on_meta(find(Net, space(network).file.model).build, **arguments)
     assert counts(unbiased, 32) == (entry["params"], entry["macs"])
@@ -125,7 +125,7 @@ def test_sliding_channels_count_as_published(network: str, groups: int, overlap:
 def test_grouped_pointwise_convolutions_count_as_published(network: str, groups: int) -> None:
     entries = BACKBONES[network]
     counted = cost(network, grouped(network, groups))
-    # Each published one has a bias; here only the BN behind it has.
+    # Each published convolution has a bias; here only the BN behind it has one.
     biases = sum(slot.out_channels for slot in space(network).slot_options[0].slots)
     entry = entries[f"dw_gpw_g{groups}"]
     assert (counted.params + biases, counted.flops) == (entry["params"], entry["macs"])
@@ -136,7 +136,7 @@ def test_grouped_pointwise_convolutions_count_as_published(network: str, groups:
 @pytest.mark.parametrize("network", LAYERS)
 def test_layers_are_the_published_ones(network: str) -> None:
     chosen = design(network, sliding(2, 0.5))
-    # At 32 x 32 the average pooling of VGG has one pixel to pool.
+    # At 32 x 32 the average pooling of VGG has a single pixel.
     rows = [row for row in LAYERS[network] if row[1] != "AvgPool2d"]
     kinds = {row[1] for row in rows}
     built = redesign(plain(network), chosen.specs)

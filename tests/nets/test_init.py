@@ -1,4 +1,4 @@
-"""Fresh weights are as large as torchvision's."""
+"""Initial weights have the same variance as in torchvision."""
 
 import pytest
 import torch
@@ -25,20 +25,20 @@ def test_convolutions_keep_the_variance_of_gradients(network: nn.Module) -> None
         weight = conv.weight.detach()
         fan_out = weight.shape[0] * weight[0, 0].numel()
         scaled = weight * (fan_out / 2) ** 0.5
-        # At least seven standard errors of mean and deviation of so many normal numbers.
-        slack = 7 / weight.numel() ** 0.5
-        assert scaled.mean().abs() < slack and (scaled.std() - 1).abs() < slack
+        # At least seven standard errors of the mean and deviation of normal numbers.
+        tolerance = 7 / weight.numel() ** 0.5
+        assert scaled.mean().abs() < tolerance and (scaled.std() - 1).abs() < tolerance
         assert conv.bias is None or not conv.bias.any()
 
 
-def test_bns_start_as_the_identity(network: nn.Module) -> None:
+def test_bns_are_initialised_to_the_identity(network: nn.Module) -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     for norm in norms:
         assert (norm.weight == 1).all() and not norm.bias.any()
 
 
-def test_linear_layers_start_small_but_in_resnet(
+def test_linear_layers_are_initialised_small_except_in_resnet(
     network: nn.Module, request: pytest.FixtureRequest
 ) -> None:
     (linear,) = (module for module in network.modules() if isinstance(module, nn.Linear))
@@ -51,7 +51,7 @@ def test_linear_layers_start_small_but_in_resnet(
         assert not linear.bias.any()
 
 
-def test_each_touches_its_own_kind_only() -> None:
+def test_each_function_changes_only_layers_of_its_type() -> None:
     network = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Linear(4, 5))
     before = [parameter.clone() for parameter in network.parameters()]
 

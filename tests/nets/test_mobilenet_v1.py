@@ -1,4 +1,4 @@
-"""What is special about MobileNetV1."""
+"""The architecture of MobileNetV1."""
 
 from dsx.nets.mobilenet_v1 import MobileNetV1
 from tests.nets.shapes import counts, on_meta, slots_at
@@ -8,7 +8,7 @@ def test_params_and_multiply_adds_at_224() -> None:
     assert counts(on_meta(MobileNetV1), 224) == (4_231_976, 568_740_352)
 
 
-def test_a_small_one_keeps_the_resolution_in_its_stem() -> None:
+def test_the_small_variant_keeps_the_resolution_in_its_stem() -> None:
     network = on_meta(MobileNetV1, classes=10, small=True)
     assert counts(network, 32) == (3_217_226, 46_354_432)
     found = slots_at(network, 32)
@@ -17,7 +17,7 @@ def test_a_small_one_keeps_the_resolution_in_its_stem() -> None:
     ]
 
 
-def test_each_pair_is_depthwise_then_pointwise() -> None:
+def test_each_pair_is_a_depthwise_and_a_pointwise_convolution() -> None:
     found = slots_at(on_meta(MobileNetV1), 224)
     assert list(found) == [
         "conv1", *(f"layers.{pair}.conv{number}" for pair in range(13) for number in (1, 2))
@@ -30,7 +30,7 @@ def test_each_pair_is_depthwise_then_pointwise() -> None:
     assert widths == [64, 128, 128, 256, 256, *[512] * 6, 1024, 1024]
 
 
-def test_only_depthwise_convolutions_have_a_bias_if_any() -> None:
+def test_only_depthwise_convolutions_can_have_a_bias() -> None:
     plain, biased = (on_meta(MobileNetV1, depthwise_bias=flag) for flag in (False, True))
     assert counts(biased, 224)[0] - counts(plain, 224)[0] == 4_960
     with_bias = {key for key, slot in slots_at(biased, 224).items() if slot.bias}

@@ -1,4 +1,4 @@
-"""What is special about MobileNetV2."""
+"""The architecture of MobileNetV2."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def test_params_and_multiply_adds_at_224() -> None:
     assert counts(on_meta(MobileNetV2), 224) == (3_504_872, 300_774_272)
 
 
-def test_depthwise_convolutions_alone_are_grouped_and_strided() -> None:
+def test_only_depthwise_convolutions_are_grouped_and_strided() -> None:
     found = slots_at(on_meta(MobileNetV2), 224)
     depthwise = {key for key, slot in found.items() if slot.groups == slot.in_channels}
     assert len(depthwise) == 17
@@ -24,7 +24,7 @@ def test_depthwise_convolutions_alone_are_grouped_and_strided() -> None:
 @pytest.mark.parametrize(
     ("channels", "stride", "shortcut"), [(8, 1, True), (8, 2, False), (12, 1, False)]
 )
-def test_a_shortcut_goes_around_a_block_of_equal_shapes(
+def test_a_block_with_equal_shapes_has_a_shortcut(
     channels: int, stride: int, shortcut: bool
 ) -> None:
     block = InvertedResidual(8, channels, stride, 6).eval()
@@ -37,7 +37,7 @@ def test_a_shortcut_goes_around_a_block_of_equal_shapes(
     assert torch.equal(out, expected)
 
 
-def test_activations_end_at_six() -> None:
+def test_activations_are_clipped_at_six() -> None:
     network = MobileNetV2(classes=3).eval()
     stem = network.features[0]
     assert isinstance(stem, nn.Sequential)
@@ -47,6 +47,6 @@ def test_activations_end_at_six() -> None:
     assert not any(type(module) is nn.ReLU for module in network.modules())
 
 
-def test_a_fifth_of_the_features_is_dropped_in_training() -> None:
+def test_the_dropout_rate_is_one_fifth() -> None:
     dropout = on_meta(MobileNetV2).get_submodule("classifier.0")
     assert isinstance(dropout, nn.Dropout) and dropout.p == 0.2

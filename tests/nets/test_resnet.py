@@ -1,4 +1,4 @@
-"""What is special about ResNet."""
+"""The architecture of ResNet."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_params_and_multiply_adds_at_224(name: str, params: int, flops: int) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_small_one_differs_in_the_kernel_of_its_stem(name: str) -> None:
+def test_the_small_variant_differs_in_the_kernel_of_its_stem(name: str) -> None:
     build = find(Net, name).build
     small, large = (on_meta(build, small=flag).state_dict() for flag in (True, False))
     differing = {key for key in large if small[key].shape != large[key].shape}
@@ -48,17 +48,17 @@ def test_stages_halve_the_resolution(name: str, small: bool, side: int) -> None:
 @pytest.mark.parametrize(("name", "strided"), [("resnet18", "conv1"), ("resnet50", "conv2")])
 def test_a_3x3_convolution_of_the_first_block_has_the_stride(name: str, strided: str) -> None:
     found = slots_at(on_meta(find(Net, name).build), 64)
-    halving = {key for key, slot in found.items() if slot.stride == (2, 2)}
+    strided_slots = {key for key, slot in found.items() if slot.stride == (2, 2)}
     blocks = [f"layer{stage}.0" for stage in (2, 3, 4)]
     expected = {f"{block}.{conv}" for block in blocks for conv in (strided, "downsample.0")}
-    assert halving == {"conv1"} | expected
+    assert strided_slots == {"conv1"} | expected
     assert all(found[f"{block}.{strided}"].kernel_size == (3, 3) for block in blocks)
 
 
 @pytest.mark.parametrize(
     ("block", "last"), [(BasicBlock(8, 8, 1), "bn2"), (Bottleneck(32, 8, 1), "bn3")]
 )
-def test_a_shortcut_goes_around_the_block(block: nn.Module, last: str) -> None:
+def test_a_block_has_a_shortcut(block: nn.Module, last: str) -> None:
     x = torch.randn(2, 8 if last == "bn2" else 32, 5, 5)
     block.eval()
     assert not torch.equal(block(x), torch.relu(x))
@@ -68,7 +68,7 @@ def test_a_shortcut_goes_around_the_block(block: nn.Module, last: str) -> None:
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
 @pytest.mark.parametrize(("channels", "stride"), [(8, 2), (12, 1)])
-def test_a_shortcut_has_a_convolution_where_shapes_change(
+def test_a_shortcut_has_a_convolution_if_the_shape_changes(
     block: type[BasicBlock] | type[Bottleneck], channels: int, stride: int
 ) -> None:
     inputs = 8 * block.expansion

@@ -1,4 +1,4 @@
-"""What is special about the small CNN."""
+"""The architecture of the small CNN."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from dsx.nets.small_cnn import SmallCnn, Stage
 from dsx.space import slots
 
 
-def test_it_has_three_stages_at_three_resolutions() -> None:
+def test_three_stages_at_three_resolutions() -> None:
     found = slots(SmallCnn(width=6), torch.zeros(2, 1, 8, 8))
     assert [(s.name, s.in_channels, s.out_channels, s.out_hw) for s in found] == [
         ("stem.0", 1, 6, ((8, 8),)),
@@ -22,7 +22,7 @@ def test_it_has_three_stages_at_three_resolutions() -> None:
     ]
 
 
-def test_its_size_follows_from_its_width() -> None:
+def test_the_number_of_weights_follows_from_the_width() -> None:
     for width in (4, 32):
         channels = [1, width, width, width, 2 * width, 2 * width, 4 * width, 4 * width]
         weights = sum(9 * cin * cout for cin, cout in itertools.pairwise(channels))
@@ -31,7 +31,7 @@ def test_its_size_follows_from_its_width() -> None:
         assert sum(p.numel() for p in SmallCnn(width).parameters()) == weights + norms + head
 
 
-def test_the_shortcut_goes_around_the_second_convolution() -> None:
+def test_the_shortcut_bypasses_the_second_convolution() -> None:
     stage = Stage(4, 4, 1).eval()
     x = torch.randn(2, 4, 8, 8)
     nn.init.zeros_(stage.conv2.weight)
@@ -39,5 +39,5 @@ def test_the_shortcut_goes_around_the_second_convolution() -> None:
     assert torch.equal(stage(x), expected)
 
 
-def test_it_takes_other_images() -> None:
+def test_images_of_other_sizes_and_channels() -> None:
     assert SmallCnn(8, in_channels=3, classes=7)(torch.randn(2, 3, 11, 9)).shape == (2, 7)

@@ -1,4 +1,4 @@
-"""Networks are torchvision's: names, shapes and outputs, so that its trained weights load."""
+"""Agreement with torchvision in names, shapes and outputs, so that its weights can be loaded."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.nets.shapes import on_meta
 
 
 def record(file: str) -> dict[str, Any]:
-    """Read what torchvision was found to have, by its names of the networks."""
+    """Load the recorded properties of the networks of torchvision, by name."""
     entries: dict[str, Any] = json.loads(Path(__file__).with_name(file).read_text())
     del entries["source"]
     return entries
@@ -24,11 +24,11 @@ def record(file: str) -> dict[str, Any]:
 TENSORS = record("torchvision_names.json")
 LOGITS = record("torchvision_logits.json")
 TOLERANCE = 1e-10
-"""In float64, of logits of about 1."""
+"""Tolerance in float64 for logits of magnitude 1."""
 
 
-def written(modules: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Write out name and shape of each tensor: a number stands for a BN of so many channels."""
+def expand(modules: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the name and shape of each tensor; an integer is the number of channels of a BN."""
     for module, entry in modules.items():
         if isinstance(entry, int):
             for name in ("weight", "bias", "running_mean", "running_var"):
@@ -40,12 +40,12 @@ def written(modules: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 @pytest.mark.parametrize("name", TENSORS)
-def test_a_network_has_the_tensors_of_torchvision_in_its_order(name: str) -> None:
+def test_a_network_has_the_tensors_of_torchvision_in_the_same_order(name: str) -> None:
     backbone = name.removesuffix("_bn")
     arguments = {"batch_norm": name.endswith("_bn")} if name.startswith("vgg") else {}
     state = on_meta(find(Net, backbone).build, **arguments).state_dict()
     assert [(key, tuple(tensor.shape)) for key, tensor in state.items()] == list(
-        written(TENSORS[name])
+        expand(TENSORS[name])
     )
 
 
@@ -58,7 +58,7 @@ def test_every_shared_architecture_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("name", LOGITS)
-def test_a_network_computes_what_torchvision_does(name: str) -> None:
+def test_a_network_has_the_outputs_of_torchvision(name: str) -> None:
     network = find(Net, name).build(classes=10).double().eval()
     fill_rule.fill(network)
     images = fill_rule.test_input(8).reshape(2, 3, 64, 64)

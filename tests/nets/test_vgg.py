@@ -1,4 +1,4 @@
-"""What is special about VGG."""
+"""The architecture of VGG."""
 
 import itertools
 
@@ -20,7 +20,7 @@ CHANNELS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "params", "more_with_bn", "flops"),
+    ("name", "params", "bn_params", "flops"),
     [
         ("vgg11", 132_863_336, 5_504, 7_609_090_048),
         ("vgg13", 133_047_848, 5_888, 11_308_466_176),
@@ -29,15 +29,15 @@ CHANNELS = {
     ],
 )
 def test_params_and_multiply_adds_at_224(
-    name: str, params: int, more_with_bn: int, flops: int
+    name: str, params: int, bn_params: int, flops: int
 ) -> None:
     build = find(Net, name).build
     assert counts(on_meta(build), 224) == (params, flops)
-    assert counts(on_meta(build, batch_norm=True), 224) == (params + more_with_bn, flops)
+    assert counts(on_meta(build, batch_norm=True), 224) == (params + bn_params, flops)
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_a_small_one_has_biases_and_bns_and_one_linear_layer(name: str) -> None:
+def test_the_small_variant_has_biases_bns_and_one_linear_layer(name: str) -> None:
     network = on_meta(find(Net, name).build, small=True, classes=10)
     found = slots_at(network, 32)
     assert [slot.out_channels for slot in found.values()] == CHANNELS[name]
@@ -56,20 +56,20 @@ def test_each_stage_ends_at_half_the_resolution(small: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("small", "batch_norm", "normed"),
+    ("small", "batch_norm", "with_norms"),
     [(False, None, False), (True, None, True), (False, True, True), (True, False, False)],
 )
-def test_bns_stand_behind_convolutions_where_asked_for(
-    small: bool, batch_norm: bool | None, normed: bool
+def test_bns_follow_convolutions_if_requested(
+    small: bool, batch_norm: bool | None, with_norms: bool
 ) -> None:
     network = on_meta(Vgg, depths=(1, 1, 1, 1, 1), small=small, batch_norm=batch_norm)
     features = network.get_submodule("features")
     assert isinstance(features, nn.Sequential)
-    stage = [nn.Conv2d, *([nn.BatchNorm2d] if normed else []), nn.ReLU, nn.MaxPool2d]
+    stage = [nn.Conv2d, *([nn.BatchNorm2d] if with_norms else []), nn.ReLU, nn.MaxPool2d]
     assert [type(module) for module in features] == stage * 5
 
 
-def test_a_large_one_drops_half_of_what_is_between_its_linear_layers() -> None:
+def test_the_large_variant_has_dropout_between_its_linear_layers() -> None:
     classifier = on_meta(find(Net, "vgg11").build).get_submodule("classifier")
     assert isinstance(classifier, nn.Sequential)
     hidden = [nn.Linear, nn.ReLU, nn.Dropout]
@@ -79,7 +79,7 @@ def test_a_large_one_drops_half_of_what_is_between_its_linear_layers() -> None:
 
 
 @pytest.mark.parametrize("side", [32, 47, 96])
-def test_it_takes_other_sizes(side: int) -> None:
+def test_images_of_other_sizes(side: int) -> None:
     images = torch.empty(2, 3, side, side, device="meta")
     for small in (False, True):
         assert on_meta(find(Net, "vgg11").build, small=small)(images).shape == (2, 1000)

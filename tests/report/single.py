@@ -7,6 +7,7 @@ from typing import Any
 from dsx.analysis.aggregate import estimate_of
 from dsx.analysis.measurement import DeploymentFacts, Provenance, exact
 from dsx.conv import ConvSpec
+from dsx.errors import Unsupported
 from dsx.lookup import find
 from dsx.measure import Measurement, Metric
 from dsx.measure.profile.profile import Breakdown, Layer
@@ -64,7 +65,7 @@ def measured() -> Measured:
             "flops": number(exact(62_000_000), stored=True),
             "latency_ms": latency(1.0, noisy=True),
         },
-        absent={"energy_mj": "cannot be measured on this machine"},
+        unsupported={"energy_mj": Unsupported("cannot be measured on this machine")},
     )
 
 

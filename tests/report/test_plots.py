@@ -56,7 +56,7 @@ def test_an_unknown_suffix_names_the_known_ones(
 
 def test_an_unwritable_path_is_one_line(two: Front, tmp_path: Path) -> None:
     path = tmp_path / "missing" / "front.svg"
-    problem = f"^--plot: '{re.escape(str(path))}' cannot be written: No such file or directory$"
+    problem = f"^plot: '{re.escape(str(path))}' cannot be written: No such file or directory$"
     with pytest.raises(DsxError, match=problem):
         plot(two, path)
 

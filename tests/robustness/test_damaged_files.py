@@ -214,7 +214,8 @@ def test_a_checkpoint_of_another_training_is_not_used(
     assert evaluator.evaluate(baseline).state == TrialState.COMPLETE
     (told,) = caplog.messages
     assert told == (
-        f"{file} is of another training: train.epochs: 2 there, 1 here; the training starts again"
+        f"{file} belongs to another training: train.epochs: 2 in the checkpoint, 1 here; "
+        "the training starts again"
     )
     assert not file.exists()
 

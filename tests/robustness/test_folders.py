@@ -163,7 +163,7 @@ REFUSED: list[tuple[str, Callable[[Path], None], str, str]] = [
     ("folder", link("/dev/zero", "s.csv"), "{root: root/train, split: root/s.csv}",
      "split: root/s.csv: cannot be read: a device, not a regular file"),
     ("parquet", special(os.mkfifo, "a.parquet"), "{root: root}",
-     "there are no .parquet files (put those of the data set there); skipped 1 FIFO (a.parquet)"),
+     "(put the files of the dataset there); skipped 1 FIFO (a.parquet)"),
     ("parquet", special(os.mkfifo, "a"), "{root: root/a}", "root/a: cannot be read: Not a dir"),
     ("parquet", link("/dev/zero", "a.parquet"), "{root: root/a.parquet}", "Not a directory"),
     ("cifar10", special(os.mkfifo, "cifar-10-python.tar.gz"), "{root: root}", "Not a directory"),

@@ -88,7 +88,7 @@ def test_a_search_waits_for_its_server(
     right = ended.code in (0, 1) and "Traceback" not in ended.err
     tally("liveness", right)
     assert right, ended
-    assert "cannot be reached; dsx tries again for up to 10 min" in ended.err
+    assert "cannot be reached; retrying for up to 10 min" in ended.err
     assert "can be reached again" in ended.err
     assert before == [row.id for row in rows(postgres_storage, MeasurementRow)][: len(before)]
     check_end(postgres_storage, space.stem)
@@ -133,4 +133,4 @@ def test_a_server_that_stays_away_ends_a_measurement_in_one_line(
     right = ended.code == 1 and line.startswith("dsx: postgresql://")
     tally("liveness", right)
     assert right and "Traceback" not in ended.err, ended
-    assert "tries again for up to 1 s" in ended.err, ended
+    assert "retrying for up to 1 s" in ended.err, ended

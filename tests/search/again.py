@@ -81,8 +81,8 @@ def readings(storage: str, metric: str = "latency_ms") -> dict[str, int]:
 
 def let_machine_be(is_busy: bool, patch: pytest.MonkeyPatch) -> None:
     """Let the machine look busy, or quiet, whatever it is; no reading is flagged otherwise."""
-    since, estimated = busy.since, rounds._Rounds._estimate
-    for module, name in ((busy, "since"), (loop, "load_since")):
+    since, estimated = busy.load_since, rounds._Rounds._estimate
+    for module, name in ((busy, "load_since"), (loop, "load_since")):
         patch.setattr(module, name, lambda *looks: since(*looks)._replace(noisy=is_busy))
     patch.setattr(rounds._Rounds, "_estimate", lambda *given: (estimated(*given)[0], True))
     patch.setattr(Measurement, "relative_width", 0.0)

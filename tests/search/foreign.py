@@ -4,7 +4,7 @@ import itertools
 
 from dsx.measure import Candidate, Measurement, Metric
 from dsx.measure.candidate import training_facts
-from dsx.measure.metrics.accuracy import share_of_hits
+from dsx.measure.metrics.accuracy import measure_accuracy
 
 _TURNS = itertools.count()
 
@@ -17,12 +17,12 @@ def _watts(candidate: Candidate) -> Measurement:
 
 
 def _error(candidate: Candidate) -> Measurement:
-    found = share_of_hits(candidate, candidate.trained())
+    found = measure_accuracy(candidate, candidate.trained())
     return Measurement(value=1 - found.value, low=1 - found.high, high=1 - found.low)
 
 
 def _guess(candidate: Candidate) -> Measurement:
-    found = share_of_hits(candidate, candidate.build().eval())
+    found = measure_accuracy(candidate, candidate.build().eval())
     return Measurement(value=1 - found.value, low=1 - found.value, high=1 - found.value)
 
 

@@ -12,7 +12,9 @@ import torch
 
 from dsx.analysis.measurement import Predictions
 from dsx.conv import DsxConv
+from dsx.errors import Unsupported
 from dsx.measure import Candidate, Measurement, Metric, Provenance
+from dsx.space import SearchSpace
 
 
 def _counted(end: str, number: float) -> Metric:
@@ -107,6 +109,22 @@ mapping = _made({"details": {}})
 detail_nan = _made(Provenance(details={"loss": math.nan}))
 chance_inf = _made(Provenance(predictions=Predictions(chance=math.inf)))
 detail_object = _made(Provenance(details={"loss": object()}))
+
+
+def _refusing(unsupported: Callable[[SearchSpace], Any]) -> Metric:
+    return Metric(
+        unit="",
+        direction="minimize",
+        stage="static",
+        read=_exits,
+        protocol=lambda space: {},
+        unsupported=unsupported,
+    )
+
+
+unsupported_here = _refusing(lambda space: Unsupported("needs the power meter"))
+unsupported_text = _refusing(lambda space: "")
+unsupported_exits = _refusing(_exits)
 
 
 def _interleaved(readings: Callable[[int], Any]) -> Metric:

@@ -17,7 +17,8 @@ from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
 from dsx.errors import DsxError, SpaceError, WorkFailed
 from dsx.measure import Candidate
-from dsx.search.evaluator import LONGEST_TRACEBACK, Evaluator
+from dsx.search.evaluator import Evaluator
+from dsx.search.failures import LONGEST_TRACEBACK
 from dsx.space import SearchSpace, load_space, redesign
 from dsx.store.database.schema import MeasurementRow, TrialDetailRow
 from tests.search.looking import Following, measured, rows, states, trials, weight_files
@@ -388,7 +389,7 @@ def test_a_metric_may_return_a_fraction(storage: str) -> None:
         ("exits", "the baseline cannot be measured: SystemExit$"),
         (
             "protocol_exits",
-            "^the protocol of tests.search.metrics:protocol_exits cannot be read: SystemExit$",
+            r"^tests\.search\.metrics:protocol_exits: protocol\(\) fails: SystemExit$",
         ),
     ],
 )

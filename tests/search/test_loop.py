@@ -212,7 +212,7 @@ def test_it_is_timed_once_more_and_not_again_and_again(
 ) -> None:
     # It looks quiet, and is not when they are timed.
     let_machine_be(True, monkeypatch)
-    told = busy.since
+    told = busy.load_since
     monkeypatch.setattr(loop, "load_since", lambda *looks: told(*looks)._replace(noisy=False))
     follow = Following()
     two = FinalTiming(designs=2, quiet_seconds=0.0)
@@ -254,7 +254,7 @@ def test_names_that_could_not_be_folders_are_refused(storage: str, name: str) ->
 
 
 def test_no_trials_are_refused(storage: str) -> None:
-    with pytest.raises(DsxError, match=r"--trials: 0 \(allowed: 1 to "):
+    with pytest.raises(DsxError, match=r"trials: 0 \(allowed: 1 to "):
         search(STATIC, trials=0, storage=storage)
 
 
@@ -285,4 +285,4 @@ def test_operators_that_are_not_counted_are_named_before_the_first_trial(storage
     (note,) = next(
         progress.notes for progress in told if not progress.counts.get(TrialState.COMPLETE)
     )
-    assert note.startswith("flops leave out operators that are not counted: aten::")
+    assert note.startswith("flops do not include the unknown operators aten::")

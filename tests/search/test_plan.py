@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsx.conv import ConvSpec
-from dsx.errors import SpaceError
+from dsx.errors import DsxError, SpaceError
 from dsx.measure import this_device
+from dsx.search.design.metrics_of_design import choose_metrics
 from dsx.search.plan import Plan, find_metrics, make_plan, unmet
 from dsx.space import Design, load_space
 from dsx.space.yaml.bound import Bound
@@ -100,9 +101,29 @@ def test_what_cannot_be_measured_here_is_refused_with_its_line(tmp_path: Path, k
     own = tmp_path / "own.yaml"
     own.write_text(f"{text}\nmeasure: {{backend: openvino}}\n")
     line = next(n for n, line in enumerate(text.splitlines(), 1) if "peak_memory_mb" in line)
-    complaint = rf"own\.yaml:{line}: {key}\.peak_memory_mb: cannot be told of the backend openvino"
+    problem = "cannot be measured for the backend openvino"
+    complaint = rf"own\.yaml:{line}: {key}\.peak_memory_mb: {problem}"
     with pytest.raises(SpaceError, match=complaint):
         find_metrics(load_space(own))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("unsupported_here", "needs the power meter$"),
+        ("unsupported_text", r"unsupported\(\) returns a str, not an Unsupported or None$"),
+        ("unsupported_exits", r"unsupported\(\) fails: SystemExit$"),
+    ],
+)
+def test_a_foreign_metric_says_by_one_type_why_it_is_unsupported(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    path = f"tests.search.metrics:{name}"
+    space = varied(STATIC, tmp_path, "flops: minimize", f"'{path}': minimize")
+    with pytest.raises(SpaceError, match=rf"static\.yaml:\d+: objectives\.{path}: .*{problem}"):
+        find_metrics(load_space(space))
+    with pytest.raises(DsxError, match=f"^metric: {path}.*{problem}"):
+        choose_metrics(load_space(STATIC), [path], train=False)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_projected_accuracy_needs_weights(key: str, storage: str, tmp_path: Path
         "objectives": "objectives: {projected_accuracy: maximize, params: minimize}",
         "constraints": text + '\nconstraints: {projected_accuracy: ">= 0.5"}',
     }
-    with pytest.raises(SpaceError, match=f"{key}.projected_accuracy: needs weights to begin with"):
+    with pytest.raises(SpaceError, match=f"{key}.projected_accuracy: needs pretrained weights"):
         search(varied(TINY, tmp_path, text, new[key]), trials=1, storage=storage)
 
 

@@ -51,7 +51,7 @@ def test_a_changed_space_is_refused_with_the_difference(
     space = varied(STATIC, tmp_path, old, new)
     refusal = (
         rf"static\.yaml: study 'static' was begun with another space: {difference} "
-        r"\(begin another study with --study NAME\)$"
+        r"\(begin another study: study=NAME\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(space, trials=2, storage=storage)
@@ -105,8 +105,8 @@ def test_another_device_is_refused_with_the_difference(storage: str) -> None:
         session.get_one(StudyRow, "static").device = there
     refusal = (
         r"^study 'static' was begun on another device, and their numbers do not mix: "
-        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study with '
-        r"--study NAME, or mix them all the same: --mix-devices\)$"
+        r'cores was 4096, is \d+; torch was "1\.0", is "[^;]*" \(begin another study: '
+        r"study=NAME, or mix them all the same: mix_devices=True\)$"
     )
     with pytest.raises(StorageError, match=refusal):
         search(STATIC, trials=2, storage=storage)
@@ -127,7 +127,7 @@ def test_a_study_of_another_device_is_gone_on_with_where_devices_may_mix(storage
     assert found.reference == reference
     own = front("static", storage=storage)
     assert [entry.id for entry in own.entries] == [entry.id for entry in before.entries]
-    with pytest.raises(StorageError, match="--mix-devices"):
+    with pytest.raises(StorageError, match="mix_devices=True"):
         search(STATIC, trials=5, storage=storage)
 
 

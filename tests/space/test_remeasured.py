@@ -28,5 +28,5 @@ def test_a_network_that_requires_a_larger_batch_is_rejected() -> None:
     text = BATCHED.replace("small_cnn", "tests.space.networks:Squeezing")
     text = text.replace("model_args: {width: 8}\n", "").replace("stages.*", "*")
     assert remeasured(space(BATCHED), batch=1).file.measure.batch == 1
-    with pytest.raises(DsxError, match=r"^--batch: 1: returns 10 for a batch of 1 image, without"):
+    with pytest.raises(DsxError, match=r"^batch: 1: returns 10 for a batch of 1 image, without"):
         remeasured(space(text), batch=1)

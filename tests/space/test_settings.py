@@ -130,7 +130,7 @@ PRESETS = "standard, depthwise, group, pointwise, scc, ssc, hetconv, lhc, slbf"
         ("stages=scc,overlp:0.5", " Did you mean 'overlap'?"),
         ("stages=scc,kernel_shape:cross", "preset scc: sets 'kernel_shape' itself"),
         ("stages=kernel_shape:cros", "no shape called 'cros' (allowed: "),
-        ("stages=groups:0", "groups: 0 is neither a whole number from 1 nor 'all'"),
+        ("stages=groups:0", "groups: 0 is neither a positive integer nor 'all'"),
         ("stages=groups:", "groups: has no value (write groups:VALUE)"),
         ("stages=scc(groups)", "groups: has no value (write groups=VALUE)"),
         ("stages=groups:[1", "groups:1:3: not YAML: while parsing a flow sequence"),

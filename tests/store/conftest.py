@@ -1,4 +1,4 @@
-"""Deployed forms are selected independently of the clock."""
+"""Deployed forms of the tests of the store are selected without timing."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.search.forms import let_forms_be
 
 @pytest.fixture(autouse=True)
 def own_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Select deployed forms independently of the clock, and not the dense one."""
+    """Select deployed forms without timing, and not the dense form."""
     let_forms_be(own=True, patch=monkeypatch)

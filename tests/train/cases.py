@@ -1,4 +1,4 @@
-"""Trainings that remember much on their way: what a checkpoint has to hold."""
+"""Trainings whose checkpoints have to store many kinds of state."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from dsx.space.yaml.schema import Augment, Train
-from tests.train.networks import BINARY, LEARNED, deciding, dropping
+from tests.train.networks import BINARY, LEARNED, with_decisions, with_dropout
 
 IMAGES = 220
 EPOCH_STEPS = 4
-ALL_CHANGES = Augment(crop=2, flip=True, cutout=3, mixup=0.4)
+ALL_AUGMENTATIONS = Augment(crop=2, flip=True, cutout=3, mixup=0.4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +18,9 @@ class Case:
     """A training.
 
     Args:
-        build: Gives the same fresh network every time.
-        settings: Of the training.
-        stop: A step in the middle of an epoch.
+        build: Function that builds the same new network each time.
+        settings: Settings of the training.
+        stop: Step in the middle of an epoch at which the training is interrupted.
     """
 
     build: Callable[[], nn.Module]
@@ -30,29 +30,29 @@ class Case:
 
 CASES = {
     "random": Case(
-        build=dropping,
-        settings=Train(epochs=3, batch_size=50, seed=5, augment=ALL_CHANGES, accumulate=2),
+        build=with_dropout,
+        settings=Train(epochs=3, batch_size=50, seed=5, augment=ALL_AUGMENTATIONS, accumulate=2),
         stop=6,
     ),
     "adamw": Case(
-        build=dropping,
+        build=with_dropout,
         settings=Train(
             epochs=3, batch_size=50, optimizer="adamw", schedule="cosine", precision="bfloat16",
             channels_last=True, clip=1.0,
         ),
         stop=7,
     ),
-    # Draws in steps 0 to 2 of 40, shapes that learn, frozen from step 20 on.
+    # Outputs are enabled in steps 0 to 2 of 40; shapes are learned, and frozen from step 20.
     "warming": Case(
-        build=lambda: deciding(LEARNED), settings=Train(epochs=10, batch_size=50), stop=3
+        build=lambda: with_decisions(LEARNED), settings=Train(epochs=10, batch_size=50), stop=3
     ),
     "learning": Case(
-        build=lambda: deciding(LEARNED), settings=Train(epochs=3, batch_size=50), stop=5
+        build=lambda: with_decisions(LEARNED), settings=Train(epochs=3, batch_size=50), stop=5
     ),
     "frozen": Case(
-        build=lambda: deciding(LEARNED), settings=Train(epochs=3, batch_size=50), stop=9
+        build=lambda: with_decisions(LEARNED), settings=Train(epochs=3, batch_size=50), stop=9
     ),
     "binary": Case(
-        build=lambda: deciding(BINARY), settings=Train(epochs=3, batch_size=50), stop=6
+        build=lambda: with_decisions(BINARY), settings=Train(epochs=3, batch_size=50), stop=6
     ),
 }  # fmt: skip

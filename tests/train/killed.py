@@ -1,8 +1,8 @@
-"""Trainings that stand still at a step, each in a process of its own, to be killed there.
+"""Trainings that block after a step, each in a separate process, in order to be killed.
 
     python -m tests.train.killed FOLDER
 
-Says "CASE PID" when a training stands still, and how its process ended when it has. Not a test.
+Prints "CASE PID" when a training blocks, and the exit code when its process has ended. Not a test.
 """
 
 import os
@@ -13,18 +13,17 @@ from pathlib import Path
 import torch
 
 from dsx.space.yaml.schema import Train
-from dsx.train import loop, train
+from dsx.train import train
 from tests.train.cases import CASES, IMAGES
-from tests.train.networks import dropping, part
+from tests.train.networks import digits, with_dropout
 
 
 def main(folder: Path) -> None:
-    """Start all trainings, and wait until all are dead."""
-    # Threads do not survive a fork; with one thread there are none.
+    """Start all trainings, and wait until all processes have ended."""
+    # Threads do not survive a fork, so torch uses only the main thread.
     torch.set_num_threads(1)
-    loop.LOOK_SECONDS = 0.0
-    # What torch imports for its first training, it imports once and not in each process.
-    train(dropping(), part(IMAGES), Train(epochs=1))
+    # The imports of torch for a first training then happen once, not in each process.
+    train(with_dropout(), digits(IMAGES), Train(epochs=1))
     for name in CASES:
         if not os.fork():
             run(name, folder)
@@ -34,25 +33,25 @@ def main(folder: Path) -> None:
 
 
 def run(name: str, folder: Path) -> None:
-    """Train until a step is done, but not written."""
+    """Train until a step is completed, but not saved."""
     case = CASES[name]
     done: list[float] = []
 
-    def stand_still(share: float, loss: float) -> None:
-        done.append(share)
+    def block(progress: float, loss: float) -> None:
+        done.append(progress)
         if len(done) == case.stop:
-            # At once, so that the lines of several processes do not mix.
+            # In one write, so that the lines of several processes are not interleaved.
             os.write(1, f"{name} {os.getpid()}\n".encode())
             time.sleep(600)
 
     file = folder / f"{name}.pt"
     train(
         case.build(),
-        part(IMAGES),
+        digits(IMAGES),
         case.settings,
         checkpoint=file,
         save_seconds=0.0,
-        report=stand_still,
+        report=block,
     )
     os._exit(1)
 

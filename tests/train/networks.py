@@ -17,17 +17,17 @@ LEARNED = ConvSpec(kernel_shape="learned", density=0.25, block_in=4, block_out=2
 BINARY = ConvSpec(binary_basis=4, splits=2)
 
 
-def part(images: int) -> TensorSplit:
-    """Give the first training images of the digits, normalised."""
-    some, labels = next(load().train.batches(torch.arange(images), images))
-    return TensorSplit(images=some, labels=labels)
+def digits(images: int) -> TensorSplit:
+    """Return the first training images of the digits, normalised."""
+    pixels, labels = next(load().train.batches(torch.arange(images), images))
+    return TensorSplit(images=pixels, labels=labels)
 
 
 class Double(Split):
-    """Images as float64.
+    """A split with images as float64.
 
     Args:
-        split: The images.
+        split: Split to convert.
     """
 
     def __init__(self, split: TensorSplit) -> None:
@@ -45,21 +45,21 @@ class Double(Split):
 
 
 def fresh(width: int = 4) -> nn.Module:
-    """Build the same small network every time."""
+    """Build the same small network each time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return SmallCnn(width)
 
 
-def deciding(spec: ConvSpec) -> nn.Module:
-    """Build a small network whose stages have decisions to learn."""
+def with_decisions(spec: ConvSpec) -> nn.Module:
+    """Build a small network whose stages have decision parameters."""
     names = [f"stages.{stage}.{conv}" for stage in range(3) for conv in ("conv1", "conv2")]
     torch.manual_seed(1)
     return redesign(fresh(8), dict.fromkeys(names, spec))
 
 
 class Plain(nn.Module):
-    """Convolutions without batch norm: what a batch gives is the sum of what its images give."""
+    """Convolutions without batch norm, so that the images of a batch are independent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,13 +69,13 @@ class Plain(nn.Module):
         self.head = nn.Linear(8 * 3 * 3, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images (B, 1, 8, 8)."""
+        """Classify images, (B, 1, 8, 8)."""
         logits: Tensor = self.head(self.body(x).flatten(1))
         return logits
 
 
-def dropping() -> nn.Module:
-    """Build a network that draws random numbers."""
+def with_dropout() -> nn.Module:
+    """Build a network with dropout."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(
@@ -84,8 +84,8 @@ def dropping() -> nn.Module:
         )  # fmt: skip
 
 
-def same_state(one: nn.Module, other: nn.Module) -> bool:
-    """Say whether two networks hold the same numbers, to the bit."""
+def equal_states(one: nn.Module, other: nn.Module) -> bool:
+    """Check whether the states of two networks are bitwise equal."""
     first, second = one.state_dict(), other.state_dict()
     assert first.keys() == second.keys()
     return all(torch.equal(first[name], second[name]) for name in first)

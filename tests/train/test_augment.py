@@ -1,4 +1,4 @@
-"""Changes of training images: what they are, image by image, and that they sum up."""
+"""Augmentation of training images."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ SIZES = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(3, 9), st.in
 
 
 def distinct(size: tuple[int, int, int, int]) -> Tensor:
-    """Make images of which no two pixels are equal, and none is 0."""
+    """Build images with distinct pixels, none of which is 0."""
     count = size[0] * size[1] * size[2] * size[3]
     return torch.arange(1, count + 1, dtype=torch.float32).reshape(size)
 
@@ -37,25 +37,25 @@ def test_crop_shifts_each_image(size: tuple[int, int, int, int], pad: int) -> No
         assert any(torch.equal(own, shift) for shift in shifts)
 
 
-def test_crop_reaches_every_shift_and_each_image_has_its_own() -> None:
-    # The one pixel that is not 0 stays inside, wherever it is shifted.
+def test_crop_shifts_each_image_independently_by_every_amount() -> None:
+    # The only non-zero pixel remains inside for every shift.
     images = torch.zeros(4000, 1, 5, 5)
     images[:, :, 2, 2] = 1
-    places = crop(images, 2).flatten(1).argmax(1)
-    counts = torch.bincount(places, minlength=25)
-    # 160 each in the mean: five standard deviations of it.
+    positions = crop(images, 2).flatten(1).argmax(1)
+    counts = torch.bincount(positions, minlength=25)
+    # The expected count is 160; the bounds are five standard deviations away.
     assert counts.min() > 97 and counts.max() < 223
 
 
 @given(SIZES)
-def test_flip_mirrors_or_leaves(size: tuple[int, int, int, int]) -> None:
+def test_flip_mirrors_or_keeps_each_image(size: tuple[int, int, int, int]) -> None:
     images = distinct(size)
     for image, own in zip(images, flip(images), strict=True):
         assert torch.equal(own, image) or torch.equal(own, image.flip(2))
 
 
 @given(SIZES, st.integers(0, 2**31))
-def test_flipped_twice_by_the_same_coins_is_as_before(
+def test_flipping_twice_with_the_same_seed_is_the_identity(
     size: tuple[int, int, int, int], seed: int
 ) -> None:
     images = twice = distinct(size)
@@ -71,7 +71,9 @@ def test_half_of_the_images_are_flipped() -> None:
 
 
 @given(SIZES, st.integers(1, 9))
-def test_cutout_clears_a_square_that_may_be_cut(size: tuple[int, int, int, int], n: int) -> None:
+def test_cutout_clears_a_square_that_may_extend_beyond_the_image(
+    size: tuple[int, int, int, int], n: int
+) -> None:
     images = distinct(size)
     found = cutout(images, n)
     for image, own in zip(images, found, strict=True):
@@ -84,7 +86,7 @@ def test_cutout_clears_a_square_that_may_be_cut(size: tuple[int, int, int, int],
             inside = torch.nonzero(line).flatten()
             assert 0 < len(inside) <= n
             assert len(inside) == inside[-1] - inside[0] + 1
-            # Smaller than asked for only where the image ends.
+            # The square is smaller only at the border of the image.
             assert len(inside) == min(n, len(line)) or inside[0] == 0 or line[-1]
 
 
@@ -93,27 +95,27 @@ def test_cutout_clears_the_whole_square_inside() -> None:
     inside = ~(cleared[:, [0, -1]].any((1, 2)) | cleared[:, :, [0, -1]].any((1, 2)))
     assert inside.float().mean() == pytest.approx(25 / 81, abs=0.06)
     assert torch.equal(cleared[inside].sum((1, 2)), torch.full((int(inside.sum()),), 9))
-    # Each pixel is as often the middle as any other.
+    # Each pixel is equally likely to be the centre.
     assert float(cleared[:, 4, 4].float().mean()) == pytest.approx(9 / 81, abs=0.03)
 
 
 @given(st.integers(1, 8), st.floats(0.05, 5))
-def test_mixup_mixes_images_as_their_labels(batch: int, alpha: float) -> None:
+def test_mixup_mixes_images_and_labels_with_equal_weights(batch: int, alpha: float) -> None:
     labels = torch.arange(batch)
     images = F.one_hot(labels, batch).double()[:, :, None, None]
     mixed, targets = mixup(images, labels, alpha)
-    (first, share), (second, rest) = targets
+    (first, weight), (second, rest) = targets
     assert torch.equal(first, labels)
     assert torch.equal(second.sort().values, labels)
-    assert float(share) + float(rest) == pytest.approx(1, abs=1e-12)
-    assert 0 <= float(share) <= 1
-    # One-hot images become the very distribution that the labels stand for.
-    expected = sum(part * F.one_hot(own, batch) for own, part in targets)
+    assert float(weight) + float(rest) == pytest.approx(1, abs=1e-12)
+    assert 0 <= float(weight) <= 1
+    # One-hot images become the distribution of the labels.
+    expected = sum(weight * F.one_hot(own, batch) for own, weight in targets)
     torch.testing.assert_close(mixed[:, :, 0, 0], expected)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
-def test_proportions_are_drawn_from_beta(alpha: float) -> None:
+def test_weights_follow_a_beta_distribution(alpha: float) -> None:
     image, label = torch.zeros(1, 1, 1, 1), torch.zeros(1, dtype=torch.int64)
     shares = torch.tensor([float(mixup(image, label, alpha)[1][0][1]) for _ in range(2000)])
     assert float(shares.mean()) == pytest.approx(0.5, abs=0.05)
@@ -121,7 +123,7 @@ def test_proportions_are_drawn_from_beta(alpha: float) -> None:
 
 
 @given(SIZES)
-def test_nothing_is_done_and_nothing_drawn_where_nothing_is_asked_for(
+def test_disabled_augmentations_draw_no_random_numbers(
     size: tuple[int, int, int, int],
 ) -> None:
     images, labels = distinct(size), torch.arange(size[0])
@@ -133,7 +135,7 @@ def test_nothing_is_done_and_nothing_drawn_where_nothing_is_asked_for(
 
 
 @pytest.mark.parametrize("key", ["crop", "flip", "cutout", "mixup"])
-def test_each_key_does_what_it_says(key: str) -> None:
+def test_each_key_enables_its_augmentation(key: str) -> None:
     images, labels = distinct((6, 2, 5, 5)), torch.arange(6)
     settings = Augment.model_validate({key: {"flip": True, "mixup": 0.5}.get(key, 2)})
     alone: dict[str, Callable[[], Tensor]] = {
@@ -150,7 +152,7 @@ def test_each_key_does_what_it_says(key: str) -> None:
     assert len(targets) == (2 if key == "mixup" else 1)
 
 
-def test_the_given_images_are_left_as_they_are() -> None:
+def test_the_given_images_are_unchanged() -> None:
     images, labels = distinct((6, 2, 5, 5)), torch.arange(6)
     augment(images, labels, Augment(crop=2, flip=True, cutout=2, mixup=1.0))
     assert torch.equal(images, distinct((6, 2, 5, 5)))

@@ -1,4 +1,4 @@
-"""The loss of a batch: formulas, precision, memory layout, compiled networks."""
+"""The loss of a batch: formulas, precision, memory layout and compiled networks."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from dsx.space import redesign
 from dsx.space.yaml.schema import Train
 from dsx.train import predict, train
 from dsx.train.forward import Forward
-from tests.train.networks import LEARNED, SHORT, Plain, fresh, part
+from tests.train.networks import LEARNED, SHORT, Plain, digits, fresh
 
 CPU = torch.device("cpu")
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))
@@ -25,14 +25,14 @@ def test_label_smoothing_is_the_published_formula(smoothing: float) -> None:
     network = nn.Linear(5, 4).double()
     forward = Forward(network, Train(label_smoothing=smoothing), CPU)
     x, labels = torch.randn(7, 5).double(), torch.randint(4, (7,))
-    wanted = torch.full((7, 4), smoothing / 4, dtype=torch.float64)
-    wanted[torch.arange(7), labels] += 1 - smoothing
-    expected = -(wanted * network(x).log_softmax(1)).sum(1).mean()
+    target = torch.full((7, 4), smoothing / 4, dtype=torch.float64)
+    target[torch.arange(7), labels] += 1 - smoothing
+    expected = -(target * network(x).log_softmax(1)).sum(1).mean()
     found = forward.loss(x, [(labels, 1.0)])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
-def test_shares_of_labels_are_shares_of_the_loss() -> None:
+def test_weights_of_labels_are_weights_of_the_loss() -> None:
     network = nn.Linear(5, 4).double()
     forward = Forward(network, Train(label_smoothing=0.1), CPU)
     x = torch.randn(7, 5).double()
@@ -42,28 +42,28 @@ def test_shares_of_labels_are_shares_of_the_loss() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
 
 
-class Seeing(nn.Module):
-    """Notes what reaches it."""
+class Recording(nn.Module):
+    """A network that stores its input and the output of its convolution."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 3, 3)
-        self.seen: list[Tensor] = []
+        self.tensors: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv(x)
-        self.seen = [x, out]
+        self.tensors = [x, out]
         logits: Tensor = out.mean((2, 3))
         return logits
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_precision_is_that_of_operators_not_of_weights_and_losses(precision: str) -> None:
-    network = Seeing()
+def test_the_precision_applies_to_operators_but_not_to_weights_and_losses(precision: str) -> None:
+    network = Recording()
     forward = Forward(network, Train.model_validate({"precision": precision}), CPU)
     loss = forward.loss(torch.randn(2, 1, 5, 5), [(torch.tensor([0, 1]), 1.0)])
     loss.backward()  # type: ignore[no-untyped-call]
-    assert network.seen[1].dtype == getattr(torch, precision)
+    assert network.tensors[1].dtype == getattr(torch, precision)
     assert loss.dtype == network.conv.weight.dtype == torch.float32
     assert network.conv.weight.grad is not None
     assert network.conv.weight.grad.dtype == torch.float32
@@ -74,17 +74,17 @@ def test_channels_last_reaches_the_operators(channels: int) -> None:
     images = torch.randn(4, channels, 6, 5)
     network = nn.Conv2d(channels, 8, 3)
     before = network.weight.stride()
-    for wanted in (False, True):
-        forward = Forward(network, Train(channels_last=wanted), CPU)
-        laid_out = forward.laid_out(images)
-        assert torch.equal(laid_out, images)
-        out = network(laid_out)
-        assert out.is_contiguous(memory_format=torch.channels_last) == wanted
+    for channels_last in (False, True):
+        forward = Forward(network, Train(channels_last=channels_last), CPU)
+        to_memory_layout = forward.to_memory_layout(images)
+        assert torch.equal(to_memory_layout, images)
+        out = network(to_memory_layout)
+        assert out.is_contiguous(memory_format=torch.channels_last) == channels_last
     assert network.weight.stride() == before
 
 
-@pytest.mark.parametrize("wanted", [False, True])
-def test_a_training_has_the_memory_layout_of_its_settings(wanted: bool) -> None:
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_training_uses_the_memory_layout_of_its_settings(channels_last: bool) -> None:
     network = fresh()
     layouts: list[bool] = []
     network.get_submodule("stages.2").register_forward_hook(
@@ -92,34 +92,34 @@ def test_a_training_has_the_memory_layout_of_its_settings(wanted: bool) -> None:
             out.is_contiguous(memory_format=torch.channels_last)
         )
     )
-    train(network, part(40), Train(epochs=1, channels_last=wanted))
-    assert layouts == [wanted]
+    train(network, digits(40), Train(epochs=1, channels_last=channels_last))
+    assert layouts == [channels_last]
 
 
-def test_without_a_compiler_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(
         DsxError,
-        match=r"^train.compile: needs a C\+\+ compiler, and there is no no-such-compiler$",
+        match=r"^train.compile: requires a C\+\+ compiler, but no-such-compiler was not found$",
     ):
-        train(fresh(), part(20), Train(compile=True))
+        train(fresh(), digits(20), Train(compile=True))
 
 
 @pytest.fixture
-def forget_compiled_graphs() -> Iterator[None]:
+def reset_compiler() -> Iterator[None]:
     yield
     torch.compiler.reset()
 
 
-@pytest.mark.usefixtures("forget_compiled_graphs")
+@pytest.mark.usefixtures("reset_compiler")
 @pytest.mark.slow
-# Inductor imports a module of torch that is deprecated by torch.
+# Inductor imports a deprecated module of torch.
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-@pytest.mark.skipif(COMPILER is None, reason="inductor needs a C++ compiler, none found")
-def test_compiled_networks_learn_the_same_one_after_the_other() -> None:
+@pytest.mark.skipif(COMPILER is None, reason="inductor requires a C++ compiler")
+def test_compiled_networks_are_trained_to_the_same_result() -> None:
     specs = [LEARNED, ConvSpec(binary_basis=4, splits=2), preset("scc")]
     settings = SHORT.model_copy(update={"compile": True, "epochs": 4})
-    split = part(300)
+    split = digits(300)
     for spec in specs:
         networks = []
         for _ in range(2):

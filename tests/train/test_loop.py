@@ -1,4 +1,4 @@
-"""One training loop: seeded, repeatable, and a loss that is no number fails the trial."""
+"""The training loop: reproducibility, progress, and failures."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from docs import training
-from dsx.conv import ConvSpec, Shaping
+from dsx.conv import ConvSpec, ShapeSchedule
 from dsx.conv.modules.learned import LearnedConv2d
 from dsx.errors import DsxError, TrialFailed
 from dsx.space import load_space, redesign
@@ -22,60 +22,62 @@ from dsx.space.yaml.schema import Train
 from dsx.train import DECISION_RATE, predict, train
 from dsx.train.repeatable import epoch_order
 from dsx.train.schedule import one_cycle
-from tests.train.cases import ALL_CHANGES
+from tests.train.cases import ALL_AUGMENTATIONS
 from tests.train.networks import (
     BINARY,
     LEARNED,
     SHORT,
     Double,
     Plain,
-    deciding,
-    dropping,
+    digits,
+    equal_states,
     fresh,
-    part,
-    same_state,
+    with_decisions,
+    with_dropout,
 )
 
 
 def weights(settings: Train, network: nn.Module | None = None) -> dict[str, Tensor]:
-    """Train a fresh network and give its state."""
+    """Train a new network, and return its state."""
     network = network or fresh()
-    train(network, part(300), settings)
+    train(network, digits(300), settings)
     return network.state_dict()
 
 
-def changed(**changes: object) -> Train:
-    """Vary the short settings."""
-    return Train.model_validate({**SHORT.model_dump(), **changes})
+def modified(**values: object) -> Train:
+    """Return the short settings with some values replaced."""
+    return Train.model_validate({**SHORT.model_dump(), **values})
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         SHORT,
-        changed(augment=ALL_CHANGES.model_dump(), label_smoothing=0.1, clip=1.0, accumulate=3),
+        modified(
+            augment=ALL_AUGMENTATIONS.model_dump(), label_smoothing=0.1, clip=1.0, accumulate=3
+        ),
         Train(epochs=2, optimizer="adamw", schedule="cosine", seed=3),
-        changed(precision="bfloat16", channels_last=True),
+        modified(precision="bfloat16", channels_last=True),
     ],
 )
-@pytest.mark.parametrize("build", [fresh, dropping])
-def test_the_same_seed_gives_the_same_weights_bit_for_bit(
+@pytest.mark.parametrize("build", [fresh, with_dropout])
+def test_the_same_seed_yields_bitwise_equal_weights(
     settings: Train, build: Callable[[], nn.Module]
 ) -> None:
     first, again = build(), build()
-    losses = train(first, part(300), settings)
+    losses = train(first, digits(300), settings)
     torch.manual_seed(99)
-    assert train(again, part(300), settings) == losses
-    assert same_state(first, again)
-    assert not same_state(first, build())
+    assert train(again, digits(300), settings) == losses
+    assert equal_states(first, again)
+    assert not equal_states(first, build())
 
 
-def test_another_seed_gives_other_weights() -> None:
-    first, other = weights(SHORT), weights(changed(seed=4))
+def test_another_seed_yields_other_weights() -> None:
+    first, other = weights(SHORT), weights(modified(seed=4))
     assert not torch.equal(first["stem.0.weight"], other["stem.0.weight"])
 
 
-def test_redesigned_networks_repeat_too() -> None:
+def test_training_of_redesigned_networks_is_reproducible() -> None:
     specs = {
         "stages.0.conv1": ConvSpec(kernel_shape="corners", groups=2, channel_stride=0.5),
         "stages.1.conv2": ConvSpec(separable=True, groups=4),
@@ -87,17 +89,17 @@ def test_redesigned_networks_repeat_too() -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-@pytest.mark.parametrize("settings", [SHORT, changed(augment=ALL_CHANGES.model_dump())])
-def test_global_random_numbers_are_left_alone(settings: Train) -> None:
+@pytest.mark.parametrize("settings", [SHORT, modified(augment=ALL_AUGMENTATIONS.model_dump())])
+def test_global_random_states_are_unchanged(settings: Train) -> None:
     before = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=False)
-    weights(settings, dropping())
+    weights(settings, with_dropout())
     assert torch.equal(torch.get_rng_state(), before[0])
     assert random.getstate() == before[1]
     np.testing.assert_equal(np.random.get_state(legacy=False), before[2])
 
 
-def test_it_is_the_training_that_one_would_write_by_hand() -> None:
-    split, network, other = part(300), fresh(), fresh()
+def test_training_equals_a_plain_training_loop() -> None:
+    split, network, other = digits(300), fresh(), fresh()
     losses = train(network, split, SHORT)
     decayed = [p for p in other.parameters() if p.ndim > 1]
     plain = [p for p in other.parameters() if p.ndim == 1]
@@ -119,9 +121,9 @@ def test_it_is_the_training_that_one_would_write_by_hand() -> None:
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
 
 
-def test_the_loss_falls_and_the_network_learns() -> None:
-    network, split = fresh(8), part(600)
-    losses = train(network, split, changed(epochs=4))
+def test_the_loss_decreases_and_the_network_learns() -> None:
+    network, split = fresh(8), digits(600)
+    losses = train(network, split, modified(epochs=4))
     assert len(losses) == 4
     assert losses[-1] < losses[0] / 2
     assert (predict(network, split) == split.labels).float().mean() > 0.8
@@ -130,89 +132,91 @@ def test_the_loss_falls_and_the_network_learns() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        changed(epochs=6, augment={"crop": 1, "mixup": 0.2}),
+        modified(epochs=6, augment={"crop": 1, "mixup": 0.2}),
         Train(epochs=4, batch_size=32, optimizer="adamw", schedule="cosine", clip=1.0),
-        changed(epochs=4, precision="bfloat16", channels_last=True, label_smoothing=0.1),
-        changed(epochs=4, momentum=0.0, schedule="cosine"),
+        modified(epochs=4, precision="bfloat16", channels_last=True, label_smoothing=0.1),
+        modified(epochs=4, momentum=0.0, schedule="cosine"),
     ],
 )
-def test_it_learns_under_any_settings(settings: Train) -> None:
-    network, split = fresh(8), part(600)
+def test_the_network_learns_with_various_settings(settings: Train) -> None:
+    network, split = fresh(8), digits(600)
     train(network, split, settings)
     assert (predict(network, split) == split.labels).float().mean() > 0.8
     assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert all(p.is_contiguous() for p in network.parameters())
 
 
-def test_the_network_is_in_training_mode_inside_and_in_eval_mode_afterwards() -> None:
+def test_the_network_is_in_train_mode_while_training_and_in_eval_mode_afterwards() -> None:
     network = fresh().eval()
-    inside: list[bool] = []
+    modes: list[bool] = []
     network.get_submodule("stem.1").register_forward_hook(
-        lambda module, inputs, out: inside.append(module.training)
+        lambda module, inputs, out: modes.append(module.training)
     )
-    train(network, part(100), SHORT)
-    assert inside == [True, True]
+    train(network, digits(100), SHORT)
+    assert modes == [True, True]
     assert not any(module.training for module in network.modules())
 
 
-def test_dead_weights_stay_dead() -> None:
+def test_dead_weights_remain_zero() -> None:
     network = redesign(fresh(), {"stages.0.conv1": ConvSpec(kernel_shape="cross")})
     conv = network.get_submodule("stages.0.conv1")
-    train(network, part(200), SHORT)
+    train(network, digits(200), SHORT)
     corner = conv.get_parameter("weight")[:, :, 0, 0]
     assert not corner.any()
 
 
 @pytest.mark.parametrize(("learning_rate", "epochs"), [(1e6, 3), (1e30, 3), (1e30, 1)])
-def test_training_that_diverges_fails_the_trial_and_names_the_epoch(
+def test_a_diverging_training_fails_the_trial_and_reports_the_epoch(
     learning_rate: float, epochs: int
 ) -> None:
     settings = Train(epochs=epochs, batch_size=32, learning_rate=learning_rate, seed=0)
     with pytest.raises(
         TrialFailed, match=r"^training diverged: the loss is (nan|inf) in epoch [1-3]$"
     ):
-        train(fresh(), part(200), settings)
+        train(fresh(), digits(200), settings)
 
 
-def poisoned(from_call: int) -> tuple[nn.Module, list[int]]:
-    """Build a network that gives nan from some call on, and counts its calls."""
+def diverging(from_call: int) -> tuple[nn.Module, list[int]]:
+    """Build a network that returns NaN from a given call on, and a list with one entry per call."""
     network = fresh()
     calls: list[int] = []
 
-    def poison(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def inject_nan(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         calls.append(1)
         return (inputs[0] * (torch.nan if len(calls) >= from_call else 1),)
 
-    network.register_forward_pre_hook(poison)
+    network.register_forward_pre_hook(inject_nan)
     return network, calls
 
 
-def test_the_first_epoch_that_diverges_is_named() -> None:
-    network, _ = poisoned(5)
+def test_the_first_epoch_that_diverges_is_reported() -> None:
+    network, _ = diverging(5)
     with pytest.raises(TrialFailed, match=r"the loss is nan in epoch 2$"):
-        train(network, part(200), Train(epochs=3, batch_size=64, learning_rate=0.1, seed=0))
+        train(network, digits(200), Train(epochs=3, batch_size=64, learning_rate=0.1, seed=0))
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 3), (1e9, 10)])
-def test_a_long_epoch_ends_where_its_loss_is_looked_at(seconds: float, calls: int) -> None:
-    network, seen = poisoned(3)
+def test_a_diverging_epoch_ends_when_its_loss_is_checked(seconds: float, calls: int) -> None:
+    network, seen = diverging(3)
     with pytest.raises(TrialFailed, match=r"the loss is nan in epoch 1$"):
-        train(network, part(200), Train(epochs=2, batch_size=20), look_seconds=seconds)
+        train(network, digits(200), Train(epochs=2, batch_size=20), check_seconds=seconds)
     assert len(seen) == calls
 
 
 @pytest.mark.parametrize(
     ("images", "batch", "epochs"), [(20, 64, 2), (20, 20, 1), (20, 19, 1), (3, 2, 7)]
 )
-def test_any_batch_size_and_number_of_epochs_works(images: int, batch: int, epochs: int) -> None:
+def test_any_batch_size_and_number_of_epochs_is_supported(
+    images: int, batch: int, epochs: int
+) -> None:
     settings = Train(epochs=epochs, batch_size=batch, learning_rate=0.05, seed=0)
-    losses = train(fresh(), part(images), settings)
+    losses = train(fresh(), digits(images), settings)
     assert len(losses) == epochs
     assert all(np.isfinite(losses))
 
 
-def test_each_epoch_sees_whole_batches_of_distinct_images() -> None:
-    network, split = fresh(), part(100)
+def test_each_epoch_has_full_batches_of_distinct_images() -> None:
+    network, split = fresh(), digits(100)
     seen: list[Tensor] = []
     network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].flatten(1)))
     train(network, split, Train(epochs=2, batch_size=30, learning_rate=0.05, seed=0))
@@ -225,30 +229,30 @@ def test_each_epoch_sees_whole_batches_of_distinct_images() -> None:
 
 @pytest.mark.parametrize("parts", [2, 3, 5, 50])
 @pytest.mark.parametrize("augment", [{}, {"mixup": 1.0, "crop": 1}])
-def test_a_batch_in_parts_is_the_same_step(parts: int, augment: dict[str, float]) -> None:
+def test_accumulated_gradients_yield_the_same_step(parts: int, augment: dict[str, float]) -> None:
     networks = [Plain().double(), Plain().double()]
     networks[1].load_state_dict(networks[0].state_dict())
-    settings = changed(
+    settings = modified(
         batch_size=50, learning_rate=0.02, clip=1.0, label_smoothing=0.1, augment=augment
     )
-    losses = train(networks[0], Double(part(100)), settings)
+    losses = train(networks[0], Double(digits(100)), settings)
     sizes: list[int] = []
     networks[1].register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     split = settings.model_copy(update={"accumulate": parts})
-    assert train(networks[1], Double(part(100)), split) == pytest.approx(losses, rel=1e-10)
+    assert train(networks[1], Double(digits(100)), split) == pytest.approx(losses, rel=1e-10)
     assert sizes[0] == -(-50 // parts) and sum(sizes) == 200
     for one, other in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
 
 
-def test_learned_shapes_see_no_difference_between_a_batch_and_its_parts() -> None:
+def test_accumulated_gradients_yield_the_same_learned_shapes() -> None:
     states = []
     for parts in (1, 4):
         torch.manual_seed(2)
         specs = {"body.2": ConvSpec(kernel_shape="learned", block_in=2, block_out=2)}
         network = redesign(Plain().double(), specs)
-        settings = changed(batch_size=20, learning_rate=0.02, accumulate=parts)
-        train(network, Double(part(200)), settings)
+        settings = modified(batch_size=20, learning_rate=0.02, accumulate=parts)
+        train(network, Double(digits(200)), settings)
         states.append(network.state_dict())
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-8, atol=1e-10)
@@ -257,47 +261,51 @@ def test_learned_shapes_see_no_difference_between_a_batch_and_its_parts() -> Non
 @pytest.mark.parametrize(
     ("key", "value", "limit"), [("crop", 8, 7), ("cutout", 9, 8), ("crop", 100, 7)]
 )
-def test_changes_that_are_too_large_for_the_images_are_refused(
+def test_augmentations_that_are_too_large_for_the_images_are_rejected(
     key: str, value: int, limit: int
 ) -> None:
     problem = f"{value} is too large for images of 8 x 8 pixels (allowed: 0 to {limit})"
     with pytest.raises(DsxError) as caught:
-        train(fresh(), part(20), changed(augment={key: value}))
+        train(fresh(), digits(20), modified(augment={key: value}))
     assert str(caught.value) == f"train.augment.{key}: {problem}"
-    train(fresh(), part(20), changed(augment={key: limit}))
+    train(fresh(), digits(20), modified(augment={key: limit}))
 
 
-def test_progress_is_told_cheaply() -> None:
-    told: list[tuple[float, float]] = []
-    losses = train(fresh(), part(200), changed(epochs=3), report=lambda *what: told.append(what))
-    assert [share for share, _ in told] == [1 / 3, 2 / 3, 1.0]
-    every: list[tuple[float, float]] = []
+def test_progress_is_reported_once_per_epoch_by_default() -> None:
+    reports: list[tuple[float, float]] = []
+    losses = train(
+        fresh(), digits(200), modified(epochs=3), report=lambda *report: reports.append(report)
+    )
+    assert [share for share, _ in reports] == [1 / 3, 2 / 3, 1.0]
+    step_reports: list[tuple[float, float]] = []
     assert losses == train(
         fresh(),
-        part(200),
-        changed(epochs=3),
-        look_seconds=0.0,
-        report=lambda *what: every.append(what),
+        digits(200),
+        modified(epochs=3),
+        check_seconds=0.0,
+        report=lambda *report: step_reports.append(report),
     )
-    assert [share for share, _ in every] == [(step + 1) / 9 for step in range(9)]
-    latest = [loss for _, loss in every]
-    assert latest[2::3] == [loss for _, loss in told]
+    assert [share for share, _ in step_reports] == [(step + 1) / 9 for step in range(9)]
+    latest = [loss for _, loss in step_reports]
+    assert latest[2::3] == [loss for _, loss in reports]
     assert losses == pytest.approx([sum(latest[at : at + 3]) / 3 for at in (0, 3, 6)], rel=1e-12)
 
 
-def test_a_long_epoch_is_looked_at_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_of_a_long_epoch_is_reported_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = (0.4 * tick for tick in range(1000))
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    told: list[float] = []
-    settings = changed(epochs=1, batch_size=10)
-    train(fresh(), part(100), settings, report=lambda share, loss: told.append(share))
-    assert told == [0.3, 0.6, 0.9, 1.0]
+    reports: list[float] = []
+    settings = modified(epochs=1, batch_size=10)
+    train(fresh(), digits(100), settings, report=lambda share, loss: reports.append(share))
+    assert reports == [0.3, 0.6, 0.9, 1.0]
 
 
 @pytest.mark.parametrize("rigid", [False, True])
-def test_learned_shapes_are_enabled_frozen_and_zero_where_dead_at_the_end(rigid: bool) -> None:
-    network = deciding(dataclasses.replace(LEARNED, rigid=rigid))
-    train(network, part(300), SHORT)
+def test_learned_shapes_are_enabled_and_frozen_at_the_end(rigid: bool) -> None:
+    network = with_decisions(dataclasses.replace(LEARNED, rigid=rigid))
+    train(network, digits(300), SHORT)
     layers = [module for module in network.modules() if isinstance(module, LearnedConv2d)]
     assert len(layers) == 6
     for layer in layers:
@@ -305,18 +313,18 @@ def test_learned_shapes_are_enabled_frozen_and_zero_where_dead_at_the_end(rigid:
         assert torch.equal(layer.weight, layer.live_weight())
 
 
-def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = deciding(LEARNED)
+def test_frozen_shapes_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = with_decisions(LEARNED)
     seen: list[tuple[float, bool, Tensor]] = []
     layer = next(module for module in network.modules() if isinstance(module, LearnedConv2d))
-    advance = Shaping.advance
+    advance = ShapeSchedule.advance
 
-    def note(shaping: Shaping, progress: float) -> None:
-        advance(shaping, progress)
+    def record(shape_schedule: ShapeSchedule, progress: float) -> None:
+        advance(shape_schedule, progress)
         seen.append((progress, bool(layer.frozen), layer.shape_scores.detach().clone()))
 
-    monkeypatch.setattr(Shaping, "advance", note)
-    train(network, part(600), SHORT)
+    monkeypatch.setattr(ShapeSchedule, "advance", record)
+    train(network, digits(600), SHORT)
     assert [frozen for _, frozen, _ in seen] == [progress >= 0.5 for progress, _, _ in seen]
     assert seen[-1][0] == 1
     last = [scores for _, frozen, scores in seen if frozen]
@@ -324,89 +332,93 @@ def test_shapes_do_not_change_once_they_are_frozen(monkeypatch: pytest.MonkeyPat
     assert not torch.equal(seen[0][2], last[0])
 
 
-def test_the_losses_are_those_of_the_task_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    regularised = weights(SHORT, deciding(LEARNED))
-    plain = train(deciding(LEARNED), part(300), SHORT)
-    monkeypatch.setattr(Shaping, "penalty", lambda shaping, task: None)
-    without = deciding(LEARNED)
-    losses = train(without, part(300), SHORT)
+def test_the_reported_losses_exclude_the_regulariser(monkeypatch: pytest.MonkeyPatch) -> None:
+    regularised = weights(SHORT, with_decisions(LEARNED))
+    plain = train(with_decisions(LEARNED), digits(300), SHORT)
+    monkeypatch.setattr(ShapeSchedule, "penalty", lambda shape_schedule, task: None)
+    without = with_decisions(LEARNED)
+    losses = train(without, digits(300), SHORT)
     scores = "stages.0.conv1.shape_scores"
     assert not torch.equal(regularised[scores], without.state_dict()[scores])
-    # The regulariser is as large as the task's loss: in the sum it would show.
+    # The regulariser is as large as the task loss, so that it would be visible in the sum.
     assert plain[0] == pytest.approx(losses[0], rel=0.1)
 
 
-def test_decisions_move_by_steps_of_one_size_that_fall_to_nothing(
+def test_steps_of_decision_parameters_decay_to_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network = deciding(BINARY)
+    network = with_decisions(BINARY)
     seen: list[Tensor] = []
     proxies = [p for name, p in network.named_parameters() if name.endswith("proxy")]
-    advance = Shaping.advance
+    advance = ShapeSchedule.advance
 
-    def note(shaping: Shaping, progress: float) -> None:
-        advance(shaping, progress)
+    def record(shape_schedule: ShapeSchedule, progress: float) -> None:
+        advance(shape_schedule, progress)
         seen.append(torch.cat([proxy.detach().flatten() for proxy in proxies]))
 
-    monkeypatch.setattr(Shaping, "advance", note)
-    train(network, part(640), SHORT)
+    monkeypatch.setattr(ShapeSchedule, "advance", record)
+    train(network, digits(640), SHORT)
     steps = [float((after - before).abs().max()) for before, after in pairwise(seen)]
     assert len(steps) == 20
     assert steps[0] == pytest.approx(DECISION_RATE, rel=1e-3)
-    # Adam's steps are bounded by its rate, which falls in equal parts.
+    # The steps of Adam are bounded by its learning rate, which decays linearly.
     bounds = [DECISION_RATE * (1 - number / 20) for number in range(20)]
     assert all(step <= 2 * bound for step, bound in zip(steps, bounds, strict=True))
 
 
-@pytest.mark.parametrize("build", [fresh, lambda: deciding(LEARNED)])
-def test_it_gives_way_after_each_step_and_loses_nothing(build: Callable[[], nn.Module]) -> None:
-    network, undisturbed = build(), build()
+@pytest.mark.parametrize("build", [fresh, lambda: with_decisions(LEARNED)])
+def test_the_device_is_yielded_after_each_step_without_changing_the_result(
+    build: Callable[[], nn.Module],
+) -> None:
+    network, expected = build(), build()
     seen: list[str] = []
     network.register_forward_pre_hook(lambda *_: seen.append("step"))
-    losses = train(network, part(300), SHORT, yield_device=lambda: seen.append("way"))
-    # Learned shapes are looked at once before.
-    assert seen[-16:] == ["step", "way"] * 8
+    losses = train(network, digits(300), SHORT, yield_device=lambda: seen.append("yield"))
+    # The shape schedule runs learned shapes once before.
+    assert seen[-16:] == ["step", "yield"] * 8
     assert seen[:-16] in ([], ["step"])
-    assert train(undisturbed, part(300), SHORT) == losses
-    assert same_state(network, undisturbed)
+    assert train(expected, digits(300), SHORT) == losses
+    assert equal_states(network, expected)
 
 
-def test_stopped_while_it_gives_way_it_stops() -> None:
-    ways: list[int] = []
+def test_an_interrupt_while_the_device_is_yielded_ends_the_training() -> None:
+    calls: list[int] = []
 
     def yield_device() -> None:
-        ways.append(1)
-        if len(ways) == 5:
+        calls.append(1)
+        if len(calls) == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(fresh(), part(300), SHORT, yield_device=yield_device)
-    assert len(ways) == 5
+        train(fresh(), digits(300), SHORT, yield_device=yield_device)
+    assert len(calls) == 5
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_a_gpu_repeats_itself() -> None:
-    networks = [dropping().cuda(), dropping().cuda()]
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="requires an NVIDIA GPU")
+def test_training_on_a_gpu_is_reproducible() -> None:
+    networks = [with_dropout().cuda(), with_dropout().cuda()]
     before = torch.cuda.get_rng_state()
-    settings = changed(augment=ALL_CHANGES.model_dump(), precision="auto", channels_last=True)
-    losses = [train(network, part(300), settings) for network in networks]
-    assert losses[0] == losses[1] and same_state(*networks)
+    settings = modified(
+        augment=ALL_AUGMENTATIONS.model_dump(), precision="auto", channels_last=True
+    )
+    losses = [train(network, digits(300), settings) for network in networks]
+    assert losses[0] == losses[1] and equal_states(*networks)
     assert torch.equal(torch.cuda.get_rng_state(), before)
-    assert predict(networks[0], part(100)).device.type == "cpu"
+    assert predict(networks[0], digits(100)).device.type == "cpu"
 
 
 @functools.cache
 def mean_accuracy(name: str) -> float:
-    """Train a redesign at the default budget of `digits`; docs/training.md has five seeds."""
+    """Train a redesign with the default budget of `digits`; docs/training.md has five seeds."""
     space = load_space("digits")
     data = space.splits
     found = []
     for seed in (0, 1):
-        fresh_one = training.redesigned(space, name, training.network(space, seed), keep=False)
-        net = training.trained(fresh_one, data, space.file.train, seed)
-        landed = training.density(net)
-        assert landed is None or abs(landed - training.DENSITY) <= 0.05
+        untrained = training.redesigned(space, name, training.network(space, seed), keep=False)
+        net = training.trained(untrained, data, space.file.train, seed)
+        density = training.density(net)
+        assert density is None or abs(density - training.DENSITY) <= 0.05
         found.append(training.accuracy(net, data.validation))
     return sum(found) / len(found)
 

@@ -1,4 +1,4 @@
-"""Learning rates over a training, against torch's own schedulers and closed forms."""
+"""Learning-rate schedules against the schedulers of torch and closed forms."""
 
 import math
 
@@ -15,13 +15,13 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from dsx.train.schedule import SCHEDULES, cosine, falling, one_cycle
+from dsx.train.schedule import SCHEDULES, cosine, linear_decay, one_cycle
 
 STEPS = st.integers(1, 400)
 
 
 def rates(scheduler: LRScheduler, optimizer: SGD, steps: int) -> list[float]:
-    """Ask a scheduler of torch for the rate of each step."""
+    """Return the learning rate of each step of a scheduler of torch."""
     found = []
     for _ in range(steps):
         found.append(float(optimizer.param_groups[0]["lr"]))
@@ -36,7 +36,7 @@ def sgd() -> SGD:
 
 @pytest.mark.parametrize("warm_up", [0.3, 0.05, 0.0, 0.77])
 @pytest.mark.parametrize("steps", [1, 2, 7, 100, 101])
-def test_one_cycle_is_that_of_torch(steps: int, warm_up: float) -> None:
+def test_one_cycle_agrees_with_torch(steps: int, warm_up: float) -> None:
     optimizer = sgd()
     scheduler = OneCycleLR(
         optimizer, 1.0, total_steps=steps, pct_start=warm_up, cycle_momentum=False
@@ -48,7 +48,7 @@ def test_one_cycle_is_that_of_torch(steps: int, warm_up: float) -> None:
 
 @pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
 @pytest.mark.parametrize(("steps", "warm_up"), [(100, 0.1), (40, 0.05), (50, 0.5), (33, 0.4)])
-def test_cosine_is_that_of_torch(steps: int, warm_up: float) -> None:
+def test_cosine_agrees_with_torch(steps: int, warm_up: float) -> None:
     rise = int(warm_up * steps)
     optimizer = sgd()
     parts: list[LRScheduler] = [
@@ -60,31 +60,31 @@ def test_cosine_is_that_of_torch(steps: int, warm_up: float) -> None:
     assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
-def test_cosine_worked_by_hand() -> None:
+def test_cosine_calculated_by_hand() -> None:
     found = [cosine(step, 10, 0.2) for step in range(10)]
     assert found[:3] == pytest.approx([1 / 3, 2 / 3, 1])
     assert found[3:] == pytest.approx([(1 + math.cos(math.pi * k / 8)) / 2 for k in range(1, 8)])
 
 
 @given(STEPS, st.floats(0, 1), st.sampled_from(sorted(SCHEDULES)))
-def test_rates_rise_once_and_fall_once(steps: int, warm_up: float, name: str) -> None:
+def test_rates_increase_once_and_decrease_once(steps: int, warm_up: float, name: str) -> None:
     found = [SCHEDULES[name](step, steps, warm_up) for step in range(steps)]
     assert all(0 < rate <= 1 + 1e-12 for rate in found)
     top = found.index(max(found))
     assert found[: top + 1] == sorted(found[: top + 1])
     assert found[top:] == sorted(found[top:], reverse=True)
-    # One cycle is at its peak one step before the part is over.
+    # The one-cycle schedule has its peak one step before the end of the warm-up.
     assert -2 <= top - warm_up * steps <= 1
 
 
 @given(STEPS, st.floats(0.01, 1))
-def test_decisions_fall_in_equal_parts_until_they_are_settled(steps: int, end: float) -> None:
-    found = [falling(step, steps, end) for step in range(steps)]
+def test_the_linear_decay_reaches_zero_at_the_end(steps: int, end: float) -> None:
+    found = [linear_decay(step, steps, end) for step in range(steps)]
     assert found[0] == 1
     for step, rate in enumerate(found):
         assert rate == pytest.approx(max(0, 1 - step / steps / end), abs=1e-9)
         assert rate > 0 or step / steps >= end - 1e-9
 
 
-def test_a_settled_decision_does_not_move() -> None:
-    assert [falling(step, 5, 0.0) for step in range(5)] == [0.0] * 5
+def test_a_final_decision_has_a_learning_rate_of_zero() -> None:
+    assert [linear_decay(step, 5, 0.0) for step in range(5)] == [0.0] * 5

@@ -203,14 +203,14 @@ def _published_by_torchvision(name: str) -> Published | None:
     return Published(params=weights.meta["num_params"], flops=flops, side=side[0])
 
 
-def missing_operator(error: Exception) -> str:
+def missing_operator(error: Exception) -> str | None:
     """Name the compiled operator of torchvision that a network calls and this machine lacks.
 
     Args:
         error: Error that the network raised.
 
     Returns:
-        Name of the operator; an empty string if the error is about something else.
+        Name of the operator; None if the error is about something else.
     """
     trace, caller = error.__traceback__, ""
     while trace is not None:
@@ -218,7 +218,7 @@ def missing_operator(error: Exception) -> str:
         if name == "_assert_has_ops":
             return f"torchvision.ops.{caller}"
         caller, trace = name, trace.tb_next
-    return ""
+    return None
 
 
 def network(library: str, name: str) -> nn.Module:

@@ -1,6 +1,7 @@
-"""Deploy a network: each dsx convolution in the fastest of several equal forms.
+"""Deployment of a network: each dsx convolution in the fastest of its deployed forms.
 
-One file per form; see `_base.py` for what a form is and `_deploy.py` for how they are chosen.
+Each deployed form has its own file. `_base.py` defines what a form is, `_choose.py` how the fastest
+one is selected, and `_deploy.py` deploys a whole network.
 """
 
 from dsx.conv.deploy._base import Form

@@ -1,4 +1,4 @@
-"""What a deployed form is."""
+"""The interface of deployed forms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ from dsx.conv.modules.base import DsxConv
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One way to compute a dsx convolution without dsx.
+    """A deployed form: an equivalent implementation of a dsx convolution without dsx modules.
 
     Args:
-        build: From a convolution to a module of plain torch parts that torch.fx can trace, with
-            the same output for the same input; None where the form does not apply.
-        native: Whether the module needs dsx's own kernels.
+        build: Function from a convolution to a module with the same output, which consists of
+            modules and functions of torch and can be traced by torch.fx; None if the form does
+            not apply to the convolution.
+        native: Whether the module requires native kernels of dsx.
     """
 
     build: Callable[[DsxConv], nn.Module | None]

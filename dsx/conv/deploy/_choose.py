@@ -1,4 +1,4 @@
-"""Choose the fastest form of one convolution by timing."""
+"""Selection of the fastest deployed form of one convolution by timing."""
 
 import functools
 import hashlib
@@ -24,11 +24,12 @@ FINAL_SECONDS = 0.04
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The form that was fastest, and how fast the others were.
+    """The selected deployed form, with the times of all forms that were compared.
 
     Args:
-        form: Its name.
-        seconds: Median of one call for each form that was timed; empty where there was no other.
+        form: Name of the selected form.
+        seconds: Median time of one call of each timed form in seconds, by name; empty if only one
+            form applies.
     """
 
     form: str
@@ -37,12 +38,12 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """What runs the forms of a convolution that are timed.
+    """The software that runs the deployed forms while they are timed.
 
     Args:
-        name: Of the software, with its version; which form is fastest depends on it.
-        prepare: From forms and a sample to what runs each once on it; None for a form that the
-            software cannot run.
+        name: Name and version of the software, on which the fastest form depends.
+        prepare: Function from forms and a sample to callables that run each form once on the
+            sample; None for a form that the software does not support.
     """
 
     name: str
@@ -54,27 +55,27 @@ def _call(forms: Sequence[nn.Module], sample: Tensor) -> list[Run | None]:
 
 
 EAGER = Runner(name="eager", prepare=_call)
-"""Torch itself, operator after operator."""
+"""Eager execution by torch."""
 
 
 def candidates(conv: DsxConv, native: bool) -> dict[str, nn.Module]:
-    """Build every form that applies.
+    """Build all deployed forms that apply to a convolution.
 
     Args:
-        conv: The convolution.
-        native: Whether forms that need dsx's own kernels count.
+        conv: Convolution to deploy.
+        native: Whether to include forms that require native kernels of dsx.
 
     Returns:
-        From the form's name to the module; the stages of a separable convolution are joined as
-        "depthwise + <form of the pointwise stage>".
+        The module of each form by its name; a separable convolution also has forms in two stages,
+        named "depthwise + <form of the pointwise stage>".
     """
-    asked = [*names(Form), *(f"{STAGED}{name}" for name in names(Form))]
-    built = {name: _build(conv, name, native) for name in asked}
+    all_names = [*names(Form), *(f"{STAGED}{name}" for name in names(Form))]
+    built = {name: _build(conv, name, native) for name in all_names}
     return {name: module for name, module in built.items() if module is not None}
 
 
 def _build(conv: DsxConv, name: str, native: bool) -> nn.Module | None:
-    """Build one form by its name; None where it does not apply, or is no longer there."""
+    """Build one form by name; None if it does not apply or does not exist (any more)."""
     if name.startswith(STAGED):
         if not isinstance(conv, SeparableConv2d):
             return None
@@ -92,51 +93,51 @@ def choose(
     native: bool,
     runner: Runner = EAGER,
 ) -> tuple[nn.Module, Choice]:
-    """Take the fastest form: from what is known, else by a screen and a final.
+    """Select the fastest form: from the form cache, else by timing all forms and then the best.
 
     Args:
-        conv: The convolution, in eval mode.
-        sample: Its input.
-        timer: Times callables in turn.
-        known: Choices by situation; read, and added to.
-        native: Whether forms that need dsx's own kernels count.
-        runner: Runs them.
+        conv: Convolution to deploy, in eval mode.
+        sample: Example input of the convolution.
+        timer: Function that measures the median times of callables.
+        form_cache: Selected forms by situation; a new selection is added.
+        native: Whether to include forms that require native kernels of dsx.
+        runner: Software that runs the forms.
 
     Returns:
-        The module and the choice.
+        The module of the selected form, and the choice.
     """
     key = situation(conv, sample, native, runner.name)
     choice = form_cache.get(key)
     module = None if choice is None else _build(conv, choice.form, native)
-    # A form may have gone since the choice was stored.
+    # The form may have been removed since the choice was stored.
     if choice is None or module is None:
-        forms = {n: _laid_out(form, sample) for n, form in candidates(conv, native).items()}
-        choice = _race(forms, sample, timer, runner)
+        forms = {n: _match_layout(form, sample) for n, form in candidates(conv, native).items()}
+        choice = _select(forms, sample, timer, runner)
         module = forms[choice.form]
         form_cache[key] = choice
-    return _laid_out(module, sample), choice
+    return _match_layout(module, sample), choice
 
 
 def _channels_last(sample: Tensor) -> bool:
     return sample.is_contiguous(memory_format=torch.channels_last) and not sample.is_contiguous()
 
 
-def _laid_out(module: nn.Module, sample: Tensor) -> nn.Module:
-    """Lay the weights of ordinary convolutions out as their input, as those of the baseline are."""
+def _match_layout(module: nn.Module, sample: Tensor) -> nn.Module:
+    """Convert the weights of ordinary convolutions to the memory layout of the input."""
     for part in module.modules() if _channels_last(sample) else ():
         if isinstance(part, nn.Conv2d):
             part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
 
 
-def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: Runner) -> Choice:
+def _select(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: Runner) -> Choice:
     if len(forms) == 1:
         return Choice(form=next(iter(forms)), seconds={})
     prepared = zip(forms, runner.prepare(list(forms.values()), sample), strict=True)
     runs = {name: run for name, run in prepared if run is not None}
     screened = timer(list(runs.values()), SCREEN_SECONDS)
     seconds = dict(zip(runs, screened, strict=True))
-    # The dense form is in every final, so that nothing is chosen that is slower there.
+    # The dense form is always timed again, so that no form is selected that is slower than it.
     best = sorted(seconds, key=seconds.__getitem__)[:2]
     best += [DENSE] if DENSE in seconds and DENSE not in best else []
     final = timer([runs[name] for name in best], FINAL_SECONDS)
@@ -145,16 +146,16 @@ def _race(forms: Mapping[str, nn.Module], sample: Tensor, timer: Timer, runner: 
 
 
 def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.name) -> str:
-    """Name what the fastest form depends on: dials, geometry, input, machine settings.
+    """Return everything that the fastest form depends on: dials, geometry, input, settings.
 
     Args:
-        conv: The convolution.
-        sample: Its input.
-        native: Whether forms that need dsx's own kernels count.
-        runner: Name of what runs the forms.
+        conv: Convolution to deploy.
+        sample: Example input of the convolution.
+        native: Whether forms that require native kernels of dsx are included.
+        runner: Name of the software that runs the forms.
 
     Returns:
-        Canonical JSON.
+        Canonical JSON, the key of the form cache.
     """
     geometry = conv.geometry
     facts = {
@@ -163,7 +164,7 @@ def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.n
         "kernel": [geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation],
         "padding_mode": geometry.padding_mode,
         "shapes": _shapes(conv),
-        # A bias, or a scale, that may have come with a BN.
+        # The presence of a bias or a scale, which folding a BN may have added.
         "parameters": sorted(name for name, _ in conv.named_parameters()),
         "input": list(sample.shape),
         "dtype": str(sample.dtype),
@@ -178,7 +179,7 @@ def situation(conv: DsxConv, sample: Tensor, native: bool, runner: str = EAGER.n
 
 
 def _shapes(conv: DsxConv) -> str | None:
-    """Hash the shapes that were learned, which no spec tells."""
+    """Return the hash of the learned shapes, which the spec does not determine."""
     if not isinstance(conv, LearnedConv2d):
         return None
     layout = conv.layout

@@ -1,4 +1,4 @@
-"""Fold each BN of a traced network into the convolution before it."""
+"""Folding of the BNs of a traced network into the convolutions before them."""
 
 import copy
 import operator
@@ -13,65 +13,66 @@ from dsx.conv.graph.concatenated import split_norms
 from dsx.conv.graph.constants import from_input
 from dsx.conv.graph.functional import as_modules
 from dsx.conv.graph.identity import drop_idle, is_idle
-from dsx.conv.graph.norms import called, pairs
+from dsx.conv.graph.norms import call_counts, pairs
 from dsx.conv.graph.shape_reads import drop_shape_checks
 from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import torch_type
 from dsx.conv.modules.base import DsxConv
+from dsx.errors import Unsupported
 from dsx.torch_private import BatchNorm, ConvNd, ConvTransposeNd
 
 
-def normalise(network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]) -> None:
-    """Write a trace with torch's own modules where it computes what they do, in place.
+def normalise(network: nn.Module, graph: fx.Graph, protected: set[nn.Module]) -> None:
+    """Rewrite a trace so that it calls equivalent modules of torch.nn where possible, in place.
 
     Args:
-        network: In eval mode.
+        network: Network in eval mode; equivalent modules are added to it.
         graph: Trace of the network.
-        untouched: Modules that must remain unchanged.
+        protected: Modules that must not be changed.
     """
     for module in network.modules():
         base = torch_type(module)
-        if base is not None and not isinstance(module, DsxConv) and module not in untouched:
+        if base is not None and not isinstance(module, DsxConv) and module not in protected:
             module.__class__ = base
     drop_shape_checks(graph)
     drop_idle(network, graph)
     as_modules(network, graph)
-    calls = called(network, graph)
+    calls = call_counts(network, graph)
 
     def foldable(module: nn.Module) -> bool:
-        return calls[module] == 1 and _foldable(module) and module not in untouched
+        return calls[module] == 1 and _foldable(module) and module not in protected
 
     split_norms(network, graph, foldable)
     affine_as_norms(network, graph, foldable)
 
 
 def fold_batch_norms(
-    network: nn.Module, graph: fx.Graph, untouched: set[nn.Module]
+    network: nn.Module, graph: fx.Graph, protected: set[nn.Module]
 ) -> dict[nn.Module, tuple[Tensor, Tensor]]:
-    """Fold every BN that directly and only follows a convolution, in place.
+    """Fold each BN that is the only consumer of a convolution, in place.
 
     Args:
-        network: In eval mode; folded BNs become nn.Identity.
+        network: Network in eval mode; folded BNs become nn.Identity.
         graph: Trace of the network.
-        untouched: Modules that must remain unchanged.
+        protected: Modules that must not be changed.
 
     Returns:
-        Factor and shift of each output channel, (Cout,) each, that dsx convolutions took over.
+        Factor and shift, (Cout,) each, that were folded into each dsx convolution.
     """
     replacements: dict[nn.Module, nn.Module] = {}
-    taken: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    folds: dict[nn.Module, tuple[Tensor, Tensor]] = {}
     for conv, norm in pairs(network, graph):
-        settled = norm.running_mean is not None and not norm.training
-        if not settled or not _foldable(conv) or not untouched.isdisjoint((conv, norm)):
+        constant = norm.running_mean is not None and not norm.training
+        if not constant or not _foldable(conv) or not protected.isdisjoint((conv, norm)):
             continue
         if isinstance(conv, DsxConv):
-            taken[conv] = _factors(norm)
-            conv.scale_outputs(*taken[conv])
+            folds[conv] = _factors(norm)
+            conv.scale_outputs(*folds[conv])
             replacements[norm] = nn.Identity()
         else:
             replacements |= _folded(conv, norm)
     swap(network, replacements)
-    return taken
+    return folds
 
 
 def _foldable(conv: nn.Module) -> bool:
@@ -87,19 +88,19 @@ def _folded(conv: nn.Module, norm: BatchNorm) -> dict[nn.Module, nn.Module]:
 
 
 def _folded_groups(conv: ConvNd, norm: BatchNorm) -> nn.Module:
-    """Fold a BN into a grouped transposed convolution, of shape (Cin, Cout / groups, ...)."""
+    """Fold a BN into a grouped transposed convolution, with weight (Cin, Cout / groups, ...)."""
     folded = copy.deepcopy(conv)
     factor, shift = _factors(norm)
-    apart = conv.weight.reshape(conv.groups, -1, *conv.weight.shape[1:])
+    by_group = conv.weight.reshape(conv.groups, -1, *conv.weight.shape[1:])
     scale = factor.reshape(conv.groups, 1, -1, *[1] * (conv.weight.dim() - 2))
-    folded.weight = nn.Parameter((apart * scale).flatten(0, 1), requires_grad=False)
+    folded.weight = nn.Parameter((by_group * scale).flatten(0, 1), requires_grad=False)
     bias = shift if conv.bias is None else conv.bias * factor + shift
     folded.bias = nn.Parameter(bias, requires_grad=False)
     return folded
 
 
 def _factors(norm: BatchNorm) -> tuple[Tensor, Tensor]:
-    """Write a BN as a factor and a shift of each channel."""
+    """Return the factor and the shift of each channel that are equivalent to a BN."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
@@ -112,23 +113,24 @@ def _factors(norm: BatchNorm) -> tuple[Tensor, Tensor]:
 
 
 class _FlatTracer(fx.Tracer):
-    """Takes plain subclasses as they are, which are left where hooks are attached to them."""
+    """A tracer for which subclasses of torch.nn modules are leaves; hooks can keep them as such."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Check whether a module is recorded as one call."""
         return torch_type(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
 def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
-    """Write a deployed network as one flat graph without idle modules.
+    """Build one flat graph of a deployed network, without modules that have no effect.
 
     Args:
-        holder: Holds the network, with its forms in place.
-        graph: Trace of the network from before they came in.
+        holder: Container of the network, with the deployed forms in place.
+        graph: Trace of the network before the forms were inserted.
 
     Returns:
-        A fx.GraphModule of torch's own parts, under the names that they have in the network.
+        A fx.GraphModule of torch.nn modules, with the names that they have in the network.
     """
-    # Not the network's own code again: it may read what a form has not (a stride, a padding).
+    # The code of the network is not traced again: it may read attributes that a form lacks.
     whole = fx.GraphModule(holder, graph)
     flat = fx.GraphModule(whole, _FlatTracer().trace(whole))
     parts = {}
@@ -145,21 +147,22 @@ def flatten(holder: nn.Sequential, graph: fx.Graph) -> nn.Module:
     return fx.GraphModule(parts, flat.graph)
 
 
-def batch_norms(network: nn.Module, graph: fx.Graph | str | None = None) -> int:
+def batch_norms(network: nn.Module, graph: fx.Graph | Unsupported | None = None) -> int:
     """Count the batch norms that a network computes.
 
     Args:
-        network: The network.
-        graph: Trace of the network, or the reason why there is none; a flat graph is its own.
+        network: Network whose batch norms are counted.
+        graph: Trace of the network, or the reason why it cannot be traced; by default the graph
+            of a fx.GraphModule.
 
     Returns:
-        Their number, by function in a trace, else by module.
+        The number of calls in the trace; the number of modules if there is no trace.
     """
     if graph is None and isinstance(network, fx.GraphModule):
         graph = network.graph
     if not isinstance(graph, fx.Graph):
         return sum(isinstance(module, BatchNorm) for module in network.modules())
-    # Those that work on weights are constants.
+    # A batch norm that is applied to weights is a constant.
     return sum(_is_norm(node, network) for node in from_input(graph))
 
 

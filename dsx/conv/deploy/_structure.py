@@ -1,8 +1,8 @@
-"""Structure of a deployed network: everything its run time depends on except the weights' values.
+"""The structure of a deployed network: everything its run time depends on, except tensor values.
 
-Two networks of equal structure run the same operators on tensors of the same shapes, in the same
-order. The values of tensors are no part of it, whether they are weights or index tables: they
-depend on the training and its seed, and change what is computed, not how much.
+Two networks with equal structure run the same operators on tensors of the same shapes in the same
+order. Tensor values, whether weights or index tables, are not part of the structure: they depend on
+the training and its seed, and do not change the amount of computation.
 """
 
 import dataclasses
@@ -24,11 +24,11 @@ _NAMED = (torch.dtype, torch.device, torch.memory_format, torch.layout, enum.Enu
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Structure:
-    """Description of a network.
+    """The structure of a network.
 
     Args:
         facts: Plain JSON values, equal for networks of equal structure.
-        complete: Whether the facts determine what runs; false where torch.fx cannot follow the
+        complete: Whether the facts determine the computation; false if torch.fx cannot trace the
             network, a hook is attached to a module, or an attribute cannot be described.
     """
 
@@ -37,31 +37,38 @@ class Structure:
 
 
 def structure(network: nn.Module) -> Structure:
-    """Describe a deployed network without running it.
+    """Return the structure of a deployed network without running it.
 
     Args:
-        network: `Deployed.network`: a flat graph, or any module where tracing failed.
+        network: `Deployed.network`: a flat graph, or another module if it cannot be traced.
 
     Returns:
-        The description; names of nodes and modules are replaced by numbers.
+        The structure, in which the names of nodes and modules are replaced by numbers.
     """
     description = _Description()
     if isinstance(network, fx.GraphModule):
         facts = description.graph(network)
     else:
         facts = description.module(network)
-        # The module's own code may do anything, depending on any value.
+        # The code of the module may depend on any value.
         description.complete = False
     return Structure(facts=facts, complete=description.complete)
 
 
 def tensor_facts(tensor: Tensor) -> list[Any]:
-    """Describe a tensor by shape, strides and dtype."""
+    """Return the shape, strides and dtype of a tensor as plain JSON values.
+
+    Args:
+        tensor: Tensor to describe.
+
+    Returns:
+        The list of shape, strides and dtype.
+    """
     return [list(tensor.shape), list(tensor.stride()), str(tensor.dtype)]
 
 
 class _Description:
-    """A description in progress.
+    """A description of a network under construction.
 
     Attributes:
         complete: Whether everything so far could be described.
@@ -91,11 +98,11 @@ class _Description:
         self._modules[module] = len(self._modules)
         if has_forward_hooks(module):
             self.complete = False
-        own = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
+        attributes = {name: value for name, value in vars(module).items() if name not in _INTERNAL}
         tensors = {**own_parameters(module), **own_buffers(module)}
         return [
             self._name(type(module)),
-            {name: self._value(value) for name, value in sorted(own.items())},
+            {name: self._value(value) for name, value in sorted(attributes.items())},
             {name: self._value(tensor) for name, tensor in sorted(tensors.items())},
             {name: self.module(child) for name, child in module.named_children()},
         ]
@@ -135,7 +142,7 @@ class _Description:
         return self._name(value)
 
     def _name(self, value: Any) -> str:
-        """Name a function or a class by where it is defined; anything else has no such name."""
+        """Return the import path of a function or class, or the type of a value that has none."""
         name = getattr(value, "__qualname__", None)
         if not isinstance(name, str) or "<" in name:
             self.complete = False

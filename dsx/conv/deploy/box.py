@@ -1,4 +1,4 @@
-"""Box: dense in the channels, on the bounding box of the kernel shape."""
+"""Box: a convolution over all channels, cropped to the bounding box of the kernel shape."""
 
 from torch import nn
 
@@ -9,7 +9,14 @@ from dsx.conv.modules.windowed import WindowedConv2d
 
 
 def build(conv: DsxConv) -> nn.Module | None:
-    """Crop the dense weight; applies where the shape leaves an edge of the kernel empty."""
+    """Build the form; it applies if the bounding box is smaller than the kernel.
+
+    Args:
+        conv: Convolution to deploy.
+
+    Returns:
+        The module, or None if the form does not apply.
+    """
     if not isinstance(conv, WindowedConv2d) or conv.layout.box == conv.geometry.whole:
         return None
     weight = crop(conv.dense_weight(), conv.layout.box)

@@ -1,4 +1,4 @@
-"""Dense: the whole kernel over all channels, as the convolution that stood there."""
+"""Dense: the full kernel over all channels, including zeros, as an ordinary convolution."""
 
 from torch import nn
 
@@ -7,7 +7,14 @@ from dsx.conv.modules.base import DsxConv
 
 
 def build(conv: DsxConv) -> nn.Module:
-    """Fill in the zeros."""
+    """Build the form; it always applies.
+
+    Args:
+        conv: Convolution to deploy.
+
+    Returns:
+        The module.
+    """
     return conv.geometry.conv2d(conv.dense_weight(), conv.dense_bias())
 
 

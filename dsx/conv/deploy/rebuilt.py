@@ -1,4 +1,4 @@
-"""Rebuilt: a binary basis kept as it is stored, its kernel stacked anew in every forward pass."""
+"""Rebuilt: a stored binary basis, from which the kernel is assembled in each forward pass."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from dsx.conv.modules.windowed import spread_by
 
 
 class Rebuilt(nn.Module):
-    """Look the filters up and convolve densely: a byte for each +1 and -1, not four for a weight.
+    """A dense convolution whose weight is looked up in the basis, with one byte per basis entry.
 
     Args:
-        conv: A convolution with a binary basis.
+        conv: Convolution with a binary basis.
     """
 
     chosen: Tensor
@@ -28,10 +28,10 @@ class Rebuilt(nn.Module):
         scale, mask, bias, columns = conv.scale, conv.mask, conv.bias, conv.columns
         factor = None if mask is None else mask.to(conv.basis_proxy.dtype)
         if scale is not None:
-            own = scale.detach()[:, None, None, None]
-            factor = own if factor is None else own * factor
-        # A parameter: torch.fx computes with buffers alone when it traces, and the stacked kernel
-        # would be stored in place of the basis.
+            broadcast = scale.detach()[:, None, None, None]
+            factor = broadcast if factor is None else broadcast * factor
+        # A parameter, because torch.fx evaluates operations on buffers alone while it traces, and
+        # would store the assembled kernel instead of the basis.
         basis = conv.basis.detach().to(torch.int8)
         self.basis = nn.Parameter(basis, requires_grad=False)
         for name, value in (
@@ -42,7 +42,14 @@ class Rebuilt(nn.Module):
             self.register_buffer(name, value)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        """Compute the convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
         outputs, inputs = self.geometry.out_channels, self.geometry.in_channels
         filters = self.basis.index_select(0, self.chosen)
         weight = filters.reshape(outputs, -1, self.box.height, self.box.width).type_as(input)
@@ -53,7 +60,14 @@ class Rebuilt(nn.Module):
 
 
 def build(conv: DsxConv) -> nn.Module | None:
-    """Keep the basis; applies to every convolution that has one."""
+    """Build the form; it applies to every convolution with a binary basis.
+
+    Args:
+        conv: Convolution to deploy.
+
+    Returns:
+        The module, or None if the form does not apply.
+    """
     return Rebuilt(conv) if isinstance(conv, BinaryConv2d) else None
 
 

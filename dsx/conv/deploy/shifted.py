@@ -1,4 +1,4 @@
-"""Shifted: one matrix product per live kernel position, on the shifted image, added up in place."""
+"""Shifted: one matrix product per live kernel position on the shifted image, accumulated."""
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,14 @@ from dsx.conv.sparsity.geometry import pad_or_crop
 
 
 class Shifted(nn.Module):
-    """Shift the image by views of its padded rows, so that nothing is copied but the padding.
+    """A sum of matrix products on shifted views of the padded image, which copy no data.
 
-    A row of the padded image is as long as the products need it, and the columns that a shift
-    leaves over at its end are cut off afterwards. With a stride, every phase of the image is an
-    image of its own.
+    The rows of the padded image are long enough for all shifts, and the surplus columns of the
+    result are cropped. With a stride, each phase of the image is treated as a separate image.
 
     Args:
-        conv: The convolution, without a sliding window.
-        members: Outputs by support, (groups, outputs) each; together they are all outputs.
+        conv: Convolution without a sliding window.
+        members: Pairs of a support and its outputs, (groups, outputs), which cover all outputs.
     """
 
     order: Tensor | None
@@ -34,17 +33,17 @@ class Shifted(nn.Module):
         columns = conv.frame.channels.to(weight.device)
         self.shifts: list[list[tuple[int, int, int, int]]] = []
         for number, (support, outputs) in enumerate(members):
-            own: list[tuple[int, int, int, int]] = []
+            shifts: list[tuple[int, int, int, int]] = []
             for row, column in support.nonzero().tolist():
                 rows = outputs.flatten().to(weight.device)
                 part = weight[rows[:, None], columns[rows], row, column]
                 self.register_buffer(
-                    f"weight_{number}_{len(own)}", part.reshape(*outputs.shape, self.width)
+                    f"weight_{number}_{len(shifts)}", part.reshape(*outputs.shape, self.width)
                 )
-                own.append(self._shift(row, column))
-            self.shifts.append(own)
-        every = [shift for own in self.shifts for shift in own]
-        self.most = max(shift[2] for shift in every), max(shift[3] for shift in every)
+                shifts.append(self._shift(row, column))
+            self.shifts.append(shifts)
+        all_shifts = [shift for shifts in self.shifts for shift in shifts]
+        self.most = max(shift[2] for shift in all_shifts), max(shift[3] for shift in all_shifts)
         order = torch.cat([outputs for _, outputs in members], 1).flatten()
         in_order = torch.equal(order, torch.arange(len(order)))
         self.register_buffer("order", None if in_order else order.argsort().to(weight.device))
@@ -52,33 +51,40 @@ class Shifted(nn.Module):
         self.register_buffer("bias", bias)
 
     def _shift(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """Give the phase of a kernel position, and its rows and columns from there."""
+        """Return the phase (row, column) of a kernel position, and its offset within the phase."""
         down, right = row * self.geometry.dilation[0], column * self.geometry.dilation[1]
         sh, sw = self.geometry.stride
         return down % sh, right % sw, down // sh, right // sw
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        """Compute the convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
         batch = input.shape[0]
         rows, columns = self.geometry.out_hw(input.shape[2], input.shape[3])
         long = columns + self.most[1]
         phases = self._phases(input, rows, long)
         sums = []
-        for number, own in enumerate(self.shifts):
+        for number, shifts in enumerate(self.shifts):
             total = None
             outputs = getattr(self, f"weight_{number}_0").shape[1]
-            # torch.fx cannot expand a buffer to a batch size that it only follows.
+            # torch.fx cannot expand a buffer to a traced batch size, but `expand_as` works.
             shape = (batch, self.groups, outputs, self.width)
-            every = input.new_empty((1,)).expand(shape)
-            for place, (top, left, down, right) in enumerate(own):
-                weight = getattr(self, f"weight_{number}_{place}")
-                weights = weight.expand_as(every).flatten(0, 1)
+            expanded = input.new_empty((1,)).expand(shape)
+            for index, (top, left, down, right) in enumerate(shifts):
+                weight = getattr(self, f"weight_{number}_{index}")
+                weights = weight.expand_as(expanded).flatten(0, 1)
                 start = down * long + right
                 view = phases[top][left].narrow(2, start, rows * long)
                 if total is None:
                     total = torch.bmm(weights, view)
                 else:
-                    # Autocast lowers the first product, but none that is added in place.
+                    # Autocast lowers the first product, but not the in-place additions.
                     total = total.baddbmm_(weights.type_as(total), view.type_as(total))
             assert total is not None
             sums.append(total.reshape(batch, self.groups, outputs, rows * long))
@@ -89,25 +95,25 @@ class Shifted(nn.Module):
         return out.contiguous() if self.bias is None else out + self.bias
 
     def _phases(self, x: Tensor, rows: int, long: int) -> list[list[Tensor]]:
-        """Pad, and cut into phases: (B * groups, channels, pixels) by row and column."""
+        """Pad and split into phases, (B * groups, channels, pixels) each, by row and column."""
         (sh, sw), (left, right, top, bottom) = self.geometry.stride, self.geometry.padding
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]
         if self.geometry.padding_mode != "zeros":
             x = pad_or_crop(x, self.geometry.padding, self.geometry.padding_mode)
             height, width, left, top = height + top + bottom, width + left + right, 0, 0
-        # One row more: the last columns of a shifted image reach into it.
+        # One extra row, into which the last columns of a shifted image extend.
         tall = rows + self.most[0] + 1
-        below, behind = tall * sh - height - top, long * sw - width - left
-        x = F.pad(x, (left, behind, top, below))
+        bottom, right = tall * sh - height - top, long * sw - width - left
+        x = F.pad(x, (left, right, top, bottom))
         x = x.reshape(batch * self.groups, self.width, tall, sh, long, sw)
         x = x.permute(3, 5, 0, 1, 2, 4)
-        # For a stride of one this is no copy.
+        # For a stride of 1 this does not copy.
         return [[x[a][b].reshape(batch * self.groups, self.width, tall * long) for b in range(sw)]
                 for a in range(sh)]  # fmt: skip
 
 
 def _members(layout: Layout) -> list[tuple[Tensor, Tensor]] | None:
-    """Sort outputs by support; None where one has several, or groups have not equally many."""
+    """Return the outputs of each support; None if an output has several or group sizes differ."""
     if not bool((layout.which == layout.which[:, :1]).all()):
         return None
     which = layout.which[:, 0].reshape(layout.groups, -1)
@@ -128,7 +134,14 @@ def _is_rectangle(support: Tensor) -> bool:
 
 
 def build(conv: DsxConv) -> nn.Module | None:
-    """Shift and multiply; applies where each filter has one support, but not all one rectangle."""
+    """Build the form; it applies if each filter has one support and not all are one rectangle.
+
+    Args:
+        conv: Convolution to deploy.
+
+    Returns:
+        The module, or None if the form does not apply.
+    """
     if not isinstance(conv, WindowedConv2d) or conv.frame.step is not None:
         return None
     members = _members(conv.layout)

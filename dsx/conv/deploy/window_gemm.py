@@ -13,13 +13,13 @@ from dsx.conv.sparsity.geometry import Geometry, is_symmetric, pad_or_crop
 
 
 class WindowGemm(nn.Module):
-    """Slide a window over the channels of the (unfolded) image and multiply.
+    """A batched matrix product over the channel windows of the (unfolded) image.
 
-    The windows are a strided view: with one image in the batch nothing is copied but the few
-    channels that wrap around.
+    The windows are a strided view: for a batch of one image, only the channels that wrap around
+    are copied.
 
     Args:
-        conv: A sliding-window convolution.
+        conv: Convolution with a sliding window.
     """
 
     weight: Tensor
@@ -34,7 +34,7 @@ class WindowGemm(nn.Module):
         self.kernel = (live.shape[2], live.shape[3])
         self.padding = conv.geometry.box_padding(conv.layout.box)
         positions = live.shape[2] * live.shape[3]
-        # The starts o * s mod Cin are the multiples of their greatest common divisor.
+        # The starts o * s mod Cin are multiples of the greatest common divisor of s and Cin.
         stride = math.gcd(conv.layout.step, conv.in_channels)
         self.wrap = (live.shape[1] - stride) * positions
         self.width, self.stride = live.shape[1] * positions, stride * positions
@@ -44,45 +44,59 @@ class WindowGemm(nn.Module):
         self.register_buffer("bias", bias)
 
     def _pack(self, rows: Tensor, window: Tensor, windows: int) -> None:
-        """Lay the filters out as (windows, most filters of one window, width)."""
+        """Arrange the filters as (windows, largest number of filters per window, width)."""
         most = int(window.bincount().max())
         order = window.argsort(stable=True)
-        place = torch.arange(len(order)) - torch.searchsorted(window[order], window[order])
+        index = torch.arange(len(order)) - torch.searchsorted(window[order], window[order])
         weight = rows.new_zeros(windows, most, rows.shape[1])
         device = rows.device
-        weight[window[order].to(device), place.to(device)] = rows[order.to(device)]
+        weight[window[order].to(device), index.to(device)] = rows[order.to(device)]
         slots = torch.empty_like(order)
-        slots[order] = window[order] * most + place
+        slots[order] = window[order] * most + index
         self.register_buffer("weight", weight)
         self.register_buffer("order", slots.to(device))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        """Compute the convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
         columns = self._columns(input)
         columns = torch.cat([columns, columns.narrow(1, 0, self.wrap)], 1)
-        # (windows, width, images, pixels): views that overlap.
+        # (windows, width, images, pixels), as overlapping views.
         views = columns.unfold(1, self.width, self.stride).permute(1, 3, 0, 2)
-        # Flattening is free for one image; torch.bmm, unlike matmul, takes such views as they are.
+        # For one image, flattening does not copy; unlike matmul, torch.bmm accepts such views.
         out = torch.bmm(self.weight, views.flatten(2)).flatten(0, 1).index_select(0, self.order)
         out = out if self.bias is None else out + self.bias
         out_hw = self.geometry.out_hw(input.shape[2], input.shape[3])
         out = out.reshape(len(self.order), input.shape[0], *out_hw).transpose(0, 1)
-        # For several images this copies: the next layer would have to do it otherwise, untimed.
+        # This copies for several images, as the next layer would otherwise do outside the timing.
         return out.contiguous()
 
     def _columns(self, x: Tensor) -> Tensor:
         geometry, pad = self.geometry, self.padding
         if self.kernel == (1, 1) and geometry.stride == (1, 1) and not any(pad):
             return x.flatten(2)
-        own = geometry.padding_mode == "zeros" and is_symmetric(pad)
-        if not own:
+        native = geometry.padding_mode == "zeros" and is_symmetric(pad)
+        if not native:
             x = pad_or_crop(x, pad, geometry.padding_mode)
-        padding = (pad[2], pad[0]) if own else (0, 0)
+        padding = (pad[2], pad[0]) if native else (0, 0)
         return F.unfold(x, self.kernel, geometry.dilation, padding, geometry.stride)
 
 
 def build(conv: DsxConv) -> nn.Module | None:
-    """Batch the windows; applies to sliding windows."""
+    """Build the form; it applies to sliding windows.
+
+    Args:
+        conv: Convolution to deploy.
+
+    Returns:
+        The module, or None if the form does not apply.
+    """
     if not isinstance(conv, WindowedConv2d) or conv.layout.step is None:
         return None
     return WindowGemm(conv)

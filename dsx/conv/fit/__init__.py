@@ -1,1 +1,1 @@
-"""Initial weights, and the projection of trained weights onto a spec."""
+"""Initialisation of weights, and projection of trained weights onto a spec."""

@@ -1,74 +1,76 @@
-"""The nearest binary basis to a trained weight, by alternating least squares."""
+"""Fit of a binary basis to a trained weight by alternating least squares."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-MOST_ROUNDS = 50
+MAX_ROUNDS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A binary basis, and the numbers behind it.
+    """A binary basis that approximates a weight.
 
     Args:
-        centres: Their signs are the basis, (k, size); how sure each sign is says their size.
-        likeness: Of each piece to each filter; the largest is chosen, (outputs, splits, k).
-        scale: Of each output, (outputs,).
-        error: Squared distance from the weight.
+        centres: Cluster centres, (k, size); their signs are the basis, and their magnitudes the
+            confidence in each sign.
+        similarity: Similarity of each split of a filter to each basis filter,
+            (outputs, splits, k); the most similar basis filter is selected.
+        scale: Scale of each output, (outputs,).
+        error: Squared distance between the approximation and the weight.
     """
 
     centres: Tensor
-    likeness: Tensor
+    similarity: Tensor
     scale: Tensor
     error: float
 
 
 def nearest_basis(
-    weight: Tensor, live: Tensor, k: int, scaled: bool, most_rounds: int = MOST_ROUNDS
+    weight: Tensor, live: Tensor, k: int, scaled: bool, max_rounds: int = MAX_ROUNDS
 ) -> Fit:
-    """Minimise || W - scale * B_idx . S ||^2 over basis, selection and scale, each in turn.
+    """Minimise || W - scale * B_idx . S ||^2 over basis, selection and scale, alternately.
 
-    No step makes the error larger, and none has to be guessed: each is the exact minimum for what
-    the others are at. The whole problem is a k-means, whose best solution nobody can name.
+    Each step is the exact minimum over one of the three for fixed values of the others, so that
+    the error never increases. The result is a local minimum, as in k-means.
 
     Args:
-        weight: Pieces of the filters, zero where dead, (outputs, splits, size).
-        live: Which entries count, boolean, of the same shape.
-        k: Filters in the basis.
-        scaled: Whether each output has a scale; else it is 1.
-        most_rounds: Largest number of alternating updates.
+        weight: Channel splits of the filters, zero at dead positions, (outputs, splits, size).
+        live: Whether each entry is live, boolean, of the same shape.
+        k: Number of filters in the basis.
+        scaled: Whether each output has a scale; otherwise the scale is 1.
+        max_rounds: Maximum number of alternating updates.
 
     Returns:
-        The fit.
+        The fit with the smaller error of two initialisations.
 
     Source:
-        Stacked low-dimensional binary filters (arXiv 2010.02778) for the form; the scale of an
-        output as in Rastegari et al., XNOR-Net (arXiv 1603.05279).
+        Stacked low-dimensional binary filters (arXiv 2010.02778) for the form of the basis;
+        Rastegari et al., XNOR-Net (arXiv 1603.05279) for the scale of an output.
     """
-    pieces, counts = weight.flatten(0, 1), live.flatten(1).sum(1).to(weight.dtype)
-    # Where a scale may turn the filters around, nobody can say which way to begin is better.
-    starts = [_spread_out(pieces, k, either_way) for either_way in (False, True)]
-    fits = (_alternate(weight, counts, pieces[start], scaled, most_rounds) for start in starts)
+    splits, counts = weight.flatten(0, 1), live.flatten(1).sum(1).to(weight.dtype)
+    # A negative scale can flip the filters, so neither initialisation is better in general.
+    starts = [_farthest_first(splits, k, up_to_sign) for up_to_sign in (False, True)]
+    fits = (_alternate(weight, counts, splits[start], scaled, max_rounds) for start in starts)
     return min(fits, key=lambda fit: fit.error)
 
 
 def _alternate(
-    weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool, most_rounds: int
+    weight: Tensor, counts: Tensor, centres: Tensor, scaled: bool, max_rounds: int
 ) -> Fit:
-    """Take turns, beginning with these filters, until nothing gets better."""
-    found: Fit | None = None
-    for _ in range(most_rounds):
-        likeness, scale = _choose(weight, _signs(centres), counts, scaled)
-        reached = float((scale.square() * counts).sum() - 2 * _reached(likeness, scale))
-        error = float(weight.square().sum()) + reached
-        if found is not None and error >= found.error:
+    """Alternate from the given centres until the error no longer decreases."""
+    best: Fit | None = None
+    for _ in range(max_rounds):
+        similarity, scale = _choose(weight, _signs(centres), counts, scaled)
+        change = float((scale.square() * counts).sum() - 2 * _correlation(similarity, scale))
+        error = float(weight.square().sum()) + change
+        if best is not None and error >= best.error:
             break
-        found = Fit(centres=centres, likeness=likeness, scale=scale, error=error)
-        centres = _update(centres, weight, likeness.argmax(-1), scale)
-    assert found is not None
-    return found
+        best = Fit(centres=centres, similarity=similarity, scale=scale, error=error)
+        centres = _update(centres, weight, similarity.argmax(-1), scale)
+    assert best is not None
+    return best
 
 
 def _signs(centres: Tensor) -> Tensor:
@@ -76,49 +78,49 @@ def _signs(centres: Tensor) -> Tensor:
 
 
 def _choose(weight: Tensor, basis: Tensor, counts: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
-    """For a given basis, find the best selection and scale of each output."""
+    """Compute the optimal selection and scale of each output for a given basis."""
     products = weight @ basis.T
     if not scaled:
         return products, torch.ones_like(counts)
-    # A scale may be negative: then the filters that are least alike are the best.
+    # With a negative scale, the least similar filters are the best.
     most, least = products.amax(-1).sum(1), products.amin(-1).sum(1)
     total = torch.where(most >= -least, most, least)
-    turned = torch.where(total >= 0, 1.0, -1.0).to(weight.dtype)
-    return products * turned[:, None, None], total / counts.clamp_min(1)
+    sign = torch.where(total >= 0, 1.0, -1.0).to(weight.dtype)
+    return products * sign[:, None, None], total / counts.clamp_min(1)
 
 
-def _reached(likeness: Tensor, scale: Tensor) -> float:
-    """Give the sum of scale * W * B_idx; likeness has turned around where the scale is negative."""
-    return float((likeness.amax(-1).sum(1) * scale.abs()).sum())
+def _correlation(similarity: Tensor, scale: Tensor) -> float:
+    """Return the sum of scale * W * B_idx; similarities are negated for negative scales."""
+    return float((similarity.amax(-1).sum(1) * scale.abs()).sum())
 
 
 def _update(centres: Tensor, weight: Tensor, chosen: Tensor, scale: Tensor) -> Tensor:
-    """For a given selection and scale, find the best basis; unused filters stay."""
-    pulled = (weight * scale[:, None, None]).flatten(0, 1)
-    sums = torch.zeros_like(centres).index_add(0, chosen.flatten(), pulled)
+    """Compute the optimal centres for a given selection and scale; unused ones are unchanged."""
+    scaled = (weight * scale[:, None, None]).flatten(0, 1)
+    sums = torch.zeros_like(centres).index_add(0, chosen.flatten(), scaled)
     users = torch.bincount(chosen.flatten(), minlength=len(centres))[:, None]
     return torch.where(users > 0, sums / users.clamp_min(1), centres)
 
 
-def _spread_out(pieces: Tensor, k: int, either_way: bool) -> Tensor:
-    """Pick k pieces to begin with: each time the one that those picked describe worst.
+def _farthest_first(splits: Tensor, k: int, up_to_sign: bool) -> Tensor:
+    """Select k initial centres, each the split that the previous ones approximate worst.
 
     Args:
-        pieces: To pick from, (n, size).
-        k: How many.
-        either_way: Whether a filter describes its negative too.
+        splits: Channel splits to select from, (n, size).
+        k: Number of centres.
+        up_to_sign: Whether a centre also approximates its negative.
 
     Returns:
-        Their numbers, (k,).
+        The indices of the selected splits, (k,).
     """
-    sizes = pieces.abs().sum(1)
-    norms = pieces.square().sum(1)
-    described = torch.full_like(norms, -torch.inf)
-    picked = [int(norms.argmax())]
-    while len(picked) < min(k, len(pieces)):
-        likeness = (pieces @ _signs(pieces[picked[-1]])) / sizes.clamp_min(1e-300)
-        described = torch.maximum(described, likeness.abs() if either_way else likeness)
-        left = norms * (1 - described)
-        left[picked] = -torch.inf
-        picked.append(int(left.argmax()))
-    return torch.tensor([picked[number % len(picked)] for number in range(k)])
+    sizes = splits.abs().sum(1)
+    norms = splits.square().sum(1)
+    closest = torch.full_like(norms, -torch.inf)
+    selected = [int(norms.argmax())]
+    while len(selected) < min(k, len(splits)):
+        similarity = (splits @ _signs(splits[selected[-1]])) / sizes.clamp_min(1e-300)
+        closest = torch.maximum(closest, similarity.abs() if up_to_sign else similarity)
+        distance = norms * (1 - closest)
+        distance[selected] = -torch.inf
+        selected.append(int(distance.argmax()))
+    return torch.tensor([selected[index % len(selected)] for index in range(k)])

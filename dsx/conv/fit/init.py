@@ -1,29 +1,37 @@
-"""Fresh weights that give the output variance of the layer replaced."""
+"""Initialisation of weights that preserves the output variance of the replaced convolution."""
 
 import torch
 from torch import Tensor, nn
 
 
 def mean_square(weight: Tensor) -> float:
-    """Mean of the squared entries; 0 for an empty tensor."""
+    """Compute the mean of the squared entries of a tensor.
+
+    Args:
+        weight: Tensor of any shape.
+
+    Returns:
+        The mean; 0 for an empty tensor.
+    """
     return float(weight.detach().double().square().mean()) if weight.numel() else 0.0
 
 
 FRESH_DECISION, KEPT_DECISION = 0.1, 0.5
-"""Bound of fresh proxies and scores: a few steps of an optimiser away from changing a decision;
-and the root mean square of those that stand for a trained weight, which are not to change soon."""
+"""Bound of newly initialised proxy parameters and scores, whose decisions a few steps of an
+optimiser can change; and root mean square of those that are projected from a trained weight, whose
+decisions should persist at first."""
 
 
 def fill_like(weight: Tensor, bias: Tensor | None, like: nn.Conv2d, live: Tensor) -> None:
-    """Fill weight and bias so that the output variance is that of the convolution replaced.
+    """Initialise weight and bias with the output variance of the replaced convolution, in place.
 
     Args:
-        weight: Filled in place, (Cout, ...).
-        bias: Filled in place, (Cout,) or None.
-        like: The convolution replaced.
-        live: Live weights of each output, (Cout,).
+        weight: Weight to initialise, (Cout, ...).
+        bias: Bias to initialise, (Cout,), or None.
+        like: Convolution that is replaced.
+        live: Number of live weights of each output, (Cout,).
     """
-    # An output that fresh shapes leave without any can only run dense, early in a training.
+    # An output whose initial shapes have no live weight runs dense in the warm-up.
     fan_in = torch.where(live > 0, live, weight[0].numel())
     uniform_(weight, output_gain(like) / fan_in.double())
     if bias is not None and like.bias is not None:
@@ -31,16 +39,23 @@ def fill_like(weight: Tensor, bias: Tensor | None, like: nn.Conv2d, live: Tensor
 
 
 def output_gain(conv: nn.Conv2d) -> float:
-    """Give the output variance of a convolution for inputs of variance one, its bias apart."""
+    """Compute the output variance of a convolution for inputs of variance 1, without its bias.
+
+    Args:
+        conv: Convolution whose weight is read.
+
+    Returns:
+        The output variance.
+    """
     return mean_square(conv.weight) * conv.weight[0].numel()
 
 
 def uniform_(weight: Tensor, mean_squares: Tensor | float) -> None:
-    """Fill with uniform numbers of a given mean square.
+    """Fill a tensor with uniform random numbers of a given mean square, in place.
 
     Args:
-        weight: Filled in place, (Cout, ...).
-        mean_squares: For all entries, or per output channel (Cout,).
+        weight: Tensor to fill, (Cout, ...).
+        mean_squares: Mean square of all entries, or of each output channel, (Cout,).
     """
     bound = (3 * torch.as_tensor(mean_squares, dtype=torch.float64)).sqrt()
     bound = bound.to(weight).reshape(-1, *(1,) * (weight.dim() - 1))
@@ -49,16 +64,20 @@ def uniform_(weight: Tensor, mean_squares: Tensor | float) -> None:
 
 
 def fresh_decision_(proxy: Tensor) -> None:
-    """Fill proxies or scores, of which only sign or order counts, for a training from scratch."""
+    """Fill proxy parameters or scores for training from scratch, in place.
+
+    Args:
+        proxy: Parameters of which only the sign or the order matters.
+    """
     uniform_(proxy, FRESH_DECISION**2 / 3)
 
 
 def kept_decision_(proxy: Tensor, values: Tensor) -> None:
-    """Fill proxies or scores with the decisions that a trained weight suggests.
+    """Fill proxy parameters or scores with decisions derived from a trained weight, in place.
 
     Args:
-        proxy: Filled in place.
-        values: Of which only sign or order counts, of the same shape.
+        proxy: Parameters of which only the sign or the order matters.
+        values: Values with the sign or the order to adopt, of the same shape.
     """
     size = mean_square(values) ** 0.5
     with torch.no_grad():

@@ -1,7 +1,7 @@
-"""Graphs of traced networks, and the batch norms that can be folded in them."""
+"""Graphs of traced networks, and the batch norms in them that can be folded."""
 
-from dsx.conv.graph.norms import normed, untouchable
+from dsx.conv.graph.norms import convs_before_norms, protected_modules
 from dsx.conv.graph.swap import swap
 from dsx.conv.graph.tracing import Traced, follow
 
-__all__ = ["Traced", "follow", "normed", "swap", "untouchable"]
+__all__ = ["Traced", "convs_before_norms", "follow", "protected_modules", "swap"]

@@ -1,4 +1,4 @@
-"""Constant factors and summands per channel behind a convolution, written as a batch norm."""
+"""Conversion of constant factors and summands per channel behind a convolution to a batch norm."""
 
 import itertools
 import operator
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.conv.graph.constants import Constants, Varies
-from dsx.conv.graph.functional import conv_of, fixed, put
+from dsx.conv.graph.constants import Constants, NotConstant
+from dsx.conv.graph.functional import constant_parameter, conv_of, replace_by_module
 from dsx.conv.graph.shape_reads import data_users
 
 _STEPS: Mapping[str, tuple[object, ...]] = {
@@ -17,20 +17,21 @@ _STEPS: Mapping[str, tuple[object, ...]] = {
     "add": (operator.add, torch.add, "add"),
     "subtract": (operator.sub, torch.sub, torch.subtract, "sub", "subtract"),
 }
-"""Functions and methods of each step."""
+"""Functions and methods that perform each step."""
 
 
 def affine_as_norms(
     network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Module], bool]
 ) -> None:
-    """Write constant factors and summands per channel behind a convolution as a batch norm.
+    """Replace constant factors and summands per channel behind convolutions by batch norms.
 
-    A frozen batch norm is traced as these, and so is one written as its formula, or a layer scale.
+    Frozen batch norms, batch norms written as formulas, and layer scales are traced as such
+    factors and summands.
 
     Args:
-        network: In eval mode; the batch norms are added to it.
-        graph: Trace of the network, which calls them afterwards.
-        foldable: Whether a convolution may be folded into.
+        network: Network in eval mode; the batch norms are added to it.
+        graph: Trace of the network, modified in place to call the batch norms.
+        foldable: Predicate for convolutions into which a batch norm may be folded.
     """
     constants = Constants(network, graph)
     for node in list(graph.nodes):
@@ -43,26 +44,27 @@ def affine_as_norms(
         chain.follow(node)
         if chain.owners:
             *inner, last = chain.nodes
-            put(last, node, chain.norm(), network, constants.owner(chain.owners))
+            replace_by_module(last, node, chain.norm(), network, constants.owner(chain.owners))
             for each in reversed(inner):
-                # Reads of its shape; that of the convolution is the same.
+                # The remaining users read the shape, which equals that of the convolution.
                 each.replace_all_uses_with(node)
                 graph.erase_node(each)
     constants.erase_unused()
 
 
 class _Affine:
-    """The factor and the summand by which a chain of nodes changes each channel.
+    """The factor and the summand that a chain of nodes applies to each channel.
 
     Args:
         channels: Number of channels.
-        dtype: Type of the numbers; a constant of another type could change that of the result.
-        constants: Values of the trace.
+        dtype: Dtype of the convolution; a constant of another dtype could change that of the
+            result and ends the chain.
+        constants: Constants of the trace.
 
     Attributes:
-        nodes: The nodes of the chain, the first one first.
-        owners: Nodes of the constants with one number for each channel.
-        factor, summand: float64, (channels,), or () while only numbers were met.
+        nodes: Nodes of the chain in order of execution.
+        owners: Nodes of the constants with one value per channel.
+        factor, summand: float64 tensors, (channels,), or () if all constants are scalars.
     """
 
     def __init__(self, channels: int, dtype: torch.dtype, constants: Constants) -> None:
@@ -73,7 +75,11 @@ class _Affine:
         self.owners: list[object] = []
 
     def follow(self, node: fx.Node) -> None:
-        """Add the only user of a node, if it applies a constant, and then that user's."""
+        """Extend the chain by the only user of a node while that user applies a constant.
+
+        Args:
+            node: Last node of the chain so far.
+        """
         users = data_users(node)
         if len(users) != 1 or len(users[0].args) != 2 or users[0].kwargs:
             return
@@ -85,7 +91,7 @@ class _Affine:
         if step is None or value is None or not (first or step in ("multiply", "add")):
             return
         value = {"divide": 1 / value, "subtract": -value}.get(step, value)
-        # A weight that is infinite makes sums that are not numbers.
+        # An infinite factor could produce NaN.
         if not value.isfinite().all():
             return
         if step in ("multiply", "divide"):
@@ -98,29 +104,29 @@ class _Affine:
         self.follow(user)
 
     def _constant(self, argument: object) -> Tensor | None:
-        """Compute an argument; None if it is not one number, or one for each channel."""
+        """Evaluate an argument; None if it is neither a scalar nor one value per channel."""
         if isinstance(argument, int | float):
             return _number(argument)
         try:
             value = self.constants.value(argument)
-        except Varies:
+        except NotConstant:
             return None
         if not isinstance(value, Tensor) or tuple(value.shape) not in self.shapes:
             return None
         return value.detach().flatten().double() if value.dtype == self.dtype else None
 
     def norm(self) -> nn.Module:
-        """Return the batch norm that computes the same."""
+        """Build the equivalent batch norm."""
         (channels, *_), _ = self.shapes
         device = (self.factor + self.summand).device
         norm = nn.BatchNorm2d(channels, eps=0.0).to(device, self.dtype)
         for name, each in (("weight", self.factor), ("bias", self.summand)):
             numbers = each.to(device, self.dtype).expand(channels).clone()
-            setattr(norm, name, fixed(numbers))
+            setattr(norm, name, constant_parameter(numbers))
         return norm.eval()
 
 
 def _number(number: float) -> Tensor:
-    """Write a number as a tensor (), float64."""
-    # Without dimensions it goes with tensors on any device.
+    """Return a number as a float64 tensor without dimensions."""
+    # Such a tensor can be combined with tensors on any device.
     return torch.tensor(number, dtype=torch.float64)

@@ -1,20 +1,20 @@
-"""Batch norms behind concatenated convolutions, written as one behind each of them."""
+"""Batch norms behind concatenated convolutions, split into one batch norm per convolution."""
 
 from collections.abc import Callable
 
 from torch import Tensor, fx, nn
 
-from dsx.conv.graph.functional import concatenated, conv_of, hold
+from dsx.conv.graph.functional import attach, concatenated, conv_of
 from dsx.conv.graph.shape_reads import data_users
 
 
 def split_norms(network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Module], bool]) -> None:
-    """Move each batch norm behind concatenated convolutions to the convolutions, in place.
+    """Split each batch norm behind concatenated convolutions into one per convolution, in place.
 
     Args:
-        network: In eval mode; the new batch norms are added to it.
-        graph: Trace of the network, which calls them afterwards.
-        foldable: Whether a module may be folded, and is called only once.
+        network: Network in eval mode; the new batch norms are added to it.
+        graph: Trace of the network, modified to call the new batch norms.
+        foldable: Predicate for modules that may be folded and are called only once.
     """
     for node in list(graph.nodes):
         norm = network.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -27,13 +27,15 @@ def split_norms(network: nn.Module, graph: fx.Graph, foldable: Callable[[nn.Modu
         once = len(set(parts)) == len(parts) > 0
         if not once or data_users(whole) != [node] or not foldable(norm):
             continue
-        if all(data_users(part) == [whole] and _may(part, network, foldable) for part in parts):
+        if all(
+            data_users(part) == [whole] and _is_foldable(part, network, foldable) for part in parts
+        ):
             _split(parts, norm, network, owner)
             node.replace_all_uses_with(whole)
             graph.erase_node(node)
 
 
-def _may(part: fx.Node, network: nn.Module, foldable: Callable[[nn.Module], bool]) -> bool:
+def _is_foldable(part: fx.Node, network: nn.Module, foldable: Callable[[nn.Module], bool]) -> bool:
     conv = conv_of(part, network)
     return conv is not None and foldable(conv)
 
@@ -42,19 +44,22 @@ def _split(parts: list[fx.Node], norm: nn.BatchNorm2d, network: nn.Module, owner
     first = 0
     for part in parts:
         channels = int(network.get_submodule(str(part.target)).out_channels)  # type: ignore[arg-type]
-        own = _slice(norm, slice(first, first + channels))
+        part_norm = _slice(norm, slice(first, first + channels))
         first += channels
         with part.graph.inserting_after(part):
-            called = part.graph.call_module(hold(own, network, owner), (part,))
+            called = part.graph.call_module(attach(part_norm, network, owner), (part,))
         part.replace_all_uses_with(called, lambda user, called=called: user is not called)  # type: ignore[misc]
 
 
 def _slice(norm: nn.BatchNorm2d, channels: slice) -> nn.BatchNorm2d:
-    """Return the batch norm of some of the channels."""
+    """Build a batch norm of a range of the channels."""
     assert norm.running_mean is not None and norm.running_var is not None
-    own = nn.BatchNorm2d(len(norm.running_mean[channels]), eps=norm.eps, affine=norm.affine)
-    own.running_mean, own.running_var = norm.running_mean[channels], norm.running_var[channels]
+    part_norm = nn.BatchNorm2d(len(norm.running_mean[channels]), eps=norm.eps, affine=norm.affine)
+    part_norm.running_mean, part_norm.running_var = (
+        norm.running_mean[channels],
+        norm.running_var[channels],
+    )
     for name, tensor in norm.named_parameters():
         assert isinstance(tensor, Tensor)
-        setattr(own, name, nn.Parameter(tensor.detach()[channels], requires_grad=False))
-    return own.eval()
+        setattr(part_norm, name, nn.Parameter(tensor.detach()[channels], requires_grad=False))
+    return part_norm.eval()

@@ -1,4 +1,4 @@
-"""Constants of a traced network: what it computes from its own tensors alone."""
+"""Constants of a traced network: values that depend on its own tensors only."""
 
 import operator
 from typing import Any
@@ -9,15 +9,15 @@ from torch import Tensor, fx, nn
 _IN_PLACE = (operator.setitem, operator.iadd, operator.isub, operator.imul, operator.itruediv)
 
 
-class Varies(Exception):
-    """A value of the trace need not be the same in every call."""
+class NotConstant(Exception):
+    """Raised for a value of a trace that can differ between calls of the network."""
 
 
 class Constants:
-    """Values that a traced network computes from its parameters and buffers alone.
+    """Evaluation of the values that a traced network computes from its own tensors only.
 
     Args:
-        network: The network, in eval mode.
+        network: Network in eval mode.
         graph: Trace of the network.
     """
 
@@ -29,28 +29,42 @@ class Constants:
         self._parameters: dict[int, tuple[Tensor, nn.Parameter]] = {}
 
     def value(self, argument: Any) -> Any:
-        """Compute an argument of a node.
+        """Evaluate an argument of a node.
 
         Args:
-            argument: An argument, or several of them in a tuple, list or dict.
+            argument: Argument, or a tuple, list or dict of arguments.
 
         Returns:
-            The argument with the value of each node in the node's place.
+            The argument, in which each node is replaced by its value.
 
         Raises:
-            Varies: If it depends on the input, on random numbers, or on tensors that the network
-                changes.
+            NotConstant: If the value depends on the input, on random numbers, or on tensors that
+                the network modifies.
         """
         return fx.node.map_arg(argument, self._node)
 
     def parameter(self, tensor: Tensor) -> nn.Parameter:
-        """Return a tensor as a parameter without gradient, the same one for the same tensor."""
-        made = nn.Parameter(tensor.detach(), requires_grad=False)
-        # The tensor is kept, too, so that no other one gets its identity.
-        return self._parameters.setdefault(id(tensor), (tensor, made))[1]
+        """Return a tensor as a parameter without gradient.
+
+        Args:
+            tensor: Tensor to wrap.
+
+        Returns:
+            The parameter, which is the same one for the same tensor.
+        """
+        created = nn.Parameter(tensor.detach(), requires_grad=False)
+        # The tensor is kept alive, so that no other tensor gets its id.
+        return self._parameters.setdefault(id(tensor), (tensor, created))[1]
 
     def owner(self, argument: Any) -> str:
-        """Name the module that holds the first tensor that an argument is computed from."""
+        """Return the module that holds the first tensor from which an argument is computed.
+
+        Args:
+            argument: Argument, or a tuple, list or dict of arguments.
+
+        Returns:
+            The dotted name of the module.
+        """
         nodes: list[fx.Node] = []
         fx.node.map_arg(argument, nodes.append)
         while nodes[0].op != "get_attr":
@@ -58,30 +72,30 @@ class Constants:
         return str(nodes[0].target).rpartition(".")[0]
 
     def erase_unused(self) -> None:
-        """Take the nodes out of the trace that were evaluated here and have no user left."""
+        """Erase the evaluated nodes that no longer have users from the trace."""
         for node in reversed(list(self._graph.nodes)):
             if node in self._used and not node.users:
                 self._graph.erase_node(node)
 
     def _node(self, node: fx.Node) -> Any:
         if self._changing:
-            raise Varies
+            raise NotConstant
         if node.op == "get_attr":
-            found = operator.attrgetter(str(node.target))(self._network)
+            value = operator.attrgetter(str(node.target))(self._network)
         else:
-            found = self._computed(node)
+            value = self._computed(node)
         self._used[node] = None
-        return found
+        return value
 
     def _computed(self, node: fx.Node) -> Any:
         if node.op not in ("call_function", "call_method") or not node.all_input_nodes:
-            raise Varies
+            raise NotConstant
         args, kwargs = self.value(node.args), self.value(node.kwargs)
         with torch.no_grad(), torch.random.fork_rng():
-            found, again = (_call(node, args, kwargs) for _ in range(2))
-        if isinstance(found, Tensor) and not torch.equal(found, again):
-            raise Varies
-        return found
+            value, again = (_call(node, args, kwargs) for _ in range(2))
+        if isinstance(value, Tensor) and not torch.equal(value, again):
+            raise NotConstant
+        return value
 
 
 def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
@@ -92,7 +106,7 @@ def _call(node: fx.Node, args: Any, kwargs: Any) -> Any:
 
 
 def _changes_own_tensors(graph: fx.Graph) -> bool:
-    """Check whether the network writes into a tensor that does not come from its input."""
+    """Check whether the network writes to a tensor that does not depend on its input."""
     varying = from_input(graph)
     return any(
         _writes(node) and not varying.issuperset(node.all_input_nodes[:1]) for node in graph.nodes
@@ -100,16 +114,23 @@ def _changes_own_tensors(graph: fx.Graph) -> bool:
 
 
 def from_input(graph: fx.Graph) -> set[fx.Node]:
-    """List the nodes of a trace whose values depend on the input."""
-    found: set[fx.Node] = set()
+    """Return the nodes of a trace whose values depend on the input.
+
+    Args:
+        graph: Trace of a network.
+
+    Returns:
+        The nodes, including the placeholders.
+    """
+    dependent: set[fx.Node] = set()
     for node in graph.nodes:
-        if node.op == "placeholder" or not found.isdisjoint(node.all_input_nodes):
-            found.add(node)
-    return found
+        if node.op == "placeholder" or not dependent.isdisjoint(node.all_input_nodes):
+            dependent.add(node)
+    return dependent
 
 
 def _writes(node: fx.Node) -> bool:
-    """Check whether a node changes its first argument, by torch's rule of naming."""
+    """Check whether a node modifies its first argument, by the naming convention of torch."""
     if node.op not in ("call_function", "call_method"):
         return False
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")

@@ -1,4 +1,4 @@
-"""Calls of a traced network that do nothing in eval mode."""
+"""Calls of a traced network that have no effect in eval mode."""
 
 import inspect
 
@@ -9,7 +9,7 @@ from torch import fx, nn
 from dsx.torch_private import DropoutNd
 
 _BUILT_IN = (torch.dropout, torch.alpha_dropout, torch.feature_dropout, torch.feature_alpha_dropout)
-"""Functions of torch without a signature: input, probability, whether the network trains."""
+"""Functions of torch without a signature: input, probability, training."""
 _DROPOUTS = (
     *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
     *_BUILT_IN,
@@ -17,10 +17,10 @@ _DROPOUTS = (
 
 
 def drop_idle(network: nn.Module, graph: fx.Graph) -> None:
-    """Take the calls that do nothing in eval mode out of a trace, in place.
+    """Remove the calls that have no effect in eval mode from a trace, in place.
 
     Args:
-        network: In eval mode.
+        network: Network in eval mode.
         graph: Trace of the network.
     """
     for node in list(graph.nodes):
@@ -34,45 +34,52 @@ def drop_idle(network: nn.Module, graph: fx.Graph) -> None:
 
 
 def is_idle(module: nn.Module) -> bool:
-    """Check whether a module does nothing in eval mode, by its type."""
+    """Check whether a module has no effect in eval mode, by its type.
+
+    Args:
+        module: Module in the mode in which it is called.
+
+    Returns:
+        Whether it is an identity or a dropout in eval mode.
+    """
     if isinstance(module, DropoutNd):
         return not module.training
     return isinstance(module, nn.Identity)
 
 
 def _returns_its_input(node: fx.Node) -> bool:
-    """Check whether a function in eval mode returns the tensor that it takes.
+    """Check whether a function returns its input in eval mode.
 
-    Dropout and stochastic depth are such functions, wherever they are defined.
+    Dropout and stochastic depth are such functions, regardless of the package that defines them.
     """
     if len(node.all_input_nodes) != 1 or _training(node) is not False:
         return False
     if node.target in _DROPOUTS:
         return True
     assert callable(node.target)
-    # A function of torch that gives back its input has changed it.
+    # A function of torch that returns its input has modified it in place.
     if str(getattr(node.target, "__module__", "")).partition(".")[0] == "torch":
         return False
-    given = torch.tensor([-1e3, -1.0, 0.0, 0.5, 1e3]).repeat(2, 3, 4, 1)
-    before = given.clone()
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda _: given)
+    probe = torch.tensor([-1e3, -1.0, 0.0, 0.5, 1e3]).repeat(2, 3, 4, 1)
+    before = probe.clone()
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda _: probe)
     try:
-        return node.target(*args, **kwargs) is given and torch.equal(given, before)
-    # Any function may have an argument of this name, and may not take this tensor: then it is
-    # kept, which is right for every function.
+        return node.target(*args, **kwargs) is probe and torch.equal(probe, before)
+    # Any function can have an argument of this name and reject this tensor. Such a function is
+    # kept in the trace, which is always correct.
     except (Exception, SystemExit):
         return False
 
 
 def _training(node: fx.Node) -> object:
-    """Return the argument of a function for the mode of the network."""
+    """Return the argument of a function that states whether the network is in train mode."""
     if node.target in _BUILT_IN:
         return node.args[2] if len(node.args) > 2 else node.kwargs.get("train")
     assert callable(node.target)
     try:
-        given = inspect.signature(node.target).bind(*node.args, **node.kwargs)
-    # Functions written in C may have none.
+        bound = inspect.signature(node.target).bind(*node.args, **node.kwargs)
+    # Functions written in C may not have a signature.
     except (TypeError, ValueError):
         return None
-    given.apply_defaults()
-    return given.arguments.get("training")
+    bound.apply_defaults()
+    return bound.arguments.get("training")

@@ -1,4 +1,4 @@
-"""Pairs of a convolution and the batch norm that follows it."""
+"""Pairs of a convolution and its subsequent batch norm in a trace."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from dsx.conv.graph.identity import drop_idle
 from dsx.conv.graph.shape_reads import data_users, drop_shape_checks
 from dsx.conv.graph.tracing import Traced, follow
 from dsx.conv.modules.base import DsxConv
+from dsx.errors import Unsupported
 from dsx.torch_private import BatchNorm, has_forward_hooks
 
 _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
@@ -22,26 +23,26 @@ _NORM_TYPES: Mapping[type[nn.Module], tuple[type[nn.Module], ...]] = {
     nn.ConvTranspose3d: (nn.BatchNorm3d, nn.SyncBatchNorm),
     DsxConv: (nn.BatchNorm2d, nn.SyncBatchNorm),
 }
-"""The batch norms of a convolution's dimensions."""
+"""The batch norms that match the dimensions of each convolution."""
 
 
-def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
-    """List the modules that must be unchanged for the network to compute the same.
+def find_protected(network: nn.Module, graph: fx.Graph | Unsupported) -> set[nn.Module]:
+    """Find the modules that must not be changed, so that the network computes the same.
 
     Args:
-        network: Any network.
-        graph: Trace of the network, or the reason why there is none.
+        network: Network to examine.
+        graph: Trace of the network, or the reason why it cannot be traced.
 
     Returns:
-        Those that hooks hang on, that compute their weights from others (weight norm), or whose
-        tensors the network's own code reads.
+        The modules that have hooks, that are parametrized (weight norm), or whose tensors are read
+        by the code of other modules.
     """
     found = {
         module
         for module in network.modules()
         if has_forward_hooks(module) or is_parametrized(module)
     }
-    for node in [] if isinstance(graph, str) else graph.nodes:
+    for node in [] if isinstance(graph, Unsupported) else graph.nodes:
         owner = str(node.target).rpartition(".")[0] if node.op == "get_attr" else ""
         if owner:
             found.add(network.get_submodule(owner))
@@ -49,25 +50,32 @@ def bound(network: nn.Module, graph: fx.Graph | str) -> set[nn.Module]:
 
 
 def pairs(network: nn.Module, graph: fx.Graph) -> list[tuple[nn.Module, BatchNorm]]:
-    """List each convolution with the BN that directly and only follows it.
+    """Find the pairs of a convolution and a BN that is its only consumer.
 
     Args:
-        network: The network.
-        graph: Trace of the network; functional calls in it are in no pair, see `as_modules`.
+        network: Traced network.
+        graph: Trace of the network; functional calls are not considered, see `as_modules`.
 
     Returns:
-        The pairs. A module that is called twice is in none: it has another neighbour at its other
-        call.
+        The pairs. A module that is called more than once is not part of any pair.
     """
     modules = dict(network.named_modules(remove_duplicate=False))
     nodes = [node for node in graph.nodes if node.op == "call_module"]
     found = [pair for node in nodes if (pair := _pair(node, modules))]
-    calls = called(network, graph)
+    calls = call_counts(network, graph)
     return [(conv, norm) for conv, norm in found if calls[conv] == calls[norm] == 1]
 
 
-def called(network: nn.Module, graph: fx.Graph) -> Counter[nn.Module]:
-    """Count how often each module is called in a trace."""
+def call_counts(network: nn.Module, graph: fx.Graph) -> Counter[nn.Module]:
+    """Count the calls of each module in a trace.
+
+    Args:
+        network: Traced network.
+        graph: Trace of the network.
+
+    Returns:
+        The number of calls by module.
+    """
     nodes = (node for node in graph.nodes if node.op == "call_module")
     return Counter(network.get_submodule(str(node.target)) for node in nodes)
 
@@ -85,19 +93,20 @@ def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[nn.Module, Batc
     return None
 
 
-def normed(network: nn.Module, traced: Traced | None = None) -> set[nn.Module]:
-    """List the convolutions of which a BN is the only consumer, so that their scale is lost.
+def convs_before_norms(network: nn.Module, traced: Traced | None = None) -> set[nn.Module]:
+    """Find the convolutions whose only consumer is a BN, which makes the output scale irrelevant.
 
     Args:
-        network: Any network that can be copied; it is unchanged.
-        traced: Trace of the network, which is changed; by default one for images of any size.
+        network: Network that can be copied; it is not modified.
+        traced: Trace of the network, which is modified; by default a new trace for images of any
+            size.
 
     Returns:
-        Its convolutions; none where torch.fx cannot follow the network.
+        The convolutions of the network; empty if torch.fx cannot trace it.
     """
     traced = traced or follow(network)
     holder, graph = traced.holder, traced.graph
-    if isinstance(graph, str):
+    if isinstance(graph, Unsupported):
         return set()
     names = {module: name for name, module in holder[0].named_modules()}
     drop_shape_checks(graph)
@@ -107,16 +116,16 @@ def normed(network: nn.Module, traced: Traced | None = None) -> set[nn.Module]:
     return {network.get_submodule(name) for name in found if name is not None}
 
 
-def untouchable(network: nn.Module, traced: Traced) -> set[nn.Module]:
-    """List the modules that must be unchanged, as `bound` does.
+def protected_modules(network: nn.Module, traced: Traced) -> set[nn.Module]:
+    """Find the modules of a network that must not be changed, see `find_protected`.
 
     Args:
-        network: Any network that can be copied; it is unchanged.
-        traced: Trace of the network.
+        network: Network that can be copied; it is not modified.
+        traced: Trace of a copy of the network.
 
     Returns:
-        Its modules.
+        The modules of the network itself, not of the copy.
     """
-    found = bound(traced.holder, traced.graph)
+    found = find_protected(traced.holder, traced.graph)
     named = traced.holder[0].named_modules()
     return {network.get_submodule(name) for name, module in named if module in found}

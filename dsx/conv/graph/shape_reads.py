@@ -1,4 +1,4 @@
-"""Reads of the properties of a tensor in a trace, such as its shape, as opposed to its numbers."""
+"""Reads of tensor metadata in a trace, such as shapes, as opposed to tensor values."""
 
 import operator
 from typing import Any
@@ -8,29 +8,43 @@ from torch import fx, nn
 from dsx.torch_private import ASSERT
 
 ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "layout", "requires_grad")
-"""Attributes of a tensor that do not depend on its numbers."""
+"""Attributes of a tensor that do not depend on its values."""
 METHODS = ("size", "dim", "ndimension", "numel", "stride", "is_floating_point", "is_contiguous")
-"""Methods of a tensor whose results do not depend on its numbers."""
+"""Methods of a tensor whose results do not depend on its values."""
 
 
 def reads_shape(node: fx.Node) -> bool:
-    """Check whether a node reads something of a tensor that does not depend on its numbers."""
+    """Check whether a node reads only metadata of a tensor.
+
+    Args:
+        node: Node of a trace.
+
+    Returns:
+        Whether the result does not depend on the values of the tensor.
+    """
     if node.op == "call_function" and node.target is getattr:
         return node.args[1] in ATTRIBUTES
     return node.op == "call_method" and node.target in METHODS
 
 
 def data_users(node: fx.Node) -> list[fx.Node]:
-    """List the nodes that use the numbers of a tensor."""
+    """Return the users of a node that read the values of its tensor.
+
+    Args:
+        node: Node of a trace.
+
+    Returns:
+        The users, without those that only read metadata.
+    """
     return [user for user in node.users if not reads_shape(user)]
 
 
 def fix_own_reads(network: nn.Module, graph: fx.Graph) -> None:
-    """Replace what a trace reads of the network's own tensors, such as a dtype, by its value.
+    """Replace metadata reads of the tensors of the network, such as a dtype, by constants.
 
     Args:
-        network: The network; its tensors keep their shapes and dtypes.
-        graph: Trace of the network, changed in place.
+        network: Traced network.
+        graph: Trace of the network, modified in place.
     """
     for node in list(graph.nodes):
         owner = node.args[0] if reads_shape(node) else None
@@ -48,7 +62,7 @@ def fix_own_reads(network: nn.Module, graph: fx.Graph) -> None:
 
 
 def _replace(node: fx.Node, value: Any) -> None:
-    """Replace a node by a value in the arguments of its users, and erase it."""
+    """Replace a node by a value in the arguments of its users, and erase the node."""
     for user in list(node.users):
         user.args, user.kwargs = fx.node.map_arg(
             (user.args, user.kwargs), lambda given: value if given is node else given
@@ -57,10 +71,10 @@ def _replace(node: fx.Node, value: Any) -> None:
 
 
 def drop_shape_checks(graph: fx.Graph) -> None:
-    """Take assertions about shapes out of a trace, in place; the trace itself has passed them.
+    """Remove assertions about shapes, which held during tracing, from a trace in place.
 
     Args:
-        graph: A trace.
+        graph: Trace of a network.
     """
     for node in reversed(list(graph.nodes)):
         check = node.op == "call_function" and node.target is ASSERT
@@ -69,7 +83,7 @@ def drop_shape_checks(graph: fx.Graph) -> None:
 
 
 def _from_shapes(node: fx.Node) -> bool:
-    """Check whether a value is computed from shapes alone."""
+    """Check whether a value is computed from tensor metadata only."""
     if reads_shape(node):
         return True
     computed = node.op in ("call_function", "call_method") and bool(node.all_input_nodes)

@@ -1,8 +1,8 @@
-"""A tracer for networks whose code reads the size of its images, which is then fixed.
+"""A tracer for networks whose code reads the size of the images, which the trace then fixes.
 
-torch.fx runs the code of a network on proxies, for which no tensor is available. Here each proxy
-has two tensors, computed from batches of different lengths. Any size that does not depend on the
-length of the batch, such as the height of an image, is a plain number to the code of the network.
+torch.fx runs the code of a network on proxies without tensors. Here each proxy has two tensors,
+computed from batches of different lengths. A size that does not depend on the length of the batch,
+such as the height of an image, is therefore a plain number to the code of the network.
 """
 
 import operator
@@ -16,20 +16,20 @@ from torch.fx.proxy import Attribute, TraceError
 from dsx.conv.graph.shape_reads import ATTRIBUTES, METHODS
 
 LENGTHS = (2, 5)
-"""Images in the two batches: a number that grows with either is seldom the same for both."""
+"""Lengths of the two batches; a value that depends on the length rarely agrees for both."""
 _SIZES = ("shape", "size", "numel", "stride", "is_contiguous")
 """Attributes and methods of a tensor that depend on its size."""
 
 
 class SizedTracer(fx.Tracer):
-    """Computes each value on two batches while it traces.
+    """A tracer that evaluates each value on two batches.
 
     Args:
-        images: A batch of at least one image.
+        images: Batch of at least one image.
 
     Attributes:
         reads_size: Whether the network reads the size of a tensor, not only its rank and dtype, so
-            that the trace is valid for images of one size only.
+            that the trace is valid only for images of one size.
     """
 
     def __init__(self, images: Tensor) -> None:
@@ -40,15 +40,36 @@ class SizedTracer(fx.Tracer):
         self.reads_size = False
 
     def proxy(self, node: fx.Node) -> "_Sized":
+        """Build the proxy of a node.
+
+        Args:
+            node: Node of the trace.
+
+        Returns:
+            The proxy, without values yet.
+        """
         return _Sized(node, self)
 
     def create_proxy(
-        self, kind: str, target: Any, args: Any, kwargs: Any, *others: Any, **named: Any
+        self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **options: Any
     ) -> Any:
+        """Evaluate a node on both batches and record it, unless its result is a plain value.
+
+        Args:
+            kind: Operation of the node, such as "call_function".
+            target: Target of the node.
+            args: Positional arguments of the node.
+            kwargs: Keyword arguments of the node.
+            *rest: Further arguments of `torch.fx.Tracer.create_proxy`.
+            **options: Further keyword arguments of `torch.fx.Tracer.create_proxy`.
+
+        Returns:
+            The proxy of the node, or the plain value on which both batches agree.
+        """
         values = self._values(kind, target, args, kwargs)
 
         def record() -> _Sized:
-            return self._proxy_of(values, kind, target, args, kwargs, *others, **named)
+            return self._proxy_of(values, kind, target, args, kwargs, *rest, **options)
 
         if kind != "call_method" or target not in METHODS:
             return record()
@@ -56,14 +77,14 @@ class SizedTracer(fx.Tracer):
         return _plain(values, record)
 
     def attribute(self, proxy: "_Sized", name: str) -> Any:
-        """Read an attribute of a tensor that does not depend on its numbers.
+        """Read an attribute of a tensor that does not depend on its values.
 
         Args:
             proxy: Proxy of the tensor.
             name: Name of the attribute.
 
         Returns:
-            The value, or a proxy of it if it depends on the number of images.
+            The value, or a proxy if the value depends on the number of images.
         """
         values = [getattr(value, name) for value in proxy.values]
         self.reads_size |= name in _SIZES
@@ -71,22 +92,22 @@ class SizedTracer(fx.Tracer):
             values, lambda: self._proxy_of(values, "call_function", getattr, (proxy, name), {})
         )
 
-    def _proxy_of(self, values: Sequence[Any], *node: Any, **named: Any) -> "_Sized":
-        made = super().create_proxy(*node, **named)
-        assert isinstance(made, _Sized)
-        made.values = values
-        return made
+    def _proxy_of(self, values: Sequence[Any], *node: Any, **options: Any) -> "_Sized":
+        proxy = super().create_proxy(*node, **options)
+        assert isinstance(proxy, _Sized)
+        proxy.values = values
+        return proxy
 
     def _values(self, kind: str, target: Any, args: Any, kwargs: Any) -> Sequence[Any]:
-        """Compute what a node does, once for each batch."""
+        """Evaluate a node on each batch."""
         if kind == "placeholder":
             return self._batches
         self._computing = True
         try:
             with torch.no_grad():
                 return [
-                    self._compute(kind, target, *fx.node.map_aggregate((args, kwargs), known))
-                    for known in map(_value, range(len(LENGTHS)))
+                    self._compute(kind, target, *fx.node.map_aggregate((args, kwargs), value))
+                    for value in map(_value, range(len(LENGTHS)))
                 ]
         finally:
             self._computing = False
@@ -100,26 +121,55 @@ class SizedTracer(fx.Tracer):
         return part(*args, **kwargs) if kind == "call_module" else part
 
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Trace a call of a module, or run it while a value is evaluated.
+
+        Args:
+            m: Module that is called.
+            forward: Original forward function of the module.
+            args: Positional arguments of the call.
+            kwargs: Keyword arguments of the call.
+
+        Returns:
+            The proxy of the result, or the result itself.
+        """
         if self._computing:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Trace a read of a module attribute, or return it while a value is evaluated.
+
+        Args:
+            attr: Name of the attribute.
+            attr_val: Value of the attribute.
+            parameter_proxy_cache: Proxies of the parameters read so far.
+
+        Returns:
+            The proxy of the attribute, or its value.
+        """
         if self._computing:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """Iterate over a value whose length does not depend on the batch.
+
+        Args:
+            obj: Proxy of the value.
+
+        Returns:
+            An iterator over the proxies of the elements.
+        """
         assert isinstance(obj, _Sized)
-        return (operator.getitem(obj, place) for place in range(len(obj)))
+        return (operator.getitem(obj, index) for index in range(len(obj)))
 
 
 class _Sized(fx.Proxy):
-    """A proxy of two values, one of each batch."""
+    """A proxy with two values, one for each batch."""
 
     tracer: SizedTracer
     values: Sequence[Any] = ()
-    # Lets a number of numpy on the left leave the operation to the right.
+    # Makes a numpy scalar on the left-hand side defer to this class.
     __array_ufunc__ = None
 
     def __getattr__(self, k: str) -> Any:
@@ -135,7 +185,7 @@ class _Sized(fx.Proxy):
 
 
 class _SizedAttribute(Attribute, _Sized):
-    """An attribute of a proxy, which becomes a node unless it is a method that is called."""
+    """An attribute of a proxy, which becomes a node unless it is called as a method."""
 
     def __init__(self, root: _Sized, attr: str) -> None:
         super().__init__(root, attr)
@@ -143,12 +193,12 @@ class _SizedAttribute(Attribute, _Sized):
 
 
 def _value(batch: int) -> Callable[[Any], Any]:
-    """Return a function that replaces a proxy by its value in a batch."""
+    """Return a function that replaces a proxy by its value for one of the batches."""
     return lambda given: given.values[batch] if isinstance(given, _Sized) else given
 
 
 def _plain(values: Sequence[Any], record: Callable[[], _Sized]) -> Any:
-    """Return the value on which both batches agree, else a proxy; tuples element by element."""
+    """Return the value on which both batches agree, else a proxy; elementwise for tuples."""
     first, second = values
     if first == second:
         return first
@@ -157,5 +207,5 @@ def _plain(values: Sequence[Any], record: Callable[[], _Sized]) -> Any:
         return whole
     pairs = enumerate(zip(first, second, strict=True))
     return tuple(
-        one if one == other else operator.getitem(whole, place) for place, (one, other) in pairs
+        one if one == other else operator.getitem(whole, index) for index, (one, other) in pairs
     )

@@ -1,4 +1,4 @@
-"""Exchange modules inside a network, wherever they are held."""
+"""Replacement of modules inside a network."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ from dsx.torch_private import own_children
 
 
 def swap(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> None:
-    """Exchange modules in place; one that is held in several places is exchanged in each.
+    """Replace modules at all their occurrences in a network, in place.
 
     Args:
-        network: The network; its root itself is not exchanged.
-        replacements: From the old module to the new one.
+        network: Network to modify; its root module itself cannot be replaced.
+        replacements: New module for each old module.
     """
     for parent in list(network.modules()):
-        # Not named_children: it leaves out the second name of a child that is held twice.
+        # Not `named_children`, which omits the second name of a child that has two.
         for name, child in list(own_children(parent).items()):
             if child is not None and child in replacements:
                 setattr(parent, name, replacements[child])

@@ -1,4 +1,4 @@
-"""DsxConv: the contract that every convolution module of dsx keeps."""
+"""DsxConv: the interface of all convolution modules of dsx."""
 
 import abc
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from dsx.conv.cost import Cost
-from dsx.conv.sparsity.attributes import numbers
+from dsx.conv.sparsity.attributes import checked_pair
 from dsx.conv.sparsity.geometry import Geometry
 from dsx.conv.spec.spec import ConvSpec
 from dsx.plain import plain
@@ -28,21 +28,22 @@ ATTRIBUTES = (
 
 
 class DsxConv(nn.Module, abc.ABC):
-    """A drop-in for the nn.Conv2d it replaces, with the dials of a canonical spec.
+    """A drop-in replacement for a nn.Conv2d, defined by the dials of a canonical spec.
 
     Args:
-        spec: A canonical spec for the slot.
-        like: The convolution whose channels, kernel, stride, padding and dilation it takes over.
+        spec: Canonical spec for the slot.
+        like: Convolution that is replaced, whose channels, kernel size, stride, padding and
+            dilation are adopted.
 
     Attributes:
-        spec: The dials.
-        geometry: Channels, kernel, stride, padding and dilation as numbers.
-        has_bias: Whether the convolution replaced had a bias.
+        spec: Setting of the dials.
+        geometry: Channels, kernel size, stride, padding and dilation as numbers.
+        has_bias: Whether the replaced convolution had a bias.
         in_channels, out_channels, kernel_size, stride, padding, padding_mode, dilation, transposed,
-            output_padding: As in nn.Conv2d.
+            output_padding: Attributes with the same meaning as in nn.Conv2d.
         groups: Number of groups of the spec.
-        DECISIONS: Names of the parameters of which only sign or order counts, and the part of a
-            training after which they are settled.
+        DECISIONS: Names of the parameters of which only the sign or the order matters, with the
+            fraction of training after which their decisions are final.
     """
 
     DECISIONS: ClassVar[Mapping[str, float]] = {}
@@ -56,8 +57,8 @@ class DsxConv(nn.Module, abc.ABC):
         self.out_channels = self.geometry.out_channels
         self.kernel_size = self.geometry.kernel_size
         self.stride = self.geometry.stride
-        own = plain(like.padding)
-        self.padding = own if isinstance(own, str) else numbers(own)
+        padding = plain(like.padding)
+        self.padding = padding if isinstance(padding, str) else checked_pair(padding)
         self.padding_mode = like.padding_mode
         self.dilation = self.geometry.dilation
         self.groups = int(spec.groups)
@@ -65,51 +66,59 @@ class DsxConv(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def dense_weight(self) -> Tensor:
-        """Give the weight of the equal nn.Conv2d, (Cout, Cin, K, K), differentiable."""
+        """Return the weight of the equivalent nn.Conv2d, (Cout, Cin, K, K), differentiable."""
 
     @abc.abstractmethod
     def dense_bias(self) -> Tensor | None:
-        """Give the bias of the equal nn.Conv2d, (Cout,) or None, differentiable."""
+        """Return the bias of the equivalent nn.Conv2d, (Cout,) or None, differentiable."""
 
     @abc.abstractmethod
     def cost(self, out_hw: tuple[int, int]) -> Cost:
-        """Count params, flops and bits by closed form, for an output of out_hw pixels."""
+        """Compute the cost in closed form.
+
+        Args:
+            out_hw: Height and width of the output.
+
+        Returns:
+            The params, flops and bits.
+        """
 
     @abc.abstractmethod
     def counting_form(self) -> nn.Module:
-        """Write the same function as ordinary convolutions over live positions only.
+        """Build the same function from ordinary convolutions over live positions only.
 
         Returns:
-            A module of nn.Conv2d that an operator counter counts as `cost` does; slow, for
-            counting and checking.
+            A slow module of nn.Conv2d for counting and checking; an operator counter yields the
+            same cost for it as `cost`.
         """
 
     @abc.abstractmethod
     def scale_outputs(self, scale: Tensor, shift: Tensor) -> None:
-        """Multiply and shift the outputs by changing weights and bias, as folding a BN asks.
+        """Fold a factor and a shift of the outputs into weights and bias, as for a BN.
 
         Args:
-            scale: Factor per output channel, (Cout,).
-            shift: Added after it, (Cout,).
+            scale: Factor of each output channel, (Cout,).
+            shift: Shift of each output channel, applied after the factor, (Cout,).
         """
 
     @abc.abstractmethod
     def project(self, weight: Tensor, bias: Tensor | None) -> None:
-        """Take over what can be kept of a trained dense weight.
+        """Project a trained dense weight onto the spec and adopt the result.
 
         Args:
-            weight: (Cout, Cin, K, K).
-            bias: (Cout,) or None.
+            weight: Dense weight, (Cout, Cin, K, K).
+            bias: Bias, (Cout,), or None.
         """
 
     def finalize(self) -> None:
-        """Write decisions, where there are any, so that no cast to a smaller dtype changes them."""
+        """Finalize the decisions, if any, so that a cast to a smaller dtype cannot change them."""
 
     def decisions(self) -> dict[nn.Parameter, float]:
-        """Give the parameters that are decisions, and when they are settled."""
+        """Return the fraction of training after which each decision parameter is final."""
         return {self.get_parameter(name): end for name, end in self.DECISIONS.items()}
 
     def extra_repr(self) -> str:
+        """Return the sizes and the dials for the representation of the module."""
         dials = ", ".join(f"{name}={value!r}" for name, value in self.spec.to_json().items())
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "

@@ -1,4 +1,4 @@
-"""The stacking of binary filters: which piece of channels each one reads, and what that costs."""
+"""Channel splits of a binary basis, and what the basis stores and computes."""
 
 import functools
 from dataclasses import dataclass
@@ -12,44 +12,44 @@ from dsx.conv.spec.spec import ConvSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stacking:
-    """The distinct pieces of channels that windows are made of.
+class ChannelSplits:
+    """The distinct channel splits of all windows.
 
     Args:
-        pieces: Their channels, (pieces, gw / splits).
-        which: The piece that each output reads at each place, (Cout, splits).
+        channels: Channels of each distinct split, (n, gw / splits).
+        which: Index of the distinct split for each split of an output, (Cout, splits).
     """
 
-    pieces: Tensor
+    channels: Tensor
     which: Tensor
 
 
-def stacking(frame: Layout, splits: int) -> Stacking:
-    """Cut every window into equal pieces, and find those that outputs have in common.
+def channel_splits(frame: Layout, splits: int) -> ChannelSplits:
+    """Divide each channel window into equal splits, and find the distinct ones.
 
     Args:
-        frame: The channel window of each output.
-        splits: Pieces of a window.
+        frame: Layout with the channel window of each output.
+        splits: Number of splits of a window.
 
     Returns:
-        The stacking.
+        The distinct channel splits.
     """
     outputs, width = frame.channels.shape
     cut = frame.channels.reshape(outputs * splits, width // splits)
-    pieces, which = torch.unique(cut, dim=0, return_inverse=True)
-    return Stacking(pieces=pieces, which=which.reshape(outputs, splits))
+    channels, which = torch.unique(cut, dim=0, return_inverse=True)
+    return ChannelSplits(channels=channels, which=which.reshape(outputs, splits))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BasisCount:
-    """What a binary basis stores and computes.
+    """The storage and the computation of a binary basis.
 
     Args:
-        entries: Entries of +1 and -1 in the basis.
-        selection_bits: Bits that say which filter each output takes for each piece.
-        dense: Multiply-adds per output pixel with the stacked kernel written out.
-        maps: Multiply-adds per output pixel of every basis filter over every piece.
-        merges: Additions per output pixel that put those maps together.
+        entries: Number of entries of the basis, each +1 or -1.
+        selection_bits: Bits that encode the basis filter of each output and split.
+        dense: Multiply-adds per output pixel with the assembled kernel.
+        maps: Multiply-adds per output pixel of all basis filters over all distinct splits.
+        merges: Additions per output pixel that sum the maps.
     """
 
     entries: int
@@ -60,25 +60,25 @@ class BasisCount:
 
     @property
     def by_maps(self) -> bool:
-        """Whether maps and merge take fewer multiply-adds than the kernel written out."""
+        """Whether maps and merges take fewer multiply-adds than the assembled kernel."""
         return self.maps + self.merges < self.dense
 
     @property
     def flops(self) -> int:
-        """Multiply-adds per output pixel of the cheaper way."""
+        """Multiply-adds per output pixel of the cheaper of the two methods."""
         return min(self.dense, self.maps + self.merges)
 
 
 @functools.lru_cache(maxsize=65536)
 def basis_count(spec: ConvSpec, geometry: Geometry) -> BasisCount:
-    """Count what a binary basis stores and computes, by closed form.
+    """Count the storage and the computation of a binary basis in closed form.
 
     Args:
-        spec: A canonical spec with a binary basis, not separable.
-        geometry: Of the convolution that has the dials.
+        spec: Canonical spec with a binary basis, not separable.
+        geometry: Geometry of the convolution.
 
     Returns:
-        The count.
+        The counts.
 
     Source:
         Stacked low-dimensional binary filters (arXiv 2010.02778).
@@ -92,6 +92,6 @@ def basis_count(spec: ConvSpec, geometry: Geometry) -> BasisCount:
         entries=entries,
         selection_bits=chosen * (spec.binary_basis - 1).bit_length(),
         dense=frame.live_count,
-        maps=entries * len(stacking(frame, spec.splits).pieces),
+        maps=entries * len(channel_splits(frame, spec.splits).channels),
         merges=geometry.out_channels * (spec.splits - 1),
     )

@@ -1,4 +1,4 @@
-"""Convolution with filters stacked from a few shared ones of +1 and -1."""
+"""Convolution with filters stacked from a binary basis of shared filters."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -20,17 +20,17 @@ from dsx.conv.spec.spec import ConvSpec
 
 
 class BinaryConv2d(WindowedConv2d):
-    """y_o = scale_o * sum over pieces j of x_j * (B_idx(o, j) . S(o)).
+    """A convolution y_o = scale_o * sum over channel splits j of x_j * (B_idx(o, j) . S(o)).
 
     Args:
-        spec: A canonical spec with a binary basis; without a word on `scale` there is none.
-        like: The convolution replaced; fresh scales give the output variance that its weights have.
+        spec: Canonical spec with a binary basis; if its `scale` is None, there is no scale.
+        like: Convolution that is replaced; initial scales preserve its output variance.
 
     Attributes:
-        basis_proxy: Real numbers behind the basis, (k, gw / splits, box height, box width).
-        select_proxy: Real numbers behind the selection, (Cout, splits, k).
-        scale: (Cout,) or None.
-        bias: (Cout,) or None.
+        basis_proxy: Proxy parameter of the basis, (k, gw / splits, box height, box width).
+        select_proxy: Proxy parameter of the selection, (Cout, splits, k).
+        scale: Scale of each output, (Cout,), or None.
+        bias: Bias, (Cout,), or None.
 
     Source:
         Stacked low-dimensional binary filters (SLBF, arXiv 2010.02778); design.md, section 3.
@@ -68,7 +68,7 @@ class BinaryConv2d(WindowedConv2d):
 
     @property
     def layout(self) -> Layout:
-        """The layout, which never changes."""
+        """The layout of the live weights, which is constant."""
         return self.frame
 
     @property
@@ -78,13 +78,22 @@ class BinaryConv2d(WindowedConv2d):
 
     @property
     def chosen(self) -> Tensor:
-        """The filter that each output takes for each piece, (Cout, splits)."""
+        """The index of the basis filter of each output and split, (Cout, splits)."""
         return self.select_proxy.argmax(-1)
 
     def cost(self, out_hw: tuple[int, int]) -> Cost:
+        """Compute the cost in closed form.
+
+        Args:
+            out_hw: Height and width of the output.
+
+        Returns:
+            The params, flops and bits.
+        """
         return spec_cost(self.spec, self.geometry, self.has_bias, out_hw)
 
     def live_weight(self) -> Tensor:
+        """Return the assembled weight with its scale, (Cout, gw, box height, box width)."""
         filters = one_hot(self.select_proxy) @ self.basis.flatten(1)
         weight = filters.to(self.basis_proxy.dtype).reshape(
             self.out_channels, -1, *self.basis_proxy.shape[2:]
@@ -94,11 +103,13 @@ class BinaryConv2d(WindowedConv2d):
         return weight if self.scale is None else weight * self.scale[:, None, None, None]
 
     def finalize(self) -> None:
+        """Replace the proxy parameters by the signs and selections that they decide."""
         with torch.no_grad():
             self.basis_proxy.copy_(self.basis * self.positions)
             self.select_proxy.copy_(one_hot(self.select_proxy))
 
     def counting_form(self) -> nn.Module:
+        """Return basis maps or ordinary convolutions, whichever take fewer multiply-adds."""
         if basis_count(self.spec, self.geometry).by_maps:
             return BasisMaps(
                 self.geometry, self.frame, self.basis, self.chosen, self.scale, self.bias
@@ -110,16 +121,16 @@ class BinaryConv2d(WindowedConv2d):
         self.scale = nn.Parameter(total.to(self.basis_proxy.dtype, copy=True))
 
     def _project_weight(self, weight: Tensor) -> None:
-        """Take over the nearest stack of shared filters, as far as alternating steps find it."""
+        """Adopt the binary basis that approximates a dense weight best, up to a local minimum."""
         live = self.frame.live.to(weight.device)
-        pieces = (self.out_channels, self.spec.splits, -1)
-        found = nearest_basis(
-            (read_window(weight, self.frame) * live).reshape(pieces).double(),
-            live.reshape(pieces),
+        shape = (self.out_channels, self.spec.splits, -1)
+        fit = nearest_basis(
+            (read_window(weight, self.frame) * live).reshape(shape).double(),
+            live.reshape(shape),
             self.spec.binary_basis,
             scaled=self.scale is not None,
         )
-        kept_decision_(self.basis_proxy, found.centres.reshape(self.basis_proxy.shape))
-        kept_decision_(self.select_proxy, found.likeness)
+        kept_decision_(self.basis_proxy, fit.centres.reshape(self.basis_proxy.shape))
+        kept_decision_(self.select_proxy, fit.similarity)
         if self.scale is not None:
-            self.scale.copy_(found.scale)
+            self.scale.copy_(fit.scale)

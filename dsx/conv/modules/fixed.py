@@ -13,17 +13,17 @@ from dsx.conv.spec.spec import ConvSpec
 
 
 class FixedConv2d(WindowedConv2d):
-    """A fixed kernel shape over a channel window, with real weights.
+    """A convolution with a fixed kernel shape over a channel window, with real weights.
 
-    The weight lies on the bounding box of the kernel shape; dead positions hold zero.
+    The weight covers the bounding box of the kernel shape; dead positions are zero.
 
     Args:
-        spec: A canonical spec with a fixed kernel shape and no binary basis.
-        like: The convolution replaced; fresh weights give the output variance that its have.
+        spec: Canonical spec with a fixed kernel shape and no binary basis.
+        like: Convolution that is replaced; initial weights preserve its output variance.
 
     Attributes:
-        weight: (Cout, gw, box height, box width).
-        bias: (Cout,) or None.
+        weight: Weight on the bounding box, (Cout, gw, box height, box width).
+        bias: Bias, (Cout,), or None.
 
     Source:
         design.md, section 3; DSXplore (arXiv 2101.00745) for sliding windows, HetConv
@@ -42,16 +42,26 @@ class FixedConv2d(WindowedConv2d):
 
     @property
     def layout(self) -> Layout:
-        """The layout, which never changes."""
+        """The layout of the live weights, which is constant."""
         return self.frame
 
     def cost(self, out_hw: tuple[int, int]) -> Cost:
+        """Compute the cost in closed form.
+
+        Args:
+            out_hw: Height and width of the output.
+
+        Returns:
+            The params, flops and bits.
+        """
         return spec_cost(self.spec, self.geometry, self.has_bias, out_hw)
 
     def live_weight(self) -> Tensor:
+        """Return the masked weight, (Cout, gw, box height, box width)."""
         return self.weight if self.mask is None else self.weight * self.mask
 
     def counting_form(self) -> nn.Module:
+        """Return ordinary convolutions over live positions only."""
         return counting_form(self.geometry, self.layout, self.live_weight(), self.bias)
 
     def _scale_weight(self, scale: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Layout: which weights of a fixed-shape convolution are alive, and what each one reads."""
+"""Layout: the live weights of a sparse convolution, and the input channel of each weight."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,13 @@ class Layout:
     """The channel window and the kernel shape of a spec on one slot.
 
     Args:
-        groups: Cin / gw.
-        step: Channels that the window slides from one output to the next; None for blocks.
-        channels: The input channel behind each weight column, (Cout, gw).
-        supports: The kernel shape's supports, (n, rows, columns) boolean.
-        which: The support of each weight column, (Cout, gw).
-        box: The bounding box of all supports.
+        groups: Number of groups, Cin / gw.
+        step: Number of channels by which the window slides from one output to the next; None for
+            groups in blocks.
+        channels: Input channel of each weight column, (Cout, gw).
+        supports: Supports of the kernel shape, (n, rows, columns) boolean.
+        which: Index of the support of each weight column, (Cout, gw).
+        box: Bounding box of all supports.
     """
 
     groups: int
@@ -33,12 +34,12 @@ class Layout:
 
     @property
     def live(self) -> Tensor:
-        """Whether each weight in the box is alive, (Cout, gw, box height, box width) boolean."""
+        """The mask of live weights on the box, (Cout, gw, box height, box width) boolean."""
         return crop(self.supports, self.box)[self.which]
 
     @property
     def positions(self) -> Tensor:
-        """Whether any support has a position of the box, (box height, box width) boolean."""
+        """The mask of positions in any support, (box height, box width) boolean."""
         return crop(self.supports.any(0), self.box)
 
     @property
@@ -48,11 +49,11 @@ class Layout:
 
 
 def layout(spec: ConvSpec, geometry: Geometry) -> Layout:
-    """Lay out a fixed kernel shape over a channel window.
+    """Compute the layout of a fixed kernel shape over a channel window.
 
     Args:
-        spec: A canonical spec with a fixed kernel shape.
-        geometry: Of the convolution that has the dials.
+        spec: Canonical spec with a fixed kernel shape.
+        geometry: Geometry of the convolution.
 
     Returns:
         The layout.
@@ -78,7 +79,14 @@ def layout(spec: ConvSpec, geometry: Geometry) -> Layout:
 
 
 def bounding_box(support: Tensor) -> Box:
-    """Give the smallest box around the live positions of one kernel, (rows, columns) boolean."""
+    """Compute the smallest box that contains all live positions of a kernel.
+
+    Args:
+        support: Mask of live positions, (rows, columns) boolean, with at least one live position.
+
+    Returns:
+        The box.
+    """
     rows, columns = support.any(1).nonzero(), support.any(0).nonzero()
     top, left = int(rows[0]), int(columns[0])
     return Box(
@@ -87,5 +95,13 @@ def bounding_box(support: Tensor) -> Box:
 
 
 def crop(kernels: Tensor, box: Box) -> Tensor:
-    """Cut the box out of kernels (..., rows, columns)."""
+    """Crop kernels to a box.
+
+    Args:
+        kernels: Kernels, (..., rows, columns).
+        box: Box to crop to.
+
+    Returns:
+        A view of the kernels, (..., box height, box width).
+    """
     return kernels[..., box.top : box.top + box.height, box.left : box.left + box.width]

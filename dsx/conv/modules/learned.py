@@ -1,4 +1,4 @@
-"""Convolution whose kernel shapes are learned with its weights."""
+"""Convolution with kernel shapes that are learned together with its weights."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -19,26 +19,28 @@ from dsx.conv.sparsity.rigid import COUNT, rigid_shapes
 from dsx.conv.spec.spec import ConvSpec
 
 FROZEN_FROM = 0.5
-"""Part of a training after which shapes are final."""
+"""Fraction of training after which shapes are final."""
 
 
 class LearnedConv2d(WindowedConv2d):
-    """Blocks of input and output channels share a kernel shape, which scores decide.
+    """A convolution whose blocks of input and output channels have learned kernel shapes.
 
-    Free shapes: a position lives where its score is above 0. Rigid ones: the shape with the
-    largest score. A trainer may let single outputs run dense for a while (`enable`), and ends the
-    learning of shapes (`freeze`); outside of one, the shapes are in force.
+    Scores decide the shape of each block: a position of a free shape is live if its score is
+    positive, and a rigid shape is the one with the largest score. A trainer may let some outputs
+    run dense for some time (`enable`), and ends the learning of shapes (`freeze`). By default the
+    shapes are enabled for all outputs.
 
     Args:
-        spec: A canonical spec with learned shapes.
-        like: The convolution replaced; fresh weights give the output variance that its have.
+        spec: Canonical spec with learned shapes.
+        like: Convolution that is replaced; initial weights preserve its output variance.
 
     Attributes:
-        weight: (Cout, Cin, K, K); dead positions hold zero once the shapes are frozen.
-        shape_scores: Free (K, K, input blocks, output blocks), rigid (15, ..., ...).
-        enabled: Outputs whose shapes are in force; the others are dense, (Cout,) boolean.
+        weight: Weight, (Cout, Cin, K, K); dead positions are zero once the shapes are frozen.
+        shape_scores: Scores of free shapes, (K, K, input blocks, output blocks), or of rigid
+            shapes, (15, input blocks, output blocks).
+        enabled: Mask of outputs whose shapes are enabled; the others are dense, (Cout,) boolean.
         frozen: Whether the shapes are final, () boolean.
-        bias: (Cout,) or None.
+        bias: Bias, (Cout,), or None.
 
     Source:
         Learnable Heterogeneous Convolution (LHC, arXiv 2301.05440); design.md, section 3.
@@ -73,23 +75,23 @@ class LearnedConv2d(WindowedConv2d):
 
     @property
     def block_sizes(self) -> tuple[Tensor, Tensor]:
-        """Channels in each block of inputs, and of outputs; the last one may be cut."""
+        """Numbers of channels in the input blocks and output blocks; the last may be smaller."""
         return (
             _sizes(self.in_channels, self.spec.block_in),
             _sizes(self.out_channels, self.spec.block_out),
         )
 
-    def _decided(self) -> Tensor:
-        """Give 1 for positions that live, or for the shape that is chosen, and 0 for the others."""
+    def _decisions(self) -> Tensor:
+        """Return 1 for live positions, or for the selected rigid shape, and 0 for the others."""
         scores = self.shape_scores.detach()
         if self.patterns is None:
             return (scores > 0).to(scores.dtype)
         return torch.zeros_like(scores).scatter(0, scores.argmax(0, keepdim=True), 1.0)
 
     def _block_mask(self) -> Tensor:
-        """Say which positions each block has: 1 or 0, (K, K, input blocks, output blocks)."""
+        """Return the mask of each block: 1 or 0, (K, K, input blocks, output blocks)."""
         scores = torch.where(self.frozen, self.shape_scores.detach(), self.shape_scores)
-        hard = self._decided()
+        hard = self._decisions()
         if self.patterns is None:
             return straight_through(hard, surrogate(scores, scores))
         soft = surrogate(scores, scores - scores.mean(0))
@@ -98,7 +100,7 @@ class LearnedConv2d(WindowedConv2d):
         return (self.patterns.to(chosen.dtype) @ chosen).reshape(shape)
 
     def _mask(self) -> Tensor:
-        """Say which weights the shapes leave alive: 1 or 0, (Cout, Cin, K, K)."""
+        """Return the mask of live weights: 1 or 0, (Cout, Cin, K, K)."""
         blocks = self._block_mask().permute(3, 2, 0, 1)
         outputs, inputs = blocks.shape[:2]
         ci, co = self.spec.block_in, self.spec.block_out
@@ -106,20 +108,21 @@ class LearnedConv2d(WindowedConv2d):
         mask = whole.reshape(outputs * co, inputs * ci, *self.kernel_size)
         return mask[: self.out_channels, : self.in_channels]
 
-    def _mask_in_force(self) -> Tensor:
-        """Say the same with every position of outputs that are not enabled."""
+    def _active_mask(self) -> Tensor:
+        """Return the mask of live weights, in which outputs that are not enabled are dense."""
         return torch.where(self.enabled[:, None, None, None], self._mask(), 1.0)
 
     def live_weight(self) -> Tensor:
-        return self.weight * self._mask_in_force()
+        """Return the masked weight, (Cout, Cin, K, K)."""
+        return self.weight * self._active_mask()
 
     @property
     def layout(self) -> Layout:
-        """The layout of the shapes as they are now."""
+        """The layout of the current shapes."""
         blocks = self._block_mask().detach().cpu().bool().permute(3, 2, 0, 1)
-        # Of blocks, not of weights, which are many more; last the shape of outputs that run dense.
-        every = torch.cat([blocks.flatten(0, 1), torch.ones(1, *self.kernel_size).bool()])
-        supports, number = torch.unique(every, dim=0, return_inverse=True)
+        # Unique over blocks, which are fewer than weights; the last one is the dense shape.
+        shapes = torch.cat([blocks.flatten(0, 1), torch.ones(1, *self.kernel_size).bool()])
+        supports, number = torch.unique(shapes, dim=0, return_inverse=True)
         outputs, inputs = torch.arange(self.out_channels), torch.arange(self.in_channels)
         number, dense = number[:-1].reshape(blocks.shape[:2]), number[-1]
         which = number[outputs // self.spec.block_out][:, inputs // self.spec.block_in]
@@ -136,56 +139,66 @@ class LearnedConv2d(WindowedConv2d):
 
     @property
     def total(self) -> int:
-        """Weights, dead or alive."""
+        """The number of weights, dead or live."""
         return self.weight.numel()
 
     def live(self) -> Tensor:
-        """Count the live weights, differentiable; outputs not enabled are fully live: ()."""
-        # Where a bfloat16 would count, it would not count beyond 256.
+        """Return the differentiable number of live weights, (); outputs not enabled are dense."""
+        # bfloat16 cannot represent all integers above 256.
         wide = torch.promote_types(self.shape_scores.dtype, torch.float32)
         inputs, outputs = (sizes.to(self.weight.device, wide) for sizes in self.block_sizes)
         rest = len(outputs) * self.spec.block_out - self.out_channels
         enabled = F.pad(self.enabled, (0, rest)).reshape(len(outputs), -1).sum(1).to(inputs)
         dense = (self.out_channels - enabled.sum()) * self.weight[0].numel()
-        # No matrix product: autocast would count in bfloat16 again.
+        # Not a matrix product, which autocast would compute in bfloat16.
         positions = self._block_mask().to(wide).sum((0, 1))
         return (positions * torch.outer(inputs, enabled)).sum() + dense
 
     def enable(self, outputs: Tensor) -> None:
-        """Let the shapes be in force for some outputs; the others run dense.
+        """Enable the shapes of some outputs; the others run dense.
 
         Args:
-            outputs: Which, (Cout,) boolean.
+            outputs: Mask of the outputs to enable, (Cout,) boolean.
         """
         self.enabled.copy_(outputs)
 
     def freeze(self) -> None:
-        """Make the shapes final, and dead weights zero.
+        """Make the shapes final, and set dead weights to zero.
 
-        The scores get a gradient of zero from here on. An optimiser that moves them all the same,
-        by momentum say, has to let them go: `decisions` says when.
+        From then on the gradient of the scores is zero. An optimiser that would still change them,
+        for example by momentum, must exclude them after the time given by `decisions`.
         """
         with torch.no_grad():
             self.frozen.fill_(True)
             self.weight.copy_(self.live_weight())
 
     def finalize(self) -> None:
+        """Replace the scores by the shapes that they decide."""
         with torch.no_grad():
-            self.shape_scores.copy_(self._decided())
+            self.shape_scores.copy_(self._decisions())
 
     def cost(self, out_hw: tuple[int, int]) -> Cost:
+        """Compute the cost of the current shapes in closed form.
+
+        Args:
+            out_hw: Height and width of the output.
+
+        Returns:
+            The params, flops and bits.
+        """
         biases = self.out_channels if self.has_bias else 0
         live = self.layout.live_count
         return learned_cost(self.spec, self.geometry, live, biases, out_hw)
 
     def counting_form(self) -> nn.Module:
+        """Return ordinary convolutions over live positions only."""
         return counting_form(self.geometry, self.layout, self.live_weight(), self.bias)
 
     def _scale_weight(self, scale: Tensor) -> None:
         self.weight = nn.Parameter(self.weight * scale.to(self.weight)[:, None, None, None])
 
     def _project_weight(self, weight: Tensor) -> None:
-        """Take over the weight, and prefer the shapes that hold most of its energy."""
+        """Adopt the weight, with scores for the shapes that preserve most of its energy."""
         assert self.spec.density is not None
         fit = rigid_scores if self.spec.rigid else free_scores
         energy = block_means(weight.double().square(), self.spec.block_in, self.spec.block_out)
@@ -196,6 +209,6 @@ class LearnedConv2d(WindowedConv2d):
 
 
 def _sizes(channels: int, block: int) -> Tensor:
-    """Give the channels in each block; the last one may be cut."""
+    """Return the number of channels in each block; the last one may be smaller."""
     starts = torch.arange(0, channels, block)
     return (channels - starts).clamp_max(block)

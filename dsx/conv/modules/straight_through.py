@@ -1,30 +1,30 @@
-"""Straight-through gradients: forward takes a hard decision, backward goes through a soft one."""
+"""Straight-through gradients: a hard decision in the forward pass, a soft one in the backward."""
 
 import torch
 from torch import Tensor
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """Take the value of one tensor and the gradient of another.
+    """Combine the value of one tensor with the gradient of another.
 
     Args:
-        hard: What the forward pass uses.
-        soft: Finite, of the same shape; what the gradient passes through.
+        hard: Tensor with the value of the forward pass.
+        soft: Finite tensor of the same shape, through which the gradient is propagated.
 
     Returns:
-        `hard`, to the bit, with the gradient of `soft`.
+        A tensor that is bitwise equal to `hard`, with the gradient of `soft`.
     """
     return hard.detach() + (soft - soft.detach())
 
 
 def signs(proxy: Tensor) -> Tensor:
-    """Binarise to +1 and -1, with sign(0) = +1.
+    """Binarise a tensor to +1 and -1, with sign(0) = +1.
 
     Args:
-        proxy: Real numbers.
+        proxy: Proxy parameter of any shape.
 
     Returns:
-        +1 and -1; the gradient passes where |proxy| <= 1 and is zero elsewhere.
+        The signs; the gradient passes where |proxy| <= 1 and is zero elsewhere.
 
     Source:
         Stacked low-dimensional binary filters (arXiv 2010.02778); the clipped straight-through
@@ -35,13 +35,13 @@ def signs(proxy: Tensor) -> Tensor:
 
 
 def one_hot(proxy: Tensor) -> Tensor:
-    """Choose the largest entry of the last dimension, the first on ties.
+    """Select the largest entry along the last dimension, the first one if several are equal.
 
     Args:
-        proxy: Real numbers.
+        proxy: Proxy parameter, (..., n).
 
     Returns:
-        1 at the chosen entry, 0 elsewhere; the gradient reaches every entry of the proxy.
+        1 at the selected entry, 0 elsewhere; the gradient reaches every entry of the proxy.
 
     Source:
         Stacked low-dimensional binary filters (arXiv 2010.02778).
@@ -51,11 +51,11 @@ def one_hot(proxy: Tensor) -> Tensor:
 
 
 def surrogate(score: Tensor, distance: Tensor) -> Tensor:
-    """Stand in for a shape score in the backward pass.
+    """Return the surrogate of a shape score for the backward pass.
 
     Args:
         score: Shape scores.
-        distance: Of each score from where the decision turns.
+        distance: Distance of each score from the threshold of the decision.
 
     Returns:
         A tensor whose gradient with respect to the score is 1 where |distance| < 1, else 0.1.

@@ -1,7 +1,8 @@
-"""Cut a sparse convolution into ordinary ones.
+"""Decomposition of a sparse convolution into sub-convolutions.
 
-A piece is a set of outputs that share a rectangle of kernel positions and read equally many
-channels, so that one grouped nn.Conv2d computes it. The sum of the pieces is the convolution.
+A sub-convolution computes a set of outputs that share a rectangle of kernel positions and read the
+same number of channels, as one grouped nn.Conv2d. The sum of all sub-convolutions is the sparse
+convolution.
 """
 
 from collections.abc import Iterator
@@ -15,14 +16,14 @@ from dsx.conv.sparsity.geometry import Box, Geometry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piece:
-    """Outputs computed by one ordinary convolution.
+class SubConvolution:
+    """A set of outputs that one ordinary convolution computes.
 
     Args:
-        outputs: Their numbers, (n,).
-        channels: The input channels that each of them reads, (n, c).
-        box: The kernel positions, as a part of the whole kernel.
-        weight: (n, c, box height, box width).
+        outputs: Indices of the outputs, (n,).
+        channels: Input channels that each output reads, (n, c).
+        box: Box of kernel positions within the whole kernel.
+        weight: Weight on the box, (n, c, box height, box width).
     """
 
     outputs: Tensor
@@ -31,18 +32,18 @@ class Piece:
     weight: Tensor
 
 
-def by_support(layout: Layout, weight: Tensor) -> Iterator[tuple[Tensor, Piece]]:
-    """Cut into pieces of one support each.
+def by_support(layout: Layout, weight: Tensor) -> Iterator[tuple[Tensor, SubConvolution]]:
+    """Decompose a convolution into sub-convolutions with one support each.
 
     Args:
-        layout: Of the convolution.
-        weight: On the layout's box, (Cout, gw, h, w); dead positions hold zero.
+        layout: Layout of the convolution.
+        weight: Weight on the box of the layout, (Cout, gw, h, w), zero at dead positions.
 
     Yields:
-        The support (K, K), and a piece on its bounding box.
+        The support, (K, K) boolean, and a sub-convolution on its bounding box.
     """
     for number, support in enumerate(layout.supports):
-        if not support.any():  # a learned shape may have no position at all
+        if not support.any():  # a learned shape may have no live position
             continue
         chosen = layout.which == number
         counts = chosen.sum(1)
@@ -52,95 +53,103 @@ def by_support(layout: Layout, weight: Tensor) -> Iterator[tuple[Tensor, Piece]]
                 continue
             outputs = (counts == count).nonzero().flatten()
             columns = chosen[outputs].nonzero()[:, 1].reshape(len(outputs), count)
-            own = weight[outputs[:, None].to(weight.device), columns.to(weight.device)]
+            selected = weight[outputs[:, None].to(weight.device), columns.to(weight.device)]
             yield (
                 support,
-                Piece(
+                SubConvolution(
                     outputs=outputs,
                     channels=layout.channels[outputs[:, None], columns],
                     box=box,
-                    weight=crop(own, _inside(layout.box, box)),
+                    weight=crop(selected, _relative(layout.box, box)),
                 ),
             )
 
 
-def _inside(outer: Box, box: Box) -> Box:
+def _relative(outer: Box, box: Box) -> Box:
     return Box(
         top=box.top - outer.top, left=box.left - outer.left, height=box.height, width=box.width
     )
 
 
-def rectangles(support: Tensor, piece: Piece) -> Iterator[Piece]:
-    """Cut a piece so that no dead position is left in it.
+def rectangles(support: Tensor, part: SubConvolution) -> Iterator[SubConvolution]:
+    """Decompose a sub-convolution so that no dead position remains.
 
     Args:
-        support: The live positions, (K, K) boolean.
-        piece: On the support's bounding box.
+        support: Mask of live positions, (K, K) boolean.
+        part: Sub-convolution on the bounding box of the support.
 
     Yields:
-        The piece itself if its support is a rectangle, else one 1 x 1 piece per position.
+        The sub-convolution itself if the support is a rectangle, else one 1 x 1 sub-convolution
+        per live position.
     """
-    if crop(support, piece.box).all():
-        yield piece
+    if crop(support, part.box).all():
+        yield part
         return
     for row, column in support.nonzero().tolist():
         box = Box(top=row, left=column, height=1, width=1)
-        yield Piece(
-            outputs=piece.outputs,
-            channels=piece.channels,
+        yield SubConvolution(
+            outputs=part.outputs,
+            channels=part.channels,
             box=box,
-            weight=crop(piece.weight, _inside(piece.box, box)),
+            weight=crop(part.weight, _relative(part.box, box)),
         )
 
 
-class PieceConv(nn.Module):
-    """One piece as an index_select and a grouped nn.Conv2d.
+class SubConv2d(nn.Module):
+    """A sub-convolution as an index_select and a grouped nn.Conv2d.
 
     Args:
-        geometry: Of the whole convolution.
-        piece: What to compute.
+        geometry: Geometry of the whole convolution.
+        part: Sub-convolution to compute.
 
     Attributes:
-        order: The output numbers in the order in which they come out.
+        order: Indices of the outputs in the order in which they are computed.
     """
 
     select: Tensor | None
 
-    def __init__(self, geometry: Geometry, piece: Piece) -> None:
+    def __init__(self, geometry: Geometry, part: SubConvolution) -> None:
         super().__init__()
-        windows, owner = torch.unique(piece.channels, dim=0, return_inverse=True)
+        windows, owner = torch.unique(part.channels, dim=0, return_inverse=True)
         sizes = owner.bincount()
         if len(windows) > 1 and not bool((sizes == sizes[0]).all()):
-            # Windows with different numbers of outputs: each output is a group of its own.
-            windows, owner = piece.channels, torch.arange(len(piece.channels))
+            # Windows with different numbers of outputs: each output is a separate group.
+            windows, owner = part.channels, torch.arange(len(part.channels))
         by_window = owner.argsort(stable=True)
-        self.order = piece.outputs[by_window]
-        select = windows.flatten().to(piece.weight.device)
-        everything = torch.arange(geometry.in_channels, device=select.device)
-        self.register_buffer("select", None if torch.equal(select, everything) else select)
-        weight = piece.weight[by_window.to(piece.weight.device)]
-        self.conv = geometry.conv2d(weight, None, piece.box, groups=len(windows))
+        self.order = part.outputs[by_window]
+        select = windows.flatten().to(part.weight.device)
+        all_channels = torch.arange(geometry.in_channels, device=select.device)
+        self.register_buffer("select", None if torch.equal(select, all_channels) else select)
+        weight = part.weight[by_window.to(part.weight.device)]
+        self.conv = geometry.conv2d(weight, None, part.box, groups=len(windows))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the piece's outputs from (B, Cin, H, W), in the order of `order`."""
+        """Compute the outputs of the sub-convolution.
+
+        Args:
+            x: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The outputs in the order of `order`, (B, n, OH, OW).
+        """
         x = x if self.select is None else x.index_select(1, self.select)
         out: Tensor = self.conv(x)
         return out
 
 
-class SumOfPieces(nn.Module):
-    """A convolution as the sum of its pieces.
+class SumOfSubConvolutions(nn.Module):
+    """A convolution as the sum of its sub-convolutions.
 
     Args:
-        pieces: An output may be in several, or in none.
-        bias: (Cout,) or None.
-        geometry: Of the whole convolution.
+        pieces: Sub-convolutions; several, or none, may contribute to an output.
+        bias: Bias, (Cout,), or None.
+        geometry: Geometry of the whole convolution.
     """
 
     bias: Tensor | None
     outputs: Tensor | None
 
-    def __init__(self, pieces: list[PieceConv], bias: Tensor | None, geometry: Geometry) -> None:
+    def __init__(self, pieces: list[SubConv2d], bias: Tensor | None, geometry: Geometry) -> None:
         super().__init__()
         self.geometry = geometry
         self.pieces = nn.ModuleList(pieces)
@@ -149,14 +158,21 @@ class SumOfPieces(nn.Module):
         self.register_buffer("outputs", torch.cat(order) if order else None)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
-        # Number by number: torch.fx cannot unpack a shape.
+        """Compute the convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
+        # Element by element, because torch.fx cannot unpack a shape.
         rows, columns = self.geometry.out_hw(input.shape[2], input.shape[3])
         shape = (input.shape[0], self.geometry.out_channels, rows, columns)
         if self.outputs is None:
             total = input.new_zeros(shape)
         else:
-            # In the dtype that the pieces have, which autocast may have lowered.
+            # In the dtype of the sub-convolutions, which autocast may have lowered.
             parts = torch.cat([piece(input) for piece in self.pieces], 1)
             total = parts.new_zeros(shape).index_add(1, self.outputs, parts)
         return total if self.bias is None else total + self.bias
@@ -165,20 +181,20 @@ class SumOfPieces(nn.Module):
 def counting_form(
     geometry: Geometry, layout: Layout, weight: Tensor, bias: Tensor | None
 ) -> nn.Module:
-    """Write a fixed-shape convolution over its live positions only.
+    """Build the counting form of a convolution: sub-convolutions over live positions only.
 
     Args:
-        geometry: Of the convolution.
-        layout: Its live weights.
-        weight: On the layout's box, (Cout, gw, h, w).
-        bias: (Cout,) or None.
+        geometry: Geometry of the convolution.
+        layout: Layout of the live weights.
+        weight: Weight on the box of the layout, (Cout, gw, h, w).
+        bias: Bias, (Cout,), or None.
 
     Returns:
-        A module that an operator counter counts as live triples times output pixels.
+        A module for which an operator counter counts live triples times output pixels.
     """
-    pieces = [
-        PieceConv(geometry, part)
-        for support, piece in by_support(layout, weight)
-        for part in rectangles(support, piece)
+    modules = [
+        SubConv2d(geometry, rectangle)
+        for support, part in by_support(layout, weight)
+        for rectangle in rectangles(support, part)
     ]
-    return SumOfPieces(pieces, bias, geometry).to(weight.device)
+    return SumOfSubConvolutions(modules, bias, geometry).to(weight.device)

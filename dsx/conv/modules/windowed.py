@@ -1,4 +1,4 @@
-"""WindowedConv2d: what all convolutions over a channel window share, whatever their weights are."""
+"""WindowedConv2d: the base class of all convolutions over a channel window."""
 
 import abc
 
@@ -11,19 +11,20 @@ from dsx.conv.spec.spec import ConvSpec
 
 
 class WindowedConv2d(DsxConv):
-    """y_o = sum over the window's channels and the shape's positions of W[o, c, p] * x_c(. + p).
+    """A sparse convolution y_o = sum over channels c and positions p of W[o, c, p] * x_c(. + p).
 
-    Training runs one dense or grouped convolution with the dead weights masked: torch has no
-    faster way back through a sparse kernel.
+    The sum covers the channel window and the kernel shape. Training runs one dense or grouped
+    convolution with dead weights masked, because torch has no faster backward pass for a sparse
+    kernel.
 
     Args:
-        spec: A canonical spec.
-        like: The convolution replaced.
-        frame: The layout of all weights that can be alive.
+        spec: Canonical spec.
+        like: Convolution that is replaced.
+        frame: Layout of all weights that can be live.
 
     Attributes:
-        frame: As given.
-        bias: (Cout,) or None.
+        frame: Layout of all weights that can be live.
+        bias: Bias, (Cout,), or None.
     """
 
     mask: Tensor | None
@@ -34,7 +35,7 @@ class WindowedConv2d(DsxConv):
         super().__init__(spec, like)
         self.frame = frame
         self.bias = None if like.bias is None else nn.Parameter(like.bias.detach().clone())
-        # Both follow from the spec, so that the state dict holds what was learnt and no more.
+        # Both follow from the spec, so the state dict does not contain them.
         columns = None if frame.step is None else frame.channels
         self.register_buffer("mask", None if frame.live.all() else frame.live, persistent=False)
         self.register_buffer("columns", columns, persistent=False)
@@ -42,24 +43,32 @@ class WindowedConv2d(DsxConv):
     @property
     @abc.abstractmethod
     def layout(self) -> Layout:
-        """The layout of the weights that are alive now, on the box of `live_weight`."""
+        """The layout of the currently live weights, on the box of `live_weight`."""
 
     @abc.abstractmethod
     def live_weight(self) -> Tensor:
-        """Give the weight with zeros at its dead positions: (Cout, gw, box height, box width)."""
+        """Return the weight, zero at dead positions, (Cout, gw, box height, box width)."""
 
     def windowed_weight(self) -> Tensor:
-        """Give the box weight as F.conv2d takes it: (Cout, gw or Cin, box height, box width)."""
+        """Return the weight for F.conv2d, (Cout, gw or Cin, box height, box width)."""
         weight = self.live_weight()
         return weight if self.columns is None else spread(weight, self.columns, self.in_channels)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve (B, Cin, H, W) to (B, Cout, OH, OW)."""
+        """Compute the convolution.
+
+        Args:
+            input: Batch of images, (B, Cin, H, W).
+
+        Returns:
+            The output, (B, Cout, OH, OW).
+        """
         groups = self.frame.groups if self.columns is None else 1
         weight = self.windowed_weight()
         return self.geometry.convolve(input, weight, self.bias, self.frame.box, groups)
 
     def dense_weight(self) -> Tensor:
+        """Return the weight of the equivalent nn.Conv2d, (Cout, Cin, K, K), differentiable."""
         weight = self.live_weight()
         if self.frame.groups > 1:
             weight = spread(weight, self.frame.channels.to(weight.device), self.in_channels)
@@ -68,20 +77,33 @@ class WindowedConv2d(DsxConv):
         return dense
 
     def dense_bias(self) -> Tensor | None:
+        """Return the bias, (Cout,) or None."""
         return self.bias
 
     def scale_outputs(self, scale: Tensor, shift: Tensor) -> None:
+        """Fold a factor and a shift of the outputs into weights and bias, as for a BN.
+
+        Args:
+            scale: Factor of each output channel, (Cout,).
+            shift: Shift of each output channel, applied after the factor, (Cout,).
+        """
         with torch.no_grad():
             bias = shift if self.bias is None else self.bias * scale + shift
             self._scale_weight(scale)
-        # A new parameter, here and below: another module may share the old one.
+        # A new parameter, as in `_scale_weight`, because another module may share the old one.
         self.bias = nn.Parameter(bias.to(self.live_weight().dtype, copy=True))
 
     @abc.abstractmethod
     def _scale_weight(self, scale: Tensor) -> None:
-        """Multiply what each output is proportional to by (Cout,)."""
+        """Multiply the parameters of each output by a factor, (Cout,)."""
 
     def project(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Project a trained dense weight onto the spec and adopt the result.
+
+        Args:
+            weight: Dense weight, (Cout, Cin, K, K).
+            bias: Bias, (Cout,), or None.
+        """
         with torch.no_grad():
             self._project_weight(weight)
             if self.bias is not None and bias is not None:
@@ -89,18 +111,18 @@ class WindowedConv2d(DsxConv):
 
     @abc.abstractmethod
     def _project_weight(self, weight: Tensor) -> None:
-        """Take over what can be kept of a trained dense weight (Cout, Cin, K, K)."""
+        """Project a trained dense weight, (Cout, Cin, K, K), and adopt the result."""
 
 
 def read_window(weight: Tensor, frame: Layout) -> Tensor:
-    """Cut out of a dense weight what a window and its box can hold.
+    """Restrict a dense weight to the channel windows and the box of a layout.
 
     Args:
-        weight: (Cout, Cin, K, K).
-        frame: Of the convolution.
+        weight: Dense weight, (Cout, Cin, K, K).
+        frame: Layout of the convolution.
 
     Returns:
-        (Cout, gw, box height, box width).
+        The restricted weight, (Cout, gw, box height, box width).
     """
     channels = frame.channels.to(weight.device)
     return crop(weight, frame.box).gather(
@@ -109,31 +131,31 @@ def read_window(weight: Tensor, frame: Layout) -> Tensor:
 
 
 def spread(weight: Tensor, channels: Tensor, in_channels: int) -> Tensor:
-    """Write windowed weights over all input channels.
+    """Expand a windowed weight to all input channels.
 
     Args:
-        weight: (Cout, gw, h, w).
-        channels: The input channel behind each weight column, (Cout, gw).
-        in_channels: Cin.
+        weight: Windowed weight, (Cout, gw, h, w).
+        channels: Input channel of each weight column, (Cout, gw).
+        in_channels: Number of input channels.
 
     Returns:
-        (Cout, Cin, h, w) with zeros outside the windows.
+        The weight, (Cout, Cin, h, w), zero outside the windows.
     """
     return spread_by(weight, channels[:, :, None, None], in_channels)
 
 
 def spread_by(weight: Tensor, index: Tensor, in_channels: int) -> Tensor:
-    """Write windowed weights over all input channels, by an index of the rank of the weight.
+    """Expand a windowed weight to all input channels, with an index of the same rank.
 
     Args:
-        weight: (Cout, gw, h, w).
-        index: The input channel behind each weight column, (Cout, gw, 1, 1).
-        in_channels: Cin.
+        weight: Windowed weight, (Cout, gw, h, w).
+        index: Input channel of each weight column, (Cout, gw, 1, 1).
+        in_channels: Number of input channels.
 
     Returns:
-        (Cout, Cin, h, w) with zeros outside the windows.
+        The weight, (Cout, Cin, h, w), zero outside the windows.
     """
-    # Number by number: torch.fx cannot unpack a shape.
+    # Element by element, because torch.fx cannot unpack a shape.
     shape = (weight.shape[0], in_channels, weight.shape[2], weight.shape[3])
     dense = weight.new_zeros(shape)
     return dense.scatter(1, index.expand_as(weight), weight)

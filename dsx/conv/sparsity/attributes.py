@@ -1,6 +1,6 @@
-"""Attributes of a nn.Conv2d that were set after it was made, by surgery on a network.
+"""Attributes of a nn.Conv2d that were changed after its construction (model surgery).
 
-torch computes with the weight, `stride`, `padding`, `dilation` and `groups`, and takes one number
+torch computes with the weight, `stride`, `padding`, `dilation` and `groups`, and accepts one number
 for two equal ones; it never reads `in_channels`, `out_channels` and `kernel_size`.
 """
 
@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from numpy import ndarray
 from torch import Tensor, nn
 
-from dsx.errors import SpecError, short
+from dsx.errors import SpecError, Unsupported, short
 from dsx.plain import plain
 from dsx.torch_private import computed_padding
 
@@ -20,13 +20,13 @@ _PAIRS = ("stride", "padding", "dilation")
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Channels, kernel size and groups with which a convolution computes.
+    """The channels, kernel size and groups with which a convolution computes.
 
     Args:
         in_channels: Number of input channels.
         out_channels: Number of output channels.
-        kernel_size: Rows and columns of the kernel.
-        groups: As in nn.Conv2d.
+        kernel_size: Height and width of the kernel.
+        groups: Number of groups, as in nn.Conv2d.
     """
 
     in_channels: int
@@ -36,19 +36,19 @@ class Sizes:
 
 
 def sizes_of(conv: nn.Conv2d) -> Sizes:
-    """Read the sizes of a convolution.
+    """Return the sizes of a convolution.
 
     Args:
-        conv: The convolution, whose attributes may have been set after it was made.
+        conv: Convolution whose attributes may have been changed after its construction.
 
     Returns:
         The sizes with which torch computes.
 
     Raises:
-        SpecError: If its attributes disagree with its weight, so that one of them is a mistake.
+        SpecError: If the attributes of the convolution are inconsistent with its weight.
     """
-    if reason := disagreement(conv):
-        raise SpecError(reason)
+    if problem := disagreement(conv):
+        raise SpecError(problem.reason)
     outputs, inputs, rows, columns = conv.weight.shape
     groups = int(conv.groups)
     return Sizes(
@@ -59,12 +59,12 @@ def sizes_of(conv: nn.Conv2d) -> Sizes:
     )
 
 
-def tidy(conv: nn.Conv2d) -> None:
-    """Write the attributes of a convolution as nn.Conv2d itself does, in place.
+def normalise_attributes(conv: nn.Conv2d) -> None:
+    """Normalise the attributes of a convolution to the types that nn.Conv2d sets, in place.
 
     Args:
-        conv: The convolution. Attributes that disagree with its weight are unchanged, see
-            `disagreement`.
+        conv: Convolution to modify. Attributes that are inconsistent with its weight are
+            unchanged, see `disagreement`.
     """
     for name in _PAIRS:
         value = getattr(conv, name)
@@ -74,89 +74,97 @@ def tidy(conv: nn.Conv2d) -> None:
             setattr(conv, name, found)
 
 
-def correct(conv: nn.Conv2d) -> None:
-    """Write the sizes of its weight into the attributes of a convolution, in place.
+def sync_attributes(conv: nn.Conv2d) -> None:
+    """Set the size attributes of a convolution to those of its weight, in place.
 
     Args:
-        conv: The convolution; torch computes the same as before, but code that reads the
-            attributes does not.
+        conv: Convolution to modify; its output is unchanged, because torch does not read these
+            attributes.
     """
     for name, (_, found) in _sizes(conv).items():
         setattr(conv, name, found)
 
 
-def disagreement(conv: nn.Conv2d) -> str:
-    """Describe where the attributes of a convolution disagree with what torch computes.
+def disagreement(conv: nn.Conv2d) -> Unsupported | None:
+    """Describe an inconsistency between the attributes of a convolution and its computation.
 
     Args:
-        conv: The convolution; it is unchanged.
+        conv: Convolution to check; it is not modified.
 
     Returns:
-        The disagreement as the rest of a sentence that begins with the name of the convolution;
-        empty if there is none.
+        A description such as "its in_channels is 3, but ...", to follow the name of the
+        convolution; None if the attributes are consistent.
     """
     for name in _PAIRS:
         value = getattr(conv, name)
         if not isinstance(value, str) and pair(value) is None:
-            return f"its {name} is {short(repr(value))}, neither one nor two integers"
+            given = short(repr(value))
+            return Unsupported(f"its {name} is {given}, neither one nor two integers")
     weight = _weight(conv)
     if weight is not None and weight.dim() != 4:
-        return f"its weight has {weight.dim()} dimensions, not 4"
+        return Unsupported(f"its weight has {weight.dim()} dimensions, not 4")
     for name, (value, found) in _sizes(conv).items():
         if not _equal(value, found):
             sizes = " x ".join(map(str, conv.weight.shape))
-            return (
-                f"its {name} is {short(repr(value))}, but its weight of {sizes} computes with "
+            return Unsupported(
+                f"its {name} is {short(repr(value))}, but its weight of {sizes} requires "
                 f"{found}: set {name} to {found}"
             )
     if conv.padding_mode != "zeros" and margins(conv) != computed_padding(conv):
-        return (
+        return Unsupported(
             f"its padding was changed to {short(repr(conv.padding))}, but in padding_mode "
-            f"{short(repr(conv.padding_mode))} torch pads as it was made: build the convolution "
-            "again"
+            f"{short(repr(conv.padding_mode))} torch uses the padding of its construction: rebuild "
+            "the convolution"
         )
-    return ""
+    return None
 
 
 def margins(conv: nn.Conv2d) -> tuple[int, int, int, int]:
     """Compute the padding of a convolution on each side.
 
     Args:
-        conv: The convolution; `same` and `valid` padding become numbers.
+        conv: Convolution with padding given as numbers, `same` or `valid`.
 
     Returns:
-        Columns at the left and right, rows at the top and bottom.
+        The number of columns at the left and right, and of rows at the top and bottom.
     """
     if conv.padding == "same":
-        # As nn.Conv2d does it: the odd row or column goes to the bottom or right.
-        dilation = numbers(conv.dilation)
+        # As in nn.Conv2d, an odd row or column is added at the bottom or right.
+        dilation = checked_pair(conv.dilation)
         rows, columns = (
             d * (side - 1) for d, side in zip(dilation, conv.weight.shape[2:], strict=True)
         )
         return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
     if isinstance(conv.padding, str):
         return 0, 0, 0, 0
-    ph, pw = numbers(conv.padding)
+    ph, pw = checked_pair(conv.padding)
     return pw, pw, ph, ph
 
 
-def numbers(value: object) -> tuple[int, int]:
-    """Read one or two numbers that `disagreement` has found to be such."""
+def checked_pair(value: object) -> tuple[int, int]:
+    """Convert a value that `disagreement` has accepted to two integers.
+
+    Args:
+        value: One or two integers.
+
+    Returns:
+        The integers for rows and columns.
+    """
     found = pair(value)
     assert found is not None, value
     return found
 
 
 def pair(value: object) -> tuple[int, int] | None:
-    """Read one or two numbers as torch does.
+    """Convert one or two integers to a pair, as torch does.
 
     Args:
-        value: A number for both rows and columns, or a sequence of one or two numbers.
+        value: Integer for both rows and columns, or a sequence of one or two integers.
 
     Returns:
-        The numbers for rows and columns; None if the value is something else.
+        The integers for rows and columns; None for any other value.
     """
-    # torch takes no array with dimensions, which `plain` would make a list of.
+    # torch does not accept an array with dimensions, which `plain` would convert to a list.
     value = value if isinstance(value, tuple | list) else (value,)
     items = [item if isinstance(item, ndarray) and item.ndim else plain(item) for item in value]
     if len(items) not in (1, 2) or not all(isinstance(item, Integral) for item in items):
@@ -165,7 +173,7 @@ def pair(value: object) -> tuple[int, int] | None:
 
 
 def _sizes(conv: nn.Conv2d) -> dict[str, tuple[object, int | tuple[int, int]]]:
-    """Return what each attribute states about the sizes of the weight, and what is true."""
+    """Return the stated and the actual value of each size attribute."""
     weight = _weight(conv)
     if weight is None or weight.dim() != 4:
         return {}
@@ -184,13 +192,13 @@ def _weight(conv: nn.Conv2d) -> Tensor | None:
 
 
 def _equal(value: object, found: int | tuple[int, int]) -> bool:
-    """Check whether a value states a size, be it as another kind of number."""
+    """Check whether a value equals a size, possibly as another numeric type."""
     value = plain(value)
     items = list(value) if isinstance(value, tuple | list) else [value]
-    wanted = list(found) if isinstance(found, tuple) else [found]
+    sizes = list(found) if isinstance(found, tuple) else [found]
     if len(items) == 1:
-        items *= len(wanted)
-    return len(items) == len(wanted) and all(
+        items *= len(sizes)
+    return len(items) == len(sizes) and all(
         isinstance(item, Real | Decimal) and item == size
-        for item, size in zip(items, wanted, strict=True)
+        for item, size in zip(items, sizes, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The geometry of a convolution: what stays the same whatever the dials say."""
+"""The geometry of a convolution, which does not depend on the dials."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dsx.conv.sparsity.attributes import margins, numbers, sizes_of
+from dsx.conv.sparsity.attributes import checked_pair, margins, sizes_of
 from dsx.plain import plain_fields
 
 
@@ -15,10 +15,10 @@ class Box:
     """A rectangle of kernel positions.
 
     Args:
-        top: Row of its first position.
-        left: Column of its first position.
-        height: Rows.
-        width: Columns.
+        top: Row of the first position.
+        left: Column of the first position.
+        height: Number of rows.
+        width: Number of columns.
     """
 
     top: int
@@ -29,16 +29,16 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Channels, kernel, stride, padding and dilation of a 2-d convolution.
+    """The channels, kernel size, stride, padding and dilation of a two-dimensional convolution.
 
     Args:
-        in_channels: Cin.
-        out_channels: Cout.
-        kernel_size: Rows and columns of the kernel.
-        stride: Rows and columns from one output to the next.
-        padding: Rows and columns added on each side: left, right, top, bottom.
-        dilation: Rows and columns from one kernel position to the next.
-        padding_mode: As in nn.Conv2d.
+        in_channels: Number of input channels, Cin.
+        out_channels: Number of output channels, Cout.
+        kernel_size: Height and width of the kernel.
+        stride: Vertical and horizontal stride.
+        padding: Padding at the left, right, top and bottom.
+        dilation: Vertical and horizontal dilation.
+        padding_mode: Padding mode, as in nn.Conv2d.
     """
 
     in_channels: int
@@ -54,22 +54,25 @@ class Geometry:
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "Geometry":
-        """Read the geometry off a convolution; `same` and `valid` padding become numbers.
+        """Return the geometry of a convolution.
 
         Args:
-            conv: The convolution, whose attributes may be what surgery has left there.
+            conv: Convolution whose attributes may have been changed after its construction.
+
+        Returns:
+            The geometry, with `same` and `valid` padding as numbers.
 
         Raises:
-            SpecError: If its attributes disagree with its weight.
+            SpecError: If the attributes of the convolution are inconsistent with its weight.
         """
         sizes = sizes_of(conv)
         return cls(
             in_channels=sizes.in_channels,
             out_channels=sizes.out_channels,
             kernel_size=sizes.kernel_size,
-            stride=numbers(conv.stride),
+            stride=checked_pair(conv.stride),
             padding=margins(conv),
-            dilation=numbers(conv.dilation),
+            dilation=checked_pair(conv.dilation),
             padding_mode=conv.padding_mode,
         )
 
@@ -79,14 +82,14 @@ class Geometry:
         return Box(top=0, left=0, height=self.kernel_size[0], width=self.kernel_size[1])
 
     def out_hw(self, height: int, width: int) -> tuple[int, int]:
-        """Give the size of the output.
+        """Compute the size of the output.
 
         Args:
-            height: Rows of the input.
-            width: Columns of the input.
+            height: Height of the input.
+            width: Width of the input.
 
         Returns:
-            Rows and columns of the output.
+            Height and width of the output.
         """
         left, right, top, bottom = self.padding
         rows = height + top + bottom - self.dilation[0] * (self.kernel_size[0] - 1) - 1
@@ -94,13 +97,13 @@ class Geometry:
         return rows // self.stride[0] + 1, columns // self.stride[1] + 1
 
     def box_padding(self, box: Box) -> tuple[int, int, int, int]:
-        """Give the padding with which a convolution over a part of the kernel lines up.
+        """Compute the padding for a convolution that covers only a box of the kernel.
 
         Args:
-            box: The part of the kernel.
+            box: Box of the kernel.
 
         Returns:
-            Left, right, top, bottom; negative where the input has to be cropped.
+            The padding at the left, right, top and bottom; negative if the input is cropped.
         """
         left, right, top, bottom = self.padding
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
@@ -114,17 +117,17 @@ class Geometry:
     def convolve(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, box: Box, groups: int
     ) -> Tensor:
-        """Convolve with a weight that covers a part of the kernel.
+        """Convolve with a weight that covers a box of the kernel.
 
         Args:
-            x: (B, Cin, H, W).
-            weight: (Cout, Cin / groups, box height, box width).
-            bias: (Cout,) or None.
-            box: The part of the kernel that the weight covers.
-            groups: As in nn.Conv2d.
+            x: Batch of images, (B, Cin, H, W).
+            weight: Weight on the box, (Cout, Cin / groups, box height, box width).
+            bias: Bias, (Cout,), or None.
+            box: Box of the kernel that the weight covers.
+            groups: Number of groups, as in nn.Conv2d.
 
         Returns:
-            (B, Cout, OH, OW), as the whole kernel would give with zeros elsewhere.
+            The output for a kernel that is zero outside the box, (B, Cout, OH, OW).
         """
         pad = self.box_padding(box)
         if self.padding_mode == "zeros" and is_symmetric(pad):
@@ -136,63 +139,79 @@ class Geometry:
     def conv2d(
         self, weight: Tensor, bias: Tensor | None, box: Box | None = None, groups: int = 1
     ) -> nn.Module:
-        """Write a convolution over a part of the kernel with torch's own modules.
+        """Build a nn.Conv2d with a weight that covers a box of the kernel.
 
         Args:
-            weight: (outputs, inputs / groups, box height, box width); copied.
-            bias: (outputs,) or None; copied.
-            box: The part of the kernel that the weight covers; None for all of it.
-            groups: As in nn.Conv2d.
+            weight: Weight on the box, (outputs, inputs / groups, box height, box width); it is
+                copied.
+            bias: Bias, (outputs,), or None; it is copied.
+            box: Box of the kernel that the weight covers; None for the whole kernel.
+            groups: Number of groups, as in nn.Conv2d.
 
         Returns:
-            A nn.Conv2d, after a padding module where its own padding cannot say it.
+            A nn.Conv2d, preceded by a padding module if nn.Conv2d does not support the padding.
         """
         box = box or self.whole
         pad = self.box_padding(box)
-        own = is_symmetric(pad)
+        symmetric = is_symmetric(pad)
         conv = bare_conv2d(
             weight.shape[1] * groups,
             weight.shape[0],
             (box.height, box.width),
             self.stride,
-            (pad[2], pad[0]) if own else 0,
+            (pad[2], pad[0]) if symmetric else 0,
             self.dilation,
             groups,
             bias is not None,
-            self.padding_mode if own else "zeros",
+            self.padding_mode if symmetric else "zeros",
             device=weight.device,
             dtype=weight.dtype,
         )
         conv.weight.data.copy_(weight.detach())
         if bias is not None and conv.bias is not None:
             conv.bias.data.copy_(bias.detach())
-        return conv if own else nn.Sequential(_Pad(pad, self.padding_mode), conv)
+        return conv if symmetric else nn.Sequential(_Pad(pad, self.padding_mode), conv)
 
 
 def bare_conv2d(*arguments: Any, **options: Any) -> nn.Conv2d:
-    """Make a nn.Conv2d without filling its weights: the caller does, or they stay undefined."""
+    """Build a nn.Conv2d with uninitialised weights, which the caller must fill.
+
+    Args:
+        *arguments: Positional arguments of nn.Conv2d.
+        **options: Keyword arguments of nn.Conv2d.
+
+    Returns:
+        The convolution.
+    """
     conv: nn.Conv2d = nn.utils.skip_init(nn.Conv2d, *arguments, **options)  # type: ignore[no-untyped-call]
     return conv
 
 
 def is_symmetric(pad: tuple[int, int, int, int]) -> bool:
-    """Say whether nn.Conv2d's own padding can express left, right, top, bottom."""
+    """Check whether nn.Conv2d supports a padding.
+
+    Args:
+        pad: Padding at the left, right, top and bottom.
+
+    Returns:
+        Whether opposite sides have the same non-negative padding.
+    """
     return pad[0] == pad[1] >= 0 and pad[2] == pad[3] >= 0
 
 
 def pad_or_crop(x: Tensor, pad: tuple[int, int, int, int], mode: str) -> Tensor:
-    """Pad an image where the amount is positive and crop it where it is negative.
+    """Pad images where the padding is positive, and crop them where it is negative.
 
     Args:
-        x: (B, C, H, W).
-        pad: Left, right, top, bottom.
-        mode: As in nn.Conv2d.
+        x: Batch of images, (B, C, H, W).
+        pad: Padding at the left, right, top and bottom.
+        mode: Padding mode, as in nn.Conv2d.
 
     Returns:
-        (B, C, H + top + bottom, W + left + right).
+        The images, (B, C, H + top + bottom, W + left + right).
     """
-    # In the other modes a smaller padding is the inner part of a larger one, so that both add up.
-    # Grown first: an image of one pixel may lose more on one side than it has to begin with.
+    # Padding comes first, because a small image may be cropped by more than its size. In every
+    # mode the padding of a box is the inner part of the padding of the whole kernel.
     grow = tuple(max(amount, 0) for amount in pad)
     crop = tuple(min(amount, 0) for amount in pad)
     if any(grow):
@@ -201,7 +220,7 @@ def pad_or_crop(x: Tensor, pad: tuple[int, int, int, int], mode: str) -> Tensor:
 
 
 class _Pad(nn.Module):
-    """Padding and cropping that nn.Conv2d's own padding cannot say."""
+    """Padding and cropping that nn.Conv2d does not support."""
 
     def __init__(self, pad: tuple[int, int, int, int], mode: str) -> None:
         super().__init__()
@@ -209,7 +228,9 @@ class _Pad(nn.Module):
         self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pad and crop images, (B, C, H, W)."""
         return pad_or_crop(x, self.pad, self.mode)
 
     def extra_repr(self) -> str:
+        """Return the padding and the mode for the representation of the module."""
         return f"{self.pad}, mode={self.mode}"

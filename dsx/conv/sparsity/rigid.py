@@ -12,7 +12,7 @@ COUNT = len(_ROWS)
 
 
 def rigid_shapes() -> Tensor:
-    """Give the shapes as (15, 3, 3) boolean.
+    """Return the masks of the rigid shapes, (15, 3, 3) boolean.
 
     Source:
         Learnable Heterogeneous Convolution (arXiv 2301.05440).

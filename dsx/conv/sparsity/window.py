@@ -1,4 +1,4 @@
-"""The channel window: which input channels each output channel reads."""
+"""The channel window: the input channels that each output channel reads."""
 
 from fractions import Fraction
 
@@ -7,26 +7,26 @@ from torch import Tensor
 
 
 def ratio(channel_stride: float | str) -> Fraction:
-    """Read a channel stride as the decimal or the fraction that it is written as.
+    """Convert a channel stride to the exact fraction that its decimal notation denotes.
 
     Args:
-        channel_stride: A part of the window: 0.9, "0.9" or "9/10".
+        channel_stride: Fraction of the window, such as 0.9, "0.9" or "9/10".
 
     Returns:
-        The exact value: 0.9 is nine tenths, not the nearest binary float.
+        The exact value: 9/10 for 0.9, not the nearest binary float.
     """
     return Fraction(str(channel_stride))
 
 
 def integer_step(channel_stride: float | str, width: int) -> int:
-    """Turn a channel stride into whole channels.
+    """Convert a channel stride to a number of channels.
 
     Args:
-        channel_stride: A part r of the window, 0 < r <= 1.
-        width: gw, the channels in the window.
+        channel_stride: Fraction r of the window, 0 < r <= 1.
+        width: Number of channels in the window, gw.
 
     Returns:
-        s = gw - floor((1 - r) * gw), at least 1.
+        The step s = gw - floor((1 - r) * gw), at least 1.
 
     Source:
         DSXplore (arXiv 2101.00745), the sliding window with overlap 1 - r.
@@ -37,17 +37,18 @@ def integer_step(channel_stride: float | str, width: int) -> int:
 def window_channels(
     in_channels: int, out_channels: int, groups: int, channel_stride: float | str
 ) -> Tensor:
-    """Number the input channel behind each weight column.
+    """Compute the input channel of each weight column.
 
     Args:
-        in_channels: Cin.
-        out_channels: Cout.
-        groups: Divides Cin; the window is gw = Cin / groups channels wide.
-        channel_stride: "block" (as in a grouped nn.Conv2d), or how far the window slides from one
-            output to the next, as a part of the window.
+        in_channels: Number of input channels, Cin.
+        out_channels: Number of output channels, Cout.
+        groups: Number of groups, a divisor of Cin; the window has gw = Cin / groups channels.
+        channel_stride: "block" (as in a grouped nn.Conv2d), or the distance by which the window
+            slides from one output to the next, as a fraction of the window.
 
     Returns:
-        (Cout, gw); column j of output o reads channel [o, j]. Sliding windows wrap around.
+        The channels, (Cout, gw): column j of output o reads channel [o, j]. Sliding windows wrap
+        around.
     """
     start = _starts(in_channels, out_channels, groups, channel_stride)
     return (start[:, None] + torch.arange(in_channels // groups)) % in_channels
@@ -56,20 +57,20 @@ def window_channels(
 def unread_channels(
     in_channels: int, out_channels: int, groups: int, channel_stride: float | str
 ) -> int:
-    """Count the input channels that are in no window.
+    """Count the input channels that no window contains.
 
     Args:
-        in_channels: Cin.
-        out_channels: Cout.
-        groups: Divides Cin.
-        channel_stride: As in `window_channels`.
+        in_channels: Number of input channels, Cin.
+        out_channels: Number of output channels, Cout.
+        groups: Number of groups, a divisor of Cin.
+        channel_stride: Channel stride, as in `window_channels`.
 
     Returns:
-        How many there are.
+        The number of unread channels.
     """
     start = _starts(in_channels, out_channels, groups, channel_stride) % in_channels
     starts = torch.unique(start)
-    # Between two windows that begin one after the other lies what the first does not reach.
+    # The gap between two consecutive starts, minus the width of the first window, is not read.
     following = torch.cat([starts[1:], starts[:1] + in_channels])
     return int((following - starts - in_channels // groups).clamp_min(0).sum())
 
@@ -77,7 +78,7 @@ def unread_channels(
 def _starts(
     in_channels: int, out_channels: int, groups: int, channel_stride: float | str
 ) -> Tensor:
-    """Number the first channel of each window, (Cout,), before it wraps."""
+    """Return the first channel of each window before it wraps around, (Cout,)."""
     width = in_channels // groups
     output = torch.arange(out_channels)
     if channel_stride == "block":

@@ -1,4 +1,4 @@
-"""The canonical value of each dial on one slot: equal convolutions get equal dials."""
+"""The canonical value of each dial on one slot, which is equal for equal convolutions."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,30 @@ from dsx.errors import SpecError
 from dsx.lookup import find, names
 
 
-def by(kernel: Sequence[int]) -> str:
-    """Write a kernel size as a person does: 3 x 3."""
+def format_kernel(kernel: Sequence[int]) -> str:
+    """Format a kernel size, as in "3 x 3".
+
+    Args:
+        kernel: Height and width of the kernel.
+
+    Returns:
+        The text.
+    """
     return " x ".join(str(side) for side in kernel)
 
 
 def canonical_groups(groups: int | str, in_channels: int) -> int:
-    """Turn `all` into a number, and check that the groups divide the input channels.
+    """Return the number of groups, with `all` resolved.
 
     Args:
-        groups: As in a ConvSpec.
-        in_channels: Cin.
+        groups: Value of the dial, as in a ConvSpec.
+        in_channels: Number of input channels, Cin.
 
     Returns:
         The number of groups.
 
     Raises:
-        SpecError: If they do not divide Cin.
+        SpecError: If the number of groups does not divide Cin.
     """
     number = in_channels if groups == "all" else int(groups)
     if in_channels % number:
@@ -42,20 +49,20 @@ def canonical_groups(groups: int | str, in_channels: int) -> int:
 def canonical_stride(
     channel_stride: float | str | None, groups: int, in_channels: int, out_channels: int
 ) -> str | None:
-    """Turn a channel stride into "block" or the exact fraction step/window.
+    """Return the channel stride as None, "block" or the exact fraction step/window.
 
     Args:
-        channel_stride: As in a ConvSpec.
-        groups: A divisor of Cin.
-        in_channels: Cin.
-        out_channels: Cout.
+        channel_stride: Value of the dial, as in a ConvSpec.
+        groups: Number of groups, a divisor of Cin.
+        in_channels: Number of input channels, Cin.
+        out_channels: Number of output channels, Cout.
 
     Returns:
-        None for one group; "block"; or "4/16" for a step of 4 in a window of 16, which is a
-        channel stride again and means just this step.
+        None for one group; "block"; or a fraction such as "4/16" for a step of 4 channels in a
+        window of 16, which is also a valid channel stride and yields exactly this step.
 
     Raises:
-        SpecError: If blocks are asked for and the groups do not divide Cout.
+        SpecError: If the groups are in blocks and do not divide Cout.
     """
     if groups == 1:
         return None
@@ -64,29 +71,29 @@ def canonical_stride(
         if out_channels % groups:
             raise SpecError(
                 f"{groups} groups in blocks do not divide the {out_channels} output channels "
-                "(a channel_stride of 1 or less needs no such thing)"
+                "(a channel_stride of 1 or less does not require this)"
             )
         return "block"
     assert channel_stride is not None
-    # A single output never slides.
+    # With a single output, the window does not slide.
     step = width if out_channels == 1 else integer_step(channel_stride, width)
-    # Where each group has one output, taking the groups in turn is taking them in blocks.
+    # If each group has one output, interleaved groups equal groups in blocks.
     return "block" if step == width and out_channels == groups else f"{step}/{width}"
 
 
 def canonical_shape(name: str, kernel: tuple[int, int], channels: Tensor) -> str:
-    """Give the plainest name of a kernel shape for one kernel and channel window.
+    """Return the canonical name of a kernel shape for one kernel and channel window.
 
     Args:
-        name: A fixed kernel shape.
-        kernel: Rows and columns.
-        channels: The input channel behind each weight column, (Cout, gw).
+        name: Name of a fixed kernel shape.
+        kernel: Height and width of the kernel.
+        channels: Input channel of each weight column, (Cout, gw).
 
     Returns:
         The name.
 
     Raises:
-        SpecError: If this kernel can only be full.
+        SpecError: If the kernel only supports the shape `full`.
     """
     if kernel == (1, 1):
         return "point"
@@ -102,36 +109,36 @@ def canonical_shape(name: str, kernel: tuple[int, int], channels: Tensor) -> str
 
 
 def check_odd_square(name: str, kernel: tuple[int, int]) -> None:
-    """Refuse a kernel that can only be full.
+    """Check that a kernel supports shapes other than `full`.
 
     Args:
-        name: A kernel shape other than `full`.
-        kernel: Rows and columns.
+        name: Name of a kernel shape other than `full`.
+        kernel: Height and width of the kernel.
 
     Raises:
-        SpecError: If the kernel is even or oblong.
+        SpecError: If the kernel is not square or its side is even.
     """
     if kernel[0] != kernel[1] or kernel[0] % 2 == 0:
         raise SpecError(
-            f"kernel_shape {name} needs an odd square kernel, this one is {by(kernel)} "
+            f"kernel_shape {name} needs an odd square kernel, this one is {format_kernel(kernel)} "
             "(allowed: full)"
         )
 
 
 def _canonical_het(number: int, channels: Tensor) -> str:
-    """Name what (c - o) mod P = 0 selects by the smallest P that selects the same."""
+    """Return the name with the smallest P that selects the same channels by (c - o) mod P = 0."""
     output = torch.arange(channels.shape[0])[:, None]
     distances = torch.unique(channels - output)
     full = distances % number == 0
     if full.all():
         return "full"
-    # Output 0 reads channel 0: something is full always, so that this is never `point`.
+    # Output 0 reads channel 0, so some channel is always full, and the name is never `point`.
     same = (p for p in range(2, number + 1) if torch.equal(distances % p == 0, full))
     return f"het{next(same)}"
 
 
 def _canonical_single(name: str, support: Tensor) -> str:
-    """With one output a turning shape shows its first support only, which may have a name."""
+    """Return the name of the first support of a cyclic shape, the only one used by one output."""
     side = support.shape[1]
     for other in names(Shape):
         shape = find(Shape, other)

@@ -1,4 +1,4 @@
-"""Presets: the papers' convolutions as dial settings, nothing more."""
+"""Presets: settings of the dials that correspond to published operators."""
 
 import dataclasses
 import inspect
@@ -12,19 +12,19 @@ from dsx.plain import written
 
 
 def preset(name: str, /, **arguments: Any) -> ConvSpec:
-    """Write a known convolution as a setting of the dials.
+    """Return the spec of a published operator.
 
     Args:
-        name: `standard`, `depthwise`, `group`, `pointwise`, `scc`, `ssc`, `hetconv`, `lhc` or
-            `slbf`.
-        **arguments: What that convolution is usually given: `scc` takes groups and overlap,
-            `hetconv` p; every dial can be set by its own name too.
+        name: Name of the preset: `standard`, `depthwise`, `group`, `pointwise`, `scc`, `ssc`,
+            `hetconv`, `lhc` or `slbf`.
+        **arguments: Arguments of the preset, such as groups and overlap for `scc` or p for
+            `hetconv`, and dials by name.
 
     Returns:
         The spec.
 
     Raises:
-        SpecError: If there is no such preset, or it takes no such argument.
+        SpecError: If the preset does not exist or does not accept an argument.
 
     Example:
         >>> preset("scc", groups=2, overlap=0.5).to_json()
@@ -39,27 +39,29 @@ def preset(name: str, /, **arguments: Any) -> ConvSpec:
 
 
 def preset_names() -> list[str]:
-    """List the presets in the order of the papers."""
+    """Return the names of all presets, in the order of publication."""
     return list(_PRESETS)
 
 
 def preset_arguments(name: str) -> list[str]:
-    """List what a preset can be given: its own arguments, then the dials.
+    """Return the arguments that a preset accepts.
 
     Args:
-        name: Of a preset.
+        name: Name of the preset.
 
     Returns:
-        The names, each once.
+        The names of its specific arguments, followed by the other dials.
     """
-    own = inspect.signature(_PRESETS[name]).parameters.values()
-    named = [argument.name for argument in own if argument.kind is not argument.VAR_KEYWORD]
+    parameters = inspect.signature(_PRESETS[name]).parameters.values()
+    named = [
+        parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD
+    ]
     dials = [field.name for field in dataclasses.fields(ConvSpec)]
     return list(dict.fromkeys([*named, *dials]))
 
 
 def _plain(error: TypeError) -> str:
-    """Strip Python's function name from a complaint about arguments."""
+    """Return the message of a TypeError about arguments without the name of the function."""
     if "multiple values for" in str(error):
         return f"sets {str(error).rpartition(' ')[2]} itself"
     return str(error).partition("() ")[2] or str(error)
@@ -84,7 +86,7 @@ def _pointwise(**dials: Any) -> ConvSpec:
 def _scc(
     groups: int = 2, overlap: float | str = 0.5, separable: bool = True, **dials: Any
 ) -> ConvSpec:
-    """Sliding-channel convolution: the overlap of two windows is what the stride leaves."""
+    """Return the spec of a sliding-channel convolution, whose channel stride is 1 - overlap."""
     try:
         stride = 1 - Fraction(str(overlap))
     except (ValueError, ZeroDivisionError):

@@ -7,6 +7,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from dsx.conv.graph import follow
+from dsx.errors import Unsupported
 
 _ARGUMENTS = ("running_mean", "running_var", "weight", "bias")
 _TRAINING, _EPS = 5, 7
@@ -60,7 +61,7 @@ def find_norms(network: nn.Module, images: Tensor) -> dict[str, Norm]:
     """
     found = {norm.names[0]: norm for norm in _modules(network)}
     graph = follow(network, images).graph
-    for norm in () if isinstance(graph, str) else _calls(network, graph):
+    for norm in () if isinstance(graph, Unsupported) else _calls(network, graph):
         found.setdefault(norm.names[0], norm)
     return found
 

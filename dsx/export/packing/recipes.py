@@ -20,7 +20,7 @@ from dsx.conv.modules import (
     SeparableConv2d,
     WindowedConv2d,
 )
-from dsx.conv.sparsity import Box, correct, rigid_shapes
+from dsx.conv.sparsity import Box, rigid_shapes, sync_attributes
 from dsx.conv.sparsity.shapes import shape_and_number
 from dsx.conv.spec import original_spec
 from dsx.export.packing.norms import Factors, Norm
@@ -316,7 +316,7 @@ class _Writer:
 def _as_fixed(conv: nn.Conv2d) -> FixedConv2d:
     """Convert a grouped nn.Conv2d as `deploy` does."""
     conv = copy.copy(conv)
-    correct(conv)
+    sync_attributes(conv)
     with torch.random.fork_rng(), torch.no_grad():
         own = FixedConv2d(original_spec(conv), conv)
         own.weight.copy_(conv.weight)

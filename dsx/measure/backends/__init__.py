@@ -1,7 +1,7 @@
-"""Backends: what runs a deployed network. One file per backend."""
+"""Backends that run deployed networks, one file for each."""
 
 from dsx.measure.backends._base import Backend
-from dsx.measure.backends._check import refusal, versions
+from dsx.measure.backends._check import unsupported, versions
 from dsx.measure.backends._prepare import prepare, runner
 
-__all__ = ["Backend", "prepare", "refusal", "runner", "versions"]
+__all__ = ["Backend", "prepare", "runner", "unsupported", "versions"]

@@ -1,4 +1,4 @@
-"""What a backend is."""
+"""Contract of a backend."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,37 +6,39 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from dsx.conv import Run
+from dsx.errors import Unsupported
 
 Prepare = Callable[[Sequence[nn.Module], Tensor, int], list[Run]]
-"""From networks in eval mode, a sample and a number of threads to what runs each of them once on
-that sample and gives its output, which the next run may overwrite."""
+"""Function from networks in eval mode, an input and a number of threads to one run per network. A
+run returns the output, which the next run may overwrite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Something that runs a network on the device at hand.
+    """A runtime that runs networks.
 
     Args:
-        prepare: See `Prepare`; several networks at once, since for some that is far cheaper than
-            one after another.
-        needs: Packages that it needs, each with the extra of dsx that brings it.
-        lacks: Says what else it needs that this machine has not; an empty string if nothing.
-        clock: Of a run with one thread: "thread" where the calling thread does the work, "process"
-            where threads of the backend's own do.
-        races: Whether the forms of a convolution are timed in it; else they are in eager, since
-            preparing each of them would take too long.
-        own_sentinel: Whether the sentinel runs in it too: in eager it would be slowed down by
-            taking turns with the code of another library, by up to half, each time differently.
-        dtypes: What it computes in, by the names of torch.
-        devices: Where it runs.
-        own_layout: Whether it lays tensors out as it likes, whatever a space says.
+        prepare: Function that prepares networks, see `Prepare`. Several networks are prepared at
+            once, because this is much faster for some backends.
+        needs: Required packages, each with the extra of dsx that installs it.
+        unsupported: Function that returns what else the backend requires and this machine does not
+            have; None if the backend can run here.
+        clock: Clock of a run with one thread: "thread" if the calling thread does the work,
+            "process" if threads of the backend do it.
+        times_forms: Whether the deployed forms of convolutions are timed in this backend.
+            Otherwise they are timed in eager, because preparing each form would take too long.
+        own_reference_workload: Whether the reference workload runs in this backend. In eager it
+            would be slowed down by up to 50 % by alternating with the code of another library.
+        dtypes: Supported dtypes by their names in torch.
+        devices: Supported devices.
+        own_layout: Whether the backend selects the memory layout regardless of `channels_last`.
     """
 
     prepare: Prepare
     needs: Mapping[str, str] = field(default_factory=dict)
-    lacks: Callable[[], str] = lambda: ""
+    unsupported: Callable[[], Unsupported | None] = lambda: None
     clock: str = "thread"
-    races: bool = True
+    times_forms: bool = True
     own_reference_workload: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64", "bfloat16")
     devices: tuple[str, ...] = ("cpu", "cuda")

@@ -1,103 +1,118 @@
-"""Check what a backend can do on this machine, before it is asked to."""
+"""Check of what a backend supports on this machine."""
 
 import importlib.metadata
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, Unsupported
 from dsx.lookup import find
 from dsx.measure.backends._base import Backend
 from dsx.space.yaml import Measure
 
 
-def refusal(measure: Measure) -> tuple[str, str] | None:
-    """Say what in the `measure` of a space its backend cannot do on this machine.
+@dataclass(frozen=True)
+class UnsupportedSetting(Unsupported):
+    """The reason why a backend cannot run a setting of the `measure` section of a space.
 
     Args:
-        measure: As the space says it.
+        key: Key of the setting in the section.
+    """
+
+    key: str
+
+
+def unsupported(measure: Measure) -> UnsupportedSetting | None:
+    """Check whether the backend of a space can run its networks on this machine.
+
+    Args:
+        measure: The `measure` section of the space.
 
     Returns:
-        The key, and what is wrong with its value; None if nothing is.
+        The key at fault and what is wrong with its value; None if the backend can run them.
     """
-    refused = _refusal(measure.backend, measure.dtype, measure.device, measure.channels_last)
-    if refused is None and measure.device == "cuda" and not torch.cuda.is_available():
-        return "device", "torch can use no CUDA device on this machine (allowed here: cpu)"
-    return refused
+    problem = _unsupported(measure.backend, measure.dtype, measure.device, measure.channels_last)
+    if problem is None and measure.device == "cuda" and not torch.cuda.is_available():
+        reason = "torch finds no CUDA device on this machine (allowed here: cpu)"
+        return UnsupportedSetting(reason, key="device")
+    return problem
 
 
 def checked(name: str, sample: Tensor) -> Backend:
-    """Find a backend that can run a sample.
+    """Load a backend and check that it supports an input.
 
     Args:
-        name: Of the backend.
+        name: Name of the backend.
         sample: The input.
 
     Returns:
         The backend.
 
     Raises:
-        DsxError: If there is no such backend, a package is missing, or it cannot do what the
-            sample asks of it.
+        DsxError: If there is no such backend, one of its packages is missing, or it does not
+            support the dtype, device or layout of the input.
     """
     channels_last = sample.is_contiguous(memory_format=torch.channels_last)
-    refused = _refusal(
+    problem = _unsupported(
         name,
         str(sample.dtype).removeprefix("torch."),
         sample.device.type,
         channels_last and not sample.is_contiguous(),
     )
-    if refused is not None:
-        raise DsxError(f"measure.{refused[0]}: {refused[1]}")
+    if problem is not None:
+        raise DsxError(f"measure.{problem.key}: {problem.reason}")
     return find(Backend, name)
 
 
 def versions(name: str) -> dict[str, str]:
-    """Give the versions of the packages that a backend needs, which its numbers depend on.
+    """Return the versions of the packages of a backend, on which its measurements depend.
 
     Args:
-        name: Of the backend.
+        name: Name of the backend.
 
     Returns:
-        By package; empty where torch alone does the work, which is a fact of the device.
+        Version by package, without torch, whose version is a property of the device.
 
     Raises:
-        DsxError: If there is no such backend, or a package is missing.
+        DsxError: If there is no such backend, or one of its packages is missing.
     """
     record = find(Backend, name)
     if missing := _missing(name, record):
-        raise DsxError(f"measure.backend: {missing}")
+        raise DsxError(f"measure.backend: {missing.reason}")
     return {package: importlib.metadata.version(package) for package in sorted(record.needs)}
 
 
-def _refusal(name: str, dtype: str, device: str, channels_last: bool) -> tuple[str, str] | None:
+def _unsupported(
+    name: str, dtype: str, device: str, channels_last: bool
+) -> UnsupportedSetting | None:
     try:
         record = find(Backend, name)
     except DsxError as error:
-        return "backend", str(error)
-    if missing := _missing(name, record) or record.lacks():
-        return "backend", missing
+        return UnsupportedSetting(str(error), key="backend")
+    if missing := _missing(name, record) or record.unsupported():
+        return UnsupportedSetting(missing.reason, key="backend")
     if device not in record.devices:
-        return "device", f"the backend {name} runs on {_listed(record.devices)} only, not {device}"
+        problem = f"the backend {name} runs on {_listed(record.devices)} only, not {device}"
+        return UnsupportedSetting(problem, key="device")
     if dtype not in record.dtypes:
-        return "dtype", f"the backend {name} computes in {_listed(record.dtypes)} only, not {dtype}"
+        problem = f"the backend {name} computes in {_listed(record.dtypes)} only, not {dtype}"
+        return UnsupportedSetting(problem, key="dtype")
     if channels_last and record.own_layout:
-        problem = (
-            f"the backend {name} lays tensors out by itself, so this does nothing; leave it out"
-        )
-        return "channels_last", problem
+        problem = f"no effect: the backend {name} chooses the memory layout itself; leave it out"
+        return UnsupportedSetting(problem, key="channels_last")
     return None
 
 
-def _missing(name: str, record: Backend) -> str:
+def _missing(name: str, record: Backend) -> Unsupported | None:
     missing = [package for package in record.needs if importlib.util.find_spec(package) is None]
     if not missing:
-        return ""
+        return None
     extras = ",".join(sorted({record.needs[package] for package in missing}))
     word = "package" if len(missing) == 1 else "packages"
-    return f"{name} needs the {word} {_listed(missing)}: pip install 'dsx[{extras}]'"
+    return Unsupported(f"{name} needs the {word} {_listed(missing)}: pip install 'dsx[{extras}]'")
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Export networks for backends that do not run Python, without a word on stdout or stderr."""
+"""Export of networks to backends that do not run Python, without output to stdout or stderr."""
 
 import logging
 import warnings
@@ -16,55 +16,56 @@ LONGEST = 200
 
 
 class _Together(nn.Module):
-    """Networks of one input, and their outputs in turn."""
+    """Networks with the same input, which return a tuple of their outputs."""
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Run all networks."""
         return tuple(network(x) for network in self.networks)
 
 
 def exported(networks: Sequence[nn.Module], sample: Tensor) -> ExportedProgram:
-    """Export networks as one program, since most of the time goes by the number of programs.
+    """Export networks as one program, because each program has a large constant overhead.
 
     Args:
-        networks: In eval mode.
-        sample: Their input; the program takes just such.
+        networks: Networks in eval mode.
+        sample: Input of the networks; the program is specialised to its shape and dtype.
 
     Returns:
-        The program; it has one output for each network.
+        The program, with one output for each network.
     """
-    # Weights of inference mode cannot be exported.
+    # Tensors that were created in inference mode cannot be exported.
     with torch.inference_mode(False), torch.no_grad():
         return torch.export.export(_Together(networks).eval(), (sample.clone(),))
 
 
 @contextmanager
 def preparing(backend: str) -> Iterator[None]:
-    """Keep exporters quiet, and say in one line what a backend cannot take.
+    """Suppress the output of exporters, and raise their errors in one line.
 
     Args:
-        backend: Its name.
+        backend: Name of the backend.
 
     Raises:
-        TrialFailed: For any error of the exporter.
+        TrialFailed: If the exporter raises any error.
     """
     before = logging.root.manager.disable
     # OpenVINO sets these, and does not restore them if it fails.
     level, filters, handlers = logging.root.level, [*logging.root.filters], [*logging.root.handlers]
     logging.disable(logging.WARNING)
     try:
-        # Exporters warn of what concerns their authors, and of packages that they can do without.
-        # The compiler of torch hands paths and addresses to itself in the environment.
+        # The warnings of exporters concern their authors and optional packages. The compiler of
+        # torch sets environment variables for its own use.
         with warnings.catch_warnings(), restored_environment():
             warnings.simplefilter("ignore")
             yield
-    # They raise whatever they please, of no common kind.
+    # Exporters raise errors of any type.
     except (Exception, SystemExit) as error:
         raise_out_of_memory(error)
-        raise TrialFailed(f"{backend} cannot take this network: {_reason(error)}") from error
+        raise TrialFailed(f"{backend} does not support this network: {_reason(error)}") from error
     finally:
         logging.disable(before)
         logging.root.setLevel(level)
@@ -72,7 +73,7 @@ def preparing(backend: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Give what was wrong in the first place: the first line of it and the last, cut short."""
+    """Return the first and last line of the original error, shortened."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]

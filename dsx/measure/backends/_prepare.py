@@ -1,4 +1,4 @@
-"""Prepare networks, and the forms of a convolution, to be run by a backend."""
+"""Preparation of networks and deployed forms to be run in a backend."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,22 @@ from dsx.measure.backends._check import checked, versions
 
 
 def prepare(name: str, network: nn.Module, sample: Tensor, threads: int) -> Run:
-    """Prepare a network to be run.
+    """Prepare a network to be run in a backend.
 
     Args:
-        name: Of the backend.
-        network: In eval mode.
-        sample: Its input.
-        threads: How many it may use.
+        name: Name of the backend.
+        network: Network in eval mode.
+        sample: Input of the network.
+        threads: Number of threads.
 
     Returns:
-        Runs the network once, and gives its output; the next run may overwrite that. To be called
-        in inference mode, with as many torch threads.
+        Function that runs the network once and returns the output, which the next run may
+        overwrite. It must be called in inference mode with the same number of torch threads.
 
     Raises:
-        DsxError: If there is no such backend, a package is missing, or it cannot do what the
-            sample asks of it.
-        TrialFailed: If it cannot take this network.
+        DsxError: If there is no such backend, one of its packages is missing, or it does not
+            support the dtype, device or layout of the input.
+        TrialFailed: If the backend does not support the network.
     """
     with activity(Kind.PREPARING_BACKEND, detail=name):
         (run,) = checked(name, sample).prepare([network], sample, threads)
@@ -37,36 +37,36 @@ def prepare(name: str, network: nn.Module, sample: Tensor, threads: int) -> Run:
 
 
 def runner(name: str, threads: int) -> Runner:
-    """Give what runs the forms of a convolution, to find the one that is fastest in a backend.
+    """Return the runner with which deployed forms are selected for a backend.
 
     Args:
-        name: Of the backend.
-        threads: How many it may use.
+        name: Name of the backend.
+        threads: Number of threads.
 
     Returns:
-        The backend itself, or eager where it would take too long to prepare every form.
+        Runner of the backend, or of eager if preparing every form in the backend takes too long.
 
     Raises:
-        DsxError: If there is no such backend, or a package is missing.
+        DsxError: If there is no such backend, or one of its packages is missing.
     """
-    if not find(Backend, name).races:
+    if not find(Backend, name).times_forms:
         return EAGER
 
     def prepare_forms(forms: Sequence[nn.Module], sample: Tensor) -> list[Run | None]:
         return _forms(checked(name, sample), forms, sample, threads)
 
-    known_as = " ".join([name, *(f"{key}={value}" for key, value in versions(name).items())])
-    return Runner(name=known_as, prepare=prepare_forms)
+    identity = " ".join([name, *(f"{key}={value}" for key, value in versions(name).items())])
+    return Runner(name=identity, prepare=prepare_forms)
 
 
 def _forms(
     backend: Backend, forms: Sequence[nn.Module], sample: Tensor, threads: int
 ) -> list[Run | None]:
-    """Prepare forms together, or if the backend cannot take one of them, each for itself."""
+    """Prepare forms together, or one by one if the backend does not support one of them."""
     try:
         return [*backend.prepare(forms, sample, threads)]
     except TrialFailed as error:
-        refused = error
+        first_error = error
     runs: list[Run | None] = []
     for form in forms:
         try:
@@ -74,5 +74,5 @@ def _forms(
         except TrialFailed:
             runs.append(None)
     if not any(runs):
-        raise refused
+        raise first_error
     return runs

@@ -1,4 +1,4 @@
-"""Compile: torch.compile with its default compiler; weights are frozen, but not of float64."""
+"""Compile: torch.compile with its default compiler; weights are frozen except in float64."""
 
 import functools
 import gc
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv import Run
+from dsx.errors import Unsupported
 from dsx.measure.backends._base import Backend
 from dsx.measure.backends._export import preparing
 from dsx.process import restored_environment, torch_threads
@@ -20,14 +21,14 @@ from dsx.torch_private import (
     has_cpp_compiler,
 )
 
-MANY = 10_000
+MAX_RECOMPILATIONS = 10_000
 
 
 class _Compiler:
-    """Compiles a network while that is prepared, and never again without a word.
+    """A compiler that compiles a network only while it is prepared.
 
-    A run with other threads, or after torch has been told to forget what it compiled, would have
-    torch compile anew: in the middle of a timing, and without freezing.
+    After a change of the number of threads or a reset of its caches, torch would otherwise compile
+    the network again during a timing, without freezing.
     """
 
     def __init__(self) -> None:
@@ -43,15 +44,15 @@ _alive: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
-    """Compile each network, and run it once.
+    """Compile each network and run it once.
 
     Args:
-        networks: In eval mode.
-        sample: Their input.
-        threads: To be used; to be set whenever a network is run.
+        networks: Networks in eval mode.
+        sample: Input of the networks.
+        threads: Number of threads; the caller sets it whenever a network is run.
 
     Returns:
-        What runs each once.
+        One run for each network.
 
     Raises:
         TrialFailed: If a network cannot be compiled.
@@ -62,15 +63,15 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
 
 
 def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
-    # The same for every input of a network: by it, torch knows what it has compiled already.
+    # One compiler for all inputs of a network, because torch caches compiled code by compiler.
     compiler = _compilers.setdefault(network, _Compiler())
     run = functools.partial(torch.compile(network, dynamic=False, backend=compiler), sample)
     compiler.open = True
     try:
         with (
             torch_threads(threads),
-            # Freezing float64 fails.
-            compiler_settings(freezing=sample.dtype != torch.float64, most=MANY),
+            # Freezing fails in float64.
+            compiler_settings(freezing=sample.dtype != torch.float64, most=MAX_RECOMPILATIONS),
             torch.inference_mode(),
         ):
             run()
@@ -81,19 +82,21 @@ def _compiled(network: nn.Module, sample: Tensor, threads: int) -> Run:
 
 
 def _forget() -> None:
-    """Free what torch keeps of earlier networks, their weights among it, if none is in use."""
+    """Clear the caches of torch, including the weights of earlier networks, if none is in use."""
     if not _alive:
         forget_compiled()
         gc.collect()
 
 
-def _no_compiler() -> str:
-    # The compiler of torch names its cache in the environment when it is imported.
+def _unsupported() -> Unsupported | None:
+    # Importing the compiler of torch sets environment variables.
     with restored_environment():
         found = has_cpp_compiler()
     if found:
-        return ""
-    return "compile needs a C++ compiler: g++, or the one that the environment's CXX names"
+        return None
+    return Unsupported(
+        "compile needs a C++ compiler: g++, or the one named by the environment variable CXX"
+    )
 
 
-BACKEND = Backend(prepare=prepare, lacks=_no_compiler, races=False)
+BACKEND = Backend(prepare=prepare, unsupported=_unsupported, times_forms=False)

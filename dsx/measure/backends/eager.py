@@ -1,4 +1,4 @@
-"""Eager: torch runs operator after operator."""
+"""Eager: torch runs the operators one by one."""
 
 import functools
 from collections.abc import Sequence
@@ -10,7 +10,16 @@ from dsx.measure.backends._base import Backend
 
 
 def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
-    """Call each network as it is; torch's threads are set around the timing."""
+    """Prepare networks to be called directly.
+
+    Args:
+        networks: Networks in eval mode.
+        sample: Input of the networks.
+        threads: Number of threads; the caller sets it whenever a network is run.
+
+    Returns:
+        One run for each network.
+    """
     return [functools.partial(network, sample) for network in networks]
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the network as an ONNX graph, on the CPU."""
+"""ONNX Runtime: the network as an ONNX graph on the CPU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ ERRORS_ONLY = 3
 
 
 def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
-    """Export the networks, and open a session for each.
+    """Export the networks and open a session for each.
 
     Args:
-        networks: In eval mode.
-        sample: Their input, float32.
-        threads: Of each session.
+        networks: Networks in eval mode.
+        sample: Input of the networks in float32.
+        threads: Number of threads of each session.
 
     Returns:
-        What runs each once; nothing is copied in or out.
+        One run for each network, which copies neither input nor output.
 
     Raises:
-        TrialFailed: If a network cannot be exported, or holds what ONNX Runtime cannot do.
+        TrialFailed: If a network cannot be exported, or is not supported by ONNX Runtime.
     """
     with preparing("onnxruntime"):
         program = torch.onnx.export(exported(networks, sample), dynamo=True, verbose=False)
@@ -37,7 +37,7 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
 
 
 def _graphs(model: Any) -> list[bytes]:
-    """Take a model apart by its outputs."""
+    """Split a model into one model for each output."""
     from onnxscript.optimizer import remove_unused_nodes
 
     graphs = []
@@ -52,7 +52,7 @@ def _graphs(model: Any) -> list[bytes]:
 
 
 def _session(graph: bytes, threads: int) -> Any:
-    # The package reads it when it is imported, and sends telemetry where it is not set.
+    # The package reads this variable when it is imported; without it, it sends telemetry.
     with default_environment("ORT_DISABLE_TELEMETRY", "1"):
         import onnxruntime
 
@@ -60,14 +60,14 @@ def _session(graph: bytes, threads: int) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = ERRORS_ONLY
-    # Threads that wait for the next run would disturb what is timed in between.
+    # Threads that spin until the next run would slow down what is timed in between.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """A session that reads and writes tensors of our own, so that nothing is copied."""
+    """A session that reads and writes preallocated tensors without copying."""
 
     session: Any
     binding: Any
@@ -80,12 +80,12 @@ class _Bound:
 
 
 def _bound(session: Any, sample: Tensor) -> Run:
-    (taken,), (given,) = session.get_inputs(), session.get_outputs()
-    image, out = sample.contiguous(), torch.empty(given.shape)
+    (input_info,), (output_info,) = session.get_inputs(), session.get_outputs()
+    image, out = sample.contiguous(), torch.empty(output_info.shape)
     binding = session.io_binding()
     for bind, name, tensor in (
-        (binding.bind_input, taken.name, image),
-        (binding.bind_output, given.name, out),
+        (binding.bind_input, input_info.name, image),
+        (binding.bind_output, output_info.name, out),
     ):
         bind(name, "cpu", 0, tensor.numpy().dtype, tuple(tensor.shape), tensor.data_ptr())
     return _Bound(session, binding, image, out)

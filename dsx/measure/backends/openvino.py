@@ -1,4 +1,4 @@
-"""OpenVINO: the network in OpenVINO's own form, on the CPU."""
+"""OpenVINO: the network as an OpenVINO model on the CPU."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -17,33 +17,33 @@ PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
-    """Convert the networks, and compile each.
+    """Convert the networks and compile each.
 
     Args:
-        networks: In eval mode.
-        sample: Their input, float32 or bfloat16.
-        threads: Of each; with one, the thread that calls does the work.
+        networks: Networks in eval mode.
+        sample: Input of the networks in float32 or bfloat16.
+        threads: Number of threads of each run; with one, the calling thread does the work.
 
     Returns:
-        What runs each once; nothing is copied in or out.
+        One run for each network, which copies neither input nor output.
 
     Raises:
-        TrialFailed: If a network cannot be exported, or holds what OpenVINO cannot do.
+        TrialFailed: If a network cannot be exported, or is not supported by OpenVINO.
     """
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        # Left to itself it computes in bfloat16 where the processor can.
+        # By default, OpenVINO computes in bfloat16 if the processor supports it.
         "INFERENCE_PRECISION_HINT": PRECISIONS[sample.dtype],
-        # Else the thread that calls would be bound to one core, busy or not.
+        # Otherwise the calling thread would be bound to one core, even if that is in use.
         "ENABLE_CPU_PINNING": False,
     }
-    # OpenVINO imports parts of itself, and with them its telemetry, when they are needed.
+    # OpenVINO imports submodules, including its telemetry, when they are needed.
     with preparing("openvino"), without_module("openvino_telemetry"):
         openvino = _openvino()
         whole = openvino.convert_model(exported(networks, sample))
-        # Converted for any size, which is slower.
+        # The converted model accepts inputs of any size, which is slower.
         whole.reshape(list(sample.shape))
         parts = [openvino.Model([out], whole.get_parameters(), "") for out in whole.outputs]
         return [_bound(part, settings, sample) for part in parts]
@@ -51,7 +51,7 @@ def prepare(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list
 
 @functools.cache
 def _openvino() -> Any:
-    """Import OpenVINO, in a context without its telemetry package."""
+    """Import OpenVINO in a context without its telemetry package."""
     import openvino
 
     return openvino
@@ -64,7 +64,7 @@ def _core() -> Any:
 
 @dataclass(frozen=True)
 class _Bound:
-    """A request that reads and writes tensors of our own, so that nothing is copied."""
+    """A request that reads and writes preallocated tensors without copying."""
 
     request: Any
     image: Tensor
@@ -88,7 +88,7 @@ def _bound(model: Any, settings: Mapping[str, object], sample: Tensor) -> Run:
 def _shared(tensor: Tensor) -> Any:
     openvino = _openvino()
     if tensor.dtype == torch.bfloat16:
-        # NumPy has no such numbers: the bytes are handed over, and said what they are.
+        # NumPy has no bfloat16, so that the bytes are passed together with their type.
         return openvino.Tensor(tensor.view(torch.int16).numpy(), tensor.shape, openvino.Type.bf16)
     return openvino.Tensor(tensor.numpy(), shared_memory=True)
 

@@ -1,4 +1,4 @@
-"""Allocations: the most bytes that torch's allocators have handed out at once during a call."""
+"""Peak memory that torch allocates during a call."""
 
 import itertools
 
@@ -9,14 +9,15 @@ from dsx.torch_private import allocation_sizes
 
 
 def peak_bytes(run: Run, device: str) -> int:
-    """Run once, and say how much memory that took at its highest.
+    """Measure the peak memory of a call.
 
     Args:
-        run: Deterministic; called twice, since a first call may make what stays.
+        run: Deterministic function; it is called twice, because the first call may allocate memory
+            that is kept.
         device: "cpu" or "cuda".
 
     Returns:
-        Bytes above what was handed out before, what is let go of before the end included.
+        Maximum number of bytes that were allocated at once, relative to before the call.
     """
     with torch.inference_mode():
         run()

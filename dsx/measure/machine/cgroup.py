@@ -1,17 +1,18 @@
-"""Control groups: the CPU quota that Linux gives a container or a service."""
+"""CPU quota of a container or service in the control groups of Linux."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Say how many cores' worth of CPU time this process may use.
+    """Return the CPU time that this process may use.
 
     Args:
-        root: Where /proc and /sys are; tests have one of their own.
+        root: Folder that contains /proc and /sys.
 
     Returns:
-        Cores, the least that any group around this process allows; None where none limits it.
+        Number of cores: the minimum over all groups that contain this process; None without a
+        limit.
     """
     listed = root / "proc/self/cgroup"
     if not listed.exists():
@@ -27,9 +28,9 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
 
 
 def _above(mount: Path, group: str, read: Callable[[Path], float | None]) -> list[float]:
-    """Read the quotas of a group and of all groups around it, as far as they are in sight."""
+    """Read the quotas of a group and of all visible groups that contain it."""
     inside = mount / group.lstrip("/")
-    # A container sees its own group as the whole tree, under a name from outside of it.
+    # In a container, the root of the tree is its own group, which has another name outside.
     folders = [folder for folder in (inside, *inside.parents) if folder.is_relative_to(mount)]
     found = [read(folder) for folder in folders]
     return [quota for quota in found if quota is not None]

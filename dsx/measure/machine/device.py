@@ -1,4 +1,4 @@
-"""Device: the machine that numbers are measured on."""
+"""Device: the machine on which metrics are measured."""
 
 import functools
 import math
@@ -19,21 +19,22 @@ from dsx.plain import canonical_hash
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """What tells one machine from another, as far as it changes measured numbers.
+    """The properties of a machine that affect measured values.
 
-    Only what stays until somebody changes it: no clock frequency, no temperature, no load.
+    Properties that vary by themselves, such as clock frequency, temperature and load, are excluded.
 
     Args:
-        processor: Model name.
-        cores: Logical cores that this process may use at once.
-        memory_gib: Main memory, rounded.
+        processor: Model name of the processor.
+        cores: Number of logical cores that this process may use.
+        memory_gib: Main memory in GiB, rounded.
         system: Operating system and machine architecture.
-        python: Version.
-        torch: Version.
-        torch_build: What it was built from, and which instructions and libraries it uses.
-        cpu_quota: Cores' worth of CPU time that a container gets; None without a limit.
-        power: Settings of the processor's clock; empty where the system does not tell.
-        gpu: Models, memory, driver and power limits of the GPUs that torch sees; empty without.
+        python: Version of Python.
+        torch: Version of torch.
+        torch_build: Commit of torch, its instruction set and its libraries.
+        cpu_quota: CPU quota of the container in cores; None without a limit.
+        power: Power settings of the processor; empty if unknown.
+        gpu: Models, memory, driver and power limits of the GPUs that torch sees; empty without
+            GPUs.
     """
 
     processor: str
@@ -49,15 +50,19 @@ class Device:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits; numbers of different fingerprints are not compared."""
-        # What is not told is left out, so that facts added later leave other devices as they were.
+        """Twelve hexadecimal digits; measurements of different fingerprints are not comparable."""
+        # Unknown properties are omitted, so that a new property does not change other devices.
         facts = {name: value for name, value in asdict(self).items() if value not in ("", None)}
         return canonical_hash(facts)
 
 
 @functools.cache
 def this_device() -> Device:
-    """Describe this machine."""
+    """Describe this machine.
+
+    Returns:
+        The device, which is the same for the whole process.
+    """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores, quota = allowed or 1, cpu_quota()
     return Device(
@@ -74,13 +79,20 @@ def this_device() -> Device:
     )
 
 
-def crowded(threads: int) -> str:
-    """Say that more threads are asked for than can work at once; empty where they can."""
+def crowded(threads: int) -> str | None:
+    """Check whether more threads are requested than there are cores.
+
+    Args:
+        threads: Number of threads.
+
+    Returns:
+        A note for the user; None if there are enough cores.
+    """
     cores = this_device().cores
     if threads <= cores:
-        return ""
-    several = f"{cores} cores" if cores > 1 else "one core"
-    return f"note: threads: {threads} on {several}: they wait for one another, and times say little"
+        return None
+    available = f"{cores} cores" if cores > 1 else "one core"
+    return f"note: {threads} threads on {available}: they compete, so that timings are unreliable"
 
 
 def _processor() -> str:
@@ -94,7 +106,7 @@ def _processor() -> str:
 
 
 def _torch_build() -> str:
-    """Say what decides which code torch runs, beyond its version."""
+    """Return the properties, other than the version, that determine which code torch runs."""
     facts = [f"git {torch.version.git_version[:10]}", torch.backends.cpu.get_cpu_capability()]
     onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     mkl = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
@@ -114,7 +126,7 @@ def _gpu(number: int) -> str:
 
 
 def _driver(version: Path = Path("/proc/driver/nvidia/version")) -> str:
-    # Not from NVML: the fingerprint should not change when its package is installed.
+    # Not read from NVML, because installing its package must not change the fingerprint.
     text = version.read_text() if version.exists() else ""
     found = re.search(r"Kernel Module.*?(\d+(?:\.\d+)+)", text)
     return f"driver {found[1]}" if found else ""

@@ -1,37 +1,42 @@
-"""Meters: what tells the energy that a processor has used."""
+"""Energy counters of processors and GPUs."""
 
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from dsx.errors import Unsupported
 from dsx.measure.machine import nvml as _nvml
 
 POWERCAP = Path("/sys/class/powercap")
 
 
 class Meter(Protocol):
-    """Tells energy.
+    """An energy counter.
 
     Attributes:
-        name: Where the numbers come from.
+        name: Name of the interface that provides the counter.
     """
 
     name: str
 
     def spent(self) -> float:
-        """Give the millijoules since the last call."""
+        """Return the energy since the last call.
+
+        Returns:
+            Millijoules.
+        """
         ...
 
 
 class RaplMeter:
-    """The counters of the processor packages, as Linux shows them.
+    """The energy counters of the processor packages, as provided by Linux.
 
-    Packages only: the domains inside them are counted in them, and the whole platform (`psys`)
-    counts them again.
+    Only packages are read, because they include the domains inside them, and the domain of the
+    whole platform (`psys`) includes the packages.
 
     Args:
-        powercap: The kernel's folder; tests have one of their own.
+        powercap: Folder of the kernel's energy counters.
     """
 
     name = "RAPL"
@@ -47,9 +52,13 @@ class RaplMeter:
         return {domain: int((domain / "energy_uj").read_text()) for domain in self._ranges}
 
     def spent(self) -> float:
-        """Give the millijoules since the last call, which must be minutes ago at most."""
+        """Return the energy since the last call, which must not be more than minutes ago.
+
+        Returns:
+            Millijoules.
+        """
         before, self._before = self._before, self._read()
-        # A counter that has come to its end goes on at 0.
+        # A counter that exceeds its range continues at 0.
         return sum(
             (self._before[domain] - before[domain]) % (end + 1)
             for domain, end in self._ranges.items()
@@ -60,17 +69,17 @@ def packages(powercap: Path = POWERCAP) -> list[Path]:
     """List the energy domains of whole processor packages.
 
     Args:
-        powercap: The kernel's folder.
+        powercap: Folder of the kernel's energy counters.
 
     Returns:
-        Their folders.
+        Folders of the domains.
     """
     domains = sorted(powercap.glob("intel-rapl:*"))
     return [one for one in domains if (one / "name").read_text().startswith("package")]
 
 
 class NvmlMeter:
-    """The counter of the GPU that torch works on."""
+    """The energy counter of the current GPU of torch."""
 
     name = "NVML"
 
@@ -80,40 +89,56 @@ class NvmlMeter:
 
     def _read(self) -> int:
         energy = _nvml.energy_mj(self._gpu)
-        assert energy is not None, "asked although absent() says that there is no counter"
+        assert energy is not None, "the GPU has no energy counter, see unsupported_gpu_energy()"
         return energy
 
     def spent(self) -> float:
-        """Give the millijoules since the last call."""
+        """Return the energy since the last call.
+
+        Returns:
+            Millijoules.
+        """
         before, self._before = self._before, self._read()
         return float(self._before - before)
 
 
-def absent_rapl(powercap: Path = POWERCAP) -> str:
-    """Say why the processor's energy cannot be read; an empty string where it can."""
+def unsupported_cpu_energy(powercap: Path = POWERCAP) -> Unsupported | None:
+    """Check whether the energy of the processor can be read.
+
+    Args:
+        powercap: Folder of the kernel's energy counters.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
     found = packages(powercap)
     if not found:
-        return (
-            "cannot be told on this machine: it has no counter of its processor's energy "
-            f"(RAPL, under {powercap})"
+        return Unsupported(
+            "cannot be measured on this machine: the processor has no energy counter (RAPL, under "
+            f"{powercap})"
         )
     try:
         for domain in found:
             (domain / "energy_uj").read_text()
     except PermissionError:
-        return (
-            "cannot be told: only root may read the energy counters of this machine (to allow it "
-            f"until the next start: sudo chmod a+r {powercap}/intel-rapl:*/energy_uj)"
+        return Unsupported(
+            "cannot be measured: only root may read the energy counters of this machine (to allow "
+            f"it until the next boot: sudo chmod a+r {powercap}/intel-rapl:*/energy_uj)"
         )
-    return ""
+    return None
 
 
-def absent_nvml() -> str:
-    """Say why the GPU's energy cannot be read; an empty string where it can."""
+def unsupported_gpu_energy() -> Unsupported | None:
+    """Check whether the energy of the GPU can be read.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
+    here = "cannot be measured on this machine"
     if not torch.cuda.is_available():
-        return "cannot be told on this machine: it has no GPU that torch can use"
-    if _nvml.missing():
-        return f"cannot be told on this machine: {_nvml.missing()}"
+        return Unsupported(f"{here}: torch finds no GPU")
+    if problem := _nvml.unsupported():
+        return Unsupported(f"{here}: {problem.reason}")
     if _nvml.energy_mj(torch.cuda.current_device()) is None:
-        return "cannot be told on this machine: its GPU has no counter of its energy"
-    return ""
+        return Unsupported(f"{here}: the GPU has no energy counter")
+    return None

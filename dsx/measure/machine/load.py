@@ -1,7 +1,7 @@
-"""Busy: what else works on this machine while something is measured.
+"""Load of the machine by other processes during a measurement.
 
-The CPU times of the whole system decide; they cost some microseconds. Only where they show that
-others were at work are the processes looked at, right after the measurement.
+The load is determined from the CPU times of the whole system, which take some microseconds to read.
+Processes are only listed, right after the measurement, if there was a load.
 """
 
 import math
@@ -14,35 +14,35 @@ import psutil
 
 from dsx.analysis import Machine, Process
 
-LEAST_CORES = 0.3
-LEAST_SHARE = 0.05
-"""Others are busy from so many cores on, or from so large a share of a machine with many."""
+NOISY_CORES = 0.3
+NOISY_FRACTION = 0.05
+"""Load in cores, and as a fraction of all cores, above which the machine is noisy."""
 
 TICK = 0.01
-"""The system counts CPU time in steps of so many seconds, on each core."""
+"""Resolution of the CPU time of each core in seconds."""
 
 HEAVY_CORES = 0.25
-MOST_HEAVY = 5
-WATCHED_SECONDS, LISTED_SECONDS = 0.1, 5.0
+MAX_HEAVY = 5
+SAMPLE_SECONDS, CACHE_SECONDS = 0.1, 5.0
 SHORTEST_SECONDS = 5 * TICK
-"""In a shorter time too few ticks pass to tell anything."""
+"""Shortest time for which the resolution suffices to determine the load."""
 
-_WORKING = ("user", "nice", "system", "irq", "softirq")
-_RESTING = ("idle", "iowait", "steal")
+_BUSY = ("user", "nice", "system", "irq", "softirq")
+_IDLE = ("idle", "iowait", "steal")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """The seconds that had passed, and had been used, at a moment.
+class Counters:
+    """The time counters of the machine at one moment, in seconds.
 
     Args:
-        wall: Of a clock.
+        wall: Wall time.
         own: CPU time of this process.
-        used: CPU time of all processes, on the cores that this process may use.
-        stolen: Time in which these cores were kept by the machine below this virtual one.
-        counted: All that the system has counted on these cores, idle time too.
-        cores: How many these are.
-        load_average: Of the last minute; None where the system has none.
+        used: CPU time of all processes on the cores that this process may use.
+        stolen: Time for which the hypervisor did not provide these cores to this virtual machine.
+        counted: Total time that the system has counted on these cores, including idle time.
+        cores: Number of these cores.
+        load_average: Load average of the last minute; None if the system does not provide one.
     """
 
     wall: float
@@ -58,24 +58,26 @@ class Load(NamedTuple):
     """The load of the machine by other processes.
 
     Attributes:
-        noisy: Whether it is too high to measure; None if that cannot be told.
-        machine: The load.
+        noisy: Whether the load is too high to measure; None if it is unknown.
+        machine: State of the machine.
     """
 
     noisy: bool | None
     machine: Machine
 
 
-def look() -> Look:
-    """Look at the clocks of the machine; costs less than a tenth of a millisecond."""
+def read_counters() -> Counters:
+    """Read the time counters of the machine, which takes less than 0.1 ms.
+
+    Returns:
+        The counters.
+    """
     times = _usable(psutil.cpu_times(percpu=True))
-    sums = {
-        name: sum(getattr(core, name, 0.0) for core in times) for name in (*_WORKING, *_RESTING)
-    }
-    return Look(
+    sums = {name: sum(getattr(core, name, 0.0) for core in times) for name in (*_BUSY, *_IDLE)}
+    return Counters(
         wall=time.perf_counter(),
         own=time.process_time(),
-        used=sum(sums[name] for name in _WORKING),
+        used=sum(sums[name] for name in _BUSY),
         stolen=sums["steal"],
         counted=sum(sums.values()),
         cores=len(times),
@@ -84,80 +86,79 @@ def look() -> Look:
 
 
 def _usable(times: list[Any]) -> list[Any]:
-    """Keep the cores that this process may use: what runs on others does not disturb it."""
+    """Select the cores that this process may use; others do not affect it."""
     if not hasattr(os, "sched_getaffinity"):
         return times
     allowed = os.sched_getaffinity(0)
-    # Where a core is offline, or a container hides some, the list does not go by their numbers.
+    # If cores are offline or hidden from a container, their numbers are not indices of the list.
     if max(allowed) >= len(times):
         return times
     return [times[core] for core in sorted(allowed)]
 
 
-def since(before: Look, after: Look | None = None) -> Load:
-    """Say what else has worked on this machine since a moment.
+def load_since(before: Counters, after: Counters | None = None) -> Load:
+    """Determine the load of the machine by other processes during a measurement.
 
     Args:
-        before: That moment.
-        after: Until when; by default now.
+        before: Counters before the measurement.
+        after: Counters after the measurement; None to read them now.
 
     Returns:
-        Whether the machine is noisy, and its load: the load average at that moment, the cores that
-        other processes kept at work, those that another virtual machine had and, if the machine is
-        noisy, the processes (at most 5) that use the most, as a list of the last five seconds has
-        them. All but the load average is None or empty where the system does not count, or the time
-        was too short to tell.
+        Whether the machine was noisy, and its state: the load average before the measurement, the
+        number of cores used by other processes, the number of stolen cores and, if the machine was
+        noisy, the processes (at most 5) with the highest load. Except for the load average, these
+        are None or empty if the system does not count, or if the time was too short.
     """
-    after = after or look()
-    at_work = others(before, after)
-    if at_work is None:
-        return _told(before, None, None, None)
+    after = after or read_counters()
+    used = cores_of_others(before, after)
+    if used is None:
+        return _load(before, None, None, None)
     seconds = after.wall - before.wall
     stolen = (after.stolen - before.stolen) / seconds
-    unsure = TICK * after.cores / seconds
-    noisy = at_work + stolen > max(LEAST_CORES, LEAST_SHARE * after.cores) + unsure
-    return _told(before, round(at_work, 2), round(stolen, 2), noisy)
+    uncertainty = TICK * after.cores / seconds
+    noisy = used + stolen > max(NOISY_CORES, NOISY_FRACTION * after.cores) + uncertainty
+    return _load(before, round(used, 2), round(stolen, 2), noisy)
 
 
-def others(before: Look, after: Look) -> float | None:
-    """Say how many cores other processes kept at work between two moments.
+def cores_of_others(before: Counters, after: Counters) -> float | None:
+    """Compute the number of cores that other processes used between two moments.
 
     Args:
-        before: The first.
-        after: The second.
+        before: Counters at the first moment.
+        after: Counters at the second moment.
 
     Returns:
-        Cores; None where the system does not count, or the time was too short to tell.
+        Number of cores; None if the system does not count, or if the time was too short.
     """
     seconds = after.wall - before.wall
-    # Some sandboxes show counters that stand still.
+    # The counters of some sandboxes do not advance.
     counts = after.counted - before.counted > 0.5 * seconds * after.cores
     if seconds < SHORTEST_SECONDS or not counts or after.cores != before.cores:
         return None
     used = (after.used - before.used) - (after.own - before.own)
-    # The clock of this process is finer than ticks, so that a little less than nothing can be left.
+    # It can be slightly negative, because the clock of this process is finer than ticks.
     return max(0.0, used / seconds)
 
 
-def _told(before: Look, others: float | None, stolen: float | None, noisy: bool | None) -> Load:
+def _load(before: Counters, others: float | None, stolen: float | None, noisy: bool | None) -> Load:
     machine = Machine(
         load_average=before.load_average,
         others=others,
         stolen=stolen,
-        heavy=tuple(_watch.heavy()) if noisy else (),
+        heavy=tuple(_cache.heavy()) if noisy else (),
     )
     return Load(noisy, machine)
 
 
-def heavy(seconds: float = WATCHED_SECONDS) -> list[Process]:
-    """Watch all other processes for a moment.
+def heavy_processes(seconds: float = SAMPLE_SECONDS) -> list[Process]:
+    """List the other processes with the highest load.
 
     Args:
-        seconds: How long.
+        seconds: Duration of the observation.
 
     Returns:
-        Those that used more than a quarter of a core, at most five, the heaviest first. Processes
-        of another container cannot be seen.
+        At most five processes that use more than a quarter of a core, in descending order of load.
+        Processes of other containers are not visible.
     """
     begin, before = time.perf_counter(), _processes()
     time.sleep(seconds)
@@ -167,11 +168,11 @@ def heavy(seconds: float = WATCHED_SECONDS) -> list[Process]:
         for pid, (name, used) in after.items()
         if pid in before and (used - before[pid][1]) / passed > HEAVY_CORES
     ]
-    return sorted(found, key=lambda one: -one.cores)[:MOST_HEAVY]
+    return sorted(found, key=lambda one: -one.cores)[:MAX_HEAVY]
 
 
-class _Watch:
-    """Remembers the last list for a moment, since to make one takes as long as a short reading."""
+class _ProcessCache:
+    """The last list of processes; creating one takes as long as a short measurement."""
 
     def __init__(self) -> None:
         self._until = -math.inf
@@ -179,20 +180,20 @@ class _Watch:
 
     def heavy(self) -> list[Process]:
         if time.monotonic() >= self._until:
-            self._last = heavy()
-            self._until = time.monotonic() + LISTED_SECONDS
+            self._last = heavy_processes()
+            self._until = time.monotonic() + CACHE_SECONDS
         return self._last
 
 
-_watch = _Watch()
+_cache = _ProcessCache()
 
 
 def _processes() -> dict[int, tuple[str, float]]:
-    """Give the name of each other process, and the seconds that it has used."""
+    """Return the name and the CPU time in seconds of each other process, by process id."""
     found = {}
     for process in psutil.process_iter(["name", "cpu_times"]):
         times = process.info["cpu_times"]
-        # Of a process that is not ours some systems tell nothing.
+        # Some systems hide the times of processes of other users.
         if process.pid != os.getpid() and times is not None:
             found[process.pid] = (process.info["name"] or "?", times.user + times.system)
     return found

@@ -1,4 +1,4 @@
-"""NVML: what NVIDIA's driver tells of a GPU beyond what torch does; needs the extra `nvidia`."""
+"""NVML: properties of a GPU that torch does not provide; requires the extra `nvidia`."""
 
 import functools
 import importlib.util
@@ -7,61 +7,92 @@ from typing import Any
 
 import torch
 
+from dsx.errors import Unsupported
+
 NEEDS = "the package nvidia-ml-py: pip install 'dsx[nvidia]'"
-_SLOWED = {
+_REASONS = {
     "SwPowerCap": "power limit",
     "HwPowerBrakeSlowdown": "power brake",
     "SwThermalSlowdown": "temperature",
     "HwThermalSlowdown": "temperature",
-    "HwSlowdown": "slowed down by the hardware",
+    "HwSlowdown": "hardware slowdown",
 }
 
 
 @functools.cache
-def missing() -> str:
-    """Say why NVML cannot be had; an empty string where it can."""
+def unsupported() -> Unsupported | None:
+    """Check whether NVML can be used.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
     if importlib.util.find_spec("pynvml") is None:
-        return f"NVML needs {NEEDS}"
+        return Unsupported(f"NVML needs {NEEDS}")
     import pynvml
 
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return f"no NVML: {error}"
-    return ""
+        return Unsupported(f"NVML cannot be used: {error}")
+    return None
 
 
 def power_limit_watts(gpu: int) -> int | None:
-    """Give the power limit that a GPU is set to; None where it cannot be told."""
-    found = _ask(gpu, "nvmlDeviceGetPowerManagementLimit")
+    """Return the power limit of a GPU.
+
+    Args:
+        gpu: Number of the GPU in torch.
+
+    Returns:
+        The limit in watts; None if it is unknown.
+    """
+    found = _query(gpu, "nvmlDeviceGetPowerManagementLimit")
     return None if found is None else round(found / 1000)
 
 
 def energy_mj(gpu: int) -> int | None:
-    """Give the millijoules that a GPU has used since its driver was loaded; None if untold."""
-    found = _ask(gpu, "nvmlDeviceGetTotalEnergyConsumption")
+    """Return the energy that a GPU has used since its driver was loaded.
+
+    Args:
+        gpu: Number of the GPU in torch.
+
+    Returns:
+        The energy in millijoules; None if it is unknown.
+    """
+    found = _query(gpu, "nvmlDeviceGetTotalEnergyConsumption")
     return None if found is None else int(found)
 
 
-def slowed_by(gpu: int) -> list[str] | None:
-    """Say what holds the clock of a GPU down at this moment; None where it cannot be told."""
-    mask = _ask(gpu, "nvmlDeviceGetCurrentClocksThrottleReasons")
+def throttle_reasons(gpu: int) -> list[str] | None:
+    """Return the reasons for which a GPU is currently throttled.
+
+    Args:
+        gpu: Number of the GPU in torch.
+
+    Returns:
+        The reasons; None if they are unknown.
+    """
+    mask = _query(gpu, "nvmlDeviceGetCurrentClocksThrottleReasons")
     if mask is None:
         return None
     nvml = _nvml()
-    words = [w for n, w in _SLOWED.items() if mask & getattr(nvml, f"nvmlClocksThrottleReason{n}")]
-    return list(dict.fromkeys(words))
+    reasons = [
+        reason
+        for name, reason in _REASONS.items()
+        if mask & getattr(nvml, f"nvmlClocksThrottleReason{name}")
+    ]
+    return list(dict.fromkeys(reasons))
 
 
-def _ask(gpu: int, question: str) -> Any:
-    """Ask the driver about a GPU, by torch's number; None where this GPU has no answer."""
-    if missing() or not torch.cuda.is_available():
+def _query(gpu: int, function: str) -> Any:
+    """Call a function of NVML for a GPU; return None if the GPU does not support it."""
+    if unsupported() or not torch.cuda.is_available():
         return None
     nvml = _nvml()
-    # The driver numbers all GPUs, torch those that this process may see.
+    # The driver numbers all GPUs, and torch only those that are visible to this process.
     name = f"GPU-{torch.cuda.get_device_properties(gpu).uuid}"
     try:
-        return getattr(nvml, question)(nvml.nvmlDeviceGetHandleByUUID(name))
+        return getattr(nvml, function)(nvml.nvmlDeviceGetHandleByUUID(name))
     except (nvml.NVMLError_NotSupported, nvml.NVMLError_NotFound, nvml.NVMLError_NoPermission):
         return None
 

@@ -1,4 +1,4 @@
-"""Power settings of the processor that Linux tells: governor, preference, boost."""
+"""Power settings of the processor on Linux: governor, energy preference and boost."""
 
 from pathlib import Path
 
@@ -6,26 +6,24 @@ CPUS = Path("/sys/devices/system/cpu")
 
 
 def power_settings(cpus: Path = CPUS) -> str:
-    """Describe the settings that decide how fast the processor is clocked.
-
-    Settings only: no frequency and no temperature, which are others a moment later.
+    """Describe the settings that determine the clock frequency of the processor.
 
     Args:
-        cpus: The kernel's folder of processors; tests have one of their own.
+        cpus: Folder of the kernel's files about processors.
 
     Returns:
-        Words such as "governor performance, boost on"; empty where nothing is told.
+        Settings such as "governor performance, boost on"; empty if the system provides none.
     """
-    told = {
+    settings = {
         "governor": _each(cpus, "scaling_governor"),
         "preference": _each(cpus, "energy_performance_preference"),
         "boost": _boost(cpus),
     }
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value)
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if value)
 
 
 def _each(cpus: Path, name: str) -> str:
-    """Give the setting of all cores, or the settings where they differ."""
+    """Return the setting of all cores, or all settings if they differ."""
     return "/".join(sorted({_read(file) for file in cpus.glob(f"cpu[0-9]*/cpufreq/{name}")}))
 
 

@@ -1,4 +1,4 @@
-"""Throttle: whether a processor was slowed down, by heat or a power limit, during a measurement."""
+"""Throttling of the processor or GPU by temperature or power limits during a measurement."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,23 +12,24 @@ _COUNTERS = "cpu[0-9]*/thermal_throttle/*_throttle_count"
 
 
 def events(cpus: Path = CPUS) -> int | None:
-    """Count how often the processor has slowed itself down since the system began.
+    """Count the throttling events of the processor since the system was started.
 
     Args:
-        cpus: The kernel's folder of processors; tests have one of their own.
+        cpus: Folder of the kernel's files about processors.
 
     Returns:
-        The sum over cores and packages; None where the kernel does not tell (it does on Intel's).
+        Sum over cores and packages; None if the kernel does not count them. It does so for
+        processors of Intel.
     """
     files = list(cpus.glob(_COUNTERS))
     return sum(int(file.read_text()) for file in files) if files else None
 
 
 class Throttling(NamedTuple):
-    """Whether the clocks of a processor were held down.
+    """The throttling of a processor or GPU.
 
     Attributes:
-        throttled: Whether they were; None if the machine does not tell.
+        throttled: Whether it was throttled; None if this is unknown.
         reasons: Reasons of the throttling.
     """
 
@@ -36,28 +37,31 @@ class Throttling(NamedTuple):
     reasons: tuple[str, ...] = ()
 
     def of(self, machine: Machine) -> Machine:
-        """Return the state of a machine with this throttling.
+        """Add the throttling to the state of a machine.
 
         Args:
             machine: State of the machine.
+
+        Returns:
+            The state with the throttling.
         """
         return replace(machine, throttled=self.throttled, throttled_by=self.reasons)
 
 
 def throttled(before: int | None, gpu: int | None = None, cpus: Path = CPUS) -> Throttling:
-    """Say whether clocks were held down.
+    """Check whether the processor or GPU was throttled during a measurement.
 
     Args:
-        before: What `events` said before the measurement.
-        gpu: Number of the GPU that was measured, asked about this very moment; None for none.
-        cpus: The kernel's folder of processors.
+        before: Number of events before the measurement; see `events`.
+        gpu: Number of the measured GPU, whose current state is queried; None for the processor.
+        cpus: Folder of the kernel's files about processors.
 
     Returns:
-        Whether they were, and why.
+        The throttling and its reasons.
     """
     reasons = None
     if gpu is not None:
-        reasons = _nvml.slowed_by(gpu)
+        reasons = _nvml.throttle_reasons(gpu)
     elif before is not None:
         after = events(cpus)
         reasons = ["temperature"] if after is not None and after > before else []

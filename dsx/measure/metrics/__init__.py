@@ -1,4 +1,4 @@
-"""Metrics, one file each."""
+"""Metrics, one file for each."""
 
 from dsx.measure.metrics._base import STAGES, Stage, in_order
 

@@ -1,4 +1,4 @@
-"""What a metric is."""
+"""Contract of a metric."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from dsx.analysis import Measurement
 from dsx.conv import Cost
+from dsx.errors import Unsupported
 from dsx.measure.candidate import Candidate, Exported
 from dsx.space import SearchSpace
 
@@ -20,30 +21,31 @@ _USUAL_NOISE: Mapping[Stage, Noise] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A measured quantity, and everything that the rest of dsx has to know of it.
+    """A measured quantity, with everything that other packages need to know about it.
 
     Args:
-        unit: Of its values; empty for a plain count.
-        direction: Which way is better.
-        stage: What has to happen before it is known: nothing, a deployed network, one that has
-            classified images as it was built, a trained one.
-        read: Measures one candidate.
-        protocol: What of a space the number depends on, as plain JSON values; numbers with
-            another protocol are other numbers.
-        noise: By what two measurements of one design differ: by nothing, by the moment, by the
-            seed of the training; by default what is usual at that stage.
-        closed_form: Reads the metric off the cost of a design; None if only `read` tells it.
-        always: Whether it is measured in every space that has what it needs.
-        rank: Place among the metrics of its stage in a list, before those with a larger one.
-        read_in_turn: Measures several candidates so that a drift of the machine hits all alike;
-            called with them and with what is told that the device is not free. None if they are
-            measured one by one.
-        read_exported: Measures exported files, as readings by name; None if exported files are not
-            measured for this metric.
-        lacks: Says what a space lacks for it, in words that follow the metric's name; an empty
-            string where nothing.
-        absent: Says why it cannot be measured on this machine for a space, in words that follow
-            the metric's name; an empty string where it can.
+        unit: Unit of the values; empty for a plain count.
+        direction: Whether smaller or larger values are better.
+        stage: Requirement before the metric can be read: nothing (`static`), a deployed
+            network (`timed`), a built network and the data (`projected`), or a trained network.
+        read: Function that measures one candidate.
+        protocol: Function that returns the settings of a space on which the values depend, as
+            plain JSON values; values with different protocols are not comparable.
+        noise: Why repeated measurements of one design differ: not at all (`exact`), from one
+            measurement to the next (`sampled`), or with the training seed (`seeded`). None for
+            the usual noise of the stage.
+        closed_form: Function that returns the value for the cost of a design; None if there is no
+            closed form.
+        always: Whether the metric is measured in every space that supports it.
+        rank: Position in lists of the metrics of a stage; smaller ranks come first.
+        read_in_turn: Function that measures several candidates by interleaved timing, so that
+            drift affects all of them equally. Its arguments are the candidates and a function to
+            be called if the device lock is held. None to measure candidates one by one.
+        read_exported: Function that measures exported files and returns readings by name; None if
+            the metric is not measured for exported files.
+        unsupported: Function that returns why the metric cannot be measured for a space on this
+            machine; None if it can. The reason is the rest of a sentence that begins with the name
+            of the metric.
     """
 
     unit: str
@@ -59,12 +61,11 @@ class Metric:
         Callable[[Sequence[Candidate], Callable[[], None] | None], list[Measurement]] | None
     ) = None
     read_exported: Callable[[Exported], Mapping[str, Measurement]] | None = None
-    lacks: Callable[[SearchSpace], str] = lambda space: ""
-    absent: Callable[[SearchSpace], str] = lambda space: ""
+    unsupported: Callable[[SearchSpace], Unsupported | None] = lambda space: None
 
     @property
     def refinement(self) -> Refinement:
-        """How its value becomes more certain; what is read after a training, by another one."""
+        """Way in which the estimate of the metric becomes more precise."""
         noise = self.noise or _USUAL_NOISE[self.stage]
         if noise == "exact":
             return "none"
@@ -72,17 +73,17 @@ class Metric:
 
 
 def in_order(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    """Sort metrics, the cheap ones first.
+    """Sort metrics from the cheapest to the most expensive.
 
     Args:
-        metrics: By name.
+        metrics: Metrics by name.
 
     Returns:
-        The same, by stage, rank and name.
+        The metrics sorted by stage, rank and name.
     """
 
-    def place(item: tuple[str, Metric]) -> tuple[int, int, str]:
+    def position(item: tuple[str, Metric]) -> tuple[int, int, str]:
         name, metric = item
         return STAGES.index(metric.stage), metric.rank, name
 
-    return dict(sorted(metrics.items(), key=place))
+    return dict(sorted(metrics.items(), key=position))

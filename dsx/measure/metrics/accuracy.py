@@ -1,4 +1,4 @@
-"""Accuracy: top-1 on the validation split, 0 to 1."""
+"""Accuracy: top-1 accuracy of the trained network on the validation split, from 0 to 1."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,29 +15,35 @@ from dsx.train import predict
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Train, and classify the validation split."""
-    found = share_of_hits(candidate, candidate.trained())
+    """Measure the accuracy of a candidate after training.
+
+    Args:
+        candidate: The candidate; it is trained if necessary.
+
+    Returns:
+        The accuracy; its provenance has the training losses by epoch.
+    """
+    found = measure_accuracy(candidate, candidate.trained())
     predictions, losses = found.provenance.predictions, candidate.losses
     assert predictions is not None
     predictions = replace(predictions, losses=None if losses is None else tuple(losses))
     return replace(found, provenance=replace(found.provenance, predictions=predictions))
 
 
-def share_of_hits(candidate: Candidate, network: nn.Module) -> Measurement:
-    """Classify the validation split.
+def measure_accuracy(candidate: Candidate, network: nn.Module) -> Measurement:
+    """Measure the accuracy of a network on the validation split.
 
     Args:
-        candidate: Whose data are taken.
-        network: In eval mode.
+        candidate: Candidate that provides the data.
+        network: Network in eval mode.
 
     Returns:
-        The share that is classified rightly, with its binomial interval. Its
-        provenance has the share of the most frequent class, which constant predictions reach, as
-        `predictions.chance`, and the notes of the data.
+        The accuracy with its binomial interval. `predictions.chance` of its provenance is the
+        relative frequency of the most frequent class, which constant predictions reach.
     """
     splits = candidate.splits
     split = splits.validation
-    with candidate.at_leisure() as yield_device:
+    with candidate.shared_devices() as yield_device:
         predicted = predict(network, split, yield_device=yield_device)
     hits = int((predicted == split.labels).sum())
     low, high = wilson(hits, len(split))
@@ -56,7 +62,14 @@ def share_of_hits(candidate: Candidate, network: nn.Module) -> Measurement:
 
 
 def read_exported(files: Exported) -> dict[str, Measurement]:
-    """Classify the images of both splits in the dtype of the exported network."""
+    """Measure the accuracy of exported files.
+
+    Args:
+        files: Network that was loaded from exported files.
+
+    Returns:
+        Accuracies on the validation and the test split, in the dtype of the exported network.
+    """
     splits, dtype = files.candidate.splits, files.candidate.sample.dtype
     return {
         name: exact(float((predict(files.network, part, dtype) == part.labels).double().mean()))
@@ -65,14 +78,14 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share.
+    """Compute the Wilson score interval of a proportion at 95 % confidence.
 
     Args:
-        hits: Successes.
-        trials: Attempts, at least 1.
+        hits: Number of successes.
+        trials: Number of trials, at least 1.
 
     Returns:
-        Lower and upper end.
+        Lower and upper end of the interval.
 
     Source:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
@@ -85,7 +98,14 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """Data, training settings, and the weights that training begins with."""
+    """Return the data, the training settings and the pretrained weights.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     return {"version": 2, **training_facts(space)}
 
 

@@ -1,4 +1,4 @@
-"""Bits: storage of the params, payload only; 32 per real number."""
+"""Bits: storage of the parameters without file overhead; 32 bits for each real number."""
 
 from dsx.analysis import Measurement, exact
 from dsx.measure.candidate import Candidate
@@ -6,7 +6,14 @@ from dsx.measure.metrics._base import Metric
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Count by closed form."""
+    """Compute the bits of a candidate by closed form.
+
+    Args:
+        candidate: The candidate; it is trained if its shapes are learned.
+
+    Returns:
+        The exact value.
+    """
     return exact(candidate.cost.bits)
 
 

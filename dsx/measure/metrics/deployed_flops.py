@@ -1,7 +1,7 @@
-"""Deployed flops: multiply-adds of the deployed network, products with stored zeros included.
+"""Deployed FLOPs: multiply-adds of the deployed network for one image, including stored zeros.
 
-Counted as `flops` are, for one image, but by following the operators that run: a dense form
-multiplies the dead weights of its kernel too.
+They are counted like `flops`, but by tracing the operators that run. Unlike `flops`, they include
+the products of a dense form with the zeros of its kernel.
 """
 
 import weakref
@@ -14,20 +14,26 @@ from dsx.errors import NotCounted, WorkFailed
 from dsx.measure.candidate import Candidate, Exported
 from dsx.measure.metrics._base import Metric
 from dsx.measure.metrics.deployed_params import count_params, protocol
-from dsx.measure.metrics.flops import Followed, count, follow
+from dsx.measure.metrics.flops import OperatorCounts, count, count_operators
 
-# Following a network takes a good part of a second, and several metrics ask for the result.
-_FOLLOWED: "weakref.WeakKeyDictionary[nn.Module, Followed]" = weakref.WeakKeyDictionary()
+# Tracing a network takes almost a second, and several metrics need the result.
+_COUNTS: "weakref.WeakKeyDictionary[nn.Module, OperatorCounts]" = weakref.WeakKeyDictionary()
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Follow the operators of the deployed network, and name those that are not counted.
+    """Count the multiply-adds of the deployed network of a candidate.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        The count; its provenance names the operators that are not counted.
 
     Raises:
-        NotCounted: If the network cannot be followed.
+        NotCounted: If the network cannot be traced.
     """
     try:
-        found = _follow(candidate)
+        found = _counts(candidate)
     except WorkFailed as error:
         raise NotCounted(str(error)) from error
     operators = OperatorCount(unknown_operators=dict(found.unknown)) if found.unknown else None
@@ -36,36 +42,42 @@ def read(candidate: Candidate) -> Measurement:
 
 
 def read_exported(files: Exported) -> dict[str, Measurement]:
-    """Count by following the operators of the network that the files run.
+    """Count the multiply-adds of exported files.
+
+    Args:
+        files: Network that was loaded from exported files.
+
+    Returns:
+        The count by the name of the metric.
 
     Raises:
-        WorkFailed: If an operator is not known to the counter.
+        WorkFailed: If the network has an unknown operator or cannot be traced.
     """
     return {"deployed_flops": exact(count(files.network, files.candidate.sample[:1]))}
 
 
-def _follow(candidate: Candidate) -> Followed:
+def _counts(candidate: Candidate) -> OperatorCounts:
     network = candidate.deployed.network
-    if network not in _FOLLOWED:
-        _FOLLOWED[network] = follow(network, candidate.sample[:1])
-    return _FOLLOWED[network]
+    if network not in _COUNTS:
+        _COUNTS[network] = count_operators(network, candidate.sample[:1])
+    return _COUNTS[network]
 
 
 def counted_deployment(candidate: Candidate) -> DeploymentFacts:
-    """Describe the deployed network of a candidate, and count what it holds and computes.
+    """Describe the deployed network of a candidate, including its params and FLOPs.
 
     Args:
-        candidate: The candidate; it is deployed for this.
+        candidate: The candidate; it is deployed if necessary.
 
     Returns:
-        The facts of the deployed network, with its params, and with its flops or the reason why
-        they are not known.
+        The facts of the deployed network with its params, and its FLOPs or the reason why these
+        cannot be counted.
     """
     deployed = candidate.deployed
     params = count_params(deployed.network, deployed.choices)
     found = replace(candidate.deployment, deployed_params=params)
     try:
-        return replace(found, deployed_flops=_follow(candidate).counted)
+        return replace(found, deployed_flops=_counts(candidate).counted)
     except WorkFailed as error:
         return replace(found, deployed_flops_not_counted=str(error))
 

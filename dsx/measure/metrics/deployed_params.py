@@ -1,8 +1,8 @@
-"""Deployed params: numbers that the deployed network holds, the zeros of dense forms included.
+"""Deployed params: parameters of the deployed network, including the zeros of dense forms.
 
-Counted as `params` are: weights, biases, scales and entries of a binary basis. Those of a dense
-form include its dead weights, and folding may have made a bias. Running statistics and index tables
-count in neither.
+They are counted like `params`: weights, biases, scales and entries of a binary basis, but not
+running statistics and index tables. Unlike `params`, they include the zeros in the kernel of a
+dense form, and the biases that result from folding.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,22 +21,28 @@ PROTOCOL = {"version": 1}
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Count the numbers in the deployed network; it is not run for this."""
+    """Count the parameters of the deployed network of a candidate, without running it.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        The count.
+    """
     deployed = candidate.deployed
     number = count_params(deployed.network, deployed.choices)
     return exact(number, Provenance(deployment=candidate.deployment))
 
 
 def count_params(network: nn.Module, forms: Collection[str]) -> int:
-    """Count the numbers that a deployed network computes with.
+    """Count the parameters of a deployed network.
 
     Args:
         network: The deployed network.
-        forms: Names of its convolutions that have a deployed form, which keep their numbers in
-            buffers.
+        forms: Names of the convolutions with a deployed form, which holds its weights in buffers.
 
     Returns:
-        Real numbers of parameters, and real numbers and basis entries in buffers of forms.
+        Number of elements of all parameters, and of the real and binary buffers of the forms.
     """
     in_forms = tuple(f"{name}." for name in forms)
     return sum(parameter.numel() for parameter in network.parameters()) + sum(
@@ -47,13 +53,27 @@ def count_params(network: nn.Module, forms: Collection[str]) -> int:
 
 
 def read_exported(files: Exported) -> dict[str, Measurement]:
-    """Count the numbers in the network that the files run."""
+    """Count the parameters of exported files.
+
+    Args:
+        files: Network that was loaded from exported files.
+
+    Returns:
+        The count by the name of the metric.
+    """
     deployed = files.candidate.deployed
     return {"deployed_params": exact(count_params(deployed.network, deployed.choices))}
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """Return the settings of a run, on which the choice of the forms depends."""
+    """Return the run settings, on which the selection of deployed forms depends.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 

@@ -1,7 +1,7 @@
 """Energy: millijoules of one forward pass of the deployed network.
 
-All that the processor (RAPL) or the GPU (NVML) uses while it runs pass after pass, idle power
-included; what other processes use at the time is in it too.
+The network is run repeatedly while the energy counter of the processor (RAPL) or the GPU (NVML) is
+read. The value includes idle power and the energy of other processes.
 """
 
 import time
@@ -13,16 +13,15 @@ import torch
 
 from dsx.analysis import Energy, Measurement, Provenance
 from dsx.conv import Run
-from dsx.errors import WorkFailed
+from dsx.errors import Unsupported, WorkFailed
 from dsx.measure.candidate import Candidate
-from dsx.measure.machine import load as busy
-from dsx.measure.machine import throttling as throttle
+from dsx.measure.machine import load, throttling
 from dsx.measure.machine.energy_counters import (
     Meter,
     NvmlMeter,
     RaplMeter,
-    absent_nvml,
-    absent_rapl,
+    unsupported_cpu_energy,
+    unsupported_gpu_energy,
 )
 from dsx.measure.metrics._base import Metric
 from dsx.measure.run_settings import run_settings
@@ -35,30 +34,37 @@ PROTOCOL = {"version": 1, "windows": 8, "window_seconds": 0.25, "idle_seconds": 
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Run the deployed network for two seconds, and read the counter around each eighth of it."""
+    """Measure the energy of a forward pass of a candidate.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        Millijoules of one forward pass.
+    """
     on_gpu = candidate.space.file.measure.device == "cuda"
     return read_by(NvmlMeter() if on_gpu else RaplMeter(), candidate)
 
 
 def read_by(meter: Meter, candidate: Candidate) -> Measurement:
-    """Measure a candidate while nobody else times or trains.
+    """Measure the energy of a forward pass while holding the device lock.
 
     Args:
-        meter: Tells the energy of the space's device.
-        candidate: What to run.
+        meter: Energy counter of the device of the space.
+        candidate: The candidate.
 
     Returns:
-        Millijoules, with what the machine did meanwhile.
+        Millijoules of one forward pass; the provenance has the load of the machine.
     """
     measure = candidate.space.file.measure
     gpu = torch.cuda.current_device() if measure.device == "cuda" else None
     with torch_threads(measure.threads):
-        run = candidate.run if gpu is None else _finished(candidate.run)
+        run = candidate.run if gpu is None else _synchronised(candidate.run)
         with exclusive(lock_name(measure.device), candidate.on_lock_wait), torch.inference_mode():
-            before, events = busy.look(), throttle.events()
+            before, events = load.read_counters(), throttling.events()
             found = measure_energy(run, meter)
-            throttled = throttle.throttled(events, gpu)
-            noisy, machine = busy.since(before)
+            throttled = throttling.throttled(events, gpu)
+            noisy, machine = load.load_since(before)
     provenance = replace(
         found.provenance,
         noisy=noisy,
@@ -68,14 +74,14 @@ def read_by(meter: Meter, candidate: Candidate) -> Measurement:
     return replace(found, provenance=provenance)
 
 
-def _finished(run: Run) -> Run:
-    """Wait for the GPU after each pass, so that a window holds the passes that it counts."""
+def _synchronised(run: Run) -> Run:
+    """Wait for the GPU after each pass, so that all passes of a window end within it."""
 
-    def both() -> None:
+    def synchronised() -> None:
         run()
         torch.cuda.synchronize()
 
-    return both
+    return synchronised
 
 
 def measure_energy(
@@ -87,17 +93,16 @@ def measure_energy(
     """Measure the energy of one call.
 
     Args:
-        run: What to call.
-        meter: Tells the energy.
-        window_seconds: How long one sample takes at least.
-        idle_seconds: How long the machine is left alone before, to see what it uses then.
+        run: Function to be called.
+        meter: Energy counter.
+        window_seconds: Minimum duration of a window of calls, which gives one sample.
+        idle_seconds: Duration of the measurement of idle power before the calls.
 
     Returns:
-        Millijoules of one call, from whole windows; the power before and meanwhile is in its
-        provenance.
+        Millijoules of one call; the provenance has the idle power and the power during the calls.
 
     Raises:
-        WorkFailed: If the counter stands still.
+        WorkFailed: If the counter does not increase.
     """
     run()
     meter.spent()
@@ -111,7 +116,7 @@ def measure_energy(
         calls, energy = calls + own, energy + spent
     watts = energy / 1000 / (time.perf_counter() - start)
     if energy <= 0:
-        raise WorkFailed(f"energy_mj: the {meter.name} counter of this machine stands still")
+        raise WorkFailed(f"energy_mj: the {meter.name} counter of this machine does not increase")
     value, low, high = median_interval(samples)
     facts = Energy(meter=meter.name, idle_watts=idle_watts, watts=watts, calls=calls)
     return Measurement(
@@ -124,7 +129,7 @@ def measure_energy(
 
 
 def _window(run: Run, meter: Meter, seconds: float) -> tuple[int, float]:
-    """Call until a time is over; give the number of calls and their millijoules."""
+    """Call for some seconds; return the number of calls and their millijoules."""
     meter.spent()
     calls, end = 0, time.perf_counter() + seconds
     while calls == 0 or time.perf_counter() < end:
@@ -134,15 +139,38 @@ def _window(run: Run, meter: Meter, seconds: float) -> tuple[int, float]:
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """How it is run, and how long."""
+    """Return the run settings, and the duration of the windows.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
-def absent(space: SearchSpace) -> str:
-    """Say why this machine does not tell the energy of the processor that runs the network."""
-    return absent_nvml() if space.file.measure.device == "cuda" else absent_rapl()
+def unsupported(space: SearchSpace) -> Unsupported | None:
+    """Check whether the energy of the device of a space can be measured.
+
+    Args:
+        space: The space.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
+    return (
+        unsupported_gpu_energy()
+        if space.file.measure.device == "cuda"
+        else unsupported_cpu_energy()
+    )
 
 
 METRIC = Metric(
-    unit="mJ", direction="minimize", stage="timed", read=read, protocol=protocol, absent=absent
+    unit="mJ",
+    direction="minimize",
+    stage="timed",
+    read=read,
+    protocol=protocol,
+    unsupported=unsupported,
 )

@@ -1,6 +1,6 @@
-"""Flops: multiply-adds of convolutions and products of matrices, each once, for one image.
+"""FLOPs: multiply-adds of convolutions and matrix products for one image; one multiply-add is 1.
 
-This is fvcore's convention less BN and pooling; torch's own counter says twice as much.
+This is the convention of fvcore without BN and pooling; the counter of torch reports twice as much.
 """
 
 import math
@@ -28,86 +28,89 @@ COUNTED = (
     "conv", "linear", "matmul", "einsum", "bmm", "mm", "addmm", "baddbmm", "embedding_bag",
     "bilinear", "attention", "recurrent",
 )  # fmt: skip
-REASON = 200
-"""Characters of a reason at most."""
+LONGEST_REASON = 200
+"""Maximum number of characters of a reason."""
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Count by closed form; the baseline is counted by its operators as well, if they are known."""
+    """Compute the FLOPs of a candidate by closed form.
+
+    Args:
+        candidate: The candidate; it is trained if its shapes are learned.
+
+    Returns:
+        The exact value; for the baseline its provenance has the count by operators as a check.
+    """
     flops = candidate.cost.flops
-    changed = bool(candidate.design.changed)
-    if changed:
+    if candidate.design.changed:
         return exact(flops)
-    return exact(
-        flops, Provenance(operators=_checked(candidate.network, candidate.space.analysis, flops))
-    )
+    operators = _operator_check(candidate.network, candidate.space.analysis, flops)
+    return exact(flops, Provenance(operators=operators))
 
 
 def space_notes(space: SearchSpace) -> list[str]:
-    """Return what `flops` of a space leave out, and whether another counter disagrees.
+    """Describe which operators the `flops` of a space exclude, and whether fvcore disagrees.
 
     Args:
         space: The space, whose baseline is counted.
 
     Returns:
-        Sentences; empty if every operator is known and both counters agree.
+        Notes without a full stop; none if every operator is known and both counters agree.
     """
     return network_notes(space.network(fresh=True), space.analysis)
 
 
 def network_notes(network: nn.Module, analysis: NetworkAnalysis) -> list[str]:
-    """Return what the `flops` of a network leave out, and whether another counter disagrees.
+    """Describe which operators the `flops` of a network exclude, and whether fvcore disagrees.
 
     Args:
-        network: The network, in any mode; it is copied.
-        census: Slots and costs of the network.
+        network: The network in any mode; it is copied.
+        analysis: Slots and costs of the network.
 
     Returns:
-        Sentences; empty if every operator is known and both counters agree.
+        Notes without a full stop; none if every operator is known and both counters agree.
     """
     flops = analysis.cost({}).flops
     with activity(Kind.CHECKING_FLOPS):
-        return notes(flops, _checked(network, analysis, flops))
+        return notes(flops, _operator_check(network, analysis, flops))
 
 
 def notes(flops: float, operators: OperatorCount) -> list[str]:
-    """Return what a baseline's `flops` leave out, and whether another counter disagrees.
+    """Describe which operators the `flops` of a baseline exclude, and whether fvcore disagrees.
 
     Args:
         flops: Multiply-adds of the baseline for one image.
-        operators: Result of counting the baseline by its operators.
+        operators: Count of the baseline by its operators.
 
     Returns:
-        Sentences without a full stop; empty if there is nothing to say.
+        Notes without a full stop; none if every operator is known and both counters agree.
     """
-    said = []
-    counted, passed_over = operators.counted_by_operator, operators.unknown_to_check
+    found = []
+    counted, unchecked = operators.counted_by_operator, operators.unknown_to_check
     if counted is not None and counted != flops:
-        reason = f", which does not know {_listed(passed_over)}" if passed_over else ""
-        said.append(
-            f"the baseline's operators count {counted:,}, dsx {flops:,.0f}: objectives and "
-            f"constraints use the {flops:,.0f} of dsx; the other figure is a check by "
-            f"fvcore{reason}"
+        reason = f", which does not know {_listed(unchecked)}" if unchecked else ""
+        found.append(
+            f"fvcore counts {counted:,} multiply-adds of the baseline{reason}, and dsx "
+            f"{flops:,.0f}; objectives and constraints use the value of dsx"
         )
     if operators.unknown_operators:
-        said.append(
-            f"flops leave out operators that are not counted: "
-            f"{_listed(operators.unknown_operators)}; if they multiply, "
-            " the true flops of every design are higher, also those of the baseline that "
-            "relative constraints refer to"
+        found.append(
+            f"flops do not include the unknown operators {_listed(operators.unknown_operators)}; "
+            "if these multiply, the actual FLOPs of every design are higher, including those of "
+            "the baseline in relative constraints"
         )
-    return said
+    return found
 
 
 def _listed(operators: Mapping[str, int]) -> str:
     return ", ".join(f"{name} ({times})" for name, times in operators.items())
 
 
-def _checked(network: nn.Module, analysis: NetworkAnalysis, flops: int) -> OperatorCount:
-    """Count a network by following its operators, or give the reason why that cannot be done."""
+def _operator_check(network: nn.Module, analysis: NetworkAnalysis, flops: int) -> OperatorCount:
+    """Count a network by its operators, or return the reason why it cannot be traced."""
     unknown = dict(analysis.uncounted)
     try:
-        found = follow(network, torch.zeros(1, *analysis.input_shape))
+        found = count_operators(network, torch.zeros(1, *analysis.input_shape))
     except WorkFailed as error:
         return OperatorCount(not_counted_by_operator=str(error), unknown_operators=unknown)
     return OperatorCount(
@@ -118,13 +121,13 @@ def _checked(network: nn.Module, analysis: NetworkAnalysis, flops: int) -> Opera
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
-    """What was met on the way through a network.
+class OperatorCounts:
+    """Operators of a network, counted in one forward pass.
 
     Args:
-        counted: Multiply-adds of convolutions, linear layers and matrix products, and the
-            additions that put binary maps together.
-        unknown: Operators that are neither counted nor known to be free: name to how many times.
+        counted: Multiply-adds of convolutions, linear layers and matrix products, plus the
+            additions that merge binary maps.
+        unknown: Number of calls of each operator that is neither counted nor known to be free.
     """
 
     counted: int
@@ -132,55 +135,55 @@ class Followed:
 
 
 def count(network: nn.Module, sample: Tensor) -> int:
-    """Count by following the operators of the counting form with fvcore.
+    """Count the multiply-adds of the counting form of a network with fvcore.
 
     Args:
-        network: In any mode; it is copied, and left as it is.
+        network: Network in any mode; it is copied.
         sample: One image, (1, C, H, W).
 
     Returns:
-        Multiply-adds of convolutions, linear layers and matrix products, and the additions that
-        put binary maps together.
+        Multiply-adds of convolutions, linear layers and matrix products, plus the additions that
+        merge binary maps.
 
     Raises:
         WorkFailed: If the network has an operator that is neither counted nor known to be free, or
-            cannot be followed.
+            cannot be traced.
     """
-    found = follow(network, sample)
+    found = count_operators(network, sample)
     if found.unknown:
         raise WorkFailed(f"the operator counter does not know {', '.join(found.unknown)}")
     return found.counted
 
 
-def follow(network: nn.Module, sample: Tensor) -> Followed:
-    """Follow the operators of the counting form with fvcore.
+def count_operators(network: nn.Module, sample: Tensor) -> OperatorCounts:
+    """Trace the operators of the counting form of a network with fvcore.
 
     Args:
-        network: In any mode; it is copied, and left as it is.
+        network: Network in any mode; it is copied.
         sample: One image, (1, C, H, W).
 
     Returns:
-        What was counted, and what was not.
+        The multiply-adds and the unknown operators.
 
     Raises:
-        WorkFailed: If the network cannot be followed.
+        WorkFailed: If the network cannot be traced.
     """
     with warnings.catch_warnings():
-        # fvcore traces with torch.jit, which is deprecated as a whole; it still counts rightly.
+        # fvcore traces with torch.jit, which is deprecated but still counts correctly.
         warnings.simplefilter("ignore")
         try:
-            counted, unsupported = _followed(network, sample)
-        # The tracer runs the user's forward, and can fail on whatever it does.
+            counted, unsupported = _traced(network, sample)
+        # The tracer runs the forward method of the network, which can raise any error.
         except (Exception, SystemExit) as error:
             raise_out_of_memory(error)
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
-            raise WorkFailed(f"the operator counter cannot follow the network: {reason}") from error
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+            raise WorkFailed(f"the operator counter cannot trace the network: {reason}") from error
     unknown = {name: times for name, times in sorted(unsupported.items()) if not is_free(name)}
-    return Followed(counted=counted, unknown=unknown)
+    return OperatorCounts(counted=counted, unknown=unknown)
 
 
-def _followed(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int]]:
-    """Count the operators that are known; count how often each of the others turns up."""
+def _traced(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int]]:
+    """Count the multiply-adds of known operators, and the calls of each unknown operator."""
     from fvcore.nn import FlopCountAnalysis
 
     holder = nn.Sequential(duplicate(network)).eval()
@@ -197,7 +200,7 @@ def _followed(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int
     analysis.set_op_handle("aten::scaled_dot_product_attention", _count_attention)
     for cell in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
         analysis.set_op_handle(f"aten::{cell}", _count_recurrent)
-    # A deployed form may add up products, or binary maps.
+    # Deployed forms use these to accumulate products and binary maps.
     analysis.set_op_handle("aten::baddbmm_", _count_baddbmm)
     analysis.set_op_handle("aten::embedding_bag", _count_embedding_bag)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
@@ -208,15 +211,15 @@ def _followed(network: nn.Module, sample: Tensor) -> tuple[int, Mapping[str, int
 
 
 def _merge_additions(network: nn.Module, sample: Tensor) -> int:
-    """Count the additions that put binary maps together, by running the network once."""
+    """Count the additions that merge binary maps, by running the network once."""
     found = []
 
-    def note(maps: nn.Module, args: object, out: Tensor) -> None:
+    def record(maps: nn.Module, args: object, out: Tensor) -> None:
         assert isinstance(maps, BasisMaps)
         found.append(maps.merges * out.shape[2] * out.shape[3])
 
     merging = [module for module in network.modules() if isinstance(module, BasisMaps)]
-    hooks = [module.register_forward_hook(note) for module in merging]
+    hooks = [module.register_forward_hook(record) for module in merging]
     if merging:
         with torch.no_grad():
             network(sample)
@@ -226,7 +229,7 @@ def _merge_additions(network: nn.Module, sample: Tensor) -> int:
 
 
 def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count a convolution whose padding is a word, which fvcore does not know."""
+    """Count a convolution with string padding, which fvcore does not support."""
     from fvcore.nn.jit_handles import conv_flop_count, get_shape
 
     image, weight, out = (get_shape(value) for value in (inputs[0], inputs[1], outputs[0]))
@@ -234,7 +237,7 @@ def _count_convolution(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
 
 def _count_matmul(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count a product of matrices or vectors, at which fvcore fails where one is a vector."""
+    """Count a product of matrices or vectors; fvcore fails for vectors."""
     from fvcore.nn.jit_handles import get_shape
 
     left, right = get_shape(inputs[0]), get_shape(inputs[1])
@@ -246,7 +249,7 @@ def _count_matmul(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
 
 def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count batches of matrix products that are added to something."""
+    """Count batched matrix products that are added to a tensor."""
     from fvcore.nn.jit_handles import get_shape
 
     (batch, rows, inner), (*_, columns) = get_shape(inputs[1]), get_shape(inputs[2])
@@ -254,9 +257,9 @@ def _count_baddbmm(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
 
 def _count_embedding_bag(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count the additions of binary maps, one less for each output than there are maps.
+    """Count the additions that merge binary maps: the number of maps minus the number of outputs.
 
-    The rows of a table that is a weight are only looked up, as those of nn.Embedding.
+    If the table is a weight, its rows are only looked up, as in nn.Embedding.
     """
     from fvcore.nn.jit_handles import get_shape
 
@@ -267,28 +270,28 @@ def _count_embedding_bag(inputs: list[Any], outputs: list[Any]) -> "Counter[str]
 
 
 def _count_einsum(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count a product of two tensors; without a common sum it works on each element by itself."""
+    """Count an einsum of two tensors; without a common summed index it is elementwise."""
     from fvcore.nn.jit_handles import einsum_flop_jit, get_shape
 
     sides, _, out = inputs[0].toIValue().replace(" ", "").partition("->")
     shapes = [get_shape(value) for value in inputs[1].node().inputs()]
-    words = sides.split(",")
-    if len(words) != 2 or "." in sides:
+    operands = sides.split(",")
+    if len(operands) != 2 or "." in sides:
         return Counter(einsum=einsum_flop_jit(inputs, outputs))
     if "->" not in inputs[0].toIValue():
         out = "".join(letter for letter in sides if sides.count(letter) == 1 and letter != ",")
     sizes: dict[str, int] = {}
-    for word, shape in zip(words, shapes, strict=True):
-        for letter, size in zip(word, shape, strict=True):
+    for operand, shape in zip(operands, shapes, strict=True):
+        for letter, size in zip(operand, shape, strict=True):
             sizes[letter] = max(size, sizes.get(letter, 1))
-    common = set(words[0]) & set(words[1])
-    # What only one side has and the output has not is summed up before.
+    common = set(operands[0]) & set(operands[1])
+    # An index of only one operand that is not in the output is summed beforehand.
     return Counter(einsum=math.prod(sizes[letter] for letter in common | set(out))
                    if common - set(out) else 0)  # fmt: skip
 
 
 def _count_bilinear(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count a nn.Bilinear: each weight once for each pair of vectors."""
+    """Count nn.Bilinear: one multiply-add per weight and pair of vectors."""
     from fvcore.nn.jit_handles import get_shape
 
     vectors, weight = get_shape(inputs[0])[:-1], get_shape(inputs[2])
@@ -296,7 +299,7 @@ def _count_bilinear(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
 
 def _count_attention(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count queries by keys, and what that gives by values."""
+    """Count the products of queries and keys, and of attention weights and values."""
     from fvcore.nn.jit_handles import get_shape
 
     query, key, value = (get_shape(given) for given in inputs[:3])
@@ -304,13 +307,13 @@ def _count_attention(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
 
 
 def _count_recurrent(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
-    """Count a nn.LSTM, nn.GRU or nn.RNN: each weight once for each sequence and time step."""
+    """Count nn.LSTM, nn.GRU or nn.RNN: one multiply-add per weight, sequence and time step."""
     from fvcore.nn.jit_handles import get_shape
 
-    # Packed sequences come with their batch sizes, in one dimension less.
+    # Packed sequences have an additional input with their batch sizes, which is a vector.
     packed = len(get_shape(inputs[1]) or []) == 1
     weights = inputs[3 if packed else 2].node().inputs()
-    # Biases are vectors, and only added.
+    # Biases are vectors and are only added.
     numbers = sum(math.prod(shape) for shape in map(get_shape, weights) if len(shape) == 2)
     return Counter(recurrent=numbers * math.prod(get_shape(inputs[0])[:-1]))
 

@@ -1,8 +1,8 @@
 """Latency: milliseconds of one forward pass of the deployed network.
 
-The median of many short blocks, each corrected for the drift of the machine, with its 95 %
-interval; see `dsx.measure.timing.interleaved`. With one thread it is the CPU time of the calling
-thread, which repeats far better on a busy machine than wall time; that is stored too.
+The latency is the median of many short blocks, each corrected for the drift of the machine, with a
+95 % interval; see `dsx.measure.timing.interleaved`. With one thread it is the CPU time of the
+calling thread, which is more repeatable under load than wall time. Wall time is stored as well.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,33 +25,34 @@ NAME = "latency_ms"
 
 
 def read_latencies(
-    candidates: Sequence[Candidate], waiting: Callable[[], None] | None = None
+    candidates: Sequence[Candidate], on_lock_wait: Callable[[], None] | None = None
 ) -> list[Measurement]:
-    """Time candidates in turn, as each would be timed alone.
+    """Measure the latencies of candidates by interleaved timing.
 
     Args:
-        candidates: Of spaces whose `measure` may differ in the backend only. Those that
-            another clock or another sentinel goes with are timed in turn among themselves.
-        waiting: Called if the device is not free at once.
+        candidates: Candidates of spaces whose `measure` sections differ at most in the backend.
+            Candidates that need different clocks or reference workloads are timed in separate
+            groups.
+        on_lock_wait: Function that is called if another process holds the device lock.
 
     Returns:
-        Milliseconds of one forward pass of each, in the same order.
+        Milliseconds of one forward pass of each candidate, in the order of the candidates.
     """
-    # All of them first: preparing one takes longer than timing it.
+    # Prepare all runs before timing, because preparation takes longer than timing.
     runs = [candidate.run for candidate in candidates]
-    yardsticks = [_yardstick(candidate) for candidate in candidates]
+    groups = [_timing_group(candidate) for candidate in candidates]
     readings: dict[int, Measurement] = {}
-    for yardstick in dict.fromkeys(yardsticks):
-        group = [number for number, own in enumerate(yardsticks) if own == yardstick]
-        first = candidates[group[0]]
+    for group in dict.fromkeys(groups):
+        members = [number for number, own in enumerate(groups) if own == group]
+        first = candidates[members[0]]
         found = time_in_turn(
-            [runs[number] for number in group],
+            [runs[number] for number in members],
             first.space.file.measure,
             first.reference_times,
             classify_workload(first.space),
-            waiting,
+            on_lock_wait,
         )
-        readings |= dict(zip(group, found, strict=True))
+        readings |= dict(zip(members, found, strict=True))
     return [
         replace(
             readings[number],
@@ -61,21 +62,35 @@ def read_latencies(
     ]
 
 
-def _yardstick(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
-    """Name the clock, the backend of the sentinel and its company."""
+def _timing_group(candidate: Candidate) -> tuple[str, str, WorkloadClass]:
+    """Return the clock, the backend of the reference workload and the workload class."""
     measure = candidate.space.file.measure
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     return clock.name, reference_backend(measure.backend), classify_workload(candidate.space)
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Time the deployed network until the interval is narrow or the time is spent."""
+    """Measure the latency of a candidate until its interval converges or the budget is exhausted.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        Milliseconds of one forward pass.
+    """
     (reading,) = read_latencies([candidate], candidate.on_lock_wait)
     return reading
 
 
 def read_exported(files: Exported) -> dict[str, Measurement]:
-    """Time the exported network as a search times its candidates."""
+    """Measure the latency of exported files in the same way as in a search.
+
+    Args:
+        files: Network that was loaded from exported files.
+
+    Returns:
+        Milliseconds of one forward pass, by the name of the metric.
+    """
     candidate = files.candidate
     run = candidate.run_of(files.network)
     with activity(Kind.TIMING_EXPORT):
@@ -89,7 +104,14 @@ def read_exported(files: Exported) -> dict[str, Measurement]:
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """How it is timed, and how the network is deployed."""
+    """Return the timing protocol, and the settings of the deployed network.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     measure = space.file.measure
     return {**PROTOCOL, **measure.model_dump(), "packages": versions(measure.backend)}
 

@@ -1,4 +1,4 @@
-"""Params: live real numbers and basis entries; BN scale and shift count too."""
+"""Params: nonzero real parameters and binary basis entries, including the scale and shift of BN."""
 
 from dsx.analysis import Measurement, exact
 from dsx.measure.candidate import Candidate
@@ -6,7 +6,14 @@ from dsx.measure.metrics._base import Metric
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Count by closed form."""
+    """Compute the params of a candidate by closed form.
+
+    Args:
+        candidate: The candidate; it is trained if its shapes are learned.
+
+    Returns:
+        The exact value.
+    """
     return exact(candidate.cost.params)
 
 

@@ -1,7 +1,7 @@
-"""Peak memory: megabytes (10^6 bytes) of one deployed forward pass, above the weights.
+"""Peak memory: megabytes (10^6 bytes) of one deployed forward pass, excluding the weights.
 
-The most that torch's allocators have handed out at once: input, activations, output, and what
-operators need inside themselves. Memory that libraries below torch keep is not seen.
+The value is the maximum of the memory allocated by torch: input, activations, output and workspaces
+of operators. Memory that other libraries allocate is not included.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 
 from dsx.analysis import Measurement, PeakMemory, Provenance, exact
 from dsx.conv import Run
+from dsx.errors import Unsupported
 from dsx.measure.backends import prepare
 from dsx.measure.candidate import Candidate
 from dsx.measure.machine.allocations import peak_bytes
@@ -18,16 +19,23 @@ from dsx.process import torch_threads
 from dsx.space import SearchSpace
 
 BACKENDS = ("compile", "eager")
-"""Those that get their memory from torch."""
+"""Backends that allocate memory through torch."""
 PROTOCOL = {"version": 1, "bytes_in_mb": 1_000_000}
 
 
 def read(candidate: Candidate) -> Measurement:
-    """Run the deployed network once and follow its allocations."""
+    """Measure the peak memory of a forward pass of a candidate.
+
+    Args:
+        candidate: The candidate.
+
+    Returns:
+        Megabytes, including the input.
+    """
     measure = candidate.space.file.measure
     sample = candidate.sample
     with torch_threads(measure.threads):
-        # The input was there before, and is there during the whole pass.
+        # The input is allocated before the pass and kept until its end.
         peak = sample.nbytes + peak_bytes(_run(candidate), measure.device)
     value = peak / PROTOCOL["bytes_in_mb"]
     memory = PeakMemory(bytes=peak, input_bytes=sample.nbytes)
@@ -38,22 +46,39 @@ def _run(candidate: Candidate) -> Run:
     measure = candidate.space.file.measure
     if measure.device == "cpu":
         return candidate.run
-    # There a timed run may be a CUDA graph, which allocates nothing when it is launched.
+    # On a GPU, candidate.run may launch a CUDA graph, which does not allocate memory.
     return prepare(measure.backend, candidate.deployed, candidate.sample, measure.threads)
 
 
 def protocol(space: SearchSpace) -> Mapping[str, Any]:
-    """How the network is run; how long it is timed makes no difference."""
+    """Return the run settings, excluding the duration of a latency measurement.
+
+    Args:
+        space: The space.
+
+    Returns:
+        Plain JSON values.
+    """
     return {**PROTOCOL, **run_settings(space.file.measure)}
 
 
-def absent(space: SearchSpace) -> str:
-    """Say which backends keep their memory to themselves."""
+def unsupported(space: SearchSpace) -> Unsupported | None:
+    """Check whether the memory of the backend of a space can be measured.
+
+    Args:
+        space: The space.
+
+    Returns:
+        The reason why it cannot; None if it can.
+    """
     backend = space.file.measure.backend
     if backend in BACKENDS:
-        return ""
+        return None
     allowed = ", ".join(BACKENDS)
-    return f"cannot be told of the backend {backend}, whose memory is its own (allowed: {allowed})"
+    return Unsupported(
+        f"cannot be measured for the backend {backend}, which allocates memory itself (allowed: "
+        f"{allowed})"
+    )
 
 
 METRIC = Metric(
@@ -63,5 +88,5 @@ METRIC = Metric(
     noise="exact",
     read=read,
     protocol=protocol,
-    absent=absent,
+    unsupported=unsupported,
 )

@@ -1,13 +1,14 @@
-"""Layers: where the time of a forward pass goes, slot by slot, clocked in the running network.
+"""Profile of a forward pass: the time spent in each slot of the running network.
 
-A stopwatch is read wherever the pass enters or leaves a slot, so that its laps fill the whole pass:
-what belongs to no slot is a row of its own. Passes without it are made in turn with those that have
-it; what they take less, reading it costs, and that is taken off in equal parts from every lap.
+A stopwatch is read whenever the pass enters or leaves a slot, so that the laps cover the whole
+pass; time outside of slots is a separate row. Passes with the stopwatch alternate with passes
+without it, and the difference, which is the overhead of the stopwatch, is subtracted in equal parts
+from all laps.
 
-The stopwatch shows wall time: the clock of a thread is a call of the system, and a dozen of these
-slow a small network down by several percent. Whole passes of one thread are timed by its own clock
-too. Where the two differ most the pass was interrupted; the calmer half of the passes counts, and
-of these the medians.
+The stopwatch reads wall time, because reading the CPU time of a thread requires a system call,
+which slows down small networks by several percent. Whole passes are also timed by the CPU time of
+the thread. The difference between the two shows for how long a pass was interrupted. Medians are
+computed over the half of the passes that were interrupted least.
 """
 
 import time
@@ -19,7 +20,7 @@ import torch
 from torch import nn
 
 from dsx.analysis import DeploymentFacts, Measurement
-from dsx.conv import LEAST_ROUNDS, default_clock, rounds_until
+from dsx.conv import MIN_ROUNDS, default_clock, rounds_until
 from dsx.errors import DsxError
 from dsx.measure.candidate import Candidate
 from dsx.measure.profile.stopwatch import Stopwatch, clocked
@@ -28,12 +29,11 @@ from dsx.measure.timing.statistics import median_interval
 from dsx.process import torch_threads
 from dsx.space.yaml import Measure
 
-BLOCK_MS, LEAST_PASSES = 10.0, 3
-MOST_LAP_MS = 0.002
-"""What a lap costs at most; it was never seen to cost more, but passes of many milliseconds vary by
-more."""
+BLOCK_MS, MIN_PASSES = 10.0, 3
+MAX_LAP_MS = 0.002
+"""Upper bound of the overhead of a lap; the measured difference varies more for long passes."""
 PLAIN = "conv"
-"""The form of a slot that holds the convolution which stood there."""
+"""Form of an unchanged slot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,10 @@ class Layer:
     """One row of a breakdown.
 
     Args:
-        slot: Its name; None for everything that belongs to no slot.
-        form: Deployed form; empty for everything else.
-        ms: In one forward pass, all calls of the slot together.
-        calls: How often the slot is called in one pass; 1 for everything else.
+        slot: Name of the slot; None for the time outside of slots.
+        form: Deployed form of the slot; empty outside of slots.
+        ms: Milliseconds of all calls of the slot in one forward pass.
+        calls: Number of calls of the slot in one forward pass; 1 outside of slots.
     """
 
     slot: str | None
@@ -55,13 +55,14 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Breakdown:
-    """Where the time of one network goes.
+    """The time of one network by slot.
 
     Args:
-        layers: The slots in the order of the network, everything else last.
-        plain: A whole pass without a stopwatch.
-        clocked: A whole pass with it, its cost included.
-        passes: How many passes with the stopwatch count.
+        layers: Rows of the slots in the order of the network, followed by the time outside of
+            slots.
+        plain: Milliseconds of a pass without stopwatch.
+        clocked: Milliseconds of a pass with stopwatch, including its overhead.
+        passes: Number of passes with stopwatch in the medians.
         deployment: Facts of the deployed network.
     """
 
@@ -73,13 +74,13 @@ class Breakdown:
 
     @property
     def ms(self) -> float:
-        """The rows together: a whole pass, less what the stopwatch costs."""
+        """Milliseconds of a pass: the sum of all rows."""
         return sum(layer.ms.value for layer in self.layers)
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """Nanoseconds of one pass: by its own clock, by the wall, and of each row with its laps."""
+    """Nanoseconds of one pass in CPU time, in wall time and by row; number of laps by row."""
 
     own: int
     wall: int
@@ -89,13 +90,13 @@ class _Pass:
 
 @dataclass
 class _Subject:
-    """A network and its passes so far.
+    """A network and its timed passes.
 
     Args:
-        candidate: What to run.
-        clocked: Gives the same with a stopwatch.
+        candidate: The candidate.
+        clocked: Function that returns a context with the network that reads the stopwatch.
         watch: The stopwatch.
-        now: The clock of whole passes.
+        now: Clock of whole passes.
     """
 
     candidate: Candidate
@@ -103,20 +104,20 @@ class _Subject:
     watch: Stopwatch
     now: Callable[[], int]
     block: int = 0
-    with_it: list[_Pass] = field(default_factory=list)
-    without: list[_Pass] = field(default_factory=list)
+    with_watch: list[_Pass] = field(default_factory=list)
+    plain: list[_Pass] = field(default_factory=list)
 
     def warm_up(self) -> None:
-        """Run a few times, and find out how many passes make a block."""
+        """Run a few passes and determine the number of passes of a block."""
         self._run(self.candidate.deployed)
-        fastest = min(self._run(self.candidate.deployed).wall for _ in range(LEAST_PASSES))
-        self.block = max(LEAST_PASSES, round(BLOCK_MS * 1e6 / fastest))
+        fastest = min(self._run(self.candidate.deployed).wall for _ in range(MIN_PASSES))
+        self.block = max(MIN_PASSES, round(BLOCK_MS * 1e6 / fastest))
 
-    def go_on(self) -> None:
-        """Run a block with the stopwatch and one without; the first pass of each warms up."""
+    def run_blocks(self) -> None:
+        """Run a block with stopwatch and one without; the first pass of each is a warm-up."""
         with self.clocked() as network:
-            self.with_it += self._block(network)
-        self.without += self._block(self.candidate.deployed)
+            self.with_watch += self._block(network)
+        self.plain += self._block(self.candidate.deployed)
 
     def _block(self, network: nn.Module) -> list[_Pass]:
         self._run(network)
@@ -132,35 +133,32 @@ class _Subject:
 
 
 def check_clocked(measure: Measure) -> None:
-    """Refuse what no stopwatch can be read in.
+    """Check that the slots of a network can be timed.
 
     Args:
-        measure: The `measure` of a space.
+        measure: The `measure` section of a space.
 
     Raises:
-        DsxError: If it is another backend than eager, or another device than the CPU.
+        DsxError: If the backend is not eager, or the device is not the CPU.
     """
     if measure.backend != "eager":
-        raise DsxError(f"slots are clocked in eager only, not in {measure.backend}")
+        raise DsxError(f"slots cannot be timed in the backend {measure.backend} (allowed: eager)")
     if measure.device != "cpu":
-        raise DsxError(f"slots are clocked on the CPU only, not on {measure.device}")
+        raise DsxError(f"slots cannot be timed on {measure.device} (allowed: cpu)")
 
 
 def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
-    """Find out where the time of some networks goes, pass by pass in turn.
-
-    Nobody else times or trains meanwhile.
+    """Profile networks by interleaved passes while holding the device lock.
 
     Args:
-        candidates: Designs of one network, measured alike; for each, the budget of the space's
-            `measure` is spent.
+        candidates: Candidates of one space; the time budget of its `measure` section is spent on
+            each.
 
     Returns:
-        A breakdown each, in the same order.
+        One breakdown for each candidate, in the same order.
 
     Raises:
-        DsxError: If the space has them run by another backend than eager, or on another device
-            than the CPU.
+        DsxError: If the backend is not eager, or the device is not the CPU.
     """
     measure = candidates[0].space.file.measure
     check_clocked(measure)
@@ -169,7 +167,7 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
         subjects = []
         for candidate in candidates:
             watch = Stopwatch(len(slots) + 1)
-            # It may have to be trained first, which nobody can in inference mode.
+            # Outside of inference mode, because learned shapes have to be trained first.
             network = clocked(candidate.deployed, slots, watch)
             subjects.append(_Subject(candidate, network, watch, default_clock()))
         with (
@@ -179,19 +177,22 @@ def break_down(candidates: Sequence[Candidate]) -> list[Breakdown]:
             for subject in subjects:
                 subject.warm_up()
             end = time.perf_counter() + measure.budget_seconds * len(subjects)
-            for _ in rounds_until(end, LEAST_ROUNDS):
+            for _ in rounds_until(end, MIN_ROUNDS):
                 for subject in subjects:
-                    subject.go_on()
+                    subject.run_blocks()
     return [_breakdown(subject) for subject in subjects]
 
 
 def _breakdown(subject: _Subject) -> Breakdown:
     choices = subject.candidate.deployed.choices
-    with_it, without = _calm(subject.with_it), _calm(subject.without)
-    whole, plain = _median([one.own for one in with_it]), _median([one.own for one in without])
-    laps = with_it[0].laps
-    lap = min(max(0.0, whole.value - plain.value) / sum(laps), MOST_LAP_MS)
-    spans = [_median([one.rows[row] for one in with_it], lap * own) for row, own in enumerate(laps)]
+    with_watch = _least_interrupted(subject.with_watch)
+    without = _least_interrupted(subject.plain)
+    whole, plain = _median([one.own for one in with_watch]), _median([one.own for one in without])
+    laps = with_watch[0].laps
+    lap = min(max(0.0, whole.value - plain.value) / sum(laps), MAX_LAP_MS)
+    spans = [
+        _median([one.rows[row] for one in with_watch], lap * own) for row, own in enumerate(laps)
+    ]
     layers = []
     for slot, span in zip(subject.candidate.space.analysis.slots, spans, strict=False):
         form = choices[slot.name].form if slot.name in choices else PLAIN
@@ -201,18 +202,18 @@ def _breakdown(subject: _Subject) -> Breakdown:
         layers=tuple(layers),
         plain=plain,
         clocked=whole,
-        passes=len(with_it),
+        passes=len(with_watch),
         deployment=subject.candidate.deployment,
     )
 
 
-def _calm(passes: Sequence[_Pass]) -> list[_Pass]:
-    """Give the half of the passes that were interrupted least."""
+def _least_interrupted(passes: Sequence[_Pass]) -> list[_Pass]:
+    """Return the half of the passes that were interrupted least."""
     ordered = sorted(passes, key=lambda one: one.wall - one.own)
     return ordered[: (len(ordered) + 1) // 2]
 
 
-def _median(nanoseconds: Sequence[int], less: float = 0.0) -> Measurement:
-    """Give the median of some times, less so many milliseconds."""
-    value, low, high = (max(0.0, end / 1e6 - less) for end in median_interval(nanoseconds))
+def _median(nanoseconds: Sequence[int], overhead: float = 0.0) -> Measurement:
+    """Return the median of times in milliseconds, minus an overhead in milliseconds."""
+    value, low, high = (max(0.0, end / 1e6 - overhead) for end in median_interval(nanoseconds))
     return Measurement(value=value, low=low, high=high)

@@ -1,4 +1,4 @@
-"""Stopwatch: read wherever a forward pass of a deployed network enters or leaves a slot."""
+"""Stopwatch that is read whenever a forward pass enters or leaves a slot."""
 
 import copy
 import time
@@ -11,11 +11,11 @@ from dsx.conv import Deployed
 
 
 class Stopwatch:
-    """Charges the time from one reading to the next to a row.
+    """A stopwatch that accumulates the time between two readings by row.
 
     Args:
-        rows: How many there are.
-        now: Nanoseconds.
+        rows: Number of rows.
+        now: Clock in nanoseconds.
     """
 
     def __init__(self, rows: int, now: Callable[[], int] = time.perf_counter_ns) -> None:
@@ -25,13 +25,17 @@ class Stopwatch:
         self.last = 0
 
     def start(self) -> None:
-        """Begin anew, at zero."""
+        """Reset all rows and start."""
         rows = len(self.spent)
         self.spent, self.laps = [0] * rows, [0] * rows
         self.last = self.now()
 
     def lap(self, row: int) -> None:
-        """Charge the time since the last reading."""
+        """Add the time since the last reading to a row.
+
+        Args:
+            row: Number of the row.
+        """
         moment = self.now()
         self.spent[row] += moment - self.last
         self.laps[row] += 1
@@ -41,16 +45,18 @@ class Stopwatch:
 def clocked(
     deployed: Deployed, slots: Sequence[str], watch: Stopwatch
 ) -> Callable[[], AbstractContextManager[nn.Module]]:
-    """Let a stopwatch be read wherever a pass enters or leaves a slot.
+    """Build a network that reads a stopwatch whenever it enters or leaves a slot.
 
     Args:
-        deployed: The network.
-        slots: Names of the slots, the first row first; everything else is the row after them.
-        watch: The stopwatch; whoever runs the network starts it, and ends the last row.
+        deployed: The deployed network.
+        slots: Names of the slots in the order of the rows; the last row is the time outside of
+            slots.
+        watch: The stopwatch; the caller starts it before a pass and reads it afterwards.
 
     Returns:
-        Makes a context that gives the network to run, which shares its weights with the one given.
-        Where torch.fx cannot follow the network, that itself is changed inside the context.
+        Function that returns a context manager for the network to be run, which shares its weights
+        with the given one. A network that torch.fx cannot trace is changed itself within the
+        context.
     """
     rows = {name: row for row, name in enumerate(slots)}
     if isinstance(deployed.network, fx.GraphModule):
@@ -97,7 +103,7 @@ def _enclosed(
 def _with_laps(
     network: fx.GraphModule, rows: Mapping[str, int], watch: Stopwatch
 ) -> fx.GraphModule:
-    """Write laps into a graph, where one slot's operators end and others begin."""
+    """Insert a lap into a graph wherever the operators of a slot begin or end."""
     graph, lap = copy.deepcopy(network.graph), watch.lap
     row = rest = len(rows)
     for node in list(graph.nodes):
@@ -112,9 +118,9 @@ def _with_laps(
 
 
 def _row(node: fx.Node, rows: Mapping[str, int]) -> int:
-    """Say which slot an operator was traced in."""
+    """Return the row of the slot in which an operator was traced."""
     for path, _ in node.meta.get("nn_module_stack", {}).values():
-        # In deployment the network is held by another one, as its child "0".
+        # During deployment the network is the child "0" of another module.
         name = str(path).removeprefix("0").removeprefix(".")
         if name in rows:
             return rows[name]

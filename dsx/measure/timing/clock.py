@@ -1,4 +1,4 @@
-"""Clock: what a block of calls is timed by."""
+"""Clocks that time blocks of calls."""
 
 import statistics
 import time
@@ -12,11 +12,11 @@ from dsx.conv import Run
 
 
 class Times(NamedTuple):
-    """Milliseconds of one call, as a block of calls shows them.
+    """Milliseconds of one call, determined from a block of calls.
 
     Args:
-        own: Median by the clock.
-        wall: Mean by the wall clock.
+        own: Median of the calls in the time of the clock.
+        wall: Mean of the calls in wall time.
     """
 
     own: float
@@ -24,36 +24,42 @@ class Times(NamedTuple):
 
 
 class Clock(Protocol):
-    """Times blocks of calls.
-
-    Attributes:
-        name: "thread" for CPU time of the calling thread, "process" for that of all threads,
-            "wall", or "events" for a GPU's own clock.
-        device: Where the calls do their work.
-    """
+    """A clock that times blocks of calls."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the clock: "thread" or "process" (CPU time), "wall", or "events" (GPU)."""
+        ...
 
     @property
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """Device that the calls run on."""
+        ...
 
     def time(self, run: Run, calls: int) -> Times:
-        """Time a block."""
+        """Time a block of calls.
+
+        Args:
+            run: Function to be called.
+            calls: Number of calls.
+
+        Returns:
+            Milliseconds of one call.
+        """
         ...
 
 
 def clock_for(device: str, threads: int, single: str) -> Clock:
-    """Choose the clock.
+    """Select the clock.
 
     Args:
         device: "cpu" or "cuda".
-        threads: That the calls use.
-        single: The clock for one thread: "thread" or "process".
+        threads: Number of threads that the calls use.
+        single: Clock for one thread: "thread" or "process".
 
     Returns:
-        CPU time for one thread, since on a shared machine it repeats far better than wall time;
-        wall time for several; a GPU's own clock for a GPU.
+        CPU time for one thread, because it is more repeatable than wall time on a shared machine;
+        wall time for several threads; the clock of the GPU on a GPU.
     """
     if device == "cuda":
         return EventClock()
@@ -69,10 +75,10 @@ _NANOSECONDS: dict[str, Callable[[], int]] = {
 
 @dataclass(frozen=True)
 class CpuClock:
-    """Times each call of a block.
+    """A clock of the CPU that times each call of a block.
 
     Args:
-        name: Which clock.
+        name: Name of the clock: "thread", "process" or "wall".
         device: "cpu".
     """
 
@@ -80,7 +86,15 @@ class CpuClock:
     device: str = "cpu"
 
     def time(self, run: Run, calls: int) -> Times:
-        """Time a block."""
+        """Time a block of calls.
+
+        Args:
+            run: Function to be called.
+            calls: Number of calls.
+
+        Returns:
+            Milliseconds of one call.
+        """
         now = _NANOSECONDS[self.name]
         own = []
         start = time.perf_counter_ns()
@@ -93,12 +107,20 @@ class CpuClock:
 
 
 class EventClock:
-    """Times a block between two events on the GPU, so that nobody waits for it inside."""
+    """A clock of the GPU that times a block between two events, without waiting inside it."""
 
     name, device = "events", "cuda"
 
     def time(self, run: Run, calls: int) -> Times:
-        """Time a block; the GPU is idle before and after it."""
+        """Time a block of calls; the GPU is idle before and after the block.
+
+        Args:
+            run: Function to be called.
+            calls: Number of calls.
+
+        Returns:
+            Milliseconds of one call.
+        """
         first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
         start = time.perf_counter_ns()

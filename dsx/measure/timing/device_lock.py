@@ -1,10 +1,10 @@
-"""Lock: nobody disturbs a timing. One at a time per device, and all that trains pauses meanwhile.
+"""Device lock: exclusive for timing, shared for training.
 
-Locks of the operating system for each device, held by open files, so that whoever is killed holds
-them no longer. Who times takes the *gate* first and then the *device*, both for itself. Who trains
-shares the device with others that train; between two batches it looks at the gate, and if that is
-taken it lets the device go until the gate is free again. The *queue* is for those that time:
-whoever waits for the gate keeps it, so that one who times again and again comes after him.
+The lock consists of file locks of the operating system, so that a killed process releases it. A
+process that times acquires exclusive locks on the *gate* and then on the *device*. A process that
+trains holds a shared lock on the device. Between two batches it checks the gate; while the gate is
+locked it releases the device. The *queue* orders processes that time: a process holds it while it
+waits for the gate, so that a process that times repeatedly does not overtake it.
 """
 
 import fcntl
@@ -21,26 +21,29 @@ from dsx.errors import WorkFailed
 from dsx.files import open_lock, try_lock
 
 FOLDER = Path("/tmp")
-"""Not tempfile.gettempdir(): processes whose TMPDIR differ have to meet. Tests use another one."""
+"""Folder of the lock files: not that of TMPDIR, which can differ between processes."""
 
 
-class _Mine(threading.local):
-    """The devices that this thread keeps, or shares."""
+class _Held(threading.local):
+    """The devices that this thread has locked."""
 
     def __init__(self) -> None:
-        self.kept = set[str]()
+        self.exclusive = set[str]()
         self.shared = set[str]()
 
 
-_mine = _Mine()
+_held = _Held()
 _opened = set[int]()
 
 
 def lock_name(device: str) -> str:
-    """Name the lock of a device: a GPU has one of its own, wherever it is seen from.
+    """Return the name of the lock of a device.
 
     Args:
         device: "cpu" or "cuda".
+
+    Returns:
+        The name; that of a GPU contains its UUID, since its number can differ between processes.
     """
     if device == "cpu":
         return "cpu"
@@ -49,27 +52,27 @@ def lock_name(device: str) -> str:
 
 @contextmanager
 def exclusive(device: str, on_lock_wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Keep a device for a timing, against all other processes and threads of this machine.
+    """Hold the exclusive lock of a device, against all other processes and threads.
 
-    Inside itself it does nothing, so that a timing may be made of several.
+    A nested call has no effect, so that a timing may consist of several timings.
 
     Args:
-        device: As `lock_name` calls it.
-        on_lock_wait: Called once if it is not free at once.
+        device: Name of the lock, see `lock_name`.
+        on_lock_wait: Function that is called once if the lock is held by another process or thread.
 
     Raises:
-        WorkFailed: If there can be no lock.
+        WorkFailed: If the lock files cannot be created.
     """
-    assert device not in _mine.shared, "a timing inside of work that shares waits for itself"
-    if device in _mine.kept:
+    assert device not in _held.shared, "timing within the shared lock would wait for itself"
+    if device in _held.exclusive:
         yield
         return
     with (
         _file(device, "queue") as queue,
         _file(device, "gate") as gate,
-        _file(device, "device") as held,
+        _file(device, "device") as own,
     ):
-        locks = (queue, gate, held)
+        locks = (queue, gate, own)
         if not all(try_lock(lock, fcntl.LOCK_EX) for lock in locks):
             if on_lock_wait is not None:
                 on_lock_wait()
@@ -77,61 +80,62 @@ def exclusive(device: str, on_lock_wait: Callable[[], None] | None = None) -> It
                 for lock in locks:
                     fcntl.flock(lock, fcntl.LOCK_EX)
         fcntl.flock(queue, fcntl.LOCK_UN)
-        _mine.kept.add(device)
+        _held.exclusive.add(device)
         try:
             yield
         finally:
-            _mine.kept.discard(device)
+            _held.exclusive.discard(device)
 
 
 @contextmanager
 def shared(device: str) -> Iterator[Callable[[], None]]:
-    """Share a device with others that work, but with nobody who times.
+    """Hold the shared lock of a device for work that is not timed.
 
     Args:
-        device: As `lock_name` calls it.
+        device: Name of the lock, see `lock_name`.
 
     Yields:
-        To be called often, between two pieces of work: waits while somebody times.
+        Function to be called frequently between two steps of the work; it yields the device while
+        another process times.
 
     Raises:
-        WorkFailed: If there can be no lock.
+        WorkFailed: If the lock files cannot be created.
     """
-    assert device not in _mine.kept | _mine.shared, "work inside of itself waits for itself"
-    with _file(device, "gate") as gate, _file(device, "device") as held:
+    assert device not in _held.exclusive | _held.shared, "nested work would wait for itself"
+    with _file(device, "gate") as gate, _file(device, "device") as own:
 
         def yield_device() -> None:
             if try_lock(gate, fcntl.LOCK_SH):
                 fcntl.flock(gate, fcntl.LOCK_UN)
                 return
             if device.startswith("cuda"):
-                # What is under way there still would be timed along.
+                # Kernels that still run would affect the timing.
                 torch.cuda.synchronize()
-            fcntl.flock(held, fcntl.LOCK_UN)
+            fcntl.flock(own, fcntl.LOCK_UN)
             enter()
 
         def enter() -> None:
             fcntl.flock(gate, fcntl.LOCK_SH)
-            fcntl.flock(held, fcntl.LOCK_SH)
+            fcntl.flock(own, fcntl.LOCK_SH)
             fcntl.flock(gate, fcntl.LOCK_UN)
 
         enter()
-        _mine.shared.add(device)
+        _held.shared.add(device)
         try:
             yield yield_device
         finally:
-            _mine.shared.discard(device)
+            _held.shared.discard(device)
 
 
 @contextmanager
 def _file(device: str, name: str) -> Iterator[int]:
-    """Open a lock; closing it frees it."""
+    """Open a lock file; closing it releases the lock."""
     opened = _open(FOLDER / f"dsx-{device}.{name}")
     _opened.add(opened)
     try:
         yield opened
     finally:
-        # In a forked process it is closed already.
+        # In a forked process it is already closed.
         if opened in _opened:
             _opened.remove(opened)
             os.close(opened)
@@ -141,16 +145,16 @@ def _open(path: Path) -> int:
     try:
         return open_lock(path)
     except OSError as error:
-        raise WorkFailed(f"{path} keeps timings apart, but: {error}") from error
+        raise WorkFailed(f"the lock file {path} cannot be opened: {error}") from error
 
 
-def _leave() -> None:
-    """Keep nothing in a process that was forked off: its parent does."""
+def _release_in_child() -> None:
+    """Release all locks in a forked process; its parent keeps them."""
     for file in _opened:
         os.close(file)
     _opened.clear()
-    _mine.kept.clear()
-    _mine.shared.clear()
+    _held.exclusive.clear()
+    _held.shared.clear()
 
 
-os.register_at_fork(after_in_child=_leave)
+os.register_at_fork(after_in_child=_release_in_child)

@@ -1,4 +1,4 @@
-"""Race: time the forms of a convolution against each other, on a device that nobody disturbs."""
+"""Timer for the selection of deployed forms."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,20 +11,22 @@ from dsx.space.yaml import Measure
 
 
 def timer(measure: Measure, on_lock_wait: Callable[[], None] | None = None) -> Timer:
-    """Make the timer that `dsx.conv.deploy` chooses forms with.
+    """Build the timer with which `dsx.conv.deploy` selects forms.
 
     Args:
-        measure: The `measure` of a space: device, threads, backend.
-        on_lock_wait: Called if the device is not free at once.
+        measure: The `measure` section of a space.
+        on_lock_wait: Function that is called if another process holds the device lock.
 
     Returns:
-        From callables and a budget in seconds to the median seconds of one call of each.
+        Function from callables and a budget in seconds to the median seconds of one call of each.
     """
     backend = find(Backend, measure.backend)
-    clock = clock_for(measure.device, measure.threads, backend.clock if backend.races else "thread")
+    clock = clock_for(
+        measure.device, measure.threads, backend.clock if backend.times_forms else "thread"
+    )
 
-    def race(runs: Sequence[Run], seconds: float) -> list[float]:
+    def time_forms(runs: Sequence[Run], seconds: float) -> list[float]:
         with exclusive(lock_name(measure.device), on_lock_wait):
             return medians(runs, seconds, lambda run: clock.time(run, 1).own / 1e3)
 
-    return race
+    return time_forms

@@ -1,4 +1,4 @@
-"""GPU: run a network there as it will be run at work, not on what its cache still holds."""
+"""Runs on a GPU whose inputs are not in its cache."""
 
 import itertools
 import math
@@ -9,45 +9,52 @@ from torch import Tensor
 
 from dsx.conv import Run
 
-MOST_COPIES = 64
+MAX_COPIES = 64
 WARM_UP_CALLS = 3
 
 
 def copies(sample: Tensor) -> list[Tensor]:
-    """Copy an input so often that the copies together do not fit into the GPU's L2 cache.
+    """Copy an input until the copies together exceed the L2 cache of the GPU.
 
     Args:
-        sample: (B, C, H, W), on the GPU.
+        sample: Input (B, C, H, W) on the GPU.
 
     Returns:
-        The input and its copies, at most 64 in all.
+        The input and its copies, at most 64 tensors.
     """
     cache = torch.cuda.get_device_properties(sample.device).L2_cache_size
     number = math.ceil(2 * cache / (sample.numel() * sample.element_size()))
-    return [sample, *(sample.clone() for _ in range(min(number, MOST_COPIES) - 1))]
+    return [sample, *(sample.clone() for _ in range(min(number, MAX_COPIES) - 1))]
 
 
 def in_rotation(runs: Sequence[Run]) -> Run:
-    """Make one run of several: each call is the next one's turn."""
+    """Combine runs into one that calls them cyclically.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        Function that calls the next run.
+    """
     turns = itertools.cycle(runs)
     return lambda: next(turns)()
 
 
 def graphed(run: Run) -> Run:
-    """Record what a run launches on the GPU into a CUDA graph, which is then launched at once.
+    """Record a run as a CUDA graph.
 
     Args:
-        run: Launches the same kernels on the same memory each time.
+        run: Function that launches the same kernels on the same memory in each call.
 
     Returns:
-        Launches the graph, and gives the output, which the next launch overwrites.
+        Function that launches the graph and returns the output, which the next launch overwrites.
     """
-    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
+    side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side_stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side_stream):
         for _ in range(WARM_UP_CALLS):
             run()
-    torch.cuda.current_stream().wait_stream(aside)
+    torch.cuda.current_stream().wait_stream(side_stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         output = run()
@@ -59,16 +66,16 @@ def graphed(run: Run) -> Run:
     return launch
 
 
-def at_work(prepare: Callable[[Tensor], Run], sample: Tensor, graph: bool) -> Run:
-    """Prepare a network on the GPU, with inputs that are not in its cache.
+def rotating_run(prepare: Callable[[Tensor], Run], sample: Tensor, graph: bool) -> Run:
+    """Prepare a network on the GPU with inputs that are not in its cache.
 
     Args:
-        prepare: From an input to what runs the network on it.
-        sample: (B, C, H, W), on the GPU.
-        graph: Whether CUDA graphs are launched, one for each copy of the input.
+        prepare: Function from an input to a run of the network on it.
+        sample: Input (B, C, H, W) on the GPU.
+        graph: Whether to record CUDA graphs, one for each copy of the input.
 
     Returns:
-        Runs the network once, each time on another copy.
+        Function that runs the network once, on the next copy of the input.
     """
     runs = [prepare(copy) for copy in copies(sample)]
     return in_rotation([graphed(run) for run in runs] if graph else runs)

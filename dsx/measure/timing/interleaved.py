@@ -1,4 +1,4 @@
-"""Rounds: time several networks in turn, block by block, with the sentinel between them."""
+"""Interleaved timing of several networks, block by block, together with the reference workload."""
 
 import time
 from collections.abc import Callable, MutableMapping, Sequence
@@ -11,8 +11,8 @@ from dsx.analysis import Measurement, Provenance, Timing
 from dsx.conv import Run, rounds_until
 from dsx.lookup import find
 from dsx.measure.backends import Backend
-from dsx.measure.machine import load as busy
-from dsx.measure.machine import throttling as throttle
+from dsx.measure.machine import load as machine_load
+from dsx.measure.machine import throttling
 from dsx.measure.timing.clock import Clock, clock_for
 from dsx.measure.timing.device_lock import exclusive, lock_name
 from dsx.measure.timing.reference_workload import VERSION, ReferenceWorkload
@@ -31,15 +31,15 @@ PROTOCOL = {
     "most_drift": 2.0,
     "unseen": UNSEEN,
 }
-FEWEST_BLOCKS = 3
-"""Of a network so slow that the budget is spent before."""
-LEAST_KEPT = 0.1
-"""Share of the blocks around which the sentinel was not slower than `most_drift` times."""
+MIN_BLOCKS = 3
+"""Minimum number of blocks of a network, even if the time budget is exhausted."""
+MIN_CORRECTED = 0.1
+"""Minimum fraction of blocks whose drift is at most `most_drift`; otherwise none is corrected."""
 SLICE_SECONDS = 2.0
-"""After so long others who wait for the device have their turn."""
+"""Time after which the device lock is released for other processes."""
 WARM_UP_SHARE, STEADY = 0.1, 0.05
-LOOK = 10
-"""Whether it is enough is asked every so many rounds: the answer takes as long as a block."""
+CHECK_INTERVAL = 10
+"""Number of rounds between two checks of convergence, each of which takes as long as a block."""
 
 
 def time_in_turn(
@@ -50,43 +50,42 @@ def time_in_turn(
     on_lock_wait: Callable[[], None] | None = None,
     slice_seconds: float = SLICE_SECONDS,
 ) -> list[Measurement]:
-    """Time what runs networks, round robin, until each is known well enough.
+    """Time networks in round-robin order until each interval converges or its budget is exhausted.
 
-    Nobody else times or trains meanwhile: see `dsx.measure.timing.device_lock`.
+    The device lock is held during this time, see `dsx.measure.timing.device_lock`.
 
     Args:
-        runs: What to time; each runs one network once.
-        measure: The `measure` of a space: threads, backend, target width and budget; the budget is
-            that of one network.
-        references: Milliseconds of the sentinel on this machine, by its situation; read, and added
-            to.
-        company: What the sentinel shall be like; of the space that the networks are of.
-        on_lock_wait: Called if another process holds the device lock.
-        slice_seconds: Time after which the device is yielded to other processes that wait for it.
+        runs: Functions that run one network once.
+        measure: The `measure` section of a space; its time budget applies to each network.
+        reference_times: Reference times of this machine in milliseconds, by situation; a missing
+            one is measured and added.
+        workload: Workload class of the space of the networks.
+        on_lock_wait: Function that is called if another process holds the device lock.
+        slice_seconds: Time after which the device lock is released for other processes.
 
     Returns:
-        Milliseconds of one run of each, in the same order, with their intervals, drift-corrected
-        samples and provenance.
+        Milliseconds of one run of each network in the same order, with the interval, the
+        drift-corrected samples and the provenance.
     """
     clock = clock_for(measure.device, measure.threads, find(Backend, measure.backend).clock)
     with torch_threads(measure.threads), torch.inference_mode():
         rounds = _Rounds(runs, measure, clock, reference_times, workload)
         while rounds.open:
             with exclusive(lock_name(measure.device), on_lock_wait):
-                rounds.go_on(slice_seconds)
+                rounds.time_slice(slice_seconds)
         load = rounds.load()
         return [rounds.reading(subject, load) for subject in rounds.subjects]
 
 
 class _Subject:
-    """A network and its blocks so far.
+    """A network and its timed blocks.
 
     Attributes:
-        calls: In one block.
-        own: Milliseconds of a call, block by block.
-        wall: The same by the wall clock.
-        after: How many beats of the sentinel came before each block.
-        seconds: All the time that was spent on it.
+        calls: Number of calls in a block.
+        own: Milliseconds of a call for each block, by the clock.
+        wall: Milliseconds of a call for each block, in wall time.
+        after: Number of reference samples before each block.
+        seconds: Total time spent on the network.
     """
 
     def __init__(self, run: Run) -> None:
@@ -99,11 +98,11 @@ class _Subject:
 
 
 class _Rounds:
-    """The timing of several networks on its way.
+    """The state of an interleaved timing.
 
     Attributes:
-        open: Those that are not known well enough.
-        beats: Milliseconds of the sentinel, in the order of time.
+        open: Networks that need further blocks.
+        reference_samples: Milliseconds of the reference workload in the order of time.
     """
 
     def __init__(
@@ -122,30 +121,30 @@ class _Rounds:
         )
         self.reference = 0.0
         self.reference_samples: list[float] = []
-        self.slices: list[tuple[busy.Look, busy.Look]] = []
-        self.throttled = throttle.events()
+        self.slices: list[tuple[machine_load.Counters, machine_load.Counters]] = []
+        self.throttled = throttling.events()
 
-    def go_on(self, seconds: float = SLICE_SECONDS) -> None:
-        """Time for one slice, or until all is known well enough; the device is kept."""
-        before, end = busy.look(), time.perf_counter() + seconds
+    def time_slice(self, seconds: float = SLICE_SECONDS) -> None:
+        """Time for one slice, or until no network needs further blocks."""
+        before, end = machine_load.read_counters(), time.perf_counter() + seconds
         if not self.slices:
             self.reference = self.reference_workload.reference(
                 self.reference_times, self.subjects[0].run
             )
             for subject in self.subjects:
                 self._warm_up(subject)
-        self._beat(1)
+        self._sample_reference(1)
         for number in rounds_until(end):
             for subject in self.open:
                 self._block(subject)
-            look = (number + 1) % LOOK == 0
-            self.open = [subject for subject in self.open if not self._enough(subject, look)]
+            check = (number + 1) % CHECK_INTERVAL == 0
+            self.open = [subject for subject in self.open if not self._is_done(subject, check)]
             if not self.open:
                 break
-        self.slices.append((before, busy.look()))
+        self.slices.append((before, machine_load.read_counters()))
 
     def _warm_up(self, subject: _Subject) -> None:
-        """Run until three blocks take the same time, or a part of the budget is spent."""
+        """Run until three blocks take the same time, or a fraction of the budget is exhausted."""
         begin = time.perf_counter()
         end = begin + WARM_UP_SHARE * self.measure.budget_seconds
         subject.run()
@@ -154,7 +153,7 @@ class _Rounds:
         last: list[float] = []
         for _ in rounds_until(end, least=1):
             times = self.clock.time(subject.run, subject.calls)
-            # Never fewer: an interruption makes calls look long, and nothing makes them look short.
+            # The number of calls never decreases, because interruptions only make calls longer.
             subject.calls = max(subject.calls, round(block / times.wall))
             last = [*last[-2:], times.own]
             if len(last) == 3 and max(last) <= (1 + STEADY) * min(last):
@@ -162,7 +161,7 @@ class _Rounds:
         subject.seconds += time.perf_counter() - begin
 
     def _block(self, subject: _Subject) -> None:
-        """Time one block, and the sentinel after it for at most its share of the time."""
+        """Time one block, and then the reference workload for its share of the time."""
         begin = time.perf_counter()
         times = self.clock.time(subject.run, subject.calls)
         subject.own.append(times.own)
@@ -170,22 +169,22 @@ class _Rounds:
         subject.after.append(len(self.reference_samples))
         share = PROTOCOL["sentinel_share"]
         room = subject.calls * times.wall * share / (1 - share)
-        self._beat(max(1, int(room / self.reference)))
+        self._sample_reference(max(1, int(room / self.reference)))
         subject.seconds += time.perf_counter() - begin
 
-    def _beat(self, calls: int) -> None:
+    def _sample_reference(self, calls: int) -> None:
         self.reference_samples.append(self.reference_workload.time(calls))
 
-    def _enough(self, subject: _Subject, look: bool) -> bool:
-        if subject.seconds >= self.measure.budget_seconds and len(subject.own) >= FEWEST_BLOCKS:
+    def _is_done(self, subject: _Subject, check: bool) -> bool:
+        if subject.seconds >= self.measure.budget_seconds and len(subject.own) >= MIN_BLOCKS:
             return True
-        if not look or len(subject.own) < PROTOCOL["least_blocks"]:
+        if not check or len(subject.own) < PROTOCOL["least_blocks"]:
             return False
         found, corrected = self._estimate(subject)
         return corrected and found.relative_width <= self.measure.target_width
 
     def _estimate(self, subject: _Subject) -> tuple[Measurement, bool]:
-        """Estimate from the blocks that can be corrected; say whether there are enough of them."""
+        """Estimate from the blocks that can be corrected; return whether there are enough."""
         half = int(PROTOCOL["sentinel_neighbours"]) // 2
         sums = np.concatenate([[0.0], np.cumsum(self.reference_samples)])
         after = np.array(subject.after)
@@ -195,31 +194,31 @@ class _Rounds:
         )
         near = (sums[last] - sums[first]) / (last - first)
         own, kept = np.array(subject.own), near <= PROTOCOL["most_drift"] * self.reference
-        if kept.sum() < max(FEWEST_BLOCKS, LEAST_KEPT * len(own)):
-            # Two threads on cores that are taken lose a hundredfold, each in its own way: there is
-            # nothing to correct with.
+        if kept.sum() < max(MIN_BLOCKS, MIN_CORRECTED * len(own)):
+            # If several threads compete with other processes, both workloads can slow down a
+            # hundredfold, but differently, so that the drift cannot be corrected.
             return estimate(own, np.full_like(own, self.reference), self.reference), False
         return estimate(own[kept], near[kept], self.reference), True
 
-    def load(self) -> busy.Load:
-        """Say what else went on meanwhile: in the slice in which most did."""
+    def load(self) -> machine_load.Load:
+        """Return the load of the slice with the highest load by other processes."""
         gpu = torch.cuda.current_device() if self.measure.device == "cuda" else None
-        throttled = throttle.throttled(self.throttled, gpu)
-        busiest = max(self.slices, key=lambda both: busy.others(*both) or 0.0)
-        noisy, machine = busy.since(*busiest)
-        return busy.Load(noisy, throttled.of(machine))
+        throttled = throttling.throttled(self.throttled, gpu)
+        busiest = max(self.slices, key=lambda ends: machine_load.cores_of_others(*ends) or 0.0)
+        noisy, machine = machine_load.load_since(*busiest)
+        return machine_load.Load(noisy, throttled.of(machine))
 
-    def reading(self, subject: _Subject, load: busy.Load) -> Measurement:
-        """Sum up what is known of a network."""
+    def reading(self, subject: _Subject, load: machine_load.Load) -> Measurement:
+        """Return the reading of a network."""
         found, corrected = self._estimate(subject)
-        reference_samples = float(np.median(self.reference_samples))
+        reference_sample = float(np.median(self.reference_samples))
         timing = Timing(
             clock=self.clock.name,
             raw_ms=float(np.median(subject.own)),
             wall_ms=float(np.median(subject.wall)),
             reference_ms=self.reference,
-            reference_sample_ms=reference_samples,
-            drift=reference_samples / self.reference,
+            reference_sample_ms=reference_sample,
+            drift=reference_sample / self.reference,
             corrected=corrected,
             blocks=len(subject.own),
             calls=subject.calls * len(subject.own),

@@ -1,15 +1,15 @@
-"""Sentinel: a small fixed network that tells how fast the machine is at the moment.
+"""Reference workload: a small fixed network that is timed to determine the drift of the machine.
 
-It is timed between the blocks of whatever is measured, on the same clock and with as many threads.
-How long it takes beside a network in calm moments is its *reference*, taken once; what it takes
-later, over the reference, is the drift of the machine.
+It is timed between the blocks of a measurement with the same clock and number of threads. Its
+*reference time* is measured once, next to a network on an otherwise idle machine. Its current time
+divided by the reference time is the drift.
 
-What slows a machine down (a neighbour on the shared cache, a lower clock) slows networks down
-alike only if they are like each other. Many small convolutions, whose weights have left the nearest
-cache by the next call, suffer one and a half times as much as large ones that fill a core with
-sums. So there are two sentinels, of fine and of coarse grain, and each space has the one that is
-like its baseline. It runs in the backend of what is measured where that has code of its own, since
-the code of two libraries that take turns slows one another down.
+A disturbance, such as a lower clock frequency or another process that uses the shared cache, slows
+down two networks equally only if they are similar. Many small convolutions, whose weights are
+evicted from the nearest cache between two calls, are affected 1.5 times as much as large
+convolutions, which are compute-bound. There are therefore two reference workloads, fine and coarse
+grained, and a space uses the one that is similar to its baseline. It runs in the measured backend
+if that has its own kernels, because alternating between the code of two libraries slows both down.
 """
 
 import functools
@@ -30,20 +30,20 @@ from dsx.measure.timing.workload_class import ALONE, Grain, WorkloadClass
 
 VERSION = 3
 COPIES: dict[Grain, int] = {"fine": 4, "coarse": 2}
-"""Where a network lies in memory makes it a percent faster or slower: several take turns."""
+"""Number of copies that are run cyclically; the location in memory changes the time by 1 %."""
 CALIBRATION_CALLS, CALIBRATION_SECONDS = 300, 2.0
-FEWEST_CALLS = 30
-"""For a reference, beside a network that is slow."""
+MIN_CALIBRATION_CALLS = 30
+"""Minimum number of calls for a reference time, even if the network next to it is slow."""
 
 
 class ReferenceWorkload:
     """The fixed network, ready to be timed.
 
     Args:
-        clock: What it is timed by.
-        threads: How many are used.
-        backend: Of what is measured.
-        company: What is measured.
+        clock: Clock of the measurement.
+        threads: Number of threads of the measurement.
+        backend: Backend of the measurement.
+        workload: Workload class of the measured networks.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ReferenceWorkload:
 
     @property
     def situation(self) -> str:
-        """What its reference depends on, beside the machine, as canonical JSON."""
+        """Canonical JSON of everything that the reference time depends on, except the machine."""
         facts = {
             "reference_workload": VERSION,
             "backend": self.backend,
@@ -73,41 +73,59 @@ class ReferenceWorkload:
         return json.dumps(facts, sort_keys=True)
 
     def time(self, calls: int = 1) -> float:
-        """Give the median milliseconds of some calls."""
-        return self.clock.time(next(self._turns), calls).own
-
-    def reference(self, reference_times: MutableMapping[str, float], beside: Run) -> float:
-        """Look its reference up; where there is none, take it now, which needs a second.
+        """Time the next copy of the network.
 
         Args:
-            references: By situation; may be added to.
-            beside: Runs once the network that it is timed beside.
+            calls: Number of calls.
 
         Returns:
-            Milliseconds.
+            Median of the calls in milliseconds.
         """
-        if self.situation not in reference_times:
-            reference_times[self.situation] = self.calm(beside)
-        return reference_times[self.situation]
+        return self.clock.time(next(self._turns), calls).own
 
-    def calm(self, beside: Run) -> float:
-        """Time many calls, and give the median of the faster half of them, in milliseconds.
+    def reference(self, reference_times: MutableMapping[str, float], neighbour: Run) -> float:
+        """Look up the reference time, or measure it, which takes a second.
 
         Args:
-            beside: Run before each: what it leaves in the caches makes the sentinel slower.
+            reference_times: Reference times in milliseconds by situation; a missing one is added.
+            neighbour: Function that runs the measured network once.
+
+        Returns:
+            The reference time in milliseconds.
+        """
+        if self.situation not in reference_times:
+            reference_times[self.situation] = self.calibrate(neighbour)
+        return reference_times[self.situation]
+
+    def calibrate(self, neighbour: Run) -> float:
+        """Measure the reference time: the median of the faster half of many calls.
+
+        Args:
+            neighbour: Function that runs the measured network once. It is called before each call,
+                because the caches after it determine the time of the reference workload.
+
+        Returns:
+            The reference time in milliseconds.
         """
         times: list[float] = []
         end = time.perf_counter() + CALIBRATION_SECONDS
         while len(times) < CALIBRATION_CALLS:
-            if len(times) >= FEWEST_CALLS and time.perf_counter() >= end:
+            if len(times) >= MIN_CALIBRATION_CALLS and time.perf_counter() >= end:
                 break
-            beside()
+            neighbour()
             times.append(self.time())
         return statistics.median(sorted(times)[: len(times) // 2])
 
 
 def reference_backend(backend: str) -> str:
-    """Say which backend the sentinel runs in, beside networks in a backend."""
+    """Return the backend of the reference workload.
+
+    Args:
+        backend: Backend of the measured networks.
+
+    Returns:
+        The same backend if it has its own reference workload, otherwise eager.
+    """
     return backend if find(Backend, backend).own_reference_workload else "eager"
 
 
@@ -129,7 +147,7 @@ def _coarse() -> nn.Module:
 
 
 def _stack(channels: Sequence[int], halving: Collection[int]) -> nn.Module:
-    """Stack 3 x 3 convolutions; some halve the image."""
+    """Build a sequence of 3 x 3 convolutions, some of which halve the image."""
     layers: list[nn.Module] = []
     for index, (before, after) in enumerate(itertools.pairwise(channels)):
         stride = 2 if index in halving else 1

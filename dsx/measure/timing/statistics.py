@@ -1,4 +1,4 @@
-"""Estimate: from blocks of a network and of the sentinel to one number with its interval."""
+"""Statistics: the value and confidence interval of a latency from its blocks."""
 
 import math
 import statistics
@@ -14,23 +14,24 @@ Values = NDArray[np.float64]
 
 GROUPS = 6
 UNSEEN = 0.02
-"""Half the width, relative to the value, of what no reading sees of itself: where the network and
-the sentinel lie in memory, what their like differ in when the machine is slow. By experiment: the
-spread of the values of one network that is measured again and again; see docs/measuring.md."""
+"""Half-width, relative to the value, of the variation between readings that is not visible within
+one reading: the locations of the network and the reference workload in memory, and their different
+response to disturbances. Determined from repeated readings of one network, see
+docs/measuring.md."""
 
 
 def estimate(own: Values, reference_workload: Values, reference: float) -> Measurement:
-    """Correct blocks for the drift of the machine, and take their median.
+    """Correct blocks for the drift of the machine and compute their median.
 
     Args:
-        own: (n,) milliseconds of the network, block by block.
-        sentinel: (n,) milliseconds of the sentinel around each block.
-        reference: Milliseconds of the sentinel in calm moments.
+        own: Milliseconds of the network for each block, (n,).
+        reference_workload: Milliseconds of the reference workload around each block, (n,).
+        reference: Reference time in milliseconds.
 
     Returns:
-        Value, interval and, as samples, the corrected blocks. The interval joins what the ranks of
-        the blocks say (or how far groups of them lie apart, if that is more) and what a reading
-        cannot see.
+        Value, interval and, as samples, the corrected blocks. The interval combines the interval of
+        the median (or that of the medians of groups of blocks, if it is wider) and the variation
+        between readings.
     """
     corrected = own * (reference / reference_workload)
     samples = corrected.tolist()
@@ -45,9 +46,9 @@ def estimate(own: Values, reference_workload: Values, reference: float) -> Measu
 
 
 def _drifting(samples: Values) -> float:
-    """Half the width of the 95 % interval that the medians of consecutive groups show.
+    """Return the half-width of the 95 % interval from the medians of consecutive groups.
 
-    Samples that follow each other are alike, so that their ranks alone promise too much.
+    Consecutive samples are correlated, so that the interval from their ranks is too narrow.
     """
     if len(samples) < 4 * GROUPS:
         return 0.0
@@ -56,15 +57,15 @@ def _drifting(samples: Values) -> float:
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
-    """Give the median and its 95 % interval.
+    """Compute the median and its 95 % interval for any distribution.
 
     Args:
-        samples: One or more.
+        samples: At least one sample.
 
     Returns:
-        Median, lower end, upper end. The ends are samples themselves: those between whose ranks
-        the median lies with at least 95 % probability, whatever the distribution; of fewer than
-        six samples the least and the largest, with what probability these have.
+        Median, lower end and upper end. The ends are order statistics that contain the median with
+        a probability of at least 95 %; for fewer than six samples they are the minimum and the
+        maximum, whose probability is lower.
 
     Source:
         W. J. Conover, Practical nonparametric statistics, 3rd edition, section 3.2: the exact
@@ -73,17 +74,16 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
     ordered = sorted(samples)
     count = len(ordered)
     # scipy.stats.quantile_test selects the same ends, but it takes 2 ms for 1000 samples, as long
-    # as a block of calls, and returns nan below six samples, where the range of the samples is the
-    # best that can be given.
+    # as a block of calls, and returns nan for fewer than six samples.
     low = max(math.ceil(bdtrik(0.025, count, 0.5)) - 1, 0)
     return statistics.median(ordered), ordered[low], ordered[count - 1 - low]
 
 
 def spread(values: Sequence[float]) -> float:
-    """Give the width of a sample, from its 10th to its 90th percentile, over its median.
+    """Compute the range from the 10th to the 90th percentile, divided by the median.
 
     Args:
-        values: One or more, positive.
+        values: At least one positive value.
 
     Returns:
         The ratio.

@@ -1,4 +1,4 @@
-"""Company: what the sentinel is timed beside, which decides what it has to be like."""
+"""Workload classes of search spaces, which determine the reference workload."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,18 +8,18 @@ from dsx.space import SearchSpace
 Grain = Literal["fine", "coarse"]
 
 COARSE = 10e6
-"""From so many multiply-adds in one call of a convolution on, a network is of coarse grain."""
+"""Mean multiply-adds in a call of a convolution from which a network is coarse grained."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadClass:
-    """A network as the sentinel sees it.
+    """The properties of a network that determine the reference workload and its reference time.
 
-    All designs of a space have the same: the baseline's, so that their numbers compare.
+    All designs of a space have the class of its baseline, so that their values are comparable.
 
     Args:
-        grain: Whether its convolutions take little or much time each.
-        network: Names the network and how it is run; empty where there is none.
+        grain: Whether a call of a convolution takes little (`fine`) or much time (`coarse`).
+        network: Identification of the network and its input; empty without a network.
     """
 
     grain: Grain = "fine"
@@ -27,17 +27,17 @@ class WorkloadClass:
 
 
 ALONE = WorkloadClass()
-"""No network at all."""
+"""Workload class without a network."""
 
 
 def classify_workload(space: SearchSpace) -> WorkloadClass:
-    """Give what the sentinel keeps company with in a space.
+    """Determine the workload class of a space.
 
     Args:
         space: The space.
 
     Returns:
-        The baseline, as it is run.
+        The workload class of its baseline.
     """
     baseline, measure = space.baseline, space.file.measure
     each = space.cost(baseline).flops * measure.batch / len(space.analysis.slots)

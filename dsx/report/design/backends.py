@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dsx.errors import Unsupported
 from dsx.report.design.measured import (
     Row,
     age,
@@ -13,7 +14,7 @@ from dsx.report.design.measured import (
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
 from dsx.report.text.numbers import annotated, relative
-from dsx.search.design import EAGER, InBackend
+from dsx.search.design import EAGER, InBackend, MetricResult
 from dsx.space import SearchSpace
 
 UNIT = "ms"
@@ -45,14 +46,16 @@ def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) 
     out = console()
     shown = [_shown(line, _in_eager(lines), out.options.ascii_only) for line in lines]
     out.print(listing(shown, right=("latency", "of eager")))
-    values = [line.number.estimate for line in lines if line.number is not None]
-    newest = [line.number.newest.provenance for line in lines if line.number is not None]
+    results = [line.latency for line in lines if isinstance(line.latency, MetricResult)]
+    values = [result.estimate for result in results]
+    newest = [result.newest.provenance for result in results]
     known = [each.deployment for each in newest if each.deployment is not None]
-    for line in (*flag_notes(values), *norm_notes(known)):
-        out.print(line, style="dim", soft_wrap=True)
-    for backend in lines:
-        if backend.number is None:
-            out.print(f"{backend.backend}: not available: {backend.reason}", soft_wrap=True)
+    for note in (*flag_notes(values), *norm_notes(known)):
+        out.print(note, style="dim", soft_wrap=True)
+    for line in lines:
+        if isinstance(line.latency, Unsupported):
+            reason = line.latency.reason
+            out.print(f"{line.backend}: not available: {reason}", soft_wrap=True)
     # The backend differs between the rows.
     text = conditions(space).replace(f", {space.file.measure.backend},", ",")
     out.print(text, style="dim", soft_wrap=True)
@@ -60,13 +63,13 @@ def print_backends(space: SearchSpace, lines: Sequence[InBackend], format: str) 
 
 def _in_eager(lines: Sequence[InBackend]) -> float:
     """Return the latency in eager in milliseconds."""
-    number = next(line.number for line in lines if line.backend == EAGER)
-    assert number is not None
-    return number.estimate.value
+    result = next(line.latency for line in lines if line.backend == EAGER)
+    assert isinstance(result, MetricResult)
+    return result.estimate.value
 
 
 def _row(line: InBackend, eager_ms: float) -> Row:
-    if line.number is None:
+    if isinstance(line.latency, Unsupported):
         keys = (
             "value",
             "low",
@@ -78,13 +81,13 @@ def _row(line: InBackend, eager_ms: float) -> Row:
             "measured_at",
             "ratio",
         )
-        return {"backend": line.backend, **dict.fromkeys(keys), "reason": line.reason}
-    ratio = line.number.estimate.value / eager_ms
-    return {"backend": line.backend, **number_row(line.number), "ratio": ratio, "reason": ""}
+        return {"backend": line.backend, **dict.fromkeys(keys), "reason": line.latency.reason}
+    ratio = line.latency.estimate.value / eager_ms
+    return {"backend": line.backend, **number_row(line.latency), "ratio": ratio, "reason": ""}
 
 
 def _shown(line: InBackend, eager_ms: float, ascii_only: bool) -> Row:
-    if line.number is None:
+    if isinstance(line.latency, Unsupported):
         return {
             "backend": line.backend,
             "latency": "-",
@@ -93,7 +96,7 @@ def _shown(line: InBackend, eager_ms: float, ascii_only: bool) -> Row:
         }
     return {
         "backend": line.backend,
-        "latency": transliterate(annotated(line.number.estimate, UNIT), ascii_only),
-        "of eager": relative(line.number.estimate.value, eager_ms, UNIT),
-        "measured": age(line.number),
+        "latency": transliterate(annotated(line.latency.estimate, UNIT), ascii_only),
+        "of eager": relative(line.latency.estimate.value, eager_ms, UNIT),
+        "measured": age(line.latency),
     }

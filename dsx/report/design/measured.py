@@ -34,7 +34,8 @@ def print_measured(
     """
     rows = [_row(name, found) for name in found.metrics]
     if format != "table":
-        more = {**about, **about_design(space, design), "absent": dict(found.absent)}
+        unsupported = {name: problem.reason for name, problem in found.unsupported.items()}
+        more = {**about, **about_design(space, design), "unsupported": unsupported}
         print_rows(rows, format, more, "metrics")
         return
     out = console()
@@ -219,8 +220,8 @@ def _notes(found: Measured) -> Iterator[str]:
     counts = [f"{title(name, unit)} in {unit}" for name, unit in units.items() if unit]
     if counts:
         yield "; ".join(counts)
-    for name, reason in found.absent.items():
-        yield f"{name}: {reason}"
+    for name, problem in found.unsupported.items():
+        yield f"{name}: {problem.reason}"
     forms = _forms(found)
     if forms:
         yield forms

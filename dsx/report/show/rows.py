@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from dsx.analysis import Entry, Estimate, Measurement, to_json
+from dsx.errors import parameter
 from dsx.report.front.view import metrics
 from dsx.store.studies import StudyResults
 
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
     from dsx.search.design import SlotTable
 
 Row = dict[str, object]
-NO_SLOTS = (
-    "the slots are not shown, because the space imports code outside dsx (add --space FILE with "
-    "your space file of the study, or --trust)"
-)
+
+
+def slots_note() -> str:
+    """Return a note for the user that the slots are not shown."""
+    return (
+        "the slots are not shown, because the space imports code outside dsx (add "
+        f"{parameter('space', 'FILE')} with your space file of the study, or "
+        f"{parameter('trust', True)})"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +58,7 @@ class ShownDesign:
 
 
 def roles(shown: ShownDesign) -> list[str]:
-    """Return what the design is in its study: "baseline", "knee", "best latency_ms".
+    """Return the roles of the design in its study: "baseline", "knee", "best latency_ms".
 
     Args:
         shown: The design.
@@ -65,10 +71,13 @@ def roles(shown: ShownDesign) -> list[str]:
 
 
 def headline(shown: ShownDesign) -> Row:
-    """Describe the design and its place in the study as plain JSON values.
+    """Describe the design and its role in the study as plain JSON values.
 
     Args:
         shown: The design.
+
+    Returns:
+        Keys and values of the design.
     """
     front, entry = shown.results.front, shown.entry
     return {

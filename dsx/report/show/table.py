@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 from dsx.analysis import Estimate
 from dsx.report.show.rows import (
-    NO_SLOTS,
     Row,
     ShownDesign,
     headline,
@@ -17,6 +16,7 @@ from dsx.report.show.rows import (
     roles,
     separated,
     slot_rows,
+    slots_note,
 )
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
@@ -45,7 +45,7 @@ def print_design(shown: ShownDesign, format: str) -> None:
             "conditions": dict(front.conditions),
             "metrics": metric_rows(shown),
             "measurements": measurement_rows(shown),
-            "notes": [NO_SLOTS] * (shown.slots is None),
+            "notes": [slots_note()] * (shown.slots is None),
         }
         print_rows(slots, format, about, "slots")
     elif format == "csv":
@@ -68,7 +68,7 @@ def _print_tables(shown: ShownDesign, slots: list[Row]) -> None:
         out.print(line, soft_wrap=True)
     out.print()
     if shown.slots is None:
-        out.print(f"note: {NO_SLOTS}", soft_wrap=True)
+        out.print(f"note: {slots_note()}", soft_wrap=True)
     else:
         out.print(listing(_grouped(slots), right=("channels", "params", "flops")))
         for line in _slot_notes(slots):
@@ -104,13 +104,13 @@ def _heading(shown: ShownDesign) -> Iterator[str]:
 
 
 def _grouped(slots: list[Row]) -> list[Row]:
-    """Join consecutive slots that differ in nothing but their name."""
+    """Join consecutive slots that only differ in their name."""
 
-    def alike(row: Row) -> Row:
+    def without_name(row: Row) -> Row:
         return {key: value for key, value in row.items() if key != "slot"}
 
     shown = []
-    for row, group in itertools.groupby(slots, key=alike):
+    for row, group in itertools.groupby(slots, key=without_name):
         names = [str(each["slot"]) for each in group]
         stride = str(row["stride"])
         shown.append(

@@ -99,7 +99,7 @@ _ENDS = {
 
 
 def event_text(event: Event) -> str:
-    """Describe an event in a few words.
+    """Describe an event.
 
     Args:
         event: The event.
@@ -118,7 +118,14 @@ def event_text(event: Event) -> str:
 
 
 def end_text(end: End) -> str:
-    """Describe why a search or a refinement ended."""
+    """Describe why a search or a refinement ended.
+
+    Args:
+        end: The reason.
+
+    Returns:
+        Such as "time budget exhausted".
+    """
     return _ENDS[end]
 
 

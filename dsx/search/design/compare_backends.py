@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dsx.activity import Event, Kind
-from dsx.errors import DsxError
+from dsx.errors import DsxError, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Metric
-from dsx.measure.backends import Backend, refusal
+from dsx.measure.backends import Backend, unsupported
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.process import torch_threads
 from dsx.search.candidates import lock_wait
 from dsx.search.design.measure_design import MetricResult, Single
-from dsx.search.evaluator import failing_as_trial, read_metrics
+from dsx.search.evaluator import read_metrics
+from dsx.search.failures import failing_as_trial
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import SearchSpace, remeasured
 from dsx.space.weights import state_of
@@ -22,17 +23,15 @@ ALL, EAGER = "all", "eager"
 
 @dataclass(frozen=True, kw_only=True)
 class InBackend:
-    """How fast a design is in a backend.
+    """Latency of a design in a backend.
 
     Args:
-        backend: Its name.
-        number: Milliseconds; None where it cannot be used.
-        reason: Why it cannot.
+        backend: Name of the backend.
+        latency: Latency in milliseconds, or the reason why the backend cannot be used.
     """
 
     backend: str
-    number: MetricResult | None
-    reason: str = ""
+    latency: MetricResult | Unsupported
 
 
 def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
@@ -50,12 +49,14 @@ def compare_backends(single: Single, wanted: Sequence[str]) -> list[InBackend]:
             needed that was not asked for.
         WorkFailed: If the network fails.
     """
-    spaces, reasons = _usable(single.space, wanted)
+    spaces, problems = _usable(single.space, wanted)
     with torch_threads(single.space.file.measure.threads):
-        numbers = _Comparison(single, spaces, ALL in wanted, reasons).numbers()
+        numbers = _Comparison(single, spaces, ALL in wanted, problems).numbers()
     return [
-        InBackend(backend=name, number=numbers.get(name), reason=reasons.get(name, ""))
-        for name in sorted({*spaces, *reasons}, key=lambda name: (name != EAGER, name))
+        InBackend(backend=name, latency=latency)
+        for name, latency in sorted(
+            (numbers | problems).items(), key=lambda item: (item[0] != EAGER, item[0])
+        )
     ]
 
 
@@ -74,21 +75,21 @@ def check_backends(space: SearchSpace, wanted: Sequence[str]) -> None:
 
 def _usable(
     space: SearchSpace, wanted: Sequence[str]
-) -> tuple[dict[str, SearchSpace], dict[str, str]]:
+) -> tuple[dict[str, SearchSpace], dict[str, Unsupported]]:
     """Return the space for each usable backend, and why the others cannot be used."""
     everything = ALL in wanted
     spaces: dict[str, SearchSpace] = {}
-    reasons: dict[str, str] = {}
+    problems: dict[str, Unsupported] = {}
     for name in dict.fromkeys([EAGER, *(names(Backend) if everything else wanted)]):
         remade = remeasured(space, backend=name)
-        problem = refusal(remade.file.measure)
+        problem = unsupported(remade.file.measure)
         if problem is None:
             spaces[name] = remade
         elif everything:
-            reasons[name] = problem[1]
+            problems[name] = problem
         else:
-            raise DsxError(f"--backend: {problem[1]}")
-    return spaces, reasons
+            raise DsxError(f"{parameter('backend')}: {problem.reason}")
+    return spaces, problems
 
 
 class _Comparison:
@@ -98,7 +99,7 @@ class _Comparison:
         single: The design.
         spaces: By backend.
         lenient: Whether a backend that cannot take the network is passed over.
-        reasons: Why a backend was passed over; added to.
+        problems: Reasons why backends are left out, by name; reasons are added.
     """
 
     def __init__(
@@ -106,10 +107,10 @@ class _Comparison:
         single: Single,
         spaces: dict[str, SearchSpace],
         lenient: bool,
-        reasons: dict[str, str],
+        problems: dict[str, Unsupported],
     ) -> None:
         self.single, self.spaces = single, spaces
-        self.lenient, self.reasons = lenient, reasons
+        self.lenient, self.problems = lenient, problems
 
     def numbers(self) -> dict[str, MetricResult]:
         """Look up what is known, and time the others in turn."""
@@ -165,7 +166,7 @@ class _Comparison:
             except DsxError as error:
                 if not self.lenient or name == EAGER:
                     raise
-                self.reasons[name] = str(error)
+                self.problems[name] = Unsupported(str(error))
                 continue
             ready[name] = candidate
         return ready

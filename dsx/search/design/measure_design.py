@@ -9,21 +9,20 @@ from torch import Tensor
 
 from dsx.activity import Event, Kind, OnStatus, ignore_status
 from dsx.analysis import Estimate, aggregate_all, estimate_of
-from dsx.errors import DsxError, NotCounted
+from dsx.errors import DsxError, NotCounted, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Candidate, Measurement, Metric
 from dsx.measure.profile import Breakdown, break_down, check_clocked
 from dsx.process import torch_threads
 from dsx.search.candidates import Candidates, lock_wait
 from dsx.search.design.metrics_of_design import choose_metrics
-from dsx.search.evaluator import failing_as_trial, read_metrics
+from dsx.search.evaluator import read_metrics
+from dsx.search.failures import failing_as_trial
 from dsx.search.lookup import Recall
 from dsx.search.plan import Plan, plan_metrics
 from dsx.space import Design, SearchSpace
 from dsx.space.probe import probe
-from dsx.store.measurements import Calibration, FormCache, MeasurementStore, load_under
-
-UNTRAINED = "the design has learned shapes, which are known after training only: add --train"
+from dsx.store.measurements import Calibration, FormCache, MeasurementStore, load_readings_under
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +54,13 @@ class Measured:
         metrics: What was asked for, by name, the cheap ones first.
         design: By metric.
         baseline: The same of the baseline; empty if that is the design.
-        absent: Why other metrics cannot be had here, by name.
+        unsupported: Reasons why other metrics cannot be measured here, by name.
     """
 
     metrics: Mapping[str, Metric]
     design: Mapping[str, MetricResult]
     baseline: Mapping[str, MetricResult]
-    absent: Mapping[str, str]
+    unsupported: Mapping[str, Unsupported]
 
 
 class Single:
@@ -124,7 +123,7 @@ class Single:
             return self._measured(wanted)
 
     def _measured(self, wanted: Sequence[str]) -> Measured:
-        metrics, absent = choose_metrics(self.space, wanted, self.train)
+        metrics, unsupported = choose_metrics(self.space, wanted, self.train)
         # Numbers of learned shapes are of one training: if one is taken anew, so are all.
         known = {
             name: find(Metric, name) for name in (names(Metric) if self.design.learned else ())
@@ -136,10 +135,14 @@ class Single:
         self._check_training(plan, found)
         uncounted = self._fill(plan, found, wanted)
         metrics = {name: metric for name, metric in metrics.items() if name not in uncounted}
-        absent = absent | uncounted
         shown = [{name: of[name] for name in metrics} for of in found.values()]
         baseline = shown[1] if len(shown) > 1 else {}
-        return Measured(metrics=metrics, design=shown[0], baseline=baseline, absent=absent)
+        return Measured(
+            metrics=metrics,
+            design=shown[0],
+            baseline=baseline,
+            unsupported=unsupported | uncounted,
+        )
 
     def layers(self) -> list[Breakdown]:
         """Clock where the time goes, in the design and in the baseline.
@@ -177,7 +180,10 @@ class Single:
             DsxError: If they have none, and must not have one.
         """
         if self.design.learned and not self.train and self.weights is None:
-            raise DsxError(UNTRAINED)
+            advice = f"add {parameter('train', True)}"
+            raise DsxError(
+                f"the design has learned shapes, which are known only after training: {advice}"
+            )
 
     def look_up(self, plan: Plan, design: Design) -> dict[str, MetricResult]:
         """Find what the database knows of a design.
@@ -210,7 +216,7 @@ class Single:
     def _values(self, plan: Plan, design: Design) -> dict[str, Estimate]:
         """Pool what the database holds of a design, as the front of a study does it."""
         protocols = {plan.protocol(name, one) for name in plan.metrics for one in self.designs}
-        readings = load_under(self.measurements.engine, protocols)
+        readings = load_readings_under(self.measurements.engine, protocols)
         device = self.measurements.device
         own = {one: of[device] for one, of in readings.items() if device in of}
         if design.id not in own:
@@ -227,19 +233,21 @@ class Single:
             for name in missing if not (self.train or own) else ():
                 if plan.metrics[name].stage == "trained":
                     whose = "the design" if one.changed else "the baseline"
-                    problem = f"{name} of {whose} is known after training only: add --train"
-                    raise DsxError(f"--metric: {problem}")
+                    raise DsxError(
+                        f"{parameter('metric')}: {name} of {whose} is known only after training "
+                        f"(add {parameter('train', True)})"
+                    )
 
     def _fill(
         self, plan: Plan, found: Mapping[str, dict[str, MetricResult]], wanted: Sequence[str]
-    ) -> dict[str, str]:
+    ) -> dict[str, Unsupported]:
         """Measure what is missing, one metric after another.
 
         Returns:
             Why metrics that were not asked for by name cannot be counted, by name.
         """
         candidates: dict[str, Candidate] = {}
-        uncounted: dict[str, str] = {}
+        uncounted: dict[str, Unsupported] = {}
         for name, metric in plan.metrics.items():
             missing = [one for one in self.designs if name not in found[one.id]]
             for one in missing:
@@ -252,7 +260,7 @@ class Single:
             except NotCounted as error:
                 if name in wanted:
                     raise
-                uncounted[name] = str(error)
+                uncounted[name] = Unsupported(str(error))
                 continue
             for design, number in numbers.items():
                 found[design][name] = number

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from dsx.errors import DsxError
+from dsx.errors import DsxError, Unsupported, parameter
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure.metrics import in_order
+from dsx.search.plan import unsupported_metric
 from dsx.space import SearchSpace
 
 
 def choose_metrics(
     space: SearchSpace, wanted: Sequence[str], train: bool
-) -> tuple[dict[str, Metric], dict[str, str]]:
+) -> tuple[dict[str, Metric], dict[str, Unsupported]]:
     """Choose what is measured.
 
     Args:
@@ -25,23 +26,21 @@ def choose_metrics(
     Raises:
         DsxError: If a wanted metric is unknown, or cannot be had.
     """
-    found = {name: _find(name) for name in wanted or names(Metric)}
-    lacking = {name: why for name, metric in found.items() if (why := metric.lacks(space))}
-    absent = {name: why for name, metric in found.items() if (why := metric.absent(space))}
-    for name, why in (lacking | absent).items():
-        if wanted:
-            raise DsxError(f"--metric: {name} {why}")
+    found: dict[str, Metric] = {}
+    unsupported: dict[str, Unsupported] = {}
+    for name in wanted or names(Metric):
+        try:
+            found[name] = find(Metric, name)
+            problem = unsupported_metric(name, found[name], space)
+        except DsxError as error:
+            raise DsxError(f"{parameter('metric')}: {error}") from error
+        if problem is not None and wanted:
+            raise DsxError(f"{parameter('metric')}: {name} {problem.reason}")
+        if problem is not None:
+            unsupported[name] = problem
     had = {
         name: metric
         for name, metric in found.items()
-        if name not in lacking | absent and (wanted or train or metric.stage != "trained")
+        if name not in unsupported and (wanted or train or metric.stage != "trained")
     }
-    # What a space lacks is no fault of the machine, and not worth a word each time.
-    return in_order(had), absent
-
-
-def _find(name: str) -> Metric:
-    try:
-        return find(Metric, name)
-    except DsxError as error:
-        raise DsxError(f"--metric: {error}") from error
+    return in_order(had), unsupported

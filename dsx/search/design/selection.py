@@ -9,12 +9,12 @@ from torch import Tensor
 from dsx.analysis import Entry, Estimate
 from dsx.conv import ConvSpec
 from dsx.conv.deploy import Choice as FormChoice
-from dsx.errors import SpecError, StorageError
+from dsx.errors import SpecError, StorageError, parameter
 from dsx.search.resume import difference_of
 from dsx.space import Design, SearchSpace, build_space
 from dsx.space.yaml import read_source
 from dsx.store.database import DamagedRow, StudyRow
-from dsx.store.measurements import load_own
+from dsx.store.measurements import load_own_estimates
 from dsx.store.studies import Study, load_front
 from dsx.trust import restricted
 
@@ -73,7 +73,7 @@ def load_choice(
         space=space,
         design=design,
         weights=study.weights.load(entry.id),
-        metrics=load_own(study.engine, study.row, entry.id, entry.device),
+        metrics=load_own_estimates(study.engine, study.row, entry.id, entry.device),
         form_cache=study.form_cache,
         reference_times=study.reference_times,
     )
@@ -109,7 +109,8 @@ def study_space(study: StudyRow, given: SearchSpace | None) -> SearchSpace:
     stored = read_source(file, study.space_text).content
     if difference := difference_of(stored, given.source.content):
         raise StorageError(
-            f"--space: {given.source.file} is not the space of study '{study.name}': {difference}"
+            f"{parameter('space')}: {given.source.file} is not the space of study "
+            f"'{study.name}': {difference}"
         )
     return given
 

@@ -4,7 +4,7 @@ import importlib.util
 
 from sqlalchemy import Engine
 
-from dsx.errors import DsxError, WorkFailed
+from dsx.errors import DsxError, WorkFailed, parameter
 from dsx.search.sampling.study import opened
 
 
@@ -36,4 +36,4 @@ def serve_dashboard(engine: Engine, port: int) -> None:
         try:
             run_server(storage, host="localhost", port=port)
         except (OSError, OverflowError) as error:
-            raise WorkFailed(f"--port: {port} cannot be used: {error}") from error
+            raise WorkFailed(f"{parameter('port')}: {port} cannot be used: {error}") from error

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from dsx.errors import StorageError
+from dsx.errors import StorageError, parameter
 from dsx.space import Value
 from dsx.space.yaml import Direction
-from dsx.store.database import creating, options_for, shown, sqlite_file
+from dsx.store.database import creating, display_url, options_for, sqlite_file
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def _delete(rdb: optuna.storages.RDBStorage, name: str) -> None:
         problem = " ".join(str(error).split())
         raise StorageError(
             f"the database is damaged: Optuna can neither read nor delete its study '{name}': "
-            f"{problem} (begin another study with --study NAME)"
+            f"{problem} (begin another study: {parameter('study', 'NAME')})"
         ) from error
 
 
@@ -186,7 +186,7 @@ def opened(engine: Engine) -> Iterator[optuna.storages.RDBStorage]:
         except (RuntimeError, AssertionError) as error:
             problem = " ".join(str(error).split()) or "they have no version"
             raise StorageError(
-                f"{shown(engine.url)}: the tables of Optuna cannot be used: {problem}"
+                f"{display_url(engine.url)}: the tables of Optuna cannot be used: {problem}"
             ) from error
         rdb.engine.dispose()
         # All that Optuna writes goes through the engine of the study: it writes only while the

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dsx.conv import KEEP, REAL_BITS, ConvSpec, Cost, DsxConv, set_mode
-from dsx.conv.graph import follow, normed
+from dsx.conv.graph import convs_before_norms, follow
 from dsx.conv.sparsity import Geometry
 from dsx.errors import DsxError
 from dsx.space.network.calls import Calls, record_calls
@@ -118,8 +118,8 @@ def analyse_network(
     network = set_mode(copy_network(model), False)
     calls = record_calls(network, sample)
     traced = follow(network, sample)
-    excluded, untraced = find_excluded(network, traced, calls), traced.obstacle
-    scaleless = set() if keep_weights else normed(network, traced)
+    excluded, problem = find_excluded(network, traced, calls), traced.unsupported
+    scaleless = set() if keep_weights else convs_before_norms(network, traced)
     names = {module: name for name, module in network.named_modules()}
     batch = len(sample)
     found = {
@@ -135,7 +135,7 @@ def analyse_network(
         output_shape=tuple(calls.output.shape[1:]),
         wrapped=calls.wrapped,
         uncounted=calls.uncounted,
-        untraced=untraced,
+        untraced=None if problem is None else problem.reason,
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dsx.conv import duplicate, set_mode
-from dsx.conv.sparsity import tidy
+from dsx.conv.sparsity import normalise_attributes
 from dsx.errors import DsxError, raise_out_of_memory, with_type
 from dsx.plain import plain
 from dsx.space.yaml.source import one_line
@@ -52,7 +52,7 @@ def convert_numbers(network: nn.Module) -> nn.Module:
         if not type(module).__module__.startswith("torch.nn."):
             continue
         if type(module) is nn.Conv2d:
-            tidy(module)
+            normalise_attributes(module)
         for name, value in vars(module).items():
             if not name.startswith("_") and _holds_numbers(value):
                 vars(module)[name] = plain(value)

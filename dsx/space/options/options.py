@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dsx.conv import KEEP, ConvSpec, unread_channels
-from dsx.errors import SpecError
+from dsx.errors import SpecError, Unsupported
 from dsx.space.dials import DEFAULTS, DIALS, Dial, DialOptions, Value, set_dial
 from dsx.space.network.slots import Slot
 from dsx.space.options.slot_options import KEEP_OPTION, Fork, SlotOptions, Tree, leaves
@@ -77,10 +77,10 @@ class _Fitter:
 
     def is_supported(self, label: str, spec: ConvSpec) -> bool:
         """Check whether every slot supports a spec, and record the reason if not."""
-        reason = self._reason(spec)
-        if reason:
-            self.left_out.setdefault(label, reason)
-        return reason is None
+        problem = self._unsupported(spec)
+        if problem is not None:
+            self.left_out.setdefault(label, problem.reason)
+        return problem is None
 
     def canonical(self, spec: ConvSpec) -> CanonicalSpecs:
         """Return the canonical form of a spec on each slot."""
@@ -113,23 +113,24 @@ class _Fitter:
         """Check a spec whose dials are set up to this one, and record the reason if unsupported."""
         if dial.neutral is None:
             return True
-        reason = self._reason(spec)
-        if reason:
-            self.left_out.setdefault(self._label(dial, dial.neutral, spec), reason)
-        return reason is None
+        problem = self._unsupported(spec)
+        if problem is not None:
+            self.left_out.setdefault(self._label(dial, dial.neutral, spec), problem.reason)
+        return problem is None
 
     def _label(self, dial: Dial, neutral: Mapping[str, Value], spec: ConvSpec) -> str:
         """Return the settings of the dials that are responsible for an unsupported spec."""
-        reason = self._reason(spec)
+        problem = self._unsupported(spec)
         responsible = [
             name
             for name in dict.fromkeys((*neutral, dial.name))
-            if name not in neutral or self._reason(set_dial(spec, name, neutral[name])) != reason
+            if name not in neutral
+            or self._unsupported(set_dial(spec, name, neutral[name])) != problem
         ]
         return ", ".join(f"{name} {_yaml(getattr(spec, name))}" for name in responsible)
 
-    def _reason(self, spec: ConvSpec) -> str | None:
-        return next(filter(None, (refusal(spec, slot) for slot in self.slots)), None)
+    def _unsupported(self, spec: ConvSpec) -> Unsupported | None:
+        return next(filter(None, (unsupported_spec(spec, slot) for slot in self.slots)), None)
 
 
 def _distinct(options: Iterable[tuple[T, Hashable]]) -> tuple[T, ...]:
@@ -160,7 +161,7 @@ def _yaml(option: Value) -> str:
     return str(option).lower() if isinstance(option, bool) else str(option)
 
 
-def refusal(spec: ConvSpec, slot: Slot) -> str | None:
+def unsupported_spec(spec: ConvSpec, slot: Slot) -> Unsupported | None:
     """Return the reason why a search space excludes a spec for a slot.
 
     Args:
@@ -174,16 +175,18 @@ def refusal(spec: ConvSpec, slot: Slot) -> str | None:
     try:
         at = slot.canonical(spec)
     except SpecError as error:
-        return f"{slot.name}: {error}"
+        return Unsupported(f"{slot.name}: {error}")
     # The original convolution is always allowed: the spec `keep` has one group and no basis.
     if at.groups != 1:
         stride = at.channel_stride or "block"
         unread = _unread(slot.in_channels, slot.out_channels, int(at.groups), stride)
         if unread:
-            return f"{slot.name}: leaves {unread} of {slot.in_channels} channels unread"
+            reason = f"leaves {unread} of {slot.in_channels} channels unread"
+            return Unsupported(f"{slot.name}: {reason}")
     most = slot.out_channels * at.splits
     if at.binary_basis > most:
-        return f"{slot.name}: at most {most} of {at.binary_basis} binary filters can be selected"
+        reason = f"at most {most} of {at.binary_basis} binary filters can be selected"
+        return Unsupported(f"{slot.name}: {reason}")
     return None
 
 

@@ -95,7 +95,7 @@ def check_behaviour(network: nn.Module, images: Tensor) -> list[str]:
     return [*_draw_notes(found.draws), *_batch_notes(twin, images, found)]
 
 
-def random_sources(network: nn.Module, images: Tensor) -> str:
+def random_sources(network: nn.Module, images: Tensor) -> str | None:
     """Return the sources of random numbers of a network in eval mode.
 
     Args:
@@ -103,14 +103,15 @@ def random_sources(network: nn.Module, images: Tensor) -> str:
         images: Images, (B, C, H, W).
 
     Returns:
-        A phrase such as "aten.rand_like draws"; empty if the network draws no random numbers.
+        A phrase such as "aten.rand_like draws"; None if the network draws no random
+        numbers.
     """
     twin = set_mode(copy_network(network), False)
     monitor = _RandomnessMonitor()
     with watch_generators(twin) as changed_generators, intercept_operators(monitor.call):
         run(twin, images)
         draws = [*monitor.drawing, *changed_generators()]
-    return _listed(draws) if draws else ""
+    return _listed(draws) if draws else None
 
 
 def check_state(network: nn.Module, trained: nn.Module, images: Tensor) -> None:

@@ -5,10 +5,10 @@ from dsx.store.database.creation import creating
 from dsx.store.database.engine import (
     DEFAULT_STORAGE,
     Engine,
+    display_url,
     open_database,
     options_for,
     parse_url,
-    shown,
     sqlite_file,
 )
 from dsx.store.database.failures import SQLAlchemyError, one_line_errors
@@ -25,12 +25,12 @@ __all__ = [
     "StudyRow",
     "connection_lost",
     "creating",
+    "display_url",
     "now",
     "one_line_errors",
     "open_database",
     "options_for",
     "parse_url",
     "roll_back_open",
-    "shown",
     "sqlite_file",
 ]

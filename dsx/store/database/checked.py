@@ -4,8 +4,8 @@ Every column has a type of this module. An invalid value is read as `Unreadable`
 driver raises no error. There are two ways to read:
 
 - Whole rows (`select(StudyRow)`): a row with an unreadable value raises `DamagedRow`.
-- Columns (`select(MeasurementRow.value, ...)`): `damage` describes what is wrong with a row, so
-  that the caller can skip it.
+- Columns (`select(MeasurementRow.value, ...)`): `describe_damage` states what is wrong with a row,
+  so that the caller can skip it.
 """
 
 from collections.abc import Callable, Mapping
@@ -143,7 +143,7 @@ class CheckedEnum(Checked):
         return self._adapter.validate_python(value)
 
 
-def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
+def describe_damage(table: FromClause, values: Mapping[Any, Any]) -> str | None:
     """Describe what is wrong with a row.
 
     Args:
@@ -151,7 +151,7 @@ def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
         values: Values of the row by column name; names that are not columns are ignored.
 
     Returns:
-        One line about the first value that cannot be used; empty if all values can be used.
+        One line about the first value that cannot be used; None if all values can be used.
     """
     for name, value in values.items():
         column = table.columns.get(name)
@@ -163,7 +163,7 @@ def damage(table: FromClause, values: Mapping[Any, Any]) -> str:
             shown = ascii(value.raw)
             shown = shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}..."
             return f"{name} is {shown} ({value.problem})"
-    return ""
+    return None
 
 
 def refuse_damaged(row: object, *_: object) -> None:
@@ -179,7 +179,7 @@ def refuse_damaged(row: object, *_: object) -> None:
     state = inspect(row)
     assert state is not None
     table = state.mapper.local_table
-    problem = damage(table, state.dict)
+    problem = describe_damage(table, state.dict)
     if problem:
         assert state.identity is not None
         key = ", ".join(

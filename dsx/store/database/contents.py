@@ -6,7 +6,7 @@ from collections.abc import Collection
 import sqlalchemy
 from sqlalchemy import Engine, select
 
-from dsx.errors import StorageError, quoted
+from dsx.errors import StorageError, parameter, quoted
 from dsx.store.database.schema import VERSION_TABLE, Base, DatabaseRow
 
 OPTUNA = frozenset({"studies", "trials", "version_info"})
@@ -39,7 +39,7 @@ def check_owner(engine: Engine, adopt: bool) -> None:
         whose = "Optuna" if optuna else "another program"
         raise StorageError(
             f"it holds tables of {whose} ({_listed(tables)}) and none of dsx (choose another "
-            "database, or add the tables of dsx to this one with --adopt)"
+            f"database, or add the tables of dsx to this one: {parameter('adopt', True)})"
         )
 
 

@@ -1,6 +1,5 @@
 """Engines of databases, with readers that never block writers and tables created exactly once."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +12,14 @@ from sqlalchemy import event, select, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
-from dsx.errors import StorageError, printable, quoted
+from dsx.errors import StorageError, parameter, printable, quoted
 from dsx.secret import redact_url
 from dsx.store.database.contents import check_owner, check_tables, check_version
 from dsx.store.database.creation import creating
 from dsx.store.database.migration import MIGRATIONS, latest_version, migrate
 from dsx.store.database.open_connections import track
 from dsx.store.database.schema import Base, DatabaseRow
-from dsx.store.database.server import SERVER_SECONDS, addressed, engine_options, wait_for_server
+from dsx.store.database.server import SERVER_SECONDS, engine_options, wait_for_server, with_driver
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
 BUSY_SECONDS = 60
@@ -39,9 +38,7 @@ def parse_url(storage: str) -> URL:
     Raises:
         StorageError: If the text is not a database URL.
     """
-    variable = "DSX_STORAGE"
-    option = variable if os.environ.get(variable) == storage else "--storage"
-    given = f"{option}: {quoted(storage)}"
+    given = f"{parameter('storage')}: {quoted(storage)}"
     try:
         url = make_url(storage)
         if (url.port or 0) > LARGEST_PORT:
@@ -56,7 +53,7 @@ def parse_url(storage: str) -> URL:
     return url
 
 
-def shown(url: URL) -> str:
+def display_url(url: URL) -> str:
     """Return a URL as text without its password.
 
     Args:
@@ -82,8 +79,8 @@ def open_database(
         create: Whether to create missing folders, files and tables, and to migrate tables of an
             earlier schema version. Otherwise the database is only read, and its folder need not be
             writable.
-        patience: Time to wait for a server that goes away later, in seconds.
-        adopt: Whether to create the tables also in a database that holds those of other programs.
+        patience: Time to wait for a database server that becomes unreachable, in seconds.
+        adopt: Whether to also use a database that contains tables of other programs.
         migrations: Folder of the migrations, which determine the schema version.
 
     Returns:
@@ -100,12 +97,12 @@ def open_database(
         if not create:
             _check_exists(url)
         if file and file.is_dir():
-            raise StorageError(f"{shown(url)} cannot be opened: it is a folder")
+            raise StorageError(f"{display_url(url)} cannot be opened: it is a folder")
         if file and create:
             _refuse_foreign_file(file, url, adopt)
             _refuse_lone_log(file, url)
             file.parent.mkdir(parents=True, exist_ok=True)
-        engine = tuned(url) if create or not file else _read_only(url, file)
+        engine = writable_engine(url) if create or not file else _read_only(url, file)
         if create:
             with creating(engine, file):
                 _create_tables(engine, url, adopt, migrations)
@@ -114,9 +111,11 @@ def open_database(
             wait_for_server(engine, patience)
     # The driver of SQLite fails to decode a damaged schema.
     except (OSError, ImportError, UnicodeDecodeError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise StorageError(f"{shown(url)} cannot be opened: {plain(error)}") from error
+        raise StorageError(f"{display_url(url)} cannot be opened: {error_text(error)}") from error
     if missing:
-        raise StorageError(f"{shown(url)} contains no studies of dsx; `dsx search` creates one")
+        raise StorageError(
+            f"{display_url(url)} contains no studies of dsx; `dsx search` creates one"
+        )
     return engine
 
 
@@ -125,7 +124,7 @@ def open_existing(storage: str, patience: float = SERVER_SECONDS) -> Engine:
 
     Args:
         storage: SQLAlchemy URL of the database.
-        patience: Seconds to wait for a database server that becomes unreachable.
+        patience: Time to wait for a database server that becomes unreachable, in seconds.
 
     Returns:
         The engine.
@@ -140,7 +139,7 @@ def open_existing(storage: str, patience: float = SERVER_SECONDS) -> Engine:
 def _check_exists(url: URL) -> None:
     file = sqlite_file(url)
     if file and not file.exists():
-        raise StorageError(f"no database at {shown(url)}; `dsx search` creates one")
+        raise StorageError(f"no database at {display_url(url)}; `dsx search` creates one")
 
 
 def _create_tables(engine: Engine, url: URL, adopt: bool, migrations: Path) -> None:
@@ -177,7 +176,7 @@ def _naming(url: URL) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        raise StorageError(f"{shown(url)}: {error}") from error
+        raise StorageError(f"{display_url(url)}: {error}") from error
 
 
 def _refuse_foreign_file(file: Path, url: URL, adopt: bool) -> None:
@@ -195,8 +194,8 @@ def _refuse_lone_log(file: Path, url: URL) -> None:
     empty = not file.exists() or not file.stat().st_size
     if empty and log.exists() and log.stat().st_size:
         raise StorageError(
-            f"{shown(url)} is missing or empty, but its write-ahead log {log.name} is not (restore "
-            "the file, or move the log)"
+            f"{display_url(url)} is missing or empty, but its write-ahead log {log.name} is not "
+            "(restore the file, or move the log)"
         )
 
 
@@ -206,8 +205,8 @@ def _refuse_memory(url: URL) -> None:
     in_memory = ":memory:" in name or "mode=memory" in name or url.query.get("mode") == "memory"
     if url.get_backend_name() == "sqlite" and in_memory:
         raise StorageError(
-            f"--storage: '{shown(url)}' is a database in memory, which does not store anything "
-            "(write sqlite:///path/to/file.db)"
+            f"{parameter('storage')}: '{display_url(url)}' is a database in memory, which does not "
+            "store anything (write sqlite:///path/to/file.db)"
         )
 
 
@@ -224,7 +223,7 @@ def database_id(engine: Engine) -> str:
         return session.scalars(select(DatabaseRow.id)).one()
 
 
-def tuned(url: URL) -> Engine:
+def writable_engine(url: URL) -> Engine:
     """Create an engine; SQLite connections use a write-ahead log, so that readers never wait.
 
     Args:
@@ -236,10 +235,10 @@ def tuned(url: URL) -> Engine:
     Raises:
         StorageError: If dsx does not support this kind of database.
     """
-    url = addressed(url)
+    url = with_driver(url)
     engine = sqlalchemy.create_engine(url, **options_for(url))
     if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", write_ahead)
+        event.listen(engine, "connect", configure_connection)
     track(engine)
     return engine
 
@@ -303,7 +302,7 @@ def _engine_of_mode(url: URL, file: Path, mode: dict[str, str]) -> Engine:
     return engine
 
 
-def write_ahead(connection: Any, record: object) -> None:
+def configure_connection(connection: Any, record: object) -> None:
     """Configure a new SQLite connection: write-ahead log, and enforced foreign keys.
 
     Args:
@@ -332,7 +331,7 @@ def sqlite_file(url: URL) -> Path | None:
     return Path(name)
 
 
-def plain(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return the message of a database error in one line, without the SQL statement.
 
     Args:

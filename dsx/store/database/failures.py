@@ -12,7 +12,7 @@ from sqlalchemy.exc import (
 )
 
 from dsx.errors import DsxError, StorageError, WorkFailed
-from dsx.store.database.engine import parse_url, plain, shown
+from dsx.store.database.engine import display_url, error_text, parse_url
 
 __all__ = ["SQLAlchemyError", "one_line_errors"]
 
@@ -38,11 +38,11 @@ def one_line_errors(storage: str, saved: bool = True) -> Iterator[None]:
         cause = _cause(error)
         if cause is None:
             raise
-        where = shown(parse_url(storage))
+        where = display_url(parse_url(storage))
         if type(cause) is DatabaseError:
-            raise StorageError(f"{where} is damaged: {plain(cause)}") from error
+            raise StorageError(f"{where} is damaged: {error_text(cause)}") from error
         note = " (everything measured before is saved)" if saved else ""
-        raise WorkFailed(f"{where} failed: {plain(cause)}{note}") from error
+        raise WorkFailed(f"{where} failed: {error_text(cause)}{note}") from error
 
 
 def _cause(error: Exception) -> DBAPIError | None:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dsx.activity import Kind, activity
-from dsx.errors import DsxError, StorageError, WorkFailed
+from dsx.errors import DsxError, StorageError, WorkFailed, parameter
 
 SERVER_SECONDS = 600.0
 """Default time to wait for a server that cannot be reached."""
@@ -28,7 +28,7 @@ CONNECT_SECONDS, SILENCE_SECONDS = 5, 30
 _log = logging.getLogger(__name__)
 
 
-def addressed(url: URL) -> URL:
+def with_driver(url: URL) -> URL:
     """Return the URL of a database with the driver that dsx uses.
 
     Args:
@@ -46,13 +46,14 @@ def addressed(url: URL) -> URL:
         return url
     if backend not in ("postgresql", "postgres"):
         raise StorageError(
-            f"--storage: unsupported kind of database '{backend}' "
+            f"{parameter('storage')}: unsupported kind of database '{backend}' "
             "(allowed: sqlite:///path/to/file.db, postgresql://user@host/name)"
         )
     if url.drivername not in (backend, "postgresql+psycopg"):
         return url
     if importlib.util.find_spec("psycopg") is None:
-        raise StorageError("--storage: PostgreSQL needs its driver: pip install 'dsx[postgres]'")
+        advice = "PostgreSQL needs its driver: pip install 'dsx[postgres]'"
+        raise StorageError(f"{parameter('storage')}: {advice}")
     return url.set(drivername="postgresql+psycopg")
 
 
@@ -60,7 +61,7 @@ def engine_options(url: URL) -> dict[str, Any]:
     """Return the options of an engine for a server, whose connections may break.
 
     Args:
-        url: URL of the server, including the driver (see `addressed`).
+        url: URL of the server, including the driver (see `with_driver`).
 
     Returns:
         Keyword arguments of `create_engine`.

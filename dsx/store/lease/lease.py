@@ -1,7 +1,7 @@
 """Lease: the exclusive right of one process to run a study.
 
 A lease is a row of the database with a random token of the holder and a counter that the holder
-increments every 5 s. Another process that wants the lease reads both, waits for 15 s by its own
+increments every 5 s. Another process that requests the lease reads both, waits for 15 s by its own
 clock, and replaces the token by its own if the counter has not changed. No time stamps are compared
 and no process ids are looked up, so that changed clocks, renamed hosts and process namespaces have
 no effect.
@@ -40,8 +40,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dsx.activity import Kind, activity
-from dsx.errors import StorageError, WorkFailed
-from dsx.store.database.engine import tuned
+from dsx.errors import StorageError, WorkFailed, parameter
+from dsx.store.database.engine import writable_engine
 from dsx.store.database.open_connections import roll_back_open
 from dsx.store.database.schema import LeaseRow
 from dsx.store.lease.presence import Presence
@@ -121,7 +121,7 @@ class Lease:
             elif (found.token, found.counter) != (watched.token, watched.counter):
                 raise StorageError(
                     f"study '{self.study}' is being run by process {found.pid} on {found.host} "
-                    "(wait for it, or choose another name with --study NAME)"
+                    f"(wait for it, or choose another name: {parameter('study', 'NAME')})"
                 )
             if watched is not None and not self._presence.has_ended(watched.token):
                 time.sleep(self.intervals.poll)
@@ -211,7 +211,7 @@ class Lease:
 
     def _increment(self) -> None:
         """Increment the counter on a separate connection until the lease is released."""
-        engine = tuned(self._plain.url)
+        engine = writable_engine(self._plain.url)
         own = update(LeaseRow).where(self._held_by(self.token))
         pause = self.intervals.increment
         while not self._ended.wait(pause):

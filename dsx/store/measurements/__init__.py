@@ -9,8 +9,8 @@ from dsx.store.measurements.measurements import (
 )
 from dsx.store.measurements.readings import (
     load_measurements,
-    load_own,
-    load_under,
+    load_own_estimates,
+    load_readings_under,
 )
 from dsx.store.measurements.repeatability import Agreement, load_agreement
 
@@ -23,7 +23,7 @@ __all__ = [
     "MeasurementStore",
     "load_agreement",
     "load_measurements",
-    "load_own",
-    "load_under",
+    "load_own_estimates",
+    "load_readings_under",
     "open_measurements",
 ]

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from dsx import files
 from dsx.errors import WorkFailed
 from dsx.files import open_regular
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import ReferenceTimeRow
 from dsx.store.measurements.measurements import MeasurementStore
 
@@ -97,7 +97,7 @@ def _stored(engine: Engine, device: str) -> dict[str, float]:
         return {
             row.situation: row.milliseconds
             for row in session.execute(query.where(ReferenceTimeRow.device == device))
-            if not damage(ReferenceTimeRow.__table__, row._mapping)
+            if not describe_damage(ReferenceTimeRow.__table__, row._mapping)
         }
 
 
@@ -139,7 +139,7 @@ class MachineReferenceTimes(MutableMapping[str, float]):
 
 @contextmanager
 def _changing() -> Iterator[Content]:
-    """Read the file, and write it at the end of the block; other processes wait meanwhile."""
+    """Read the file and write it at the end of the block, while other processes wait."""
     file = _file()
     try:
         files.make_folder(file.parent)

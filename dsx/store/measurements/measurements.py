@@ -19,7 +19,7 @@ from dsx.conv.deploy import Choice
 from dsx.measure import Device, Measurement, this_device
 from dsx.plain import canonical_hash
 from dsx.space import Design
-from dsx.store.database.checked import DamagedRow, damage
+from dsx.store.database.checked import DamagedRow, describe_damage
 from dsx.store.database.engine import open_database, transaction
 from dsx.store.database.schema import (
     Base,
@@ -32,7 +32,7 @@ from dsx.store.database.schema import (
     now,
 )
 from dsx.store.database.server import SERVER_SECONDS, repeated_if_lost
-from dsx.store.measurements.readings import usable
+from dsx.store.measurements.readings import is_usable
 
 FLUSH_SECONDS = 1.0
 
@@ -190,7 +190,7 @@ class MeasurementStore:
         )
         with Session(self.engine) as session:
             found = session.execute(query)
-            newest = next((one for one in found if usable(one._mapping)), None)
+            newest = next((one for one in found if is_usable(one._mapping)), None)
         if newest is None:
             return None
         return Measurement(
@@ -326,7 +326,7 @@ def open_measurements(storage: str, patience: float = SERVER_SECONDS) -> Measure
 
     Args:
         storage: SQLAlchemy URL of the database.
-        patience: Seconds to wait for a database server that becomes unreachable.
+        patience: Time to wait for a database server that becomes unreachable, in seconds.
 
     Returns:
         The measurements of this device.
@@ -358,7 +358,7 @@ class FormCache(MutableMapping[str, Choice]):
                 row.situation: Choice(form=row.form, seconds=row.seconds)
                 for row in session.execute(query.where(FormRow.device == store.device))
                 # The form of a damaged row is selected again, which replaces the row.
-                if not damage(FormRow.__table__, row._mapping)
+                if not describe_damage(FormRow.__table__, row._mapping)
             }
 
     def __getitem__(self, situation: str) -> Choice:

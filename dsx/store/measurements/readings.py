@@ -9,7 +9,7 @@ from sqlalchemy import CompoundSelect, Engine, Select, Subquery, and_, func, sel
 from sqlalchemy.orm import Session
 
 from dsx.analysis import Estimate, Measurement, aggregate_all, row_number
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, ProtocolRow, StudyRow, TrialRow
 
 SAMPLE_BYTES = 4
@@ -42,7 +42,7 @@ def load_readings(session: Session, study: StudyRow) -> Readings:
     return _stored(session, _applicable(protocols, _sampled(study)), protocols)
 
 
-def load_under(engine: Engine, protocols: Collection[str]) -> Readings:
+def load_readings_under(engine: Engine, protocols: Collection[str]) -> Readings:
     """Load the readings under some protocols, regardless of studies.
 
     Args:
@@ -112,7 +112,7 @@ def load_deployed(session: Session, study: StudyRow) -> dict[tuple[str, str], De
             unfolded=row.facts.unfolded_norms,
         )
         for row in sorted(rows, key=lambda row: (row.protocol in own, row.protocol))
-        if not damage(DeploymentRow.__table__, row._mapping)
+        if not describe_damage(DeploymentRow.__table__, row._mapping)
     }
 
 
@@ -170,7 +170,7 @@ def _stored(
     row, counts = MeasurementRow, applicable.subquery()
     query = _without_samples(counts).add_columns((row.subject != row.design).label("deployed"))
     for stored in session.execute(query):
-        if not usable(stored._mapping):
+        if not is_usable(stored._mapping):
             found.damaged.append(stored.id)
             continue
         seed, learned = training[stored.under]
@@ -195,7 +195,7 @@ def _stored(
     return found
 
 
-def usable(row: Mapping[Any, Any]) -> bool:
+def is_usable(row: Mapping[Any, Any]) -> bool:
     """Check whether a stored reading can be used.
 
     Args:
@@ -205,7 +205,7 @@ def usable(row: Mapping[Any, Any]) -> bool:
         False if a value is missing, not finite or of another type, if the interval does not contain
         the value, or if the length of the samples is not a multiple of 4 bytes.
     """
-    if damage(MeasurementRow.__table__, row):
+    if describe_damage(MeasurementRow.__table__, row):
         return False
     # The length of samples that are NULL is NULL.
     length = row["bytes"] if "bytes" in row else len(row["samples"])
@@ -230,7 +230,9 @@ def load_measurements(engine: Engine, study: StudyRow) -> list[Measurement]:
     return sorted(found, key=row_number)
 
 
-def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[str, Estimate]:
+def load_own_estimates(
+    engine: Engine, study: StudyRow, design: str, device: str
+) -> dict[str, Estimate]:
     """Load the estimates of a design for its stored weights, from the training of the study.
 
     Args:
@@ -242,7 +244,7 @@ def load_own(engine: Engine, study: StudyRow, design: str, device: str) -> dict[
     Returns:
         Estimate by metric under the protocols of the study, without other training seeds.
     """
-    readings = load_under(engine, _own(study))
+    readings = load_readings_under(engine, _own(study))
     of_device = {one: of[device] for one, of in readings.items() if device in of}
     if design not in of_device:
         return {}

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from dsx.analysis import Measurement
 from dsx.store.database.schema import DeploymentRow, MeasurementRow, StudyRow, TrialRow
-from dsx.store.measurements.readings import usable
+from dsx.store.measurements.readings import is_usable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def load_agreement(engine: Engine, device: str, study: StudyRow | None = None) -
     found: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     with Session(engine) as session:
         for stored in session.execute(query):
-            if not usable(stored._mapping):
+            if not is_usable(stored._mapping):
                 continue
             reading = Measurement(
                 value=stored.value,

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from dsx.analysis import Reason, TrialState, grouped
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import DesignRow, StudyRow, TrialDetailRow, TrialRow
 from dsx.store.studies.outcomes import read_details, read_trials, slot_names
 from dsx.store.studies.study import find_study, named_studies
@@ -97,5 +97,5 @@ def _descriptions(session: Session, study: str) -> dict[str, str]:
     return {
         row.id: row.description
         for row in session.execute(query)
-        if not damage(DesignRow.__table__, row._mapping)
+        if not describe_damage(DesignRow.__table__, row._mapping)
     }

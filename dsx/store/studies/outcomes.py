@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx.analysis import Outcomes, Reason, TrialState, grouped, most_common
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import (
     DesignRow,
     StudyRow,
@@ -102,7 +102,11 @@ def read_trials(session: Session, study: str) -> tuple[list[ReadTrial], int]:
     row = TrialRow
     query = select(row.number, row.design, row.state, row.reason).where(row.study == study)
     rows = session.execute(query.order_by(row.number)).all()
-    sound = [ReadTrial(*found) for found in rows if not damage(TrialRow.__table__, found._mapping)]
+    sound = [
+        ReadTrial(*found)
+        for found in rows
+        if not describe_damage(TrialRow.__table__, found._mapping)
+    ]
     return sound, len(rows) - len(sound)
 
 
@@ -121,7 +125,9 @@ def read_details(session: Session, study: str, column: Any) -> dict[int, Any]:
     found = session.execute(
         select(row.number, column.label(column.key)).where(row.study == study).order_by(row.number)
     )
-    return {each.number: each[1] for each in found if not damage(row.__table__, each._mapping)}
+    return {
+        each.number: each[1] for each in found if not describe_damage(row.__table__, each._mapping)
+    }
 
 
 def _baseline_failure(ended: list[ReadTrial], baseline: str) -> str:

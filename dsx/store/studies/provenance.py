@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsx.analysis import Entry, Measurement
+from dsx.errors import parameter
 from dsx.measure.metrics.flops import notes
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.readings import DeployedAs
@@ -87,7 +88,8 @@ def excluded_designs_note(designs: int) -> dict[str, str]:
     if not designs:
         return {}
     were = "1 design was" if designs == 1 else f"{designs} designs were"
-    return {"left out": f"{were} measured on other devices only (--mix-devices includes them)"}
+    advice = f"{parameter('mix_devices', True)} includes them"
+    return {"left out": f"{were} measured on other devices only ({advice})"}
 
 
 def baseline_notes(readings: Sequence[Measurement], deployed: DeployedAs | None) -> dict[str, str]:

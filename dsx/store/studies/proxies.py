@@ -21,7 +21,7 @@ from dsx.analysis import (
     pairs,
 )
 from dsx.errors import StorageError
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import MeasurementRow, StudyRow
 from dsx.store.studies.read import load_front, load_values
 from dsx.store.studies.results import StudyResults
@@ -241,7 +241,7 @@ def _unknown_operators(engine: Engine, study: StudyRow) -> dict[str, int]:
     )
     with Session(engine) as session:
         rows = session.execute(query).all()
-    sound = [row for row in rows if not damage(MeasurementRow.__table__, row._mapping)]
+    sound = [row for row in rows if not describe_damage(MeasurementRow.__table__, row._mapping)]
     # The newest reading of each metric replaces earlier ones.
     newest = {row.metric: row.provenance for row in sound}
     return _unknown(newest.values())

@@ -54,7 +54,7 @@ class Study:
             name: Name of the study; None for the newest study.
             writable: Whether to open the database for writing. Otherwise nothing is written, and
                 the database may be located on a read-only file system.
-            patience: Seconds to wait for a database server that becomes unreachable.
+            patience: Time to wait for a database server that becomes unreachable, in seconds.
 
         Returns:
             The study.

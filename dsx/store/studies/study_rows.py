@@ -6,7 +6,7 @@ from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from dsx.analysis import TrialState
-from dsx.store.database.checked import damage
+from dsx.store.database.checked import describe_damage
 from dsx.store.database.schema import (
     DesignRow,
     StudyRow,
@@ -116,7 +116,7 @@ def load_measured(engine: Engine, name: str) -> dict[str, list[set[str]]]:
         found = [
             design.id
             for design in session.execute(query)
-            if not damage(DesignRow.__table__, design._mapping)
+            if not describe_damage(DesignRow.__table__, design._mapping)
         ]
     return {
         design: [{reading.metric for reading in of} for of in readings[design].values()]

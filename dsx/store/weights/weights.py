@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from sqlalchemy import Engine
 from torch import Tensor, nn
 
-from dsx.errors import StorageError, WorkFailed
+from dsx.errors import StorageError, WorkFailed, parameter
 from dsx.files import make_folder, write
 from dsx.plain import canonical_hash
 from dsx.space.weights import state_of
@@ -49,7 +49,7 @@ class Weights:
             if self.training and path.exists() and not path.is_dir():
                 raise StorageError(
                     f"'{path}' must be a folder for trained weights, but is a file (move the file, "
-                    "or choose another name with --study NAME)"
+                    f"or choose another name: {parameter('study', 'NAME')})"
                 )
 
     def save(self, design: str, network: nn.Module) -> None:

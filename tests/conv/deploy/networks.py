@@ -1,4 +1,4 @@
-"""Small float64 networks with whatever makes deploying hard."""
+"""Small float64 networks with structures that are difficult to deploy."""
 
 import copy
 from typing import cast
@@ -23,12 +23,12 @@ RIGID = ConvSpec(kernel_shape="learned", rigid=True, block_in=8, block_out=2)
 
 
 def redesigned(spec: ConvSpec, *arguments: int, **options: int) -> nn.Module:
-    """Build a dsx convolution as nn.Conv2d is built."""
+    """Build a dsx convolution from the arguments of nn.Conv2d."""
     return build(spec, nn.Conv2d(*arguments, **options))  # type: ignore[arg-type]
 
 
 def ready(network: nn.Module) -> nn.Module:
-    """Give BNs a history and numbers of their own, in float64; left in training mode."""
+    """Randomise the BNs of a network, and return it in float64 and in train mode."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             assert module.running_var is not None
@@ -41,7 +41,7 @@ def ready(network: nn.Module) -> nn.Module:
 
 
 class Block(nn.Module):
-    """Two dsx convolutions, a residual, dropout, BNs that can be folded."""
+    """A residual block with two dsx convolutions, dropout, and BNs that can be folded."""
 
     def __init__(self, spec: ConvSpec) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """A stem of nn.Conv2d, two blocks, a head."""
+    """A residual network with a stem of nn.Conv2d, two blocks and a head."""
 
     def __init__(self, spec: ConvSpec) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Residual(nn.Module):
 
 
 class Shared(nn.Module):
-    """A convolution called twice, a BN called twice, a convolution with two names."""
+    """A network with a convolution and a BN called twice, and a convolution with two names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Shared(nn.Module):
 
 
 class Forked(nn.Module):
-    """A BN behind a convolution whose output something else reads too; a BN without history."""
+    """A network with a BN behind a convolution that has another consumer, and a stateless BN."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Forked(nn.Module):
 
 
 class Untraceable(nn.Module):
-    """A forward that depends on the numbers in the image."""
+    """A network with control flow that depends on the values of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,24 +124,24 @@ class Untraceable(nn.Module):
         return out
 
 
-class PaddingItself(nn.Module):
-    """Pads as TensorFlow does: by the image and by the attributes of the convolution.
+class PadsItself(nn.Module):
+    """A network that computes its padding from the image size and attributes of its convolutions.
 
     Args:
-        spec: Spec of its convolutions.
-        by_numbers: Whether its code depends on the numbers in the image, too.
+        spec: Spec of the convolutions.
+        by_values: Whether its control flow also depends on the values of the image.
     """
 
-    def __init__(self, spec: ConvSpec, by_numbers: bool) -> None:
+    def __init__(self, spec: ConvSpec, by_values: bool) -> None:
         super().__init__()
-        self.by_numbers = by_numbers
+        self.by_values = by_values
         self.conv = redesigned(spec, 4, 8, 3, stride=2)
         self.plain = redesigned(spec, 8, 8, 5, dilation=2)
         self.depthwise = nn.Conv2d(8, 8, 3, groups=8)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([x, x[:, :1]], 1)
-        if self.by_numbers and x.sum() == 0:
+        if self.by_values and x.sum() == 0:
             return x
         for conv in (self.conv, self.plain, self.depthwise):
             assert conv.padding == (0, 0) and conv.padding_mode == "zeros"
@@ -161,8 +161,8 @@ class PaddingItself(nn.Module):
         return x
 
 
-class Peeking(nn.Module):
-    """A forward that reads what it may read of the convolutions it calls."""
+class ReadsAttributes(nn.Module):
+    """A network that reads attributes and the weight of the convolutions it calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,14 +176,14 @@ class Peeking(nn.Module):
         if self.conv.stride == (2, 2):
             x = nn.functional.pad(x, (1, 1, 1, 1))
         out = self.tied_bn(self.tied(self.bn(self.conv(x.to(self.bn.bias.dtype)))))
-        # The weight itself is an output's part, so that folding must not change it.
+        # The weight contributes to the output, so that folding must not change it.
         weight = cast(Tensor, self.tied.weight)
         total: Tensor = out + weight.sum()
         return total
 
 
 class Hooked(nn.Module):
-    """Convolutions with a hook on the output, and with a parametrized weight."""
+    """A network of convolutions with a hook on the output, and with a parametrized weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,8 +203,8 @@ class Hooked(nn.Module):
         return out
 
 
-class Flagged(nn.Module):
-    """A forward with a flag that is off, a number of its own, and a call by keyword."""
+class WithFlag(nn.Module):
+    """A network with an optional flag, a constant tensor, and a call with a keyword argument."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -218,7 +218,7 @@ class Flagged(nn.Module):
 
 
 class Tied(nn.Module):
-    """Two convolutions that share a weight, each with a BN of its own."""
+    """A network of two convolutions that share a weight, each followed by a BN."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Choosing by timing, with timers that say what we like."""
+"""Selection of deployed forms with simulated timers."""
 
 import dataclasses
 import functools
@@ -22,40 +22,40 @@ ROW = ConvSpec(kernel_shape="row", groups=2)
 
 
 class Script:
-    """A timer that reads its answers from a list."""
+    """A timer that returns given times."""
 
-    def __init__(self, *answers: Sequence[float]) -> None:
-        self.answers = list(answers)
-        self.asked: list[int] = []
+    def __init__(self, *times: Sequence[float]) -> None:
+        self.times = list(times)
+        self.calls: list[int] = []
 
     def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
-        self.asked.append(len(runs))
-        answer = list(self.answers.pop(0))
-        assert len(answer) == len(runs)
-        return answer
+        self.calls.append(len(runs))
+        times = list(self.times.pop(0))
+        assert len(times) == len(runs)
+        return times
 
 
 def convolution(spec: ConvSpec = ROW) -> DsxConv:
-    """Build one with several forms."""
+    """Build a convolution with several deployed forms."""
     return build(spec, nn.Conv2d(8, 8, 3, padding=1))
 
 
 X = torch.zeros(1, 8, 6, 6)
 
 
-def test_the_best_two_and_the_dense_form_reach_the_final() -> None:
+def test_the_best_two_forms_and_the_dense_one_are_timed_again() -> None:
     conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
     assert list(candidates(conv, False)) == ["box", "dense", "grouped", "window_gemm"]
     timer, form_cache = Script([3.0, 4.0, 1.0, 2.0], [2.5, 1.5, 9.0]), dict[str, Choice]()
     module, choice = choose(conv, X, timer, form_cache, native=False)
-    assert timer.asked == [4, 3]
+    assert timer.calls == [4, 3]
     assert choice.form == "window_gemm"
     assert choice.seconds == {"box": 3.0, "dense": 9.0, "grouped": 2.5, "window_gemm": 1.5}
     assert type(module).__name__ == "WindowGemm"
     assert list(form_cache.values()) == [choice]
 
 
-def test_dense_wins_a_final_that_the_others_lose() -> None:
+def test_dense_is_selected_if_it_is_the_fastest_when_timed_again() -> None:
     conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
     _, choice = choose(conv, X, Script([3.0, 4.0, 1.0, 2.0], [5.0, 6.0, 4.5]), {}, native=False)
     assert choice.form == "dense"
@@ -65,15 +65,15 @@ NUMBERS = st.lists(st.floats(0.1, 9), min_size=4, max_size=4)
 
 
 @given(screen=NUMBERS, final=NUMBERS)
-def test_never_slower_than_dense_by_the_same_timing(
+def test_the_selected_form_is_never_slower_than_dense(
     screen: list[float], final: list[float]
 ) -> None:
     conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
-    asked: list[dict[Run, float]] = []
+    calls: list[dict[Run, float]] = []
 
     def timer(runs: Sequence[Run], seconds: float) -> list[float]:
-        asked.append(dict(zip(runs, (final if asked else screen), strict=False)))
-        return list(asked[-1].values())
+        calls.append(dict(zip(runs, (final if calls else screen), strict=False)))
+        return list(calls[-1].values())
 
     _, choice = choose(conv, X, timer, {}, native=False)
     assert choice.seconds[choice.form] <= choice.seconds["dense"]
@@ -87,7 +87,7 @@ def test_dense_is_among_the_forms(spec: ConvSpec) -> None:
         assert {"depthwise + dense", "depthwise + window_gemm"} <= set(forms)
 
 
-def test_a_situation_is_all_that_speed_depends_on() -> None:
+def test_the_situation_contains_everything_that_speed_depends_on() -> None:
     conv = convolution()
     base = situation(conv, X, native=False)
     assert json.loads(base)["spec"] == conv.spec.to_json()
@@ -112,7 +112,7 @@ def test_a_situation_is_all_that_speed_depends_on() -> None:
 
 
 @pytest.mark.parametrize("rigid", [False, True])
-def test_shapes_that_were_learned_are_part_of_the_situation(rigid: bool) -> None:
+def test_learned_shapes_are_part_of_the_situation(rigid: bool) -> None:
     conv = convolution(preset("lhc", rigid=rigid, block_in=4, block_out=4))
     assert isinstance(conv, LearnedConv2d)
     base = situation(conv, X, native=False)
@@ -129,7 +129,7 @@ def test_shapes_that_were_learned_are_part_of_the_situation(rigid: bool) -> None
         assert situation(conv, X, native=False) != base
 
 
-def test_what_a_basis_holds_is_no_part_of_the_situation() -> None:
+def test_the_values_of_a_basis_are_not_part_of_the_situation() -> None:
     spec = preset("slbf", k=4)
     first, second = convolution(spec), convolution(spec)
     assert situation(first, X, native=False) == situation(second, X, native=False)
@@ -137,14 +137,14 @@ def test_what_a_basis_holds_is_no_part_of_the_situation() -> None:
     assert situation(other, X, native=False) != situation(first, X, native=False)
 
 
-def test_each_shape_that_is_learned_is_timed_anew() -> None:
+def test_forms_are_timed_for_each_learned_shape() -> None:
     form_cache = dict[str, Choice]()
     conv = convolution(preset("lhc", block_in=8, block_out=4))
     assert isinstance(conv, LearnedConv2d)
-    asked = []
+    calls = []
 
     def timer(runs: Sequence[Run], seconds: float) -> list[float]:
-        asked.append(len(runs))
+        calls.append(len(runs))
         return [float(number) for number in range(len(runs), 0, -1)]
 
     for position in (0, 1, 1):
@@ -154,42 +154,42 @@ def test_each_shape_that_is_learned_is_timed_anew() -> None:
             conv.shape_scores[2] = 1
         module, _ = choose(conv, X, timer, form_cache, native=False)
         torch.testing.assert_close(module(X + 1), conv(X + 1))
-    # The third is known: a screen and a final for the other two.
+    # The third is in the form cache: two timings for each of the other two.
     assert len(form_cache) == 2
-    assert len(asked) == 4
+    assert len(calls) == 4
 
 
-def test_a_scale_that_came_with_a_bn_is_part_of_the_situation() -> None:
+def test_a_scale_from_a_folded_bn_is_part_of_the_situation() -> None:
     plain, folded = (convolution(ConvSpec(binary_basis=2, splits=2)) for _ in range(2))
     folded.scale_outputs(torch.ones(8), torch.ones(8))
     assert situation(plain, X, native=False) != situation(folded, X, native=False)
 
 
-def test_what_runs_the_forms_is_part_of_the_situation() -> None:
+def test_the_runner_is_part_of_the_situation() -> None:
     base = situation(convolution(), X, native=False)
     assert situation(convolution(), X, native=False, runner="eager") == base
     assert situation(convolution(), X, native=False, runner="other 1.0") != base
 
 
-@pytest.mark.parametrize("refused", ["box", "window_gemm", "dense"])
-def test_a_form_that_cannot_be_run_is_not_timed(refused: str) -> None:
+@pytest.mark.parametrize("unsupported", ["box", "window_gemm", "dense"])
+def test_a_form_that_cannot_be_run_is_not_timed(unsupported: str) -> None:
     conv = convolution(ConvSpec(kernel_shape="row", groups=2, channel_stride=1.0))
     forms = list(candidates(conv, False))
-    left = [name for name in forms if name != refused]
+    supported = [name for name in forms if name != unsupported]
 
     def prepare(modules: Sequence[nn.Module], sample: Tensor) -> list[Run | None]:
         assert torch.equal(sample, X)
-        return [None if name == refused else functools.partial(module, sample)
+        return [None if name == unsupported else functools.partial(module, sample)
                 for name, module in zip(forms, modules, strict=True)]  # fmt: skip
 
-    final = [2.5, 1.5, 9.0] if left[0] != "dense" and refused != "dense" else [1.5, 2.5]
+    final = [2.5, 1.5, 9.0] if supported[0] != "dense" and unsupported != "dense" else [1.5, 2.5]
     timer, form_cache = Script([2.0, 3.0, 1.0], final), dict[str, Choice]()
-    runner = Runner(name="picky", prepare=prepare)
+    runner = Runner(name="limited", prepare=prepare)
     _, choice = choose(conv, X, timer, form_cache, native=False, runner=runner)
-    assert timer.asked[0] == 3
-    assert sorted(choice.seconds) == left
-    assert choice.form != refused
-    assert '"runner": "picky"' in next(iter(form_cache))
+    assert timer.calls[0] == 3
+    assert sorted(choice.seconds) == supported
+    assert choice.form != unsupported
+    assert '"runner": "limited"' in next(iter(form_cache))
 
 
 def test_threads_are_part_of_the_situation() -> None:

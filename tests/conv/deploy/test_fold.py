@@ -1,4 +1,4 @@
-"""Which BN can be folded, and what the trace says."""
+"""Folding of BNs, and the traces of networks."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,9 @@ from torch import Tensor, fx, nn
 
 from dsx.conv import deploy
 from dsx.conv.deploy._fold import flatten, fold_batch_norms
-from dsx.conv.graph.norms import bound
+from dsx.conv.graph.norms import find_protected
 from dsx.conv.graph.tracing import trace
+from dsx.errors import Unsupported
 from tests.conv.close import assert_equal
 from tests.conv.deploy.networks import CORNERS, SEPARABLE, SLIDING, ready, redesigned
 
@@ -23,10 +24,10 @@ CONVS: dict[str, Callable[[], nn.Module]] = {
 
 
 def folded(network: nn.Module) -> int:
-    """Fold in place; give how many."""
+    """Fold BNs in place, and return their number."""
     graph = trace(network)
-    assert not isinstance(graph, str)
-    fold_batch_norms(network, graph, bound(network, graph))
+    assert isinstance(graph, fx.Graph)
+    fold_batch_norms(network, graph, find_protected(network, graph))
     return sum(isinstance(module, nn.Identity) for module in network.modules())
 
 
@@ -51,17 +52,17 @@ def test_a_folded_pair_is_the_same_function(name: str, affine: bool) -> None:
         nn.Sequential(nn.Conv2d(4, 4, 1), nn.InstanceNorm2d(4)),
     ],
 )
-def test_what_only_looks_like_a_pair_is_left(network: nn.Module) -> None:
+def test_bns_without_a_matching_convolution_are_not_folded(network: nn.Module) -> None:
     assert folded(ready(network).eval()) == 0
 
 
-def test_a_batch_norm_that_stays_in_training_is_left() -> None:
+def test_a_batch_norm_in_train_mode_is_not_folded() -> None:
     network = ready(nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))).eval()
     network[1].train()  # type: ignore[index]
     assert folded(network) == 0
 
 
-def test_a_pair_in_a_module_called_twice_is_left() -> None:
+def test_a_pair_in_a_module_called_twice_is_not_folded() -> None:
     pair = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
     assert folded(ready(nn.Sequential(pair, nn.ReLU(), pair)).eval()) == 0
 
@@ -76,20 +77,20 @@ class Silent(nn.Module):
         raise ValueError
 
 
-def test_the_trace_is_a_graph_or_one_line_of_reason() -> None:
+def test_the_trace_is_a_graph_or_a_reason_in_one_line() -> None:
     assert isinstance(trace(nn.ReLU()), fx.Graph)
-    reason = trace(Branching())
-    assert isinstance(reason, str)
-    assert reason.startswith("TraceError: symbolically traced variables")
-    assert "\n" not in reason
-    assert trace(Silent()) == "ValueError"
+    problem = trace(Branching())
+    assert isinstance(problem, Unsupported)
+    assert problem.reason.startswith("TraceError: symbolically traced variables")
+    assert "\n" not in problem.reason
+    assert trace(Silent()) == Unsupported("ValueError")
 
 
-def test_idle_modules_are_gone_from_the_flat_graph() -> None:
+def test_modules_without_effect_are_removed_from_the_flat_graph() -> None:
     network = nn.Sequential(nn.Identity(), nn.Dropout(), nn.ReLU(), nn.Dropout2d())
     holder = nn.Sequential(network).eval()
     graph = trace(holder)
-    assert not isinstance(graph, str)
+    assert isinstance(graph, fx.Graph)
     flat = flatten(holder, graph)
     assert [name for name, _ in flat.named_children()] == ["2"]
     assert [type(module) for module in flat.children()] == [nn.ReLU]
@@ -98,26 +99,26 @@ def test_idle_modules_are_gone_from_the_flat_graph() -> None:
 
 
 class Casting(nn.Module):
-    """Reads the dtype of a weight, as networks of transformers do, or its numbers."""
+    """A network that reads the dtype of a weight, as in transformers, or also its values."""
 
-    def __init__(self, numbers: bool) -> None:
+    def __init__(self, values: bool) -> None:
         super().__init__()
-        self.conv, self.norm, self.numbers = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), numbers
+        self.conv, self.norm, self.values = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), values
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(self.conv(x.to(self.conv.weight.dtype)))
-        return out + self.conv.weight.mean() if self.numbers else out
+        return out + self.conv.weight.mean() if self.values else out
 
 
-@pytest.mark.parametrize("numbers", [False, True])
-def test_a_convolution_is_bound_if_the_numbers_of_its_weight_are_read(numbers: bool) -> None:
-    network = Casting(numbers).eval()
+@pytest.mark.parametrize("values", [False, True])
+def test_a_convolution_is_protected_if_the_values_of_its_weight_are_read(values: bool) -> None:
+    network = Casting(values).eval()
     graph = trace(network)
-    assert bound(network, graph) == ({network.conv} if numbers else set())
-    assert deploy(network, torch.randn(1, 4, 5, 5)).folded == (not numbers)
+    assert find_protected(network, graph) == ({network.conv} if values else set())
+    assert deploy(network, torch.randn(1, 4, 5, 5)).folded == (not values)
 
 
-def test_what_hooks_hang_on_is_bound() -> None:
+def test_modules_with_hooks_are_protected() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
     network[1].register_forward_pre_hook(lambda module, inputs: None)
-    assert bound(network, "no trace") == {network[1]}
+    assert find_protected(network, Unsupported("no trace")) == {network[1]}

@@ -1,6 +1,6 @@
-"""The contract of every deployed form: where it applies, it is the same function.
+"""The contract of every deployed form: if it applies, it is the same function.
 
-A new file in dsx/conv/deploy is tested here because it exists.
+A new form in dsx/conv/deploy is included automatically.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ def test_every_form_is_the_same_function(kind: str, data: st.DataObject) -> None
         forms = candidates(module, native=False)
         assert "dense" in forms
         for name, form in forms.items():
-            assert_equal(form.eval()(case.x), expected, f"{name} is another function")
+            assert_equal(form.eval()(case.x), expected, f"the output of {name} differs")
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
@@ -44,7 +44,7 @@ def test_every_form_is_the_same_function(kind: str, data: st.DataObject) -> None
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(max_examples=5)
-def test_every_form_is_made_of_torch_parts(kind: str, data: st.DataObject) -> None:
+def test_every_form_consists_of_torch_modules(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
     module = data.draw(trained(case))
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_every_form_is_made_of_torch_parts(kind: str, data: st.DataObject) -> No
         for form in candidates(module, native=False).values():
             assert not any(isinstance(part, DsxConv) for part in form.modules())
             graph = fx.GraphModule(form, fx.Tracer().trace(form))
-            # What is timed is what is deployed: nothing is computed when it is traced.
+            # The timed form equals the deployed one: tracing precomputes nothing.
             assert not any(name.startswith("_tensor") for name, _ in graph.named_buffers())
             for part in graph.modules():
                 assert part is graph or type(part).__module__.startswith("torch.nn")
@@ -62,7 +62,7 @@ def test_every_form_is_made_of_torch_parts(kind: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(max_examples=5)
-def test_forms_keep_channels_last_images(kind: str, data: st.DataObject) -> None:
+def test_forms_support_channels_last_images(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
     module = data.draw(trained(case))
     image = case.x.to(memory_format=torch.channels_last)
@@ -76,17 +76,17 @@ def test_forms_keep_channels_last_images(kind: str, data: st.DataObject) -> None
 @given(data=st.data())
 @settings(max_examples=5)
 @pytest.mark.parametrize(("dtype", "unit"), [(torch.float32, 2**-24), (torch.bfloat16, 2**-9)])
-def test_forms_only_round_in_lower_precision(
+def test_forms_differ_only_by_rounding_in_lower_precision(
     kind: str, dtype: torch.dtype, unit: float, data: st.DataObject
 ) -> None:
     case = data.draw(cases(kind))
     case.conv.to(dtype)
     module = data.draw(trained(case))
     positions = case.conv.kernel_size[0] * case.conv.kernel_size[1]
-    # A form may round the sum so far at each position, and for each piece of the channels.
+    # A form may round a partial sum at each position and for each channel split.
     sums = positions + case.spec.splits
     if dtype == torch.float32:
-        sums = positions * case.conv.in_channels  # or at each product
+        sums = positions * case.conv.in_channels  # or for each product
     with torch.no_grad():
         for form in candidates(module, native=False).values():
             out = form.eval()(case.x.to(dtype))
@@ -95,7 +95,7 @@ def test_forms_only_round_in_lower_precision(
 
 
 SLIDING = {"groups": 2, "channel_stride": 0.5}
-IN_TURN = {"groups": 2, "channel_stride": 1.0}
+INTERLEAVED = {"groups": 2, "channel_stride": 1.0}
 FEW_FILTERS = {"binary_basis": 2, "splits": 2}
 MANY_FILTERS = {"binary_basis": 64}
 LEARNED = {"kernel_shape": "learned", "block_in": 3, "block_out": 4}
@@ -108,7 +108,8 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ),
     (
         "grouped",
-        [{"groups": 2}, IN_TURN, {**IN_TURN, "kernel_shape": "cross"}, {**IN_TURN, **FEW_FILTERS}],
+        [{"groups": 2}, INTERLEAVED, {**INTERLEAVED, "kernel_shape": "cross"},
+         {**INTERLEAVED, **FEW_FILTERS}],
         [{}, SLIDING, LEARNED],
     ),
     (
@@ -119,7 +120,7 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ),
     (
         "window_gemm",
-        [SLIDING, IN_TURN, {**SLIDING, "kernel_shape": "cross"}, {**SLIDING, **FEW_FILTERS}],
+        [SLIDING, INTERLEAVED, {**SLIDING, "kernel_shape": "cross"}, {**SLIDING, **FEW_FILTERS}],
         [{}, {"groups": 2}, LEARNED],
     ),
     (
@@ -136,7 +137,7 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
         "shifted",
         [{"kernel_shape": shape} for shape in ("cross", "diagonal", "checker", "lines", "corners")]
         + [{"kernel_shape": "cross", "groups": 4}, {"kernel_shape": "saltire", **FEW_FILTERS}],
-        # One rectangle for all, several supports in one filter, a window that slides.
+        # One rectangle for all filters, several supports in one filter, a sliding window.
         [{}, {"kernel_shape": "row"}, {"kernel_shape": "het2"},
          {"kernel_shape": "cross", **SLIDING}],
     ),
@@ -146,17 +147,17 @@ APPLIES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
 @pytest.mark.parametrize(
     ("name", "dials", "applies"),
     [
-        *((name, dials, True) for name, where, _ in APPLIES for dials in where),
-        *((name, dials, False) for name, _, where in APPLIES for dials in where),
+        *((name, dials, True) for name, included, _ in APPLIES for dials in included),
+        *((name, dials, False) for name, _, excluded in APPLIES for dials in excluded),
     ],
 )
-def test_forms_apply_where_they_promise_to(name: str, dials: dict[str, Any], applies: bool) -> None:
+def test_forms_apply_as_documented(name: str, dials: dict[str, Any], applies: bool) -> None:
     module = build(ConvSpec.from_json(dials), nn.Conv2d(8, 12, 3, padding=1))
     assert (find(Form, name).build(module) is not None) == applies
 
 
 @pytest.mark.parametrize(
-    ("name", "dials"), [(name, dials) for name, where, _ in APPLIES for dials in where[-1:]]
+    ("name", "dials"), [(name, dials) for name, included, _ in APPLIES for dials in included[-1:]]
 )
 def test_forms_can_be_exported_for_any_batch_size(name: str, dials: dict[str, Any]) -> None:
     conv = nn.Conv2d(8, 12, 3, 2, padding=1, dtype=torch.float64)
@@ -170,17 +171,17 @@ def test_forms_can_be_exported_for_any_batch_size(name: str, dials: dict[str, An
 
 
 @pytest.mark.parametrize("rigid", [False, True])
-def test_forms_of_learned_shapes_follow_what_is_learned(rigid: bool) -> None:
+def test_forms_of_learned_shapes_have_the_current_shapes(rigid: bool) -> None:
     slot = nn.Conv2d(8, 12, 3, padding=1, dtype=torch.float64)
     module = build(preset("lhc", rigid=rigid, block_in=8, block_out=4), slot)
     assert isinstance(module, LearnedConv2d)
     x = torch.randn(2, 8, 5, 6, dtype=torch.float64)
     with torch.no_grad():
-        # With one block of inputs each filter has one support: five positions, a square, nothing.
+        # With one input block each filter has one support: five positions, a square, or none.
         nn.init.constant_(module.shape_scores, -1)
         if rigid:
-            for place, number in enumerate((3, 9, 0)):  # a diagonal here
-                module.shape_scores[number, 0, place] = 1
+            for block, number in enumerate((3, 9, 0)):  # here a diagonal
+                module.shape_scores[number, 0, block] = 1
         else:
             module.shape_scores[1, :, 0, 0] = module.shape_scores[:, 1, 0, 0] = 1
             module.shape_scores[1:, 1:, 0, 1] = 1
@@ -188,7 +189,7 @@ def test_forms_of_learned_shapes_follow_what_is_learned(rigid: bool) -> None:
         assert {"dense", "split"} <= set(forms)
         for form in forms.values():
             assert_equal(form(x), module(x))
-        # What was built stays what it was, and what is built next follows.
+        # Existing forms are unchanged, and new ones have the new shapes.
         expected = module(x)
         module.enable(torch.arange(12) % 2 == 0)
         for name, form in candidates(module, native=False).items():
@@ -198,7 +199,7 @@ def test_forms_of_learned_shapes_follow_what_is_learned(rigid: bool) -> None:
 
 
 @pytest.mark.parametrize("value", [0.5, -0.5])
-def test_forms_where_all_positions_are_alive_or_none_is(value: float) -> None:
+def test_forms_with_all_or_no_positions_live(value: float) -> None:
     slot = nn.Conv2d(8, 12, 3, 2, padding=1, dtype=torch.float64)
     module = build(preset("lhc", block_in=3, block_out=4), slot)
     assert isinstance(module, LearnedConv2d)
@@ -213,12 +214,12 @@ def test_forms_where_all_positions_are_alive_or_none_is(value: float) -> None:
 NATIVE = Form(build=find(Form, "dense").build, native=True)
 
 
-def test_native_forms_are_left_out_of_a_portable_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = f"{__name__}:NATIVE"
-    monkeypatch.setattr(_choose, "names", lambda kind: ["dense", here])
+def test_native_forms_are_excluded_unless_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{__name__}:NATIVE"
+    monkeypatch.setattr(_choose, "names", lambda kind: ["dense", path])
     module = build(ConvSpec(kernel_shape="corners"), nn.Conv2d(8, 8, 3))
     assert set(candidates(module, native=False)) == {"dense"}
-    assert set(candidates(module, native=True)) == {"dense", here}
+    assert set(candidates(module, native=True)) == {"dense", path}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -230,7 +231,7 @@ def test_forms_run_under_autocast(kind: str, data: st.DataObject) -> None:
     x = case.x.float()
     with torch.no_grad():
         expected = module(x)
-        # bfloat16 keeps 8 bits; a few roundings of sums that may cancel.
+        # bfloat16 has 8 significant bits: a few roundings of sums that may cancel.
         bound = 0.1 * float(expected.abs().max()) + 0.1
         forms = {**candidates(module, native=False), "counting": module.counting_form()}
         for name, form in forms.items():
@@ -242,7 +243,7 @@ def test_forms_run_under_autocast(kind: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(max_examples=5)
-def test_settled_decisions_outlast_a_cast(kind: str, data: st.DataObject) -> None:
+def test_finalized_decisions_survive_a_cast(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(1,)))
     module = data.draw(trained(case)).eval()
     weight = module.dense_weight().detach()

@@ -27,7 +27,7 @@ from tests.conv.deploy.networks import CORNERS, CROSS, HET, Hooked, Residual, Un
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A convolution with everything around it that decides how fast it is."""
+    """A convolution with all the settings that its speed depends on."""
 
     groups: int = 1
     kernel: int = 3
@@ -43,21 +43,21 @@ class Layer:
     layout: torch.memory_format = torch.contiguous_format
 
     def facts(self, seed: int) -> Any:
-        """Describe the layer, with weights from a seed, as it is deployed."""
+        """Return the structure of the deployed layer, with weights from a seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             conv = nn.Conv2d(
                 4, self.outputs, self.kernel, self.stride, self.padding, self.dilation,
                 groups=self.groups, bias=self.bias, padding_mode=self.padding_mode,  # type: ignore[arg-type]
             )  # fmt: skip
-            # A norm before the convolution cannot be folded.
+            # A norm in front of the convolution cannot be folded.
             parts = [nn.BatchNorm2d(4)] if self.norm else []
             network = nn.Sequential(*parts, conv, *([nn.ReLU()] if self.relu else []))
             x = torch.randn(1, 4, 9, 9, dtype=self.dtype).contiguous(memory_format=self.layout)
         network.to(self.dtype).to(memory_format=self.layout)  # type: ignore[call-overload]
         found = structure(deploy(network, x, timer=grouped).network)
         assert found.complete
-        # The layout of small weights is ambiguous; that of the input decides then.
+        # The layout of small weights is ambiguous, so that of the input is included.
         return [found.facts, tensor_facts(x)]
 
 
@@ -73,21 +73,21 @@ LAYERS = st.builds(
 
 
 def first(runs: Sequence[Run], seconds: float) -> list[float]:
-    """Let the first form be the fastest."""
+    """Return times for which the first form is the fastest."""
     return [float(number) for number in range(len(runs))]
 
 
 def grouped(runs: Sequence[Run], seconds: float) -> list[float]:
-    """Let every form but the dense one be the fastest."""
+    """Return times for which every form except the dense one is the fastest."""
     forms = [run.func for run in runs if isinstance(run, functools.partial)]
     return [float(isinstance(form, nn.Conv2d) and form.groups == 1) for form in forms]
 
 
-def alike(one: Layer, other: Layer) -> bool:
+def is_equivalent(one: Layer, other: Layer) -> bool:
     """Check whether two layers are the same computation."""
 
     def plain(layer: Layer) -> Layer:
-        # A dilation of one position, a padding with nothing.
+        # The dilation of one position and the mode of zero padding have no effect.
         dilation = 1 if layer.kernel == 1 else layer.dilation
         mode = layer.padding_mode if layer.padding else "zeros"
         return dataclasses.replace(layer, dilation=dilation, padding_mode=mode)
@@ -97,7 +97,7 @@ def alike(one: Layer, other: Layer) -> bool:
 
 @settings(max_examples=20)
 @given(LAYERS, st.integers(0, 3), st.integers(0, 3))
-def test_the_weights_are_no_part_of_it(layer: Layer, one: int, other: int) -> None:
+def test_weights_are_not_part_of_the_structure(layer: Layer, one: int, other: int) -> None:
     assert layer.facts(one) == layer.facts(other)
 
 
@@ -105,7 +105,7 @@ def test_the_weights_are_no_part_of_it(layer: Layer, one: int, other: int) -> No
 @given(LAYERS, LAYERS, st.sampled_from([field.name for field in dataclasses.fields(Layer)]))
 def test_equal_structure_is_the_same_computation(one: Layer, donor: Layer, field: str) -> None:
     other = dataclasses.replace(one, **{field: getattr(donor, field)})
-    assert one.facts(0) != other.facts(0) or alike(one, other)
+    assert one.facts(0) != other.facts(0) or is_equivalent(one, other)
 
 
 @pytest.mark.parametrize(
@@ -117,37 +117,37 @@ def test_equal_structure_is_the_same_computation(one: Layer, donor: Layer, field
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
-def test_whatever_changes_the_computation_changes_it(change: dict[str, Any]) -> None:
+def test_every_change_of_the_computation_changes_the_structure(change: dict[str, Any]) -> None:
     assert Layer(**change).facts(0) != Layer().facts(0)
 
 
 def deployed_as(form: str, spec: ConvSpec, seed: int = 0) -> Any:
-    """Describe a convolution that is deployed in a form."""
+    """Return the structure of a convolution that is deployed in a given form."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         conv = networks.redesigned(spec, 8, 8, 3, padding=1).eval()
         x = torch.randn(1, 8, 7, 7)
-    known = {situation(conv, x, native=False): Choice(form=form, seconds={})}  # type: ignore[arg-type]
-    deployed = deploy(conv, x, timer=first, form_cache=known)
+    form_cache = {situation(conv, x, native=False): Choice(form=form, seconds={})}  # type: ignore[arg-type]
+    deployed = deploy(conv, x, timer=first, form_cache=form_cache)
     assert [choice.form for choice in deployed.choices.values()] == [form]
     return json.dumps(structure(deployed.network).facts)
 
 
 @pytest.mark.parametrize("spec", [CROSS, CORNERS, HET, networks.SLIDING, networks.BINARY])
-def test_each_form_is_another_structure(spec: ConvSpec) -> None:
+def test_each_form_has_a_different_structure(spec: ConvSpec) -> None:
     conv = networks.redesigned(spec, 8, 8, 3, padding=1).eval()
     forms = list(candidates(conv, native=False))  # type: ignore[arg-type]
     assert len(forms) > 1
     assert len({deployed_as(form, spec) for form in forms}) == len(forms)
 
 
-def test_dense_forms_of_different_shapes_are_one_structure() -> None:
-    found = {deployed_as("dense", spec) for spec in (CROSS, CORNERS, HET, networks.SLIDING)}
-    assert len(found) == 1
+def test_dense_forms_of_different_shapes_have_equal_structure() -> None:
+    structures = {deployed_as("dense", spec) for spec in (CROSS, CORNERS, HET, networks.SLIDING)}
+    assert len(structures) == 1
 
 
 @pytest.mark.parametrize("make", [Untraceable, Hooked])
-def test_what_cannot_be_described_is_said(make: Callable[[], nn.Module]) -> None:
+def test_an_incomplete_structure_is_marked(make: Callable[[], nn.Module]) -> None:
     network = networks.ready(make())
     x = torch.randn(2, 3, 9, 9, dtype=torch.float64)
     assert not structure(deploy(network, x, timer=first).network).complete
@@ -160,7 +160,7 @@ def test_an_attribute_that_is_an_object_cannot_be_described() -> None:
     assert not structure(deployed.network).complete
 
 
-def test_a_layer_called_twice_is_not_two_layers() -> None:
+def test_a_layer_called_twice_differs_from_two_layers() -> None:
     conv = nn.Conv2d(4, 4, 1)
     x = torch.randn(1, 4, 5, 5)
     twice, two = nn.Sequential(conv, conv), nn.Sequential(conv, copy.deepcopy(conv))
@@ -181,20 +181,20 @@ print(json.dumps(structure(deploy(network, x, timer=first).network).facts, sort_
 
 
 @pytest.mark.long
-def test_it_is_the_same_in_every_process() -> None:
+def test_the_structure_is_equal_in_every_process() -> None:
     script = [sys.executable, "-W", "ignore", "-c", SCRIPT]
     environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    told = subprocess.run(script, capture_output=True, text=True, env=environment, check=True)
+    result = subprocess.run(script, capture_output=True, text=True, env=environment, check=True)
     network = Residual(HET).eval()
-    here = structure(deploy(network, torch.randn(1, 3, 9, 9), timer=first).network)
-    assert here.complete
-    assert json.dumps(here.facts, sort_keys=True) == told.stdout.strip()
+    expected = structure(deploy(network, torch.randn(1, 3, 9, 9), timer=first).network)
+    assert expected.complete
+    assert json.dumps(expected.facts, sort_keys=True) == result.stdout.strip()
 
 
-def test_numbers_of_numpy_are_described() -> None:
+def test_numpy_numbers_are_described() -> None:
     numpy_side: Any = np.int64(3)
-    found, same = (
+    found, expected = (
         structure(fx.symbolic_trace(nn.Sequential(nn.MaxPool2d(side)))) for side in (numpy_side, 3)
     )
-    assert found == same
+    assert found == expected
     assert found.complete

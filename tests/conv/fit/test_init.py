@@ -1,4 +1,4 @@
-"""Fresh weights give the output variance of the layer replaced."""
+"""Initial weights preserve the output variance of the replaced convolution."""
 
 import dataclasses
 
@@ -17,17 +17,17 @@ from dsx.conv.fit.init import (
 )
 from dsx.conv.modules.binary import BinaryConv2d
 from dsx.conv.modules.learned import LearnedConv2d
-from tests.conv.strategies import SHAPES, dialled
+from tests.conv.strategies import SHAPES, dial_stage
 
-# Five standard errors and more: of 40 fresh layers with at least 8 live weights per output and 100
-# pixels, an output's variance is known to sqrt((0.8 / 8 + 2 / 100) / 40) = 5.5 %, and the mean over
-# the outputs (the depthwise kernels, for separable ones) to about 1.2 %.
+# At least five standard errors: for 40 initialisations with at least 8 live weights per output
+# and 100 pixels, the relative error of the variance of an output is
+# sqrt((0.8 / 8 + 2 / 100) / 40) = 5.5 %, and that of the mean over outputs about 1.2 %.
 MEAN, EACH = 0.06, 0.35
-DRAWS = 40
+SAMPLES = 40
 
 
 def output_variance(module: nn.Module, x: Tensor) -> Tensor:
-    """Give the mean square of each output, (Cout,)."""
+    """Compute the mean square of each output, (Cout,)."""
     with torch.no_grad():
         out: Tensor = module(x)
     return out.square().mean((0, 2, 3))
@@ -56,46 +56,46 @@ def test_output_variance_is_that_of_the_dense_layer(name: str) -> None:
     slot = nn.Conv2d(16, 24, 3, bias=False)
     nn.init.kaiming_normal_(slot.weight)
     total = torch.zeros(24)
-    for _ in range(DRAWS):
+    for _ in range(SAMPLES):
         x = torch.randn(4, 16, 7, 7)
         total += output_variance(build(SPECS[name], slot), x)
-    # Inputs of variance one: the dense layer's variance is its weights' mean square * fan-in.
-    ratio = total / DRAWS / (mean_square(slot.weight) * 16 * 9)
+    # For inputs of variance 1, the variance of the dense layer is mean square * fan-in.
+    ratio = total / SAMPLES / (mean_square(slot.weight) * 16 * 9)
     assert abs(float(ratio.mean()) - 1) < MEAN
     assert float((ratio - 1).abs().max()) < EACH
 
 
-def test_outputs_that_fresh_shapes_leave_dead_have_the_weights_of_dense_ones() -> None:
-    # A trainer runs them dense at first: weights for a single live position would be too large.
+def test_outputs_without_live_weights_are_initialised_as_dense_ones() -> None:
+    # They run dense in the warm-up, for which weights of a single live position are too large.
     slot = nn.Conv2d(8, 2000, 3, bias=False)
     spec = ConvSpec(kernel_shape="learned", rigid=True, block_out=1)
     module = build(spec, slot)
     assert isinstance(module, LearnedConv2d)
     dead = (module.dense_weight() == 0).flatten(1).all(1)
-    # One of 15 shapes is empty, and none of the blocks shares its shape with another output.
+    # One of 15 shapes is empty, and each output has its own blocks.
     assert 0.02 < float(dead.float().mean()) < 0.15
     assert mean_square(module.weight[dead]) == pytest.approx(mean_square(slot.weight), rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["binary", "binary, sliding", "binary separable"])
-def test_without_a_scale_there_is_none(name: str) -> None:
+def test_a_basis_has_no_scale_by_default(name: str) -> None:
     slot = nn.Conv2d(16, 24, 3, bias=False)
     for scale in (None, False):
-        part = dialled(build(dataclasses.replace(SPECS[name], scale=scale), slot))
+        part = dial_stage(build(dataclasses.replace(SPECS[name], scale=scale), slot))
         assert isinstance(part, BinaryConv2d) and part.scale is None
         assert set(part.dense_weight().flatten().tolist()) <= {-1.0, 0.0, 1.0}
 
 
-def test_fresh_decisions_are_near_to_turning() -> None:
+def test_initial_decisions_are_close_to_the_threshold() -> None:
     proxy = torch.empty(100, 100)
     fresh_decision_(proxy)
     assert float(proxy.abs().max()) <= FRESH_DECISION
-    # Uniform: the mean of 10,000 is known to 0.6 % of the bound.
+    # Uniform: the standard error of the mean of 10,000 values is 0.6 % of the bound.
     assert float(proxy.mean()) == pytest.approx(0, abs=0.05 * FRESH_DECISION)
     assert mean_square(proxy) == pytest.approx(FRESH_DECISION**2 / 3, rel=0.1)
 
 
-def test_kept_decisions_have_one_size_and_the_order_of_the_values() -> None:
+def test_projected_decisions_have_a_fixed_size_and_the_order_of_the_values() -> None:
     values = torch.randn(7, 5, dtype=torch.float64) * 1e-6
     proxy = torch.empty(7, 5)
     kept_decision_(proxy, values)
@@ -106,7 +106,7 @@ def test_kept_decisions_have_one_size_and_the_order_of_the_values() -> None:
     assert not proxy.any()
 
 
-def test_each_output_goes_by_its_own_live_weights() -> None:
+def test_each_output_is_initialised_by_its_number_of_live_weights() -> None:
     # het3 on 4 channels: outputs have one or two full channels.
     slot = nn.Conv2d(4, 6, 3, bias=False)
     spec = ConvSpec(kernel_shape="het3")
@@ -116,23 +116,25 @@ def test_each_output_goes_by_its_own_live_weights() -> None:
 
 
 @pytest.mark.parametrize("separable", [True, False])
-def test_the_layer_replaced_may_be_grouped(separable: bool) -> None:
+def test_the_replaced_convolution_may_be_grouped(separable: bool) -> None:
     slot = nn.Conv2d(16, 24, 3, groups=4, bias=False)
     spec = ConvSpec(kernel_shape="cross", separable=separable)
     x = torch.randn(4, 16, 7, 7)
-    total = sum(float(output_variance(build(spec, slot), x).mean()) for _ in range(DRAWS)) / DRAWS
+    total = (
+        sum(float(output_variance(build(spec, slot), x).mean()) for _ in range(SAMPLES)) / SAMPLES
+    )
     assert total == pytest.approx(mean_square(slot.weight) * 4 * 9, rel=0.15)
 
 
-def test_bias_is_drawn_like_the_bias_replaced() -> None:
+def test_the_bias_has_the_mean_square_of_the_original_bias() -> None:
     slot = nn.Conv2d(4, 4000, 3)
     module = build(ConvSpec(kernel_shape="cross"), slot)
     bias = module.dense_bias()
     assert bias is not None and slot.bias is not None
     assert mean_square(bias) == pytest.approx(mean_square(slot.bias), rel=0.1)
     nn.init.zeros_(slot.bias)
-    fresh = build(ConvSpec(kernel_shape="cross"), slot).dense_bias()
-    assert fresh is not None and not fresh.any()
+    zero = build(ConvSpec(kernel_shape="cross"), slot).dense_bias()
+    assert zero is not None and not zero.any()
 
 
 def test_uniform_has_the_mean_square_of_each_output() -> None:

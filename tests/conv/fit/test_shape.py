@@ -1,4 +1,4 @@
-"""The learned shapes that keep most energy against brute force, where the shapes are few."""
+"""The learned shapes with the most energy against brute force over few shapes."""
 
 import itertools
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_block_means_by_loops(cin: int, cout: int, k: int, block_in: int, block_
 
 @st.composite
 def layers(draw: st.DrawFn, most: int = 3) -> tuple[Tensor, Tensor]:
-    """Draw mean energies of blocks (3, 3, inputs, outputs), and the sizes of the blocks."""
+    """Draw mean energies (3, 3, input blocks, output blocks), and the sizes of the blocks."""
     inputs, outputs = draw(st.integers(1, most)), draw(st.integers(1, most))
     energy = torch.randn(3, 3, inputs, outputs, dtype=torch.float64).square()
     if draw(st.booleans()):
@@ -54,17 +54,17 @@ def test_free_shapes_meet_the_density_with_the_most_energy(
     energy, sizes = drawn
     alive = free_scores(energy, sizes, density) > 0
     weights = sizes.expand_as(energy)
-    wanted, kept = density * float(weights.sum()), float(weights[alive].sum())
-    # The last position is taken if that comes nearer; the first one in any case.
-    assert abs(kept - wanted) <= float(weights.max()) / 2 or int(alive.sum()) == 1
-    # Positions differ in size: what each weight holds decides.
+    target, kept = density * float(weights.sum()), float(weights[alive].sum())
+    # The last position is live if that is closer to the target; the first one always is.
+    assert abs(kept - target) <= float(weights.max()) / 2 or int(alive.sum()) == 1
+    # Positions differ in size, so the energy per weight decides.
     if not bool(alive.all()):
         assert float(energy[alive].min()) >= float(energy[~alive].max())
 
 
 @given(drawn=layers(most=1), density=st.sampled_from(DENSITIES))
 @settings(max_examples=25)
-def test_no_free_shape_of_as_many_positions_keeps_more(
+def test_no_free_shape_with_the_same_number_of_positions_preserves_more(
     drawn: tuple[Tensor, Tensor], density: float
 ) -> None:
     energy, sizes = drawn
@@ -76,47 +76,47 @@ def test_no_free_shape_of_as_many_positions_keeps_more(
     assert count == max(1, round(9 * density)) or abs(9 * density - count) == 0.5
 
 
-def taken(scores: Tensor) -> Tensor:
-    """Give the shape that each block takes, (3, 3, inputs, outputs)."""
+def selected_shapes(scores: Tensor) -> Tensor:
+    """Return the shape of each block, (3, 3, input blocks, output blocks)."""
     return RIGID[scores.argmax(0)].permute(2, 3, 0, 1)
 
 
 @given(drawn=layers(), density=st.sampled_from(DENSITIES))
 @settings(max_examples=80)
-def test_rigid_shapes_meet_the_density_as_near_as_one_block(
+def test_rigid_shapes_meet_the_density_up_to_one_block(
     drawn: tuple[Tensor, Tensor], density: float
 ) -> None:
     energy, sizes = drawn
-    # Blocks that are exactly alike can only all take the same shape.
+    # Identical blocks would all have the same shape.
     energy = energy + 1e-3 * torch.rand_like(energy)
-    alive = taken(rigid_scores(energy, sizes, density))
-    wanted, kept = density * 9 * float(sizes.sum()), float((alive * sizes).sum())
-    assert abs(kept - wanted) <= 9 * float(sizes.max())
+    alive = selected_shapes(rigid_scores(energy, sizes, density))
+    target, kept = density * 9 * float(sizes.sum()), float((alive * sizes).sum())
+    assert abs(kept - target) <= 9 * float(sizes.max())
     assert kept > 0
 
 
 @given(drawn=layers(most=2), density=st.sampled_from(DENSITIES))
 @settings(max_examples=40)
-def test_no_rigid_shapes_of_as_many_weights_keep_more(
+def test_no_rigid_shapes_with_as_many_weights_preserve_more(
     drawn: tuple[Tensor, Tensor], density: float
 ) -> None:
     energy, sizes = drawn
     own = rigid_scores(energy, sizes, density).argmax(0)
-    # Weights that each block would have with each shape, and the energy in them: (blocks, 15).
+    # Live weights of each block with each shape, and their energy, (blocks, 15).
     weights = sizes.flatten()[:, None] * RIGID.sum((1, 2))
-    held = torch.einsum("sij,ijb->bs", RIGID, energy.flatten(2)) * sizes.flatten()[:, None]
-    # All ways to give up to three of the blocks other shapes.
-    for few in itertools.combinations(range(len(held)), min(3, len(held))):
+    preserved = torch.einsum("sij,ijb->bs", RIGID, energy.flatten(2)) * sizes.flatten()[:, None]
+    # All assignments of other shapes to up to three blocks.
+    for few in itertools.combinations(range(len(preserved)), min(3, len(preserved))):
         block = torch.tensor(few)
         ways = torch.cartesian_prod(*len(few) * [torch.arange(15)]).reshape(-1, len(few))
         no_larger = weights[block, ways].sum(1) <= weights[block, own.flatten()[block]].sum()
-        most = held[block, ways].sum(1)[no_larger].max()
-        assert float(held[block, own.flatten()[block]].sum()) == pytest.approx(float(most))
+        most = preserved[block, ways].sum(1)[no_larger].max()
+        assert float(preserved[block, own.flatten()[block]].sum()) == pytest.approx(float(most))
 
 
 @pytest.mark.parametrize("fit", [free_scores, rigid_scores])
 @pytest.mark.parametrize("density", DENSITIES)
-def test_scores_have_their_decision_in_a_smaller_dtype_too(
+def test_scores_decide_the_same_in_a_smaller_dtype(
     fit: Callable[[Tensor, Tensor, float], Tensor], density: float
 ) -> None:
     energy = torch.randn(3, 3, 4, 4, dtype=torch.float64).square()
@@ -129,16 +129,16 @@ def test_scores_have_their_decision_in_a_smaller_dtype_too(
             assert torch.equal(rounded.argmax(0), scores.argmax(0))
 
 
-def test_positions_that_hold_just_as_much_are_told_apart() -> None:
+def test_positions_of_equal_energy_are_distinguished() -> None:
     sizes = torch.ones(4, 2, dtype=torch.float64)
     for energy in (torch.ones(3, 3, 4, 2), torch.zeros(3, 3, 4, 2)):
         assert int((free_scores(energy.double(), sizes, 0.25) > 0).sum()) == 18
         assert bool((free_scores(energy.double(), sizes, 1.0) > 0).all())
 
 
-def test_a_single_block_is_not_left_without_a_position() -> None:
-    # All positions alike: one shape is as good as another, and nothing at all would be dead.
+def test_a_single_block_has_a_live_position() -> None:
+    # All positions are equal: any shape is optimal, but the empty one would compute nothing.
     energy, sizes = torch.ones(3, 3, 1, 1), torch.ones(1, 1)
-    assert int(taken(rigid_scores(energy.double(), sizes.double(), 0.05)).sum()) == 9
+    assert int(selected_shapes(rigid_scores(energy.double(), sizes.double(), 0.05)).sum()) == 9
     energy[1, 1] = 1.5
-    assert int(taken(rigid_scores(energy.double(), sizes.double(), 0.05)).sum()) == 1
+    assert int(selected_shapes(rigid_scores(energy.double(), sizes.double(), 0.05)).sum()) == 1

@@ -1,15 +1,15 @@
-"""Constants are recognised in a trace, and nothing else is."""
+"""Recognition of constants in a trace."""
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from dsx.conv.graph.constants import Constants, Varies
+from dsx.conv.graph.constants import Constants, NotConstant
 from dsx.conv.graph.tracing import trace
 
 
 class Computing(nn.Module):
-    """Adds a value to its input that it computes in one of several ways."""
+    """A network that adds a value to its input, computed in one of several ways."""
 
     def __init__(self, way: str) -> None:
         super().__init__()
@@ -21,17 +21,17 @@ class Computing(nn.Module):
             return x + (self.weight.reshape(2, 2) * 2)[0]
         if self.way == "random":
             return x + torch.rand_like(self.weight)
-        if self.way == "of the input":
+        if self.way == "from the input":
             return x + self.weight * x.mean()
-        if self.way == "written into":
+        if self.way == "modified in place":
             self.weight.add_(1)
-        if self.way == "written into a view":
+        if self.way == "modified through a view":
             torch.relu_(self.weight[:2])
         return x + self.weight
 
 
 def value(way: str) -> object:
-    """Compute what is added."""
+    """Evaluate the value that the network adds."""
     network = Computing(way)
     graph = trace(network)
     assert isinstance(graph, fx.Graph)
@@ -40,20 +40,22 @@ def value(way: str) -> object:
     return Constants(network, graph).value(added.args[1])
 
 
-def test_what_comes_from_parameters_alone_is_a_constant() -> None:
+def test_values_of_parameters_only_are_constants() -> None:
     found = value("computed")
     assert isinstance(found, Tensor)
     assert found.tolist() == [0, 2]
     assert isinstance(value("itself"), nn.Parameter)
 
 
-@pytest.mark.parametrize("way", ["random", "of the input", "written into", "written into a view"])
-def test_everything_else_varies(way: str) -> None:
-    with pytest.raises(Varies):
+@pytest.mark.parametrize(
+    "way", ["random", "from the input", "modified in place", "modified through a view"]
+)
+def test_other_values_are_not_constants(way: str) -> None:
+    with pytest.raises(NotConstant):
         value(way)
 
 
-def test_the_owner_holds_the_first_tensor() -> None:
+def test_the_owner_is_the_module_of_the_first_tensor() -> None:
     network = nn.Sequential(nn.Sequential(Computing("computed")))
     graph = trace(network)
     assert isinstance(graph, fx.Graph)

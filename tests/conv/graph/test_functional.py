@@ -1,4 +1,4 @@
-"""Batch norms are folded by the computation of a network, not by the types of its modules."""
+"""Batch norms are folded according to their computation, not to the types of modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from dsx.conv import deploy
 from dsx.conv.deploy._fold import normalise
 from dsx.conv.graph.functional import as_modules
-from dsx.conv.graph.norms import normed
+from dsx.conv.graph.norms import convs_before_norms
 from dsx.conv.graph.tracing import follow, torch_type, trace
 from tests.conv import outside
 from tests.conv.outside import CONVS, NORMS, randomise
@@ -24,7 +24,7 @@ AFFINE = "frozen", "formula", "layer scale"
 
 
 def counts(network: nn.Module) -> tuple[int, int]:
-    """Deploy, check that the outputs are the same, and give the folded and unfolded batch norms."""
+    """Deploy, check the outputs, and return the numbers of folded and unfolded batch norms."""
     with torch.no_grad():
         expected = network(X)
     assert expected.isfinite().all() and expected.flatten(2).std(-1).min() > 1e-6
@@ -38,7 +38,7 @@ def counts(network: nn.Module) -> tuple[int, int]:
 @pytest.mark.parametrize("conv", CONVS)
 def test_every_pair_is_folded(conv: str, norm: str) -> None:
     network = randomise(nn.Sequential(CONVS[conv](4, 6, 3), NORMS[norm](6)))
-    # Frozen ones and layer scales are no batch norms by what they compute.
+    # Frozen batch norms and layer scales are traced as factors and summands.
     assert counts(network) == (0 if norm in AFFINE else 1, 0)
     deployed = deploy(network, X).network
     assert isinstance(deployed, fx.GraphModule)
@@ -46,12 +46,12 @@ def test_every_pair_is_folded(conv: str, norm: str) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_what_follows_no_convolution_is_counted(norm: str) -> None:
+def test_batch_norms_that_follow_no_convolution_are_counted(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.Sigmoid(), NORMS[norm](6))
     assert counts(randomise(network)) == (0, 0 if norm in AFFINE else 1)
 
 
-def test_idle_calls_between_them_do_not_matter() -> None:
+def test_calls_without_effect_in_between_do_not_matter() -> None:
     class Idle(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return F.dropout(F.dropout2d(x, 0.5, self.training), training=self.training)
@@ -61,22 +61,22 @@ def test_idle_calls_between_them_do_not_matter() -> None:
     assert counts(randomise(network)) == (1, 0)
     deployed = deploy(network, X).network
     assert isinstance(deployed, fx.GraphModule)
-    called = [node.op for node in deployed.graph.nodes]
-    assert called == ["placeholder", "call_module", "call_function", "output"]
+    operations = [node.op for node in deployed.graph.nodes]
+    assert operations == ["placeholder", "call_module", "call_function", "output"]
 
 
 class Chained(nn.Module):
-    """A convolution, a chain of constants on its result, and uses of intermediate results."""
+    """A convolution, followed by a chain of constants with uses of intermediate results."""
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self.conv, self.way = nn.Conv2d(4, 6, 3), way
+        self.conv, self.kind = nn.Conv2d(4, 6, 3), kind
         self.gain = nn.Parameter(torch.linspace(1, 2, 6)[:, None, None])
         self.shift = nn.Parameter(torch.linspace(-1, 1, 6).view(1, 6, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv(x)
-        scaled: Tensor = y if self.way == "numbers" else y * self.gain
+        scaled: Tensor = y if self.kind == "numbers" else y * self.gain
         out: dict[str, Callable[[], Tensor]] = {
             "numbers": lambda: (y * 2 + 1) / 4,
             "reversed": lambda: 3 - scaled,
@@ -87,15 +87,15 @@ class Chained(nn.Module):
             ),
             "chain": lambda: ((scaled - self.shift) * self.gain / 2 + self.shift) * 3,
         }
-        return out[self.way]()
+        return out[self.kind]()
 
 
 @pytest.mark.parametrize(
-    ("way", "left"),
+    ("kind", "left"),
     [("chain", 0), ("sizes", 0), ("numbers", 3), ("reversed", 1), ("between", 2), ("zero", 1)],
 )
-def test_constants_per_channel_are_folded_up_to_another_use(way: str, left: int) -> None:
-    network = Chained(way).double().eval()
+def test_constants_per_channel_are_folded_up_to_another_use(kind: str, left: int) -> None:
+    network = Chained(kind).double().eval()
     deployed = deploy(network, X)
     torch.testing.assert_close(
         deployed(X), network(X).detach(), rtol=1e-10, atol=1e-10, equal_nan=True
@@ -123,60 +123,62 @@ class Concatenated(nn.Module):
 
 
 @pytest.mark.parametrize("norm", ["nn.BatchNorm2d", "norm and activation", "plain subclass"])
-def test_a_batch_norm_behind_concatenated_convolutions_is_folded_once(norm: str) -> None:
+def test_a_batch_norm_behind_concatenated_convolutions_is_folded_if_it_is_the_only_user(
+    norm: str,
+) -> None:
     assert counts(randomise(Concatenated(norm, 1))) == (1, 0)
     assert counts(randomise(Concatenated(norm, 1, again=True))) == (0, 1)
     assert counts(randomise(Concatenated(norm, 2))) == (0, 1)
 
 
 class Twice(nn.Module):
-    """The convolution, or its result, is used a second time."""
+    """A network that uses a convolution, its result or its weight twice."""
 
-    def __init__(self, way: str, norm: str) -> None:
+    def __init__(self, kind: str, norm: str) -> None:
         super().__init__()
-        self.conv, self.norm, self.way = nn.Conv2d(4, 4, 1), NORMS[norm](4), way
+        self.conv, self.norm, self.kind = nn.Conv2d(4, 4, 1), NORMS[norm](4), kind
 
     def forward(self, x: Tensor) -> Tensor:
         once = self.conv(x)
-        if self.way == "result":
+        if self.kind == "result":
             out: Tensor = self.norm(once) + once
-        elif self.way == "called":
+        elif self.kind == "called":
             out = self.norm(self.conv(torch.sigmoid(once)))
-        elif self.way == "weight":
+        elif self.kind == "weight":
             out = self.norm(once) + F.conv2d(x, self.conv.weight)
         return out
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("way", ["result", "called", "weight"])
-def test_what_is_used_twice_is_not_folded(way: str, norm: str) -> None:
-    folded, _ = counts(randomise(Twice(way, norm)))
+@pytest.mark.parametrize("kind", ["result", "called", "weight"])
+def test_convolutions_that_are_used_twice_are_not_folded(kind: str, norm: str) -> None:
+    folded, _ = counts(randomise(Twice(kind, norm)))
     assert folded == 0
 
 
 class Changing(nn.Module):
-    """Has statistics that change, or are random, in each call."""
+    """A network whose statistics are not constant."""
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
-        self.conv, self.way = nn.Conv2d(4, 4, 1), way
+        self.conv, self.kind = nn.Conv2d(4, 4, 1), kind
         self.mean = nn.Parameter(torch.zeros(4), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         mean: Tensor = self.mean
         variance = torch.ones_like(mean)
-        if self.way == "counted":
+        if self.kind == "counted":
             mean.add_(1)
-        elif self.way == "random":
+        elif self.kind == "random":
             mean = mean + torch.randn_like(mean)
-        elif self.way == "of the image":
+        elif self.kind == "from the image":
             mean = x.mean((0, 2, 3))
         return F.batch_norm(self.conv(x), mean, variance)
 
 
-@pytest.mark.parametrize("way", ["counted", "random", "of the image"])
-def test_only_constants_are_folded(way: str) -> None:
-    deployed = deploy(Changing(way).double(), X)
+@pytest.mark.parametrize("kind", ["counted", "random", "from the image"])
+def test_only_constants_are_folded(kind: str) -> None:
+    deployed = deploy(Changing(kind).double(), X)
     assert (deployed.folded, deployed.unfolded) == (0, 1)
 
 
@@ -186,7 +188,7 @@ def test_statistics_of_the_batch_are_not_folded(kind: type[nn.BatchNorm2d]) -> N
     assert counts(network.double().eval()) == (0, 1)
 
 
-def test_a_forward_that_was_set_on_a_convolution_counts() -> None:
+def test_a_forward_overridden_on_the_instance_prevents_folding() -> None:
     assert counts(randomise(nn.Sequential(outside.patched(4, 6, 3), nn.BatchNorm2d(6)))) == (0, 1)
 
 
@@ -206,22 +208,22 @@ def test_transposed_convolutions_in_groups(bias: bool) -> None:
     assert counts(randomise(nn.Sequential(*row))) == (1, 0)
 
 
-def test_a_functional_grouped_convolution_gets_a_form() -> None:
+def test_a_functional_grouped_convolution_has_deployed_forms() -> None:
     deployed = deploy(nn.Sequential(outside.SamePadding(4, 4, 3, groups=4)).double(), X)
     assert list(deployed.choices) == ["0.conv2d"]
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_batch_norm_that_follows_by_function_makes_a_scale_superfluous(norm: str) -> None:
+def test_a_functional_batch_norm_makes_a_scale_irrelevant(norm: str) -> None:
     network = nn.Sequential(nn.Conv2d(4, 6, 3), NORMS[norm](6), nn.Conv2d(6, 4, 1))
     state = list(network.state_dict())
-    assert normed(network, follow(network, X.float())) == (
+    assert convs_before_norms(network, follow(network, X.float())) == (
         set() if norm in AFFINE else {network[0]}
     )
     assert list(network.state_dict()) == state
 
 
-def test_the_network_is_left_as_it_is() -> None:
+def test_the_network_is_unchanged() -> None:
     network = nn.Sequential(CONVS["same padding"](4, 6, 3), outside.NormAct(6))
     randomise(network)
     before = copy.deepcopy(network.state_dict())
@@ -245,11 +247,13 @@ def test_the_network_is_left_as_it_is() -> None:
         (outside.Statistics(1), None),
     ],
 )
-def test_a_subclass_that_computes_the_same_is_known(module: nn.Module, expected: object) -> None:
+def test_a_subclass_with_the_same_computation_is_recognised(
+    module: nn.Module, expected: object
+) -> None:
     assert torch_type(module) is expected
 
 
-def test_names_of_new_modules_are_free() -> None:
+def test_new_modules_have_unused_names() -> None:
     norm = outside.NormAct(4)
     norm.add_module("batchnorm2d", nn.Identity())
     network = randomise(nn.Sequential(nn.Conv2d(4, 4, 1), norm))
@@ -260,51 +264,51 @@ def test_names_of_new_modules_are_free() -> None:
 
 
 class Calling(nn.Module):
-    """Holds a few parts, and computes one of several things with them."""
+    """A network that uses a few modules and tensors in one of several ways."""
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self.conv2d, self.other = nn.Conv2d(4, 6, 3), nn.Conv2d(4, 6, 3)
-        self.norm = nn.BatchNorm2d(12 if way == "the same twice" else 6)
+        self.norm = nn.BatchNorm2d(12 if kind == "the same twice" else 6)
         self.register_buffer("kernel", torch.randn(1, 1, 3, 3))
         self.register_buffer("mask", torch.arange(6).reshape(6, 1, 1) > 2)
         self.scale = nn.Parameter(torch.rand(1, 6, 1, 1))
         self.shift = nn.Parameter(torch.rand(1, 6, 1, 1))
         self.kernel: Tensor
         self.mask: Tensor
-        self.way = way
+        self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv2d(x)
-        if self.way == "in place":
+        if self.kind == "in place":
             return F.rrelu(out, inplace=True)
-        if self.way == "computed in advance":
+        if self.kind == "computed in advance":
             return F.conv2d(out, self.kernel.repeat(6, 6, 1, 1))
-        if self.way == "the same twice":
+        if self.kind == "the same twice":
             return self.norm(torch.cat([out, out], 1))  # type: ignore[no-any-return]
-        if self.way == "mask":
+        if self.kind == "mask":
             return out * self.mask + out
-        if self.way == "shape between":
+        if self.kind == "shape between":
             out = out * self.scale
             batch = out.shape[0]
             return (out + self.shift).reshape(batch, -1, 4, 5)
-        if self.way == "dilated":
+        if self.kind == "dilated":
             return out[..., 1:-1, 1:-1] + F.conv2d(x, self.conv2d.weight, dilation=2)
         return out
 
 
 @pytest.mark.parametrize(
-    "way",
+    "kind",
     ["in place", "computed in advance", "the same twice", "mask", "shape between", "dilated"],
 )
-def test_what_is_computed_stays_the_same(way: str) -> None:
+def test_the_output_is_unchanged(kind: str) -> None:
     torch.manual_seed(0)
-    # Of one that is used twice, the only batch norm is not folded.
-    assert counts(randomise(Calling(way))) == (0, 1 if way == "the same twice" else 0)
+    # The batch norm behind a convolution that is used twice is not folded.
+    assert counts(randomise(Calling(kind))) == (0, 1 if kind == "the same twice" else 0)
 
 
 class Mode(nn.Module):
-    """A batch norm behind concatenated convolutions, or a dropout, that stays in train mode."""
+    """A network with a batch norm or a dropout that remains in train mode."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -331,11 +335,11 @@ def test_a_module_in_train_mode_is_neither_folded_nor_dropped(kind: str) -> None
     assert any(str(node.target) == "0.last" for node in graph.nodes)
 
 
-def test_a_hook_may_use_the_class_of_its_module() -> None:
+def test_a_hook_can_read_attributes_of_the_class_of_its_module() -> None:
     assert counts(nn.Sequential(outside.HookedByClass(4, 6, 3)).double().eval()) == (0, 0)
 
 
-def test_a_weight_that_several_calls_use_is_one_parameter() -> None:
+def test_a_weight_used_by_several_calls_is_one_parameter() -> None:
     class Dilations(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -349,7 +353,7 @@ def test_a_weight_that_several_calls_use_is_one_parameter() -> None:
     assert len(list(deployed.parameters())) == 1
 
 
-def test_a_frozen_weight_may_be_a_buffer() -> None:
+def test_a_weight_can_be_a_buffer() -> None:
     conv = nn.Conv2d(4, 6, 3, bias=False)
     weight = conv.weight.detach()
     del conv.weight

@@ -1,4 +1,4 @@
-"""Calls that do nothing in eval mode are recognised."""
+"""Recognition of calls that have no effect in eval mode."""
 
 from collections.abc import Callable
 
@@ -11,35 +11,35 @@ from dsx.conv.graph.identity import drop_idle
 
 
 @fx.wrap
-def outside(x: Tensor, p: float, training: bool = False) -> Tensor:
-    """Do nothing in eval mode, in a way that torch.fx cannot follow."""
+def untraced(x: Tensor, p: float, training: bool = False) -> Tensor:
+    """Return the input in eval mode; torch.fx cannot trace the function."""
     return x * p if training else x
 
 
 @fx.wrap
 def doubling(x: Tensor, training: bool = False) -> Tensor:
-    """Do the same in both modes."""
+    """Double the input in both modes."""
     return x * 2
 
 
 @fx.wrap
-def particular(x: Tensor, training: bool = False) -> Tensor:
-    """Take images of one size only."""
+def fixed_size(x: Tensor, training: bool = False) -> Tensor:
+    """Reshape images of one size."""
     return x.reshape(7, 7)
 
 
 @fx.wrap
 def stochastic(x: Tensor, p: float, training: bool = False) -> Tensor:
-    """Do nothing in eval mode."""
+    """Return the input in eval mode."""
     return x * 2 if training else x
 
 
-# Its name begins with that of torch, as does the name of the library that has such a function.
+# The module name starts with "torch", as that of the library with this function does.
 stochastic.__module__ = "torchvision.ops.stochastic_depth"
 
 
 class Calling(nn.Module):
-    """Calls one function."""
+    """A network that calls one function."""
 
     def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Calling(nn.Module):
 
 
 def remaining(network: nn.Module) -> int:
-    """Count the calls that are left."""
+    """Count the calls that remain."""
     graph = fx.Tracer().trace(network.eval())
     drop_idle(network, graph)
     return sum(node.op.startswith("call") for node in graph.nodes)
@@ -65,12 +65,12 @@ def remaining(network: nn.Module) -> int:
         lambda x: F.alpha_dropout(x, 0.5, False),
         lambda x: torch.dropout(x, 0.5, False),
         lambda x: torch.dropout(x, p=0.5, train=False),
-        lambda x: outside(x, 0.5),
-        lambda x: outside(x, p=0.5, training=False),
+        lambda x: untraced(x, 0.5),
+        lambda x: untraced(x, p=0.5, training=False),
         lambda x: stochastic(x, 0.5),
     ],
 )
-def test_functions_that_give_back_their_input_are_dropped(
+def test_functions_that_return_their_input_are_removed(
     call: Callable[[Tensor], Tensor],
 ) -> None:
     assert remaining(Calling(call)) == 0
@@ -81,18 +81,18 @@ def test_functions_that_give_back_their_input_are_dropped(
     [
         lambda x: F.dropout(x, 0.5, True),
         lambda x: torch.dropout(x, 0.5, True),
-        lambda x: outside(x, 0.5, training=True),
+        lambda x: untraced(x, 0.5, training=True),
         lambda x: F.relu(x, False),
         lambda x: torch.cat([x, x]),
         doubling,
-        particular,
+        fixed_size,
     ],
 )
-def test_all_others_are_kept(call: Callable[[Tensor], Tensor]) -> None:
+def test_other_functions_are_kept(call: Callable[[Tensor], Tensor]) -> None:
     assert remaining(Calling(call)) == 1
 
 
-def test_modules_that_do_nothing_are_dropped() -> None:
+def test_modules_without_effect_are_removed() -> None:
     idle = (
         nn.Identity(),
         nn.Dropout(),

@@ -1,4 +1,4 @@
-"""Which convolutions a BN follows, and nothing else."""
+"""Convolutions whose only consumer is a BN."""
 
 import copy
 
@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, fx, nn
 
 from dsx.conv import ConvSpec, build
-from dsx.conv.graph.norms import normed, pairs
+from dsx.conv.graph.norms import convs_before_norms, pairs
 from dsx.conv.graph.tracing import follow, trace
 
 
 def conv() -> nn.Conv2d:
-    """Give a convolution of 4 channels."""
+    """Build a convolution with 4 channels."""
     return nn.Conv2d(4, 4, 3, padding=1)
 
 
 class Wired(nn.Module):
-    """Convolutions before a BN, each wired in a way of its own."""
+    """A network with convolutions that are connected to BNs in different ways."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,12 +41,12 @@ class Wired(nn.Module):
 
 
 def names(network: nn.Module) -> list[str]:
-    """Name the convolutions that are normed."""
-    found = normed(network)
+    """Return the names of the convolutions whose only consumer is a BN."""
+    found = convs_before_norms(network)
     return [name for name, module in network.named_modules() if module in found]
 
 
-def test_only_what_a_batch_norm_directly_and_only_follows_is_normed() -> None:
+def test_the_batch_norm_must_be_the_only_and_direct_consumer() -> None:
     assert names(Wired()) == ["plain", "binary"]
 
 
@@ -59,16 +59,16 @@ def test_only_what_a_batch_norm_directly_and_only_follows_is_normed() -> None:
     ],
 )
 @pytest.mark.parametrize("training", [False, True])
-def test_every_batch_norm_will_do(norm: nn.BatchNorm2d, training: bool) -> None:
+def test_every_kind_of_batch_norm_counts(norm: nn.BatchNorm2d, training: bool) -> None:
     assert names(nn.Sequential(conv(), norm).train(training)) == ["0"]
 
 
 @pytest.mark.parametrize("norm", [nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.Identity()])
-def test_no_other_norm_will(norm: nn.Module) -> None:
+def test_other_norms_do_not_count(norm: nn.Module) -> None:
     assert names(nn.Sequential(conv(), norm)) == []
 
 
-def test_a_pair_in_a_module_called_twice_is_not_normed() -> None:
+def test_a_pair_in_a_module_called_twice_does_not_count() -> None:
     block = nn.Sequential(conv(), nn.BatchNorm2d(4))
     assert names(nn.Sequential(block, nn.ReLU(), block)) == []
 
@@ -76,32 +76,32 @@ def test_a_pair_in_a_module_called_twice_is_not_normed() -> None:
 def test_a_convolution_under_two_names_is_found() -> None:
     network = nn.Sequential(conv(), nn.BatchNorm2d(4))
     network[1].alias = network[0]
-    assert normed(network) == {network[0]}
+    assert convs_before_norms(network) == {network[0]}
 
 
-def test_a_convolution_alone_is_not_normed() -> None:
-    assert normed(conv()) == set()
+def test_a_single_convolution_is_not_found() -> None:
+    assert convs_before_norms(conv()) == set()
 
 
-class Stubborn(nn.Sequential):
-    """Does what depends on the numbers, or on whether it trains; keeps what it was given."""
+class Conditional(nn.Sequential):
+    """A network that stores its input, and depends on its values or on the mode."""
 
-    def __init__(self, by: str) -> None:
+    def __init__(self, condition: str) -> None:
         super().__init__(conv(), nn.BatchNorm2d(4))
-        self.by = by
-        self.seen: Tensor | None = None
+        self.condition = condition
+        self.stored: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen = x
-        if self.by == "numbers" and x.sum() > 0:
+        self.stored = x
+        if self.condition == "values" and x.sum() > 0:
             return x
         y = self[0](x)
         out: Tensor = self[1](y)
-        return out + y if self.by == "training" and self.training else out
+        return out + y if self.condition == "training" and self.training else out
 
 
 class Optional(nn.Module):
-    """Has an optional argument that changes the result."""
+    """A network with an optional argument that changes the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,29 +114,29 @@ class Optional(nn.Module):
 
 def test_optional_arguments_have_their_defaults() -> None:
     assert names(Optional()) == ["conv"]
-    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).obstacle is None
+    assert follow(Optional(), torch.zeros(1, 4, 5, 5)).unsupported is None
 
 
-def test_of_a_network_that_cannot_be_followed_nothing_is_normed() -> None:
-    assert isinstance(trace(Stubborn("numbers")), str)
-    assert names(Stubborn("numbers")) == []
+def test_nothing_is_found_in_a_network_that_cannot_be_traced() -> None:
+    assert isinstance(trace(Conditional("values")), str)
+    assert names(Conditional("values")) == []
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_network_in_eval_mode_counts(training: bool) -> None:
-    assert names(Stubborn("training").train(training)) == ["0"]
+def test_the_network_is_traced_in_eval_mode(training: bool) -> None:
+    assert names(Conditional("training").train(training)) == ["0"]
 
 
-def test_the_network_is_left_as_it_is() -> None:
-    network = Stubborn("training").train()
+def test_the_network_is_unchanged() -> None:
+    network = Conditional("training").train()
     network[1].eval()
     state = copy.deepcopy(network.state_dict())
-    normed(network)
-    assert (network.seen, network.training, network[1].training) == (None, True, False)
+    convs_before_norms(network)
+    assert (network.stored, network.training, network[1].training) == (None, True, False)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
-def test_pairs_come_in_the_order_of_the_network() -> None:
+def test_pairs_are_in_the_order_of_execution() -> None:
     network = Wired().eval()
     graph = trace(network)
     assert isinstance(graph, fx.Graph)

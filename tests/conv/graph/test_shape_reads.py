@@ -1,4 +1,4 @@
-"""Reads of shapes are no uses of the numbers."""
+"""Reads of tensor metadata in a trace."""
 
 import torch
 from torch import Tensor, fx, nn
@@ -7,7 +7,7 @@ from dsx.conv.graph.shape_reads import data_users, drop_shape_checks, fix_own_re
 
 
 class Checking(nn.Module):
-    """Asserts something about the shape, and something about the numbers."""
+    """A network with assertions about the shape and the values of a tensor."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = x + 1
@@ -17,7 +17,7 @@ class Checking(nn.Module):
         return y.reshape(y.shape[0], -1)
 
 
-def test_checks_of_shapes_are_dropped() -> None:
+def test_assertions_about_shapes_are_removed() -> None:
     graph = fx.symbolic_trace(Checking()).graph
     drop_shape_checks(graph)
     graph.lint()
@@ -25,15 +25,15 @@ def test_checks_of_shapes_are_dropped() -> None:
     assert kept == ["x", "add", "max", "lt", "_assert", "getattr", "getitem", "reshape", "output"]
 
 
-def test_uses_of_numbers_are_listed() -> None:
+def test_users_of_values_are_found() -> None:
     graph = fx.symbolic_trace(Checking()).graph
     (added,) = [node for node in graph.nodes if node.name == "add"]
     assert [user.target for user in data_users(added)] == ["max", "reshape"]
     assert sum(map(reads_shape, graph.nodes)) == 4
 
 
-class Own(nn.Module):
-    """Reads properties of its own tensors, and the numbers of one of them."""
+class ReadsOwnTensors(nn.Module):
+    """A network that reads metadata of its tensors, and the values of one of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Own(nn.Module):
 
 
 def test_reads_of_own_tensors_become_constants() -> None:
-    network = Own()
+    network = ReadsOwnTensors()
     graph = fx.Tracer().trace(network)
     fix_own_reads(network, graph)
     graph.lint()

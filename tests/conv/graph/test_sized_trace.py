@@ -1,4 +1,4 @@
-"""A network whose code reads the size of its images is followed for images of that size."""
+"""Traces of networks whose code reads the size of the images."""
 
 import copy
 from collections.abc import Callable
@@ -12,13 +12,14 @@ from torch import Tensor, fx, nn
 
 from dsx.conv.graph.shape_reads import drop_shape_checks
 from dsx.conv.graph.tracing import trace
+from dsx.errors import Unsupported
 
 IMAGE = (4, 6, 8)
 Compute = Callable[[Tensor], Tensor]
 
 
 def branches(x: Tensor) -> Tensor:
-    """Branch by the sides of the image, its channels, its dtype and its layout."""
+    """Branch on the size, the dtype and the layout of the image."""
     if x.shape[-1] > x.size(2) and x.dim() == 4 and x.ndim == len(x.shape):
         x = x + 1
     if x.dtype == torch.float32 and x.is_floating_point() and x.is_contiguous():
@@ -27,7 +28,7 @@ def branches(x: Tensor) -> Tensor:
 
 
 def loops(x: Tensor) -> Tensor:
-    """Loop over a side of the image, and over parts of it."""
+    """Loop over the columns of the image, and over parts of it."""
     out = x[..., 0]
     for column in range(1, x.shape[3]):
         out = out + column * x[..., column]
@@ -37,14 +38,14 @@ def loops(x: Tensor) -> Tensor:
 
 
 def pads(x: Tensor) -> Tensor:
-    """Pad as TensorFlow does, with numbers of Python."""
+    """Pad as TensorFlow does, with Python numbers."""
     height, width = x.shape[-2:]
     ends = [max((side + 4) // 5 * 5 - int(side), 0) for side in (width, height)]
     return F.pad(x, [ends[0] // 2, ends[0] - ends[0] // 2, ends[1] // 2, ends[1] - ends[1] // 2])
 
 
 def windows(x: Tensor) -> Tensor:
-    """Fold windows into the batch, attend in each, and take them out again."""
+    """Compute attention in windows that are folded into the batch."""
     b, c, h, w = x.shape
     if h % 2 or w % 2:
         raise ValueError("odd sides")
@@ -56,13 +57,13 @@ def windows(x: Tensor) -> Tensor:
 
 
 def counts(x: Tensor) -> Tensor:
-    """Compute with the number of images and of all numbers, without branching by them."""
+    """Compute with the number of images and of elements, without branching on them."""
     out = x.reshape(x.size(0) * x.size(1), -1).view(x.shape[0], x.shape[1], *x.shape[2:])
     return out / x.numel() * x.shape[0] + x.mT.shape[-1] + x.data.mean((1, 2, 3), keepdim=True)
 
 
 def in_place(x: Tensor) -> Tensor:
-    """Change a part of the image."""
+    """Modify a part of the image in place."""
     x = x.clone()
     for row in range(x.shape[2] // 2):
         x[:, :, row].add_(row)
@@ -70,16 +71,16 @@ def in_place(x: Tensor) -> Tensor:
 
 
 def scales(x: Tensor) -> Tensor:
-    """Compute with numbers of numpy on either side."""
+    """Compute with numpy scalars on either side."""
     two, one, half = (cast(Any, number) for number in (np.float64(2), np.int64(1), np.float32(0.5)))
     return cast(Tensor, two * x + one - half * (two - x))
 
 
 class Computing(nn.Module):
-    """Computes a function; torch.fx follows what it does.
+    """A network that calls a function, which torch.fx traces.
 
     Args:
-        compute: The function.
+        compute: Function to call.
     """
 
     def __init__(self, compute: Compute) -> None:
@@ -91,7 +92,7 @@ class Computing(nn.Module):
 
 
 class Attending(nn.Module):
-    """Holds modules of torch with parts of their own, a weight and a table that it keeps."""
+    """A network with a module of torch that has children, a weight and a cached table."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,49 +109,49 @@ class Attending(nn.Module):
         return out
 
 
-FOLLOWED = {
+TRACED = {
     compute.__name__: compute
     for compute in (branches, loops, pads, windows, counts, in_place, scales)
 }
 
 
-@pytest.mark.parametrize("name", [*FOLLOWED, "attending"])
+@pytest.mark.parametrize("name", [*TRACED, "attending"])
 def test_the_trace_computes_the_same_for_batches_of_any_length(name: str) -> None:
-    network = Attending() if name == "attending" else Computing(FOLLOWED[name])
+    network = Attending() if name == "attending" else Computing(TRACED[name])
     network.eval()
-    # A network may keep stand-ins.
-    twin = copy.deepcopy(network)
-    graph = trace(twin, torch.randn(1, *IMAGE))
+    # A network may store proxies.
+    copied = copy.deepcopy(network)
+    graph = trace(copied, torch.randn(1, *IMAGE))
     assert isinstance(graph, fx.Graph), graph
-    traced = fx.GraphModule(twin, graph)
+    traced = fx.GraphModule(copied, graph)
     for number in (1, 2, 3, 5, 8):
         images = torch.randn(number, *IMAGE)
         torch.testing.assert_close(traced(images), network(images))
 
 
-@pytest.mark.parametrize("name", [*FOLLOWED])
-def test_without_images_these_are_not_followed(name: str) -> None:
-    assert isinstance(trace(Computing(FOLLOWED[name])), str)
+@pytest.mark.parametrize("name", [*TRACED])
+def test_these_networks_cannot_be_traced_without_images(name: str) -> None:
+    assert isinstance(trace(Computing(TRACED[name])), str)
 
 
-UNFOLLOWED: dict[str, tuple[Compute, str]] = {
-    "numbers": (lambda x: x if x.sum() > 0 else -x, "control flow"),
+UNTRACEABLE: dict[str, tuple[Compute, str]] = {
+    "values": (lambda x: x if x.sum() > 0 else -x, "control flow"),
     "number of images": (lambda x: x if x.shape[0] > 1 else -x, "control flow"),
-    "number of all numbers": (lambda x: x if x.numel() > 1 else -x, "control flow"),
+    "number of elements": (lambda x: x if x.numel() > 1 else -x, "control flow"),
     "images one by one": (lambda x: torch.stack([image * 2 for image in x]), "number of images"),
     "length": (lambda x: x * len(x), "number of images"),
     "item": (lambda x: x * float(x.max().item()), "float"),
 }
 
 
-@pytest.mark.parametrize("name", UNFOLLOWED)
-def test_what_depends_on_numbers_or_on_the_batch_is_not_followed(name: str) -> None:
-    compute, reason = UNFOLLOWED[name]
+@pytest.mark.parametrize("name", UNTRACEABLE)
+def test_branches_on_values_or_on_the_batch_cannot_be_traced(name: str) -> None:
+    compute, reason = UNTRACEABLE[name]
     found = trace(Computing(compute), torch.randn(2, *IMAGE))
-    assert isinstance(found, str) and reason in found
+    assert isinstance(found, Unsupported) and reason in found.reason
 
 
-def test_an_attribute_that_a_tensor_has_not_is_missing() -> None:
+def test_an_attribute_that_a_tensor_lacks_is_missing() -> None:
     def guarded(x: Tensor) -> Tensor:
         return x if hasattr(x, "logits") else x * 3
 
@@ -159,7 +160,7 @@ def test_an_attribute_that_a_tensor_has_not_is_missing() -> None:
     assert [node.op for node in graph.nodes] == ["placeholder", "call_function", "output"]
 
 
-def test_sizes_leave_no_nodes() -> None:
+def test_reads_of_sizes_are_not_recorded() -> None:
     graph = trace(Computing(branches), torch.randn(1, *IMAGE))
     assert isinstance(graph, fx.Graph)
     drop_shape_checks(graph)
@@ -167,7 +168,7 @@ def test_sizes_leave_no_nodes() -> None:
     assert targets == ["x", "add", "mul", "relu", "output"]
 
 
-def test_weights_and_statistics_are_left_as_they_are() -> None:
+def test_weights_and_statistics_are_unchanged() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     assert isinstance(trace(network, torch.randn(1, *IMAGE)), fx.Graph)

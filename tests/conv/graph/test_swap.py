@@ -1,11 +1,11 @@
-"""Modules are exchanged wherever they are held."""
+"""Replacement of modules at all their occurrences."""
 
 from torch import nn
 
 from dsx.conv.graph.swap import swap
 
 
-def test_every_place_that_holds_a_module_gets_the_new_one() -> None:
+def test_a_module_is_replaced_at_all_occurrences() -> None:
     old, new, other = nn.ReLU(), nn.GELU(), nn.Identity()
     inner = nn.Sequential(old, other)
     network = nn.ModuleDict({"a": old, "b": inner, "c": old, "d": nn.ModuleList([inner, old])})
@@ -15,13 +15,13 @@ def test_every_place_that_holds_a_module_gets_the_new_one() -> None:
     assert old not in set(network.modules())
 
 
-def test_the_root_stays() -> None:
+def test_the_root_is_not_replaced() -> None:
     network = nn.Sequential(nn.ReLU())
     swap(network, {network: nn.Identity()})
     assert isinstance(network, nn.Sequential) and isinstance(network[0], nn.ReLU)
 
 
-def test_a_replacement_may_hold_what_it_replaces() -> None:
+def test_a_replacement_can_contain_the_old_module() -> None:
     old = nn.ReLU()
     network = nn.Sequential(old)
     new = nn.Sequential(old)

@@ -1,4 +1,4 @@
-"""The trace of a network is a graph that can be written as Python, or the reason for none."""
+"""Traces of networks as graphs that can be written as Python."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,11 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from dsx.conv.graph.tracing import follow, trace, writable
+from dsx.errors import Unsupported
 
 
 class Named(nn.Module):
-    """Holds a convolution under any name."""
+    """A network with a convolution under a given name."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -28,14 +29,15 @@ class Named(nn.Module):
 @pytest.mark.parametrize(
     "name", ['a"), open("/dev/null"), ("', "a\\", "a\nb", "\x1b", "class", "\ufb01"]
 )
-def test_a_name_that_torch_would_write_into_code_is_not_followed(name: str) -> None:
-    reason = writable(trace(Named(name).eval()))
-    assert isinstance(reason, str) and reason.endswith("cannot be written as Python")
-    assert reason.isprintable()
+def test_a_name_that_cannot_be_written_as_python_is_unsupported(name: str) -> None:
+    problem = writable(trace(Named(name).eval()))
+    assert isinstance(problem, Unsupported)
+    assert problem.reason.endswith("cannot be written as Python")
+    assert problem.reason.isprintable()
     assert isinstance(writable(trace(Named("a b").eval())), fx.Graph)
 
 
-def test_numbers_of_numpy_are_followed() -> None:
+def test_numpy_numbers_are_traced() -> None:
     class Sliced(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             sides: Any = (np.int64(2), np.int64(2))
@@ -48,58 +50,58 @@ def test_numbers_of_numpy_are_followed() -> None:
     assert "np." not in graph.python_code("self").src
 
 
-class Keeping(nn.Module):
-    """Keeps what it is given, and reads the size of its images or something else of them.
+class StoresInput(nn.Module):
+    """A network that stores its first input, and reads a property of the images.
 
     Args:
-        by: Property of the images that its code reads.
+        reads: Property of the images that the network reads.
     """
 
-    def __init__(self, by: str) -> None:
+    def __init__(self, reads: str) -> None:
         super().__init__()
-        self.by = by
+        self.reads = reads
         self.norm = nn.BatchNorm2d(4)
-        self.seen: Tensor | None = None
+        self.stored: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.seen is None:
-            self.seen = x
-        reads: dict[str, Callable[[], Any]] = {
+        if self.stored is None:
+            self.stored = x
+        readers: dict[str, Callable[[], Any]] = {
             "nothing": lambda: True,
             "rank": lambda: x.dim() == 4 and x.ndim == 4 and x.dtype.is_floating_point,
             "size": lambda: x.shape[2] > 3,
             "method": lambda: x.size(2) > 3,
-            "numbers": lambda: x.sum() > 0,
+            "values": lambda: x.sum() > 0,
         }
-        read = reads[self.by]()
-        return self.norm(self.seen if read else -x) if read else x
+        read = readers[self.reads]()
+        return self.norm(self.stored if read else -x) if read else x
 
 
 @pytest.mark.parametrize(
-    ("by", "followed", "sized"),
+    ("reads", "traceable", "sized"),
     [
         ("nothing", True, False),
         ("rank", True, False),
         ("size", True, True),
         ("method", True, True),
-        ("numbers", False, False),
+        ("values", False, False),
     ],
 )
-def test_a_network_that_reads_the_size_of_its_images_is_followed_for_that_size(
-    by: str, followed: bool, sized: bool
+def test_a_network_that_reads_the_image_size_is_traced_for_that_size(
+    reads: str, traceable: bool, sized: bool
 ) -> None:
-    network = Keeping(by).train()
+    network = StoresInput(reads).train()
     traced = follow(network, torch.randn(1, 4, 6, 5))
-    assert (isinstance(traced.graph, fx.Graph), traced.sized) == (followed, sized)
-    assert isinstance(follow(network).graph, fx.Graph) == (by == "nothing")
-    assert network.seen is None and network.training
+    assert (isinstance(traced.graph, fx.Graph), traced.sized) == (traceable, sized)
+    assert isinstance(follow(network).graph, fx.Graph) == (reads == "nothing")
+    assert network.stored is None and network.training
     copied = traced.holder[0]
-    assert isinstance(copied, Keeping)
-    # Without a trace the copy runs by itself, and must hold no stand-in.
-    assert not copied.training and (followed or copied.seen is None)
+    assert isinstance(copied, StoresInput)
+    # Without a trace the copy itself is run, and must not store a proxy.
+    assert not copied.training and (traceable or copied.stored is None)
 
 
-def test_a_weight_that_is_computed_from_others_is_computed_in_the_copy_only() -> None:
+def test_parametrized_weights_are_evaluated_in_the_copy_only() -> None:
     network = nn.Sequential(
         weight_norm(nn.Conv2d(4, 4, 3)), weight_norm(nn.LSTM(4, 4), "bias_hh_l0")
     )

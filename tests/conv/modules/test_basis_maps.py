@@ -1,4 +1,4 @@
-"""Maps, then merge: counted like the closed form, and the same function."""
+"""Basis maps and merges: the same function, with the cost of the closed form."""
 
 import pytest
 import torch
@@ -13,22 +13,22 @@ from tests.conv.counting import counted
 
 CASES = [
     (ConvSpec(binary_basis=3, splits=2, scale=True), 20),
-    # Each output has one of four supports; with three outputs one is in use nowhere.
+    # Each output has one of four supports; with three outputs, one support is not in use.
     (ConvSpec(kernel_shape="corners", binary_basis=1), 20),
     (ConvSpec(kernel_shape="corners", binary_basis=1), 3),
     (ConvSpec(kernel_shape="checker", binary_basis=2, splits=4, scale=True), 20),
-    # Some columns of a piece are alive at a position, others not.
+    # At a position only some columns of a split are live.
     (ConvSpec(kernel_shape="het2", binary_basis=1, splits=2), 20),
     (ConvSpec(kernel_shape="het2", binary_basis=1, splits=2), 3),
     (ConvSpec(kernel_shape="het3", binary_basis=1, groups=2, splits=2), 20),
-    # Windows that slide: pieces that overlap, and wrap.
+    # Sliding windows, with splits that overlap and wrap around.
     (ConvSpec(kernel_shape="cross", binary_basis=1, groups=2, channel_stride=0.5, splits=2), 20),
     (ConvSpec(kernel_shape="saltire", binary_basis=1, groups=2, channel_stride=1.0), 20),
 ]
 
 
 def convolution(spec: ConvSpec, outputs: int, bias: bool) -> BinaryConv2d:
-    """Build one, and check that maps are the cheaper way."""
+    """Build a convolution for which maps are the cheaper method."""
     slot = nn.Conv2d(8, outputs, 3, 2, padding=(1, 0), bias=bias, dtype=torch.float64)
     module = build(spec, slot)
     assert isinstance(module, BinaryConv2d)
@@ -38,7 +38,9 @@ def convolution(spec: ConvSpec, outputs: int, bias: bool) -> BinaryConv2d:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("spec", "outputs"), CASES)
-def test_maps_are_the_same_function_and_counted(spec: ConvSpec, outputs: int, bias: bool) -> None:
+def test_maps_are_the_same_function_with_the_same_cost(
+    spec: ConvSpec, outputs: int, bias: bool
+) -> None:
     module = convolution(spec, outputs, bias)
     maps = module.counting_form()
     assert isinstance(maps, BasisMaps)
@@ -50,7 +52,7 @@ def test_maps_are_the_same_function_and_counted(spec: ConvSpec, outputs: int, bi
     assert counted(maps, x) + 4 * 4 * merges == module.cost((4, 4)).flops
 
 
-def test_maps_are_copied_and_learn_nothing() -> None:
+def test_maps_are_copied_and_have_no_gradient() -> None:
     module = convolution(*CASES[0], bias=True)
     maps, x = module.counting_form(), torch.randn(1, 8, 7, 9, dtype=torch.float64)
     expected: Tensor = maps(x)

@@ -1,4 +1,4 @@
-"""Stacked binary filters against golden cases, and against loops over the definition."""
+"""Binary bases against golden cases, and against loops over the definition."""
 
 import json
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from tests.conv.golden import FOLDER, golden, golden_names
 from tests.conv.strategies import Case, cases, dense_gradient, trained
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
-KINDS = ["binary", "binary turning"]
+KINDS = ["binary", "binary cyclic"]
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A golden case, its convolution, and what that gives."""
+    """A golden case with its convolution, input and output."""
 
     fields: dict[str, Tensor]
     module: BinaryConv2d
@@ -79,10 +79,10 @@ def test_slbf_dp_ste(case: Golden) -> None:
 
 
 def test_slbf_z_maps(case: Golden) -> None:
-    # The maps, merged by the selection, are the output too.
+    # The maps, merged by the selection, equal the output.
     merged = sum(
-        case.fields["z"][:, piece][:, chosen]
-        for piece, chosen in enumerate(case.module.chosen.unbind(1))
+        case.fields["z"][:, split][:, chosen]
+        for split, chosen in enumerate(case.module.chosen.unbind(1))
     )
     assert isinstance(merged, Tensor)
     assert_equal(case.module.counting_form()(case.x), merged)
@@ -121,34 +121,34 @@ def test_slbf_vgg16_memory(facts: dict[str, float]) -> None:
 
 
 def filters(case: Case, module: BinaryConv2d) -> np.ndarray:
-    """Stack the kernels by loops over outputs and pieces: (Cout, Cin, K, K), without the scale."""
+    """Assemble the kernels by loops over outputs and splits, (Cout, Cin, K, K), without scale."""
     basis, select = module.basis_proxy.detach().numpy(), module.select_proxy.detach().numpy()
     rows, columns = naive.box(module.spec, module.kernel_size)
     weight = np.zeros(module.dense_weight().shape)
     alive = naive.live(case.spec, case.conv)
     for output in range(module.out_channels):
-        for j, piece in enumerate(naive.pieces(case.spec, case.conv, output)):
+        for j, split in enumerate(naive.channel_splits(case.spec, case.conv, output)):
             chosen = basis[naive.first_largest(select[output, j].tolist())]
-            for column, channel in enumerate(piece):
+            for column, channel in enumerate(split):
                 signs = np.where(chosen[column] >= 0, 1.0, -1.0)
                 weight[output, channel, rows, columns] = signs
-    for place in np.ndindex(weight.shape):
-        if place not in alive:
-            weight[place] = 0
+    for triple in np.ndindex(weight.shape):
+        if triple not in alive:
+            weight[triple] = 0
     return weight
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(max_examples=25)
-def test_the_dense_weight_is_the_stack(kind: str, data: st.DataObject) -> None:
+def test_the_dense_weight_is_assembled_from_the_basis(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     assert isinstance(module, BinaryConv2d)
-    stack = torch.from_numpy(filters(case, module))
+    expected = torch.from_numpy(filters(case, module))
     if module.scale is not None:
-        stack = stack * module.scale[:, None, None, None]
-    assert torch.equal(module.dense_weight(), stack)
+        expected = expected * module.scale[:, None, None, None]
+    assert torch.equal(module.dense_weight(), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,16 +169,16 @@ def test_straight_through_gradients_by_loops(kind: str, data: st.DataObject) -> 
     for output, channel, row, column in naive.live(case.spec, case.conv):
         slope = gradient[output, channel, row, column]
         row, column = row - rows.start, column - columns.start
-        for j, piece in enumerate(naive.pieces(case.spec, case.conv, output)):
-            if channel not in piece:
+        for j, split in enumerate(naive.channel_splits(case.spec, case.conv, output)):
+            if channel not in split:
                 continue
-            place = (piece.index(channel), row, column)
+            entry = (split.index(channel), row, column)
             chosen = naive.first_largest(select[output, j].tolist())
-            signs = np.where(basis[(slice(None), *place)] >= 0, 1.0, -1.0)
+            signs = np.where(basis[(slice(None), *entry)] >= 0, 1.0, -1.0)
             d_scale[output] += signs[chosen] * slope
             d_select[output, j] += scale[output] * signs * slope
-            if abs(basis[(chosen, *place)]) <= 1:
-                d_basis[(chosen, *place)] += scale[output] * slope
+            if abs(basis[(chosen, *entry)]) <= 1:
+                d_basis[(chosen, *entry)] += scale[output] * slope
     for proxy, expected in ((module.basis_proxy, d_basis), (module.select_proxy, d_select)):
         assert proxy.grad is not None
         assert_equal(proxy.grad, torch.from_numpy(expected))
@@ -195,29 +195,29 @@ def test_shapes_of_the_parameters(kind: str, data: st.DataObject) -> None:
     module = build(case.spec, case.conv)
     assert isinstance(module, BinaryConv2d)
     rows, columns = naive.box(module.spec, module.kernel_size)
-    piece = len(naive.pieces(case.spec, case.conv, 0)[0])
+    depth = len(naive.channel_splits(case.spec, case.conv, 0)[0])
     k, cout = case.spec.binary_basis, case.conv.out_channels
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    assert module.basis_proxy.shape == (k, piece, height, width)
+    assert module.basis_proxy.shape == (k, depth, height, width)
     assert module.select_proxy.shape == (cout, case.spec.splits, k)
     assert (module.scale is None) == (not case.spec.scale)
     assert module.scale is None or module.scale.shape == (cout,)
 
 
-def test_the_counting_form_is_the_cheaper_way() -> None:
+def test_the_counting_form_is_the_cheaper_method() -> None:
     slot = nn.Conv2d(8, 12, 3)
     assert isinstance(build(preset("slbf", k=4), slot).counting_form(), BasisMaps)
     assert not isinstance(build(preset("slbf", k=64), slot).counting_form(), BasisMaps)
 
 
 def error(weight: Tensor, module: nn.Module) -> float:
-    """Give the squared distance of a module's weight from a trained one."""
+    """Compute the squared distance of the weight of a module from a trained weight."""
     assert isinstance(module, BinaryConv2d)
     return float((module.dense_weight().detach() - weight).square().sum())
 
 
 @pytest.mark.parametrize("scale", [True, False])
-def test_a_trained_weight_is_kept_better_the_more_filters_there_are(scale: bool) -> None:
+def test_a_trained_weight_is_approximated_better_with_more_filters(scale: bool) -> None:
     slot = nn.Conv2d(8, 16, 3, bias=False, dtype=torch.float64)
     nn.init.normal_(slot.weight)
     weight = slot.weight.detach()
@@ -226,32 +226,32 @@ def test_a_trained_weight_is_kept_better_the_more_filters_there_are(scale: bool)
         for k in (1, 4, 16, 32)
     ]
     assert errors == sorted(errors, reverse=True)
-    # With a filter for each of the 32 pieces, all signs are right.
+    # With a filter for each of the 32 splits, all signs are correct.
     best = weight.abs().mean((1, 2, 3), keepdim=True) if scale else torch.tensor(1.0)
     assert errors[-1] == pytest.approx(float((weight.abs() - best).square().sum()))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("splits", [1, 2, 8])
-def test_a_stack_is_its_own_nearest_stack(splits: int, dtype: torch.dtype) -> None:
+def test_an_exact_binary_weight_is_preserved(splits: int, dtype: torch.dtype) -> None:
     slot = nn.Conv2d(8, 16, 3, bias=False).to(dtype)
     spec = preset("slbf", k=5, splits=splits, scale=False)
     slot.weight.data = build(spec, slot).dense_weight().detach()
     assert error(slot.weight.detach(), from_conv2d(slot, spec)) == 0
 
 
-def test_a_window_takes_over_what_it_reads() -> None:
+def test_projection_onto_windows_uses_the_weights_that_they_contain() -> None:
     slot = nn.Conv2d(8, 12, 3, bias=False, dtype=torch.float64)
     spec = ConvSpec(kernel_shape="corners", groups=2, channel_stride=0.5, binary_basis=200)
     module = from_conv2d(slot, spec)
     assert isinstance(module, BinaryConv2d)
-    # More filters than can be chosen: each output has its own, which are the signs of its weights.
+    # There are enough filters for each output to have its own, with the signs of its weights.
     weight = slot.weight.detach()
     dense = module.dense_weight().detach()
     live = naive.live(spec, slot)
     for output in range(12):
-        own = [place for place in live if place[0] == output]
-        size = sum(abs(float(weight[place])) for place in own) / len(own)
-        for place in own:
-            assert float(dense[place]) == pytest.approx(size * np.sign(float(weight[place])))
+        triples = [triple for triple in live if triple[0] == output]
+        size = sum(abs(float(weight[triple])) for triple in triples) / len(triples)
+        for triple in triples:
+            assert float(dense[triple]) == pytest.approx(size * np.sign(float(weight[triple])))
     assert int((dense != 0).sum()) == len(live)

@@ -1,4 +1,4 @@
-"""Fixed shapes against golden cases: the published sliding window, masks, and loops."""
+"""Fixed kernel shapes against golden cases of sliding windows and masks, and against loops."""
 
 import pytest
 import torch
@@ -74,9 +74,9 @@ def test_scc_f_with_one_group_is_a_pointwise_convolution() -> None:
     assert spec.at(slot).keeps
     # Weight column j of row o belongs to channel (start[o] + j) mod Cin.
     channels = (case["starts_rpw"][:, None] + torch.arange(cin)) % cin
-    turned = torch.zeros(cout, cin, dtype=torch.float64).scatter(1, channels, case["weight"])
+    rotated = torch.zeros(cout, cin, dtype=torch.float64).scatter(1, channels, case["weight"])
     module = build(spec, slot)
-    module.load_state_dict({"weight": turned[:, :, None, None]})
+    module.load_state_dict({"weight": rotated[:, :, None, None]})
     assert_equal(module(case["x"]), case["y_rpw"])
 
 
@@ -124,7 +124,7 @@ def test_weight_shape(spec: ConvSpec, shape: tuple[int, ...]) -> None:
     assert module.weight.shape == shape
 
 
-def test_dead_weights_of_a_loaded_state_have_no_say() -> None:
+def test_dead_weights_of_a_loaded_state_have_no_effect() -> None:
     module = build(ConvSpec(kernel_shape="cross"), nn.Conv2d(4, 4, 3, bias=False))
     x = torch.randn(1, 4, 5, 5)
     expected = module(x)
@@ -137,7 +137,9 @@ def test_dead_weights_of_a_loaded_state_have_no_say() -> None:
 @pytest.mark.parametrize("kind", SHAPES)
 @given(data=st.data())
 @settings(max_examples=10)
-def test_weight_lies_on_the_box_in_the_order_of_the_window(kind: str, data: st.DataObject) -> None:
+def test_the_weight_covers_the_box_in_the_order_of_the_window(
+    kind: str, data: st.DataObject
+) -> None:
     case = data.draw(cases(kind))
     module = build(case.spec, case.conv)
     assert isinstance(module, FixedConv2d)
@@ -161,14 +163,14 @@ def test_gradients_reach_the_live_weights(kind: str, data: st.DataObject) -> Non
     assert torch.equal(module.weight.grad != 0, module.weight != 0)
 
 
-# The published gradients are float32: sums of at most a few hundred products of size 1 to 10.
+# The published gradients are float32: sums of up to a few hundred products of size 1 to 10.
 CUDA_ROUNDING, CUDA_WRONG = 1e-4, 1.0
 CUDA_RIGHT = ["scc_a_c8g2o50_wrap", "scc_b_c16g4o25_cout24", "scc_g_c8g4o0_grouped"]
 CUDA_33, CUDA_75 = "scc_c_c12g2o33_nondiv", ["scc_e_c48g8o75", "scc_i_c16g2o75"]
 
 
 def gradients(case: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give ours."""
+    """Compute the gradients of dsx."""
     module, x = sliding(case), case["x"].requires_grad_()
     module(x).backward(case["dy"])
     assert x.grad is not None and module.weight.grad is not None
@@ -176,7 +178,7 @@ def gradients(case: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def by_starts(x: Tensor, weight: Tensor, starts: Tensor) -> Tensor:
-    """Compute a sliding window by loops over its outputs and its channels."""
+    """Compute a sliding window by loops over outputs and channels."""
     out = torch.zeros(len(x), len(weight), *x.shape[2:], dtype=x.dtype)
     for output, start in enumerate(starts.tolist()):
         for column in range(weight.shape[1]):
@@ -185,19 +187,21 @@ def by_starts(x: Tensor, weight: Tensor, starts: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", [CUDA_33, *CUDA_75])
-def test_scc_cuda_backward_is_wrong_for_overlaps_33_and_75_and_ours_is_right(name: str) -> None:
+def test_scc_cuda_backward_is_wrong_for_overlaps_33_and_75_but_that_of_dsx_is_correct(
+    name: str,
+) -> None:
     case = golden(name)
-    ours, starts = gradients(case), case["starts_rpw"]
+    computed, starts = gradients(case), case["starts_rpw"]
     for gradient in ("dx", "dw"):
-        off = (case[f"cuda_{gradient}"].double() - ours[gradient]).abs().max()
+        off = (case[f"cuda_{gradient}"].double() - computed[gradient]).abs().max()
         assert float(off) > CUDA_WRONG
-    # The operator is linear in each, so that its slope along any direction is its value there.
+    # The operator is linear in each argument, so its derivative in a direction is its value there.
     for _ in range(5):
         along_x, along_w = torch.randn_like(case["x"]), torch.randn_like(case["weight"])
         slope = (case["dy"] * by_starts(along_x, case["weight"], starts)).sum()
-        torch.testing.assert_close((ours["dx"] * along_x).sum(), slope, rtol=0, atol=1e-9)
+        torch.testing.assert_close((computed["dx"] * along_x).sum(), slope, rtol=0, atol=1e-9)
         slope = (case["dy"] * by_starts(case["x"].detach(), along_w, starts)).sum()
-        torch.testing.assert_close((ours["dw"] * along_w).sum(), slope, rtol=0, atol=1e-9)
+        torch.testing.assert_close((computed["dw"] * along_w).sum(), slope, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("gradient", ["dx", "dw"])
@@ -205,5 +209,5 @@ def test_scc_cuda_backward_is_wrong_for_overlaps_33_and_75_and_ours_is_right(nam
 def test_scc_cuda_backward_against_the_published_forward(name: str, gradient: str) -> None:
     case = golden(name)
     off = float((case[f"cuda_{gradient}"].double() - case[f"{gradient}_kernel"]).abs().max())
-    # At 0.33 it belongs to the published forward pass, whose windows are not those of the paper.
+    # At 0.33 it matches the published forward pass, whose windows differ from those of the paper.
     assert off > CUDA_WRONG if name in CUDA_75 else off < CUDA_ROUNDING

@@ -22,12 +22,12 @@ def test_live_count_and_live_agree(data: st.DataObject, shape: str) -> None:
     assert laid.live_count == int(laid.live.sum())
     assert laid.live.shape == (*laid.channels.shape, laid.box.height, laid.box.width)
     assert laid.groups * laid.channels.shape[1] == slot.in_channels
-    # Nothing alive is lost outside the box.
+    # No live position is outside the box.
     assert laid.live_count == int(laid.supports[laid.which].sum())
-    # Whoever has it: with few outputs some of a shape's supports are in use nowhere.
-    places = {(row + laid.box.top, column + laid.box.left)
+    # Including supports that are not in use, because there are too few outputs.
+    expected = {(row + laid.box.top, column + laid.box.left)
               for row, column in laid.positions.nonzero().tolist()}  # fmt: skip
-    assert places == naive.positions(spec, slot.kernel_size)
+    assert expected == naive.positions(spec, slot.kernel_size)
 
 
 @given(

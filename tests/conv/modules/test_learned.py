@@ -75,7 +75,7 @@ def test_lhc_nw_and_nc(case: LearnedCase) -> None:
 @KINDS
 @given(data=st.data())
 @settings(max_examples=15)
-def test_the_weight_lives_where_the_shapes_say(kind: str, data: st.DataObject) -> None:
+def test_the_shapes_determine_the_live_weights(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     assert isinstance(module, LearnedConv2d)
@@ -85,7 +85,7 @@ def test_the_weight_lives_where_the_shapes_say(kind: str, data: st.DataObject) -
     assert torch.equal(module.dense_weight(), expected)
     assert module.live().item() == len(alive)
     assert module.total == module.weight.numel()
-    # Only supports that some weight has are there.
+    # Each support is in use.
     layout = module.layout
     assert set(layout.which.flatten().tolist()) == set(range(len(layout.supports)))
 
@@ -115,21 +115,21 @@ def test_surrogate_gradients_by_loops(kind: str, data: st.DataObject) -> None:
             near = abs(scores[row, column, *block]) < 1
             d_scores[row, column, *block] += slope * (1 if near else 0.1)
             continue
-        own = scores[:, *block]
+        block_scores = scores[:, *block]
         for number, shape in enumerate(naive.RIGID):
-            near = abs(own[number] - own.mean()) < 1
+            near = abs(block_scores[number] - block_scores.mean()) < 1
             d_scores[number, *block] += shape[row, column] * slope * (1 if near else 0.1)
     assert_equal(gradient(module.weight), torch.from_numpy(d_weight))
     assert_equal(gradient(module.shape_scores), torch.from_numpy(d_scores))
 
 
 @KINDS
-def test_a_fresh_module_has_its_shapes_in_force(kind: str) -> None:
+def test_the_shapes_of_a_new_module_are_enabled(kind: str) -> None:
     module = build(preset("lhc", rigid=kind == "rigid"), nn.Conv2d(40, 20, 3))
     assert isinstance(module, LearnedConv2d)
     assert bool(module.enabled.all()) and not bool(module.frozen)
     assert 0 < module.layout.live_count < module.total
-    # 32 input and 16 output channels share a shape; the last block of each is cut.
+    # 32 input and 16 output channels share a shape; the last block of each is smaller.
     assert module.shape_scores.shape == ((15,) if kind == "rigid" else (3, 3)) + (2, 2)
     assert [sizes.tolist() for sizes in module.block_sizes] == [[32, 8], [16, 4]]
 
@@ -137,9 +137,7 @@ def test_a_fresh_module_has_its_shapes_in_force(kind: str) -> None:
 @KINDS
 @given(data=st.data())
 @settings(max_examples=10)
-def test_freezing_ends_the_learning_and_empties_dead_positions(
-    kind: str, data: st.DataObject
-) -> None:
+def test_freezing_ends_learning_and_zeroes_dead_positions(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind, batches=(2,)))
     module = data.draw(trained(case))
     assert isinstance(module, LearnedConv2d)
@@ -180,7 +178,7 @@ def test_live_weights_are_counted_exactly_in_any_precision(kind: str, dtype: tor
     module = build(spec, nn.Conv2d(100, 101, 3).to(dtype))
     assert isinstance(module, LearnedConv2d)
     module.enable(torch.arange(101) % 5 != 0)
-    # Neither a bfloat16 module nor autocast tells 30,001 from 30,002.
+    # bfloat16 cannot distinguish 30,001 from 30,002.
     assert module.live().item() == module.layout.live_count
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert module.live().item() == module.layout.live_count
@@ -189,9 +187,7 @@ def test_live_weights_are_counted_exactly_in_any_precision(kind: str, dtype: tor
 @KINDS
 @given(data=st.data())
 @settings(max_examples=20)
-def test_a_trained_weight_keeps_the_shapes_with_the_most_energy(
-    kind: str, data: st.DataObject
-) -> None:
+def test_projection_selects_the_shapes_with_the_most_energy(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = from_conv2d(case.conv, case.spec)
     assert isinstance(module, LearnedConv2d)
@@ -203,11 +199,11 @@ def test_a_trained_weight_keeps_the_shapes_with_the_most_energy(
     block = int(inputs.max() * outputs.max())
     off = abs(module.layout.live_count - density * module.total)
     if kind == "rigid":
-        # A weight of a grouped convolution has many blocks that are empty anyway.
+        # The weight of a grouped convolution has many blocks of zeros.
         assert case.conv.groups > 1 or off <= 9 * block
         return
     assert off <= block
-    # Mean energies of positions of blocks: none that is dead is above one that is alive.
+    # The mean energy of a dead position never exceeds that of a live one.
     alive, energies = mask(module), torch.zeros_like(module.shape_scores.detach())
     counts, living = torch.zeros_like(energies), torch.zeros_like(energies)
     for output, channel, row, column in np.ndindex(weight.shape):
@@ -222,7 +218,7 @@ def test_a_trained_weight_keeps_the_shapes_with_the_most_energy(
 
 
 @KINDS
-def test_a_layer_with_one_block_is_not_left_dead(kind: str) -> None:
+def test_a_layer_with_one_block_has_live_weights(kind: str) -> None:
     for _ in range(20):
         slot = nn.Conv2d(3, 16, 3)
         for density in (0.05, 0.25):

@@ -1,4 +1,4 @@
-"""Depthwise, then 1 x 1: its stages, and the nearest one to a trained weight."""
+"""Separable convolutions: their stages, and the projection of a trained weight."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
 
 def windowed(case: Case) -> list[Tensor]:
-    """Give for each channel the trained weights of the outputs that read it, (outputs, K * K)."""
+    """Return for each channel the weights of the outputs that read it, (outputs, K * K)."""
     dense = dense_weight(case.conv).flatten(2)
     readers: dict[int, list[int]] = {channel: [] for channel in range(case.conv.in_channels)}
     for output in range(case.conv.out_channels):
@@ -30,7 +30,7 @@ def windowed(case: Case) -> list[Tensor]:
 
 
 def alternating_error(matrix: Tensor, rounds: int = 30) -> float:
-    """Fit a product of two vectors by alternating least squares; give the squared error."""
+    """Fit a product of two vectors by alternating least squares; return the squared error."""
     right = torch.randn(matrix.shape[1], dtype=matrix.dtype)
     left = matrix @ right / right.square().sum()
     for _ in range(rounds):
@@ -48,7 +48,7 @@ def test_projection_is_the_nearest_separable_weight(data: st.DataObject) -> None
     assert isinstance(module, SeparableConv2d)
     expected = best = float(dense_weight(case.conv).square().sum())
     for matrix in windowed(case):
-        # What no rank-1 product can do better than: all but the first singular value.
+        # The minimum over rank-1 matrices: all singular values except the first.
         values = np.linalg.svd(matrix.numpy(), compute_uv=False)
         expected -= float(values[0] ** 2) if len(values) else 0.0
         size = float(matrix.square().sum())
@@ -72,7 +72,7 @@ def test_projection_of_a_separable_weight_is_exact(data: st.DataObject) -> None:
 
 @given(data=st.data())
 @settings(max_examples=20)
-def test_bias_is_kept_as_far_as_the_first_stage_can(data: st.DataObject) -> None:
+def test_the_bias_is_approximated_by_that_of_the_depthwise_stage(data: st.DataObject) -> None:
     case = data.draw(cases("separable"))
     assume(naive.is_separable(case.spec, case.conv))
     module = from_conv2d(case.conv, case.spec)
@@ -82,8 +82,8 @@ def test_bias_is_kept_as_far_as_the_first_stage_can(data: st.DataObject) -> None
         assert not bias.any()
         return
     mixing = module.pointwise.dense_weight()[:, :, 0, 0].detach().numpy()
-    wanted = case.conv.bias.detach().numpy()
-    best = mixing @ np.linalg.lstsq(mixing, wanted, rcond=None)[0]
+    target = case.conv.bias.detach().numpy()
+    best = mixing @ np.linalg.lstsq(mixing, target, rcond=None)[0]
     assert np.allclose(bias.detach().numpy(), best, rtol=0, atol=1e-7)
 
 
@@ -107,7 +107,7 @@ def test_stages(bias: bool) -> None:
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", 1])
-def test_padding_as_a_word_is_counted_like_a_number(padding: str | int) -> None:
+def test_padding_given_as_a_string_is_counted(padding: str | int) -> None:
     module = build(preset("scc"), nn.Conv2d(8, 12, 3, padding=padding))
     x = torch.randn(1, 8, 6, 7)
     out = module(x)
@@ -115,7 +115,7 @@ def test_padding_as_a_word_is_counted_like_a_number(padding: str | int) -> None:
     assert counted(module.counting_form(), x) == flops
 
 
-def test_the_kernel_shape_of_a_separable_spec_has_no_say() -> None:
+def test_the_kernel_shape_of_a_separable_spec_has_no_effect() -> None:
     slot = nn.Conv2d(8, 12, 3)
     forms = {ConvSpec(kernel_shape=s, separable=True).at(slot) for s in ("full", "cross", "het2")}
     assert forms == {ConvSpec(kernel_shape="point", separable=True)}

@@ -1,4 +1,4 @@
-"""Straight-through gradients: the hard value to the bit, the gradient of the soft one."""
+"""Straight-through gradients: exactly the hard value, with the gradient of the soft one."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dsx.conv.modules.straight_through import one_hot, signs, straight_through, surrogate
 
-# Ties, both zeros, both ends of the surrogates, and numbers that no sum with 1 can hold.
+# Ties, both zeros, both ends of the surrogates, and numbers that are lost in a sum with 1.
 EDGES = [-2.0, -1.0, -0.5, -1e-300, -0.0, 0.0, 1e-300, 0.5, 1.0, 1.0 + 2**-52, 2.0, 1e300]
 NUMBERS = st.lists(st.sampled_from(EDGES), min_size=1, max_size=6)
 
@@ -23,9 +23,9 @@ def gradient(out: Tensor, weights: Tensor, of: Tensor) -> Tensor:
 
 
 @given(values=NUMBERS)
-def test_the_value_is_the_hard_one_and_the_gradient_the_soft_ones(values: list[float]) -> None:
+def test_the_value_is_hard_and_the_gradient_is_soft(values: list[float]) -> None:
     soft = leaf(values)
-    hard = leaf([0.1 * place for place in range(len(values))])
+    hard = leaf([0.1 * index for index in range(len(values))])
     out = straight_through(hard, soft * 3)
     assert torch.equal(out, hard)
     weights = torch.randn(len(values), dtype=torch.float64)
@@ -49,8 +49,8 @@ def test_one_hot(rows: list[list[float]]) -> None:
     proxy = torch.tensor(rows, dtype=torch.float64, requires_grad=True)
     out = one_hot(proxy)
     for row, got in zip(rows, out.tolist(), strict=True):
-        first = min(place for place in range(3) if row[place] == max(row))
-        assert got == [float(place == first) for place in range(3)]
+        first = min(index for index in range(3) if row[index] == max(row))
+        assert got == [float(index == first) for index in range(3)]
     weights = torch.randn(len(rows), 3, dtype=torch.float64)
     assert torch.equal(gradient(out, weights, proxy), weights)
 

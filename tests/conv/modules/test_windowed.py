@@ -1,4 +1,4 @@
-"""What all convolutions over a channel window share: reading and spreading weights."""
+"""Functions that all convolutions over a channel window share."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ WINDOWED = [*SHAPES, *(kind for kind in BINARY if kind != "binary separable"), *
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
 
-def test_spread_puts_each_column_in_its_channel() -> None:
+def test_spread_writes_each_column_to_its_channel() -> None:
     weight = torch.arange(1.0, 5).reshape(2, 2, 1, 1)
     dense = spread(weight, torch.tensor([[2, 0], [1, 2]]), 3)
     assert dense[:, :, 0, 0].tolist() == [[2, 0, 1], [0, 3, 4]]
@@ -43,7 +43,7 @@ def test_reading_a_window_by_loops(kind: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", WINDOWED)
 @given(data=st.data())
 @settings(max_examples=6)
-def test_dense_and_live_weight_are_one(kind: str, data: st.DataObject) -> None:
+def test_dense_and_live_weight_agree(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = data.draw(trained(case))
     assert isinstance(module, WindowedConv2d)
@@ -56,7 +56,7 @@ def test_dense_and_live_weight_are_one(kind: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", WINDOWED)
 @given(data=st.data())
 @settings(max_examples=6)
-def test_a_bias_is_kept_and_a_missing_one_left_alone(kind: str, data: st.DataObject) -> None:
+def test_a_bias_is_projected_if_both_have_one(kind: str, data: st.DataObject) -> None:
     case = data.draw(cases(kind))
     module = build(case.spec, case.conv)
     assert isinstance(module, WindowedConv2d)
@@ -82,7 +82,7 @@ SHARING = [
 
 
 @pytest.mark.parametrize("spec", SHARING)
-def test_parameters_shared_by_two_convolutions_are_scaled_in_one(spec: ConvSpec) -> None:
+def test_scaling_does_not_change_shared_parameters_of_another_convolution(spec: ConvSpec) -> None:
     slot = nn.Conv2d(4, 4, 3, padding=1, dtype=torch.float64)
     one, other = (build(spec, slot) for _ in range(2))
     for name, value in one.named_parameters():

@@ -1,4 +1,4 @@
-"""Attributes of a nn.Conv2d that were set after it was made."""
+"""Attributes of a nn.Conv2d that were changed after its construction."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -10,28 +10,26 @@ import torch
 from torch import nn
 
 from dsx.conv import ConvSpec, build, from_conv2d
-from dsx.conv.sparsity.attributes import disagreement, pair, sizes_of, tidy
+from dsx.conv.sparsity.attributes import disagreement, normalise_attributes, pair, sizes_of
 from dsx.conv.sparsity.geometry import Geometry
-from dsx.errors import SpecError
+from dsx.errors import SpecError, Unsupported
 
 SAME_SIZE = [16.0, np.float64(16), np.int32(16), Decimal(16), Fraction(16), np.array([16]),
              torch.tensor(16)]  # fmt: skip
 
 
 def conv(**attributes: object) -> nn.Conv2d:
-    made = nn.Conv2d(16, 16, 3, padding=1)
-    vars(made).update(attributes)
-    return made
+    built = nn.Conv2d(16, 16, 3, padding=1)
+    vars(built).update(attributes)
+    return built
 
 
 @pytest.mark.parametrize("name", ["in_channels", "out_channels"])
 @pytest.mark.parametrize("size", SAME_SIZE, ids=repr)
-def test_the_same_size_in_another_kind_of_number_is_no_disagreement(
-    name: str, size: object
-) -> None:
+def test_equal_sizes_of_another_type_are_consistent(name: str, size: object) -> None:
     changed = conv(**{name: size})
     assert Geometry.of(changed) == Geometry.of(conv())
-    tidy(changed)
+    normalise_attributes(changed)
     assert type(getattr(changed, name)) is int
     assert getattr(changed, name) == 16
 
@@ -43,7 +41,7 @@ def test_the_same_size_in_another_kind_of_number_is_no_disagreement(
      ("dilation", torch.tensor(2), (2, 2)), ("kernel_size", 3, (3, 3)),
      ("kernel_size", (3.0, 3.0), (3, 3)), ("kernel_size", np.array([3, 3]), (3, 3))],
 )  # fmt: skip
-def test_one_number_stands_for_two(name: str, value: object, both: tuple[int, int]) -> None:
+def test_one_number_is_equivalent_to_two(name: str, value: object, both: tuple[int, int]) -> None:
     changed, images = conv(**{name: value}), torch.randn(1, 16, 8, 8)
     expected = conv(**{name: both})
     assert changed(images).shape == expected(images).shape
@@ -52,28 +50,31 @@ def test_one_number_stands_for_two(name: str, value: object, both: tuple[int, in
     assert new(images).shape == expected(images).shape
     assert getattr(new, name) == both
     assert from_conv2d(changed, ConvSpec()) is changed
-    tidy(changed)
+    normalise_attributes(changed)
     assert getattr(changed, name) == both
     assert repr(changed) == repr(expected)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
-    [("in_channels", 3, "its in_channels is 3, but its weight of 16 x 16 x 3 x 3 computes with 16: "
+    [("in_channels", 3, "its in_channels is 3, but its weight of 16 x 16 x 3 x 3 requires 16: "
       "set in_channels to 16"),
      ("in_channels", None, "its in_channels is None, but its weight"),
      ("in_channels", "16", "its in_channels is '16', but its weight"),
-     ("out_channels", 24, "its out_channels is 24, but its weight of 16 x 16 x 3 x 3 computes"),
+     ("out_channels", 24, "its out_channels is 24, but its weight of 16 x 16 x 3 x 3 requires"),
      ("kernel_size", (5, 3), "its kernel_size is (5, 3), but its weight of 16 x 16 x 3 x 3 "
-      "computes with (3, 3): set kernel_size to (3, 3)"),
+      "requires (3, 3): set kernel_size to (3, 3)"),
      ("stride", None, "its stride is None, neither one nor two integers"),
      ("padding", np.array([1, 1]), "its padding is array([1, 1]), neither one nor two int"),
      ("dilation", (1, 1, 1), "its dilation is (1, 1, 1), neither one nor two integers")],
 )  # fmt: skip
-def test_a_disagreement_is_one_line_and_refused(name: str, value: object, reason: str) -> None:
+def test_an_inconsistency_is_described_in_one_line_and_rejected(
+    name: str, value: object, reason: str
+) -> None:
     changed = conv(**{name: value})
-    assert disagreement(changed).startswith(reason)
-    tidy(changed)
+    problem = disagreement(changed)
+    assert problem is not None and problem.reason.startswith(reason)
+    normalise_attributes(changed)
     assert getattr(changed, name) is value
     for attempt in (
         lambda: Geometry.of(changed),
@@ -86,41 +87,44 @@ def test_a_disagreement_is_one_line_and_refused(name: str, value: object, reason
 
 
 def test_sizes_of_a_grouped_convolution_are_those_of_all_groups() -> None:
-    made = nn.Conv2d(8, 12, (1, 3), groups=4)
-    assert not disagreement(made)
-    assert (sizes_of(made).in_channels, sizes_of(made).out_channels) == (8, 12)
-    made.groups = 1
-    assert disagreement(made).startswith("its in_channels is 8, but its weight of 12 x 2 x 1 x 3")
+    changed = nn.Conv2d(8, 12, (1, 3), groups=4)
+    assert not disagreement(changed)
+    assert (sizes_of(changed).in_channels, sizes_of(changed).out_channels) == (8, 12)
+    changed.groups = 1
+    problem = disagreement(changed)
+    assert problem is not None
+    assert problem.reason.startswith("its in_channels is 8, but its weight of 12 x 2 x 1 x 3")
 
 
-def test_a_padding_that_torch_does_not_read_any_more_is_a_disagreement() -> None:
-    made = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
-    assert not disagreement(made)
-    made.padding = (0, 0)
-    assert disagreement(made) == (
-        "its padding was changed to (0, 0), but in padding_mode 'reflect' torch pads as it was "
-        "made: build the convolution again"
+def test_a_changed_padding_that_torch_does_not_read_is_inconsistent() -> None:
+    changed = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
+    assert not disagreement(changed)
+    changed.padding = (0, 0)
+    problem = disagreement(changed)
+    assert problem is not None
+    assert problem.reason.startswith(
+        "its padding was changed to (0, 0), but in padding_mode 'reflect' torch uses"
     )
-    made.padding_mode = "zeros"
-    assert not disagreement(made)
+    changed.padding_mode = "zeros"
+    assert not disagreement(changed)
 
 
 @pytest.mark.parametrize("kernel", [(3, 3), (4, 2)])
 @pytest.mark.parametrize("mode", ["circular", "replicate"])
-def test_same_padding_in_another_mode_is_no_disagreement(
+def test_same_padding_in_another_mode_is_consistent(
     kernel: tuple[int, int], mode: Literal["circular", "replicate"]
 ) -> None:
-    made = nn.Conv2d(4, 4, kernel, padding="same", dilation=(1, 2), padding_mode=mode)
-    assert not disagreement(made)
+    changed = nn.Conv2d(4, 4, kernel, padding="same", dilation=(1, 2), padding_mode=mode)
+    assert not disagreement(changed)
 
 
-def test_a_weight_of_other_dimensions_is_a_disagreement() -> None:
-    made = nn.Conv2d(4, 4, 3)
-    made.weight = nn.Parameter(torch.zeros(4, 4, 3))
-    assert disagreement(made) == "its weight has 3 dimensions, not 4"
+def test_a_weight_of_another_rank_is_inconsistent() -> None:
+    changed = nn.Conv2d(4, 4, 3)
+    changed.weight = nn.Parameter(torch.zeros(4, 4, 3))
+    assert disagreement(changed) == Unsupported("its weight has 3 dimensions, not 4")
 
 
-def test_what_is_neither_one_nor_two_numbers_is_no_pair() -> None:
+def test_other_values_are_not_a_pair() -> None:
     assert pair((1, 2)) == (1, 2)
     for value in (None, "1", 1.5, (), (1, 2, 3), (1, None), np.array([1, 1])):
         assert pair(value) is None

@@ -1,4 +1,4 @@
-"""The geometry against torch's own convolution, for every part of a kernel."""
+"""The geometry against nn.Conv2d, for boxes of a kernel."""
 
 import warnings
 
@@ -15,7 +15,7 @@ from tests.conv.strategies import ODD_SQUARES, OTHER_KERNELS, images, reference,
 
 @st.composite
 def boxes(draw: st.DrawFn, kernel: tuple[int, ...]) -> Box:
-    """Draw a part of a kernel."""
+    """Draw a box of a kernel."""
     top, left = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
     height = draw(st.integers(1, kernel[0] - top))
     return Box(top=top, left=left, height=height, width=draw(st.integers(1, kernel[1] - left)))
@@ -23,7 +23,7 @@ def boxes(draw: st.DrawFn, kernel: tuple[int, ...]) -> Box:
 
 @given(data=st.data())
 @settings(max_examples=150)
-def test_a_part_of_the_kernel_is_the_kernel_with_zeros(data: st.DataObject) -> None:
+def test_a_box_is_equivalent_to_the_kernel_with_zeros(data: st.DataObject) -> None:
     conv = data.draw(slots(ODD_SQUARES + OTHER_KERNELS, channels=(1, 2, 4)))
     x = data.draw(images(conv))
     geometry = Geometry.of(conv)
@@ -45,20 +45,21 @@ def test_a_part_of_the_kernel_is_the_kernel_with_zeros(data: st.DataObject) -> N
 
 
 @given(data=st.data())
-def test_grouped_parts(data: st.DataObject) -> None:
+def test_grouped_convolutions(data: st.DataObject) -> None:
     conv = data.draw(slots(ODD_SQUARES + OTHER_KERNELS))
     x = data.draw(images(conv))
     geometry = Geometry.of(conv)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using padding='same'")
         expected = conv(x)
-        again = geometry.conv2d(conv.weight, conv.bias, None, conv.groups)(x)
-    assert_equal(again, expected)
-    called = geometry.convolve(x, conv.weight, conv.bias, geometry.whole, conv.groups)
-    assert_equal(called, expected)
+        by_module = geometry.conv2d(conv.weight, conv.bias, None, conv.groups)(x)
+    assert_equal(by_module, expected)
+
+    by_call = geometry.convolve(x, conv.weight, conv.bias, geometry.whole, conv.groups)
+    assert_equal(by_call, expected)
 
 
-def test_a_plain_part_stays_a_plain_convolution() -> None:
+def test_symmetric_padding_needs_no_padding_module() -> None:
     geometry = Geometry.of(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
     middle = Box(top=1, left=0, height=1, width=3)
     assert isinstance(geometry.conv2d(torch.zeros(4, 4, 1, 3), None, middle), nn.Conv2d)
@@ -79,13 +80,13 @@ def test_zero_padding_and_cropping_by_loops(pad: tuple[int, int, int, int], h: i
     expected = torch.zeros(1, 1, h + top + bottom, w + left + right)
     for row in range(h):
         for column in range(w):
-            place = (row + top, column + left)
-            if 0 <= place[0] < expected.shape[2] and 0 <= place[1] < expected.shape[3]:
-                expected[0, 0, place[0], place[1]] = x[0, 0, row, column]
+            r, c = row + top, column + left
+            if 0 <= r < expected.shape[2] and 0 <= c < expected.shape[3]:
+                expected[0, 0, r, c] = x[0, 0, row, column]
     assert torch.equal(out, expected)
 
 
-def test_nothing_to_pad_costs_nothing() -> None:
+def test_zero_padding_returns_the_input() -> None:
     x = torch.zeros(1, 1, 2, 2)
     assert pad_or_crop(x, (0, 0, 0, 0), "reflect") is x
     assert pad_or_crop(x, (0, 0, 0, 0), "zeros") is x
@@ -95,7 +96,7 @@ def test_nothing_to_pad_costs_nothing() -> None:
     ("pad", "symmetric"),
     [((1, 1, 2, 2), True), ((0, 1, 0, 0), False), ((-1, -1, 0, 0), False), ((0,) * 4, True)],
 )
-def test_what_torch_pads_by_itself(pad: tuple[int, int, int, int], symmetric: bool) -> None:
+def test_paddings_that_nn_conv2d_supports(pad: tuple[int, int, int, int], symmetric: bool) -> None:
     assert is_symmetric(pad) == symmetric
 
 

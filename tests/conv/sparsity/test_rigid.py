@@ -1,4 +1,4 @@
-"""The 15 rigid shapes against the published list, and by what they are."""
+"""The 15 rigid shapes against the published list, and against their definition."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ def test_lhc_rigid_shapes() -> None:
     assert len(published) == COUNT == 15
 
 
-def test_the_shapes_are_nothing_all_the_middle_lines_and_rectangles() -> None:
+def test_the_shapes_are_empty_full_lines_through_the_centre_and_rectangles() -> None:
     k = range(3)
     expected = [frozenset(), {(1, 1)}, {(r, c) for r in k for c in k}]
     expected += [{(1, c) for c in k}, {(r, 1) for r in k}]
@@ -27,6 +27,6 @@ def test_the_shapes_are_nothing_all_the_middle_lines_and_rectangles() -> None:
         for shape in rigid_shapes()
     ]
     assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
-    # On ties the first one is taken: never the larger one.
+    # The first of several equal scores wins, which is never the larger shape.
     sizes = [len(shape) for shape in found]
     assert sizes == sorted(sizes)

@@ -23,7 +23,7 @@ def test_windows_slide_and_wrap(groups: int, width: int, cout: int, r: float | s
     spec = ConvSpec(groups=groups, channel_stride=r)
     for output in range(cout):
         expected = naive.window(spec, groups * width, cout, output)
-        # One group is all channels: the window turns, and reads the same.
+        # One group has all channels: the window rotates, but contains the same channels.
         got = channels[output].tolist()
         assert (sorted(got) if groups == 1 else got) == expected
 
@@ -34,7 +34,7 @@ def test_blocks_are_those_of_a_grouped_convolution(groups: int, width: int, each
     torch.nn.init.ones_(conv.weight)
     channels = window_channels(groups * width, groups * each, groups, "block")
     reads = torch.zeros(groups * each, groups * width).scatter(1, channels, 1.0)
-    # Output o of the image that is 1 at channel c only is 1 where o reads c.
+    # For the image that is 1 only at channel c, output o is 1 if o reads c.
     one_hot = torch.eye(groups * width)[:, :, None, None]
     assert torch.equal(conv(one_hot)[:, :, 0, 0].T, reads)
 
@@ -49,7 +49,7 @@ def test_step_is_between_one_and_the_window(width: int, r: float | str) -> None:
 @pytest.mark.parametrize(
     ("r", "width", "step"),
     [
-        (0.9, 10, 9),  # in floats 10 - floor((1 - .9) * 10) is 10
+        (0.9, 10, 9),  # with floats, 10 - floor((1 - .9) * 10) is 10
         (0.5, 5, 3),
         (0.67, 6, 5),  # overlap .33
         ("1/3", 6, 2),
@@ -60,11 +60,11 @@ def test_step_is_between_one_and_the_window(width: int, r: float | str) -> None:
         ("0.25", 8, 2),
     ],
 )
-def test_steps_worked_by_hand(r: float | str, width: int, step: int) -> None:
+def test_steps_calculated_by_hand(r: float | str, width: int, step: int) -> None:
     assert integer_step(r, width) == step
 
 
-def test_a_ratio_is_read_as_it_is_written() -> None:
+def test_a_ratio_is_the_exact_decimal() -> None:
     assert ratio(0.1) == ratio("0.1") == ratio("1/10")
     assert ratio(0.1) * 10 == 1
 
@@ -75,7 +75,7 @@ def test_a_ratio_is_read_as_it_is_written() -> None:
     each=st.integers(1, 10),
     r=st.one_of(st.just("block"), R),
 )
-def test_channels_that_no_window_has_are_unread(
+def test_channels_that_no_window_contains_are_unread(
     groups: int, width: int, each: int, r: float | str
 ) -> None:
     channels, outputs = groups * width, groups * each

@@ -1,4 +1,4 @@
-"""The canonical form: equal exactly where the convolutions are equal, and refused with reasons."""
+"""The canonical form is equal if and only if the convolutions are equal."""
 
 import dataclasses
 import functools
@@ -29,18 +29,18 @@ from tests.conv.strategies import (
 
 ALL_SHAPES = [*PLAIN_SHAPES, *(f"het{p}" for p in range(1, 8))]
 Meaning = tuple[bool, frozenset[tuple[int, int, frozenset[tuple[int, int]]]]]
-"""Separable or not, and the live positions of each output and channel."""
+"""Whether a convolution is separable, and the live positions of each output and channel."""
 
 
 @functools.cache
 def positions(shape: str, output: int, channel: int, k: int) -> frozenset[tuple[int, int]]:
-    """List the live positions of one output and channel."""
+    """Return the live positions of one output and channel."""
     every = naive.kernel_positions((k, k))
     return frozenset(p for p in every if naive.alive(shape, output, channel, *p, k))
 
 
 def meaning(spec: ConvSpec, cin: int, cout: int, k: int) -> Meaning:
-    """Say by loops what a spec computes on a slot."""
+    """Determine by loops the function of a spec on a slot."""
     separable = spec.separable and k > 1
     side, shape = (1, "full") if separable or k == 1 else (k, spec.kernel_shape)
     return separable, frozenset(
@@ -50,8 +50,8 @@ def meaning(spec: ConvSpec, cin: int, cout: int, k: int) -> Meaning:
     )
 
 
-def every_spec(cin: int) -> Iterator[ConvSpec]:
-    """Walk over all dial combinations that differ anywhere on a slot of cin channels."""
+def all_specs(cin: int) -> Iterator[ConvSpec]:
+    """Iterate over all settings of the dials that can differ on a slot with cin channels."""
     kinds = [(shape, False) for shape in ALL_SHAPES] + [("full", True), ("cross", True)]
     choices: list[int | str] = [*divisors(cin), "all"]
     for groups in choices:
@@ -63,36 +63,36 @@ def every_spec(cin: int) -> Iterator[ConvSpec]:
             )
 
 
-def can_be(spec: ConvSpec, cin: int, cout: int) -> bool:
-    """Say whether the blocks come out even."""
+def is_supported(spec: ConvSpec, cin: int, cout: int) -> bool:
+    """Check whether groups in blocks divide the output channels."""
     blocks = spec.channel_stride in (None, "block")
     return not blocks or cout % naive.groups(spec, cin) == 0
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("cin", [1, 2, 3, 4, 5, 6])
-def test_specs_are_equal_exactly_where_the_convolutions_are(cin: int, k: int) -> None:
+def test_canonical_specs_are_equal_if_and_only_if_the_convolutions_are(cin: int, k: int) -> None:
     for cout in range(1, 7) if k < 5 else (1, 2, 5):
-        possible = [spec for spec in every_spec(cin) if can_be(spec, cin, cout)]
-        meanings = [meaning(spec, cin, cout, k) for spec in possible]
-        for standing in divisors(cin):
-            if cout % standing:
+        supported = [spec for spec in all_specs(cin) if is_supported(spec, cin, cout)]
+        meanings = [meaning(spec, cin, cout, k) for spec in supported]
+        for own_groups in divisors(cin):
+            if cout % own_groups:
                 continue
-            slot = nn.Conv2d(cin, cout, k, groups=standing)
-            stands = meaning(ConvSpec(groups=standing), cin, cout, k)
-            seen: dict[ConvSpec, Meaning] = {KEEP: stands}
-            canonical: dict[Meaning, ConvSpec] = {stands: KEEP}
-            for spec, means in zip(possible, meanings, strict=True):
+            slot = nn.Conv2d(cin, cout, k, groups=own_groups)
+            original = meaning(ConvSpec(groups=own_groups), cin, cout, k)
+            meaning_of: dict[ConvSpec, Meaning] = {KEEP: original}
+            canonical: dict[Meaning, ConvSpec] = {original: KEEP}
+            for spec, means in zip(supported, meanings, strict=True):
                 form = spec.at(slot)
-                assert seen.setdefault(form, means) == means, spec
+                assert meaning_of.setdefault(form, means) == means, spec
                 assert canonical.setdefault(means, form) == form, spec
                 assert form.at(slot) is form or form.at(slot) == form
 
 
 @pytest.mark.parametrize("cin", [2, 3, 4, 6])
-def test_blocks_that_do_not_come_out_even_are_refused(cin: int) -> None:
-    for cout, spec in itertools.product(range(1, 7), every_spec(cin)):
-        if not can_be(spec, cin, cout):
+def test_blocks_that_do_not_divide_the_outputs_are_rejected(cin: int) -> None:
+    for cout, spec in itertools.product(range(1, 7), all_specs(cin)):
+        if not is_supported(spec, cin, cout):
             with pytest.raises(SpecError, match=f"do not divide the {cout} output channels"):
                 spec.at(nn.Conv2d(cin, cout, 1))
 
@@ -105,12 +105,12 @@ def test_idempotent_and_json_round_trip(kind: str, data: st.DataObject) -> None:
     spec = data.draw(specs(slot, kind))
     form = spec.at(slot)
     assert form.at(slot) == form
-    for one in (spec, form):
-        assert ConvSpec.from_json(json.loads(json.dumps(one.to_json()))) == one
+    for each in (spec, form):
+        assert ConvSpec.from_json(json.loads(json.dumps(each.to_json()))) == each
     assert ConvSpec.from_json(spec.to_json()).at(slot) == form
 
 
-def test_the_written_decimal_counts_not_the_binary_one() -> None:
+def test_a_channel_stride_is_the_exact_decimal() -> None:
     slot = nn.Conv2d(20, 20, 1)
     nine_tenths = ConvSpec(groups=2, channel_stride=0.9).at(slot)
     assert nine_tenths == ConvSpec(groups=2, channel_stride="9/10").at(slot)
@@ -125,13 +125,13 @@ def test_the_written_decimal_counts_not_the_binary_one() -> None:
         ("full", "het1"),
     ],
 )
-def test_names_of_one_shape_are_one(one: str, other: str) -> None:
+def test_equal_shapes_have_one_name(one: str, other: str) -> None:
     slot = nn.Conv2d(6, 7, 3)
     expected = ConvSpec(kernel_shape=one).at(slot)
     assert ConvSpec(kernel_shape=other).at(slot) == expected
 
 
-def test_numbers_that_are_equal_are_written_alike() -> None:
+def test_equal_numbers_have_one_json_form() -> None:
     slot = nn.Conv2d(4, 4, 3)
     one = ConvSpec(kernel_shape="learned", density=1).at(slot)
     other = ConvSpec(kernel_shape="learned", density=1.0).at(slot)
@@ -140,7 +140,7 @@ def test_numbers_that_are_equal_are_written_alike() -> None:
     )  # fmt: skip
 
 
-def test_what_a_spec_does_not_use_vanishes() -> None:
+def test_unused_dials_are_removed() -> None:
     slot = nn.Conv2d(64, 64, 3)
     spec = ConvSpec(
         kernel_shape="cross", channel_stride=0.5, splits=2, scale=True, density=0.5, rigid=True,
@@ -160,9 +160,7 @@ def test_blocks_larger_than_the_layer_are_one_block() -> None:
 
 @given(data=st.data(), kind=st.sampled_from([*SHAPES, "separable"]))
 @settings(max_examples=60)
-def test_a_binary_basis_changes_nothing_about_the_other_dials(
-    data: st.DataObject, kind: str
-) -> None:
+def test_a_binary_basis_does_not_change_the_other_dials(data: st.DataObject, kind: str) -> None:
     slot = data.draw(slots(ODD_SQUARES))
     spec = data.draw(specs(slot, kind))
     width = slot.in_channels // naive.groups(spec, slot.in_channels)
@@ -176,7 +174,7 @@ def test_a_binary_basis_changes_nothing_about_the_other_dials(
 
 @given(data=st.data(), rigid=st.booleans(), k=st.sampled_from([3, 5]))
 @settings(max_examples=60)
-def test_learned_specs_are_equal_exactly_where_their_blocks_and_targets_are(
+def test_learned_specs_are_equal_if_and_only_if_their_blocks_and_targets_are(
     data: st.DataObject, rigid: bool, k: int
 ) -> None:
     cin, cout = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
@@ -192,7 +190,7 @@ def test_learned_specs_are_equal_exactly_where_their_blocks_and_targets_are(
     assert one.at(slot) != dataclasses.replace(one, rigid=not rigid).at(nn.Conv2d(cin, cout, 3))
 
 
-def test_a_binary_basis_is_never_what_stands_there() -> None:
+def test_a_binary_basis_is_never_the_original_convolution() -> None:
     slot = nn.Conv2d(8, 4, 3)
     assert ConvSpec(binary_basis=4, splits=2).at(slot) == ConvSpec(binary_basis=4, splits=2)
     assert ConvSpec(binary_basis=4).at(slot) != ConvSpec(binary_basis=8).at(slot)
@@ -209,12 +207,12 @@ def test_a_binary_basis_is_never_what_stands_there() -> None:
         ({"kernel_shape": "learned"}, (8, 8, 1), "learned shapes need a kernel larger than 1 x 1"),
         ({"kernel_shape": "learned"}, (8, 8, 4), "learned needs an odd square kernel.*4 x 4"),
         ({"kernel_shape": "learned"}, (8, 8, (1, 3)), "learned needs an odd square kernel.*1 x 3"),
-        ({"kernel_shape": "learned", "rigid": True}, (8, 8, 5), "rigid.* 3 x 3.* is 5 x 5"),
+        ({"kernel_shape": "learned", "rigid": True}, (8, 8, 5), "rigid.* 3 x 3 .* 5 x 5"),
         ({"binary_basis": 4, "splits": 3}, (8, 8, 3), "splits = 3 does not divide.* 8 channels"),
         ({"binary_basis": 4, "splits": 4, "groups": 4}, (8, 8, 3), "splits = 4 .* 2 channels"),
     ],
 )
-def test_refusals_say_why(
+def test_errors_state_the_reason(
     dials: dict[str, object], slot: tuple[int, int, int], reason: str
 ) -> None:
     spec = ConvSpec.from_json(dials)
@@ -222,7 +220,7 @@ def test_refusals_say_why(
         spec.at(nn.Conv2d(*slot))
 
 
-def test_oblong_and_even_kernels_may_be_full_or_separable() -> None:
+def test_other_kernels_than_odd_squares_can_be_full_or_separable() -> None:
     for kernel in ((1, 3), (2, 2), (4, 3)):
         slot = nn.Conv2d(8, 8, kernel)
         assert ConvSpec().at(slot) == KEEP

@@ -1,4 +1,4 @@
-"""Presets are dial settings, nothing more."""
+"""Presets as settings of the dials."""
 
 import dataclasses
 from typing import Any
@@ -49,7 +49,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "dials"), CASES)
-def test_presets_are_these_dials(
+def test_a_preset_sets_these_dials(
     name: str, arguments: dict[str, Any], dials: dict[str, Any]
 ) -> None:
     assert preset(name, **arguments) == ConvSpec(**dials)
@@ -59,14 +59,14 @@ def test_every_preset_is_tested() -> None:
     assert {name for name, _, _ in CASES} == set(preset_names())
 
 
-def test_an_overlap_is_exact() -> None:
+def test_the_overlap_is_the_exact_decimal() -> None:
     assert preset("scc", groups=3, overlap="1/3").channel_stride == "2/3"
     assert preset("scc", overlap=0).channel_stride == 1.0
     assert preset("scc", overlap=0.1).channel_stride == 0.9
     assert preset("scc", overlap="0.05").channel_stride == 0.95
 
 
-def test_the_standard_convolution_stands_there_already() -> None:
+def test_a_preset_equal_to_the_original_convolution_is_keep() -> None:
     assert preset("standard").at(nn.Conv2d(8, 8, 3)) == KEEP
     assert preset("pointwise").at(nn.Conv2d(8, 8, 1)) == KEEP
     assert preset("depthwise").at(nn.Conv2d(8, 8, 3, groups=8)) == KEEP
@@ -87,13 +87,13 @@ def test_the_standard_convolution_stands_there_already() -> None:
         ("group", {"groups": 0}, "groups: 0 is neither"),
     ],
 )
-def test_refusals_say_why(name: str, arguments: dict[str, Any], reason: str) -> None:
+def test_errors_state_the_reason(name: str, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(SpecError, match=reason):
         preset(name, **arguments)
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_preset_says_what_it_can_be_given(name: str) -> None:
+def test_a_preset_accepts_the_listed_arguments(name: str) -> None:
     arguments = preset_arguments(name)
     assert len(set(arguments)) == len(arguments)
     assert set(arguments) >= {field.name for field in dataclasses.fields(ConvSpec)}
@@ -105,16 +105,16 @@ def test_a_preset_says_what_it_can_be_given(name: str) -> None:
         preset(name, overlpa=0.5)
 
 
-def test_own_arguments_of_a_preset_come_first() -> None:
+def test_specific_arguments_of_a_preset_come_first() -> None:
     assert preset_arguments("scc")[:3] == ["groups", "overlap", "separable"]
 
 
-def test_a_dial_that_a_preset_sets_is_refused() -> None:
+def test_a_dial_that_a_preset_sets_is_rejected() -> None:
     with pytest.raises(SpecError, match=r"^preset scc: sets 'kernel_shape' itself$"):
         preset("scc", kernel_shape="full")
 
 
-def test_arguments_may_be_numbers_of_numpy() -> None:
+def test_arguments_can_be_numpy_numbers() -> None:
     assert preset("scc", groups=np.int64(2), overlap=np.float32(0.3)) == preset(
         "scc", groups=2, overlap=0.3
     )

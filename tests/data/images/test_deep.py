@@ -204,8 +204,8 @@ def test_values_are_clipped_only_to_a_specified_range() -> None:
     found = Decoder(size=2, channels=1, pixel_range=stated).decode(place)
     assert found.tolist() == [[[0, 255]] * 2]
     taken = PixelRange(black=0, white=255, stated=False)
-    with pytest.raises(DsxError, match=r"pixels from 100 to 300, those of the training images are "
-                       r"in \[0, 255\] \(state pixel_range\)$"):  # fmt: skip
+    with pytest.raises(DsxError, match=r"pixels from 100 to 300 are outside of \[0, 255\], the "
+                       r"range of the training images \(specify pixel_range\)$"):  # fmt: skip
         Decoder(size=2, channels=1, pixel_range=taken).decode(place)
 
 
@@ -220,7 +220,7 @@ def test_values_are_clipped_only_to_a_specified_range() -> None:
 )
 def test_deep_pixels_without_a_range_are_rejected(data: bytes, words: str) -> None:
     with pytest.raises(UnknownRange, match=rf"^cat/1.jpg: cannot be decoded: {words}.*, whose range"
-                       r" is not known \(state .*pixel_range: \[0, 4095\]\)$"):  # fmt: skip
+                       r" is not known \(specify .*pixel_range: \[0, 4095\]\)$"):  # fmt: skip
         Decoder(size=4, channels=1).decode(Bytes(data))
 
 

@@ -135,8 +135,8 @@ def test_deep_images_of_low_values_equal_8_bit_images(memory: float) -> None:
     expected = loader(**ONE).splits(shallow, LABELS, PARTS)
     found = deep_splits(memory=memory)
     assert found.notes == [
-        "pixels of more than 8 bits are read from black to white over [0, 255], the range of the "
-        "training images (pixel_range in data_args states another one)"
+        "the range from black to white of pixels with more than 8 bits is [0, 255], the range of "
+        "the training images (pixel_range in data_args specifies another one)"
     ]
     for part, split in found.parts.items():
         order = torch.arange(len(split))
@@ -158,7 +158,7 @@ def test_one_range_is_determined_from_all_training_images(
     places = [deep(pixels.transpose(1, 2, 0)) for pixels in bright]
     splits = deep_splits(places, memory=memory, **given)
     (note,) = splits.notes
-    assert "over [0, 4095], " in note
+    assert "is [0, 4095], " in note
     ((pixels, _),) = splits.train.batches(torch.arange(40), 40)
     # All images have the same factor, so that a dark image remains dark.
     assert pixels[7].mean() > pixels[np.arange(40) != 7].max()
@@ -186,7 +186,9 @@ def test_pixels_outside_of_the_training_range_are_rejected(memory: float) -> Non
     with pytest.raises(DsxError, match=r"16-bit pixels, whose range is not known"):
         list(deep_splits(places, memory=memory).validation.batches(torch.arange(12), 4))
     bright = deep(GREY[50].transpose(1, 2, 0).astype(int) * 2)
-    with pytest.raises(DsxError, match=r"those of the training images are in \[0, 255\] \(state"):
+    with pytest.raises(
+        DsxError, match=r"are outside of \[0, 255\], the range of the training images"
+    ):
         found = deep_splits([*DEEP[:50], bright, *DEEP[51:]], memory=memory)
         list(found.validation.batches(torch.arange(12), 4))
 
@@ -198,8 +200,8 @@ def test_a_range_that_leaves_too_few_levels_is_rejected(memory: float) -> None:
     places = [deep(pixels.transpose(1, 2, 0)) for pixels in values]
     with pytest.raises(
         DsxError,
-        match=r"^pixels over \[0, 65535\], the range of the training images"
-        r", hardly differ in 8 bits: 99 % of them have one of \d values of 256 \(state",
+        match=r"^pixel range \[0, 65535\] of the training images is too large for 8 bits: 99 % "
+        r"of the pixels have one of \d values of 256 \(specify",
     ):
         deep_splits(places, memory=memory)
     assert not deep_splits(places, memory=memory, pixel_range=[0, 255]).notes

@@ -1,4 +1,4 @@
-"""Networks to be run by every backend, float32 unless moved, and records of backends."""
+"""Networks for the tests of backends, and backends outside of dsx."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from dsx.conv import Deployed, deploy
 from dsx.conv.timing import Run
-from dsx.errors import TrialFailed
+from dsx.errors import TrialFailed, Unsupported
 from dsx.measure.backends import Backend
 from tests.conv.deploy.networks import SLIDING, redesigned
 
 
 class Small(nn.Module):
-    """A stem, a sliding window with a residual around it, a head."""
+    """A stem, a sliding-channel convolution with a residual connection, and a head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,27 +28,27 @@ class Small(nn.Module):
 
 
 class Doubtful(nn.Module):
-    """A forward that depends on the numbers in the image, so that it has no graph."""
+    """A network whose control flow depends on the values of the image, so that it has no graph."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + 1 if x.sum() > 0 else x - 1
 
 
 class LastWins:
-    """A timer that finds the last form fastest, in alphabetical order."""
+    """A timer for which the last form in alphabetical order is the fastest."""
 
     def __init__(self) -> None:
         self.finals = False
 
     def __call__(self, runs: Sequence[Run], seconds: float) -> list[float]:
-        # In a final it comes first, as the best of the screen.
+        # In the final timing it comes first, as the fastest of the first timing.
         seconds_each = [1.0 + number for number in range(len(runs))]
         self.finals = not self.finals
         return seconds_each[::-1] if self.finals else seconds_each
 
 
 def small(sample: Tensor) -> Deployed:
-    """Deploy the small network for a sample, its sliding window as products of matrices."""
+    """Deploy the small network with its sliding-channel convolution as matrix products."""
     network = Small().to(sample.dtype)
     found = deploy(network, sample, timer=LastWins())
     assert found.choices["conv"].form == "window_gemm"
@@ -56,7 +56,7 @@ def small(sample: Tensor) -> Deployed:
 
 
 def _plain_only(networks: Sequence[nn.Module], sample: Tensor, threads: int) -> list[Run]:
-    """Refuse whatever has more than one part."""
+    """Support single convolutions only."""
     for network in networks:
         if not isinstance(network, nn.Conv2d):
             raise TrialFailed(f"cannot take {type(network).__name__}")
@@ -68,5 +68,7 @@ NEEDY = Backend(prepare=_plain_only, needs={"no_such_one": "onnxruntime"})
 NEEDIER = Backend(
     prepare=_plain_only, needs={"no_such_one": "onnxruntime", "torch": "x", "nor_this": "openvino"}
 )
-LACKING = Backend(prepare=_plain_only, lacks=lambda: "it lacks a wheel")
+LACKING = Backend(
+    prepare=_plain_only, unsupported=lambda: Unsupported("needs a wheel, which is missing")
+)
 HERE = "tests.measure.backends.networks"

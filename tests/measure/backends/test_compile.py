@@ -1,4 +1,4 @@
-"""torch.compile: every network is compiled, none is kept for ever."""
+"""torch.compile: every network is compiled, and unused networks are freed."""
 
 import gc
 import weakref
@@ -23,7 +23,7 @@ def forget_graphs() -> None:
 
 
 class Scale(nn.Module):
-    """One frozen weight."""
+    """A network with one weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def graphs() -> int:
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-def test_more_networks_than_torch_has_room_for_are_all_compiled() -> None:
+def test_more_networks_than_the_limit_of_torch_are_compiled() -> None:
     networks = [Scale().eval() for _ in range(4)]
     with torch._dynamo.config.patch(recompile_limit=2):
         runs = [prepare("compile", network, X, threads=1) for network in networks]
@@ -48,8 +48,8 @@ def test_more_networks_than_torch_has_room_for_are_all_compiled() -> None:
     assert graphs() == 4
 
 
-def test_a_network_that_is_done_with_is_forgotten_when_the_next_one_comes() -> None:
-    # Its weights become constants of the code.
+def test_unused_network_is_freed_when_the_next_one_is_compiled() -> None:
+    # The weights are constants of the code.
     network = nn.Linear(6, 3).eval().requires_grad_(False)
     weight = weakref.ref(network.weight)
     run = prepare("compile", network, X, threads=1)
@@ -69,7 +69,7 @@ def test_weights_are_frozen_into_the_code() -> None:
     del run
 
 
-def test_what_cannot_be_frozen_is_compiled_all_the_same() -> None:
+def test_network_that_cannot_be_frozen_is_compiled() -> None:
     network, image = nn.Conv2d(2, 3, 3).double().eval(), torch.randn(1, 2, 5, 4).double()
     with torch.inference_mode():
         out = prepare("compile", network, image, threads=1)()
@@ -77,14 +77,14 @@ def test_what_cannot_be_frozen_is_compiled_all_the_same() -> None:
     assert graphs() == 1
 
 
-def test_a_network_whose_graph_breaks_is_taken() -> None:
+def test_network_with_a_graph_break_is_supported() -> None:
     with torch.inference_mode():
         for image in (X.abs(), -X.abs()):
             run = prepare("compile", Doubtful(), image, threads=1)
             torch.testing.assert_close(run(), Doubtful()(image))
 
 
-def test_nothing_is_compiled_anew_while_it_is_timed() -> None:
+def test_network_is_not_recompiled_during_a_timing() -> None:
     run = prepare("compile", Scale().eval(), X, threads=1)
     with pytest.raises(RuntimeError, match="compiled a second time"):
         run()  # not in inference mode
@@ -95,7 +95,7 @@ def test_nothing_is_compiled_anew_while_it_is_timed() -> None:
             run()
 
 
-def test_another_input_of_the_same_size_needs_no_other_code() -> None:
+def test_another_input_of_the_same_size_uses_the_same_code() -> None:
     network, images = Scale().eval(), [X, X + 1, X + 2]
     runs = [prepare("compile", network, image, threads=1) for image in images]
     assert graphs() == 1
@@ -104,7 +104,7 @@ def test_another_input_of_the_same_size_needs_no_other_code() -> None:
             torch.testing.assert_close(run(), network(image))
 
 
-def test_without_a_compiler_it_says_so() -> None:
+def test_missing_compiler_is_reported() -> None:
     with (
         torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}),
         pytest.raises(DsxError, match=r"^measure\.backend: compile needs a C\+\+ compiler: g\+\+"),
@@ -113,19 +113,19 @@ def test_without_a_compiler_it_says_so() -> None:
 
 
 class Wrong(nn.Module):
-    """A forward that fails."""
+    """A network that raises an error."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x @ x
 
 
-def test_a_network_that_fails_is_a_trial_that_failed() -> None:
-    with pytest.raises(TrialFailed, match=r"^compile cannot take this network: [^\n]+$"):
+def test_network_that_raises_is_a_trial_failure() -> None:
+    with pytest.raises(TrialFailed, match=r"^compile does not support this network: [^\n]+$"):
         prepare("compile", Wrong(), X, threads=1)
 
 
 class Double(nn.Module):
-    """A convolution in another dtype than the image has, whose weights cannot be frozen."""
+    """A convolution in a different dtype than its image, whose weights cannot be frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,6 +136,6 @@ class Double(nn.Module):
         return out
 
 
-def test_an_error_of_the_compiler_is_told_in_its_own_words() -> None:
+def test_error_of_the_compiler_is_reported() -> None:
     with pytest.raises(TrialFailed, match=r"network: RuntimeError \.\.\. itensor_view_from_dense"):
         prepare("compile", Double().eval(), torch.randn(1, 2, 5, 4), threads=1)

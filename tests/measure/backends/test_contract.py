@@ -1,4 +1,4 @@
-"""The contract of every backend: a new file is tested here because it exists."""
+"""The contract of every backend: a new file is tested automatically."""
 
 import importlib.metadata
 import time
@@ -22,29 +22,29 @@ from tests.measure.backends.networks import LastWins, small
 
 BACKENDS = names(Backend)
 LONG = ("compile",)
-"""Where each network takes seconds to prepare: one has to do."""
+"""Backends that take seconds to prepare a network; only one network is tested."""
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 2e-2}
-"""Largest difference as a part of the largest output: sums in another order, a few roundings."""
+"""Maximum difference relative to the largest output, due to another order of summation."""
 
 SIZES = {"float32": (1, 3, 9, 7), "float64": (2, 3, 9, 7), "bfloat16": (8, 3, 8, 8)}
 
 
 def resnet(sample: Tensor) -> nn.Module:
-    """A residual network as dsx brings it, of four blocks, deployed."""
+    """Deploy a residual network of dsx with four blocks."""
     network = ResNet(BasicBlock, (1, 1, 1, 1), classes=10).eval()
     return deploy(network.to(sample.dtype), sample)
 
 
 def redesigned(sample: Tensor) -> nn.Module:
-    """Deploy separable, binary and turning convolutions, none of them dense."""
+    """Deploy separable, binary and cyclic convolutions, none of them in the dense form."""
     network = nn.Sequential(Residual(SEPARABLE), nn.Unflatten(1, (5, 1, 1)), nn.Flatten())
     both = nn.ModuleList([network, Residual(BINARY)])
     return deploy(Sum(both).to(sample.dtype), sample, timer=LastWins())
 
 
 class Sum(nn.Module):
-    """Networks side by side."""
+    """The sum of two networks."""
 
     def __init__(self, parts: nn.ModuleList) -> None:
         super().__init__()
@@ -65,21 +65,21 @@ def assert_same(got: object, expected: Tensor, dtype: str) -> None:
     assert difference <= TOLERANCES[dtype]
 
 
-def test_the_backends_of_the_design_exist() -> None:
+def test_expected_backends_exist() -> None:
     assert {"eager", "compile", "onnxruntime", "openvino"} <= set(BACKENDS)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_a_record_is_complete(name: str) -> None:
+def test_record_is_complete(name: str) -> None:
     record = find(Backend, name)
     assert record.clock in ("thread", "process")
     assert "float32" in record.dtypes and set(record.dtypes) <= set(DTYPES)
     assert "cpu" in record.devices and set(record.devices) <= {"cpu", "cuda"}
-    assert record.lacks() == ""
+    assert record.unsupported() is None
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_what_it_needs_comes_with_an_extra_and_is_here(name: str) -> None:
+def test_required_packages_belong_to_an_extra_and_are_installed(name: str) -> None:
     record, project = find(Backend, name), Path(dsx.__file__).parents[1] / "pyproject.toml"
     extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
     for package, extra in record.needs.items():
@@ -96,8 +96,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "dtype"), CASES)
-def test_the_outputs_are_the_networks(name: str, dtype: str) -> None:
-    """Of networks prepared together, and run in another order, twice."""
+def test_outputs_equal_those_of_the_network(name: str, dtype: str) -> None:
+    """Networks are prepared together, and run twice in another order."""
     sample = torch.randn(SIZES[dtype]).to(DTYPES[dtype])
     kinds = KINDS[:1] if name in LONG or dtype != "float32" else KINDS
     networks = [kind(sample) for kind in kinds]
@@ -108,7 +108,7 @@ def test_the_outputs_are_the_networks(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in BACKENDS if name not in LONG])
-def test_a_whole_batch_is_run(name: str) -> None:
+def test_whole_batch_is_run(name: str) -> None:
     sample = torch.randn(8, 3, 8, 8)
     network = small(sample)
     with torch.inference_mode():
@@ -116,7 +116,7 @@ def test_a_whole_batch_is_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_what_it_does_not_compute_in_is_refused(name: str) -> None:
+def test_unsupported_dtype_is_an_error(name: str) -> None:
     record = find(Backend, name)
     for dtype in set(DTYPES) - set(record.dtypes):
         problem = rf"^measure\.dtype: the backend {name} computes in .* only, not {dtype}$"
@@ -125,15 +125,15 @@ def test_what_it_does_not_compute_in_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in BACKENDS if find(Backend, name).own_layout])
-def test_a_layout_that_it_would_ignore_is_refused(name: str) -> None:
+def test_unsupported_layout_is_an_error(name: str) -> None:
     sample = torch.zeros(1, 3, 4, 4).contiguous(memory_format=torch.channels_last)
-    with pytest.raises(DsxError, match=rf"^measure\.channels_last: the backend {name} lays"):
+    with pytest.raises(DsxError, match=rf"^measure\.channels_last: no effect: the backend {name}"):
         prepare(name, nn.Identity(), sample, threads=1)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.timing
-def test_the_clock_sees_who_does_the_work(name: str) -> None:
+def test_clock_matches_the_working_threads(name: str) -> None:
     sample = torch.randn(4, 16, 64, 64)
     network = nn.Sequential(nn.Conv2d(16, 32, 3), nn.ReLU()).eval().requires_grad_(False)
     run = prepare(name, network, sample, threads=1)

@@ -1,4 +1,4 @@
-"""Exporting: one program for several networks, no noise, one line for what goes wrong."""
+"""Export: one program for several networks, no output, errors of one line."""
 
 import logging
 import warnings
@@ -14,8 +14,8 @@ from dsx.measure.backends._export import exported, preparing
 from tests.conv.deploy.networks import BINARY
 
 
-def test_one_program_has_the_outputs_of_all() -> None:
-    # Among the forms is one with buffers that are None.
+def test_one_program_has_the_outputs_of_all_networks() -> None:
+    # One of the forms has buffers that are None.
     x = torch.randn(2, 8, 9, 7)
     conv = build(BINARY, nn.Conv2d(8, 8, 3)).eval()
     forms = candidates(conv, native=False)
@@ -26,7 +26,7 @@ def test_one_program_has_the_outputs_of_all() -> None:
         torch.testing.assert_close(out, conv(x), rtol=1e-4, atol=1e-5)
 
 
-def test_what_an_exporter_says_is_kept_quiet(
+def test_output_of_exporters_is_suppressed(
     caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
     with preparing("tested"):
@@ -38,7 +38,7 @@ def test_what_an_exporter_says_is_kept_quiet(
     assert not recwarn
 
 
-def test_an_error_becomes_one_line_about_its_first_cause() -> None:
+def test_error_is_one_line_about_its_original_cause() -> None:
     before = logging.root.manager.disable
     with pytest.raises(TrialFailed) as caught, preparing("tested"):
         try:
@@ -46,6 +46,6 @@ def test_an_error_becomes_one_line_about_its_first_cause() -> None:
         except ValueError as error:
             raise RuntimeError("long\nwinded") from error
     assert str(caught.value) == (
-        "tested cannot take this network: ValueError ... here it ... and there it ended"
+        "tested does not support this network: ValueError ... here it ... and there it ended"
     )
     assert logging.root.manager.disable == before < logging.WARNING

@@ -1,4 +1,4 @@
-"""OpenVINO: discreet, in the precision and with the threads it is given."""
+"""OpenVINO: no telemetry, and the given precision and number of threads."""
 
 import logging
 import os
@@ -21,14 +21,14 @@ def model(run: Run) -> Any:
     return run.request.get_compiled_model()  # type: ignore[attr-defined]
 
 
-def test_nothing_is_said_or_reported(capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_output_and_no_telemetry(capfd: pytest.CaptureFixture[str]) -> None:
     prepare("openvino", small(X), X, threads=1)()
     assert capfd.readouterr() == ("", "")
     assert "openvino_telemetry" not in sys.modules
 
 
 class Unconvertible(nn.Module):
-    """OpenVINO does not know addition by index along two dimensions."""
+    """A network with addition by index in two dimensions, which OpenVINO does not support."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.index_add(1, torch.tensor([0, 1]), x[:, :2])
@@ -39,7 +39,7 @@ def test_the_root_logger_is_unchanged_after_a_failure() -> None:
         return logging.root.level, logging.root.filters[:], logging.root.handlers[:]
 
     before = state()
-    with pytest.raises(TrialFailed, match="openvino cannot take this network"):
+    with pytest.raises(TrialFailed, match="openvino does not support this network"):
         prepare("openvino", Unconvertible(), X, threads=1)
     assert state() == before
 
@@ -47,25 +47,25 @@ def test_the_root_logger_is_unchanged_after_a_failure() -> None:
 @pytest.mark.parametrize(
     ("dtype", "name"), [(torch.float32, "float32"), (torch.bfloat16, "bfloat16")]
 )
-def test_precision_and_threads_are_those_that_were_given(dtype: torch.dtype, name: str) -> None:
+def test_precision_and_number_of_threads(dtype: torch.dtype, name: str) -> None:
     compiled = model(prepare("openvino", nn.ReLU(), X.to(dtype), threads=1))
     assert name in str(compiled.get_property("INFERENCE_PRECISION_HINT"))
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("NUM_STREAMS") == 1
 
 
-def test_the_calling_thread_stays_free_to_move() -> None:
+def test_calling_thread_is_not_pinned() -> None:
     before = os.sched_getaffinity(0)
     prepare("openvino", small(X), X, threads=1)()
     assert os.sched_getaffinity(0) == before
 
 
-def test_a_network_without_a_graph_is_a_trial_that_failed() -> None:
-    with pytest.raises(TrialFailed, match=r"^openvino cannot take this network: [^\n]+$"):
+def test_network_without_a_graph_is_a_trial_failure() -> None:
+    with pytest.raises(TrialFailed, match=r"^openvino does not support this network: [^\n]+$"):
         prepare("openvino", Doubtful(), X, threads=1)
 
 
-def test_it_reads_the_sample_where_it_is() -> None:
+def test_sample_is_not_copied() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         sample = torch.randn(1, 3, 4, 4).to(dtype)
         run = prepare("openvino", nn.ReLU(), sample, threads=1)

@@ -1,4 +1,4 @@
-"""The forms of a convolution are run by the backend that the network will be run by."""
+"""Deployed forms are timed in the backend of the network."""
 
 import importlib.metadata
 
@@ -17,7 +17,7 @@ from tests.measure.backends.networks import HERE, LastWins
 X = torch.randn(2, 8, 9, 7)
 
 
-def test_a_runner_is_known_by_its_versions() -> None:
+def test_runner_is_identified_by_package_versions() -> None:
     assert runner("eager", 1).name == EAGER.name == "eager"
     assert (
         runner("openvino", 1).name == f"openvino openvino={importlib.metadata.version('openvino')}"
@@ -26,7 +26,7 @@ def test_a_runner_is_known_by_its_versions() -> None:
 
 
 @pytest.mark.parametrize("backend", ["eager", "onnxruntime", "openvino"])
-def test_every_form_is_run_by_the_backend(backend: str) -> None:
+def test_forms_are_run_by_the_backend(backend: str) -> None:
     conv = build(BINARY, nn.Conv2d(8, 8, 3, padding=1)).eval()
     forms = candidates(conv, native=False)
     runs = runner(backend, 1).prepare(list(forms.values()), X)
@@ -36,8 +36,8 @@ def test_every_form_is_run_by_the_backend(backend: str) -> None:
         torch.testing.assert_close(run(), conv(X), rtol=1e-4, atol=1e-5)
 
 
-def test_a_form_that_a_backend_cannot_run_is_left_out() -> None:
-    """OpenVINO knows no addition by index, which puts some pieces of learned shapes together."""
+def test_unsupported_form_is_excluded() -> None:
+    """OpenVINO does not support addition by index, which some forms of learned shapes use."""
     torch.manual_seed(0)
     conv = build(preset("lhc", block_in=4, block_out=4), nn.Conv2d(8, 8, 3, padding=1)).eval()
     forms = candidates(conv, native=False)
@@ -46,19 +46,19 @@ def test_a_form_that_a_backend_cannot_run_is_left_out() -> None:
     assert runs["dense"] is not None
 
 
-def test_only_what_the_backend_runs_can_be_chosen() -> None:
+def test_only_supported_forms_are_selected() -> None:
     form_cache = dict[str, Choice]()
     network = nn.Sequential(build(CROSS, nn.Conv2d(8, 8, 3)), build(CORNERS, nn.Conv2d(8, 8, 3)))
     plain = runner(f"{HERE}:PLAIN", 1)
     found = deploy(network, X, timer=LastWins(), form_cache=form_cache, runner=plain)
     assert {choice.form for choice in found.choices.values()} == {"dense"}
     assert all(list(choice.seconds) == ["dense"] for choice in found.choices.values())
-    # Chosen for one backend, nothing is known for another.
+    # A selection for one backend does not apply to another one.
     assert len(form_cache) == 2
     deploy(network, X, timer=LastWins(), form_cache=form_cache)
     assert len(form_cache) == 4
 
 
-def test_a_backend_that_runs_no_form_says_why() -> None:
+def test_backend_without_any_supported_form_is_an_error() -> None:
     with pytest.raises(TrialFailed, match="cannot take Identity"):
         runner(f"{HERE}:PLAIN", 1).prepare([nn.Identity(), nn.ReLU()], X)

@@ -1,8 +1,8 @@
-"""Peaks of memory against sums by hand, of networks whose operators need no secret memory.
+"""Peak memory compared with sums by hand, for networks whose operators need no hidden workspace.
 
-In float64 torch's own convolution runs on every CPU: it unfolds the image, C x 9 numbers for each
-output pixel under a 3 x 3 kernel, nothing under 1 x 1. What is counted here are float64 planes: one
-channel of all images of the batch.
+In float64, the convolution of torch itself runs on every CPU. It unfolds the image to C x 9 numbers
+for each output pixel with a 3 x 3 kernel, and does not unfold it with a 1 x 1 kernel. The unit of
+the sums is a float64 plane, which is one channel of all images of the batch.
 """
 
 import functools
@@ -19,45 +19,45 @@ PLANE = 8 * BATCH * ROWS * COLUMNS
 
 
 def conv(channels: int, out_channels: int, kernel: int = 1) -> nn.Conv2d:
-    """Make a convolution that keeps the size of images."""
+    """Build a convolution that preserves the image size."""
     return nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2)
 
 
 class Residual(nn.Module):
-    """A stem, and two convolutions beside an identity."""
+    """A stem, and two convolutions with a residual connection."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem, self.first, self.second = conv(2, 8), conv(8, 8), conv(8, 8)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Hold the stem's output until the join."""
+        """Keep the output of the stem until the addition."""
         x = self.stem(x)
         joined: Tensor = x + self.second(torch.relu(self.first(x)))
         return joined
 
 
 class Branches(nn.Module):
-    """Two convolutions side by side, put together."""
+    """Two parallel convolutions whose outputs are concatenated."""
 
     def __init__(self) -> None:
         super().__init__()
         self.left, self.right = conv(2, 3), conv(2, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Hold both outputs until they are copied."""
+        """Keep both outputs until they are copied."""
         return torch.cat([self.left(x), self.right(x)], 1)
 
 
 class Blocked(nn.Module):
-    """A network that torch.fx cannot follow."""
+    """A network that torch.fx cannot trace."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = conv(2, 8), conv(8, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Decide by the size of the batch."""
+        """Branch on the batch size."""
         x = self.first(x)
         out: Tensor = self.second(x) if len(x) > 1 else self.second(-x).abs()
         return out
@@ -65,9 +65,9 @@ class Blocked(nn.Module):
 
 NORM = nn.BatchNorm2d(8)
 CASES = {
-    # Largest at the second convolution: its input, the unfolded input, its output.
+    # The peak is in the second convolution: input, unfolded input and output.
     "chain": (nn.Sequential(conv(2, 3, 3), nn.ReLU(), conv(3, 1, 3)), 3 + 27 + 1),
-    # Largest at the first one, where the unfolded image is most.
+    # The peak is in the first convolution, which has the largest unfolded input.
     "wide at first": (nn.Sequential(conv(2, 3, 3), nn.ReLU(), conv(3, 1)), 18 + 3),
     "relu": (nn.Sequential(conv(2, 8), nn.ReLU(), conv(8, 1)), 8 + 8),
     "relu in place": (nn.Sequential(conv(2, 8), nn.ReLU(inplace=True), conv(8, 1)), 8 + 1),
@@ -78,13 +78,13 @@ CASES = {
 
 
 def images(dtype: torch.dtype = torch.float64) -> Tensor:
-    """Make a batch of two channels."""
+    """Return a batch of images with two channels."""
     generator = torch.Generator().manual_seed(0)
     return torch.randn(BATCH, 2, ROWS, COLUMNS, generator=generator, dtype=dtype)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_peak_is_the_sum_by_hand(name: str) -> None:
+def test_peak_equals_the_sum_computed_by_hand(name: str) -> None:
     network, planes = CASES[name]
     x = images()
     deployed = deploy(network.double(), x)
@@ -92,22 +92,22 @@ def test_the_peak_is_the_sum_by_hand(name: str) -> None:
     assert peak_bytes(functools.partial(deployed, x), "cpu") == planes * PLANE
 
 
-def test_the_peak_is_in_bytes_whatever_the_dtype() -> None:
-    """Without convolutions, which float32 leaves to another library."""
+def test_peak_is_in_bytes_for_every_dtype() -> None:
+    """Use no convolutions, which another library computes in float32."""
     network = nn.Sequential(nn.ReLU(), nn.Sigmoid(), nn.ReLU())
     for dtype, size in ((torch.float32, 4), (torch.bfloat16, 2)):
         peak = peak_bytes(functools.partial(network, images(dtype)), "cpu")
         assert peak == 2 * 2 * BATCH * ROWS * COLUMNS * size
 
 
-def test_untraced_networks_hold_what_python_holds() -> None:
+def test_untraced_networks_keep_what_python_references() -> None:
     x = images()
     deployed = deploy(Blocked().double(), x)
     assert deployed.untraced is not None
     assert peak_bytes(functools.partial(deployed, x), "cpu") == (8 + 1) * PLANE
 
 
-def test_the_same_every_time_and_torch_is_left_as_it_was() -> None:
+def test_peak_is_reproducible_and_torch_is_unchanged() -> None:
     x = images()
     run = functools.partial(deploy(CASES["residual"][0].double(), x), x)
     assert len({peak_bytes(run, "cpu") for _ in range(5)}) == 1
@@ -116,7 +116,7 @@ def test_the_same_every_time_and_torch_is_left_as_it_was() -> None:
         run()
 
 
-def test_a_recording_ends_where_the_network_fails() -> None:
+def test_recording_ends_if_the_network_fails() -> None:
     calls = []
 
     def fail_later() -> None:

@@ -1,4 +1,4 @@
-"""CPU quotas, from trees of files as Linux shows them."""
+"""CPU quotas from trees of files like those of Linux."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SERVICE = "0::/work.slice/dsx.service\n"
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
         ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
         (
-            # The group around it allows less.
+            # The parent group has a lower limit.
             {
                 "proc/self/cgroup": SERVICE,
                 "sys/fs/cgroup/work.slice/dsx.service/cpu.max": "400000 100000\n",
@@ -27,7 +27,7 @@ SERVICE = "0::/work.slice/dsx.service\n"
             2.0,
         ),
         (
-            # A group that cannot be seen from inside a container, and the container's own.
+            # A group that is not visible inside a container, and the group of the container.
             {"proc/self/cgroup": SERVICE, "sys/fs/cgroup/cpu.max": "100000 100000\n"},
             1.0,
         ),
@@ -49,5 +49,5 @@ SERVICE = "0::/work.slice/dsx.service\n"
         ),
     ],
 )
-def test_the_least_quota_counts(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
+def test_minimum_of_quotas(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
     assert cpu_quota(tree(tmp_path, files)) == quota

@@ -1,4 +1,4 @@
-"""The device: a fingerprint that stays, and that every difference changes."""
+"""Device: the fingerprint is stable and depends on every property."""
 
 import dataclasses
 import json
@@ -28,8 +28,8 @@ ALL = dataclasses.replace(
 )
 
 
-def test_a_fingerprint_never_changes() -> None:
-    """Whoever changes it orphans every measurement in every user's database."""
+def test_fingerprint_never_changes() -> None:
+    """A change would invalidate all measurements in all databases."""
     assert HERE.fingerprint == "74c708ef8e1b"
     assert ALL.fingerprint == "8c8a4416f120"
 
@@ -44,7 +44,7 @@ def test_every_field_changes_the_fingerprint() -> None:
     assert all(re.fullmatch("[0-9a-f]{12}", one) for one in found)
 
 
-def test_this_machine_is_described() -> None:
+def test_device_of_this_machine() -> None:
     device = this_device()
     assert device.torch == torch.__version__
     assert device.python == sys.version.split()[0]
@@ -59,7 +59,7 @@ def test_this_machine_is_described() -> None:
     assert json.loads(json.dumps(dataclasses.asdict(device))) == dataclasses.asdict(device)
 
 
-def test_another_process_finds_the_same_device() -> None:
+def test_device_is_the_same_in_another_process() -> None:
     code = "from dsx.measure import this_device; print(this_device().fingerprint)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
@@ -82,7 +82,7 @@ def test_another_process_finds_the_same_device() -> None:
         ("", ""),
     ],
 )
-def test_the_driver_is_known_without_nvml(tmp_path: Path, text: str, driver: str) -> None:
+def test_driver_version_is_read_without_nvml(tmp_path: Path, text: str, driver: str) -> None:
     (tmp_path / "version").write_text(text)
     assert _driver(tmp_path / "version") == driver
     assert _driver(tmp_path / "nothing") == ""

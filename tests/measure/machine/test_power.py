@@ -1,4 +1,4 @@
-"""Power settings, from trees of files as Linux shows them."""
+"""Power settings from trees of files like those of Linux."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from tests.measure.files import tree
         ({"cpufreq/boost": "0\n"}, "boost off"),
     ],
 )
-def test_settings_are_told_and_nothing_that_moves(
+def test_power_settings_exclude_frequencies(
     tmp_path: Path, files: dict[str, str], words: str
 ) -> None:
     assert power_settings(tree(tmp_path, files)) == words

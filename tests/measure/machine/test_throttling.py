@@ -1,4 +1,4 @@
-"""Throttling, from a tree of files as Linux shows them."""
+"""Throttling from a tree of files like those of Linux."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.measure.files import tree
 CORE, PACKAGE = (f"cpu1/thermal_throttle/{of}_throttle_count" for of in ("core", "package"))
 
 
-def test_a_counter_that_moves_was_a_throttle(tmp_path: Path) -> None:
+def test_counter_that_increases_means_throttling(tmp_path: Path) -> None:
     cpus = tree(tmp_path, {CORE: "3\n", PACKAGE: "40\n", "cpu0/thermal_throttle/other": "9\n"})
     before = events(cpus)
     assert before == 43
@@ -20,14 +20,14 @@ def test_a_counter_that_moves_was_a_throttle(tmp_path: Path) -> None:
     assert throttled(before, cpus=cpus) == (True, ("temperature",))
 
 
-def test_where_nothing_is_counted_nothing_is_claimed(tmp_path: Path) -> None:
+def test_throttling_is_unknown_without_counters(tmp_path: Path) -> None:
     assert events(tmp_path) is None
     assert throttled(None, cpus=tmp_path) == (None, ())
 
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
-def test_a_gpu_says_what_holds_it_down() -> None:
+def test_throttle_reasons_of_a_gpu() -> None:
     found = throttled(None, gpu=0)
     assert found.throttled in (True, False)
     assert bool(found.reasons) == found.throttled

@@ -1,4 +1,4 @@
-"""Accuracy: the share of hits, and Wilson's interval against published and exact values."""
+"""Accuracy, and the Wilson interval compared with published and exact values."""
 
 import pytest
 import torch
@@ -22,22 +22,22 @@ from tests.measure.candidates import SPECS, candidate
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_published_intervals(hits: int, trials: int, low: float, high: float) -> None:
+def test_published_wilson_intervals(hits: int, trials: int, low: float, high: float) -> None:
     assert wilson(hits, trials) == pytest.approx((low, high), abs=5e-5)
 
 
 @given(st.integers(1, 5000), st.data())
-def test_the_ends_solve_the_score_equation(trials: int, data: st.DataObject) -> None:
+def test_interval_ends_solve_the_score_equation(trials: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, trials))
     share = hits / trials
     for end in wilson(hits, trials):
-        # (share - p)^2 = z^2 p (1 - p) / n, or an end that is the share itself.
+        # (share - p)^2 = z^2 p (1 - p) / n, or an end that is the proportion itself.
         left, right = (share - end) ** 2, 1.959963984540054**2 * end * (1 - end) / trials
         assert end == share or left == pytest.approx(right, rel=1e-6, abs=1e-12)
 
 
 @given(st.integers(1, 5000), st.data())
-def test_an_interval_holds_its_share_and_mirrors(trials: int, data: st.DataObject) -> None:
+def test_interval_contains_the_proportion_and_mirrors(trials: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, trials))
     low, high = wilson(hits, trials)
     assert 0 <= low <= hits / trials <= high <= 1
@@ -45,13 +45,13 @@ def test_an_interval_holds_its_share_and_mirrors(trials: int, data: st.DataObjec
     assert (1 - high, 1 - low) == pytest.approx(wilson(trials - hits, trials), abs=1e-9)
 
 
-def test_the_ends_are_exact_where_all_or_none_hit() -> None:
+def test_interval_ends_are_exact_for_no_or_all_successes() -> None:
     for trials in (1, 3, 360, 10_000):
         assert wilson(0, trials)[0] == 0
         assert wilson(trials, trials)[1] == 1
 
 
-def test_accuracy_is_the_share_of_hits_on_the_validation_split() -> None:
+def test_accuracy_is_measured_on_the_validation_split() -> None:
     one = candidate(specs=SPECS)
     reading = METRIC.read(one)
     validation = one.splits.validation
@@ -73,5 +73,5 @@ def test_accuracy_is_the_share_of_hits_on_the_validation_split() -> None:
     assert reading.value > 0.2  # of ten classes, after one epoch
 
 
-def test_accuracy_repeats_bit_for_bit() -> None:
+def test_accuracy_is_reproducible() -> None:
     assert METRIC.read(candidate(specs=SPECS)) == METRIC.read(candidate(specs=SPECS))

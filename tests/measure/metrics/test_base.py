@@ -1,4 +1,4 @@
-"""A candidate on its way: built, deployed and trained once, each without harm to the others."""
+"""Candidates: building, deployment and training are independent and happen once."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def state(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def same(one: nn.Module, other: dict[str, torch.Tensor]) -> bool:
-    """Say whether a network has exactly this state."""
+    """Check whether a network has exactly this state."""
     return all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
 
 
@@ -37,7 +37,7 @@ def test_the_same_seed_builds_the_same_network() -> None:
     assert not same(other, state(first))
 
 
-def test_what_a_design_keeps_has_the_weights_of_the_baseline() -> None:
+def test_unchanged_layers_have_the_weights_of_the_baseline() -> None:
     baseline, redesigned = candidate().network, candidate(specs=SPECS).network
     for name in ("stem.0", "stages.0.conv2", "head"):
         own, standing = (n.get_submodule(name).get_parameter("weight")
@@ -46,7 +46,7 @@ def test_what_a_design_keeps_has_the_weights_of_the_baseline() -> None:
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
-def test_the_sample_is_what_the_space_says(dtype: str) -> None:
+def test_sample_has_batch_and_dtype_of_the_space(dtype: str) -> None:
     text = SMALL.replace("batch: 1}", f"batch: 3, dtype: {dtype}}}")
     first, again = candidate(text).sample, candidate(text).sample
     assert first.shape == (3, 1, 8, 8)
@@ -55,7 +55,7 @@ def test_the_sample_is_what_the_space_says(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES))
-def test_deploying_leaves_the_weights_to_be_trained_as_they_are(dtype: str) -> None:
+def test_deploying_does_not_change_trained_weights(dtype: str) -> None:
     one = candidate(SMALL.replace("batch: 1}", f"dtype: {dtype}}}"), SPECS)
     before = state(one.network)
     deployed = one.deployed
@@ -66,7 +66,7 @@ def test_deploying_leaves_the_weights_to_be_trained_as_they_are(dtype: str) -> N
     assert deployed(one.sample).dtype == DTYPES[dtype]
 
 
-def test_training_happens_once() -> None:
+def test_network_is_trained_once() -> None:
     one = candidate()
     assert one.losses is None
     network = one.trained()
@@ -79,14 +79,14 @@ def test_training_happens_once() -> None:
     assert not network.training
 
 
-def test_measuring_latency_first_does_not_change_what_is_trained() -> None:
+def test_measuring_latency_first_does_not_change_training() -> None:
     text = SMALL.replace("batch: 1}", "dtype: bfloat16}")
     early, late = candidate(text, SPECS), candidate(text, SPECS)
     early.deployed  # noqa: B018
     assert same(early.trained(), state(late.trained()))
 
 
-def test_chosen_forms_are_handed_on() -> None:
+def test_selected_forms_are_cached() -> None:
     known = candidate().form_cache
     first = candidate(specs=SPECS)
     forms = {name: choice.form for name, choice in first.deployed.choices.items()}
@@ -99,11 +99,11 @@ def test_chosen_forms_are_handed_on() -> None:
 
 
 def in_form(form: str, text: str, specs: Mapping[str, ConvSpec] = SPECS) -> Candidate:
-    """Make a candidate whose slots are all deployed in one form where they can be."""
+    """Deploy all slots of a candidate in one form, or the dense form if they do not support it."""
     one = candidate(text, dict(specs))
     candidates = _choose.candidates
     with pytest.MonkeyPatch.context() as patch:
-        # The form is not left to the clock.
+        # The form is not selected by timing.
         patch.setattr(
             _choose,
             "candidates",
@@ -146,12 +146,12 @@ def test_the_deployed_network_is_the_same_before_and_after_training_with_any_see
 
 
 @pytest.mark.parametrize("measure", ["batch: 2}", "dtype: bfloat16}", "channels_last: true}"])
-def test_another_input_is_another_deployed_network(measure: str) -> None:
+def test_another_input_changes_the_deployed_id(measure: str) -> None:
     assert candidate(SMALL.replace("batch: 1}", measure)).deployed_id != candidate().deployed_id
 
 
 @pytest.mark.parametrize("name", ["ReturnsNothing", "ReturnsNothingUntraced"])
-def test_a_network_whose_methods_return_nothing_is_measured_and_trained(name: str) -> None:
+def test_network_whose_methods_return_none_is_measured_and_trained(name: str) -> None:
     rule = "{match: 'conv', kernel_shape: [full, cross]}"
     text = with_rules(rule, model=f"tests.space.networks:{name}").replace("{width: 8}", "{}")
     measured = candidate(text, {"conv": ConvSpec(kernel_shape="cross")})

@@ -1,4 +1,4 @@
-"""Bits: 32 for each real number among the params."""
+"""Bits: 32 for each real parameter."""
 
 from dsx.measure.metrics import bits, params
 from tests.measure.candidates import SPECS, candidate

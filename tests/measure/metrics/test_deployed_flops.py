@@ -1,4 +1,4 @@
-"""Multiply-adds of a deployed network, against the counts of its forms."""
+"""Multiply-adds of a deployed network, compared with the counts of its forms."""
 
 import re
 
@@ -25,24 +25,24 @@ def deployed(spec: ConvSpec, form: str) -> Candidate:
     return one
 
 
-def test_the_baseline_computes_what_it_was_designed_to() -> None:
+def test_deployed_flops_of_the_baseline_equal_its_flops() -> None:
     one = candidate(SMALL)
     assert METRIC.read(one).value == one.cost.flops
 
 
-def test_a_dense_form_multiplies_its_zeros_and_others_do_not() -> None:
+def test_dense_form_includes_zeros_and_other_forms_do_not() -> None:
     cross = ConvSpec(kernel_shape="cross")
     dense, box = deployed(cross, "dense"), deployed(ConvSpec(kernel_shape="row"), "box")
     assert METRIC.read(dense).value == candidate(SMALL).cost.flops > dense.cost.flops
     assert METRIC.read(box).value == box.cost.flops
 
 
-def test_a_batch_counts_as_one_image() -> None:
+def test_flops_are_counted_for_one_image_of_a_batch() -> None:
     one = candidate(SMALL.replace("batch: 1}", "batch: 3}"))
     assert METRIC.read(one).value == one.cost.flops
 
 
-def test_what_a_deployment_says() -> None:
+def test_counted_deployment() -> None:
     one = deployed(ConvSpec(kernel_shape="cross"), "dense")
     found = counted_deployment(one)
     assert found.deployed_flops == METRIC.read(one).value
@@ -50,7 +50,7 @@ def test_what_a_deployment_says() -> None:
 
 
 class Unfollowed(networks.Tiny):
-    """Fails under a tracer, and branches on its input, so that torch.fx cannot follow it."""
+    """A network that raises an error in a tracer and branches on its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
@@ -63,9 +63,9 @@ def baseline_of(network: str) -> Candidate:
     return candidate(text.replace("{width: 8}", "{}"))
 
 
-def test_a_network_that_cannot_be_followed_is_an_error_with_the_reason() -> None:
+def test_network_that_cannot_be_traced_is_an_error_with_the_reason() -> None:
     one = baseline_of(f"{__name__}:Unfollowed")
-    problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
+    problem = "the operator counter cannot trace the network: TypeError: no tracing, please"
     with pytest.raises(NotCounted, match=re.escape(problem)):
         METRIC.read(one)
     found = counted_deployment(one)
@@ -73,6 +73,6 @@ def test_a_network_that_cannot_be_followed_is_an_error_with_the_reason() -> None
     assert found.deployed_flops_not_counted == problem
 
 
-def test_operators_that_nobody_counts_are_named() -> None:
+def test_unknown_operators_are_named() -> None:
     reading = METRIC.read(baseline_of("tests.space.networks:Strange"))
     assert operators(reading).unknown_operators == {"aten::fft_fft": 1}

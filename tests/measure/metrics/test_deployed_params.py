@@ -1,4 +1,4 @@
-"""Numbers that a deployed network holds, against counts by hand."""
+"""Parameters of a deployed network, compared with counts by hand."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ BASIS = ConvSpec(binary_basis=2, splits=2, scale=True)
 
 
 class Net(nn.Module):
-    """A convolution with a batch norm, and a buffer of the user's own."""
+    """A convolution with a batch norm and an additional buffer."""
 
     def __init__(self, last: Callable[[Tensor], Tensor] = lambda x: x) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def held(spec: ConvSpec, form: str) -> int:
 @pytest.mark.parametrize(
     ("spec", "form", "number"),
     [
-        # The dead positions are filled in; folding makes a bias, and the batch norm goes.
+        # The dense form includes dead positions; folding replaces the batch norm by a bias.
         (CROSS, "dense", 16 * 8 * 9 + 16),
         (CROSS, "shifted", 16 * 8 * 5 + 16),
         # 2 filters of 4 channels and 9 positions, a scale and a bias.
@@ -50,11 +50,11 @@ def held(spec: ConvSpec, form: str) -> int:
         (BASIS, "dense", 16 * 8 * 9 + 16),
     ],
 )
-def test_what_each_form_holds(spec: ConvSpec, form: str, number: int) -> None:
+def test_params_of_each_form(spec: ConvSpec, form: str, number: int) -> None:
     assert held(spec, form) == number
 
 
-def test_the_scale_and_shift_of_a_batch_norm_that_stays_count() -> None:
+def test_scale_and_shift_of_an_unfolded_batch_norm_are_counted() -> None:
     def branch(x: Tensor) -> Tensor:
         return -x if x.sum() > 0 else x
 
@@ -63,7 +63,7 @@ def test_the_scale_and_shift_of_a_batch_norm_that_stays_count() -> None:
     assert count_params(deployed.network, deployed.choices) == 16 * 8 * 9 + 2 * 16
 
 
-def test_a_reading_is_exact_and_knows_the_forms() -> None:
+def test_reading_is_exact_and_lists_the_forms() -> None:
     one = candidate(SMALL, {"stages.0.conv1": CROSS})
     one.form_cache = Always("dense")
     reading, plain = METRIC.read(one), METRIC.read(candidate(SMALL))

@@ -1,4 +1,4 @@
-"""Energy of a call, from counters that the call itself moves by a known amount."""
+"""Energy of a call, from counters that the call increments by a known amount."""
 
 import json
 import os
@@ -21,16 +21,16 @@ from tests.measure.machine.test_energy_counters import domain, powercap
 from tests.space.space_files import space
 
 END = 99_999_999
-"""Microjoules, far more than a window takes, as on real machines: a counter that comes around twice
-in one window loses energy."""
+"""Range of a counter in microjoules, far more than the energy of a window, as on real machines: a
+counter that wraps around twice in one window loses energy."""
 
 
 class Counter:
-    """The counter of a processor package, which others move.
+    """The energy counter of a processor package, which the test increments.
 
     Args:
-        folder: Where the kernel would show it.
-        number: Of the package.
+        folder: Folder of the kernel's energy counters.
+        number: Number of the package.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -39,12 +39,12 @@ class Counter:
         self._energy = 0
 
     def move(self, microjoules: int) -> None:
-        """Count on; one write of always the same length, so that no reader sees half of it."""
+        """Increment the counter by one write of constant length, so that reads are atomic."""
         self._energy = (self._energy + microjoules) % (END + 1)
         os.pwrite(self._file, f"{self._energy:08d}\n".encode(), 0)
 
 
-def test_each_call_costs_what_it_adds_to_the_counters(tmp_path: Path) -> None:
+def test_energy_of_a_call_is_its_increment_of_the_counters(tmp_path: Path) -> None:
     first, second = Counter(tmp_path, 0), Counter(tmp_path, 1)
 
     def run() -> None:
@@ -61,7 +61,7 @@ def test_each_call_costs_what_it_adds_to_the_counters(tmp_path: Path) -> None:
     assert energy(found).meter == "RAPL"
 
 
-def test_idle_power_is_told_and_not_taken_off(tmp_path: Path) -> None:
+def test_idle_power_is_reported_and_not_subtracted(tmp_path: Path) -> None:
     counter, over = Counter(tmp_path, 0), threading.Event()
 
     def rest() -> None:
@@ -81,7 +81,7 @@ def test_idle_power_is_told_and_not_taken_off(tmp_path: Path) -> None:
     assert 0 < found.low <= found.value <= found.high
 
 
-def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
+def test_candidate_runs_with_its_settings_and_the_load_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
@@ -105,15 +105,15 @@ def test_a_candidate_runs_in_its_settings_and_the_machine_is_watched(
     assert not is_held("cpu")
 
 
-def test_a_counter_that_stands_still_is_no_measurement(tmp_path: Path) -> None:
+def test_counter_that_does_not_increase_is_an_error(tmp_path: Path) -> None:
     Counter(tmp_path, 0)
     with pytest.raises(
-        WorkFailed, match="energy_mj: the RAPL counter of this machine stands still"
+        WorkFailed, match="energy_mj: the RAPL counter of this machine does not increase"
     ):
         measure_energy(lambda: None, RaplMeter(tmp_path), 0.001, idle_seconds=0.001)
 
 
-def test_a_slow_call_is_one_window(tmp_path: Path) -> None:
+def test_slow_call_is_one_window(tmp_path: Path) -> None:
     counter = Counter(tmp_path, 0)
 
     def run() -> None:
@@ -125,7 +125,7 @@ def test_a_slow_call_is_one_window(tmp_path: Path) -> None:
     assert found.value == pytest.approx(0.05)
 
 
-def test_the_protocol_tells_how_it_runs_and_not_how_latency_is_timed() -> None:
+def test_protocol_excludes_the_duration_of_a_timing() -> None:
     texts = [SMALL.replace("batch: 1}", words) for words in ("batch: 1}", "budget_seconds: 9.0}")]
     plain, longer = (METRIC.protocol(space(text)) for text in texts)
     assert plain == longer

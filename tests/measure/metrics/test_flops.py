@@ -1,4 +1,4 @@
-"""Multiply-adds: the closed form against a counter that follows the operators."""
+"""Multiply-adds: the closed form compared with a counter of operators."""
 
 import re
 import warnings
@@ -31,7 +31,7 @@ IMAGE = torch.zeros(1, 1, 8, 8)
 
 
 def agree(one: Candidate) -> bool:
-    """Say whether closed form and counter give the same number for a candidate."""
+    """Check whether closed form and counter agree for a candidate."""
     image = torch.zeros(1, *one.space.data.image_shape)
     return one.cost.flops == METRIC.read(one).value == count(one.network, image)
 
@@ -39,19 +39,19 @@ def agree(one: Candidate) -> bool:
 @pytest.mark.parametrize("name", sorted(SHIPPED))
 @given(data=st.data())
 @settings(max_examples=8)
-def test_designs_of_shipped_spaces_count_alike(name: str, data: st.DataObject) -> None:
+def test_closed_form_equals_counter_for_shipped_spaces(name: str, data: st.DataObject) -> None:
     assert agree(Candidate(SHIPPED[name], sample_design(data, SHIPPED[name])))
 
 
 @given(data=st.data())
 @settings(max_examples=25)
-def test_designs_with_every_shape_count_alike(data: st.DataObject) -> None:
+def test_closed_form_equals_counter_for_every_kernel_shape(data: st.DataObject) -> None:
     assert agree(Candidate(ALL_SHAPES, sample_design(data, ALL_SHAPES)))
 
 
 @given(data=st.data())
 @settings(max_examples=15)
-def test_networks_of_all_kinds_count_alike(data: st.DataObject) -> None:
+def test_closed_form_equals_counter_for_many_networks(data: st.DataObject) -> None:
     found = analyse_network(Tangle(), torch.zeros(2, 3, 12, 12))
     specs = {}
     for slot in found.slots:
@@ -81,14 +81,14 @@ def test_a_sparse_design_counts_less_than_the_dense_one() -> None:
     [("full", 9), ("point", 1), ("cross", 5), ("saltire", 5), ("row", 3), ("lines", 3),
      ("corners", 4), ("halves", 6), ("checker", 5)],
 )  # fmt: skip
-def test_live_positions_alone_are_counted(shape: str, live: int) -> None:
+def test_only_live_positions_are_counted(shape: str, live: int) -> None:
     conv = nn.Conv2d(8, 8, 3, padding=1)
     module = build(ConvSpec(kernel_shape=shape), conv)
-    # 8 -> 8 channels on 10 x 10 outputs; a masked dense kernel would say 57,600.
+    # 8 -> 8 channels on 10 x 10 outputs; a masked dense kernel would have 57,600.
     assert count(module, torch.zeros(1, 8, 10, 10)) == 8 * 8 * live * 100
 
 
-def test_one_multiply_add_is_one() -> None:
+def test_one_multiply_add_counts_as_one() -> None:
     assert count(nn.Conv2d(3, 4, 3, bias=True), torch.zeros(1, 3, 5, 6)) == 3 * 4 * 9 * 3 * 4
     assert count(nn.Linear(5, 7), torch.zeros(1, 5)) == 35
     assert count(nn.ConvTranspose2d(3, 4, 2, stride=2), torch.zeros(1, 3, 5, 6)) == 3 * 4 * 4 * 30
@@ -97,14 +97,14 @@ def test_one_multiply_add_is_one() -> None:
     assert count(network, IMAGE) == 2 * 9 * 64
 
 
-def test_the_padding_of_an_even_kernel_is_counted_too() -> None:
+def test_padding_of_an_even_kernel_is_supported() -> None:
     with warnings.catch_warnings():
-        # torch says that padding an even kernel on one side costs a copy.
+        # torch warns that padding an even kernel on one side requires a copy.
         warnings.simplefilter("ignore")
         assert count(nn.Conv2d(1, 2, 4, padding="same"), IMAGE) == 2 * 16 * 64
 
 
-def test_counting_leaves_the_network_as_it_is() -> None:
+def test_counting_does_not_change_the_network() -> None:
     network = candidate(specs=SPECS).network.train()
     modules = list(network.modules())
     count(network, IMAGE)
@@ -124,14 +124,14 @@ def test_common_operators_are_free(activation: nn.Module) -> None:
     assert count(network, IMAGE) == 4 * 9 * 36
 
 
-def test_an_operator_that_nobody_knows_is_an_error() -> None:
+def test_unknown_operator_is_an_error() -> None:
     with pytest.raises(
         WorkFailed, match=re.escape("the operator counter does not know aten::fft_fft")
     ):
         count(networks.Strange(), IMAGE)
 
 
-def test_a_custom_gradient_is_not_free() -> None:
+def test_custom_autograd_function_is_not_free() -> None:
     class Own(torch.autograd.Function):
         @staticmethod
         def forward(context: object, x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def test_a_custom_gradient_is_not_free() -> None:
         count(Network(), IMAGE)
 
 
-def test_the_baseline_is_counted_by_operator_as_well() -> None:
+def test_baseline_is_also_counted_by_operator() -> None:
     reading = METRIC.read(candidate())
     assert reading.provenance.operators == OperatorCount(counted_by_operator=int(reading.value))
     assert METRIC.read(candidate(specs=SPECS)).provenance == Provenance()
@@ -158,7 +158,7 @@ def baseline_of(network: str) -> Measurement:
 
 
 class Twice(networks.Strange):
-    """Does twice what no counter knows."""
+    """A network that calls an unknown operator twice."""
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = super().forward(x) + torch.fft.fft(x).real.mean()
@@ -166,7 +166,7 @@ class Twice(networks.Strange):
 
 
 class Unfollowed(networks.Tiny):
-    """Fails where a tracer looks on, as some networks do."""
+    """A network that raises an error in a tracer."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
@@ -174,7 +174,7 @@ class Unfollowed(networks.Tiny):
         return super().forward(x)
 
 
-def test_operators_that_nobody_counts_are_named_with_the_baseline() -> None:
+def test_unknown_operators_of_the_baseline_are_named() -> None:
     reading = baseline_of("Twice")
     assert reading.value == 4 * 64 + 4 * 4 * 9 * 64 + 40
     assert reading.provenance.operators == OperatorCount(
@@ -184,8 +184,8 @@ def test_operators_that_nobody_counts_are_named_with_the_baseline() -> None:
     )
 
 
-def test_a_baseline_that_cannot_be_followed_says_so() -> None:
-    problem = "the operator counter cannot follow the network: TypeError: no tracing, please"
+def test_baseline_that_cannot_be_traced_has_the_reason() -> None:
+    problem = "the operator counter cannot trace the network: TypeError: no tracing, please"
     found = baseline_of("Unfollowed").provenance.operators
     assert found == OperatorCount(not_counted_by_operator=problem)
 
@@ -195,7 +195,7 @@ def test_the_additions_that_merge_binary_maps_are_counted() -> None:
     two = build(ConvSpec(binary_basis=2, splits=2), nn.Conv2d(16, 16, 3, stride=2, bias=False))
     network = nn.Sequential(one, nn.ReLU(), two)
     image = torch.zeros(1, 8, 6, 6)
-    # Maps: 2 filters over every channel at 9 positions. Merge: one addition less than pieces.
+    # Maps: 2 filters over every channel at 9 positions. Merge: one addition less than splits.
     first, second = 36 * (2 * 8 * 9 + 16 * 3), 4 * (2 * 16 * 9 + 16 * 1)
     assert count(network, image) == first + second
     assert count(network, image) == one.cost((6, 6)).flops + two.cost((2, 2)).flops
@@ -209,10 +209,10 @@ def deployed_count(spec: ConvSpec, form: str) -> int:
 
 
 def test_deployed_forms_count_what_they_compute() -> None:
-    # Every basis filter over every piece, and one addition for each output.
+    # Every basis filter over every split, and one addition for each output.
     maps = deployed_count(ConvSpec(binary_basis=2, splits=2), "maps_merge")
     assert maps == 36 * (2 * 8 * 9 + 16 * 1)
-    # Shifted rows are as long as the padded image: two columns more than the output.
+    # Shifted rows have the width of the padded image, two columns more than the output.
     assert deployed_count(ConvSpec(kernel_shape="cross"), "shifted") == 6 * 8 * 8 * 16 * 5
 
 

@@ -1,4 +1,4 @@
-"""Latency: that of the deployed network, as the space has it measured."""
+"""Latency of the deployed network with the settings of the space."""
 
 import json
 import statistics
@@ -19,7 +19,7 @@ from dsx.measure.timing.interleaved import PROTOCOL
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.space.remeasured import remeasured
 from tests.measure.candidates import SMALL, SPECS, candidate
-from tests.measure.crowd import kept
+from tests.measure.crowd import held_by_other
 from tests.measure.facts import deployment, timing
 from tests.measure.work import spin
 from tests.space.space_files import replaced, space
@@ -29,13 +29,13 @@ QUICK = SMALL.replace("batch: 1}", "budget_seconds: 0.05}")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Locks of this test alone, and a reference that is taken in no time."""
+    """Use a separate lock folder and a fast calibration."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 10)
     return tmp_path
 
 
-def test_a_reading_says_how_it_was_made() -> None:
+def test_reading_has_provenance() -> None:
     one = candidate(QUICK, SPECS)
     reading = METRIC.read(one)
     told = deployment(reading)
@@ -51,7 +51,7 @@ def test_a_reading_says_how_it_was_made() -> None:
 
 def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_space() -> None:
     one = candidate(SMALL.replace("batch: 1}", "batch: 3, threads: 2, budget_seconds: 0.05}"))
-    # Two threads on busy cores take seconds for what is done in no time.
+    # On a loaded machine, two threads take seconds for a short computation.
     one.reference_times[ReferenceWorkload(CpuClock("wall"), 2).situation] = 0.2
     seen = set()
     one.deployed.register_forward_pre_hook(
@@ -62,23 +62,23 @@ def test_the_deployed_network_is_timed_on_the_sample_with_the_threads_of_the_spa
     assert torch.get_num_threads() == 1
 
 
-def test_who_waits_for_the_device_is_told(folder: Path) -> None:
+def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
     one = candidate(QUICK)
-    # Before: what is prepared takes the device too.
+    # Prepared beforehand, because preparation also acquires the device lock.
     assert one.run is not None
-    with kept(folder) as (waiting, told):
+    with held_by_other(folder) as (waiting, told):
         one.on_lock_wait = waiting
         METRIC.read(one)
     assert told == ["waiting"]
 
 
-def test_a_network_can_be_trained_after_its_latency_was_measured() -> None:
+def test_network_can_be_trained_after_its_latency_was_measured() -> None:
     one = candidate(QUICK, SPECS)
     METRIC.read(one)
     assert len(one.trained().state_dict()) > 0
 
 
-def test_the_protocol_is_that_of_the_rounds_and_all_that_the_space_sets() -> None:
+def test_protocol_includes_timing_protocol_and_settings_of_the_space() -> None:
     base = METRIC.protocol(space(SMALL))
     assert PROTOCOL.items() <= base.items()
     assert base["packages"] == {}
@@ -92,17 +92,17 @@ def test_the_protocol_is_that_of_the_rounds_and_all_that_the_space_sets() -> Non
 SHORT = replaced("measure: {batch: 1}", "measure: {batch: 1, budget_seconds: 0.05}")
 
 ELSEWHERE = Backend(prepare=eager.prepare, clock="process")
-"""Works in threads of its own, as far as the clock is concerned."""
+"""A backend with the clock of one that uses its own threads."""
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("other", ["eager", f"{__name__}:ELSEWHERE"])
-def test_each_gets_its_own_time_and_forms(other: str) -> None:
+def test_each_candidate_gets_its_own_latency_and_forms(other: str) -> None:
     loaded = space(SHORT)
     design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
     fast = Candidate(loaded, design)
     slow = Candidate(remeasured(loaded, backend=other), loaded.baseline)
-    # Whatever its network is: it stands for one that takes many times as long.
+    # A replacement for a network that takes many times as long.
     slow.__dict__["run"] = lambda: spin(0.01)
     for candidates in ([fast, slow], [slow, fast]):
         readings = read_latencies(candidates)
@@ -113,5 +113,5 @@ def test_each_gets_its_own_time_and_forms(other: str) -> None:
         assert {deployment(reading).untraced for reading in readings} == {None}
 
 
-def test_none_at_all() -> None:
+def test_no_candidates() -> None:
     assert read_latencies([]) == []

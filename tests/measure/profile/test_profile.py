@@ -1,4 +1,4 @@
-"""Where the time of a forward pass goes: rows that add up, and a slow slot that shows."""
+"""Profile of a forward pass: rows and their sum, and a slow slot."""
 
 import time
 
@@ -16,11 +16,11 @@ from tests.space.space_files import replaced, space
 
 QUICK = replaced("measure: {batch: 1}", "measure: {batch: 4, budget_seconds: 0.1}")
 SPIN_MS = 5.0
-"""Many times what all else takes."""
+"""Many times the time of everything else."""
 
 
 class Spin(nn.Module):
-    """Works for a while; what goes in comes out."""
+    """A module that takes time and returns its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         end = time.perf_counter() + SPIN_MS / 1000
@@ -30,7 +30,7 @@ class Spin(nn.Module):
 
 
 class Slow(SmallCnn):
-    """Spins outside of its slots, in a way that torch.fx cannot follow."""
+    """A network that takes time outside of its slots, and that torch.fx cannot trace."""
 
     def __init__(self) -> None:
         super().__init__(width=4)
@@ -52,7 +52,7 @@ def times(found: Breakdown) -> dict[str | None, float]:
 
 
 @pytest.mark.timing
-def test_a_slow_slot_shows_with_its_time_and_no_other_does() -> None:
+def test_only_the_slow_slot_takes_long() -> None:
     loaded = space(QUICK)
     design = loaded.design({"stages.0.conv1": ConvSpec(kernel_shape="cross")})
     candidate = Candidate(loaded, design)
@@ -67,7 +67,7 @@ def test_a_slow_slot_shows_with_its_time_and_no_other_does() -> None:
 
 
 @pytest.mark.timing
-def test_what_is_slow_outside_of_the_slots_is_everything_else() -> None:
+def test_time_outside_of_slots_is_the_last_row() -> None:
     text = QUICK.replace("small_cnn", f"{__name__}:Slow").replace("model_args: {width: 8}\n", "")
     loaded = space(text)
     candidate = Candidate(loaded, loaded.baseline)
@@ -78,7 +78,7 @@ def test_what_is_slow_outside_of_the_slots_is_everything_else() -> None:
     assert rest > 5 * max(own.values())
 
 
-def test_a_row_for_each_slot_of_both_with_its_form() -> None:
+def test_rows_have_the_slots_and_their_forms() -> None:
     loaded = space(QUICK)
     design = loaded.design(
         {
@@ -102,7 +102,7 @@ def test_a_row_for_each_slot_of_both_with_its_form() -> None:
     assert {one.plain.value > 0 for one in (found, standing)} == {True}
 
 
-def test_torch_is_left_with_its_threads() -> None:
+def test_number_of_threads_is_restored() -> None:
     loaded = remeasured(space(QUICK), threads=2)
     break_down_one(Candidate(loaded, loaded.baseline))
     assert torch.get_num_threads() == 1
@@ -111,11 +111,11 @@ def test_torch_is_left_with_its_threads() -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"backend": "compile"}, "slots are clocked in eager only, not in compile"),
-        ({"device": "cuda"}, "slots are clocked on the CPU only, not on cuda"),
+        ({"backend": "compile"}, r"in the backend compile \(allowed: eager\)"),
+        ({"device": "cuda"}, r"on cuda \(allowed: cpu\)"),
     ],
 )
-def test_what_cannot_be_clocked_is_one_line(settings: dict[str, str], problem: str) -> None:
+def test_unsupported_settings_are_one_line(settings: dict[str, str], problem: str) -> None:
     loaded = remeasured(space(QUICK), **settings)
-    with pytest.raises(DsxError, match=f"^{problem}$"):
+    with pytest.raises(DsxError, match=f"{problem}$"):
         break_down([Candidate(loaded, loaded.baseline)])

@@ -1,4 +1,4 @@
-"""The stopwatch: every moment of a pass is charged to the slot that it belongs to."""
+"""Stopwatch: the time of a pass is assigned to its slots."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ SAMPLE = torch.randn(2, 3, 8, 8)
 
 
 class Hands:
-    """A clock that modules move on by hand."""
+    """A clock that modules advance."""
 
     def __init__(self) -> None:
         self.time = 0
@@ -25,7 +25,7 @@ class Hands:
 
 
 class Takes(nn.Module):
-    """Takes so long by the hands of a clock; what goes in comes out."""
+    """A module that advances a clock and returns its input."""
 
     def __init__(self, hands: Hands, time: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Takes(nn.Module):
 
 
 class Twice(nn.Module):
-    """Calls a slot twice, and one that may be two modules; `bent` keeps torch.fx from following."""
+    """A network that calls a slot twice; with `bent`, torch.fx cannot trace it."""
 
     def __init__(self, bent: bool) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def run(network: nn.Module, watch: Stopwatch) -> Tensor:
 
 
 def slowed(network: Deployed, times: dict[str, int], hands: Hands) -> None:
-    """Put modules that take a while behind others, by name."""
+    """Insert modules that take time after others, by name."""
     for name, time in times.items():
         parent, _, own = name.rpartition(".")
         holder = network.network.get_submodule(parent)
@@ -91,7 +91,7 @@ def slowed(network: Deployed, times: dict[str, int], hands: Hands) -> None:
         setattr(holder, own, nn.Sequential(fast, Takes(hands, time)))
 
 
-def test_every_moment_is_charged_to_what_took_it(network: Deployed) -> None:
+def test_time_is_assigned_to_the_slot_that_took_it(network: Deployed) -> None:
     hands = Hands()
     stage = "last.0" if network.choices["last"].form.startswith("depthwise") else "last"
     slowed(network, {"first": 100, "idle": 7, stage: 30}, hands)
@@ -102,7 +102,7 @@ def test_every_moment_is_charged_to_what_took_it(network: Deployed) -> None:
     assert sum(watch.spent) == hands.time
 
 
-def test_calls_of_one_slot_are_added_up() -> None:
+def test_calls_of_one_slot_are_summed() -> None:
     hands = Hands()
     network = deploy(Twice(False).eval(), SAMPLE)
     slowed(network, {"again": 40}, hands)
@@ -112,19 +112,19 @@ def test_calls_of_one_slot_are_added_up() -> None:
     assert watch.spent == [0, 80, 0, 0]
 
 
-def test_slots_are_entered_as_often_as_they_are_called(network: Deployed) -> None:
+def test_number_of_laps_is_the_number_of_calls(network: Deployed) -> None:
     watch = Stopwatch(4)
     with clocked(network, NAMES, watch)() as with_laps:
         run(with_laps, watch)
     first, again, last, rest = watch.laps
     assert (first, last) == (1, 1)
-    # Operators of one slot that follow each other are one lap where torch.fx writes them in a row.
+    # In a graph of torch.fx, consecutive operators of one slot are one lap.
     assert again in (1, 2)
     assert rest >= 2
     assert all(time > 0 for time in watch.spent)
 
 
-def test_the_network_computes_the_same_and_is_left_as_it_was(network: Deployed) -> None:
+def test_network_and_its_output_are_unchanged(network: Deployed) -> None:
     with torch.no_grad():
         before = network(SAMPLE)
     watch = Stopwatch(4)
@@ -136,7 +136,7 @@ def test_the_network_computes_the_same_and_is_left_as_it_was(network: Deployed) 
     assert watch.laps == [0, 0, 0, 0]
 
 
-def test_what_fails_inside_is_left_as_it_was() -> None:
+def test_network_is_unchanged_after_a_failure() -> None:
     network = deployed(True)
     with pytest.raises(ZeroDivisionError), clocked(network, NAMES, Stopwatch(4))():
         raise ZeroDivisionError
@@ -155,8 +155,8 @@ def test_weights_are_shared_and_the_graph_is_not() -> None:
 
 
 @pytest.mark.parametrize("form", ["shifted", "split", "window_gemm", "box", "grouped"])
-def test_a_form_of_many_operators_is_one_slot(form: str) -> None:
-    """Forms are written into the graph operator by operator; all of them are the slot's."""
+def test_form_of_many_operators_is_one_slot(form: str) -> None:
+    """All operators that a form adds to the graph belong to the slot."""
     specs = {
         "shifted": ConvSpec(kernel_shape="cross"),
         "split": ConvSpec(kernel_shape="corners"),
@@ -180,7 +180,7 @@ def test_a_form_of_many_operators_is_one_slot(form: str) -> None:
     assert watch.laps == [1, 1, 1, 4 - 1]
 
 
-def test_a_network_that_is_one_convolution() -> None:
+def test_network_of_one_convolution() -> None:
     conv = nn.Conv2d(3, 4, 3).eval()
     assert [slot.name for slot in slots(conv, SAMPLE)] == [""]
     network = deploy(redesign(conv, {"": ConvSpec(kernel_shape="cross")}), SAMPLE)

@@ -1,4 +1,4 @@
-"""The lock of a device, between real processes: none disturbs a timing, and none waits for ever."""
+"""Device lock between real processes: timings are undisturbed, and no process waits forever."""
 
 import os
 import signal
@@ -32,14 +32,14 @@ ENDLESS = 100_000
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Locks of this test alone."""
+    """Use a separate folder for lock files."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
-    """What the processes of this test did."""
+    """Log of the processes of this test."""
     return Log(tmp_path / "log")
 
 
@@ -47,7 +47,7 @@ def never() -> None:
     raise AssertionError("it was free")
 
 
-def test_timings_never_overlap_and_all_come_to_their_turn(folder: Path, log: Log) -> None:
+def test_timings_do_not_overlap_and_all_proceed(folder: Path, log: Log) -> None:
     turns, others = 25, [Other(time_often, folder, log, 25) for _ in range(4)]
     for other in others:
         assert other.hear() == "ready"
@@ -63,20 +63,20 @@ def test_timings_never_overlap_and_all_come_to_their_turn(folder: Path, log: Log
     assert sorted(begins) == sorted(f"begin {pid}" for pid in pids for _ in range(turns))
 
 
-def test_who_times_again_comes_after_who_waits(folder: Path, log: Log) -> None:
+def test_process_that_times_repeatedly_does_not_overtake(folder: Path, log: Log) -> None:
     for _ in range(5):
         with ExitStack() as stack:
             with exclusive("cpu"):
                 other = stack.enter_context(Other(time_once, folder, "cpu"))
                 assert other.hear() == "waiting"
-            # It may not even run yet, and still this comes second.
+            # Even if the other process does not run yet, this one is second.
             other.say("go on")
             with exclusive("cpu"):
                 assert [other.hear(), other.hear()] == ["held", "free"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_process_frees_it_at_once(folder: Path, number: int) -> None:
+def test_killed_process_releases_the_lock(folder: Path, number: int) -> None:
     with Other(time_once, folder, "cpu") as first, Other(time_once, folder, "cpu") as second:
         firsts = [other for other in (first, second) if other.hear() == "held"]
         (waits,) = {first, second} - set(firsts)
@@ -85,7 +85,7 @@ def test_a_killed_process_frees_it_at_once(folder: Path, number: int) -> None:
         assert waits.hear() == "held"
 
 
-def test_a_stopped_process_keeps_it(folder: Path) -> None:
+def test_stopped_process_keeps_the_lock(folder: Path) -> None:
     with Other(time_once, folder, "cpu") as first:
         assert first.hear() == "held"
         first.signal(signal.SIGSTOP)
@@ -97,7 +97,7 @@ def test_a_stopped_process_keeps_it(folder: Path) -> None:
             assert second.hear() == "held"
 
 
-def test_inside_itself_it_does_nothing(folder: Path) -> None:
+def test_nested_lock_has_no_effect(folder: Path) -> None:
     with exclusive("cpu", never):
         with exclusive("cpu", never):
             assert is_held("cpu")
@@ -130,7 +130,7 @@ def test_devices_do_not_exclude_each_other(folder: Path) -> None:
             pass
 
 
-def test_who_waits_is_told_once(folder: Path) -> None:
+def test_waiting_is_reported_once(folder: Path) -> None:
     told: list[str] = []
     with Other(time_once, folder, "cpu") as other:
         assert other.hear() == "held"
@@ -146,7 +146,7 @@ def test_who_waits_is_told_once(folder: Path) -> None:
     assert told == ["timed"]
 
 
-def test_work_that_is_shared_is_waited_for_and_told() -> None:
+def test_waiting_for_shared_work_is_reported() -> None:
     waits, over = threading.Event(), threading.Event()
     seen: list[str] = []
 
@@ -172,7 +172,7 @@ def test_work_that_is_shared_is_waited_for_and_told() -> None:
     assert seen == ["shares", "timed", "goes on"]
 
 
-def test_what_would_wait_for_itself_is_refused() -> None:
+def test_lock_that_would_wait_for_itself_is_rejected() -> None:
     refused = pytest.raises(AssertionError, match="waits for itself")
     with exclusive("cpu"), refused, shared("cpu"):
         pass
@@ -184,18 +184,18 @@ def test_what_would_wait_for_itself_is_refused() -> None:
         pass
 
 
-def test_a_lock_that_cannot_be_made_is_one_line(
+def test_lock_that_cannot_be_created_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path / "missing")
-    one_line = r"^[^\n]*missing/dsx-cpu\.queue keeps [^\n]* No such file[^\n]*$"
+    one_line = r"^[^\n]*missing/dsx-cpu\.queue [^\n]* No such file[^\n]*$"
     with pytest.raises(WorkFailed, match=one_line), exclusive("cpu"):
         pass
 
 
 @pytest.fixture
 def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that everybody can write to, as /tmp, for a user with a strict umask."""
+    """A folder like /tmp that all users can write to, for a user with a strict umask."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o1777)
         monkeypatch.setattr(lock, "FOLDER", Path(name))
@@ -204,13 +204,13 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         os.umask(before)
 
 
-def test_users_share_the_locks_of_whoever_came_first(public: Path) -> None:
+def test_users_share_the_locks_of_the_first_user(public: Path) -> None:
     root = os.geteuid() == 0
     with exclusive("cpu"):
         files = sorted(public.iterdir())
         assert [file.stat().st_mode & 0o777 for file in files] == [0o644] * 3
         if not root:
-            # Nobody else to be: what belongs to others cannot be written to either.
+            # Without root there is no other user; files of others are not writable either.
             for file in files:
                 file.chmod(0o444)
         other = Other(time_once, public, "cpu", root)
@@ -220,7 +220,7 @@ def test_users_share_the_locks_of_whoever_came_first(public: Path) -> None:
         assert is_held("cpu")
 
 
-def test_processes_that_a_timing_starts_do_not_keep_its_lock(folder: Path) -> None:
+def test_child_processes_do_not_keep_the_lock(folder: Path) -> None:
     for killed in (True, False):
         with Other(time_with_children, folder) as parent:
             children = parent.hear()
@@ -239,14 +239,14 @@ def test_processes_that_a_timing_starts_do_not_keep_its_lock(folder: Path) -> No
                     os.kill(pid, signal.SIGKILL)
 
 
-def test_a_forked_process_that_unwinds_leaves_the_lock_to_its_parent(folder: Path) -> None:
+def test_forked_process_does_not_release_the_lock_of_its_parent(folder: Path) -> None:
     with exclusive("cpu"):
         pid = os.fork()
         if not pid:
             code = 1
             try:
-                # It keeps nothing by itself.
-                code = int("cpu" in lock._mine.kept)
+                # The child process holds no lock.
+                code = int("cpu" in lock._held.exclusive)
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -254,7 +254,7 @@ def test_a_forked_process_that_unwinds_leaves_the_lock_to_its_parent(folder: Pat
 
 
 def check_pauses(lines: list[str]) -> None:
-    """Check that no step was made during a timing, and no more than one by each before it."""
+    """Check that no training made a step during a timing, and at most one before its start."""
     timed, waited, steps = False, False, list[str]()
     for line in lines:
         if not line.startswith("step"):
@@ -269,17 +269,17 @@ def steps(log: Log, name: str) -> int:
 
 
 def time_for_a_while(log: Log, *names: str) -> None:
-    """Time once, and wait until all go on."""
+    """Time once, and wait until all trainings continue."""
     with exclusive("cpu", lambda: log.note("waiting")):
         log.note("begin")
-        # Long enough for dozens of steps.
+        # Long enough for many steps.
         time.sleep(0.1)
         log.note("end")
     before = {name: steps(log, name) for name in names}
     until(lambda: all(steps(log, name) > before[name] + 1 for name in names), "all go on")
 
 
-def test_a_training_pauses_and_comes_to_the_same_weights(folder: Path, log: Log) -> None:
+def test_training_pauses_and_yields_the_same_weights(folder: Path, log: Log) -> None:
     with Other(train_on, folder, log, "a", 8) as other:
         assert other.hear() == "ready"
         until(lambda: steps(log, "a") > 3, "the training begins")
@@ -294,7 +294,7 @@ def test_a_training_pauses_and_comes_to_the_same_weights(folder: Path, log: Log)
     assert steps(log, "a") == 8 * (len(one.splits.train) // 64)
 
 
-def test_trainings_share_a_device_and_a_timing_comes_to_its_turn(folder: Path, log: Log) -> None:
+def test_trainings_share_a_device_and_a_timing_proceeds(folder: Path, log: Log) -> None:
     with (
         Other(train_on, folder, log, "a", ENDLESS) as one,
         Other(train_on, folder, log, "b", ENDLESS) as other,
@@ -306,7 +306,7 @@ def test_trainings_share_a_device_and_a_timing_comes_to_its_turn(folder: Path, l
     check_pauses(log.lines)
 
 
-def test_a_training_that_is_killed_is_no_longer_waited_for(folder: Path, log: Log) -> None:
+def test_killed_training_releases_the_lock(folder: Path, log: Log) -> None:
     with Other(train_on, folder, log, "a", ENDLESS) as other:
         assert other.hear() == "ready"
         until(lambda: steps(log, "a") > 3, "the training begins")

@@ -1,4 +1,4 @@
-"""Timing in turn: real calls, the order they are made in, when it ends, what is written down."""
+"""Interleaved timing: order of the calls, termination and provenance."""
 
 import dataclasses
 import json
@@ -19,12 +19,18 @@ from dsx.measure.timing import device_lock as lock
 from dsx.measure.timing import interleaved as rounds
 from dsx.measure.timing import reference_workload as reference_workload
 from dsx.measure.timing.clock import CpuClock, Times
-from dsx.measure.timing.interleaved import FEWEST_BLOCKS, LOOK, PROTOCOL, _Rounds, time_in_turn
+from dsx.measure.timing.interleaved import (
+    CHECK_INTERVAL,
+    MIN_BLOCKS,
+    PROTOCOL,
+    _Rounds,
+    time_in_turn,
+)
 from dsx.measure.timing.reference_workload import ReferenceWorkload
 from dsx.measure.timing.workload_class import ALONE
 from dsx.process import torch_threads
 from dsx.space.yaml.schema import Measure
-from tests.measure.crowd import Log, Other, kept, time_often
+from tests.measure.crowd import Log, Other, held_by_other, time_often
 from tests.measure.facts import machine, timing
 from tests.measure.held import is_held
 from tests.measure.machine.test_load import looks, share_since, spinning
@@ -35,20 +41,20 @@ SITUATION = ReferenceWorkload(CpuClock("thread"), 1).situation
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Locks of this test alone."""
+    """Use a separate folder for lock files."""
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
-    # References of these tests are made up.
+    # The reference times of these tests are arbitrary.
     monkeypatch.setitem(rounds.PROTOCOL, "most_drift", math.inf)
     return tmp_path
 
 
 @dataclasses.dataclass
-class Noting:
-    """A clock that notes what it has timed.
+class RecordingClock:
+    """A clock that records what it has timed.
 
     Args:
-        names: Runs to their names; all else is the sentinel.
-        blocks: Name, calls, and times of each block.
+        names: Names of the runs by id; other runs are the reference workload.
+        blocks: Name, number of calls and times of each block.
     """
 
     names: dict[int, str]
@@ -62,16 +68,18 @@ class Noting:
         return times
 
 
-def rounds_of(runs: dict[str, Run], reference: float, **settings: Any) -> tuple[_Rounds, Noting]:
-    """Make the rounds of some runs, on a clock that notes."""
-    clock = Noting({id(run): name for name, run in runs.items()})
+def rounds_of(
+    runs: dict[str, Run], reference: float, **settings: Any
+) -> tuple[_Rounds, RecordingClock]:
+    """Build the timing of some runs with a recording clock."""
+    clock = RecordingClock({id(run): name for name, run in runs.items()})
     situation = ReferenceWorkload(clock, 1).situation
     going = _Rounds(list(runs.values()), Measure(**settings), clock, {situation: reference}, ALONE)
     return going, clock
 
 
 def product() -> Run:
-    """A small matrix product."""
+    """Compute a small matrix product."""
     x = torch.randn(64, 64)
     return lambda: x @ x
 
@@ -80,8 +88,8 @@ def within(seconds: float) -> Run:
     return lambda: spin(seconds)
 
 
-def after_warm_up(going: _Rounds, clock: Noting) -> list[tuple[str, int, Times]]:
-    """Return the blocks from the first sentinel on, without those at the start of later slices."""
+def after_warm_up(going: _Rounds, clock: RecordingClock) -> list[tuple[str, int, Times]]:
+    """Return the blocks after the first reference sample, without those that start a slice."""
     first = [name for name, _, _ in clock.blocks].index("reference_workload")
     assert {name for name, _, _ in clock.blocks[:first]} <= set("abc"[: len(going.subjects)])
     blocks = clock.blocks[first:]
@@ -91,38 +99,38 @@ def after_warm_up(going: _Rounds, clock: Noting) -> list[tuple[str, int, Times]]
         for at, pair in enumerate(pairwise(names))
         if pair == ("reference_workload", "reference_workload")
     ]
-    # A loaded machine does not get through in one slice.
+    # On a loaded machine, the timing takes more than one slice.
     assert len(starts) == len(going.slices) - 1
     return [block for at, block in enumerate(blocks) if at not in starts]
 
 
 @pytest.mark.timing
-def test_networks_are_timed_block_by_block_with_the_sentinel_between_them() -> None:
+def test_reference_workload_is_timed_between_blocks() -> None:
     runs = {"a": within(0.001), "b": within(0.0005), "c": within(0.0007)}
     going, clock = rounds_of(runs, 0.1, budget_seconds=0.1)
     while going.open:
-        going.go_on()
+        going.time_slice()
     order = [name for name, _, _ in after_warm_up(going, clock)]
-    # One beat to begin with, and one after each block.
+    # One reference sample at the start, and one after each block.
     assert set(order[::2]) == {"reference_workload"}
     counts = [len(subject.own) for subject in going.subjects]
-    assert min(counts) >= FEWEST_BLOCKS
+    assert min(counts) >= MIN_BLOCKS
     together = 3 * min(counts)
     assert "".join(order[1::2][:together]) == "abc" * min(counts)
     assert [order[1::2].count(name) for name in "abc"] == counts
 
 
 @pytest.mark.timing
-def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
+def test_reference_workload_takes_at_most_its_share_of_the_time() -> None:
     going, clock = rounds_of({"a": within(0.001), "b": within(0.004)}, 0.1, budget_seconds=0.2)
     while going.open:
-        going.go_on()
+        going.time_slice()
     _, *blocks = after_warm_up(going, clock)
     own = sum(calls * times.wall for name, calls, times in blocks if name != "reference_workload")
     reference_samples = (
         sum(calls for name, calls, _ in blocks if name == "reference_workload") * 0.1
     )
-    # By its reference: how slow the machine is now, it learns only from the sentinel.
+    # Computed from the reference time, because the current drift is not known in advance.
     assert 0.15 < reference_samples / (own + reference_samples) <= PROTOCOL["sentinel_share"]
     names = [name for name, _, _ in blocks]
     assert all(subject.calls > 0 for subject in going.subjects)
@@ -130,49 +138,49 @@ def test_the_sentinel_has_at_most_its_share_of_the_time() -> None:
 
 
 @pytest.mark.timing
-def test_blocks_are_long_enough_for_the_sentinel_whatever_interrupts_the_warm_up() -> None:
-    # The first call seems to take a thousand times as long as the others.
+def test_blocks_are_long_enough_after_an_interrupted_warm_up() -> None:
+    # The first call takes a thousand times as long as the others.
     going, _ = rounds_of({"a": Counting(0.0, 0.1, 0.0001)}, 0.5, budget_seconds=60)
     (subject,) = going.subjects
     going.reference = 0.5
     going._warm_up(subject)
-    # 2 milliseconds in calls of 0.1: more than three times what the sentinel takes.
+    # 2 ms in calls of 0.1 ms, more than three times the reference workload.
     assert 3 <= subject.calls <= 20
 
 
 @pytest.mark.timing
-def test_a_very_slow_network_is_run_a_few_times_and_no_more() -> None:
+def test_very_slow_network_is_run_a_few_times() -> None:
     run = Counting(0.05)
     (found,) = time_in_turn([run], Measure(budget_seconds=0.001), {SITUATION: 0.2})
-    # To warm up, to see how long it takes, and the blocks.
-    assert run.calls == 2 + FEWEST_BLOCKS
+    # Warm-up, calibration of the number of calls, and the blocks.
+    assert run.calls == 2 + MIN_BLOCKS
     assert (timing(found).blocks, timing(found).calls) == (3, 3)
     assert timing(found).raw_ms >= 50
     assert len(found.samples) == 3
 
 
 @pytest.mark.timing
-def test_what_does_not_get_narrow_ends_with_the_budget_and_is_marked() -> None:
-    # One call is as long as two others, so that half of the blocks are.
+def test_unconverged_timing_ends_with_the_budget() -> None:
+    # One call takes as long as two others, as do half of the blocks.
     run = Counting(*[0.01, 0.02] * 100)
     (found,) = time_in_turn([run], Measure(budget_seconds=0.4), {SITUATION: 0.2})
     assert found.provenance.converged is False
     assert (found.high - found.low) / found.value > 0.05
-    # Two calls take 30 ms or more; warm-up and the last block may come on top.
-    assert FEWEST_BLOCKS <= timing(found).blocks <= run.calls <= 26 + 4
+    # Two calls take at least 30 ms; warm-up and the last block are additional.
+    assert MIN_BLOCKS <= timing(found).blocks <= run.calls <= 26 + 4
     assert timing(found).seconds >= 0.4
 
 
 @pytest.mark.timing
-def test_what_is_narrow_ends_after_the_least_number_of_blocks() -> None:
+def test_converged_timing_ends_after_the_minimum_number_of_blocks() -> None:
     settings = Measure(target_width=0.9, budget_seconds=600.0)
     (found,) = time_in_turn([within(0.0005)], settings, {SITUATION: 0.2})
     assert found.provenance.converged is True
     least = PROTOCOL["least_blocks"]
     assert least <= timing(found).blocks == len(found.samples)
-    # Whether it is enough is asked every so many rounds, from the beginning of each slice on.
+    # Convergence is checked at intervals that start with each slice.
     if timing(found).seconds < rounds.SLICE_SECONDS and not found.provenance.noisy:
-        assert timing(found).blocks < least + LOOK
+        assert timing(found).blocks < least + CHECK_INTERVAL
 
 
 @pytest.mark.timing
@@ -184,7 +192,7 @@ def test_a_longer_network_takes_longer() -> None:
     assert 2 <= timing(short).raw_ms < 3
 
 
-def test_a_reading_says_how_it_was_made() -> None:
+def test_reading_has_provenance() -> None:
     reference_times: dict[str, float] = {}
     (found,) = time_in_turn([product()], Measure(budget_seconds=0.1), reference_times)
     told = timing(found)
@@ -201,7 +209,7 @@ def test_a_reading_says_how_it_was_made() -> None:
     assert told.calls % told.blocks == 0
 
 
-def test_a_reference_is_taken_once_and_used_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reference_time_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 10)
     reference_times: dict[str, float] = {}
     measure = Measure(budget_seconds=0.02)
@@ -217,9 +225,9 @@ def reading(going: _Rounds) -> Measurement:
     return going.reading(subject, Load(False, Machine()))
 
 
-def test_twice_the_reference_is_twice_the_value() -> None:
+def test_value_is_proportional_to_the_reference_time() -> None:
     going, _ = rounds_of({"a": within(0.001)}, 0.1, budget_seconds=0.1)
-    going.go_on()
+    going.time_slice()
     once = reading(going)
     going.reference *= 2
     twice = reading(going)
@@ -230,17 +238,17 @@ def test_twice_the_reference_is_twice_the_value() -> None:
     assert timing(twice).drift == pytest.approx(timing(once).drift / 2)
 
 
-def test_blocks_are_corrected_by_the_beats_around_them() -> None:
+def test_blocks_are_corrected_by_neighbouring_reference_samples() -> None:
     going, _ = rounds_of({"a": within(0.001)}, 2.0)
     (subject,) = going.subjects
-    # The machine becomes half as fast after the twentieth block.
+    # The speed of the machine halves after the twentieth block.
     going.reference, going.reference_samples = 2.0, [2.0] * 21 + [4.0] * 20
     subject.own, subject.wall = [10.0] * 20 + [20.0] * 20, [1.0] * 40
     subject.after = list(range(1, 41))
     samples = reading(going).samples
     assert reading(going).value == 10.0
     assert [*samples[:16], *samples[-16:]] == [10.0] * 32
-    # Four beats before a block and four after it.
+    # Four reference samples before a block and four after it.
     assert samples[16:24] == pytest.approx(
         [*(10 * 2 / (2 + n / 4) for n in range(4)), *(20 * 2 / (3 + n / 4) for n in range(4))]
     )
@@ -248,7 +256,7 @@ def test_blocks_are_corrected_by_the_beats_around_them() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_while_it_is_timed_the_device_is_kept_and_threads_are_as_asked(threads: int) -> None:
+def test_device_lock_and_threads_during_a_timing(threads: int) -> None:
     seen = set()
 
     def run() -> None:
@@ -262,15 +270,15 @@ def test_while_it_is_timed_the_device_is_kept_and_threads_are_as_asked(threads: 
     assert torch.get_num_threads() == 1
 
 
-def test_threads_are_given_back_whatever_happens() -> None:
+def test_threads_are_restored_after_a_failure() -> None:
     with pytest.raises(KeyError, match="stop"), torch_threads(2):
         assert torch.get_num_threads() == 2
         raise KeyError("stop")
     assert torch.get_num_threads() == 1
 
 
-def test_who_waits_for_the_device_is_told(folder: Path) -> None:
-    with kept(folder) as (waiting, told):
+def test_waiting_for_the_device_lock_is_reported(folder: Path) -> None:
+    with held_by_other(folder) as (waiting, told):
         time_in_turn(
             [product()], Measure(budget_seconds=0.02), {SITUATION: 0.2}, on_lock_wait=waiting
         )
@@ -278,11 +286,11 @@ def test_who_waits_for_the_device_is_told(folder: Path) -> None:
 
 
 class Enough(Exception):
-    """The test has seen what it wanted to see."""
+    """Error that ends a timing when the test is done."""
 
 
 @pytest.mark.timing
-def test_others_have_their_turn_in_a_long_timing(folder: Path) -> None:
+def test_long_timing_releases_the_lock_for_others(folder: Path) -> None:
     log, begun = Log(folder / "log"), False
     with Other(time_often, folder, log, 1) as other:
         assert other.hear() == "ready"
@@ -304,7 +312,7 @@ def test_others_have_their_turn_in_a_long_timing(folder: Path) -> None:
     assert log.lines == [f"begin {pid}", f"end {pid}"]
 
 
-def test_the_busiest_slice_counts() -> None:
+def test_load_is_that_of_the_busiest_slice() -> None:
     going, _ = rounds_of({"a": within(0.001)}, 0.1)
     going.slices = [looks(others=0.1), looks(others=1.0), looks(others=0.0)]
     told = going.load()
@@ -314,12 +322,12 @@ def test_the_busiest_slice_counts() -> None:
 
 
 @pytest.mark.timing
-def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
+def test_load_and_its_process_are_recorded() -> None:
     measure = Measure(budget_seconds=0.5, target_width=0.001)
     named: set[int] = set()
     with spinning() as one, spinning() as other:
         shares = [share_since(one), share_since(other)]
-        # In the moment that is looked at, every core may have been somebody else's.
+        # During the observation, other processes may have used every core.
         for _ in range(10):
             (found,) = time_in_turn([product()], measure, {SITUATION: 0.2})
             assert found.provenance.noisy is True
@@ -327,18 +335,18 @@ def test_a_busy_machine_is_told_and_who_keeps_it_busy() -> None:
             named |= {heavy.pid for heavy in machine(found).heavy}
             if named & {one, other}:
                 break
-        # Where many others work too, each has too little of the machine to be named.
+        # With many other processes, each may use too little CPU time to be listed.
         assert named & {one, other} or max(share() for share in shares) < 1.5 * HEAVY_CORES
 
 
-def test_a_machine_that_is_not_itself_is_not_corrected_for(
+def test_extreme_drift_is_not_corrected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(rounds.PROTOCOL, "most_drift", 2.0)
     measure = Measure(budget_seconds=0.1)
     known: dict[str, float] = {}
     time_in_turn([product()], measure, known)
-    # As if the sentinel took five times as long as in calm moments, and three quarters of that.
+    # A drift of five, and of three quarters of that.
     for factor, corrected in ((5.0, False), (0.75, True)):
         reference_times = {situation: value / factor for situation, value in known.items()}
         (found,) = time_in_turn([product()], measure, reference_times)

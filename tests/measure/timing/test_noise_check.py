@@ -1,4 +1,4 @@
-"""Quiet: what is said of this machine as it is, and of machines that are not quiet."""
+"""Noise check of this machine, and advice for noisy machines."""
 
 import dataclasses
 
@@ -9,9 +9,9 @@ from dsx.measure import this_device
 from dsx.measure.machine.load import Load
 from dsx.measure.timing import noise_check as quiet
 from dsx.measure.timing import reference_workload as reference_workload
-from dsx.measure.timing.noise_check import Quiet
+from dsx.measure.timing.noise_check import NoiseCheck
 
-CALM = Quiet(
+CALM = NoiseCheck(
     reference_ms=0.7,
     drift=1.0,
     block_spread=0.05,
@@ -22,46 +22,46 @@ CALM = Quiet(
 HEAVY = Process(process="cc1plus", pid=4711, cores=0.93)
 
 
-def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reference_workload, "CALIBRATION_CALLS", 20)
     reference_times: dict[str, float] = {}
-    found = quiet.look(reference_times, 0.1, group_seconds=0.02)
+    found = quiet.check_noise(reference_times, 0.1, group_seconds=0.02)
     (reference,) = reference_times.values()
     assert found.drift == found.reference_ms / reference > 0
     assert found.reading_spread >= 0 and found.block_spread > 0
     assert from_json(Machine, to_json(found.load.machine)) == found.load.machine
 
 
-def test_a_calm_machine_is_quiet_and_needs_no_advice() -> None:
-    assert CALM.enough
+def test_stable_machine_needs_no_advice() -> None:
+    assert CALM.is_stable
     assert CALM.advice(dataclasses.replace(this_device(), power="")) == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "enough", "advice"),
+    ("changes", "is_stable", "advice"),
     [
         ({"load": Load(True, Machine(heavy=(HEAVY,)))}, False, "cc1plus"),
-        ({"load": Load(True, Machine())}, False, "cannot be seen"),
+        ({"load": Load(True, Machine())}, False, "not visible"),
         ({"load": Load(False, Machine(stolen=0.1))}, True, "dedicated host"),
         ({"throttled": True}, False, "let it cool"),
-        ({"drift": 1.5}, True, "--calibrate"),
-        ({"drift": 0.5}, True, "--calibrate"),
+        ({"drift": 1.5}, True, "calibrate=True"),
+        ({"drift": 0.5}, True, "calibrate=True"),
     ],
 )
-def test_what_is_wrong_is_said(changes: dict[str, object], enough: bool, advice: str) -> None:
+def test_advice_names_the_problem(changes: dict[str, object], is_stable: bool, advice: str) -> None:
     found = dataclasses.replace(CALM, **changes)  # type: ignore[arg-type]
-    assert found.enough is enough
+    assert found.is_stable is is_stable
     (line,) = found.advice(dataclasses.replace(this_device(), power=""))
     assert advice in line
 
 
-def test_numbers_that_do_not_repeat_are_not_quiet() -> None:
+def test_large_spread_is_not_stable() -> None:
     found = dataclasses.replace(CALM, reading_spread=0.06)
-    assert not found.enough
+    assert not found.is_stable
     (line,) = found.advice(dataclasses.replace(this_device(), power=""))
-    assert "wait for a calmer moment" in line
+    assert "no cause is visible" in line
 
 
-def test_a_clock_that_saves_power_is_named() -> None:
+def test_powersave_governor_is_named() -> None:
     (line,) = CALM.advice(dataclasses.replace(this_device(), power="governor powersave"))
     assert "performance" in line

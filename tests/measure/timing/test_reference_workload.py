@@ -1,4 +1,4 @@
-"""The sentinel: one reference for each situation, taken once."""
+"""Reference workload: one reference time for each situation, measured once."""
 
 import importlib.metadata
 import json
@@ -14,7 +14,7 @@ from dsx.measure.timing.clock import CpuClock, Times
 from dsx.measure.timing.reference_workload import (
     CALIBRATION_CALLS,
     COPIES,
-    FEWEST_CALLS,
+    MIN_CALIBRATION_CALLS,
     VERSION,
     ReferenceWorkload,
     _copies,
@@ -26,11 +26,11 @@ COARSE = WorkloadClass(grain="coarse", network="0123456789ab x1024 bfloat16 chan
 
 
 def nothing() -> None:
-    """No network."""
+    """Do nothing."""
 
 
 class Scripted:
-    """A clock that runs the call, and tells times of its own choosing."""
+    """A clock that runs the call and returns given times."""
 
     name, device = "scripted", "cpu"
 
@@ -44,7 +44,7 @@ class Scripted:
         return Times(own, own)
 
 
-def test_a_situation_is_backend_clock_threads_and_version() -> None:
+def test_situation_contains_backend_clock_threads_and_version() -> None:
     texts = {
         ReferenceWorkload(CpuClock(name), threads, backend).situation
         for name, threads, backend in (
@@ -59,18 +59,18 @@ def test_a_situation_is_backend_clock_threads_and_version() -> None:
     }  # fmt: skip
     beside = ReferenceWorkload(CpuClock("wall"), 2, workload=COARSE)
     assert json.loads(beside.situation)["network"] == COARSE.network
-    # As long as the key of a table may be.
+    # The maximum length of the key of a table.
     assert len(beside.situation) <= 255
 
 
-def test_a_new_release_of_a_backend_is_another_situation() -> None:
+def test_situation_contains_the_version_of_the_backend() -> None:
     facts = json.loads(ReferenceWorkload(CpuClock("thread"), 1, "openvino").situation)
     assert facts["openvino"] == importlib.metadata.version("openvino")
 
 
 @pytest.mark.parametrize("grain", COPIES)
 @pytest.mark.parametrize("backend", names(Backend))
-def test_it_computes_the_same_in_each_backend(backend: str, grain: Grain) -> None:
+def test_output_is_equal_in_each_backend(backend: str, grain: Grain) -> None:
     own = find(Backend, backend).own_reference_workload
     assert reference_backend(backend) == (backend if own else "eager")
     runs = _copies("cpu", reference_backend(backend), 1, grain)
@@ -80,7 +80,7 @@ def test_it_computes_the_same_in_each_backend(backend: str, grain: Grain) -> Non
             torch.testing.assert_close(run(), eager(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_reference_is_taken_once_and_then_looked_up() -> None:
+def test_reference_time_is_measured_once_and_then_looked_up() -> None:
     reference_workload = ReferenceWorkload(CpuClock("thread"), 1)
     reference_times: dict[str, float] = {}
     first = reference_workload.reference(reference_times, nothing)
@@ -91,26 +91,26 @@ def test_a_reference_is_taken_once_and_then_looked_up() -> None:
     assert list(reference_times) == [reference_workload.situation]
 
 
-def test_the_reference_is_the_median_of_the_faster_half() -> None:
+def test_reference_time_is_the_median_of_the_faster_half() -> None:
     times = [float(n) for n in range(CALIBRATION_CALLS)]
     clock = Scripted(times[::-1])
     calls: list[int] = []
-    found = ReferenceWorkload(clock, 1).calm(lambda: calls.append(len(clock.left)))
+    found = ReferenceWorkload(clock, 1).calibrate(lambda: calls.append(len(clock.left)))
     assert found == statistics.median(times[: CALIBRATION_CALLS // 2])
     assert clock.left == []
-    # The network was run before each of them.
+    # The network was run before each of the calls.
     assert calls == list(range(CALIBRATION_CALLS, 0, -1))
 
 
-def test_a_slow_network_is_not_run_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_with_a_slow_network_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sentinel_module, "CALIBRATION_SECONDS", 0.0)
     clock = Scripted([1.0] * CALIBRATION_CALLS)
-    assert ReferenceWorkload(clock, 1).calm(nothing) == 1.0
-    assert len(clock.left) == CALIBRATION_CALLS - FEWEST_CALLS
+    assert ReferenceWorkload(clock, 1).calibrate(nothing) == 1.0
+    assert len(clock.left) == CALIBRATION_CALLS - MIN_CALIBRATION_CALLS
 
 
 @pytest.mark.parametrize("workload", [ALONE, COARSE])
-def test_copies_take_turns(workload: WorkloadClass) -> None:
+def test_copies_are_run_cyclically(workload: WorkloadClass) -> None:
     copies = COPIES[workload.grain]
     clock = Scripted([1.0] * 2 * copies)
     reference_workload = ReferenceWorkload(clock, 1, workload=workload)
@@ -122,12 +122,12 @@ def test_copies_take_turns(workload: WorkloadClass) -> None:
 
 @pytest.fixture
 def first_time() -> None:
-    """Nothing has asked for the network before."""
+    """Clear the cache of the network."""
     _copies.cache_clear()
 
 
 @pytest.mark.usefixtures("first_time")
-def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> None:
+def test_network_is_deterministic_and_the_random_state_unchanged() -> None:
     before = torch.get_rng_state()
     copies = COPIES["fine"]
     clock = Scripted([1.0] * copies)
@@ -148,7 +148,7 @@ def test_it_is_the_same_network_everywhere_and_leaves_random_numbers_alone() -> 
 
 
 @pytest.mark.usefixtures("first_time")
-def test_inference_is_no_hindrance_to_training_afterwards() -> None:
+def test_training_is_possible_after_inference_mode() -> None:
     with torch.inference_mode():
         clock = Scripted([1.0])
         ReferenceWorkload(clock, 1).time()
@@ -157,7 +157,7 @@ def test_inference_is_no_hindrance_to_training_afterwards() -> None:
 
 
 @pytest.mark.parametrize("calls", [1, 10])
-def test_a_beat_is_the_time_of_one_call(calls: int) -> None:
+def test_reference_sample_is_the_time_of_one_call(calls: int) -> None:
     reference_workload = ReferenceWorkload(CpuClock("thread"), 1)
     beat, block = reference_workload.time(calls), reference_workload.time(50)
     assert block / 20 < beat < block * 20

@@ -1,4 +1,4 @@
-"""From blocks to a number: closed forms, invariance, and how often intervals hold the truth."""
+"""Estimates from blocks: closed forms, invariances and coverage of the intervals."""
 
 import math
 import statistics
@@ -18,13 +18,13 @@ BLOCKS = st.lists(st.tuples(TIMES, TIMES), min_size=1, max_size=80)
 
 
 def ranks(count: int) -> tuple[int, int]:
-    """Give the ranks of the ends, from 0, for that many samples."""
+    """Return the ranks of the ends, counted from 0, for a number of samples."""
     _, low, high = median_interval(range(count))
     return int(low), int(high)
 
 
 @given(SAMPLES, st.randoms(use_true_random=False))
-def test_an_interval_holds_the_median_and_does_not_care_for_order(
+def test_interval_contains_the_median_and_is_independent_of_order(
     samples: list[float], random: "np.random.RandomState"
 ) -> None:
     median, low, high = median_interval(samples)
@@ -36,33 +36,33 @@ def test_an_interval_holds_the_median_and_does_not_care_for_order(
 
 
 @pytest.mark.parametrize("count", [*range(6, 200), 500, 1000, 1999])
-def test_the_coverage_is_at_least_95_percent_and_no_more_than_needed(count: int) -> None:
+def test_interval_is_the_narrowest_with_95_percent_coverage(count: int) -> None:
     low, high = ranks(count)
     assert low + high == count - 1
 
     def covered(low: int) -> int:
-        """Count, of 2^n halves, those with the median between rank `low` and its mirror."""
+        """Count the fraction of the 2^n cases with the median between rank `low` and its mirror."""
         return int(2**count) - 2 * sum(comb(count, below) for below in range(low + 1))
 
     assert 20 * covered(low) >= 19 * 2**count
-    # One rank further in, it would be less than 95 %.
+    # With a narrower interval, the coverage would be less than 95 %.
     assert 20 * covered(low + 1) < 19 * 2**count
 
 
 @pytest.mark.parametrize("count", [6, 7, 17, 44, 67, 200, 1001])
-def test_the_interval_is_that_of_the_quantile_test_of_scipy(count: int) -> None:
+def test_interval_equals_that_of_scipy(count: int) -> None:
     samples = np.random.default_rng(count).normal(size=count)
     expected = quantile_test(samples, p=0.5).confidence_interval(0.95)
     assert median_interval(samples.tolist())[1:] == (expected.low, expected.high)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-def test_few_samples_are_their_own_interval(count: int) -> None:
+def test_interval_of_few_samples_is_their_range(count: int) -> None:
     assert ranks(count) == (0, count - 1)
 
 
 def series(blocks: list[tuple[float, float]]) -> tuple[Values, Values]:
-    """Take blocks of a network and of the sentinel apart."""
+    """Split pairs into the blocks of the network and of the reference workload."""
     own, reference_workload = np.array(blocks).T
     return own, reference_workload
 
@@ -71,14 +71,14 @@ def series(blocks: list[tuple[float, float]]) -> tuple[Values, Values]:
 def test_without_noise_the_value_is_exact(own: float, beat: float, calm: float, n: int) -> None:
     found = estimate(np.full(n, own), np.full(n, beat), calm)
     assert found.value == own * (calm / beat)
-    # What is unseen is left.
+    # The variation between readings remains.
     assert found.high - found.value == pytest.approx(UNSEEN * found.value)
     assert found.value - found.low == pytest.approx(UNSEEN * found.value)
     assert found.relative_width == pytest.approx(2 * UNSEEN)
 
 
 @given(BLOCKS, TIMES, st.data())
-def test_a_drift_of_the_machine_changes_nothing(
+def test_value_is_invariant_under_drift(
     blocks: list[tuple[float, float]], calm: float, data: st.DataObject
 ) -> None:
     own, reference_workload = series(blocks)
@@ -93,7 +93,7 @@ def test_a_drift_of_the_machine_changes_nothing(
 
 
 @given(BLOCKS, TIMES, TIMES)
-def test_units_are_those_of_the_blocks_and_the_reference(
+def test_value_has_the_unit_of_the_blocks(
     blocks: list[tuple[float, float]], calm: float, scale: float
 ) -> None:
     own, reference_workload = series(blocks)
@@ -103,7 +103,7 @@ def test_units_are_those_of_the_blocks_and_the_reference(
         estimate(own, reference_workload, calm * scale),
     ):
         for name in ("value", "low", "high"):
-            # The ends may nearly cancel out.
+            # The ends may almost cancel out.
             expected = scale * getattr(found, name)
             assert getattr(other, name) == pytest.approx(
                 expected, rel=1e-9, abs=1e-9 * scale * (found.high - found.low)
@@ -111,7 +111,7 @@ def test_units_are_those_of_the_blocks_and_the_reference(
 
 
 @given(BLOCKS, TIMES)
-def test_the_interval_holds_the_value_and_that_of_the_ranks(
+def test_interval_contains_the_value_and_the_rank_interval(
     blocks: list[tuple[float, float]], calm: float
 ) -> None:
     own, reference_workload = series(blocks)
@@ -131,8 +131,8 @@ def test_the_interval_by_hand() -> None:
     assert found.high == pytest.approx(1.5 + math.hypot(3.5, 1.5 * UNSEEN))
 
 
-def test_groups_that_lie_apart_widen_the_interval() -> None:
-    # Six groups of constant samples: the ranks say that nothing varies but the step between them.
+def test_different_groups_widen_the_interval() -> None:
+    # Six groups of constant samples, which differ only between the groups.
     levels = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
     own = np.repeat(levels, 30)
     half = t.ppf(0.975, GROUPS - 1) * np.std(levels, ddof=1) / math.sqrt(GROUPS)
@@ -144,7 +144,7 @@ def test_groups_that_lie_apart_widen_the_interval() -> None:
     assert few.value - few.low == pytest.approx(math.hypot(few.value - low, UNSEEN * few.value))
 
 
-def test_drifting_samples_give_a_wider_interval_than_the_same_ones_shuffled() -> None:
+def test_correlated_samples_widen_the_interval() -> None:
     rng = np.random.default_rng(1)
     ratios = []
     for _ in range(50):
@@ -158,7 +158,7 @@ def test_drifting_samples_give_a_wider_interval_than_the_same_ones_shuffled() ->
 
 @pytest.mark.parametrize("count", [8, 30, 31, 101, 400])
 @pytest.mark.parametrize("skewed", [False, True])
-def test_intervals_hold_the_true_median(count: int, skewed: bool) -> None:
+def test_coverage_of_the_true_median(count: int, skewed: bool) -> None:
     rng = np.random.default_rng(count)
     noise = 0.2 * rng.normal(size=(600, count))
     # The median of both is 1.
@@ -169,18 +169,18 @@ def test_intervals_hold_the_true_median(count: int, skewed: bool) -> None:
         held.append(found.low <= 1 <= found.high)
         _, low, high = median_interval(own.tolist())
         ranked.append(low <= 1 <= high)
-    # Two standard errors of 600 simulations are 1.8 %; the ranks alone do it.
+    # Two standard errors of 600 simulations are 1.8 %; the rank interval suffices.
     assert np.mean(ranked) >= 0.93
     assert np.mean(held) >= np.mean(ranked)
 
 
-def test_spread_of_evenly_spaced_numbers() -> None:
+def test_spread_of_evenly_spaced_values() -> None:
     # From 1 to 3: the 10th percentile is 1.2, the 90th 2.8, the median 2.
     assert spread(np.linspace(1, 3, 101).tolist()) == pytest.approx(0.8)
     assert spread([4.0]) == 0
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=20), st.floats(0.1, 10))
-def test_spread_is_blind_to_unit_and_order(values: list[float], unit: float) -> None:
+def test_spread_is_invariant_under_unit_and_order(values: list[float], unit: float) -> None:
     scaled = [unit * value for value in reversed(values)]
     assert spread(scaled) == pytest.approx(spread(values), abs=1e-9)

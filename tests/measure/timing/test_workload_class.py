@@ -1,4 +1,4 @@
-"""Company: of fine or of coarse grain, and the same for all designs of a space."""
+"""Workload classes: fine or coarse grained, and the same for all designs of a space."""
 
 import pytest
 
@@ -18,11 +18,11 @@ from dsx.space.remeasured import remeasured
         ("imagenet-resnet50", "coarse"),
     ],
 )
-def test_the_grain_is_that_of_the_networks_convolutions(space: str, grain: str) -> None:
+def test_grain_of_shipped_spaces(space: str, grain: str) -> None:
     assert classify_workload(load_space(space)).grain == grain
 
 
-def test_a_larger_batch_makes_coarser_convolutions() -> None:
+def test_larger_batch_is_coarser() -> None:
     digits = load_space("digits")
     per_image = digits.cost(digits.baseline).flops / len(digits.analysis.slots)
     least = int(COARSE / per_image) + 1
@@ -30,7 +30,7 @@ def test_a_larger_batch_makes_coarser_convolutions() -> None:
     assert classify_workload(remeasured(digits, batch=least)).grain == "coarse"
 
 
-def test_it_is_another_one_where_the_network_is_run_in_another_way() -> None:
+def test_run_settings_change_the_workload_class() -> None:
     digits = load_space("digits")
     others = [
         remeasured(digits, **settings)
@@ -38,7 +38,7 @@ def test_it_is_another_one_where_the_network_is_run_in_another_way() -> None:
     ]
     names = {classify_workload(space).network for space in (digits, *others)}
     assert len(names) == 4
-    # Backend, clock and threads are the sentinel's own.
+    # Backend, clock and threads belong to the situation of the reference workload.
     assert classify_workload(remeasured(digits, threads=2, backend="compile")) == classify_workload(
         digits
     )

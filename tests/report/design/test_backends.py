@@ -6,14 +6,15 @@ import json
 
 import pytest
 
+from dsx.errors import Unsupported
 from dsx.report.design.backends import backends_document, print_backends
 from dsx.search.design.compare_backends import InBackend
 from tests.report.single import latency, space
 
 LINES = [
-    InBackend(backend="eager", number=latency(1.0, stored=True)),
-    InBackend(backend="onnxruntime", number=latency(0.25, converged=False)),
-    InBackend(backend="openvino", number=None, reason="needs the package openvino"),
+    InBackend(backend="eager", latency=latency(1.0, stored=True)),
+    InBackend(backend="onnxruntime", latency=latency(0.25, converged=False)),
+    InBackend(backend="openvino", latency=Unsupported("needs the package openvino")),
 ]
 
 

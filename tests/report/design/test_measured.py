@@ -68,7 +68,7 @@ def test_counts_of_the_deployed_network_are_shown_where_they_differ(
 
 def test_the_baseline_alone_has_no_second_column(capsys: pytest.CaptureFixture[str]) -> None:
     of = space()
-    alone = dataclasses.replace(measured(), baseline={}, absent={})
+    alone = dataclasses.replace(measured(), baseline={}, unsupported={})
     print_measured(of, of.baseline, alone, "table", {})
     title, header, *rows = capsys.readouterr().out.splitlines()
     assert title == heading(of, of.baseline) == f"mine: the baseline ({of.baseline.id})"
@@ -89,7 +89,7 @@ def test_json_and_csv_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
         "description",
     }
     assert document["measure"]["batch"] == 8
-    assert document["absent"] == {"energy_mj": "cannot be measured on this machine"}
+    assert document["unsupported"] == {"energy_mj": "cannot be measured on this machine"}
     params, _, latency = document["metrics"]
     assert params == {
         "metric": "params", "unit": "", "value": 1200, "low": 1200, "high": 1200, "readings": 1,

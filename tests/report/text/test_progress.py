@@ -32,9 +32,10 @@ def ended(end: End) -> Event:
     return Event(kind=Kind.ENDED, end=end)
 
 
-def at(
-    complete: int, trials: int, event: Event = Event(kind=Kind.TRAINING), **counts: int
-) -> Progress:
+TRAINING = Event(kind=Kind.TRAINING)
+
+
+def at(complete: int, trials: int, event: Event = TRAINING, **counts: int) -> Progress:
     return Progress(
         study="s",
         complete=complete,

@@ -8,13 +8,13 @@ from dsx import search
 from dsx.activity import Kind
 from dsx.analysis.measurement import exact
 from dsx.conv import ConvSpec
-from dsx.errors import DsxError
+from dsx.errors import DsxError, Unsupported
 from dsx.lookup import find, names
 from dsx.measure import Metric
 from dsx.measure.backends import Backend
 from dsx.measure.metrics.latency_ms import NAME as LATENCY
 from dsx.search.design.compare_backends import InBackend, compare_backends
-from dsx.search.design.measure_design import Single
+from dsx.search.design.measure_design import MetricResult, Single
 from dsx.search.plan import plan_metrics
 from dsx.space import SearchSpace
 from dsx.space.remeasured import remeasured
@@ -41,7 +41,10 @@ def known(single: Single, *backends: str) -> None:
 
 
 def stored(lines: list[InBackend]) -> dict[str, bool]:
-    return {line.backend: line.number is not None and line.number.stored for line in lines}
+    return {
+        line.backend: isinstance(line.latency, MetricResult) and line.latency.stored
+        for line in lines
+    }
 
 
 def test_numbers_are_found_and_a_search_in_that_backend_finds_them(storage: str) -> None:
@@ -72,16 +75,17 @@ def test_all_passes_over_what_cannot_be_used(storage: str) -> None:
     lines = compare_backends(single, ["all"])
     assert {line.backend for line in lines} == set(names(Backend))
     assert stored(lines)["eager"] and stored(lines)["compile"]
-    reasons = {line.backend: line.reason for line in lines if line.number is None}
-    assert "lays tensors out by itself" in reasons["openvino"]
+    (openvino,) = (line.latency for line in lines if line.backend == "openvino")
+    assert isinstance(openvino, Unsupported)
+    assert "openvino chooses the memory layout" in openvino.reason
     assert lines[0].backend == "eager"
 
 
 @pytest.mark.parametrize(
     ("backend", "measure", "problem"),
     [
-        ("onnxrunime", "batch: 1", "--backend: no backend called 'onnxrunime' (allowed: compile, "),
-        ("openvino", "channels_last: true", "--backend: the backend openvino lays tensors out by"),
+        ("onnxrunime", "batch: 1", "backend: no backend called 'onnxrunime' (allowed: compile, "),
+        ("openvino", "channels_last: true", "backend: no effect: the backend openvino"),
     ],
 )
 def test_a_backend_that_cannot_be_used_is_one_line(
@@ -101,5 +105,5 @@ def test_learned_shapes_are_trained_first(storage: str, monkeypatch: pytest.Monk
     trainings = trained(monkeypatch)
     single = Single(space, design, open_measurements(storage), train=True)
     (line,) = compare_backends(single, ["eager"])
-    assert line.number is not None
+    assert isinstance(line.latency, MetricResult)
     assert len(trainings) == 1

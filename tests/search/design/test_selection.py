@@ -111,5 +111,5 @@ def test_new_forms_are_not_written_down(finished: str) -> None:
 def test_what_is_not_there_is_refused(finished: str, storage: str) -> None:
     with pytest.raises(DsxError, match=r"no design called 'kne' in study 'tiny'.* 'knee'"):
         load_choice(Study.open(finished, None), "kne")
-    with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` makes one"):
+    with pytest.raises(StorageError, match=r"no database at .*dsx\.db; `dsx search` creates one"):
         load_choice(Study.open(storage, None), "knee")

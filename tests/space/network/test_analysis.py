@@ -332,11 +332,11 @@ def test_numpy_numbers_give_the_same_slots() -> None:
 @pytest.mark.parametrize(
     ("kind", "params", "flops", "alone"),
     [("grey", 160 + 2320 + 170, 9216 + 147456 + 160, {"first": "its in_channels is 3, but its "
-      "weight of 16 x 1 x 3 x 3 computes with 1: set in_channels to 1"}),
+      "weight of 16 x 1 x 3 x 3 requires 1: set in_channels to 1"}),
      ("pruned", 160 + 1160 + 90, 9216 + 73728 + 80, {"second": "its out_channels is 16, but its "
-      "weight of 8 x 16 x 3 x 3 computes with 8: set out_channels to 8"}),
+      "weight of 8 x 16 x 3 x 3 requires 8: set out_channels to 8"}),
      ("wider", 160 + 2320 + 170, 9216 + 147456 + 160, {"second": "its out_channels is 24, but its "
-      "weight of 16 x 16 x 3 x 3 computes with 16: set out_channels to 16"}),
+      "weight of 16 x 16 x 3 x 3 requires 16: set out_channels to 16"}),
      ("stride", 160 + 2320 + 170, 9216 + 36864 + 160, {})],
 )  # fmt: skip
 def test_a_convolution_with_inconsistent_attributes_is_counted_as_computed(

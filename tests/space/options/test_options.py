@@ -12,7 +12,7 @@ from dsx.conv.sparsity.geometry import Geometry
 from dsx.errors import SpecError
 from dsx.space import Slot, SlotOptions
 from dsx.space.dials import DIALS, DialOptions, Value
-from dsx.space.options.options import fit_options, refusal
+from dsx.space.options.options import fit_options, unsupported_spec
 from dsx.space.options.slot_options import Fork
 from tests.space.sampling import every_sample
 from tests.space.slot_options import OPTIONS, PRESETS, all_slots, dials, slot_options
@@ -59,13 +59,13 @@ def options_after(slot_options: SlotOptions, dial: str, **answers: Value) -> tup
     ],
 )
 def test_refusals_have_a_reason(slot: str, spec: ConvSpec, reason: str | None) -> None:
-    found = refusal(spec, all_slots()[slot])
+    found = unsupported_spec(spec, all_slots()[slot])
     if reason is None:
         assert found is None
     else:
         assert found is not None
-        assert found.startswith(f"{slot}: ")
-        assert reason in found
+        assert found.reason.startswith(f"{slot}: ")
+        assert reason in found.reason
 
 
 def test_groups_that_do_not_divide_are_left_out() -> None:
@@ -80,7 +80,7 @@ def test_blocks_that_do_not_divide_are_left_out_per_number_of_groups() -> None:
     assert options_after(options, "channel_stride", groups=8) == ()
     assert options.left_out == {
         "groups 8, channel_stride block": "grouped: 8 groups in blocks do not divide the 12 output "
-        "channels (a channel_stride of 1 or less needs no such thing)"
+        "channels (a channel_stride of 1 or less does not require this)"
     }
 
 
@@ -117,7 +117,7 @@ def test_shapes_that_cannot_be_learned_are_left_out() -> None:
     options = fit_options("a", "a", [large], {}, given)
     assert options.options["rigid"] == (False,)
     assert options.left_out == {
-        "rigid true": "large: rigid learned shapes are 3 x 3, this kernel is 5 x 5"
+        "rigid true": "large: rigid learned shapes require a 3 x 3 kernel, not 5 x 5"
     }
     # If only rigid shapes are allowed, no learned shape is supported.
     options = fit_options("a", "a", [large], {}, {**given, "rigid": (True,), "groups": (1, 2)})

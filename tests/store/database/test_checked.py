@@ -1,4 +1,4 @@
-"""Values are checked when they are read, in rows and in columns and of every type."""
+"""Validation of values of all types, read as rows and as columns."""
 
 import sqlite3
 from contextlib import closing
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dsx.measure import Provenance
-from dsx.store.database.checked import DamagedRow, damage
+from dsx.store.database.checked import DamagedRow, describe_damage
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import MeasurementRow, StudyRow, TrialRow
 
@@ -33,7 +33,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("table", "column", "value", "problem"), DAMAGED)
-def test_a_damaged_row_is_refused_by_table_key_and_column(
+def test_a_damaged_row_raises_an_error_with_table_key_and_column(
     copied: str, table: type[TrialRow | StudyRow | MeasurementRow], column: str, value: str,
     problem: str,
 ) -> None:  # fmt: skip
@@ -46,11 +46,12 @@ def test_a_damaged_row_is_refused_by_table_key_and_column(
             session.scalars(select(table)).all()
         row = session.execute(select(getattr(table, column))).first()
         assert row is not None
-        assert damage(table.__table__, row._mapping) in str(refused.value)
+        found = describe_damage(table.__table__, row._mapping)
+        assert found is not None and found in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_long_values_are_cut_and_control_characters_escaped(copied: str) -> None:
+def test_long_values_are_truncated_and_control_characters_escaped(copied: str) -> None:
     with closing(sqlite3.connect(copied.removeprefix("sqlite:///"))) as connection:
         connection.execute("UPDATE dsx_trials SET state = ?", ["\x1b[31m\n" + 1000 * "a"])
         connection.commit()
@@ -62,9 +63,9 @@ def test_long_values_are_cut_and_control_characters_escaped(copied: str) -> None
     assert len(str(refused.value)) < 300
 
 
-def test_sound_rows_are_as_they_were(copied: str) -> None:
+def test_undamaged_rows_are_unchanged(copied: str) -> None:
     with Session(open_database(copied, create=False)) as session:
         for row in session.scalars(select(MeasurementRow)):
             values = {column.name: getattr(row, column.name) for column in row.__table__.columns}
-            assert damage(row.__table__, values) == ""
+            assert describe_damage(row.__table__, values) is None
             assert isinstance(row.value, float) and isinstance(row.provenance, Provenance)

@@ -1,4 +1,4 @@
-"""First starts, many at once: one process creates the tables, and no process fails."""
+"""Concurrent first starts: one process creates the tables, and no process fails."""
 
 import os
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from tests.search.spaces import STATIC
 
 
 def start_at_once(folder: Path, storage: str, names: Sequence[str]) -> list[str]:
-    """Start a search in each of several folders of its own at once; return what went wrong."""
+    """Start searches in separate folders at once, and return the output of those that failed."""
     racing = []
     for name in names:
         own = folder / name
         (own / "tmp").mkdir(parents=True)
-        # As on several machines: no common temporary folder, nor a common current one.
+        # As on several machines: neither the temporary nor the current folder is shared.
         racing.append(
             start(
                 *("search", STATIC, "--trials", 1, "--study", name, "--storage", storage),
@@ -53,7 +53,7 @@ def test_databases_of_one_server_do_not_wait_for_each_other(postgres: Server) ->
         pass
 
 
-def test_a_creation_that_does_not_end_is_an_error(
+def test_a_creation_that_takes_too_long_is_an_error(
     postgres_storage: str,
 ) -> None:
     engine = open_database(postgres_storage, create=True)
@@ -62,12 +62,12 @@ def test_a_creation_that_does_not_end_is_an_error(
         with pytest.raises(OperationalError, match="lock timeout"), creating(engine, None, 0.2):
             raise AssertionError("held twice")
         connection.invalidate()
-    # The lock of a connection that broke is free.
+    # A broken connection releases its lock.
     with creating(engine, None):
         pass
 
 
-def test_a_link_to_a_database_leads_to_the_same_lock(storage: str, tmp_path: Path) -> None:
+def test_a_link_to_a_database_has_the_same_lock(storage: str, tmp_path: Path) -> None:
     engine = open_database(storage, create=True)
     (tmp_path / "link.db").symlink_to(tmp_path / "dsx.db")
     with (

@@ -1,4 +1,4 @@
-"""Migrations: equal to the schema, complete or without effect, and apart from Optuna's."""
+"""Migrations agree with the schema, are atomic, and do not affect the tables of Optuna."""
 
 import multiprocessing
 import shutil
@@ -44,7 +44,7 @@ FAILS, KILLED = "    raise RuntimeError('half-way')\n", "    os.kill(os.getpid()
 
 
 def with_second(folder: Path, end: str = "") -> Path:
-    """Return a folder of migrations that has a second one, with other last lines if given."""
+    """Create a folder of migrations with a second one, whose function ends with given lines."""
     migrations = shutil.copytree(MIGRATIONS, folder / f"migrations{len(list(folder.iterdir()))}")
     (migrations / "versions" / "0002_second.py").write_text(SECOND + end)
     return migrations
@@ -58,7 +58,7 @@ def empty(request: pytest.FixtureRequest) -> str:
 
 
 def contents(url: str) -> dict[str, list[Sequence[Any]]]:
-    """Return the rows of all tables, Optuna's included."""
+    """Return the rows of all tables, including those of Optuna."""
     engine, metadata = sqlalchemy.create_engine(url), MetaData()
     metadata.reflect(engine)
     with engine.connect() as connection:
@@ -69,7 +69,7 @@ def contents(url: str) -> dict[str, list[Sequence[Any]]]:
 
 
 def differences(engine: Engine) -> list[Any]:
-    """Return what Alembic would change to turn a database into the schema of the code."""
+    """Return the changes with which Alembic would convert a database to the schema."""
     options = {"version_table": VERSION_TABLE, "include_name": belongs_to_dsx}
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
@@ -77,7 +77,7 @@ def differences(engine: Engine) -> list[Any]:
 
 
 def together(*work: Callable[[], object]) -> list[BaseException]:
-    """Run functions in threads that start at once; return their errors."""
+    """Run functions in threads that start at once, and return their errors."""
     errors: list[BaseException] = []
     barrier = threading.Barrier(len(work))
 
@@ -96,7 +96,7 @@ def together(*work: Callable[[], object]) -> list[BaseException]:
     return errors
 
 
-def test_the_migrations_create_the_schema_of_the_code(empty: str) -> None:
+def test_the_migrations_create_the_schema(empty: str) -> None:
     assert differences(open_database(empty, create=True)) == []
     assert contents(empty)[VERSION_TABLE] == [(str(latest_version(MIGRATIONS)),)]
 
@@ -173,7 +173,7 @@ def test_a_killed_migration_is_repeated(empty: str, tmp_path: Path, exists: bool
     assert contents(empty)[VERSION_TABLE] == [("2",)]
 
 
-def test_many_at_once_migrate_once(empty: str, tmp_path: Path) -> None:
+def test_concurrent_processes_migrate_once(empty: str, tmp_path: Path) -> None:
     open_database(empty, create=True)
     migrations = with_second(tmp_path)
     work = [lambda: open_database(empty, create=True, migrations=migrations)] * 8
@@ -181,7 +181,7 @@ def test_many_at_once_migrate_once(empty: str, tmp_path: Path) -> None:
     assert contents(empty)[VERSION_TABLE] == [("2",)]
 
 
-def test_several_databases_are_created_at_once(tmp_path: Path) -> None:
+def test_several_databases_can_be_created_at_once(tmp_path: Path) -> None:
     urls = [f"sqlite:///{tmp_path}/{number}.db" for number in range(8)]
     assert together(*(partial(open_database, url, create=True) for url in urls)) == []
     assert [differences(open_database(url, create=False)) for url in urls] == 8 * [[]]

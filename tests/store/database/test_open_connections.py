@@ -1,4 +1,4 @@
-"""An interrupt at the worst moment: a search never waits for its own transaction."""
+"""After an interrupt at any moment, a search does not wait for its own transaction."""
 
 import time
 
@@ -14,11 +14,11 @@ from tests.search.looking import Following, rows, states
 from tests.search.spaces import STATIC
 
 SOON = 20.0
-"""Seconds, less than a connection waits for the lock of another one."""
+"""Time limit in seconds, which is less than the timeout for the lock of another connection."""
 
 
 @pytest.mark.timing
-def test_what_is_left_open_is_rolled_back(storage: str) -> None:
+def test_open_transactions_are_rolled_back(storage: str) -> None:
     engine = open_database(storage, create=True)
     left = Session(engine)
     left.execute(update(DatabaseRow).values(id="x" * 32))
@@ -32,7 +32,7 @@ def test_what_is_left_open_is_rolled_back(storage: str) -> None:
     assert row.id == "y" * 32
 
 
-def test_an_engine_without_open_connections_is_left_alone(storage: str) -> None:
+def test_an_engine_without_open_connections_is_unchanged(storage: str) -> None:
     engine = open_database(storage, create=True)
     roll_back_open(engine)
     with engine.connect() as connection:
@@ -42,7 +42,7 @@ def test_an_engine_without_open_connections_is_left_alone(storage: str) -> None:
 
 
 @pytest.mark.timing
-def test_a_closed_connection_with_an_open_cursor_keeps_no_lock(storage: str) -> None:
+def test_a_closed_connection_with_an_open_cursor_holds_no_lock(storage: str) -> None:
     engine = open_database(storage, create=True)
     left = engine.connect()
     left.execute(update(DatabaseRow).values(id="x" * 32))
@@ -64,7 +64,7 @@ def test_ctrl_c_in_the_middle_of_a_transaction_does_not_block_the_search(
     follow, found = Following(), []
 
     def interrupt(*arguments: object) -> None:
-        """Interrupt when the lease is read, right before a commit."""
+        """Interrupt when the lease is read immediately before a commit."""
         if follow.told and "FROM dsx_leases" in str(arguments[2]):
             found.append(number)
             if len(found) == number:

@@ -1,10 +1,10 @@
-"""Protocols: which of them differ in nothing but the training seed."""
+"""Protocols that differ only in the training seed, and limits of columns."""
 
 import pytest
 from sqlalchemy.engine import make_url
 
 from dsx.analysis.measurement import Provenance, from_json, to_json
-from dsx.measure.machine.load import look, since
+from dsx.measure.machine.load import load_since, read_counters
 from dsx.search.loop import MAX_SEED
 from dsx.store.database.schema import ProtocolRow, StudyRow
 
@@ -32,7 +32,7 @@ def row(**settings: object) -> ProtocolRow:
         ),
     ],
 )
-def test_only_the_seed_differs(
+def test_protocols_that_differ_only_in_the_seed(
     settings: dict[str, object], other: dict[str, object], seed: int
 ) -> None:
     assert row(**settings).family == row(**other).family
@@ -46,26 +46,28 @@ def test_only_the_seed_differs(
         ({"train": TRAIN}, {"train": {**TRAIN, "epochs": 7}}),
         ({"batch": 1}, {"batch": 2}),
         ({"batch": 1}, {"batch": 1, "learned_shapes": {"train": TRAIN}}),
-        # How somebody's data were split is no matter of the training.
+        # The seed of a data split is not a training seed.
         ({"data_args": {"seed": 1}, "train": TRAIN}, {"data_args": {"seed": 2}, "train": TRAIN}),
     ],
 )
-def test_more_than_the_seed_differs(settings: dict[str, object], other: dict[str, object]) -> None:
+def test_protocols_that_differ_in_more_than_the_seed(
+    settings: dict[str, object], other: dict[str, object]
+) -> None:
     assert row(**settings).family != row(**other).family
 
 
-def test_every_seed_that_a_search_takes_fits_into_its_column() -> None:
+def test_every_seed_of_a_search_fits_into_its_column() -> None:
     postgresql = make_url("postgresql+psycopg://").get_dialect()()
     kind = StudyRow.__table__.columns["seed"].type.compile(postgresql)
     assert (MAX_SEED, kind) == (2**32 - 1, "BIGINT")
 
 
-def test_what_depends_on_no_seed_has_none() -> None:
+def test_a_protocol_without_training_has_no_seed() -> None:
     assert row(batch=1, train="as it is").seed is None
 
 
-def test_the_provenance_of_a_reading_too_short_to_be_judged_is_valid() -> None:
-    judged = since(look())
+def test_the_provenance_of_a_reading_without_known_load_is_valid() -> None:
+    judged = load_since(read_counters())
     assert judged.noisy is None
     provenance = Provenance(noisy=judged.noisy, machine=judged.machine)
     assert from_json(Provenance, to_json(provenance)) == provenance

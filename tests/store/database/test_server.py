@@ -1,4 +1,4 @@
-"""A server that goes away is waited for, for the time specified, and only if it was there."""
+"""Reconnection to a server that was reachable before, within the given time."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ from dsx.errors import StorageError, WorkFailed
 from dsx.measure import Measurement, this_device
 from dsx.store.database.engine import open_database, parse_url
 from dsx.store.database.schema import DesignRow, MeasurementRow
-from dsx.store.database.server import addressed, connection_lost, engine_options, repeated_if_lost
+from dsx.store.database.server import connection_lost, engine_options, repeated_if_lost, with_driver
 from dsx.store.measurements.measurements import MeasurementStore
 from tests.search.looking import rows
 from tests.search.postgres import Server
@@ -35,7 +35,7 @@ def engine(postgres_storage: str) -> Iterator[Engine]:
 
 @contextmanager
 def away(postgres: Server, mode: str, seconds: float) -> Iterator[None]:
-    """Stop the server for a while, which ends by itself."""
+    """Stop the server, and start it again after some time."""
     postgres.stop(mode)
     back = threading.Timer(seconds, postgres.start)
     back.start()
@@ -54,24 +54,24 @@ def away(postgres: Server, mode: str, seconds: float) -> Iterator[None]:
         ("sqlite:///a.db", "sqlite"),
     ],
 )
-def test_the_driver_is_completed(storage: str, driver: str) -> None:
-    assert addressed(parse_url(storage)).drivername == driver
+def test_the_driver_is_added_to_the_url(storage: str, driver: str) -> None:
+    assert with_driver(parse_url(storage)).drivername == driver
 
 
-def test_what_the_url_says_wins() -> None:
-    url = addressed(parse_url("postgresql://u@h/d?connect_timeout=77"))
+def test_settings_in_the_url_take_precedence() -> None:
+    url = with_driver(parse_url("postgresql://u@h/d?connect_timeout=77"))
     assert "connect_timeout" not in engine_options(url)["connect_args"]
     assert "tcp_user_timeout" in engine_options(url)["connect_args"]
 
 
 def test_a_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StorageError, match=r"^--storage: .* pip install 'dsx\[postgres\]'$"):
+    with pytest.raises(StorageError, match=r"^storage: .* pip install 'dsx\[postgres\]'$"):
         open_database("postgresql://u@h/d", create=True)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_server_that_went_away_is_waited_for(
+def test_an_unreachable_server_is_waited_for(
     engine: Engine, postgres: Server, caplog: pytest.LogCaptureFixture, mode: str
 ) -> None:
     begun: list[Event] = []
@@ -87,12 +87,12 @@ def test_a_server_that_went_away_is_waited_for(
         and active() == ()
     )
     gone, back = caplog.messages
-    assert "cannot be reached; dsx tries again for up to 10 min and keeps what it has" in gone
+    assert "cannot be reached; retrying for up to 10 min" in gone
     assert back.endswith("can be reached again")
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-def test_it_is_given_up_after_the_time_and_then_at_once(
+def test_waiting_ends_after_the_time_limit_and_is_not_repeated(
     postgres: Server, postgres_storage: str
 ) -> None:
     engine = open_database(postgres_storage, True, 0.5)
@@ -106,12 +106,12 @@ def test_it_is_given_up_after_the_time_and_then_at_once(
     engine.dispose()
 
 
-def test_a_server_that_was_never_there_is_not_waited_for() -> None:
+def test_a_server_that_was_never_reached_is_not_waited_for() -> None:
     with pytest.raises(StorageError, match="cannot be opened: connection"):
         open_database("postgresql://u@/d?host=/nowhere", create=True)
 
 
-def test_a_broken_connection_is_told_from_other_errors(engine: Engine) -> None:
+def test_a_broken_connection_is_distinguished_from_other_errors(engine: Engine) -> None:
     with (
         engine.connect() as connection,
         engine.connect() as other,
@@ -124,11 +124,11 @@ def test_a_broken_connection_is_told_from_other_errors(engine: Engine) -> None:
         connection.execute(text("SELECT 1/0"))
     assert not connection_lost(failed.value)
     assert not connection_lost(ValueError("x"))
-    # As Optuna raises it.
+    # As raised by Optuna.
     wrapped = RuntimeError("x")
     wrapped.__cause__ = broken.value
     assert connection_lost(wrapped)
-    # As Optuna raises it after it has tried again in the same transaction.
+    # As raised by Optuna after a retry in the same transaction.
     pending = PendingRollbackError("x")
     pending.__context__ = broken.value
     wrapped.__cause__ = pending
@@ -161,7 +161,7 @@ def _insert_nonsense(engine: Engine) -> None:
         connection.execute(text("INSERT INTO dsx_trials (study, number) VALUES ('none', 1)"))
 
 
-def test_a_measurement_is_written_once_whatever_breaks(
+def test_a_measurement_is_written_once_after_any_interruption(
     engine: Engine, postgres: Server, postgres_storage: str
 ) -> None:
     measurements = MeasurementStore(engine, this_device())

@@ -75,7 +75,7 @@ def test_a_study_is_released_after_an_error(storage: str, engine: Engine) -> Non
     assert (leases(storage), files(storage)) == ([], [])
 
 
-def test_a_holder_that_lives_keeps_its_lease(storage: str) -> None:
+def test_a_running_holder_keeps_its_lease(storage: str) -> None:
     with Other(hold, storage, PATIENT) as other:
         assert other.hear() == "held"
         for _ in range(3):
@@ -93,14 +93,14 @@ def test_a_killed_holder_is_not_waited_for(
         other.process.kill()
         other.process.join()
         with Session(engine) as session, session.begin():
-            # As after a restart of a container, or in another network.
+            # As after the restart of a container or in another network.
             session.execute(update(LeaseRow).values(host="renamed-since"))
         with claim(engine, "s", PATIENT):
             assert leases(storage) == [("s", os.getpid())]
     assert caplog.messages == []
 
 
-def test_without_a_proof_a_killed_holder_is_waited_for_and_that_is_said(
+def test_a_killed_holder_is_waited_for_without_proof_of_its_end(
     storage: str, engine: Engine, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     with Other(hold, storage, QUICK) as other:
@@ -128,7 +128,7 @@ def test_without_a_proof_a_killed_holder_is_waited_for_and_that_is_said(
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, 0], ids=["stopped", "heartbeat suspended"])
-def test_a_holder_that_gives_no_sign_of_life_is_replaced_and_writes_nothing_more(
+def test_a_holder_that_stops_responding_is_replaced_and_writes_nothing_more(
     storage: str, engine: Engine, number: int
 ) -> None:
     with Other(hold, storage, QUICK if number else STUCK) as other:
@@ -144,7 +144,7 @@ def test_a_holder_that_gives_no_sign_of_life_is_replaced_and_writes_nothing_more
                 other.say(request)
                 assert TAKEN in other.hear()
             assert len(rows(storage, DesignRow)) == len(before) == 2
-            # The end of the old holder takes nothing from the new one.
+            # The end of the old holder does not affect the lease of the new one.
             other.say("release")
             assert other.hear() == "released"
             assert leases(storage) == [("s", os.getpid())]
@@ -152,15 +152,15 @@ def test_a_holder_that_gives_no_sign_of_life_is_replaced_and_writes_nothing_more
 
 
 @pytest.mark.parametrize("shift", [-3600.0, 5.0, 1e7])
-def test_wrong_clocks_make_no_difference(storage: str, shift: float) -> None:
+def test_wrong_clocks_have_no_effect(storage: str, shift: float) -> None:
     with Other(hold, storage, PATIENT, shift) as other:
         assert other.hear() == "held"
         with Other(hold, storage, PATIENT, -shift) as contender:
             assert "is being run by process" in contender.hear()
 
 
-def test_namespaces_of_processes_and_a_shared_host_name_make_no_difference(storage: str) -> None:
-    """Both holders are process 1 on `box`."""
+def test_process_namespaces_and_a_shared_host_name_have_no_effect(storage: str) -> None:
+    """Both holders are process 1 on host `box`."""
     with Other(hold_apart, storage, PATIENT) as one:
         heard = one.hear()
         if heard.startswith("no namespaces"):
@@ -170,12 +170,12 @@ def test_namespaces_of_processes_and_a_shared_host_name_make_no_difference(stora
         assert row is not None and (row.host, row.pid) == ("box", 1)
         with Other(hold_apart, storage, PATIENT) as other:
             assert other.hear().startswith("study 's' is being run by process 1 on box ")
-    # All processes of the first one were killed.
+    # All processes of the first holder were killed.
     with Other(hold_apart, storage, PATIENT) as other:
         assert other.hear() == "held"
 
 
-def test_one_of_several_contenders_replaces_a_dead_holder(storage: str, engine: Engine) -> None:
+def test_one_of_several_processes_replaces_a_killed_holder(storage: str, engine: Engine) -> None:
     with Session(engine) as session, session.begin():
         session.add(LeaseRow(study="s", token="dead", counter=7, host="gone", pid=1))
     ready, done = threading.Barrier(6), threading.Barrier(6)
@@ -200,7 +200,7 @@ def test_one_of_several_contenders_replaces_a_dead_holder(storage: str, engine: 
     assert sum("is being run by process" in end for end in ends) == 5
 
 
-def test_a_copy_of_a_database_in_use_is_free_after_a_while(
+def test_a_copy_of_a_database_in_use_can_be_used_after_a_wait(
     storage: str, engine: Engine, tmp_path: Path
 ) -> None:
     (tmp_path / "copy").mkdir()
@@ -212,7 +212,7 @@ def test_a_copy_of_a_database_in_use_is_free_after_a_while(
             assert (attempt(lease), attempt(other)) == ("", "")
 
 
-def test_a_holder_that_lost_its_lease_can_save_a_measurement_but_not_tell_optuna(
+def test_without_its_lease_a_process_saves_measurements_but_no_trials(
     storage: str, engine: Engine
 ) -> None:
     measurements = MeasurementStore(engine, this_device())
@@ -235,7 +235,7 @@ def test_a_holder_that_lost_its_lease_can_save_a_measurement_but_not_tell_optuna
                 design.id, "latency_ms", protocol, Measurement(value=1.0, low=1.0, high=1.0)
             )
             assert len(rows(storage, MeasurementRow)) == 1
-            # The successor finds the trial as it was left.
+            # The next holder finds the trial unchanged.
             (left,) = StudySampler(new.engine, "s", {"params": "minimize"}, seed=0).unfinished()
             assert left.params == {}
             left.fail()
@@ -249,7 +249,7 @@ def test_a_reader_does_not_need_the_lease(engine: Engine) -> None:
             old.check()
 
 
-def test_a_holder_finds_out_by_itself_that_it_lost_the_lease(engine: Engine) -> None:
+def test_a_holder_detects_that_it_lost_the_lease(engine: Engine) -> None:
     with claim(engine, "s", QUICK) as old:
         old.check_seen()
         with Session(engine) as session, session.begin():
@@ -274,11 +274,11 @@ def test_a_lease_whose_row_was_deleted_is_lost(storage: str, engine: Engine) -> 
         assert "was taken over by another process" in attempt(old)
 
 
-def test_the_times_leave_room_for_two_increments_that_are_late() -> None:
+def test_the_intervals_allow_for_two_late_increments() -> None:
     assert Intervals() == INTERVALS == Intervals(increment=5, takeover=15, poll=0.5)
 
 
-def test_the_same_command_twice_at_once_is_refused_and_names_the_process(tmp_path: Path) -> None:
+def test_a_second_search_of_a_study_is_rejected_and_names_the_process(tmp_path: Path) -> None:
     arguments = ("search", STATIC, "--trials", 500)
     first = start(*arguments, folder=tmp_path)
     until(lambda: "0/500" in first.err, "the first search is under way")

@@ -1,4 +1,4 @@
-"""The file that proves that a holder has ended: it is believed only where that is certain."""
+"""The presence file proves the end of a holder only if it is certain."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def be_present(line: Connection, storage: str, forks: bool = False) -> None:
-    """Create the file, and leave a child that lives on if asked for; send the child's id, or 0."""
+    """Create the file, optionally fork a child that keeps running, and send its id or 0."""
     presence = Presence(open_database(storage, create=True), "s")
     presence.show(TOKEN)
     pid = os.fork() if forks else 0
@@ -37,7 +37,7 @@ def be_present(line: Connection, storage: str, forks: bool = False) -> None:
     line.recv()
 
 
-def test_a_holder_has_ended_when_it_was_killed_and_not_before(storage: str, engine: Engine) -> None:
+def test_a_holder_has_ended_only_after_it_was_killed(storage: str, engine: Engine) -> None:
     with Other(be_present, storage) as other:
         other.hear()
         assert not Presence(engine, "s").has_ended(TOKEN)
@@ -48,20 +48,20 @@ def test_a_holder_has_ended_when_it_was_killed_and_not_before(storage: str, engi
     assert not Presence(engine, "another").has_ended(TOKEN)
 
 
-def test_what_a_killed_process_left_of_the_file_is_removed(engine: Engine, file: Path) -> None:
+def test_a_temporary_file_of_a_killed_process_is_removed(engine: Engine, file: Path) -> None:
     left = temporary_name(file)
     left.touch()
     Presence(engine, "s").show(TOKEN)
     assert file.exists() and not left.exists()
 
 
-def test_it_is_read_also_by_who_only_reads(storage: str, engine: Engine) -> None:
+def test_the_file_is_used_by_readers(storage: str, engine: Engine) -> None:
     with Other(be_present, storage) as other:
         other.hear()
     assert Presence(open_database(storage, create=False), "s").has_ended(TOKEN)
 
 
-def test_what_lives_on_in_a_child_has_not_ended(storage: str, engine: Engine) -> None:
+def test_a_holder_with_a_running_child_has_not_ended(storage: str, engine: Engine) -> None:
     with Other(be_present, storage, True) as other:
         child = other.hear()
     assert not Presence(engine, "s").has_ended(TOKEN)
@@ -78,14 +78,16 @@ def test_what_lives_on_in_a_child_has_not_ended(storage: str, engine: Engine) ->
     ],
     ids=["empty", "no boot id", "another machine", "more"],
 )
-def test_a_file_of_other_content_proves_nothing(engine: Engine, file: Path, content: bytes) -> None:
+def test_a_file_with_other_content_proves_nothing(
+    engine: Engine, file: Path, content: bytes
+) -> None:
     file.write_bytes(f"{TOKEN} {BOOT_ID.read_text()}".encode())
     assert Presence(engine, "s").has_ended(TOKEN)
     file.write_bytes(content)
     assert not Presence(engine, "s").has_ended(TOKEN)
 
 
-def test_what_is_no_file_proves_nothing(engine: Engine, file: Path) -> None:
+def test_anything_but_a_regular_file_proves_nothing(engine: Engine, file: Path) -> None:
     presence = Presence(engine, "s")
     assert not presence.has_ended(TOKEN)
     os.mkfifo(file)
@@ -93,13 +95,15 @@ def test_what_is_no_file_proves_nothing(engine: Engine, file: Path) -> None:
     file.unlink()
     file.mkdir()
     assert not presence.has_ended(TOKEN)
-    # A file that cannot be created is no obstacle either.
+    # A file that cannot be created is ignored.
     presence.show(TOKEN)
     presence.withdraw()
     assert [place.name for place in file.parent.iterdir() if "lease" in place.name] == [file.name]
 
 
-def test_it_is_withdrawn_unless_a_successor_has_replaced_it(engine: Engine, file: Path) -> None:
+def test_the_file_is_withdrawn_unless_another_holder_replaced_it(
+    engine: Engine, file: Path
+) -> None:
     old, new = Presence(engine, "s"), Presence(engine, "s")
     old.show(TOKEN)
     new.show("b")
@@ -109,7 +113,7 @@ def test_it_is_withdrawn_unless_a_successor_has_replaced_it(engine: Engine, file
     assert not file.exists()
 
 
-def test_a_name_from_elsewhere_leads_nowhere_else(engine: Engine, tmp_path: Path) -> None:
+def test_a_foreign_study_name_does_not_leave_the_folder(engine: Engine, tmp_path: Path) -> None:
     presence = Presence(engine, "../../x")
     presence.show(TOKEN)
     assert (tmp_path / "dsx.db...%2F..%2Fx.lease").is_file()

@@ -1,4 +1,4 @@
-"""References of the sentinel: kept by the database and by the machine, whichever knows first."""
+"""Reference times, which a database and the cache of the machine exchange."""
 
 import json
 import os
@@ -28,7 +28,7 @@ DEVICE = this_device().fingerprint
 
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's machine keeps its references."""
+    """The file of the reference times in the cache of this test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "dsx" / FILE
 
@@ -46,7 +46,9 @@ def stored(storage: str) -> dict[str, float]:
     return {row.situation: row.milliseconds for row in rows(storage, ReferenceTimeRow)}
 
 
-def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: Path) -> None:
+def test_a_new_reference_time_is_stored_in_database_and_cache(
+    storage: str, engine: Engine, file: Path
+) -> None:
     reference_times = of(engine)
     assert (len(reference_times), list(reference_times), "a" in reference_times) == (0, [], False)
     reference_times["a"] = 0.25
@@ -57,23 +59,23 @@ def test_a_new_one_is_written_down_by_both(storage: str, engine: Engine, file: P
     assert MachineReferenceTimes(DEVICE) == {"a": 0.25}
 
 
-def test_what_several_processes_learn_at_once_is_kept() -> None:
+def test_reference_times_of_concurrent_processes_are_kept() -> None:
     def learn(first: int) -> None:
         for number in range(first, 40, 4):
             MachineReferenceTimes(DEVICE)[str(number)] = 0.25
 
-    # A lock belongs to an open file, so that threads exclude one another as processes do.
+    # A lock belongs to an open file, so that threads exclude each other like processes.
     with ThreadPoolExecutor() as pool:
         list(pool.map(learn, range(4)))
     assert len(MachineReferenceTimes(DEVICE)) == 40
 
 
-def test_who_learns_later_takes_over_what_the_database_has(
+def test_a_later_process_uses_the_reference_time_of_the_database(
     storage: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     late = of(engine)
     of(engine)["a"] = 0.25
-    # As on another machine of the same kind, whose cache knows nothing.
+    # As on another machine of the same kind with an empty cache.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
     late["a"] = 0.5
     assert late["a"] == 0.25
@@ -81,7 +83,9 @@ def test_who_learns_later_takes_over_what_the_database_has(
     assert MachineReferenceTimes(DEVICE) == {"a": 0.5}
 
 
-def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engine: Engine) -> None:
+def test_a_reference_time_stored_by_another_machine_in_the_meantime_is_used(
+    storage: str, engine: Engine
+) -> None:
     late, other = of(engine), open_database(storage, create=True)
 
     def be_first(*arguments: object) -> None:
@@ -95,16 +99,16 @@ def test_what_another_machine_stores_in_between_is_taken_over(storage: str, engi
     assert stored(storage) == {"a": 0.25}
 
 
-def test_the_database_comes_first(storage: str, engine: Engine) -> None:
+def test_the_database_takes_precedence_over_the_cache(storage: str, engine: Engine) -> None:
     of(engine)["a"] = 0.25
     MachineReferenceTimes(DEVICE)["a"] = 0.5
     assert of(engine)["a"] == 0.25
     assert stored(storage) == {"a": 0.25}
-    # The machine is as it was.
+    # The cache of the machine is unchanged.
     assert MachineReferenceTimes(DEVICE) == {"a": 0.5}
 
 
-def test_a_database_without_one_takes_and_keeps_that_of_the_machine(
+def test_a_new_database_copies_and_keeps_the_reference_time_of_the_machine(
     storage: str, engine: Engine, file: Path
 ) -> None:
     MachineReferenceTimes(DEVICE)["a"] = 0.5
@@ -116,7 +120,7 @@ def test_a_database_without_one_takes_and_keeps_that_of_the_machine(
     assert of(engine)["a"] == 0.5
 
 
-def test_devices_and_situations_are_told_apart(engine: Engine) -> None:
+def test_devices_and_situations_are_distinguished(engine: Engine) -> None:
     MachineReferenceTimes("another")["a"] = 9.0
     of(engine)["b"] = 0.25
     assert MachineReferenceTimes("another") == {"a": 9.0}
@@ -124,7 +128,7 @@ def test_devices_and_situations_are_told_apart(engine: Engine) -> None:
     assert "a" not in of(engine)
 
 
-def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -> None:
+def test_a_read_only_database_is_not_written(storage: str, engine: Engine) -> None:
     # A foreign device's row would need that device to be known.
     reference_times = Calibration(MeasurementStore(engine, this_device(), read_only=True))
     reference_times["a"] = 0.25
@@ -133,7 +137,7 @@ def test_without_a_memory_no_database_is_written(storage: str, engine: Engine) -
     assert MachineReferenceTimes(DEVICE) == {"a": 0.25}
 
 
-def test_a_damaged_one_is_replaced(engine: Engine, storage: str) -> None:
+def test_a_damaged_reference_time_is_replaced(engine: Engine, storage: str) -> None:
     of(engine)["a"] = 0.25
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE dsx_reference_times SET milliseconds = 'soon'")
@@ -143,10 +147,10 @@ def test_a_damaged_one_is_replaced(engine: Engine, storage: str) -> None:
     assert stored(storage) == {"a": 0.5}
 
 
-def test_one_is_never_forgotten(engine: Engine) -> None:
+def test_a_reference_time_is_never_deleted(engine: Engine) -> None:
     for reference_times in (of(engine), MachineReferenceTimes(DEVICE)):
         reference_times["a"] = 0.25
-        with pytest.raises(TypeError, match="it is not forgotten"):
+        with pytest.raises(TypeError, match="is not deleted"):
             del reference_times["a"]
         assert reference_times["a"] == 0.25
 
@@ -156,10 +160,10 @@ def test_one_is_never_forgotten(engine: Engine) -> None:
     ["", "{", "[]", '{"d": 1}', '{"d": {"a": "soon"}}', '{"d": {"a": 0}}', '{"d": {"a": NaN}}',
      "\udcff"],
 )  # fmt: skip
-def test_a_damaged_file_is_one_line(engine: Engine, file: Path, content: str) -> None:
+def test_a_damaged_file_is_a_one_line_error(engine: Engine, file: Path, content: str) -> None:
     file.parent.mkdir(parents=True)
     file.write_bytes(content.encode(errors="surrogateescape"))
-    one_line = r"^[^\n]*sentinel\.json is damaged; delete it, it is measured anew: [^\n]+$"
+    one_line = r"^[^\n]*reference_times\.json is damaged \(delete it; [^\n]+$"
     reference_times = of(engine)
     with pytest.raises(WorkFailed, match=one_line):
         _ = "a" in reference_times
@@ -167,20 +171,20 @@ def test_a_damaged_file_is_one_line(engine: Engine, file: Path, content: str) ->
         reference_times["a"] = 0.25
 
 
-def test_a_file_that_cannot_be_read_or_written_is_one_line(engine: Engine, file: Path) -> None:
+def test_an_unreadable_file_is_a_one_line_error(engine: Engine, file: Path) -> None:
     file.mkdir(parents=True)
-    with pytest.raises(WorkFailed, match=r"^[^\n]*sentinel\.json cannot be read: [^\n]+$"):
+    with pytest.raises(WorkFailed, match=r"^[^\n]*reference_times\.json cannot be read: [^\n]+$"):
         _ = "a" in of(engine)
     file.rmdir()
     file.parent.rmdir()
     file.parent.write_text("in the way")
-    with pytest.raises(WorkFailed, match=r"^[^\n]*sentinel\.json cannot be [^\n]+$"):
+    with pytest.raises(WorkFailed, match=r"^[^\n]*reference_times\.json cannot be [^\n]+$"):
         MachineReferenceTimes(DEVICE)["a"] = 0.25
 
 
 def calibrate(line: Connection, folder: Path, storage: str) -> None:
-    """Time something, with a reference that is in no database yet."""
-    # Whoever forks has the environment of an earlier moment.
+    """Time something in a situation whose reference time is not stored yet."""
+    # A process that was forked earlier has an older environment.
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     lock.FOLDER = folder
     reference_workload.CALIBRATION_CALLS = 30
@@ -191,12 +195,12 @@ def calibrate(line: Connection, folder: Path, storage: str) -> None:
     line.send(dict(reference_times))
 
 
-def test_processes_that_take_one_at_the_same_time_end_with_the_same(
+def test_concurrent_calibrations_agree_on_one_reference_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path)
     storages = [f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "one", "other")]
-    # One database is made by one process.
+    # The database is created before the processes start.
     for storage in storages:
         of(open_database(storage, create=True))
     others = [Other(calibrate, tmp_path, storage) for storage in storages]

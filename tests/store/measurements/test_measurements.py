@@ -1,4 +1,4 @@
-"""What is remembered, under which conditions it is found again, and by how many at once."""
+"""Storing and finding measurements, deployments and forms, also concurrently."""
 
 import dataclasses
 import json
@@ -56,7 +56,7 @@ def other_device() -> Device:
     return dataclasses.replace(this_device(), cores=4096)
 
 
-def test_a_number_is_found_as_it_was_taken(
+def test_a_measurement_is_found_as_it_was_stored(
     measurements: MeasurementStore, baseline: str, protocol: str
 ) -> None:
     assert measurements.find(baseline, "accuracy", protocol) is None
@@ -75,7 +75,7 @@ def test_a_number_is_found_as_it_was_taken(
     assert stored == dataclasses.replace(READING, **identity)  # type: ignore[arg-type]
 
 
-def test_the_newest_number_counts(
+def test_the_newest_measurement_is_found(
     measurements: MeasurementStore, baseline: str, protocol: str
 ) -> None:
     measurements.add(baseline, "accuracy", protocol, READING)
@@ -85,7 +85,7 @@ def test_the_newest_number_counts(
     assert found.value == 2.25
 
 
-def test_a_number_taken_otherwise_is_not_found(
+def test_a_measurement_under_another_protocol_is_not_found(
     engine: Engine, measurements: MeasurementStore, baseline: str, protocol: str
 ) -> None:
     measurements.add(baseline, "accuracy", protocol, READING)
@@ -95,7 +95,7 @@ def test_a_number_taken_otherwise_is_not_found(
     assert MeasurementStore(engine, other_device()).find(baseline, "accuracy", protocol) is None
 
 
-def test_a_protocol_is_known_by_its_settings(
+def test_a_protocol_is_identified_by_its_settings(
     storage: str, measurements: MeasurementStore, protocol: str, tmp_path: object
 ) -> None:
     metric = find(Metric, "accuracy")
@@ -110,7 +110,7 @@ def test_a_protocol_is_known_by_its_settings(
     assert stored[other].settings["train"]["epochs"] == 2
 
 
-def test_a_design_and_a_device_are_written_down_once(
+def test_a_design_and_a_device_are_stored_once(
     storage: str, measurements: MeasurementStore
 ) -> None:
     again = MeasurementStore(measurements.engine, this_device())
@@ -122,7 +122,7 @@ def test_a_design_and_a_device_are_written_down_once(
     assert (design.model, design.description) == ("small_cnn", "as it is")
 
 
-def test_many_may_write_the_same_at_the_same_moment(storage: str, engine: Engine) -> None:
+def test_concurrent_writers_of_the_same_row(storage: str, engine: Engine) -> None:
     problems: list[Exception] = []
     together = threading.Barrier(8)
 
@@ -144,7 +144,7 @@ def test_many_may_write_the_same_at_the_same_moment(storage: str, engine: Engine
     assert len(rows(storage, DeviceRow)) == 1
 
 
-def test_forms_are_known_to_later_processes_on_the_device(
+def test_forms_are_available_to_later_processes_on_the_device(
     storage: str, engine: Engine, measurements: MeasurementStore
 ) -> None:
     situation = json.dumps({"spec": "cross"})
@@ -161,7 +161,7 @@ def test_forms_are_known_to_later_processes_on_the_device(
     ]
 
 
-def test_forms_may_be_kept_to_oneself(
+def test_forms_of_a_read_only_database_are_not_stored(
     storage: str, engine: Engine, measurements: MeasurementStore
 ) -> None:
     known = FormCache(MeasurementStore(engine, this_device(), read_only=True))
@@ -170,12 +170,12 @@ def test_forms_may_be_kept_to_oneself(
     assert rows(storage, FormRow) == []
 
 
-def test_a_form_is_not_forgotten(engine: Engine, measurements: MeasurementStore) -> None:
-    with pytest.raises(TypeError, match="not forgotten"):
+def test_a_form_is_not_deleted(engine: Engine, measurements: MeasurementStore) -> None:
+    with pytest.raises(TypeError, match="not deleted"):
         del FormCache(measurements)["{}"]
 
 
-def test_numbers_belong_to_designs_that_are_known(
+def test_measurements_require_a_stored_design(
     measurements: MeasurementStore, protocol: str
 ) -> None:
     with pytest.raises(Exception, match="FOREIGN KEY constraint failed"):
@@ -187,7 +187,7 @@ def test_numbers_belong_to_designs_that_are_known(
 def test_a_damaged_deployment_is_replaced_and_no_reading_is_lost(storage: str) -> None:
     measurements = MeasurementStore(open_database(storage, create=True), this_device())
     design = load_space(STATIC).baseline
-    measurements.add_design(design, "words")
+    measurements.add_design(design, "description")
     protocol = measurements.add_protocol("latency_ms", {})
     one, other = (
         Deployment(subject=subject, protocol=protocol, facts=DeploymentFacts()) for subject in "ab"

@@ -1,4 +1,4 @@
-"""Which stored readings count for a study: those of its families, whatever their seed."""
+"""Selection of the stored readings of a study, including those of other training seeds."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from dsx.measure import Measurement, Provenance, this_device
 from dsx.store.database.engine import open_database
 from dsx.store.database.schema import StudyRow
 from dsx.store.measurements.measurements import MeasurementStore
-from dsx.store.measurements.readings import load_measurements, load_own, load_readings
+from dsx.store.measurements.readings import load_measurements, load_own_estimates, load_readings
 from dsx.store.studies.study import find_study
 from tests.search.looking import moved
 
@@ -22,7 +22,7 @@ READING = Measurement(value=0.5, low=0.45, high=0.55)
 
 
 class Again:
-    """Measures designs of the study `tiny` again, in a copy of its database."""
+    """The study `tiny` in a copy of its database, whose designs can be measured again."""
 
     def __init__(self, storage: str) -> None:
         self.storage = storage
@@ -33,7 +33,7 @@ class Again:
         return find_study(self.measurements.engine, "tiny")
 
     def settings(self, metric: str, **train: Any) -> dict[str, Any]:
-        """Give the settings of a metric, with other ones for the training."""
+        """Return the settings of a metric with changed settings of the training."""
         settings = json.loads(json.dumps(self.study.metrics[metric]["settings"]))
         settings["train"] |= train
         return dict(settings)
@@ -52,12 +52,12 @@ def again(copied: str) -> Again:
     return Again(copied)
 
 
-def test_the_same_seed_gives_the_same_protocol(again: Again) -> None:
+def test_the_same_seed_has_the_same_protocol(again: Again) -> None:
     own = again.study.metrics["accuracy"]["protocol"]
     assert again.measurements.add_protocol("accuracy", again.settings("accuracy")) == own
 
 
-def test_fresh_seeds_are_averaged(again: Again) -> None:
+def test_readings_of_several_seeds_are_averaged(again: Again) -> None:
     before = again.front.entries[1]
     again.measure(before.id, "accuracy", READING, seed=1)
     again.measure(before.id, "accuracy", dataclasses.replace(READING, value=0.46), seed=2)
@@ -69,19 +69,19 @@ def test_fresh_seeds_are_averaged(again: Again) -> None:
     assert set(others) == {1}
 
 
-def test_another_training_is_another_family(again: Again) -> None:
+def test_another_training_has_another_family(again: Again) -> None:
     before = again.front
     again.measure(before.entries[1].id, "accuracy", READING, epochs=9)
     assert again.front == before
 
 
-def test_the_same_training_again_takes_the_place_of_the_first(again: Again) -> None:
+def test_a_repeated_training_replaces_the_first(again: Again) -> None:
     again.measure(again.front.entries[1].id, "accuracy", READING)
     found = again.front.entries[1].metrics["accuracy"]
     assert (found.value, found.seeds, found.readings) == (0.5, 1, 1)
 
 
-def test_what_was_sampled_is_pooled_with_its_conditions(again: Again) -> None:
+def test_sampled_readings_are_aggregated_with_their_conditions(again: Again) -> None:
     design = again.front.entries[1].id
     for value, noisy in ((0.4, False), (0.9, True), (0.6, False)):
         reading = Measurement(
@@ -92,7 +92,7 @@ def test_what_was_sampled_is_pooled_with_its_conditions(again: Again) -> None:
     assert (found.value, found.readings, found.noisy) == (0.5, 2, False)
 
 
-def test_every_reading_is_told_with_its_making(again: Again) -> None:
+def test_every_reading_has_its_provenance(again: Again) -> None:
     study, engine = again.study, again.measurements.engine
     taken = load_measurements(engine, study)
     numbers = {
@@ -116,19 +116,19 @@ def test_every_reading_is_told_with_its_making(again: Again) -> None:
     assert {number.device for number in more} == {this_device().fingerprint, other}
 
 
-def test_own_numbers_are_those_of_the_weights(again: Again) -> None:
+def test_own_estimates_are_those_of_the_weights(again: Again) -> None:
     entry = again.front.entries[1]
     again.measure(entry.id, "accuracy", READING, seed=1)
-    own = load_own(again.measurements.engine, again.study, entry.id, entry.device)
+    own = load_own_estimates(again.measurements.engine, again.study, entry.id, entry.device)
     assert own == dict(entry.metrics)
     again.measure(entry.id, "accuracy", READING)
-    newer = load_own(again.measurements.engine, again.study, entry.id, entry.device)
+    newer = load_own_estimates(again.measurements.engine, again.study, entry.id, entry.device)
     assert newer["accuracy"].value == 0.5
     assert newer | {"accuracy": own["accuracy"]} == own
-    assert load_own(again.measurements.engine, again.study, entry.id, "elsewhere") == {}
+    assert load_own_estimates(again.measurements.engine, again.study, entry.id, "elsewhere") == {}
 
 
-def test_readings_come_in_the_order_in_which_they_were_taken(again: Again) -> None:
+def test_readings_are_in_the_order_in_which_they_were_taken(again: Again) -> None:
     design = again.front.entries[1].id
     again.measure(design, "accuracy", READING, seed=1)
     with Session(again.measurements.engine) as session:

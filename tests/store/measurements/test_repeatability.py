@@ -1,4 +1,4 @@
-"""The A/A check: how many repeated readings of one deployed network agree."""
+"""A/A check: agreement of repeated readings of a deployed network."""
 
 import dataclasses
 
@@ -22,15 +22,15 @@ def around(value: float, half: float = 0.1, flagged: bool = False) -> Measuremen
 
 
 def test_the_interval_of_the_difference_decides() -> None:
-    # The half of the interval of the difference is 0.1 x sqrt(2).
+    # Half the width of the interval of the difference is 0.1 x sqrt(2).
     assert agree(around(1.0), around(1.14)) and agree(around(1.14), around(1.0))
     assert not agree(around(1.0), around(1.15))
-    # Only the ends that face each other count.
+    # Only the ends of the intervals that face each other matter.
     lopsided = dataclasses.replace(around(1.0), low=-9.0)
     assert not agree(lopsided, around(1.15))
 
 
-def test_pairs_are_of_one_network_and_flagged_ones_are_counted_apart() -> None:
+def test_pairs_are_of_one_network_and_flagged_pairs_are_counted_separately() -> None:
     networks = [
         [around(1.0), around(1.1), around(1.5)],
         [around(9.0)],
@@ -51,7 +51,7 @@ def test_pairs_are_of_one_network_and_flagged_ones_are_counted_apart() -> None:
     assert agreement([[around(1.0)], []]).words == "no deployed network has several readings yet"
 
 
-def test_honest_intervals_agree_in_95_of_100_pairs() -> None:
+def test_correct_intervals_agree_in_95_of_100_pairs() -> None:
     rng = np.random.default_rng(0)
     networks = [[around(v, 1.96) for v in rng.normal(5, 1, 2)] for _ in range(4000)]
     found = agreement(networks)
@@ -96,7 +96,7 @@ def test_stored_readings_are_checked_by_network_protocol_and_device(storage: str
     add(2.0, noisy=True)
     expected = Agreement(networks=1, pairs=1, agreeing=1, flagged_pairs=2)
     assert load_agreement(measurements.engine, measurements.device) == expected
-    # Damaged readings are left out.
+    # Damaged readings are excluded.
     for column in ("value = 'x'", "provenance = '[1]'", "provenance = '{'"):
         add(9.0)
         with measurements.engine.begin() as connection:

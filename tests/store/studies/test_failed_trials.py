@@ -16,16 +16,14 @@ from tests.search.spaces import TINY, varied
 FRAGILE = "model: tests.search.models:Fragile\nmodel_args: {error: KeyError}"
 
 
-def failed(told: Progress) -> bool:
-    return told.counts.get(TrialState.FAILED, 0) == 2
+def two_failed(progress: Progress) -> bool:
+    return progress.counts.get(TrialState.FAILED, 0) == 2
 
 
-def test_a_failed_trial_is_read_with_the_traceback_of_the_code_that_raised(
-    storage: str, tmp_path: Path
-) -> None:
+def test_a_failed_trial_has_the_traceback_of_the_failed_code(storage: str, tmp_path: Path) -> None:
     space = varied(TINY, tmp_path, "model: small_cnn\nmodel_args: {width: 4}", FRAGILE)
     with pytest.raises(KeyboardInterrupt):
-        search(space, trials=3, storage=storage, report=Following(failed))
+        search(space, trials=3, storage=storage, report=Following(two_failed))
     engine = open_database(storage, create=False)
     (study,) = load_failed(engine, None)
     assert load_failed(engine, "tiny") == [study]
@@ -36,11 +34,11 @@ def test_a_failed_trial_is_read_with_the_traceback_of_the_code_that_raised(
         assert trial.reason == "KeyError: 'out of memory:\\nno 2 GiB left'"
         assert 'tests/search/models.py", line ' in trial.traceback
         assert trial.traceback.endswith("KeyError: 'out of memory:\\nno 2 GiB left'\n")
-        # What wraps the error of the network only repeats it.
+        # Errors that wrap the error of the network only repeat it.
         assert "TrialFailed" not in trial.traceback
 
 
-def test_a_study_without_failures_and_one_that_is_not_there(finished: str) -> None:
+def test_a_study_without_failures_and_an_unknown_study(finished: str) -> None:
     engine = open_database(finished, create=False)
     assert [(study.name, study.trials) for study in load_failed(engine, None)] == [
         ("static", ()), ("tiny", ())

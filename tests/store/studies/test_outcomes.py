@@ -42,7 +42,7 @@ IDS = [SPACE.baseline.id, *(f"{number:012}" for number in range(1, 7))]
 
 @pytest.fixture
 def engine(storage: str) -> Engine:
-    """A database with the study `s`, whose trials ended in every possible way."""
+    """A database with the study `s`, whose trials have all possible outcomes."""
     engine = open_database(storage, create=True)
     measurements = MeasurementStore(engine, this_device())
     create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
@@ -95,7 +95,7 @@ def test_candidates_are_counted_without_the_baseline(engine: Engine) -> None:
     assert (outcomes.baseline_failure, outcomes.damaged) == ("", 0)
 
 
-def test_the_reason_of_a_baseline_that_failed_is_known_until_it_is_measured(storage: str) -> None:
+def test_the_failure_of_a_baseline_is_reported_until_it_is_measured(storage: str) -> None:
     engine = open_database(storage, create=True)
     measurements = MeasurementStore(engine, this_device())
     create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)
@@ -114,9 +114,7 @@ def test_the_reason_of_a_baseline_that_failed_is_known_until_it_is_measured(stor
     assert outcomes_of(engine).baseline_failure == ""
 
 
-def test_a_trial_that_is_evaluated_once_more_keeps_no_old_details(
-    storage: str, engine: Engine
-) -> None:
+def test_a_trial_that_is_evaluated_again_has_no_old_details(storage: str, engine: Engine) -> None:
     again = Trials(engine, "s")
     again.replace(1, IDS[1], Outcome(state=TrialState.COMPLETE))
     again.replace(2, IDS[2], Outcome(state=TrialState.FAILED, reason="now", traceback="new"))
@@ -132,7 +130,7 @@ def damage(storage: str, statement: str) -> None:
         connection.execute(statement)
 
 
-def test_damaged_rows_are_counted_and_left_out(storage: str, engine: Engine) -> None:
+def test_damaged_rows_are_counted_and_excluded(storage: str, engine: Engine) -> None:
     damage(storage, "UPDATE dsx_trials SET state = 'nonsense' WHERE number = 3")
     damage(storage, "UPDATE dsx_trial_details SET violations = '{\"flops\": 0}' WHERE number = 5")
     outcomes = outcomes_of(engine)
@@ -140,7 +138,7 @@ def test_damaged_rows_are_counted_and_left_out(storage: str, engine: Engine) -> 
     assert outcomes.violations == (Reason(text="flops", trials=(2,)),)
 
 
-def test_a_study_whose_slots_cannot_be_read_has_none(storage: str, engine: Engine) -> None:
+def test_a_study_with_unreadable_slots_has_no_slot_names(storage: str, engine: Engine) -> None:
     with Session(engine) as session:
         assert "stages.0.conv1" in slot_names(session, find_study(engine, "s"))
     damage(storage, "UPDATE dsx_designs SET spec = '[]'")
@@ -148,7 +146,7 @@ def test_a_study_whose_slots_cannot_be_read_has_none(storage: str, engine: Engin
         assert slot_names(session, find_study(engine, "s")) == ()
 
 
-def test_a_study_that_is_begun_again_keeps_no_details(storage: str, tmp_path: Path) -> None:
+def test_a_study_that_is_created_again_has_no_old_details(storage: str, tmp_path: Path) -> None:
     engine = open_database(storage, create=True)
     measurements = MeasurementStore(engine, this_device())
     create_or_resume("s", make_plan(SPACE, measurements), measurements, seed=0, engine=engine)

@@ -1,4 +1,4 @@
-"""What is said of the devices behind a front."""
+"""Descriptions of the conditions of a front."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -71,15 +71,16 @@ def test_one_device_is_described_with_its_settings(study: StudyRow) -> None:
 def test_the_device_of_the_study_is_the_first_of_several(study: StudyRow) -> None:
     numbers = number_devices(study, list(entries("c", "a", "b", "a")))
     assert numbers == {"b": 1, "a": 2, "c": 3}
-    said = measurement_conditions(study, FACTS, numbers)
-    assert list(said) == ["device", "device 1", "device 2", "device 3", "batch", "dtype", "begun"]
-    assert said["device"].startswith("3 devices mixed: ")
-    assert said["device 2"] == "Xeon, 2 cores, 24 GiB; Linux, Python 3.11, torch 2.13"
-    # Even where nothing of the study's own device is left.
+    conditions = measurement_conditions(study, FACTS, numbers)
+    names = ["device", "device 1", "device 2", "device 3", "batch", "dtype", "begun"]
+    assert list(conditions) == names
+    assert conditions["device"].startswith("3 devices mixed: ")
+    assert conditions["device 2"] == "Xeon, 2 cores, 24 GiB; Linux, Python 3.11, torch 2.13"
+    # The device of the study is number 1 even if no design was measured on it.
     assert number_devices(study, list(entries("a"))) == {"b": 1, "a": 2}
 
 
-def test_how_many_are_left_out_is_said() -> None:
+def test_the_number_of_excluded_designs_is_reported() -> None:
     assert excluded_designs_note(0) == {}
     assert excluded_designs_note(1)["left out"].startswith(
         "1 design was measured on other devices only"
@@ -87,7 +88,7 @@ def test_how_many_are_left_out_is_said() -> None:
     assert excluded_designs_note(2)["left out"].startswith("2 designs were measured")
 
 
-def test_batch_norms_that_remain_are_counted() -> None:
+def test_unfolded_batch_norms_are_counted() -> None:
     assert unfolded_note(None) == {}
     deployed = DeployedAs(subject="a", forms={}, folded=3)
     assert unfolded_note(deployed) == {}
@@ -100,10 +101,11 @@ def checked(count: int) -> Provenance:
     return Provenance(operators=OperatorCount(counted_by_operator=count))
 
 
-def test_what_only_the_operators_count_is_said() -> None:
+def test_deviations_from_the_operator_counter_are_reported() -> None:
     count = Measurement(number=1, metric="flops", value=1000.0, low=1000.0, high=1000.0)
     assert uncounted_operators([]) == uncounted_operators([count]) == {}
     same = dataclasses.replace(count, provenance=checked(1000))
     more = dataclasses.replace(count, provenance=checked(1010))
     assert uncounted_operators([more, same]) == {}
-    assert "operators count 1,010, dsx 1,000:" in uncounted_operators([same, more])["flops"]
+    note = uncounted_operators([same, more])["flops"]
+    assert "fvcore counts 1,010" in note and "dsx 1,000" in note

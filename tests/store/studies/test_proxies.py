@@ -1,4 +1,4 @@
-"""Proxies: what counted numbers say about measured ones, by hand and in a real study."""
+"""Proxies: comparison of rankings for given estimates and in a real study."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from tests.search.spaces import TIMED, varied
 
 
 def numbered(columns: Mapping[str, list[float]], half: float = 0.1) -> Estimates:
-    """Make designs from columns of numbers, latency and accuracy with intervals."""
+    """Build estimates of designs from columns of values; latency and accuracy have intervals."""
     wide = {"latency_ms": half, "accuracy": half}
     return {
         f"design {number}": {
@@ -48,7 +48,7 @@ def test_four_of_ten_pairs_ordered_wrongly() -> None:
     assert found.ceiling == pytest.approx(1, abs=1e-3)
 
 
-def test_equal_deployed_networks_have_no_order_that_a_second_measurement_could_miss() -> None:
+def test_equal_deployed_networks_do_not_lower_the_ceiling() -> None:
     columns = {"latency_ms": [1.0, 1.0, 1.0, 3.0], "flops": [1.0, 2.0, 3.0, 4.0]}
     apart = numbered(columns, 0.5)
     shared = {
@@ -68,10 +68,10 @@ def test_equal_deployed_networks_have_no_order_that_a_second_measurement_could_m
     assert one.pairs is not None and one.pairs.decided == 3
 
 
-def test_pairs_that_latency_cannot_tell_apart_do_not_count() -> None:
+def test_pairs_without_a_significant_difference_do_not_count() -> None:
     found = only(numbered({"latency_ms": [1, 2, 3, 4, 5], "flops": [20, 10, 50, 40, 30]}, 0.6))
     assert found.pairs is not None
-    # Of the wrong pairs three are neighbours.
+    # Three of the four misordered pairs have no significant difference.
     assert (found.pairs.decided, found.pairs.misordered) == (6, 1)
     assert found.ceiling is not None
     assert found.ceiling < 1
@@ -85,7 +85,7 @@ def test_pairs_that_latency_cannot_tell_apart_do_not_count() -> None:
     [([1, 2, 3], [7, 7, 7], "flops"), ([2, 2, 2], [1, 2, 3], "latency_ms"),
      ([2, 2, 2], [7, 7, 7], "flops")],
 )  # fmt: skip
-def test_what_is_constant_has_no_order(
+def test_a_constant_metric_has_no_ranking(
     latency: list[float], flops: list[float], constant: str
 ) -> None:
     assert only(numbered({"latency_ms": latency, "flops": flops})) == Proxy(
@@ -93,7 +93,7 @@ def test_what_is_constant_has_no_order(
     )
 
 
-def test_every_proxy_is_compared_with_what_it_stands_for() -> None:
+def test_every_proxy_is_compared_with_its_target() -> None:
     counts = [1.0, 2.0, 3.0]
     names = ["params", "flops", "bits", "peak_memory_mb", "projected_accuracy"]
     columns = dict.fromkeys([*names, "latency_ms", "accuracy"], counts)
@@ -104,7 +104,7 @@ def test_every_proxy_is_compared_with_what_it_stands_for() -> None:
     }
 
 
-def test_designs_without_one_of_the_two_numbers_are_left_out() -> None:
+def test_designs_without_one_of_the_two_metrics_are_excluded() -> None:
     numbers = numbered({"latency_ms": [1, 2, 3], "flops": [1, 2, 3], "bits": [1, 2, 3]})
     numbers = {**numbers, "other": {"flops": Estimate(value=9, low=9, high=9)}}
     numbers = {**numbers, "design 0": {k: v for k, v in numbers["design 0"].items() if k != "bits"}}
@@ -112,24 +112,24 @@ def test_designs_without_one_of_the_two_numbers_are_left_out() -> None:
     assert (found.name, found.designs) == ("flops", 3)
 
 
-def test_two_designs_have_no_order_to_speak_of() -> None:
+def test_two_designs_are_too_few_for_a_ranking() -> None:
     some = {name: KINDS[name] for name in ("flops", "latency_ms", "accuracy")}
-    problem = (
-        r"^study 'by-hand' has 2 designs with latency_ms, and to compare orders takes at least 3$"
-    )
+    problem = r"^study 'by-hand' has 2 designs with latency_ms \(at least 3 are needed"
     with pytest.raises(StorageError, match=problem):
         compare(numbered({"latency_ms": [1, 2], "flops": [1, 2]}), some, "by-hand")
 
 
 class Transformed(SmallCnn):
-    """Has operators that no counter knows."""
+    """A network with an operator that the operator counter does not know."""
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = torch.fft.fft(super().forward(x)).real
         return out
 
 
-def test_designs_that_were_timed_and_then_rejected_count_too(storage: str, tmp_path: Path) -> None:
+def test_designs_that_were_timed_and_then_rejected_are_included(
+    storage: str, tmp_path: Path
+) -> None:
     space = varied(TIMED, tmp_path, "model: small_cnn", f"model: {__name__}:Transformed")
     text = space.read_text() + "constraints: {latency_ms: '<= 1%'}\n"
     space.write_text(text)
@@ -141,13 +141,13 @@ def test_designs_that_were_timed_and_then_rejected_count_too(storage: str, tmp_p
     assert report.front.study == found.study
     assert report.numbers.keys() > {entry.id for entry in found.entries}
     assert report.unknown_operators == {"aten::_fft_r2c": 1}
-    said = "flops leave out operators that are not counted: aten::_fft_r2c (1); if they multiply"
-    assert report.front.conditions["flops"].startswith(said)
+    note = "flops do not include the unknown operators aten::_fft_r2c (1); "
+    assert report.front.conditions["flops"].startswith(note)
     for proxy in report.proxies:
         assert report.points(proxy).keys() == report.numbers.keys()
 
 
-def test_metrics_from_outside_stand_for_others_by_their_stage() -> None:
+def test_foreign_metrics_are_proxies_according_to_their_stage() -> None:
     kinds = {
         "mine:watts": MetricKind("timed", "re-measure"),
         "mine:entropy": MetricKind("static", "none"),
@@ -164,7 +164,7 @@ def test_metrics_from_outside_stand_for_others_by_their_stage() -> None:
     assert [(proxy.name, proxy.target) for proxy in found] == proxy_pairs(kinds)
 
 
-def test_a_study_without_anything_that_is_timed_or_trained_has_no_proxies() -> None:
+def test_a_study_without_timed_or_trained_metrics_has_no_proxies() -> None:
     numbers = numbered({"flops": [1, 2, 3]})
-    with pytest.raises(StorageError, match=r"^study .by-hand. measures nothing that is timed"):
+    with pytest.raises(StorageError, match=r"^study .by-hand. has neither a timed metric"):
         compare(numbers, {"flops": KINDS["flops"]}, "by-hand")

@@ -1,4 +1,4 @@
-"""A study read back: what the search returned, and which study is meant."""
+"""Loading the front of a study and selecting the study."""
 
 import dataclasses
 import sqlite3
@@ -23,23 +23,23 @@ from tests.search.looking import moved, trials
 from tests.search.spaces import STATIC, TIMED, varied
 
 
-def test_the_newest_study_is_meant(finished: str) -> None:
+def test_the_newest_study_is_the_default(finished: str) -> None:
     assert front(storage=finished).study == "tiny"
     assert front("static", storage=finished).study == "static"
 
 
-def test_an_unknown_study_is_refused_with_the_near_match(finished: str) -> None:
+def test_an_unknown_study_is_rejected_with_the_nearest_match(finished: str) -> None:
     with pytest.raises(StorageError, match=r"'statc' \(allowed: static, tiny\).*'static'\?$"):
         front("statc", storage=finished)
 
 
-def test_a_database_without_studies_is_refused(storage: str) -> None:
+def test_a_database_without_studies_is_rejected(storage: str) -> None:
     engine = open_database(storage, create=True)
     with pytest.raises(StorageError, match="no study yet"):
         find_study(engine, None)
 
 
-def test_the_front_says_what_the_space_says(finished: str) -> None:
+def test_the_front_has_the_objectives_of_the_space(finished: str) -> None:
     found, space = front("static", storage=finished), load_space(STATIC)
     assert found.space == "static"
     assert dict(found.objectives) == dict(space.file.objectives)
@@ -47,7 +47,7 @@ def test_the_front_says_what_the_space_says(finished: str) -> None:
     assert found.units.keys() == {"params", "flops", "bits"}
 
 
-def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> None:
+def test_all_completed_designs_are_loaded_in_order(finished: str) -> None:
     found, space = front("static", storage=finished), load_space(STATIC)
     complete = [row for row in trials(finished, "static") if row.state == TrialState.COMPLETE]
     assert [(entry.trial, entry.id) for entry in found.entries] == [
@@ -61,7 +61,7 @@ def test_every_design_measured_to_the_end_is_there_in_order(finished: str) -> No
         assert entry.description
 
 
-def test_a_front_read_while_the_first_design_is_completed_has_its_reference(storage: str) -> None:
+def test_a_front_loaded_while_the_first_design_is_completed_has_its_reference(storage: str) -> None:
     search(STATIC, trials=1, storage=storage)
     with Session(open_database(storage, create=True)) as session, session.begin():
         reference = dict(session.get_one(StudyRow, "static").reference)
@@ -79,7 +79,7 @@ def test_a_front_read_while_the_first_design_is_completed_has_its_reference(stor
     assert len(found.entries) == 1 and found.reference == reference
 
 
-def test_a_device_without_a_row_is_named(storage: str) -> None:
+def test_a_device_without_a_row_is_reported(storage: str) -> None:
     one, two = (entry.id for entry in search(STATIC, trials=2, storage=storage).entries)
     other = moved(storage, "static", [two])
     with closing(sqlite3.connect(storage.removeprefix("sqlite:///"))) as connection:
@@ -90,10 +90,10 @@ def test_a_device_without_a_row_is_named(storage: str) -> None:
         front("static", storage=storage, mix_devices=True)
 
 
-def test_the_conditions_say_on_what_and_how(storage: str) -> None:
+def test_the_conditions_describe_device_and_settings(storage: str) -> None:
     found = search(TIMED, trials=2, storage=storage)
     conditions = dict(found.conditions)
-    # Where the machine was too loaded at first, a network has several readings.
+    # A network has several readings if the machine was loaded during the first one.
     conditions.pop("A/A check", None)
     assert conditions.keys() == {
         *("device", "versions", "backend", "batch", "dtype", "threads", "deploy", "begun")
@@ -103,19 +103,19 @@ def test_the_conditions_say_on_what_and_how(storage: str) -> None:
     assert found.entries[0].fallbacks == 0
 
 
-def test_numbers_of_other_studies_stay_out(finished: str) -> None:
+def test_measurements_of_other_studies_are_excluded(finished: str) -> None:
     found = front("static", storage=finished)
     assert all(entry.metrics.keys() == {"params", "flops", "bits"} for entry in found.entries)
 
 
-def test_operators_that_are_not_counted_are_named(storage: str, tmp_path: Path) -> None:
+def test_uncounted_operators_are_reported(storage: str, tmp_path: Path) -> None:
     model = "model: tests.search.models:Transforming\nmodel_args: {}\n"
     space = varied(STATIC, tmp_path, "model: small_cnn\nmodel_args: {width: 4}\n", model)
     found = search(space, trials=1, storage=storage)
     assert "aten::_fft_r2c (1)" in found.conditions["flops"]
 
 
-def test_designs_measured_elsewhere_are_left_out_and_counted(copied: str) -> None:
+def test_designs_measured_on_other_devices_are_excluded_and_counted(copied: str) -> None:
     before = front("static", storage=copied)
     assert before.devices == {} and "left out" not in before.conditions
     gone = [entry.id for entry in before.entries[2:4]]
@@ -125,14 +125,14 @@ def test_designs_measured_elsewhere_are_left_out_and_counted(copied: str) -> Non
         entry.id for entry in before.entries if entry.id not in gone
     ]
     assert found.conditions["left out"] == (
-        "2 designs were measured on other devices only (--mix-devices joins them)"
+        "2 designs were measured on other devices only (mix_devices=True includes them)"
     )
     assert found.devices == {}
     moved(copied, "static", [before.entries[1].id])
     assert front("static", storage=copied).conditions["left out"].startswith("3 designs were")
 
 
-def test_devices_are_mixed_where_asked_for(copied: str) -> None:
+def test_devices_are_mixed_on_request(copied: str) -> None:
     before = front("static", storage=copied)
     there = before.entries[2].id
     other = moved(copied, "static", [there])
@@ -150,18 +150,18 @@ def test_devices_are_mixed_where_asked_for(copied: str) -> None:
     assert "4096 cores" in found.conditions["device 2"]
     assert "4096 cores" not in found.conditions["device 1"]
     assert "left out" not in found.conditions
-    # A study of one device has nothing to mix.
+    # With a single device, mixing devices has no effect.
     assert front("tiny", storage=copied, mix_devices=True) == front("tiny", storage=copied)
 
 
-def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
+def test_the_estimates_of_a_design_are_from_one_device(copied: str) -> None:
     before = front("tiny", storage=copied)
     engine = open_database(copied, create=True)
     measurements = MeasurementStore(engine, dataclasses.replace(this_device(), cores=4096))
     study, design = find_study(engine, "tiny"), before.entries[1].id
     params = study.metrics["params"]["protocol"]
     measurements.add(design, "params", params, Measurement(value=1.0, low=1.0, high=1.0))
-    # It lacks the accuracy, and the study's own device knows all.
+    # The other device lacks the accuracy, and the device of the study has all objectives.
     for mix in (False, True):
         assert front("tiny", storage=copied, mix_devices=mix) == before
     accuracy = study.metrics["accuracy"]["protocol"]
@@ -169,7 +169,7 @@ def test_the_numbers_of_a_design_are_from_one_device(copied: str) -> None:
     assert front("tiny", storage=copied, mix_devices=True) == before
 
 
-def test_all_designs_have_values_not_just_those_of_the_front(copied: str) -> None:
+def test_all_designs_have_estimates(copied: str) -> None:
     values = load_values(Study.open(copied, "static"))
     drawn = {row.design for row in trials(copied, "static")}
     assert values.keys() == drawn

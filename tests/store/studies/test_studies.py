@@ -1,4 +1,4 @@
-"""The studies of a database, a line each."""
+"""Summaries of the studies of a database."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_the_newest_study_is_last(finished: str) -> None:
         assert line.running == ""
 
 
-def test_who_runs_a_study_is_told_only_while_it_runs(storage: str, tmp_path: Path) -> None:
+def test_the_process_of_a_study_is_listed_only_while_it_runs(storage: str, tmp_path: Path) -> None:
     search(STATIC, trials=1, storage=storage)
     engine = open_database(storage, create=False)
     with claim(open_database(storage, create=True), "static"):
@@ -32,5 +32,5 @@ def test_who_runs_a_study_is_told_only_while_it_runs(storage: str, tmp_path: Pat
     assert line.running == ""
 
 
-def test_an_empty_database_has_none(storage: str) -> None:
+def test_an_empty_database_has_no_studies(storage: str) -> None:
     assert list_studies(open_database(storage, create=True)) == []

@@ -1,4 +1,4 @@
-"""A study is opened once per command, and looked up once."""
+"""A study is opened and looked up once per command."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

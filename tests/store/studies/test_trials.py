@@ -1,4 +1,4 @@
-"""The list of draws: what becomes of each, and what a later process finds."""
+"""The trials of a study, as stored by one process and loaded by the next."""
 
 import pytest
 from sqlalchemy import Engine
@@ -36,22 +36,22 @@ def baseline() -> str:
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.REJECTED, TrialState.FAILED])
-def test_an_end_is_known_to_the_next_process(
+def test_an_outcome_is_known_to_the_next_process(
     storage: str, engine: Engine, baseline: str, state: TrialState
 ) -> None:
-    mine = Trials(engine, "s")
-    mine.start(0, baseline)
+    stored = Trials(engine, "s")
+    stored.start(0, baseline)
     assert trials(storage, "s")[0].state == TrialState.RUNNING
-    mine.end(0, baseline, Outcome(state=state, reason="why"))
+    stored.end(0, baseline, Outcome(state=state, reason="why"))
     (row,) = trials(storage, "s")
     assert (row.state, row.reason, row.ended_at is not None) == (state, "why", True)
-    for known in (mine, Trials(engine, "s")):
-        assert known.seen == {baseline}
-        assert known.counts == {state: 1}
+    for found in (stored, Trials(engine, "s")):
+        assert found.seen == {baseline}
+        assert found.counts == {state: 1}
     assert Trials(engine, "s").complete == ({baseline} if state == TrialState.COMPLETE else set())
 
 
-def test_a_draw_that_was_interrupted_is_to_be_drawn_again(
+def test_an_interrupted_design_is_sampled_again(
     storage: str, engine: Engine, baseline: str
 ) -> None:
     Trials(engine, "s").start(0, baseline)
@@ -63,15 +63,17 @@ def test_a_draw_that_was_interrupted_is_to_be_drawn_again(
     assert Trials(engine, "s").seen == set()
 
 
-def test_interrupting_leaves_what_has_ended(storage: str, engine: Engine, baseline: str) -> None:
-    mine = Trials(engine, "s")
-    mine.start(0, baseline)
-    mine.end(0, baseline, Outcome(state=TrialState.COMPLETE))
-    mine.start(1, baseline)
-    mine.repeat(1)
-    mine.interrupt()
+def test_interrupting_does_not_change_ended_trials(
+    storage: str, engine: Engine, baseline: str
+) -> None:
+    stored = Trials(engine, "s")
+    stored.start(0, baseline)
+    stored.end(0, baseline, Outcome(state=TrialState.COMPLETE))
+    stored.start(1, baseline)
+    stored.repeat(1)
+    stored.interrupt()
     assert [row.state for row in trials(storage, "s")] == [TrialState.COMPLETE, TrialState.REPEATED]
-    assert mine.total == 2
+    assert stored.total == 2
 
 
 def test_only_complete_designs_within_all_constraints_are_feasible(
@@ -82,8 +84,8 @@ def test_only_complete_designs_within_all_constraints_are_feasible(
         Outcome(state=TrialState.COMPLETE, violations={"flops": 1.0, "bits": -1.0}),
         Outcome(state=TrialState.REJECTED, violations={"flops": -1.0}),
     ]
-    mine = Trials(engine, "s")
+    stored = Trials(engine, "s")
     for number, outcome in enumerate(outcomes):
-        mine.start(number, baseline)
-        mine.end(number, baseline, outcome)
+        stored.start(number, baseline)
+        stored.end(number, baseline, outcome)
     assert [row.feasible for row in trials(storage, "s")] == [True, False, False]

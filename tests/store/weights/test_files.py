@@ -52,7 +52,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_what_was_written_is_read_and_deleted(files: WeightFiles, storage: str) -> None:
+def test_a_written_file_is_read_and_deleted(files: WeightFiles, storage: str) -> None:
     row = recorded(files)
     assert files.read(row) == CONTENT
     assert files.find() != []
@@ -62,7 +62,7 @@ def test_what_was_written_is_read_and_deleted(files: WeightFiles, storage: str) 
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_was_changed_is_neither_read_nor_deleted(
+def test_a_changed_file_is_neither_read_nor_deleted(
     files: WeightFiles, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = recorded(files, None)
@@ -70,15 +70,15 @@ def test_what_was_changed_is_neither_read_nor_deleted(
     CHANGES[name](path)
     for _ in range(2):
         assert files.read(row) is None
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == (name != "dangling link")
-    assert all(line.startswith(f"{path} ") and "ignored" in line for line in told)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == (name != "dangling link")
+    assert all(line.startswith(f"{path} ") and "ignored" in line for line in messages)
     files.dispose(row)
     assert os.path.lexists(path)
     assert files.find() == []
 
 
-def test_a_link_to_what_was_written_is_read_but_not_deleted(
+def test_a_link_to_a_written_file_is_read_but_not_deleted(
     files: WeightFiles, tmp_path: Path
 ) -> None:
     row = recorded(files)
@@ -101,7 +101,7 @@ def test_only_undamaged_checkpoints_are_deleted(files: WeightFiles) -> None:
     assert files.find() == []
 
 
-def test_a_file_that_cannot_be_deleted_stays_recorded(
+def test_a_file_that_cannot_be_deleted_remains_recorded(
     files: WeightFiles, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = recorded(files)
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_deleted_stays_recorded(
     assert not files.path(row).exists()
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_nothing_for_long(
+def test_files_of_a_process_killed_while_writing_are_removed(
     files: WeightFiles, storage: str
 ) -> None:
     code = (
@@ -141,7 +141,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing_for_long(
     assert files.find() == []
 
 
-def test_a_folder_that_is_not_there_is_no_obstacle(files: WeightFiles) -> None:
+def test_a_missing_folder_is_not_an_error(files: WeightFiles) -> None:
     row = recorded(files)
     shutil.rmtree(files.root / "s")
     assert files.read(row) is None

@@ -1,4 +1,4 @@
-"""The weight files: whole or not at all, for the baseline and the front only."""
+"""Weight files, which are complete and exist for the baseline and the front only."""
 
 import shutil
 from pathlib import Path
@@ -36,13 +36,13 @@ def loaded(weights: Weights, design: str) -> float | None:
 
 
 def files_of(storage: str, study: str = "s") -> list[str]:
-    """List the files in a study's folder of weights, and check that all are recorded."""
+    """List the weight files of a study, and check that all of them are recorded."""
     names = sorted(file.name for file in weight_files(storage, study).values())
     assert sorted(row.file for row in rows(storage, WeightFileRow) if row.study == study) == names
     return [name.partition(".")[0] for name in names]
 
 
-def test_what_was_saved_is_loaded(storage: str) -> None:
+def test_saved_weights_are_loaded(storage: str) -> None:
     weights = weights_of(storage, "s")
     assert weights.load("abc") is None
     weights.save("abc", network())
@@ -56,7 +56,7 @@ def test_what_was_saved_is_loaded(storage: str) -> None:
     assert files_of(storage) == ["abc"]
 
 
-def test_a_file_says_what_it_is(storage: str) -> None:
+def test_a_file_describes_its_content(storage: str) -> None:
     weights_of(storage, "s").save("abc", network())
     with safe_open(weight_files(storage, "s")["abc"], framework="pt") as file:
         assert file.metadata() == {
@@ -66,7 +66,7 @@ def test_a_file_says_what_it_is(storage: str) -> None:
         }
 
 
-def test_weights_that_were_trained_otherwise_are_not_these(storage: str) -> None:
+def test_weights_of_another_training_are_not_loaded(storage: str) -> None:
     weights_of(storage, "s").save("abc", network())
     for training in ("another", ""):
         other = weights_of(storage, "t", training)
@@ -75,7 +75,7 @@ def test_weights_that_were_trained_otherwise_are_not_these(storage: str) -> None
     assert not study_folder(storage, "t").exists()
 
 
-def test_a_training_is_identified_by_all_metrics_that_are_read_after_it() -> None:
+def test_a_training_is_identified_by_all_trained_metrics() -> None:
     assert training_id({}) == ""
     ids = {
         training_id({"accuracy": "p"}),
@@ -96,38 +96,38 @@ def test_a_tensor_under_two_names_can_be_saved(storage: str) -> None:
     assert torch.equal(state["one.weight"], state["two.weight"])
 
 
-def test_a_study_adopts_from_its_neighbour(storage: str) -> None:
-    theirs, mine = weights_of(storage, "a"), weights_of(storage, "b")
-    theirs.save("abc", network(2.0))
-    mine.adopt("abc")
-    mine.adopt("unknown")
-    theirs.prune(set())
-    assert (loaded(mine, "abc"), loaded(mine, "unknown")) == (2.0, None)
+def test_a_study_adopts_weights_of_another_study(storage: str) -> None:
+    other, own = weights_of(storage, "a"), weights_of(storage, "b")
+    other.save("abc", network(2.0))
+    own.adopt("abc")
+    own.adopt("unknown")
+    other.prune(set())
+    assert (loaded(own, "abc"), loaded(own, "unknown")) == (2.0, None)
     assert (files_of(storage, "a"), files_of(storage, "b")) == ([], ["abc"])
 
 
-def test_a_file_that_its_study_drops_meanwhile_is_not_there(
+def test_a_file_that_is_deleted_while_it_is_adopted_is_ignored(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    theirs = weights_of(storage, "a")
-    theirs.save("abc", network(2.0))
+    other = weights_of(storage, "a")
+    other.save("abc", network(2.0))
 
     def too_late(file: Path) -> object:
         monkeypatch.undo()
-        theirs.prune(set())
+        other.prune(set())
         return open_regular(file)
 
     monkeypatch.setattr("dsx.store.weights.files.open_regular", too_late)
     assert weights_of(storage, "b").load("abc") is None
 
 
-def test_its_own_come_before_its_neighbours(storage: str) -> None:
+def test_own_weights_take_precedence_over_those_of_other_studies(storage: str) -> None:
     weights_of(storage, "a").save("abc", network(2.0))
-    mine = weights_of(storage, "b")
-    mine.save("abc", network(3.0))
+    own = weights_of(storage, "b")
+    own.save("abc", network(3.0))
     weights_of(storage, "c").save("abc", network(4.0))
-    mine.adopt("abc")
-    assert loaded(mine, "abc") == 3.0
+    own.adopt("abc")
+    assert loaded(own, "abc") == 3.0
     assert files_of(storage, "b") == ["abc"]
 
 
@@ -139,7 +139,7 @@ def test_newer_weights_replace_older_ones(storage: str) -> None:
         assert files_of(storage) == ["abc"]
 
 
-def test_all_but_the_named_are_dropped(storage: str) -> None:
+def test_pruning_keeps_only_the_given_designs(storage: str) -> None:
     weights = weights_of(storage, "s")
     for design in ("abc", "abcd", "b"):
         weights.save(design, network())
@@ -148,7 +148,7 @@ def test_all_but_the_named_are_dropped(storage: str) -> None:
     assert files_of(storage) == ["abc"]
 
 
-def test_a_checkpoint_has_one_place_until_it_is_dropped(storage: str) -> None:
+def test_a_checkpoint_has_one_path_until_it_is_dropped(storage: str) -> None:
     weights = weights_of(storage, "s")
     place = weights.checkpoint("abc")
     assert weights_of(storage, "s").checkpoint("abc") == place
@@ -161,14 +161,14 @@ def test_a_checkpoint_has_one_place_until_it_is_dropped(storage: str) -> None:
     assert len(rows(storage, WeightFileRow)) == 1
 
 
-def test_a_checkpoint_that_cannot_be_read_is_given_up_for_another(storage: str) -> None:
+def test_an_unreadable_checkpoint_is_replaced_by_another_file(storage: str) -> None:
     weights = weights_of(storage, "s")
     place = weights.checkpoint("abc")
     weights.renew_checkpoint("abc")
     assert weights.checkpoint("abc") == weights.checkpoint("abc") != place
 
 
-def test_two_databases_in_one_folder_share_nothing(tmp_path: Path) -> None:
+def test_two_databases_in_one_folder_share_no_weights(tmp_path: Path) -> None:
     one, two = (weights_of(f"sqlite:///{tmp_path}/{name}.db", "s") for name in ("one", "two"))
     for value, weights in enumerate((one, two)):
         weights.save("abc", network(value))
@@ -180,7 +180,7 @@ def test_two_databases_in_one_folder_share_nothing(tmp_path: Path) -> None:
     assert len(list((tmp_path / "s" / "weights").iterdir())) == 1
 
 
-def test_records_of_a_server_stay_while_its_files_are_elsewhere(
+def test_records_of_a_server_are_kept_while_its_files_are_in_another_folder(
     storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = open_database(storage, create=True)
@@ -199,7 +199,7 @@ def test_records_of_a_server_stay_while_its_files_are_elsewhere(
     assert not file.exists() and rows(storage, WeightFileRow) == []
 
 
-def test_a_folder_of_weights_that_was_deleted_is_no_obstacle(storage: str, tmp_path: Path) -> None:
+def test_a_deleted_folder_of_weights_is_created_again(storage: str, tmp_path: Path) -> None:
     weights = weights_of(storage, "s")
     weights.save("abc", network())
     shutil.rmtree(tmp_path / "s")
@@ -211,22 +211,22 @@ def test_a_folder_of_weights_that_was_deleted_is_no_obstacle(storage: str, tmp_p
     assert files_of(storage) == ["abc"]
 
 
-def test_a_folder_that_cannot_be_made_is_said(storage: str, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(storage: str, tmp_path: Path) -> None:
     (tmp_path / "s").touch()
     with pytest.raises(WorkFailed, match=r"abc\.\w+\.safetensors cannot be written: "):
         weights_of(storage, "s").save("abc", network())
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny/weights"])
-def test_a_file_in_the_place_of_the_folder_is_named_before_anything_is_trained(
+def test_a_file_at_the_path_of_the_folder_is_rejected_before_training(
     storage: str, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    with pytest.raises(StorageError, match=f"^'{tmp_path / name}' is a file, and trained weights"):
+    with pytest.raises(StorageError, match=f"^'{tmp_path / name}' must be a folder"):
         search(TINY, trials=1, storage=storage)
     assert rows(storage, MeasurementRow) == []
-    # Where nothing is trained, no folder is needed.
+    # Without training, no folder is needed.
     assert len(search(STATIC, study="tiny", trials=1, storage=storage).entries) == 1
 
 
@@ -240,7 +240,7 @@ def test_a_file_in_the_place_of_the_folder_is_named_before_anything_is_trained(
         ("sqlite://", "studies/s"),
     ],
 )
-def test_a_study_s_folder_lies_beside_its_database(storage: str, folder: str) -> None:
+def test_the_folder_of_a_study_is_next_to_its_database(storage: str, folder: str) -> None:
     assert study_folder(storage, "s") == Path(folder)
 
 
@@ -252,7 +252,7 @@ def test_a_search_keeps_the_weights_of_the_baseline_and_the_front(storage: str) 
         assert set(files_of(storage, "one")) == kept
 
 
-def test_they_are_those_that_the_search_trained(storage: str) -> None:
+def test_the_kept_weights_are_those_of_the_search(storage: str) -> None:
     found = search(TINY, trials=2, storage=storage)
     space = load_space(TINY)
     fresh = space.network().state_dict()
@@ -261,7 +261,7 @@ def test_they_are_those_that_the_search_trained(storage: str) -> None:
     assert not torch.equal(kept["head.weight"], fresh["head.weight"])
 
 
-def test_where_nothing_is_trained_nothing_is_kept(storage: str, tmp_path: Path) -> None:
+def test_without_training_no_weights_are_kept(storage: str, tmp_path: Path) -> None:
     objectives = "{accuracy: maximize, latency_ms: minimize}"
     space = varied(TIMED, tmp_path, objectives, "{latency_ms: minimize}")
     search(space, trials=1, storage=storage)

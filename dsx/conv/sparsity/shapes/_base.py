@@ -1,4 +1,4 @@
-"""What a kernel shape is, and how its name is read."""
+"""The interface of kernel shapes, and the lookup by name."""
 
 import re
 from collections.abc import Callable
@@ -10,57 +10,57 @@ from dsx.errors import SpecError, unknown
 from dsx.lookup import find, names
 
 
-def in_turn(outputs: Tensor, channels: Tensor, shapes: int, number: int) -> Tensor:
-    """Give output o the support number o mod n, for all its channels.
+def cyclic(outputs: Tensor, channels: Tensor, shapes: int, number: int) -> Tensor:
+    """Assign support o mod n to output channel o, as in a cyclic shape.
 
     Args:
-        outputs: Output channel numbers, (Cout, 1).
-        channels: Input channel numbers, (Cout, gw).
-        shapes: n, the number of supports.
-        number: The number in the shape's name; unused here.
+        outputs: Indices of the output channels, (Cout, 1).
+        channels: Input channel of each weight column, (Cout, gw).
+        shapes: Number of supports, n.
+        number: Number in the name of the shape; not used.
 
     Returns:
-        Index of the support of each weight column, (Cout, gw).
+        The index of the support of each weight column, (Cout, gw).
     """
     return (outputs % shapes).expand_as(channels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A kernel shape: its supports, and which weight column has which.
+    """A kernel shape: its supports, and the support of each weight column.
 
     Args:
-        supports: From the kernel side K to the supports, (n, K, K) boolean.
-        which: From output numbers (Cout, 1), channel numbers (Cout, gw), n, and the number in the
-            name to the index of the support of each weight column, (Cout, gw).
-        numbered: Whether the name carries a number, as `het4` does.
+        supports: Function from the kernel side K to the supports, (n, K, K) boolean.
+        which: Function from the output channels (Cout, 1), the input channels (Cout, gw), n and
+            the number in the name to the index of the support of each weight column, (Cout, gw).
+        numbered: Whether the name contains a number, as in `het4`.
     """
 
     supports: Callable[[int], Tensor]
-    which: Callable[[Tensor, Tensor, int, int], Tensor] = in_turn
+    which: Callable[[Tensor, Tensor, int, int], Tensor] = cyclic
     numbered: bool = False
 
 
 def shape_names() -> list[str]:
-    """List the kernel shapes as a user writes them (`het<P>` stands for het2, het4 ...)."""
+    """Return the names of all kernel shapes; `het<P>` stands for het2, het4 ..."""
     return [f"{name}<P>" if find(Shape, name).numbered else name for name in names(Shape)]
 
 
 def shape_and_number(name: str) -> tuple[Shape, int]:
-    """Find a kernel shape by the name a spec gives it.
+    """Look up a kernel shape by name.
 
     Args:
-        name: `cross`, `het4`, or the import path of a shape outside dsx.
+        name: Name such as `cross` or `het4`, or the import path of a shape outside dsx.
 
     Returns:
-        The shape, and the number in its name (0 if it carries none).
+        The shape, and the number in the name (0 if there is none).
 
     Raises:
-        SpecError: If there is no such shape.
+        SpecError: If no kernel shape has this name.
     """
     if ":" in name:
         return find(Shape, name), 0
-    # One name per shape: no leading zeros. Nine digits are more than any layer has channels.
+    # Leading zeros are not allowed, so that names are unique; nine digits exceed any channel count.
     match = re.fullmatch(r"([a-z_]+)([1-9][0-9]{0,8})?", name)
     stem, digits = match.groups() if match else (name, None)
     if stem not in names(Shape):

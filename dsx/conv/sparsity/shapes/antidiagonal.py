@@ -1,4 +1,4 @@
-"""Antidiagonal: from the top right to the bottom left."""
+"""Antidiagonal: the diagonal from the top right to the bottom left."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,14 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give the other diagonal: (1, K, K)."""
+    """Return the mask of the antidiagonal.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (1, K, K) boolean.
+    """
     return torch.eye(k, dtype=torch.bool).flip(1)[None]
 
 

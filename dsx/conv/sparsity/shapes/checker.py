@@ -1,4 +1,4 @@
-"""Checker: cross and saltire, in turn over the output channels."""
+"""Checker: cross and saltire, cyclic over the output channels."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,14 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give cross, saltire: (2, K, K)."""
+    """Return the masks of cross and saltire.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (2, K, K) boolean.
+    """
     return torch.cat([cross.supports(k), saltire.supports(k)])
 
 

@@ -1,4 +1,4 @@
-"""Corners: the four corner squares of the kernel, in turn over the output channels."""
+"""Corners: the four corner squares of the kernel, cyclic over the output channels."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,14 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give the ceil(K/2)-squares top-left, top-right, bottom-right, bottom-left: (4, K, K)."""
+    """Return the masks of the squares of side ceil(K/2) in the corners, clockwise.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (4, K, K) boolean.
+    """
     side = (k + 1) // 2
     top_left = torch.zeros(k, k, dtype=torch.bool)
     top_left[:side, :side] = True

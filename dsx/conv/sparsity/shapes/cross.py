@@ -7,7 +7,14 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give row + column: (1, K, K)."""
+    """Return the union of the masks of row and column.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (1, K, K) boolean.
+    """
     return row.supports(k) | column.supports(k)
 
 

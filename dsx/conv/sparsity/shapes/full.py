@@ -7,7 +7,14 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give the whole square: (1, K, K)."""
+    """Return the mask of the whole kernel.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (1, K, K) boolean.
+    """
     return torch.ones(1, k, k, dtype=torch.bool)
 
 

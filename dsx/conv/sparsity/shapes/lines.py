@@ -1,4 +1,4 @@
-"""Lines: the four lines through the middle, in turn over the output channels."""
+"""Lines: the four lines through the centre, cyclic over the output channels."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,16 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give row, antidiagonal, column, diagonal: (4, K, K)."""
-    turning = (row, antidiagonal, column, diagonal)
-    return torch.cat([line.supports(k) for line in turning])
+    """Return the masks of row, antidiagonal, column and diagonal.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (4, K, K) boolean.
+    """
+    shapes = (row, antidiagonal, column, diagonal)
+    return torch.cat([shape.supports(k) for shape in shapes])
 
 
 SHAPE = Shape(supports=supports)

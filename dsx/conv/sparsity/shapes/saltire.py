@@ -7,7 +7,14 @@ from dsx.conv.sparsity.shapes._base import Shape
 
 
 def supports(k: int) -> Tensor:
-    """Give diagonal + antidiagonal: (1, K, K)."""
+    """Return the union of the masks of diagonal and antidiagonal.
+
+    Args:
+        k: Side of the kernel, odd.
+
+    Returns:
+        The supports, (1, K, K) boolean.
+    """
     return diagonal.supports(k) | antidiagonal.supports(k)
 
 

@@ -1,4 +1,4 @@
-"""Kernel shapes against loops over their definitions, and as pictures."""
+"""Kernel shapes against loops over their definitions, and against drawings."""
 
 import itertools
 
@@ -12,7 +12,7 @@ from tests.conv import naive
 from tests.conv.strategies import PLAIN_SHAPES
 
 SIDES = [1, 3, 5, 7]
-PICTURES = {
+DRAWINGS = {
     "full": ["### ### ###"],
     "point": ["... .#. ..."],
     "row": ["... ### ..."],
@@ -30,7 +30,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("k", SIDES)
 @pytest.mark.parametrize("name", PLAIN_SHAPES)
-def test_supports_are_boolean_squares_with_life_in_each(name: str, k: int) -> None:
+def test_supports_are_boolean_squares_with_live_positions(name: str, k: int) -> None:
     supports = find(Shape, name).supports(k)
     assert supports.dtype == torch.bool
     assert supports.shape == (len(supports), k, k)
@@ -38,27 +38,27 @@ def test_supports_are_boolean_squares_with_life_in_each(name: str, k: int) -> No
 
 
 @pytest.mark.parametrize("k", SIDES)
-@pytest.mark.parametrize("name", naive.TURNING)
+@pytest.mark.parametrize("name", naive.RULES)
 def test_supports_are_those_of_the_definition(name: str, k: int) -> None:
     supports = find(Shape, name).supports(k)
-    assert len(supports) == len(naive.TURNING[name])
+    assert len(supports) == len(naive.RULES[name])
     for number, row, column in itertools.product(range(len(supports)), range(k), range(k)):
         alive = bool(supports[number, row, column])
         assert alive == naive.alive(name, number, 0, row, column, k)
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_supports_look_as_drawn(name: str) -> None:
-    drawn = [
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_supports_match_their_drawings(name: str) -> None:
+    drawings = [
         " ".join("".join("#" if live else "." for live in row) for row in support)
         for support in find(Shape, name).supports(3).tolist()
     ]
-    assert drawn == PICTURES[name]
+    assert drawings == DRAWINGS[name]
 
 
 @pytest.mark.parametrize("k", [3, 5])
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 7])
-def test_het_is_full_where_channel_and_output_agree(p: int, k: int) -> None:
+def test_het_is_full_for_channels_that_match_the_output(p: int, k: int) -> None:
     shape, number = shape_and_number(f"het{p}")
     supports = shape.supports(k)
     outputs, channels = torch.arange(9)[:, None], torch.arange(3, 14).expand(9, 11)
@@ -70,7 +70,7 @@ def test_het_is_full_where_channel_and_output_agree(p: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN_SHAPES)
-def test_turning_shapes_turn_over_the_outputs(name: str) -> None:
+def test_shapes_are_cyclic_over_the_outputs(name: str) -> None:
     shape, number = shape_and_number(name)
     n = len(shape.supports(3))
     channels = torch.arange(12).reshape(6, 2)
@@ -78,14 +78,14 @@ def test_turning_shapes_turn_over_the_outputs(name: str) -> None:
     assert which.tolist() == [[output % n] * 2 for output in range(6)]
 
 
-def test_words_list_the_folder() -> None:
+def test_shape_names_lists_all_shapes() -> None:
     assert shape_names() == [f"{name}<P>" if name == "het" else name for name in names(Shape)]
 
 
 OUTSIDE = Shape(supports=lambda k: torch.ones(1, k, k, dtype=torch.bool))
 
 
-def test_a_shape_may_live_outside_dsx() -> None:
+def test_a_shape_can_be_defined_outside_dsx() -> None:
     assert shape_and_number(f"{__name__}:OUTSIDE") == (OUTSIDE, 0)
     with pytest.raises(DsxError, match=r"no attribute of .* called 'OUTSIDER'"):
         shape_and_number(f"{__name__}:OUTSIDER")
@@ -94,6 +94,6 @@ def test_a_shape_may_live_outside_dsx() -> None:
 
 
 @pytest.mark.parametrize("name", ["het", "_base", "cross3", "shapes"])
-def test_what_is_no_shape_is_refused(name: str) -> None:
+def test_unknown_shapes_are_rejected(name: str) -> None:
     with pytest.raises(SpecError, match=r"no shape called|needs a number"):
         shape_and_number(name)
