@@ -7,13 +7,12 @@ from dsx.report.design.measured import (
     Row,
     age,
     conditions,
-    flag_notes,
     norm_notes,
     number_row,
 )
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import annotated, relative
+from dsx.report.text.numbers import annotated, flag_notes, relative
 from dsx.search.design import EAGER, InBackend, MetricResult
 from dsx.space import SearchSpace
 

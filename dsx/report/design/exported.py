@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from dsx.analysis import Estimate
-from dsx.report.design.measured import Row, flag_notes
+from dsx.report.design.measured import Row
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.escape import json_text
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import annotated, kind, title
+from dsx.report.text.numbers import annotated, flag_notes, kind, title
 from dsx.store.studies import unfolded_words
 
 Numbers = Mapping[str, Any]

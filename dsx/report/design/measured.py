@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from dsx.analysis import DeploymentFacts, Estimate
+from dsx.analysis import DeploymentFacts
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import FLAGS, annotated, counted_unit, relative, title
+from dsx.report.text.numbers import annotated, counted_unit, flag_notes, relative, title
 from dsx.search.design import Measured, MetricResult
 from dsx.space import Design, SearchSpace
 from dsx.store.studies import unfolded_words
@@ -136,20 +136,6 @@ def number_row(number: MetricResult, before: str = "") -> Row:
 def _plain(number: float) -> float | int:
     """Convert a count to an integer, so that it is written without a decimal point."""
     return int(number) if number == int(number) else number
-
-
-def flag_notes(values: Sequence[Estimate]) -> Iterator[str]:
-    """Explain the flags of some values.
-
-    Args:
-        values: The values.
-
-    Yields:
-        A line for each flag that occurs.
-    """
-    for name, (sign, meaning) in FLAGS.items():
-        if any(getattr(value, name) for value in values):
-            yield f"{sign} {meaning}"
 
 
 def _row(name: str, found: Measured) -> Row:

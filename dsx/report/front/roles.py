@@ -25,7 +25,7 @@ class Look:
     Args:
         legend: Name of the role in a legend.
         glyph: Character in tables and in the plot of the terminal.
-        hollow_glyph: Character where membership of the front is uncertain.
+        hollow_glyph: Character if membership of the front is uncertain.
         style: Style of rich in the plot of the terminal.
         colour: Colour of figures and pages (Okabe and Ito, distinct with any colour vision).
         marker: Marker of Matplotlib.

@@ -22,8 +22,8 @@ from dsx.report.front.summary import headline, highlights, summarised, tally
 from dsx.report.front.view import dense, has_uncertainty, metrics, ranked, ratio, short_ids
 from dsx.report.text.console import transliterate
 from dsx.report.text.numbers import (
-    FLAGS,
     counted_unit,
+    flag_notes,
     flag_signs,
     title,
     unit_symbol,
@@ -172,7 +172,7 @@ class _View:
         found = [entry.metrics.get(name) for entry in self.rows]
         flags = ["" if value is None else flag_signs(value) for value in found]
         numbers = ["-" if value is None else without_unit(value, unit) for value in found]
-        # Flags are appended to the right of where the numbers end, so that these stay aligned.
+        # The flags follow the right-aligned numbers, so that the last digits remain aligned.
         width, wide = max(map(len, numbers), default=0), max(map(len, flags), default=0)
         return [
             self.text(f"{number:>{width}}{flag:<{wide}}", "" if value else "dim")
@@ -226,9 +226,7 @@ class _View:
             )
         if layout.bare:
             yield "the other columns do not fit in this width"
-        for name, (sign, meaning) in FLAGS.items():
-            if any(getattr(value, name) for value in values):
-                yield f"{sign} {meaning}"
+        yield from flag_notes(values)
         yield from self._units(layout)
 
     def _meaning(self, kind: Role) -> str:

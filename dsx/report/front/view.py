@@ -103,8 +103,8 @@ def comparable(front: Front, entry: Entry, name: str) -> tuple[Estimate, Estimat
         name: Name of the metric.
 
     Returns:
-        The values of the design and the baseline; None for the baseline itself, where a value is
-        missing, and where the baseline is at chance.
+        The values of the design and the baseline; None for the baseline itself, if a value is
+        missing, and if the baseline is at chance.
     """
     baseline = front.baseline_entry
     if baseline is None or entry.id == baseline.id:
@@ -125,7 +125,7 @@ def ratio(front: Front, entry: Entry, name: str) -> str:
         name: Name of the metric.
 
     Returns:
-        Such as "63%" or "+0.4 pt"; empty where the values are not `comparable`.
+        Such as "63%" or "+0.4 pt"; empty if the values are not `comparable`.
     """
     pair = comparable(front, entry, name)
     if pair is None:

@@ -20,7 +20,7 @@ from dsx.report.show.rows import (
 )
 from dsx.report.text.console import console, transliterate
 from dsx.report.text.listing import listing, print_rows
-from dsx.report.text.numbers import FLAGS, annotated, counted_unit, human, relative, title
+from dsx.report.text.numbers import annotated, counted_unit, flag_notes, human, relative, title
 
 SCHEMA_VERSION = 1
 _CONDITIONS = "device", "versions", "backend", "batch", "dtype", "threads", "deploy"
@@ -158,16 +158,10 @@ def _metric_notes(shown: ShownDesign) -> Iterator[str]:
         yield f"relative: to the baseline, #{baseline.trial} ({baseline.id}); pt: points"
         yield "separated: whether the 95 % intervals of the two values are disjoint"
     values = list(shown.entry.metrics.values())
-    yield from _flag_notes([*values, *(baseline.metrics.values() if baseline else ())])
+    yield from flag_notes([*values, *(baseline.metrics.values() if baseline else ())])
     kinds = {title(name, unit): counted_unit(name, unit) for name, unit in front.units.items()}
     if units := [f"{name} in {kind}" for name, kind in kinds.items() if kind]:
         yield "; ".join(units)
-
-
-def _flag_notes(values: list[Estimate]) -> Iterator[str]:
-    for name, (sign, meaning) in FLAGS.items():
-        if any(getattr(value, name) for value in values):
-            yield f"{sign} {meaning}"
 
 
 def _measurements(shown: ShownDesign) -> Iterator[Row]:

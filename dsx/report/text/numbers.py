@@ -6,6 +6,7 @@ count: the number has a prefix (k, M, G, T), and the unit is only shown in a hea
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,6 +123,21 @@ def flag_signs(value: Estimate) -> str:
         Signs of `FLAGS`; empty if no flag applies.
     """
     return "".join(sign for name, (sign, _) in FLAGS.items() if getattr(value, name))
+
+
+def flag_notes(values: Iterable[Estimate]) -> Iterator[str]:
+    """Explain the flags of some values.
+
+    Args:
+        values: The values.
+
+    Yields:
+        A line for each flag that occurs.
+    """
+    shown = list(values)
+    for name, (sign, meaning) in FLAGS.items():
+        if any(getattr(value, name) for value in shown):
+            yield f"{sign} {meaning}"
 
 
 def relative(value: float, baseline: float, unit: str) -> str:

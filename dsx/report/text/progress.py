@@ -168,14 +168,14 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def working(name: str, first_seconds: float = FIRST_SECONDS) -> Iterator[OnStatus]:
-    """Show the current activity for as long as a command works.
+    """Show the current activity until the context ends.
 
     Args:
-        name: Description of the work, shown unless a more specific activity is announced.
-        first_seconds: In a pipe, seconds before a line reports a step.
+        name: Description of the work, shown unless a more specific activity is active.
+        first_seconds: Seconds before the first line about a step in a pipe.
 
     Yields:
-        A function that replaces the description by that of an event.
+        Function that replaces the description by that of an event.
     """
     out = console(stderr=True)
     command = activity(Kind.COMMAND, detail=name)
