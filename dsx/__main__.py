@@ -1,10 +1,10 @@
-"""The `dsx` command: run the command line, and end as a command should whatever happens."""
+"""The `dsx` command: runs the command line and ends with a defined exit code in every case."""
 
 import os
 import sys
 
-# Anything may lie in the current folder, where `python -m dsx` looks before all other places, and
-# Python too for an empty entry of PYTHONPATH. A checkout that is not installed has to stay.
+# `python -m dsx`, or an empty entry of PYTHONPATH, would import modules from the current folder,
+# which may contain any files. A checkout of dsx that is not installed stays on the path.
 if (
     __name__ == "__main__"
     and not sys.flags.safe_path
@@ -12,7 +12,7 @@ if (
 ):
     sys.path.pop(0)
 if "" in os.environ.get("PYTHONPATH", "-").split(os.pathsep):
-    # No pathlib yet: it could be found there, too.
+    # Not pathlib, which could be imported from the current folder as well.
     here = os.getcwd()  # noqa: PTH109
     if here in sys.path and __file__ != f"{here}/dsx/__main__.py":
         sys.path.remove(here)
@@ -27,13 +27,13 @@ from types import FrameType, TracebackType
 from dsx.errors import WorkFailed
 from dsx.streams import guard
 
-AGAIN_SECONDS = 0.01
-UNHEARD = 128 + signal.SIGPIPE
-"""Exit code of a process that a closed pipe has ended."""
+RETRY_SECONDS = 0.01
+CLOSED_PIPE = 128 + signal.SIGPIPE
+"""Exit code of a process that ended because of a closed pipe."""
 
 
 class _Stop:
-    """Remembers that somebody asked this process to stop, and sees to it that it does."""
+    """A signal handler that interrupts this process and records that it did."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -43,32 +43,35 @@ class _Stop:
         raise KeyboardInterrupt
 
     def unraisable(self, lost: "sys.UnraisableHookArgs") -> None:
-        """Ask again where the interrupt came while an object was cleaned up, and was lost there.
+        """Repeat an interrupt that was lost in the finalizer of an object.
 
-        Not at once: it would be lost in here. Databases clean up all the time.
+        It is repeated after a delay, because it would be lost again in this function.
+
+        Args:
+            lost: Exception that Python could not raise.
         """
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(lost)
             return
-        again = threading.Timer(AGAIN_SECONDS, _thread.interrupt_main)
+        again = threading.Timer(RETRY_SECONDS, _thread.interrupt_main)
         again.daemon = True
         again.start()
 
 
 def main() -> None:
-    """Run the command line of this process, and exit."""
+    """Run the command line of this process and exit."""
     guard()
     stop = _Stop()
     sys.unraisablehook = stop.unraisable
     sys.excepthook = _print_traceback
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # A shell script may have set its children to ignore it.
+            # A shell lets processes in the background ignore the signal.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, stop)
         code = _run(stop)
     except BaseException:
-        # Stopped in the middle of an import, some libraries raise errors of their own.
+        # Some libraries raise other errors if they are interrupted during an import.
         if not stop.asked:
             raise
         code = 130
@@ -76,10 +79,10 @@ def main() -> None:
         from dsx.cli import command_line, saves_measurements
         from dsx.errors import printable
 
-        # Not shortened: it is to be run.
+        # Not shortened, so that it can be run.
         again = printable(command_line(*sys.argv[1:]))
         saved = saves_measurements(sys.argv[1:])
-        done = "; everything measured is saved. To go on" if saved else ". To start again"
+        done = "; all measurements are saved. To resume" if saved else ". To start again"
         print(f"dsx: interrupted{done}: {again}", file=sys.stderr)
     _flush()
     sys.exit(code)
@@ -93,27 +96,27 @@ def _run(stop: _Stop) -> int:
     show_log_messages()
     state = State()
     try:
-        # Nothing outside dsx is imported but what this call names.
+        # Only code that this command line names may be imported from outside dsx.
         with restricted(()):
             code = run_command(state)
-        # Results are complete only if they have left this process.
+        # Results are complete only once they have left this process.
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read the results has read enough. But without its progress work stops on the way.
-        return UNHEARD if _unheard() else 0
+        # A reader may close stdout early; if stderr is closed too, the work was cut short.
+        return CLOSED_PIPE if _is_stderr_closed() else 0
     except DsxError as error:
         if stop.asked:
-            # What the interrupt broke was taken for something else on its way up.
+            # The interrupt was converted into another error.
             return 130
         if state.debug:
             raise
-        _complain(str(error))
+        _print_error(str(error))
         return error.exit_code
 
 
-def _complain(text: str) -> None:
-    """Print one line to stderr; names in it cannot break the line or command the terminal."""
+def _print_error(text: str) -> None:
+    """Print one line to stderr, without control characters."""
     from dsx.errors import message_line
 
     print(f"dsx: {message_line(text)}", file=sys.stderr)
@@ -128,15 +131,15 @@ def _print_traceback(
     print(without_password(text), end="", file=sys.stderr)
 
 
-def _unheard() -> bool:
-    """Say whether nobody reads stderr any more (`dsx search 2>&1 | head`)."""
+def _is_stderr_closed() -> bool:
+    """Check whether the reader of stderr has closed the pipe (`dsx search 2>&1 | head`)."""
     poll = select.poll()
     poll.register(2, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _flush() -> None:
-    """Find out now, not while Python shuts down, that output cannot be written (`| head -1`)."""
+    """Detect output that cannot be written (`| head -1`) before Python shuts down."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

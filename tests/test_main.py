@@ -22,7 +22,7 @@ from tests.cli.running import (
 )
 from tests.search.spaces import STATIC, TINY, varied
 
-AGAIN = "dsx: interrupted; everything measured is saved. To go on: dsx search"
+AGAIN = "dsx: interrupted; all measurements are saved. To resume: dsx search"
 
 
 CLEANING = """
@@ -162,7 +162,7 @@ def test_a_long_command_to_go_on_is_printed_whole(tmp_path: Path) -> None:
     until(lambda: "0/30" in running.err, "it has begun")
     running.signal(INTERRUPT)
     *_, line = running.wait().err.splitlines()
-    command = line.partition("To go on: ")[2]
+    command = line.partition("To resume: ")[2]
     assert shlex.split(command) == ["dsx", *map(str, arguments)]
 
 

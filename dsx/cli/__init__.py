@@ -1,4 +1,4 @@
-"""The command line: one file per command; each parses, calls one function, prints."""
+"""Command line: one file per command, which parses the options, calls one function and prints."""
 
 from dsx.cli._app import State, app, run_command
 from dsx.cli._log import show_log_messages

@@ -1,4 +1,4 @@
-"""The application: its commands, and the options that come before them."""
+"""Application: the commands of dsx and the options that precede them."""
 
 import os
 import sys
@@ -38,10 +38,10 @@ app = typer.Typer(
 
 @dataclass
 class State:
-    """What the options before the command say.
+    """The values of the options that precede the command.
 
     Args:
-        debug: Whether errors show where they come from.
+        debug: Whether errors are shown with their traceback.
     """
 
     debug: bool = False
@@ -59,10 +59,13 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="DSX_DEBUG", help="Show tracebacks.")
+        bool, typer.Option("--debug", envvar="DSX_DEBUG", help="Show the traceback of an error.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Explore the design space of efficient convolutions, measured on this device."""
@@ -106,23 +109,23 @@ def run_command(state: State) -> int:
     """Run the command line of this process.
 
     Args:
-        state: Is filled in.
+        state: State that receives the values of the options before the command.
 
     Returns:
         The exit code.
 
     Raises:
-        DsxError: If the command line, or what it names, is not as it should be.
-        BrokenPipeError: If nobody reads what it prints.
+        DsxError: If the command line is invalid, or the command fails.
+        BrokenPipeError: If the reader of the output has closed the pipe.
     """
     check_not_empty(sys.argv[1:], os.environ, _switches)
     try:
         return app(obj=state, prog_name="dsx", standalone_mode=False) or 0
     except SystemExit as error:
-        # How typer and rich end where nobody reads their output any more.
+        # typer and rich end this way if the reader of their output has closed the pipe.
         if isinstance(error.__context__, BrokenPipeError):
             raise BrokenPipeError from error
         # Code of the user must not end dsx as if the work were done.
-        raise WorkFailed(f"code that is not dsx's raised {with_type(error)}") from error
+        raise WorkFailed(f"code outside dsx raised {with_type(error)}") from error
     except typer.TyperException as error:
         raise DsxError(safe_message(error.format_message(), sys.argv[1:])) from error

@@ -1,4 +1,4 @@
-"""Read what a space is drafted from, and write the draft."""
+"""Draft of a space file: reading the options, and writing the file."""
 
 import re
 from collections.abc import Iterator
@@ -14,38 +14,39 @@ from dsx.space.yaml import read_source
 from dsx.trust import trust_paths
 
 MOST_NUMBERS = 100_000_000
-"""In an image."""
+"""Largest number of values in an image."""
 
 
 def draft(model: str, arguments: str, shape: str | None) -> Draft:
-    """Draft a space.
+    """Draft a space for a network.
 
     Args:
-        model: A file in `dsx/nets`, or `package.module:callable`.
-        arguments: YAML: what it is built with.
-        shape: Channels x rows x columns of an image; None for what a network of dsx takes.
+        model: Name of a file in `dsx/nets`, or `package.module:callable`.
+        arguments: Keyword arguments of the network as YAML.
+        shape: Shape of an image, channels x rows x columns; None for the default of a network of
+            dsx.
 
     Returns:
         The draft.
 
     Raises:
-        DsxError: If an option cannot be read, or the network cannot be used.
+        DsxError: If an option is invalid, or the network cannot be used.
     """
     trust_paths([model])
     return draft_space(model, _arguments(arguments), _shape(model, shape))
 
 
 def check_file(file: Path) -> None:
-    """Check that a space file can be written, before work is done for it.
+    """Check that a space file can be written, before anything is computed.
 
     Args:
-        file: A .yaml file.
+        file: Path with the suffix .yaml or .yml.
 
     Raises:
         DsxError: If the file exists, has another suffix, or cannot be written.
     """
     if file.suffix not in (".yaml", ".yml"):
-        raise DsxError(f"--write: {quoted(file)} is no name for a space file (allowed: *.yaml)")
+        raise DsxError(f"--write: {quoted(file)} is not a name of a space file (allowed: *.yaml)")
     with _one_line(file):
         files.check_writable(file.parent)
         files.remove_abandoned(file.absolute())
@@ -54,11 +55,11 @@ def check_file(file: Path) -> None:
 
 
 def write(text: str, file: Path) -> None:
-    """Write a space file if there is no file of that name yet.
+    """Write a space file; an existing file is never replaced.
 
     Args:
-        text: Its content.
-        file: A .yaml file.
+        text: Content of the file.
+        file: Path with the suffix .yaml or .yml.
 
     Raises:
         DsxError: If the file exists, has another suffix, or cannot be written.
@@ -74,13 +75,15 @@ def _one_line(file: Path) -> Iterator[None]:
         try:
             yield
         except FileExistsError as error:
-            raise DsxError(f"--write: '{file}' exists already (choose another name)") from error
+            raise DsxError(f"--write: '{file}' already exists (choose another name)") from error
 
 
 def _arguments(text: str) -> dict[str, Any]:
     found = read_source("--model-args", text).content
     if not isinstance(found, dict):
-        raise DsxError(f"--model-args: {quoted(text)} names no arguments (write '{{width: 32}}')")
+        raise DsxError(
+            f"--model-args: {quoted(text)} is not a mapping of arguments (example: '{{width: 32}}')"
+        )
     return found
 
 
@@ -88,7 +91,9 @@ def _shape(model: str, text: str | None) -> tuple[int, int, int]:
     if text is None:
         known = image_shape(model)
         if known is None:
-            raise DsxError("--input: needed for this model (channels x rows x columns: 3x224x224)")
+            raise DsxError(
+                "--input: required for this model (channels x rows x columns: 3x224x224)"
+            )
         return known
     match = re.fullmatch(
         r"([1-9][0-9]*)x([1-9][0-9]*)x([1-9][0-9]*)", text.replace(" ", "").lower()

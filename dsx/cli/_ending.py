@@ -1,4 +1,4 @@
-"""End a command that has shown the front of a study."""
+"""End of a command that shows the front of a study."""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from dsx.analysis import Front
 
 
-def end(front: "Front", how: Format) -> None:
-    """Print on stderr what the results do not state, and end as the study did.
+def end(front: "Front", chosen: Format) -> None:
+    """Print notes that the results do not contain, and set the exit code.
 
     Args:
-        front: Front that was shown.
-        how: Format in which it was shown.
+        front: Front that was printed.
+        chosen: Format in which it was printed.
 
     Raises:
         typer.Exit: If the front is empty, or all candidates failed.
@@ -23,7 +23,7 @@ def end(front: "Front", how: Format) -> None:
     from dsx.report.front import print_message
     from dsx.report.text import outcome_notes
 
-    if how == Format.CSV or front.outcomes.all_failed:
+    if chosen == Format.CSV or front.outcomes.all_failed:
         for note in outcome_notes(front.outcomes):
             print_message(note)
     if not front.on_front:

@@ -8,14 +8,14 @@ from dsx.errors import DsxError, WorkFailed, named_by, out_of_memory
 
 
 def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command.
+    """Wrap a command so that failures outside dsx become errors of one line.
 
     Args:
-        command: The function of a command.
+        command: Function of the command.
 
     Returns:
-        A function with the same options, which raises `WorkFailed` where memory runs out, and a
-        `DsxError` where its database fails.
+        A function with the same options, which raises `WorkFailed` if memory runs out and a
+        `DsxError` if the database fails.
     """
 
     @functools.wraps(command)
@@ -26,12 +26,12 @@ def failing_in_one_line(command: Callable[..., None]) -> Callable[..., None]:
         except DsxError:
             raise
         except Exception as error:
-            if words := out_of_memory(error):
-                raise WorkFailed(words) from error
+            if problem := out_of_memory(error):
+                raise WorkFailed(problem) from error
             storage = options.get("storage")
             if not isinstance(storage, str):
                 raise
-            # Imported here because it imports SQLAlchemy, and --help has to be fast.
+            # Imported here because it imports SQLAlchemy, and --help must be fast.
             from dsx.store.database import one_line_errors
 
             with named_by(OptionNames(options)), one_line_errors(storage, saved=False):

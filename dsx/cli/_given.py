@@ -1,4 +1,4 @@
-"""The words of the command line: refused where empty, quoted safely, and named in messages."""
+"""Words of the command line: empty ones are rejected, and messages quote and name them safely."""
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,18 +8,18 @@ from itertools import pairwise
 from dsx.errors import DsxError, short
 
 VARIABLES = ("DSX_STORAGE", "DSX_STORAGE_TIMEOUT", "DSX_FORMAT", "DSX_TRIALS", "DSX_SEED")
-"""Variables with a value; DSX_DEBUG is a switch, which an empty value turns off."""
+"""Environment variables that need a value; an empty DSX_DEBUG means off."""
 
 
 def check_not_empty(
     words: Sequence[str], environment: Mapping[str, str], switches: Callable[[], Collection[str]]
 ) -> None:
-    """Refuse empty values, which are those of unset shell variables and never a default.
+    """Reject empty values, which usually come from unset shell variables.
 
     Args:
-        words: Command line without the name of the program.
-        environment: Variables of the process.
-        switches: Function that returns the options that take no value.
+        words: Words of the command line, without the name of the program.
+        environment: Environment variables of the process.
+        switches: Function that returns the options without a value.
 
     Raises:
         DsxError: If an argument, the value of an option or a variable of dsx is empty.
@@ -33,18 +33,18 @@ def check_not_empty(
         elif option.startswith("--") and equals and not value.strip():
             empty.append(option)
     if empty:
-        raise DsxError(f"{short(empty[0])}: the value is empty (leave it out, or give one)")
+        raise DsxError(f"{short(empty[0])}: the value is empty (omit it, or give a value)")
 
 
 def safe_message(message: str, words: Sequence[str]) -> str:
-    """Replace the words of the command line that a message quotes, where they are not printable.
+    """Make the words of the command line that a message quotes safe to print.
 
     Args:
-        message: Message of the parser of the command line, which quotes what it does not know.
-        words: Command line without the name of the program.
+        message: Message of the command-line parser.
+        words: Words of the command line, without the name of the program.
 
     Returns:
-        The message; each word is free of passwords, escaped and shortened.
+        The message with each quoted word escaped, shortened, and without passwords.
     """
     for word in sorted(words, key=len, reverse=True):
         for part in (word, word.partition("=")[2]):

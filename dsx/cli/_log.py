@@ -1,4 +1,4 @@
-"""Print the log messages of dsx as its other messages: printable, and above a bar that is shown."""
+"""Log messages of dsx, printed like its other messages."""
 
 import logging
 
@@ -6,19 +6,19 @@ from dsx.errors import message_line
 
 
 class _Handler(logging.Handler):
-    """Prints each record as one line on stderr; names in it are from data."""
+    """A handler that prints each record as one line on stderr, above a running progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Imported here because it imports rich, and --help has to be fast.
+        # Imported here because it imports rich, and --help must be fast.
         from dsx.report.front import print_message
 
         print_message(message_line(record.getMessage()))
 
 
 def show_log_messages() -> None:
-    """Print the log messages of dsx in this process, instead of Python's own handlers."""
+    """Print the log messages of dsx in this process instead of passing them to the root logger."""
     log = logging.getLogger("dsx")
     log.handlers = [_Handler()]
     log.propagate = False
-    # Else a library that sets the root logger's level hides them.
+    # A library that sets the level of the root logger must not hide them.
     log.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Options and steps that the commands for one design share."""
+"""Options and steps shared by the commands that measure one design."""
 
 import sys
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dsx.cli._options import vouched
+from dsx.cli._options import PICK_HELP, permitted_space
 from dsx.errors import DsxError, quoted
 
 if TYPE_CHECKING:
-    from dsx.cli._single import Asked
+    from dsx.cli._request import Request
 
 
 class Dtype(StrEnum):
-    """What the network computes in."""
+    """The floating-point types in which a network can be run."""
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"
     BFLOAT16 = "bfloat16"
 
 
-class Place(StrEnum):
-    """Where it runs."""
+class DeviceName(StrEnum):
+    """The devices on which a network can be run."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -34,35 +34,52 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SPACE PATTERN=SETTING",
-        help="A shipped space or the path of a space file (default: digits), then the dials of a "
-        "design of it; none: the baseline. PATTERN is a slot, a module that holds slots, or a "
-        "wildcard. SETTING is keep, or a preset, dials, or both, between commas: stages.0=keep "
-        "stages.1.conv1=depthwise stages.2=scc,groups:2,overlap:0.5 "
-        "layer1=kernel_shape:cross,groups:4 'layer2.*=scc(groups=2)'. The last one that has a slot "
-        "says all about it.",
+        help="Search space (name of a shipped space or path of a space file; default: digits), "
+        "followed by settings of slots; without settings, the baseline is measured. PATTERN is a "
+        "slot, a module that contains slots, or a wildcard. SETTING is keep, a preset, dials, or a "
+        "preset and dials, separated by commas: stages.0=keep stages.1.conv1=depthwise "
+        "stages.2=scc,groups:2,overlap:0.5 layer1=kernel_shape:cross,groups:4 "
+        "'layer2.*=scc(groups=2)'. If several settings match a slot, the last one applies.",
     ),
 ]
 StudyOption = Annotated[
-    str | None, typer.Option(help="Measure a design of this study; needs no space.")
+    str | None, typer.Option(help="Name of the study whose design is measured, instead of a space.")
 ]
 PickOption = Annotated[
     str | None,
-    typer.Option(help="Which design of the study, as for dsx export.  [default: knee]"),
+    typer.Option(help=f"{PICK_HELP} Without --study: in the newest study.  [default: knee]"),
 ]
 TrainOption = Annotated[
-    bool, typer.Option("--train", help="Train the design for what needs it; keeps no weights.")
+    bool,
+    typer.Option(
+        "--train", help="Train the design for metrics that require it; the weights are not kept."
+    ),
 ]
 FreshOption = Annotated[
-    bool, typer.Option("--fresh", help="Measure again what is in the database; both are kept.")
+    bool,
+    typer.Option("--fresh", help="Repeat measurements that are in the database; both are kept."),
 ]
-BatchOption = Annotated[int | None, typer.Option(help="Images at a time.", min=1, max=65536)]
-ThreadsOption = Annotated[int | None, typer.Option(help="Threads that it uses.", min=1, max=1024)]
-DtypeOption = Annotated[Dtype | None, typer.Option(help="What it computes in.")]
+BatchOption = Annotated[
+    int | None, typer.Option(help="Batch size.  [default: that of the space]", min=1, max=65536)
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(help="Number of threads.  [default: that of the space]", min=1, max=1024),
+]
+DtypeOption = Annotated[
+    Dtype | None, typer.Option(help="Data type of the network.  [default: that of the space]")
+]
 LayoutOption = Annotated[
     bool | None,
-    typer.Option("--channels-last/--no-channels-last", help="Layout of its tensors."),
+    typer.Option(
+        "--channels-last/--no-channels-last",
+        help="Memory format of tensors.  [default: that of the space]",
+    ),
 ]
-DeviceOption = Annotated[Place | None, typer.Option(help="Where it runs.")]
+DeviceOption = Annotated[
+    DeviceName | None,
+    typer.Option(help="Device that runs the network.  [default: that of the space]"),
+]
 
 
 def run_settings(
@@ -70,9 +87,20 @@ def run_settings(
     threads: int | None,
     dtype: Dtype | None,
     channels_last: bool | None,
-    device: Place | None,
+    device: DeviceName | None,
 ) -> dict[str, object]:
-    """Return the keys of `measure` that options set; None for the value of the space."""
+    """Return the keys of `measure` that options override.
+
+    Args:
+        batch: Batch size.
+        threads: Number of threads.
+        dtype: Data type of the network.
+        channels_last: Whether tensors have the memory format channels_last.
+        device: Device that runs the network.
+
+    Returns:
+        Key to value; None for the value of the space.
+    """
     return {
         "batch": batch,
         "threads": threads,
@@ -91,54 +119,55 @@ def find_design(
     trust: bool,
     settings: dict[str, object],
     patience: float,
-) -> "Asked":
-    """Find the design that a command line names, and print the notes about it.
+) -> "Request":
+    """Find the design that a command line specifies, and print the notes about it.
 
     Args:
-        words: The space, if it is named, and settings of dials.
+        words: Name or path of the space, if any, followed by settings of slots.
         study: Name of the study of the design; None for a design of a space.
-        pick: Which design of the study; None for its knee.
+        pick: Pick of the design of the study; None for its knee.
         storage: URL of the database.
-        space: The user's own space file of the study.
-        trust: Whether code that only the database names may run.
-        settings: Keys of `measure` and their values; None for the value of the space.
+        space: Name or path of the space; with a study, the user's own file of its space.
+        trust: Whether to run any code that the stored space of the study imports.
+        settings: Keys of `measure` to their values; None for the value of the space.
         patience: Seconds to wait for a database server that becomes unreachable.
 
     Returns:
-        The design and its space.
+        The request to measure the design.
 
     Raises:
-        DsxError: If there is no such design, or an option does not apply.
+        DsxError: If there is no such design, or the space is named twice.
     """
     name, dials = _parsed(words)
     space = _named_space(name, space)
-    from dsx.cli._single import asked, chosen, start_of
+    from dsx.cli._request import baseline_of, request, study_design
     from dsx.report.front import print_message
     from dsx.report.text import working
 
-    # The output of the network's own code is not a result.
+    # Output of the network's own code is not a result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         if study is None and pick is None:
-            base = start_of(space or "digits", dials)
+            base = baseline_of(space or "digits", dials)
         else:
-            base = chosen(study, pick, dials, storage, vouched(space, trust), trust, patience)
-        found = asked(base, dials, settings)
+            own = permitted_space(space, trust)
+            base = study_design(study, pick, dials, storage, own, trust, patience)
+        found = request(base, dials, settings)
     for note in found.notes:
         print_message(note)
     return found
 
 
 def _parsed(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """Split the words into the name of a space, if one is given, and the dials after it."""
+    """Split the words into the name of a space, if any, and the settings of slots."""
     named = bool(words) and "=" not in words[0]
     return (words[0], words[1:]) if named else (None, words)
 
 
 def _named_space(word: str | None, option: str | None) -> str | None:
-    """Return the space, which can be named in two ways.
+    """Return the space, which can be named by position or by option.
 
     Raises:
-        DsxError: If both are given; they state the same thing, so that one of them is a mistake.
+        DsxError: If both are given: they state the same thing, so one of them is a mistake.
     """
     if word is not None and option is not None:
         raise DsxError(f"--space: the space is given twice: {quoted(word)} and {quoted(option)}")

@@ -1,4 +1,4 @@
-"""Print the commands that continue a study once a search has ended."""
+"""Commands that continue with a study, printed at the end of a search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NextCommands:
-    """Commands that continue a study.
+    """Commands that continue with a study.
 
     Args:
-        study: Name of the study.
-        storage: Database of the study.
-        own: Options that name the user's code again, which is not run without them.
-        mix_devices: Whether the numbers of all devices are joined.
+        study: Name of the study, or path of its folder.
+        storage: URL of the database.
+        own: Options that permit the user's code, which does not run without them.
+        mix_devices: Whether measurements from all devices are included.
     """
 
     study: str
@@ -29,13 +29,25 @@ class NextCommands:
     mix_devices: bool = False
 
     def command(self, name: str, *words: str) -> str:
-        """Write a command about the study."""
+        """Build a command for the study.
+
+        Args:
+            name: Name of the command.
+            words: Further words of the command line.
+
+        Returns:
+            The command line for a shell, without passwords.
+        """
         place = storage_words(self.storage, DEFAULT_STORAGE)
         mixed = ["--mix-devices"] if self.mix_devices and name in ("pareto", "show") else []
         return command_line(name, self.study, *place, *mixed, *words)
 
     def hints(self, found: "Front") -> "Hints":
-        """Return the commands that list the whole front and show one design."""
+        """Return the commands that list the whole front and show one design.
+
+        Args:
+            found: Front of the study.
+        """
         from dsx.report.front import Hints
 
         pick = _pick(found) if found.has_knee else "baseline"
@@ -45,27 +57,35 @@ class NextCommands:
             design=self.command("show", "--pick", pick),
         )
 
-    def say_password(self) -> None:
-        """Print what the commands need in place of a password, which they do not show."""
+    def print_password_note(self) -> None:
+        """Print that the commands need DSX_STORAGE if the URL contains a password."""
         from dsx.report.front import print_message
 
         if lacks_password(self.storage):
             print_message(
-                "The commands below need DSX_STORAGE, set to the URL of the database with its "
-                "password, which is not printed."
+                "The commands below require DSX_STORAGE to be set to the URL of the database with "
+                "its password, which is not printed."
             )
 
-    def say_marked(self, marked: int) -> None:
-        """Print how the latencies from bad conditions are measured again, if there are any."""
+    def print_flagged(self, flagged: int) -> None:
+        """Print the command that measures flagged latencies again, if there are any.
+
+        Args:
+            flagged: Number of flagged latencies that affect the front.
+        """
         from dsx.report.front import print_message
-        from dsx.report.text import marked_note
+        from dsx.report.text import flagged_note
 
-        if marked:
+        if flagged:
             command = self.command("refine", "--for", "2m", *self.own)
-            print_message(f"{marked_note(marked)}; to measure again: {command}")
+            print_message(f"{flagged_note(flagged)}; to measure again: {command}")
 
-    def say_outcomes(self, found: "Front") -> None:
-        """Print why candidates failed or violate a constraint, and how all failures are listed."""
+    def print_outcomes(self, found: "Front") -> None:
+        """Print why candidates failed or violate a constraint, and the command that lists failures.
+
+        Args:
+            found: Front of the study.
+        """
         from dsx.report.front import print_message
         from dsx.report.text import outcome_notes
 
@@ -74,8 +94,12 @@ class NextCommands:
         if found.outcomes.failed:
             print_message(f"Tracebacks: {self.command('ls', '--failed')}")
 
-    def say_next(self, found: "Front") -> None:
-        """Print the commands that plot the front and export its knee."""
+    def print_next(self, found: "Front") -> None:
+        """Print the commands that plot the front and export its knee.
+
+        Args:
+            found: Front of the study.
+        """
         from dsx.report.front import print_message
 
         lines = [f"Next: {self.command('pareto', '--plot', 'front.html')}"]
@@ -86,5 +110,5 @@ class NextCommands:
 
 
 def _pick(found: "Front") -> str:
-    """Return the pick of the knee; by name only designs of the study's own device are found."""
+    """Return the pick of the knee; a pick by name considers only the device of the study."""
     return f"#{found.knee.trial}" if found.devices else "knee"

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options shared by several commands."""
 
 import sys
 from contextlib import redirect_stdout, suppress
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """The formats in which results are printed."""
 
     TABLE = "table"
     JSON = "json"
@@ -23,14 +23,15 @@ class Format(StrEnum):
 
 
 StudyArgument = Annotated[
-    str | None, typer.Argument(help="Name of the study; left out: the newest of the database.")
+    str | None,
+    typer.Argument(help="Name of the study.  [default: the newest study of the database]"),
 ]
 StudyOrFolderArgument = Annotated[
     str | None,
     typer.Argument(
-        help="Name of the study, or path of an archived study, with a slash: studies/digits, "
-        "./digits.  [default: the newest study of the database]",
-        metavar="[STUDY|FOLDER]",
+        help="Name of a study, or path of an archived study (with a slash, such as ./digits).  "
+        "[default: the newest study of the database]",
+        metavar="STUDY|FOLDER",
     ),
 ]
 PICK_HELP = (
@@ -40,7 +41,7 @@ PICK_HELP = (
 StorageOption = Annotated[
     str,
     typer.Option(
-        help="Database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        help="URL of the database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
         envvar="DSX_STORAGE",
         metavar="URL",
         show_default=True,
@@ -49,37 +50,46 @@ StorageOption = Annotated[
 StorageTimeoutOption = Annotated[
     str,
     typer.Option(
-        help="How long to wait for a database server that is not reachable: 90s, 10m, 2h.",
+        help="Time to wait for a database server that cannot be reached: 90s, 10m, 2h.",
         envvar="DSX_STORAGE_TIMEOUT",
         metavar="TIME",
     ),
 ]
 FormatOption = Annotated[
-    Format, typer.Option("--format", envvar="DSX_FORMAT", help="How results are printed.")
+    Format, typer.Option("--format", envvar="DSX_FORMAT", help="Format of the results on stdout.")
 ]
 MixOption = Annotated[
-    bool, typer.Option("--mix-devices", help="Join the numbers of all devices, which may mislead.")
+    bool,
+    typer.Option(
+        "--mix-devices",
+        help="Include measurements from all devices (not directly comparable).",
+    ),
 ]
 AdoptOption = Annotated[
     bool,
-    typer.Option("--adopt", help="Add dsx's tables to a database of Optuna or of another program."),
+    typer.Option(
+        "--adopt", help="Add the tables of dsx to a database of Optuna or of another program."
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Same as --format json.")]
 
 OwnSpaceOption = Annotated[
     str | None,
     typer.Option(
         "--space",
-        help="Your space file of the study; needed where it names code outside dsx.",
+        help="Your own space file of the study; required if it imports code outside dsx.",
         metavar="FILE",
     ),
 ]
 TrustOption = Annotated[
-    bool, typer.Option("--trust", help="Run code outside dsx that only the database names.")
+    bool,
+    typer.Option(
+        "--trust", help="Run any code outside dsx that the stored space of the study imports."
+    ),
 ]
 
 DEFAULT_STORAGE = "sqlite:///studies/dsx.db"
-# Kept here as text: importing it would import SQLAlchemy, and --help shall be fast.
+# A copy, because importing the constant would import SQLAlchemy, and --help must be fast.
 DEFAULT_STORAGE_TIMEOUT = "10m"
 
 
@@ -87,8 +97,8 @@ def path_option(text: str, metavar: str) -> Any:
     """Declare an option that names a file or folder to be written.
 
     Args:
-        text: Help.
-        metavar: FILE or FOLDER.
+        text: Help text.
+        metavar: Placeholder in the help: FILE or FOLDER.
 
     Returns:
         The option.
@@ -97,7 +107,7 @@ def path_option(text: str, metavar: str) -> Any:
 
 
 def _usable(option: typer.CallbackParam, path: Path | None) -> Path | None:
-    """Refuse a path to be written that no file system could have, such as one that is too long."""
+    """Reject an output path that no file system accepts, such as one that is too long."""
     if path is not None:
         # The command that writes the file reports a missing folder.
         missing = suppress(FileNotFoundError, NotADirectoryError)
@@ -106,29 +116,34 @@ def _usable(option: typer.CallbackParam, path: Path | None) -> Path | None:
     return path
 
 
-def vouched(space: str | None, trust: bool) -> "SearchSpace | None":
-    """Permit the code that the user vouches for.
+def permitted_space(space: str | None, trust: bool) -> "SearchSpace | None":
+    """Permit the imports of the user's own space file, and load it.
 
     Args:
-        space: A space file whose code may run; None for none.
-        trust: Whether any code may run.
+        space: Name or path of the space; None for none.
+        trust: Whether to permit all imports.
 
     Returns:
-        The space, if one was given.
+        The space, if one is given.
 
     Raises:
-        SpaceError: If it does not hold together.
+        SpaceError: If the space is invalid.
     """
     from dsx.space import load_space
     from dsx.trust import trust_all_paths
 
     if trust:
         trust_all_paths()
-    # What the network's own code prints is no result.
+    # Output of the network's own code is not a result.
     with redirect_stdout(sys.stderr):
         return None if space is None else load_space(space)
 
 
 def chosen_format(given: Format, as_json: bool) -> Format:
-    """Let --json stand for --format json."""
+    """Return the format that --format and --json select.
+
+    Args:
+        given: Value of --format.
+        as_json: Whether --json is given.
+    """
     return Format.JSON if as_json else given

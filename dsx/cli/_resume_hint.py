@@ -1,4 +1,4 @@
-"""Write a command line to be typed again."""
+"""Command lines that users can run again."""
 
 import os
 import shlex
@@ -10,22 +10,22 @@ STORAGE_VARIABLE = "DSX_STORAGE"
 
 
 def command_line(*words: str) -> str:
-    """Write a call of dsx as a shell takes it.
+    """Quote a call of dsx for a shell.
 
     Args:
-        words: What follows `dsx`.
+        words: Words of the command line after `dsx`.
 
     Returns:
-        The line; the password of a database in it is blotted out.
+        The command line, in which passwords of database URLs are masked.
     """
     return shlex.join(["dsx", *map(_shown, words)])
 
 
 def saves_measurements(words: Sequence[str]) -> bool:
-    """Check whether a call of dsx saves each measurement as soon as it is made.
+    """Check whether a call of dsx stores each measurement immediately.
 
     Args:
-        words: The words after `dsx`.
+        words: Words of the command line after `dsx`.
     """
     command = next((word for word in words if not word.startswith("-")), "")
     bench = command == "bench" and "networks" in words and "--quick" not in words
@@ -33,34 +33,34 @@ def saves_measurements(words: Sequence[str]) -> bool:
 
 
 def storage_words(storage: str, default: str) -> list[str]:
-    """Name the database in a call of dsx, if that is needed and possible.
+    """Return the option that selects the database, if it is necessary and can be printed.
 
     Args:
-        storage: The database.
-        default: The database that needs no name.
+        storage: URL of the database.
+        default: URL of the default database.
 
     Returns:
-        The option and its value; nothing if the environment names the database or has to, because
-        its password is not printed.
+        The option and its value; empty if the database is the default, or if the environment
+        variable selects it or must do so, because its password is not printed.
     """
     known = os.environ.get(STORAGE_VARIABLE, default)
     return [] if storage == known or redact_url(storage) != storage else ["--storage", storage]
 
 
 def lacks_password(storage: str) -> bool:
-    """Check whether a call of dsx can name a database only if its user sets a variable first.
+    """Check whether DSX_STORAGE must be set before a printed command can be run.
 
     Args:
-        storage: The database.
+        storage: URL of the database.
 
     Returns:
-        Whether its URL has a password, and is not that of the variable.
+        Whether the URL contains a password and is not the value of the variable.
     """
     return storage != os.environ.get(STORAGE_VARIABLE) and redact_url(storage) != storage
 
 
 def _shown(word: str) -> str:
-    """Hide the password of a database, but leave a name that an existing file has as it is."""
-    # A pathlib.Path would raise an error for what no file system could have.
+    """Mask the password of a database URL; the name of an existing file is unchanged."""
+    # pathlib.Path raises an error for names that no file system accepts.
     is_name = os.path.exists(word)  # noqa: PTH110
     return word if is_name else redact_url(word)

@@ -16,12 +16,12 @@ def archive(
     study: StudyOrFolderArgument = None,
     out: Annotated[
         Path | None,
-        path_option("Folder to write.  [default: studies/STUDY]", "FOLDER"),
+        path_option("Folder to write to.  [default: studies/STUDY]", "FOLDER"),
     ] = None,
     mix_devices: MixOption = False,
     storage: StorageOption = DEFAULT_STORAGE,
 ) -> None:
-    """Write a study as a folder: its space, every measurement, the front, a plot and a page."""
+    """Write a study as a self-contained folder: space, measurements, front, plot and page."""
     from dsx.report.front import print_message
     from dsx.report.studies import check_folder, read_results, write_archive
     from dsx.report.text import working

@@ -1,4 +1,4 @@
-"""dsx bench: how fast dsx is on this device."""
+"""dsx bench: benchmarks of dsx on this device."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,22 +15,29 @@ if TYPE_CHECKING:
 
 def bench(
     name: Annotated[
-        str | None, typer.Argument(help="A benchmark; left out: what there is.", metavar="NAME")
+        str | None,
+        typer.Argument(
+            help="Name of the benchmark.  [default: list the benchmarks]", metavar="NAME"
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Try whether it runs; the numbers mean nothing.")
+        bool,
+        typer.Option(
+            "--quick", help="Only check that the benchmark runs; the values are meaningless."
+        ),
     ] = False,
     page: Annotated[
         Path | None,
         path_option(
-            "Write the results as this page.  [networks: docs/networks.md; with --quick: none]",
+            "Markdown page for the results.  [default: docs/networks.md for the benchmark networks "
+            "without --quick, else none]",
             "FILE",
         ),
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Measure how fast dsx is on this device, on an otherwise idle machine."""
+    """Run a benchmark of dsx on this device, which should be otherwise idle."""
     from dsx.bench import Bench, check_page, write_page
     from dsx.lookup import find, names
     from dsx.report.front import print_message
@@ -40,7 +47,7 @@ def bench(
         known = [{"bench": own, "measures": find(Bench, own).measures} for own in names(Bench)]
         print_rows(known, chosen_format(format, json), {}, "benchmarks")
         return
-    found, how = find(Bench, name), chosen_format(format, json)
+    found, chosen = find(Bench, name), chosen_format(format, json)
     file = _page_file(name, found, page, quick)
     if file is not None:
         check_page(name, file)
@@ -49,11 +56,11 @@ def bench(
     if file is not None and found.page is not None:
         write_page(name, file, found.page.write(rows))
         print_message(f"Wrote {file}")
-    if how is Format.TABLE:
+    if chosen is Format.TABLE:
         for row in rows:
             typer.echo(found.describe(row))
     else:
-        print_rows(rows, how, {"bench": name, "quick": quick}, "results")
+        print_rows(rows, chosen, {"bench": name, "quick": quick}, "results")
 
 
 def _page_file(name: str, bench: "Bench", given: Path | None, quick: bool) -> Path | None:

@@ -18,7 +18,7 @@ def dashboard(port: PortOption = 8080, storage: StorageOption = DEFAULT_STORAGE)
     from dsx.store.database import display_url, open_database, parse_url
 
     check_dashboard()
-    # A SQLite database is opened for reading only: dsx would take what is changed for damage.
+    # SQLite is opened for reading only, because dsx treats changes by other programs as damage.
     engine = open_database(storage, create=False)
     print_message(f"{display_url(parse_url(storage))} at http://localhost:{port}/ (Ctrl-C ends it)")
     serve_dashboard(engine, port)

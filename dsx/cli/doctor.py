@@ -1,4 +1,4 @@
-"""dsx doctor: what this machine offers."""
+"""dsx doctor: the capabilities of this machine, and whether it is idle."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -20,14 +20,14 @@ def doctor(
         bool,
         typer.Option(
             "--calibrate",
-            help="Take anew what the sentinels take on this machine, for databases to come.",
+            help="Re-calibrate the reference workload on this machine, for new databases.",
         ),
     ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show what this machine offers, and whether it is quiet enough to be measured on."""
+    """Show the capabilities of this machine, and whether it is idle enough for measurements."""
     from dsx.report.text import print_rows, working
     from dsx.search import examine
 

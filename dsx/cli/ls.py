@@ -16,11 +16,12 @@ from dsx.cli._options import (
 
 def ls(
     study: Annotated[
-        str | None, typer.Argument(help="Name of the study; left out: all of the database.")
+        str | None,
+        typer.Argument(help="Name of the study.  [default: all studies of the database]"),
     ] = None,
     failed: Annotated[
         bool,
-        typer.Option("--failed", help="List the failed trials with their reasons and tracebacks."),
+        typer.Option("--failed", help="List the failed trials, with reasons and tracebacks."),
     ] = False,
     storage: StorageOption = DEFAULT_STORAGE,
     format: FormatOption = Format.TABLE,
@@ -33,8 +34,8 @@ def ls(
 
     engine = open_database(storage, create=False)
     about = {"storage": display_url(parse_url(storage))}
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     if failed:
-        print_failed(load_failed(engine, study), how, about)
+        print_failed(load_failed(engine, study), chosen, about)
     else:
-        print_studies(list_studies(engine, study), how, about)
+        print_studies(list_studies(engine, study), chosen, about)

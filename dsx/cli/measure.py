@@ -1,4 +1,4 @@
-"""dsx measure: one design, beside the baseline."""
+"""dsx measure: one design and the baseline."""
 
 import sys
 from contextlib import redirect_stdout
@@ -36,12 +36,14 @@ from dsx.cli._options import (
 
 MetricOption = Annotated[
     list[str] | None,
-    typer.Option(help="Measure this; may be repeated. Left out: what needs no training."),
+    typer.Option(
+        help="Metric to measure; may be repeated.  [default: all metrics that need no training]"
+    ),
 ]
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        help="Also compare the latency in these backends with that in eager: all, or names "
+        help="Add a comparison of the latency in these backends with eager: all, or names "
         "separated by commas.",
         metavar="all|NAME[,NAME]",
     ),
@@ -68,7 +70,7 @@ def measure(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Measure one design and the baseline; --backend also compares latencies across backends."""
+    """Measure one design and the baseline."""
     patience = seconds("--storage-timeout", storage_timeout)
     backends = [] if backend is None else [name.strip() for name in backend.split(",")]
     from dsx.report.design import backends_document, print_backends, print_measured
@@ -79,14 +81,14 @@ def measure(
     trust_paths([*(metric or ()), *backends])
     settings = run_settings(batch, threads, dtype, channels_last, device)
     found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     check_backends(found.space, backends)
-    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
-        single = found.single(storage, train, fresh, patience, tell)
+    with working("preparing the measurement") as on_status, redirect_stdout(sys.stderr):
+        single = found.single(storage, train, fresh, patience, on_status)
         measured = single.measure(list(metric or ()))
         compared = compare_backends(single, backends) if backends else []
     sections = {"backends": backends_document(compared)} if backends else {}
-    print_measured(found.space, found.design, measured, how, {**found.about, **sections})
-    if backends and how is not Format.JSON:
+    print_measured(found.space, found.design, measured, chosen, {**found.about, **sections})
+    if backends and chosen is not Format.JSON:
         typer.echo()
-        print_backends(found.space, compared, how)
+        print_backends(found.space, compared, chosen)

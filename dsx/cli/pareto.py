@@ -37,7 +37,7 @@ def pareto(
     study: StudyOrFolderArgument = None,
     plot: Annotated[
         Path | None,
-        path_option("Also write a plot: .html (interactive), .png or .svg.", "FILE"),
+        path_option("Plot file to write: .html (interactive), .png or .svg.", "FILE"),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="List the whole front, possible members and all metrics.")
@@ -54,24 +54,24 @@ def pareto(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show the front of a study: summary, table and plot. Changes nothing."""
+    """Show the front of a study: summary, table and plot. Nothing is measured."""
     from dsx.report.front import axes, print_front, print_message
     from dsx.report.proxies import print_proxies, proxies_document
     from dsx.report.studies import read_front, read_proxies
     from dsx.report.text import working
 
-    how = chosen_format(format, json)
+    chosen = chosen_format(format, json)
     _check_writable(plot, proxies)
     with working("reading the study"):
         front = read_front(study, storage, mix_devices)
         report = read_proxies(study, storage) if proxies else None
-    # Before anything is written or shown.
+    # Unknown metrics are reported before anything is written or printed.
     axes(front, x, y)
     with working("writing plots"):
         written = _write(front, report, plot, x, y)
     print_front(
         front,
-        how,
+        chosen,
         complete=everything,
         hints=NextCommands(study or front.study, storage, mix_devices=mix_devices).hints(front),
         plotted=True,
@@ -79,12 +79,12 @@ def pareto(
         y=y,
         sections={} if report is None else {"proxies": proxies_document(report)},
     )
-    if report is not None and how is not Format.JSON:
+    if report is not None and chosen is not Format.JSON:
         typer.echo()
-        print_proxies(report, how)
+        print_proxies(report, chosen)
     if written:
         print_message(f"Wrote {', '.join(str(file) for file in written)}")
-    end(front, how)
+    end(front, chosen)
 
 
 def _proxies_plot(plot: Path) -> Path:

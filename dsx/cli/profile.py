@@ -49,16 +49,16 @@ def profile(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show where the time of one design goes, slot by slot, beside the baseline."""
+    """Measure the time of one design and of the baseline, slot by slot."""
     patience = seconds("--storage-timeout", storage_timeout)
     settings = run_settings(batch, threads, dtype, channels_last, device)
-    # Slots are clocked in eager, whatever the backend of the space is.
+    # Slots are timed in eager, regardless of the backend of the space.
     settings["backend"] = "eager"
     found = find_design(words or (), study, pick, storage, space, trust, settings, patience)
     from dsx.report.design import print_layers
     from dsx.report.text import working
 
     single = partial(found.single, storage, train, True, patience)
-    with working("preparing the measurement") as tell, redirect_stdout(sys.stderr):
-        breakdowns = single(tell).layers()
+    with working("preparing the measurement") as on_status, redirect_stdout(sys.stderr):
+        breakdowns = single(on_status).layers()
     print_layers(found.space, found.design, breakdowns, chosen_format(format, json), found.about)

@@ -21,7 +21,7 @@ from dsx.cli._options import (
     StudyArgument,
     TrustOption,
     chosen_format,
-    vouched,
+    permitted_space,
 )
 
 ForOption = Annotated[
@@ -42,10 +42,10 @@ def refine(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Measure contested designs of a study again, and show the front that results."""
+    """Repeat the measurements on which front membership depends, and show the new front."""
     limit = seconds("--for", time)
     patience = seconds("--storage-timeout", storage_timeout)
-    from dsx.report.front import print_front, print_message, said
+    from dsx.report.front import print_front, print_message, refinement_notes
     from dsx.report.text import working
     from dsx.search import refine_study
 
@@ -56,11 +56,11 @@ def refine(
             storage=storage,
             storage_timeout=patience,
             on_status=on_status,
-            space=vouched(space, trust),
+            space=permitted_space(space, trust),
             trust=trust,
         )
-    print_message(*said(refined))
-    how = chosen_format(format, json)
-    following = NextCommands(refined.front.study, storage)
-    print_front(refined.front, how, hints=following.hints(refined.front), plotted=True)
-    end(refined.front, how)
+    print_message(*refinement_notes(refined))
+    chosen = chosen_format(format, json)
+    commands = NextCommands(refined.front.study, storage)
+    print_front(refined.front, chosen, hints=commands.hints(refined.front), plotted=True)
+    end(refined.front, chosen)

@@ -28,30 +28,30 @@ if TYPE_CHECKING:
 
 
 SeedOption = Annotated[
-    int, typer.Option(help="Of the draws.", envvar="DSX_SEED", min=0, max=2**32 - 1)
+    int, typer.Option(help="Random seed of the sampler.", envvar="DSX_SEED", min=0, max=2**32 - 1)
 ]
 
 
 def search(
     space: Annotated[
-        str, typer.Argument(help="A shipped space, or the path of a space file.")
+        str, typer.Argument(help="Search space: name of a shipped space, or path of a space file.")
     ] = "digits",
     trials: Annotated[
         int,
         typer.Option(
-            help="Designs measured to the end, the baseline and earlier runs included.",
+            help="Number of completed trials, including the baseline and previous runs.",
             envvar="DSX_TRIALS",
             min=1,
             max=1_000_000,
         ),
     ] = 60,
     study: Annotated[
-        str | None, typer.Option(help="Name of the study.  [default: the space's name]")
+        str | None, typer.Option(help="Name of the study.  [default: name of the space]")
     ] = None,
     seed: SeedOption = 0,
     timeout: Annotated[
         str | None,
-        typer.Option(help="Begin no new trial after this time: 90s, 5m, 2h.", metavar="TIME"),
+        typer.Option(help="Time after which no new trial starts: 90s, 5m, 2h.", metavar="TIME"),
     ] = None,
     mix_devices: MixOption = False,
     adopt: AdoptOption = False,
@@ -60,7 +60,7 @@ def search(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Explore a space: build, measure and compare designs, and show the best trade-offs."""
+    """Run or resume a study: sample, measure and train designs, and show the Pareto front."""
     limit = None if timeout is None else seconds("--timeout", timeout)
     patience = seconds("--storage-timeout", storage_timeout)
     from dsx.report.text import SearchProgress, working
@@ -68,11 +68,11 @@ def search(
     from dsx.space import load_space
 
     _check(storage, study)
-    # What the network's own code prints is no result.
+    # Output of the network's own code is not a result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(space)
         notes = _writing_notes(loaded)
-    _say_notes(loaded, notes)
+    _print_notes(loaded, notes)
     with SearchProgress() as progress, redirect_stdout(sys.stderr):
         found = search_space(
             loaded,
@@ -86,30 +86,30 @@ def search(
             adopt=adopt,
             report=progress.report,
         )
-    # Code outside dsx is run only if it is named again.
+    # Code outside dsx runs only if the command permits it again.
     own = ["--space", space] if loaded.imports else []
-    following = NextCommands(found.study, storage, own, mix_devices)
-    _show(found, progress.marked, following, chosen_format(format, json))
+    commands = NextCommands(found.study, storage, own, mix_devices)
+    _show(found, progress.flagged, commands, chosen_format(format, json))
 
 
-def _show(found: "Front", marked: int, following: NextCommands, how: Format) -> None:
+def _show(found: "Front", flagged: int, commands: NextCommands, chosen: Format) -> None:
     from dsx.report.front import print_front, print_message
 
-    if marked or found.on_front or found.outcomes.failed:
-        following.say_password()
-    following.say_marked(marked)
-    print_front(found, how, hints=following.hints(found))
-    following.say_outcomes(found)
+    if flagged or found.on_front or found.outcomes.failed:
+        commands.print_password_note()
+    commands.print_flagged(flagged)
+    print_front(found, chosen, hints=commands.hints(found))
+    commands.print_outcomes(found)
     if not found.on_front:
-        advice = ": raise --trials, or loosen one of them" if found.entries else ""
+        advice = ": increase --trials, or relax a constraint" if found.entries else ""
         print_message(f"{found.why_empty}{advice}.")
     if not found.on_front or found.outcomes.all_failed:
         raise typer.Exit(1)
-    following.say_next(found)
+    commands.print_next(found)
 
 
 def _check(storage: str, study: str | None) -> None:
-    """Check what needs no space, since loading one takes seconds."""
+    """Check the options that do not depend on the space, because loading it takes seconds."""
     from dsx.store.database import parse_url
     from dsx.store.studies import check_study_name
 
@@ -123,21 +123,21 @@ def _writing_notes(space: "SearchSpace") -> tuple[str, ...]:
 
     try:
         return writing_notes(space.network(fresh=True), space.data.image_shape)
-    # The search itself checks the network and reports what is wrong with it.
+    # The search itself checks the network and reports the error.
     except DsxError:
         return ()
 
 
-def _say_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
+def _print_notes(space: "SearchSpace", notes: tuple[str, ...]) -> None:
     from dsx.measure.machine import crowded
     from dsx.report.front import print_message
-    from dsx.report.space import left_out_note, untraced_note
+    from dsx.report.space import unsupported_note, untraced_note
 
     if space.analysis.untraced is not None:
         print_message(untraced_note(space.analysis.untraced))
-    for told in notes:
-        print_message(f"note: {told}")
-    if note := left_out_note(space):
-        print_message(note)
-    if note := crowded(space.file.measure.threads):
-        print_message(note)
+    for note in notes:
+        print_message(f"note: {note}")
+    if omitted := unsupported_note(space):
+        print_message(omitted)
+    if problem := crowded(space.file.measure.threads):
+        print_message(problem)

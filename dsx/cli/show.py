@@ -18,7 +18,7 @@ from dsx.cli._options import (
     StudyOrFolderArgument,
     TrustOption,
     chosen_format,
-    vouched,
+    permitted_space,
 )
 
 
@@ -32,7 +32,7 @@ def show(
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show one design of a study: slots, values with their provenance, and the baseline's."""
+    """Show one design of a study: slots, provenance of its values, comparison with the baseline."""
     from dsx.report.show import ShownDesign, print_design
     from dsx.report.studies import read_results
     from dsx.report.text import working
@@ -40,11 +40,11 @@ def show(
     with working("reading the study"):
         results = read_results(study, storage, mix_devices)
         entry = results.front.pick(pick)
-    # The output of the network's own code is not a result.
+    # Output of the network's own code is not a result.
     with working("building the network"), redirect_stdout(sys.stderr):
         from dsx.search.design import load_slots
 
-        slots = load_slots(results, entry, vouched(space, trust), trust)
+        slots = load_slots(results, entry, permitted_space(space, trust), trust)
     print_design(
         ShownDesign(results=results, entry=entry, slots=slots), chosen_format(format, json)
     )

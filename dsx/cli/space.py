@@ -1,4 +1,4 @@
-"""dsx space: what a search space holds, before any trial."""
+"""dsx space: the contents of a search space, before any trial."""
 
 import sys
 from collections.abc import Sequence
@@ -21,33 +21,41 @@ def space(
     space: Annotated[
         str | None,
         typer.Argument(
-            help="A shipped space, or the path of a space file.  [default: digits]",
-            metavar="[SPACE]",
+            help="Search space: name of a shipped space, or path of a space file.  "
+            "[default: digits]",
+            metavar="SPACE",
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="List the slots of this network instead: package.module:callable, or one of dsx.",
+            help="Network whose slots are listed, instead of a space: "
+            "package.module:callable, or the name of a network of dsx.",
             metavar="MODEL",
         ),
     ] = None,
     model_args: Annotated[
-        str, typer.Option(help="What it is built with.", metavar="'{NAME: VALUE}'")
+        str,
+        typer.Option(help="Keyword arguments of the network, as YAML.", metavar="'{NAME: VALUE}'"),
     ] = "{}",
     input: Annotated[
         str | None,
-        typer.Option(help="Shape of an image, such as 3x224x224.", metavar="SHAPE"),
+        typer.Option(
+            help="Shape of an input image, channels x rows x columns, such as 3x224x224.",
+            metavar="SHAPE",
+        ),
     ] = None,
     write: Annotated[
         Path | None,
-        path_option("Write the space file, or one for that network to begin with.", "FILE"),
+        path_option(
+            "Space file to write: a copy of the space, or a draft for the network.", "FILE"
+        ),
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
-    """Show a space: slots, choices, size, cost range, and whether its constraints can be met."""
-    how = chosen_format(format, json)
+    """Show a space: slots, options, size, range of costs, and whether constraints can be met."""
+    chosen = chosen_format(format, json)
     if model is not None:
         # Both name the network that is shown.
         if space is not None:
@@ -55,11 +63,11 @@ def space(
                 f"--model: the network is given twice: by {quoted(model)} and by the space "
                 f"{quoted(space)}"
             )
-        _show_model(model, model_args, input, write, how)
+        _show_model(model, model_args, input, write, chosen)
         return
     if input is not None or model_args != "{}":
         raise DsxError("--input and --model-args: need the network that they describe (--model)")
-    _show_space(space or "digits", write, how)
+    _show_space(space or "digits", write, chosen)
 
 
 def _show_space(name: str, file: Path | None, format: Format) -> None:
@@ -75,7 +83,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
 
     if file is not None:
         check_file(file)
-    # What the network's own code prints is no result.
+    # Output of the network's own code is not a result.
     with working("reading the space"), redirect_stdout(sys.stderr):
         loaded = load_space(name)
         find_metrics(loaded)
@@ -85,8 +93,8 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
     if file is not None:
         write(loaded.source.text, file)
     contents, data_notes = _inspected(loaded)
-    said = notes if format == "table" else (*notes, *data_notes)
-    print_space(loaded, problems, format, said, contents)
+    shown_notes = notes if format == "table" else (*notes, *data_notes)
+    print_space(loaded, problems, format, shown_notes, contents)
     for note in data_notes:
         print_message(note)
     if file is not None:
@@ -96,7 +104,7 @@ def _show_space(name: str, file: Path | None, format: Format) -> None:
 
 
 def _inspected(space: "SearchSpace") -> "tuple[Contents | None, Sequence[str]]":
-    """Look at the data without decoding images: what they hold, and notes about the files."""
+    """Read the contents of the data and notes about the files, without decoding images."""
     from dsx.report.text import working
 
     try:
@@ -104,7 +112,7 @@ def _inspected(space: "SearchSpace") -> "tuple[Contents | None, Sequence[str]]":
             contents = None if space.data.contents is None else space.data.contents()
             return contents, space.data.inspect()
     except DataMissing as error:
-        # A space can be shown without its data, which only a search needs.
+        # A space can be shown without its data, which only a search requires.
         return None, [f"The data cannot be checked: {error}"]
     except DsxError as error:
         key = "data_args" if space.file.data_args else "data"

@@ -72,7 +72,7 @@ def in_one_line(error: BaseException) -> str:
         error: The error.
 
     Returns:
-        Its message, with its type unless the message says enough.
+        The message, preceded by the type of the error unless the message alone is sufficient.
     """
     if problem := out_of_memory(error):
         return problem

@@ -1,4 +1,4 @@
-"""Run the `dsx` command in real processes, to be read, interrupted and killed."""
+"""Runner of the `dsx` command in real processes, whose output is read, and which may be killed."""
 
 import contextlib
 import functools
@@ -19,14 +19,14 @@ from typing import Any
 PATIENCE_SECONDS = 120
 NOTHING: Mapping[str, str] = {}
 DATED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
-"""How a line of progress starts."""
+"""Start of a line of progress."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended: its exit code (negative: killed by that signal), what it wrote.
+    """A process that has ended: its exit code (negative if killed by that signal) and its output.
 
-    `err` is without the dated lines of progress, which come and go with the load of the machine.
+    `err` excludes the dated lines of progress, which depend on the load of the machine.
     """
 
     code: int
@@ -36,19 +36,19 @@ class Ended:
 
     @property
     def json(self) -> Any:
-        """What it wrote to stdout, read as JSON."""
+        """Output on stdout, parsed as JSON."""
         return json.loads(self.out)
 
 
 class Running:
-    """A process, started by `start`."""
+    """A running process, started by `start`."""
 
     def __init__(self, pid: int, out: Path, err: Path) -> None:
         self.pid = pid
         self._out, self._err = out, err
 
     def wait(self) -> Ended:
-        """Wait for its end."""
+        """Wait until the process ends."""
         until(lambda: self.code is not None, f"process {self.pid} ends")
         assert self.code is not None
         lines = _read(self._err).splitlines(keepends=True)
@@ -62,7 +62,7 @@ class Running:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, None while it runs."""
+        """Exit code of the process; None while it runs."""
         if not self._codes:
             code = _ask({"poll": self.pid})
             self._codes.extend([] if code is None else [code])
@@ -70,11 +70,11 @@ class Running:
 
     @property
     def err(self) -> str:
-        """What it wrote to stderr so far."""
+        """Output on stderr so far."""
         return _read(self._err)
 
     def signal(self, number: int) -> None:
-        """Send it a signal, as Ctrl-C or kill do; nothing happens if it has ended."""
+        """Send a signal to the process, if it has not ended."""
         if self.code is None:
             os.kill(self.pid, number)
 
@@ -93,15 +93,15 @@ def start(
     """Start `dsx`.
 
     Args:
-        arguments: What follows `dsx`.
-        folder: To run in.
+        arguments: Words of the command line after `dsx`.
+        folder: Working directory.
         out: File or device for stdout; by default a file that `wait` reads.
-        err: The same for stderr.
-        heed_permissions: Whether the permissions of files hold also for root.
-        file_limit: Bytes that no file can grow beyond, as on a full disk.
-        memory_limit: Bytes of address space that the process can use.
-        killed_at: Number of the file operation in the folder before which it is killed.
-        environment: Variables beside PATH and HOME.
+        err: File or device for stderr; by default a file that `wait` reads.
+        heed_permissions: Whether file permissions apply to root as well.
+        file_limit: Maximum size of a file in bytes, as on a full disk.
+        memory_limit: Maximum address space of the process in bytes.
+        killed_at: Number of the file operation in the folder before which the process is killed.
+        environment: Environment variables in addition to PATH and HOME.
 
     Returns:
         The process.
@@ -130,7 +130,7 @@ def dsx(
     heed_permissions: bool = False,
     environment: Mapping[str, str] = NOTHING,
 ) -> Ended:
-    """Run `dsx` to its end; see `start`."""
+    """Run `dsx` until it ends; see `start`."""
     return start(
         *arguments, folder=folder, heed_permissions=heed_permissions, environment=environment
     ).wait()
@@ -139,10 +139,10 @@ def dsx(
 def on_terminal(
     stream: str, *arguments: object, folder: Path, environment: Mapping[str, str] = NOTHING
 ) -> tuple[int, str]:
-    """Run `dsx` to its end with a terminal for its "out" or its "err".
+    """Run `dsx` until it ends, with a terminal as its stdout ("out") or stderr ("err").
 
     Returns:
-        The exit code, and what the terminal got.
+        The exit code and the output on the terminal.
     """
     main, second = pty.openpty()
     os.set_blocking(main, False)
@@ -174,7 +174,7 @@ def on_terminal(
 def fresh(
     *arguments: str, folder: Path, environment: Mapping[str, str] = NOTHING
 ) -> subprocess.Popen[str]:
-    """Start `dsx` from nothing, as a shell does, with pipes for stdout and stderr."""
+    """Start `dsx` in a new interpreter, as a shell does, with pipes for stdout and stderr."""
     return subprocess.Popen(
         [sys.executable, "-m", "dsx", *arguments],
         cwd=folder,
@@ -187,7 +187,7 @@ def fresh(
 
 
 def plain_environment() -> dict[str, str]:
-    """An environment without what would change how dsx behaves; with the dsx that is tested."""
+    """Return an environment with the dsx under test and without variables that configure it."""
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")},
         "OMP_NUM_THREADS": "1",
@@ -196,15 +196,15 @@ def plain_environment() -> dict[str, str]:
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not holds():
-        assert time.monotonic() < end, f"waited in vain: {what}"
+        assert time.monotonic() < end, f"timed out: {what}"
         time.sleep(0.005)
 
 
 def one_line(ended: Ended, code: int) -> str:
-    """Check that a command refused with one line on stderr, and give the line."""
+    """Check that a command failed with one line on stderr, and return the line."""
     assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1), ended
     assert ended.err.startswith("dsx: ")
     return ended.err.removeprefix("dsx: ").rstrip("\n")
@@ -222,7 +222,7 @@ def _zygote() -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C in the terminal of the tests is for the tests.
+        # Ctrl-C in the terminal of the tests must reach the tests only.
         start_new_session=True,
     )
 
@@ -232,7 +232,7 @@ def _ask(request: Mapping[str, object]) -> Any:
     assert zygote.stdin is not None and zygote.stdout is not None
     print(json.dumps(request), file=zygote.stdin, flush=True)
     answer = zygote.stdout.readline()
-    assert answer, "the process that starts others has died"
+    assert answer, "the server that starts processes has ended"
     return json.loads(answer)
 
 

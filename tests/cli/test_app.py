@@ -1,4 +1,4 @@
-"""The command line as a whole: help, versions, and words it does not know."""
+"""Command line as a whole: help, version, and unknown commands and options."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_version(tmp_path: Path) -> None:
         (["space", "a", "b"], "Got unexpected extra argument(s) (b)"),
     ],
 )
-def test_what_is_not_understood_is_one_line(
+def test_an_invalid_command_line_is_one_line(
     tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
     assert problem in one_line(dsx(*arguments, folder=tmp_path), 2)
@@ -79,7 +79,7 @@ def test_help_loads_neither_torch_nor_a_database(tmp_path: Path) -> None:
             2,
             "the network does not run on an input of 2 x 1 x 8 x 8: SystemExit",
         ),
-        ("parameters", 1, "code that is not dsx's raised SystemExit"),
+        ("parameters", 1, "code outside dsx raised SystemExit"),
     ],
 )
 def test_a_network_that_ends_the_program_is_an_error(

@@ -1,4 +1,4 @@
-"""dsx bench: what there is to be measured, and one benchmark from the command line."""
+"""dsx bench: the list of benchmarks, and one benchmark from the command line."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from dsx.lookup import find
 from tests.cli.running import dsx, one_line
 
 
-def test_without_a_name_it_lists_what_there_is(tmp_path: Path) -> None:
+def test_without_a_name_the_benchmarks_are_listed(tmp_path: Path) -> None:
     document = dsx("bench", "--json", folder=tmp_path).json
     assert document["schema_version"] == 2
     assert "train" in [row["bench"] for row in document["benchmarks"]]
@@ -16,7 +16,7 @@ def test_without_a_name_it_lists_what_there_is(tmp_path: Path) -> None:
     assert table.out.split()[:3] == ["bench", "measures", "latency"]
 
 
-def test_a_benchmark_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+def test_an_unknown_benchmark_is_reported(tmp_path: Path) -> None:
     refusal = one_line(dsx("bench", "trian", folder=tmp_path), 2)
     assert (
         refusal
@@ -43,7 +43,7 @@ def test_only_a_benchmark_with_a_page_takes_one(tmp_path: Path) -> None:
     assert refusal == "--page: the benchmark 'train' has no page"
 
 
-def test_a_file_that_is_no_page_is_not_replaced_and_nothing_is_measured(tmp_path: Path) -> None:
+def test_a_file_of_the_user_is_not_replaced_and_nothing_is_measured(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "networks.md").write_text("# Mine\n")
     refusal = one_line(dsx("bench", "networks", folder=tmp_path), 2)

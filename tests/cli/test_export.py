@@ -1,4 +1,4 @@
-"""dsx export: the chosen design as a folder, or one line and nothing."""
+"""dsx export: a design as a folder, or one line and no folder."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_the_knee_is_written_and_described(used: Path, tmp_path: Path) -> None:
     knee = dsx("pareto", "--json", folder=used).json["knee"]
     assert manifest["design"] == knee
     assert f"(design {knee})" in ended.out
-    assert "checked in a fresh process on 512 images" in ended.out
+    assert "verified in a fresh process on 512 images" in ended.out
 
 
 def test_json_is_the_manifest(used: Path, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_folder_that_exists_is_kept(used: Path, tmp_path: Path) -> None:
         (["--out", "/dev/null/chosen"], "--out: '/dev/null/chosen' cannot be written: "),
     ],
 )
-def test_what_cannot_be_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
+def test_invalid_input_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
     before = sorted(used.iterdir())
     assert one_line(dsx("export", *arguments, folder=used), 2).startswith(problem)
     assert sorted(used.iterdir()) == before

@@ -1,4 +1,4 @@
-"""dsx space, ls and doctor: what they say, in every format."""
+"""dsx space, ls and doctor: their output in every format."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ def test_space_lists_the_slots_of_the_default(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_space_says_whether_constraints_can_be_met(tmp_path: Path) -> None:
+def test_space_reports_whether_constraints_can_be_met(tmp_path: Path) -> None:
     ended = dsx("space", STATIC, folder=tmp_path)
     assert ended.code == 0
     assert "constraint flops <= 80%: can be met" in ended.out
@@ -39,7 +39,7 @@ def test_space_says_whether_constraints_can_be_met(tmp_path: Path) -> None:
     assert document["unmet"].keys() == {"flops"}
 
 
-def test_space_judges_what_a_search_would(tmp_path: Path) -> None:
+def test_space_checks_what_a_search_checks(tmp_path: Path) -> None:
     space = varied(TINY, tmp_path, "accuracy: maximize", "acuracy: maximize")
     assert "no metric called 'acuracy'" in one_line(dsx("space", space, folder=tmp_path), 2)
 
@@ -61,7 +61,7 @@ def test_ls_lists_the_studies(used: Path) -> None:
     assert [line.split()[0] for line in lines] == ["static", "tiny"]
 
 
-def test_ls_lists_one_study_and_no_failures_where_there_are_none(used: Path) -> None:
+def test_ls_lists_one_study_and_no_failures_if_there_are_none(used: Path) -> None:
     document = dsx("ls", "tiny", "--json", folder=used).json
     assert [(row["study"], row["failed"]) for row in document["studies"]] == [("tiny", 0)]
     assert document["studies"][0]["failures"] == []
@@ -84,7 +84,7 @@ def test_ls_of_an_empty_database_is_empty(tmp_path: Path, name: str) -> None:
         assert ended.out == ("" if name == "csv" else "no studies\n")
 
 
-def test_ls_makes_no_database(tmp_path: Path) -> None:
+def test_ls_creates_no_database(tmp_path: Path) -> None:
     refusal = one_line(dsx("ls", folder=tmp_path), 2)
     assert refusal == "no database at sqlite:///studies/dsx.db; `dsx search` creates one"
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from tests.search.spaces import STATIC
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    """Tests before this one leave no running bar behind, and this one no handler."""
+    """Start without a running progress bar, and restore the handlers afterwards."""
     log = logging.getLogger("dsx")
     before = log.handlers, log.propagate, log.level, logging.root.level
     assert not _displaying
@@ -49,7 +49,7 @@ def test_a_log_message_has_no_password_and_is_shortened(
 ) -> None:
     show_log_messages()
     show_log_messages()
-    # As OpenVINO does.
+    # OpenVINO does the same.
     logging.root.setLevel(logging.ERROR)
     logging.getLogger("dsx.store").warning("postgresql://u:%s@h: %s", "s3cret", "x" * 999)
     out, err = capsys.readouterr()

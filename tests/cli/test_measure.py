@@ -1,4 +1,4 @@
-"""dsx measure: one design in every format, from a space or a study, and every refusal."""
+"""dsx measure: one design in every format, from a space or a study, and invalid input."""
 
 import re
 from pathlib import Path
@@ -15,18 +15,18 @@ COUNTED = ("--metric", "params", "--metric", "flops")
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A space that is timed in no time."""
+    """A space whose networks are timed quickly."""
     budget = "data: digits\nmeasure: {budget_seconds: 0.05}"
     return varied(TIMED, tmp_path_factory.mktemp("space"), "data: digits", budget)
 
 
-def test_a_design_beside_the_baseline(space: Path, tmp_path: Path) -> None:
+def test_a_design_and_the_baseline(space: Path, tmp_path: Path) -> None:
     ended = dsx("measure", space, CROSS, folder=tmp_path)
     title, header, *lines = ended.out.splitlines()
     assert (ended.code, title[:7]) == (0, "timed: ")
     assert title.startswith("timed: 2x crosses; 5 as is (")
     assert header.split() == ["metric", "this", "design", "baseline", "ratio", "taken"]
-    # These are shown where they differ from those of the design.
+    # Counts of the deployed network are shown if they differ from those of the design.
     names = [name for line in lines if (name := line.split()[0]) != "deployed"]
     assert names[:5] == ["flops", "params", "bits", "latency", "peak"]
     document = dsx("measure", space, CROSS, "--json", folder=tmp_path).json
@@ -39,10 +39,10 @@ def test_a_design_beside_the_baseline(space: Path, tmp_path: Path) -> None:
     assert params["ratio"] == params["value"] / params["baseline_value"] < 1
 
 
-def test_layers_and_backends_are_rows(space: Path, tmp_path: Path) -> None:
+def test_slots_are_rows(space: Path, tmp_path: Path) -> None:
     ended = dsx("profile", space, CROSS, "--json", folder=tmp_path)
     rows = ended.json["layers"]
-    assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "everything else"]
+    assert [row["slot"] for row in rows[-2:]] == ["stages.2.conv2", "outside slots"]
     assert ended.json["design_pass"]["ms"] == pytest.approx(sum(row["ms"] for row in rows))
     assert rows[-2]["baseline_form"] == "conv" != rows[-2]["form"]
 
@@ -67,7 +67,7 @@ def test_a_space_is_given_by_position_or_by_option(tmp_path: Path) -> None:
     assert by_option["metrics"][0]["value"] == by_position["metrics"][0]["value"]
 
 
-def test_more_threads_than_cores_are_said(tmp_path: Path) -> None:
+def test_more_threads_than_cores_are_reported(tmp_path: Path) -> None:
     ended = dsx("measure", STATIC, "--threads", "1000", *COUNTED, folder=tmp_path)
     said = r"note: 1000 threads on (one core|\d+ cores): [^\n]*\n"
     assert ended.code == 0
@@ -75,10 +75,10 @@ def test_more_threads_than_cores_are_said(tmp_path: Path) -> None:
     assert dsx("measure", STATIC, "--threads", "1", *COUNTED, folder=tmp_path).err == ""
 
 
-def test_what_the_space_does_not_offer_is_measured_and_said(tmp_path: Path) -> None:
+def test_a_design_outside_of_the_space_is_measured_and_reported(tmp_path: Path) -> None:
     ended = dsx("measure", STATIC, "stem=kernel_shape:cross", *COUNTED, folder=tmp_path)
     assert (ended.code, ended.err) == (
-        0, "note: outside of the space, which does not offer this for stem.0\n",
+        0, "note: the design is outside of the space, in the slots stem.0\n",
     )  # fmt: skip
 
 
@@ -113,16 +113,16 @@ def test_a_design_of_a_study(used: Path) -> None:
         (["--backend", "eagr", *COUNTED], "--backend: no backend called 'eagr'"),
     ],
 )
-def test_what_cannot_be_is_one_line(words: list[str], problem: str, tmp_path: Path) -> None:
+def test_invalid_input_is_one_line(words: list[str], problem: str, tmp_path: Path) -> None:
     assert one_line(dsx("measure", *words, folder=tmp_path), 2).startswith(problem)
 
 
-def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_measurements(tmp_path: Path) -> None:
     running = start("measure", "digits", "--batch", 512, folder=tmp_path)
-    until(lambda: "measuring latency_ms" in running.err, "it times")
+    until(lambda: "measuring latency_ms" in running.err, "timing has started")
     running.signal(INTERRUPT)
     ended = running.wait()
     assert (ended.code, ended.out) == (130, "")
-    assert ended.err.endswith("To go on: dsx measure digits --batch 512\n")
+    assert ended.err.endswith("To resume: dsx measure digits --batch 512\n")
     kept = {metric for _, metric, _ in measured(f"sqlite:///{tmp_path}/studies/dsx.db")}
     assert kept == {"bits", "flops", "params", "deployed_flops", "deployed_params"}

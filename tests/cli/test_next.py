@@ -1,4 +1,4 @@
-"""The commands that are printed after a search can be run as they are."""
+"""Commands that are printed after a search can be run unchanged."""
 
 from dataclasses import replace
 
@@ -23,11 +23,11 @@ def command(storage: str, *own: str, mix_devices: bool = False) -> str:
         (None, SERVER, ""),
         (SERVER, SERVER, ""),
         ("sqlite:///a.db", "sqlite:///a.db", ""),
-        # The default has to be named where a variable names another database.
+        # The default must be named if a variable names another database.
         ("sqlite:///a.db", DEFAULT, f" --storage {DEFAULT}"),
     ],
 )
-def test_the_database_is_named_unless_a_variable_does_that(
+def test_the_database_is_named_unless_a_variable_names_it(
     monkeypatch: pytest.MonkeyPatch, variable: str | None, storage: str, place: str
 ) -> None:
     if variable is not None:
@@ -36,7 +36,7 @@ def test_the_database_is_named_unless_a_variable_does_that(
 
 
 @pytest.mark.parametrize(("variable", "said"), [(None, True), (SERVER, False)])
-def test_a_password_on_the_command_line_is_not_repeated_but_named(
+def test_a_password_is_not_printed_but_mentioned(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     variable: str | None,
@@ -44,7 +44,7 @@ def test_a_password_on_the_command_line_is_not_repeated_but_named(
 ) -> None:
     if variable is not None:
         monkeypatch.setenv("DSX_STORAGE", variable)
-    NextCommands("s", SERVER, [], False).say_password()
+    NextCommands("s", SERVER, [], False).print_password_note()
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
@@ -55,16 +55,15 @@ def test_a_password_on_the_command_line_is_not_repeated_but_named(
     )
 
 
-def test_marked_latencies_are_measured_again_in_the_same_database_with_the_same_code(
+def test_flagged_latencies_are_measured_again_in_the_same_database_with_the_same_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     following = NextCommands("s", "sqlite:///a.db", ["--space", "my.yaml"], True)
-    following.say_marked(0)
-    following.say_marked(1)
-    assert capsys.readouterr().err == (
-        "1 latency that matters is marked (a busy machine, or a wide interval); to measure again: "
-        "dsx refine s --storage sqlite:///a.db --for 2m --space my.yaml\n"
-    )
+    following.print_flagged(0)
+    following.print_flagged(1)
+    err = capsys.readouterr().err
+    assert err.startswith("1 Pareto-relevant latency is flagged")
+    assert err.endswith(": dsx refine s --storage sqlite:///a.db --for 2m --space my.yaml\n")
 
 
 def test_hints_name_the_study_and_its_database() -> None:

@@ -1,4 +1,4 @@
-"""dsx pareto: the front in every format, on every terminal, and as a picture."""
+"""dsx pareto: the front in every format, on every terminal, and as a plot."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def test_it_fits_the_terminal(used: Path, columns: int) -> None:
     assert "\x1b" not in ended.out
 
 
-def test_what_cannot_be_shown_is_spelled(used: Path) -> None:
+def test_ascii_output_has_no_other_characters(used: Path) -> None:
     environment = {"PYTHONIOENCODING": "ascii"}
     for name in ("table", "json", "csv"):
         ended = dsx("pareto", "--format", name, folder=used, environment=environment)
@@ -64,7 +64,7 @@ def test_what_cannot_be_shown_is_spelled(used: Path) -> None:
 
 
 @pytest.mark.parametrize("no_color", [False, True])
-def test_colours_are_for_terminals_that_want_them(used: Path, no_color: bool) -> None:
+def test_colours_respect_no_color(used: Path, no_color: bool) -> None:
     environment = {"NO_COLOR": "1"} if no_color else {}
     code, text = on_terminal("out", "pareto", folder=used, environment=environment)
     assert code == 0
@@ -72,7 +72,7 @@ def test_colours_are_for_terminals_that_want_them(used: Path, no_color: bool) ->
 
 
 @pytest.mark.parametrize("name", ["front.html", "front.png", "front.svg"])
-def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -> None:
+def test_a_plot_is_written_and_named(used: Path, tmp_path: Path, name: str) -> None:
     ended = dsx("pareto", "--plot", tmp_path / name, folder=used)
     assert (ended.code, ended.err) == (0, f"Wrote {tmp_path / name}\n")
     assert (tmp_path / name).stat().st_size > 1000
@@ -96,7 +96,7 @@ def test_a_picture_is_written_and_named(used: Path, tmp_path: Path, name: str) -
         ),
     ],
 )
-def test_what_is_not_there_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
+def test_invalid_input_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
     assert one_line(dsx("pareto", *arguments, folder=used), 2).startswith(problem)
 
 
@@ -158,7 +158,7 @@ def test_the_study_of_the_repository_is_read(tmp_path: Path) -> None:
     assert (document["study"], len(document["designs"])) == ("digits", 60)
 
 
-def test_devices_are_mixed_on_every_output_that_asks_for_it(tmp_path: Path) -> None:
+def test_mixed_devices_are_reported_by_every_output(tmp_path: Path) -> None:
     from tests.search.looking import moved
     from tests.search.spaces import ONE
 

@@ -1,4 +1,4 @@
-"""A command line to be typed again."""
+"""Command lines that users can run again."""
 
 import shlex
 
@@ -10,7 +10,7 @@ from dsx.cli._resume_hint import command_line, saves_measurements
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="@:", exclude_categories=["C"]))))
-def test_a_shell_reads_it_as_it_was(words: list[str]) -> None:
+def test_a_shell_reads_the_same_words(words: list[str]) -> None:
     assert shlex.split(command_line(*words)) == ["dsx", *words]
 
 

@@ -1,4 +1,4 @@
-"""dsx search: from an empty folder to a front and the next command, and every refusal."""
+"""dsx search: from an empty folder to a front and the next commands, and invalid input."""
 
 import shlex
 from pathlib import Path
@@ -62,26 +62,26 @@ def test_results_go_to_stdout_and_messages_to_stderr(tmp_path: Path, name: str) 
     assert "designs, " in ended.progress and "Next: dsx pareto static" in ended.err
 
 
-def test_options_come_before_the_environment(tmp_path: Path) -> None:
+def test_options_override_the_environment(tmp_path: Path) -> None:
     environment = {"DSX_STORAGE": "sqlite:///from/environment.db", "DSX_TRIALS": "2"}
     ended = dsx("search", STATIC, folder=tmp_path, environment=environment)
-    assert "finished: 2 measured" in ended.err
+    assert "finished: 2 completed" in ended.err
     assert (tmp_path / "from" / "environment.db").is_file()
     options = ("--trials", 1, "--storage", "sqlite:///from/option.db")
     ended = dsx("search", STATIC, *options, folder=tmp_path, environment=environment)
-    assert "finished: 1 measured" in ended.err
+    assert "finished: 1 completed" in ended.err
     assert (tmp_path / "from" / "option.db").is_file()
     assert not (tmp_path / "studies").exists()
 
 
-def test_a_study_has_the_name_it_is_given(tmp_path: Path) -> None:
+def test_a_study_has_the_given_name(tmp_path: Path) -> None:
     options = ("--study", "mine", "--storage", "sqlite:///my db.db")
     ended = dsx("search", STATIC, "--trials", 3, *options, folder=tmp_path)
     assert "Next: dsx pareto mine --storage 'sqlite:///my db.db' --plot front.html" in ended.err
     assert states(f"sqlite:///{tmp_path}/my db.db", "mine")["complete"] == 3
 
 
-def test_a_network_of_the_folder_it_is_called_from(tmp_path: Path) -> None:
+def test_a_network_in_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "mypkg").mkdir()
     (tmp_path / "mypkg" / "models.py").write_text(MODELS)
     (tmp_path / "own.yaml").write_text(OWN)
@@ -89,16 +89,16 @@ def test_a_network_of_the_folder_it_is_called_from(tmp_path: Path) -> None:
     assert (ended.code, ended.out[:4]) == (0, "own:"), ended
 
 
-def test_where_no_design_meets_the_constraints_it_says_so(tmp_path: Path) -> None:
+def test_a_front_without_feasible_designs_is_reported(tmp_path: Path) -> None:
     ended = dsx("search", STATIC, "--trials", 1, folder=tmp_path)
     assert ended.code == 1
     assert "No design meets the constraints." in ended.out
     assert ended.err.endswith(
-        "No design meets the constraints: raise --trials, or loosen one of them.\n"
+        "No design meets the constraints: increase --trials, or relax a constraint.\n"
     )
 
 
-def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
+def test_the_reason_of_an_early_end_is_reported(tmp_path: Path) -> None:
     ended = dsx("search", THREE, "--trials", 9, folder=tmp_path)
     assert ended.code == 0
     assert "search space exhausted: all designs evaluated: 3 completed" in ended.err
@@ -121,7 +121,7 @@ def test_why_it_stopped_early_is_said(tmp_path: Path) -> None:
         ("small_cnn", "mypkg.models:tiny", "static.yaml:2: model: cannot import 'mypkg.models'"),
     ],
 )
-def test_a_wrong_space_is_one_line_with_its_place(
+def test_an_invalid_space_is_one_line_with_its_position(
     tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
     space = varied(STATIC, tmp_path, old, new)
@@ -133,7 +133,7 @@ def test_a_wrong_space_is_one_line_with_its_place(
         assert one_line(ended, 2).startswith(f"{tmp_path}/{problem}")
 
 
-def test_an_unknown_space_names_the_near_one(tmp_path: Path) -> None:
+def test_an_unknown_space_names_the_nearest_match(tmp_path: Path) -> None:
     for command in ("search", "space"):
         assert one_line(dsx(command, "digit", folder=tmp_path), 2) == (
             f"no search space called 'digit' (allowed: {', '.join(shipped_spaces())}, or the path "
@@ -192,13 +192,13 @@ class Net(SmallCnn):
 
 
 def failing(folder: Path, fails: str) -> Path:
-    """Write a space whose redesigned networks fail in training under a condition."""
+    """Write a space whose redesigned networks fail in training if a condition holds."""
     (folder / "failing.py").write_text(FAILING % fails)
     model = "model: small_cnn\nmodel_args: {width: 4}"
     return varied(TINY, folder, model, "model: 'failing:Net'")
 
 
-def test_where_every_candidate_fails_the_reason_is_shown_and_the_exit_code_is_1(
+def test_if_every_candidate_fails_the_reason_is_shown_and_the_exit_code_is_1(
     tmp_path: Path,
 ) -> None:
     note = "All 11 candidates failed: 11 x KeyError: 'no shape of 6 slots' (first: #1)"
@@ -224,7 +224,7 @@ def test_where_every_candidate_fails_the_reason_is_shown_and_the_exit_code_is_1(
     assert len(failed) == 11 and all("failing.py" in row["traceback"] for row in failed)
 
 
-def test_where_some_candidates_fail_the_search_has_succeeded(tmp_path: Path) -> None:
+def test_if_some_candidates_fail_the_search_succeeds(tmp_path: Path) -> None:
     space = failing(tmp_path, "slots[0].spec.groups == 2")
     ended = dsx("search", space.name, "--trials", 12, folder=tmp_path)
     assert ended.code == 0, ended
@@ -232,7 +232,7 @@ def test_where_some_candidates_fail_the_search_has_succeeded(tmp_path: Path) -> 
     assert "Tracebacks: dsx ls tiny --failed\nNext: dsx pareto tiny" in ended.err
 
 
-def test_which_constraint_stops_most_candidates_is_shown(tmp_path: Path) -> None:
+def test_the_constraint_that_most_candidates_violate_is_shown(tmp_path: Path) -> None:
     space = varied(STATIC, tmp_path, '{flops: "<= 80%"}', '{flops: "<= 80%", params: "<= 42%"}')
     ended = dsx("search", space, "--trials", 3, folder=tmp_path)
     notes = [line for line in ended.err.splitlines() if "candidates violate a constraint" in line]
@@ -240,7 +240,7 @@ def test_which_constraint_stops_most_candidates_is_shown(tmp_path: Path) -> None
     assert notes[0] in " ".join(ended.out.split())
 
 
-def test_options_that_are_left_out_are_counted_before_the_search(tmp_path: Path) -> None:
+def test_omitted_options_are_counted_before_the_search(tmp_path: Path) -> None:
     space = varied(STATIC, tmp_path, "groups: [1, 2]", "groups: [1, 2, 3]")
     ended = dsx("search", space, "--trials", 2, folder=tmp_path)
-    assert ended.err.startswith("note: 1 option is left out for slots that cannot take them, the ")
+    assert ended.err.startswith("note: 1 option is not supported by some slots, the ")

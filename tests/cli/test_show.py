@@ -35,5 +35,5 @@ def test_the_newest_study_and_its_knee_are_the_default(used: Path) -> None:
         (["tiny", "--space", "digits"], "--space: "),
     ],
 )
-def test_what_is_not_there_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
+def test_invalid_input_is_one_line(used: Path, arguments: list[str], problem: str) -> None:
     assert one_line(dsx("show", *arguments, folder=used), 2).startswith(problem)

@@ -1,4 +1,4 @@
-"""dsx space --model: the slots of any network, and a space file to begin with."""
+"""dsx space --model: the slots of any network, and a draft of a space file."""
 
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ def test_the_slots_of_a_network_are_listed(tmp_path: Path) -> None:
     assert lines[3].split() == [
         "grouped", "8->12", "3x3", "/2", "4", "groups", "6x6", "228", "7.78", "k",
     ]  # fmt: skip
-    assert "left alone: up is a ConvTranspose2d, not a nn.Conv2d" in lines
+    assert "excluded: up is a ConvTranspose2d, not a nn.Conv2d" in lines
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_as_data(tmp_path: Path) -> None:
+def test_json_has_the_same_slots(tmp_path: Path) -> None:
     document = dsx("space", "--model", TANGLE, "--input", "3x12x12", "--json", folder=tmp_path).json
     assert (document["schema_version"], document["input"], document["output"]) == (
         2, [3, 12, 12], [5],
@@ -40,37 +40,37 @@ def test_a_network_of_dsx_needs_no_input(tmp_path: Path) -> None:
     assert ended.out.startswith("small_cnn on images of 1 x 8 x 8: 7 slots")
 
 
-def test_depthwise_slots_are_said_to_be(tmp_path: Path) -> None:
+def test_depthwise_slots_are_named(tmp_path: Path) -> None:
     arguments = ("--model-args", "{small: true, classes: 10}", "--input", "3x32x32")
     ended = dsx("space", "--model", "mobilenet_v1", *arguments, folder=tmp_path)
     line = next(line for line in ended.out.splitlines() if line.startswith("layers.0.conv1 "))
     assert line.split()[2:4] == ["3x3", "dw"]
 
 
-def test_what_a_network_prints_is_no_result(tmp_path: Path) -> None:
+def test_output_of_a_network_is_not_a_result(tmp_path: Path) -> None:
     loud = "tests.space.networks:Loud"
     ended = dsx("space", "--model", loud, "--input", "1x8x8", "--json", folder=tmp_path)
     assert ended.json["model"] == loud
     assert "a forward pass" in ended.err
 
 
-def test_what_is_written_is_a_space(tmp_path: Path) -> None:
+def test_the_written_file_is_a_space(tmp_path: Path) -> None:
     ended = dsx("space", "--model", "small_cnn", "--write", "my.yaml", folder=tmp_path)
     assert (ended.code, ended.err) == (0, "Wrote my.yaml\nNext: dsx space my.yaml\n")
     assert load_space(tmp_path / "my.yaml").size > 1000
     assert dsx("space", "my.yaml", folder=tmp_path).code == 0
     before = (tmp_path / "my.yaml").read_text()
     ended = dsx("space", "--model", "small_cnn", "--write", "my.yaml", folder=tmp_path)
-    assert one_line(ended, 2) == "--write: 'my.yaml' exists already (choose another name)"
+    assert one_line(ended, 2) == "--write: 'my.yaml' already exists (choose another name)"
     assert (tmp_path / "my.yaml").read_text() == before
 
 
-def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
+def test_a_shipped_space_can_be_copied(tmp_path: Path) -> None:
     ended = dsx("space", "digits", "--write", "mine.yaml", folder=tmp_path)
     assert (ended.code, ended.err) == (0, "Wrote mine.yaml\nNext: dsx search mine.yaml\n")
     assert (tmp_path / "mine.yaml").read_text() == load_space("digits").source.text
     ended = dsx("space", "digits", "--write", "mine.yaml", folder=tmp_path)
-    assert one_line(ended, 2) == "--write: 'mine.yaml' exists already (choose another name)"
+    assert one_line(ended, 2) == "--write: 'mine.yaml' already exists (choose another name)"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
     [
         (["digits", "--model", "small_cnn"], "--model: the network is given twice: by 'small_cnn'"),
         (["--input", "1x8x8"], "--input and --model-args: need the network"),
-        (["--model", TANGLE], "--input: needed for this model (channels x rows x columns: "
+        (["--model", TANGLE], "--input: required for this model (channels x rows x columns: "
          "3x224x224)"),
         (["--model", TANGLE, "--input", "12x12"], "--input: '12x12' is not the shape of an image "
          "(allowed: channels x rows x columns, such as 3x224x224)"),
@@ -90,14 +90,13 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
          "tests.space.networks:exits cannot be built with these arguments: SystemExit: 2"),
         (["--model", TANGLE, "--input", "1x12x12"], "the network does not run on an input of 2 x 1 "
          "x 12 x 12: RuntimeError: Given groups=1"),
-        (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' names no arguments "
-         "(write '{width: 32}')"),
+        (["--model", "small_cnn", "--model-args", "[3]"], "--model-args: '[3]' is not a mapping"),
         (["--model", "small_cnn", "--model-args", "{a: ["], "--model-args:1:6: not YAML: "),
         (["--model", "small_cnn", "--model-args", "{widht: 3}"], "no argument of small_cnn "
          "called 'widht' (allowed: classes, in_channels, width). Did you mean 'width'?"),
         (["--model", "smal_cnn"], "no net called 'smal_cnn' (allowed: "),
-        (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is no name for a space "
-         "file (allowed: *.yaml)"),
+        (["--model", "small_cnn", "--write", "my.txt"], "--write: 'my.txt' is not a name of a "
+         "space file (allowed: *.yaml)"),
         (["--model", "small_cnn", "--write", "no/my.yaml"], "--write: 'no/my.yaml' cannot be "
          "written: No such file or directory"),
         (["--model", "tests.space.networks:half_precision", "--input", "1x8x8"], "its weight "
@@ -106,7 +105,7 @@ def test_a_shipped_space_can_be_written_to_be_changed(tmp_path: Path) -> None:
          "run on an input of 2 x 1 x 8 x 8: TypeError: TwoInputs.forward() missing 1 required"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_gives_one_line(words: list[Any], problem: str, tmp_path: Path) -> None:
+def test_invalid_input_is_one_line(words: list[Any], problem: str, tmp_path: Path) -> None:
     assert one_line(dsx("space", *words, folder=tmp_path), 2).startswith(problem)
     assert list(tmp_path.iterdir()) == []
 
@@ -126,7 +125,7 @@ UNWRITABLE = (
 )
 
 
-def test_a_network_that_cannot_be_written_is_named_before_any_search(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_exported_is_named_before_a_search(tmp_path: Path) -> None:
     model = "tests.export.networks:Foreign"
     asked = ("space", "--model", model, "--input", "1x8x8")
     assert f"note: {UNWRITABLE}\n" in dsx(*asked, folder=tmp_path).out
@@ -176,7 +175,7 @@ def test_another_number_of_classes_is_named_with_the_classes(tmp_path: Path) -> 
     )
 
 
-def test_an_unclear_layout_is_refused_even_if_the_number_of_classes_is_stated(
+def test_an_ambiguous_layout_is_rejected_even_if_the_number_of_classes_is_stated(
     tmp_path: Path,
 ) -> None:
     write_folder(tmp_path / "pets", {"fold1/cat": 4, "fold2/cat": 4})

@@ -1,6 +1,6 @@
-"""Start `dsx` as processes that need not import torch again: each is forked from this one.
+"""Server that forks `dsx` processes, which therefore need not import torch again.
 
-Reads one JSON request per line, answers with one JSON value per line. Not a test.
+It reads one JSON request per line and answers with one JSON value per line. Not a test.
 """
 
 import ctypes
@@ -13,13 +13,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
-# What a command would import: everything but what it does.
+# Everything that a command would import.
 import optuna  # noqa: F401
 import sklearn.datasets  # noqa: F401
 import torch
 import torch._dynamo
 
-import dsx.cli._single
+import dsx.cli._request
 import dsx.report.design.backends
 import dsx.report.design.profile
 import dsx.report.front.result
@@ -31,7 +31,7 @@ from tests.robustness.killing import kill_at
 
 
 def main() -> None:
-    """Serve until nobody asks any more."""
+    """Serve requests until stdin is closed."""
     # Threads do not survive a fork; with one thread there are none.
     torch.set_num_threads(1)
     for line in sys.stdin:
@@ -76,7 +76,7 @@ def _become(request: dict[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    # A fresh process would read TMPDIR.
+    # A new process would read TMPDIR.
     tempfile.tempdir = None
     sys.argv = ["dsx", *request["arguments"]]
     sys.stdout, sys.stderr = _text(1), _text(2)
@@ -87,11 +87,11 @@ def _become(request: dict[str, Any]) -> None:
 
 
 def _heed_permissions() -> None:
-    """Give up what lets root pass over the permissions of files; others have nothing to give up."""
+    """Drop the capabilities with which root bypasses file permissions."""
     libc = ctypes.CDLL(None, use_errno=True)
     version_3, here = 0x20080522, 0
     header = (ctypes.c_uint32 * 2)(version_3, here)
-    # Effective, permitted and inheritable rights, twice 32 of each.
+    # Effective, permitted and inheritable capabilities, in two words of 32 bits each.
     rights = (ctypes.c_uint32 * 6)()
     assert libc.capget(header, rights) == 0, os.strerror(ctypes.get_errno())
     override, search = 1 << 1, 1 << 2
@@ -107,7 +107,7 @@ def _text(number: int) -> TextIO:
 
 
 def _end(pid: int) -> int | None:
-    """Give the exit code, negative for a signal; None while the process runs."""
+    """Return the exit code, negative for a signal; None while the process runs."""
     found, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if found else None
 

@@ -1,4 +1,4 @@
-"""Inputs that dsx refuses with one line that describes the problem, and without any effect."""
+"""Inputs that dsx rejects with one line that describes the problem, and without any effect."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ PASSWORD = "s3cret"
 
 @dataclass(frozen=True, kw_only=True)
 class BadInput:
-    """A call of dsx that it refuses.
+    """A call of dsx that is rejected.
 
     Args:
-        words: Command line without the name of the program.
+        words: Words of the command line, without the name of the program.
         match: Pattern that the line on stderr contains.
-        files: Content of files in the current folder by name.
-        environment: Variables of the process.
+        files: Name to content of files in the working directory.
+        environment: Environment variables of the process.
         code: Exit code.
     """
 
@@ -48,7 +48,7 @@ class BadInput:
 
 
 def bad_inputs() -> list[BadInput]:
-    """Collect all cases; the folder they run in holds a database with the study `static`."""
+    """Collect all cases; their working directory contains a database with the study `static`."""
     kinds = [words, empty_values, numbers, study_names, storages, paths, names, dials, drafts]
     kinds += [yaml_texts, space_keys, net_arguments, data_arguments, user_code, variables]
     return [case for kind in kinds for case in kind()]
@@ -72,7 +72,7 @@ def words() -> Iterator[BadInput]:
 
 
 def empty_values() -> Iterator[BadInput]:
-    """Empty values, which are those of unset shell variables."""
+    """Empty values, which usually come from unset shell variables."""
     options = {
         "search": ["--study", "--storage", "--trials", "--seed", "--timeout", "--format"],
         "pareto": ["--plot", "--x", "--y", "--storage", "--format"],
@@ -103,7 +103,7 @@ def empty_values() -> Iterator[BadInput]:
 
 
 def numbers() -> Iterator[BadInput]:
-    """Numbers that are none, or out of range."""
+    """Text that is not a number, and numbers out of range."""
     huge = str(10**30)
     for value in ("0", "-1", "1.5", "nan", "inf", "1e3", huge, "9" * 5000, "many", ESCAPE, "0x10"):
         yield BadInput(words=["search", "--trials", value], match="--trials")
@@ -111,19 +111,21 @@ def numbers() -> Iterator[BadInput]:
         yield BadInput(words=["search", "--seed", value], match="--seed")
     times = ("-1", "0x1", "1e999", "nan", "inf", "5d", "9" * 400, "٣s", "1 m", "m", "1.5.2h", LONG)
     for value in times:
-        yield BadInput(words=["search", "--timeout", value], match="--timeout: '.*' is not a time")
-        yield BadInput(words=["refine", "--for", value], match="--for: '.*' is not a time")
+        yield BadInput(
+            words=["search", "--timeout", value], match="--timeout: '.*' is not a duration"
+        )
+        yield BadInput(words=["refine", "--for", value], match="--for: '.*' is not a duration")
     for command in ("search", "refine", "measure"):
         for value in ("5d", "-1s", LONG):
             words = [command, "--storage-timeout", value]
-            yield BadInput(words=words, match="--storage-timeout: '.*' is not a time")
+            yield BadInput(words=words, match="--storage-timeout: '.*' is not a duration")
     for value in ("0", "-4", "1.5", huge, "x"):
         yield BadInput(words=["measure", "tiny.yaml", "--batch", value], match="--batch")
         yield BadInput(words=["measure", "tiny.yaml", "--threads", value], match="--threads")
 
 
 def study_names() -> Iterator[BadInput]:
-    """Names that no study can have, in every command that takes one."""
+    """Invalid names of studies, in every command that takes one."""
     readers = (["pareto"], ["show"], ["archive"])
     commands = (["search", "--study"], *readers, ["export"], ["measure", "--study"])
     names = (
@@ -141,7 +143,7 @@ def study_names() -> Iterator[BadInput]:
 
 
 def storages() -> Iterator[BadInput]:
-    """URLs that name no database."""
+    """Invalid URLs of databases."""
     urls = {
         "x": "is not a database URL",
         LONG: r"is not a database URL",
@@ -237,7 +239,7 @@ def names() -> Iterator[BadInput]:
 
 
 def dials() -> Iterator[BadInput]:
-    """Settings of dials that cannot be read, or do not fit."""
+    """Settings of dials that are invalid, or not possible in their slot."""
     settings = (
         "=", "=keep", "stages=", "stages=nothing", "nowhere=keep", "stages.*=keep,groups:2",
         "stages=groups", "stages=groups:", "stages=groups:0", "stages=groups:-1", "stages=groups:3",
@@ -256,7 +258,7 @@ def dials() -> Iterator[BadInput]:
 
 
 def drafts() -> Iterator[BadInput]:
-    """Networks that cannot be listed."""
+    """Networks whose slots cannot be listed."""
 
     def model(name: str, *more: str, match: str = "") -> BadInput:
         return BadInput(words=["space", "--model", name, *more], match=match)
@@ -292,7 +294,7 @@ def drafts() -> Iterator[BadInput]:
 
 
 def yaml_texts() -> Iterator[BadInput]:
-    """Files that are no YAML, or YAML that dsx does not read."""
+    """Files that are not YAML, or YAML that dsx does not support."""
 
     def text(content: str | bytes, match: str = "") -> BadInput:
         return BadInput(words=["space", "my.yaml"], match=match, files={"my.yaml": content})
@@ -349,7 +351,7 @@ def yaml_texts() -> Iterator[BadInput]:
 
 
 def space_keys() -> Iterator[BadInput]:
-    """Space files with a wrong key or value."""
+    """Space files with an invalid key or value."""
 
     def space(old: str, new: str, match: str = "") -> BadInput:
         assert SPACE.count(old) == 1, old
@@ -424,7 +426,7 @@ def space_keys() -> Iterator[BadInput]:
 
 
 def net_arguments() -> Iterator[BadInput]:
-    """Arguments that a network of dsx does not take."""
+    """Arguments that a network of dsx does not accept."""
     nets = ("resnet18", "vgg11", "mobilenet_v1", "mobilenet_v2", "small_cnn")
     values = ("0", "-1", "1.5", "'10'", "true", "~", "[10]", "99999999999")
     for net in nets:
@@ -448,7 +450,7 @@ def _network(net: str, arguments: str, match: str) -> BadInput:
 
 
 def data_arguments() -> Iterator[BadInput]:
-    """Arguments that a dataset does not take, and files that are none."""
+    """Arguments that a dataset does not accept, and files that are not data."""
     sets = {
         "digits": ("{nothing: 1}", "[1]", "1", "{root: x}"),
         "cifar10": ("{root: 1}", "{root: ''}", '{root: "a\\0b"}'),
@@ -465,7 +467,7 @@ def data_arguments() -> Iterator[BadInput]:
 
 
 def user_code() -> Iterator[BadInput]:
-    """Networks of users whose code does not do what it should."""
+    """Faulty networks of users."""
     bodies = {
         "raise ValueError('x\\x1b[31m\\ny' * 1000)": "ValueError",
         "raise SystemExit(0)": "SystemExit",
@@ -496,7 +498,7 @@ def user_code() -> Iterator[BadInput]:
 
 
 def variables() -> Iterator[BadInput]:
-    """Variables of the environment with values that the option would refuse, too."""
+    """Environment variables with values that their option would reject."""
     values = {
         "DSX_TRIALS": ("many", "0", "-1", "1.5", str(10**30), ESCAPE, LONG),
         "DSX_SEED": ("x", "-1", str(2**70)),

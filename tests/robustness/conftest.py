@@ -1,4 +1,4 @@
-"""A table of the cases that the tests of robustness tried, by kind, at the end of a run."""
+"""Table of the cases of the robustness tests by kind, printed at the end of a run."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,9 +11,9 @@ _NAME = "robustness"
 
 @pytest.fixture
 def tally(record_property: Callable[[str, object], None]) -> Tally:
-    """Count a case: its kind ("bad inputs", "damaged databases", ...), and whether dsx was right.
+    """Count a case by its kind ("bad inputs", "damaged databases", ...) and its correctness.
 
-    A test counts each of its cases, and fails if one of them was wrong.
+    A test counts each of its cases and fails if the result of one of them is wrong.
     """
 
     def count(kind: str, right: bool) -> None:
@@ -23,13 +23,13 @@ def tally(record_property: Callable[[str, object], None]) -> Tally:
 
 
 def check_case(tally: Tally, kind: str, right: bool, what: object) -> None:
-    """Count a case, and fail with what was found if it is wrong."""
+    """Count a case, and fail with the result if it is wrong."""
     tally(kind, right)
     assert right, what
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table: kind, cases tried, cases right."""
+    """Print the table: kind, number of cases, number of correct cases."""
     tried: Counter[str] = Counter()
     right: Counter[str] = Counter()
     reports = [report for found in terminalreporter.stats.values() for report in found]

@@ -1,4 +1,4 @@
-"""Ways to damage a file, each in place; most of what a disk, a user or a stranger can do to one."""
+"""Ways to damage a file in place, by a faulty disk, a user or an attacker."""
 
 import json
 import os
@@ -12,12 +12,12 @@ Damage = Callable[[Path], object]
 
 
 def content(change: Callable[[bytes], bytes]) -> Damage:
-    """Replace the content of a file by one that is made from it."""
+    """Replace the content of a file by a function of it."""
     return lambda path: path.write_bytes(change(path.read_bytes()))
 
 
 def other(create: Callable[[Path], object]) -> Damage:
-    """Replace a file by something that is no regular file."""
+    """Replace a file by something that is not a regular file."""
 
     def replace(path: Path) -> None:
         path.unlink()
@@ -27,7 +27,7 @@ def other(create: Callable[[Path], object]) -> Damage:
 
 
 def flipped(place: Callable[[bytes], int], bit: int = 0) -> Damage:
-    """Flip a bit of the byte at some place."""
+    """Flip a bit of the byte at a relative position."""
 
     def flip(old: bytes) -> bytes:
         new = bytearray(old)
@@ -38,7 +38,7 @@ def flipped(place: Callable[[bytes], int], bit: int = 0) -> Damage:
 
 
 def header(change: Callable[[dict[str, Any]], object]) -> Damage:
-    """Change the JSON header of a safetensors file; the result is consistent in itself."""
+    """Change the JSON header of a safetensors file; the result is self-consistent."""
 
     def rewrite(old: bytes) -> bytes:
         end = _data(old)
@@ -51,7 +51,7 @@ def header(change: Callable[[dict[str, Any]], object]) -> Damage:
 
 
 def _data(safetensors: bytes) -> int:
-    """Find where the data of a safetensors file begins."""
+    """Return the offset of the data of a safetensors file."""
     return 8 + int(struct.unpack("<Q", safetensors[:8])[0])
 
 
@@ -80,7 +80,7 @@ ANY: dict[str, Damage] = {
     "pipe": other(os.mkfifo),
     "endless device": other(lambda path: path.symlink_to("/dev/zero")),
 }
-"""What can happen to any file."""
+"""Damages that are possible for any file."""
 
 HEADER: dict[str, Damage] = {
     "flipped bit in the length of the header": flipped(lambda old: 2),
@@ -91,7 +91,7 @@ HEADER: dict[str, Damage] = {
     "other shapes": header(_other_shape),
     "offsets behind the end": header(lambda facts: _shift(facts, 10**9)),
 }
-"""What else can happen to a safetensors file, so that it is no longer one of this network."""
+"""Further damages of a safetensors file, which then does not fit this network."""
 
 UNSEEN: dict[str, Damage] = {
     "longer": content(lambda old: old + b"\0"),
@@ -101,7 +101,7 @@ UNSEEN: dict[str, Damage] = {
     "other database in the header": header(lambda facts: _relabel(facts, "database")),
     "no metadata": header(lambda facts: facts.pop("__metadata__")),
 }
-"""What only whoever knows the checksum can see in a safetensors file."""
+"""Damages of a safetensors file that only its checksum reveals."""
 
 
 def _shift(facts: dict[str, Any], distance: int) -> None:
@@ -115,7 +115,7 @@ def _relabel(facts: dict[str, Any], key: str) -> None:
 
 
 def seen(path: Path) -> object:
-    """Describe what lies at a path, so that a change of it shows."""
+    """Describe the file at a path, so that any change is visible."""
     if path.is_symlink():
         return path.readlink()
     return path.read_bytes() if path.is_file() else path.lstat().st_mode

@@ -1,4 +1,4 @@
-"""Ways in which a database gets damaged: by hand, by other programs, by disks."""
+"""Ways to damage a database: by hand, by other programs, by disks."""
 
 import os
 import random
@@ -18,12 +18,12 @@ ACCURACY = f"metric = 'accuracy' AND design = {DESIGN}"
 
 @dataclass(frozen=True)
 class Damage:
-    """One way.
+    """One way to damage a database.
 
     Args:
-        name: A few words.
-        do: Damages the database file.
-        heals: Whether a search has to complete the study again, and its front is whole then.
+        name: Short description.
+        do: Function that damages the database file.
+        heals: Whether a search must complete the study again, so that its front is complete.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Damage:
 
 
 def sql(*statements: str) -> Callable[[Path], None]:
-    """Damage a database by statements that no rule of its schema stops."""
+    """Damage a database by statements, without the checks of its schema."""
 
     def do(file: Path) -> None:
         with closing(sqlite3.connect(file)) as connection:
@@ -191,7 +191,7 @@ VALUES = [
 
 
 def _drop_column(table: str, column: str) -> Callable[[Path], None]:
-    """Copy a table without a column, as a program does that does not know it."""
+    """Copy a table without one of its columns, as an older program would."""
 
     def do(file: Path) -> None:
         with closing(sqlite3.connect(file)) as connection:
@@ -354,7 +354,7 @@ def _cut(share: float, more: int) -> Callable[[Path], None]:
 
 
 def _overwrite(first: int, count: int, seed: int | None = None) -> Callable[[Path], None]:
-    """Overwrite bytes: by zeros, or by random ones."""
+    """Overwrite bytes by zeros or by random bytes."""
 
     def do(file: Path) -> None:
         with file.open("r+b") as opened:
@@ -372,7 +372,7 @@ def _replace(content: bytes) -> Callable[[Path], None]:
 
 
 def _scatter(seed: int) -> Callable[[Path], None]:
-    """Overwrite 200 bytes here and there."""
+    """Overwrite 200 bytes at random positions."""
 
     def do(file: Path) -> None:
         drawn = random.Random(seed)

@@ -1,4 +1,4 @@
-"""A study whose every name is hostile: to terminals, pages, spreadsheets, Markdown, formulas."""
+"""Study in which every name is hostile to terminals, pages, spreadsheets, Markdown or formulas."""
 
 import json
 import sqlite3
@@ -23,11 +23,11 @@ NAMES: Columns = {
     "dsx_devices": ["fingerprint"],
     "dsx_protocols": ["metric"],
 }
-"""Columns that commands show, or use as keys."""
+"""Columns that commands print or use as keys."""
 
 
 def poison(database: Path, keep: tuple[str, ...] = ()) -> None:
-    """Put something hostile in front of every name in a database.
+    """Prefix every name in a database with a hostile text.
 
     Args:
         database: The database of one study.
@@ -52,14 +52,14 @@ def poison(database: Path, keep: tuple[str, ...] = ()) -> None:
 
 
 def rename(database: Path, name: str) -> None:
-    """Give the study of a database another name."""
+    """Rename the study of a database."""
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE dsx_studies SET name = ?", [name])
         connection.execute("UPDATE dsx_trials SET study = ?", [name])
 
 
 def _hostile(facts: dict[str, object], keep_names: bool) -> dict[str, object]:
-    """Spoil the facts of a device, or the units and the names of metrics."""
+    """Make the facts of a device, or the units and names of metrics, hostile."""
     spoilt: dict[str, object] = {}
     for name, value in facts.items():
         if isinstance(value, dict):
@@ -71,11 +71,11 @@ def _hostile(facts: dict[str, object], keep_names: bool) -> dict[str, object]:
 
 
 def harmless(text: str) -> bool:
-    """Check that a text can be shown: lines of characters that print."""
+    """Check that a text consists of lines of printable characters."""
     return all(line.isprintable() for line in text.split("\n"))
 
 
 def quiet(ended: Ended) -> bool:
-    """Check that a command printed no terminal command and no traceback."""
+    """Check that a command printed no control sequence and no traceback."""
     shown = ended.out + ended.err
     return harmless(shown) and "Traceback" not in shown

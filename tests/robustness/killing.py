@@ -1,4 +1,4 @@
-"""Kill a process with SIGKILL just before its n-th file operation."""
+"""Killing a process with SIGKILL before its n-th file operation."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 def kill_at(operation: int, folder: Path) -> None:
-    """Kill this process just before an operation that changes files.
+    """Kill this process before an operation that changes files.
 
     Args:
         operation: Number of the operation, from 1.

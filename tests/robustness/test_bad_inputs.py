@@ -1,4 +1,4 @@
-"""Every bad input ends with one line, exit code 2, and an unchanged folder."""
+"""Every invalid input leads to one line, exit code 2, and an unchanged folder."""
 
 import os
 import random
@@ -18,16 +18,16 @@ from tests.search.spaces import STATIC
 
 CASES = bad_inputs()
 LONGEST = 310
-"""Characters of a line, with "dsx: " before it."""
+"""Maximum length of a line, including "dsx: "."""
 SHORT = 80
 """Cases that run by default."""
 SECONDS = 60
-"""After which a case hangs."""
+"""Seconds after which a case is considered to hang."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a finished study and a FIFO; which the cases do not change."""
+    """A folder with a finished study and a FIFO, which the cases do not change."""
     place = tmp_path_factory.mktemp("bad")
     assert dsx("search", STATIC, "--trials", 3, folder=place).code == 0
     (place / "tiny.yaml").write_text(SPACE)
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
-    """Read every file below a folder; a folder, or what is not a regular file, has no content."""
+    """Read every regular file below a folder; other entries have no content."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in folder.rglob("*")
@@ -47,7 +47,7 @@ def content(folder: Path) -> dict[str, bytes | None]:
 
 
 def ended_in_time(case: BadInput, folder: Path) -> Ended:
-    """Run a case to its end; what hangs is killed."""
+    """Run a case; a process that hangs is killed."""
     running = start(*case.words, folder=folder, environment=case.environment)
     end = time.monotonic() + SECONDS
     while running.code is None and time.monotonic() < end:
@@ -62,7 +62,7 @@ def test_there_are_enough_cases() -> None:
 
 
 def parameters() -> Iterator[ParameterSet]:
-    """Mark all cases but a sample, which is the same in every run, as long."""
+    """Mark all cases as long, except a sample that is the same in every run."""
     short = set(random.Random(0).sample(range(len(CASES)), SHORT))
     for number, case in enumerate(CASES):
         marks = [] if number in short else [pytest.mark.long]

@@ -31,14 +31,14 @@ MOST_LINES = 4
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study, all of its three designs measured."""
+    """A finished study with three measured designs."""
     folder = tmp_path_factory.mktemp("sound")
     assert dsx(*SEARCH, folder=folder).code == 0
     return folder / "studies" / "dsx.db"
 
 
 def damaged(sound: Path, folder: Path, damage: Damage) -> None:
-    """Copy the study into a folder, and damage its database."""
+    """Copy the study into a folder and damage its database."""
     file = folder / "studies" / "dsx.db"
     file.parent.mkdir()
     with closing(sqlite3.connect(sound)) as old, closing(sqlite3.connect(file)) as new:
@@ -47,7 +47,7 @@ def damaged(sound: Path, folder: Path, damage: Damage) -> None:
 
 
 def right(ended: Ended) -> bool:
-    """Check that a command ended as it should with a database in any state."""
+    """Check that a command ended with results or with one line."""
     lines = ended.err.splitlines()
     said = [line for line in lines if line.startswith("dsx: ")]
     return (

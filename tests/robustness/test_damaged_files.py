@@ -34,7 +34,7 @@ from tests.search.spaces import TINY, varied
 KIND = "damaged files"
 STORED = ANY | HEADER | UNSEEN
 ABSENT = ANY["dangling link"]
-"""As if there were no file: nothing is wrong with it."""
+"""Damages that are equal to a missing file, which is not an error."""
 SHORT = ["cut in the middle"]
 
 
@@ -52,7 +52,7 @@ class Stored:
     """A study whose baseline's weights can be damaged.
 
     Args:
-        storage: Its database.
+        storage: URL of the database.
         baseline: Id of the baseline.
     """
 
@@ -124,7 +124,7 @@ def check_command(
 
 
 @cases({name: ANY[name] for name in SHORT})
-def test_a_search_goes_on(damage: Damage, stored: Stored, tmp_path: Path, tally: Tally) -> None:
+def test_a_search_continues(damage: Damage, stored: Stored, tmp_path: Path, tally: Tally) -> None:
     check_command("search", damage, stored, tmp_path, tally)
 
 
@@ -280,7 +280,7 @@ def test_weights_of_a_user_are_refused_in_one_line(
         ("/etc/hostname/x.pt", "there is no such file (in "),
     ],
 )
-def test_a_name_that_cannot_be_is_one_line(name: str, problem: str, tally: Tally) -> None:
+def test_an_invalid_name_is_one_line(name: str, problem: str, tally: Tally) -> None:
     with pytest.raises(DsxError, match=r"^[^\n]+$") as caught:
         read_weights(name)
     check(

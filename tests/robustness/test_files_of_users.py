@@ -21,7 +21,7 @@ def tree(folder: Path) -> dict[str, object]:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    """A folder of weights of a user, where dsx would put its own."""
+    """A folder with weights of a user, at the path of dsx's own weights."""
     folder = tmp_path / "resnet" / "weights"
     (folder / "0123456789ab.0123abcd.safetensors").mkdir(parents=True)
     (folder / "pretrained.pth").touch()
@@ -46,11 +46,11 @@ def test_a_search_leaves_the_files_of_a_user(space: Path, weights: Path, tmp_pat
     assert (ended.code, "Traceback" in ended.err) == (0, False), ended
     after = tree(weights)
     assert before.items() <= after.items()
-    # And where nothing is trained, nothing is written.
+    # Without training, nothing is written.
     assert (after.keys() == before.keys()) is (space is STATIC)
 
 
-def test_where_nothing_is_trained_there_is_no_folder(tmp_path: Path) -> None:
+def test_without_training_there_is_no_folder(tmp_path: Path) -> None:
     search(STATIC, trials=2, storage=f"sqlite:///{tmp_path}/dsx.db")
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
 

@@ -1,4 +1,4 @@
-"""Folders of images that contain cycles, copies and things that are no files: never a hang."""
+"""Folders of images with cycles, copies and entries that are not regular files: no hang."""
 
 import os
 import shutil
@@ -114,12 +114,12 @@ def test_equal_images_of_one_class_are_counted_wherever_the_split_puts_them(
     (note,) = load(root, 2).notes
     tally(KIND, "of the 4 validation images are also training images" in note)
     assert "of the 4 validation images are also training images" in note
-    # Only where they are does a copy matter.
+    # A copy matters only if it is in another split.
     notes = open_data("folder", {"root": str(root), "size": 8}).inspect()
     assert list(notes) == [note]
 
 
-def test_a_change_of_an_image_is_seen(tally: Tally, tmp_path: Path) -> None:
+def test_a_changed_image_is_detected(tally: Tally, tmp_path: Path) -> None:
     root = write_folder(tmp_path, PARTS)
     copies(root)
     assert load(root, 2).notes
@@ -173,7 +173,7 @@ REFUSED: list[tuple[str, Callable[[Path], None], str, str]] = [
 
 
 @pytest.mark.parametrize("case", range(len(REFUSED)))
-def test_what_cannot_be_read_is_refused_in_one_line(
+def test_unreadable_entries_are_rejected_in_one_line(
     case: int, tally: Tally, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, make, arguments, words = REFUSED[case]
@@ -204,7 +204,7 @@ def link_into_forbidden(root: Path) -> None:
         ("parquet", forbid, "{root: root/train/ant/inner/x}", "root/train/ant/inner/x"),
     ],
 )
-def test_what_may_not_be_read_is_refused_in_one_line(
+def test_entries_without_permission_are_rejected_in_one_line(
     data: str,
     make: Callable[[Path], None],
     arguments: str,
@@ -220,7 +220,7 @@ def test_what_may_not_be_read_is_refused_in_one_line(
     assert words in one_line(ended, 2)
 
 
-def test_a_batch_of_cifar_that_is_no_file_is_missing(tally: Tally, tmp_path: Path) -> None:
+def test_a_batch_of_cifar_that_is_not_a_file_is_missing(tally: Tally, tmp_path: Path) -> None:
     folder = write_cifar(tmp_path, train=50, test=10, packed=False)
     (folder / "data_batch_2").unlink()
     os.mkfifo(folder / "data_batch_2")
@@ -231,7 +231,7 @@ def test_a_batch_of_cifar_that_is_no_file_is_missing(tally: Tally, tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-def test_weights_that_are_no_file_are_refused(
+def test_weights_that_are_not_a_file_are_rejected(
     make: Callable[[Path], None], name: str, tally: Tally, tmp_path: Path
 ) -> None:
     make(tmp_path / name)

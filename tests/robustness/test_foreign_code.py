@@ -1,4 +1,4 @@
-"""Code that a database names, or that merely lies in the current folder, is not run."""
+"""Code that a database names, or that is only in the working directory, is not run."""
 
 import shutil
 import sqlite3
@@ -17,7 +17,7 @@ NETWORK = CANARY + "from dsx.nets.small_cnn import SmallCnn as Net\n"
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a study of a network in `canary.py`, which leaves CANARY where it is run."""
+    """A folder with a study of a network in `canary.py`, which creates CANARY when it is run."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "canary.py").write_text(NETWORK)
     space = varied(STATIC, folder, "small_cnn", "canary:Net")
@@ -46,7 +46,7 @@ RUNNING = (
     [pytest.param(each, marks=[pytest.mark.long] * (each[0] == "export")) for each in RUNNING],
     ids=lambda arguments: arguments[0],
 )
-def test_code_of_a_stored_study_is_run_only_if_somebody_vouches_for_it(
+def test_code_of_a_stored_study_is_run_only_with_permission(
     folder: Path, tally: Tally, arguments: list[str]
 ) -> None:
     refusal = one_line(dsx(*arguments, folder=folder), 2)
@@ -60,7 +60,7 @@ def test_code_of_a_stored_study_is_run_only_if_somebody_vouches_for_it(
         shutil.rmtree(folder / "chosen", ignore_errors=True)
 
 
-def test_a_file_vouches_for_its_own_space_only(folder: Path, tally: Tally) -> None:
+def test_a_space_file_permits_only_its_own_code(folder: Path, tally: Tally) -> None:
     varied(folder / "static.yaml", folder, "width: 4", "width: 5")
     for arguments in RUNNING:
         refusal = one_line(dsx(*arguments, "--space", "static.yaml", folder=folder), 2)
@@ -73,7 +73,7 @@ def test_a_file_vouches_for_its_own_space_only(folder: Path, tally: Tally) -> No
     check_case(tally, KIND, not (folder / "CANARY").exists(), refusal)
 
 
-def test_nothing_is_run_for_what_is_only_shown(folder: Path, tally: Tally) -> None:
+def test_commands_that_only_show_run_no_code(folder: Path, tally: Tally) -> None:
     for arguments in (
         ["ls"], ["pareto"], ["pareto", "--json"], ["archive", "--out", "kept"], ["doctor"],
         ["pareto", "--plot", "front.svg"], ["pareto", "--proxies"], ["search", "no"],
@@ -103,7 +103,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("where", PLANTED)
-def test_whatever_a_stored_space_names_is_refused(
+def test_imports_of_a_stored_space_are_rejected(
     plain: Path, tmp_path: Path, tally: Tally, where: str
 ) -> None:
     folder = Path(shutil.copytree(plain, tmp_path / "folder"))
@@ -121,7 +121,7 @@ def test_whatever_a_stored_space_names_is_refused(
         check_case(tally, KIND, right, ended)
 
 
-def test_a_shape_that_only_a_stored_design_names_is_refused(
+def test_a_shape_that_only_a_stored_design_names_is_rejected(
     plain: Path, tmp_path: Path, tally: Tally
 ) -> None:
     folder = Path(shutil.copytree(plain, tmp_path / "folder"))
@@ -138,9 +138,7 @@ def test_a_shape_that_only_a_stored_design_names_is_refused(
         check_case(tally, KIND, right, ended)
 
 
-def test_nothing_in_the_current_folder_stands_in_for_a_package(
-    tmp_path: Path, tally: Tally
-) -> None:
+def test_no_file_in_the_working_directory_replaces_a_package(tmp_path: Path, tally: Tally) -> None:
     for name in ("redis", "plotly", "pandas", "select", "yaml", "torchvision", "cupy", "numba"):
         (tmp_path / f"{name}.py").write_text(CANARY)
     (tmp_path / "triton").mkdir()

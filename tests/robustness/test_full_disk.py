@@ -1,4 +1,4 @@
-"""A disk that is full: one line, no partial file, and the old file is unchanged."""
+"""Full disk: one line, no partial file, and the old file is unchanged."""
 
 import json
 import subprocess
@@ -34,10 +34,10 @@ FILES = {
     "export": (["export", "quick"], "the temporary folder (TMPDIR): '"),
     "doctor --calibrate": (["doctor", "--calibrate"], "{cache} cannot be written: "),
 }
-"""Words after `dsx`, and the start of the line."""
+"""Words of the command line after `dsx`, and the start of the error message."""
 
 LIMIT = 40_000
-"""Bytes of a file: enough for SQLite to read, and not for every file that is written."""
+"""Maximum size of a file in bytes: enough for SQLite to read, but too small for some outputs."""
 
 LIMITS = {"space --write": 100, "doctor --calibrate": 4000}
 SHORT = "pareto --plot", "archive"
@@ -45,7 +45,7 @@ SHORT = "pareto --plot", "archive"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a study that only counts, and references of another machine."""
+    """A folder with a study of static metrics, and reference times of another machine."""
     folder = searched_in(tmp_path_factory.mktemp("full"), STATIC)
     cache = folder / "cache" / "dsx" / "sentinel.json"
     cache.parent.mkdir(parents=True)
@@ -104,7 +104,7 @@ sys.exit("everything fits")
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_an_export_that_does_not_fit_beside_its_place_leaves_nothing(
+def test_an_export_that_does_not_fit_on_the_disk_leaves_nothing(
     replaced: bool, tmp_path: Path, tally: Tally
 ) -> None:
     for name, size in (("source", 2000), *([("chosen", 10)] * replaced)):

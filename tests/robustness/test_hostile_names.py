@@ -1,4 +1,4 @@
-"""Hostile names: nothing in them commands a terminal, a page, a spreadsheet or a formula."""
+"""Hostile names: none of them acts on a terminal, a page, a spreadsheet or a formula."""
 
 import csv
 import io
@@ -60,10 +60,10 @@ def hostile(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=lambda arguments: " ".join(map(str, arguments[:2]))[:24].encode("unicode_escape").decode(),
 )
-def test_commands_print_what_can_be_printed(
+def test_commands_print_only_printable_text(
     hostile: Path, tmp_path: Path, tally: Tally, arguments: list[object]
 ) -> None:
-    # A copy: some of these write to the database, even if they are refused in the end.
+    # A copy, because some commands write to the database before they fail.
     shutil.copytree(hostile, tmp_path / "copy")
     ended = dsx(*arguments, folder=tmp_path / "copy")
     right = quiet(ended) and ended.code in (0, 1, 2)
@@ -74,7 +74,7 @@ def test_commands_print_what_can_be_printed(
 
 def test_the_front_is_shown_whole(hostile: Path, tally: Tally) -> None:
     ended = dsx("pareto", folder=hostile)
-    # Markup of rich is text, too.
+    # Markup of rich is printed as text.
     right = ended.code == 0 and "[/nope]" in ended.out.replace("\n", "")
     check_case(tally, KIND, right, ended)
     document = dsx("pareto", "--json", folder=hostile).json
@@ -89,7 +89,7 @@ def test_a_terminal_gets_no_sequence_of_a_name(hostile: Path, tally: Tally) -> N
 
 
 class _Tags(HTMLParser):
-    """Collects the tags of a page, and whether an element has a handler of events."""
+    """A parser that collects the tags and the event handlers of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def test_pages_hold_no_tag_of_a_name(
         for folder in (clean, hostile):
             file = tmp_path / f"{folder.name}.html"
             ended = dsx("pareto", *options, "--plot", file, folder=folder)
-            if options and ended.code == 2:  # nothing to compare in a study of counts
+            if options and ended.code == 2:  # no proxies in a study of static metrics
                 continue
             pages.append(file.read_text())
         for page in pages[1:]:
@@ -127,14 +127,14 @@ def _without_scripts(page: str) -> str:
     return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
-def test_pictures_are_drawn_and_well_formed(hostile: Path, tmp_path: Path, tally: Tally) -> None:
+def test_plots_are_well_formed(hostile: Path, tmp_path: Path, tally: Tally) -> None:
     file = tmp_path / "front.svg"
     ended = dsx("pareto", "--plot", file, folder=hostile)
     check_case(tally, KIND, ended.code == 0 and quiet(ended), ended)
     ElementTree.fromstring(file.read_text())
 
 
-def test_a_saved_study_is_harmless(hostile: Path, tmp_path: Path, tally: Tally) -> None:
+def test_an_archived_study_is_harmless(hostile: Path, tmp_path: Path, tally: Tally) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(hostile, folder)
     # No command takes a study of a hostile name.
@@ -161,7 +161,7 @@ def test_no_cell_is_a_formula(hostile: Path, tally: Tally, command: str) -> None
 
 
 def _safe(text: str) -> bool:
-    """Check that a CSV file holds no formula, and as many cells in each line as in the first."""
+    """Check that a CSV file contains no formula, and equally many cells in each line."""
     rows = list(csv.reader(io.StringIO(text)))
     cells = [cell for row in rows for cell in row]
     formulas = [cell for cell in cells if cell[:1] in tuple("=+-@\t\r") and not _number(cell)]
@@ -212,7 +212,7 @@ def test_a_space_file_may_be_called_anything(tmp_path: Path, tally: Tally) -> No
         check_case(tally, KIND, quiet(ended) and ended.code == 0, ended)
 
 
-def test_the_command_to_go_on_is_one_line(tmp_path: Path, tally: Tally) -> None:
+def test_the_command_to_resume_is_one_line(tmp_path: Path, tally: Tally) -> None:
     ended: Ended = dsx("search", "no\x1b[31m\nsuch", folder=tmp_path)
     right = ended.err.startswith("dsx: no search space called 'no\\x1b[31m\\nsuch'")
     check_case(tally, KIND, right and quiet(ended), ended)

@@ -1,7 +1,7 @@
-"""kill -9 of every command that writes: no file of the user changes, and the next run completes.
+"""SIGKILL during commands that write: no file of the user changes, and the next run completes.
 
-The short form kills the cheap commands, and the writing step of the expensive ones; `--long` kills
-each command 30 times, half of the times just before a file operation.
+By default, cheap commands and the writing step of expensive commands are killed; with `--long`,
+each command is killed 30 times, half of the times before a file operation.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def whole_plot(folder: Path) -> bool:
 
 
 def whole_study(folder: Path) -> bool:
-    """Check that each file is complete, and of this run or an earlier one."""
+    """Check that each file is complete, and written by this run or an earlier one."""
     kept = folder / "kept"
     files = [file for file in kept.iterdir() if not file.name.startswith(".")]
     files = [file for file in files if file.name not in ("notes.md", "study.json")]
@@ -74,14 +74,14 @@ def whole_cache(folder: Path) -> bool:
 
 
 def whole_database(folder: Path) -> bool:
-    """Check a database as SQLite does."""
+    """Check the integrity of a database with SQLite."""
     return asked(folder, "PRAGMA integrity_check") == [("ok",)] and not asked(
         folder, "PRAGMA foreign_key_check"
     )
 
 
 def whole_search(folder: Path) -> bool:
-    """Check that no trial is there twice, and none that was not asked for."""
+    """Check that no trial exists twice, and that there are not more than requested."""
     numbers = asked(folder, "SELECT number FROM dsx_trials WHERE study = 'new' AND feasible")
     return len(numbers) <= TRIALS and not asked(
         folder,
@@ -100,10 +100,10 @@ class Case:
     """A command that writes.
 
     Args:
-        words: Words after `dsx`.
-        whole: Whether what it writes is absent or complete in a folder.
-        again: Whether the folder of the last run is kept for the next.
-        prepare: Prepares a folder for it.
+        words: Words of the command line after `dsx`.
+        whole: Function that checks that the output in a folder is absent or complete.
+        again: Whether the folder of one run is used by the next.
+        prepare: Function that prepares a folder.
     """
 
     words: Sequence[object]
@@ -134,18 +134,18 @@ CASES = {
     "refine": Case(words=["refine", "quick", "--for", "3s"]),
 }
 SHORT = {"archive": 1, "pareto --plot": 3, "space --write": 1}
-"""Kills of each command in the short form."""
+"""Number of kills of each command by default."""
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a study that only counts."""
+    """A folder with a study of static metrics."""
     return searched_in(tmp_path_factory.mktemp("static"), STATIC)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that also has a study that trains and times."""
+    """A folder that also contains a study with training and timing."""
     folder = searched_in(tmp_path_factory.mktemp("trained"), STATIC)
     return searched_in(folder, QUICK)
 
@@ -168,7 +168,7 @@ def killed(folder: Path, words: Sequence[object], moment: float | int) -> bool:
     """Run a command and kill it after some seconds (float), or before a file operation (int).
 
     Returns:
-        Whether it was killed, and had not ended before.
+        Whether it was killed before it ended.
     """
     operation = moment if isinstance(moment, int) else None
     running = start(*words, folder=folder, killed_at=operation, environment=environment(folder))
@@ -183,7 +183,7 @@ def killed(folder: Path, words: Sequence[object], moment: float | int) -> bool:
 
 
 def moments(seconds: float) -> Iterator[float | int]:
-    """Return moments to kill at: before a file operation, and at any time, one after the other."""
+    """Return times of kills, alternating between file operations and arbitrary times."""
     while True:
         yield random.randint(1, 12)
         yield random.uniform(0.0, seconds)
@@ -201,7 +201,7 @@ def check_kills(
     work, began = folder, time.monotonic()
     if case.again:
         assert run(folder, *case.words).code == 0
-    # A first guess is enough: what has ended before it could be killed does not count.
+    # An estimate is enough: commands that end before they are killed do not count.
     seconds = time.monotonic() - began if case.again else 2.0
     left, found = kills, moments(seconds)
     while left:
@@ -221,8 +221,8 @@ def check_kills(
 
 
 def succeeded(ended: Ended) -> bool:
-    """Check that a command did its work, or that the killed one had completed what it writes."""
-    return ended.code == 0 or (ended.code == 2 and "exists already (choose another" in ended.err)
+    """Check that a command succeeded, or that the killed one had completed its output."""
+    return ended.code == 0 or (ended.code == 2 and "exists" in ended.err)
 
 
 def keeps_mine(folder: Path) -> bool:
@@ -319,7 +319,7 @@ def test_two_kills_before_each_file_operation_of_the_writing_step_of_a_saved_stu
         folder = tmp_path / str(operation)
         (folder / "kept").mkdir(parents=True)
         save(folder, "first")
-        # Twice, with other contents each: what the first kill left is recognised after the second.
+        # Twice with different contents: files of the first kill are recognised after the second.
         codes = [script(SAVE, folder, operation, text) for text in ("second", "third")]
         assert set(codes) <= {0, -signal.SIGKILL}
         save(folder, "last")

@@ -1,4 +1,4 @@
-"""Real searches: one process at a time runs a study, and a dead one never locks it."""
+"""Real searches: only one process runs a study at a time, and a dead process never locks it."""
 
 import random
 import signal
@@ -28,7 +28,7 @@ def until_begun(running: Running) -> None:
 
 
 def check_whole(folder: Path, trials: int) -> None:
-    """Check that a study has no measurement twice, and no open trial."""
+    """Check that a study has no repeated measurement and no open trial."""
     storage = f"sqlite:///{folder}/studies/dsx.db"
     assert Counter(measured(storage).values()).keys() == {1}
     ended = states(storage, "static")
@@ -54,7 +54,7 @@ def test_a_killed_search_is_resumed_at_once(tmp_path: Path, tally: Tally, kills:
 @pytest.mark.long
 @pytest.mark.timing
 @pytest.mark.parametrize("server", [False, True], ids=["file", "server"])
-def test_a_search_that_was_stopped_for_a_minute_is_replaced_and_ends(
+def test_a_search_that_was_suspended_for_a_minute_is_replaced_and_ends(
     tmp_path: Path, tally: Tally, server: bool, request: pytest.FixtureRequest
 ) -> None:
     storage = request.getfixturevalue("postgres_storage") if server else STORAGE

@@ -1,4 +1,4 @@
-"""Memory that runs out is reported as that: exit code 1, and no fault of the user's network."""
+"""Exhausted memory is reported as such, with exit code 1, not as an error of the network."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def greedy(folder: Path, when: str, how: str) -> Path:
     ("when", "command"),
     [("built", "space"), ("run", "space"), ("trained", "search"), ("run", "measure")],
 )
-def test_a_network_that_asks_for_too_much(
+def test_a_network_that_allocates_too_much(
     when: str, how: str, command: str, tmp_path: Path, tally: Tally
 ) -> None:
     ended = start(command, greedy(tmp_path, when, how), folder=tmp_path).wait()
@@ -46,7 +46,7 @@ def test_a_network_that_is_too_large_for_this_machine(
     assert one_line(ended, 1).startswith("out of memory: ")
 
 
-def test_other_errors_are_left_to_others() -> None:
+def test_other_errors_are_not_about_memory() -> None:
     raise_out_of_memory(ValueError("out of memory"))
     raise_out_of_memory(RuntimeError("shapes do not fit"))
     with pytest.raises(MemoryError, match=r"^out of memory: CUDA out of memory\. Tried"):

@@ -1,4 +1,4 @@
-"""A database server goes away in the middle of a search: the search waits and loses nothing."""
+"""Outage of a database server during a search: the search waits and loses nothing."""
 
 import time
 from collections import Counter
@@ -21,7 +21,7 @@ TRIALS = 12
 
 
 def progress(running: Running) -> int:
-    """Designs that a search has said to be complete."""
+    """Return the designs that a search has reported as complete."""
     lines = [line for line in running.err.splitlines() if " designs, " in line]
     return int(lines[-1].partition("/")[0].split()[-1]) if lines else -1
 
@@ -36,7 +36,7 @@ def ended_without(postgres: Server, running: Running) -> Ended:
 
 
 def begun(storage: str) -> bool:
-    """Check whether a command has opened a new database, and found its device."""
+    """Check whether a command has opened a new database and determined its device."""
     try:
         return bool(rows(storage, DeviceRow))
     except StorageError:
@@ -44,7 +44,7 @@ def begun(storage: str) -> bool:
 
 
 def check_end(storage: str, study: str) -> None:
-    """Check that a study is as whole as if nothing had happened."""
+    """Check that a study is complete, as without the outage."""
     assert Counter(measured(storage).values()).keys() == {1}
     ended = states(storage, study)
     assert (ended[TrialState.COMPLETE], ended["running"], ended["failed"]) == (TRIALS, 0, 0)
@@ -112,7 +112,7 @@ def test_a_server_that_stays_away_ends_a_search_in_one_line(
     tally("liveness", right)
     assert right, ended
     assert "Traceback" not in ended.err
-    # The lease is still there, but its counter no longer moves.
+    # The lease still exists, but its counter is no longer incremented.
     assert len(rows(postgres_storage, LeaseRow)) == 1
     resumed = dsx("search", STATIC, "--trials", 3, "--storage", postgres_storage, folder=tmp_path)
     assert resumed.code in (0, 1) and "waiting for up to 15 s" in resumed.err, resumed

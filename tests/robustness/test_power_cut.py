@@ -1,4 +1,4 @@
-"""A measurement has reached the disk when a search reports it, according to its system calls."""
+"""A measurement has reached the disk when a search reports it, judged by its system calls."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tests.robustness.conftest import Tally
 from tests.search.spaces import TINY, varied
 
 EPOCHS = 40
-"""A training that takes longer than a second, on any machine."""
+"""Space whose training takes longer than a second on any machine."""
 
 
 @pytest.mark.long
@@ -31,7 +31,7 @@ def test_a_training_is_flushed_before_it_is_reported(tmp_path: Path, tally: Tall
     except FileNotFoundError:
         pytest.skip("strace is not installed")
     assert ended.returncode == 0, ended
-    # What happens from the last write of the trained weights on, up to the report.
+    # System calls from the last write of the trained weights to the report.
     steps: list[str] = []
     for line in trace.read_text(errors="replace").splitlines():
         if re.search(r"write\(\d+<[^>]*/weights/", line):

@@ -84,7 +84,7 @@ def test_ctrl_c_and_kill_at_any_moment(tmp_path: Path, number: int) -> None:
         *_, line = ended.err.splitlines()
         assert (ended.out, "Traceback" in ended.err) == ("", False), ended
         assert line == (
-            "dsx: interrupted; everything measured is saved. To go on: "
+            "dsx: interrupted; all measurements are saved. To resume: "
             f"dsx search {QUICK} --trials 3"
         )
         after = numbers(storage) if dsx("ls", folder=tmp_path).code == 0 else {}

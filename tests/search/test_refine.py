@@ -301,7 +301,7 @@ def test_an_interruption_keeps_all_measurements(storage: str, tmp_path: Path) ->
     assert (ended.code, ended.out) == (130, ""), ended
     *_, line = ended.err.splitlines()
     assert line == (
-        "dsx: interrupted; everything measured is saved. To go on: dsx refine quick --for 10m"
+        "dsx: interrupted; all measurements are saved. To resume: dsx refine quick --for 10m"
     )
     assert rows(storage, LeaseRow) == []
     after = [row.id for row in rows(storage, MeasurementRow)]

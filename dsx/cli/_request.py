@@ -1,4 +1,4 @@
-"""Bring together what `dsx measure` needs: the space, the design, and how it is measured."""
+"""Requests to measure one design: its space, its specs, and the settings of the measurement."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ from dsx.trust import trust_paths
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is to be measured.
+class Request:
+    """A request to measure one design.
 
     Args:
-        space: With the `measure` that was asked for.
-        design: Of its network.
-        about: Where the design is from, as plain JSON values.
-        notes: What the user should know of it.
-        weights: Its trained weights, where a study keeps them.
+        space: Search space with the requested settings in `measure`.
+        design: Design to be measured.
+        about: Origin of the design as plain JSON values.
+        notes: Notes for the user about the design.
+        weights: Trained weights of the design; None if no study stores them.
         measurements: Measurements in the database of the study; None for a design of no study.
     """
 
@@ -42,7 +42,18 @@ class Asked:
     def single(
         self, storage: str, train: bool, fresh: bool, patience: float, on_status: OnStatus
     ) -> Single:
-        """Open the database, unless the study is open already, and return the measuring object."""
+        """Prepare the measurement; the database is opened unless a study has opened it.
+
+        Args:
+            storage: URL of the database.
+            train: Whether the design may be trained.
+            fresh: Whether to repeat measurements that are in the database.
+            patience: Seconds to wait for a database server that becomes unreachable.
+            on_status: Function that receives the status events.
+
+        Returns:
+            The object that measures the design and the baseline.
+        """
         return Single(
             self.space,
             self.design,
@@ -55,14 +66,14 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Base:
-    """The design that dials are applied to.
+class StartingDesign:
+    """The design to which settings of slots are applied.
 
     Args:
         space: Search space of the design.
         design: The design.
-        about: Where it is from, as plain JSON values.
-        weights: Trained weights of the design, where a study keeps them.
+        about: Origin of the design as plain JSON values.
+        weights: Trained weights of the design; None if no study stores them.
         measurements: Measurements in the database of the study; None for a design of no study.
     """
 
@@ -73,25 +84,25 @@ class Base:
     measurements: MeasurementStore | None = None
 
 
-def start_of(name: str, dials: Sequence[str]) -> Base:
-    """Take the baseline of a space.
+def baseline_of(name: str, dials: Sequence[str]) -> StartingDesign:
+    """Load a space and return its baseline.
 
     Args:
-        name: The space.
-        dials: Settings of dials, whose import paths may be followed.
+        name: Name or path of the space.
+        dials: Settings of slots, whose import paths are permitted.
 
     Returns:
         The baseline.
 
     Raises:
-        SpaceError: If the space does not hold together.
+        SpaceError: If the space is invalid.
     """
-    _give_paths(dials)
+    _permit_paths(dials)
     space = load_space(name)
-    return Base(space=space, design=space.baseline, about={}, weights=None)
+    return StartingDesign(space=space, design=space.baseline, about={}, weights=None)
 
 
-def chosen(
+def study_design(
     study: str | None,
     pick: str | None,
     dials: Sequence[str],
@@ -99,16 +110,16 @@ def chosen(
     own: SearchSpace | None,
     trust: bool,
     patience: float,
-) -> Base:
-    """Take a design of a study.
+) -> StartingDesign:
+    """Load a design of a study.
 
     Args:
-        study: Name of the study; None for the newest.
-        pick: Which design of it; None for its knee.
-        dials: Settings of dials, whose import paths may be followed.
-        storage: Database of the study.
-        own: The user's own space file of the study, if it was given.
-        trust: Whether code that only the database names may run.
+        study: Name of the study; None for the newest study.
+        pick: Pick of the design; None for the knee.
+        dials: Settings of slots, whose import paths are permitted.
+        storage: URL of the database.
+        own: Space from the user's own file; None if no file is given.
+        trust: Whether to run any code that the stored space imports.
         patience: Seconds to wait for a database server that becomes unreachable.
 
     Returns:
@@ -117,10 +128,10 @@ def chosen(
     Raises:
         DsxError: If there is no such study or design.
     """
-    _give_paths(dials)
+    _permit_paths(dials)
     opened = Study.open(storage, study, writable=True, patience=patience)
     choice = load_choice(opened, pick or "knee", own, trust)
-    return Base(
+    return StartingDesign(
         space=choice.space,
         design=choice.design,
         about={"study": choice.study, "trial": choice.trial},
@@ -129,34 +140,33 @@ def chosen(
     )
 
 
-def _give_paths(dials: Sequence[str]) -> None:
-    # The import path of a shape follows its dial: kernel_shape:package.module:attribute.
+def _permit_paths(dials: Sequence[str]) -> None:
+    # The import path of a kernel shape follows its dial: kernel_shape:package.module:attribute.
     words = [item.strip() for dial in dials for item in re.split("[=,()]", dial)]
     trust_paths([*words, *(item.partition(":")[2] for item in words)])
 
 
-def asked(base: Base, dials: Sequence[str], settings: Mapping[str, Any]) -> Asked:
-    """Apply dials and settings to a design.
+def request(base: StartingDesign, dials: Sequence[str], settings: Mapping[str, Any]) -> Request:
+    """Apply settings of slots and of the measurement to a design.
 
     Args:
         base: The design.
-        dials: Settings of dials.
-        settings: Keys of `measure` and what they shall be; None as the space says.
+        dials: Settings of slots.
+        settings: Keys of `measure` to their values; None for the value of the space.
 
     Returns:
-        What is to be measured.
+        The request to measure the design.
 
     Raises:
-        DsxError: If a setting of dials or of `measure` cannot be.
+        DsxError: If a setting is invalid.
     """
     design = parse_settings(base.space, dials, base.design.specs)
     space = remeasured(base.space, **settings)
     if any(value is not None for value in settings.values()):
         _check(space)
-    # Otherwise the weights are of another design, or sums in another order could have led
-    # elsewhere.
+    # The weights belong to one design, and another number of threads changes the order of sums.
     same = design.id == base.design.id and settings.get("threads") is None
-    return Asked(
+    return Request(
         space=space,
         design=design,
         about={**base.about, "outside": outside(base.space, design)},
@@ -172,10 +182,10 @@ def _check(space: SearchSpace) -> None:
 
 
 def _notes(space: SearchSpace, design: Design) -> list[str]:
-    crowd = [note] if (note := crowded(space.file.measure.threads)) else []
+    notes = [note] if (note := crowded(space.file.measure.threads)) else []
     slots = outside(space, design)
     if not slots:
-        return crowd
+        return notes
     more = f" and {len(slots) - 3} more" if len(slots) > 3 else ""
     named = ", ".join(slots[:3])
-    return [*crowd, f"note: outside of the space, which does not offer this for {named}{more}"]
+    return [*notes, f"note: the design is outside of the space, in the slots {named}{more}"]
