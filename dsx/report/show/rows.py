@@ -71,10 +71,13 @@ def roles(shown: ShownDesign) -> list[str]:
 
 
 def headline(shown: ShownDesign) -> Row:
-    """Describe the design and its place in the study as plain JSON values.
+    """Describe the design and its place in the study.
 
     Args:
         shown: The design.
+
+    Returns:
+        Plain JSON values.
     """
     front, entry = shown.results.front, shown.entry
     return {

@@ -104,7 +104,7 @@ def _heading(shown: ShownDesign) -> Iterator[str]:
 
 
 def _grouped(slots: list[Row]) -> list[Row]:
-    """Join consecutive slots that differ in nothing but their name."""
+    """Merge consecutive slots that differ only in their names."""
 
     def alike(row: Row) -> Row:
         return {key: value for key, value in row.items() if key != "slot"}

@@ -131,7 +131,14 @@ def _row(entry: Entry, measurement: Measurement, unit: str) -> list[object]:
 
 
 def front_csv(front: Front) -> str:
-    """Write the designs of the front only, a line each."""
+    """Write the designs of the front, a line each.
+
+    Args:
+        front: Front of the study.
+
+    Returns:
+        The content of a CSV file.
+    """
     # A name may hold commas, but no line break is left in it.
     lines = as_csv(front).splitlines(keepends=True)
     rows = zip(lines[1:], csv.DictReader(lines), strict=True)
@@ -139,7 +146,14 @@ def front_csv(front: Front) -> str:
 
 
 def readme(front: Front) -> str:
-    """Describe a study on one page: machine and versions, what was found, the front, the picks."""
+    """Write a page about a study: device, versions, findings and the front.
+
+    Args:
+        front: Front of the study.
+
+    Returns:
+        The content of a Markdown file.
+    """
     front = readable(front)
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, highlight=False, emoji=False, markup=False)

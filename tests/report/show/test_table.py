@@ -1,4 +1,4 @@
-"""One design for people and for programs."""
+"""One design as tables, JSON and CSV."""
 
 import csv
 import dataclasses
